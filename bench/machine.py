@@ -1,0 +1,54 @@
+"""What a measurement depends on: processor, versions, flags, instruction set, thread settings."""
+
+import os
+import platform
+from importlib import import_module, metadata
+from pathlib import Path
+
+from threadpoolctl import threadpool_info
+
+from bench.peers import versions
+
+THREAD_SETTINGS = ("OMP_NUM_THREADS", "OMP_PROC_BIND", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OPENBLAS_NUM_THREADS",
+                   "MKL_NUM_THREADS", "FASTGD_ISA")  # fmt: skip
+SETTINGS = Path(__file__).parent.parent / "build" / "settings.txt"  # written by setup.py
+FEATURES = ("avx", "fma", "avx2", "avx512f")
+
+
+def describe():
+    return {
+        "cpu": _cpu("model name") or platform.processor(),
+        "cpu_features": [name for name in FEATURES if name in _cpu("flags").split()],
+        "cores": cores(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "versions": versions() | {name: metadata.version(name) for name in ("scipy", "threadpoolctl")},
+        "environment": {name: os.environ[name] for name in THREAD_SETTINGS if name in os.environ},
+        "thread_pools": [
+            {key: pool.get(key) for key in ("internal_api", "num_threads", "version", "architecture")}
+            for pool in threadpool_info()
+        ],
+        "fastgd": _build(),
+    }
+
+
+def cores():
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def _cpu(key):
+    """What Linux says of the first processor; empty elsewhere."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(key)), "")
+
+
+def _build():
+    """fastgd's version, instruction set and, where it was built here, the compiler's flags; {} where it is absent."""
+    try:
+        fastgd = import_module("fastgd")
+        build = {"version": fastgd.__version__, "isa": import_module("fastgd.kernels").ISA}
+    except ImportError:
+        return {}
+    return build | ({"settings": SETTINGS.read_text().strip()} if SETTINGS.exists() else {})

@@ -1,0 +1,75 @@
+"""Peak memory of a fit over the data it is given, in a fresh process: ``python -m bench.memory FOLDER``."""
+
+import json
+import pickle
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from scipy.sparse import csr_array, issparse
+from threadpoolctl import threadpool_limits
+
+from bench import peers
+
+ROOT = Path(__file__).parent.parent
+WARM_UP_ROWS = 64
+
+
+def store(X, y, folder):
+    """Files from which another process reads the data into memory, with no copy left behind."""
+    parts = {"data": X.data, "indices": X.indices, "indptr": X.indptr, "shape": X.shape} if issparse(X) else {"X": X}
+    for name, array in (parts | {"y": y}).items():
+        np.save(Path(folder, name), array)
+
+
+def peak_over_data(folder, problem, peer, shuffle, threads):
+    """Bytes by which a process grows, at most, while `peer` trains on the data stored in `folder`."""
+    Path(folder, "task").write_bytes(pickle.dumps((problem, peer, shuffle, threads)))
+    command = [sys.executable, "-m", "bench.memory", folder]
+    child = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if child.returncode:
+        raise RuntimeError(f"the process that measures {peer}'s memory failed:\n{child.stderr}")
+    return json.loads(child.stdout)
+
+
+def measure(folder):
+    problem, peer, shuffle, threads = pickle.loads(Path(folder, "task").read_bytes())
+    parts = {path.stem: np.load(path) for path in Path(folder).glob("*.npy")}
+    y, found = parts.pop("y"), peers.load([peer])[0]
+    if "X" in parts:
+        X = parts["X"]
+    else:
+        X = csr_array((parts["data"], parts["indices"], parts["indptr"]), shape=tuple(parts["shape"]))
+    with threadpool_limits(threads):
+        # a small fit first, so that imports and thread pools are not counted
+        found[peer](problem, X[:WARM_UP_ROWS], y[:WARM_UP_ROWS], shuffle, threads)()
+        before = _restart_peak()
+        found[peer](problem, X, y, shuffle, threads)()
+    return _peak() - before
+
+
+def _restart_peak():
+    """Bytes in use now; Linux also forgets the peak so far, elsewhere the peak of the loading stands in."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+        return _status("VmRSS")
+    except OSError:
+        return _peak()
+
+
+def _peak():
+    try:
+        return _status("VmHWM")
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _status(key):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(sys.argv[1])))

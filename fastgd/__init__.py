@@ -1,0 +1,46 @@
+"""Batch, stochastic and mini-batch gradient descent for linear models, with compiled kernels.
+
+Every public name is loaded when it is first used, so that ``import fastgd`` costs next to nothing.
+"""
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # the same names for editors and type checkers, which do not run __getattr__
+    from .engine.optimizers import SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, RMSProp
+    from .engine.schedules import Adaptive, Constant, CosineDecay, InverseScaling, Optimal, StepDecay
+    from .linear import SGDClassifier, SGDRegressor
+    from .plots import LossCurveDisplay
+
+_HOME = {
+    "SGDClassifier": "linear",
+    "SGDRegressor": "linear",
+    "LossCurveDisplay": "plots",
+    "SGD": "engine.optimizers",
+    "Momentum": "engine.optimizers",
+    "Nesterov": "engine.optimizers",
+    "AdaGrad": "engine.optimizers",
+    "RMSProp": "engine.optimizers",
+    "Adam": "engine.optimizers",
+    "AdamW": "engine.optimizers",
+    "Constant": "engine.schedules",
+    "InverseScaling": "engine.schedules",
+    "Optimal": "engine.schedules",
+    "Adaptive": "engine.schedules",
+    "StepDecay": "engine.schedules",
+    "CosineDecay": "engine.schedules",
+}
+
+__all__ = ["__version__", *_HOME]
+
+
+def __getattr__(name):
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    return value
+
+
+def __dir__():
+    return sorted(__all__)

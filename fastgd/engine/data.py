@@ -1,0 +1,82 @@
+"""From what users hold to what kernels read: rows, targets, weights, the flat parameter vector, the order of the visits."""
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from fastgd.kernels.rows import Rows
+
+from .objective import Objective
+
+
+def check_compressed(X):
+    """Refuse a malformed CSR, CSC or BSR matrix before SciPy touches it: its own conversions would read outside the buffers."""
+    if not (sparse.issparse(X) and X.format in ("csr", "csc", "bsr")):
+        return
+    blocks = X.blocksize if X.format == "bsr" else (1, 1)
+    major, minor = (X.shape[1], X.shape[0]) if X.format == "csc" else (X.shape[0] // blocks[0], X.shape[1] // blocks[1])
+    indices, indptr = np.asarray(X.indices), np.asarray(X.indptr)
+    fault = None
+    if indptr.shape != (major + 1,):
+        fault = f"indptr has shape {indptr.shape}, ({major + 1},) is needed"
+    elif indices.dtype.kind != "i" or indptr.dtype.kind != "i":
+        fault = f"indices are {indices.dtype} and indptr {indptr.dtype}, not integers"
+    elif indptr[0] != 0:
+        fault = f"indptr starts with {indptr[0]}, not 0"
+    elif (indptr[1:] < indptr[:-1]).any():
+        fault = "indptr descends"
+    elif indptr[-1] > min(len(indices), len(X.data)):
+        fault = f"indptr ends with {indptr[-1]}, but there are {len(indices)} indices and {len(X.data)} values"
+    elif indptr[-1] and not (0 <= indices[:indptr[-1]].min() and indices[:indptr[-1]].max() < minor):
+        fault = f"indices run from {indices[:indptr[-1]].min()} to {indices[:indptr[-1]].max()}, 0 to {minor - 1} is allowed"
+    if fault:
+        raise ValueError(f"X is a malformed {X.format.upper()} matrix: {fault}")
+
+
+def as_rows(X):
+    """The kernels' view of a validated X: C-order array or CSR matrix, float32 or float64. Copies nothing."""
+    if not sparse.issparse(X):
+        return Rows(np.require(X, requirements="CA"))
+    wide = np.int64 if np.int64 in (X.indices.dtype, X.indptr.dtype) else np.int32
+    return Rows(np.require(X.data, requirements="CA"), np.require(X.indices, wide, "CA"), np.require(X.indptr, wide, "CA"), X.shape)
+
+
+def pack(coef, intercept, dtype, by_column):
+    """The flat vector [W, b] that the kernels descend on; W (outputs, p), for CSR rows its transpose (`by_column`)."""
+    coef = np.atleast_2d(coef)
+    return np.concatenate([(coef.T if by_column else coef).ravel(), np.ravel(intercept)]).astype(dtype)
+
+
+def unpack(theta, outputs, by_column):
+    """(coef (outputs, p), intercept (outputs,)) of the flat vector."""
+    weights = theta[:len(theta) - outputs]
+    coef = weights.reshape(-1, outputs).T if by_column else weights.reshape(outputs, -1)
+    return coef.copy(), theta[len(theta) - outputs:].copy()
+
+
+@dataclass
+class Problem:
+    """What is to be minimised, on which data: all that a method of descent is told.
+
+    `weights` (None: all 1) are relative to their mean; `threads` never changes a result.
+    """
+
+    rows: Rows
+    y: np.ndarray
+    weights: np.ndarray | None
+    objective: Objective
+    threads: int
+    by_column: bool
+
+
+class Order:
+    """The order of an epoch's visits: the row numbers as given, or shuffled anew each epoch."""
+
+    def __init__(self, rows, shuffle, random_state):
+        self.rows = rows
+        self._shuffle = np.random.default_rng(random_state.randint(np.iinfo(np.int32).max)).shuffle if shuffle else None
+
+    def next(self):
+        if self._shuffle:
+            self._shuffle(self.rows)
+        return self.rows

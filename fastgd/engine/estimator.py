@@ -1,0 +1,239 @@
+"""The contract that all linear estimators share: scikit-learn's, with one way from parameters and data to a training run."""
+import os
+import warnings
+from contextlib import contextmanager
+from copy import copy
+from numbers import Integral, Real
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator, is_classifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model._base import SparseCoefMixin
+from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from fastgd.kernels import batch, threads
+from fastgd.kernels.rows import largest_squared_norm
+
+from .data import Order, Problem, as_rows, check_compressed, pack
+from .history import History
+from .methods.descent import Descent, check_compatible
+from .objective import EPSILON, PENALTIES, Objective, penalty_parts
+from .optimizers import RULES, SGD, AdaGrad, Adam, Optimizer, RMSProp, as_optimizer
+from .schedules import NAMES, Constant, Schedule, as_schedule
+from .training import Stopping, train
+
+CURVATURE = {"log_loss": 0.25, "softmax": 0.5, "modified_huber": 2.0, "squared_hinge": 2.0, "squared_epsilon_insensitive": 2.0}
+INITIAL_SPREAD = 0.01  # standard deviation of init="normal": small against the weights of standardised columns
+
+
+def thread_count(n_jobs):
+    """Threads inside one fit: None all that OpenMP allows, -1 all processors, -2 all but one, ..."""
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if n_jobs is None:
+        return threads.maximum() if "OMP_NUM_THREADS" in os.environ else min(threads.maximum(), processors)
+    if n_jobs == 0:
+        raise ValueError("n_jobs == 0 has no meaning: use None for all threads, or a number of threads")
+    return n_jobs if n_jobs > 0 else max(1, processors + 1 + n_jobs)
+
+
+@contextmanager
+def unchanged_on_error(estimator):
+    """Give an estimator back what it knew, if what is done with it fails."""
+    known = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(known)
+        raise
+
+
+class LinearModel(SparseCoefMixin, BaseEstimator):
+    """Linear models trained by gradient descent.
+
+    A subclass turns y into the kernels' targets, says how many outputs there are, and shapes `coef_` (`_store`).
+    """
+
+    _parameter_constraints: dict = {
+        "penalty": [StrOptions(set(PENALTIES)), None],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "l1_ratio": [Interval(Real, 0, 1, closed="both"), None],
+        "fit_intercept": ["boolean"],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left"), None],
+        "shuffle": ["boolean", StrOptions({"full"})],
+        "verbose": ["verbose"],
+        "epsilon": [Interval(Real, 0, None, closed="left")],
+        "quantile": [Interval(Real, 0, 1, closed="neither")],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+        "learning_rate": [StrOptions(set(NAMES)), Schedule],
+        "eta0": [Interval(Real, 0, None, closed="neither")],
+        "power_t": [Interval(Real, None, None, closed="neither")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "warm_start": ["boolean"],
+        "average": [Interval(Integral, 0, None, closed="neither"), "boolean"],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"full"})],
+        "optimizer": [StrOptions(set(RULES)), Optimizer],
+        "init": [StrOptions({"zeros", "normal"})],
+    }
+
+    def _assign(self, values):
+        """Store the constructor's arguments, as scikit-learn's contract has it: each under its name, untouched."""
+        for name in self._get_param_names():
+            setattr(self, name, values[name])
+
+    @property
+    def loss_curve_(self):
+        """The objective after each epoch: ``history_["loss"]``."""
+        check_is_fitted(self)
+        return self.history_["loss"]
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    # ---- from users' data to a problem ----
+
+    def _check_X(self, X, reset, **others):
+        check_compressed(X)
+        return validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], order="C", accept_large_sparse=True,
+                             reset=reset, **others)
+
+    def _sample_weight(self, sample_weight, X):
+        return None if sample_weight is None else _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+
+    def _objective(self, outputs, one_vs_rest):
+        l1, l2 = penalty_parts(self.penalty, self.alpha, self.l1_ratio)
+        delta = self.epsilon if self.loss in EPSILON else self.quantile if self.loss == "quantile" else 0.0
+        loss = "log_loss" if self.loss == "softmax" and outputs == 1 else self.loss
+        return Objective(loss, float(delta), l1, l2, outputs, one_vs_rest, self.fit_intercept)
+
+    def _method(self, problem, kept):
+        optimizer = as_optimizer(self.optimizer)
+        inverse_lipschitz = lambda: self._inverse_lipschitz(problem, kept, optimizer)  # noqa: E731
+        schedule = as_schedule(self.learning_rate, eta0=self.eta0, power_t=self.power_t, alpha=self.alpha, max_iter=self.max_iter,
+                               inverse_lipschitz=inverse_lipschitz)
+        check_compatible(schedule, optimizer, self.batch_size, self.loss)
+        size = len(kept) if self.batch_size == "full" else self.batch_size
+        return Descent(schedule, optimizer, self.batch_size, -(-self.average // size) if self.average else None)
+
+    def _inverse_lipschitz(self, problem, kept, optimizer):
+        """1 / L of the gradient of a single row, at worst; rules that set their own scale keep eta0."""
+        if isinstance(optimizer, (AdaGrad, RMSProp, Adam)):
+            return self.eta0
+        curvature = CURVATURE.get(problem.objective.loss, 1.0)
+        if problem.objective.loss == "poisson":
+            curvature = max(1.0, problem.y.max())
+        norm = largest_squared_norm(problem.rows, kept, np.empty(1, problem.rows.dtype))
+        heaviest = 1.0 if problem.weights is None else problem.weights[kept].max()
+        return 1 / (curvature * heaviest * (norm + self.fit_intercept) + problem.objective.l2 or 1.0)
+
+    def _start(self, problem, random_state, coef_init, intercept_init):
+        """The flat vector to start from."""
+        outputs, p = problem.objective.outputs, problem.rows.shape[1]
+        coef, intercept = np.zeros((outputs, p)), np.zeros(outputs)
+        if self.init == "normal":
+            coef = random_state.normal(scale=INITIAL_SPREAD, size=(outputs, p))
+        if coef_init is not None:
+            coef = self._check_init("coef_init", coef_init, (outputs, p))
+        if intercept_init is not None:
+            intercept = self._check_init("intercept_init", intercept_init, (outputs,))
+        return pack(coef, intercept, problem.rows.dtype, problem.by_column)
+
+    def _check_init(self, name, value, shape):
+        value = np.asarray(value.toarray() if sparse.issparse(value) else value, dtype=np.float64)
+        allowed = {shape, shape[1:]} if shape[0] == 1 else {shape}
+        if value.shape not in allowed:
+            raise ValueError(f"Provided {name} does not match dataset: it has shape {value.shape}, {shape} is needed.")
+        if not np.isfinite(value).all():
+            raise ValueError(f"Provided {name} contains NaN or infinity.")
+        return value.reshape(shape)
+
+    # ---- training ----
+
+    def _train(self, X, y, labels, weights, objective, *, coef_init=None, intercept_init=None, go_on=False):
+        """Train on checked data and store the model. `go_on`: one epoch more from the stored state (partial_fit).
+
+        `y` holds the kernels' targets, `labels` what the caller gave.
+        """
+        random_state = check_random_state(self.random_state)
+        kept = np.arange(X.shape[0]) if weights is None else np.flatnonzero(weights > 0)
+        if not len(kept):
+            raise ValueError("sample_weight times class_weight is zero for every row")
+        kept, held_out = self._split(kept, labels)
+        if weights is not None and not go_on:
+            weights = weights / weights[kept].mean()
+        by_column = sparse.issparse(X)
+        problem = Problem(as_rows(X), y, weights, objective, thread_count(self.n_jobs), by_column)
+        method = self._method(problem, kept)
+        state = getattr(self, "_state", None) if go_on else None
+        if state is not None and not self.average:
+            coef_init, intercept_init = self.coef_, self.intercept_
+        elif not go_on and self.warm_start and hasattr(self, "coef_"):
+            coef_init = self.coef_ if coef_init is None else coef_init
+            intercept_init = self.intercept_ if intercept_init is None else intercept_init
+        theta = None if state and self.average else self._start(problem, random_state, coef_init, intercept_init)
+        method.start(problem, theta, state)
+        order = Order(kept, bool(self.shuffle) and self.batch_size != "full", random_state)
+        stopping = Stopping(1 if go_on else self.max_iter, None if go_on else self.tol, self.n_iter_no_change, self.batch_size == "full")
+        history = History()
+        validate = self._validator(problem, X, labels, held_out) if len(held_out) else None
+        epochs, reason = train(method, order, stopping, history, validate, self.verbose)
+        coef, intercept = method.solution()
+        self._store(coef, intercept)
+        self.n_iter_, self.t_, self.stop_reason_, self._state = epochs, method.state.t, reason, method.state
+        record = history.record
+        if go_on and hasattr(self, "history_"):
+            offset = self.history_["seconds"][-1]
+            record["seconds"] = [offset + seconds for seconds in record["seconds"]]
+            record = {name: self.history_[name] + values for name, values in record.items()}
+        self.history_ = record
+        if reason == "max_iter" and stopping.tol is not None:
+            warnings.warn("Maximum number of iteration reached before convergence. Consider increasing max_iter to improve the fit.",
+                          ConvergenceWarning, stacklevel=3)
+        return self
+
+    def _split(self, kept, labels):
+        """(training rows, validation rows) of the rows that count."""
+        if not self.early_stopping:
+            return kept, kept[:0]
+        splitter = StratifiedShuffleSplit if is_classifier(self) else ShuffleSplit
+        split = splitter(test_size=self.validation_fraction, random_state=self.random_state)
+        train_rows, held_out = next(split.split(np.zeros((len(kept), 1)), labels[kept]))
+        return kept[train_rows], kept[held_out]
+
+    def _validator(self, problem, X, labels, held_out):
+        """A function (coef, intercept) -> (score, objective) on the held-out rows."""
+        model, rows, known = copy(self), X[held_out], labels[held_out]
+        weights = None if problem.weights is None else problem.weights[held_out]
+        total = len(held_out) if weights is None else weights.sum()
+
+        def validate(coef, intercept):
+            model._store(coef, intercept)
+            theta = pack(coef, intercept, problem.rows.dtype, problem.by_column)
+            loss = batch.gradient(problem.rows, problem.y, problem.weights, held_out, theta, np.empty_like(theta),
+                                  problem.objective.codes, problem.threads)
+            return model.score(rows, known, weights), loss / total + problem.objective.penalty(coef)
+
+        return validate
+
+    # ---- the model at work ----
+
+    def _margins(self, X):
+        """W x + b for the rows of X, shape (n, outputs)."""
+        check_is_fitted(self)
+        X = self._check_X(X, reset=False)
+        coef = self.coef_.toarray() if sparse.issparse(self.coef_) else self.coef_
+        theta = pack(coef, self.intercept_, X.dtype, sparse.issparse(X))
+        outputs = len(self.intercept_)
+        out = np.empty(X.shape[0] * outputs)
+        batch.margins(as_rows(X), theta, outputs, out, thread_count(self.n_jobs))
+        return out.reshape(-1, outputs).astype(X.dtype, copy=False)

@@ -1,0 +1,145 @@
+"""Descent by rates that somebody chose: theta <- theta - rate * mean gradient of a batch, by any of the update rules."""
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastgd.engine.data import Problem, pack, unpack
+from fastgd.engine.optimizers import SGD, Optimizer
+from fastgd.engine.schedules import Schedule
+from fastgd.kernels import batch, stochastic
+from fastgd.kernels.stochastic import PassiveAggressive
+
+CHUNK = 50_000_000  # multiplications between two looks at Ctrl-C
+
+
+@dataclass
+class State:
+    """Where a run of descent stands: parameters, the rule's buffers, and the sum of `averaged` iterates."""
+
+    theta: np.ndarray
+    first: np.ndarray | None
+    second: np.ndarray | None
+    average: np.ndarray | None
+    by_column: bool
+    averaged: int = 0
+    t: int = 1
+
+
+@dataclass
+class Epoch:
+    """Means over the epoch's visits (loss, penalty included; gradient norm) and its last rate."""
+
+    loss: float
+    gradient_norm: float
+    learning_rate: float
+
+
+class Descent:
+    """Batch, mini-batch and stochastic gradient descent: the same steps with another `batch_size`.
+
+    `average_from` is the first update whose result enters the mean of the iterates; None: no averaging.
+    """
+
+    def __init__(self, schedule: Schedule, optimizer: Optimizer, batch_size, average_from=None):
+        self.schedule, self.optimizer, self.batch_size, self.average_from = schedule, optimizer, batch_size, average_from
+
+    def start(self, problem: Problem, theta, earlier: State | None = None):
+        """Begin at theta. `earlier`: go on with the buffers of an earlier run (theta=None: at its parameters too)."""
+        self.problem = problem
+        dtype, size = problem.rows.dtype, problem.objective.outputs * (problem.rows.shape[1] + 1)
+
+        def kept(name, needed, dtype):
+            vector = getattr(earlier, name, None)
+            if not needed:
+                return None
+            if vector is None:
+                return np.zeros(size, dtype)
+            return pack(*unpack(vector, problem.objective.outputs, earlier.by_column), dtype, problem.by_column)
+
+        first, second = (kept(name, needed, dtype) for name, needed in zip(("first", "second"), self.optimizer.buffers, strict=True))
+        average = kept("average", self.average_from is not None, np.float64)
+        self.state = State(kept("theta", True, dtype) if theta is None else theta, first, second, average, problem.by_column,
+                           getattr(earlier, "averaged", 0) if average is not None else 0, getattr(earlier, "t", 1))
+
+    def epoch(self, order):
+        """Visit the rows in `order` once; returns an `Epoch`."""
+        state, objective = self.state, self.problem.objective
+        size = len(order) if self.batch_size == "full" else min(self.batch_size, len(order))
+        updates = -(-len(order) // size)
+        rates = self.schedule.rates(state.t, updates, updates)
+        start, begin = state.theta.copy(), state.t
+        chunk = max(1, int(CHUNK / (self._row_work * size))) * size
+        sums = [self._visit(order[at:at + chunk], rates[at // size:(at + chunk) // size + 1], size)
+                for at in range(0, len(order), chunk)]
+        total = {name: sum(part[name] for part in sums) for name in sums[0]}
+        with np.errstate(all="ignore"):  # a diverging run overflows here, and is reported by whoever trains
+            loss = total["loss"] / self._weight(order) + total["penalty"] / len(order)
+            if objective.l1 and self._in_place(size):  # these sweeps leave a penalty with an L1 part to the ends of the epoch
+                loss += (objective.penalty(self._coef(start)) + objective.penalty(self._coef(state.theta))) / 2
+            if isinstance(self.optimizer, SGD):
+                gradient_norm = np.linalg.norm((start - state.theta).astype(float)) / rates.sum()
+            else:
+                gradient_norm = total["gradient_norm"] / (state.t - begin)
+        return Epoch(loss, gradient_norm, rates[-1])
+
+    def react(self):
+        """Answer a stalled loss; False: there is nothing more to try."""
+        schedule = self.schedule.react()
+        if schedule is None:
+            return False
+        self.schedule = schedule
+        return True
+
+    def solution(self):
+        """(coef, intercept): the last iterate, or the mean of the iterates where averaging has begun."""
+        state, outputs = self.state, self.problem.objective.outputs
+        theta = state.theta
+        if state.averaged:
+            theta = (state.average / state.averaged).astype(theta.dtype)
+        return unpack(theta, outputs, self.problem.by_column)
+
+    @property
+    def _row_work(self):
+        rows = self.problem.rows
+        return self.problem.objective.outputs * max(rows.stored / max(rows.shape[0], 1), 1)
+
+    def _in_place(self, size):
+        """Whether the batch's rows go straight into the weights: single dense rows, or sparse batches that touch few columns."""
+        if not isinstance(self.optimizer, SGD):
+            return False
+        return size * self._row_work < 4 * len(self.state.theta) if self.problem.by_column else size == 1
+
+    def _visit(self, order, rates, size):
+        problem, state = self.problem, self.state
+        skip = 0 if self.average_from is None else max(0, self.average_from - state.t)
+        data = problem.rows, problem.y, problem.weights, order, state.theta
+        if self._in_place(size):
+            course = {"batch_size": size, "skip": skip, "passive_aggressive": self.schedule.passive_aggressive}
+            sums = stochastic.epoch(*data, state.average, rates, problem.objective.codes, course)
+        else:
+            sums = batch.epoch(*data, state.first, state.second, state.average, rates, problem.objective.codes, self.optimizer.codes,
+                               size, state.t, skip, problem.threads)
+        state.t += sums["updates"]
+        if state.average is not None:
+            state.averaged += max(0, sums["updates"] - skip)
+        return sums
+
+    def _weight(self, order):
+        weights = self.problem.weights
+        return len(order) if weights is None else weights[order].sum()
+
+    def _coef(self, theta):
+        return theta[:len(theta) - self.problem.objective.outputs]
+
+
+def check_compatible(schedule, optimizer, batch_size, loss):
+    """Refuse a passive-aggressive step where its definition does not reach."""
+    if schedule.passive_aggressive == PassiveAggressive.OFF:
+        return
+    name = schedule.passive_aggressive.name.lower()
+    if loss not in ("hinge", "epsilon_insensitive"):
+        raise ValueError(f"learning_rate={name!r} works with loss='hinge' or 'epsilon_insensitive' only, got loss={loss!r}")
+    if batch_size != 1:
+        raise ValueError(f"learning_rate={name!r} takes one row at a time: batch_size must be 1, got {batch_size!r}")
+    if not isinstance(optimizer, SGD):
+        raise ValueError(f"learning_rate={name!r} is a step of its own: optimizer must be 'sgd', got {optimizer!r}")

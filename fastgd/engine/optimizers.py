@@ -1,0 +1,214 @@
+"""Update rules as values: what a step does with the gradient. Settings only; the buffers belong to the run."""
+from dataclasses import dataclass, fields
+from math import inf
+from numbers import Real
+from typing import ClassVar
+
+
+from fastgd.kernels.rules import Kind
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """What all rules share; use one of the rules below.
+
+    g is the mean gradient of a batch with ``l2 * w`` added, eta the learning rate, and every rule ends in the exact prox of the L1
+    part, ``soft(w, r * l1)``, at the rate r that the weight itself had.
+    """
+
+    kind: ClassVar[Kind]
+    buffers: ClassVar[tuple] = (False, False)  # which of the two running means it keeps, each as long as the parameters
+
+    def __post_init__(self):
+        for field in fields(self):
+            value = getattr(self, field.name)
+            below = inf if field.name == "eps" else 1
+            if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= value < below:
+                raise ValueError(f"{field.name} of {type(self).__name__} must be a number in [0, {below}), got {value!r}")
+
+    @property
+    def codes(self):
+        """The rule for the kernels."""
+        first = getattr(self, "momentum", getattr(self, "beta1", 0.0))
+        second = getattr(self, "rho", getattr(self, "beta2", 0.0))
+        return {"kind": self.kind, "first": first, "second": second, "eps": getattr(self, "eps", 0.0)}
+
+
+@dataclass(frozen=True)
+class SGD(Optimizer):
+    """Plain gradient descent: ``w <- w - eta * g``.
+
+    Examples
+    --------
+    >>> from fastgd import SGD, SGDClassifier
+    >>> SGDClassifier(optimizer=SGD())
+    SGDClassifier(optimizer=SGD())
+    """
+
+    kind = Kind.SGD
+
+
+@dataclass(frozen=True)
+class Momentum(Optimizer):
+    """Heavy ball: ``v <- momentum * v - eta * g``, ``w <- w + v``.
+
+    Parameters
+    ----------
+    momentum : float, default=0.9
+        Share of the last step that is kept, in [0, 1).
+
+    References
+    ----------
+    Polyak, "Some methods of speeding up the convergence of iteration methods", 1964.
+
+    Examples
+    --------
+    >>> from fastgd import Momentum
+    >>> Momentum(momentum=0.8)
+    Momentum(momentum=0.8)
+    """
+
+    momentum: float = 0.9
+    kind = Kind.MOMENTUM
+    buffers = (True, False)
+
+
+@dataclass(frozen=True)
+class Nesterov(Optimizer):
+    """Nesterov's momentum: ``v <- momentum * v - eta * g``, ``w <- w + momentum * v - eta * g``.
+
+    Parameters
+    ----------
+    momentum : float, default=0.9
+        Share of the last step that is kept, in [0, 1).
+
+    References
+    ----------
+    Sutskever et al., "On the importance of initialization and momentum in deep learning", ICML 2013, in the form that takes the
+    gradient at the weights themselves.
+
+    Examples
+    --------
+    >>> from fastgd import Nesterov
+    >>> Nesterov()
+    Nesterov(momentum=0.9)
+    """
+
+    momentum: float = 0.9
+    kind = Kind.NESTEROV
+    buffers = (True, False)
+
+
+@dataclass(frozen=True)
+class AdaGrad(Optimizer):
+    """AdaGrad: ``a <- a + g**2``, ``w <- w - eta * g / (sqrt(a) + eps)``.
+
+    Parameters
+    ----------
+    eps : float, default=1e-10
+        Added to the root.
+
+    References
+    ----------
+    Duchi, Hazan, Singer, "Adaptive subgradient methods for online learning and stochastic optimization", JMLR 2011.
+
+    Examples
+    --------
+    >>> from fastgd import AdaGrad
+    >>> AdaGrad()
+    AdaGrad(eps=1e-10)
+    """
+
+    eps: float = 1e-10
+    kind = Kind.ADAGRAD
+    buffers = (False, True)
+
+
+@dataclass(frozen=True)
+class RMSProp(Optimizer):
+    """RMSProp: ``a <- rho * a + (1 - rho) * g**2``, ``w <- w - eta * g / (sqrt(a) + eps)``.
+
+    Parameters
+    ----------
+    rho : float, default=0.9
+        Share of the running mean of g**2 that is kept, in [0, 1).
+    eps : float, default=1e-8
+        Added to the root.
+
+    References
+    ----------
+    Tieleman, Hinton, "Lecture 6.5: RMSProp", Coursera 2012.
+
+    Examples
+    --------
+    >>> from fastgd import RMSProp
+    >>> RMSProp(rho=0.95)
+    RMSProp(rho=0.95, eps=1e-08)
+    """
+
+    rho: float = 0.9
+    eps: float = 1e-8
+    kind = Kind.RMSPROP
+    buffers = (False, True)
+
+
+@dataclass(frozen=True)
+class Adam(Optimizer):
+    """Adam: running means m of g and a of g**2, freed of their start, ``w <- w - eta * m / (sqrt(a) + eps)``.
+
+    Parameters
+    ----------
+    beta1, beta2 : float, default=0.9 and 0.999
+        Shares of the running means that are kept, in [0, 1).
+    eps : float, default=1e-8
+        Added to the root.
+
+    References
+    ----------
+    Kingma, Ba, "Adam: a method for stochastic optimization", ICLR 2015.
+
+    Examples
+    --------
+    >>> from fastgd import Adam
+    >>> Adam(beta1=0.8)
+    Adam(beta1=0.8, beta2=0.999, eps=1e-08)
+    """
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+    kind = Kind.ADAM
+    buffers = (True, True)
+
+
+@dataclass(frozen=True)
+class AdamW(Adam):
+    """Adam whose L2 decay does not pass through the running means: ``w <- w - eta * m / (sqrt(a) + eps) - eta * l2 * w``.
+
+    Parameters
+    ----------
+    beta1, beta2 : float, default=0.9 and 0.999
+        Shares of the running means that are kept, in [0, 1).
+    eps : float, default=1e-8
+        Added to the root.
+
+    References
+    ----------
+    Loshchilov, Hutter, "Decoupled weight decay regularization", ICLR 2019.
+
+    Examples
+    --------
+    >>> from fastgd import AdamW
+    >>> AdamW()
+    AdamW(beta1=0.9, beta2=0.999, eps=1e-08)
+    """
+
+    kind = Kind.ADAMW
+
+
+RULES = {rule.__name__.lower(): rule for rule in (SGD, Momentum, Nesterov, AdaGrad, RMSProp, Adam, AdamW)}
+
+
+def as_optimizer(optimizer):
+    """A rule from its name, or the rule itself."""
+    return optimizer if isinstance(optimizer, Optimizer) else RULES[optimizer]()

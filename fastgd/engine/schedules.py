@@ -1,0 +1,206 @@
+"""Learning-rate schedules as values: the rate of the t-th update, and what a stalled loss does to it."""
+from dataclasses import dataclass, replace
+from numbers import Real
+from typing import ClassVar
+
+import numpy as np
+
+from fastgd.kernels.stochastic import PassiveAggressive as Rate
+
+
+def _check(schedule, **least):
+    """Refuse what is not a finite number above its bound."""
+    for name, bound in least.items():
+        value = getattr(schedule, name)
+        if not isinstance(value, Real) or isinstance(value, bool) or not bound < value < np.inf:
+            raise ValueError(f"{name} of {type(schedule).__name__} must be a finite number above {bound}, got {value!r}")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What all schedules share; use one of the schedules below."""
+
+    passive_aggressive: ClassVar[Rate] = Rate.OFF
+
+    def rates(self, first, count, per_epoch):
+        """The rates of `count` updates, of which the first is the `first`-th (from 1); an epoch has `per_epoch`."""
+        raise NotImplementedError
+
+    def react(self):
+        """The schedule to go on with when the loss has stalled; None: stop."""
+        return None
+
+
+@dataclass(frozen=True)
+class Constant(Schedule):
+    """eta_t = eta0
+
+    Examples
+    --------
+    >>> from fastgd import Constant
+    >>> Constant(0.1)
+    Constant(eta0=0.1)
+    """
+
+    eta0: float = 0.01
+
+    def __post_init__(self):
+        _check(self, eta0=0)
+
+    def rates(self, first, count, per_epoch):
+        return np.full(count, float(self.eta0))
+
+
+@dataclass(frozen=True)
+class InverseScaling(Schedule):
+    """eta_t = eta0 / t**power_t
+
+    Examples
+    --------
+    >>> from fastgd import InverseScaling
+    >>> InverseScaling(0.1, power_t=0.5)
+    InverseScaling(eta0=0.1, power_t=0.5)
+    """
+
+    eta0: float = 0.01
+    power_t: float = 0.5
+
+    def __post_init__(self):
+        _check(self, eta0=0, power_t=-np.inf)
+
+    def rates(self, first, count, per_epoch):
+        return self.eta0 / np.arange(first, first + count, dtype=float) ** self.power_t
+
+
+@dataclass(frozen=True)
+class Optimal(Schedule):
+    """eta_t = 1 / (alpha * (t0 + t - 1)), t0 by Leon Bottou's heuristic for rows of length 1: the first step is alpha**(-1/4) long.
+
+    Examples
+    --------
+    >>> from fastgd import Optimal
+    >>> Optimal(1e-3)
+    Optimal(alpha=0.001)
+    """
+
+    alpha: float = 1e-4
+
+    def __post_init__(self):
+        _check(self, alpha=0)
+
+    def rates(self, first, count, per_epoch):
+        start = 1 / (np.sqrt(1 / np.sqrt(self.alpha)) * self.alpha)
+        return 1 / (self.alpha * (start + np.arange(first, first + count, dtype=float) - 1))
+
+
+@dataclass(frozen=True)
+class Adaptive(Schedule):
+    """eta_t = eta0, divided by 5 whenever the loss has stalled, until it falls below 1e-6.
+
+    Examples
+    --------
+    >>> from fastgd import Adaptive
+    >>> Adaptive(0.1)
+    Adaptive(eta0=0.1)
+    """
+
+    eta0: float = 0.01
+
+    def __post_init__(self):
+        _check(self, eta0=0)
+
+    rates = Constant.rates
+
+    def react(self):
+        return replace(self, eta0=self.eta0 / 5) if self.eta0 > 1e-6 else None
+
+
+@dataclass(frozen=True)
+class StepDecay(Schedule):
+    """eta_t = eta0 * factor**(e // every), e being the epochs completed before update t.
+
+    Examples
+    --------
+    >>> from fastgd import StepDecay
+    >>> StepDecay(0.1, factor=0.5, every=10)
+    StepDecay(eta0=0.1, factor=0.5, every=10)
+    """
+
+    eta0: float = 0.01
+    factor: float = 0.5
+    every: int = 10
+
+    def __post_init__(self):
+        _check(self, eta0=0, factor=0, every=0)
+
+    def rates(self, first, count, per_epoch):
+        return self.eta0 * self.factor ** (np.arange(first - 1, first - 1 + count) // per_epoch // self.every)
+
+
+@dataclass(frozen=True)
+class CosineDecay(Schedule):
+    """eta_t = eta0 / 2 * (1 + cos(pi * e / epochs)), e being the epochs done at update t (a fraction, at most `epochs`).
+
+    Examples
+    --------
+    >>> from fastgd import CosineDecay
+    >>> CosineDecay(0.1, epochs=20)
+    CosineDecay(eta0=0.1, epochs=20)
+    """
+
+    eta0: float = 0.01
+    epochs: int = 100
+
+    def __post_init__(self):
+        _check(self, eta0=0, epochs=0)
+
+    def rates(self, first, count, per_epoch):
+        done = np.arange(first - 1, first - 1 + count) / per_epoch
+        return self.eta0 / 2 * (1 + np.cos(np.pi * np.minimum(done / self.epochs, 1)))
+
+
+@dataclass(frozen=True)
+class PassiveAggressive(Constant):
+    """The row itself sets the length of its step: "pa1" min(eta0, L / |x|**2), "pa2" L / (|x|**2 + 1 / (2 * eta0)).
+
+    References
+    ----------
+    Crammer et al., "Online passive-aggressive algorithms", JMLR 2006.
+    """
+
+    passive_aggressive: Rate = Rate.PA1
+
+
+@dataclass(frozen=True)
+class Lipschitz(Schedule):
+    """eta_t = eta0 / sqrt(1 + e), e being the epochs done at update t, eta0 an inverse Lipschitz constant of the gradient."""
+
+    eta0: float
+
+    def rates(self, first, count, per_epoch):
+        if per_epoch == 1:  # full gradients: no noise to average out
+            return np.full(count, self.eta0)
+        return self.eta0 / np.sqrt(1 + np.arange(first - 1, first - 1 + count) / per_epoch)
+
+
+NAMES = ("constant", "invscaling", "optimal", "adaptive", "pa1", "pa2", "step", "cosine", "lipschitz")
+
+
+def as_schedule(learning_rate, *, eta0, power_t, alpha, max_iter, inverse_lipschitz):
+    """A schedule from its name and the estimator's parameters, or the schedule itself."""
+    if isinstance(learning_rate, Schedule):
+        return learning_rate
+    if learning_rate == "optimal" and alpha == 0:
+        raise ValueError("alpha must be > 0 since learning_rate is 'optimal'. alpha is used to compute the optimal learning rate.")
+    make = {
+        "constant": lambda: Constant(eta0),
+        "invscaling": lambda: InverseScaling(eta0, power_t),
+        "optimal": lambda: Optimal(alpha),
+        "adaptive": lambda: Adaptive(eta0),
+        "pa1": lambda: PassiveAggressive(eta0=eta0, passive_aggressive=Rate.PA1),
+        "pa2": lambda: PassiveAggressive(eta0=eta0, passive_aggressive=Rate.PA2),
+        "step": lambda: StepDecay(eta0),
+        "cosine": lambda: CosineDecay(eta0, max_iter),
+        "lipschitz": lambda: Lipschitz(inverse_lipschitz()),
+    }
+    return make[learning_rate]()

@@ -1,0 +1,60 @@
+"""The loop that every training runs: order the rows, ask the method for one epoch, record, check, stop."""
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+class Diverged(ValueError):
+    """The loss or the weights are no longer finite."""
+
+
+@dataclass
+class Stopping:
+    """When enough is enough.
+
+    The loss (with `validate` the negative score) has stalled when it has not fallen below its best by `tol` for `patience` epochs in a
+    row; a full gradient is small when its norm is at most `tol` times the first one. tol=None: neither is asked.
+    """
+
+    max_iter: int
+    tol: float | None
+    patience: int
+    full_gradient: bool = False
+    best: float = field(default=np.inf, init=False)
+    stalled: int = field(default=0, init=False)
+
+    def has_stalled(self, value):
+        self.stalled = self.stalled + 1 if value > self.best - self.tol else 0
+        self.best = min(self.best, value)
+        return self.stalled >= self.patience
+
+    def is_small(self, norms):
+        return self.full_gradient and norms[-1] <= self.tol * norms[0]
+
+
+def train(method, order, stopping, history, validate=None, verbose=0):
+    """Run epochs until `stopping` says so; returns (epochs, reason).
+
+    `validate(coef, intercept)` returns (score, loss) on held-out rows.
+    """
+    record, done = history.record, 0
+    for done in range(1, stopping.max_iter + 1):
+        epoch = method.epoch(order.next())
+        coef, intercept = method.solution() if validate else (None, None)
+        score, validation_loss = validate(coef, intercept) if validate else (None, None)
+        history.add(**vars(epoch), validation_loss=validation_loss)
+        if not (np.isfinite([epoch.loss, epoch.gradient_norm]).all() and np.isfinite(method.state.theta).all()):
+            raise Diverged(
+                f"Training diverged at epoch #{done}: floating-point under-/overflow occurred, the loss is {epoch.loss:g}. Scaling input "
+                f"data with StandardScaler or MinMaxScaler might help, and so does a smaller learning rate than {epoch.learning_rate:g}.")
+        if verbose:
+            print(f"-- Epoch {done}: " + ", ".join(f"{name} {values[-1]:.6g}" for name, values in record.items()))
+        if stopping.tol is None:
+            continue
+        if stopping.is_small(record["gradient_norm"]):
+            return done, "gradient"
+        if stopping.has_stalled(epoch.loss if validate is None else -score):
+            if not method.react():
+                return done, "plateau" if validate is None else "validation"
+            stopping.stalled = 0
+    return done, "max_iter"

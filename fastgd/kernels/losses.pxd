@@ -1,0 +1,152 @@
+"""Losses L(z, y) of a margin z: value and slope dL/dz of each, written once; loops over them vectorise.
+
+Comparisons are so turned that a NaN margin gives a NaN value: a training that has gone astray must show.
+"""
+from libc.math cimport fabs, log
+
+from .elementary cimport exp, log1p
+
+cpdef enum Loss:
+    SQUARED_ERROR
+    HUBER
+    EPSILON_INSENSITIVE
+    SQUARED_EPSILON_INSENSITIVE
+    QUANTILE
+    POISSON
+    LOG_LOSS
+    MODIFIED_HUBER
+    HINGE
+    SQUARED_HINGE
+    PERCEPTRON
+    SOFTMAX
+
+cpdef enum Targets:
+    VALUES              # y holds `outputs` numbers a row
+    CLASSES             # y holds a class number a row: +1 for the output of that number, -1 for the others
+
+cdef struct Objective:  # sum_i s_i L(W x_i + b, y_i) / sum_i s_i + l1 |W|_1 + (l2 / 2) |W|^2
+    int loss
+    double delta        # the parameter of huber, epsilon-insensitive, quantile
+    double l1, l2
+    Py_ssize_t outputs
+    int targets
+    bint intercept
+
+cdef struct Point:
+    double value, slope
+
+
+cdef inline Point squared_error(double z, double y, double delta) noexcept nogil:
+    cdef double r = z - y
+    return Point(0.5 * r * r, r)
+
+
+cdef inline Point huber(double z, double y, double delta) noexcept nogil:
+    cdef double r = z - y, a = fabs(r), inner = delta if a > delta else a
+    return Point(inner * (a - 0.5 * inner), delta if r > delta else (-delta if r < -delta else r))
+
+
+cdef inline Point epsilon_insensitive(double z, double y, double delta) noexcept nogil:
+    cdef double r = z - y, excess = fabs(r) - delta
+    return Point(0.0 if excess < 0 else excess, 1.0 if r > delta else (-1.0 if r < -delta else 0.0))
+
+
+cdef inline Point squared_epsilon_insensitive(double z, double y, double delta) noexcept nogil:
+    cdef double r = z - y, excess = fabs(r) - delta
+    excess = 0.0 if excess < 0 else excess
+    return Point(excess * excess, 2.0 * excess if r > 0 else -2.0 * excess)
+
+
+cdef inline Point quantile(double z, double y, double delta) noexcept nogil:
+    cdef double u = y - z
+    return Point(delta * u if u > 0 else (delta - 1.0) * u, -delta if u > 0 else (1.0 - delta if u < 0 else 0.0))
+
+
+cdef inline Point poisson(double z, double y, double delta) noexcept nogil:
+    cdef double mean = exp(z)
+    return Point(mean - y * z, mean - y)
+
+
+cdef inline Point log_loss(double z, double y, double delta) noexcept nogil:
+    """With e = exp(-|yz|) <= 1 nothing overflows, and the one exp serves value and slope."""
+    cdef double m = y * z, e = exp(-fabs(m)), probability = (e if m > 0 else 1.0) / (1.0 + e)
+    return Point(log1p(e) + (0.0 if m > 0 else -m), -y * probability)
+
+
+cdef inline Point modified_huber(double z, double y, double delta) noexcept nogil:
+    cdef double m = y * z, gap = 0.0 if m > 1.0 else 1.0 - m
+    return Point(-4.0 * m if m < -1.0 else gap * gap, -4.0 * y if m < -1.0 else -2.0 * y * gap)
+
+
+cdef inline Point hinge(double z, double y, double delta) noexcept nogil:
+    cdef double gap = 1.0 - y * z
+    return Point(0.0 if gap < 0 else gap, 0.0 if gap < 0 else -y)
+
+
+cdef inline Point squared_hinge(double z, double y, double delta) noexcept nogil:
+    cdef double gap = 1.0 - y * z
+    gap = 0.0 if gap < 0 else gap
+    return Point(gap * gap, -2.0 * y * gap)
+
+
+cdef inline Point perceptron(double z, double y, double delta) noexcept nogil:
+    cdef double m = y * z
+    return Point(0.0 if m > 0 else -m, 0.0 if m > 0 else -y)
+
+
+cdef inline Point point(int loss, double delta, double z, double y) noexcept nogil:
+    """Value and slope of any loss of one margin."""
+    if loss == LOG_LOSS:
+        return log_loss(z, y, delta)
+    if loss == SQUARED_ERROR:
+        return squared_error(z, y, delta)
+    if loss == HINGE:
+        return hinge(z, y, delta)
+    if loss == HUBER:
+        return huber(z, y, delta)
+    if loss == EPSILON_INSENSITIVE:
+        return epsilon_insensitive(z, y, delta)
+    if loss == SQUARED_EPSILON_INSENSITIVE:
+        return squared_epsilon_insensitive(z, y, delta)
+    if loss == QUANTILE:
+        return quantile(z, y, delta)
+    if loss == POISSON:
+        return poisson(z, y, delta)
+    if loss == MODIFIED_HUBER:
+        return modified_huber(z, y, delta)
+    if loss == SQUARED_HINGE:
+        return squared_hinge(z, y, delta)
+    return perceptron(z, y, delta)
+
+
+cdef inline double clipped(double slope) noexcept nogil:
+    """Slopes stay within +-1e12 (as scikit-learn's), so that one wild row does not overflow the weights."""
+    slope = 1e12 if slope > 1e12 else slope
+    return -1e12 if slope < -1e12 else slope
+
+
+cdef inline double softmax(const double *z, double *slope, Py_ssize_t outputs, Py_ssize_t label) noexcept nogil:
+    """log sum_k exp(z_k) - z_label; slope_k = p_k - [k = label]. `slope` may be z itself."""
+    cdef double largest = z[0], total = 0, own = z[label]
+    cdef Py_ssize_t k
+    for k in range(1, outputs):
+        largest = z[k] if z[k] > largest else largest
+    for k in range(outputs):
+        slope[k] = exp(z[k] - largest)
+    for k in range(outputs):
+        total += slope[k]
+    for k in range(outputs):
+        slope[k] /= total
+    slope[label] -= 1.0
+    return log(total) + largest - own
+
+
+cdef inline double target(const Objective *objective, const double *y, Py_ssize_t i, Py_ssize_t k) noexcept nogil:
+    """The target of row i's k-th output."""
+    if objective.targets == VALUES:
+        return y[i * objective.outputs + k]
+    return 1.0 if <Py_ssize_t> y[i] == k else -1.0
+
+
+cdef void points(const Objective *objective, const double *z, const double *y, double *value, double *slope,
+                 Py_ssize_t size) noexcept nogil

@@ -1,0 +1,63 @@
+"""Losses over whole blocks of margins."""
+import numpy as np
+
+
+cdef inline void block(int loss, double delta, const double *restrict z, const double *restrict y, double *restrict value,
+                       double *restrict slope, Py_ssize_t size) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef Point at
+    for i in range(size):
+        at = point(loss, delta, z[i], y[i])
+        value[i] = at.value
+        slope[i] = clipped(at.slope)
+
+
+cdef void points(const Objective *objective, const double *z, const double *y, double *value, double *slope,
+                 Py_ssize_t size) noexcept nogil:
+    """value_i, slope_i of L(z_i, y_i) for one margin a row; the loss is a constant in each call, so each loop vectorises."""
+    cdef double d = objective.delta
+    if objective.loss == SQUARED_ERROR:
+        block(SQUARED_ERROR, d, z, y, value, slope, size)
+    elif objective.loss == HUBER:
+        block(HUBER, d, z, y, value, slope, size)
+    elif objective.loss == EPSILON_INSENSITIVE:
+        block(EPSILON_INSENSITIVE, d, z, y, value, slope, size)
+    elif objective.loss == SQUARED_EPSILON_INSENSITIVE:
+        block(SQUARED_EPSILON_INSENSITIVE, d, z, y, value, slope, size)
+    elif objective.loss == QUANTILE:
+        block(QUANTILE, d, z, y, value, slope, size)
+    elif objective.loss == POISSON:
+        block(POISSON, d, z, y, value, slope, size)
+    elif objective.loss == LOG_LOSS:
+        block(LOG_LOSS, d, z, y, value, slope, size)
+    elif objective.loss == MODIFIED_HUBER:
+        block(MODIFIED_HUBER, d, z, y, value, slope, size)
+    elif objective.loss == HINGE:
+        block(HINGE, d, z, y, value, slope, size)
+    elif objective.loss == SQUARED_HINGE:
+        block(SQUARED_HINGE, d, z, y, value, slope, size)
+    elif objective.loss == PERCEPTRON:
+        block(PERCEPTRON, d, z, y, value, slope, size)
+
+
+def evaluate(loss, double delta, z, y):
+    """Value and slope of a loss.
+
+    `z` holds margins, shape (n,); for softmax (n, outputs). `y` holds targets, shape (n,); for softmax class numbers.
+    Returns float64 arrays: value of shape (n,), slope of the shape of z.
+    """
+    margin = np.array(z, dtype=np.float64, order="C", copy=None)
+    slope, value = np.empty_like(margin), np.empty(len(margin))
+    cdef Objective objective = dict(loss=Loss(loss), delta=delta, l1=0, l2=0, outputs=margin.size // max(len(margin), 1),
+                                    targets=VALUES, intercept=True)
+    cdef const double[::1] flat = margin.reshape(-1), targets = np.array(y, dtype=np.float64, order="C", copy=None)
+    cdef double[::1] slopes = slope.reshape(-1), values = value
+    cdef Py_ssize_t i, n = values.shape[0], k = objective.outputs
+    if targets.shape[0] != n or (objective.loss != SOFTMAX and flat.shape[0] != n):
+        raise ValueError(f"z of shape {margin.shape} does not fit y of length {targets.shape[0]}")
+    if n and objective.loss == SOFTMAX:
+        for i in range(n):
+            values[i] = softmax(&flat[i * k], &slopes[i * k], k, <Py_ssize_t> targets[i])
+    elif n:
+        points(&objective, &flat[0], &targets[0], &values[0], &slopes[0], n)
+    return value, slope

@@ -1,0 +1,231 @@
+"""Rows of X, dense or CSR, and all that a linear model does to them: dot products and scaled additions.
+
+The loops keep 16 (then 8) running sums in a fixed order: they vectorise on every instruction set without relaxed-math flags.
+"""
+from cython cimport floating
+from libc.stdint cimport int32_t, int64_t
+
+cdef enum:
+    LANES = 16
+    HALF = 8
+
+ctypedef fused index:
+    int32_t
+    int64_t
+
+cdef struct Table:              # X; free of the dtype, which the caller's weights decide
+    const char *values          # dense: n * p entries; CSR: the stored entries
+    const char *indices         # NULL: dense
+    const char *indptr
+    Py_ssize_t itemsize
+    Py_ssize_t index_size       # 4 or 8 bytes
+    Py_ssize_t n, p
+
+cdef struct Row:
+    const void *values
+    const void *indices         # NULL: dense
+    bint wide                   # 64-bit indices
+    Py_ssize_t size             # stored entries
+
+
+cdef class Rows:
+    cdef Table table
+    cdef readonly object shape, dtype, stored
+    cdef object _owners         # the arrays behind the pointers
+    cdef int fit(self, Py_ssize_t itemsize, Py_ssize_t parameters, Py_ssize_t outputs, Py_ssize_t targets,
+                 const double[::1] weights, const Py_ssize_t[::1] order) except -1
+
+
+cdef inline Row row_at(const Table *X, Py_ssize_t i) noexcept nogil:
+    cdef Row row
+    cdef Py_ssize_t begin
+    row.wide = X.index_size == 8
+    if X.indices == NULL:
+        begin, row.size, row.indices = i * X.p, X.p, NULL
+    else:
+        if row.wide:
+            begin, row.size = (<const int64_t *> X.indptr)[i], (<const int64_t *> X.indptr)[i + 1]
+        else:
+            begin, row.size = (<const int32_t *> X.indptr)[i], (<const int32_t *> X.indptr)[i + 1]
+        row.size -= begin
+        row.indices = X.indices + begin * X.index_size
+    row.values = X.values + begin * X.itemsize
+    return row
+
+
+cdef inline Py_ssize_t column(const Row *row, Py_ssize_t t) noexcept nogil:
+    """The column of the t-th stored entry of a sparse row."""
+    return (<const int64_t *> row.indices)[t] if row.wide else (<const int32_t *> row.indices)[t]
+
+
+cdef inline floating fold(floating *lanes) noexcept nogil:
+    """Sum of the 16 lanes, pairwise and in a fixed order."""
+    cdef Py_ssize_t k
+    for k in range(8):
+        lanes[k] += lanes[k + 8]
+    for k in range(4):
+        lanes[k] += lanes[k + 4]
+    return (lanes[0] + lanes[2]) + (lanes[1] + lanes[3])
+
+
+cdef inline floating dense_dot(const floating *restrict x, const floating *restrict w, Py_ssize_t n) noexcept nogil:
+    cdef floating lanes[LANES]
+    cdef floating total = 0
+    cdef Py_ssize_t j = 0, k
+    for k in range(LANES):
+        lanes[k] = 0
+    while j + LANES <= n:
+        for k in range(LANES):
+            lanes[k] += x[j + k] * w[j + k]
+        j += LANES
+    while j + HALF <= n:
+        for k in range(HALF):
+            lanes[k] += x[j + k] * w[j + k]
+        j += HALF
+    while j < n:
+        total += x[j] * w[j]
+        j += 1
+    return fold(lanes) + total
+
+
+cdef inline void dense_dot4(const floating *restrict x0, const floating *restrict x1, const floating *restrict x2,
+                            const floating *restrict x3, const floating *restrict w, Py_ssize_t n, floating *z) noexcept nogil:
+    """z = (x0 w, x1 w, x2 w, x3 w), loading w once for the four rows."""
+    cdef floating l0[HALF]
+    cdef floating l1[HALF]
+    cdef floating l2[HALF]
+    cdef floating l3[HALF]
+    cdef Py_ssize_t j = 0, k
+    for k in range(HALF):
+        l0[k], l1[k], l2[k], l3[k] = 0, 0, 0, 0
+    while j + HALF <= n:
+        for k in range(HALF):
+            l0[k] += x0[j + k] * w[j + k]
+            l1[k] += x1[j + k] * w[j + k]
+            l2[k] += x2[j + k] * w[j + k]
+            l3[k] += x3[j + k] * w[j + k]
+        j += HALF
+    for k in range(4):
+        z[k] = 0
+    while j < n:
+        z[0] += x0[j] * w[j]
+        z[1] += x1[j] * w[j]
+        z[2] += x2[j] * w[j]
+        z[3] += x3[j] * w[j]
+        j += 1
+    for k in range(4):
+        l0[k] += l0[k + 4]
+        l1[k] += l1[k + 4]
+        l2[k] += l2[k + 4]
+        l3[k] += l3[k + 4]
+    z[0] += (l0[0] + l0[2]) + (l0[1] + l0[3])
+    z[1] += (l1[0] + l1[2]) + (l1[1] + l1[3])
+    z[2] += (l2[0] + l2[2]) + (l2[1] + l2[3])
+    z[3] += (l3[0] + l3[2]) + (l3[1] + l3[3])
+
+
+cdef inline void dense_add(floating scale, const floating *restrict x, floating *restrict w, Py_ssize_t n) noexcept nogil:
+    """w += scale x"""
+    cdef Py_ssize_t j
+    for j in range(n):
+        w[j] += scale * x[j]
+
+
+cdef inline void dense_add4(const floating *scale, const floating *restrict x0, const floating *restrict x1,
+                            const floating *restrict x2, const floating *restrict x3, floating *restrict w,
+                            Py_ssize_t n) noexcept nogil:
+    """w += scale[0] x0 + ... + scale[3] x3, loading and storing w once for the four rows."""
+    cdef floating s0 = scale[0], s1 = scale[1], s2 = scale[2], s3 = scale[3]
+    cdef Py_ssize_t j
+    for j in range(n):
+        w[j] += (s0 * x0[j] + s1 * x1[j]) + (s2 * x2[j] + s3 * x3[j])
+
+
+cdef inline floating gather(const floating *restrict x, const index *restrict columns, const floating *restrict w,
+                            Py_ssize_t size) noexcept nogil:
+    """x w for a sparse row: four sums, because one would wait for every addition."""
+    cdef floating s0 = 0, s1 = 0, s2 = 0, s3 = 0
+    cdef Py_ssize_t t = 0
+    while t + 4 <= size:
+        s0 += x[t] * w[columns[t]]
+        s1 += x[t + 1] * w[columns[t + 1]]
+        s2 += x[t + 2] * w[columns[t + 2]]
+        s3 += x[t + 3] * w[columns[t + 3]]
+        t += 4
+    while t < size:
+        s0 += x[t] * w[columns[t]]
+        t += 1
+    return (s0 + s1) + (s2 + s3)
+
+
+cdef inline double scatter(floating scale, const floating *restrict x, const index *restrict columns, floating *w,
+                           Py_ssize_t size) noexcept nogil:
+    """w += scale x for a sparse row; duplicate columns add up. Returns the change of |w|^2."""
+    cdef Py_ssize_t t
+    cdef floating step, before
+    cdef double even = 0, odd = 0
+    for t in range(size):
+        step, before = scale * x[t], w[columns[t]]
+        w[columns[t]] = before + step
+        if t & 1:
+            odd += step * (before + before + step)
+        else:
+            even += step * (before + before + step)
+    return even + odd
+
+
+cdef inline void margins(const Row *row, const floating *W, Py_ssize_t p, Py_ssize_t outputs, double *z) noexcept nogil:
+    """z = W x. W is (outputs, p) for a dense row and (p, outputs) for a sparse one: a row touches neighbours."""
+    cdef const floating *x = <const floating *> row.values
+    cdef Py_ssize_t k, t, j
+    if row.indices == NULL:
+        for k in range(outputs):
+            z[k] = dense_dot(x, W + k * p, p)
+    elif outputs == 1:
+        if row.wide:
+            z[0] = gather(x, <const int64_t *> row.indices, W, row.size)
+        else:
+            z[0] = gather(x, <const int32_t *> row.indices, W, row.size)
+    else:
+        for k in range(outputs):
+            z[k] = 0
+        for t in range(row.size):
+            j = column(row, t) * outputs
+            for k in range(outputs):
+                z[k] += x[t] * W[j + k]
+
+
+cdef inline double accumulate(const Row *row, double scale, const double *slope, floating *W, Py_ssize_t p,
+                              Py_ssize_t outputs) noexcept nogil:
+    """W += scale * slope x': with 1 / size into a buffer it is the gradient, with -rate / size into W the step in place.
+
+    Returns the change of |W|^2 for a sparse row (0 for a dense one, where nobody asks).
+    """
+    cdef const floating *x = <const floating *> row.values
+    cdef Py_ssize_t k, t, j
+    cdef floating step
+    cdef double change = 0
+    if row.indices == NULL:
+        for k in range(outputs):
+            if slope[k] != 0:
+                dense_add(<floating> (scale * slope[k]), x, W + k * p, p)
+    elif outputs == 1:
+        if slope[0] == 0:
+            return 0
+        if row.wide:
+            return scatter(<floating> (scale * slope[0]), x, <const int64_t *> row.indices, W, row.size)
+        return scatter(<floating> (scale * slope[0]), x, <const int32_t *> row.indices, W, row.size)
+    else:
+        for t in range(row.size):
+            j = column(row, t) * outputs
+            for k in range(outputs):
+                step = <floating> (scale * slope[k]) * x[t]
+                change += step * (W[j + k] + W[j + k] + step)
+                W[j + k] += step
+    return change
+
+
+cdef inline double squared_norm(const Row *row, const floating *tag) noexcept nogil:
+    """|x|^2; `tag` only carries the dtype. Columns must not repeat in a sparse row."""
+    cdef const floating *x = <const floating *> row.values
+    return dense_dot(x, x, row.size)

@@ -1,0 +1,71 @@
+"""Rows: one view of X for every kernel, dense C-order or CSR, float32 or float64, never a copy."""
+import numpy as np
+
+from cython cimport floating
+
+
+def _address(array):
+    """The address of a contiguous array's first entry (0 when it is empty)."""
+    return array.ctypes.data if array.size else 0
+
+
+cdef class Rows:
+    """X as the kernels see it.
+
+    Parameters
+    ----------
+    values : ndarray
+        Dense: (n, p), C-order. CSR: (nnz,), with `indices`, `indptr` and `shape`. float32 or float64.
+    indices, indptr : ndarray of int32 or int64, both of one type
+        CSR column numbers and row bounds. They are trusted: check them first.
+    shape : (n, p)
+    """
+
+    def __init__(self, values, indices=None, indptr=None, shape=None):
+        if values.dtype not in (np.float32, np.float64) or not values.flags.c_contiguous:
+            raise TypeError(f"values must be C-contiguous float32 or float64, got {values.dtype}")
+        self.shape = tuple(values.shape if shape is None else shape)
+        self.dtype = values.dtype
+        self.stored = values.size if indptr is None else int(indptr[len(indptr) - 1])
+        self._owners = (values, indices, indptr)
+        self.table.n, self.table.p = self.shape
+        self.table.itemsize = values.itemsize
+        self.table.values = <const char *> <size_t> _address(values)
+        self.table.indices = self.table.indptr = NULL
+        self.table.index_size = 0
+        if indptr is not None:
+            if indices.dtype != indptr.dtype or indptr.dtype not in (np.int32, np.int64) or len(indptr) != self.table.n + 1:
+                raise TypeError(f"indices and indptr must both be int32 or int64, got {indices.dtype} and {indptr.dtype}")
+            self.table.index_size = indptr.itemsize
+            # an empty index array still marks the layout: any non-NULL address will do, nothing is read from it
+            self.table.indices = <const char *> <size_t> (_address(indices) or _address(indptr))
+            self.table.indptr = <const char *> <size_t> _address(indptr)
+
+
+    cdef int fit(self, Py_ssize_t itemsize, Py_ssize_t parameters, Py_ssize_t outputs, Py_ssize_t targets,
+                 const double[::1] weights, const Py_ssize_t[::1] order) except -1:
+        """Refuse arrays of other sizes than the kernels will read."""
+        cdef Py_ssize_t v, n = self.table.n
+        if itemsize != self.table.itemsize:
+            raise TypeError(f"theta has {itemsize} bytes a number, X has {self.table.itemsize}")
+        if parameters != outputs * (self.table.p + 1):
+            raise ValueError(f"theta has {parameters} entries, {outputs} x ({self.table.p} + 1) are needed")
+        if targets != n or (weights is not None and weights.shape[0] != n):
+            raise ValueError(f"X has {n} rows, y has {targets} and weights {None if weights is None else len(weights)}")
+        for v in range(order.shape[0]):
+            if not 0 <= order[v] < n:
+                raise IndexError(f"order[{v}] = {order[v]} is not one of the {n} rows")
+        return 0
+
+
+def largest_squared_norm(Rows rows not None, const Py_ssize_t[::1] order not None, const floating[::1] theta not None):
+    """max_i |x_i|^2 over the rows in `order`; `theta` tells the dtype."""
+    cdef Py_ssize_t v
+    cdef Row row
+    cdef double q, largest = 0
+    with nogil:
+        for v in range(order.shape[0]):
+            row = row_at(&rows.table, order[v])
+            q = squared_norm(&row, &theta[0])
+            largest = q if q > largest else largest
+    return largest

@@ -1,0 +1,97 @@
+"""Update rules: one loop each over a flat vector of parameters, its gradient and the rule's own buffers.
+
+Every rule ends in the prox of the L1 part, at the rate that the parameter itself had; AdamW's L2 decay is decoupled.
+"""
+from cython cimport floating
+from libc.math cimport pow, sqrt, sqrtf
+
+from .penalty cimport decay, soft
+
+cpdef enum Kind:
+    SGD
+    MOMENTUM
+    NESTEROV
+    ADAGRAD
+    RMSPROP
+    ADAM
+    ADAMW
+
+cdef struct Rule:
+    int kind
+    double first        # the factor of the first buffer: momentum, beta1
+    double second       # of the second: rho, beta2
+    double eps
+
+
+cdef inline floating root(floating a) noexcept nogil:
+    if floating is float:
+        return sqrtf(a)
+    else:
+        return sqrt(a)
+
+
+cdef inline void sgd(floating *restrict w, const floating *restrict g, Py_ssize_t n, floating rate, floating factor,
+                     floating l1) noexcept nogil:
+    """w <- soft(factor w - rate g, rate l1)"""
+    cdef Py_ssize_t j
+    for j in range(n):
+        w[j] = soft(factor * w[j] - rate * g[j], rate * l1)
+
+
+cdef inline void momentum(floating *restrict w, const floating *restrict g, floating *restrict v, Py_ssize_t n,
+                          floating rate, floating mu, floating ahead, floating l1, floating l2) noexcept nogil:
+    """v <- mu v - rate g; w <- soft(w + v, rate l1), or with `ahead` (Nesterov) w + mu v - rate g."""
+    cdef Py_ssize_t j
+    cdef floating step
+    for j in range(n):
+        step = rate * (g[j] + l2 * w[j])
+        v[j] = mu * v[j] - step
+        w[j] = soft(w[j] + (mu * v[j] - step if ahead else v[j]), rate * l1)
+
+
+cdef inline void scaled(floating *restrict w, const floating *restrict g, floating *restrict a, Py_ssize_t n, floating rate,
+                        floating keep, floating take, floating eps, floating l1, floating l2) noexcept nogil:
+    """a <- keep a + take g^2; r = rate / (sqrt(a) + eps); w <- soft(w - r g, r l1): AdaGrad and RMSProp."""
+    cdef Py_ssize_t j
+    cdef floating slope, r
+    for j in range(n):
+        slope = g[j] + l2 * w[j]
+        a[j] = keep * a[j] + take * slope * slope
+        r = rate / (root(a[j]) + eps)
+        w[j] = soft(w[j] - r * slope, r * l1)
+
+
+cdef inline void adam(floating *restrict w, const floating *restrict g, floating *restrict m, floating *restrict a, Py_ssize_t n,
+                      floating rate, floating beta1, floating beta2, floating eps, floating mean, floating scale,
+                      floating shrink, floating l1, floating l2) noexcept nogil:
+    """m, a: running means of g and g^2; r = rate / (scale sqrt(a) + eps); w <- soft(w - r mean m - shrink w, r l1)."""
+    cdef Py_ssize_t j
+    cdef floating slope, r
+    for j in range(n):
+        slope = g[j] + l2 * w[j]
+        m[j] = beta1 * m[j] + (1 - beta1) * slope
+        a[j] = beta2 * a[j] + (1 - beta2) * slope * slope
+        r = rate / (scale * root(a[j]) + eps)
+        w[j] = soft(w[j] - r * mean * m[j] - shrink * w[j], r * l1)
+
+
+cdef inline void update(const Rule *rule, floating *w, const floating *g, floating *first, floating *second, Py_ssize_t n,
+                        double rate, Py_ssize_t t, double l1, double l2) noexcept nogil:
+    """The t-th update (from 1) of n parameters w with gradient g."""
+    cdef double mean, scale
+    if rule.kind == SGD:
+        sgd(w, g, n, <floating> rate, <floating> decay(rate, l2), <floating> l1)
+    elif rule.kind == MOMENTUM:
+        momentum(w, g, first, n, <floating> rate, <floating> rule.first, 0, <floating> l1, <floating> l2)
+    elif rule.kind == NESTEROV:
+        momentum(w, g, first, n, <floating> rate, <floating> rule.first, 1, <floating> l1, <floating> l2)
+    elif rule.kind == ADAGRAD:
+        scaled(w, g, second, n, <floating> rate, 1, 1, <floating> rule.eps, <floating> l1, <floating> l2)
+    elif rule.kind == RMSPROP:
+        scaled(w, g, second, n, <floating> rate, <floating> rule.second, <floating> (1 - rule.second), <floating> rule.eps,
+               <floating> l1, <floating> l2)
+    else:
+        mean, scale = 1 / (1 - pow(rule.first, t)), 1 / sqrt(1 - pow(rule.second, t))
+        adam(w, g, first, second, n, <floating> rate, <floating> rule.first, <floating> rule.second, <floating> rule.eps,
+             <floating> mean, <floating> scale, <floating> (rate * l2 if rule.kind == ADAMW else 0.0),
+             <floating> l1, <floating> (0.0 if rule.kind == ADAMW else l2))

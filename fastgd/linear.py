@@ -1,0 +1,535 @@
+"""Linear models: each names its loss, its penalty and its convention, and little more."""
+import numpy as np
+from scipy.special import expit, softmax
+from sklearn.base import ClassifierMixin, MultiOutputMixin, RegressorMixin, _fit_context
+from sklearn.utils import compute_class_weight
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets
+
+from .engine.estimator import LinearModel, unchanged_on_error
+from .engine.objective import CLASSIFICATION, REGRESSION
+
+
+def _has_probabilities(model):
+    if model.loss not in ("log_loss", "modified_huber", "softmax"):
+        raise AttributeError(f"probability estimates are not available for loss={model.loss!r}")
+    return True
+
+
+class SGDClassifier(ClassifierMixin, LinearModel):
+    """Linear classifiers by batch, mini-batch or stochastic gradient descent.
+
+    Minimises ``sum_i s_i L(W x_i + b, y_i) / sum_i s_i + alpha P(W)`` over W and b by the steps
+    ``theta <- theta - eta_t (mean gradient of a batch + alpha dP)``.
+
+    Takes scikit-learn's `SGDClassifier` parameters with their meanings, and adds `batch_size`, `optimizer`, `init` and `quantile`.
+
+    Parameters
+    ----------
+    loss : str, default='hinge'
+        L, with y = +-1 and one row of W for two classes; one row a class, each against the rest, for more:
+
+        - 'hinge' ``max(0, 1 - y z)``, a linear support vector machine; 'squared_hinge' its square
+        - 'log_loss' ``log(1 + exp(-y z))``, logistic regression
+        - 'softmax' ``log sum_k exp(z_k) - z_y``, logistic regression of all classes jointly (of two classes: 'log_loss')
+        - 'modified_huber' ``max(0, 1 - y z)^2``, linear below y z = -1; robust and with probabilities
+        - 'perceptron' ``max(0, -y z)``
+        - the losses of `SGDRegressor`, on +-1
+
+    penalty : {'l2', 'l1', 'elasticnet', None}, default='l2'
+        The penalty P: ``|W|^2 / 2``, ``|W|_1``, or ``l1_ratio |W|_1 + (1 - l1_ratio) |W|^2 / 2``. The intercept is never penalised.
+        L1 is applied by its exact prox, so coefficients are exactly zero.
+
+    alpha : float, default=0.0001
+        Strength of the penalty, in [0, inf).
+
+    l1_ratio : float, default=0.15
+        Share of L1 in the elastic net, in [0, 1]; None is allowed with the other penalties.
+
+    fit_intercept : bool, default=True
+        Whether there is an intercept b. It has the same learning rate on dense and sparse X.
+
+    max_iter : int, default=1000
+        Most epochs: passes over the training rows.
+
+    tol : float or None, default=1e-3
+        Training stops when the loss has not fallen by `tol` below its best for `n_iter_no_change` epochs in a row, and, with
+        ``batch_size="full"``, when the gradient's norm is at most `tol` times the first one. None: all `max_iter` epochs.
+
+    shuffle : bool or 'full', default=True
+        True: visit the rows in an order as good as a new random permutation each epoch; 'full': always a full permutation; False: in
+        the order given. A full batch has no order.
+
+    verbose : int, default=0
+        1 or more: print a line an epoch.
+
+    epsilon : float, default=0.1
+        The threshold of 'huber' and of the epsilon-insensitive losses.
+
+    quantile : float, default=0.5
+        The quantile that ``loss="quantile"`` estimates, in (0, 1).
+
+    n_jobs : int, default=None
+        Threads inside one fit. None: all that OpenMP allows; -1: all processors. Never changes the result.
+
+    random_state : int, RandomState instance or None, default=None
+        Seed of the shuffling, the validation split and the random start. Same seed, same bits.
+
+    learning_rate : str or schedule, default='lipschitz'
+        The rate eta_t of the t-th update:
+
+        - 'lipschitz': ``1 / (L sqrt(1 + epochs done))``, L a bound of the gradient's Lipschitz constant from the longest row (full
+          batches: 1 / L). Cannot diverge; standardise the columns for speed. Rules that scale themselves (AdaGrad, RMSProp,
+          Adam, AdamW) take `eta0` in place of 1 / L.
+        - 'constant': ``eta0``
+        - 'invscaling': ``eta0 / t**power_t``
+        - 'optimal': ``1 / (alpha (t0 + t - 1))``, t0 by Bottou's heuristic for rows of length 1
+        - 'adaptive': ``eta0``, divided by 5 each time the loss has stalled
+        - 'step': ``eta0``, halved every 10 epochs
+        - 'cosine': from ``eta0`` to 0 along a cosine over `max_iter` epochs
+        - 'pa1', 'pa2': passive-aggressive steps, ``min(eta0, L / |x|^2)`` and ``L / (|x|^2 + 1 / (2 eta0))``; for
+          loss 'hinge' and ``batch_size=1``
+        - a configured schedule: `Constant`, `InverseScaling`, `Optimal`, `Adaptive`, `StepDecay`, `CosineDecay`
+
+    eta0 : float, default=0.01
+        The first rate of the schedules that use it.
+
+    power_t : float, default=0.5
+        The exponent of 'invscaling'.
+
+    early_stopping : bool, default=False
+        Hold out `validation_fraction` of the rows; stop when their score has not risen by `tol` for `n_iter_no_change` epochs in a row.
+
+    validation_fraction : float, default=0.1
+        Share of the rows that is held out, in (0, 1).
+
+    n_iter_no_change : int, default=5
+        Patience, in epochs.
+
+    class_weight : dict, 'balanced' or None, default=None
+        Weights of the classes, which multiply `sample_weight`; 'balanced': inversely proportional to the classes' weights in y.
+
+    warm_start : bool, default=False
+        Start from the last fit's coefficients.
+
+    average : bool or int, default=False
+        Publish the mean of the iterates; an int above 1: of those after that many visits.
+
+    batch_size : int or 'full', default=1
+        Rows an update: 1 stochastic, n mini-batch, 'full' batch gradient descent. The last batch of an epoch may be short.
+
+    optimizer : str or rule, default='sgd'
+        What a step does with the gradient: 'sgd', 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adam', 'adamw', or a configured
+        `SGD`, `Momentum`, `Nesterov`, `AdaGrad`, `RMSProp`, `Adam`, `AdamW`.
+
+    init : {'zeros', 'normal'}, default='zeros'
+        The start: zero, or normal numbers of standard deviation 0.01.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (1, n_features) for two classes, else (n_classes, n_features)
+        W; float32 where X is.
+
+    intercept_ : ndarray of shape (1,) or (n_classes,)
+        b
+
+    classes_ : ndarray of shape (n_classes,)
+        The labels.
+
+    n_iter_ : int
+        Epochs of the last fit.
+
+    t_ : int
+        Number of updates, plus one.
+
+    history_ : dict of lists
+        One entry an epoch: ``loss``, the mean over the epoch's visits at the weights that each row met, plus the penalty;
+        ``gradient_norm``, the norm of the epoch's mean gradient (plain SGD: of the whole way gone over the sum of the rates; other rules:
+        the mean of the batches' norms); ``learning_rate``, the last one; ``seconds`` since the fit began; with `early_stopping`
+        ``validation_loss``. `pandas.DataFrame` takes it.
+
+    loss_curve_ : list
+        ``history_["loss"]``
+
+    stop_reason_ : str
+        'plateau', 'gradient', 'validation' or 'max_iter'.
+
+    n_features_in_ : int
+        Number of columns of X.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, where X has them.
+
+    References
+    ----------
+    Bottou, "Large-scale machine learning with stochastic gradient descent", COMPSTAT 2010.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from fastgd import SGDClassifier
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> model = make_pipeline(StandardScaler(), SGDClassifier("log_loss", batch_size=32, random_state=0))
+    >>> model.fit(X, y).score(X, y) > 0.95
+    True
+    """
+
+    _parameter_constraints: dict = {
+        **LinearModel._parameter_constraints,
+        "loss": [StrOptions(set(CLASSIFICATION + REGRESSION))],
+        "class_weight": [StrOptions({"balanced"}), dict, None],
+    }
+
+    def __init__(self, loss="hinge", *, penalty="l2", alpha=0.0001, l1_ratio=0.15, fit_intercept=True, max_iter=1000, tol=1e-3,
+                 shuffle=True, verbose=0, epsilon=0.1, quantile=0.5, n_jobs=None, random_state=None, learning_rate="lipschitz",
+                 eta0=0.01, power_t=0.5, early_stopping=False, validation_fraction=0.1, n_iter_no_change=5, class_weight=None,
+                 warm_start=False, average=False, batch_size=1, optimizer="sgd", init="zeros"):
+        self._assign(locals())
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, coef_init=None, intercept_init=None, sample_weight=None):
+        """Train from the start (with `warm_start` from the last coefficients).
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows. C-order arrays and CSR matrices of float32 or float64 are not copied.
+        y : array-like of shape (n_samples,)
+            Labels, of two classes at least.
+        coef_init : array-like of the shape of `coef_`, default=None
+            Coefficients to start from.
+        intercept_init : array-like of the shape of `intercept_`, default=None
+            Intercepts to start from.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, >= 0. A row of weight 0 counts as absent.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            Something in the arguments is not allowed, or training diverged; an earlier fit is kept.
+        """
+        with unchanged_on_error(self):
+            X, y = self._check_X(X, reset=True, y=y)
+            check_classification_targets(y)
+            self.classes_ = np.unique(y)
+            return self._fit_labels(X, y, sample_weight, coef_init=coef_init, intercept_init=intercept_init)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """One epoch on these rows, from where the last call ended.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows.
+        y : array-like of shape (n_samples,)
+            Labels.
+        classes : array-like of shape (n_classes,), default=None
+            All labels that will ever come; needed in the first call.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, >= 0, in absolute terms: 1 is a row's usual weight.
+
+        Returns
+        -------
+        self
+        """
+        first = not hasattr(self, "classes_")
+        if self.early_stopping:
+            raise ValueError("early_stopping should be False with partial_fit")
+        if self.class_weight == "balanced":
+            raise ValueError("class_weight 'balanced' is not supported for partial_fit: use compute_class_weight('balanced', "
+                             "classes=classes, y=y) on a sample and pass the resulting weights as class_weight.")
+        with unchanged_on_error(self):
+            X, y = self._check_X(X, reset=first, y=y)
+            _check_partial_fit_first_call(self, classes)
+            unknown = np.setdiff1d(y, self.classes_)
+            if len(unknown):
+                raise ValueError(f"y contains labels that are not in classes: {unknown}")
+            return self._fit_labels(X, y, sample_weight, go_on=True)
+
+    def _fit_labels(self, X, y, sample_weight, **others):
+        """Train on labels of the known classes."""
+        count = len(self.classes_)
+        if count < 2:
+            raise ValueError(f"The number of classes has to be greater than one; got {count} class")
+        outputs = 1 if count == 2 else count
+        number = np.searchsorted(self.classes_, y)
+        weights = self._sample_weight(sample_weight, X)
+        if self.class_weight is not None:
+            by_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y, sample_weight=weights)
+            weights = by_class[number] if weights is None else weights * by_class[number]
+        targets = 2.0 * number - 1.0 if outputs == 1 else number.astype(np.float64)
+        return self._train(X, targets, y, weights, self._objective(outputs, one_vs_rest=outputs > 1), **others)
+
+    def _store(self, coef, intercept):
+        self.coef_, self.intercept_ = coef, intercept
+
+    def decision_function(self, X):
+        """Margins ``X W' + b``: shape (n_samples,) for two classes, positive for ``classes_[1]``; else (n_samples, n_classes)."""
+        margins = self._margins(X)
+        return margins[:, 0] if margins.shape[1] == 1 else margins
+
+    def predict(self, X):
+        """The label of the largest margin for each row, shape (n_samples,)."""
+        margins = self.decision_function(X)
+        return self.classes_[(margins > 0).astype(int) if margins.ndim == 1 else margins.argmax(axis=1)]
+
+    @available_if(_has_probabilities)
+    def predict_proba(self, X):
+        """Probabilities of the classes, shape (n_samples, n_classes), for the losses 'log_loss', 'softmax' and 'modified_huber'.
+
+        For more than two classes 'log_loss' and 'modified_huber' scale the one-vs-rest probabilities to sum to one (evenly where
+        all are zero).
+        """
+        margins = self._margins(X)
+        if self.loss == "softmax" and margins.shape[1] > 1:
+            return softmax(margins, axis=1)
+        positive = (np.clip(margins, -1, 1) + 1) / 2 if self.loss == "modified_huber" else expit(margins)
+        if positive.shape[1] == 1:
+            return np.hstack([1 - positive, positive])
+        total = positive.sum(axis=1, keepdims=True)
+        return np.where(total > 0, positive / np.where(total > 0, total, 1), 1 / positive.shape[1])
+
+    @available_if(_has_probabilities)
+    def predict_log_proba(self, X):
+        """Logarithms of `predict_proba`."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+
+class SGDRegressor(MultiOutputMixin, RegressorMixin, LinearModel):
+    """Linear regression by batch, mini-batch or stochastic gradient descent, of one target or several.
+
+    Minimises ``sum_i s_i L(W x_i + b, y_i) / sum_i s_i + alpha P(W)`` over W and b by the steps
+    ``theta <- theta - eta_t (mean gradient of a batch + alpha dP)``. Several targets add their losses and share the pass over X.
+
+    Takes scikit-learn's `SGDRegressor` parameters with their meanings, and adds `batch_size`, `optimizer`, `init`, `n_jobs` and
+    `quantile`.
+
+    Parameters
+    ----------
+    loss : str, default='squared_error'
+        L, with r = z - y:
+
+        - 'squared_error' ``r^2 / 2``
+        - 'huber' the same, linear beyond ``|r| = epsilon``
+        - 'epsilon_insensitive' ``max(0, |r| - epsilon)``; 'squared_epsilon_insensitive' its square
+        - 'quantile' ``quantile |r|`` where y > z, ``(1 - quantile) |r|`` elsewhere
+        - 'poisson' ``exp(z) - y z``, for counts y >= 0; `predict` returns exp(z)
+
+    penalty : {'l2', 'l1', 'elasticnet', None}, default='l2'
+        The penalty P: ``|W|^2 / 2``, ``|W|_1``, or ``l1_ratio |W|_1 + (1 - l1_ratio) |W|^2 / 2``. The intercept is never penalised.
+        L1 is applied by its exact prox, so coefficients are exactly zero.
+
+    alpha : float, default=0.0001
+        Strength of the penalty, in [0, inf).
+
+    l1_ratio : float, default=0.15
+        Share of L1 in the elastic net, in [0, 1]; None is allowed with the other penalties.
+
+    fit_intercept : bool, default=True
+        Whether there is an intercept b. It has the same learning rate on dense and sparse X.
+
+    max_iter : int, default=1000
+        Most epochs: passes over the training rows.
+
+    tol : float or None, default=1e-3
+        Training stops when the loss has not fallen by `tol` below its best for `n_iter_no_change` epochs in a row, and, with
+        ``batch_size="full"``, when the gradient's norm is at most `tol` times the first one. None: all `max_iter` epochs.
+
+    shuffle : bool or 'full', default=True
+        True: visit the rows in an order as good as a new random permutation each epoch; 'full': always a full permutation; False: in
+        the order given. A full batch has no order.
+
+    verbose : int, default=0
+        1 or more: print a line an epoch.
+
+    epsilon : float, default=0.1
+        The threshold of 'huber' and of the epsilon-insensitive losses.
+
+    quantile : float, default=0.5
+        The quantile that ``loss="quantile"`` estimates, in (0, 1).
+
+    n_jobs : int, default=None
+        Threads inside one fit. None: all that OpenMP allows; -1: all processors. Never changes the result.
+
+    random_state : int, RandomState instance or None, default=None
+        Seed of the shuffling, the validation split and the random start. Same seed, same bits.
+
+    learning_rate : str or schedule, default='lipschitz'
+        The rate eta_t of the t-th update:
+
+        - 'lipschitz': ``1 / (L sqrt(1 + epochs done))``, L a bound of the gradient's Lipschitz constant from the longest row (full
+          batches: 1 / L). Cannot diverge; standardise the columns for speed. Rules that scale themselves (AdaGrad, RMSProp,
+          Adam, AdamW) take `eta0` in place of 1 / L.
+        - 'constant': ``eta0``
+        - 'invscaling': ``eta0 / t**power_t``
+        - 'optimal': ``1 / (alpha (t0 + t - 1))``, t0 by Bottou's heuristic for rows of length 1
+        - 'adaptive': ``eta0``, divided by 5 each time the loss has stalled
+        - 'step': ``eta0``, halved every 10 epochs
+        - 'cosine': from ``eta0`` to 0 along a cosine over `max_iter` epochs
+        - 'pa1', 'pa2': passive-aggressive steps, ``min(eta0, L / |x|^2)`` and ``L / (|x|^2 + 1 / (2 eta0))``; for
+          loss 'epsilon_insensitive' and ``batch_size=1``
+        - a configured schedule: `Constant`, `InverseScaling`, `Optimal`, `Adaptive`, `StepDecay`, `CosineDecay`
+
+    eta0 : float, default=0.01
+        The first rate of the schedules that use it.
+
+    power_t : float, default=0.25
+        The exponent of 'invscaling'.
+
+    early_stopping : bool, default=False
+        Hold out `validation_fraction` of the rows; stop when their score has not risen by `tol` for `n_iter_no_change` epochs in a row.
+
+    validation_fraction : float, default=0.1
+        Share of the rows that is held out, in (0, 1).
+
+    n_iter_no_change : int, default=5
+        Patience, in epochs.
+
+    warm_start : bool, default=False
+        Start from the last fit's coefficients.
+
+    average : bool or int, default=False
+        Publish the mean of the iterates; an int above 1: of those after that many visits.
+
+    batch_size : int or 'full', default=1
+        Rows an update: 1 stochastic, n mini-batch, 'full' batch gradient descent. The last batch of an epoch may be short.
+
+    optimizer : str or rule, default='sgd'
+        What a step does with the gradient: 'sgd', 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adam', 'adamw', or a configured
+        `SGD`, `Momentum`, `Nesterov`, `AdaGrad`, `RMSProp`, `Adam`, `AdamW`.
+
+    init : {'zeros', 'normal'}, default='zeros'
+        The start: zero, or normal numbers of standard deviation 0.01.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
+        W; float32 where X is.
+
+    intercept_ : ndarray of shape (1,) or (n_targets,)
+        b
+
+    n_iter_ : int
+        Epochs of the last fit.
+
+    t_ : int
+        Number of updates, plus one.
+
+    history_ : dict of lists
+        One entry an epoch: ``loss``, the mean over the epoch's visits at the weights that each row met, plus the penalty;
+        ``gradient_norm``, the norm of the epoch's mean gradient (plain SGD: of the whole way gone over the sum of the rates; other rules:
+        the mean of the batches' norms); ``learning_rate``, the last one; ``seconds`` since the fit began; with `early_stopping`
+        ``validation_loss``. `pandas.DataFrame` takes it.
+
+    loss_curve_ : list
+        ``history_["loss"]``
+
+    stop_reason_ : str
+        'plateau', 'gradient', 'validation' or 'max_iter'.
+
+    n_features_in_ : int
+        Number of columns of X.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, where X has them.
+
+    References
+    ----------
+    Bottou, "Large-scale machine learning with stochastic gradient descent", COMPSTAT 2010.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from fastgd import SGDRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> model = SGDRegressor(batch_size="full", optimizer="adam", learning_rate="constant", eta0=5.0, penalty=None)
+    >>> model.fit(X, y).score(X, y) > 0.5
+    True
+    """
+
+    _parameter_constraints: dict = {**LinearModel._parameter_constraints, "loss": [StrOptions(set(REGRESSION))]}
+
+    def __init__(self, loss="squared_error", *, penalty="l2", alpha=0.0001, l1_ratio=0.15, fit_intercept=True, max_iter=1000, tol=1e-3,
+                 shuffle=True, verbose=0, epsilon=0.1, quantile=0.5, n_jobs=None, random_state=None, learning_rate="lipschitz",
+                 eta0=0.01, power_t=0.25, early_stopping=False, validation_fraction=0.1, n_iter_no_change=5,
+                 warm_start=False, average=False, batch_size=1, optimizer="sgd", init="zeros"):
+        self._assign(locals())
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, coef_init=None, intercept_init=None, sample_weight=None):
+        """Train from the start (with `warm_start` from the last coefficients).
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows. C-order arrays and CSR matrices of float32 or float64 are not copied.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Targets.
+        coef_init : array-like of the shape of `coef_`, default=None
+            Coefficients to start from.
+        intercept_init : array-like of the shape of `intercept_`, default=None
+            Intercepts to start from.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, >= 0. A row of weight 0 counts as absent.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            Something in the arguments is not allowed, or training diverged; an earlier fit is kept.
+        """
+        with unchanged_on_error(self):
+            return self._fit_targets(X, y, sample_weight, reset=True, coef_init=coef_init, intercept_init=intercept_init)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, sample_weight=None):
+        """One epoch on these rows, from where the last call ended.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, >= 0, in absolute terms: 1 is a row's usual weight.
+
+        Returns
+        -------
+        self
+        """
+        if self.early_stopping:
+            raise ValueError("early_stopping should be False with partial_fit")
+        with unchanged_on_error(self):
+            return self._fit_targets(X, y, sample_weight, reset=not hasattr(self, "coef_"), go_on=True)
+
+    def _fit_targets(self, X, y, sample_weight, reset, **others):
+        X, y = self._check_X(X, reset=reset, y=y, y_numeric=True, multi_output=True)
+        targets = np.ascontiguousarray(y, dtype=np.float64)
+        if self.loss == "poisson" and (targets < 0).any():
+            raise ValueError(f"y must be >= 0 for loss='poisson', its least value is {targets.min()}")
+        outputs = 1 if y.ndim == 1 else y.shape[1]
+        self._one_target = y.ndim == 1
+        weights = self._sample_weight(sample_weight, X)
+        return self._train(X, targets.ravel(), y, weights, self._objective(outputs, one_vs_rest=False), **others)
+
+    def _store(self, coef, intercept):
+        self.coef_, self.intercept_ = coef[0] if self._one_target else coef, intercept
+
+    def predict(self, X):
+        """Predicted targets: shape (n_samples,) or (n_samples, n_targets)."""
+        margins = self._margins(X)
+        prediction = np.exp(margins) if self.loss == "poisson" else margins
+        return prediction[:, 0] if self.coef_.ndim == 1 else prediction
