@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from sklearn import datasets
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
@@ -19,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from bench.objective import objective
 from bench.peers import pure_numpy
 from bench.problems import Problem
+from bench.run import SETTLE
 from fastgd import LossCurveDisplay, SGDClassifier, SGDRegressor
 
 PICTURE = Path(__file__).parent.parent / "build" / "demo.png"
@@ -75,7 +77,7 @@ def main():
             models[variant], seconds, difference = race(problem, X, y)
             own, numpys = seconds
             loss = objective(problem, X, y, *coefficients(models[variant]))
-            print(f"    {variant:<12}{EPOCHS:>7}{own:>11.4f}{numpys:>11.4f}{numpys / own:>9.1f}x{loss:>15.6f}"
+            print(f"    {variant:<12}{EPOCHS:>7}{own:>11.4f}{numpys:>11.4f}{numpys / own:>9.2f}x{loss:>15.6f}"
                   f"{models[variant].score(X_test, y_test):>15.4f}{difference:>18.1e}")  # fmt: skip
             differences.append(difference)
         draw(study, models, X, ax)
@@ -95,15 +97,20 @@ def race(problem, X, y):
     model.fit(X, y)  # a warm-up, as both load what they need on first use
     own, numpys = [], []
     for _ in range(REPEATS):
-        start = time.perf_counter()
-        model.fit(X, y)
-        own.append(time.perf_counter() - start)
-        start = time.perf_counter()
-        coef, intercept = numpy_loop()
-        numpys.append(time.perf_counter() - start)
-    pairs = zip(coefficients(model), (coef, intercept), strict=True)
+        own.append(timed(model.fit, X, y)[0])
+        seconds, found = timed(numpy_loop)
+        numpys.append(seconds)
+    pairs = zip(coefficients(model), found, strict=True)
     difference = max(float(np.abs(a - b).max()) for a, b in pairs)
     return model, (statistics.median(own), statistics.median(numpys)), difference
+
+
+def timed(function, *arguments):
+    """(seconds, result) of one call."""
+    time.sleep(SETTLE)
+    start = time.perf_counter()
+    result = function(*arguments)
+    return time.perf_counter() - start, result
 
 
 def estimator(problem):
@@ -121,6 +128,11 @@ def draw(study, models, X, ax):
     named = {f"{variant}, rate {study.rates[variant]:g}": model for variant, model in models.items()}
     LossCurveDisplay.from_estimator(named, log_scale=True, ax=ax, line_kw={"linewidth": 2})
     ax.set(title=f"{study.name}: {study.loss}\n{X.shape[0]} rows x {X.shape[1]} columns, {EPOCHS} epochs")
+    ax.set_xscale("log")
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_formatter(NullFormatter())
     ax.grid(alpha=0.25, which="both")
     ax.spines[["top", "right"]].set_visible(False)
 

@@ -297,7 +297,9 @@ def batches(order, batch_size):
     return [order[start : start + size] for start in range(0, len(order), size)]
 
 
-def train(problem, X, y, rate, orders, *, batch_size=1, rule=None, weights=None, start=None, outputs=1, average_start=0):
+def train(
+    problem, X, y, rate, orders, *, batch_size=1, rule=None, weights=None, start=None, outputs=1, average_start=0
+):
     """Descend once for every visiting order in ``orders``; ``rate`` maps the number of an update to its learning rate.
 
     ``weights`` act as given: a fit divides them by their mean first. ``average_start``: the first update whose result enters the mean.
@@ -430,7 +432,11 @@ def problem_of(model, y):
         targets = "softmax" if model.loss == "softmax" else "one-vs-rest"
         outputs = len(classes) if targets == "softmax" or len(classes) > 2 else 1
     delta = model.quantile if model.loss == "quantile" else model.epsilon
-    return Problem(model.loss, delta, alpha * l1_ratio, alpha * (1 - l1_ratio), targets, model.fit_intercept), outputs, y
+    return (
+        Problem(model.loss, delta, alpha * l1_ratio, alpha * (1 - l1_ratio), targets, model.fit_intercept),
+        outputs,
+        y,
+    )
 
 
 # ---- one matrix, stored in every way that a kernel reads ----

@@ -92,7 +92,9 @@ def test_lengths_must_match(length):
 @pytest.mark.parametrize("shape", [(0, 4), (20, 0), (0, 0)])
 @pytest.mark.parametrize("sort", [np.asarray, sparse.csr_array])
 def test_x_must_not_be_empty(shape, sort):
-    refuses(lambda: regressor().fit(sort(np.zeros(shape)), np.zeros(shape[0])), "0 sample" if not shape[0] else "0 feature")
+    refuses(
+        lambda: regressor().fit(sort(np.zeros(shape)), np.zeros(shape[0])), "0 sample" if not shape[0] else "0 feature"
+    )
 
 
 def test_x_must_have_two_dimensions():
@@ -166,7 +168,9 @@ def test_class_weight_must_make_sense(class_weight):
 
 
 def test_balanced_needs_all_of_the_data():
-    refuses(lambda: classifier(class_weight="balanced").partial_fit(X, LABELS, classes=[0, 1]), "class_weight", "balanced")
+    refuses(
+        lambda: classifier(class_weight="balanced").partial_fit(X, LABELS, classes=[0, 1]), "class_weight", "balanced"
+    )
 
 
 def test_an_unfitted_model_predicts_nothing():
@@ -365,7 +369,7 @@ BREAKS = [
     (bounds_too_short, "indptr"),
     (bounds_too_long, "indptr"),
     (indices_too_short, "indices"),
-    (data_too_short, "data"),
+    (data_too_short, "49 values"),
     (indices_not_whole, "indices"),
     (bounds_not_whole, "indptr"),
 ]

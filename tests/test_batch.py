@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import reference
+from fastgd.kernels.losses import Loss, Targets
+from fastgd.kernels.rules import Kind
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fastgd.kernels import batch
-from fastgd.kernels.losses import Loss, Targets
-from fastgd.kernels.rules import Kind
 
 TOLERANCE = {np.float64: 1e-10, np.float32: 1e-4}
 RULES = {
@@ -80,15 +80,21 @@ def test_the_gradient_is_the_derivative_of_the_objective(loss, data, as_rows):
     y, targets, outputs = targets_for(loss, data)
     problem = reference.Problem(loss, 0.3, targets=targets)
     W, b = start(outputs, 6)
-    _, G, g = kernel_gradient(as_rows(data.X, "dense", np.float64), y, problem, W, b, "dense", np.float64, np.arange(43))
+    _, G, g = kernel_gradient(
+        as_rows(data.X, "dense", np.float64), y, problem, W, b, "dense", np.float64, np.arange(43)
+    )
     for k in range(outputs):
         for j in (0, 3, 5):
             step = np.zeros_like(W)
             step[k, j] = 1e-6
-            rise = reference.objective(problem, data.X, y, W + step, b) - reference.objective(problem, data.X, y, W - step, b)
+            rise = reference.objective(problem, data.X, y, W + step, b) - reference.objective(
+                problem, data.X, y, W - step, b
+            )
             assert G[k, j] == pytest.approx(rise / 2e-6, abs=1e-6)
         step = 1e-6 * (np.arange(outputs) == k)
-        rise = reference.objective(problem, data.X, y, W, b + step) - reference.objective(problem, data.X, y, W, b - step)
+        rise = reference.objective(problem, data.X, y, W, b + step) - reference.objective(
+            problem, data.X, y, W, b - step
+        )
         assert g[k] == pytest.approx(rise / 2e-6, abs=1e-6)
 
 
@@ -150,7 +156,9 @@ def test_an_epoch_is_the_twins(batch_size, rule, l1, l2, data, as_rows, layout, 
     )
     for computed, expected in zip(reference.unpack(theta, 3, layout), (run.W, run.b), strict=True):
         assert_close(computed, expected, dtype)
-    for computed, expected in zip(reference.unpack(average / updates, 3, layout), (run.mean_W, run.mean_b), strict=True):
+    for computed, expected in zip(
+        reference.unpack(average / updates, 3, layout), (run.mean_W, run.mean_b), strict=True
+    ):
         assert_close(computed, expected, dtype)
     assert sums["updates"] == updates == run.t - 1
     assert_close(sums["loss"] / data.weights.sum() + sums["penalty"] / 43, run.history["loss"][0], dtype)

@@ -176,7 +176,13 @@ def test_float32_is_near_float64(batch_size, data, layout):
 
 # ---- the same numbers as scikit-learn ----
 
-SHARED_LOSSES = [*reference.CLASSIFICATION, "squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive"]
+SHARED_LOSSES = [
+    *reference.CLASSIFICATION,
+    "squared_error",
+    "huber",
+    "epsilon_insensitive",
+    "squared_epsilon_insensitive",
+]
 
 
 def assert_is_sklearn(ours, X, y, **fit_parameters):
@@ -202,7 +208,9 @@ def test_every_loss_descends_as_in_scikit_learn(loss, learning_rate, penalty, da
 
 @pytest.mark.parametrize("average", [False, True, 20])
 def test_averages_classes_and_weights_are_as_in_scikit_learn(average, data):
-    weights = data.weights / data.weights.mean()  # scikit-learn takes weights as they come, fastgd relative to their mean
+    weights = (
+        data.weights / data.weights.mean()
+    )  # scikit-learn takes weights as they come, fastgd relative to their mean
     for y in (data.binary, data.classes):
         assert_is_sklearn(classifier(average=average), data.X, y, sample_weight=weights)
     assert_is_sklearn(regressor(average=average), data.X, data.values, sample_weight=weights)
@@ -276,6 +284,14 @@ def test_a_whole_weight_in_a_full_batch_is_a_repetition(data, layout):
     assert_allclose(weighted.loss_curve_, repeated.loss_curve_, rtol=1e-12)
 
 
+def test_a_whole_weight_in_a_full_batch_is_a_repetition_at_the_default_rate_too(data):
+    repeats = np.arange(43) % 4
+    model = classifier(batch_size="full", learning_rate="lipschitz", max_iter=10)
+    weighted = clone(model).fit(data.X, data.binary, sample_weight=repeats)
+    repeated = clone(model).fit(np.repeat(data.X, repeats, axis=0), np.repeat(data.binary, repeats))
+    assert_allclose(weighted.coef_, repeated.coef_, rtol=1e-12)
+
+
 @pytest.mark.parametrize("batch_size", [1, 10, "full"])
 def test_only_the_proportions_of_the_weights_matter_to_fit(batch_size, data):
     some = classifier(batch_size=batch_size).fit(data.X, data.binary, sample_weight=data.weights)
@@ -345,7 +361,9 @@ def test_warm_start_goes_on_from_the_parameters_reached(data, layout):
 @pytest.mark.parametrize("average", [False, True, 50])
 @pytest.mark.parametrize("batch_size", [1, 10])
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
-def test_three_calls_of_partial_fit_are_three_epochs_of_fit(optimizer, batch_size, average, learning_rate, data, layout):
+def test_three_calls_of_partial_fit_are_three_epochs_of_fit(
+    optimizer, batch_size, average, learning_rate, data, layout
+):
     settings = {
         "optimizer": optimizer,
         "batch_size": batch_size,
@@ -370,6 +388,46 @@ def test_partial_fit_sees_only_some_of_the_classes_at_a_time(data):
     assert model.t_ == 6
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_the_pieces_of_partial_fit_may_come_in_any_form(optimizer, data):
+    """Dense, then sparse, then dense: W is held by outputs for the one and by columns for the other."""
+    mixed, dense = (classifier(optimizer=optimizer, average=True, batch_size=10) for _ in range(2))
+    for form in ("dense", "csr32", "csr64", "dense", "csr32"):
+        mixed.partial_fit(store(data.X, form), data.classes, classes=[0, 1, 2])
+        dense.partial_fit(data.X, data.classes, classes=[0, 1, 2])
+        assert_allclose(mixed.coef_, dense.coef_, rtol=1e-10, atol=1e-13)
+
+
+def test_the_pieces_of_partial_fit_may_change_precision(data):
+    mixed, wide = (regressor(optimizer="momentum", batch_size=10) for _ in range(2))
+    for dtype in (np.float64, np.float32, np.float64):
+        mixed.partial_fit(data.X.astype(dtype), data.values)
+        wide.partial_fit(data.X, data.values)
+    assert_allclose(mixed.coef_, wide.coef_, rtol=1e-4)
+
+
+def test_the_mean_of_the_iterates_goes_on_over_pieces_of_any_length(data):
+    model, plain = regressor(average=10, batch_size="full"), regressor(batch_size="full")
+    iterates = []
+    for rows in (slice(0, 5), slice(5, 15), slice(15, 43)):
+        model.partial_fit(data.X[rows], data.values[rows])
+        iterates.append(plain.partial_fit(data.X[rows], data.values[rows]).coef_)
+    assert_allclose(model.coef_, np.mean(iterates[1:], axis=0), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"average": True}, {"optimizer": "adam"}, {"loss": "huber"}, {"batch_size": 10}, {"learning_rate": "invscaling"}],
+)
+def test_parameters_may_change_between_pieces(changes, data):
+    model = regressor().partial_fit(data.X, data.values)
+    start = (model.coef_[None].copy(), model.intercept_.copy())
+    model.set_params(**changes).partial_fit(data.X, data.values)
+    assert np.all(np.isfinite(model.coef_))
+    if changes.keys() & {"loss", "batch_size"}:
+        assert_allclose(model.coef_, reference.fit(model, data.X, data.values, epochs=1, start=start).W[0], rtol=1e-9)
+
+
 def test_partial_fit_goes_on_after_fit(data):
     model = regressor(learning_rate="invscaling").fit(data.X, data.values)
     model.partial_fit(data.X, data.values)
@@ -389,8 +447,9 @@ def test_training_stops_when_the_loss_stalls(data):
     model = classifier(tol=1e-3, max_iter=1000, n_iter_no_change=3).fit(data.X, data.binary)
     loss = model.history_["loss"]
     assert 3 < model.n_iter_ == len(loss) < 1000
-    assert min(loss[-3:]) > min(loss[:-3]) - 1e-3
-    assert isinstance(model.stop_reason_, str)
+    falls = [min(loss[:epoch]) - loss[epoch] for epoch in range(1, len(loss))]
+    assert max(falls[-3:]) < 1e-3 <= falls[-4]
+    assert model.stop_reason_ == "plateau"
 
 
 def test_training_stops_when_the_gradient_is_small(data):
@@ -401,6 +460,15 @@ def test_training_stops_when_the_gradient_is_small(data):
     model.fit(X, data.values, coef_init=solution)
     assert model.n_iter_ < 10
     assert_allclose(model.coef_, solution, rtol=1e-6)
+
+
+def test_a_full_gradient_is_small_against_the_first_one(data):
+    model = classifier(batch_size="full", tol=0.05, n_iter_no_change=1000, max_iter=1000, eta0=0.5).fit(
+        data.X, data.binary
+    )
+    norms = model.history_["gradient_norm"]
+    assert model.stop_reason_ == "gradient"
+    assert norms[-1] <= 0.05 * norms[0] < norms[-2]
 
 
 def test_without_tol_every_epoch_is_run(data):
@@ -432,7 +500,9 @@ def test_early_stopping_is_repeatable(data):
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_history_is_a_dict_of_equally_long_lists_that_pandas_takes(early_stopping, data):
     model = classifier(early_stopping=early_stopping, max_iter=4).fit(data.X, data.classes)
-    expected = {"loss", "gradient_norm", "learning_rate", "seconds"} | ({"validation_loss"} if early_stopping else set())
+    expected = {"loss", "gradient_norm", "learning_rate", "seconds"} | (
+        {"validation_loss"} if early_stopping else set()
+    )
     assert type(model.history_) is dict
     assert set(model.history_) == expected
     assert all(type(values) is list and len(values) == 4 for values in model.history_.values())
@@ -541,7 +611,9 @@ def test_csr_gives_what_dense_gives(data, dtype):
             csr = classifier(batch_size=batch_size, penalty="elasticnet").fit(rows, data.classes)
             tolerance = TOLERANCE[dtype] / 10
             assert_allclose(csr.coef_, dense.coef_, rtol=tolerance, atol=tolerance)
-            assert_allclose(csr.decision_function(rows), dense.decision_function(data.X), rtol=tolerance, atol=10 * tolerance)
+            assert_allclose(
+                csr.decision_function(rows), dense.decision_function(data.X), rtol=tolerance, atol=10 * tolerance
+            )
 
 
 def shuffled_and_split(rows, rng):
@@ -557,16 +629,19 @@ def shuffled_and_split(rows, rng):
 
 
 @pytest.mark.parametrize("index", ["csr32", "csr64"])
+@pytest.mark.parametrize("penalty", ["l2", "elasticnet"])
 @pytest.mark.parametrize("optimizer, batch_size", [("sgd", 1), ("sgd", 10), ("adam", 10), ("momentum", "full")])
-def test_unsorted_and_duplicate_columns_add_up(index, optimizer, batch_size, data):
+def test_unsorted_and_duplicate_columns_add_up(index, optimizer, batch_size, penalty, data):
     tidy = store(data.X, index)
     untidy = shuffled_and_split(tidy, np.random.default_rng(2))
     untidy.indices, untidy.indptr = untidy.indices.astype(tidy.indices.dtype), untidy.indptr.astype(tidy.indptr.dtype)
     before = [array.copy() for array in (untidy.data, untidy.indices, untidy.indptr)]
-    settings = {"optimizer": optimizer, "batch_size": batch_size, "penalty": "elasticnet"}
+    settings = {"optimizer": optimizer, "batch_size": batch_size, "penalty": penalty}
     expected = classifier(**settings).fit(tidy, data.classes)
     model = classifier(**settings).fit(untidy, data.classes)
     assert_allclose(model.coef_, expected.coef_, rtol=1e-9, atol=1e-12)
+    if penalty == "l2":  # see reference.Run for the loss of an L1 part
+        assert_allclose(model.loss_curve_, expected.loss_curve_, rtol=1e-9)
     assert_allclose(model.decision_function(untidy), expected.decision_function(tidy), rtol=1e-9)
     model.partial_fit(untidy, data.classes)
     for array, copy in zip((untidy.data, untidy.indices, untidy.indptr), before, strict=True):
@@ -624,9 +699,7 @@ def test_other_forms_of_x_are_brought_into_the_right_one(data):
     for X in (data.X.tolist(), np.asfortranarray(data.X), scattered[::2, ::2], pd.DataFrame(data.X).to_numpy()):
         assert_same_parameters(classifier().fit(X, data.binary), expected)
     whole = (10 * data.X).round()
-    assert_same_parameters(
-        classifier().fit(whole.astype(np.int32), data.binary), classifier().fit(whole, data.binary)
-    )
+    assert_same_parameters(classifier().fit(whole.astype(np.int32), data.binary), classifier().fit(whole, data.binary))
     from_csr = classifier().fit(store(data.X, "csr32"), data.binary)
     for form in (sparse.csc_array, sparse.coo_array, sparse.csr_matrix):
         assert_same_parameters(classifier().fit(form(data.X), data.binary), from_csr)
@@ -798,7 +871,8 @@ def test_the_defaults_learn_from_the_bundled_sets_as_they_are(batch_size):
 def test_scaled_real_data_is_classified_well(batch_size):
     X, y = load_breast_cancer(return_X_y=True)
     model = SGDClassifier(loss="log_loss", batch_size=batch_size, max_iter=50, tol=None, random_state=0)
-    assert model.fit(StandardScaler().fit_transform(X), y).score(StandardScaler().fit_transform(X), y) > 0.95
+    X = StandardScaler().fit_transform(X)
+    assert model.fit(X, y).score(X, y) > 0.93
 
 
 # ---- divergence ----
@@ -813,15 +887,34 @@ def test_divergence_is_said_with_its_remedy_and_leaves_the_model_as_it_was(data,
         model.set_params(eta0=1e200)
         with pytest.raises(ValueError, match="diverged") as error:
             getattr(model, attempt)(X, data.values)
-        assert "eta0" in str(error.value)
+        assert "learning rate" in str(error.value)
         model.set_params(**kept)
         assert pickle.dumps(model.__dict__) == before
 
 
+@pytest.mark.parametrize("eta0", [10.0, 1e6, 1e300])
 @pytest.mark.parametrize("batch_size", [1, 10, "full"])
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum"])
-def test_every_way_of_descending_notices_that_it_diverges(batch_size, optimizer, data, layout, dtype):
-    model = regressor(batch_size=batch_size, optimizer=optimizer, eta0=1e6, max_iter=200, penalty=None)
+def test_every_way_of_descending_notices_that_it_diverges(optimizer, batch_size, eta0, data):
+    """Also where clipped slopes keep the weights finite: a loss of 1e20 is no model."""
+    model = regressor(batch_size=batch_size, optimizer=optimizer, eta0=eta0, max_iter=200, penalty=None)
     with pytest.raises(ValueError, match="diverged"):
-        model.fit(store(data.X, layout, dtype), data.values)
+        model.fit(data.X, data.values)
     assert not hasattr(model, "coef_")
+
+
+@pytest.mark.parametrize("batch_size", [1, 10])
+def test_divergence_is_noticed_in_every_layout_and_precision(batch_size, data, layout, dtype):
+    with pytest.raises(ValueError, match="diverged"):
+        regressor(batch_size=batch_size, eta0=1e30, max_iter=20, penalty=None).fit(
+            store(data.X, layout, dtype), data.values
+        )
+
+
+@pytest.mark.parametrize("batch_size", [1, 10, "full"])
+@pytest.mark.parametrize("optimizer", reference.RULES)
+def test_the_very_last_update_may_not_overflow_unnoticed(optimizer, batch_size, data):
+    """One epoch is recorded at the weights before its last update."""
+    model = regressor(batch_size=batch_size, optimizer=optimizer, eta0=1.7e308, max_iter=1, penalty=None)
+    with pytest.raises(ValueError, match="diverged"):
+        model.fit(data.X, 1000 * data.values)

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 import reference
-from numpy.testing import assert_allclose
-
 from fastgd.kernels.losses import Loss, evaluate
+from numpy.testing import assert_allclose
 
 NAMES = list(reference.LOSSES)
 DELTA = 0.3

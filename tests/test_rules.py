@@ -13,7 +13,10 @@ import fastgd
 from fastgd.kernels import rules
 
 NAMES = list(reference.RULES)
-CLASSES = {rule.lower(): getattr(fastgd, rule) for rule in ("SGD", "Momentum", "Nesterov", "AdaGrad", "RMSProp", "Adam", "AdamW")}
+CLASSES = {
+    rule.lower(): getattr(fastgd, rule)
+    for rule in ("SGD", "Momentum", "Nesterov", "AdaGrad", "RMSProp", "Adam", "AdamW")
+}
 BUFFERS = {"sgd": "", "momentum": "1", "nesterov": "1", "adagrad": "2", "rmsprop": "2", "adam": "12", "adamw": "12"}
 TOLERANCE = {np.float64: 1e-12, np.float32: 2e-4}
 
@@ -206,7 +209,14 @@ def test_a_rules_name_means_the_rule_with_its_defaults(name, data):
 )
 def test_a_configured_rule_reaches_the_descent(rule, twin, data):
     model = fastgd.SGDRegressor(
-        optimizer=rule, batch_size=10, max_iter=3, tol=None, shuffle=False, learning_rate="constant", eta0=0.05, alpha=0.1
+        optimizer=rule,
+        batch_size=10,
+        max_iter=3,
+        tol=None,
+        shuffle=False,
+        learning_rate="constant",
+        eta0=0.05,
+        alpha=0.1,
     ).fit(data.X, data.values)
     problem, _, y = reference.problem_of(model, data.values)
     run = reference.train(problem, data.X, y, lambda t: 0.05, [np.arange(43)] * 3, batch_size=10, rule=twin)

@@ -101,7 +101,14 @@ def test_a_passive_aggressive_step_satisfies_its_row():
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((10, 4)), np.arange(10) % 2
     model = SGDClassifier(
-        loss="hinge", learning_rate="pa1", eta0=1e9, penalty=None, fit_intercept=False, shuffle=False, tol=None, max_iter=1
+        loss="hinge",
+        learning_rate="pa1",
+        eta0=1e9,
+        penalty=None,
+        fit_intercept=False,
+        shuffle=False,
+        tol=None,
+        max_iter=1,
     )
     for rows in range(2, 11):
         model.fit(X[:rows], y[:rows])
@@ -145,7 +152,9 @@ def test_a_schedule_is_a_frozen_value(name, kind):
 )
 def test_a_schedule_does_what_its_name_and_parameters_do(schedule, parameters, data):
     by_name = classifier(**{"alpha": 0.2, **parameters}).fit(data.X, data.binary)
-    by_value = classifier(**{"alpha": 0.2, "eta0": 77.0, "power_t": 3.0, "learning_rate": schedule}).fit(data.X, data.binary)
+    by_value = classifier(**{"alpha": 0.2, "eta0": 77.0, "power_t": 3.0, "learning_rate": schedule}).fit(
+        data.X, data.binary
+    )
     assert_array_equal(by_value.coef_, by_name.coef_)
     assert by_value.history_["learning_rate"] == by_name.history_["learning_rate"]
 
@@ -172,12 +181,15 @@ def test_a_wrong_schedule_cannot_be_made(make):
 # ---- the default cannot diverge ----
 
 
-@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
 @pytest.mark.parametrize("batch_size", [1, 10, "full"])
 def test_the_default_rate_adapts_to_the_scale_of_x(scale, batch_size, data, layout):
+    """Without an intercept and a penalty the same descent happens in any units of X."""
     model = classifier(learning_rate="lipschitz", batch_size=batch_size, fit_intercept=False, penalty=None, max_iter=30)
-    model.fit(store(data.X * scale, layout), data.binary)
-    assert model.history_["loss"][-1] < 0.6 < model.history_["loss"][0]
+    usual = model.fit(store(data.X, layout), data.binary).history_["loss"]
+    other = model.fit(store(data.X * scale, layout), data.binary).history_["loss"]
+    assert_allclose(other, usual, rtol=1e-9)
+    assert usual[-1] < usual[0] - 0.05
 
 
 @pytest.mark.parametrize("loss", [*reference.LOSSES, "softmax"])
@@ -187,7 +199,8 @@ def test_the_default_rate_diverges_with_no_loss(loss, batch_size):
     kind = SGDRegressor if loss in reference.REGRESSION else SGDClassifier
     model = kind(loss=loss, batch_size=batch_size, max_iter=20, tol=None, random_state=0).fit(X, y)
     assert np.all(np.isfinite(model.coef_))
-    assert min(model.history_["loss"]) < model.history_["loss"][0]
+    if loss != "perceptron":  # its loss is 0 where all weights are
+        assert min(model.history_["loss"]) < model.history_["loss"][0]
 
 
 def test_the_epochs_of_partial_fit_are_as_long_as_its_pieces(data):

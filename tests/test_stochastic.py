@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import reference
+from fastgd.kernels.losses import Loss, Targets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fastgd.kernels import stochastic
-from fastgd.kernels.losses import Loss, Targets
 
 TOLERANCE = {np.float64: 1e-10, np.float32: 3e-5}
 PENALTIES = {"none": (0.0, 0.0), "l2": (0.0, 0.1), "l1": (0.05, 0.0), "elasticnet": (0.03, 0.1)}
@@ -150,17 +150,23 @@ def test_weights_scale_the_slopes_and_the_losses(data, as_rows, layout, dtype):
         assert_is_twin(case, as_rows(data.X, layout, dtype), layout, dtype, weights=data.weights)
 
 
-@pytest.mark.parametrize("order", [np.arange(43)[::-1], np.array([7]), np.array([3, 3, 3, 0, 42, 3]), np.arange(0, 43, 2)])
+@pytest.mark.parametrize(
+    "order", [np.arange(43)[::-1], np.array([7]), np.array([3, 3, 3, 0, 42, 3]), np.arange(0, 43, 2)]
+)
 def test_rows_are_visited_in_the_order_given(order, data, as_rows, layout):
     """Backwards, some of them, or one several times in a row."""
     for penalty in PENALTIES:
-        assert_is_twin(case_of("log_loss", data, penalty), as_rows(data.X, layout, np.float64), layout, np.float64, order)
+        assert_is_twin(
+            case_of("log_loss", data, penalty), as_rows(data.X, layout, np.float64), layout, np.float64, order
+        )
 
 
 def test_an_empty_order_does_nothing(data, as_rows, layout):
     case = case_of("log_loss", data)
     nowhere = np.array([], dtype=int)
-    W, b, *_, sums = run_kernel(case, as_rows(data.X, layout, np.float64), layout, np.float64, np.ones(1), order=nowhere)
+    W, b, *_, sums = run_kernel(
+        case, as_rows(data.X, layout, np.float64), layout, np.float64, np.ones(1), order=nowhere
+    )
     assert_array_equal(W, case.start()[0])
     assert_array_equal(b, case.start()[1])
     assert sums["updates"] == 0

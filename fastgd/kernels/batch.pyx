@@ -12,7 +12,7 @@ from libc.string cimport memset
 
 from .losses cimport SOFTMAX, VALUES, Objective, points, softmax, target
 from .penalty cimport penalty
-from .rows cimport Row, Rows, Table, accumulate, dense_add4, dense_dot4, margins as row_margins, row_at
+from .rows cimport Row, Rows, Table, accumulate, dense_add4, lanes_dot4, margins as row_margins, row_at
 from .rules cimport SGD, Rule, update
 
 cdef enum:
@@ -71,7 +71,7 @@ cdef void tile_margins(const Table *X, const Py_ssize_t *order, Py_ssize_t rows,
                 row = row_at(X, order[r + i])
                 x[i] = <const floating *> row.values
             for k in range(K):
-                dense_dot4(x[0], x[1], x[2], x[3], theta + k * p, p, four)
+                lanes_dot4(x[0], x[1], x[2], x[3], theta + k * p, p, four)
                 for i in range(4):
                     z[(r + i) * K + k] = four[i] + b[k]
             r += 4

@@ -1,13 +1,11 @@
-"""Rows of X, dense or CSR, and all that a linear model does to them: dot products and scaled additions.
-
-The loops keep 16 (then 8) running sums in a fixed order: they vectorise on every instruction set without relaxed-math flags.
-"""
+"""Rows of X, dense or CSR, and all that a linear model does to them: dot products and scaled additions."""
 from cython cimport floating
 from libc.stdint cimport int32_t, int64_t
 
-cdef enum:
-    LANES = 16
-    HALF = 8
+cdef extern from "lanes.h" nogil:  # generic in the pointers' type, float or double
+    double lanes_dot(...)       # (x, w, n): x w
+    void lanes_dot4(...)        # (x0, x1, x2, x3, w, n, z): z = (x0 w, x1 w, x2 w, x3 w), loading w once
+    double lanes_advance(...)   # (behind, ahead, w, average, n, factor, step, threshold, squares): see lanes_body.h
 
 ctypedef fused index:
     int32_t
@@ -56,72 +54,6 @@ cdef inline Row row_at(const Table *X, Py_ssize_t i) noexcept nogil:
 cdef inline Py_ssize_t column(const Row *row, Py_ssize_t t) noexcept nogil:
     """The column of the t-th stored entry of a sparse row."""
     return (<const int64_t *> row.indices)[t] if row.wide else (<const int32_t *> row.indices)[t]
-
-
-cdef inline floating fold(floating *lanes) noexcept nogil:
-    """Sum of the 16 lanes, pairwise and in a fixed order."""
-    cdef Py_ssize_t k
-    for k in range(8):
-        lanes[k] += lanes[k + 8]
-    for k in range(4):
-        lanes[k] += lanes[k + 4]
-    return (lanes[0] + lanes[2]) + (lanes[1] + lanes[3])
-
-
-cdef inline floating dense_dot(const floating *restrict x, const floating *restrict w, Py_ssize_t n) noexcept nogil:
-    cdef floating lanes[LANES]
-    cdef floating total = 0
-    cdef Py_ssize_t j = 0, k
-    for k in range(LANES):
-        lanes[k] = 0
-    while j + LANES <= n:
-        for k in range(LANES):
-            lanes[k] += x[j + k] * w[j + k]
-        j += LANES
-    while j + HALF <= n:
-        for k in range(HALF):
-            lanes[k] += x[j + k] * w[j + k]
-        j += HALF
-    while j < n:
-        total += x[j] * w[j]
-        j += 1
-    return fold(lanes) + total
-
-
-cdef inline void dense_dot4(const floating *restrict x0, const floating *restrict x1, const floating *restrict x2,
-                            const floating *restrict x3, const floating *restrict w, Py_ssize_t n, floating *z) noexcept nogil:
-    """z = (x0 w, x1 w, x2 w, x3 w), loading w once for the four rows."""
-    cdef floating l0[HALF]
-    cdef floating l1[HALF]
-    cdef floating l2[HALF]
-    cdef floating l3[HALF]
-    cdef Py_ssize_t j = 0, k
-    for k in range(HALF):
-        l0[k], l1[k], l2[k], l3[k] = 0, 0, 0, 0
-    while j + HALF <= n:
-        for k in range(HALF):
-            l0[k] += x0[j + k] * w[j + k]
-            l1[k] += x1[j + k] * w[j + k]
-            l2[k] += x2[j + k] * w[j + k]
-            l3[k] += x3[j + k] * w[j + k]
-        j += HALF
-    for k in range(4):
-        z[k] = 0
-    while j < n:
-        z[0] += x0[j] * w[j]
-        z[1] += x1[j] * w[j]
-        z[2] += x2[j] * w[j]
-        z[3] += x3[j] * w[j]
-        j += 1
-    for k in range(4):
-        l0[k] += l0[k + 4]
-        l1[k] += l1[k + 4]
-        l2[k] += l2[k + 4]
-        l3[k] += l3[k + 4]
-    z[0] += (l0[0] + l0[2]) + (l0[1] + l0[3])
-    z[1] += (l1[0] + l1[2]) + (l1[1] + l1[3])
-    z[2] += (l2[0] + l2[2]) + (l2[1] + l2[3])
-    z[3] += (l3[0] + l3[2]) + (l3[1] + l3[3])
 
 
 cdef inline void dense_add(floating scale, const floating *restrict x, floating *restrict w, Py_ssize_t n) noexcept nogil:
@@ -180,7 +112,7 @@ cdef inline void margins(const Row *row, const floating *W, Py_ssize_t p, Py_ssi
     cdef Py_ssize_t k, t, j
     if row.indices == NULL:
         for k in range(outputs):
-            z[k] = dense_dot(x, W + k * p, p)
+            z[k] = lanes_dot(x, W + k * p, p)
     elif outputs == 1:
         if row.wide:
             z[0] = gather(x, <const int64_t *> row.indices, W, row.size)
@@ -228,4 +160,4 @@ cdef inline double accumulate(const Row *row, double scale, const double *slope,
 cdef inline double squared_norm(const Row *row, const floating *tag) noexcept nogil:
     """|x|^2; `tag` only carries the dtype. Columns must not repeat in a sparse row."""
     cdef const floating *x = <const floating *> row.values
-    return dense_dot(x, x, row.size)
+    return lanes_dot(x, x, row.size)

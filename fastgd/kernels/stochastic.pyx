@@ -8,8 +8,8 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 
 from .losses cimport SOFTMAX, VALUES, Objective, Point, clipped, point, points, softmax, target
-from .penalty cimport Lazy, catch_up, decay, pass_step, penalty, settle, soft
-from .rows cimport HALF, LANES, Row, Rows, Table, accumulate, column, fold, margins, row_at, squared_norm
+from .penalty cimport Lazy, catch_up, decay, pass_step, penalty, settle
+from .rows cimport Row, Rows, Table, accumulate, column, lanes_advance, margins, row_at, squared_norm
 
 cdef enum:
     BLOCK = 256                 # margins kept back, so that their loss values are taken in one vectorised loop
@@ -84,69 +84,6 @@ cdef inline bint passive_aggressive_slopes(const Objective *objective, int kind,
     return kind != PA1 or length > 0
 
 
-cdef inline floating advance(const floating *restrict behind, const floating *restrict ahead, floating *restrict w,
-                             double *restrict average, Py_ssize_t n, floating factor, floating step, floating threshold,
-                             bint lasso, bint averaged, double *square) noexcept nogil:
-    """w <- soft(factor w + step behind, threshold), average += w, square += |w|^2; returns w ahead. All in one pass."""
-    cdef floating lanes[LANES]
-    cdef floating squares[LANES]
-    cdef floating v, total = 0, rest = 0
-    cdef Py_ssize_t j = 0, k
-    for k in range(LANES):
-        lanes[k] = 0
-        squares[k] = 0
-    while j + LANES <= n:
-        for k in range(LANES):
-            v = factor * w[j + k] + step * behind[j + k]
-            if lasso:
-                v = soft(v, threshold)
-            else:
-                squares[k] += v * v
-            w[j + k] = v
-            lanes[k] += v * ahead[j + k]
-            if averaged:
-                average[j + k] += v
-        j += LANES
-    while j + HALF <= n:
-        for k in range(HALF):
-            v = factor * w[j + k] + step * behind[j + k]
-            if lasso:
-                v = soft(v, threshold)
-            else:
-                squares[k] += v * v
-            w[j + k] = v
-            lanes[k] += v * ahead[j + k]
-            if averaged:
-                average[j + k] += v
-        j += HALF
-    while j < n:
-        v = factor * w[j] + step * behind[j]
-        if lasso:
-            v = soft(v, threshold)
-        else:
-            rest += v * v
-        w[j] = v
-        total += v * ahead[j]
-        if averaged:
-            average[j] += v
-        j += 1
-    square[0] += fold(squares) + rest
-    return fold(lanes) + total
-
-
-cdef inline floating move(const floating *behind, const floating *ahead, floating *w, double *average, Py_ssize_t n,
-                          double factor, double step, double threshold, bint lasso, bint averaged, double *square) noexcept nogil:
-    """`advance` with its two switches as constants."""
-    cdef floating f = <floating> factor, s = <floating> step, t = <floating> threshold
-    if lasso:
-        if averaged:
-            return advance(behind, ahead, w, average, n, f, s, t, True, True, square)
-        return advance(behind, ahead, w, average, n, f, s, t, True, False, square)
-    if averaged:
-        return advance(behind, ahead, w, average, n, f, s, t, False, True, square)
-    return advance(behind, ahead, w, average, n, f, s, t, False, False, square)
-
-
 cdef void dense_sweep(const Table *X, const double *y, const double *weights, const Py_ssize_t[::1] order, floating *theta,
                       double *average, const double *rates, const Objective *objective, const Course *course,
                       double *z, Tally *tally, Sums *sums) noexcept nogil:
@@ -155,7 +92,7 @@ cdef void dense_sweep(const Table *X, const double *y, const double *weights, co
     cdef double *step = z + outputs
     cdef floating *b = theta + p * outputs
     cdef double factor = 1, threshold = 0, square, weight = 1
-    cdef bint lasso = objective.l1 > 0, averaged = False
+    cdef bint averaged = False
     cdef Row row, behind = row_at(X, order[0])
     for k in range(outputs):
         step[k] = 0
@@ -163,8 +100,9 @@ cdef void dense_sweep(const Table *X, const double *y, const double *weights, co
         row = row_at(X, order[v])
         square = 0
         for k in range(outputs):
-            z[k] = b[k] + move(<const floating *> behind.values, <const floating *> row.values, theta + k * p, average + k * p, p,
-                               factor, step[k], threshold, lasso, averaged, &square)
+            z[k] = b[k] + lanes_advance(<const floating *> behind.values, <const floating *> row.values, theta + k * p,
+                                        average + k * p if averaged else <double *> NULL, p,
+                                        <floating> factor, <floating> step[k], <floating> threshold, &square)
         sums.penalty += square
         behind, factor, threshold, averaged = row, 1, 0, False
         if weights != NULL:
@@ -186,8 +124,9 @@ cdef void dense_sweep(const Table *X, const double *y, const double *weights, co
             if averaged:
                 average[p * outputs + k] += b[k]
     for k in range(outputs):  # the last row's step; the margins and the square are not needed
-        move(<const floating *> behind.values, <const floating *> behind.values, theta + k * p, average + k * p, p,
-             factor, step[k], threshold, lasso, averaged, &square)
+        lanes_advance(<const floating *> behind.values, <const floating *> behind.values, theta + k * p,
+                      average + k * p if averaged else <double *> NULL, p,
+                      <floating> factor, <floating> step[k], <floating> threshold, &square)
 
 
 cdef inline double squared_sum(const floating *w, Py_ssize_t n) noexcept nogil:

@@ -1,0 +1,43 @@
+/* Loops over dense rows in vectors of GNU C, with four running sums each: one sum would wait for every addition, and compilers do not
+   split it, because that changes the rounding. The body is compiled for float and double; _Generic picks by the pointer's type. */
+#ifndef FASTGD_LANES_H
+#define FASTGD_LANES_H
+#include <stddef.h>
+#include <string.h>
+
+#if defined(__AVX512F__)
+#define BYTES 64
+#elif defined(__AVX__)
+#define BYTES 32
+#else
+#define BYTES 16
+#endif
+
+#ifdef __GNUC__
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+#else
+#define ALWAYS_INLINE static inline
+#endif
+
+#define T float
+#define Mask int
+#define NAME(f) f##_float
+#include "lanes_body.h"
+#undef T
+#undef Mask
+#undef NAME
+
+#define T double
+#define Mask long long
+#define NAME(f) f##_double
+#include "lanes_body.h"
+#undef T
+#undef Mask
+#undef NAME
+
+#define PICK(f, pointer) _Generic(*(pointer), float: f##_float, double: f##_double)
+#define lanes_dot(x, w, n) PICK(dot, x)(x, w, n)
+#define lanes_dot4(x0, x1, x2, x3, w, n, z) PICK(dot4, x0)(x0, x1, x2, x3, w, n, z)
+#define lanes_advance(behind, ahead, w, average, n, factor, step, threshold, square) \
+    PICK(advance, w)(behind, ahead, w, average, n, factor, step, threshold, square)
+#endif
