@@ -12,7 +12,7 @@ group = $$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject
 .PHONY: demo test checked bench lint clean
 
 demo: $(VENV)/built
-	$(BIN)/python bench/demo.py
+	$(BIN)/python -m bench.demo
 
 test: $(VENV)/built $(VENV)/test
 	$(BIN)/python -m pytest

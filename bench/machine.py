@@ -11,6 +11,7 @@ from bench.peers import versions
 
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "OMP_PROC_BIND", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OPENBLAS_NUM_THREADS",
                    "MKL_NUM_THREADS", "FASTGD_ISA")  # fmt: skip
+POOL = ("internal_api", "num_threads", "version", "architecture")
 SETTINGS = Path(__file__).parent.parent / "build" / "settings.txt"  # written by setup.py
 FEATURES = ("avx", "fma", "avx2", "avx512f")
 
@@ -24,10 +25,7 @@ def describe():
         "python": platform.python_version(),
         "versions": versions() | {name: metadata.version(name) for name in ("scipy", "threadpoolctl")},
         "environment": {name: os.environ[name] for name in THREAD_SETTINGS if name in os.environ},
-        "thread_pools": [
-            {key: pool.get(key) for key in ("internal_api", "num_threads", "version", "architecture")}
-            for pool in threadpool_info()
-        ],
+        "thread_pools": [{key: pool.get(key) for key in POOL} for pool in threadpool_info()],
         "fastgd": _build(),
     }
 

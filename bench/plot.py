@@ -6,6 +6,7 @@ from itertools import cycle
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 COLOURS = {"numpy": "#4c78a8", "scikit-learn": "#f58518"}
 OTHERS = ["#54a24b", "#b279a2", "#9d755d", "#e45756"]
@@ -29,7 +30,9 @@ def draw(report, path):
     left = ax.get_xlim()[0]
     ax.axvspan(left, 1, color="#e45756", alpha=0.10, linewidth=0, label="fastgd loses")
     ax.set_xlim(left)
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_yticks(range(len(results)), [_label(result) for result in results], fontsize=8)
     ax.set_ylim(len(results) - 0.4, -0.6)
     ax.set_xlabel("median time of the peer / of fastgd (log scale; right of 1 fastgd is faster)")

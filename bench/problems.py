@@ -61,8 +61,8 @@ ALL = [
     Problem("minibatch256-fashion", "fashion", "log_loss", 0.05, 256, threads=BOTH),
     Problem("full-fashion", "fashion", "log_loss", 0.05, "full", 20, shuffle=FIXED, threads=BOTH, goals={"numpy": 1.5}),
     Problem("sgd-fashion-float32", "fashion", "log_loss", 0.005, dtype="float32"),
-    Problem("sgd-sparse", "sparse-classes", "log_loss", 0.2, epochs=3),
-    Problem("sgd-sparse-l1", "sparse-classes", "log_loss", 0.2, epochs=3, l1_ratio=1.0, alpha=1e-6),
+    Problem("sgd-sparse", "sparse-classes", "log_loss", 0.05, epochs=3, alpha=1e-6),
+    Problem("sgd-sparse-l1", "sparse-classes", "log_loss", 0.05, epochs=3, alpha=1e-6, l1_ratio=1.0),
 ]
 
 

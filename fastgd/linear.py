@@ -38,8 +38,8 @@ class SGDClassifier(ClassifierMixin, LinearModel):
         - the losses of `SGDRegressor`, on +-1
 
     penalty : {'l2', 'l1', 'elasticnet', None}, default='l2'
-        The penalty P: ``|W|^2 / 2``, ``|W|_1``, or ``l1_ratio |W|_1 + (1 - l1_ratio) |W|^2 / 2``. The intercept is never penalised.
-        L1 is applied by its exact prox, so coefficients are exactly zero.
+        The penalty P: ``|W|^2 / 2``, ``|W|_1``, or ``l1_ratio |W|_1 + (1 - l1_ratio) |W|^2 / 2``. The intercept is never
+        penalised. L1 is applied by its exact prox, so coefficients are exactly zero.
 
     alpha : float, default=0.0001
         Strength of the penalty, in [0, inf).
@@ -58,8 +58,8 @@ class SGDClassifier(ClassifierMixin, LinearModel):
         ``batch_size="full"``, when the gradient's norm is at most `tol` times the first one. None: all `max_iter` epochs.
 
     shuffle : bool or 'full', default=True
-        True: visit the rows in an order as good as a new random permutation each epoch; 'full': always a full permutation; False: in
-        the order given. A full batch has no order.
+        True: visit the rows in an order as good as a new random permutation each epoch; 'full': always a full permutation;
+        False: in the order given. A full batch has no order.
 
     verbose : int, default=0
         1 or more: print a line an epoch.
@@ -99,7 +99,8 @@ class SGDClassifier(ClassifierMixin, LinearModel):
         The exponent of 'invscaling'.
 
     early_stopping : bool, default=False
-        Hold out `validation_fraction` of the rows; stop when their score has not risen by `tol` for `n_iter_no_change` epochs in a row.
+        Hold out `validation_fraction` of the rows; stop when their score has not risen by `tol` for `n_iter_no_change` epochs in
+        a row.
 
     validation_fraction : float, default=0.1
         Share of the rows that is held out, in (0, 1).
@@ -145,8 +146,8 @@ class SGDClassifier(ClassifierMixin, LinearModel):
 
     history_ : dict of lists
         One entry an epoch: ``loss``, the mean over the epoch's visits at the weights that each row met, plus the penalty;
-        ``gradient_norm``, the norm of the epoch's mean gradient (plain SGD: of the whole way gone over the sum of the rates; other rules:
-        the mean of the batches' norms); ``learning_rate``, the last one; ``seconds`` since the fit began; with `early_stopping`
+        ``gradient_norm``, for plain SGD the way gone over the sum of the rates (a full batch's very gradient), for other rules
+        the mean of the batches' norms; ``learning_rate``, the last one; ``seconds`` since the fit began; with `early_stopping`
         ``validation_loss``. `pandas.DataFrame` takes it.
 
     loss_curve_ : list
@@ -325,8 +326,8 @@ class SGDRegressor(MultiOutputMixin, RegressorMixin, LinearModel):
         - 'poisson' ``exp(z) - y z``, for counts y >= 0; `predict` returns exp(z)
 
     penalty : {'l2', 'l1', 'elasticnet', None}, default='l2'
-        The penalty P: ``|W|^2 / 2``, ``|W|_1``, or ``l1_ratio |W|_1 + (1 - l1_ratio) |W|^2 / 2``. The intercept is never penalised.
-        L1 is applied by its exact prox, so coefficients are exactly zero.
+        The penalty P: ``|W|^2 / 2``, ``|W|_1``, or ``l1_ratio |W|_1 + (1 - l1_ratio) |W|^2 / 2``. The intercept is never
+        penalised. L1 is applied by its exact prox, so coefficients are exactly zero.
 
     alpha : float, default=0.0001
         Strength of the penalty, in [0, inf).
@@ -345,8 +346,8 @@ class SGDRegressor(MultiOutputMixin, RegressorMixin, LinearModel):
         ``batch_size="full"``, when the gradient's norm is at most `tol` times the first one. None: all `max_iter` epochs.
 
     shuffle : bool or 'full', default=True
-        True: visit the rows in an order as good as a new random permutation each epoch; 'full': always a full permutation; False: in
-        the order given. A full batch has no order.
+        True: visit the rows in an order as good as a new random permutation each epoch; 'full': always a full permutation;
+        False: in the order given. A full batch has no order.
 
     verbose : int, default=0
         1 or more: print a line an epoch.
@@ -386,7 +387,8 @@ class SGDRegressor(MultiOutputMixin, RegressorMixin, LinearModel):
         The exponent of 'invscaling'.
 
     early_stopping : bool, default=False
-        Hold out `validation_fraction` of the rows; stop when their score has not risen by `tol` for `n_iter_no_change` epochs in a row.
+        Hold out `validation_fraction` of the rows; stop when their score has not risen by `tol` for `n_iter_no_change` epochs in
+        a row.
 
     validation_fraction : float, default=0.1
         Share of the rows that is held out, in (0, 1).
@@ -426,8 +428,8 @@ class SGDRegressor(MultiOutputMixin, RegressorMixin, LinearModel):
 
     history_ : dict of lists
         One entry an epoch: ``loss``, the mean over the epoch's visits at the weights that each row met, plus the penalty;
-        ``gradient_norm``, the norm of the epoch's mean gradient (plain SGD: of the whole way gone over the sum of the rates; other rules:
-        the mean of the batches' norms); ``learning_rate``, the last one; ``seconds`` since the fit began; with `early_stopping`
+        ``gradient_norm``, for plain SGD the way gone over the sum of the rates (a full batch's very gradient), for other rules
+        the mean of the batches' norms; ``learning_rate``, the last one; ``seconds`` since the fit began; with `early_stopping`
         ``validation_loss``. `pandas.DataFrame` takes it.
 
     loss_curve_ : list
@@ -458,8 +460,8 @@ class SGDRegressor(MultiOutputMixin, RegressorMixin, LinearModel):
 
     _parameter_constraints: dict = {**LinearModel._parameter_constraints, "loss": [StrOptions(set(REGRESSION))]}
 
-    def __init__(self, loss="squared_error", *, penalty="l2", alpha=0.0001, l1_ratio=0.15, fit_intercept=True, max_iter=1000, tol=1e-3,
-                 shuffle=True, verbose=0, epsilon=0.1, quantile=0.5, n_jobs=None, random_state=None, learning_rate="lipschitz",
+    def __init__(self, loss="squared_error", *, penalty="l2", alpha=0.0001, l1_ratio=0.15, fit_intercept=True, max_iter=1000,
+                 tol=1e-3, shuffle=True, verbose=0, epsilon=0.1, quantile=0.5, n_jobs=None, random_state=None, learning_rate="lipschitz",
                  eta0=0.01, power_t=0.25, early_stopping=False, validation_fraction=0.1, n_iter_no_change=5,
                  warm_start=False, average=False, batch_size=1, optimizer="sgd", init="zeros"):
         self._assign(locals())

@@ -1,8 +1,9 @@
 """The slow twin: every loss, update rule, schedule and training run of fastgd in plain NumPy, written to be read.
 
-Nothing here is clever. A loss is a function of one margin and one target; a rule is a class with one method; a training run is two nested
-loops. The compiled library must give the same numbers. Everything is float64, ``X`` is a dense array, and the parameters are a matrix
-``W`` of shape (outputs, features) and a vector ``b`` of shape (outputs,), so that the margins of a row are ``W @ x + b``.
+Nothing here is clever. A loss is a function of one margin and one target; a rule is a class with one method; a training
+run is two nested loops. The compiled library must give the same numbers. Everything is float64, ``X`` is a dense array,
+and the parameters are a matrix ``W`` of shape (outputs, features) and a vector ``b`` of shape (outputs,), so that the
+margins of a row are ``W @ x + b``.
 
     F(W, b) = sum_i s_i L(W x_i + b, y_i) / sum_i s_i + l1 |W|_1 + l2/2 |W|^2
 """
@@ -87,7 +88,7 @@ def perceptron(z, y, delta=0.0):
 
 
 def softmax(z, y, delta=0.0):
-    """The only loss that sees all margins of a row at once: ``z`` has one entry a class and ``y`` is the number of the right one."""
+    """The only loss that sees all margins of a row: ``z`` has one entry a class, ``y`` is the right one's number."""
     shift = max(z)
     exps = [math.exp(margin - shift) for margin in z]
     slope = [e / sum(exps) for e in exps]
@@ -112,7 +113,10 @@ def clip(slope):
 
 @dataclass
 class Problem:
-    """What is minimised. ``targets``: "values" (y holds one number an output), "one-vs-rest" or "softmax" (y is a class number)."""
+    """What is minimised.
+
+    ``targets``: "values" (y holds one number an output), "one-vs-rest" or "softmax" (y is a class number).
+    """
 
     loss: str
     delta: float = 0.1
@@ -137,7 +141,10 @@ def row_loss(problem, z, y):
 
 
 def target_of(problem, y, k, outputs):
-    """The target of output ``k``: its own value, or +1 for its class and -1 for all others (the second of two classes if alone)."""
+    """The target of output ``k``: its own value, or +1 for its class and -1 for all others.
+
+    With two classes the one output is that of class 1.
+    """
     if problem.targets == "values":
         return np.atleast_1d(y)[k]
     return 1.0 if y == (k if outputs > 1 else 1) else -1.0
@@ -277,8 +284,8 @@ def cosine(eta0, epochs, per_epoch):
 class Run:
     """Where training got to. ``t`` is the number of updates so far, plus one.
 
-    An epoch's ``loss`` is the mean of what its visits met, penalty included. Where a step moves a few weights only, an L1 part of the
-    penalty may be taken as the mean of its values at the two ends of the epoch: that is ``loss_by_ends``.
+    An epoch's ``loss`` is the mean of what its visits met, penalty included. Where a step moves a few weights only, a
+    penalty with an L1 part may be taken as the mean of its two values at the ends of the epoch: ``loss_by_ends``.
     """
 
     W: np.ndarray
@@ -302,7 +309,8 @@ def train(
 ):
     """Descend once for every visiting order in ``orders``; ``rate`` maps the number of an update to its learning rate.
 
-    ``weights`` act as given: a fit divides them by their mean first. ``average_start``: the first update whose result enters the mean.
+    ``weights`` act as given: a fit divides them by their mean first. ``average_start``: the first update whose result
+    enters the mean.
     """
     rule = SGD() if rule is None else rule
     weights = np.ones(len(X)) if weights is None else np.asarray(weights, dtype=float)
@@ -458,7 +466,7 @@ def store(X, layout="dense", dtype=np.float64):
 
 
 def pack(W, b, layout="dense", dtype=np.float64):
-    """The parameters as kernels hold them: one vector, W by outputs for dense rows and by columns for sparse ones, then b."""
+    """The parameters as kernels hold them: one vector, W by outputs (for sparse rows by columns), then b."""
     return np.concatenate([(W if layout == "dense" else W.T).ravel(), b]).astype(dtype)
 
 

@@ -1,4 +1,4 @@
-"""What cannot be trained on is refused before anything runs, in words that name the argument, its value and what is allowed."""
+"""What cannot be trained on is refused before anything runs, in words that name the argument and what is wrong."""
 
 import numpy as np
 import pytest

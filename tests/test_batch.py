@@ -20,7 +20,7 @@ RULES = {
 
 
 def objective_of(problem, outputs):
-    """The twin's problem as the kernels take it. Targets of classes are class numbers, so two classes have two outputs here."""
+    """The twin's problem as the kernels take it."""
     return {
         "loss": Loss[problem.loss.upper()],
         "delta": problem.delta,
@@ -118,7 +118,7 @@ def test_margins_are_x_times_w_plus_b(data, as_rows, layout, dtype):
 @pytest.mark.parametrize("batch_size", [1, 2, 10, 43, 50])
 @pytest.mark.parametrize("l1, l2", [(0.0, 0.1), (0.05, 0.1)])
 def test_an_epoch_is_the_twins(batch_size, rule, l1, l2, data, as_rows, layout, dtype):
-    """The last batch is as short as it comes, averaging starts where it is told to, and the sums are over the visits."""
+    """The last batch is as short as it comes, averaging starts at once, and the sums are over the visits."""
     problem = reference.Problem("log_loss", 0.3, l1, l2, "one-vs-rest")
     W, b = start(3, 6)
     theta = reference.pack(W, b, layout, dtype)
@@ -232,7 +232,7 @@ def test_the_bits_of_margins_do_not_depend_on_the_threads(as_rows, layout, dtype
     seed=st.integers(0, 5),
 )
 def test_any_shape(as_rows, rows, columns, outputs, density, layout, dtype, seed):
-    """One row, one column, empty rows, no nonzeros; sizes around the four rows and 16 columns that are worked on together."""
+    """One row, one column, empty rows, no nonzeros; sizes around the 4 rows and 16 columns of one go."""
     rng = np.random.default_rng(seed)
     X = np.where(rng.random((rows, columns)) < density, rng.standard_normal((rows, columns)), 0)
     X, y = X.astype(np.float32).astype(float), rng.standard_normal((rows, outputs))

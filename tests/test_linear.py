@@ -1,4 +1,4 @@
-"""SGDClassifier and SGDRegressor: the same numbers as the twin and as scikit-learn, and what the estimators promise around them."""
+"""SGDClassifier and SGDRegressor: the numbers of the twin and of scikit-learn, and all else that they promise."""
 
 import pickle
 import tracemalloc
@@ -208,9 +208,7 @@ def test_every_loss_descends_as_in_scikit_learn(loss, learning_rate, penalty, da
 
 @pytest.mark.parametrize("average", [False, True, 20])
 def test_averages_classes_and_weights_are_as_in_scikit_learn(average, data):
-    weights = (
-        data.weights / data.weights.mean()
-    )  # scikit-learn takes weights as they come, fastgd relative to their mean
+    weights = data.weights / data.weights.mean()  # scikit-learn takes them as they come, fastgd relative to their mean
     for y in (data.binary, data.classes):
         assert_is_sklearn(classifier(average=average), data.X, y, sample_weight=weights)
     assert_is_sklearn(regressor(average=average), data.X, data.values, sample_weight=weights)

@@ -204,7 +204,7 @@ def test_the_default_rate_diverges_with_no_loss(loss, batch_size):
 
 
 def test_the_epochs_of_partial_fit_are_as_long_as_its_pieces(data):
-    """Three calls, of 40, 2 and 1 rows: the rate of StepDecay(every=1) is halved from call to call, not by the rows in them."""
+    """Three calls, of 40, 2 and 1 rows: StepDecay(every=1) halves the rate from call to call, whatever their rows."""
     model = classifier(learning_rate=fastgd.StepDecay(0.8, factor=0.5, every=1))
     rates = []
     for rows in (slice(0, 40), slice(40, 42), slice(42, 43)):

@@ -1,4 +1,4 @@
-"""The stochastic kernel, one epoch at a time: the twin's weights, sums and mean, whatever the layout, the loss and the penalty."""
+"""The stochastic kernel, one epoch at a time: the twin's weights, sums and mean of the iterates."""
 
 from dataclasses import dataclass
 

@@ -47,8 +47,9 @@ def test_every_step_is_the_texts(model):
 def test_the_output_printed_in_the_text_is_not_its_codes(model):
     """The text prints [0.99935587 0.99933838], which its code cannot produce.
 
-    The two columns of X are equal, so both weights have the same gradient at every step and, both starting at 0, remain the same number:
-    two different weights are impossible. Nor do the printed ones solve the problem: any solution has weights that add up to 1.
+    The two columns of X are equal, so both weights have the same gradient at every step and, both starting at 0, remain
+    the same number: two different weights are impossible. Nor do the printed ones solve the problem: any solution has
+    weights that add up to 1.
     """
     printed = np.array([0.99935587, 0.99933838])
     assert model.coef_[0] == model.coef_[1]

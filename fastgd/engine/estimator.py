@@ -22,8 +22,8 @@ from .data import Order, Problem, as_rows, check_compressed, pack
 from .history import History
 from .methods.descent import Descent, check_compatible
 from .objective import EPSILON, PENALTIES, Objective, penalty_parts
-from .optimizers import RULES, SGD, AdaGrad, Adam, Optimizer, RMSProp, as_optimizer
-from .schedules import NAMES, Constant, Schedule, as_schedule
+from .optimizers import RULES, AdaGrad, Adam, Optimizer, RMSProp, as_optimizer
+from .schedules import NAMES, Schedule, as_schedule
 from .training import Stopping, train
 
 CURVATURE = {"log_loss": 0.25, "softmax": 0.5, "modified_huber": 2.0, "squared_hinge": 2.0, "squared_epsilon_insensitive": 2.0}
@@ -108,7 +108,9 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
                              reset=reset, **others)
 
     def _sample_weight(self, sample_weight, X):
-        return None if sample_weight is None else _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        if sample_weight is None:
+            return None
+        return _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True, allow_all_zero_weights=True)
 
     def _objective(self, outputs, one_vs_rest):
         l1, l2 = penalty_parts(self.penalty, self.alpha, self.l1_ratio)
@@ -167,7 +169,8 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         random_state = check_random_state(self.random_state)
         kept = np.arange(X.shape[0]) if weights is None else np.flatnonzero(weights > 0)
         if not len(kept):
-            raise ValueError("sample_weight times class_weight is zero for every row")
+            raise ValueError("Sample weights must contain at least one non-zero number: sample_weight (times class_weight) is 0 "
+                             "for every row.")
         kept, held_out = self._split(kept, labels)
         if weights is not None and not go_on:
             weights = weights / weights[kept].mean()
@@ -183,7 +186,8 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         theta = None if state and self.average else self._start(problem, random_state, coef_init, intercept_init)
         method.start(problem, theta, state)
         order = Order(kept, bool(self.shuffle) and self.batch_size != "full", random_state)
-        stopping = Stopping(1 if go_on else self.max_iter, None if go_on else self.tol, self.n_iter_no_change, self.batch_size == "full")
+        epochs, tol = (1, None) if go_on else (self.max_iter, self.tol)
+        stopping = Stopping(epochs, tol, self.n_iter_no_change, full_gradient=self.batch_size == "full")
         history = History()
         validate = self._validator(problem, X, labels, held_out) if len(held_out) else None
         epochs, reason = train(method, order, stopping, history, validate, self.verbose)
@@ -197,8 +201,8 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
             record = {name: self.history_[name] + values for name, values in record.items()}
         self.history_ = record
         if reason == "max_iter" and stopping.tol is not None:
-            warnings.warn("Maximum number of iteration reached before convergence. Consider increasing max_iter to improve the fit.",
-                          ConvergenceWarning, stacklevel=3)
+            warnings.warn("Maximum number of iteration reached before convergence. Consider increasing max_iter to improve the "
+                          "fit.", ConvergenceWarning, stacklevel=3)
         return self
 
     def _split(self, kept, labels):

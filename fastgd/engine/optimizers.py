@@ -4,7 +4,6 @@ from math import inf
 from numbers import Real
 from typing import ClassVar
 
-
 from fastgd.kernels.rules import Kind
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 
-class Diverged(ValueError):
+class DivergedError(ValueError):
     """The loss or the weights are no longer finite."""
 
 
@@ -12,8 +12,8 @@ class Diverged(ValueError):
 class Stopping:
     """When enough is enough.
 
-    The loss (with `validate` the negative score) has stalled when it has not fallen below its best by `tol` for `patience` epochs in a
-    row; a full gradient is small when its norm is at most `tol` times the first one. tol=None: neither is asked.
+    The loss (or the negative score of a validation) has stalled when it has not fallen below its best by `tol` for `patience`
+    epochs in a row; a full gradient is small when its norm is at most `tol` times the first one. tol=None: neither is asked.
     """
 
     max_iter: int
@@ -44,9 +44,10 @@ def train(method, order, stopping, history, validate=None, verbose=0):
         score, validation_loss = validate(coef, intercept) if validate else (None, None)
         history.add(**vars(epoch), validation_loss=validation_loss)
         if not (np.isfinite([epoch.loss, epoch.gradient_norm]).all() and np.isfinite(method.state.theta).all()):
-            raise Diverged(
-                f"Training diverged at epoch #{done}: floating-point under-/overflow occurred, the loss is {epoch.loss:g}. Scaling input "
-                f"data with StandardScaler or MinMaxScaler might help, and so does a smaller learning rate than {epoch.learning_rate:g}.")
+            raise DivergedError(
+                f"Training diverged at epoch #{done}: floating-point under-/overflow occurred, the loss is {epoch.loss:g}. Scaling "
+                "input data with StandardScaler or MinMaxScaler might help, and so does a learning rate smaller than "
+                f"{epoch.learning_rate:g}.")
         if verbose:
             print(f"-- Epoch {done}: " + ", ".join(f"{name} {values[-1]:.6g}" for name, values in record.items()))
         if stopping.tol is None:

@@ -8,11 +8,11 @@ from cython.parallel cimport prange
 from libc.math cimport sqrt
 from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from .losses cimport SOFTMAX, VALUES, Objective, points, softmax, target
 from .penalty cimport penalty
-from .rows cimport Row, Rows, Table, accumulate, dense_add4, lanes_dot4, margins as row_margins, row_at
+from .rows cimport Row, Rows, Table, accumulate, dense_add4, lanes_dot4, margins as row_margins, row_at, start_of
 from .rules cimport SGD, Rule, update
 
 cdef enum:
@@ -185,7 +185,9 @@ cdef double batch_gradient(const Table *X, const double *y, const double *weight
     return loss
 
 
-cdef double gradient_norm(const floating *w, const floating *g, Py_ssize_t weights, Py_ssize_t parameters, double l2) noexcept nogil:
+cdef double gradient_norm(const floating *w, const floating *g, Py_ssize_t weights, Py_ssize_t parameters,
+                          double l2) noexcept nogil:
+    """|g + l2 w|, of which the first `weights` entries are penalised."""
     cdef double total = 0, slope
     cdef Py_ssize_t j
     for j in range(parameters):
@@ -196,42 +198,39 @@ cdef double gradient_norm(const floating *w, const floating *g, Py_ssize_t weigh
 
 cdef int check(Rows rows, Py_ssize_t itemsize, Py_ssize_t parameters, const double[::1] y, const double[::1] weights,
                const Py_ssize_t[::1] order, const Objective *objective) except -1:
-    return rows.fit(itemsize, parameters, objective.outputs, y.shape[0] // (objective.outputs if objective.targets == VALUES else 1),
-                    weights, order)
+    cdef Py_ssize_t targets = y.shape[0] // (objective.outputs if objective.targets == VALUES else 1)
+    return rows.fit(itemsize, parameters, objective.outputs, targets, weights, order)
 
 
-cdef Py_ssize_t memory_of(const Table *X, Py_ssize_t rows, Py_ssize_t outputs) noexcept nogil:
-    """Doubles of scratch that a batch needs."""
-    return blocks_of(X, rows, outputs) * (4 * tile_of(X) * outputs + 1)
+cdef char *workspace(const Table *X, Py_ssize_t rows, Py_ssize_t outputs, double **memory) except NULL:
+    """Room for the blocks' gradients of a batch of `rows` rows, and behind it for their `memory`; to be freed."""
+    cdef Py_ssize_t blocks = blocks_of(X, rows, outputs)
+    cdef Py_ssize_t gradients = (blocks * outputs * (X.p + 1) * X.itemsize + 63) // 64 * 64
+    cdef char *room = <char *> malloc(gradients + blocks * (4 * tile_of(X) * outputs + 1) * sizeof(double))
+    if room == NULL:
+        raise MemoryError()
+    memory[0] = <double *> (room + gradients)
+    return room
 
 
 def gradient(Rows rows not None, const double[::1] y not None, const double[::1] weights, const Py_ssize_t[::1] order not None,
              const floating[::1] theta not None, floating[::1] out not None, Objective objective, int threads):
     """out <- mean gradient of the data term over the rows in `order`; returns the sum of weight * loss."""
-    cdef Table *X = &rows.table
-    cdef Py_ssize_t i, size = order.shape[0], parameters = theta.shape[0], count
-    cdef double loss = 0
+    cdef Py_ssize_t size = order.shape[0], parameters = theta.shape[0]
+    cdef const double *s = start_of(weights)
+    cdef double loss
     cdef double *memory
     cdef floating *blocks
     check(rows, sizeof(floating), parameters, y, weights, order, &objective)
     if size == 0 or out.shape[0] != parameters:
         raise ValueError(f"order is empty, or out has {out.shape[0]} entries and theta {parameters}")
-    count = blocks_of(X, size, objective.outputs)
-    memory = <double *> malloc(memory_of(X, size, objective.outputs) * sizeof(double))
-    blocks = <floating *> malloc(count * parameters * sizeof(floating))
-    try:
-        if memory == NULL or blocks == NULL:
-            raise MemoryError()
-        with nogil:
-            loss = batch_gradient(X, &y[0], NULL if weights is None else &weights[0], &order[0], size, &theta[0], &objective,
-                                  blocks, memory, threads)
-            for i in range(parameters):
-                out[i] = blocks[i]
-            if not objective.intercept:
-                memset(&out[parameters - objective.outputs], 0, objective.outputs * sizeof(floating))
-    finally:
-        free(memory)
-        free(blocks)
+    blocks = <floating *> workspace(&rows.table, size, objective.outputs, &memory)
+    with nogil:
+        loss = batch_gradient(&rows.table, &y[0], s, &order[0], size, &theta[0], &objective, blocks, memory, threads)
+        memcpy(&out[0], blocks, parameters * sizeof(floating))
+        if not objective.intercept:
+            memset(&out[parameters - objective.outputs], 0, objective.outputs * sizeof(floating))
+    free(blocks)
     return loss
 
 
@@ -244,44 +243,39 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
     `first`, `second` are the rule's buffers (None where it has none); the first update is the t-th; averaging starts after `skip`
     updates and `average` receives the sum of the iterates. Returns the `Sums` over the visits.
     """
-    cdef Table *X = &rows.table
     cdef Py_ssize_t outputs = objective.outputs, visits = order.shape[0], parameters = theta.shape[0], w = parameters - outputs
-    cdef Py_ssize_t begin = 0, size, j, largest = min(batch_size, visits)
+    cdef Py_ssize_t begin = 0, size, j
     cdef Sums sums = Sums(0, 0, 0, 0)
-    cdef const double *s = NULL if weights is None else &weights[0]
+    cdef const double *s = start_of(weights)
+    cdef floating *current = &theta[0]
     cdef floating *m = NULL if first is None else &first[0]
     cdef floating *a = NULL if second is None else &second[0]
     cdef double *memory
-    cdef floating *blocks
-    cdef floating *current = &theta[0]
+    cdef floating *g
+    cdef double rate
     check(rows, sizeof(floating), parameters, y, weights, order, &objective)
     if rates.shape[0] * batch_size < visits or (average is not None and average.shape[0] != parameters):
         raise ValueError("rates or average are too short")
-    memory = <double *> malloc(memory_of(X, largest, outputs) * sizeof(double))
-    blocks = <floating *> malloc(blocks_of(X, largest, outputs) * parameters * sizeof(floating))
-    try:
-        if memory == NULL or blocks == NULL:
-            raise MemoryError()
-        with nogil:
-            while begin < visits:
-                size = min(batch_size, visits - begin)
-                sums.loss += batch_gradient(X, &y[0], s, &order[begin], size, current, &objective, blocks, memory, threads)
-                sums.penalty += size * penalty(current, w, objective.l1, objective.l2)
-                if not objective.intercept:
-                    memset(blocks + w, 0, outputs * sizeof(floating))
-                if rule.kind != SGD:
-                    sums.gradient_norm += gradient_norm(current, blocks, w, parameters, objective.l2)
-                update(&rule, current, blocks, m, a, w, rates[sums.updates], t + sums.updates, objective.l1, objective.l2)
-                update(&rule, current + w, blocks + w, m + w if m != NULL else NULL, a + w if a != NULL else NULL, outputs,
-                       rates[sums.updates], t + sums.updates, 0.0, 0.0)
-                if average is not None and sums.updates >= skip:
-                    for j in range(parameters):
-                        average[j] += current[j]
-                sums.updates += 1
-                begin += size
-    finally:
-        free(memory)
-        free(blocks)
+    if (first is not None and first.shape[0] != parameters) or (second is not None and second.shape[0] != parameters):
+        raise ValueError(f"theta has {parameters} entries, the buffers must have as many")
+    g = <floating *> workspace(&rows.table, min(batch_size, visits), outputs, &memory)
+    with nogil:
+        while begin < visits:
+            size, rate = min(batch_size, visits - begin), rates[sums.updates]
+            sums.loss += batch_gradient(&rows.table, &y[0], s, &order[begin], size, current, &objective, g, memory, threads)
+            sums.penalty += size * penalty(current, w, objective.l1, objective.l2)
+            if not objective.intercept:
+                memset(g + w, 0, outputs * sizeof(floating))
+            if rule.kind != SGD:
+                sums.gradient_norm += gradient_norm(current, g, w, parameters, objective.l2)
+            update(&rule, current, g, m, a, w, rate, t + sums.updates, objective.l1, objective.l2)
+            update(&rule, current + w, g + w, m + w, a + w, outputs, rate, t + sums.updates, 0.0, 0.0)
+            sums.updates += 1
+            if average is not None and sums.updates > skip:
+                for j in range(parameters):
+                    average[j] += current[j]
+            begin += size
+    free(g)
     return sums
 
 

@@ -34,6 +34,11 @@ cdef class Rows:
                  const double[::1] weights, const Py_ssize_t[::1] order) except -1
 
 
+cdef inline const double *start_of(const double[::1] values) noexcept:
+    """The address of the first number; NULL for None or nothing."""
+    return &values[0] if values is not None and values.shape[0] else NULL
+
+
 cdef inline Row row_at(const Table *X, Py_ssize_t i) noexcept nogil:
     cdef Row row
     cdef Py_ssize_t begin

@@ -41,7 +41,6 @@ cdef class Rows:
             self.table.indices = <const char *> <size_t> (_address(indices) or _address(indptr))
             self.table.indptr = <const char *> <size_t> _address(indptr)
 
-
     cdef int fit(self, Py_ssize_t itemsize, Py_ssize_t parameters, Py_ssize_t outputs, Py_ssize_t targets,
                  const double[::1] weights, const Py_ssize_t[::1] order) except -1:
         """Refuse arrays of other sizes than the kernels will read."""

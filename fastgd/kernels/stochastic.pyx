@@ -9,7 +9,7 @@ from libc.string cimport memset
 
 from .losses cimport SOFTMAX, VALUES, Objective, Point, clipped, point, points, softmax, target
 from .penalty cimport Lazy, catch_up, decay, pass_step, penalty, settle
-from .rows cimport Row, Rows, Table, accumulate, column, lanes_advance, margins, row_at, squared_norm
+from .rows cimport Row, Rows, Table, accumulate, column, lanes_advance, margins, row_at, squared_norm, start_of
 
 cdef enum:
     BLOCK = 256                 # margins kept back, so that their loss values are taken in one vectorised loop
@@ -19,9 +19,9 @@ cpdef enum PassiveAggressive:   # the step's length comes from the row itself: l
     PA1                         # min(rate, loss / |x|^2)
     PA2                         # loss / (|x|^2 + 1 / (2 rate))
 
-cdef struct Course:             # where the epoch stands in the training, and how its steps are taken
+cdef struct Course:             # how the steps of the epoch are taken
     Py_ssize_t batch_size
-    Py_ssize_t skip             # updates before averaging starts; negative: it has started
+    Py_ssize_t skip             # updates before averaging starts
     int passive_aggressive
 
 cdef struct Sums:               # over the epoch's visits
@@ -29,187 +29,211 @@ cdef struct Sums:               # over the epoch's visits
     double penalty              # of (l2 / 2) |W|^2 at the weights each row met; 0 where there is an L1 part
     Py_ssize_t updates
 
-
-cdef struct Tally:              # margins kept back, and the sum of those already valued
-    double sum
+cdef struct Tally:              # margins kept back
     Py_ssize_t size
     double z[BLOCK]
     double y[BLOCK]
     double weight[BLOCK]
 
+cdef struct Run:
+    const Table *X
+    const double *y
+    const double *weights       # NULL: all 1
+    const double *rates         # one an update
+    double *average             # sum of the iterates; NULL: none
+    double *z                   # (2, batch size, outputs) scratch
+    Objective objective
+    Course course
+    Lazy lazy
+    Tally tally
+    Sums sums
 
-cdef void value_tally(const Objective *objective, Tally *tally) noexcept nogil:
+
+cdef void value_tally(Run *run) noexcept nogil:
+    """Add the loss of the margins kept back."""
     cdef double value[BLOCK]
     cdef double slope[BLOCK]
     cdef Py_ssize_t i
-    points(objective, tally.z, tally.y, value, slope, tally.size)
-    for i in range(tally.size):
-        tally.sum += tally.weight[i] * value[i]
-    tally.size = 0
+    points(&run.objective, run.tally.z, run.tally.y, value, slope, run.tally.size)
+    for i in range(run.tally.size):
+        run.sums.loss += run.tally.weight[i] * value[i]
+    run.tally.size = 0
 
 
-cdef inline void slopes(const Objective *objective, const double *y, Py_ssize_t i, double weight, double *z, Tally *tally) noexcept nogil:
-    """Replace a row's margins z by weight * dL/dz and note its loss."""
-    cdef Py_ssize_t k
-    cdef double t
-    if objective.loss == SOFTMAX:
-        tally.sum += weight * softmax(z, z, objective.outputs, <Py_ssize_t> y[i])
-        for k in range(objective.outputs):
+cdef inline void slopes(Run *run, Py_ssize_t i, double *z) noexcept nogil:
+    """Replace row i's margins z by weight * dL/dz and note its loss."""
+    cdef Py_ssize_t k, outputs = run.objective.outputs
+    cdef double t, weight = run.weights[i] if run.weights != NULL else 1.0
+    if run.objective.loss == SOFTMAX:
+        run.sums.loss += weight * softmax(z, z, outputs, <Py_ssize_t> run.y[i])
+        for k in range(outputs):
             z[k] *= weight
         return
-    for k in range(objective.outputs):
-        if tally.size == BLOCK:
-            value_tally(objective, tally)
-        t = target(objective, y, i, k)
-        tally.z[tally.size], tally.y[tally.size], tally.weight[tally.size] = z[k], t, weight
-        tally.size += 1
-        z[k] = weight * clipped(point(objective.loss, objective.delta, z[k], t).slope)
+    for k in range(outputs):
+        if run.tally.size == BLOCK:
+            value_tally(run)
+        t = target(&run.objective, run.y, i, k)
+        run.tally.z[run.tally.size], run.tally.y[run.tally.size], run.tally.weight[run.tally.size] = z[k], t, weight
+        run.tally.size += 1
+        z[k] = weight * clipped(point(run.objective.loss, run.objective.delta, z[k], t).slope)
 
 
-cdef inline bint passive_aggressive_slopes(const Objective *objective, int kind, double rate, const double *y, Py_ssize_t i, double weight,
-                                           double length, double *z, Tally *tally) noexcept nogil:
-    """As `slopes`, scaled so that `rate` times it is the passive-aggressive step. False: the row is empty and PA1 passes it over."""
+cdef inline void passive_aggressive_slopes(Run *run, Py_ssize_t i, double rate, double length, double *z) noexcept nogil:
+    """As `slopes`, so scaled that `rate` times it is the passive-aggressive step of a row of squared length `length`."""
     cdef Py_ssize_t k
-    cdef double t, size
+    cdef double t, size, weight = run.weights[i] if run.weights != NULL else 1.0
     cdef Point at
-    for k in range(objective.outputs):
-        t = target(objective, y, i, k)
-        at = point(objective.loss, objective.delta, z[k], t)
-        tally.sum += weight * at.value
-        if kind == PA1:
+    for k in range(run.objective.outputs):
+        t = target(&run.objective, run.y, i, k)
+        at = point(run.objective.loss, run.objective.delta, z[k], t)
+        run.sums.loss += weight * at.value
+        if run.course.passive_aggressive == PA1:
             size = at.value / length if at.value < rate * length else rate
         else:
             size = at.value / (length + 0.5 / rate)
         z[k] = weight * (size / rate) * (1.0 if at.slope > 0 else -1.0 if at.slope < 0 else 0.0)
-    return kind != PA1 or length > 0
 
 
-cdef void dense_sweep(const Table *X, const double *y, const double *weights, const Py_ssize_t[::1] order, floating *theta,
-                      double *average, const double *rates, const Objective *objective, const Course *course,
-                      double *z, Tally *tally, Sums *sums) noexcept nogil:
-    """Row by row. `step[k]`, `factor`, `threshold` are the step of the row behind, which the next pass applies."""
-    cdef Py_ssize_t v, k, p = X.p, outputs = objective.outputs
-    cdef double *step = z + outputs
+cdef inline bint row_slopes(Run *run, const Row *row, Py_ssize_t i, double *z, const floating *theta) noexcept nogil:
+    """`slopes` of row i, passive-aggressive or not; False: the row is empty, and PA1 passes it over."""
+    cdef double length
+    if run.course.passive_aggressive == OFF:
+        slopes(run, i, z)
+        return True
+    length = squared_norm(row, theta)
+    passive_aggressive_slopes(run, i, run.rates[run.sums.updates], length, z)
+    return run.course.passive_aggressive != PA1 or length > 0
+
+
+cdef inline bint count_update(Run *run) noexcept nogil:
+    """One update more; whether it enters the average."""
+    run.sums.updates += 1
+    return run.average != NULL and run.sums.updates > run.course.skip
+
+
+cdef void dense_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floating *theta) noexcept nogil:
+    """Row by row. `step`, `factor`, `threshold` and `average` are the step of the row behind, which the next pass applies."""
+    cdef Py_ssize_t v, k, p = run.X.p, outputs = run.objective.outputs
     cdef floating *b = theta + p * outputs
-    cdef double factor = 1, threshold = 0, square, weight = 1
-    cdef bint averaged = False
-    cdef Row row, behind = row_at(X, order[0])
+    cdef double *z = run.z
+    cdef double *step = z + outputs
+    cdef double *average = NULL
+    cdef double rate, factor = 1, threshold = 0, square
+    cdef Row row, behind = row_at(run.X, order[0])
     for k in range(outputs):
         step[k] = 0
-    for v in range(order.shape[0]):
-        row = row_at(X, order[v])
+    for v in range(visits + 1):  # one time more, for the last row's step
+        row = row_at(run.X, order[v if v < visits else v - 1])
         square = 0
         for k in range(outputs):
-            z[k] = b[k] + lanes_advance(<const floating *> behind.values, <const floating *> row.values, theta + k * p,
-                                        average + k * p if averaged else <double *> NULL, p,
-                                        <floating> factor, <floating> step[k], <floating> threshold, &square)
-        sums.penalty += square
-        behind, factor, threshold, averaged = row, 1, 0, False
-        if weights != NULL:
-            weight = weights[order[v]]
-        if course.passive_aggressive == OFF:
-            slopes(objective, y, order[v], weight, z, tally)
-        elif not passive_aggressive_slopes(objective, course.passive_aggressive, rates[v], y, order[v], weight,
-                                           squared_norm(&row, theta), z, tally):
+            z[k] = b[k] + lanes_advance(
+                <const floating *> behind.values, <const floating *> row.values, theta + k * p,
+                average + k * p if average != NULL else <double *> NULL, p,
+                <floating> factor, <floating> step[k], <floating> threshold, &square)
+        if v == visits:
+            break
+        run.sums.penalty += square
+        behind, factor, threshold, average = row, 1, 0, NULL
+        rate = run.rates[run.sums.updates]
+        if not row_slopes(run, &row, order[v], z, theta):
             for k in range(outputs):
                 step[k] = 0
             continue
-        factor, threshold = decay(rates[v], objective.l2), rates[v] * objective.l1
-        averaged = average != NULL and sums.updates >= course.skip
-        sums.updates += 1
+        factor, threshold = decay(rate, run.objective.l2), rate * run.objective.l1
+        if count_update(run):
+            average = run.average
         for k in range(outputs):
-            step[k] = -rates[v] * z[k]
-            if objective.intercept:
+            step[k] = -rate * z[k]
+            if run.objective.intercept:
                 b[k] += <floating> step[k]
-            if averaged:
+            if average != NULL:
                 average[p * outputs + k] += b[k]
-    for k in range(outputs):  # the last row's step; the margins and the square are not needed
-        lanes_advance(<const floating *> behind.values, <const floating *> behind.values, theta + k * p,
-                      average + k * p if averaged else <double *> NULL, p,
-                      <floating> factor, <floating> step[k], <floating> threshold, &square)
 
 
-cdef inline double squared_sum(const floating *w, Py_ssize_t n) noexcept nogil:
-    return 2 * penalty(w, n, 0.0, 1.0)
-
-
-cdef void sparse_sweep(const Table *X, const double *y, const double *weights, const Py_ssize_t[::1] order, floating *theta,
-                       double *average, const double *rates, const Objective *objective, const Course *course, Lazy *lazy,
-                       double *z, Tally *tally, Sums *sums) noexcept nogil:
-    """Batch by batch: catch up with the batch's columns, take all margins, then add the rows. W is scale * stored."""
-    cdef Py_ssize_t v, begin, start, end, i, k, t, p = X.p, outputs = objective.outputs, visits = order.shape[0]
-    cdef floating *stored = theta
+cdef inline bint sparse_slopes(Run *run, const Py_ssize_t *order, Py_ssize_t size, floating *theta) noexcept nogil:
+    """Catch up with the batch's columns and leave its slopes in run.z; False: nothing to do. W is lazy.scale * theta."""
+    cdef Py_ssize_t v, k, t, p = run.X.p, outputs = run.objective.outputs
     cdef floating *b = theta + p * outputs
-    cdef double factor, rate, scale, weight = 1, square = squared_sum(stored, p * outputs)
-    cdef bint averaged, moved
+    cdef double *z = run.z
+    cdef bint moved = True
     cdef Row row
-    begin = 0
-    while begin < visits:
-        start, end = begin, min(begin + course.batch_size, visits)
-        begin = end
-        rate = rates[sums.updates]
-        if lazy.last != NULL:
-            for v in range(start, end):
-                row = row_at(X, order[v])
-                for t in range(row.size):
-                    catch_up(lazy, stored, average, column(&row, t), outputs)
-        moved = True
-        for v in range(start, end):
-            row = row_at(X, order[v])
-            i = (v - start) * outputs
-            margins(&row, stored, p, outputs, z + i)
-            for k in range(outputs):
-                z[i + k] = lazy.scale * z[i + k] + b[k]
-            if weights != NULL:
-                weight = weights[order[v]]
-            if course.passive_aggressive == OFF:
-                slopes(objective, y, order[v], weight, z + i, tally)
-            else:
-                moved = passive_aggressive_slopes(objective, course.passive_aggressive, rate, y, order[v], weight,
-                                                  squared_norm(&row, theta), z + i, tally)
-        sums.penalty += (end - start) * lazy.scale * lazy.scale * square
-        if not moved:
-            continue
-        averaged = average != NULL and sums.updates >= course.skip
-        sums.updates += 1
-        factor = decay(rate, objective.l2)
-        if lazy.scale * factor < 1e-9 or (lazy.last != NULL and lazy.now == lazy.capacity):
-            settle(lazy, stored, average, p, outputs)
-            if factor == 0:
-                memset(stored, 0, p * outputs * sizeof(floating))
-                factor = 1
-            square = squared_sum(stored, p * outputs)
-        lazy.scale *= factor
-        scale = -rate / (end - start)
-        for v in range(start, end):
-            row = row_at(X, order[v])
-            i = (v - start) * outputs
-            square += accumulate(&row, scale / lazy.scale, z + i, stored, p, outputs)
-            for k in range(outputs):
-                if objective.intercept:
-                    b[k] += <floating> (scale * z[i + k])
-        pass_step(lazy, rate * objective.l1, averaged)
+    if run.lazy.last != NULL:
+        for v in range(size):
+            row = row_at(run.X, order[v])
+            for t in range(row.size):
+                catch_up(&run.lazy, theta, run.average, column(&row, t), outputs)
+    for v in range(size):
+        row = row_at(run.X, order[v])
+        margins(&row, theta, p, outputs, z)
         for k in range(outputs):
-            if averaged:
-                average[p * outputs + k] += b[k]
-    settle(lazy, stored, average, p, outputs)
+            z[k] = run.lazy.scale * z[k] + b[k]
+        moved = row_slopes(run, &row, order[v], z, theta)
+        z += outputs
+    return moved
 
 
-cdef int start_lazy(Lazy *lazy, Py_ssize_t p, Py_ssize_t updates, bint needed) except -1:
-    """Room for the running sums of as many steps as there are columns (at least 65 536), so that settling costs O(1) a step."""
-    lazy.scale, lazy.now, lazy.capacity = 1, 0, min(max(p, 65536), updates)
+cdef inline void sparse_step(Run *run, const Py_ssize_t *order, Py_ssize_t size, floating *theta, double *square) noexcept nogil:
+    """Add the batch's rows to the weights; `square` follows |theta's weights|^2."""
+    cdef Py_ssize_t v, k, p = run.X.p, outputs = run.objective.outputs
+    cdef floating *b = theta + p * outputs
+    cdef double rate = run.rates[run.sums.updates], scale = -rate / size, factor = decay(rate, run.objective.l2)
+    cdef double *z = run.z
+    cdef Lazy *lazy = &run.lazy
+    cdef bint averaged = count_update(run)
+    cdef Row row
+    if lazy.scale * factor < 1e-9 or (lazy.last != NULL and lazy.now == lazy.capacity):
+        settle(lazy, theta, run.average, p, outputs)
+        if factor == 0:
+            memset(theta, 0, p * outputs * sizeof(floating))
+            factor = 1
+        square[0] = 2 * penalty(theta, p * outputs, 0.0, 1.0)
+    lazy.scale *= factor
+    for v in range(size):
+        row = row_at(run.X, order[v])
+        square[0] += accumulate(&row, scale / lazy.scale, z, theta, p, outputs)
+        for k in range(outputs if run.objective.intercept else 0):
+            b[k] += <floating> (scale * z[k])
+        z += outputs
+    pass_step(lazy, rate * run.objective.l1, averaged)
+    for k in range(outputs if averaged else 0):
+        run.average[p * outputs + k] += b[k]
+
+
+cdef void sparse_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floating *theta) noexcept nogil:
+    """Batch by batch."""
+    cdef Py_ssize_t begin = 0, size, parameters = run.X.p * run.objective.outputs
+    cdef double square = 2 * penalty(theta, parameters, 0.0, 1.0)
+    while begin < visits:
+        size = min(run.course.batch_size, visits - begin)
+        run.sums.penalty += size * run.lazy.scale * run.lazy.scale * square
+        if sparse_slopes(run, order + begin, size, theta):
+            sparse_step(run, order + begin, size, theta, &square)
+        begin += size
+    settle(&run.lazy, theta, run.average, run.X.p, run.objective.outputs)
+
+
+cdef int allocate(Run *run, Py_ssize_t updates) except -1:
+    """Scratch, and for lazy steps room for as many as there are columns (at least 65 536), so that settling costs O(1) a step."""
+    cdef Lazy *lazy = &run.lazy
+    cdef bint late = run.X.indices != NULL and (run.objective.l1 > 0 or run.average != NULL)
+    lazy.scale, lazy.now, lazy.capacity = 1, 0, min(max(run.X.p, 65536), updates)
     lazy.last, lazy.shrunk = NULL, NULL
-    if not needed:
-        return 0
-    lazy.last = <Py_ssize_t *> calloc(p, sizeof(Py_ssize_t))
-    lazy.shrunk = <double *> calloc(3 * (lazy.capacity + 1), sizeof(double))
-    if lazy.last == NULL or lazy.shrunk == NULL:
-        free(lazy.last)
-        free(lazy.shrunk)
+    run.z = <double *> malloc(2 * run.objective.outputs * run.course.batch_size * sizeof(double))
+    if late:
+        lazy.last = <Py_ssize_t *> calloc(run.X.p, sizeof(Py_ssize_t))
+        lazy.shrunk = <double *> calloc(3 * (lazy.capacity + 1), sizeof(double))
+        lazy.mass = lazy.shrunk + lazy.capacity + 1
+        lazy.moment = lazy.mass + lazy.capacity + 1
+    if run.z == NULL or (late and (lazy.last == NULL or lazy.shrunk == NULL)):
+        release(run)
         raise MemoryError()
-    lazy.mass = lazy.shrunk + lazy.capacity + 1
-    lazy.moment = lazy.mass + lazy.capacity + 1
     return 0
+
+
+cdef void release(Run *run) noexcept:
+    free(run.z)
+    free(run.lazy.last)
+    free(run.lazy.shrunk)
 
 
 def epoch(Rows rows not None, const double[::1] y not None, const double[::1] weights, const Py_ssize_t[::1] order not None,
@@ -219,39 +243,27 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
     `weights` (None: all 1) are relative to the mean weight; `rates` holds one rate an update; `average` (None: none)
     receives the sum of the iterates. Returns the `Sums` over the visits.
     """
-    cdef Table *X = &rows.table
-    cdef Py_ssize_t outputs = objective.outputs, visits = order.shape[0]
-    cdef Sums sums = Sums(0, 0, 0)
-    cdef Tally tally
-    cdef Lazy lazy
-    cdef double *z
-    cdef const double *s = NULL
-    cdef double *mean = NULL if average is None else &average[0]
-    if visits == 0:
-        return sums
-    if weights is not None:
-        s = &weights[0]
-    rows.fit(sizeof(floating), theta.shape[0], outputs, y.shape[0] // (outputs if objective.targets == VALUES else 1), weights, order)
-    if X.indices == NULL and course.batch_size != 1:
+    cdef Run run
+    cdef Py_ssize_t visits = order.shape[0]
+    course.batch_size = min(course.batch_size, max(visits, 1))
+    rows.fit(sizeof(floating), theta.shape[0], objective.outputs,
+             y.shape[0] // (objective.outputs if objective.targets == VALUES else 1), weights, order)
+    if rows.table.indices == NULL and course.batch_size != 1:
         raise ValueError("dense rows are visited one at a time here")
     if rates.shape[0] * course.batch_size < visits or (average is not None and average.shape[0] != theta.shape[0]):
         raise ValueError("rates or average are too short")
-    tally.sum, tally.size = 0, 0
-    start_lazy(&lazy, X.p, rates.shape[0], X.indices != NULL and (objective.l1 > 0 or mean != NULL))
-    z = <double *> malloc(2 * outputs * min(course.batch_size, visits) * sizeof(double))
-    try:
-        if z == NULL:
-            raise MemoryError()
-        with nogil:
-            if X.indices == NULL:
-                dense_sweep(X, &y[0], s, order, &theta[0], mean, &rates[0], &objective, &course, z, &tally, &sums)
-            else:
-                sparse_sweep(X, &y[0], s, order, &theta[0], mean, &rates[0], &objective, &course, &lazy, z, &tally, &sums)
-            value_tally(&objective, &tally)
-    finally:
-        free(z)
-        free(lazy.last)
-        free(lazy.shrunk)
-    sums.loss = tally.sum
-    sums.penalty *= 0.5 * objective.l2 if objective.l1 == 0 else 0.0
-    return sums
+    run.X, run.objective, run.course, run.tally.size, run.sums = &rows.table, objective, course, 0, Sums(0, 0, 0)
+    if visits == 0:
+        return run.sums
+    run.y, run.rates, run.weights = start_of(y), start_of(rates), start_of(weights)
+    run.average = <double *> start_of(average)
+    allocate(&run, rates.shape[0])
+    with nogil:
+        if run.X.indices == NULL:
+            dense_sweep(&run, &order[0], visits, &theta[0])
+        else:
+            sparse_sweep(&run, &order[0], visits, &theta[0])
+        value_tally(&run)
+    release(&run)
+    run.sums.penalty *= 0.5 * objective.l2 if objective.l1 == 0 else 0.0
+    return run.sums

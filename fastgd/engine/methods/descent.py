@@ -56,7 +56,8 @@ class Descent:
                 return np.zeros(size, dtype)
             return pack(*unpack(vector, problem.objective.outputs, earlier.by_column), dtype, problem.by_column)
 
-        first, second = (kept(name, needed, dtype) for name, needed in zip(("first", "second"), self.optimizer.buffers, strict=True))
+        has_first, has_second = self.optimizer.buffers
+        first, second = kept("first", has_first, dtype), kept("second", has_second, dtype)
         average = kept("average", self.average_from is not None, np.float64)
         self.state = State(kept("theta", True, dtype) if theta is None else theta, first, second, average, problem.by_column,
                            getattr(earlier, "averaged", 0) if average is not None else 0, getattr(earlier, "t", 1))
@@ -117,8 +118,8 @@ class Descent:
             course = {"batch_size": size, "skip": skip, "passive_aggressive": self.schedule.passive_aggressive}
             sums = stochastic.epoch(*data, state.average, rates, problem.objective.codes, course)
         else:
-            sums = batch.epoch(*data, state.first, state.second, state.average, rates, problem.objective.codes, self.optimizer.codes,
-                               size, state.t, skip, problem.threads)
+            sums = batch.epoch(*data, state.first, state.second, state.average, rates, problem.objective.codes,
+                               self.optimizer.codes, size, state.t, skip, problem.threads)
         state.t += sums["updates"]
         if state.average is not None:
             state.averaged += max(0, sums["updates"] - skip)
