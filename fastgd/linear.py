@@ -461,9 +461,9 @@ class SGDRegressor(MultiOutputMixin, RegressorMixin, LinearModel):
     _parameter_constraints: dict = {**LinearModel._parameter_constraints, "loss": [StrOptions(set(REGRESSION))]}
 
     def __init__(self, loss="squared_error", *, penalty="l2", alpha=0.0001, l1_ratio=0.15, fit_intercept=True, max_iter=1000,
-                 tol=1e-3, shuffle=True, verbose=0, epsilon=0.1, quantile=0.5, n_jobs=None, random_state=None, learning_rate="lipschitz",
-                 eta0=0.01, power_t=0.25, early_stopping=False, validation_fraction=0.1, n_iter_no_change=5,
-                 warm_start=False, average=False, batch_size=1, optimizer="sgd", init="zeros"):
+                 tol=1e-3, shuffle=True, verbose=0, epsilon=0.1, quantile=0.5, n_jobs=None, random_state=None,
+                 learning_rate="lipschitz", eta0=0.01, power_t=0.25, early_stopping=False, validation_fraction=0.1,
+                 n_iter_no_change=5, warm_start=False, average=False, batch_size=1, optimizer="sgd", init="zeros"):
         self._assign(locals())
 
     @_fit_context(prefer_skip_nested_validation=True)

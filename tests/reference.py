@@ -437,11 +437,12 @@ def problem_of(model, y):
     targets, outputs = "values", 1 if y.ndim == 1 else y.shape[1]
     if is_classifier(model):
         classes, y = np.unique(y, return_inverse=True)
-        targets = "softmax" if model.loss == "softmax" else "one-vs-rest"
-        outputs = len(classes) if targets == "softmax" or len(classes) > 2 else 1
+        targets = "softmax" if model.loss == "softmax" and len(classes) > 2 else "one-vs-rest"
+        outputs = len(classes) if len(classes) > 2 else 1
+    loss = "log_loss" if model.loss == "softmax" and outputs == 1 else model.loss  # two classes need one margin only
     delta = model.quantile if model.loss == "quantile" else model.epsilon
     return (
-        Problem(model.loss, delta, alpha * l1_ratio, alpha * (1 - l1_ratio), targets, model.fit_intercept),
+        Problem(loss, delta, alpha * l1_ratio, alpha * (1 - l1_ratio), targets, model.fit_intercept),
         outputs,
         y,
     )

@@ -1,0 +1,53 @@
+"""Mini-batch and full gradients by OpenMP threads, and one epoch of descent by them."""
+from typing import TypedDict, TypeVar, type_check_only
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .losses import Objective
+from .rows import Rows
+from .rules import Rule
+
+_Floating = TypeVar("_Floating", np.float32, np.float64)
+
+@type_check_only
+class Sums(TypedDict):  # the struct of batch.pyx, as a dict
+    loss: float
+    penalty: float
+    gradient_norm: float
+    updates: int
+
+def gradient(
+    rows: Rows,
+    y: NDArray[np.float64],
+    weights: NDArray[np.float64] | None,
+    order: NDArray[np.intp],
+    theta: NDArray[_Floating],
+    out: NDArray[_Floating],
+    objective: Objective,
+    threads: int,
+) -> float: ...
+def epoch(
+    rows: Rows,
+    y: NDArray[np.float64],
+    weights: NDArray[np.float64] | None,
+    order: NDArray[np.intp],
+    theta: NDArray[_Floating],
+    first: NDArray[_Floating] | None,
+    second: NDArray[_Floating] | None,
+    average: NDArray[np.float64] | None,
+    rates: NDArray[np.float64],
+    objective: Objective,
+    rule: Rule,
+    batch_size: int,
+    t: int,
+    skip: int,
+    threads: int,
+) -> Sums: ...
+def margins(
+    rows: Rows,
+    theta: NDArray[np.float32] | NDArray[np.float64],
+    outputs: int,
+    out: NDArray[np.float64],
+    threads: int,
+) -> None: ...

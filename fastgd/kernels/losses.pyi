@@ -1,0 +1,36 @@
+"""Losses over whole blocks of margins."""
+from enum import IntEnum
+from typing import TypedDict, type_check_only
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+class Loss(IntEnum):
+    SQUARED_ERROR = 0
+    HUBER = 1
+    EPSILON_INSENSITIVE = 2
+    SQUARED_EPSILON_INSENSITIVE = 3
+    QUANTILE = 4
+    POISSON = 5
+    LOG_LOSS = 6
+    MODIFIED_HUBER = 7
+    HINGE = 8
+    SQUARED_HINGE = 9
+    PERCEPTRON = 10
+    SOFTMAX = 11
+
+class Targets(IntEnum):
+    VALUES = 0
+    CLASSES = 1
+
+@type_check_only
+class Objective(TypedDict):  # the struct of losses.pxd, which kernels take as a dict
+    loss: int
+    delta: float
+    l1: float
+    l2: float
+    outputs: int
+    targets: int
+    intercept: bool
+
+def evaluate(loss: int, delta: float, z: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...

@@ -1,0 +1,38 @@
+"""One epoch of stochastic gradient descent, row after row or a few sparse rows at a time."""
+from enum import IntEnum
+from typing import TypedDict, type_check_only
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .losses import Objective
+from .rows import Rows
+
+class PassiveAggressive(IntEnum):
+    OFF = 0
+    PA1 = 1
+    PA2 = 2
+
+@type_check_only
+class Course(TypedDict):  # the structs of stochastic.pyx, as dicts
+    batch_size: int
+    skip: int
+    passive_aggressive: int
+
+@type_check_only
+class Sums(TypedDict):
+    loss: float
+    penalty: float
+    updates: int
+
+def epoch(
+    rows: Rows,
+    y: NDArray[np.float64],
+    weights: NDArray[np.float64] | None,
+    order: NDArray[np.intp],
+    theta: NDArray[np.float32] | NDArray[np.float64],
+    average: NDArray[np.float64] | None,
+    rates: NDArray[np.float64],
+    objective: Objective,
+    course: Course,
+) -> Sums: ...

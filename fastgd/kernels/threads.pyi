@@ -1,0 +1,6 @@
+"""Threads: how many OpenMP allows, whether there is OpenMP at all, and letting go of them before a fork."""
+
+OPENMP: bool
+
+def maximum() -> int: ...
+def release() -> None: ...
