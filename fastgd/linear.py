@@ -264,6 +264,9 @@ class SGDClassifier(ClassifierMixin, LinearModel):
         number = np.searchsorted(self.classes_, y)
         weights = self._sample_weight(sample_weight, X)
         if self.class_weight is not None:
+            given = np.array(list(self.class_weight.values()) if isinstance(self.class_weight, dict) else [], dtype=float)
+            if not (np.isfinite(given) & (given >= 0)).all():
+                raise ValueError(f"class_weight must be finite and >= 0, got {self.class_weight}")
             by_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y, sample_weight=weights)
             weights = by_class[number] if weights is None else weights * by_class[number]
         targets = 2.0 * number - 1.0 if outputs == 1 else number.astype(np.float64)
@@ -523,6 +526,8 @@ class SGDRegressor(MultiOutputMixin, RegressorMixin, LinearModel):
         if self.loss == "poisson" and (targets < 0).any():
             raise ValueError(f"y must be >= 0 for loss='poisson', its least value is {targets.min()}")
         outputs = 1 if y.ndim == 1 else y.shape[1]
+        if not reset and outputs != len(self.intercept_):
+            raise ValueError(f"y has {outputs} targets, but the model was fitted on {len(self.intercept_)}")
         self._one_target = y.ndim == 1
         weights = self._sample_weight(sample_weight, X)
         return self._train(X, targets.ravel(), y, weights, self._objective(outputs, one_vs_rest=False), **others)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from fastgd.kernels.rows import Rows
+from fastgd.kernels.rows import Rows, has_repeats
 
 from .objective import Objective
 
@@ -39,6 +39,14 @@ def as_rows(X):
         return Rows(np.require(X, requirements="CA"))
     wide = np.int64 if np.int64 in (X.indices.dtype, X.indptr.dtype) else np.int32
     return Rows(np.require(X.data, requirements="CA"), np.require(X.indices, wide, "CA"), np.require(X.indptr, wide, "CA"), X.shape)
+
+
+def distinct_columns(X):
+    """X itself, or a copy in which columns that repeat within a CSR row are added up: lengths of rows need it."""
+    if sparse.issparse(X) and has_repeats(as_rows(X)):
+        X = X.copy()
+        X.sum_duplicates()
+    return X
 
 
 def pack(coef, intercept, dtype, by_column):

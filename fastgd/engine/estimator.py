@@ -16,9 +16,10 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from fastgd.kernels import batch, threads
-from fastgd.kernels.rows import largest_squared_norm
+from fastgd.kernels.losses import Loss, evaluate
+from fastgd.kernels.rows import squared_norms
 
-from .data import Order, Problem, as_rows, check_compressed, pack
+from .data import Order, Problem, as_rows, check_compressed, distinct_columns, pack
 from .history import History
 from .methods.descent import Descent, check_compatible
 from .objective import EPSILON, PENALTIES, Objective, penalty_parts
@@ -38,6 +39,15 @@ def thread_count(n_jobs):
     if n_jobs == 0:
         raise ValueError("n_jobs == 0 has no meaning: use None for all threads, or a number of threads")
     return n_jobs if n_jobs > 0 else max(1, processors + 1 + n_jobs)
+
+
+def _is_not_numeric(array):
+    """Whether an array cannot be read as numbers."""
+    try:
+        np.asarray(array, dtype=np.float64)
+    except (TypeError, ValueError):
+        return True
+    return False
 
 
 @contextmanager
@@ -104,13 +114,21 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
 
     def _check_X(self, X, reset, **others):
         check_compressed(X)
-        return validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], order="C", accept_large_sparse=True,
-                             reset=reset, **others)
+        try:
+            return validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], order="C", accept_large_sparse=True,
+                                 reset=reset, **others)
+        except (TypeError, ValueError) as error:  # scikit-learn's, told which argument it is about where NumPy could not
+            if "could not convert" not in str(error) and "argument must be" not in str(error):
+                raise
+            raise type(error)(f"{'X' if _is_not_numeric(X) else 'y'} must hold numbers: {error}") from error
 
     def _sample_weight(self, sample_weight, X):
         if sample_weight is None:
             return None
-        return _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True, allow_all_zero_weights=True)
+        try:
+            return _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True, allow_all_zero_weights=True)
+        except ValueError as error:
+            raise ValueError(f"sample_weight: {error}") from error
 
     def _objective(self, outputs, one_vs_rest):
         l1, l2 = penalty_parts(self.penalty, self.alpha, self.l1_ratio)
@@ -128,15 +146,17 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         return Descent(schedule, optimizer, self.batch_size, -(-self.average // size) if self.average else None)
 
     def _inverse_lipschitz(self, problem, kept, optimizer):
-        """1 / L of the gradient of a single row, at worst; rules that set their own scale keep eta0."""
+        """1 / L, L bounding the curvature of any batch (a full one by the trace); rules that set their own scale keep eta0."""
         if isinstance(optimizer, (AdaGrad, RMSProp, Adam)):
             return self.eta0
         curvature = CURVATURE.get(problem.objective.loss, 1.0)
         if problem.objective.loss == "poisson":
             curvature = max(1.0, problem.y.max())
-        norm = largest_squared_norm(problem.rows, kept, np.empty(1, problem.rows.dtype))
-        heaviest = 1.0 if problem.weights is None else problem.weights[kept].max()
-        return 1 / (curvature * heaviest * (norm + self.fit_intercept) + problem.objective.l2 or 1.0)
+        lengths = squared_norms(problem.rows, kept, np.empty(1, problem.rows.dtype)) + self.fit_intercept
+        if problem.weights is not None:
+            lengths *= problem.weights[kept]
+        bound = lengths.mean() if self.batch_size == "full" else lengths.max()
+        return 1 / (curvature * bound + problem.objective.l2 or 1.0)
 
     def _start(self, problem, random_state, coef_init, intercept_init):
         """The flat vector to start from."""
@@ -175,6 +195,7 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         if weights is not None and not go_on:
             weights = weights / weights[kept].mean()
         by_column = sparse.issparse(X)
+        X = distinct_columns(X)
         problem = Problem(as_rows(X), y, weights, objective, thread_count(self.n_jobs), by_column)
         method = self._method(problem, kept)
         state = getattr(self, "_state", None) if go_on else None
@@ -190,7 +211,7 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         stopping = Stopping(epochs, tol, self.n_iter_no_change, full_gradient=self.batch_size == "full")
         history = History()
         validate = self._validator(problem, X, labels, held_out) if len(held_out) else None
-        epochs, reason = train(method, order, stopping, history, validate, self.verbose)
+        epochs, reason = train(method, order, stopping, history, self._loss_at_zero(problem, kept), validate, self.verbose)
         coef, intercept = method.solution()
         self._store(coef, intercept)
         self.n_iter_, self.t_, self.stop_reason_, self._state = epochs, method.state.t, reason, method.state
@@ -205,13 +226,27 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
                           "fit.", ConvergenceWarning, stacklevel=3)
         return self
 
+    def _loss_at_zero(self, problem, kept):
+        """The mean loss of the model that always says 0."""
+        objective, y = problem.objective, problem.y.reshape(problem.rows.shape[0], -1)[kept]
+        if objective.loss == "softmax":
+            return np.log(objective.outputs)
+        if objective.one_vs_rest:
+            y = np.array([1.0, -1.0])  # 0 is as far from one as from the other
+        value, _ = evaluate(Loss[objective.loss.upper()], objective.delta, np.zeros(y.size), y.ravel())
+        return value.mean() * objective.outputs
+
     def _split(self, kept, labels):
         """(training rows, validation rows) of the rows that count."""
         if not self.early_stopping:
             return kept, kept[:0]
         splitter = StratifiedShuffleSplit if is_classifier(self) else ShuffleSplit
         split = splitter(test_size=self.validation_fraction, random_state=self.random_state)
-        train_rows, held_out = next(split.split(np.zeros((len(kept), 1)), labels[kept]))
+        try:
+            train_rows, held_out = next(split.split(np.zeros((len(kept), 1)), labels[kept]))
+        except ValueError as error:
+            raise ValueError(f"early_stopping with validation_fraction={self.validation_fraction} cannot split {len(kept)} rows: "
+                             f"{error}") from error
         return kept[train_rows], kept[held_out]
 
     def _validator(self, problem, X, labels, held_out):

@@ -22,8 +22,8 @@ class Schedule:
 
     passive_aggressive: ClassVar[Rate] = Rate.OFF
 
-    def rates(self, first, count, per_epoch):
-        """The rates of `count` updates, of which the first is the `first`-th (from 1); an epoch has `per_epoch`."""
+    def rates(self, t, count, epoch):
+        """The rates of an epoch's `count` updates, the first being the `t`-th of all (from 1), after `epoch` complete epochs."""
         raise NotImplementedError
 
     def react(self):
@@ -47,7 +47,7 @@ class Constant(Schedule):
     def __post_init__(self):
         _check(self, eta0=0)
 
-    def rates(self, first, count, per_epoch):
+    def rates(self, t, count, epoch):
         return np.full(count, float(self.eta0))
 
 
@@ -68,8 +68,8 @@ class InverseScaling(Schedule):
     def __post_init__(self):
         _check(self, eta0=0, power_t=-np.inf)
 
-    def rates(self, first, count, per_epoch):
-        return self.eta0 / np.arange(first, first + count, dtype=float) ** self.power_t
+    def rates(self, t, count, epoch):
+        return self.eta0 / np.arange(t, t + count, dtype=float) ** self.power_t
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,9 @@ class Optimal(Schedule):
     def __post_init__(self):
         _check(self, alpha=0)
 
-    def rates(self, first, count, per_epoch):
+    def rates(self, t, count, epoch):
         start = 1 / (np.sqrt(1 / np.sqrt(self.alpha)) * self.alpha)
-        return 1 / (self.alpha * (start + np.arange(first, first + count, dtype=float) - 1))
+        return 1 / (self.alpha * (start + np.arange(t, t + count, dtype=float) - 1))
 
 
 @dataclass(frozen=True)
@@ -133,8 +133,8 @@ class StepDecay(Schedule):
     def __post_init__(self):
         _check(self, eta0=0, factor=0, every=0)
 
-    def rates(self, first, count, per_epoch):
-        return self.eta0 * self.factor ** (np.arange(first - 1, first - 1 + count) // per_epoch // self.every)
+    def rates(self, t, count, epoch):
+        return np.full(count, self.eta0 * self.factor ** (epoch // self.every))
 
 
 @dataclass(frozen=True)
@@ -154,8 +154,8 @@ class CosineDecay(Schedule):
     def __post_init__(self):
         _check(self, eta0=0, epochs=0)
 
-    def rates(self, first, count, per_epoch):
-        done = np.arange(first - 1, first - 1 + count) / per_epoch
+    def rates(self, t, count, epoch):
+        done = epoch + np.arange(count) / count
         return self.eta0 / 2 * (1 + np.cos(np.pi * np.minimum(done / self.epochs, 1)))
 
 
@@ -177,10 +177,10 @@ class Lipschitz(Schedule):
 
     eta0: float
 
-    def rates(self, first, count, per_epoch):
-        if per_epoch == 1:  # full gradients: no noise to average out
+    def rates(self, t, count, epoch):
+        if count == 1:  # a full gradient: no noise to average out
             return np.full(count, self.eta0)
-        return self.eta0 / np.sqrt(1 + np.arange(first - 1, first - 1 + count) / per_epoch)
+        return self.eta0 / np.sqrt(1 + epoch + np.arange(count) / count)
 
 
 NAMES = ("constant", "invscaling", "optimal", "adaptive", "pa1", "pa2", "step", "cosine", "lipschitz")

@@ -4,8 +4,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 
+DIVERGED = 1e10  # times the loss of a model that says 0: clipped slopes can keep a runaway finite
+
+
 class DivergedError(ValueError):
-    """The loss or the weights are no longer finite."""
+    """The loss or the weights are no longer finite, or no longer of this world."""
 
 
 @dataclass
@@ -32,18 +35,20 @@ class Stopping:
         return self.full_gradient and norms[-1] <= self.tol * norms[0]
 
 
-def train(method, order, stopping, history, validate=None, verbose=0):
+def train(method, order, stopping, history, loss_at_zero, validate=None, verbose=0):
     """Run epochs until `stopping` says so; returns (epochs, reason).
 
-    `validate(coef, intercept)` returns (score, loss) on held-out rows.
+    `loss_at_zero` is the loss of a model that always says 0, to tell a runaway by; `validate(coef, intercept)` returns
+    (score, loss) on held-out rows.
     """
+    limit = DIVERGED * (1 + loss_at_zero)
     record, done = history.record, 0
     for done in range(1, stopping.max_iter + 1):
         epoch = method.epoch(order.next())
         coef, intercept = method.solution() if validate else (None, None)
         score, validation_loss = validate(coef, intercept) if validate else (None, None)
         history.add(**vars(epoch), validation_loss=validation_loss)
-        if not (np.isfinite([epoch.loss, epoch.gradient_norm]).all() and np.isfinite(method.state.theta).all()):
+        if not (epoch.loss <= limit and np.isfinite(epoch.gradient_norm) and np.isfinite(method.state.theta).all()):
             raise DivergedError(
                 f"Training diverged at epoch #{done}: floating-point under-/overflow occurred, the loss is {epoch.loss:g}. Scaling "
                 "input data with StandardScaler or MinMaxScaler might help, and so does a learning rate smaller than "

@@ -57,14 +57,33 @@ cdef class Rows:
         return 0
 
 
-def largest_squared_norm(Rows rows not None, const Py_ssize_t[::1] order not None, const floating[::1] theta not None):
-    """max_i |x_i|^2 over the rows in `order`; `theta` tells the dtype."""
+def squared_norms(Rows rows not None, const Py_ssize_t[::1] order not None, const floating[::1] theta not None):
+    """|x_i|^2 for the rows in `order`, float64; `theta` tells the dtype. No column may repeat within a row."""
+    norms = np.empty(order.shape[0])
+    cdef double[::1] out = norms
     cdef Py_ssize_t v
     cdef Row row
-    cdef double q, largest = 0
     with nogil:
         for v in range(order.shape[0]):
             row = row_at(&rows.table, order[v])
-            q = squared_norm(&row, &theta[0])
-            largest = q if q > largest else largest
-    return largest
+            out[v] = squared_norm(&row, &theta[0])
+    return norms
+
+
+def has_repeats(Rows rows not None):
+    """Whether some sparse row stores a column twice."""
+    cdef Py_ssize_t[::1] last = np.full(rows.table.p, -1)
+    cdef Py_ssize_t i, t, j
+    cdef Row row
+    if rows.table.indices == NULL:
+        return False
+    with nogil:
+        for i in range(rows.table.n):
+            row = row_at(&rows.table, i)
+            for t in range(row.size):
+                j = column(&row, t)
+                if last[j] == i:
+                    with gil:
+                        return True
+                last[j] = i
+    return False

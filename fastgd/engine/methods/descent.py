@@ -23,6 +23,7 @@ class State:
     by_column: bool
     averaged: int = 0
     t: int = 1
+    epochs: int = 0
 
 
 @dataclass
@@ -60,14 +61,15 @@ class Descent:
         first, second = kept("first", has_first, dtype), kept("second", has_second, dtype)
         average = kept("average", self.average_from is not None, np.float64)
         self.state = State(kept("theta", True, dtype) if theta is None else theta, first, second, average, problem.by_column,
-                           getattr(earlier, "averaged", 0) if average is not None else 0, getattr(earlier, "t", 1))
+                           getattr(earlier, "averaged", 0) if average is not None else 0, getattr(earlier, "t", 1),
+                           getattr(earlier, "epochs", 0))
 
     def epoch(self, order):
         """Visit the rows in `order` once; returns an `Epoch`."""
         state, objective = self.state, self.problem.objective
         size = len(order) if self.batch_size == "full" else min(self.batch_size, len(order))
         updates = -(-len(order) // size)
-        rates = self.schedule.rates(state.t, updates, updates)
+        rates = self.schedule.rates(state.t, updates, state.epochs)
         start, begin = state.theta.copy(), state.t
         chunk = max(1, int(CHUNK / (self._row_work * size))) * size
         sums = [self._visit(order[at:at + chunk], rates[at // size:(at + chunk) // size + 1], size)
@@ -78,9 +80,10 @@ class Descent:
             if objective.l1 and self._in_place(size):  # these sweeps leave a penalty with an L1 part to the ends of the epoch
                 loss += (objective.penalty(self._coef(start)) + objective.penalty(self._coef(state.theta))) / 2
             if isinstance(self.optimizer, SGD):
-                gradient_norm = np.linalg.norm((start - state.theta).astype(float)) / rates.sum()
+                gradient_norm = np.linalg.norm((start - state.theta).astype(float)) / (rates.sum() or 1)
             else:
                 gradient_norm = total["gradient_norm"] / (state.t - begin)
+        state.epochs += 1
         return Epoch(loss, gradient_norm, rates[-1])
 
     def react(self):
