@@ -44,9 +44,9 @@ def measure(folder):
         X = csr_array((parts["data"], parts["indices"], parts["indptr"]), shape=tuple(parts["shape"]))
     with threadpool_limits(threads):
         # a small fit first, so that imports and thread pools are not counted
-        found[peer](problem, X[:WARM_UP_ROWS], y[:WARM_UP_ROWS], shuffle, threads)()
+        found[peer](problem, X[:WARM_UP_ROWS], y[:WARM_UP_ROWS], shuffle, threads)(1)
         before = _restart_peak()
-        found[peer](problem, X, y, shuffle, threads)()
+        found[peer](problem, X, y, shuffle, threads)(2)
     return _peak() - before
 
 

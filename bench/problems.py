@@ -47,22 +47,22 @@ class Problem:
 
 FIXED, BOTH = (False,), ("one", "all")
 ALL = [
-    Problem("sgd-logistic", "dense-classes", "log_loss", 0.005, goals={"scikit-learn": 3}),
-    Problem("sgd-squared", "dense-values", "squared_error", 0.001),
-    Problem("sgd-hinge", "dense-classes", "hinge", 0.005),
-    Problem("sgd-logistic-l1", "dense-classes", "log_loss", 0.005, l1_ratio=1.0),
-    Problem("sgd-logistic-average", "dense-classes", "log_loss", 0.005, average=True),
-    Problem("minibatch32-logistic", "dense-classes", "log_loss", 0.05, 32, threads=BOTH, goals={"numpy": 8}),
+    Problem("sgd-logistic", "dense-classes", "log_loss", 0.005, epochs=41, goals={"scikit-learn": 3}),
+    Problem("sgd-squared", "dense-values", "squared_error", 0.001, epochs=41),
+    Problem("sgd-hinge", "dense-classes", "hinge", 0.005, epochs=41),
+    Problem("sgd-logistic-l1", "dense-classes", "log_loss", 0.005, epochs=41, l1_ratio=1.0),
+    Problem("sgd-logistic-average", "dense-classes", "log_loss", 0.005, epochs=41, average=True),
+    Problem("minibatch32-logistic", "dense-classes", "log_loss", 0.05, 32, epochs=41, threads=BOTH, goals={"numpy": 8}),
     Problem("small-fit", "small-classes", "log_loss", 0.01, epochs=10, unit="fit"),
-    Problem("bundled-breast_cancer", "breast_cancer", "log_loss", 0.005, epochs=20),
-    Problem("bundled-digits", "digits", "log_loss", 0.005, epochs=5, threads=BOTH),
-    Problem("bundled-diabetes", "diabetes", "squared_error", 0.01, epochs=20),
-    Problem("sgd-fashion", "fashion", "log_loss", 0.005),
-    Problem("minibatch256-fashion", "fashion", "log_loss", 0.05, 256, threads=BOTH),
-    Problem("full-fashion", "fashion", "log_loss", 0.05, "full", 20, shuffle=FIXED, threads=BOTH, goals={"numpy": 1.5}),
-    Problem("sgd-fashion-float32", "fashion", "log_loss", 0.005, dtype="float32"),
-    Problem("sgd-sparse", "sparse-classes", "log_loss", 0.05, epochs=3, alpha=1e-6),
-    Problem("sgd-sparse-l1", "sparse-classes", "log_loss", 0.05, epochs=3, alpha=1e-6, l1_ratio=1.0),
+    Problem("bundled-breast_cancer", "breast_cancer", "log_loss", 0.005, epochs=101),
+    Problem("bundled-digits", "digits", "log_loss", 0.005, epochs=21, threads=BOTH),
+    Problem("bundled-diabetes", "diabetes", "squared_error", 0.01, epochs=101),
+    Problem("sgd-fashion", "fashion", "log_loss", 0.005, epochs=6),
+    Problem("minibatch256-fashion", "fashion", "log_loss", 0.05, 256, epochs=6, threads=BOTH),
+    Problem("full-fashion", "fashion", "log_loss", 0.05, "full", epochs=21, shuffle=FIXED, threads=BOTH, goals={"numpy": 1.5}),
+    Problem("sgd-fashion-float32", "fashion", "log_loss", 0.005, epochs=6, dtype="float32"),
+    Problem("sgd-sparse", "sparse-classes", "log_loss", 0.05, epochs=4, alpha=1e-6),
+    Problem("sgd-sparse-l1", "sparse-classes", "log_loss", 0.05, epochs=4, alpha=1e-6, l1_ratio=1.0),
 ]
 
 

@@ -41,14 +41,13 @@ def _case(problem, X, y, peers, shuffle, threads, repeats, seconds):
         except UnsupportedError as reason:
             unsupported[name] = str(reason)
     with threadpool_limits(threads):
-        models, runs = _interleave(tasks, repeats, seconds, SETTLE if threads > 1 else 0)
-    share = problem.epochs if problem.unit == "epoch" else 1
+        models, runs = _interleave(problem, tasks, repeats, seconds, SETTLE if threads > 1 else 0)
     entries = {}
     for name, taken in runs.items():
         entries[name] = {
-            "median": statistics.median(taken) / share,
-            "minimum": min(taken) / share,
-            "runs": [run / share for run in taken],
+            "median": statistics.median(taken),
+            "minimum": min(taken),
+            "runs": taken,
             "objective": float(objective(problem, X, y, *models[name])),
         }
     _compare(entries, problem.goals)
@@ -59,20 +58,28 @@ def _case(problem, X, y, peers, shuffle, threads, repeats, seconds):
     }  # fmt: skip
 
 
-def _interleave(tasks, repeats, seconds, pause):
+def _interleave(problem, tasks, repeats, seconds, pause):
     """(models, times of all runs): a warm-up each, then rounds; a peer that used up its seconds sits out after two."""
-    models, runs = {}, {name: [] for name in tasks}
+    models, runs, used = {}, {name: [] for name in tasks}, dict.fromkeys(tasks, 0.0)
     for name, train in tasks.items():
-        models[name] = train()
+        models[name] = train(problem.epochs)
     for _ in range(repeats):
         for name, train in tasks.items():
-            if len(runs[name]) >= 2 and sum(runs[name]) >= seconds:
+            if len(runs[name]) >= 2 and used[name] >= seconds:
                 continue
             time.sleep(pause)
-            start = time.perf_counter()
-            train()
-            runs[name].append(time.perf_counter() - start)
+            taken = _seconds(train, problem.epochs)
+            used[name] += taken
+            if problem.unit == "epoch":  # what comes before the first epoch is the business of "fit"
+                taken = (taken - _seconds(train, 1)) / (problem.epochs - 1)
+            runs[name].append(taken)
     return models, runs
+
+
+def _seconds(train, epochs):
+    start = time.perf_counter()
+    train(epochs)
+    return time.perf_counter() - start
 
 
 def _compare(entries, goals):

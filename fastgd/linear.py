@@ -522,6 +522,8 @@ class SGDRegressor(MultiOutputMixin, RegressorMixin, LinearModel):
 
     def _fit_targets(self, X, y, sample_weight, reset, **others):
         X, y = self._check_X(X, reset=reset, y=y, y_numeric=True, multi_output=True)
+        if y.dtype.kind not in "fiub":
+            raise ValueError(f"y must hold numbers, got {y.dtype}")
         targets = np.ascontiguousarray(y, dtype=np.float64)
         if self.loss == "poisson" and (targets < 0).any():
             raise ValueError(f"y must be >= 0 for loss='poisson', its least value is {targets.min()}")

@@ -113,11 +113,12 @@ def test_x_must_be_real_numbers(layout):
 
 def test_x_and_y_must_not_be_objects():
     words = np.full((20, 4), "word", dtype=object)
-    refuses(lambda: regressor().fit(words, VALUES), "X")
-    refuses(lambda: regressor().fit(np.array([[{}] * 4] * 20, dtype=object), VALUES))
+    refuses(lambda: regressor().fit(words, VALUES), "X must")
+    refuses(lambda: classifier().fit(np.array([[{}] * 4] * 20, dtype=object), LABELS), "X must")
     refuses(lambda: regressor().fit(X, np.array([{}] * 20, dtype=object)), "y")
     refuses(lambda: regressor().fit(X, VALUES + 1j), "omplex")
-    refuses(lambda: regressor().fit(X, ["word"] * 20), "y")
+    for rows in (X, store(X, "csr32")):
+        refuses(lambda rows=rows: regressor().fit(rows, ["word"] * 20), "y must")
 
 
 def test_y_must_fit_the_task():

@@ -18,6 +18,7 @@ from sklearn import linear_model
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 from sklearn.metrics import accuracy_score, r2_score
+from sklearn.model_selection import StratifiedShuffleSplit
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -446,7 +447,7 @@ def test_t_counts_the_updates_plus_one(batch_size, updates, data):
 
 @pytest.mark.parametrize("patience", [1, 3])
 def test_training_stops_when_the_loss_stalls(patience, data):
-    """Not below its best by tol, for so many epochs in a row. The loss jumps up and down here: the last one is no measure."""
+    """Not below its best by tol for so many epochs in a row; the loss jumps here, so the last one is no measure."""
     model = classifier(shuffle=True, eta0=1.0, tol=1e-3, max_iter=1000, n_iter_no_change=patience, random_state=1)
     loss = model.fit(data.X, data.binary).history_["loss"]
     assert model.n_iter_ == len(loss) < 1000
@@ -491,6 +492,29 @@ def test_early_stopping_holds_rows_back_and_stops_on_them(data):
     assert 5 <= model.n_iter_ < 500
     assert len(model.history_["validation_loss"]) == model.n_iter_
     assert np.all(np.isfinite(model.history_["validation_loss"]))
+
+
+def test_early_stopping_goes_by_the_score(data):
+    """All held-out rows are right after the first epoch and remain so, while the loss goes on falling."""
+    X = np.column_stack([np.where(data.binary, 3.0, -3.0), data.X[:, 0]])
+    model = classifier(early_stopping=True, tol=1e-3, max_iter=100, n_iter_no_change=4, random_state=0)
+    model.fit(X, data.binary)
+    assert model.n_iter_ == 1 + 4
+    assert model.stop_reason_ == "validation"
+    assert np.all(np.diff(model.history_["validation_loss"]) < -1e-3)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_validation_loss_is_the_objective_on_the_rows_held_back(weighted, data, layout):
+    weights = data.weights if weighted else np.ones(43)
+    model = classifier(early_stopping=True, validation_fraction=0.3, random_state=0, penalty="elasticnet", alpha=0.05)
+    model.fit(store(data.X, layout), data.classes, sample_weight=weights if weighted else None)
+    split = StratifiedShuffleSplit(test_size=0.3, random_state=0)
+    _, held_back = next(split.split(data.X, data.classes))
+    problem, _, y = reference.problem_of(model, data.classes)
+    X, y, W, b = data.X[held_back], y[held_back], model.coef_, model.intercept_
+    expected = reference.objective(problem, X, y, W, b, weights[held_back])
+    assert model.history_["validation_loss"][-1] == pytest.approx(expected, rel=1e-9)
 
 
 def test_early_stopping_is_repeatable(data):

@@ -2,7 +2,7 @@
 
     prepare(problem, X, y, shuffle, threads) -> train
 
-`train()` is what is timed: it makes `problem.epochs` epochs from zeros and returns (coef, intercept), (K, p) and (K,).
+`train(epochs)` is what is timed: it makes that many epochs from zeros and returns (coef, intercept), (K, p) and (K,).
 `prepare` raises UnsupportedError, with the reason, where the peer cannot do the problem.
 """
 

@@ -8,7 +8,7 @@ from fastgd import SGDClassifier, SGDRegressor
 def prepare(problem, X, y, shuffle, threads):
     estimator = SGDRegressor if problem.regression else SGDClassifier
 
-    def train():
+    def train(epochs):
         model = estimator(
             loss=problem.loss,
             penalty=problem.penalty,
@@ -16,7 +16,7 @@ def prepare(problem, X, y, shuffle, threads):
             l1_ratio=problem.l1_ratio,
             learning_rate="constant",
             eta0=problem.rate,
-            max_iter=problem.epochs,
+            max_iter=epochs,
             tol=None,
             shuffle=shuffle,
             average=problem.average,

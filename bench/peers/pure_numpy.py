@@ -34,12 +34,12 @@ def prepare(problem, X, y, shuffle, threads):
     if sparse_rows and (problem.l1 or _target_columns(problem, y[:1000]).ndim == 2):
         raise UnsupportedError("takes sparse rows one at a time only for one output and without L1")
 
-    def train():
+    def train(epochs):
         t = _target_columns(problem, y)
         epoch = sparse_epoch if sparse_rows else row_epoch if problem.batch_size == 1 else batch_epoch
         rng = np.random.default_rng(0)
         w, b = np.zeros((X.shape[1], *t.shape[1:]), X.dtype), np.zeros(t.shape[1:])
-        for _ in range(problem.epochs):
+        for _ in range(epochs):
             order = rng.permutation(X.shape[0]) if shuffle else None
             w, b = epoch(problem, X, t, order, w, b)
         return np.atleast_2d(w.T), np.atleast_1d(b)

@@ -14,12 +14,15 @@ from .losses cimport SOFTMAX, VALUES, Objective, points, softmax, target
 from .penalty cimport penalty
 from .rows cimport Row, Rows, Table, accumulate, dense_add4, lanes_dot4, margins as row_margins, row_at, start_of
 from .rules cimport SGD, Rule, update
+from .threads cimport Team, can_share, team_claim, team_end, team_finish_block, team_is_over, team_post, team_rest, team_start, team_wait
 
 cdef enum:
     MOST_BLOCKS = 64
     BLOCK_WORK = 32768          # multiplications that are worth a block of their own
+    TEAM_WORK = 524288          # multiplications that are worth a team: a tenth of a millisecond
     TILE_BYTES = 49152          # of X, to be read twice
     MOST_TILE = 128             # rows
+    RANGE = 8192                # parameters that are added up at a time
 
 cdef struct Sums:               # over the epoch's visits
     double loss                 # of weight * loss
@@ -32,6 +35,19 @@ cdef struct Scratch:            # of one block
     double *y
     double *value
     double *slope
+
+cdef struct Run:                # what the members of a team share
+    Team team
+    const Table *X
+    const double *y
+    const double *weights       # NULL: all 1
+    const Py_ssize_t *order     # the rows of the batch at hand, and how many
+    Py_ssize_t rows
+    Py_ssize_t blocks           # that the batch is cut into
+    Py_ssize_t parameters
+    double *memory              # the blocks' scratch and losses
+    Objective objective
+    bint adding                 # the job at hand: adding the blocks' gradients up, a range of parameters each
 
 
 cdef inline double row_work(const Table *X) noexcept nogil:
@@ -136,53 +152,73 @@ cdef void tile_scatter(const Table *X, const Py_ssize_t *order, Py_ssize_t rows,
             r += 1
 
 
-cdef double block_gradient(const Table *X, const double *y, const double *weights, const Py_ssize_t *order, Py_ssize_t rows,
-                           const floating *theta, const Objective *objective, double scale, floating *gradient,
-                           double *memory) noexcept nogil:
-    """gradient = scale * sum over the rows, tile after tile; returns the sum of weight * loss."""
-    cdef Py_ssize_t begin = 0, size, K = objective.outputs, tile = tile_of(X)
-    cdef double loss = 0
+cdef double block_gradient(Run *run, Py_ssize_t number, const floating *theta, floating *gradient) noexcept nogil:
+    """gradient = sum over the block's rows / rows of the batch, tile after tile; returns the sum of weight * loss."""
+    cdef const Table *X = run.X
+    cdef Py_ssize_t K = run.objective.outputs, tile = tile_of(X), stride = 4 * tile * K + 1, size
+    cdef Py_ssize_t begin = run.rows * number // run.blocks, end = run.rows * (number + 1) // run.blocks
+    cdef double *memory = run.memory + number * stride
     cdef Scratch at = Scratch(memory, memory + tile * K, memory + 2 * tile * K, memory + 3 * tile * K)
-    memset(gradient, 0, K * (X.p + 1) * sizeof(floating))
-    while begin < rows:
-        size = min(tile, rows - begin)
-        tile_margins(X, order + begin, size, theta, K, at.z)
-        loss += tile_slopes(objective, y, weights, order + begin, size, &at)
-        tile_scatter(X, order + begin, size, scale, at.slope, K, gradient)
+    cdef double loss = 0
+    memset(gradient, 0, run.parameters * sizeof(floating))
+    while begin < end:
+        size = min(tile, end - begin)
+        tile_margins(X, run.order + begin, size, theta, K, at.z)
+        loss += tile_slopes(&run.objective, run.y, run.weights, run.order + begin, size, &at)
+        tile_scatter(X, run.order + begin, size, 1.0 / run.rows, at.slope, K, gradient)
         begin += size
+    memory[stride - 1] = loss
     return loss
 
 
-cdef void add_blocks(floating *blocks, Py_ssize_t count, Py_ssize_t stride, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    """blocks[0] += blocks[1] + ..., in this order, for the entries begin to end."""
-    cdef Py_ssize_t i, j
-    for i in range(1, count):
+cdef void add_blocks(const Run *run, Py_ssize_t number, floating *blocks) noexcept nogil:
+    """blocks[0] += blocks[1] + ..., in this order, for one range of the parameters."""
+    cdef Py_ssize_t i, j, begin = number * RANGE, end = min(begin + RANGE, run.parameters)
+    for i in range(1, run.blocks):
         for j in range(begin, end):
-            blocks[j] += blocks[i * stride + j]
+            blocks[j] += blocks[i * run.parameters + j]
 
 
-cdef double batch_gradient(const Table *X, const double *y, const double *weights, const Py_ssize_t *order, Py_ssize_t rows,
-                           const floating *theta, const Objective *objective, floating *blocks, double *memory,
-                           int threads) noexcept nogil:
-    """Mean gradient of the data term over `rows` rows, left in blocks[0]; returns the sum of weight * loss."""
-    cdef Py_ssize_t count = blocks_of(X, rows, objective.outputs), parameters = objective.outputs * (X.p + 1)
-    cdef Py_ssize_t stride = 4 * tile_of(X) * objective.outputs
-    cdef Py_ssize_t i, chunk = 8192, chunks = (parameters + 8191) // 8192
-    cdef double *losses = memory + count * stride
-    cdef double scale = 1.0 / rows, loss = 0
-    if count == 1:
-        return block_gradient(X, y, weights, order, rows, theta, objective, scale, blocks, memory)
-    for i in prange(count, schedule="dynamic", num_threads=threads):
-        losses[i] = block_gradient(X, y, weights, order + rows * i // count, rows * (i + 1) // count - rows * i // count,
-                                   theta, objective, scale, blocks + i * parameters, memory + i * stride)
-    if chunks == 1:
-        add_blocks(blocks, count, parameters, 0, parameters)
-    else:
-        for i in prange(chunks, schedule="static", num_threads=threads):
-            add_blocks(blocks, count, parameters, i * chunk, min((i + 1) * chunk, parameters))
-    for i in range(count):
-        loss += losses[i]
+cdef void do_blocks(Run *run, const floating *theta, floating *blocks) noexcept nogil:
+    """Do blocks of the job at hand until none is left."""
+    cdef Py_ssize_t number = team_claim(&run.team)
+    while number >= 0:
+        if run.adding:
+            add_blocks(run, number, blocks)
+        else:
+            block_gradient(run, number, theta, blocks + number * run.parameters)
+        team_finish_block(&run.team)
+        number = team_claim(&run.team)
+
+
+cdef void share_out(Run *run, bint adding, Py_ssize_t count, const floating *theta, floating *blocks) noexcept nogil:
+    """Post a job, lend a hand, and see it done."""
+    run.adding = adding
+    team_post(&run.team, count)
+    do_blocks(run, theta, blocks)
+    team_wait(&run.team)
+
+
+cdef double batch_gradient(Run *run, const Py_ssize_t *order, Py_ssize_t rows, const floating *theta, floating *blocks) noexcept nogil:
+    """Mean gradient of the data term over a batch, left in blocks[0]; returns the sum of weight * loss."""
+    cdef Py_ssize_t i, stride = 4 * tile_of(run.X) * run.objective.outputs + 1
+    cdef double loss = 0
+    run.order, run.rows, run.blocks = order, rows, blocks_of(run.X, rows, run.objective.outputs)
+    if run.blocks == 1:
+        return block_gradient(run, 0, theta, blocks)
+    share_out(run, False, run.blocks, theta, blocks)
+    share_out(run, True, (run.parameters + RANGE - 1) // RANGE, theta, blocks)
+    for i in range(run.blocks):
+        loss += run.memory[(i + 1) * stride - 1]
     return loss
+
+
+cdef void assist(Run *run, const floating *theta, floating *blocks) noexcept nogil:
+    """What all members of a team but the leader do until it is over."""
+    cdef int pauses = 0
+    while not team_is_over(&run.team):
+        do_blocks(run, theta, blocks)
+        team_rest(&pauses)
 
 
 cdef double gradient_norm(const floating *w, const floating *g, Py_ssize_t weights, Py_ssize_t parameters,
@@ -196,42 +232,76 @@ cdef double gradient_norm(const floating *w, const floating *g, Py_ssize_t weigh
     return sqrt(total)
 
 
-cdef int check(Rows rows, Py_ssize_t itemsize, Py_ssize_t parameters, const double[::1] y, const double[::1] weights,
-               const Py_ssize_t[::1] order, const Objective *objective) except -1:
-    cdef Py_ssize_t targets = y.shape[0] // (objective.outputs if objective.targets == VALUES else 1)
-    return rows.fit(itemsize, parameters, objective.outputs, targets, weights, order)
-
-
-cdef char *workspace(const Table *X, Py_ssize_t rows, Py_ssize_t outputs, double **memory) except NULL:
-    """Room for the blocks' gradients of a batch of `rows` rows, and behind it for their `memory`; to be freed."""
-    cdef Py_ssize_t blocks = blocks_of(X, rows, outputs)
-    cdef Py_ssize_t gradients = (blocks * outputs * (X.p + 1) * X.itemsize + 63) // 64 * 64
-    cdef char *room = <char *> malloc(gradients + blocks * (4 * tile_of(X) * outputs + 1) * sizeof(double))
+cdef char *start(Run *run, Rows rows, Py_ssize_t itemsize, Py_ssize_t parameters, const double[::1] y, const double[::1] weights,
+                 const Py_ssize_t[::1] order, Objective objective, Py_ssize_t batch_size) except NULL:
+    """Check and fill a run; returns room for the gradients of a batch's blocks, to be freed."""
+    cdef Py_ssize_t outputs = objective.outputs, blocks, gradients
+    cdef char *room
+    rows.fit(itemsize, parameters, outputs, y.shape[0] // (outputs if objective.targets == VALUES else 1), weights, order)
+    run.X, run.objective, run.parameters, run.y, run.weights = &rows.table, objective, parameters, start_of(y), start_of(weights)
+    blocks = blocks_of(run.X, min(batch_size, order.shape[0]), outputs)
+    gradients = (blocks * parameters * itemsize + 63) // 64 * 64
+    room = <char *> malloc(gradients + blocks * (4 * tile_of(run.X) * outputs + 1) * sizeof(double))
     if room == NULL:
         raise MemoryError()
-    memory[0] = <double *> (room + gradients)
+    run.memory = <double *> (room + gradients)
+    team_start(&run.team)
     return room
+
+
+cdef inline int members(const Run *run, Py_ssize_t batch_size, Py_ssize_t visits, int threads) noexcept nogil:
+    """Threads that find enough to do to be called together. (How many never changes a result.)"""
+    if not can_share() or visits * row_work(run.X) * run.objective.outputs < TEAM_WORK:
+        return 1
+    return min(threads, <int> blocks_of(run.X, batch_size, run.objective.outputs))
 
 
 def gradient(Rows rows not None, const double[::1] y not None, const double[::1] weights, const Py_ssize_t[::1] order not None,
              const floating[::1] theta not None, floating[::1] out not None, Objective objective, int threads):
     """out <- mean gradient of the data term over the rows in `order`; returns the sum of weight * loss."""
-    cdef Py_ssize_t size = order.shape[0], parameters = theta.shape[0]
-    cdef const double *s = start_of(weights)
-    cdef double loss
-    cdef double *memory
+    cdef Py_ssize_t size = order.shape[0], parameters = theta.shape[0], i, team
+    cdef double loss = 0
     cdef floating *blocks
-    check(rows, sizeof(floating), parameters, y, weights, order, &objective)
+    cdef Run run
     if size == 0 or out.shape[0] != parameters:
         raise ValueError(f"order is empty, or out has {out.shape[0]} entries and theta {parameters}")
-    blocks = <floating *> workspace(&rows.table, size, objective.outputs, &memory)
+    blocks = <floating *> start(&run, rows, sizeof(floating), parameters, y, weights, order, objective, size)
+    team = members(&run, size, size, threads)
     with nogil:
-        loss = batch_gradient(&rows.table, &y[0], s, &order[0], size, &theta[0], &objective, blocks, memory, threads)
+        for i in prange(team, schedule="static", chunksize=1, num_threads=team, use_threads_if=team > 1):
+            if i == 0:
+                loss += batch_gradient(&run, &order[0], size, &theta[0], blocks)
+                team_end(&run.team)
+            else:
+                assist(&run, &theta[0], blocks)
         memcpy(&out[0], blocks, parameters * sizeof(floating))
         if not objective.intercept:
             memset(&out[parameters - objective.outputs], 0, objective.outputs * sizeof(floating))
     free(blocks)
     return loss
+
+
+cdef void descend(Run *run, Sums *sums, const Py_ssize_t *order, Py_ssize_t visits, floating *theta, floating *g, floating *first,
+                  floating *second, double *average, const double *rates, const Rule *rule, Py_ssize_t batch_size, Py_ssize_t t,
+                  Py_ssize_t skip) noexcept nogil:
+    """What the leader does: batch after batch, gradient and update. g is the first of the blocks' gradients."""
+    cdef Py_ssize_t begin = 0, size, j, K = run.objective.outputs, w = run.parameters - K
+    cdef double l1 = run.objective.l1, l2 = run.objective.l2, rate
+    while begin < visits:
+        size, rate = min(batch_size, visits - begin), rates[sums.updates]
+        sums.loss += batch_gradient(run, order + begin, size, theta, g)
+        sums.penalty += size * penalty(theta, w, l1, l2)
+        if not run.objective.intercept:
+            memset(g + w, 0, K * sizeof(floating))
+        if rule.kind != SGD:
+            sums.gradient_norm += gradient_norm(theta, g, w, run.parameters, l2)
+        update(rule, theta, g, first, second, w, rate, t + sums.updates, l1, l2)
+        update(rule, theta + w, g + w, first + w, second + w, K, rate, t + sums.updates, 0.0, 0.0)
+        sums.updates += 1
+        if average != NULL and sums.updates > skip:
+            for j in range(run.parameters):
+                average[j] += theta[j]
+        begin += size
 
 
 def epoch(Rows rows not None, const double[::1] y not None, const double[::1] weights, const Py_ssize_t[::1] order not None,
@@ -243,39 +313,29 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
     `first`, `second` are the rule's buffers (None where it has none); the first update is the t-th; averaging starts after `skip`
     updates and `average` receives the sum of the iterates. Returns the `Sums` over the visits.
     """
-    cdef Py_ssize_t outputs = objective.outputs, visits = order.shape[0], parameters = theta.shape[0], w = parameters - outputs
-    cdef Py_ssize_t begin = 0, size, j
+    cdef Py_ssize_t visits = order.shape[0], parameters = theta.shape[0], i, team
     cdef Sums sums = Sums(0, 0, 0, 0)
-    cdef const double *s = start_of(weights)
-    cdef floating *current = &theta[0]
+    cdef double *mean = <double *> start_of(average)
     cdef floating *m = NULL if first is None else &first[0]
     cdef floating *a = NULL if second is None else &second[0]
-    cdef double *memory
-    cdef floating *g
-    cdef double rate
-    check(rows, sizeof(floating), parameters, y, weights, order, &objective)
+    cdef floating *blocks
+    cdef Run run
+    if visits == 0:
+        return sums
     if rates.shape[0] * batch_size < visits or (average is not None and average.shape[0] != parameters):
         raise ValueError("rates or average are too short")
     if (first is not None and first.shape[0] != parameters) or (second is not None and second.shape[0] != parameters):
         raise ValueError(f"theta has {parameters} entries, the buffers must have as many")
-    g = <floating *> workspace(&rows.table, min(batch_size, visits), outputs, &memory)
+    blocks = <floating *> start(&run, rows, sizeof(floating), parameters, y, weights, order, objective, batch_size)
+    team = members(&run, min(batch_size, visits), visits, threads)
     with nogil:
-        while begin < visits:
-            size, rate = min(batch_size, visits - begin), rates[sums.updates]
-            sums.loss += batch_gradient(&rows.table, &y[0], s, &order[begin], size, current, &objective, g, memory, threads)
-            sums.penalty += size * penalty(current, w, objective.l1, objective.l2)
-            if not objective.intercept:
-                memset(g + w, 0, outputs * sizeof(floating))
-            if rule.kind != SGD:
-                sums.gradient_norm += gradient_norm(current, g, w, parameters, objective.l2)
-            update(&rule, current, g, m, a, w, rate, t + sums.updates, objective.l1, objective.l2)
-            update(&rule, current + w, g + w, m + w, a + w, outputs, rate, t + sums.updates, 0.0, 0.0)
-            sums.updates += 1
-            if average is not None and sums.updates > skip:
-                for j in range(parameters):
-                    average[j] += current[j]
-            begin += size
-    free(g)
+        for i in prange(team, schedule="static", chunksize=1, num_threads=team, use_threads_if=team > 1):
+            if i == 0:
+                descend(&run, &sums, &order[0], visits, &theta[0], blocks, m, a, mean, &rates[0], &rule, batch_size, t, skip)
+                team_end(&run.team)
+            else:
+                assist(&run, &theta[0], blocks)
+    free(blocks)
     return sums
 
 
@@ -294,7 +354,7 @@ def margins(Rows rows not None, const floating[::1] theta not None, Py_ssize_t o
     cdef Py_ssize_t i, n = X.n, tile = tile_of(X), tiles = (n + tile - 1) // tile
     if theta.shape[0] != outputs * (X.p + 1) or out.shape[0] != n * outputs or X.itemsize != sizeof(floating):
         raise ValueError("theta or out do not fit X")
-    if n * row_work(X) * outputs < 2 * BLOCK_WORK:
+    if n * row_work(X) * outputs < TEAM_WORK:
         threads = 1
     with nogil:
         for i in prange(tiles, schedule="static", num_threads=threads, use_threads_if=threads > 1):

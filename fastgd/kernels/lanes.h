@@ -15,8 +15,10 @@
 
 #ifdef __GNUC__
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
+#define PREFETCH(p) __builtin_prefetch(p)
 #else
 #define ALWAYS_INLINE static inline
+#define PREFETCH(p)
 #endif
 
 #define T float
@@ -38,6 +40,6 @@
 #define PICK(f, pointer) _Generic(*(pointer), float: f##_float, double: f##_double)
 #define lanes_dot(x, w, n) PICK(dot, x)(x, w, n)
 #define lanes_dot4(x0, x1, x2, x3, w, n, z) PICK(dot4, x0)(x0, x1, x2, x3, w, n, z)
-#define lanes_advance(behind, ahead, w, average, n, factor, step, threshold, square) \
-    PICK(advance, w)(behind, ahead, w, average, n, factor, step, threshold, square)
+#define lanes_advance(behind, ahead, later, w, average, n, factor, step, threshold, square) \
+    PICK(advance, w)(behind, ahead, later, w, average, n, factor, step, threshold, square)
 #endif

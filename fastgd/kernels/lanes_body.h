@@ -75,8 +75,9 @@ static inline void NAME(dot4)(const T *restrict x0, const T *restrict x1, const 
 
 /* w <- soft(factor w + step behind, threshold), average += w, squares += |w|^2; returns w ahead. All in one pass.
    `lasso` and `averaged` are constants in every call, so each call is a loop of its own without a branch. */
-ALWAYS_INLINE T NAME(pass)(const T *restrict behind, const T *restrict ahead, T *restrict w, double *restrict average, ptrdiff_t n,
-                           T factor, T step, T threshold, double *squares, int lasso, int averaged) {
+ALWAYS_INLINE T NAME(pass)(const T *restrict behind, const T *restrict ahead, const T *restrict later, T *restrict w,
+                           double *restrict average, ptrdiff_t n, T factor, T step, T threshold, double *squares,
+                           int lasso, int averaged) {
     V s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0}, q0 = {0}, q1 = {0}, q2 = {0}, q3 = {0}, v;
     T rest = 0, square = 0;
     ptrdiff_t j = 0;
@@ -87,6 +88,7 @@ ALWAYS_INLINE T NAME(pass)(const T *restrict behind, const T *restrict ahead, T 
     s += v * NAME(load)(ahead + (at)); \
     if (averaged) NAME(add)(average + (at), v);
     for (; j + 4 * W <= n; j += 4 * W) {
+        for (int line = 0; line < (int) (4 * W * sizeof(T)); line += 64) PREFETCH((const char *) (later + j) + line);
         ADVANCE(j, s0, q0) ADVANCE(j + W, s1, q1) ADVANCE(j + 2 * W, s2, q2) ADVANCE(j + 3 * W, s3, q3)
     }
     for (; j + W <= n; j += W) { ADVANCE(j, s0, q0) }
@@ -103,14 +105,15 @@ ALWAYS_INLINE T NAME(pass)(const T *restrict behind, const T *restrict ahead, T 
     return NAME(sum)((s0 + s1) + (s2 + s3)) + rest;
 }
 
-/* threshold = 0: no prox; average = NULL: no average; squares counts only where there is no prox */
-static inline T NAME(advance)(const T *behind, const T *ahead, T *w, double *average, ptrdiff_t n,
+/* threshold = 0: no prox; average = NULL: no average; squares counts only where there is no prox. The row `later` is fetched into the
+   cache on the way: a shuffled order gives the processor nothing to guess by. */
+static inline T NAME(advance)(const T *behind, const T *ahead, const T *later, T *w, double *average, ptrdiff_t n,
                               T factor, T step, T threshold, double *squares) {
     if (threshold > 0)
-        return average ? NAME(pass)(behind, ahead, w, average, n, factor, step, threshold, squares, 1, 1)
-                       : NAME(pass)(behind, ahead, w, average, n, factor, step, threshold, squares, 1, 0);
-    return average ? NAME(pass)(behind, ahead, w, average, n, factor, step, threshold, squares, 0, 1)
-                   : NAME(pass)(behind, ahead, w, average, n, factor, step, threshold, squares, 0, 0);
+        return average ? NAME(pass)(behind, ahead, later, w, average, n, factor, step, threshold, squares, 1, 1)
+                       : NAME(pass)(behind, ahead, later, w, average, n, factor, step, threshold, squares, 1, 0);
+    return average ? NAME(pass)(behind, ahead, later, w, average, n, factor, step, threshold, squares, 0, 1)
+                   : NAME(pass)(behind, ahead, later, w, average, n, factor, step, threshold, squares, 0, 0);
 }
 #undef V
 #undef W

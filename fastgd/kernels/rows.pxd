@@ -5,7 +5,8 @@ from libc.stdint cimport int32_t, int64_t
 cdef extern from "lanes.h" nogil:  # generic in the pointers' type, float or double
     double lanes_dot(...)       # (x, w, n): x w
     void lanes_dot4(...)        # (x0, x1, x2, x3, w, n, z): z = (x0 w, x1 w, x2 w, x3 w), loading w once
-    double lanes_advance(...)   # (behind, ahead, w, average, n, factor, step, threshold, squares): see lanes_body.h
+    void PREFETCH(const void *)
+    double lanes_advance(...)   # (behind, ahead, later, w, average, n, factor, step, threshold, squares): see lanes_body.h
 
 ctypedef fused index:
     int32_t
@@ -78,6 +79,16 @@ cdef inline void dense_add4(const floating *scale, const floating *restrict x0, 
         w[j] += (s0 * x0[j] + s1 * x1[j]) + (s2 * x2[j] + s3 * x3[j])
 
 
+cdef inline void fetch(const Table *X, Py_ssize_t i) noexcept nogil:
+    """Ask for a sparse row before it is needed."""
+    cdef Row row = row_at(X, i)
+    cdef Py_ssize_t at
+    for at in range(0, row.size * X.itemsize, 64):
+        PREFETCH(<const char *> row.values + at)
+    for at in range(0, row.size * X.index_size, 64):
+        PREFETCH(<const char *> row.indices + at)
+
+
 cdef inline floating gather(const floating *restrict x, const index *restrict columns, const floating *restrict w,
                             Py_ssize_t size) noexcept nogil:
     """x w for a sparse row: four sums, because one would wait for every addition."""
@@ -95,20 +106,12 @@ cdef inline floating gather(const floating *restrict x, const index *restrict co
     return (s0 + s1) + (s2 + s3)
 
 
-cdef inline double scatter(floating scale, const floating *restrict x, const index *restrict columns, floating *w,
-                           Py_ssize_t size) noexcept nogil:
-    """w += scale x for a sparse row; duplicate columns add up. Returns the change of |w|^2."""
+cdef inline void scatter(floating scale, const floating *restrict x, const index *restrict columns, floating *w,
+                         Py_ssize_t size) noexcept nogil:
+    """w += scale x for a sparse row; duplicate columns add up."""
     cdef Py_ssize_t t
-    cdef floating step, before
-    cdef double even = 0, odd = 0
     for t in range(size):
-        step, before = scale * x[t], w[columns[t]]
-        w[columns[t]] = before + step
-        if t & 1:
-            odd += step * (before + before + step)
-        else:
-            even += step * (before + before + step)
-    return even + odd
+        w[columns[t]] += scale * x[t]
 
 
 cdef inline void margins(const Row *row, const floating *W, Py_ssize_t p, Py_ssize_t outputs, double *z) noexcept nogil:
@@ -132,34 +135,27 @@ cdef inline void margins(const Row *row, const floating *W, Py_ssize_t p, Py_ssi
                 z[k] += x[t] * W[j + k]
 
 
-cdef inline double accumulate(const Row *row, double scale, const double *slope, floating *W, Py_ssize_t p,
-                              Py_ssize_t outputs) noexcept nogil:
-    """W += scale * slope x': with 1 / size into a buffer it is the gradient, with -rate / size into W the step in place.
-
-    Returns the change of |W|^2 for a sparse row (0 for a dense one, where nobody asks).
-    """
+cdef inline void accumulate(const Row *row, double scale, const double *slope, floating *W, Py_ssize_t p,
+                            Py_ssize_t outputs) noexcept nogil:
+    """W += scale * slope x': with 1 / size into a buffer it is the gradient, with -rate / size into W the step in place."""
     cdef const floating *x = <const floating *> row.values
     cdef Py_ssize_t k, t, j
-    cdef floating step
-    cdef double change = 0
     if row.indices == NULL:
         for k in range(outputs):
             if slope[k] != 0:
                 dense_add(<floating> (scale * slope[k]), x, W + k * p, p)
     elif outputs == 1:
         if slope[0] == 0:
-            return 0
+            return
         if row.wide:
-            return scatter(<floating> (scale * slope[0]), x, <const int64_t *> row.indices, W, row.size)
-        return scatter(<floating> (scale * slope[0]), x, <const int32_t *> row.indices, W, row.size)
+            scatter(<floating> (scale * slope[0]), x, <const int64_t *> row.indices, W, row.size)
+        else:
+            scatter(<floating> (scale * slope[0]), x, <const int32_t *> row.indices, W, row.size)
     else:
         for t in range(row.size):
             j = column(row, t) * outputs
             for k in range(outputs):
-                step = <floating> (scale * slope[k]) * x[t]
-                change += step * (W[j + k] + W[j + k] + step)
-                W[j + k] += step
-    return change
+                W[j + k] += <floating> (scale * slope[k]) * x[t]
 
 
 cdef inline double squared_norm(const Row *row, const floating *tag) noexcept nogil:

@@ -9,10 +9,12 @@ from libc.string cimport memset
 
 from .losses cimport SOFTMAX, VALUES, Objective, Point, clipped, point, points, softmax, target
 from .penalty cimport Lazy, catch_up, decay, pass_step, penalty, settle
-from .rows cimport Row, Rows, Table, accumulate, column, lanes_advance, margins, row_at, squared_norm, start_of
+from .rows cimport Row, Rows, Table, accumulate, column, fetch, lanes_advance, margins, row_at, squared_norm, start_of
 
 cdef enum:
     BLOCK = 256                 # margins kept back, so that their loss values are taken in one vectorised loop
+    FETCH_BYTES = 1024          # of dense rows to come that are on their way from memory
+    AHEAD = 4                   # sparse rows to come that are on their way
 
 cpdef enum PassiveAggressive:   # the step's length comes from the row itself: loss / |x|^2, bounded by the rate
     OFF
@@ -41,7 +43,7 @@ cdef struct Run:
     const double *weights       # NULL: all 1
     const double *rates         # one an update
     double *average             # sum of the iterates; NULL: none
-    double *z                   # (2, batch size, outputs) scratch
+    double *z                   # (2, batch size, outputs): margins, then slopes; dense: steps; sparse: dot products
     Objective objective
     Course course
     Lazy lazy
@@ -114,20 +116,22 @@ cdef inline bint count_update(Run *run) noexcept nogil:
 cdef void dense_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floating *theta) noexcept nogil:
     """Row by row. `step`, `factor`, `threshold` and `average` are the step of the row behind, which the next pass applies."""
     cdef Py_ssize_t v, k, p = run.X.p, outputs = run.objective.outputs
+    cdef Py_ssize_t distance = 1 + FETCH_BYTES // (run.X.itemsize * p)
     cdef floating *b = theta + p * outputs
     cdef double *z = run.z
     cdef double *step = z + outputs
     cdef double *average = NULL
     cdef double rate, factor = 1, threshold = 0, square
-    cdef Row row, behind = row_at(run.X, order[0])
+    cdef Row row, later, behind = row_at(run.X, order[0])
     for k in range(outputs):
         step[k] = 0
     for v in range(visits + 1):  # one time more, for the last row's step
-        row = row_at(run.X, order[v if v < visits else v - 1])
+        row = row_at(run.X, order[min(v, visits - 1)])
+        later = row_at(run.X, order[min(v + distance, visits - 1)])
         square = 0
         for k in range(outputs):
             z[k] = b[k] + lanes_advance(
-                <const floating *> behind.values, <const floating *> row.values, theta + k * p,
+                <const floating *> behind.values, <const floating *> row.values, <const floating *> later.values, theta + k * p,
                 average + k * p if average != NULL else <double *> NULL, p,
                 <floating> factor, <floating> step[k], <floating> threshold, &square)
         if v == visits:
@@ -166,6 +170,7 @@ cdef inline bint sparse_slopes(Run *run, const Py_ssize_t *order, Py_ssize_t siz
         row = row_at(run.X, order[v])
         margins(&row, theta, p, outputs, z)
         for k in range(outputs):
+            z[run.course.batch_size * outputs + k] = z[k]
             z[k] = run.lazy.scale * z[k] + b[k]
         moved = row_slopes(run, &row, order[v], z, theta)
         z += outputs
@@ -173,27 +178,38 @@ cdef inline bint sparse_slopes(Run *run, const Py_ssize_t *order, Py_ssize_t siz
 
 
 cdef inline void sparse_step(Run *run, const Py_ssize_t *order, Py_ssize_t size, floating *theta, double *square) noexcept nogil:
-    """Add the batch's rows to the weights; `square` follows |theta's weights|^2."""
+    """Add the batch's rows to the weights. `square` follows |theta's weights|^2 by |v + d x|^2 = |v|^2 + 2 d (v x) + d^2 |x|^2."""
     cdef Py_ssize_t v, k, p = run.X.p, outputs = run.objective.outputs
     cdef floating *b = theta + p * outputs
-    cdef double rate = run.rates[run.sums.updates], scale = -rate / size, factor = decay(rate, run.objective.l2)
+    cdef double rate = run.rates[run.sums.updates], scale = -rate / size, factor = decay(rate, run.objective.l2), length, d
     cdef double *z = run.z
+    cdef double *dot = run.z + run.course.batch_size * outputs
     cdef Lazy *lazy = &run.lazy
     cdef bint averaged = count_update(run)
     cdef Row row
     if lazy.scale * factor < 1e-9 or (lazy.last != NULL and lazy.now == lazy.capacity):
+        for v in range(size * outputs):
+            dot[v] *= lazy.scale
         settle(lazy, theta, run.average, p, outputs)
         if factor == 0:
             memset(theta, 0, p * outputs * sizeof(floating))
+            memset(dot, 0, size * outputs * sizeof(double))
             factor = 1
         square[0] = 2 * penalty(theta, p * outputs, 0.0, 1.0)
     lazy.scale *= factor
     for v in range(size):
         row = row_at(run.X, order[v])
-        square[0] += accumulate(&row, scale / lazy.scale, z, theta, p, outputs)
+        if run.objective.l1 == 0 and run.objective.l2 > 0:  # else nobody asks for the square
+            length = squared_norm(&row, theta)
+            if v > 0:
+                margins(&row, theta, p, outputs, dot)  # the weights have changed since
+            for k in range(outputs):
+                d = scale / lazy.scale * z[k]
+                square[0] += d * (2 * dot[k] + d * length)
+        accumulate(&row, scale / lazy.scale, z, theta, p, outputs)
         for k in range(outputs if run.objective.intercept else 0):
             b[k] += <floating> (scale * z[k])
-        z += outputs
+        z, dot = z + outputs, dot + outputs
     pass_step(lazy, rate * run.objective.l1, averaged)
     for k in range(outputs if averaged else 0):
         run.average[p * outputs + k] += b[k]
@@ -201,10 +217,12 @@ cdef inline void sparse_step(Run *run, const Py_ssize_t *order, Py_ssize_t size,
 
 cdef void sparse_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floating *theta) noexcept nogil:
     """Batch by batch."""
-    cdef Py_ssize_t begin = 0, size, parameters = run.X.p * run.objective.outputs
+    cdef Py_ssize_t begin = 0, size, v, parameters = run.X.p * run.objective.outputs
     cdef double square = 2 * penalty(theta, parameters, 0.0, 1.0)
     while begin < visits:
         size = min(run.course.batch_size, visits - begin)
+        for v in range(min(begin + AHEAD, visits), min(begin + AHEAD + size, visits)):
+            fetch(run.X, order[v])
         run.sums.penalty += size * run.lazy.scale * run.lazy.scale * square
         if sparse_slopes(run, order + begin, size, theta):
             sparse_step(run, order + begin, size, theta, &square)

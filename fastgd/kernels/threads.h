@@ -1,15 +1,91 @@
-/* What OpenMP offers, or its absence. */
+/* Threads: what OpenMP offers, or its absence, and a team that shares out numbered blocks of work. */
+#ifndef FASTGD_THREADS_H
+#define FASTGD_THREADS_H
 #ifdef _OPENMP
 #include <omp.h>
-static int has_openmp(void) { return 1; }
-static int max_threads(void) { return omp_get_max_threads(); }
+static inline int has_openmp(void) { return 1; }
+static inline int max_threads(void) { return omp_get_max_threads(); }
 #else
-static int has_openmp(void) { return 0; }
-static int max_threads(void) { return 1; }
+static inline int has_openmp(void) { return 0; }
+static inline int max_threads(void) { return 1; }
 #endif
 #if defined(_OPENMP) && defined(__GNUC__) && !defined(__clang__)
 /* libgomp's idle threads do not survive fork(): let them go before it, the next region makes new ones */
-static void release_threads(void) { omp_pause_resource_all(omp_pause_hard); }
+static inline void release_threads(void) { omp_pause_resource_all(omp_pause_hard); }
 #else
-static void release_threads(void) {}
+static inline void release_threads(void) {}
+#endif
+
+/* A team lives through a whole epoch, in one parallel region. Its leader posts jobs of `count` blocks; whoever is free claims the next
+   block; the leader works too, and waits only for blocks that somebody has begun. So a job costs a fraction of a microsecond, and a
+   thread that the system has put aside delays nobody. `ticket` holds the job's number, its count and the blocks claimed in one word, so
+   that a claim is good for the very job that it saw. */
+typedef struct {
+    unsigned long long ticket;
+    char apart[120]; /* `done` has a cache line of its own */
+    unsigned long long done, count;
+    int over;
+} Team;
+
+#define BLOCK_BITS 20 /* a job has less than 2^20 blocks */
+#define BLOCK_MASK ((1ULL << BLOCK_BITS) - 1)
+
+#if defined(_OPENMP) && defined(__GNUC__)
+#include <sched.h>
+#if defined(__x86_64__) || defined(__i386__)
+#define PAUSE() __builtin_ia32_pause()
+#else
+#define PAUSE()
+#endif
+#define PATIENCE 2000 /* pauses, some tens of microseconds, before a waiting thread offers its processor to others */
+
+static inline int can_share(void) { return 1; }
+
+static inline void team_start(Team *team) {
+    team->ticket = team->count = team->done = 0;
+    team->over = 0;
+}
+
+/* All that the blocks read must be in place, and the job before must be done. */
+static inline void team_post(Team *team, long long count) {
+    unsigned long long job = (team->ticket >> 2 * BLOCK_BITS) + 1;
+    team->count = count;
+    __atomic_store_n(&team->done, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&team->ticket, job << 2 * BLOCK_BITS | (unsigned long long) count << BLOCK_BITS, __ATOMIC_RELEASE);
+}
+
+/* The next block of the job; -1: none is left. */
+static inline long long team_claim(Team *team) {
+    unsigned long long ticket = __atomic_load_n(&team->ticket, __ATOMIC_ACQUIRE);
+    do {
+        if ((ticket & BLOCK_MASK) >= (ticket >> BLOCK_BITS & BLOCK_MASK)) return -1;
+    } while (!__atomic_compare_exchange_n(&team->ticket, &ticket, ticket + 1, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
+    return ticket & BLOCK_MASK;
+}
+
+static inline void team_finish_block(Team *team) { __atomic_fetch_add(&team->done, 1, __ATOMIC_RELEASE); }
+
+static inline void team_rest(int *pauses) {
+    PAUSE();
+    if (++*pauses > PATIENCE) sched_yield();
+}
+
+static inline void team_wait(Team *team) {
+    int pauses = 0;
+    while (__atomic_load_n(&team->done, __ATOMIC_ACQUIRE) < team->count) team_rest(&pauses);
+}
+
+static inline void team_end(Team *team) { __atomic_store_n(&team->over, 1, __ATOMIC_RELEASE); }
+static inline int team_is_over(Team *team) { return __atomic_load_n(&team->over, __ATOMIC_ACQUIRE); }
+#else /* one thread: no atomics needed */
+static inline int can_share(void) { return 0; }
+static inline void team_start(Team *team) { team->ticket = team->count = team->done = 0, team->over = 0; }
+static inline void team_post(Team *team, long long count) { team->ticket = 0, team->count = count; }
+static inline long long team_claim(Team *team) { return team->ticket < team->count ? (long long) team->ticket++ : -1; }
+static inline void team_finish_block(Team *team) { team->done++; }
+static inline void team_rest(int *pauses) { ++*pauses; }
+static inline void team_wait(Team *team) { (void) team; }
+static inline void team_end(Team *team) { team->over = 1; }
+static inline int team_is_over(Team *team) { return team->over; }
+#endif
 #endif

@@ -1,11 +1,5 @@
 """Threads: how many OpenMP allows, whether there is OpenMP at all, and letting go of them before a fork."""
 
-cdef extern from "threads.h" nogil:
-    int has_openmp()
-    int max_threads()
-    void release_threads()
-
-
 OPENMP = bool(has_openmp())
 
 

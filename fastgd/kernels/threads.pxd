@@ -1,0 +1,19 @@
+"""Teams of OpenMP threads; see threads.h."""
+
+cdef extern from "threads.h" nogil:
+    int has_openmp()
+    int max_threads()
+    void release_threads()
+    bint can_share()
+
+    ctypedef struct Team:
+        pass
+
+    void team_start(Team *team)
+    void team_post(Team *team, long long count)
+    long long team_claim(Team *team)
+    void team_finish_block(Team *team)
+    void team_rest(int *pauses)
+    void team_wait(Team *team)
+    void team_end(Team *team)
+    bint team_is_over(Team *team)
