@@ -13,13 +13,13 @@ def prepare(problem, X, y, shuffle, threads):
         raise UnsupportedError("has no softmax loss")
     settings = dict(
         loss=problem.loss, penalty=problem.penalty, alpha=problem.alpha, l1_ratio=problem.l1_ratio,
-        learning_rate="constant", eta0=problem.rate, max_iter=epochs, tol=None, shuffle=shuffle,
+        learning_rate="constant", eta0=problem.rate, tol=None, shuffle=shuffle,
         average=problem.average, random_state=0,
     )  # fmt: skip
 
     def train(epochs):
         model = SGDRegressor(**settings) if problem.regression else SGDClassifier(n_jobs=threads, **settings)
-        model.fit(X, y)
+        model.set_params(max_iter=epochs).fit(X, y)
         return np.atleast_2d(model.coef_), model.intercept_
 
     return train
