@@ -80,8 +80,8 @@ class SGDClassifier(ClassifierMixin, LinearModel):
         The rate eta_t of the t-th update:
 
         - 'lipschitz': ``1 / (L sqrt(1 + epochs done))``, L a bound of the gradient's Lipschitz constant from the longest row (full
-          batches: 1 / L). Cannot diverge; standardise the columns for speed. Rules that scale themselves (AdaGrad, RMSProp,
-          Adam, AdamW) take `eta0` in place of 1 / L.
+          batches: 1 / L; 'poisson', which has none: a guess from the largest y). Standardise the columns for speed. Rules that
+          scale themselves (AdaGrad, RMSProp, Adam, AdamW) take `eta0` in place of 1 / L.
         - 'constant': ``eta0``
         - 'invscaling': ``eta0 / t**power_t``
         - 'optimal': ``1 / (alpha (t0 + t - 1))``, t0 by Bottou's heuristic for rows of length 1
@@ -145,7 +145,8 @@ class SGDClassifier(ClassifierMixin, LinearModel):
         Number of updates, plus one.
 
     history_ : dict of lists
-        One entry an epoch: ``loss``, the mean over the epoch's visits at the weights that each row met, plus the penalty;
+        One entry an epoch: ``loss``, the mean over the epoch's visits at the weights that each row met, plus the penalty (an L1
+        part that is applied row by row: the mean of its values at the epoch's two ends);
         ``gradient_norm``, for plain SGD the way gone over the sum of the rates (a full batch's very gradient), for other rules
         the mean of the batches' norms; ``learning_rate``, the last one; ``seconds`` since the fit began; with `early_stopping`
         ``validation_loss``. `pandas.DataFrame` takes it.
@@ -371,8 +372,8 @@ class SGDRegressor(MultiOutputMixin, RegressorMixin, LinearModel):
         The rate eta_t of the t-th update:
 
         - 'lipschitz': ``1 / (L sqrt(1 + epochs done))``, L a bound of the gradient's Lipschitz constant from the longest row (full
-          batches: 1 / L). Cannot diverge; standardise the columns for speed. Rules that scale themselves (AdaGrad, RMSProp,
-          Adam, AdamW) take `eta0` in place of 1 / L.
+          batches: 1 / L; 'poisson', which has none: a guess from the largest y). Standardise the columns for speed. Rules that
+          scale themselves (AdaGrad, RMSProp, Adam, AdamW) take `eta0` in place of 1 / L.
         - 'constant': ``eta0``
         - 'invscaling': ``eta0 / t**power_t``
         - 'optimal': ``1 / (alpha (t0 + t - 1))``, t0 by Bottou's heuristic for rows of length 1
@@ -430,7 +431,8 @@ class SGDRegressor(MultiOutputMixin, RegressorMixin, LinearModel):
         Number of updates, plus one.
 
     history_ : dict of lists
-        One entry an epoch: ``loss``, the mean over the epoch's visits at the weights that each row met, plus the penalty;
+        One entry an epoch: ``loss``, the mean over the epoch's visits at the weights that each row met, plus the penalty (an L1
+        part that is applied row by row: the mean of its values at the epoch's two ends);
         ``gradient_norm``, for plain SGD the way gone over the sum of the rates (a full batch's very gradient), for other rules
         the mean of the batches' norms; ``learning_rate``, the last one; ``seconds`` since the fit began; with `early_stopping`
         ``validation_loss``. `pandas.DataFrame` takes it.

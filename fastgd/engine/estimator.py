@@ -156,6 +156,9 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         if problem.weights is not None:
             lengths *= problem.weights[kept]
         bound = lengths.mean() if self.batch_size == "full" else lengths.max()
+        if not np.isfinite(bound):
+            raise ValueError("X is too large for learning_rate='lipschitz': the squared length of a row overflows. Scale X, or choose "
+                             "another learning_rate.")
         return 1 / (curvature * bound + problem.objective.l2 or 1.0)
 
     def _start(self, problem, random_state, coef_init, intercept_init):

@@ -20,10 +20,11 @@ class Optimizer:
 
     def __post_init__(self):
         for field in fields(self):
-            value = getattr(self, field.name)
-            below = inf if field.name == "eps" else 1
-            if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= value < below:
-                raise ValueError(f"{field.name} of {type(self).__name__} must be a number in [0, {below}), got {value!r}")
+            value, positive = getattr(self, field.name), field.name == "eps"
+            good = isinstance(value, Real) and not isinstance(value, bool) and 0 <= value < (inf if positive else 1)
+            if not good or (positive and value == 0):
+                allowed = "a finite number above 0" if positive else "a number in [0, 1)"
+                raise ValueError(f"{field.name} of {type(self).__name__} must be {allowed}, got {value!r}")
 
     @property
     def codes(self):

@@ -62,15 +62,15 @@ cdef inline void scaled(floating *restrict w, const floating *restrict g, floati
 
 
 cdef inline void adam(floating *restrict w, const floating *restrict g, floating *restrict m, floating *restrict a, Py_ssize_t n,
-                      floating rate, floating beta1, floating beta2, floating eps, floating mean, floating scale,
-                      floating shrink, floating l1, floating l2) noexcept nogil:
-    """m, a: running means of g and g^2; r = rate / (scale sqrt(a) + eps); w <- soft(w - r mean m - shrink w, r l1)."""
+                      floating rate, floating keep1, floating take1, floating keep2, floating take2, floating eps, floating mean,
+                      floating scale, floating shrink, floating l1, floating l2) noexcept nogil:
+    """m <- keep1 m + take1 g; a <- keep2 a + take2 g^2; r = rate / (scale sqrt(a) + eps); w <- soft(w - r mean m - shrink w, r l1)"""
     cdef Py_ssize_t j
     cdef floating slope, r
     for j in range(n):
         slope = g[j] + l2 * w[j]
-        m[j] = beta1 * m[j] + (1 - beta1) * slope
-        a[j] = beta2 * a[j] + (1 - beta2) * slope * slope
+        m[j] = keep1 * m[j] + take1 * slope
+        a[j] = keep2 * a[j] + take2 * slope * slope
         r = rate / (scale * root(a[j]) + eps)
         w[j] = soft(w[j] - r * mean * m[j] - shrink * w[j], r * l1)
 
@@ -92,6 +92,6 @@ cdef inline void update(const Rule *rule, floating *w, const floating *g, floati
                <floating> l1, <floating> l2)
     else:
         mean, scale = 1 / (1 - pow(rule.first, t)), 1 / sqrt(1 - pow(rule.second, t))
-        adam(w, g, first, second, n, <floating> rate, <floating> rule.first, <floating> rule.second, <floating> rule.eps,
-             <floating> mean, <floating> scale, <floating> (rate * l2 if rule.kind == ADAMW else 0.0),
+        adam(w, g, first, second, n, <floating> rate, <floating> rule.first, <floating> (1 - rule.first),
+             <floating> rule.second, <floating> (1 - rule.second), <floating> rule.eps, <floating> mean, <floating> scale, <floating> (rate * l2 if rule.kind == ADAMW else 0.0),
              <floating> l1, <floating> (0.0 if rule.kind == ADAMW else l2))
