@@ -147,7 +147,7 @@ class SGDClassifier(ClassifierMixin, LinearModel):
     history_ : dict of lists
         One entry an epoch: ``loss``, the mean over the epoch's visits at the weights that each row met, plus the penalty (an L1
         part that is applied row by row: the mean of its values at the epoch's two ends);
-        ``gradient_norm``, for plain SGD the way gone over the sum of the rates (a full batch's very gradient), for other rules
+        ``gradient_norm``, for plain SGD the distance gone over the sum of the rates (a full batch's very gradient), for other rules
         the mean of the batches' norms; ``learning_rate``, the last one; ``seconds`` since the fit began; with `early_stopping`
         ``validation_loss``. `pandas.DataFrame` takes it.
 
@@ -433,7 +433,7 @@ class SGDRegressor(MultiOutputMixin, RegressorMixin, LinearModel):
     history_ : dict of lists
         One entry an epoch: ``loss``, the mean over the epoch's visits at the weights that each row met, plus the penalty (an L1
         part that is applied row by row: the mean of its values at the epoch's two ends);
-        ``gradient_norm``, for plain SGD the way gone over the sum of the rates (a full batch's very gradient), for other rules
+        ``gradient_norm``, for plain SGD the distance gone over the sum of the rates (a full batch's very gradient), for other rules
         the mean of the batches' norms; ``learning_rate``, the last one; ``seconds`` since the fit began; with `early_stopping`
         ``validation_loss``. `pandas.DataFrame` takes it.
 

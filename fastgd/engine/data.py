@@ -66,15 +66,27 @@ def unpack(theta, outputs, by_column):
 class Problem:
     """What is to be minimised, on which data: all that a method of descent is told.
 
-    `weights` (None: all 1) are relative to their mean; `threads` never changes a result.
+    `visits` are the numbers of the rows to train on; `weights` (None: all 1) are relative to the mean of theirs; `full_batch` says
+    that a batch is all of them; `threads` never changes a result.
     """
 
     rows: Rows
     y: np.ndarray
     weights: np.ndarray | None
     objective: Objective
+    visits: np.ndarray
+    full_batch: bool
     threads: int
-    by_column: bool
+
+    @property
+    def by_column(self):
+        """Whether the weights lie column by column, as sparse rows want them."""
+        return self.rows.sparse
+
+    @property
+    def targets(self):
+        """The targets of the rows to train on, a row each."""
+        return self.y.reshape(self.rows.shape[0], -1)[self.visits]
 
 
 class Order:

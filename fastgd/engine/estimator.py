@@ -16,7 +16,6 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from fastgd.kernels import batch, threads
-from fastgd.kernels.losses import Loss, evaluate
 from fastgd.kernels.rows import squared_norms
 
 from .data import Order, Problem, as_rows, check_compressed, distinct_columns, pack
@@ -24,10 +23,9 @@ from .history import History
 from .methods.descent import Descent, check_compatible
 from .objective import EPSILON, PENALTIES, Objective, penalty_parts
 from .optimizers import RULES, AdaGrad, Adam, Optimizer, RMSProp, as_optimizer
-from .schedules import NAMES, Schedule, as_schedule
+from .schedules import NAMES, Lipschitz, Schedule, as_schedule
 from .training import Stopping, train
 
-CURVATURE = {"log_loss": 0.25, "softmax": 0.5, "modified_huber": 2.0, "squared_hinge": 2.0, "squared_epsilon_insensitive": 2.0}
 INITIAL_SPREAD = 0.01  # standard deviation of init="normal": small against the weights of standardised columns
 
 
@@ -101,7 +99,7 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
 
     @property
     def loss_curve_(self):
-        """The objective after each epoch: ``history_["loss"]``."""
+        """The loss of each epoch: ``history_["loss"]``."""
         check_is_fitted(self)
         return self.history_["loss"]
 
@@ -136,33 +134,35 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         loss = "log_loss" if self.loss == "softmax" and outputs == 1 else self.loss
         return Objective(loss, float(delta), l1, l2, outputs, one_vs_rest, self.fit_intercept)
 
-    def _method(self, problem, kept):
-        optimizer = as_optimizer(self.optimizer)
-        inverse_lipschitz = lambda: self._inverse_lipschitz(problem, kept, optimizer)  # noqa: E731
+    def _method(self, problem):
+        optimizer, full = as_optimizer(self.optimizer), problem.full_batch
         schedule = as_schedule(self.learning_rate, eta0=self.eta0, power_t=self.power_t, alpha=self.alpha, max_iter=self.max_iter,
-                               inverse_lipschitz=inverse_lipschitz)
+                               lipschitz=lambda: Lipschitz(self._inverse_lipschitz(problem, optimizer), decays=not full))
         check_compatible(schedule, optimizer, self.batch_size, self.loss)
-        size = len(kept) if self.batch_size == "full" else self.batch_size
-        return Descent(schedule, optimizer, self.batch_size, -(-self.average // size) if self.average else None)
+        size = len(problem.visits) if full else self.batch_size
+        return Descent(schedule, optimizer, size, average_from=-(-self.average // size) if self.average else None)
 
-    def _inverse_lipschitz(self, problem, kept, optimizer):
+    def _inverse_lipschitz(self, problem, optimizer):
         """1 / L, L bounding the curvature of any batch (a full one by the trace); rules that set their own scale keep eta0."""
         if isinstance(optimizer, (AdaGrad, RMSProp, Adam)):
             return self.eta0
-        curvature = CURVATURE.get(problem.objective.loss, 1.0)
-        if problem.objective.loss == "poisson":
-            curvature = max(1.0, problem.y.max())
-        lengths = squared_norms(problem.rows, kept, np.empty(1, problem.rows.dtype)) + self.fit_intercept
+        lengths = squared_norms(problem.rows, problem.visits, np.empty(1, problem.rows.dtype)) + self.fit_intercept
         if problem.weights is not None:
-            lengths *= problem.weights[kept]
-        bound = lengths.mean() if self.batch_size == "full" else lengths.max()
-        if not np.isfinite(bound):
-            raise ValueError("X is too large for learning_rate='lipschitz': the squared length of a row overflows. Scale X, or choose "
-                             "another learning_rate.")
-        return 1 / (curvature * bound + problem.objective.l2 or 1.0)
+            lengths *= problem.weights[problem.visits]
+        longest = lengths.mean() if problem.full_batch else lengths.max()
+        if not np.isfinite(longest):
+            raise ValueError("X is too large for learning_rate='lipschitz': the squared length of a row overflows. Scale X, or "
+                             "choose another learning_rate.")
+        return 1 / (problem.objective.curvature(problem.targets) * longest + problem.objective.l2 or 1.0)
 
-    def _start(self, problem, random_state, coef_init, intercept_init):
-        """The flat vector to start from."""
+    def _start(self, problem, random_state, coef_init, intercept_init, go_on):
+        """(flat vector to start from, earlier state to go on with); without a vector the state's own."""
+        state = getattr(self, "_state", None) if go_on else None
+        if state is not None and state.averaged:
+            return None, state
+        if (go_on or self.warm_start) and hasattr(self, "coef_"):
+            coef_init = self.coef_ if coef_init is None else coef_init
+            intercept_init = self.intercept_ if intercept_init is None and self.fit_intercept else intercept_init
         outputs, p = problem.objective.outputs, problem.rows.shape[1]
         coef, intercept = np.zeros((outputs, p)), np.zeros(outputs)
         if self.init == "normal":
@@ -171,7 +171,7 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
             coef = self._check_init("coef_init", coef_init, (outputs, p))
         if intercept_init is not None:
             intercept = self._check_init("intercept_init", intercept_init, (outputs,))
-        return pack(coef, intercept, problem.rows.dtype, problem.by_column)
+        return pack(coef, intercept, problem.rows.dtype, problem.by_column), state
 
     def _check_init(self, name, value, shape):
         value = np.asarray(value.toarray() if sparse.issparse(value) else value, dtype=np.float64)
@@ -190,54 +190,34 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         `y` holds the kernels' targets, `labels` what the caller gave.
         """
         random_state = check_random_state(self.random_state)
-        kept = np.arange(X.shape[0]) if weights is None else np.flatnonzero(weights > 0)
-        if not len(kept):
-            raise ValueError("Sample weights must contain at least one non-zero number: sample_weight (times class_weight) is 0 "
-                             "for every row.")
-        kept, held_out = self._split(kept, labels)
+        visits, held_out = self._split(self._rows_that_count(weights, X.shape[0]), labels)
         if weights is not None and not go_on:
-            weights = weights / weights[kept].mean()
-        by_column = sparse.issparse(X)
+            weights = weights / weights[visits].mean()
+        full = self.batch_size == "full" or (not go_on and self.batch_size >= len(visits))
         X = distinct_columns(X)
-        problem = Problem(as_rows(X), y, weights, objective, thread_count(self.n_jobs), by_column)
-        method = self._method(problem, kept)
-        state = getattr(self, "_state", None) if go_on else None
-        if state is not None and not self.average:
-            coef_init, intercept_init = self.coef_, self.intercept_
-        elif not go_on and self.warm_start and hasattr(self, "coef_"):
-            coef_init = self.coef_ if coef_init is None else coef_init
-            intercept_init = self.intercept_ if intercept_init is None else intercept_init
-        theta = None if state and self.average else self._start(problem, random_state, coef_init, intercept_init)
-        method.start(problem, theta, state)
-        order = Order(kept, bool(self.shuffle) and self.batch_size != "full", random_state)
-        epochs, tol = (1, None) if go_on else (self.max_iter, self.tol)
-        stopping = Stopping(epochs, tol, self.n_iter_no_change, full_gradient=self.batch_size == "full")
-        history = History()
+        problem = Problem(as_rows(X), y, weights, objective, visits, full, thread_count(self.n_jobs))
+        method = self._method(problem)
+        method.start(problem, *self._start(problem, random_state, coef_init, intercept_init, go_on))
+        stopping = Stopping(1 if go_on else self.max_iter, None if go_on else self.tol, self.n_iter_no_change, full_gradient=full)
+        history = History(self.history_ if go_on and hasattr(self, "history_") else None)
+        known = method.loss_at_start() if history.record["loss"] == [] else history.record["loss"][-1]
+        order = Order(visits, bool(self.shuffle) and not full, random_state)
         validate = self._validator(problem, X, labels, held_out) if len(held_out) else None
-        epochs, reason = train(method, order, stopping, history, self._loss_at_zero(problem, kept), validate, self.verbose)
-        coef, intercept = method.solution()
-        self._store(coef, intercept)
-        self.n_iter_, self.t_, self.stop_reason_, self._state = epochs, method.state.t, reason, method.state
-        record = history.record
-        if go_on and hasattr(self, "history_"):
-            offset = self.history_["seconds"][-1]
-            record["seconds"] = [offset + seconds for seconds in record["seconds"]]
-            record = {name: self.history_[name] + values for name, values in record.items()}
-        self.history_ = record
-        if reason == "max_iter" and stopping.tol is not None:
+        self.n_iter_, self.stop_reason_ = train(method, order, stopping, history, known, validate, self.verbose)
+        self._store(*method.solution())
+        self.t_, self.history_, self._state = method.state.t, history.record, method.state
+        if self.stop_reason_ == "max_iter" and stopping.tol is not None:
             warnings.warn("Maximum number of iteration reached before convergence. Consider increasing max_iter to improve the "
                           "fit.", ConvergenceWarning, stacklevel=3)
         return self
 
-    def _loss_at_zero(self, problem, kept):
-        """The mean loss of the model that always says 0."""
-        objective, y = problem.objective, problem.y.reshape(problem.rows.shape[0], -1)[kept]
-        if objective.loss == "softmax":
-            return np.log(objective.outputs)
-        if objective.one_vs_rest:
-            y = np.array([1.0, -1.0])  # 0 is as far from one as from the other
-        value, _ = evaluate(Loss[objective.loss.upper()], objective.delta, np.zeros(y.size), y.ravel())
-        return value.mean() * objective.outputs
+    def _rows_that_count(self, weights, n):
+        """The numbers of the rows of positive weight."""
+        rows = np.arange(n) if weights is None else np.flatnonzero(weights > 0)
+        if not len(rows):
+            raise ValueError("Sample weights must contain at least one non-zero number: sample_weight (times class_weight) is 0 "
+                             "for every row.")
+        return rows
 
     def _split(self, kept, labels):
         """(training rows, validation rows) of the rows that count."""

@@ -1,12 +1,16 @@
 """What is minimised: the names of losses and penalties, and their codes in the kernels."""
 from dataclasses import dataclass
 
-from fastgd.kernels.losses import Loss, Targets
+import numpy as np
+
+from fastgd.kernels.losses import Loss, Targets, evaluate
 
 REGRESSION = ("squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive", "quantile", "poisson")
 CLASSIFICATION = ("hinge", "log_loss", "modified_huber", "squared_hinge", "perceptron", "softmax")
 EPSILON = ("huber", "epsilon_insensitive", "squared_epsilon_insensitive")  # losses whose parameter is `epsilon`
 PENALTIES = ("l2", "l1", "elasticnet")
+CURVATURE = {"log_loss": 0.25, "softmax": 0.5, "modified_huber": 2.0, "squared_hinge": 2.0,
+             "squared_epsilon_insensitive": 2.0}  # largest second derivative of L in z, where it is not 1
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,19 @@ class Objective:
     def by_class(self):
         """Whether y holds one class number a row, not one number an output."""
         return self.one_vs_rest or self.loss == "softmax"
+
+    def curvature(self, y):
+        """A bound of L's second derivative in z; a guess for the losses that have none ('poisson': from the largest y)."""
+        return max(1.0, y.max()) if self.loss == "poisson" else CURVATURE.get(self.loss, 1.0)
+
+    def loss_at_zero(self, y):
+        """The mean loss of the model that always says 0, on unweighted targets y."""
+        if self.loss == "softmax":
+            return np.log(self.outputs)
+        if self.one_vs_rest:
+            y = np.array([1.0, -1.0])  # 0 is as far from one as from the other
+        value, _ = evaluate(Loss[self.loss.upper()], self.delta, np.zeros(y.size), y.ravel())
+        return value.mean() * self.outputs
 
     def penalty(self, W):
         """l1 |W|_1 + (l2 / 2) |W|^2"""

@@ -11,12 +11,12 @@ from fastgd.kernels.rules import Kind
 class Optimizer:
     """What all rules share; use one of the rules below.
 
-    g is the mean gradient of a batch with ``l2 * w`` added, eta the learning rate, and every rule ends in the exact prox of the L1
-    part, ``soft(w, r * l1)``, at the rate r that the weight itself had.
+    g is the mean gradient of a batch with ``l2 * w`` added (but for AdamW), eta the learning rate, and every rule ends in the exact
+    prox of the L1 part, ``soft(w, r * l1)``, at the rate r that the weight itself had.
     """
 
     kind: ClassVar[Kind]
-    buffers: ClassVar[tuple] = (False, False)  # which of the two running means it keeps, each as long as the parameters
+    buffers: ClassVar[tuple] = (False, False)  # which of the kernels' two buffers it keeps, each as long as the parameters
 
     def __post_init__(self):
         for field in fields(self):

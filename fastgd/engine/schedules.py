@@ -173,20 +173,22 @@ class PassiveAggressive(Constant):
 
 @dataclass(frozen=True)
 class Lipschitz(Schedule):
-    """eta_t = eta0 / sqrt(1 + e), e being the epochs done at update t, eta0 an inverse Lipschitz constant of the gradient."""
+    """eta_t = eta0 / sqrt(1 + e), e being the epochs done at update t, eta0 an inverse Lipschitz constant of the gradient.
+
+    Full gradients have no noise to average out: for them eta_t = eta0 (`decays` False).
+    """
 
     eta0: float
+    decays: bool = True
 
     def rates(self, t, count, epoch):
-        if count == 1:  # a full gradient: no noise to average out
-            return np.full(count, self.eta0)
-        return self.eta0 / np.sqrt(1 + epoch + np.arange(count) / count)
+        return self.eta0 / np.sqrt(1 + self.decays * (epoch + np.arange(count) / count))
 
 
 NAMES = ("constant", "invscaling", "optimal", "adaptive", "pa1", "pa2", "step", "cosine", "lipschitz")
 
 
-def as_schedule(learning_rate, *, eta0, power_t, alpha, max_iter, inverse_lipschitz):
+def as_schedule(learning_rate, *, eta0, power_t, alpha, max_iter, lipschitz):
     """A schedule from its name and the estimator's parameters, or the schedule itself."""
     if isinstance(learning_rate, Schedule):
         return learning_rate
@@ -201,6 +203,6 @@ def as_schedule(learning_rate, *, eta0, power_t, alpha, max_iter, inverse_lipsch
         "pa2": lambda: PassiveAggressive(eta0=eta0, passive_aggressive=Rate.PA2),
         "step": lambda: StepDecay(eta0),
         "cosine": lambda: CosineDecay(eta0, max_iter),
-        "lipschitz": lambda: Lipschitz(inverse_lipschitz()),
+        "lipschitz": lipschitz,
     }
     return make[learning_rate]()

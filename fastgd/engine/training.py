@@ -3,8 +3,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-
-DIVERGED = 1e10  # times the loss of a model that says 0: clipped slopes can keep a runaway finite
+DIVERGED = 1e10  # times the loss before training: clipped slopes can keep a runaway finite
 
 
 class DivergedError(ValueError):
@@ -35,13 +34,13 @@ class Stopping:
         return self.full_gradient and norms[-1] <= self.tol * norms[0]
 
 
-def train(method, order, stopping, history, loss_at_zero, validate=None, verbose=0):
+def train(method, order, stopping, history, known_loss, validate=None, verbose=0):
     """Run epochs until `stopping` says so; returns (epochs, reason).
 
-    `loss_at_zero` is the loss of a model that always says 0, to tell a runaway by; `validate(coef, intercept)` returns
+    `known_loss` is what a model had before, to tell a runaway by; `validate(coef, intercept)` returns
     (score, loss) on held-out rows.
     """
-    limit = DIVERGED * (1 + loss_at_zero)
+    limit = DIVERGED * (1 + known_loss)
     record, done = history.record, 0
     for done in range(1, stopping.max_iter + 1):
         epoch = method.epoch(order.next())

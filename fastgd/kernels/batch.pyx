@@ -12,9 +12,11 @@ from libc.string cimport memcpy, memset
 
 from .losses cimport SOFTMAX, VALUES, Objective, points, softmax, target
 from .penalty cimport penalty
-from .rows cimport Row, Rows, Table, accumulate, dense_add4, lanes_dot4, margins as row_margins, row_at, start_of
-from .rules cimport SGD, Rule, update
-from .threads cimport Team, can_share, team_claim, team_end, team_finish_block, team_is_over, team_post, team_rest, team_start, team_wait
+from .rows cimport Row, Rows, Table, accumulate, lanes_add4, lanes_dot4, margins as row_margins, row_at, start_of
+from .rules cimport SGD, Rule, check_buffers, update
+from .threads cimport (
+    Team, can_share, team_claim, team_end, team_finish_block, team_is_over, team_post, team_rest, team_start, team_wait,
+)
 
 cdef enum:
     MOST_BLOCKS = 64
@@ -87,7 +89,7 @@ cdef void tile_margins(const Table *X, const Py_ssize_t *order, Py_ssize_t rows,
                 row = row_at(X, order[r + i])
                 x[i] = <const floating *> row.values
             for k in range(K):
-                lanes_dot4(x[0], x[1], x[2], x[3], theta + k * p, p, four)
+                lanes_dot4(x[0], x[1], x[2], x[3], theta + k * p, p, &four[0])
                 for i in range(4):
                     z[(r + i) * K + k] = four[i] + b[k]
             r += 4
@@ -141,7 +143,7 @@ cdef void tile_scatter(const Table *X, const Py_ssize_t *order, Py_ssize_t rows,
             for k in range(K):
                 for i in range(4):
                     four[i] = <floating> (scale * slope[(r + i) * K + k])
-                dense_add4(four, x[0], x[1], x[2], x[3], gradient + k * p, p)
+                lanes_add4(&four[0], x[0], x[1], x[2], x[3], gradient + k * p, p)
                 b[k] += (four[0] + four[1]) + (four[2] + four[3])
             r += 4
         else:
@@ -152,10 +154,15 @@ cdef void tile_scatter(const Table *X, const Py_ssize_t *order, Py_ssize_t rows,
             r += 1
 
 
+cdef inline Py_ssize_t scratch_of(const Table *X, Py_ssize_t outputs) noexcept nogil:
+    """Doubles of scratch a block: the four arrays of a tile, and the block's loss."""
+    return 4 * tile_of(X) * outputs + 1
+
+
 cdef double block_gradient(Run *run, Py_ssize_t number, const floating *theta, floating *gradient) noexcept nogil:
     """gradient = sum over the block's rows / rows of the batch, tile after tile; returns the sum of weight * loss."""
     cdef const Table *X = run.X
-    cdef Py_ssize_t K = run.objective.outputs, tile = tile_of(X), stride = 4 * tile * K + 1, size
+    cdef Py_ssize_t K = run.objective.outputs, tile = tile_of(X), stride = scratch_of(X, K), size
     cdef Py_ssize_t begin = run.rows * number // run.blocks, end = run.rows * (number + 1) // run.blocks
     cdef double *memory = run.memory + number * stride
     cdef Scratch at = Scratch(memory, memory + tile * K, memory + 2 * tile * K, memory + 3 * tile * K)
@@ -199,9 +206,10 @@ cdef void share_out(Run *run, bint adding, Py_ssize_t count, const floating *the
     team_wait(&run.team)
 
 
-cdef double batch_gradient(Run *run, const Py_ssize_t *order, Py_ssize_t rows, const floating *theta, floating *blocks) noexcept nogil:
+cdef double batch_gradient(Run *run, const Py_ssize_t *order, Py_ssize_t rows, const floating *theta,
+                           floating *blocks) noexcept nogil:
     """Mean gradient of the data term over a batch, left in blocks[0]; returns the sum of weight * loss."""
-    cdef Py_ssize_t i, stride = 4 * tile_of(run.X) * run.objective.outputs + 1
+    cdef Py_ssize_t i, stride = scratch_of(run.X, run.objective.outputs)
     cdef double loss = 0
     run.order, run.rows, run.blocks = order, rows, blocks_of(run.X, rows, run.objective.outputs)
     if run.blocks == 1:
@@ -232,16 +240,16 @@ cdef double gradient_norm(const floating *w, const floating *g, Py_ssize_t weigh
     return sqrt(total)
 
 
-cdef char *start(Run *run, Rows rows, Py_ssize_t itemsize, Py_ssize_t parameters, const double[::1] y, const double[::1] weights,
-                 const Py_ssize_t[::1] order, Objective objective, Py_ssize_t batch_size) except NULL:
+cdef char *prepare(Run *run, Rows rows, Py_ssize_t itemsize, Py_ssize_t parameters, const double[::1] y, const double[::1] weights,
+                   const Py_ssize_t[::1] order, Objective objective, Py_ssize_t batch_size) except NULL:
     """Check and fill a run; returns room for the gradients of a batch's blocks, to be freed."""
     cdef Py_ssize_t outputs = objective.outputs, blocks, gradients
     cdef char *room
-    rows.fit(itemsize, parameters, outputs, y.shape[0] // (outputs if objective.targets == VALUES else 1), weights, order)
+    rows.check(itemsize, parameters, outputs, y.shape[0] // (outputs if objective.targets == VALUES else 1), weights, order)
     run.X, run.objective, run.parameters, run.y, run.weights = &rows.table, objective, parameters, start_of(y), start_of(weights)
     blocks = blocks_of(run.X, min(batch_size, order.shape[0]), outputs)
     gradients = (blocks * parameters * itemsize + 63) // 64 * 64
-    room = <char *> malloc(gradients + blocks * (4 * tile_of(run.X) * outputs + 1) * sizeof(double))
+    room = <char *> malloc(gradients + blocks * scratch_of(run.X, outputs) * sizeof(double))
     if room == NULL:
         raise MemoryError()
     run.memory = <double *> (room + gradients)
@@ -265,7 +273,7 @@ def gradient(Rows rows not None, const double[::1] y not None, const double[::1]
     cdef Run run
     if size == 0 or out.shape[0] != parameters:
         raise ValueError(f"order is empty, or out has {out.shape[0]} entries and theta {parameters}")
-    blocks = <floating *> start(&run, rows, sizeof(floating), parameters, y, weights, order, objective, size)
+    blocks = <floating *> prepare(&run, rows, sizeof(floating), parameters, y, weights, order, objective, size)
     team = members(&run, size, size, threads)
     with nogil:
         for i in prange(team, schedule="static", chunksize=1, num_threads=team, use_threads_if=team > 1):
@@ -296,7 +304,8 @@ cdef void descend(Run *run, Sums *sums, const Py_ssize_t *order, Py_ssize_t visi
         if rule.kind != SGD:
             sums.gradient_norm += gradient_norm(theta, g, w, run.parameters, l2)
         update(rule, theta, g, first, second, w, rate, t + sums.updates, l1, l2)
-        update(rule, theta + w, g + w, first + w, second + w, K, rate, t + sums.updates, 0.0, 0.0)
+        update(rule, theta + w, g + w, first + w if first != NULL else first, second + w if second != NULL else second, K,
+               rate, t + sums.updates, 0.0, 0.0)
         sums.updates += 1
         if average != NULL and sums.updates > skip:
             for j in range(run.parameters):
@@ -326,7 +335,8 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
         raise ValueError("rates or average are too short")
     if (first is not None and first.shape[0] != parameters) or (second is not None and second.shape[0] != parameters):
         raise ValueError(f"theta has {parameters} entries, the buffers must have as many")
-    blocks = <floating *> start(&run, rows, sizeof(floating), parameters, y, weights, order, objective, batch_size)
+    check_buffers(rule.kind, first is not None, second is not None)
+    blocks = <floating *> prepare(&run, rows, sizeof(floating), parameters, y, weights, order, objective, batch_size)
     team = members(&run, min(batch_size, visits), visits, threads)
     with nogil:
         for i in prange(team, schedule="static", chunksize=1, num_threads=team, use_threads_if=team > 1):

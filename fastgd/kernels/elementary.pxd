@@ -10,7 +10,7 @@ cdef union Bits:
 cdef inline double exp(double x) noexcept nogil:
     """e^x = 2^k e^r with k = round(x / ln 2), |r| <= ln(2) / 2; arguments are clamped to +-708 and NaN stays NaN."""
     cdef Bits shifted, power
-    cdef double r, r2, r4, k
+    cdef double r, r2, r4, k, mantissa
     x = 708.0 if x > 708.0 else x
     x = -708.0 if x < -708.0 else x
     shifted.value = x * 1.4426950408889634 + 6755399441055744.0  # adding 1.5 * 2^52 rounds to an integer in the low bits
@@ -19,13 +19,13 @@ cdef inline double exp(double x) noexcept nogil:
     r2 = r * r
     r4 = r2 * r2
     # minimax polynomial of degree 11, error 3e-18; even and odd terms are paired (Estrin) to shorten the dependency chain
-    power.value = ((1.0 + r) + r2 * (0.50000000000000183855 + r * 0.16666666666666680806)
-                   + r4 * ((0.041666666666488095495 + r * 0.0083333333333196006109)
-                           + r2 * (0.0013888888952314774652 + r * 0.00019841269890047113707)
-                           + r4 * ((2.4801485482328492419e-05 + r * 2.7557240918578969823e-06)
-                                   + r2 * (2.7632639639041029749e-07 + r * 2.5110037605963777712e-08))))
-    power.word += shifted.word << 52  # times 2^k
-    return power.value
+    mantissa = ((1.0 + r) + r2 * (0.50000000000000183855 + r * 0.16666666666666680806)
+                + r4 * ((0.041666666666488095495 + r * 0.0083333333333196006109)
+                        + r2 * (0.0013888888952314774652 + r * 0.00019841269890047113707)
+                        + r4 * ((2.4801485482328492419e-05 + r * 2.7557240918578969823e-06)
+                                + r2 * (2.7632639639041029749e-07 + r * 2.5110037605963777712e-08))))
+    power.word = (shifted.word + 1023) << 52  # 2^k
+    return mantissa * power.value
 
 
 cdef inline double log1p(double e) noexcept nogil:

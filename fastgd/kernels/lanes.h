@@ -15,9 +15,11 @@
 
 #ifdef __GNUC__
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
+#define NO_INLINE static __attribute__((noinline, unused)) /* pointers stay in registers */
 #define PREFETCH(p) __builtin_prefetch(p)
 #else
 #define ALWAYS_INLINE static inline
+#define NO_INLINE static
 #define PREFETCH(p)
 #endif
 
@@ -40,6 +42,7 @@
 #define PICK(f, pointer) _Generic(*(pointer), float: f##_float, double: f##_double)
 #define lanes_dot(x, w, n) PICK(dot, x)(x, w, n)
 #define lanes_dot4(x0, x1, x2, x3, w, n, z) PICK(dot4, x0)(x0, x1, x2, x3, w, n, z)
+#define lanes_add4(s, x0, x1, x2, x3, w, n) PICK(add4, w)(s, x0, x1, x2, x3, w, n)
 #define lanes_advance(behind, ahead, later, w, average, n, factor, step, threshold, square) \
     PICK(advance, w)(behind, ahead, later, w, average, n, factor, step, threshold, square)
 #endif

@@ -17,9 +17,18 @@ static inline void NAME(add)(double *p, V v) {
     sum += __builtin_convertvector(v, NAME(D));
     memcpy(p, &sum, sizeof sum);
 }
+static inline T NAME(sum)(V v) {
+    T lane[BYTES / sizeof(T) / 2];
+    int half = BYTES / sizeof(T) / 2;
+    for (int k = 0; k < half; k++) lane[k] = v[k] + v[k + half];
+    while (half /= 2)
+        for (int k = 0; k < half; k++) lane[k] += lane[k + half];
+    return lane[0];
+}
 #else  /* no vectors: one number at a time */
 enum { NAME(W) = 1 };
 typedef T NAME(V);
+static inline T NAME(sum)(V v) { return v; }
 #define V NAME(V)
 static inline V NAME(clip)(V a, T t) { return a > t ? t : a < -t ? -t : a; }
 static inline void NAME(add)(double *p, V v) { *p += v; }
@@ -28,13 +37,6 @@ static inline void NAME(add)(double *p, V v) { *p += v; }
 
 static inline V NAME(load)(const T *p) { V v; memcpy(&v, p, sizeof v); return v; }
 static inline void NAME(store)(T *p, V v) { memcpy(p, &v, sizeof v); }
-
-static inline T NAME(sum)(V v) {
-    T lane[W], total = 0;
-    memcpy(lane, &v, sizeof v);
-    for (int k = 0; k < W; k++) total += lane[k];
-    return total;
-}
 
 /* x w */
 static inline T NAME(dot)(const T *restrict x, const T *restrict w, ptrdiff_t n) {
@@ -53,7 +55,7 @@ static inline T NAME(dot)(const T *restrict x, const T *restrict w, ptrdiff_t n)
 }
 
 /* z = (x0 w, x1 w, x2 w, x3 w), loading w once for the four rows */
-static inline void NAME(dot4)(const T *restrict x0, const T *restrict x1, const T *restrict x2, const T *restrict x3,
+NO_INLINE void NAME(dot4)(const T *restrict x0, const T *restrict x1, const T *restrict x2, const T *restrict x3,
                               const T *restrict w, ptrdiff_t n, T *z) {
     V a0 = {0}, a1 = {0}, a2 = {0}, a3 = {0}, b0 = {0}, b1 = {0}, b2 = {0}, b3 = {0}, u, v;
     ptrdiff_t j = 0;
@@ -73,19 +75,31 @@ static inline void NAME(dot4)(const T *restrict x0, const T *restrict x1, const 
     for (; j < n; j++) z[0] += x0[j] * w[j], z[1] += x1[j] * w[j], z[2] += x2[j] * w[j], z[3] += x3[j] * w[j];
 }
 
-/* w <- soft(factor w + step behind, threshold), average += w, squares += |w|^2; returns w ahead. All in one pass.
-   `lasso` and `averaged` are constants in every call, so each call is a loop of its own without a branch. */
+/* w += s[0] x0 + s[1] x1 + s[2] x2 + s[3] x3, loading and storing w once for the four rows */
+NO_INLINE void NAME(add4)(const T *s, const T *restrict x0, const T *restrict x1, const T *restrict x2, const T *restrict x3,
+                          T *restrict w, ptrdiff_t n) {
+    const T s0 = s[0], s1 = s[1], s2 = s[2], s3 = s[3];
+    ptrdiff_t j = 0;
+    for (; j + W <= n; j += W)
+        NAME(store)(w + j, NAME(load)(w + j) + ((s0 * NAME(load)(x0 + j) + s1 * NAME(load)(x1 + j))
+                                               + (s2 * NAME(load)(x2 + j) + s3 * NAME(load)(x3 + j))));
+    for (; j < n; j++) w[j] += (s0 * x0[j] + s1 * x1[j]) + (s2 * x2[j] + s3 * x3[j]);
+}
+
+/* w <- soft(factor w + step behind, threshold), average += w; returns w ahead and adds |w|^2 to *square. All in one pass; the row `later`
+   is fetched into the cache on the way, since a shuffled order gives the processor nothing to guess by. `lasso` and `averaged` are
+   constants in every call, so that each call is a loop of its own without a branch. */
 ALWAYS_INLINE T NAME(pass)(const T *restrict behind, const T *restrict ahead, const T *restrict later, T *restrict w,
-                           double *restrict average, ptrdiff_t n, T factor, T step, T threshold, double *squares,
+                           double *restrict average, ptrdiff_t n, T factor, T step, T threshold, double *square,
                            int lasso, int averaged) {
     V s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0}, q0 = {0}, q1 = {0}, q2 = {0}, q3 = {0}, v;
-    T rest = 0, square = 0;
+    T s = 0, q = 0, one;
     ptrdiff_t j = 0;
-#define ADVANCE(at, s, q) \
+#define ADVANCE(at, dots, squares) \
     v = factor * NAME(load)(w + (at)) + step * NAME(load)(behind + (at)); \
-    if (lasso) v -= NAME(clip)(v, threshold); else q += v * v; \
+    if (lasso) v -= NAME(clip)(v, threshold); else squares += v * v; \
     NAME(store)(w + (at), v); \
-    s += v * NAME(load)(ahead + (at)); \
+    dots += v * NAME(load)(ahead + (at)); \
     if (averaged) NAME(add)(average + (at), v);
     for (; j + 4 * W <= n; j += 4 * W) {
         for (int line = 0; line < (int) (4 * W * sizeof(T)); line += 64) PREFETCH((const char *) (later + j) + line);
@@ -94,26 +108,24 @@ ALWAYS_INLINE T NAME(pass)(const T *restrict behind, const T *restrict ahead, co
     for (; j + W <= n; j += W) { ADVANCE(j, s0, q0) }
 #undef ADVANCE
     for (; j < n; j++) {
-        T one = factor * w[j] + step * behind[j];
+        one = factor * w[j] + step * behind[j];
         if (lasso) one -= one > threshold ? threshold : one < -threshold ? -threshold : one;
-        else square += one * one;
+        else q += one * one;
         w[j] = one;
-        rest += one * ahead[j];
+        s += one * ahead[j];
         if (averaged) average[j] += one;
     }
-    *squares += NAME(sum)((q0 + q1) + (q2 + q3)) + square;
-    return NAME(sum)((s0 + s1) + (s2 + s3)) + rest;
+    if (!lasso) *square += NAME(sum)((q0 + q1) + (q2 + q3)) + q;
+    return NAME(sum)((s0 + s1) + (s2 + s3)) + s;
 }
 
-/* threshold = 0: no prox; average = NULL: no average; squares counts only where there is no prox. The row `later` is fetched into the
-   cache on the way: a shuffled order gives the processor nothing to guess by. */
-static inline T NAME(advance)(const T *behind, const T *ahead, const T *later, T *w, double *average, ptrdiff_t n,
-                              T factor, T step, T threshold, double *squares) {
-    if (threshold > 0)
-        return average ? NAME(pass)(behind, ahead, later, w, average, n, factor, step, threshold, squares, 1, 1)
-                       : NAME(pass)(behind, ahead, later, w, average, n, factor, step, threshold, squares, 1, 0);
-    return average ? NAME(pass)(behind, ahead, later, w, average, n, factor, step, threshold, squares, 0, 1)
-                   : NAME(pass)(behind, ahead, later, w, average, n, factor, step, threshold, squares, 0, 0);
+/* threshold = 0: no prox; average = NULL: no average */
+ALWAYS_INLINE T NAME(advance)(const T *behind, const T *ahead, const T *later, T *w, double *average, ptrdiff_t n,
+                              T factor, T step, T threshold, double *square) {
+#define PASS(lasso, averaged) NAME(pass)(behind, ahead, later, w, average, n, factor, step, threshold, square, lasso, averaged)
+    if (threshold > 0) return average ? PASS(1, 1) : PASS(1, 0);
+    return average ? PASS(0, 1) : PASS(0, 0);
+#undef PASS
 }
 #undef V
 #undef W

@@ -68,7 +68,7 @@ cdef inline Point poisson(double z, double y, double delta) noexcept nogil:
 
 
 cdef inline Point log_loss(double z, double y, double delta) noexcept nogil:
-    """With e = exp(-|yz|) <= 1 nothing overflows, and the one exp serves value and slope."""
+    """With e = exp(-|yz|) <= 1 nothing overflows; who wants value and slope has both from the one exp."""
     cdef double m = y * z, e = exp(-fabs(m)), probability = (e if m > 0 else 1.0) / (1.0 + e)
     return Point(log1p(e) + (0.0 if m > 0 else -m), -y * probability)
 

@@ -57,6 +57,8 @@ def evaluate(loss, double delta, z, y):
         raise ValueError(f"z of shape {margin.shape} does not fit y of length {targets.shape[0]}")
     if n and objective.loss == SOFTMAX:
         for i in range(n):
+            if not 0 <= targets[i] < k:
+                raise ValueError(f"y[{i}] = {targets[i]} is not one of the {k} classes")
             values[i] = softmax(&flat[i * k], &slopes[i * k], k, <Py_ssize_t> targets[i])
     elif n:
         points(&objective, &flat[0], &targets[0], &values[0], &slopes[0], n)

@@ -15,6 +15,11 @@ cdef inline double decay(double rate, double l2) noexcept nogil:
     return 1.0 - rate * l2 if rate * l2 < 1.0 else 0.0
 
 
+cdef inline double squared_sum(const floating *w, Py_ssize_t n) noexcept nogil:
+    """|w|^2"""
+    return 2 * penalty(w, n, 0.0, 1.0)
+
+
 cdef inline double penalty(const floating *w, Py_ssize_t n, double l1, double l2) noexcept nogil:
     """l1 |w|_1 + (l2 / 2) |w|^2"""
     cdef double s0 = 0, s1 = 0, a0 = 0, a1 = 0
@@ -59,7 +64,7 @@ cdef inline void catch_up(const Lazy *lazy, floating *stored, double *average, P
         if v == 0:
             continue
         size = fabs(v) - (after - before)
-        stored[k] = <floating> ((size if v > 0 else -size) if size > 0 else 0.0)
+        stored[k] = <floating> (0.0 if size < 0 else size if v > 0 else -size)  # NaN stays NaN
         if average != NULL:
             high = now
             if size < 0:  # it reached zero on the way: find the last step at which it had not

@@ -6,7 +6,8 @@ cdef extern from "lanes.h" nogil:  # generic in the pointers' type, float or dou
     double lanes_dot(...)       # (x, w, n): x w
     void lanes_dot4(...)        # (x0, x1, x2, x3, w, n, z): z = (x0 w, x1 w, x2 w, x3 w), loading w once
     void PREFETCH(const void *)
-    double lanes_advance(...)   # (behind, ahead, later, w, average, n, factor, step, threshold, squares): see lanes_body.h
+    void lanes_add4(...)        # (s, x0, x1, x2, x3, w, n): w += s[0] x0 + ... + s[3] x3, loading and storing w once
+    double lanes_advance(...)   # (behind, ahead, later, w, average, n, factor, step, threshold, square)
 
 ctypedef fused index:
     int32_t
@@ -29,10 +30,10 @@ cdef struct Row:
 
 cdef class Rows:
     cdef Table table
-    cdef readonly object shape, dtype, stored
+    cdef readonly object shape, dtype, stored, sparse
     cdef object _owners         # the arrays behind the pointers
-    cdef int fit(self, Py_ssize_t itemsize, Py_ssize_t parameters, Py_ssize_t outputs, Py_ssize_t targets,
-                 const double[::1] weights, const Py_ssize_t[::1] order) except -1
+    cdef int check(self, Py_ssize_t itemsize, Py_ssize_t parameters, Py_ssize_t outputs, Py_ssize_t targets,
+                   const double[::1] weights, const Py_ssize_t[::1] order) except -1
 
 
 cdef inline const double *start_of(const double[::1] values) noexcept:
@@ -67,16 +68,6 @@ cdef inline void dense_add(floating scale, const floating *restrict x, floating 
     cdef Py_ssize_t j
     for j in range(n):
         w[j] += scale * x[j]
-
-
-cdef inline void dense_add4(const floating *scale, const floating *restrict x0, const floating *restrict x1,
-                            const floating *restrict x2, const floating *restrict x3, floating *restrict w,
-                            Py_ssize_t n) noexcept nogil:
-    """w += scale[0] x0 + ... + scale[3] x3, loading and storing w once for the four rows."""
-    cdef floating s0 = scale[0], s1 = scale[1], s2 = scale[2], s3 = scale[3]
-    cdef Py_ssize_t j
-    for j in range(n):
-        w[j] += (s0 * x0[j] + s1 * x1[j]) + (s2 * x2[j] + s3 * x3[j])
 
 
 cdef inline void fetch(const Table *X, Py_ssize_t i) noexcept nogil:

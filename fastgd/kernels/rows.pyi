@@ -1,29 +1,20 @@
 """Rows: one view of X for every kernel, dense C-order or CSR, float32 or float64, never a copy."""
-from typing import overload
+from typing import TypeAlias, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
+_Numbers: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
+_Index = TypeVar("_Index", np.int32, np.int64)
+
 @disjoint_base
 class Rows:
     @overload
-    def __init__(self, values: NDArray[np.float32] | NDArray[np.float64]) -> None: ...
+    def __init__(self, values: _Numbers) -> None: ...
     @overload
     def __init__(
-        self,
-        values: NDArray[np.float32] | NDArray[np.float64],
-        indices: NDArray[np.int32],
-        indptr: NDArray[np.int32],
-        shape: tuple[int, int],
-    ) -> None: ...
-    @overload
-    def __init__(
-        self,
-        values: NDArray[np.float32] | NDArray[np.float64],
-        indices: NDArray[np.int64],
-        indptr: NDArray[np.int64],
-        shape: tuple[int, int],
+        self, values: _Numbers, indices: NDArray[_Index], indptr: NDArray[_Index], shape: tuple[int, int]
     ) -> None: ...
     @property
     def shape(self) -> tuple[int, int]: ...
@@ -32,6 +23,5 @@ class Rows:
     @property
     def stored(self) -> int: ...
 
-def largest_squared_norm(
-    rows: Rows, order: NDArray[np.intp], theta: NDArray[np.float32] | NDArray[np.float64]
-) -> float: ...
+def squared_norms(rows: Rows, order: NDArray[np.intp], theta: _Numbers) -> NDArray[np.float64]: ...
+def has_repeats(rows: Rows) -> bool: ...

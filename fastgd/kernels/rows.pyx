@@ -23,9 +23,12 @@ cdef class Rows:
 
     def __init__(self, values, indices=None, indptr=None, shape=None):
         if values.dtype not in (np.float32, np.float64) or not values.flags.c_contiguous:
-            raise TypeError(f"values must be C-contiguous float32 or float64, got {values.dtype}")
+            raise TypeError(f"values must be C-contiguous float32 or float64, got {values.dtype} with strides {values.strides}")
+        if indptr is None and (values.ndim != 2 or shape is not None):
+            raise TypeError("dense rows have two dimensions and no other shape than that of their values")
         self.shape = tuple(values.shape if shape is None else shape)
         self.dtype = values.dtype
+        self.sparse = indptr is not None
         self.stored = values.size if indptr is None else int(indptr[len(indptr) - 1])
         self._owners = (values, indices, indptr)
         self.table.n, self.table.p = self.shape
@@ -34,15 +37,17 @@ cdef class Rows:
         self.table.indices = self.table.indptr = NULL
         self.table.index_size = 0
         if indptr is not None:
-            if indices.dtype != indptr.dtype or indptr.dtype not in (np.int32, np.int64) or len(indptr) != self.table.n + 1:
+            if indices.dtype != indptr.dtype or indptr.dtype not in (np.int32, np.int64):
                 raise TypeError(f"indices and indptr must both be int32 or int64, got {indices.dtype} and {indptr.dtype}")
+            if not (indices.flags.c_contiguous and indptr.flags.c_contiguous) or len(indptr) != self.table.n + 1:
+                raise TypeError(f"indices and indptr must be contiguous, and indptr as long as {self.table.n} + 1")
             self.table.index_size = indptr.itemsize
             # an empty index array still marks the layout: any non-NULL address will do, nothing is read from it
             self.table.indices = <const char *> <size_t> (_address(indices) or _address(indptr))
             self.table.indptr = <const char *> <size_t> _address(indptr)
 
-    cdef int fit(self, Py_ssize_t itemsize, Py_ssize_t parameters, Py_ssize_t outputs, Py_ssize_t targets,
-                 const double[::1] weights, const Py_ssize_t[::1] order) except -1:
+    cdef int check(self, Py_ssize_t itemsize, Py_ssize_t parameters, Py_ssize_t outputs, Py_ssize_t targets,
+                   const double[::1] weights, const Py_ssize_t[::1] order) except -1:
         """Refuse arrays of other sizes than the kernels will read."""
         cdef Py_ssize_t v, n = self.table.n
         if itemsize != self.table.itemsize:
@@ -63,6 +68,7 @@ def squared_norms(Rows rows not None, const Py_ssize_t[::1] order not None, cons
     cdef double[::1] out = norms
     cdef Py_ssize_t v
     cdef Row row
+    rows.check(sizeof(floating), rows.table.p + 1, 1, rows.table.n, None, order)
     with nogil:
         for v in range(order.shape[0]):
             row = row_at(&rows.table, order[v])

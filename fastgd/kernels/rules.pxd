@@ -1,6 +1,7 @@
 """Update rules: one loop each over a flat vector of parameters, its gradient and the rule's own buffers.
 
-Every rule ends in the prox of the L1 part, at the rate that the parameter itself had; AdamW's L2 decay is decoupled.
+In the equations g stands for the gradient with l2 w added. Every rule ends in the prox of the L1 part, at the rate that the
+parameter itself had; AdamW's L2 decay is decoupled.
 """
 from cython cimport floating
 from libc.math cimport pow, sqrt, sqrtf
@@ -21,6 +22,13 @@ cdef struct Rule:
     double first        # the factor of the first buffer: momentum, beta1
     double second       # of the second: rho, beta2
     double eps
+
+
+cdef inline int check_buffers(int kind, bint first, bint second) except -1:
+    """Refuse a rule without the buffers that it writes to."""
+    if (kind in (MOMENTUM, NESTEROV, ADAM, ADAMW) and not first) or (kind in (ADAGRAD, RMSPROP, ADAM, ADAMW) and not second):
+        raise ValueError(f"rule {Kind(kind).name} needs a buffer that is None")
+    return 0
 
 
 cdef inline floating root(floating a) noexcept nogil:
@@ -49,8 +57,8 @@ cdef inline void momentum(floating *restrict w, const floating *restrict g, floa
         w[j] = soft(w[j] + (mu * v[j] - step if ahead else v[j]), rate * l1)
 
 
-cdef inline void scaled(floating *restrict w, const floating *restrict g, floating *restrict a, Py_ssize_t n, floating rate,
-                        floating keep, floating take, floating eps, floating l1, floating l2) noexcept nogil:
+cdef inline void adaptive(floating *restrict w, const floating *restrict g, floating *restrict a, Py_ssize_t n, floating rate,
+                          floating keep, floating take, floating eps, floating l1, floating l2) noexcept nogil:
     """a <- keep a + take g^2; r = rate / (sqrt(a) + eps); w <- soft(w - r g, r l1): AdaGrad and RMSProp."""
     cdef Py_ssize_t j
     cdef floating slope, r
@@ -62,23 +70,24 @@ cdef inline void scaled(floating *restrict w, const floating *restrict g, floati
 
 
 cdef inline void adam(floating *restrict w, const floating *restrict g, floating *restrict m, floating *restrict a, Py_ssize_t n,
-                      floating rate, floating keep1, floating take1, floating keep2, floating take2, floating eps, floating mean,
-                      floating scale, floating shrink, floating l1, floating l2) noexcept nogil:
-    """m <- keep1 m + take1 g; a <- keep2 a + take2 g^2; r = rate / (scale sqrt(a) + eps); w <- soft(w - r mean m - shrink w, r l1)"""
+                      floating rate, floating keep1, floating take1, floating keep2, floating take2, floating eps,
+                      floating correct1, floating correct2, floating decoupled, floating l1, floating l2) noexcept nogil:
+    """m <- keep1 m + take1 g; a <- keep2 a + take2 g^2; r = rate / (correct2 sqrt(a) + eps);
+    w <- soft(w - r correct1 m - decoupled w, r l1)"""
     cdef Py_ssize_t j
     cdef floating slope, r
     for j in range(n):
         slope = g[j] + l2 * w[j]
         m[j] = keep1 * m[j] + take1 * slope
         a[j] = keep2 * a[j] + take2 * slope * slope
-        r = rate / (scale * root(a[j]) + eps)
-        w[j] = soft(w[j] - r * mean * m[j] - shrink * w[j], r * l1)
+        r = rate / (correct2 * root(a[j]) + eps)
+        w[j] = soft(w[j] - r * correct1 * m[j] - decoupled * w[j], r * l1)
 
 
 cdef inline void update(const Rule *rule, floating *w, const floating *g, floating *first, floating *second, Py_ssize_t n,
                         double rate, Py_ssize_t t, double l1, double l2) noexcept nogil:
     """The t-th update (from 1) of n parameters w with gradient g."""
-    cdef double mean, scale
+    cdef double correct1, correct2
     if rule.kind == SGD:
         sgd(w, g, n, <floating> rate, <floating> decay(rate, l2), <floating> l1)
     elif rule.kind == MOMENTUM:
@@ -86,12 +95,13 @@ cdef inline void update(const Rule *rule, floating *w, const floating *g, floati
     elif rule.kind == NESTEROV:
         momentum(w, g, first, n, <floating> rate, <floating> rule.first, 1, <floating> l1, <floating> l2)
     elif rule.kind == ADAGRAD:
-        scaled(w, g, second, n, <floating> rate, 1, 1, <floating> rule.eps, <floating> l1, <floating> l2)
+        adaptive(w, g, second, n, <floating> rate, 1, 1, <floating> rule.eps, <floating> l1, <floating> l2)
     elif rule.kind == RMSPROP:
-        scaled(w, g, second, n, <floating> rate, <floating> rule.second, <floating> (1 - rule.second), <floating> rule.eps,
-               <floating> l1, <floating> l2)
+        adaptive(w, g, second, n, <floating> rate, <floating> rule.second, <floating> (1 - rule.second), <floating> rule.eps,
+                 <floating> l1, <floating> l2)
     else:
-        mean, scale = 1 / (1 - pow(rule.first, t)), 1 / sqrt(1 - pow(rule.second, t))
+        correct1, correct2 = 1 / (1 - pow(rule.first, t)), 1 / sqrt(1 - pow(rule.second, t))
         adam(w, g, first, second, n, <floating> rate, <floating> rule.first, <floating> (1 - rule.first),
-             <floating> rule.second, <floating> (1 - rule.second), <floating> rule.eps, <floating> mean, <floating> scale, <floating> (rate * l2 if rule.kind == ADAMW else 0.0),
+             <floating> rule.second, <floating> (1 - rule.second), <floating> rule.eps,
+             <floating> correct1, <floating> correct2, <floating> (rate * l2 if rule.kind == ADAMW else 0.0),
              <floating> l1, <floating> (0.0 if rule.kind == ADAMW else l2))

@@ -7,9 +7,7 @@ def step(Rule rule, floating[::1] theta not None, const floating[::1] gradient n
     cdef Py_ssize_t n = theta.shape[0]
     if gradient.shape[0] != n or (first is not None and first.shape[0] != n) or (second is not None and second.shape[0] != n):
         raise ValueError(f"theta has {n} entries; gradient and buffers must have as many")
-    if (first is None and rule.kind in (MOMENTUM, NESTEROV, ADAM, ADAMW)) or (
-            second is None and rule.kind in (ADAGRAD, RMSPROP, ADAM, ADAMW)):
-        raise ValueError(f"rule {Kind(rule.kind).name} needs a buffer that is None")
+    check_buffers(rule.kind, first is not None, second is not None)
     if n:
         with nogil:
             update(&rule, &theta[0], &gradient[0], NULL if first is None else &first[0], NULL if second is None else &second[0],

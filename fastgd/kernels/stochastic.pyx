@@ -8,7 +8,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 
 from .losses cimport SOFTMAX, VALUES, Objective, Point, clipped, point, points, softmax, target
-from .penalty cimport Lazy, catch_up, decay, pass_step, penalty, settle
+from .penalty cimport Lazy, catch_up, decay, pass_step, settle, squared_sum
 from .rows cimport Row, Rows, Table, accumulate, column, fetch, lanes_advance, margins, row_at, squared_norm, start_of
 
 cdef enum:
@@ -62,6 +62,15 @@ cdef void value_tally(Run *run) noexcept nogil:
     run.tally.size = 0
 
 
+cdef inline void keep_back(Run *run, double z, double y, double weight) noexcept nogil:
+    """Note a margin, whose loss is taken later."""
+    cdef Py_ssize_t size = run.tally.size
+    run.tally.z[size], run.tally.y[size], run.tally.weight[size] = z, y, weight
+    run.tally.size = size + 1
+    if size + 1 == BLOCK:
+        value_tally(run)
+
+
 cdef inline void slopes(Run *run, Py_ssize_t i, double *z) noexcept nogil:
     """Replace row i's margins z by weight * dL/dz and note its loss."""
     cdef Py_ssize_t k, outputs = run.objective.outputs
@@ -72,11 +81,8 @@ cdef inline void slopes(Run *run, Py_ssize_t i, double *z) noexcept nogil:
             z[k] *= weight
         return
     for k in range(outputs):
-        if run.tally.size == BLOCK:
-            value_tally(run)
         t = target(&run.objective, run.y, i, k)
-        run.tally.z[run.tally.size], run.tally.y[run.tally.size], run.tally.weight[run.tally.size] = z[k], t, weight
-        run.tally.size += 1
+        keep_back(run, z[k], t, weight)
         z[k] = weight * clipped(point(run.objective.loss, run.objective.delta, z[k], t).slope)
 
 
@@ -115,37 +121,36 @@ cdef inline bint count_update(Run *run) noexcept nogil:
 
 cdef void dense_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floating *theta) noexcept nogil:
     """Row by row. `step`, `factor`, `threshold` and `average` are the step of the row behind, which the next pass applies."""
-    cdef Py_ssize_t v, k, p = run.X.p, outputs = run.objective.outputs
-    cdef Py_ssize_t distance = 1 + FETCH_BYTES // (run.X.itemsize * p)
+    cdef Py_ssize_t v, k, p = run.X.p, outputs = run.objective.outputs, distance = 1 + FETCH_BYTES // (run.X.itemsize * p)
+    cdef const floating *X = <const floating *> run.X.values
+    cdef const floating *ahead
+    cdef const floating *later
+    cdef const floating *behind = X + order[0] * p
     cdef floating *b = theta + p * outputs
     cdef double *z = run.z
     cdef double *step = z + outputs
     cdef double *average = NULL
     cdef double rate, factor = 1, threshold = 0, square
-    cdef Row row, later, behind = row_at(run.X, order[0])
+    cdef Row row
     for k in range(outputs):
         step[k] = 0
     for v in range(visits + 1):  # one time more, for the last row's step
-        row = row_at(run.X, order[min(v, visits - 1)])
-        later = row_at(run.X, order[min(v + distance, visits - 1)])
+        ahead = X + order[v] * p if v < visits else behind
+        later = X + order[v + distance] * p if v + distance < visits else ahead
         square = 0
         for k in range(outputs):
-            z[k] = b[k] + lanes_advance(
-                <const floating *> behind.values, <const floating *> row.values, <const floating *> later.values, theta + k * p,
-                average + k * p if average != NULL else <double *> NULL, p,
-                <floating> factor, <floating> step[k], <floating> threshold, &square)
+            z[k] = b[k] + lanes_advance(behind, ahead, later, theta + k * p, average + k * p if average != NULL else average, p,
+                                        <floating> factor, <floating> step[k], <floating> threshold, &square)
         if v == visits:
             break
         run.sums.penalty += square
-        behind, factor, threshold, average = row, 1, 0, NULL
-        rate = run.rates[run.sums.updates]
-        if not row_slopes(run, &row, order[v], z, theta):
-            for k in range(outputs):
-                step[k] = 0
-            continue
-        factor, threshold = decay(rate, run.objective.l2), rate * run.objective.l1
-        if count_update(run):
-            average = run.average
+        rate, behind = run.rates[run.sums.updates], ahead
+        row.values, row.indices, row.size = ahead, NULL, p
+        if row_slopes(run, &row, order[v], z, theta):
+            factor, threshold = decay(rate, run.objective.l2), rate * run.objective.l1
+            average = run.average if count_update(run) else <double *> NULL
+        else:
+            factor, threshold, average, rate = 1, 0, NULL, 0
         for k in range(outputs):
             step[k] = -rate * z[k]
             if run.objective.intercept:
@@ -195,7 +200,7 @@ cdef inline void sparse_step(Run *run, const Py_ssize_t *order, Py_ssize_t size,
             memset(theta, 0, p * outputs * sizeof(floating))
             memset(dot, 0, size * outputs * sizeof(double))
             factor = 1
-        square[0] = 2 * penalty(theta, p * outputs, 0.0, 1.0)
+        square[0] = squared_sum(theta, p * outputs)
     lazy.scale *= factor
     for v in range(size):
         row = row_at(run.X, order[v])
@@ -218,7 +223,7 @@ cdef inline void sparse_step(Run *run, const Py_ssize_t *order, Py_ssize_t size,
 cdef void sparse_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floating *theta) noexcept nogil:
     """Batch by batch."""
     cdef Py_ssize_t begin = 0, size, v, parameters = run.X.p * run.objective.outputs
-    cdef double square = 2 * penalty(theta, parameters, 0.0, 1.0)
+    cdef double square = squared_sum(theta, parameters)
     while begin < visits:
         size = min(run.course.batch_size, visits - begin)
         for v in range(min(begin + AHEAD, visits), min(begin + AHEAD + size, visits)):
@@ -231,7 +236,7 @@ cdef void sparse_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, flo
 
 
 cdef int allocate(Run *run, Py_ssize_t updates) except -1:
-    """Scratch, and for lazy steps room for as many as there are columns (at least 65 536), so that settling costs O(1) a step."""
+    """Scratch, and for lazy steps room for as many as there are columns (or 65 536): settling a full one costs O(1) a step."""
     cdef Lazy *lazy = &run.lazy
     cdef bint late = run.X.indices != NULL and (run.objective.l1 > 0 or run.average != NULL)
     lazy.scale, lazy.now, lazy.capacity = 1, 0, min(max(run.X.p, 65536), updates)
@@ -264,10 +269,10 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
     cdef Run run
     cdef Py_ssize_t visits = order.shape[0]
     course.batch_size = min(course.batch_size, max(visits, 1))
-    rows.fit(sizeof(floating), theta.shape[0], objective.outputs,
-             y.shape[0] // (objective.outputs if objective.targets == VALUES else 1), weights, order)
-    if rows.table.indices == NULL and course.batch_size != 1:
-        raise ValueError("dense rows are visited one at a time here")
+    rows.check(sizeof(floating), theta.shape[0], objective.outputs,
+               y.shape[0] // (objective.outputs if objective.targets == VALUES else 1), weights, order)
+    if course.batch_size != 1 and (rows.table.indices == NULL or course.passive_aggressive != OFF):
+        raise ValueError("dense rows, and passive-aggressive steps, come one at a time here")
     if rates.shape[0] * course.batch_size < visits or (average is not None and average.shape[0] != theta.shape[0]):
         raise ValueError("rates or average are too short")
     run.X, run.objective, run.course, run.tally.size, run.sums = &rows.table, objective, course, 0, Sums(0, 0, 0)

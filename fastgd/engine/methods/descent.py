@@ -36,15 +36,15 @@ class Epoch:
 
 
 class Descent:
-    """Batch, mini-batch and stochastic gradient descent: the same steps with another `batch_size`.
+    """Batch, mini-batch and stochastic gradient descent: the same steps with another `batch_size` (rows).
 
     `average_from` is the first update whose result enters the mean of the iterates; None: no averaging.
     """
 
-    def __init__(self, schedule: Schedule, optimizer: Optimizer, batch_size, average_from=None):
+    def __init__(self, schedule: Schedule, optimizer: Optimizer, batch_size: int, average_from=None):
         self.schedule, self.optimizer, self.batch_size, self.average_from = schedule, optimizer, batch_size, average_from
 
-    def start(self, problem: Problem, theta, earlier: State | None = None):
+    def start(self, problem: Problem, theta, earlier: State | None):
         """Begin at theta. `earlier`: go on with the buffers of an earlier run (theta=None: at its parameters too)."""
         self.problem = problem
         dtype, size = problem.rows.dtype, problem.objective.outputs * (problem.rows.shape[1] + 1)
@@ -67,7 +67,7 @@ class Descent:
     def epoch(self, order):
         """Visit the rows in `order` once; returns an `Epoch`."""
         state, objective = self.state, self.problem.objective
-        size = len(order) if self.batch_size == "full" else min(self.batch_size, len(order))
+        size = min(self.batch_size, len(order))
         updates = -(-len(order) // size)
         rates = self.schedule.rates(state.t, updates, state.epochs)
         start, begin = state.theta.copy(), state.t
@@ -85,6 +85,15 @@ class Descent:
                 gradient_norm = total["gradient_norm"] / (state.t - begin)
         state.epochs += 1
         return Epoch(loss, gradient_norm, rates[-1])
+
+    def loss_at_start(self):
+        """The objective where the run begins; at zero weights it needs no pass over X."""
+        problem, theta = self.problem, self.state.theta
+        if not theta.any():
+            return problem.objective.loss_at_zero(problem.targets)
+        loss = batch.gradient(problem.rows, problem.y, problem.weights, problem.visits, theta, np.empty_like(theta),
+                              problem.objective.codes, problem.threads)
+        return loss / self._weight(problem.visits) + problem.objective.penalty(self._coef(theta))
 
     def react(self):
         """Answer a stalled loss; False: there is nothing more to try."""
@@ -109,7 +118,7 @@ class Descent:
 
     def _in_place(self, size):
         """Whether the batch's rows go straight into the weights: single dense rows, or sparse batches that touch few columns."""
-        if not isinstance(self.optimizer, SGD):
+        if not isinstance(self.optimizer, SGD) or self.problem.full_batch:
             return False
         return size * self._row_work < 4 * len(self.state.theta) if self.problem.by_column else size == 1
 
