@@ -21,6 +21,7 @@ def describe():
         "cpu": _cpu("model name") or platform.processor(),
         "cpu_features": [name for name in FEATURES if name in _cpu("flags").split()],
         "cores": cores(),
+        "cache": cache_size(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "versions": versions() | {name: metadata.version(name) for name in ("scipy", "threadpoolctl")},
@@ -33,6 +34,12 @@ def describe():
 def cores():
     """Cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def cache_size():
+    """Bytes of the last cache that Linux names; 32 MB elsewhere."""
+    sizes = [path.read_text().strip() for path in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size")]
+    return max((int(size[:-1]) * 1024 for size in sizes if size.endswith("K")), default=32 * 2**20)
 
 
 def _cpu(key):

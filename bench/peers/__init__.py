@@ -8,7 +8,8 @@
 
 from importlib import import_module, metadata
 
-MODULES = {"fastgd": "fastgd", "numpy": "pure_numpy", "scikit-learn": "scikit_learn"}
+MODULES = {"fastgd": "fastgd", "numpy": "pure_numpy", "scikit-learn": "scikit_learn", "torch": "torch",
+           "vowpalwabbit": "vowpal_wabbit", "snapml": "snap_ml"}  # fmt: skip
 
 
 class UnsupportedError(Exception):

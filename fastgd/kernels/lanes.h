@@ -17,10 +17,12 @@
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 #define NO_INLINE static __attribute__((noinline, unused)) /* pointers stay in registers */
 #define PREFETCH(p) __builtin_prefetch(p)
+#define PREFETCH_L2(p) __builtin_prefetch(p, 0, 2)
 #else
 #define ALWAYS_INLINE static inline
 #define NO_INLINE static
 #define PREFETCH(p)
+#define PREFETCH_L2(p)
 #endif
 
 #define T float

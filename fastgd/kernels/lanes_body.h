@@ -95,6 +95,7 @@ ALWAYS_INLINE T NAME(pass)(const T *restrict behind, const T *restrict ahead, co
     V s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0}, q0 = {0}, q1 = {0}, q2 = {0}, q3 = {0}, v;
     T s = 0, q = 0, one;
     ptrdiff_t j = 0;
+    const int wide = n * sizeof(T) > 2048; /* three such rows and w would fill the first-level cache */
 #define ADVANCE(at, dots, squares) \
     v = factor * NAME(load)(w + (at)) + step * NAME(load)(behind + (at)); \
     if (lasso) v -= NAME(clip)(v, threshold); else squares += v * v; \
@@ -102,7 +103,8 @@ ALWAYS_INLINE T NAME(pass)(const T *restrict behind, const T *restrict ahead, co
     dots += v * NAME(load)(ahead + (at)); \
     if (averaged) NAME(add)(average + (at), v);
     for (; j + 4 * W <= n; j += 4 * W) {
-        for (int line = 0; line < (int) (4 * W * sizeof(T)); line += 64) PREFETCH((const char *) (later + j) + line);
+        for (int line = 0; line < (int) (4 * W * sizeof(T)); line += 64)
+            if (wide) PREFETCH_L2((const char *) (later + j) + line); else PREFETCH((const char *) (later + j) + line);
         ADVANCE(j, s0, q0) ADVANCE(j + W, s1, q1) ADVANCE(j + 2 * W, s2, q2) ADVANCE(j + 3 * W, s3, q3)
     }
     for (; j + W <= n; j += W) { ADVANCE(j, s0, q0) }

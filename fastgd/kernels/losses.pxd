@@ -36,9 +36,15 @@ cdef struct Point:
     double value, slope
 
 
+cdef inline double clipped(double slope) noexcept nogil:
+    """Slopes without a bound of their own stay within +-1e12 (as scikit-learn's): one wild row does not overflow the weights."""
+    slope = 1e12 if slope > 1e12 else slope
+    return -1e12 if slope < -1e12 else slope
+
+
 cdef inline Point squared_error(double z, double y, double delta) noexcept nogil:
     cdef double r = z - y
-    return Point(0.5 * r * r, r)
+    return Point(0.5 * r * r, clipped(r))
 
 
 cdef inline Point huber(double z, double y, double delta) noexcept nogil:
@@ -54,7 +60,7 @@ cdef inline Point epsilon_insensitive(double z, double y, double delta) noexcept
 cdef inline Point squared_epsilon_insensitive(double z, double y, double delta) noexcept nogil:
     cdef double r = z - y, excess = fabs(r) - delta
     excess = 0.0 if excess < 0 else excess
-    return Point(excess * excess, 2.0 * excess if r > 0 else -2.0 * excess)
+    return Point(excess * excess, clipped(2.0 * excess if r > 0 else -2.0 * excess))
 
 
 cdef inline Point quantile(double z, double y, double delta) noexcept nogil:
@@ -64,7 +70,7 @@ cdef inline Point quantile(double z, double y, double delta) noexcept nogil:
 
 cdef inline Point poisson(double z, double y, double delta) noexcept nogil:
     cdef double mean = exp(z)
-    return Point(mean - y * z, mean - y)
+    return Point(mean - y * z, clipped(mean - y))
 
 
 cdef inline Point log_loss(double z, double y, double delta) noexcept nogil:
@@ -86,7 +92,7 @@ cdef inline Point hinge(double z, double y, double delta) noexcept nogil:
 cdef inline Point squared_hinge(double z, double y, double delta) noexcept nogil:
     cdef double gap = 1.0 - y * z
     gap = 0.0 if gap < 0 else gap
-    return Point(gap * gap, -2.0 * y * gap)
+    return Point(gap * gap, clipped(-2.0 * y * gap))
 
 
 cdef inline Point perceptron(double z, double y, double delta) noexcept nogil:
@@ -117,12 +123,6 @@ cdef inline Point point(int loss, double delta, double z, double y) noexcept nog
     if loss == SQUARED_HINGE:
         return squared_hinge(z, y, delta)
     return perceptron(z, y, delta)
-
-
-cdef inline double clipped(double slope) noexcept nogil:
-    """Slopes stay within +-1e12 (as scikit-learn's), so that one wild row does not overflow the weights."""
-    slope = 1e12 if slope > 1e12 else slope
-    return -1e12 if slope < -1e12 else slope
 
 
 cdef inline double softmax(const double *z, double *slope, Py_ssize_t outputs, Py_ssize_t label) noexcept nogil:

@@ -9,7 +9,7 @@ cdef inline void block(int loss, double delta, const double *restrict z, const d
     for i in range(size):
         at = point(loss, delta, z[i], y[i])
         value[i] = at.value
-        slope[i] = clipped(at.slope)
+        slope[i] = at.slope
 
 
 cdef void points(const Objective *objective, const double *z, const double *y, double *value, double *slope,

@@ -7,7 +7,7 @@ from cython cimport floating
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 
-from .losses cimport SOFTMAX, VALUES, Objective, Point, clipped, point, points, softmax, target
+from .losses cimport SOFTMAX, VALUES, Objective, Point, point, points, softmax, target
 from .penalty cimport Lazy, catch_up, decay, pass_step, settle, squared_sum
 from .rows cimport Row, Rows, Table, accumulate, column, fetch, lanes_advance, margins, row_at, squared_norm, start_of
 
@@ -43,7 +43,7 @@ cdef struct Run:
     const double *weights       # NULL: all 1
     const double *rates         # one an update
     double *average             # sum of the iterates; NULL: none
-    double *z                   # (2, batch size, outputs): margins, then slopes; dense: steps; sparse: dot products
+    double *z                   # (2, batch size, outputs): margins, then slopes or steps; for sparse rows also dot products
     Objective objective
     Course course
     Lazy lazy
@@ -71,46 +71,45 @@ cdef inline void keep_back(Run *run, double z, double y, double weight) noexcept
         value_tally(run)
 
 
-cdef inline void slopes(Run *run, Py_ssize_t i, double *z) noexcept nogil:
-    """Replace row i's margins z by weight * dL/dz and note its loss."""
-    cdef Py_ssize_t k, outputs = run.objective.outputs
-    cdef double t, weight = run.weights[i] if run.weights != NULL else 1.0
-    if run.objective.loss == SOFTMAX:
-        run.sums.loss += weight * softmax(z, z, outputs, <Py_ssize_t> run.y[i])
-        for k in range(outputs):
-            z[k] *= weight
-        return
-    for k in range(outputs):
-        t = target(&run.objective, run.y, i, k)
-        keep_back(run, z[k], t, weight)
-        z[k] = weight * clipped(point(run.objective.loss, run.objective.delta, z[k], t).slope)
+cdef inline double passive_aggressive(Run *run, double z, double t, double weight, double rate, double length) noexcept nogil:
+    """The slope that, times `rate`, is the passive-aggressive step of a row of squared length `length`."""
+    cdef Point at = point(run.objective.loss, run.objective.delta, z, t)
+    cdef double size
+    run.sums.loss += weight * at.value
+    if run.course.passive_aggressive == PA1:
+        size = at.value / length if at.value < rate * length else rate
+    else:
+        size = at.value / (length + 0.5 / rate)
+    return weight * (size / rate) * (1.0 if at.slope > 0 else -1.0 if at.slope < 0 else 0.0)
 
 
-cdef inline void passive_aggressive_slopes(Run *run, Py_ssize_t i, double rate, double length, double *z) noexcept nogil:
-    """As `slopes`, so scaled that `rate` times it is the passive-aggressive step of a row of squared length `length`."""
+cdef inline double slope_of(Run *run, Py_ssize_t i, Py_ssize_t k, double z, double rate, double length) noexcept nogil:
+    """weight * dL/dz of row i's k-th output at margin z; its loss is noted."""
+    cdef double t = target(&run.objective, run.y, i, k), weight = run.weights[i] if run.weights != NULL else 1.0, slope
+    if run.course.passive_aggressive != OFF:
+        return passive_aggressive(run, z, t, weight, rate, length)
+    keep_back(run, z, t, weight)
+    slope = point(run.objective.loss, run.objective.delta, z, t).slope
+    return slope if run.weights == NULL else weight * slope
+
+
+cdef inline void softmax_slopes(Run *run, Py_ssize_t i, double *z) noexcept nogil:
+    """Replace row i's margins by weight * dL/dz; its loss is noted."""
+    cdef double weight = run.weights[i] if run.weights != NULL else 1.0
     cdef Py_ssize_t k
-    cdef double t, size, weight = run.weights[i] if run.weights != NULL else 1.0
-    cdef Point at
+    run.sums.loss += weight * softmax(z, z, run.objective.outputs, <Py_ssize_t> run.y[i])
     for k in range(run.objective.outputs):
-        t = target(&run.objective, run.y, i, k)
-        at = point(run.objective.loss, run.objective.delta, z[k], t)
-        run.sums.loss += weight * at.value
-        if run.course.passive_aggressive == PA1:
-            size = at.value / length if at.value < rate * length else rate
-        else:
-            size = at.value / (length + 0.5 / rate)
-        z[k] = weight * (size / rate) * (1.0 if at.slope > 0 else -1.0 if at.slope < 0 else 0.0)
+        z[k] *= weight
 
 
-cdef inline bint row_slopes(Run *run, const Row *row, Py_ssize_t i, double *z, const floating *theta) noexcept nogil:
-    """`slopes` of row i, passive-aggressive or not; False: the row is empty, and PA1 passes it over."""
-    cdef double length
-    if run.course.passive_aggressive == OFF:
-        slopes(run, i, z)
-        return True
-    length = squared_norm(row, theta)
-    passive_aggressive_slopes(run, i, run.rates[run.sums.updates], length, z)
-    return run.course.passive_aggressive != PA1 or length > 0
+cdef inline double length_of(const Run *run, const Row *row, const floating *theta) noexcept nogil:
+    """|x|^2 where passive-aggressive steps ask for it."""
+    return squared_norm(row, theta) if run.course.passive_aggressive != OFF else 0.0
+
+
+cdef inline bint is_passed_over(const Run *run, double length) noexcept nogil:
+    """Whether the row is empty and PA1 makes no update of it."""
+    return run.course.passive_aggressive == PA1 and length == 0
 
 
 cdef inline bint count_update(Run *run) noexcept nogil:
@@ -127,33 +126,40 @@ cdef void dense_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floa
     cdef const floating *later
     cdef const floating *behind = X + order[0] * p
     cdef floating *b = theta + p * outputs
-    cdef double *z = run.z
-    cdef double *step = z + outputs
+    cdef double *step = run.z
     cdef double *average = NULL
-    cdef double rate, factor = 1, threshold = 0, square
-    cdef Row row
-    for k in range(outputs):
-        step[k] = 0
+    cdef double rate, factor = 1, threshold = 0, square, z, length
+    cdef bint joint = run.objective.loss == SOFTMAX, intercept = run.objective.intercept
+    cdef Row row = Row(behind, NULL, False, p)
+    memset(step, 0, outputs * sizeof(double))
     for v in range(visits + 1):  # one time more, for the last row's step
         ahead = X + order[v] * p if v < visits else behind
         later = X + order[v + distance] * p if v + distance < visits else ahead
-        square = 0
+        rate = run.rates[run.sums.updates] if v < visits else 0
+        row.values, square = ahead, 0
+        length = length_of(run, &row, theta)
         for k in range(outputs):
-            z[k] = b[k] + lanes_advance(behind, ahead, later, theta + k * p, average + k * p if average != NULL else average, p,
-                                        <floating> factor, <floating> step[k], <floating> threshold, &square)
+            z = b[k] + lanes_advance(behind, ahead, later, theta + k * p, average + k * p if average != NULL else average, p,
+                                     <floating> factor, <floating> step[k], <floating> threshold, &square)
+            step[k] = z
+            if not joint and v < visits:
+                step[k] = -rate * slope_of(run, order[v], k, z, rate, length)
         if v == visits:
             break
         run.sums.penalty += square
-        rate, behind = run.rates[run.sums.updates], ahead
-        row.values, row.indices, row.size = ahead, NULL, p
-        if row_slopes(run, &row, order[v], z, theta):
-            factor, threshold = decay(rate, run.objective.l2), rate * run.objective.l1
-            average = run.average if count_update(run) else <double *> NULL
-        else:
-            factor, threshold, average, rate = 1, 0, NULL, 0
+        behind = ahead
+        if is_passed_over(run, length):
+            factor, threshold, average = 1, 0, NULL
+            memset(step, 0, outputs * sizeof(double))
+            continue
+        factor, threshold = decay(rate, run.objective.l2), rate * run.objective.l1
+        average = run.average if count_update(run) else <double *> NULL
+        if joint:
+            softmax_slopes(run, order[v], step)
+            for k in range(outputs):
+                step[k] *= -rate
         for k in range(outputs):
-            step[k] = -rate * z[k]
-            if run.objective.intercept:
+            if intercept:
                 b[k] += <floating> step[k]
             if average != NULL:
                 average[p * outputs + k] += b[k]
@@ -164,6 +170,7 @@ cdef inline bint sparse_slopes(Run *run, const Py_ssize_t *order, Py_ssize_t siz
     cdef Py_ssize_t v, k, t, p = run.X.p, outputs = run.objective.outputs
     cdef floating *b = theta + p * outputs
     cdef double *z = run.z
+    cdef double length, rate = run.rates[run.sums.updates]
     cdef bint moved = True
     cdef Row row
     if run.lazy.last != NULL:
@@ -177,7 +184,13 @@ cdef inline bint sparse_slopes(Run *run, const Py_ssize_t *order, Py_ssize_t siz
         for k in range(outputs):
             z[run.course.batch_size * outputs + k] = z[k]
             z[k] = run.lazy.scale * z[k] + b[k]
-        moved = row_slopes(run, &row, order[v], z, theta)
+        length = length_of(run, &row, theta)
+        if run.objective.loss == SOFTMAX:
+            softmax_slopes(run, order[v], z)
+        else:
+            for k in range(outputs):
+                z[k] = slope_of(run, order[v], k, z[k], rate, length)
+        moved = not is_passed_over(run, length)
         z += outputs
     return moved
 
