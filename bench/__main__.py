@@ -1,39 +1,40 @@
-"""``python -m bench [NAME ...]``: run the named problems (all of them by default; patterns such as 'sgd-*' too)."""
+"""``python -m bench [NAME ...]``: measure what is named (everything by default; patterns such as 'sgd-*' too)."""
 
 import argparse
 import json
 import sys
-from fnmatch import fnmatch
 from pathlib import Path
 
-from bench import machine, peers, problems, run
+from bench import catalogue, derived, limits, machine, peers, run, table
 
 RESULTS = Path(__file__).parent / "results"
-QUICK_ROWS = 2000
 
 
 def main(arguments=None):
     options = _parse(arguments)
-    available, notes = problems.available()
+    available, notes = catalogue.available(options.big)
     if options.list:
-        print("\n".join([_describe(problem) for problem in available] + notes))
+        print("\n".join([f"{entry.name:<32}{entry.describe()}" for entry in available] + notes))
         return 0
-    chosen = _choose(available, options.names)
+    chosen = catalogue.choose(available, options.names)
     found, absent = peers.load(options.peers)
     for note in notes + absent:
         print(note)
     report = {"machine": machine.describe(), "quick": options.quick, "skipped": notes + absent, "results": []}
     print(f"{report['machine']['cpu']}, {report['machine']['cores']} cores; fastgd {report['machine']['fastgd']}")
     if options.quick:
-        print(f"quick: at most {QUICK_ROWS} rows, to try the benchmark out; these times say nothing about speed")
-    print(run.HEADER)
-    for problem in chosen:
-        for result in run.measure(problem, found, options.repeats, options.seconds,
-                                  QUICK_ROWS if options.quick else None, options.memory):  # fmt: skip
-            print("\n".join(run.lines(result)), flush=True)
+        print(f"quick: at most {run.QUICK_ROWS} rows, to try the benchmark out; these times say nothing about speed")
+    report["limits"] = limits.measure(dict.fromkeys((1, machine.cores())), options.quick)
+    print("\n".join(limits.lines(report["limits"])))
+    print(table.HEADER)
+    for entry in chosen:
+        for result in catalogue.measure(entry, found, report["limits"], options):
+            print("\n".join(table.lines(result)), flush=True)
             report["results"].append(result)
             _write(report, options.output)  # after each, so that Ctrl-C loses one result at most
-    print(f"\n{_losses(report)}\n{options.output}")
+    report["derived"] = list(derived.lines(report["results"]))
+    _write(report, options.output)
+    print("", *report["derived"], *table.summary(report["results"]), options.output, sep="\n")
     if options.plot:
         from bench import plot
 
@@ -43,11 +44,12 @@ def main(arguments=None):
 
 def _parse(arguments):
     parser = argparse.ArgumentParser("python -m bench", description="Time fastgd beside its peers.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="problems, or patterns of their names (default: all)")
-    parser.add_argument("--list", action="store_true", help="list the problems and stop")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="what to measure, or patterns of names (default: all)")
+    parser.add_argument("--list", action="store_true", help="list what can be measured and stop")
     parser.add_argument("--repeats", type=int, help="timed rounds (default 7; 2 with --quick)")
     parser.add_argument("--seconds", type=float, default=20, help="after this much time a peer sits out (default 20)")
     parser.add_argument("--quick", action="store_true", help="few rows, few rounds: does it run?")
+    parser.add_argument("--big", action="store_true", help=f"also X of {catalogue.LARGEST}")
     parser.add_argument("--peers", type=lambda text: text.split(","), help=f"of {','.join(peers.MODULES)}")
     parser.add_argument("--output", type=Path, default=RESULTS / "latest.json", help="JSON file to write")
     parser.add_argument("--no-memory", dest="memory", action="store_false", help="do not measure the peak memory")
@@ -61,28 +63,6 @@ def _parse(arguments):
     if unknown:
         parser.error(f"--peers: no peer {', '.join(sorted(unknown))}; there are {', '.join(peers.MODULES)}")
     return options
-
-
-def _choose(available, names):
-    for name in names:
-        if not any(fnmatch(problem.name, name) for problem in available):
-            sys.exit(f"no problem is called {name!r}; see --list")
-    return [problem for problem in available if not names or any(fnmatch(problem.name, name) for name in names)]
-
-
-def _describe(problem):
-    return (f"{problem.name:<30}{problem.data:<16}{problem.loss:<15}{problem.penalty:<4}batch {problem.batch_size!s:<6}"
-            f"{problem.dtype:<9}{', '.join(problem.threads)}")  # fmt: skip
-
-
-def _losses(report):
-    """One line that counts the comparisons that fastgd loses, and names them."""
-    compared = [(result, name, entry["ratio"]) for result in report["results"]
-                for name, entry in result["peers"].items() if "ratio" in entry]  # fmt: skip
-    lost = [f"{result['problem']} to {name} ({ratio:.2f}x)" for result, name, ratio in compared if ratio < 1]
-    if not compared:
-        return "nothing was compared with fastgd"
-    return f"fastgd loses {len(lost)} of {len(compared)} comparisons" + (": " + "; ".join(lost) if lost else "")
 
 
 def _write(report, path):

@@ -36,6 +36,13 @@ def cores():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
+def free_memory():
+    """Bytes that a process may take without swapping, as Linux estimates them; infinite where it is not asked."""
+    path = Path("/proc/meminfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")), float("inf"))
+
+
 def cache_size():
     """Bytes of the last cache that Linux names; 32 MB elsewhere."""
     sizes = [path.read_text().strip() for path in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size")]

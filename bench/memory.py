@@ -17,6 +17,11 @@ ROOT = Path(__file__).parent.parent
 WARM_UP_ROWS = 64
 
 
+def limit(size, rows, columns):
+    """The peak that fastgd may have: 2 % of X, 48 bytes a row and O(columns), here 64 bytes a column."""
+    return size // 50 + 48 * rows + 64 * columns
+
+
 def store(X, y, folder):
     """Files from which another process reads the data into memory, with no copy left behind."""
     parts = {"data": X.data, "indices": X.indices, "indptr": X.indptr, "shape": X.shape} if issparse(X) else {"X": X}

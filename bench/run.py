@@ -1,122 +1,79 @@
-"""Measure one problem: every peer in turn, A B A B, so that what disturbs one disturbs the others too."""
+"""Train one problem on every peer and take the times."""
 
 import itertools
-import statistics
 import tempfile
-import time
 
+import numpy as np
 from scipy.sparse import issparse
 from threadpoolctl import threadpool_limits
 
-from bench import memory
+from bench import limits, memory, timing
 from bench.machine import cores
 from bench.objective import objective
 from bench.peers import UnsupportedError
+from bench.timing import SETTLE
 
-MEMORY_FROM = 4 * 2**20  # bytes of X; below, the peak is mostly the allocator's
+MEMORY_FROM, MEMORY_TO = 4 * 2**20, 2**30  # bytes of X; below, the peak is the allocator's; above, storing X takes long
+NO_MEMORY = ("vowpalwabbit",)  # trains from a file, not from X
+QUICK_ROWS = 2000
 
-SETTLE = 0.1  # seconds; the idle threads of BLAS and OpenMP spin for a while and would slow down the next peer
 
-
-def measure(problem, peers, repeats, seconds, rows=None, with_memory=True):
+def measure(problem, peers, found_limits, options):
     """One result a case: an order of the rows and a number of threads. See `_case` for what it holds."""
-    X, y = problem.load(rows)
+    X, y = problem.load(QUICK_ROWS if options.quick else None)
     size = X.data.nbytes + X.indices.nbytes + X.indptr.nbytes if issparse(X) else X.nbytes
+    peers = {name: prepare for name, prepare in peers.items() if name in (problem.peers or peers)}
     threads = dict.fromkeys(cores() if named == "all" else 1 for named in problem.threads)
     with tempfile.TemporaryDirectory() as folder:
-        if with_memory := with_memory and size >= MEMORY_FROM:
+        if with_memory := options.memory and MEMORY_FROM <= size <= MEMORY_TO:
             memory.store(X, y, folder)
         for shuffle, count in itertools.product(problem.shuffle, threads):
-            result = _case(problem, X, y, peers, shuffle, count, repeats, seconds)
-            for name, entry in result["peers"].items() if with_memory else ():
-                entry["memory"] = memory.peak_over_data(folder, problem, name, shuffle, count)
-            yield result | {"bytes": size}
+            result, models = _case(problem, X, y, peers, shuffle, count, options)
+            outputs = max((len(coef) for coef, _ in models.values()), default=1)
+            operations = 4 * (X.nnz if issparse(X) else X.size) * outputs  # a product and a sum for z, as many for the step
+            for name, entry in result["peers"].items():
+                if problem.unit == "epoch":
+                    goal = result["goals"].get("limit") if name == "fastgd" else None
+                    limits.compare(entry, found_limits[count], size, operations, str(X.dtype), goal)
+                if with_memory and name in peers and name not in NO_MEMORY:
+                    entry["memory"] = memory.peak_over_data(folder, problem, name, shuffle, count)
+            yield result | {"bytes": size, "memory_limit": memory.limit(size, *X.shape)}
 
 
-def _case(problem, X, y, peers, shuffle, threads, repeats, seconds):
+def _case(problem, X, y, peers, shuffle, threads, options):
+    """(result, models): the times, objectives and ratios of all peers at one order of the rows and number of threads."""
     tasks, unsupported = {}, {}
     for name, prepare in peers.items():
         try:
             tasks[name] = prepare(problem, X, y, shuffle, threads)
         except UnsupportedError as reason:
             unsupported[name] = str(reason)
+    if problem.own and "fastgd" in tasks:
+        from bench.peers.fastgd import OWN
+
+        tasks[f"fastgd {problem.own}"] = OWN[problem.own](problem, X, y, shuffle, threads)
     with threadpool_limits(threads):
-        models, runs = _interleave(problem, tasks, repeats, seconds, SETTLE if threads > 1 else 0)
-    entries = {}
-    for name, taken in runs.items():
-        entries[name] = {
-            "median": statistics.median(taken),
-            "minimum": min(taken),
-            "runs": taken,
-            "objective": float(objective(problem, X, y, *models[name])),
-        }
-    _compare(entries, problem.goals)
+        models = {name: train(problem.epochs) for name, train in tasks.items()}
+        samples = {name: lambda train=train: _time(problem, train) for name, train in tasks.items()}
+        runs = timing.interleave(samples, options.repeats, options.seconds, SETTLE if threads > 1 else 0)
+    entries = {
+        name: timing.summary(taken) | {"objective": float(objective(problem, X, y, *models[name]))}
+        for name, taken in runs.items()
+    }
+    if problem.own == "1 thread" and "fastgd" in models:
+        pairs = zip(models["fastgd"], models["fastgd 1 thread"], strict=True)
+        entries["fastgd 1 thread"]["same_bits"] = all(np.array_equal(one, other) for one, other in pairs)
+    goals = problem.goals_of(shuffle, 1 if threads == 1 else cores())
+    timing.compare(entries, goals)
     return {
         "problem": problem.name, "loss": problem.loss, "penalty": problem.penalty, "batch_size": problem.batch_size,
-        "rows": X.shape[0], "columns": X.shape[1], "dtype": str(X.dtype), "sparse": issparse(X), "unit": problem.unit,
-        "epochs": problem.epochs, "shuffle": shuffle, "threads": threads, "peers": entries, "unsupported": unsupported,
-    }  # fmt: skip
+        "rows": X.shape[0], "columns": X.shape[1], "nonzeros": X.nnz if issparse(X) else X.size, "dtype": str(X.dtype),
+        "sparse": issparse(X), "unit": problem.unit, "epochs": problem.epochs, "shuffle": shuffle, "threads": threads,
+        "goals": goals, "peers": entries, "unsupported": unsupported,
+    }, models  # fmt: skip
 
 
-def _interleave(problem, tasks, repeats, seconds, pause):
-    """(models, times of all runs): a warm-up each, then rounds; a peer that used up its seconds sits out after two."""
-    models, runs, used = {}, {name: [] for name in tasks}, dict.fromkeys(tasks, 0.0)
-    for name, train in tasks.items():
-        models[name] = train(problem.epochs)
-    for _ in range(repeats):
-        for name, train in tasks.items():
-            if len(runs[name]) >= 2 and used[name] >= seconds:
-                continue
-            time.sleep(pause)
-            taken = _seconds(train, problem.epochs)
-            used[name] += taken
-            if problem.unit == "epoch":  # what comes before the first epoch is the business of "fit"
-                taken = (taken - _seconds(train, 1)) / (problem.epochs - 1)
-            runs[name].append(taken)
-    return models, runs
-
-
-def _seconds(train, epochs):
-    start = time.perf_counter()
-    train(epochs)
-    return time.perf_counter() - start
-
-
-def _compare(entries, goals):
-    """Give each peer its ratio to fastgd: its median time over fastgd's, above 1 where fastgd is faster."""
-    if "fastgd" not in entries:
-        return
-    own = entries["fastgd"]["median"]
-    for name, entry in entries.items():
-        if name != "fastgd":
-            entry["ratio"] = entry["median"] / own
-            if name in goals:
-                entry["goal"] = goals[name]
-
-
-def lines(result):
-    """The result as lines of the table; a peer that beats fastgd is marked."""
-    threads = "1 thread" if result["threads"] == 1 else f"{result['threads']} threads"
-    order = "shuffled" if result["shuffle"] else "in order"
-    rows = f"{result['rows']} x {result['columns']} {result['dtype']}"
-    yield f"{result['problem']}  ({rows}, {order}, {threads}, ms per {result['unit']})"
-    for name, entry in result["peers"].items():
-        peak = ""
-        if "memory" in entry:
-            peak = f"{entry['memory'] / 2**20:9.1f} MB ({entry['memory'] / result['bytes']:6.1%})"
-        yield (f"    {name:<14}{1e3 * entry['median']:12.3f}{1e3 * entry['minimum']:12.3f}{len(entry['runs']):6d}"
-               f"{entry['objective']:14.8f}  {peak:<22}{_verdict(entry)}").rstrip()  # fmt: skip
-    for name, reason in result["unsupported"].items():
-        yield f"    {name:<14}{reason}"
-
-
-HEADER = f"    {'peer':<14}{'median':>12}{'minimum':>12}{'runs':>6}{'objective':>14}  {'peak over X':<22}peer / fastgd"
-
-
-def _verdict(entry):
-    if "ratio" not in entry:
-        return ""
-    marks = ["FASTGD LOSES"] if entry["ratio"] < 1 else []
-    if entry["ratio"] < entry.get("goal", 0):
-        marks.append(f"below the goal of {entry['goal']}x")
-    return f"{entry['ratio']:8.2f}x  {', '.join(marks)}"
+def _time(problem, train):
+    """Seconds of a fit or, without what comes before the first epoch, of one of its epochs."""
+    taken = timing.seconds(train, problem.epochs)
+    return taken if problem.unit == "fit" else (taken - timing.seconds(train, 1)) / (problem.epochs - 1)

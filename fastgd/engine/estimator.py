@@ -201,7 +201,7 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         stopping = Stopping(1 if go_on else self.max_iter, None if go_on else self.tol, self.n_iter_no_change, full_gradient=full)
         history = History(self.history_ if go_on and hasattr(self, "history_") else None)
         known = method.loss_at_start() if history.record["loss"] == [] else history.record["loss"][-1]
-        order = Order(visits, bool(self.shuffle) and not full, random_state)
+        order = Order(problem, not full and self.shuffle, random_state)
         validate = self._validator(problem, X, labels, held_out) if len(held_out) else None
         self.n_iter_, self.stop_reason_ = train(method, order, stopping, history, known, validate, self.verbose)
         self._store(*method.solution())

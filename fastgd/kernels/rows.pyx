@@ -30,6 +30,7 @@ cdef class Rows:
         self.dtype = values.dtype
         self.sparse = indptr is not None
         self.stored = values.size if indptr is None else int(indptr[len(indptr) - 1])
+        self.bytes = self.stored * (values.itemsize + (indices.itemsize if self.sparse else 0))
         self._owners = (values, indices, indptr)
         self.table.n, self.table.p = self.shape
         self.table.itemsize = values.itemsize

@@ -1,0 +1,7 @@
+import numpy as np
+from numpy.typing import NDArray
+
+def shuffle(values: NDArray[np.intp], seed: int) -> None: ...
+def shuffle_blocks(
+    rows: NDArray[np.intp], out: NDArray[np.intp], blocks: NDArray[np.intp], block: int, pool: int, seed: int
+) -> None: ...

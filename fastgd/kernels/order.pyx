@@ -1,0 +1,52 @@
+"""The order of an epoch's visits: a random permutation of the rows, or one that stays near the memory it is in."""
+from libc.stdint cimport uint64_t
+
+
+cdef inline uint64_t draw(uint64_t *state) noexcept nogil:
+    """splitmix64 (Steele, Lea, Flood, OOPSLA 2014)"""
+    state[0] += <uint64_t> 0x9E3779B97F4A7C15
+    cdef uint64_t z = state[0]
+    z = (z ^ (z >> 30)) * <uint64_t> 0xBF58476D1CE4E5B9
+    z = (z ^ (z >> 27)) * <uint64_t> 0x94D049BB133111EB
+    return z ^ (z >> 31)
+
+
+cdef inline void permute(Py_ssize_t *values, Py_ssize_t n, uint64_t *state) noexcept nogil:
+    """Fisher-Yates; the index below i + 1 <= 2^32 is the high half of a product (bias below 2^-32 a draw)."""
+    cdef Py_ssize_t i, j
+    for i in range(n - 1, 0, -1):
+        j = <Py_ssize_t> (((draw(state) >> 32) * <uint64_t> (i + 1)) >> 32)
+        values[i], values[j] = values[j], values[i]
+
+
+def shuffle(Py_ssize_t[::1] values not None, uint64_t seed):
+    """Permute `values` in place, every permutation as likely."""
+    cdef uint64_t state = seed
+    if values.shape[0] > 2**32:
+        raise ValueError("more than 2^32 rows")
+    if values.shape[0]:
+        with nogil:
+            permute(&values[0], values.shape[0], &state)
+
+
+def shuffle_blocks(const Py_ssize_t[::1] rows not None, Py_ssize_t[::1] out not None, Py_ssize_t[::1] blocks not None,
+                   Py_ssize_t block, Py_ssize_t pool, uint64_t seed):
+    """out <- rows, in an order that mixes `pool` random blocks of `block` neighbouring rows at a time.
+
+    `blocks` has one number a block, in any order; it is permuted anew.
+    """
+    cdef Py_ssize_t n = rows.shape[0], count = blocks.shape[0], begin = 0, at = 0, i, b
+    cdef uint64_t state = seed
+    if out.shape[0] != n or count != (n + block - 1) // block or block < 1 or pool < 1:
+        raise ValueError(f"{n} rows in blocks of {block} make {(n + block - 1) // block} blocks, got {count}; out has {out.shape[0]}")
+    if n == 0:
+        return
+    with nogil:
+        permute(&blocks[0], count, &state)
+        for b in range(count):
+            for i in range(blocks[b] * block, min((blocks[b] + 1) * block, n)):
+                out[at] = rows[i]
+                at += 1
+            if b % pool == pool - 1 or b == count - 1:
+                permute(&out[begin], at - begin, &state)
+                begin = at
