@@ -17,9 +17,9 @@ ROOT = Path(__file__).parent.parent
 WARM_UP_ROWS = 64
 
 
-def limit(size, rows, columns):
-    """The peak that fastgd may have: 2 % of X, 48 bytes a row and O(columns), here 64 bytes a column."""
-    return size // 50 + 48 * rows + 64 * columns
+def limit(size, rows, coefficients):
+    """The peak that fastgd may have: 2 % of X, 48 bytes a row and O(columns), here 64 bytes a coefficient."""
+    return size // 50 + 48 * rows + 64 * coefficients
 
 
 def store(X, y, folder):

@@ -1,69 +1,115 @@
-"""Draw a JSON of results: ``python -m bench.plot bench/results/latest.json [PNG]``."""
+"""Draw a JSON of results: ``python -m bench.plot bench/results/latest.json [PNG]``, or ``... --readme`` for docs/images/speed.png."""
 
+import argparse
 import json
-import sys
 from itertools import cycle
 from pathlib import Path
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-COLOURS = {"numpy": "#4c78a8", "scikit-learn": "#f58518"}
-OTHERS = ["#54a24b", "#b279a2", "#9d755d", "#e45756"]
+SPEED = Path(__file__).parent.parent / "docs" / "images" / "speed.png"
+COLOURS = {"numpy": "#4c78a8", "scikit-learn": "#f58518", "torch": "#e45756", "vowpalwabbit": "#54a24b", "snapml": "#b279a2"}
+CAVEATS = {"snapml": "snapml (epochs of its own method)"}
+OTHERS = ["#9d755d", "#72b7b2", "#eeca3b"]
+# (problem, shuffled, "one" or "all" threads): the rows of the README's plot and what they are called there
+MAIN = {
+    ("sgd-logistic", True, "one"): "SGD, logistic, 10 000 × 100",
+    ("sgd-squared", True, "one"): "SGD, squared error, 10 000 × 100",
+    ("sgd-hinge", True, "one"): "SGD, hinge, 10 000 × 100",
+    ("sgd-tall", True, "one"): "SGD, logistic, 1 000 000 × 20",
+    ("sgd-fashion", True, "one"): "SGD, logistic, Fashion-MNIST",
+    ("sgd-fashion10", True, "one"): "SGD, one-vs-rest, Fashion-MNIST, 10 classes",
+    ("sgd-sparse", True, "one"): "SGD, logistic, sparse 200 000 × 100 000",
+    ("sgd-sparse-l1", True, "one"): "the same with L1",
+    ("sgd-sparse-average", True, "one"): "the same, averaged",
+    ("minibatch32-logistic", True, "one"): "Mini-batch 32, logistic, 10 000 × 100",
+    ("minibatch256-fashion", True, "one"): "Mini-batch 256, logistic, Fashion-MNIST",
+    ("softmax-minibatch256-fashion10", True, "all"): "Mini-batch 256, softmax, Fashion-MNIST, all threads",
+    ("full-fashion", False, "all"): "Full gradient, logistic, Fashion-MNIST, all threads",
+    ("softmax-full-fashion10", False, "all"): "Full gradient, softmax, Fashion-MNIST, all threads",
+    ("small-fit", True, "one"): "Whole fit of 100 × 10, 10 epochs",
+    ("predict-one-row", None, "one"): "predict on one row of 784",
+}
 
 
-def draw(report, path):
-    """A line a result, a dot a peer: its time over fastgd's; a bar is a goal. Returns `path`."""
-    results = [result for result in report["results"] if any("ratio" in entry for entry in result["peers"].values())]
-    figure = Figure(figsize=(9.5, 1.9 + 0.28 * len(results)), layout="constrained")
+def draw(report, path, names=None):
+    """A line a result, a dot a peer: its time over fastgd's; a bar is a goal. `names` chooses and calls the lines."""
+    results = _chosen(report, names)
+    figure = Figure(figsize=(9.5, 1.9 + (0.38 if names else 0.28) * len(results)), layout="constrained")
     ax = figure.subplots()
-    colours = COLOURS | dict(zip(_others(results), cycle(OTHERS), strict=False))
-    for position, result in enumerate(results):
-        for name, entry in result["peers"].items():
-            if "ratio" in entry:
-                _dot(ax, position, entry, colours[name])
+    shown = dict.fromkeys(name for _, entries in results for name in entries)
+    colours = {name: COLOURS[name] for name in COLOURS if name in shown}
+    colours |= dict(zip([name for name in shown if name not in COLOURS], cycle(OTHERS), strict=False))
+    for position, (_, entries) in enumerate(results):
+        _dots(ax, position, entries, colours, with_goals=not names)
     for name, colour in colours.items():
-        ax.plot([], [], "o", color=colour, label=name)
+        ax.plot([], [], "o", color=colour, label=CAVEATS.get(name, name))
     ax.axvline(1, color="black", linewidth=1)
     ax.set_xscale("log")
     ax.margins(x=0.08)
-    left = ax.get_xlim()[0]
+    left = min(ax.get_xlim()[0], 0.8)
     ax.axvspan(left, 1, color="#e45756", alpha=0.10, linewidth=0, label="fastgd loses")
     ax.set_xlim(left)
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_major_formatter("{x:g}")
     ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.set_yticks(range(len(results)), [_label(result) for result in results], fontsize=8)
+    ax.set_yticks(range(len(results)), [label for label, _ in results], fontsize=9 if names else 8)
     ax.set_ylim(len(results) - 0.4, -0.6)
-    ax.set_xlabel("median time of the peer / of fastgd (log scale; right of 1 fastgd is faster)")
+    ax.set_xlabel("median time, peer / fastgd (log scale; right of 1 fastgd is faster)")
     ax.grid(axis="y", alpha=0.3)
     ax.spines[["top", "right", "left"]].set_visible(False)
     caveat = " (quick: says nothing about speed)" if report["quick"] else ""
     ax.set_title(f"fastgd beside its peers{caveat}\n{report['machine']['cpu']}, {report['machine']['cores']} cores")
     figure.legend(loc="outside lower center", ncols=len(colours) + 1, frameon=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
     return path
 
 
-def _dot(ax, position, entry, colour):
-    ratio = entry["ratio"]
-    ax.plot(ratio, position, "o", color=colour)
-    ax.annotate(f"{ratio:.3g}", (ratio, position), (0, 4), textcoords="offset points", ha="center", fontsize=6.5)
-    if "goal" in entry:
-        ax.plot([entry["goal"]] * 2, [position - 0.35, position + 0.35], color=colour, linewidth=2)
+def _chosen(report, names):
+    """(label, {peer: entry with a ratio}) of each line; in the order of `names` where there are any."""
+    found = {}
+    for result in report["results"]:
+        entries = {name: entry for name, entry in result["peers"].items() if "ratio" in entry}
+        if entries:
+            threads = "one" if result.get("threads", 1) == 1 else "all"
+            found[result["problem"], result.get("shuffle"), threads] = (_label(result), entries)
+    if names is None:
+        return list(found.values())
+    if report["machine"]["cores"] == 1:  # where one thread is all threads
+        found |= {(problem, shuffle, "all"): line for (problem, shuffle, _), line in found.items()}
+    return [(label, found[key][1]) for key, label in names.items() if key in found]
 
 
-def _others(results):
-    names = dict.fromkeys(name for result in results for name in result["peers"])
-    return [name for name in names if name not in COLOURS and name != "fastgd"]
+def _dots(ax, position, entries, colours, with_goals):
+    """The dots of one line, the numbers by turns above and below where they would touch."""
+    previous, above = 0.0, True
+    for name, entry in sorted(entries.items(), key=lambda item: item[1]["ratio"]):
+        ratio = entry["ratio"]
+        above = not above if ratio < 1.5 * previous else True
+        ax.plot(ratio, position, "o", color=colours[name])
+        offset = (0, 4) if above else (0, -10)
+        ax.annotate(f"{ratio:.3g}", (ratio, position), offset, textcoords="offset points", ha="center", fontsize=6.5)
+        if with_goals and "goal" in entry:
+            ax.plot([entry["goal"]] * 2, [position - 0.35, position + 0.35], color=colours[name], linewidth=2)
+        previous = ratio
 
 
 def _label(result):
-    order = "shuffled" if result["shuffle"] else "in order"
-    return f"{result['problem']}, {order}, {result['threads']} thread{'s' if result['threads'] > 1 else ''}"
+    order = {True: ", shuffled", False: ", in order", None: ""}[result.get("shuffle")]
+    return f"{result['problem']}{order}, {result['threads']} thread{'s' if result['threads'] > 1 else ''}"
+
+
+def main():
+    parser = argparse.ArgumentParser("python -m bench.plot", description="Draw a JSON of results.")
+    parser.add_argument("source", type=Path, help="what python -m bench wrote")
+    parser.add_argument("target", type=Path, nargs="?", help="PNG to write (default: beside the JSON)")
+    parser.add_argument("--readme", action="store_true", help=f"the main rows only, by default into {SPEED.name}")
+    options = parser.parse_args()
+    target = options.target or (SPEED if options.readme else options.source.with_suffix(".png"))
+    print(draw(json.loads(options.source.read_text()), target, MAIN if options.readme else None))
 
 
 if __name__ == "__main__":
-    source = Path(sys.argv[1])
-    target = Path(sys.argv[2]) if len(sys.argv) > 2 else source.with_suffix(".png")
-    print(draw(json.loads(source.read_text()), target))
+    main()

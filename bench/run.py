@@ -37,7 +37,7 @@ def measure(problem, peers, found_limits, options):
                     limits.compare(entry, found_limits[count], size, operations, str(X.dtype), goal)
                 if with_memory and name in peers and name not in NO_MEMORY:
                     entry["memory"] = memory.peak_over_data(folder, problem, name, shuffle, count)
-            yield result | {"bytes": size, "memory_limit": memory.limit(size, *X.shape)}
+            yield result | {"bytes": size, "memory_limit": memory.limit(size, X.shape[0], X.shape[1] * outputs)}
 
 
 def _case(problem, X, y, peers, shuffle, threads, options):

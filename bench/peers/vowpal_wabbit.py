@@ -19,15 +19,15 @@ MAX_NONZEROS = 2 * 10**7  # the text of more would take minutes to write
 
 
 def prepare(problem, X, y, shuffle, threads):
-    if shuffle:
-        raise UnsupportedError("takes the rows in order only")
     if threads > 1 or problem.batch_size != 1 or problem.average or problem.unit != "epoch":
         raise UnsupportedError("has only epochs of one row a step, on one thread, without averages")
     t, nonzeros = targets(problem, y), X.nnz if issparse(X) else np.count_nonzero(X)
     if t.shape[1] > 1 or problem.loss not in LOSSES or nonzeros > MAX_NONZEROS:
         raise UnsupportedError(f"is given one output and at most {MAX_NONZEROS} nonzeros")
-    folder = tempfile.TemporaryDirectory()
-    text, cache = Path(folder.name, "rows"), Path(folder.name, "cache")
+    if shuffle:
+        raise UnsupportedError("takes the rows in order only")
+    folder = tempfile.TemporaryDirectory()  # goes when `train` does
+    text = Path(folder.name, "rows")
     _write(text, csr_array(X), t[:, 0])
     bits = max(18, int(X.shape[1]).bit_length())
     # VW doubles the slope of the squared error, so that half the rate makes the same step
@@ -35,12 +35,10 @@ def prepare(problem, X, y, shuffle, threads):
     if problem.loss == "squared_error":
         rate, l1, l2 = rate / 2, 2 * l1, 2 * l2
     settings = (f"--quiet --sgd --power_t 0 -l {rate} --l1 {l1} --l2 {l2} --loss_function {LOSSES[problem.loss]} -b {bits} "
-                f"--holdout_off --no_stdin -d {text} --cache_file {cache}")  # fmt: skip
+                f"--holdout_off --no_stdin -d {text}")  # fmt: skip
 
     def train(epochs):
-        kept = folder  # the files live as long as this function
-        assert kept
-        model = Workspace(f"{settings} --passes {epochs}")
+        model = Workspace(f"{settings} --cache_file {Path(folder.name, 'cache')} --passes {epochs}")
         coef = np.array([model.get_weight(j, 0) for j in range(X.shape[1])])
         intercept = model.get_weight(INTERCEPT % 2**bits, 0)
         model.finish()

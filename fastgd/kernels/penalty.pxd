@@ -40,55 +40,78 @@ cdef inline double penalty(const floating *w, Py_ssize_t n, double l1, double l2
 
 # A step shrinks every weight, but a sparse row should cost only its own columns. Hold w = scale * stored: the L2 factor of
 # a step goes into `scale` alone. Successive soft thresholds of a weight that is not otherwise touched add up, so the L1 part of
-# a step is one more entry of the running sum `shrunk` (in units of `stored`); a column pays what has come since `last` when it
-# is next visited. The running mean's share is a difference of running sums too. See docs/lazy.md.
+# a step is one more term of the running sum `shrunk` (in units of `stored`), and what a column owes is the difference to its last
+# visit; its share in the sum of the iterates is a difference of running sums too. With both an L1 part and averaging a column must
+# also know when it reached zero: then the sums of all steps are kept. See docs/lazy.md.
 cdef struct Lazy:
     double scale
-    Py_ssize_t now, capacity    # steps since all columns were up to date, and how many the sums below can hold
-    Py_ssize_t *last            # (p,) step at which a column was last up to date; NULL: scale alone is enough
-    double *shrunk              # (capacity + 1,) sum of thresholds / scale
-    double *mass                # (capacity + 1,) sum of scale over the averaged steps
-    double *moment              # (capacity + 1,) sum of scale * shrunk over them
+    double shrunk               # sum of thresholds / scale over the steps
+    double mass                 # sum of scale over the averaged steps
+    double *paid                # (p,) shrunk (or without L1 mass) at a column's last visit; NULL: scale alone is enough, or:
+    Py_ssize_t *last            # (p,) with L1 and averaging: the step of a column's last visit
+    Py_ssize_t now, capacity    # steps in the history, and how many it can hold
+    double *history             # (capacity + 1, 3): shrunk, mass, and the sum of scale * shrunk over the averaged steps
+
+
+cdef inline double spent(const Lazy *lazy, Py_ssize_t then, double size) noexcept nogil:
+    """Sum of scale * max(size - what was shrunk since `then`, 0) over the averaged steps since: an untouched weight's iterates."""
+    cdef Py_ssize_t low = then, high = lazy.now, middle
+    cdef double before = lazy.history[3 * then]
+    if lazy.shrunk - before > size:  # it reached zero on the way: find the last step at which it had not
+        while high - low > 1:
+            middle = (low + high) // 2
+            if lazy.history[3 * middle] - before < size:
+                low = middle
+            else:
+                high = middle
+        high = low
+    return ((size + before) * (lazy.history[3 * high + 1] - lazy.history[3 * then + 1])
+            - (lazy.history[3 * high + 2] - lazy.history[3 * then + 2]))
 
 
 cdef inline void catch_up(const Lazy *lazy, floating *stored, double *average, Py_ssize_t j, Py_ssize_t outputs) noexcept nogil:
     """Bring column j of stored and average (each (p, outputs)) up to date."""
-    cdef Py_ssize_t k, low, high, middle, then = lazy.last[j], now = lazy.now
-    cdef double before, after, v, size
-    if then == now:
-        return
-    lazy.last[j] = now
-    before, after = lazy.shrunk[then], lazy.shrunk[now]
-    for k in range(j * outputs, (j + 1) * outputs):
-        v = stored[k]
-        if v == 0:
-            continue
-        size = fabs(v) - (after - before)
-        stored[k] = <floating> (0.0 if size < 0 else size if v > 0 else -size)  # NaN stays NaN
-        if average != NULL:
-            high = now
-            if size < 0:  # it reached zero on the way: find the last step at which it had not
-                low = then
-                while high - low > 1:
-                    middle = (low + high) // 2
-                    if lazy.shrunk[middle] - before < fabs(v):
-                        low = middle
-                    else:
-                        high = middle
-                high = low
-            size = (fabs(v) + before) * (lazy.mass[high] - lazy.mass[then]) - (lazy.moment[high] - lazy.moment[then])
-            average[k] += size if v > 0 else -size
+    cdef Py_ssize_t k, then
+    cdef double owed
+    if lazy.last != NULL:
+        then = lazy.last[j]
+        if then == lazy.now:
+            return
+        lazy.last[j] = lazy.now
+        for k in range(j * outputs, (j + 1) * outputs):
+            if stored[k] != 0:
+                owed = spent(lazy, then, fabs(stored[k]))
+                average[k] += owed if stored[k] > 0 else -owed
+                stored[k] = soft(stored[k], <floating> (lazy.shrunk - lazy.history[3 * then]))
+    elif average != NULL:
+        owed = lazy.mass - lazy.paid[j]
+        lazy.paid[j] = lazy.mass
+        for k in range(j * outputs, (j + 1) * outputs):
+            average[k] += owed * stored[k]
+    else:
+        owed = lazy.shrunk - lazy.paid[j]
+        lazy.paid[j] = lazy.shrunk
+        for k in range(j * outputs, (j + 1) * outputs):
+            stored[k] = soft(stored[k], <floating> owed)
+
+
+cdef inline bint is_late(const Lazy *lazy) noexcept nogil:
+    """Whether columns have anything to catch up with."""
+    return lazy.paid != NULL or lazy.last != NULL
 
 
 cdef inline void settle(Lazy *lazy, floating *stored, double *average, Py_ssize_t p, Py_ssize_t outputs) noexcept nogil:
     """Bring every column up to date and make stored the weights themselves."""
     cdef Py_ssize_t j
-    if lazy.last != NULL:
-        for j in range(p):
-            catch_up(lazy, stored, average, j, outputs)
+    for j in range(p if is_late(lazy) else 0):
+        catch_up(lazy, stored, average, j, outputs)
+        if lazy.last != NULL:
             lazy.last[j] = 0
-        lazy.now = 0
-        lazy.shrunk[0] = lazy.mass[0] = lazy.moment[0] = 0
+        else:
+            lazy.paid[j] = 0
+    lazy.now, lazy.shrunk, lazy.mass = 0, 0, 0
+    if lazy.last != NULL:
+        lazy.history[0] = lazy.history[1] = lazy.history[2] = 0
     if lazy.scale != 1:
         for j in range(p * outputs):
             stored[j] *= <floating> lazy.scale
@@ -97,10 +120,11 @@ cdef inline void settle(Lazy *lazy, floating *stored, double *average, Py_ssize_
 
 cdef inline void pass_step(Lazy *lazy, double threshold, bint averaged) noexcept nogil:
     """Record a step that shrinks every weight by `threshold`, after its factor went into scale and its rows were added."""
-    cdef Py_ssize_t now = lazy.now
-    if lazy.last == NULL:
-        return
-    lazy.shrunk[now + 1] = lazy.shrunk[now] + threshold / lazy.scale
-    lazy.mass[now + 1] = lazy.mass[now] + (lazy.scale if averaged else 0.0)
-    lazy.moment[now + 1] = lazy.moment[now] + (lazy.scale * lazy.shrunk[now + 1] if averaged else 0.0)
-    lazy.now = now + 1
+    cdef double *at
+    lazy.shrunk += threshold / lazy.scale
+    if averaged:
+        lazy.mass += lazy.scale
+    if lazy.last != NULL:
+        at = lazy.history + 3 * lazy.now
+        at[3], at[4], at[5] = lazy.shrunk, lazy.mass, at[2] + (lazy.scale * lazy.shrunk if averaged else 0.0)
+        lazy.now += 1

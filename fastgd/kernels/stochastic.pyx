@@ -8,7 +8,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 
 from .losses cimport SOFTMAX, VALUES, Objective, Point, point, points, softmax, target
-from .penalty cimport Lazy, catch_up, decay, pass_step, settle, squared_sum
+from .penalty cimport Lazy, catch_up, decay, is_late, pass_step, settle, squared_sum
 from .rows cimport Row, Rows, Table, accumulate, column, fetch, lanes_advance, margins, row_at, squared_norm, start_of
 
 cdef enum:
@@ -173,7 +173,7 @@ cdef inline bint sparse_slopes(Run *run, const Py_ssize_t *order, Py_ssize_t siz
     cdef double length, rate = run.rates[run.sums.updates]
     cdef bint moved = True
     cdef Row row
-    if run.lazy.last != NULL:
+    if is_late(&run.lazy):
         for v in range(size):
             row = row_at(run.X, order[v])
             for t in range(row.size):
@@ -249,18 +249,18 @@ cdef void sparse_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, flo
 
 
 cdef int allocate(Run *run, Py_ssize_t updates) except -1:
-    """Scratch, and for lazy steps room for as many as there are columns (or 65 536): settling a full one costs O(1) a step."""
+    """Scratch, and what lazy steps need: a history as long as there are columns (or 65 536), so that settling costs O(1) a step."""
     cdef Lazy *lazy = &run.lazy
-    cdef bint late = run.X.indices != NULL and (run.objective.l1 > 0 or run.average != NULL)
-    lazy.scale, lazy.now, lazy.capacity = 1, 0, min(max(run.X.p, 65536), updates)
-    lazy.last, lazy.shrunk = NULL, NULL
+    cdef bint lasso = run.X.indices != NULL and run.objective.l1 > 0, averaged = run.X.indices != NULL and run.average != NULL
+    lazy.scale, lazy.shrunk, lazy.mass, lazy.now, lazy.capacity = 1, 0, 0, 0, min(max(run.X.p, 65536), updates)
+    lazy.paid, lazy.last, lazy.history = NULL, NULL, NULL
     run.z = <double *> malloc(2 * run.objective.outputs * run.course.batch_size * sizeof(double))
-    if late:
+    if lasso and averaged:
         lazy.last = <Py_ssize_t *> calloc(run.X.p, sizeof(Py_ssize_t))
-        lazy.shrunk = <double *> calloc(3 * (lazy.capacity + 1), sizeof(double))
-        lazy.mass = lazy.shrunk + lazy.capacity + 1
-        lazy.moment = lazy.mass + lazy.capacity + 1
-    if run.z == NULL or (late and (lazy.last == NULL or lazy.shrunk == NULL)):
+        lazy.history = <double *> calloc(3 * (lazy.capacity + 1), sizeof(double))
+    elif lasso or averaged:
+        lazy.paid = <double *> calloc(run.X.p, sizeof(double))
+    if run.z == NULL or ((lasso or averaged) and not is_late(lazy)) or (lazy.last != NULL and lazy.history == NULL):
         release(run)
         raise MemoryError()
     return 0
@@ -268,8 +268,9 @@ cdef int allocate(Run *run, Py_ssize_t updates) except -1:
 
 cdef void release(Run *run) noexcept:
     free(run.z)
+    free(run.lazy.paid)
     free(run.lazy.last)
-    free(run.lazy.shrunk)
+    free(run.lazy.history)
 
 
 def epoch(Rows rows not None, const double[::1] y not None, const double[::1] weights, const Py_ssize_t[::1] order not None,
