@@ -75,21 +75,26 @@ cdef inline Py_ssize_t tile_of(const Table *X) noexcept nogil:
     return max(4, min(rows, MOST_TILE))
 
 
-cdef void tile_margins(const Table *X, const Py_ssize_t *order, Py_ssize_t rows, const floating *theta, Py_ssize_t outputs,
-                       double *z) noexcept nogil:
-    """z (rows, outputs) = X W' + b; four dense rows at a time, so that W is loaded once for four."""
+cdef void tile_margins(const Table *X, const Py_ssize_t *order, Py_ssize_t rows, Py_ssize_t later, const floating *theta,
+                       Py_ssize_t outputs, double *z) noexcept nogil:
+    """z (rows, outputs) = X W' + b; four dense rows at a time, so that W is loaded once for four.
+
+    `later` of the rows that follow in `order` are fetched on the way.
+    """
     cdef Py_ssize_t i, k, r = 0, p = X.p, K = outputs
     cdef const floating *b = theta + p * K
+    cdef const floating *values = <const floating *> X.values
     cdef floating four[4]
     cdef Row row
     cdef const floating *x[4]
+    cdef const floating *y[4]
     while r < rows:
         if X.indices == NULL and r + 4 <= rows:
             for i in range(4):
-                row = row_at(X, order[r + i])
-                x[i] = <const floating *> row.values
+                x[i] = values + order[r + i] * p
+                y[i] = values + order[rows + r + i] * p if r + i < later else x[i]
             for k in range(K):
-                lanes_dot4(x[0], x[1], x[2], x[3], theta + k * p, p, &four[0])
+                lanes_dot4(x[0], x[1], x[2], x[3], theta + k * p, p, &four[0], <const floating **> (y if k == 0 else NULL))
                 for i in range(4):
                     z[(r + i) * K + k] = four[i] + b[k]
             r += 4
@@ -170,7 +175,7 @@ cdef double block_gradient(Run *run, Py_ssize_t number, const floating *theta, f
     memset(gradient, 0, run.parameters * sizeof(floating))
     while begin < end:
         size = min(tile, end - begin)
-        tile_margins(X, run.order + begin, size, theta, K, at.z)
+        tile_margins(X, run.order + begin, size, min(tile, end - begin - size), theta, K, at.z)
         loss += tile_slopes(&run.objective, run.y, run.weights, run.order + begin, size, &at)
         tile_scatter(X, run.order + begin, size, 1.0 / run.rows, at.slope, K, gradient)
         begin += size
@@ -349,13 +354,14 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
     return sums
 
 
-cdef void range_margins(const Table *X, Py_ssize_t begin, Py_ssize_t rows, const floating *theta, Py_ssize_t outputs,
+cdef void range_margins(const Table *X, Py_ssize_t begin, Py_ssize_t tile, const floating *theta, Py_ssize_t outputs,
                         double *z) noexcept nogil:
-    cdef Py_ssize_t order[MOST_TILE]
-    cdef Py_ssize_t r
-    for r in range(rows):
+    """The margins of the tile that begins at row `begin`."""
+    cdef Py_ssize_t order[2 * MOST_TILE]
+    cdef Py_ssize_t r, rows = min(tile, X.n - begin), later = min(tile, X.n - begin - rows)
+    for r in range(rows + later):
         order[r] = begin + r
-    tile_margins(X, order, rows, theta, outputs, z)
+    tile_margins(X, order, rows, later, theta, outputs, z)
 
 
 def margins(Rows rows not None, const floating[::1] theta not None, Py_ssize_t outputs, double[::1] out not None, int threads):
@@ -368,4 +374,4 @@ def margins(Rows rows not None, const floating[::1] theta not None, Py_ssize_t o
         threads = 1
     with nogil:
         for i in prange(tiles, schedule="static", num_threads=threads, use_threads_if=threads > 1):
-            range_margins(X, i * tile, min(tile, n - i * tile), &theta[0], outputs, &out[i * tile * outputs])
+            range_margins(X, i * tile, tile, &theta[0], outputs, &out[i * tile * outputs])

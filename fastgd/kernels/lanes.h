@@ -21,8 +21,8 @@
 #else
 #define ALWAYS_INLINE static inline
 #define NO_INLINE static
-#define PREFETCH(p)
-#define PREFETCH_L2(p)
+#define PREFETCH(p) ((void) 0)
+#define PREFETCH_L2(p) ((void) 0)
 #endif
 
 #define T float
@@ -43,7 +43,7 @@
 
 #define PICK(f, pointer) _Generic(*(pointer), float: f##_float, double: f##_double)
 #define lanes_dot(x, w, n) PICK(dot, x)(x, w, n)
-#define lanes_dot4(x0, x1, x2, x3, w, n, z) PICK(dot4, x0)(x0, x1, x2, x3, w, n, z)
+#define lanes_dot4(x0, x1, x2, x3, w, n, z, later) PICK(dot4, w)(x0, x1, x2, x3, w, n, z, later)
 #define lanes_add4(s, x0, x1, x2, x3, w, n) PICK(add4, w)(s, x0, x1, x2, x3, w, n)
 #define lanes_advance(behind, ahead, later, w, average, n, factor, step, threshold, square) \
     PICK(advance, w)(behind, ahead, later, w, average, n, factor, step, threshold, square)

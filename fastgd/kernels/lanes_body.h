@@ -54,13 +54,14 @@ static inline T NAME(dot)(const T *restrict x, const T *restrict w, ptrdiff_t n)
     return NAME(sum)((s0 + s1) + (s2 + s3)) + rest;
 }
 
-/* z = (x0 w, x1 w, x2 w, x3 w), loading w once for the four rows */
+/* z = (x0 w, x1 w, x2 w, x3 w), loading w once for the four rows; on the way the first n entries of the rows `later` are fetched */
 NO_INLINE void NAME(dot4)(const T *restrict x0, const T *restrict x1, const T *restrict x2, const T *restrict x3,
-                              const T *restrict w, ptrdiff_t n, T *z) {
+                          const T *restrict w, ptrdiff_t n, T *z, const T *const *later) {
     V a0 = {0}, a1 = {0}, a2 = {0}, a3 = {0}, b0 = {0}, b1 = {0}, b2 = {0}, b3 = {0}, u, v;
     ptrdiff_t j = 0;
     for (; j + 2 * W <= n; j += 2 * W) {
         u = NAME(load)(w + j), v = NAME(load)(w + j + W);
+        if (later) PREFETCH_L2(later[0] + j), PREFETCH_L2(later[1] + j), PREFETCH_L2(later[2] + j), PREFETCH_L2(later[3] + j);
         a0 += NAME(load)(x0 + j) * u, b0 += NAME(load)(x0 + j + W) * v;
         a1 += NAME(load)(x1 + j) * u, b1 += NAME(load)(x1 + j + W) * v;
         a2 += NAME(load)(x2 + j) * u, b2 += NAME(load)(x2 + j + W) * v;
