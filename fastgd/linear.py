@@ -1,13 +1,13 @@
 """Linear models: each names its loss, its penalty and its convention, and little more."""
 import numpy as np
 from scipy.special import expit, softmax
-from sklearn.base import ClassifierMixin, MultiOutputMixin, RegressorMixin, _fit_context
+from sklearn.base import ClassifierMixin, MultiOutputMixin, RegressorMixin
 from sklearn.utils import compute_class_weight
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets
 
-from .engine.estimator import LinearModel, unchanged_on_error
+from .engine.estimator import LinearModel, checked, unchanged_on_error
 from .engine.objective import CLASSIFICATION, REGRESSION
 
 
@@ -191,7 +191,7 @@ class SGDClassifier(ClassifierMixin, LinearModel):
                  warm_start=False, average=False, batch_size=1, optimizer="sgd", init="zeros"):
         self._assign(locals())
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @checked
     def fit(self, X, y, coef_init=None, intercept_init=None, sample_weight=None):
         """Train from the start (with `warm_start` from the last coefficients).
 
@@ -219,11 +219,12 @@ class SGDClassifier(ClassifierMixin, LinearModel):
         """
         with unchanged_on_error(self):
             X, y = self._check_X(X, reset=True, y=y)
-            check_classification_targets(y)
+            if y.dtype.kind not in "iub":  # whole numbers are labels, whatever else they may be
+                check_classification_targets(y)
             self.classes_ = np.unique(y)
             return self._fit_labels(X, y, sample_weight, coef_init=coef_init, intercept_init=intercept_init)
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @checked
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """One epoch on these rows, from where the last call ended.
 
@@ -471,7 +472,7 @@ class SGDRegressor(MultiOutputMixin, RegressorMixin, LinearModel):
                  n_iter_no_change=5, warm_start=False, average=False, batch_size=1, optimizer="sgd", init="zeros"):
         self._assign(locals())
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @checked
     def fit(self, X, y, coef_init=None, intercept_init=None, sample_weight=None):
         """Train from the start (with `warm_start` from the last coefficients).
 
@@ -500,7 +501,7 @@ class SGDRegressor(MultiOutputMixin, RegressorMixin, LinearModel):
         with unchanged_on_error(self):
             return self._fit_targets(X, y, sample_weight, reset=True, coef_init=coef_init, intercept_init=intercept_init)
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @checked
     def partial_fit(self, X, y, sample_weight=None):
         """One epoch on these rows, from where the last call ended.
 

@@ -34,6 +34,17 @@ def check_compressed(X):
         raise ValueError(f"X is a malformed {X.format.upper()} matrix: {fault}")
 
 
+def is_plain(X):
+    """Whether X is an array that needs no conversion at all: two dimensions, C-order, float32 or float64, finite."""
+    return (type(X) is np.ndarray and X.ndim == 2 and X.size and X.dtype in (np.float64, np.float32) and X.flags.c_contiguous
+            and X.flags.aligned and np.isfinite(X.sum()))
+
+
+def is_plain_target(y, n):
+    """The same of y: one finite number for each of the n rows."""
+    return type(y) is np.ndarray and y.shape == (n,) and (y.dtype.kind in "iub" or (y.dtype.kind == "f" and np.isfinite(y.sum())))
+
+
 def as_rows(X):
     """The kernels' view of a validated X: C-order array or CSR matrix, float32 or float64. Copies nothing."""
     if not sparse.issparse(X):
@@ -104,7 +115,7 @@ class Order:
 
     def __init__(self, problem, shuffle, random_state):
         self._rows, n = problem.visits, len(problem.visits)
-        self._seeds = np.random.default_rng(random_state.randint(np.iinfo(np.int32).max)) if shuffle else None
+        self._seed = random_state.randint(np.iinfo(np.int32).max) << 32 if shuffle else None
         width = problem.rows.bytes / max(problem.rows.shape[0], 1)
         self._block = 8 if width >= 1024 else 32
         if not shuffle:
@@ -121,10 +132,10 @@ class Order:
 
     def next(self):
         """The row numbers in the order of the next epoch; the array is reused."""
-        if self._seeds is not None:
-            seed = int(self._seeds.integers(2**63))
+        if self._seed is not None:
+            self._seed += 1
             if self._blocks is None:
-                shuffle(self._visits, seed)
+                shuffle(self._visits, self._seed)
             else:
-                shuffle_blocks(self._rows, self._visits, self._blocks, self._block, self.POOL, seed)
+                shuffle_blocks(self._rows, self._visits, self._blocks, self._block, self.POOL, self._seed)
         return self._visits

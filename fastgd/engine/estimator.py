@@ -3,10 +3,12 @@ import os
 import warnings
 from contextlib import contextmanager
 from copy import copy
+from functools import wraps
 from numbers import Integral, Real
 
 import numpy as np
 from scipy import sparse
+from sklearn import get_config
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model._base import SparseCoefMixin
@@ -18,7 +20,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from fastgd.kernels import batch, threads
 from fastgd.kernels.rows import squared_norms
 
-from .data import Order, Problem, as_rows, check_compressed, distinct_columns, pack
+from .data import Order, Problem, as_rows, check_compressed, distinct_columns, is_plain, is_plain_target, pack
 from .history import History
 from .methods.descent import Descent, check_compatible
 from .objective import EPSILON, PENALTIES, Objective, penalty_parts
@@ -46,6 +48,30 @@ def _is_not_numeric(array):
     except (TypeError, ValueError):
         return True
     return False
+
+
+_VALID = set()  # combinations of parameters that have been validated
+
+
+def checked(method):
+    """Validate the constructor's parameters, as scikit-learn's estimators do; each combination of values once."""
+
+    @wraps(method)
+    def run(self, *arguments, **keywords):
+        values = (type(self), *((type(value), value) for value in map(vars(self).get, self._parameter_constraints)))
+        try:
+            known = values in _VALID
+        except TypeError:  # a value without a hash
+            known, values = False, None
+        if not (known or get_config()["skip_parameter_validation"]):
+            self._validate_params()
+            if len(_VALID) >= 1000:
+                _VALID.clear()
+            if values is not None:
+                _VALID.add(values)
+        return method(self, *arguments, **keywords)
+
+    return run
 
 
 @contextmanager
@@ -111,6 +137,13 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
     # ---- from users' data to a problem ----
 
     def _check_X(self, X, reset, **others):
+        """X, or with y=... (X, y), as scikit-learn's `validate_data` has them, which plain arrays need not pass through."""
+        if is_plain(X) and all(name != "y" or is_plain_target(y, len(X)) for name, y in others.items()):
+            if reset:
+                self.n_features_in_ = X.shape[1]
+                vars(self).pop("feature_names_in_", None)
+            if X.shape[1] == self.n_features_in_ and not hasattr(self, "feature_names_in_"):
+                return (X, others["y"]) if "y" in others else X
         check_compressed(X)
         try:
             return validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], order="C", accept_large_sparse=True,
@@ -200,10 +233,11 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         method.start(problem, *self._start(problem, random_state, coef_init, intercept_init, go_on))
         stopping = Stopping(1 if go_on else self.max_iter, None if go_on else self.tol, self.n_iter_no_change, full_gradient=full)
         history = History(self.history_ if go_on and hasattr(self, "history_") else None)
-        known = method.loss_at_start() if history.record["loss"] == [] else history.record["loss"][-1]
+        earlier, origin = history.record["loss"][-1:], method.state.theta.copy()
+        known_loss = lambda: earlier[0] if earlier else method.loss_at(origin)  # noqa: E731
         order = Order(problem, not full and self.shuffle, random_state)
         validate = self._validator(problem, X, labels, held_out) if len(held_out) else None
-        self.n_iter_, self.stop_reason_ = train(method, order, stopping, history, known, validate, self.verbose)
+        self.n_iter_, self.stop_reason_ = train(method, order, stopping, history, known_loss, validate, self.verbose)
         self._store(*method.solution())
         self.t_, self.history_, self._state = method.state.t, history.record, method.state
         if self.stop_reason_ == "max_iter" and stopping.tol is not None:

@@ -1,5 +1,6 @@
 """What is minimised: the names of losses and penalties, and their codes in the kernels."""
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -29,11 +30,11 @@ class Objective:
     one_vs_rest: bool = False
     intercept: bool = True
 
-    @property
+    @cached_property
     def codes(self):
         """The same for the kernels."""
-        return {"loss": Loss[self.loss.upper()], "delta": self.delta, "l1": self.l1, "l2": self.l2, "outputs": self.outputs,
-                "targets": Targets.CLASSES if self.by_class else Targets.VALUES, "intercept": self.intercept}
+        return {"loss": int(Loss[self.loss.upper()]), "delta": self.delta, "l1": self.l1, "l2": self.l2, "outputs": self.outputs,
+                "targets": int(Targets.CLASSES if self.by_class else Targets.VALUES), "intercept": self.intercept}
 
     @property
     def by_class(self):

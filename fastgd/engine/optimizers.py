@@ -1,5 +1,6 @@
 """Update rules as values: what a step does with the gradient. Settings only; the buffers belong to the run."""
 from dataclasses import dataclass, fields
+from functools import cached_property
 from math import inf
 from numbers import Real
 from typing import ClassVar
@@ -26,12 +27,12 @@ class Optimizer:
                 allowed = "a finite number above 0" if positive else "a number in [0, 1)"
                 raise ValueError(f"{field.name} of {type(self).__name__} must be {allowed}, got {value!r}")
 
-    @property
+    @cached_property
     def codes(self):
         """The rule for the kernels."""
         first = getattr(self, "momentum", getattr(self, "beta1", 0.0))
         second = getattr(self, "rho", getattr(self, "beta2", 0.0))
-        return {"kind": self.kind, "first": first, "second": second, "eps": getattr(self, "eps", 0.0)}
+        return {"kind": int(self.kind), "first": first, "second": second, "eps": getattr(self, "eps", 0.0)}
 
 
 @dataclass(frozen=True)

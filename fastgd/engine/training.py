@@ -1,5 +1,6 @@
 """The loop that every training runs: order the rows, ask the method for one epoch, record, check, stop."""
 from dataclasses import dataclass, field
+from math import isfinite
 
 import numpy as np
 
@@ -34,20 +35,20 @@ class Stopping:
         return self.full_gradient and norms[-1] <= self.tol * norms[0]
 
 
+@np.errstate(all="ignore")  # a diverging run overflows, and is told by what comes out
 def train(method, order, stopping, history, known_loss, validate=None, verbose=0):
     """Run epochs until `stopping` says so; returns (epochs, reason).
 
-    `known_loss` is what a model had before, to tell a runaway by; `validate(coef, intercept)` returns
-    (score, loss) on held-out rows.
+    `known_loss()` is what a model had before, to tell a runaway by; `validate(coef, intercept)` returns (score, loss) on held-out rows.
     """
-    limit = DIVERGED * (1 + known_loss)
     record, done = history.record, 0
     for done in range(1, stopping.max_iter + 1):
         epoch = method.epoch(order.next())
         coef, intercept = method.solution() if validate else (None, None)
         score, validation_loss = validate(coef, intercept) if validate else (None, None)
         history.add(**vars(epoch), validation_loss=validation_loss)
-        if not (epoch.loss <= limit and np.isfinite(epoch.gradient_norm) and np.isfinite(method.state.theta).all()):
+        runaway = epoch.loss > DIVERGED and epoch.loss > DIVERGED * (1 + known_loss())
+        if runaway or not (isfinite(epoch.loss) and isfinite(epoch.gradient_norm) and method.is_finite()):
             raise DivergedError(
                 f"Training diverged at epoch #{done}: floating-point under-/overflow occurred, the loss is {epoch.loss:g}. Scaling "
                 "input data with StandardScaler or MinMaxScaler might help, and so does a learning rate smaller than "

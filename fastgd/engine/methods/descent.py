@@ -1,5 +1,6 @@
 """Descent by rates that somebody chose: theta <- theta - rate * mean gradient of a batch, by any of the update rules."""
 from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
 
@@ -75,25 +76,29 @@ class Descent:
         sums = [self._visit(order[at:at + chunk], rates[at // size:(at + chunk) // size + 1], size)
                 for at in range(0, len(order), chunk)]
         total = {name: sum(part[name] for part in sums) for name in sums[0]}
-        with np.errstate(all="ignore"):  # a diverging run overflows here, and is reported by whoever trains
-            loss = total["loss"] / self._weight(order) + total["penalty"] / len(order)
-            if objective.l1 and self._in_place(size):  # these sweeps leave a penalty with an L1 part to the ends of the epoch
-                loss += (objective.penalty(self._coef(start)) + objective.penalty(self._coef(state.theta))) / 2
-            if isinstance(self.optimizer, SGD):
-                gradient_norm = np.linalg.norm((start - state.theta).astype(float)) / (rates.sum() or 1)
-            else:
-                gradient_norm = total["gradient_norm"] / (state.t - begin)
+        loss = total["loss"] / self._weight(order) + total["penalty"] / len(order)
+        if objective.l1 and self._in_place(size):  # these sweeps leave a penalty with an L1 part to the ends of the epoch
+            loss += float(objective.penalty(self._coef(start)) + objective.penalty(self._coef(state.theta))) / 2
+        if isinstance(self.optimizer, SGD):
+            gone = (start - state.theta).astype(float)
+            gradient_norm = sqrt(gone @ gone) / (float(rates.sum()) or 1.0)
+        else:
+            gradient_norm = total["gradient_norm"] / (state.t - begin)
         state.epochs += 1
         return Epoch(loss, gradient_norm, rates[-1])
 
-    def loss_at_start(self):
-        """The objective where the run begins; at zero weights it needs no pass over X."""
-        problem, theta = self.problem, self.state.theta
+    def loss_at(self, theta):
+        """The objective at theta; at zero it needs no pass over X."""
+        problem = self.problem
         if not theta.any():
             return problem.objective.loss_at_zero(problem.targets)
         loss = batch.gradient(problem.rows, problem.y, problem.weights, problem.visits, theta, np.empty_like(theta),
                               problem.objective.codes, problem.threads)
         return loss / self._weight(problem.visits) + problem.objective.penalty(self._coef(theta))
+
+    def is_finite(self):
+        """Whether all parameters are; plain SGD's gradient norm, made of them, has told already."""
+        return isinstance(self.optimizer, SGD) or bool(np.isfinite(self.state.theta).all())
 
     def react(self):
         """Answer a stalled loss; False: there is nothing more to try."""
