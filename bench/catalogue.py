@@ -35,8 +35,8 @@ def available(big):
 
 def _stand_in(entry):
     """The same on synthetic rows of Fashion-MNIST's shape, under another name."""
-    name = entry.name.replace("fashion", "synthetic60000x784-")
-    return replace(entry, name=name.rstrip("-"), data=entry.data.replace("fashion", "synthetic"))
+    name = entry.name.replace("fashion", "synthetic")
+    return replace(entry, name=name, data=entry.data.replace("fashion", "synthetic"))
 
 
 def choose(entries, names):

@@ -12,15 +12,15 @@ def lines(results):
     for name, base, peer, part in KEPT:
         for result, other in _pairs(results, name, base, peer):
             kept = result["peers"][peer]["ratio"] / other["peers"][peer]["ratio"]
-            yield f"{_label(result)}: {kept:.2f} of {base}'s ratio to {peer} (goal {part:g}){_mark(kept >= part)}"
+            yield f"{name} {_conditions(result)}: {kept:.2f} of {base}'s ratio to {peer} (goal {part:g}){_mark(kept >= part)}"
     for pattern, most in GROWTH:
         for case in dict.fromkeys(_case(result) for result in results if fnmatch(result["problem"], pattern)):
             same = [result for result in results if fnmatch(result["problem"], pattern) and _case(result) == case]
-            costs = {result["bytes"]: _nanoseconds(result) for result in same if "fastgd" in result["peers"]}
+            costs = {result["bytes"]: _nanoseconds(result) for result in same if _measured(result)}
             if len(costs) > 1:
                 text = ", ".join(f"{size / 1e9:.1f} GB {cost:.3f}" for size, cost in sorted(costs.items()))
-                growth = max(costs.values()) / costs[min(costs)]
-                yield f"{pattern} {_order(same[0])}: ns a nonzero {text}; {growth:.2f}x (goal {most:g}x){_mark(growth <= most)}"
+                growth, label = max(costs.values()) / costs[min(costs)], _conditions(same[0])
+                yield f"{pattern} {label}: ns a nonzero {text}; {growth:.2f}x (goal {most:g}x){_mark(growth <= most)}"
 
 
 def _pairs(results, name, base, peer):
@@ -32,6 +32,10 @@ def _pairs(results, name, base, peer):
                 yield result, other
 
 
+def _measured(result):
+    return result["peers"].get("fastgd", {"median": 0})["median"] > 0
+
+
 def _nanoseconds(result):
     return 1e9 * result["peers"]["fastgd"]["median"] / result["nonzeros"]
 
@@ -40,12 +44,9 @@ def _case(result):
     return result["shuffle"], result["threads"]
 
 
-def _order(result):
-    return "shuffled" if result["shuffle"] else "in order"
-
-
-def _label(result):
-    return f"{result['problem']} {_order(result)}"
+def _conditions(result):
+    order = "shuffled" if result["shuffle"] else "in order"
+    return f"{order}, {result['threads']} thread{'s' if result['threads'] > 1 else ''}"
 
 
 def _mark(reached):

@@ -22,8 +22,8 @@ def measure(threads, quick=False):
     array = np.ones((QUICK_SIZE if quick else SIZE) // 8)
     found = {}
     for count in threads:
-        rates, reader = bandwidth(array, count)
-        found[count] = {"bandwidth": rates, "reader": reader} | {
+        rate, reader = bandwidth(array, count)
+        found[count] = {"bandwidth": rate, "reader": reader} | {
             dtype: peak(np.dtype(dtype), count) for dtype in ("float64", "float32")
         }
     return found
@@ -62,6 +62,8 @@ def least_seconds(limits, size, operations, dtype):
 
 def compare(entry, limits, size, operations, dtype, goal=None):
     """Give an entry of a result the fraction of the limit that it reached."""
+    if entry["median"] <= 0:  # a difference of two fits lost in the noise
+        return
     seconds, bound = least_seconds(limits, size, operations, dtype)
     entry["limit"] = {"fraction": seconds / entry["median"], "of": bound}
     if goal is not None:

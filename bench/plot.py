@@ -1,4 +1,4 @@
-"""Draw a JSON of results: ``python -m bench.plot bench/results/latest.json [PNG]``, or ``... --readme`` for docs/images/speed.png."""
+"""Draw a JSON of results: ``python -m bench.plot bench/results/latest.json [PNG]``; ``--readme``: docs/images/speed.png."""
 
 import argparse
 import json

@@ -57,8 +57,7 @@ def _case(problem, X, y, peers, shuffle, threads, options):
         samples = {name: lambda train=train: _time(problem, train) for name, train in tasks.items()}
         runs = timing.interleave(samples, options.repeats, options.seconds, SETTLE if threads > 1 else 0)
     entries = {
-        name: timing.summary(taken) | {"objective": float(objective(problem, X, y, *models[name]))}
-        for name, taken in runs.items()
+        name: timing.summary(taken) | {"objective": float(objective(problem, X, y, *models[name]))} for name, taken in runs.items()
     }
     if problem.own == "1 thread" and "fastgd" in models:
         pairs = zip(models["fastgd"], models["fastgd 1 thread"], strict=True)

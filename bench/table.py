@@ -46,6 +46,8 @@ def _limit(entry):
 def _verdict(entry):
     if "over_ms" in entry:
         return f"{entry['over_ms']:+8.1f} ms (goal at most {entry['goal_ms']:g})" + missed(entry)
+    if entry["median"] <= 0:
+        return "too short to be timed as a difference of two fits"
     if "ratio" not in entry:
         return missed(entry)
     goal = f" (goal {entry['goal']:g}x)" if "goal" in entry else ""
@@ -56,8 +58,10 @@ def _verdict(entry):
 def missed(entry):
     """What to say of an entry that fastgd loses, or whose goal it misses; empty where all is well."""
     marks = ["FASTGD LOSES"] if entry.get("ratio", 1) < 1 else []
-    below = entry.get("ratio", 1) < entry.get("goal", 0) or entry.get("over_ms", 0) > entry.get("goal_ms", 0)
-    if below or entry.get("limit", {}).get("fraction", 1) < entry.get("limit", {}).get("goal", 0):
+    limit = entry.get("limit", {})
+    pairs = [(entry.get("ratio"), entry.get("goal")), (limit.get("fraction"), limit.get("goal")),
+             (entry.get("goal_ms"), entry.get("over_ms"))]  # fmt: skip
+    if any(got < wanted for got, wanted in pairs if got is not None and wanted is not None):
         marks.append("goal missed")
     return "".join(f"  {mark}" for mark in marks)
 

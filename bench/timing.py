@@ -31,12 +31,13 @@ def summary(taken):
 
 
 def compare(entries, goals):
-    """Give each entry its ratio to fastgd: its median time over fastgd's, above 1 where fastgd is faster."""
-    if "fastgd" not in entries:
-        return
-    own = entries["fastgd"]["median"]
+    """Give each entry its ratio to fastgd: its median time over fastgd's, above 1 where fastgd is faster.
+
+    None where a time is not above zero, as the difference of two fits may come out on a busy machine.
+    """
+    own = entries["fastgd"]["median"] if "fastgd" in entries else 0
     for name, entry in entries.items():
-        if name != "fastgd":
+        if name != "fastgd" and min(own, entry["median"]) > 0:
             entry["ratio"] = entry["median"] / own
             goal = goals.get("own" if name.startswith("fastgd ") else name)
             if goal is not None:

@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # the same names for editors and type checkers, which do not run __getattr__
     from .engine.optimizers import SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, RMSProp
-    from .engine.schedules import Adaptive, Constant, CosineDecay, InverseScaling, Optimal, StepDecay
+    from .engine.schedules import Adaptive, Constant, CosineDecay, InverseScaling, OneCycle, Optimal, StepDecay
     from .linear import SGDClassifier, SGDRegressor
     from .plots import LossCurveDisplay
 
@@ -30,6 +30,7 @@ _HOME = {
     "Adaptive": "engine.schedules",
     "StepDecay": "engine.schedules",
     "CosineDecay": "engine.schedules",
+    "OneCycle": "engine.schedules",
 }
 
 __all__ = ["__version__", *_HOME]

@@ -88,9 +88,11 @@ class SGDClassifier(ClassifierMixin, LinearModel):
         - 'adaptive': ``eta0``, divided by 5 each time the loss has stalled
         - 'step': ``eta0``, halved every 10 epochs
         - 'cosine': from ``eta0`` to 0 along a cosine over `max_iter` epochs
+        - 'one_cycle': up to ``eta0`` over three tenths of `max_iter` epochs, then down to 0 along a cosine
         - 'pa1', 'pa2': passive-aggressive steps, ``min(eta0, L / |x|^2)`` and ``L / (|x|^2 + 1 / (2 eta0))``; for
           loss 'hinge' and ``batch_size=1``
-        - a configured schedule: `Constant`, `InverseScaling`, `Optimal`, `Adaptive`, `StepDecay`, `CosineDecay`
+        - a configured schedule: `Constant`, `InverseScaling`, `Optimal`, `Adaptive`, `StepDecay`, `CosineDecay`,
+          `OneCycle`
 
     eta0 : float, default=0.01
         The first rate of the schedules that use it.
@@ -381,9 +383,11 @@ class SGDRegressor(MultiOutputMixin, RegressorMixin, LinearModel):
         - 'adaptive': ``eta0``, divided by 5 each time the loss has stalled
         - 'step': ``eta0``, halved every 10 epochs
         - 'cosine': from ``eta0`` to 0 along a cosine over `max_iter` epochs
+        - 'one_cycle': up to ``eta0`` over three tenths of `max_iter` epochs, then down to 0 along a cosine
         - 'pa1', 'pa2': passive-aggressive steps, ``min(eta0, L / |x|^2)`` and ``L / (|x|^2 + 1 / (2 eta0))``; for
           loss 'epsilon_insensitive' and ``batch_size=1``
-        - a configured schedule: `Constant`, `InverseScaling`, `Optimal`, `Adaptive`, `StepDecay`, `CosineDecay`
+        - a configured schedule: `Constant`, `InverseScaling`, `Optimal`, `Adaptive`, `StepDecay`, `CosineDecay`,
+          `OneCycle`
 
     eta0 : float, default=0.01
         The first rate of the schedules that use it.

@@ -225,3 +225,25 @@ def test_every_schedule_trains(name, data):
     model = SGDClassifier(loss="hinge", learning_rate=name, eta0=0.05, max_iter=5, tol=None, random_state=0)
     assert model.fit(data.X, data.binary).score(data.X, data.binary) > 0.7
     assert_array_equal(np.isfinite(model.history_["loss"]), True)
+
+
+def test_one_cycle_climbs_in_a_line_and_comes_down_a_cosine():
+    schedule = fastgd.OneCycle(0.5, epochs=10, warmup=0.3)
+    rates = np.concatenate([schedule.rates(1 + 4 * epoch, 4, epoch) for epoch in range(12)])
+    done = np.minimum(np.arange(48) / 40, 1)
+    climb, fall = done < 0.3, done >= 0.3
+    assert_allclose(rates[climb], 0.5 * (1 / 25 + 24 / 25 * done[climb] / 0.3))
+    assert_allclose(rates[fall], 0.25 * (1 + np.cos(np.pi * (done[fall] - 0.3) / 0.7)), atol=1e-15)
+    assert rates.argmax() == 12 and rates.max() == 0.5 and rates[40:].max() == 0
+
+
+def test_one_cycle_by_name_spans_the_epochs_of_the_fit(data):
+    named = classifier(learning_rate="one_cycle", eta0=0.2, max_iter=7).fit(data.X, data.binary)
+    value = classifier(learning_rate=fastgd.OneCycle(0.2, epochs=7), max_iter=7).fit(data.X, data.binary)
+    assert_array_equal(named.coef_, value.coef_)
+
+
+@pytest.mark.parametrize("wrong", [{"eta0": 0}, {"epochs": -1}, {"warmup": 1.0}, {"warmup": np.nan}])
+def test_one_cycle_refuses(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        fastgd.OneCycle(**wrong)

@@ -57,4 +57,3 @@ def _targets(problem, y, dtype):
         return torch.from_numpy(t[:, 0]), int(t.max()) + 1
     t = (t > 0) if problem.loss == "log_loss" else t
     return torch.from_numpy(t.astype(dtype, copy=False)), t.shape[1]
-

@@ -1,8 +1,10 @@
 """From what users hold to what kernels read: rows, targets, weights, the flat parameter vector, the order of the visits."""
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 from scipy import sparse
+from sklearn.utils import check_random_state
 
 from fastgd.kernels.order import shuffle, shuffle_blocks
 from fastgd.kernels.rows import Rows, has_repeats
@@ -101,6 +103,13 @@ class Problem:
         return self.y.reshape(self.rows.shape[0], -1)[self.visits]
 
 
+def seed_of(random_state):
+    """A whole number below 2^32 from what scikit-learn takes for `random_state`; an int is its own, without a generator's start."""
+    if isinstance(random_state, Integral):
+        return int(random_state)
+    return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+
+
 class Order:
     """The order of an epoch's visits.
 
@@ -115,7 +124,7 @@ class Order:
 
     def __init__(self, problem, shuffle, random_state):
         self._rows, n = problem.visits, len(problem.visits)
-        self._seed = random_state.randint(np.iinfo(np.int32).max) << 32 if shuffle else None
+        self._seed = seed_of(random_state) << 32 if shuffle else None
         width = problem.rows.bytes / max(problem.rows.shape[0], 1)
         self._block = 8 if width >= 1024 else 32
         if not shuffle:

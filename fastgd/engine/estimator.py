@@ -33,12 +33,14 @@ INITIAL_SPREAD = 0.01  # standard deviation of init="normal": small against the 
 
 def thread_count(n_jobs):
     """Threads inside one fit: None all that OpenMP allows, -1 all processors, -2 all but one, ..."""
+    if n_jobs is not None and n_jobs > 0:
+        return n_jobs
+    if n_jobs == 0:
+        raise ValueError("n_jobs == 0 has no meaning: use None for all threads, or a number of threads")
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if n_jobs is None:
         return threads.maximum() if "OMP_NUM_THREADS" in os.environ else min(threads.maximum(), processors)
-    if n_jobs == 0:
-        raise ValueError("n_jobs == 0 has no meaning: use None for all threads, or a number of threads")
-    return n_jobs if n_jobs > 0 else max(1, processors + 1 + n_jobs)
+    return max(1, processors + 1 + n_jobs)
 
 
 def _is_not_numeric(array):
@@ -188,7 +190,7 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
                              "choose another learning_rate.")
         return 1 / (problem.objective.curvature(problem.targets) * longest + problem.objective.l2 or 1.0)
 
-    def _start(self, problem, random_state, coef_init, intercept_init, go_on):
+    def _start(self, problem, coef_init, intercept_init, go_on):
         """(flat vector to start from, earlier state to go on with); without a vector the state's own."""
         state = getattr(self, "_state", None) if go_on else None
         if state is not None and state.averaged:
@@ -199,7 +201,7 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         outputs, p = problem.objective.outputs, problem.rows.shape[1]
         coef, intercept = np.zeros((outputs, p)), np.zeros(outputs)
         if self.init == "normal":
-            coef = random_state.normal(scale=INITIAL_SPREAD, size=(outputs, p))
+            coef = check_random_state(self.random_state).normal(scale=INITIAL_SPREAD, size=(outputs, p))
         if coef_init is not None:
             coef = self._check_init("coef_init", coef_init, (outputs, p))
         if intercept_init is not None:
@@ -222,7 +224,6 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
 
         `y` holds the kernels' targets, `labels` what the caller gave.
         """
-        random_state = check_random_state(self.random_state)
         visits, held_out = self._split(self._rows_that_count(weights, X.shape[0]), labels)
         if weights is not None and not go_on:
             weights = weights / weights[visits].mean()
@@ -230,12 +231,12 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         X = distinct_columns(X)
         problem = Problem(as_rows(X), y, weights, objective, visits, full, thread_count(self.n_jobs))
         method = self._method(problem)
-        method.start(problem, *self._start(problem, random_state, coef_init, intercept_init, go_on))
+        method.start(problem, *self._start(problem, coef_init, intercept_init, go_on))
         stopping = Stopping(1 if go_on else self.max_iter, None if go_on else self.tol, self.n_iter_no_change, full_gradient=full)
         history = History(self.history_ if go_on and hasattr(self, "history_") else None)
         earlier, origin = history.record["loss"][-1:], method.state.theta.copy()
         known_loss = lambda: earlier[0] if earlier else method.loss_at(origin)  # noqa: E731
-        order = Order(problem, not full and self.shuffle, random_state)
+        order = Order(problem, not full and self.shuffle, self.random_state)
         validate = self._validator(problem, X, labels, held_out) if len(held_out) else None
         self.n_iter_, self.stop_reason_ = train(method, order, stopping, history, known_loss, validate, self.verbose)
         self._store(*method.solution())

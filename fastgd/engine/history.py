@@ -10,11 +10,12 @@ class History:
         self.record = {name: list(values) for name, values in (earlier or empty).items()}
         self._began = perf_counter() - (self.record["seconds"] or [0])[-1]
 
-    def add(self, *, loss, gradient_norm, learning_rate, validation_loss=None):
-        entry = {"loss": loss, "gradient_norm": gradient_norm, "learning_rate": learning_rate,
-                 "seconds": perf_counter() - self._began}
+    def add(self, epoch, validation_loss=None):
+        """Note an epoch: what the method says of it, the time, and the loss on held-out rows."""
+        record = self.record
+        record["loss"].append(epoch.loss)
+        record["gradient_norm"].append(epoch.gradient_norm)
+        record["learning_rate"].append(epoch.learning_rate)
+        record["seconds"].append(perf_counter() - self._began)
         if validation_loss is not None:
-            self.record.setdefault("validation_loss", [])
-            entry["validation_loss"] = validation_loss
-        for name, value in entry.items():
-            self.record[name].append(float(value))
+            record.setdefault("validation_loss", []).append(float(validation_loss))

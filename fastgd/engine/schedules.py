@@ -160,6 +160,37 @@ class CosineDecay(Schedule):
 
 
 @dataclass(frozen=True)
+class OneCycle(Schedule):
+    """From eta0 / 25 up to eta0 in a straight line over the first `warmup` of `epochs`, then down to 0 along a cosine.
+
+    References
+    ----------
+    Smith, Topin, "Super-convergence: very fast training of neural networks using large learning rates", 2018.
+
+    Examples
+    --------
+    >>> from fastgd import OneCycle
+    >>> OneCycle(0.1, epochs=20)
+    OneCycle(eta0=0.1, epochs=20, warmup=0.3)
+    """
+
+    eta0: float = 0.01
+    epochs: int = 100
+    warmup: float = 0.3
+
+    def __post_init__(self):
+        _check(self, eta0=0, epochs=0, warmup=0)
+        if self.warmup >= 1:
+            raise ValueError(f"warmup of OneCycle must be below 1, got {self.warmup!r}")
+
+    def rates(self, t, count, epoch):
+        done = np.minimum((epoch + np.arange(count) / count) / self.epochs, 1)
+        up = 0.04 + 0.96 * done / self.warmup
+        down = (1 + np.cos(np.pi * (done - self.warmup) / (1 - self.warmup))) / 2
+        return self.eta0 * np.where(done < self.warmup, up, down)
+
+
+@dataclass(frozen=True)
 class PassiveAggressive(Constant):
     """The row itself sets the length of its step: "pa1" min(eta0, L / |x|**2), "pa2" L / (|x|**2 + 1 / (2 * eta0)).
 
@@ -185,7 +216,7 @@ class Lipschitz(Schedule):
         return self.eta0 / np.sqrt(1 + self.decays * (epoch + np.arange(count) / count))
 
 
-NAMES = ("constant", "invscaling", "optimal", "adaptive", "pa1", "pa2", "step", "cosine", "lipschitz")
+NAMES = ("constant", "invscaling", "optimal", "adaptive", "pa1", "pa2", "step", "cosine", "one_cycle", "lipschitz")
 
 
 def as_schedule(learning_rate, *, eta0, power_t, alpha, max_iter, lipschitz):
@@ -203,6 +234,7 @@ def as_schedule(learning_rate, *, eta0, power_t, alpha, max_iter, lipschitz):
         "pa2": lambda: PassiveAggressive(eta0=eta0, passive_aggressive=Rate.PA2),
         "step": lambda: StepDecay(eta0),
         "cosine": lambda: CosineDecay(eta0, max_iter),
+        "one_cycle": lambda: OneCycle(eta0, max_iter),
         "lipschitz": lipschitz,
     }
     return make[learning_rate]()

@@ -39,14 +39,15 @@ class Stopping:
 def train(method, order, stopping, history, known_loss, validate=None, verbose=0):
     """Run epochs until `stopping` says so; returns (epochs, reason).
 
-    `known_loss()` is what a model had before, to tell a runaway by; `validate(coef, intercept)` returns (score, loss) on held-out rows.
+    `known_loss()` is what a model had before, to tell a runaway by; `validate(coef, intercept)` returns (score, loss) on
+    held-out rows.
     """
     record, done = history.record, 0
     for done in range(1, stopping.max_iter + 1):
         epoch = method.epoch(order.next())
         coef, intercept = method.solution() if validate else (None, None)
         score, validation_loss = validate(coef, intercept) if validate else (None, None)
-        history.add(**vars(epoch), validation_loss=validation_loss)
+        history.add(epoch, validation_loss)
         runaway = epoch.loss > DIVERGED and epoch.loss > DIVERGED * (1 + known_loss())
         if runaway or not (isfinite(epoch.loss) and isfinite(epoch.gradient_norm) and method.is_finite()):
             raise DivergedError(

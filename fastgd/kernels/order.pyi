@@ -1,3 +1,4 @@
+"""The order of an epoch's visits: a random permutation of the rows, or one that stays near the memory it is in."""
 import numpy as np
 from numpy.typing import NDArray
 

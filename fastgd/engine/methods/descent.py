@@ -65,27 +65,38 @@ class Descent:
                            getattr(earlier, "averaged", 0) if average is not None else 0, getattr(earlier, "t", 1),
                            getattr(earlier, "epochs", 0))
 
+        self._plan()
+
+    def _plan(self):
+        """What is the same in every epoch: rows an update, updates, rows a kernel call, and which kernel."""
+        problem, visits = self.problem, len(self.problem.visits)
+        self._size = min(self.batch_size, visits)
+        self._updates = -(-visits // self._size)
+        work = self._size * problem.objective.outputs * max(problem.rows.stored / max(problem.rows.shape[0], 1), 1)
+        self._chunk = max(1, int(CHUNK / work)) * self._size
+        self._weight = visits if problem.weights is None else float(problem.weights[problem.visits].sum())
+        # the rows go straight into the weights: single dense rows, or sparse batches that touch few columns
+        few = work < 4 * len(self.state.theta) if problem.by_column else self._size == 1
+        self._in_place = isinstance(self.optimizer, SGD) and not problem.full_batch and few
+
     def epoch(self, order):
         """Visit the rows in `order` once; returns an `Epoch`."""
         state, objective = self.state, self.problem.objective
-        size = min(self.batch_size, len(order))
-        updates = -(-len(order) // size)
-        rates = self.schedule.rates(state.t, updates, state.epochs)
-        start, begin = state.theta.copy(), state.t
-        chunk = max(1, int(CHUNK / (self._row_work * size))) * size
-        sums = [self._visit(order[at:at + chunk], rates[at // size:(at + chunk) // size + 1], size)
-                for at in range(0, len(order), chunk)]
-        total = {name: sum(part[name] for part in sums) for name in sums[0]}
-        loss = total["loss"] / self._weight(order) + total["penalty"] / len(order)
-        if objective.l1 and self._in_place(size):  # these sweeps leave a penalty with an L1 part to the ends of the epoch
+        rates = self.schedule.rates(state.t, self._updates, state.epochs)
+        start, loss, penalty, norm = state.theta.copy(), 0.0, 0.0, 0.0
+        for at in range(0, len(order), self._chunk):
+            sums = self._visit(order[at:at + self._chunk], rates[at // self._size:(at + self._chunk) // self._size + 1])
+            loss, penalty, norm = loss + sums["loss"], penalty + sums["penalty"], norm + sums.get("gradient_norm", 0.0)
+        loss = loss / self._weight + penalty / len(order)
+        if objective.l1 and self._in_place:  # these sweeps leave a penalty with an L1 part to the ends of the epoch
             loss += float(objective.penalty(self._coef(start)) + objective.penalty(self._coef(state.theta))) / 2
         if isinstance(self.optimizer, SGD):
-            gone = (start - state.theta).astype(float)
-            gradient_norm = sqrt(gone @ gone) / (float(rates.sum()) or 1.0)
+            gone = (start - state.theta).astype(float, copy=False)
+            norm = sqrt(gone @ gone) / (float(rates.sum()) or 1.0)
         else:
-            gradient_norm = total["gradient_norm"] / (state.t - begin)
+            norm /= self._updates
         state.epochs += 1
-        return Epoch(loss, gradient_norm, rates[-1])
+        return Epoch(loss, norm, float(rates[-1]))
 
     def loss_at(self, theta):
         """The objective at theta; at zero it needs no pass over X."""
@@ -94,7 +105,7 @@ class Descent:
             return problem.objective.loss_at_zero(problem.targets)
         loss = batch.gradient(problem.rows, problem.y, problem.weights, problem.visits, theta, np.empty_like(theta),
                               problem.objective.codes, problem.threads)
-        return loss / self._weight(problem.visits) + problem.objective.penalty(self._coef(theta))
+        return loss / self._weight + problem.objective.penalty(self._coef(theta))
 
     def is_finite(self):
         """Whether all parameters are; plain SGD's gradient norm, made of them, has told already."""
@@ -116,35 +127,20 @@ class Descent:
             theta = (state.average / state.averaged).astype(theta.dtype)
         return unpack(theta, outputs, self.problem.by_column)
 
-    @property
-    def _row_work(self):
-        rows = self.problem.rows
-        return self.problem.objective.outputs * max(rows.stored / max(rows.shape[0], 1), 1)
-
-    def _in_place(self, size):
-        """Whether the batch's rows go straight into the weights: single dense rows, or sparse batches that touch few columns."""
-        if not isinstance(self.optimizer, SGD) or self.problem.full_batch:
-            return False
-        return size * self._row_work < 4 * len(self.state.theta) if self.problem.by_column else size == 1
-
-    def _visit(self, order, rates, size):
+    def _visit(self, order, rates):
         problem, state = self.problem, self.state
         skip = 0 if self.average_from is None else max(0, self.average_from - state.t)
         data = problem.rows, problem.y, problem.weights, order, state.theta
-        if self._in_place(size):
-            course = {"batch_size": size, "skip": skip, "passive_aggressive": self.schedule.passive_aggressive}
+        if self._in_place:
+            course = {"batch_size": self._size, "skip": skip, "passive_aggressive": self.schedule.passive_aggressive}
             sums = stochastic.epoch(*data, state.average, rates, problem.objective.codes, course)
         else:
             sums = batch.epoch(*data, state.first, state.second, state.average, rates, problem.objective.codes,
-                               self.optimizer.codes, size, state.t, skip, problem.threads)
+                               self.optimizer.codes, self._size, state.t, skip, problem.threads)
         state.t += sums["updates"]
         if state.average is not None:
             state.averaged += max(0, sums["updates"] - skip)
         return sums
-
-    def _weight(self, order):
-        weights = self.problem.weights
-        return len(order) if weights is None else weights[order].sum()
 
     def _coef(self, theta):
         return theta[:len(theta) - self.problem.objective.outputs]
