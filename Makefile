@@ -2,6 +2,7 @@
 # They need Python >= 3.11 (say which by `make PYTHON=python3.12 ...`), a C compiler and make.
 
 PYTHON ?= python3
+PYTHONS ?= $(PYTHON)
 VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := pyproject.toml setup.py $(wildcard fastgd/kernels/*.pyx fastgd/kernels/*.pxd fastgd/kernels/*.h)
@@ -9,7 +10,7 @@ SOURCES := pyproject.toml setup.py $(wildcard fastgd/kernels/*.pyx fastgd/kernel
 # The requirements of one dependency group of pyproject.toml; older pips have no --group.
 group = $$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["$(1)"])')
 
-.PHONY: demo test checked bench lint clean
+.PHONY: demo test checked bench lint wheel wheel-test clean
 
 demo: $(VENV)/built
 	$(BIN)/python -m bench.demo
@@ -33,6 +34,35 @@ lint: $(VENV)/lint
 	PATH="$(abspath $(BIN)):$$PATH" cython-lint fastgd
 	$(BIN)/codespell
 
+# The sdist, and the wheel built from it, into a new dist/: one wheel for CPython 3.11 and later, with libgomp inside. Without LDSHARED some
+# Pythons write the folder of their own libraries into every module.
+wheel: $(VENV)/wheel
+	rm -rf build/wheel dist
+	LDSHARED="$(CC) -shared" $(BIN)/python -m build --outdir build/wheel
+	PATH="$(abspath $(BIN)):$$PATH" auditwheel repair --strip --wheel-dir dist build/wheel/*.whl
+	cp build/wheel/*.tar.gz dist
+	$(BIN)/abi3audit --strict --summary dist/*.whl
+
+# That wheel against the sdist's tests and README, on both instruction sets: in a fresh environment, in a folder without the sources, and
+# with nothing else on the PATH, so no compiler. On several Pythons: make wheel-test PYTHONS="python3.11 /some/where/python3.13"
+wheel-test: wheel
+	$(foreach python,$(PYTHONS),$(call test-wheel,$(python)))
+
+ROOM := $(abspath build/wheel-test)
+IS_THE_WHEEL := 'import sys, fastgd; from fastgd.kernels import ISA, threads; \
+	print(sys.version, ISA, fastgd.__file__); assert fastgd.__file__.startswith(sys.prefix) and threads.OPENMP'
+
+define test-wheel
+	rm -rf $(ROOM)
+	$(1) -m venv $(ROOM)
+	tar -xzf dist/*.tar.gz -C $(ROOM) --strip-components=1 --wildcards '*/tests' '*/conftest.py' '*/pyproject.toml' '*/README.md'
+	PATH=$(ROOM)/bin python -m pip install --quiet --only-binary :all: dist/*.whl $(call group,test)
+	cd $(ROOM) && PATH=$(ROOM)/bin python -c $(IS_THE_WHEEL)
+	cd $(ROOM) && PATH=$(ROOM)/bin python -m pytest tests README.md
+	cd $(ROOM) && PATH=$(ROOM)/bin FASTGD_ISA=baseline python -m pytest tests
+
+endef
+
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis fastgd/kernels/_avx2
 	find fastgd tests bench \( -name '*.so' -o -name '*.c' -o -name '*.pyc' \) -delete
@@ -47,6 +77,6 @@ $(VENV)/built: $(SOURCES) | $(VENV)/python
 	$(BIN)/python -m pip install --quiet --editable '.[plot]'
 	touch $@
 
-$(VENV)/test $(VENV)/lint: $(VENV)/%: pyproject.toml | $(VENV)/python
+$(VENV)/test $(VENV)/lint $(VENV)/wheel: $(VENV)/%: pyproject.toml | $(VENV)/python
 	$(BIN)/python -m pip install --quiet $(call group,$*)
 	touch $@

@@ -36,7 +36,7 @@ def peak_over_data(folder, problem, peer, shuffle, threads):
     child = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if child.returncode:
         raise RuntimeError(f"the process that measures {peer}'s memory failed:\n{child.stderr}")
-    return json.loads(child.stdout)
+    return json.loads(child.stdout.splitlines()[-1])  # a peer may print too
 
 
 def measure(folder):

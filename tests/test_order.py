@@ -19,8 +19,9 @@ ROWS, BLOCK = 8192, 32  # of 10 columns: 256 blocks, 4 pools
 
 @pytest.fixture
 def no_cache(monkeypatch):
-    """Blocks on data that would fit the cache."""
+    """Blocks on data that would fit the cache, in pools that are small enough for it."""
     monkeypatch.setattr(Order, "CACHE", 0)
+    monkeypatch.setattr(Order, "POOL", 64)
 
 
 def noise(rows=ROWS, columns=10, seed=0):
@@ -31,7 +32,7 @@ def noise(rows=ROWS, columns=10, seed=0):
 
 def order_of(X, y, how=True, seed=0, visits=None):
     visits = np.arange(X.shape[0]) if visits is None else visits
-    return Order(Problem(as_rows(X), y, None, None, visits, False, 1), how, np.random.RandomState(seed))
+    return Order(Problem(as_rows(X), y, None, None, visits, False, 1), X, how, seed)
 
 
 def epochs_of(order, count=2):
@@ -78,10 +79,16 @@ def test_a_permutation_visits_every_row_once(rows, seed):
     assert_array_equal(np.sort(values), np.arange(rows))
 
 
-@pytest.mark.parametrize("pool, count, length", [(0, 4, 10), (4, 3, 10), (4, 5, 10), (4, 4, 9), (4, 4, 11)])
+@pytest.mark.parametrize("pool, count, length", [(4, 3, 10), (4, 5, 10), (4, 4, 9), (4, 4, 11)])
 def test_blocks_that_do_not_fit_are_refused(pool, count, length):
     with pytest.raises(ValueError, match="10 rows in blocks of 3"):
         shuffle_blocks(np.arange(10), np.empty(length, np.intp), np.arange(count), 3, pool, 0)
+
+
+@pytest.mark.parametrize("block, pool, blocks", [(0, 4, [0]), (3, 0, [0, 1]), (3, 4, [0, 2]), (3, 4, [0, -1])])
+def test_blocks_that_are_none_are_refused(block, pool, blocks):
+    with pytest.raises(ValueError, match="block"):
+        shuffle_blocks(np.arange(6), np.empty(6, np.intp), np.array(blocks), block, pool, 0)
 
 
 def assert_uniform(counts, freedom):
@@ -164,6 +171,7 @@ def test_rows_that_fit_the_cache_are_fully_permuted(monkeypatch):
     X, y = noise()
     assert X.nbytes < Order.CACHE
     assert is_full(X, y)
+    monkeypatch.setattr(Order, "POOL", 64)
     monkeypatch.setattr(Order, "CACHE", X.nbytes)
     assert is_full(X, y)
     monkeypatch.setattr(Order, "CACHE", X.nbytes - 1)
@@ -182,6 +190,7 @@ def test_the_rows_to_train_on_count(monkeypatch):
     """Rows left out need no cache."""
     X, y = noise()
     monkeypatch.setattr(Order, "CACHE", X.nbytes // 2)
+    monkeypatch.setattr(Order, "POOL", 64)
     visits = np.arange(0, ROWS, 2)
     orders = [epochs_of(order_of(X, y, how, 0, visits)) for how in (True, "full")]
     assert_array_equal(*orders)
@@ -247,9 +256,11 @@ def sample(kind, seed, group=50):
     return np.ascontiguousarray(X[rows]), y[rows]
 
 
-@pytest.mark.parametrize("kind", ["by target", "by label", "grouped"])
-def test_neighbours_with_like_targets_are_fully_permuted(kind, no_cache):
+@pytest.mark.parametrize("layout", ["dense", "csr32"])
+@pytest.mark.parametrize("kind", ["by target", "by label", "grouped", "mirrored"])
+def test_neighbours_that_pull_the_same_way_are_fully_permuted(kind, layout, no_cache):
     X, y = sample(kind, 0)
+    X = store(X, layout, np.float64)
     assert is_full(X, y)
     assert is_full(X, np.sign(y))
     shuffled = np.random.default_rng(1).permutation(ROWS)
@@ -337,10 +348,9 @@ def test_visits_in_the_order_of_the_targets_take_longer(loss):
     assert epochs_to(full[3], given) > 1.3 * 3
 
 
-@pytest.mark.parametrize("kind", ["mirrored", "slopes"])
-def test_groups_that_the_targets_do_not_tell_cost_little(kind, no_cache):
-    """They get blocks: a pool has the rows of few groups, and at a rate that averages over a pool this shows, a little."""
-    X, y = sample(kind, 0)
+def test_data_sorted_by_a_column_costs_little(no_cache):
+    """It gets blocks: a pool has rows of few kinds, and at a rate that averages over a pool this shows, a little."""
+    X, y = sample("by column", 0)
     assert not is_full(X, y)
-    blocks, full = mean_curves(kind, "squared_error", np.full(5, 1e-3), 40)
+    blocks, full = mean_curves("by column", "squared_error", np.full(5, 1e-3), 40)
     assert 1 - 0.002 < blocks[-1] / full[-1] < 1.02

@@ -7,7 +7,7 @@ from scipy import sparse
 from sklearn.utils import check_random_state
 
 from fastgd.kernels.order import shuffle, shuffle_blocks
-from fastgd.kernels.rows import Rows, has_repeats
+from fastgd.kernels.rows import Rows, has_repeats, squared_norms
 
 from .objective import Objective
 
@@ -115,29 +115,40 @@ class Order:
 
     shuffle="full": a new random permutation each epoch; False: as given; True: a permutation where X fits the cache, else one that
     mixes `POOL` random blocks of neighbouring rows at a time, because rows drawn from all over the memory cost 2 to 4 times as
-    much. If neighbours have like targets (sorted or grouped data), a permutation after all: blocks would show one kind at a time.
+    much. Where neighbours pull the weights the same way (sorted or grouped data), a permutation after all: blocks would be noisy.
     """
 
     CACHE = 16 * 2**20  # bytes
-    POOL = 64           # blocks
-    ALIKE = 0.1         # correlation of the targets of neighbours
+    POOL = 256          # blocks
+    SAMPLE = 128        # blocks looked at
+    ALIKE = 1.5         # times the variance that blocks of independent rows would have
 
-    def __init__(self, problem, shuffle, random_state):
+    def __init__(self, problem, X, shuffle, random_state):
         self._rows, n = problem.visits, len(problem.visits)
         self._seed = seed_of(random_state) << 32 if shuffle else None
         width = problem.rows.bytes / max(problem.rows.shape[0], 1)
         self._block = 8 if width >= 1024 else 32
         if not shuffle:
             self._visits = self._rows
-        elif shuffle == "full" or n * width <= self.CACHE or n < 2 * self._block * self.POOL or self._alike(problem.targets):
+        elif shuffle == "full" or n * width <= self.CACHE or n < 2 * self._block * self.POOL or self._inflation(problem, X) > self.ALIKE:
             self._visits, self._blocks = self._rows.copy(), None
         else:
             self._visits, self._blocks = np.empty_like(self._rows), np.arange(-(-n // self._block))
 
-    def _alike(self, targets):
-        """Whether the first target tells something about the next row's."""
-        y = targets[:, 0] - targets[:, 0].mean()
-        return y[:-1] @ y[1:] > self.ALIKE * (y @ y)
+    def _inflation(self, problem, X):
+        """How much more the mean of a block's gradients varies than that of as many independent rows: 1 + (block - 1) correlation.
+
+        The gradients are g_i = (y_i - mean y) [x_i, 1], those of least squares at its constant model.
+        """
+        y = problem.targets[:, 0] - problem.targets[:, 0].mean()
+        squares, between, mean = 0.0, 0.0, 0.0
+        for start in np.linspace(0, len(y) // self._block - 1, self.SAMPLE).astype(int) * self._block:
+            rows, r = self._rows[start:start + self._block], y[start:start + self._block]
+            g = np.append(X[rows].T @ r, r.sum()) / self._block
+            lengths = squared_norms(problem.rows, rows, np.empty(1, problem.rows.dtype)) + 1
+            squares, between, mean = squares + (r * r * lengths).mean(), between + g @ g, mean + g / self.SAMPLE
+        noise = squares / self.SAMPLE - mean @ mean
+        return self._block * (between / self.SAMPLE - mean @ mean) / noise if noise > 0 else 1.0
 
     def next(self):
         """The row numbers in the order of the next epoch; the array is reused."""

@@ -12,7 +12,6 @@ from sklearn import get_config
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model._base import SparseCoefMixin
-from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
@@ -236,7 +235,7 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         history = History(self.history_ if go_on and hasattr(self, "history_") else None)
         earlier, origin = history.record["loss"][-1:], method.state.theta.copy()
         known_loss = lambda: earlier[0] if earlier else method.loss_at(origin)  # noqa: E731
-        order = Order(problem, not full and self.shuffle, self.random_state)
+        order = Order(problem, X, not full and self.shuffle, self.random_state)
         validate = self._validator(problem, X, labels, held_out) if len(held_out) else None
         self.n_iter_, self.stop_reason_ = train(method, order, stopping, history, known_loss, validate, self.verbose)
         self._store(*method.solution())
@@ -258,6 +257,8 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         """(training rows, validation rows) of the rows that count."""
         if not self.early_stopping:
             return kept, kept[:0]
+        from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit  # slow to load, seldom needed
+
         splitter = StratifiedShuffleSplit if is_classifier(self) else ShuffleSplit
         split = splitter(test_size=self.validation_fraction, random_state=self.random_state)
         try:
@@ -265,7 +266,7 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         except ValueError as error:
             raise ValueError(f"early_stopping with validation_fraction={self.validation_fraction} cannot split {len(kept)} rows: "
                              f"{error}") from error
-        return kept[train_rows], kept[held_out]
+        return kept[np.sort(train_rows)], kept[held_out]
 
     def _validator(self, problem, X, labels, held_out):
         """A function (coef, intercept) -> (score, objective) on the held-out rows."""

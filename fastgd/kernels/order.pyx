@@ -37,7 +37,12 @@ def shuffle_blocks(const Py_ssize_t[::1] rows not None, Py_ssize_t[::1] out not 
     """
     cdef Py_ssize_t n = rows.shape[0], count = blocks.shape[0], begin = 0, at = 0, i, b
     cdef uint64_t state = seed
-    if out.shape[0] != n or count != (n + block - 1) // block or block < 1 or pool < 1:
+    if block < 1 or pool < 1:
+        raise ValueError(f"block and pool must be at least 1, got {block} and {pool}")
+    for b in range(count):
+        if not 0 <= blocks[b] < count:
+            raise ValueError(f"blocks[{b}] = {blocks[b]} is not one of the {count} blocks")
+    if out.shape[0] != n or count != (n + block - 1) // block:
         raise ValueError(f"{n} rows in blocks of {block}: got {count} blocks, and room for {out.shape[0]} rows")
     if n == 0:
         return
