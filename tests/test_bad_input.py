@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
-from reference import store
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
 
 import fastgd
 from fastgd import SGDClassifier, SGDRegressor
+from reference import store
 
 X = np.random.default_rng(0).standard_normal((20, 4))
 LABELS = np.arange(20) % 2

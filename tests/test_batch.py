@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-import reference
-from fastgd.kernels.losses import Loss, Targets
-from fastgd.kernels.rules import Kind
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+import reference
 from fastgd.kernels import batch
+from fastgd.kernels.losses import Loss, Targets
+from fastgd.kernels.rules import Kind
 
 TOLERANCE = {np.float64: 1e-10, np.float32: 1e-4}
 RULES = {

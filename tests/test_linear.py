@@ -6,11 +6,9 @@ import tracemalloc
 import numpy as np
 import pandas as pd
 import pytest
-import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from reference import store
 from scipy import sparse
 from scipy.special import expit
 from scipy.special import softmax as softmax_of
@@ -24,7 +22,9 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastgd
+import reference
 from fastgd import SGDClassifier, SGDRegressor
+from reference import store
 
 TOLERANCE = {np.float64: 1e-9, np.float32: 2e-4}
 TRACED = ("loss", "gradient_norm", "learning_rate")

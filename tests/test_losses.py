@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
+
 import reference
 from fastgd.kernels.losses import Loss, evaluate
-from numpy.testing import assert_allclose
 
 NAMES = list(reference.LOSSES)
 DELTA = 0.3

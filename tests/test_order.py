@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
-from reference import store
 
 from fastgd.engine.data import Order, Problem, as_rows
 from fastgd.kernels import stochastic
 from fastgd.kernels.losses import Loss, Targets
 from fastgd.kernels.order import shuffle, shuffle_blocks
+from reference import store
 
 ROWS, BLOCK = 8192, 32  # of 10 columns: 256 blocks, 4 pools
 

@@ -4,12 +4,12 @@ import dataclasses
 
 import numpy as np
 import pytest
-import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 import fastgd
+import reference
 from fastgd.kernels import rules
 
 NAMES = list(reference.RULES)

@@ -4,13 +4,13 @@ import dataclasses
 
 import numpy as np
 import pytest
-import reference
 from numpy.testing import assert_allclose, assert_array_equal
-from reference import store
 from sklearn.datasets import load_breast_cancer, load_diabetes
 
 import fastgd
+import reference
 from fastgd import SGDClassifier, SGDRegressor
+from reference import store
 
 STEPPED = {"loss": "log_loss", "shuffle": False, "tol": None, "max_iter": 6, "alpha": 0.1}
 NAMES = ["constant", "invscaling", "optimal", "adaptive", "pa1", "pa2", "step", "cosine", "lipschitz"]

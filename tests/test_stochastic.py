@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-import reference
-from fastgd.kernels.losses import Loss, Targets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+import reference
 from fastgd.kernels import stochastic
+from fastgd.kernels.losses import Loss, Targets
 
 TOLERANCE = {np.float64: 1e-10, np.float32: 3e-5}
 PENALTIES = {"none": (0.0, 0.0), "l2": (0.0, 0.1), "l1": (0.05, 0.0), "elasticnet": (0.03, 0.1)}

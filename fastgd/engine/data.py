@@ -128,9 +128,10 @@ class Order:
         self._seed = seed_of(random_state) << 32 if shuffle else None
         width = problem.rows.bytes / max(problem.rows.shape[0], 1)
         self._block = 8 if width >= 1024 else 32
+        small = n * width <= self.CACHE or n < 2 * self._block * self.POOL
         if not shuffle:
             self._visits = self._rows
-        elif shuffle == "full" or n * width <= self.CACHE or n < 2 * self._block * self.POOL or self._inflation(problem, X) > self.ALIKE:
+        elif shuffle == "full" or small or self._inflation(problem, X) > self.ALIKE:
             self._visits, self._blocks = self._rows.copy(), None
         else:
             self._visits, self._blocks = np.empty_like(self._rows), np.arange(-(-n // self._block))
