@@ -47,6 +47,8 @@ cdef struct Run:                # what the members of a team share
     Py_ssize_t rows
     Py_ssize_t blocks           # that the batch is cut into
     Py_ssize_t parameters
+    Py_ssize_t tile             # rows a tile
+    Py_ssize_t stride           # doubles of scratch a block: the four arrays of a tile, and the block's loss
     double *memory              # the blocks' scratch and losses
     Objective objective
     bint adding                 # the job at hand: adding the blocks' gradients up, a range of parameters each
@@ -159,17 +161,12 @@ cdef void tile_scatter(const Table *X, const Py_ssize_t *order, Py_ssize_t rows,
             r += 1
 
 
-cdef inline Py_ssize_t scratch_of(const Table *X, Py_ssize_t outputs) noexcept nogil:
-    """Doubles of scratch a block: the four arrays of a tile, and the block's loss."""
-    return 4 * tile_of(X) * outputs + 1
-
-
 cdef double block_gradient(Run *run, Py_ssize_t number, const floating *theta, floating *gradient) noexcept nogil:
     """gradient = sum over the block's rows / rows of the batch, tile after tile; returns the sum of weight * loss."""
     cdef const Table *X = run.X
-    cdef Py_ssize_t K = run.objective.outputs, tile = tile_of(X), stride = scratch_of(X, K), size
+    cdef Py_ssize_t K = run.objective.outputs, tile = run.tile, size
     cdef Py_ssize_t begin = run.rows * number // run.blocks, end = run.rows * (number + 1) // run.blocks
-    cdef double *memory = run.memory + number * stride
+    cdef double *memory = run.memory + number * run.stride
     cdef Scratch at = Scratch(memory, memory + tile * K, memory + 2 * tile * K, memory + 3 * tile * K)
     cdef double loss = 0
     memset(gradient, 0, run.parameters * sizeof(floating))
@@ -179,7 +176,7 @@ cdef double block_gradient(Run *run, Py_ssize_t number, const floating *theta, f
         loss += tile_slopes(&run.objective, run.y, run.weights, run.order + begin, size, &at)
         tile_scatter(X, run.order + begin, size, 1.0 / run.rows, at.slope, K, gradient)
         begin += size
-    memory[stride - 1] = loss
+    memory[run.stride - 1] = loss
     return loss
 
 
@@ -214,7 +211,7 @@ cdef void share_out(Run *run, bint adding, Py_ssize_t count, const floating *the
 cdef double batch_gradient(Run *run, const Py_ssize_t *order, Py_ssize_t rows, const floating *theta,
                            floating *blocks) noexcept nogil:
     """Mean gradient of the data term over a batch, left in blocks[0]; returns the sum of weight * loss."""
-    cdef Py_ssize_t i, stride = scratch_of(run.X, run.objective.outputs)
+    cdef Py_ssize_t i
     cdef double loss = 0
     run.order, run.rows, run.blocks = order, rows, blocks_of(run.X, rows, run.objective.outputs)
     if run.blocks == 1:
@@ -222,7 +219,7 @@ cdef double batch_gradient(Run *run, const Py_ssize_t *order, Py_ssize_t rows, c
     share_out(run, False, run.blocks, theta, blocks)
     share_out(run, True, (run.parameters + RANGE - 1) // RANGE, theta, blocks)
     for i in range(run.blocks):
-        loss += run.memory[(i + 1) * stride - 1]
+        loss += run.memory[(i + 1) * run.stride - 1]
     return loss
 
 
@@ -252,9 +249,11 @@ cdef char *prepare(Run *run, Rows rows, Py_ssize_t itemsize, Py_ssize_t paramete
     cdef char *room
     rows.check(itemsize, parameters, outputs, y.shape[0] // (outputs if objective.targets == VALUES else 1), weights, order)
     run.X, run.objective, run.parameters, run.y, run.weights = &rows.table, objective, parameters, start_of(y), start_of(weights)
+    run.tile = tile_of(run.X)
+    run.stride = 4 * run.tile * outputs + 1
     blocks = blocks_of(run.X, min(batch_size, order.shape[0]), outputs)
     gradients = (blocks * parameters * itemsize + 63) // 64 * 64
-    room = <char *> malloc(gradients + blocks * scratch_of(run.X, outputs) * sizeof(double))
+    room = <char *> malloc(gradients + blocks * run.stride * sizeof(double))
     if room == NULL:
         raise MemoryError()
     run.memory = <double *> (room + gradients)

@@ -2,6 +2,8 @@
 from cython cimport floating
 from libc.math cimport fabs
 
+from .rows cimport lanes_dot
+
 
 cdef inline floating soft(floating a, floating threshold) noexcept nogil:
     """sign(a) max(|a| - threshold, 0), without branches: a minus its clip to [-threshold, threshold]."""
@@ -17,25 +19,19 @@ cdef inline double decay(double rate, double l2) noexcept nogil:
 
 cdef inline double squared_sum(const floating *w, Py_ssize_t n) noexcept nogil:
     """|w|^2"""
-    return 2 * penalty(w, n, 0.0, 1.0)
+    return lanes_dot(w, w, n)
 
 
 cdef inline double penalty(const floating *w, Py_ssize_t n, double l1, double l2) noexcept nogil:
     """l1 |w|_1 + (l2 / 2) |w|^2"""
-    cdef double s0 = 0, s1 = 0, a0 = 0, a1 = 0
-    cdef Py_ssize_t j = 0
-    if l1 == 0 and l2 == 0:
-        return 0
-    while j + 2 <= n:
-        s0 += <double> w[j] * w[j]
-        s1 += <double> w[j + 1] * w[j + 1]
-        a0 += fabs(w[j])
-        a1 += fabs(w[j + 1])
-        j += 2
-    if j < n:
-        s0 += <double> w[j] * w[j]
-        a0 += fabs(w[j])
-    return 0.5 * l2 * (s0 + s1) + l1 * (a0 + a1)
+    cdef double s0 = 0, s1 = 0
+    cdef Py_ssize_t j
+    for j in range(0, n - 1 if l1 > 0 else 0, 2):
+        s0 += fabs(w[j])
+        s1 += fabs(w[j + 1])
+    if l1 > 0 and n % 2:
+        s0 += fabs(w[n - 1])
+    return l1 * (s0 + s1) + (0.5 * l2 * squared_sum(w, n) if l2 > 0 else 0.0)
 
 
 # A step shrinks every weight, but a sparse row should cost only its own columns. Hold w = scale * stored: the L2 factor of
