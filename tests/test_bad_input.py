@@ -404,3 +404,14 @@ def test_malformed_csr_of_scipys_older_kind_is_refused_too():
     rows = sparse.csr_matrix(X)
     rows.indices[0] = 99
     refuses(lambda: regressor().fit(rows, VALUES), "X", "indices", error=ValueError)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_huge_and_infinite_numbers_raise_no_warning_of_their_own(dtype):
+    """Numbers whose sum overflows are numbers; infinities of both signs are scikit-learn's error. (Warnings are errors here.)"""
+    model = regressor().fit(X.astype(dtype), VALUES)
+    huge = np.full((3, X.shape[1]), np.finfo(dtype).max, dtype)
+    model.predict(huge * dtype(0.5))
+    huge[0, 0], huge[1, 0] = np.inf, -np.inf
+    refuses(lambda: model.predict(huge), "X")
+    refuses(lambda: regressor().fit(X, np.where(np.arange(len(X)) % 2, np.inf, -np.inf)), "y")

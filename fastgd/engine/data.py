@@ -36,15 +36,21 @@ def check_compressed(X):
         raise ValueError(f"X is a malformed {X.format.upper()} matrix: {fault}")
 
 
+@np.errstate(over="ignore", invalid="ignore")
+def _is_surely_finite(array):
+    """True: every number is finite. False: one is not, or their sum overflows."""
+    return np.isfinite(array.sum())
+
+
 def is_plain(X):
     """Whether X is an array that needs no conversion at all: two dimensions, C-order, float32 or float64, finite."""
     return (type(X) is np.ndarray and X.ndim == 2 and X.size and X.dtype in (np.float64, np.float32) and X.flags.c_contiguous
-            and X.flags.aligned and np.isfinite(X.sum()))
+            and X.flags.aligned and _is_surely_finite(X))
 
 
 def is_plain_target(y, n):
     """The same of y: one finite number for each of the n rows."""
-    return type(y) is np.ndarray and y.shape == (n,) and (y.dtype.kind in "iub" or (y.dtype.kind == "f" and np.isfinite(y.sum())))
+    return type(y) is np.ndarray and y.shape == (n,) and (y.dtype.kind in "iub" or (y.dtype.kind == "f" and _is_surely_finite(y)))
 
 
 def as_rows(X):
@@ -114,8 +120,9 @@ class Order:
     """The order of an epoch's visits.
 
     shuffle="full": a new random permutation each epoch; False: as given; True: a permutation where X fits the cache, else one that
-    mixes `POOL` random blocks of neighbouring rows at a time, because rows drawn from all over the memory cost 2 to 4 times as
-    much. Where neighbours pull the weights the same way (sorted or grouped data), a permutation after all: blocks would be noisy.
+    mixes `POOL` random blocks of neighbouring rows at a time, because rows drawn from all over the memory keep the processor
+    waiting. Where neighbours pull the weights the same way (sorted or grouped data), a permutation after all: blocks would be
+    noisy.
     """
 
     CACHE = 16 * 2**20  # bytes
@@ -136,6 +143,7 @@ class Order:
         else:
             self._visits, self._blocks = np.empty_like(self._rows), np.arange(-(-n // self._block))
 
+    @np.errstate(over="ignore", invalid="ignore")
     def _inflation(self, problem, X):
         """How much more the mean of a block's gradients varies than that of as many independent rows: 1 + (block - 1) correlation.
 

@@ -147,8 +147,9 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
                 return (X, others["y"]) if "y" in others else X
         check_compressed(X)
         try:
-            return validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], order="C", accept_large_sparse=True,
-                                 reset=reset, **others)
+            with np.errstate(invalid="ignore"):  # its sum of infinities of both signs
+                return validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], order="C",
+                                     accept_large_sparse=True, reset=reset, **others)
         except (TypeError, ValueError) as error:  # scikit-learn's, told which argument it is about where NumPy could not
             if "could not convert" not in str(error) and "argument must be" not in str(error):
                 raise
