@@ -284,8 +284,8 @@ def cosine(eta0, epochs, per_epoch):
 class Run:
     """Where training got to. ``t`` is the number of updates so far, plus one.
 
-    An epoch's ``loss`` is the mean of what its visits met, penalty included. Where a step moves a few weights only, a
-    penalty with an L1 part may be taken as the mean of its two values at the ends of the epoch: ``loss_by_ends``.
+    An epoch's ``loss`` is the mean of what its visits met: ``data_loss`` plus the penalty. Sweeps that put rows straight
+    into the weights may take the penalty as the mean of its two values at the ends of the epoch: ``loss_by_ends``.
     """
 
     W: np.ndarray
@@ -294,7 +294,7 @@ class Run:
     mean_W: np.ndarray = None
     mean_b: np.ndarray = None
     history: dict = field(
-        default_factory=lambda: {"loss": [], "loss_by_ends": [], "gradient_norm": [], "learning_rate": []}
+        default_factory=lambda: {"loss": [], "data_loss": [], "loss_by_ends": [], "gradient_norm": [], "learning_rate": []}
     )
 
 
@@ -335,6 +335,7 @@ def epoch(problem, X, y, rate, order, batch_size, rule, weights, average_start, 
         run.t += 1
     plain = isinstance(rule, SGD)
     data_loss = losses / weights[order].sum()
+    run.history["data_loss"].append(data_loss)
     run.history["loss"].append(data_loss + penalties / len(order))
     W_before, _ = unflat(before, run.W.shape)
     run.history["loss_by_ends"].append(data_loss + (penalty(problem, W_before) + penalty(problem, run.W)) / 2)

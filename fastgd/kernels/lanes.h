@@ -25,6 +25,11 @@
 #define PREFETCH_L2(p) ((void) 0)
 #endif
 
+typedef struct {
+    double first, second; /* margins of two rows */
+    double both;          /* their dot product */
+} Ahead;
+
 #define T float
 #define Mask int
 #define NAME(f) f##_float
@@ -45,6 +50,6 @@
 #define lanes_dot(x, w, n) PICK(dot, x)(x, w, n)
 #define lanes_dot4(x0, x1, x2, x3, w, n, z, later) PICK(dot4, w)(x0, x1, x2, x3, w, n, z, later)
 #define lanes_add4(s, x0, x1, x2, x3, w, n) PICK(add4, w)(s, x0, x1, x2, x3, w, n)
-#define lanes_advance(behind, ahead, later, w, average, n, factor, step, threshold, square) \
-    PICK(advance, w)(behind, ahead, later, w, average, n, factor, step, threshold, square)
+#define lanes_advance(behind, ahead, later, w, average, n, factor, first, second, threshold, paired) \
+    PICK(advance, w)(behind, ahead, later, w, average, n, factor, first, second, threshold, paired)
 #endif

@@ -87,47 +87,59 @@ NO_INLINE void NAME(add4)(const T *s, const T *restrict x0, const T *restrict x1
     for (; j < n; j++) w[j] += (s0 * x0[j] + s1 * x1[j]) + (s2 * x2[j] + s3 * x3[j]);
 }
 
-/* w <- soft(factor w + step behind, threshold), average += w; returns w ahead and adds |w|^2 to *square. All in one pass; the row `later`
-   is fetched into the cache on the way, since a shuffled order gives the processor nothing to guess by. `lasso` and `averaged` are
-   constants in every call, so that each call is a loop of its own without a branch. */
-ALWAYS_INLINE T NAME(pass)(const T *restrict behind, const T *restrict ahead, const T *restrict later, T *restrict w,
-                           double *restrict average, ptrdiff_t n, T factor, T step, T threshold, double *square,
-                           int lasso, int averaged) {
-    V s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0}, q0 = {0}, q1 = {0}, q2 = {0}, q3 = {0}, v;
-    T s = 0, q = 0, one;
+/* One pass over w: w <- soft(factor w + first behind[0], threshold), average += w, and the margin of the row ahead. `paired`:
+   w <- factor w + first behind[0] + second behind[1] and the margins of two rows ahead, whose dot product with each other says what
+   the first one's step will do to the second one's margin: one pass, and one wait for its sums, for two steps. The rows `later` are
+   fetched into the cache on the way, since a shuffled order gives the processor nothing to guess by. `paired`, `lasso` and `averaged`
+   are constants in every call, so that each call is a loop of its own without a branch. */
+ALWAYS_INLINE Ahead NAME(pass)(const T *const *behind, const T *const *ahead, const T *const *later, T *restrict w,
+                               double *restrict average, ptrdiff_t n, T factor, T first, T second, T threshold,
+                               int paired, int lasso, int averaged) {
+    const T *restrict x0 = behind[0], *restrict x1 = behind[1], *restrict a0 = ahead[0], *restrict a1 = ahead[1];
+    V z0[2] = {{0}}, z1[2] = {{0}}, both[2] = {{0}}, v, u;
+    T r0 = 0, r1 = 0, r2 = 0, one;
     ptrdiff_t j = 0;
     const int wide = n * sizeof(T) > 2048; /* three such rows and w would fill the first-level cache */
-#define ADVANCE(at, dots, squares) \
-    v = factor * NAME(load)(w + (at)) + step * NAME(load)(behind + (at)); \
-    if (lasso) v -= NAME(clip)(v, threshold); else squares += v * v; \
+#define ADVANCE(at, k) \
+    v = factor * NAME(load)(w + (at)) + first * NAME(load)(x0 + (at)); \
+    if (paired) v += second * NAME(load)(x1 + (at)); \
+    if (lasso) v -= NAME(clip)(v, threshold); \
     NAME(store)(w + (at), v); \
-    dots += v * NAME(load)(ahead + (at)); \
+    z0[k] += v * NAME(load)(a0 + (at)); \
+    if (paired) u = NAME(load)(a1 + (at)), z1[k] += v * u, both[k] += u * NAME(load)(a0 + (at)); \
     if (averaged) NAME(add)(average + (at), v);
-    for (; j + 4 * W <= n; j += 4 * W) {
-        for (int line = 0; line < (int) (4 * W * sizeof(T)); line += 64)
-            if (wide) PREFETCH_L2((const char *) (later + j) + line); else PREFETCH((const char *) (later + j) + line);
-        ADVANCE(j, s0, q0) ADVANCE(j + W, s1, q1) ADVANCE(j + 2 * W, s2, q2) ADVANCE(j + 3 * W, s3, q3)
+    for (; j + 2 * W <= n; j += 2 * W) {
+        for (int line = 0; line < (int) (2 * W * sizeof(T)); line += 64) {
+            const char *next = (const char *) (later[0] + j) + line;
+            if (wide) PREFETCH_L2(next); else PREFETCH(next);
+            if (paired) PREFETCH((const char *) (later[1] + j) + line);
+        }
+        ADVANCE(j, 0) ADVANCE(j + W, 1)
     }
-    for (; j + W <= n; j += W) { ADVANCE(j, s0, q0) }
+    PREFETCH(later[0] + n - 1);
+    if (paired) PREFETCH(later[1] + n - 1);
+    for (; j + W <= n; j += W) { ADVANCE(j, 0) }
 #undef ADVANCE
     for (; j < n; j++) {
-        one = factor * w[j] + step * behind[j];
+        one = factor * w[j] + first * x0[j];
+        if (paired) one += second * x1[j];
         if (lasso) one -= one > threshold ? threshold : one < -threshold ? -threshold : one;
-        else q += one * one;
         w[j] = one;
-        s += one * ahead[j];
+        r0 += one * a0[j];
+        if (paired) r1 += one * a1[j], r2 += a0[j] * a1[j];
         if (averaged) average[j] += one;
     }
-    if (!lasso) *square += NAME(sum)((q0 + q1) + (q2 + q3)) + q;
-    return NAME(sum)((s0 + s1) + (s2 + s3)) + s;
+    return (Ahead) {NAME(sum)(z0[0] + z0[1]) + r0, NAME(sum)(z1[0] + z1[1]) + r1, NAME(sum)(both[0] + both[1]) + r2};
 }
 
-/* threshold = 0: no prox; average = NULL: no average */
-ALWAYS_INLINE T NAME(advance)(const T *behind, const T *ahead, const T *later, T *w, double *average, ptrdiff_t n,
-                              T factor, T step, T threshold, double *square) {
-#define PASS(lasso, averaged) NAME(pass)(behind, ahead, later, w, average, n, factor, step, threshold, square, lasso, averaged)
-    if (threshold > 0) return average ? PASS(1, 1) : PASS(1, 0);
-    return average ? PASS(0, 1) : PASS(0, 0);
+/* threshold = 0: no prox; average = NULL: no average; only steps without both can be taken in pairs */
+ALWAYS_INLINE Ahead NAME(advance)(const T *const *behind, const T *const *ahead, const T *const *later, T *w, double *average,
+                                  ptrdiff_t n, T factor, T first, T second, T threshold, int paired) {
+#define PASS(paired, lasso, averaged) \
+    NAME(pass)(behind, ahead, later, w, average, n, factor, first, second, threshold, paired, lasso, averaged)
+    if (paired) return PASS(1, 0, 0);
+    if (threshold > 0) return average ? PASS(0, 1, 1) : PASS(0, 1, 0);
+    return average ? PASS(0, 0, 1) : PASS(0, 0, 0);
 #undef PASS
 }
 #undef V

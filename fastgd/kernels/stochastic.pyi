@@ -22,7 +22,6 @@ class Course(TypedDict):  # the structs of stochastic.pyx, as dicts
 @type_check_only
 class Sums(TypedDict):
     loss: float
-    penalty: float
     updates: int
 
 def epoch(

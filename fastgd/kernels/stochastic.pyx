@@ -8,11 +8,12 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 
 from .losses cimport SOFTMAX, VALUES, Objective, Point, point, points, softmax, target
-from .penalty cimport Lazy, catch_up, decay, is_late, pass_step, settle, squared_sum
-from .rows cimport Row, Rows, Table, accumulate, column, fetch, lanes_advance, margins, row_at, squared_norm, start_of
+from .penalty cimport Lazy, catch_up, decay, is_late, pass_step, settle
+from .rows cimport PREFETCH, Ahead, Row, Rows, Table, accumulate, column, fetch, lanes_advance, margins, row_at, squared_norm, start_of
 
 cdef enum:
     BLOCK = 256                 # margins kept back, so that their loss values are taken in one vectorised loop
+    WIDE = 2048                 # bytes of a dense row, up to which rows are taken in pairs
     FETCH_BYTES = 1024          # of dense rows to come that are on their way from memory
     AHEAD = 4                   # sparse rows to come that are on their way
 
@@ -26,9 +27,16 @@ cdef struct Course:             # how the steps of the epoch are taken
     Py_ssize_t skip             # updates before averaging starts
     int passive_aggressive
 
+cdef struct Visit:              # to a dense row
+    Py_ssize_t i
+    double rate
+    double step                 # the rate; 0: the row is passed over
+    double factor               # what the update multiplies the weights by
+    double length               # |x|^2 where passive-aggressive steps ask for it
+    bint averaged               # the update enters the average
+
 cdef struct Sums:               # over the epoch's visits
     double loss                 # of weight * loss
-    double penalty              # of (l2 / 2) |W|^2 at the weights each row met; 0 where there is an L1 part
     Py_ssize_t updates
 
 cdef struct Tally:              # margins kept back
@@ -43,7 +51,7 @@ cdef struct Run:
     const double *weights       # NULL: all 1
     const double *rates         # one an update
     double *average             # sum of the iterates; NULL: none
-    double *z                   # (2, batch size, outputs): margins, then slopes or steps; for sparse rows also dot products
+    double *z                   # (2, outputs) or (batch size, outputs): margins, then slopes or steps
     Objective objective
     Course course
     Lazy lazy
@@ -118,51 +126,87 @@ cdef inline bint count_update(Run *run) noexcept nogil:
     return run.average != NULL and run.sums.updates > run.course.skip
 
 
+cdef inline Visit visit_of(Run *run, Py_ssize_t i, const floating *x) noexcept nogil:
+    """What is known of the visit to dense row i before its margin is. The update is counted."""
+    cdef Row row = Row(x, NULL, False, run.X.p)
+    cdef Visit visit = Visit(i, run.rates[run.sums.updates], 0.0, 1.0, 0.0, False)
+    visit.length = length_of(run, &row, x)
+    if not is_passed_over(run, visit.length):
+        visit.step, visit.factor = visit.rate, decay(visit.rate, run.objective.l2)
+        visit.averaged = count_update(run)
+    return visit
+
+
+cdef inline double step_of(Run *run, const Visit *visit, Py_ssize_t k, double z, floating *b) noexcept nogil:
+    """The step along the row of its k-th output, which has margin z; the intercept takes it at once."""
+    cdef double step = -visit.step * slope_of(run, visit.i, k, z, visit.rate, visit.length)
+    if run.objective.intercept:
+        b[k] += <floating> step
+    return step
+
+
+cdef void softmax_steps(Run *run, const Visit *visit, double *z, floating *b) noexcept nogil:
+    """Replace a row's products W x by its steps; the intercepts take them at once."""
+    cdef Py_ssize_t k
+    for k in range(run.objective.outputs):
+        z[k] += b[k]
+    softmax_slopes(run, visit.i, z)
+    for k in range(run.objective.outputs):
+        z[k] *= -visit.step
+        if run.objective.intercept:
+            b[k] += <floating> z[k]
+
+
 cdef void dense_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floating *theta) noexcept nogil:
-    """Row by row. `step`, `factor`, `threshold` and `average` are the step of the row behind, which the next pass applies."""
-    cdef Py_ssize_t v, k, p = run.X.p, outputs = run.objective.outputs, distance = 1 + FETCH_BYTES // (run.X.itemsize * p)
+    """Row by row: a pass applies the steps of the rows behind and takes the margins of the rows ahead, two at a time where it can."""
+    cdef Py_ssize_t v = 0, k, i, size = 1, p = run.X.p, outputs = run.objective.outputs
+    cdef bint joint = run.objective.loss == SOFTMAX
+    cdef bint paired = run.objective.l1 == 0 and run.average == NULL and p * run.X.itemsize <= WIDE
+    cdef Py_ssize_t stride = 2 if paired else 1, distance = stride * (1 + FETCH_BYTES // (run.X.itemsize * p * stride))
     cdef const floating *X = <const floating *> run.X.values
-    cdef const floating *ahead
-    cdef const floating *later
-    cdef const floating *behind = X + order[0] * p
+    cdef (const floating *)[2] behind, ahead, later
     cdef floating *b = theta + p * outputs
-    cdef double *step = run.z
-    cdef double *average = NULL
-    cdef double rate, factor = 1, threshold = 0, square, z, length
-    cdef bint joint = run.objective.loss == SOFTMAX, intercept = run.objective.intercept
-    cdef Row row = Row(behind, NULL, False, p)
-    memset(step, 0, outputs * sizeof(double))
-    for v in range(visits + 1):  # one time more, for the last row's step
-        ahead = X + order[v] * p if v < visits else behind
-        later = X + order[v + distance] * p if v + distance < visits else ahead
-        rate = run.rates[run.sums.updates] if v < visits else 0
-        row.values, square = ahead, 0
-        length = length_of(run, &row, theta)
+    cdef double *first = run.z             # steps of the rows behind, then those of the rows ahead
+    cdef double *second = first + outputs
+    cdef double *average
+    cdef double factor, carry, threshold
+    cdef Visit nobody = Visit(0, 0.0, 0.0, 1.0, 0.0, False)
+    cdef Visit[2] visit
+    cdef Ahead margins
+    memset(first, 0, 2 * outputs * sizeof(double))
+    visit[0] = visit[1] = nobody
+    ahead[0] = ahead[1] = X + order[0] * p
+    while size > 0:
+        size = min(stride, visits - v)     # 0: one pass more, for the last rows' steps
+        factor, carry, threshold = visit[0].factor * visit[1].factor, visit[1].factor, visit[0].step * run.objective.l1
+        average = run.average if visit[0].averaged else <double *> NULL
+        for i in range(2):
+            behind[i] = ahead[i]
+            ahead[i] = X + order[min(v + i, visits - 1)] * p
+            later[i] = X + order[min(v + i + distance, visits - 1)] * p
+            PREFETCH(&run.y[order[min(v + i + distance, visits - 1)]])
+            visit[i] = visit_of(run, order[v + i], ahead[i]) if i < size else nobody
         for k in range(outputs):
-            z = b[k] + lanes_advance(behind, ahead, later, theta + k * p, average + k * p if average != NULL else average, p,
-                                     <floating> factor, <floating> step[k], <floating> threshold, &square)
-            step[k] = z
-            if not joint and v < visits:
-                step[k] = -rate * slope_of(run, order[v], k, z, rate, length)
-        if v == visits:
-            break
-        run.sums.penalty += square
-        behind = ahead
-        if is_passed_over(run, length):
-            factor, threshold, average = 1, 0, NULL
-            memset(step, 0, outputs * sizeof(double))
-            continue
-        factor, threshold = decay(rate, run.objective.l2), rate * run.objective.l1
-        average = run.average if count_update(run) else <double *> NULL
-        if joint:
-            softmax_slopes(run, order[v], step)
+            margins = lanes_advance(behind, ahead, later, theta + k * p, average + k * p if average != NULL else average, p,
+                                    <floating> factor, <floating> (carry * first[k]), <floating> second[k], <floating> threshold,
+                                    paired)
+            first[k], second[k] = margins.first, margins.second
+            if not joint and size > 0:
+                first[k] = step_of(run, &visit[0], k, margins.first + b[k], b)
+                second[k] = 0
+            if not joint and size > 1:
+                second[k] = step_of(run, &visit[1], k, visit[0].factor * margins.second + first[k] * margins.both + b[k], b)
+        if joint and size > 0:
+            softmax_steps(run, &visit[0], first, b)
             for k in range(outputs):
-                step[k] *= -rate
-        for k in range(outputs):
-            if intercept:
-                b[k] += <floating> step[k]
-            if average != NULL:
-                average[p * outputs + k] += b[k]
+                second[k] = visit[0].factor * second[k] + first[k] * margins.both
+        if joint and size > 1:
+            softmax_steps(run, &visit[1], second, b)
+        elif joint or size < 2:
+            memset(second, 0, outputs * sizeof(double))
+        for k in range(outputs if visit[0].averaged else 0):
+            run.average[p * outputs + k] += b[k]
+        v += size
 
 
 cdef inline bint sparse_slopes(Run *run, const Py_ssize_t *order, Py_ssize_t size, floating *theta) noexcept nogil:
@@ -182,7 +226,6 @@ cdef inline bint sparse_slopes(Run *run, const Py_ssize_t *order, Py_ssize_t siz
         row = row_at(run.X, order[v])
         margins(&row, theta, p, outputs, z)
         for k in range(outputs):
-            z[run.course.batch_size * outputs + k] = z[k]
             z[k] = run.lazy.scale * z[k] + b[k]
         length = length_of(run, &row, theta)
         if run.objective.loss == SOFTMAX:
@@ -195,39 +238,27 @@ cdef inline bint sparse_slopes(Run *run, const Py_ssize_t *order, Py_ssize_t siz
     return moved
 
 
-cdef inline void sparse_step(Run *run, const Py_ssize_t *order, Py_ssize_t size, floating *theta, double *square) noexcept nogil:
-    """Add the batch's rows to the weights. `square` follows |theta's weights|^2 by |v + d x|^2 = |v|^2 + 2 d (v x) + d^2 |x|^2."""
+cdef inline void sparse_step(Run *run, const Py_ssize_t *order, Py_ssize_t size, floating *theta) noexcept nogil:
+    """Add the batch's rows to the weights."""
     cdef Py_ssize_t v, k, p = run.X.p, outputs = run.objective.outputs
     cdef floating *b = theta + p * outputs
-    cdef double rate = run.rates[run.sums.updates], scale = -rate / size, factor = decay(rate, run.objective.l2), length, d
+    cdef double rate = run.rates[run.sums.updates], scale = -rate / size, factor = decay(rate, run.objective.l2)
     cdef double *z = run.z
-    cdef double *dot = run.z + run.course.batch_size * outputs
     cdef Lazy *lazy = &run.lazy
     cdef bint averaged = count_update(run)
     cdef Row row
     if lazy.scale * factor < 1e-9 or (lazy.last != NULL and lazy.now == lazy.capacity):
-        for v in range(size * outputs):
-            dot[v] *= lazy.scale
         settle(lazy, theta, run.average, p, outputs)
         if factor == 0:
             memset(theta, 0, p * outputs * sizeof(floating))
-            memset(dot, 0, size * outputs * sizeof(double))
             factor = 1
-        square[0] = squared_sum(theta, p * outputs)
     lazy.scale *= factor
     for v in range(size):
         row = row_at(run.X, order[v])
-        if run.objective.l1 == 0 and run.objective.l2 > 0:  # else nobody asks for the square
-            length = squared_norm(&row, theta)
-            if v > 0:
-                margins(&row, theta, p, outputs, dot)  # the weights have changed since
-            for k in range(outputs):
-                d = scale / lazy.scale * z[k]
-                square[0] += d * (2 * dot[k] + d * length)
         accumulate(&row, scale / lazy.scale, z, theta, p, outputs)
         for k in range(outputs if run.objective.intercept else 0):
             b[k] += <floating> (scale * z[k])
-        z, dot = z + outputs, dot + outputs
+        z += outputs
     pass_step(lazy, rate * run.objective.l1, averaged)
     for k in range(outputs if averaged else 0):
         run.average[p * outputs + k] += b[k]
@@ -235,15 +266,13 @@ cdef inline void sparse_step(Run *run, const Py_ssize_t *order, Py_ssize_t size,
 
 cdef void sparse_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floating *theta) noexcept nogil:
     """Batch by batch."""
-    cdef Py_ssize_t begin = 0, size, v, parameters = run.X.p * run.objective.outputs
-    cdef double square = squared_sum(theta, parameters)
+    cdef Py_ssize_t begin = 0, size, v
     while begin < visits:
         size = min(run.course.batch_size, visits - begin)
         for v in range(min(begin + AHEAD, visits), min(begin + AHEAD + size, visits)):
             fetch(run.X, order[v])
-        run.sums.penalty += size * run.lazy.scale * run.lazy.scale * square
         if sparse_slopes(run, order + begin, size, theta):
-            sparse_step(run, order + begin, size, theta, &square)
+            sparse_step(run, order + begin, size, theta)
         begin += size
     settle(&run.lazy, theta, run.average, run.X.p, run.objective.outputs)
 
@@ -254,7 +283,7 @@ cdef int allocate(Run *run, Py_ssize_t updates) except -1:
     cdef bint lasso = run.X.indices != NULL and run.objective.l1 > 0, averaged = run.X.indices != NULL and run.average != NULL
     lazy.scale, lazy.shrunk, lazy.mass, lazy.now, lazy.capacity = 1, 0, 0, 0, min(max(run.X.p, 65536), updates)
     lazy.paid, lazy.last, lazy.history = NULL, NULL, NULL
-    run.z = <double *> malloc(2 * run.objective.outputs * run.course.batch_size * sizeof(double))
+    run.z = <double *> malloc(run.objective.outputs * max(run.course.batch_size, 2) * sizeof(double))
     if lasso and averaged:
         lazy.last = <Py_ssize_t *> calloc(run.X.p, sizeof(Py_ssize_t))
         lazy.history = <double *> calloc(3 * (lazy.capacity + 1), sizeof(double))
@@ -289,7 +318,7 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
         raise ValueError("dense rows, and passive-aggressive steps, come one at a time here")
     if rates.shape[0] * course.batch_size < visits or (average is not None and average.shape[0] != theta.shape[0]):
         raise ValueError("rates or average are too short")
-    run.X, run.objective, run.course, run.tally.size, run.sums = &rows.table, objective, course, 0, Sums(0, 0, 0)
+    run.X, run.objective, run.course, run.tally.size, run.sums = &rows.table, objective, course, 0, Sums(0, 0)
     if visits == 0:
         return run.sums
     run.y, run.rates, run.weights = start_of(y), start_of(rates), start_of(weights)
@@ -302,5 +331,4 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
             sparse_sweep(&run, &order[0], visits, &theta[0])
         value_tally(&run)
     release(&run)
-    run.sums.penalty *= 0.5 * objective.l2 if objective.l1 == 0 else 0.0
     return run.sums

@@ -86,10 +86,10 @@ class Descent:
         start, loss, penalty, norm = state.theta.copy(), 0.0, 0.0, 0.0
         for at in range(0, len(order), self._chunk):
             sums = self._visit(order[at:at + self._chunk], rates[at // self._size:(at + self._chunk) // self._size + 1])
-            loss, penalty, norm = loss + sums["loss"], penalty + sums["penalty"], norm + sums.get("gradient_norm", 0.0)
-        loss = loss / self._weight + penalty / len(order)
-        if objective.l1 and self._in_place:  # these sweeps leave a penalty with an L1 part to the ends of the epoch
-            loss += float(objective.penalty(self._coef(start)) + objective.penalty(self._coef(state.theta))) / 2
+            loss, penalty, norm = loss + sums["loss"], penalty + sums.get("penalty", 0.0), norm + sums.get("gradient_norm", 0.0)
+        if self._in_place:  # these sweeps leave the penalty to the ends of the epoch
+            penalty = (objective.penalty(self._coef(start)) + objective.penalty(self._coef(state.theta))) / 2 * len(order)
+        loss = float(loss / self._weight + penalty / len(order))
         if isinstance(self.optimizer, SGD):
             gone = (start - state.theta).astype(float, copy=False)
             norm = sqrt(gone @ gone) / (float(rates.sum()) or 1.0)
