@@ -9,7 +9,8 @@ from libc.string cimport memset
 
 from .losses cimport SOFTMAX, VALUES, Objective, Point, point, points, softmax, target
 from .penalty cimport Lazy, catch_up, decay, is_late, pass_step, settle
-from .rows cimport PREFETCH, Ahead, Row, Rows, Table, accumulate, column, fetch, lanes_advance, margins, row_at, squared_norm, start_of
+from .rows cimport (PREFETCH, Ahead, Row, Rows, Table, accumulate, column, fetch, lanes_advance, margins, row_at, squared_norm,
+                    start_of)
 
 cdef enum:
     BLOCK = 256                 # margins kept back, so that their loss values are taken in one vectorised loop
@@ -158,7 +159,7 @@ cdef void softmax_steps(Run *run, const Visit *visit, double *z, floating *b) no
 
 
 cdef void dense_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floating *theta) noexcept nogil:
-    """Row by row: a pass applies the steps of the rows behind and takes the margins of the rows ahead, two at a time where it can."""
+    """Row by row: a pass applies the steps of rows behind and takes the margins of rows ahead, two of them where it can."""
     cdef Py_ssize_t v = 0, k, i, size = 1, p = run.X.p, outputs = run.objective.outputs
     cdef bint joint = run.objective.loss == SOFTMAX
     cdef bint paired = run.objective.l1 == 0 and run.average == NULL and p * run.X.itemsize <= WIDE
@@ -172,7 +173,7 @@ cdef void dense_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floa
     cdef double factor, carry, threshold
     cdef Visit nobody = Visit(0, 0.0, 0.0, 1.0, 0.0, False)
     cdef Visit[2] visit
-    cdef Ahead margins
+    cdef Ahead met
     memset(first, 0, 2 * outputs * sizeof(double))
     visit[0] = visit[1] = nobody
     ahead[0] = ahead[1] = X + order[0] * p
@@ -187,19 +188,18 @@ cdef void dense_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floa
             PREFETCH(&run.y[order[min(v + i + distance, visits - 1)]])
             visit[i] = visit_of(run, order[v + i], ahead[i]) if i < size else nobody
         for k in range(outputs):
-            margins = lanes_advance(behind, ahead, later, theta + k * p, average + k * p if average != NULL else average, p,
-                                    <floating> factor, <floating> (carry * first[k]), <floating> second[k], <floating> threshold,
-                                    paired)
-            first[k], second[k] = margins.first, margins.second
+            met = lanes_advance(behind, ahead, later, theta + k * p, average + k * p if average != NULL else average, p,
+                                <floating> factor, <floating> (carry * first[k]), <floating> second[k], <floating> threshold, paired)
+            first[k], second[k] = met.first, met.second
             if not joint and size > 0:
-                first[k] = step_of(run, &visit[0], k, margins.first + b[k], b)
+                first[k] = step_of(run, &visit[0], k, met.first + b[k], b)
                 second[k] = 0
             if not joint and size > 1:
-                second[k] = step_of(run, &visit[1], k, visit[0].factor * margins.second + first[k] * margins.both + b[k], b)
+                second[k] = step_of(run, &visit[1], k, visit[0].factor * met.second + first[k] * met.both + b[k], b)
         if joint and size > 0:
             softmax_steps(run, &visit[0], first, b)
             for k in range(outputs):
-                second[k] = visit[0].factor * second[k] + first[k] * margins.both
+                second[k] = visit[0].factor * second[k] + first[k] * met.both
         if joint and size > 1:
             softmax_steps(run, &visit[1], second, b)
         elif joint or size < 2:
