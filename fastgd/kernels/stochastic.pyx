@@ -189,7 +189,8 @@ cdef void dense_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floa
             visit[i] = visit_of(run, order[v + i], ahead[i]) if i < size else nobody
         for k in range(outputs):
             met = lanes_advance(behind, ahead, later, theta + k * p, average + k * p if average != NULL else average, p,
-                                <floating> factor, <floating> (carry * first[k]), <floating> second[k], <floating> threshold, paired)
+                                <floating> factor, <floating> (carry * first[k]), <floating> second[k], <floating> threshold,
+                                paired)
             first[k], second[k] = met.first, met.second
             if not joint and size > 0:
                 first[k] = step_of(run, &visit[0], k, met.first + b[k], b)
