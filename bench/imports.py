@@ -1,5 +1,6 @@
 """Imports, each in a fresh process, beside the import that fastgd cannot do without."""
 
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -47,4 +48,5 @@ def measure(entry, peers, found_limits, options):
 
 def _fresh(statement):
     command = [sys.executable, "-c", CODE.format(statement)]
-    return float(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
+    keep_compiled = os.environ | {"PYTHONDONTWRITEBYTECODE": ""}  # as all packages are once installed
+    return float(subprocess.run(command, cwd=ROOT, env=keep_compiled, capture_output=True, text=True, check=True).stdout)

@@ -1,5 +1,5 @@
 """Update rules as values: what a step does with the gradient. Settings only; the buffers belong to the run."""
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import cached_property
 from math import inf
 from numbers import Real
@@ -7,9 +7,10 @@ from typing import ClassVar
 
 from fastgd.kernels.rules import Kind
 
+from .settings import Settings
 
-@dataclass(frozen=True)
-class Optimizer:
+
+class Optimizer(Settings):
     """What all rules share; use one of the rules below.
 
     g is the mean gradient of a batch with ``l2 * w`` added (but for AdamW), eta the learning rate, and every rule ends in the exact
@@ -35,7 +36,6 @@ class Optimizer:
         return {"kind": int(self.kind), "first": first, "second": second, "eps": getattr(self, "eps", 0.0)}
 
 
-@dataclass(frozen=True)
 class SGD(Optimizer):
     """Plain gradient descent: ``w <- w - eta * g``.
 
@@ -49,7 +49,6 @@ class SGD(Optimizer):
     kind = Kind.SGD
 
 
-@dataclass(frozen=True)
 class Momentum(Optimizer):
     """Heavy ball: ``v <- momentum * v - eta * g``, ``w <- w + v``.
 
@@ -74,7 +73,6 @@ class Momentum(Optimizer):
     buffers = (True, False)
 
 
-@dataclass(frozen=True)
 class Nesterov(Optimizer):
     """Nesterov's momentum: ``v <- momentum * v - eta * g``, ``w <- w + momentum * v - eta * g``.
 
@@ -100,7 +98,6 @@ class Nesterov(Optimizer):
     buffers = (True, False)
 
 
-@dataclass(frozen=True)
 class AdaGrad(Optimizer):
     """AdaGrad: ``a <- a + g**2``, ``w <- w - eta * g / (sqrt(a) + eps)``.
 
@@ -125,7 +122,6 @@ class AdaGrad(Optimizer):
     buffers = (False, True)
 
 
-@dataclass(frozen=True)
 class RMSProp(Optimizer):
     """RMSProp: ``a <- rho * a + (1 - rho) * g**2``, ``w <- w - eta * g / (sqrt(a) + eps)``.
 
@@ -153,7 +149,6 @@ class RMSProp(Optimizer):
     buffers = (False, True)
 
 
-@dataclass(frozen=True)
 class Adam(Optimizer):
     """Adam: running means m of g and a of g**2, freed of their start, ``w <- w - eta * m / (sqrt(a) + eps)``.
 
@@ -182,7 +177,6 @@ class Adam(Optimizer):
     buffers = (True, True)
 
 
-@dataclass(frozen=True)
 class AdamW(Adam):
     """Adam whose L2 decay does not pass through the running means: ``w <- w - eta * m / (sqrt(a) + eps) - eta * l2 * w``.
 

@@ -1,11 +1,13 @@
 """Learning-rate schedules as values: the rate of the t-th update, and what a stalled loss does to it."""
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from numbers import Real
 from typing import ClassVar
 
 import numpy as np
 
 from fastgd.kernels.stochastic import PassiveAggressive as Rate
+
+from .settings import Settings
 
 
 def _check(schedule, **least):
@@ -16,8 +18,7 @@ def _check(schedule, **least):
             raise ValueError(f"{name} of {type(schedule).__name__} must be a finite number above {bound}, got {value!r}")
 
 
-@dataclass(frozen=True)
-class Schedule:
+class Schedule(Settings):
     """What all schedules share; use one of the schedules below."""
 
     passive_aggressive: ClassVar[Rate] = Rate.OFF
@@ -31,7 +32,6 @@ class Schedule:
         return None
 
 
-@dataclass(frozen=True)
 class Constant(Schedule):
     """eta_t = eta0
 
@@ -51,7 +51,6 @@ class Constant(Schedule):
         return np.full(count, float(self.eta0))
 
 
-@dataclass(frozen=True)
 class InverseScaling(Schedule):
     """eta_t = eta0 / t**power_t
 
@@ -72,7 +71,6 @@ class InverseScaling(Schedule):
         return self.eta0 / np.arange(t, t + count, dtype=float) ** self.power_t
 
 
-@dataclass(frozen=True)
 class Optimal(Schedule):
     """eta_t = 1 / (alpha * (t0 + t - 1)), t0 by Leon Bottou's heuristic for rows of length 1: the first step is alpha**(-1/4) long.
 
@@ -93,7 +91,6 @@ class Optimal(Schedule):
         return 1 / (self.alpha * (start + np.arange(t, t + count, dtype=float) - 1))
 
 
-@dataclass(frozen=True)
 class Adaptive(Schedule):
     """eta_t = eta0, divided by 5 whenever the loss has stalled, until it falls below 1e-6.
 
@@ -115,7 +112,6 @@ class Adaptive(Schedule):
         return replace(self, eta0=self.eta0 / 5) if self.eta0 > 1e-6 else None
 
 
-@dataclass(frozen=True)
 class StepDecay(Schedule):
     """eta_t = eta0 * factor**(e // every), e being the epochs completed before update t.
 
@@ -137,7 +133,6 @@ class StepDecay(Schedule):
         return np.full(count, self.eta0 * self.factor ** (epoch // self.every))
 
 
-@dataclass(frozen=True)
 class CosineDecay(Schedule):
     """eta_t = eta0 / 2 * (1 + cos(pi * e / epochs)), e being the epochs done at update t (a fraction, at most `epochs`).
 
@@ -159,7 +154,6 @@ class CosineDecay(Schedule):
         return self.eta0 / 2 * (1 + np.cos(np.pi * np.minimum(done / self.epochs, 1)))
 
 
-@dataclass(frozen=True)
 class OneCycle(Schedule):
     """From eta0 / 25 up to eta0 in a straight line over the first `warmup` of `epochs`, then down to 0 along a cosine.
 
@@ -190,7 +184,6 @@ class OneCycle(Schedule):
         return self.eta0 * np.where(done < self.warmup, up, down)
 
 
-@dataclass(frozen=True)
 class PassiveAggressive(Constant):
     """The row itself sets the length of its step: "pa1" min(eta0, L / |x|**2), "pa2" L / (|x|**2 + 1 / (2 * eta0)).
 
@@ -202,7 +195,6 @@ class PassiveAggressive(Constant):
     passive_aggressive: Rate = Rate.PA1
 
 
-@dataclass(frozen=True)
 class Lipschitz(Schedule):
     """eta_t = eta0 / sqrt(1 + e), e being the epochs done at update t, eta0 an inverse Lipschitz constant of the gradient.
 

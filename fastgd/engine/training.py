@@ -1,5 +1,4 @@
 """The loop that every training runs: order the rows, ask the method for one epoch, record, check, stop."""
-from dataclasses import dataclass, field
 from math import isfinite
 
 import numpy as np
@@ -11,7 +10,6 @@ class DivergedError(ValueError):
     """The loss or the weights are no longer finite, or no longer of this world."""
 
 
-@dataclass
 class Stopping:
     """When enough is enough.
 
@@ -19,12 +17,9 @@ class Stopping:
     epochs in a row; a full gradient is small when its norm is at most `tol` times the first one. tol=None: neither is asked.
     """
 
-    max_iter: int
-    tol: float | None
-    patience: int
-    full_gradient: bool = False
-    best: float = field(default=np.inf, init=False)
-    stalled: int = field(default=0, init=False)
+    def __init__(self, max_iter, tol, patience, full_gradient=False):
+        self.max_iter, self.tol, self.patience, self.full_gradient = max_iter, tol, patience, full_gradient
+        self.best, self.stalled = np.inf, 0
 
     def has_stalled(self, value):
         self.stalled = self.stalled + 1 if value > self.best - self.tol else 0
