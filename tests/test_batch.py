@@ -24,6 +24,7 @@ def objective_of(problem, outputs):
     return {
         "loss": Loss[problem.loss.upper()],
         "delta": problem.delta,
+        "width": 0.0,
         "l1": problem.l1,
         "l2": problem.l2,
         "outputs": outputs,

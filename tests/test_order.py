@@ -283,7 +283,7 @@ def objective_of(loss, X, y, theta):
 def descend(loss, X, y, order, rates):
     """The objective at the start and after each epoch; `rates` has one an epoch."""
     theta, rows = np.zeros(X.shape[1] + 1), as_rows(X)
-    objective = {"loss": Loss[loss.upper()], "delta": 0.0, "l1": 0.0, "l2": 0.0, "outputs": 1, "targets": Targets.VALUES,
+    objective = {"loss": Loss[loss.upper()], "delta": 0.0, "width": 0.0, "l1": 0.0, "l2": 0.0, "outputs": 1, "targets": Targets.VALUES,
                  "intercept": True}  # fmt: skip
     course = {"batch_size": 1, "skip": 0, "passive_aggressive": stochastic.PassiveAggressive.OFF}
     found = [objective_of(loss, X, y, theta)]

@@ -19,7 +19,8 @@ class Objective:
     """F(W, b) = sum_i s_i L(W x_i + b, y_i) / sum_i s_i + l1 |W|_1 + (l2 / 2) |W|^2.
 
     `delta` is the loss's own parameter (epsilon, or the quantile); `outputs` the number of rows of W; `one_vs_rest` says that
-    y holds class numbers, of which each output tells its own from the rest.
+    y holds class numbers, of which each output tells its own from the rest. Over `width` the kinks of piecewise linear losses are
+    rounded off.
     """
 
     loss: str
@@ -29,11 +30,12 @@ class Objective:
     outputs: int = 1
     one_vs_rest: bool = False
     intercept: bool = True
+    width: float = 0.0
 
     @cached_property
     def codes(self):
         """The same for the kernels."""
-        return {"loss": int(Loss[self.loss.upper()]), "delta": self.delta, "l1": self.l1, "l2": self.l2, "outputs": self.outputs,
+        return {"loss": int(Loss[self.loss.upper()]), "delta": self.delta, "width": self.width, "l1": self.l1, "l2": self.l2, "outputs": self.outputs,
                 "targets": int(Targets.CLASSES if self.by_class else Targets.VALUES), "intercept": self.intercept}
 
     @property

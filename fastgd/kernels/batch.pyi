@@ -26,6 +26,8 @@ def gradient(
     out: NDArray[_Floating],
     objective: Objective,
     threads: int,
+    margins: NDArray[np.float64] | None = None,
+    curvatures: NDArray[np.float64] | None = None,
 ) -> float: ...
 def epoch(
     rows: Rows,

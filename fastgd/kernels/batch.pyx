@@ -51,6 +51,8 @@ cdef struct Run:                # what the members of a team share
     Py_ssize_t stride           # doubles of scratch a block: the four arrays of a tile, and the block's loss
     double *memory              # the blocks' scratch and losses
     Objective objective
+    double *margins             # of all rows, to be kept; NULL: nobody asks
+    const double *curvatures    # of all margins: the slopes are those of the quadratic model, linear in theta; NULL: of the loss
     bint adding                 # the job at hand: adding the blocks' gradients up, a range of parameters each
 
 
@@ -134,6 +136,25 @@ cdef double tile_slopes(const Objective *objective, const double *y, const doubl
     return loss
 
 
+cdef void tile_curves(const Run *run, Py_ssize_t begin, Py_ssize_t rows, const Scratch *at) noexcept nogil:
+    """slope (rows, outputs) = d2L/dz2 z: for softmax weight * (p z - p (p z)), p its probabilities."""
+    cdef Py_ssize_t r, k, K = run.objective.outputs
+    cdef const double *c = run.curvatures + begin * K
+    cdef double mean, weight = 1
+    if run.objective.loss != SOFTMAX:
+        for r in range(rows * K):
+            at.slope[r] = c[r] * at.z[r]
+        return
+    for r in range(rows):
+        mean = 0
+        for k in range(K):
+            mean += c[r * K + k] * at.z[r * K + k]
+        if run.weights != NULL:
+            weight = run.weights[run.order[begin + r]]
+        for k in range(K):
+            at.slope[r * K + k] = weight * c[r * K + k] * (at.z[r * K + k] - mean)
+
+
 cdef void tile_scatter(const Table *X, const Py_ssize_t *order, Py_ssize_t rows, double scale, const double *slope,
                        Py_ssize_t outputs, floating *gradient) noexcept nogil:
     """gradient += scale * slope' X, and its intercept part."""
@@ -173,7 +194,12 @@ cdef double block_gradient(Run *run, Py_ssize_t number, const floating *theta, f
     while begin < end:
         size = min(tile, end - begin)
         tile_margins(X, run.order + begin, size, min(tile, end - begin - size), theta, K, at.z)
-        loss += tile_slopes(&run.objective, run.y, run.weights, run.order + begin, size, &at)
+        if run.margins != NULL:
+            memcpy(run.margins + begin * K, at.z, size * K * sizeof(double))
+        if run.curvatures != NULL:
+            tile_curves(run, begin, size, &at)
+        else:
+            loss += tile_slopes(&run.objective, run.y, run.weights, run.order + begin, size, &at)
         tile_scatter(X, run.order + begin, size, 1.0 / run.rows, at.slope, K, gradient)
         begin += size
     memory[run.stride - 1] = loss
@@ -248,6 +274,7 @@ cdef char *prepare(Run *run, Rows rows, Py_ssize_t itemsize, Py_ssize_t paramete
     cdef Py_ssize_t outputs = objective.outputs, blocks, gradients
     cdef char *room
     rows.check(itemsize, parameters, outputs, y.shape[0] // (outputs if objective.targets == VALUES else 1), weights, order)
+    run.margins, run.curvatures = NULL, NULL
     run.X, run.objective, run.parameters, run.y, run.weights = &rows.table, objective, parameters, start_of(y), start_of(weights)
     run.tile = tile_of(run.X)
     run.stride = 4 * run.tile * outputs + 1
@@ -269,15 +296,23 @@ cdef inline int members(const Run *run, Py_ssize_t batch_size, Py_ssize_t visits
 
 
 def gradient(Rows rows not None, const double[::1] y not None, const double[::1] weights, const Py_ssize_t[::1] order not None,
-             const floating[::1] theta not None, floating[::1] out not None, Objective objective, int threads):
-    """out <- mean gradient of the data term over the rows in `order`; returns the sum of weight * loss."""
+             const floating[::1] theta not None, floating[::1] out not None, Objective objective, int threads,
+             double[::1] margins=None, const double[::1] curvatures=None):
+    """out <- mean gradient of the data term over the rows in `order`; returns the sum of weight * loss.
+
+    `margins` receives X W' + b. With `curvatures` (see newton.pyx; they hold the weights) out <- the Hessian times theta instead.
+    """
     cdef Py_ssize_t size = order.shape[0], parameters = theta.shape[0], i, team
     cdef double loss = 0
     cdef floating *blocks
     cdef Run run
     if size == 0 or out.shape[0] != parameters:
         raise ValueError(f"order is empty, or out has {out.shape[0]} entries and theta {parameters}")
+    if ((margins is not None and margins.shape[0] != size * objective.outputs)
+            or (curvatures is not None and curvatures.shape[0] != size * objective.outputs)):
+        raise ValueError("margins or curvatures do not fit the rows")
     blocks = <floating *> prepare(&run, rows, sizeof(floating), parameters, y, weights, order, objective, size)
+    run.margins, run.curvatures = <double *> start_of(margins), <const double *> start_of(curvatures)
     team = members(&run, size, size, threads)
     with nogil:
         for i in prange(team, schedule="static", chunksize=1, num_threads=team, use_threads_if=team > 1):

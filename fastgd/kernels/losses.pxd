@@ -27,6 +27,7 @@ cpdef enum Targets:
 cdef struct Objective:  # sum_i s_i L(W x_i + b, y_i) / sum_i s_i + l1 |W|_1 + (l2 / 2) |W|^2
     int loss
     double delta        # the parameter of huber, epsilon-insensitive, quantile
+    double width        # over which the kinks of piecewise linear losses are rounded off; 0: not at all
     double l1, l2
     Py_ssize_t outputs
     int targets
@@ -34,6 +35,9 @@ cdef struct Objective:  # sum_i s_i L(W x_i + b, y_i) / sum_i s_i + l1 |W|_1 + (
 
 cdef struct Point:
     double value, slope
+
+cdef struct Curve:
+    double value, slope, curvature
 
 
 cdef inline double clipped(double slope) noexcept nogil:
@@ -98,6 +102,49 @@ cdef inline Point squared_hinge(double z, double y, double delta) noexcept nogil
 cdef inline Point perceptron(double z, double y, double delta) noexcept nogil:
     cdef double m = y * z
     return Point(0.0 if m > 0 else -m, 0.0 if m > 0 else -y)
+
+
+cdef inline Curve ramp(double a, double width) noexcept nogil:
+    """max(0, a) with its kink replaced by a parabola of curvature 1 / width on [-width / 2, width / 2]."""
+    cdef double inner = a + 0.5 * width, s = inner / width
+    s = 0.0 if s < 0 else (1.0 if s > 1 else s)
+    return Curve(s * (inner - 0.5 * s * width), s, 1.0 / width if 0 < s < 1 else 0.0)
+
+
+cdef inline Curve rounded(int loss, double delta, double width, double z, double y) noexcept nogil:
+    """A piecewise linear loss as a sum of rounded ramps."""
+    cdef Curve up, down
+    cdef double tau = 1.0
+    if loss == HINGE or loss == PERCEPTRON:
+        up = ramp((1.0 if loss == HINGE else 0.0) - y * z, width)
+        return Curve(up.value, -y * up.slope, y * y * up.curvature)
+    if loss == QUANTILE:
+        up, down, tau = ramp(z - y, width), ramp(y - z, width), delta
+        return Curve((1 - tau) * up.value + tau * down.value, (1 - tau) * up.slope - tau * down.slope,
+                     (1 - tau) * up.curvature + tau * down.curvature)
+    up, down = ramp(z - y - delta, width), ramp(y - z - delta, width)
+    return Curve(up.value + down.value, up.slope - down.slope, up.curvature + down.curvature)
+
+
+cdef inline double curvature(int loss, double delta, double z, double y) noexcept nogil:
+    """The second derivative of a loss in z; of the two at a kink of the slope, the right one."""
+    cdef double m = y * z, e
+    if loss == LOG_LOSS:
+        e = exp(-fabs(m))
+        return y * y * e / ((1.0 + e) * (1.0 + e))
+    if loss == SQUARED_ERROR:
+        return 1.0
+    if loss == HUBER:
+        return 1.0 if fabs(z - y) <= delta else 0.0
+    if loss == SQUARED_EPSILON_INSENSITIVE:
+        return 2.0 if fabs(z - y) > delta else 0.0
+    if loss == POISSON:
+        return exp(z)
+    if loss == MODIFIED_HUBER:
+        return 2.0 * y * y if -1.0 <= m < 1.0 else 0.0
+    if loss == SQUARED_HINGE:
+        return 2.0 * y * y if m < 1.0 else 0.0
+    return 0.0
 
 
 cdef inline Point point(int loss, double delta, double z, double y) noexcept nogil:

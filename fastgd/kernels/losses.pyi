@@ -27,6 +27,7 @@ class Targets(IntEnum):
 class Objective(TypedDict):  # the struct of losses.pxd, which kernels take as a dict
     loss: int
     delta: float
+    width: float
     l1: float
     l2: float
     outputs: int

@@ -12,11 +12,23 @@ cdef inline void block(int loss, double delta, const double *restrict z, const d
         slope[i] = at.slope
 
 
+cdef inline void rounded_block(int loss, double delta, double width, const double *restrict z, const double *restrict y,
+                               double *restrict value, double *restrict slope, Py_ssize_t size) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef Curve at
+    for i in range(size):
+        at = rounded(loss, delta, width, z[i], y[i])
+        value[i] = at.value
+        slope[i] = at.slope
+
+
 cdef void points(const Objective *objective, const double *z, const double *y, double *value, double *slope,
                  Py_ssize_t size) noexcept nogil:
     """value_i, slope_i of L(z_i, y_i) for one margin a row; the loss is a constant in each call, so each loop vectorises."""
     cdef double d = objective.delta
-    if objective.loss == SQUARED_ERROR:
+    if objective.width > 0:
+        rounded_block(objective.loss, d, objective.width, z, y, value, slope, size)
+    elif objective.loss == SQUARED_ERROR:
         block(SQUARED_ERROR, d, z, y, value, slope, size)
     elif objective.loss == HUBER:
         block(HUBER, d, z, y, value, slope, size)
@@ -48,7 +60,7 @@ def evaluate(loss, double delta, z, y):
     """
     margin = np.array(z, dtype=np.float64, order="C", copy=None)
     slope, value = np.empty_like(margin), np.empty(len(margin))
-    cdef Objective objective = dict(loss=Loss(loss), delta=delta, l1=0, l2=0, outputs=margin.size // max(len(margin), 1),
+    cdef Objective objective = dict(loss=Loss(loss), delta=delta, width=0, l1=0, l2=0, outputs=margin.size // max(len(margin), 1),
                                     targets=VALUES, intercept=True)
     cdef const double[::1] flat = margin.reshape(-1), targets = np.array(y, dtype=np.float64, order="C", copy=None)
     cdef double[::1] slopes = slope.reshape(-1), values = value
