@@ -86,10 +86,11 @@ def unpack(theta, outputs, by_column):
 class Problem:
     """What is to be minimised, on which data: all that a method of descent is told.
 
-    `visits` are the numbers of the rows to train on; `weights` (None: all 1) are relative to the mean of theirs; `full_batch` says
+    `rows` is X as the kernels see it; `visits` are the numbers of the rows to train on; `weights` (None: all 1) are relative to the mean of theirs; `full_batch` says
     that a batch is all of them; `threads` never changes a result.
     """
 
+    X: object
     rows: Rows
     y: np.ndarray
     weights: np.ndarray | None

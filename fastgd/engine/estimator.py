@@ -229,7 +229,7 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
             weights = weights / weights[visits].mean()
         full = self.batch_size == "full" or (not go_on and self.batch_size >= len(visits))
         X = distinct_columns(X)
-        problem = Problem(as_rows(X), y, weights, objective, visits, full, thread_count(self.n_jobs))
+        problem = Problem(X, as_rows(X), y, weights, objective, visits, full, thread_count(self.n_jobs))
         method = self._method(problem)
         method.start(problem, *self._start(problem, coef_init, intercept_init, go_on))
         stopping = Stopping(1 if go_on else self.max_iter, None if go_on else self.tol, self.n_iter_no_change, full_gradient=full)

@@ -1,0 +1,274 @@
+"""Newton's method for smooth losses: conjugate gradients in the metric of the columns, exact line search in the margins.
+
+A pass over X is either a gradient or the Hessian times a vector. Between passes everything is of the size of the parameters, or of
+the margins. Nothing has a learning rate, and the loss never rises. Sources: Nocedal and Wright, Numerical Optimization, chapter 7;
+Lin, Weng and Keerthi, "Trust region Newton method for large-scale logistic regression", JMLR 9 (2008).
+"""
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from scipy import sparse
+from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg.blas import dsyrk
+from sklearn.utils.parallel import _get_threadpool_controller
+
+from fastgd.engine.data import pack, unpack
+from fastgd.engine.metric import constant_model, metric_of
+from fastgd.kernels import batch, newton
+
+from .descent import Epoch
+
+FORCING = 0.5       # the largest relative residual of a direction
+PATIENT = 0.1       # ... of one that may be the last: the decrement is then known to about its square
+SEARCHES = 30       # evaluations of a line search
+ROWS_A_COLUMN = 10  # rows that a dense metric is made of
+CHUNK = 1024        # of them that are standardised at a time
+
+
+def one_blas_thread():
+    """While this lasts BLAS does not share its sums among threads, whose number would change the bits."""
+    return _get_threadpool_controller().limit(limits=1, user_api="blas")
+
+
+@dataclass
+class State:
+    """Where a run stands: the user's own parameters."""
+
+    theta: np.ndarray
+    by_column: bool
+    averaged: int = 0
+    t: int = 1
+    epochs: int = 0
+
+
+class Coordinates:
+    """Parameters (outputs, p + 1) of centred columns of spread 1, the intercept last, and what they are to the user."""
+
+    def __init__(self, problem, metric):
+        self.problem, self.outputs = problem, problem.objective.outputs
+        intercept = problem.objective.intercept
+        self.center = metric.center if intercept else np.zeros_like(metric.center)
+        scale = metric.scale if intercept else np.hypot(metric.scale, metric.center)
+        self.inverse = np.divide(1, scale, where=scale > 0, out=np.zeros_like(scale))  # 0: the column's weight stays
+        with np.errstate(over="ignore"):
+            self.l2 = np.append(problem.objective.l2 * self.inverse**2, 0.0)
+
+    def to_user(self, v):
+        """The kernels' flat vector."""
+        W = v[:, :-1] * self.inverse
+        return pack(W, v[:, -1] - W @ self.center, self.problem.rows.dtype, self.problem.by_column)
+
+    def standardised(self, rows):
+        """These rows of X as a dense array in these coordinates, with a column of ones for the intercept."""
+        X = self.problem.X[self.problem.visits[rows]]
+        X = (X.toarray() if sparse.issparse(X) else X) - self.center
+        return np.column_stack([X * self.inverse, np.full(len(X), float(self.problem.objective.intercept))])
+
+    def from_user(self, theta):
+        W, b = unpack(theta.astype(float), self.outputs, self.problem.by_column)
+        scaled = np.divide(W, self.inverse, where=self.inverse > 0, out=np.zeros_like(W))
+        return np.column_stack([scaled, b + W @ self.center])
+
+    def gradient(self, flat):
+        """The gradient in these coordinates, of the kernels' one."""
+        W, b = unpack(flat.astype(float), self.outputs, self.problem.by_column)
+        return np.column_stack([(W - np.outer(b, self.center)) * self.inverse, b])
+
+
+class Newton:
+    """Minimise a smooth objective without L1 part; `dense_metric` allows a preconditioner of p x p numbers."""
+
+    averages = False
+
+    def __init__(self, dense_metric=False):
+        self.dense_metric = dense_metric
+
+    def start(self, problem, theta, earlier):
+        """Begin at theta, or where `earlier` stands."""
+        self.problem = problem
+        if theta is None:
+            theta = pack(*unpack(earlier.theta, problem.objective.outputs, earlier.by_column), problem.rows.dtype, problem.by_column)
+        self.state = State(theta, problem.by_column, t=getattr(earlier, "t", 1), epochs=getattr(earlier, "epochs", 0))
+        self._weight = len(problem.visits) if problem.weights is None else float(problem.weights[problem.visits].sum())
+        self._joint = problem.objective.loss == "softmax"
+        self._at = Coordinates(problem, metric_of(problem))
+        self._v = self._at.from_user(theta)
+        self._constant, self._worst = constant_model(problem)
+        self._best_known = np.inf
+        self._found = None
+        self._dense = self.dense_metric and self._is_affordable()
+        self._passes = self._descend()
+
+    def _is_affordable(self):
+        """Whether a dense metric costs no more than a few passes over X, and if so from which rows it is made."""
+        n, p = len(self.problem.visits), self.problem.rows.shape[1]
+        size = min(n, max(ROWS_A_COLUMN * p, 2000))
+        self._sample = np.arange(size) * n // size
+        return p <= 2000 and size * p + p * p / 3 <= 160 * n
+
+    # ---- the verbs of a method ----
+
+    def epoch(self, order):
+        """One pass over the rows; their order does not matter."""
+        self.state.t += 1
+        self.state.epochs += 1
+        return next(self._passes)
+
+    def optimality(self):
+        """(estimate of (F - F*) / (F0 - F*), its kind), F0 being the best constant model; None where nothing is known yet."""
+        return self._found
+
+    def solution(self):
+        """(coef, intercept)"""
+        return unpack(self.state.theta, self.problem.objective.outputs, self.problem.by_column)
+
+    def loss_at(self, theta):
+        """The objective at theta."""
+        return self._evaluate(theta, np.empty_like(theta))
+
+    def is_finite(self):
+        return bool(np.isfinite(self.state.theta).all())
+
+    def react(self):
+        """There is no rate to lower."""
+        return False
+
+    # ---- passes over X ----
+
+    def _evaluate(self, theta, out, margins=None):
+        problem = self.problem
+        loss = batch.gradient(problem.rows, problem.y, problem.weights, problem.visits, theta, out, problem.objective.codes,
+                              problem.threads, margins)
+        return loss / self._weight + problem.objective.penalty(unpack(theta, problem.objective.outputs, problem.by_column)[0])
+
+    def _gradient(self):
+        """(F, gradient) at v; the margins are kept."""
+        theta = self._at.to_user(self._v)
+        out = np.empty_like(theta)
+        loss = self._evaluate(theta, out, self._z)
+        self.state.theta = theta
+        return loss, self._at.gradient(out) + self._at.l2 * self._v
+
+    def _curve(self, d, margins):
+        """The Hessian times d; the margins of d are kept."""
+        problem, theta = self.problem, self._at.to_user(d)
+        out = np.empty_like(theta)
+        batch.gradient(problem.rows, problem.y, problem.weights, problem.visits, theta, out, problem.objective.codes, problem.threads,
+                       margins, self._h)
+        return self._at.gradient(out) + self._at.l2 * d
+
+    # ---- the descent ----
+
+    def _dot(self, a, b):
+        """a b, for each output where outputs do not meet in one loss; shape (outputs, 1) or (1, 1)."""
+        product = (a * b).sum(axis=1, keepdims=True)
+        return product.sum(axis=0, keepdims=True) if self._joint else product
+
+    def _descend(self):
+        """Yields an `Epoch` after each pass."""
+        problem, objective = self.problem, self.problem.objective
+        n, K = len(problem.visits), objective.outputs
+        self._z, self._h, self._u, margins = (np.empty(n * K) for _ in range(4))
+        self._step, forcing, refresh = np.ones((K, 1)), FORCING, True
+        while True:
+            loss, g = self._gradient()
+            norm = sqrt(float((g * g).sum()))
+            newton.curvatures(problem.y, problem.weights, problem.visits, self._z, self._h, objective.codes)
+            if refresh:
+                metric = self._metric()
+            x, r, self._u[:] = np.zeros_like(g), -g, 0
+            s = metric(r)
+            first = rs = self._dot(r, s)
+            self._x = x
+            p, solved = s, 0
+            self._found = None if norm else (0.0, "gradient")
+            while True:
+                yield Epoch(loss, norm, float(self._step.max()))
+                Hp = self._curve(p, margins)
+                solved += 1
+                pHp = self._dot(p, Hp)
+                curved = pHp > 1e-12 * rs
+                a = np.where(curved, rs / np.where(curved, pHp, 1), float(solved == 1))  # none: the line search finds how far to go
+                x += a * p
+                self._u.reshape(n, K)[:] += np.broadcast_to(a, (K, 1)).T * margins.reshape(n, K)
+                r -= a * Hp
+                s = metric(r)
+                before, rs = rs, self._dot(r, s)
+                decrement = float(-(g * x).sum()) / 2
+                relative = decrement / max(self._worst - loss + decrement, 1e-300)
+                left = rs.sum() / max(first.sum(), 1e-300)
+                if left <= PATIENT**2:
+                    self._found = relative, "Newton decrement"
+                if left <= forcing**2 and (relative > 0.1 or left <= PATIENT**2):
+                    break
+                if solved >= 50 + 2 * g.shape[1]:
+                    break
+                p = s + np.where(before > 0, rs / np.where(before > 0, before, 1), 0.0) * p
+            yield Epoch(loss, norm, float(self._step.max()))
+            self._search(g)
+            forcing = min(FORCING, sqrt(max(relative, 1e-12)))
+            refresh = solved > 3
+
+    def _search(self, g):
+        """Move v along x to where the objective's slope is at most a tenth of what it was, one step length an output."""
+        problem, x, v = self.problem, self._x, self._v
+        K = problem.objective.outputs
+        start = self._dot(g, x).ravel()
+        low, high = np.zeros(len(start)), np.full(len(start), np.inf)
+        below, above = start.copy(), np.full(len(start), np.inf)
+        t, sums = np.ones(len(start)), np.empty((2, K))
+        penalties = [self._dot(self._at.l2 * a, b).ravel() for a, b in ((v, v), (v, x), (x, x))]
+        value0, _ = self._line(np.zeros(len(start)), sums, penalties)
+        for _ in range(SEARCHES):
+            value, slope = self._line(t, sums, penalties)
+            good = (np.abs(slope) <= 0.1 * np.abs(start)) & (value <= value0)
+            if good.all():
+                break
+            up = (slope > 0) | ~np.isfinite(value)
+            high, above = np.where(up & ~good, t, high), np.where(up & ~good, slope, above)
+            low, below = np.where(~up & ~good, t, low), np.where(~up & ~good, slope, below)
+            inside = low - below * (high - low) / (above - below)
+            inside = np.where(np.isfinite(inside), np.clip(inside, low + 0.05 * (high - low), low + 0.95 * (high - low)), (low + high) / 2)
+            t = np.where(good, t, np.where(np.isfinite(high), inside, 4 * t))
+        t = np.where(value <= value0, t, low)
+        self._step = t[:, None]
+        self._v = v + self._step * x
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def _line(self, t, sums, penalties):
+        """(values, slopes) of the objective at v + t x, an output each (or one in all)."""
+        problem = self.problem
+        steps = np.broadcast_to(t, (problem.objective.outputs,)).astype(float)
+        newton.along(problem.y, problem.weights, problem.visits, self._z, self._u, steps, sums, problem.objective.codes,
+                     problem.threads)
+        value, slope = sums[:, :len(t)] / self._weight
+        own, mixed, square = penalties
+        return value + (own / 2 + t * mixed + t * t * square / 2), slope + mixed + t * square
+
+    # ---- the metric of the conjugate gradients ----
+
+    def _metric(self):
+        """A function that applies an approximate inverse of the Hessian: of its diagonal, or of all of it from some rows."""
+        outputs = self.problem.objective.outputs
+        h = self._h.reshape(-1, outputs)
+        if self._joint:
+            h = h * (1 - h)
+        mean = np.maximum(h.mean(axis=0), 1e-3 * max(h.mean(), 1e-300))[:, None]
+        if not self._dense:
+            diagonal = mean + self._at.l2
+            return lambda r: r / diagonal
+        with one_blas_thread():
+            factors = [cho_factor(self._gram(h[self._sample, k], mean[k]), lower=True, overwrite_a=True, check_finite=False)
+                       for k in range(outputs)]
+        return lambda r: np.stack([cho_solve(factor, row, check_finite=False) for factor, row in zip(factors, r, strict=True)])
+
+    def _gram(self, h, mean):
+        """The Hessian of an output whose sampled rows have curvatures h; p + 1 squared numbers."""
+        root, size = np.sqrt(h), self._v.shape[1]
+        gram = np.zeros((size, size), order="F")
+        for begin in range(0, len(h), CHUNK):
+            rows = self._at.standardised(self._sample[begin:begin + CHUNK]) * root[begin:begin + CHUNK, None]
+            gram = dsyrk(1 / len(h), rows.T, beta=1.0, c=gram, lower=True, overwrite_c=True)
+        gram[np.diag_indices(size)] += self._at.l2 + 1e-10 * mean
+        return gram
