@@ -10,12 +10,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # the same names for editors and type checkers, which do not run __getattr__
     from .engine.optimizers import SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, RMSProp
     from .engine.schedules import Adaptive, Constant, CosineDecay, InverseScaling, OneCycle, Optimal, StepDecay
-    from .linear import SGDClassifier, SGDRegressor
     from .plots import LossCurveDisplay
+    from .sgd import SGDClassifier, SGDRegressor
 
 _HOME = {
-    "SGDClassifier": "linear",
-    "SGDRegressor": "linear",
+    "SGDClassifier": "sgd",
+    "SGDRegressor": "sgd",
     "LossCurveDisplay": "plots",
     "SGD": "engine.optimizers",
     "Momentum": "engine.optimizers",

@@ -86,11 +86,10 @@ def unpack(theta, outputs, by_column):
 class Problem:
     """What is to be minimised, on which data: all that a method of descent is told.
 
-    `rows` is X as the kernels see it; `visits` are the numbers of the rows to train on; `weights` (None: all 1) are relative to the mean of theirs; `full_batch` says
-    that a batch is all of them; `threads` never changes a result.
+    `visits` are the numbers of the rows to train on; `weights` (None: all 1) are relative to the mean of theirs; `full_batch` says
+    that a batch is all of them; `threads` never changes a result; `rows` is `X` as the kernels see it.
     """
 
-    X: object
     rows: Rows
     y: np.ndarray
     weights: np.ndarray | None
@@ -98,6 +97,7 @@ class Problem:
     visits: np.ndarray
     full_batch: bool
     threads: int
+    X: object = None
 
     @property
     def by_column(self):

@@ -22,6 +22,7 @@ from fastgd.kernels.rows import squared_norms
 from .data import Order, Problem, as_rows, check_compressed, distinct_columns, is_plain, is_plain_target, pack
 from .history import History
 from .methods.descent import Descent, check_compatible
+from .methods.newton import Newton
 from .objective import EPSILON, PENALTIES, Objective, penalty_parts
 from .optimizers import RULES, AdaGrad, Adam, Optimizer, RMSProp, as_optimizer
 from .schedules import NAMES, Lipschitz, Schedule, as_schedule
@@ -87,37 +88,43 @@ def unchanged_on_error(estimator):
         raise
 
 
+DESCENT = {  # constraints of the parameters with which users choose the descent themselves
+    "penalty": [StrOptions(set(PENALTIES)), None],
+    "alpha": [Interval(Real, 0, None, closed="left")],
+    "l1_ratio": [Interval(Real, 0, 1, closed="both"), None],
+    "fit_intercept": ["boolean"],
+    "max_iter": [Interval(Integral, 1, None, closed="left")],
+    "tol": [Interval(Real, 0, None, closed="left"), None],
+    "shuffle": ["boolean", StrOptions({"full"})],
+    "verbose": ["verbose"],
+    "epsilon": [Interval(Real, 0, None, closed="left")],
+    "quantile": [Interval(Real, 0, 1, closed="neither")],
+    "n_jobs": [Integral, None],
+    "random_state": ["random_state"],
+    "learning_rate": [StrOptions({"auto", *NAMES}), Schedule],
+    "eta0": [Interval(Real, 0, None, closed="neither")],
+    "power_t": [Interval(Real, None, None, closed="neither")],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+    "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+    "warm_start": ["boolean"],
+    "average": [Interval(Integral, 0, None, closed="neither"), "boolean"],
+    "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"full"})],
+    "optimizer": [StrOptions(set(RULES)), Optimizer],
+    "init": [StrOptions({"zeros", "normal"})],
+}
+
+
 class LinearModel(SparseCoefMixin, BaseEstimator):
     """Linear models trained by gradient descent.
 
     A subclass turns y into the kernels' targets, says how many outputs there are, and shapes `coef_` (`_store`).
     """
 
-    _parameter_constraints: dict = {
-        "penalty": [StrOptions(set(PENALTIES)), None],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "l1_ratio": [Interval(Real, 0, 1, closed="both"), None],
-        "fit_intercept": ["boolean"],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left"), None],
-        "shuffle": ["boolean", StrOptions({"full"})],
-        "verbose": ["verbose"],
-        "epsilon": [Interval(Real, 0, None, closed="left")],
-        "quantile": [Interval(Real, 0, 1, closed="neither")],
-        "n_jobs": [Integral, None],
-        "random_state": ["random_state"],
-        "learning_rate": [StrOptions(set(NAMES)), Schedule],
-        "eta0": [Interval(Real, 0, None, closed="neither")],
-        "power_t": [Interval(Real, None, None, closed="neither")],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "warm_start": ["boolean"],
-        "average": [Interval(Integral, 0, None, closed="neither"), "boolean"],
-        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"full"})],
-        "optimizer": [StrOptions(set(RULES)), Optimizer],
-        "init": [StrOptions({"zeros", "normal"})],
-    }
+    # what a model has no parameter for
+    learning_rate, optimizer, batch_size, init = "auto", "sgd", "auto", "zeros"
+    shuffle, average, early_stopping, warm_start = True, False, False, False
+    n_iter_no_change, n_jobs, random_state, verbose = 5, None, None, 0
 
     def _assign(self, values):
         """Store the constructor's arguments, as scikit-learn's contract has it: each under its name, untouched."""
@@ -170,12 +177,18 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         return Objective(loss, float(delta), l1, l2, outputs, one_vs_rest, self.fit_intercept)
 
     def _method(self, problem):
+        if self.learning_rate == "auto":
+            return self._automatic(problem)
         optimizer, full = as_optimizer(self.optimizer), problem.full_batch
         schedule = as_schedule(self.learning_rate, eta0=self.eta0, power_t=self.power_t, alpha=self.alpha, max_iter=self.max_iter,
                                lipschitz=lambda: Lipschitz(self._inverse_lipschitz(problem, optimizer), decays=not full))
         check_compatible(schedule, optimizer, self.batch_size, self.loss)
         size = len(problem.visits) if full else self.batch_size
         return Descent(schedule, optimizer, size, average_from=-(-self.average // size) if self.average else None)
+
+    def _automatic(self, problem):
+        """The method that needs no rate."""
+        return Newton(dense_metric=self.batch_size == "auto")
 
     def _inverse_lipschitz(self, problem, optimizer):
         """1 / L, L bounding the curvature of any batch (a full one by the trace); rules that set their own scale keep eta0."""
@@ -227,9 +240,9 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         visits, held_out = self._split(self._rows_that_count(weights, X.shape[0]), labels)
         if weights is not None and not go_on:
             weights = weights / weights[visits].mean()
-        full = self.batch_size == "full" or (not go_on and self.batch_size >= len(visits))
+        full = self.batch_size in ("full", "auto") or (not go_on and self.batch_size >= len(visits))
         X = distinct_columns(X)
-        problem = Problem(X, as_rows(X), y, weights, objective, visits, full, thread_count(self.n_jobs))
+        problem = Problem(as_rows(X), y, weights, objective, visits, full, thread_count(self.n_jobs), X)
         method = self._method(problem)
         method.start(problem, *self._start(problem, coef_init, intercept_init, go_on))
         stopping = Stopping(1 if go_on else self.max_iter, None if go_on else self.tol, self.n_iter_no_change, full_gradient=full)
@@ -240,6 +253,8 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         validate = self._validator(problem, X, labels, held_out) if len(held_out) else None
         self.n_iter_, self.stop_reason_ = train(method, order, stopping, history, known_loss, validate, self.verbose)
         self._store(*method.solution())
+        self.optimality_, self.optimality_kind_ = method.optimality() or (None, None)
+        self.converged_ = self.stop_reason_ == "tol"
         self.t_, self.history_, self._state = method.state.t, history.record, method.state
         if self.stop_reason_ == "max_iter" and stopping.tol is not None:
             warnings.warn("Maximum number of iteration reached before convergence. Consider increasing max_iter to improve the "

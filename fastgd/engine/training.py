@@ -53,9 +53,12 @@ def train(method, order, stopping, history, known_loss, validate=None, verbose=0
             print(f"-- Epoch {done}: " + ", ".join(f"{name} {values[-1]:.6g}" for name, values in record.items()))
         if stopping.tol is None:
             continue
+        found = method.optimality()
+        if found and found[0] <= stopping.tol:
+            return done, "tol"
         if stopping.is_small(record["gradient_norm"]):
             return done, "gradient"
-        if stopping.has_stalled(epoch.loss if validate is None else -score):
+        if stopping.patience and stopping.has_stalled(epoch.loss if validate is None else -score):
             if not method.react():
                 return done, "plateau" if validate is None else "validation"
             stopping.stalled = 0

@@ -107,6 +107,10 @@ class Descent:
                               problem.objective.codes, problem.threads)
         return loss / self._weight + problem.objective.penalty(self._coef(theta))
 
+    def optimality(self):
+        """Nothing is known of how far the minimum is."""
+        return None
+
     def is_finite(self):
         """Whether all parameters are; plain SGD's gradient norm, made of them, has told already."""
         return isinstance(self.optimizer, SGD) or bool(np.isfinite(self.state.theta).all())

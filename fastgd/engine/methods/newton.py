@@ -88,7 +88,8 @@ class Newton:
         """Begin at theta, or where `earlier` stands."""
         self.problem = problem
         if theta is None:
-            theta = pack(*unpack(earlier.theta, problem.objective.outputs, earlier.by_column), problem.rows.dtype, problem.by_column)
+            coef, intercept = unpack(earlier.theta, problem.objective.outputs, earlier.by_column)
+            theta = pack(coef, intercept, problem.rows.dtype, problem.by_column)
         self.state = State(theta, problem.by_column, t=getattr(earlier, "t", 1), epochs=getattr(earlier, "epochs", 0))
         self._weight = len(problem.visits) if problem.weights is None else float(problem.weights[problem.visits].sum())
         self._joint = problem.objective.loss == "softmax"
@@ -154,8 +155,8 @@ class Newton:
         """The Hessian times d; the margins of d are kept."""
         problem, theta = self.problem, self._at.to_user(d)
         out = np.empty_like(theta)
-        batch.gradient(problem.rows, problem.y, problem.weights, problem.visits, theta, out, problem.objective.codes, problem.threads,
-                       margins, self._h)
+        batch.gradient(problem.rows, problem.y, problem.weights, problem.visits, theta, out, problem.objective.codes,
+                       problem.threads, margins, self._h)
         return self._at.gradient(out) + self._at.l2 * d
 
     # ---- the descent ----

@@ -1,0 +1,109 @@
+"""Labels and targets: from what users call them to the kernels' numbers, and back."""
+import numpy as np
+from scipy.special import expit, softmax
+from sklearn.base import ClassifierMixin, MultiOutputMixin, RegressorMixin
+from sklearn.utils import compute_class_weight
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets
+
+from .estimator import LinearModel, unchanged_on_error
+
+
+def _has_probabilities(model):
+    if model.loss not in ("log_loss", "modified_huber", "softmax"):
+        raise AttributeError(f"probability estimates are not available for loss={model.loss!r}")
+    return True
+
+
+class Classifier(ClassifierMixin, LinearModel):
+    """Two classes are one output, +1 for the second; more are one output each."""
+
+    class_weight = None
+
+    def _fit_classes(self, X, y, sample_weight, **others):
+        """Train from the start on labels of whatever classes there are."""
+        with unchanged_on_error(self):
+            X, y = self._check_X(X, reset=True, y=y)
+            if y.dtype.kind not in "iub":  # whole numbers are labels, whatever else they may be
+                check_classification_targets(y)
+            self.classes_ = np.unique(y)
+            return self._fit_labels(X, y, sample_weight, **others)
+
+    def _fit_labels(self, X, y, sample_weight, **others):
+        """Train on labels of the known classes."""
+        count = len(self.classes_)
+        if count < 2:
+            raise ValueError(f"The number of classes has to be greater than one; got {count} class")
+        outputs = 1 if count == 2 else count
+        number = np.searchsorted(self.classes_, y)
+        weights = self._sample_weight(sample_weight, X)
+        if self.class_weight is not None:
+            given = np.array(list(self.class_weight.values()) if isinstance(self.class_weight, dict) else [], dtype=float)
+            if not (np.isfinite(given) & (given >= 0)).all():
+                raise ValueError(f"class_weight must be finite and >= 0, got {self.class_weight}")
+            by_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y, sample_weight=weights)
+            weights = by_class[number] if weights is None else weights * by_class[number]
+        targets = 2.0 * number - 1.0 if outputs == 1 else number.astype(np.float64)
+        return self._train(X, targets, y, weights, self._objective(outputs, one_vs_rest=outputs > 1), **others)
+
+    def _store(self, coef, intercept):
+        self.coef_, self.intercept_ = coef, intercept
+
+    def decision_function(self, X):
+        """Margins ``X W' + b``: shape (n_samples,) for two classes, positive for ``classes_[1]``; else (n_samples, n_classes)."""
+        margins = self._margins(X)
+        return margins[:, 0] if margins.shape[1] == 1 else margins
+
+    def predict(self, X):
+        """The label of the largest margin for each row, shape (n_samples,)."""
+        margins = self.decision_function(X)
+        return self.classes_[(margins > 0).astype(int) if margins.ndim == 1 else margins.argmax(axis=1)]
+
+    @available_if(_has_probabilities)
+    def predict_proba(self, X):
+        """Probabilities of the classes, shape (n_samples, n_classes), for the losses 'log_loss', 'softmax' and 'modified_huber'.
+
+        For more than two classes 'log_loss' and 'modified_huber' scale the one-vs-rest probabilities to sum to one (evenly where
+        all are zero).
+        """
+        margins = self._margins(X)
+        if self.loss == "softmax" and margins.shape[1] > 1:
+            return softmax(margins, axis=1)
+        positive = (np.clip(margins, -1, 1) + 1) / 2 if self.loss == "modified_huber" else expit(margins)
+        if positive.shape[1] == 1:
+            return np.hstack([1 - positive, positive])
+        total = positive.sum(axis=1, keepdims=True)
+        return np.where(total > 0, positive / np.where(total > 0, total, 1), 1 / positive.shape[1])
+
+    @available_if(_has_probabilities)
+    def predict_log_proba(self, X):
+        """Logarithms of `predict_proba`."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+
+class Regressor(MultiOutputMixin, RegressorMixin, LinearModel):
+    """One output a target."""
+
+    def _fit_targets(self, X, y, sample_weight, reset, **others):
+        X, y = self._check_X(X, reset=reset, y=y, y_numeric=True, multi_output=True)
+        if y.dtype.kind not in "fiub":
+            raise ValueError(f"y must hold numbers, got {y.dtype}")
+        targets = np.ascontiguousarray(y, dtype=np.float64)
+        if self.loss == "poisson" and (targets < 0).any():
+            raise ValueError(f"y must be >= 0 for loss='poisson', its least value is {targets.min()}")
+        outputs = 1 if y.ndim == 1 else y.shape[1]
+        if not reset and outputs != len(self.intercept_):
+            raise ValueError(f"y has {outputs} targets, but the model was fitted on {len(self.intercept_)}")
+        self._one_target = y.ndim == 1
+        weights = self._sample_weight(sample_weight, X)
+        return self._train(X, targets.ravel(), y, weights, self._objective(outputs, one_vs_rest=False), **others)
+
+    def _store(self, coef, intercept):
+        self.coef_, self.intercept_ = coef[0] if self._one_target else coef, intercept
+
+    def predict(self, X):
+        """Predicted targets: shape (n_samples,) or (n_samples, n_targets)."""
+        margins = self._margins(X)
+        prediction = np.exp(margins) if self.loss == "poisson" else margins
+        return prediction[:, 0] if self.coef_.ndim == 1 else prediction
