@@ -10,12 +10,20 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # the same names for editors and type checkers, which do not run __getattr__
     from .engine.optimizers import SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, RMSProp
     from .engine.schedules import Adaptive, Constant, CosineDecay, InverseScaling, OneCycle, Optimal, StepDecay
+    from .linear import ElasticNet, Lasso, LinearRegression, LinearSVC, LinearSVR, LogisticRegression, Ridge
     from .plots import LossCurveDisplay
     from .sgd import SGDClassifier, SGDRegressor
 
 _HOME = {
     "SGDClassifier": "sgd",
     "SGDRegressor": "sgd",
+    "LinearRegression": "linear",
+    "Ridge": "linear",
+    "Lasso": "linear",
+    "ElasticNet": "linear",
+    "LogisticRegression": "linear",
+    "LinearSVC": "linear",
+    "LinearSVR": "linear",
     "LossCurveDisplay": "plots",
     "SGD": "engine.optimizers",
     "Momentum": "engine.optimizers",

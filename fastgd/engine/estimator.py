@@ -28,6 +28,7 @@ from .optimizers import RULES, AdaGrad, Adam, Optimizer, RMSProp, as_optimizer
 from .schedules import NAMES, Lipschitz, Schedule, as_schedule
 from .training import Stopping, train
 
+PASSES = 1000          # at most, where max_iter is None
 INITIAL_SPREAD = 0.01  # standard deviation of init="normal": small against the weights of standardised columns
 
 
@@ -170,7 +171,8 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         except ValueError as error:
             raise ValueError(f"sample_weight: {error}") from error
 
-    def _objective(self, outputs, one_vs_rest):
+    def _objective(self, outputs, one_vs_rest, total):
+        """What is minimised; `total` is the sum of the rows' weights."""
         l1, l2 = penalty_parts(self.penalty, self.alpha, self.l1_ratio)
         delta = self.epsilon if self.loss in EPSILON else self.quantile if self.loss == "quantile" else 0.0
         loss = "log_loss" if self.loss == "softmax" and outputs == 1 else self.loss
@@ -232,12 +234,13 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
 
     # ---- training ----
 
-    def _train(self, X, y, labels, weights, objective, *, coef_init=None, intercept_init=None, go_on=False):
+    def _train(self, X, y, labels, weights, outputs, one_vs_rest, *, coef_init=None, intercept_init=None, go_on=False):
         """Train on checked data and store the model. `go_on`: one epoch more from the stored state (partial_fit).
 
         `y` holds the kernels' targets, `labels` what the caller gave.
         """
         visits, held_out = self._split(self._rows_that_count(weights, X.shape[0]), labels)
+        objective = self._objective(outputs, one_vs_rest, len(visits) if weights is None else float(weights[visits].sum()))
         if weights is not None and not go_on:
             weights = weights / weights[visits].mean()
         full = self.batch_size in ("full", "auto") or (not go_on and self.batch_size >= len(visits))
@@ -245,7 +248,7 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         problem = Problem(as_rows(X), y, weights, objective, visits, full, thread_count(self.n_jobs), X)
         method = self._method(problem)
         method.start(problem, *self._start(problem, coef_init, intercept_init, go_on))
-        stopping = Stopping(1 if go_on else self.max_iter, None if go_on else self.tol, self.n_iter_no_change, full_gradient=full)
+        stopping = Stopping(1 if go_on else self.max_iter or PASSES, None if go_on else self.tol, 0 if self.learning_rate == "auto" else self.n_iter_no_change, full_gradient=full and self.learning_rate != "auto")
         history = History(self.history_ if go_on and hasattr(self, "history_") else None)
         earlier, origin = history.record["loss"][-1:], method.state.theta.copy()
         known_loss = lambda: earlier[0] if earlier else method.loss_at(origin)  # noqa: E731

@@ -44,7 +44,7 @@ class Classifier(ClassifierMixin, LinearModel):
             by_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y, sample_weight=weights)
             weights = by_class[number] if weights is None else weights * by_class[number]
         targets = 2.0 * number - 1.0 if outputs == 1 else number.astype(np.float64)
-        return self._train(X, targets, y, weights, self._objective(outputs, one_vs_rest=outputs > 1), **others)
+        return self._train(X, targets, y, weights, outputs, outputs > 1, **others)
 
     def _store(self, coef, intercept):
         self.coef_, self.intercept_ = coef, intercept
@@ -97,7 +97,7 @@ class Regressor(MultiOutputMixin, RegressorMixin, LinearModel):
             raise ValueError(f"y has {outputs} targets, but the model was fitted on {len(self.intercept_)}")
         self._one_target = y.ndim == 1
         weights = self._sample_weight(sample_weight, X)
-        return self._train(X, targets.ravel(), y, weights, self._objective(outputs, one_vs_rest=False), **others)
+        return self._train(X, targets.ravel(), y, weights, outputs, False, **others)
 
     def _store(self, coef, intercept):
         self.coef_, self.intercept_ = coef[0] if self._one_target else coef, intercept
