@@ -4,9 +4,9 @@ from libc.stdint cimport int32_t, int64_t
 
 cdef extern from "lanes.h" nogil:  # generic in the pointers' type, float or double
     double lanes_dot(...)       # (x, w, n): x w
-    void lanes_dot4(...)        # (x0, x1, x2, x3, w, n, z, later): z = (x0 w, x1 w, x2 w, x3 w), loading w once
+    void lanes_dot4(...)        # (x, w, apart, n, z, later, outputs): z (outputs, 4) = w x', for 4 rows and 1 or 2 outputs
     void PREFETCH_L2(const void *)
-    void lanes_add4(...)        # (s, x0, x1, x2, x3, w, n): w += s[0] x0 + ... + s[3] x3, loading and storing w once
+    void lanes_add4(...)        # (s, x, w, apart, n, later, outputs): w += s (outputs, 4) x
     double lanes_advance(...)   # (behind, ahead, later, w, average, n, factor, step, threshold, square)
 
 ctypedef fused index:
