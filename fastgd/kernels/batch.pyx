@@ -45,6 +45,7 @@ cdef struct Tile:               # rows that are worked on together
     Py_ssize_t rows
     const Py_ssize_t *next      # the rows likely to follow, to be fetched on the way, and how many
     Py_ssize_t later
+    Py_ssize_t columns          # of dense rows that are worked on together
 
 cdef struct Run:                # what the members of a team share
     Team team
@@ -58,6 +59,7 @@ cdef struct Run:                # what the members of a team share
     int members                 # of the team
     Py_ssize_t parameters
     Py_ssize_t tile             # rows a tile
+    Py_ssize_t columns          # of dense rows that are worked on together
     Py_ssize_t stride           # doubles of scratch a block: the four arrays of a tile, and the block's loss
     double *memory              # the blocks' scratch and losses
     Objective objective
@@ -108,42 +110,37 @@ cdef inline void four_rows(const Table *X, const Tile *tile, Py_ssize_t r, Py_ss
 
 
 cdef void dense_margins(const Table *X, const Tile *tile, const floating *theta, Py_ssize_t outputs, double *z) noexcept nogil:
-    """z = X W' for the rows that come in fours."""
-    cdef Py_ssize_t i, k, r, o, pair, size, begin = 0, p = X.p, K = outputs, fours = fours_of(X, tile), most = columns_of(X, K)
+    """z += X W' for the rows that come in fours."""
+    cdef Py_ssize_t k, r, size, begin = 0, p = X.p, K = outputs, fours = fours_of(X, tile)
     cdef const floating *x[4]
     cdef const floating *later[4]
-    cdef floating dots[8]
-    memset(z, 0, fours * K * sizeof(double))
     while begin < p:
-        size = min(most, p - begin)
+        size = min(tile.columns, p - begin)
         for r in range(0, fours, 4):
             four_rows(X, tile, r, begin, x, later)
             for k in range(0, K, 2):
-                pair = min(2, K - k)
-                lanes_dot4(x, theta + k * p + begin, p, size, &dots[0], <const floating **> (later if k == 0 else NULL), <int> pair)
-                for o in range(pair):
-                    for i in range(4):
-                        z[(r + i) * K + k + o] += dots[4 * o + i]
+                lanes_dot4(x, theta + k * p + begin, p, size, z + r * K + k, K, <const floating **> (later if k == 0 else NULL),
+                           <int> min(2, K - k))
         begin += size
 
 
 cdef void tile_margins(const Table *X, const Tile *tile, const floating *theta, Py_ssize_t outputs, double *z) noexcept nogil:
     """z (rows, outputs) = X W' + b"""
-    cdef Py_ssize_t k, r, p = X.p, K = outputs
+    cdef Py_ssize_t k, r, p = X.p, K = outputs, fours = fours_of(X, tile)
     cdef const floating *b = theta + p * K
     cdef Row row
-    dense_margins(X, tile, theta, K, z)
-    for r in range(fours_of(X, tile), tile.rows):
+    for r in range(fours, tile.rows):
         row = row_at(X, tile.order[r])
         row_margins(&row, theta, p, K, z + r * K)
     for r in range(tile.rows):
         for k in range(K):
-            z[r * K + k] += b[k]
+            z[r * K + k] = (0.0 if r < fours else z[r * K + k]) + b[k]
+    dense_margins(X, tile, theta, K, z)
 
 
 cdef double tile_slopes(const Objective *objective, const double *y, const double *weights, const Tile *tile,
-                        const Scratch *at) noexcept nogil:
-    """slope (rows, outputs) = weight * dL/dz; returns the sum of weight * loss."""
+                        double scale, const Scratch *at) noexcept nogil:
+    """slope (rows, outputs) = scale * weight * dL/dz; returns the sum of weight * loss."""
     cdef Py_ssize_t r, k, rows = tile.rows, K = objective.outputs
     cdef double loss = 0, weight = 1
     if objective.loss == SOFTMAX:
@@ -161,45 +158,39 @@ cdef double tile_slopes(const Objective *objective, const double *y, const doubl
     for r in range(rows):
         if weights != NULL:
             weight = weights[tile.order[r]]
-            for k in range(K):
-                at.slope[r * K + k] *= weight
+        for k in range(K):
+            at.slope[r * K + k] *= scale * weight
         loss += weight * at.value[r]
     return loss
 
 
-cdef void dense_scatter(const Table *X, const Tile *tile, double scale, const double *slope, Py_ssize_t outputs,
-                        floating *gradient) noexcept nogil:
-    """gradient += scale * slope' X for the rows that come in fours."""
-    cdef Py_ssize_t i, k, r, o, pair, size, begin = 0, p = X.p, K = outputs, fours = fours_of(X, tile), most = columns_of(X, K)
+cdef void dense_scatter(const Table *X, const Tile *tile, const double *slope, Py_ssize_t outputs, floating *gradient) noexcept nogil:
+    """gradient += slope' X for the rows that come in fours."""
+    cdef Py_ssize_t k, r, size, begin = 0, p = X.p, K = outputs, fours = fours_of(X, tile)
     cdef const floating *x[4]
     cdef const floating *later[4]
-    cdef floating steps[8]
     while begin < p:
-        size = min(most, p - begin)
+        size = min(tile.columns, p - begin)
         for r in range(0, fours, 4):
             four_rows(X, tile, r, begin, x, later)
             for k in range(0, K, 2):
-                pair = min(2, K - k)
-                for o in range(pair):
-                    for i in range(4):
-                        steps[4 * o + i] = <floating> (scale * slope[(r + i) * K + k + o])
-                lanes_add4(&steps[0], x, gradient + k * p + begin, p, size, <const floating *> (later[3] if k == 0 else NULL), <int> pair)
+                lanes_add4(slope + r * K + k, K, x, gradient + k * p + begin, p, size,
+                           <const floating *> (later[3] if k == 0 else NULL), <int> min(2, K - k))
         begin += size
 
 
-cdef void tile_scatter(const Table *X, const Tile *tile, double scale, const double *slope, Py_ssize_t outputs,
-                       floating *gradient) noexcept nogil:
-    """gradient += scale * slope' X, and its intercept part."""
+cdef void tile_scatter(const Table *X, const Tile *tile, const double *slope, Py_ssize_t outputs, floating *gradient) noexcept nogil:
+    """gradient += slope' X, and its intercept part."""
     cdef Py_ssize_t k, r, p = X.p, K = outputs
     cdef floating *b = gradient + p * K
     cdef Row row
-    dense_scatter(X, tile, scale, slope, K, gradient)
+    dense_scatter(X, tile, slope, K, gradient)
     for r in range(fours_of(X, tile), tile.rows):
         row = row_at(X, tile.order[r])
-        accumulate(&row, scale, slope + r * K, gradient, p, K)
+        accumulate(&row, 1.0, slope + r * K, gradient, p, K)
     for r in range(tile.rows):
         for k in range(K):
-            b[k] += <floating> (scale * slope[r * K + k])
+            b[k] += <floating> slope[r * K + k]
 
 
 cdef inline Py_ssize_t block_begin(const Run *run, Py_ssize_t number) noexcept nogil:
@@ -218,6 +209,7 @@ cdef double block_gradient(Run *run, Py_ssize_t number, const floating *theta, f
     cdef Scratch at = Scratch(memory, memory + most * K, memory + 2 * most * K, memory + 3 * most * K)
     cdef double loss = 0
     cdef Tile tile
+    tile.columns = run.columns
     memset(gradient, 0, run.parameters * sizeof(floating))
     while begin < end:
         tile.order, tile.rows = run.order + begin, min(most, end - begin)
@@ -225,8 +217,8 @@ cdef double block_gradient(Run *run, Py_ssize_t number, const floating *theta, f
         next = begin if begin < end else block_begin(run, number + run.members)
         tile.next, tile.later = run.order + next, min(most, (end if begin < end else run.visits) - next)
         tile_margins(X, &tile, theta, K, at.z)
-        loss += tile_slopes(&run.objective, run.y, run.weights, &tile, &at)
-        tile_scatter(X, &tile, 1.0 / run.rows, at.slope, K, gradient)
+        loss += tile_slopes(&run.objective, run.y, run.weights, &tile, 1.0 / run.rows, &at)
+        tile_scatter(X, &tile, at.slope, K, gradient)
     memory[run.stride - 1] = loss
     return loss
 
@@ -300,7 +292,7 @@ cdef char *prepare(Run *run, Rows rows, Py_ssize_t itemsize, Py_ssize_t paramete
     cdef char *room
     rows.check(itemsize, parameters, outputs, y.shape[0] // (outputs if objective.targets == VALUES else 1), weights, order)
     run.X, run.objective, run.parameters, run.y, run.weights = &rows.table, objective, parameters, start_of(y), start_of(weights)
-    run.tile = tile_of(run.X, outputs)
+    run.tile, run.columns = tile_of(run.X, outputs), columns_of(run.X, outputs)
     run.stride = 4 * run.tile * outputs + 1
     blocks = blocks_of(run.X, min(batch_size, order.shape[0]), outputs)
     gradients = (blocks * parameters * itemsize + 63) // 64 * 64
@@ -410,7 +402,7 @@ cdef void range_margins(const Table *X, Py_ssize_t begin, Py_ssize_t most, const
     cdef Py_ssize_t order[2 * MOST_TILE]
     cdef Py_ssize_t r, rows = min(most, X.n - begin), later = min(most, X.n - begin - rows)
     cdef Tile tile
-    tile.order, tile.rows, tile.next, tile.later = &order[0], rows, &order[rows], later
+    tile.order, tile.rows, tile.next, tile.later, tile.columns = &order[0], rows, &order[rows], later, columns_of(X, outputs)
     for r in range(rows + later):
         order[r] = begin + r
     tile_margins(X, &tile, theta, outputs, z)

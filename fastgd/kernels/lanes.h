@@ -49,8 +49,8 @@
 
 #define PICK(f, pointer) _Generic(*(pointer), float: f##_float, double: f##_double)
 #define lanes_dot(x, w, n) PICK(dot, x)(x, w, n)
-#define lanes_dot4(x, w, apart, n, z, later, outputs) PICK(dot4, w)(x, w, apart, n, z, later, outputs)
-#define lanes_add4(s, x, w, apart, n, later, outputs) PICK(add4, w)(s, x, w, apart, n, later, outputs)
+#define lanes_dot4(x, w, apart, n, z, K, later, outputs) PICK(dot4, w)(x, w, apart, n, z, K, later, outputs)
+#define lanes_add4(s, K, x, w, apart, n, later, outputs) PICK(add4, w)(s, K, x, w, apart, n, later, outputs)
 #define lanes_advance(behind, ahead, later, w, average, n, factor, step, threshold, square) \
     PICK(advance, w)(behind, ahead, later, w, average, n, factor, step, threshold, square)
 #endif

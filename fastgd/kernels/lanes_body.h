@@ -54,11 +54,12 @@ static inline T NAME(dot)(const T *restrict x, const T *restrict w, ptrdiff_t n)
     return NAME(sum)((s0 + s1) + (s2 + s3)) + rest;
 }
 
-/* z = x w: 4 rows x, and 1 or 2 outputs w whose weights lie `apart`; each w is loaded once for the four rows, each x once for both
+/* z (4, K) += x w: 4 rows x, and of K outputs 1 or 2, whose weights lie n `apart`; w is loaded once for the four rows, x once for both
    outputs. Always eight sums, since fewer would wait for the additions: one output has two a row, of alternate vectors. On the way
-   three of the four rows `later` (NULL: none) are fetched; add4 fetches the last, so that memory never rests. `outputs` is a constant
+   three of the four rows `later` (NULL: none) are fetched; add4 fetches the last, so that memory seldom rests. `outputs` is a constant
    in every call. */
-ALWAYS_INLINE void NAME(dots)(const T *const *x, const T *w, ptrdiff_t apart, ptrdiff_t n, T *z, const T *const *later, int outputs) {
+ALWAYS_INLINE void NAME(dots)(const T *const *x, const T *w, ptrdiff_t apart, ptrdiff_t n, double *z, ptrdiff_t K,
+                              const T *const *later, int outputs) {
     const T *x0 = x[0], *x1 = x[1], *x2 = x[2], *x3 = x[3], *v = outputs == 1 ? w + W : w + apart;
     const T *l0 = later ? later[0] : x0, *l1 = later ? later[1] : x1, *l2 = later ? later[2] : x2;
     const ptrdiff_t step = outputs == 1 ? 2 * W : W;
@@ -67,14 +68,12 @@ ALWAYS_INLINE void NAME(dots)(const T *const *x, const T *w, ptrdiff_t apart, pt
     for (; j + step <= n; j += step) {
         if (later) PREFETCH_L2(l0 + j), PREFETCH_L2(l1 + j), PREFETCH_L2(l2 + j);
         c = NAME(load)(w + j), d = NAME(load)(v + j);
-        u0 = NAME(load)(x0 + j); if (outputs == 2) ONCE(u0);
-        u1 = NAME(load)(x1 + j); if (outputs == 2) ONCE(u1);
-        u2 = NAME(load)(x2 + j); if (outputs == 2) ONCE(u2);
-        u3 = NAME(load)(x3 + j); if (outputs == 2) ONCE(u3);
-        a0 += u0 * c, b0 += (outputs == 1 ? NAME(load)(x0 + j + W) : u0) * d;
-        a1 += u1 * c, b1 += (outputs == 1 ? NAME(load)(x1 + j + W) : u1) * d;
-        a2 += u2 * c, b2 += (outputs == 1 ? NAME(load)(x2 + j + W) : u2) * d;
-        a3 += u3 * c, b3 += (outputs == 1 ? NAME(load)(x3 + j + W) : u3) * d;
+        u0 = NAME(load)(x0 + j), u1 = NAME(load)(x1 + j), u2 = NAME(load)(x2 + j), u3 = NAME(load)(x3 + j);
+        if (outputs == 2) { ONCE(u0); ONCE(u1); ONCE(u2); ONCE(u3); }
+        a0 += u0 * c, a1 += u1 * c, a2 += u2 * c, a3 += u3 * c;
+        if (outputs == 1)
+            u0 = NAME(load)(x0 + j + W), u1 = NAME(load)(x1 + j + W), u2 = NAME(load)(x2 + j + W), u3 = NAME(load)(x3 + j + W);
+        b0 += u0 * d, b1 += u1 * d, b2 += u2 * d, b3 += u3 * d;
     }
     if (outputs == 1) {
         if (j + W <= n) {
@@ -84,21 +83,27 @@ ALWAYS_INLINE void NAME(dots)(const T *const *x, const T *w, ptrdiff_t apart, pt
         }
         a0 += b0, a1 += b1, a2 += b2, a3 += b3;
     } else
-        z[4] = NAME(sum)(b0), z[5] = NAME(sum)(b1), z[6] = NAME(sum)(b2), z[7] = NAME(sum)(b3);
-    z[0] = NAME(sum)(a0), z[1] = NAME(sum)(a1), z[2] = NAME(sum)(a2), z[3] = NAME(sum)(a3);
-    for (int k = 0; k < outputs; k++)
-        for (ptrdiff_t i = j; i < n; i++)
-            for (int r = 0; r < 4; r++) z[4 * k + r] += x[r][i] * w[k * apart + i];
+        z[1] += NAME(sum)(b0), z[K + 1] += NAME(sum)(b1), z[2 * K + 1] += NAME(sum)(b2), z[3 * K + 1] += NAME(sum)(b3);
+    z[0] += NAME(sum)(a0), z[K] += NAME(sum)(a1), z[2 * K] += NAME(sum)(a2), z[3 * K] += NAME(sum)(a3);
+    for (; j < n; j++)
+        for (int k = 0; k < outputs; k++) {
+            const T one = w[k * apart + j];
+            z[k] += x0[j] * one, z[K + k] += x1[j] * one, z[2 * K + k] += x2[j] * one, z[3 * K + k] += x3[j] * one;
+        }
 }
 
-NO_INLINE void NAME(dot4)(const T *const *x, const T *w, ptrdiff_t apart, ptrdiff_t n, T *z, const T *const *later, int outputs) {
-    if (outputs == 1) NAME(dots)(x, w, apart, n, z, later, 1); else NAME(dots)(x, w, apart, n, z, later, 2);
+NO_INLINE void NAME(dot4)(const T *const *x, const T *w, ptrdiff_t apart, ptrdiff_t n, double *z, ptrdiff_t K,
+                          const T *const *later, int outputs) {
+    if (outputs == 1) NAME(dots)(x, w, apart, n, z, K, later, 1); else NAME(dots)(x, w, apart, n, z, K, later, 2);
 }
 
-/* w += s x: 4 rows x and 1 or 2 outputs as in dots, loading and storing each w once for the four rows; fetches the row `later` */
-ALWAYS_INLINE void NAME(adds)(const T *s, const T *const *x, T *w, ptrdiff_t apart, ptrdiff_t n, const T *later, int outputs) {
-    const T *x0 = x[0], *x1 = x[1], *x2 = x[2], *x3 = x[3], s0 = s[0], s1 = s[1], s2 = s[2], s3 = s[3];
-    const T *t = outputs == 1 ? s : s + 4, t0 = t[0], t1 = t[1], t2 = t[2], t3 = t[3];
+/* w += x' s, s (4, K): 4 rows x and 1 or 2 outputs as in dots, loading and storing w once for the four rows; fetches the row `later` */
+ALWAYS_INLINE void NAME(adds)(const double *s, ptrdiff_t K, const T *const *x, T *w, ptrdiff_t apart, ptrdiff_t n, const T *later,
+                              int outputs) {
+    const T *x0 = x[0], *x1 = x[1], *x2 = x[2], *x3 = x[3];
+    const T s0 = s[0], s1 = s[K], s2 = s[2 * K], s3 = s[3 * K];
+    const double *t = outputs == 1 ? s : s + 1;
+    const T t0 = t[0], t1 = t[K], t2 = t[2 * K], t3 = t[3 * K];
     T *v = outputs == 1 ? w + W : w + apart;
     const ptrdiff_t step = outputs == 1 ? 2 * W : W;
     V c, d, u0, u1, u2, u3;
@@ -108,7 +113,8 @@ ALWAYS_INLINE void NAME(adds)(const T *s, const T *const *x, T *w, ptrdiff_t apa
         u0 = NAME(load)(x0 + j), u1 = NAME(load)(x1 + j), u2 = NAME(load)(x2 + j), u3 = NAME(load)(x3 + j);
         if (outputs == 2) { ONCE(u0); ONCE(u1); ONCE(u2); ONCE(u3); }
         c = (s0 * u0 + s1 * u1) + (s2 * u2 + s3 * u3);
-        if (outputs == 1) u0 = NAME(load)(x0 + j + W), u1 = NAME(load)(x1 + j + W), u2 = NAME(load)(x2 + j + W), u3 = NAME(load)(x3 + j + W);
+        if (outputs == 1)
+            u0 = NAME(load)(x0 + j + W), u1 = NAME(load)(x1 + j + W), u2 = NAME(load)(x2 + j + W), u3 = NAME(load)(x3 + j + W);
         d = (t0 * u0 + t1 * u1) + (t2 * u2 + t3 * u3);
         NAME(store)(w + j, NAME(load)(w + j) + c);
         NAME(store)(v + j, NAME(load)(v + j) + d);
@@ -119,8 +125,9 @@ ALWAYS_INLINE void NAME(adds)(const T *s, const T *const *x, T *w, ptrdiff_t apa
     }
 }
 
-NO_INLINE void NAME(add4)(const T *s, const T *const *x, T *w, ptrdiff_t apart, ptrdiff_t n, const T *later, int outputs) {
-    if (outputs == 1) NAME(adds)(s, x, w, apart, n, later, 1); else NAME(adds)(s, x, w, apart, n, later, 2);
+NO_INLINE void NAME(add4)(const double *s, ptrdiff_t K, const T *const *x, T *w, ptrdiff_t apart, ptrdiff_t n, const T *later,
+                          int outputs) {
+    if (outputs == 1) NAME(adds)(s, K, x, w, apart, n, later, 1); else NAME(adds)(s, K, x, w, apart, n, later, 2);
 }
 
 /* w <- soft(factor w + step behind, threshold), average += w; returns w ahead and adds |w|^2 to *square. All in one pass; the row `later`

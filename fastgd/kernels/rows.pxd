@@ -4,9 +4,9 @@ from libc.stdint cimport int32_t, int64_t
 
 cdef extern from "lanes.h" nogil:  # generic in the pointers' type, float or double
     double lanes_dot(...)       # (x, w, n): x w
-    void lanes_dot4(...)        # (x, w, apart, n, z, later, outputs): z (outputs, 4) = w x', for 4 rows and 1 or 2 outputs
+    void lanes_dot4(...)        # (x, w, apart, n, z, K, later, outputs): z (4, K) += x w for 4 rows and 1 or 2 of K outputs
     void PREFETCH_L2(const void *)
-    void lanes_add4(...)        # (s, x, w, apart, n, later, outputs): w += s (outputs, 4) x
+    void lanes_add4(...)        # (s, K, x, w, apart, n, later, outputs): w += x' s, s (4, K)
     double lanes_advance(...)   # (behind, ahead, later, w, average, n, factor, step, threshold, square)
 
 ctypedef fused index:
