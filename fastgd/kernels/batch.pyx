@@ -90,8 +90,9 @@ cdef inline Py_ssize_t tile_of(const Table *X, Py_ssize_t outputs) noexcept nogi
 
 
 cdef inline Py_ssize_t columns_of(const Table *X, Py_ssize_t outputs) noexcept nogil:
-    """Columns of dense rows that are worked on together: all, unless the weights are many."""
-    return max(NEAR_BYTES // (X.itemsize * outputs) // 32 * 32, 64)
+    """Columns of dense rows that are worked on together, a multiple of 16: all, or equal parts where the weights are many."""
+    cdef Py_ssize_t parts = X.p * outputs * X.itemsize // NEAR_BYTES + 1
+    return (X.p // parts // 16 + 1) * 16
 
 
 cdef inline Py_ssize_t fours_of(const Table *X, const Tile *tile) noexcept nogil:
@@ -164,7 +165,8 @@ cdef double tile_slopes(const Objective *objective, const double *y, const doubl
     return loss
 
 
-cdef void dense_scatter(const Table *X, const Tile *tile, const double *slope, Py_ssize_t outputs, floating *gradient) noexcept nogil:
+cdef void dense_scatter(const Table *X, const Tile *tile, const double *slope, Py_ssize_t outputs,
+                        floating *gradient) noexcept nogil:
     """gradient += slope' X for the rows that come in fours."""
     cdef Py_ssize_t k, r, size, begin = 0, p = X.p, K = outputs, fours = fours_of(X, tile)
     cdef const floating *x[4]
@@ -179,7 +181,8 @@ cdef void dense_scatter(const Table *X, const Tile *tile, const double *slope, P
         begin += size
 
 
-cdef void tile_scatter(const Table *X, const Tile *tile, const double *slope, Py_ssize_t outputs, floating *gradient) noexcept nogil:
+cdef void tile_scatter(const Table *X, const Tile *tile, const double *slope, Py_ssize_t outputs,
+                       floating *gradient) noexcept nogil:
     """gradient += slope' X, and its intercept part."""
     cdef Py_ssize_t k, r, p = X.p, K = outputs
     cdef floating *b = gradient + p * K

@@ -54,10 +54,10 @@ static inline T NAME(dot)(const T *restrict x, const T *restrict w, ptrdiff_t n)
     return NAME(sum)((s0 + s1) + (s2 + s3)) + rest;
 }
 
-/* z (4, K) += x w: 4 rows x, and of K outputs 1 or 2, whose weights lie n `apart`; w is loaded once for the four rows, x once for both
-   outputs. Always eight sums, since fewer would wait for the additions: one output has two a row, of alternate vectors. On the way
-   three of the four rows `later` (NULL: none) are fetched; add4 fetches the last, so that memory seldom rests. `outputs` is a constant
-   in every call. */
+/* z (4, K) += x w: 4 rows x and 1 or 2 of K outputs, whose weights lie `apart`; w is loaded once for the four rows, x once for
+   both outputs. There are always eight sums, since fewer would wait for the additions: one output has two a row, of
+   alternate vectors. On the way three of the four rows `later` (NULL: none) are fetched; add4 fetches the last, so that memory
+   seldom rests. `outputs` is a constant in every call. */
 ALWAYS_INLINE void NAME(dots)(const T *const *x, const T *w, ptrdiff_t apart, ptrdiff_t n, double *z, ptrdiff_t K,
                               const T *const *later, int outputs) {
     const T *x0 = x[0], *x1 = x[1], *x2 = x[2], *x3 = x[3], *v = outputs == 1 ? w + W : w + apart;
@@ -78,7 +78,8 @@ ALWAYS_INLINE void NAME(dots)(const T *const *x, const T *w, ptrdiff_t apart, pt
     if (outputs == 1) {
         if (j + W <= n) {
             c = NAME(load)(w + j);
-            a0 += NAME(load)(x0 + j) * c, a1 += NAME(load)(x1 + j) * c, a2 += NAME(load)(x2 + j) * c, a3 += NAME(load)(x3 + j) * c;
+            a0 += NAME(load)(x0 + j) * c, a1 += NAME(load)(x1 + j) * c;
+            a2 += NAME(load)(x2 + j) * c, a3 += NAME(load)(x3 + j) * c;
             j += W;
         }
         a0 += b0, a1 += b1, a2 += b2, a3 += b3;
@@ -97,7 +98,7 @@ NO_INLINE void NAME(dot4)(const T *const *x, const T *w, ptrdiff_t apart, ptrdif
     if (outputs == 1) NAME(dots)(x, w, apart, n, z, K, later, 1); else NAME(dots)(x, w, apart, n, z, K, later, 2);
 }
 
-/* w += x' s, s (4, K): 4 rows x and 1 or 2 outputs as in dots, loading and storing w once for the four rows; fetches the row `later` */
+/* w += x' s, s (4, K): 4 rows x and 1 or 2 outputs as in dots, loading and storing w once for the four; fetches the row `later` */
 ALWAYS_INLINE void NAME(adds)(const double *s, ptrdiff_t K, const T *const *x, T *w, ptrdiff_t apart, ptrdiff_t n, const T *later,
                               int outputs) {
     const T *x0 = x[0], *x1 = x[1], *x2 = x[2], *x3 = x[3];
