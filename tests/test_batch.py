@@ -115,6 +115,22 @@ def test_margins_are_x_times_w_plus_b(data, as_rows, layout, dtype):
         assert_close(z.reshape(43, outputs), data.X @ W.T + b, dtype)
 
 
+@pytest.mark.parametrize("outputs", [1, 2, 3, 10])
+def test_columns_taken_in_parts_are_all_taken(outputs, as_rows, dtype):
+    """Columns and outputs so many that their weights exceed the first-level cache; rows that leave a rest of four."""
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((70, 2501)), rng.standard_normal((70, outputs))
+    W, b = start(outputs, 2501)
+    problem, rows = reference.Problem("squared_error"), as_rows(X, "dense", dtype)
+    expected = reference.gradient(problem, X, y, W, b, np.ones(70))
+    computed = kernel_gradient(rows, y, problem, W, b, "dense", dtype, np.arange(70))
+    for a, e in zip(computed, expected, strict=True):
+        assert_allclose(a, e, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype] * np.abs(e).max())
+    z = np.full(70 * outputs, np.nan)
+    batch.margins(rows, reference.pack(W, b, "dense", dtype), outputs, z, 1)
+    assert_allclose(z.reshape(70, outputs), X @ W.T + b, rtol=TOLERANCE[dtype], atol=100 * TOLERANCE[dtype])
+
+
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("batch_size", [1, 2, 10, 43, 50])
 @pytest.mark.parametrize("l1, l2", [(0.0, 0.1), (0.05, 0.1)])

@@ -37,20 +37,20 @@ def check_compressed(X):
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def _is_surely_finite(array):
+def is_surely_finite(array):
     """True: every number is finite. False: one is not, or their sum overflows."""
     return np.isfinite(array.sum())
 
 
-def is_plain(X):
+def is_plain(X, ensure_finite=True):
     """Whether X is an array that needs no conversion at all: two dimensions, C-order, float32 or float64, finite."""
     return (type(X) is np.ndarray and X.ndim == 2 and X.size and X.dtype in (np.float64, np.float32) and X.flags.c_contiguous
-            and X.flags.aligned and _is_surely_finite(X))
+            and X.flags.aligned and (not ensure_finite or is_surely_finite(X)))
 
 
 def is_plain_target(y, n):
     """The same of y: one finite number for each of the n rows."""
-    return type(y) is np.ndarray and y.shape == (n,) and (y.dtype.kind in "iub" or (y.dtype.kind == "f" and _is_surely_finite(y)))
+    return type(y) is np.ndarray and y.shape == (n,) and (y.dtype.kind in "iub" or (y.dtype.kind == "f" and is_surely_finite(y)))
 
 
 def as_rows(X):

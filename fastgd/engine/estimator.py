@@ -19,7 +19,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from fastgd.kernels import batch, threads
 from fastgd.kernels.rows import squared_norms
 
-from .data import Order, Problem, as_rows, check_compressed, distinct_columns, is_plain, is_plain_target, pack
+from .data import Order, Problem, as_rows, check_compressed, distinct_columns, is_plain, is_plain_target, is_surely_finite, pack
 from .history import History
 from .methods.descent import Descent, check_compatible
 from .methods.newton import Newton
@@ -145,9 +145,12 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
 
     # ---- from users' data to a problem ----
 
-    def _check_X(self, X, reset, **others):
-        """X, or with y=... (X, y), as scikit-learn's `validate_data` has them, which plain arrays need not pass through."""
-        if is_plain(X) and all(name != "y" or is_plain_target(y, len(X)) for name, y in others.items()):
+    def _check_X(self, X, reset, ensure_finite=True, **others):
+        """X, or with y=... (X, y), as scikit-learn's `validate_data` has them, which plain arrays need not pass through.
+
+        ensure_finite=False: the caller finds out whether a plain X is finite.
+        """
+        if is_plain(X, ensure_finite) and all(name != "y" or is_plain_target(y, len(X)) for name, y in others.items()):
             if reset:
                 self.n_features_in_ = X.shape[1]
                 vars(self).pop("feature_names_in_", None)
@@ -307,10 +310,12 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
     def _margins(self, X):
         """W x + b for the rows of X, shape (n, outputs)."""
         check_is_fitted(self)
-        X = self._check_X(X, reset=False)
+        X = self._check_X(X, reset=False, ensure_finite=False)
         coef = self.coef_.toarray() if sparse.issparse(self.coef_) else self.coef_
         theta = pack(coef, self.intercept_, X.dtype, sparse.issparse(X))
-        outputs = len(self.intercept_)
+        outputs = np.size(self.intercept_)
         out = np.empty(X.shape[0] * outputs)
         batch.margins(as_rows(X), theta, outputs, out, thread_count(self.n_jobs))
+        if not is_surely_finite(out):  # as it is where X is not: looking here saves a pass over X
+            self._check_X(X, reset=False)
         return out.reshape(-1, outputs).astype(X.dtype, copy=False)

@@ -23,7 +23,9 @@ cdef enum:
     BLOCK_WORK = 32768          # multiplications that are worth a block of their own
     TEAM_WORK = 524288          # multiplications that are worth a team: a tenth of a millisecond
     TILE_BYTES = 49152          # of X, to be read twice
+    WIDE_TILE_BYTES = 196608    # of X, to be read twice for several outputs, whose weights are then loaded seldom
     MOST_TILE = 128             # rows
+    NEAR_BYTES = 16384          # of all outputs' weights, to stay in the first-level cache with the rows they meet
     RANGE = 8192                # parameters that are added up at a time
 
 cdef struct Sums:               # over the epoch's visits
@@ -38,6 +40,13 @@ cdef struct Scratch:            # of one block
     double *value
     double *slope
 
+cdef struct Tile:               # rows that are worked on together
+    const Py_ssize_t *order
+    Py_ssize_t rows
+    const Py_ssize_t *next      # the rows likely to follow, to be fetched on the way, and how many
+    Py_ssize_t later
+    Py_ssize_t columns          # of dense rows that are worked on together
+
 cdef struct Run:                # what the members of a team share
     Team team
     const Table *X
@@ -45,9 +54,12 @@ cdef struct Run:                # what the members of a team share
     const double *weights       # NULL: all 1
     const Py_ssize_t *order     # the rows of the batch at hand, and how many
     Py_ssize_t rows
+    Py_ssize_t visits           # from the batch at hand to the end of the epoch
     Py_ssize_t blocks           # that the batch is cut into
+    int members                 # of the team
     Py_ssize_t parameters
     Py_ssize_t tile             # rows a tile
+    Py_ssize_t columns          # of dense rows that are worked on together
     Py_ssize_t stride           # doubles of scratch a block: the four arrays of a tile, and the block's loss
     double *memory              # the blocks' scratch and losses
     Objective objective
@@ -73,55 +85,74 @@ cdef inline Py_ssize_t blocks_of(const Table *X, Py_ssize_t rows, Py_ssize_t out
     return blocks
 
 
-cdef inline Py_ssize_t tile_of(const Table *X) noexcept nogil:
+cdef inline Py_ssize_t tile_of(const Table *X, Py_ssize_t outputs) noexcept nogil:
     """Rows a tile, a multiple of 4."""
-    cdef Py_ssize_t rows = <Py_ssize_t> (TILE_BYTES / (X.itemsize * (row_work(X) + 1))) // 4 * 4
-    return max(4, min(rows, MOST_TILE))
+    cdef Py_ssize_t size = TILE_BYTES if outputs == 1 else WIDE_TILE_BYTES
+    return max(4, min(<Py_ssize_t> (size / (X.itemsize * (row_work(X) + 1))) // 4 * 4, MOST_TILE))
 
 
-cdef void tile_margins(const Table *X, const Py_ssize_t *order, Py_ssize_t rows, Py_ssize_t later, const floating *theta,
-                       Py_ssize_t outputs, double *z) noexcept nogil:
-    """z (rows, outputs) = X W' + b; four dense rows at a time, so that W is loaded once for four.
+cdef inline Py_ssize_t columns_of(const Table *X, Py_ssize_t outputs) noexcept nogil:
+    """Columns of dense rows that are worked on together, a multiple of 16: all, or equal parts where the weights are many."""
+    cdef Py_ssize_t parts = X.p * outputs * X.itemsize // NEAR_BYTES + 1
+    return (X.p // parts // 16 + 1) * 16
 
-    `later` of the rows that follow in `order` are fetched on the way.
-    """
-    cdef Py_ssize_t i, k, r = 0, p = X.p, K = outputs
-    cdef const floating *b = theta + p * K
-    cdef const floating *values = <const floating *> X.values
-    cdef floating four[4]
-    cdef Row row
+
+cdef inline Py_ssize_t fours_of(const Table *X, const Tile *tile) noexcept nogil:
+    """The rows of a tile that are worked on four at a time: W and the gradient are then loaded once for four."""
+    return tile.rows // 4 * 4 if X.indices == NULL else 0
+
+
+cdef inline void four_rows(const Table *X, const Tile *tile, Py_ssize_t r, Py_ssize_t column, const floating **x,
+                           const floating **later) noexcept nogil:
+    """The tile's rows from the r-th on, and those to be fetched (themselves, where none is known), each from `column` on."""
+    cdef const floating *values = <const floating *> X.values + column
+    cdef Py_ssize_t i
+    for i in range(4):
+        x[i] = values + tile.order[r + i] * X.p
+        later[i] = values + tile.next[r + i] * X.p if r + i < tile.later else x[i]
+
+
+cdef void dense_margins(const Table *X, const Tile *tile, const floating *theta, Py_ssize_t outputs, double *z) noexcept nogil:
+    """z += X W' for the rows that come in fours."""
+    cdef Py_ssize_t k, r, size, begin = 0, p = X.p, K = outputs, fours = fours_of(X, tile)
     cdef const floating *x[4]
-    cdef const floating *y[4]
-    while r < rows:
-        if X.indices == NULL and r + 4 <= rows:
-            for i in range(4):
-                x[i] = values + order[r + i] * p
-                y[i] = values + order[rows + r + i] * p if r + i < later else x[i]
-            for k in range(K):
-                lanes_dot4(x[0], x[1], x[2], x[3], theta + k * p, p, &four[0], <const floating **> (y if k == 0 else NULL))
-                for i in range(4):
-                    z[(r + i) * K + k] = four[i] + b[k]
-            r += 4
-        else:
-            row = row_at(X, order[r])
-            row_margins(&row, theta, p, K, z + r * K)
-            for k in range(K):
-                z[r * K + k] += b[k]
-            r += 1
+    cdef const floating *later[4]
+    while begin < p:
+        size = min(tile.columns, p - begin)
+        for r in range(0, fours, 4):
+            four_rows(X, tile, r, begin, x, later)
+            for k in range(0, K, 2):
+                lanes_dot4(x, theta + k * p + begin, p, size, z + r * K + k, K, <const floating **> (later if k == 0 else NULL),
+                           <int> min(2, K - k))
+        begin += size
 
 
-cdef double tile_slopes(const Objective *objective, const double *y, const double *weights, const Py_ssize_t *order,
-                        Py_ssize_t rows, const Scratch *at) noexcept nogil:
-    """slope (rows, outputs) = weight * dL/dz; returns the sum of weight * loss."""
-    cdef Py_ssize_t r, k, K = objective.outputs
+cdef void tile_margins(const Table *X, const Tile *tile, const floating *theta, Py_ssize_t outputs, double *z) noexcept nogil:
+    """z (rows, outputs) = X W' + b"""
+    cdef Py_ssize_t k, r, p = X.p, K = outputs, fours = fours_of(X, tile)
+    cdef const floating *b = theta + p * K
+    cdef Row row
+    for r in range(fours, tile.rows):
+        row = row_at(X, tile.order[r])
+        row_margins(&row, theta, p, K, z + r * K)
+    for r in range(tile.rows):
+        for k in range(K):
+            z[r * K + k] = (0.0 if r < fours else z[r * K + k]) + b[k]
+    dense_margins(X, tile, theta, K, z)
+
+
+cdef double tile_slopes(const Objective *objective, const double *y, const double *weights, const Tile *tile,
+                        double scale, const Scratch *at) noexcept nogil:
+    """slope (rows, outputs) = scale * weight * dL/dz; returns the sum of weight * loss."""
+    cdef Py_ssize_t r, k, rows = tile.rows, K = objective.outputs
     cdef double loss = 0, weight = 1
     if objective.loss == SOFTMAX:
         for r in range(rows):
-            at.value[r] = softmax(at.z + r * K, at.slope + r * K, K, <Py_ssize_t> y[order[r]])
+            at.value[r] = softmax(at.z + r * K, at.slope + r * K, K, <Py_ssize_t> y[tile.order[r]])
     else:
         for r in range(rows):
             for k in range(K):
-                at.y[r * K + k] = target(objective, y, order[r], k)
+                at.y[r * K + k] = target(objective, y, tile.order[r], k)
         points(objective, at.z, at.y, at.value, at.slope, rows * K)
         for r in range(rows if K > 1 else 0):
             at.value[r] = at.value[r * K]
@@ -129,21 +160,21 @@ cdef double tile_slopes(const Objective *objective, const double *y, const doubl
                 at.value[r] += at.value[r * K + k]
     for r in range(rows):
         if weights != NULL:
-            weight = weights[order[r]]
-            for k in range(K):
-                at.slope[r * K + k] *= weight
+            weight = weights[tile.order[r]]
+        for k in range(K):
+            at.slope[r * K + k] *= scale * weight
         loss += weight * at.value[r]
     return loss
 
 
-cdef void tile_curves(const Run *run, Py_ssize_t begin, Py_ssize_t rows, const Scratch *at) noexcept nogil:
-    """slope (rows, outputs) = d2L/dz2 z: for softmax weight * (p z - p (p z)), p its probabilities."""
+cdef void tile_curves(const Run *run, Py_ssize_t begin, Py_ssize_t rows, double scale, const Scratch *at) noexcept nogil:
+    """slope (rows, outputs) = scale * d2L/dz2 z: for softmax scale * weight * (p z - p (p z)), p its probabilities."""
     cdef Py_ssize_t r, k, K = run.objective.outputs
     cdef const double *c = run.curvatures + begin * K
     cdef double mean, weight = 1
     if run.objective.loss != SOFTMAX:
         for r in range(rows * K):
-            at.slope[r] = c[r] * at.z[r]
+            at.slope[r] = scale * c[r] * at.z[r]
         return
     for r in range(rows):
         mean = 0
@@ -152,56 +183,72 @@ cdef void tile_curves(const Run *run, Py_ssize_t begin, Py_ssize_t rows, const S
         if run.weights != NULL:
             weight = run.weights[run.order[begin + r]]
         for k in range(K):
-            at.slope[r * K + k] = weight * c[r * K + k] * (at.z[r * K + k] - mean)
+            at.slope[r * K + k] = scale * weight * c[r * K + k] * (at.z[r * K + k] - mean)
 
 
-cdef void tile_scatter(const Table *X, const Py_ssize_t *order, Py_ssize_t rows, double scale, const double *slope,
-                       Py_ssize_t outputs, floating *gradient) noexcept nogil:
-    """gradient += scale * slope' X, and its intercept part."""
-    cdef Py_ssize_t i, k, r = 0, p = X.p, K = outputs
-    cdef floating *b = gradient + p * K
-    cdef floating four[4]
-    cdef Row row
+cdef void dense_scatter(const Table *X, const Tile *tile, const double *slope, Py_ssize_t outputs,
+                        floating *gradient) noexcept nogil:
+    """gradient += slope' X for the rows that come in fours."""
+    cdef Py_ssize_t k, r, size, begin = 0, p = X.p, K = outputs, fours = fours_of(X, tile)
     cdef const floating *x[4]
-    while r < rows:
-        if X.indices == NULL and r + 4 <= rows:
-            for i in range(4):
-                row = row_at(X, order[r + i])
-                x[i] = <const floating *> row.values
-            for k in range(K):
-                for i in range(4):
-                    four[i] = <floating> (scale * slope[(r + i) * K + k])
-                lanes_add4(&four[0], x[0], x[1], x[2], x[3], gradient + k * p, p)
-                b[k] += (four[0] + four[1]) + (four[2] + four[3])
-            r += 4
-        else:
-            row = row_at(X, order[r])
-            accumulate(&row, scale, slope + r * K, gradient, p, K)
-            for k in range(K):
-                b[k] += <floating> (scale * slope[r * K + k])
-            r += 1
+    cdef const floating *later[4]
+    while begin < p:
+        size = min(tile.columns, p - begin)
+        for r in range(0, fours, 4):
+            four_rows(X, tile, r, begin, x, later)
+            for k in range(0, K, 2):
+                lanes_add4(slope + r * K + k, K, x, gradient + k * p + begin, p, size,
+                           <const floating *> (later[3] if k == 0 else NULL), <int> min(2, K - k))
+        begin += size
+
+
+cdef void tile_scatter(const Table *X, const Tile *tile, const double *slope, Py_ssize_t outputs,
+                       floating *gradient) noexcept nogil:
+    """gradient += slope' X, and its intercept part."""
+    cdef Py_ssize_t k, r, p = X.p, K = outputs
+    cdef floating *b = gradient + p * K
+    cdef Row row
+    dense_scatter(X, tile, slope, K, gradient)
+    for r in range(fours_of(X, tile), tile.rows):
+        row = row_at(X, tile.order[r])
+        accumulate(&row, 1.0, slope + r * K, gradient, p, K)
+    for r in range(tile.rows):
+        for k in range(K):
+            b[k] += <floating> slope[r * K + k]
+
+
+cdef inline Py_ssize_t block_begin(const Run *run, Py_ssize_t number) noexcept nogil:
+    return run.rows * number // run.blocks
 
 
 cdef double block_gradient(Run *run, Py_ssize_t number, const floating *theta, floating *gradient) noexcept nogil:
-    """gradient = sum over the block's rows / rows of the batch, tile after tile; returns the sum of weight * loss."""
+    """gradient = sum over the block's rows / rows of the batch, tile after tile; returns the sum of weight * loss.
+
+    After the last tile its thread is likely to meet the block as many blocks on as there are threads, be it of the next batch.
+    """
     cdef const Table *X = run.X
-    cdef Py_ssize_t K = run.objective.outputs, tile = run.tile, size
-    cdef Py_ssize_t begin = run.rows * number // run.blocks, end = run.rows * (number + 1) // run.blocks
+    cdef Py_ssize_t K = run.objective.outputs, most = run.tile, begin = block_begin(run, number), end = block_begin(run, number + 1)
+    cdef Py_ssize_t this, next
     cdef double *memory = run.memory + number * run.stride
-    cdef Scratch at = Scratch(memory, memory + tile * K, memory + 2 * tile * K, memory + 3 * tile * K)
+    cdef Scratch at = Scratch(memory, memory + most * K, memory + 2 * most * K, memory + 3 * most * K)
     cdef double loss = 0
+    cdef Tile tile
+    tile.columns = run.columns
     memset(gradient, 0, run.parameters * sizeof(floating))
     while begin < end:
-        size = min(tile, end - begin)
-        tile_margins(X, run.order + begin, size, min(tile, end - begin - size), theta, K, at.z)
+        tile.order, tile.rows = run.order + begin, min(most, end - begin)
+        this = begin
+        begin += tile.rows
+        next = begin if begin < end else block_begin(run, number + run.members)
+        tile.next, tile.later = run.order + next, min(most, (end if begin < end else run.visits) - next)
+        tile_margins(X, &tile, theta, K, at.z)
         if run.margins != NULL:
-            memcpy(run.margins + begin * K, at.z, size * K * sizeof(double))
+            memcpy(run.margins + this * K, at.z, tile.rows * K * sizeof(double))
         if run.curvatures != NULL:
-            tile_curves(run, begin, size, &at)
+            tile_curves(run, this, tile.rows, 1.0 / run.rows, &at)
         else:
-            loss += tile_slopes(&run.objective, run.y, run.weights, run.order + begin, size, &at)
-        tile_scatter(X, run.order + begin, size, 1.0 / run.rows, at.slope, K, gradient)
-        begin += size
+            loss += tile_slopes(&run.objective, run.y, run.weights, &tile, 1.0 / run.rows, &at)
+        tile_scatter(X, &tile, at.slope, K, gradient)
     memory[run.stride - 1] = loss
     return loss
 
@@ -234,12 +281,12 @@ cdef void share_out(Run *run, bint adding, Py_ssize_t count, const floating *the
     team_wait(&run.team)
 
 
-cdef double batch_gradient(Run *run, const Py_ssize_t *order, Py_ssize_t rows, const floating *theta,
+cdef double batch_gradient(Run *run, const Py_ssize_t *order, Py_ssize_t rows, Py_ssize_t visits, const floating *theta,
                            floating *blocks) noexcept nogil:
     """Mean gradient of the data term over a batch, left in blocks[0]; returns the sum of weight * loss."""
     cdef Py_ssize_t i
     cdef double loss = 0
-    run.order, run.rows, run.blocks = order, rows, blocks_of(run.X, rows, run.objective.outputs)
+    run.order, run.rows, run.visits, run.blocks = order, rows, visits, blocks_of(run.X, rows, run.objective.outputs)
     if run.blocks == 1:
         return block_gradient(run, 0, theta, blocks)
     share_out(run, False, run.blocks, theta, blocks)
@@ -276,7 +323,7 @@ cdef char *prepare(Run *run, Rows rows, Py_ssize_t itemsize, Py_ssize_t paramete
     rows.check(itemsize, parameters, outputs, y.shape[0] // (outputs if objective.targets == VALUES else 1), weights, order)
     run.margins, run.curvatures = NULL, NULL
     run.X, run.objective, run.parameters, run.y, run.weights = &rows.table, objective, parameters, start_of(y), start_of(weights)
-    run.tile = tile_of(run.X)
+    run.tile, run.columns = tile_of(run.X, outputs), columns_of(run.X, outputs)
     run.stride = 4 * run.tile * outputs + 1
     blocks = blocks_of(run.X, min(batch_size, order.shape[0]), outputs)
     gradients = (blocks * parameters * itemsize + 63) // 64 * 64
@@ -313,11 +360,11 @@ def gradient(Rows rows not None, const double[::1] y not None, const double[::1]
         raise ValueError("margins or curvatures do not fit the rows")
     blocks = <floating *> prepare(&run, rows, sizeof(floating), parameters, y, weights, order, objective, size)
     run.margins, run.curvatures = <double *> start_of(margins), <const double *> start_of(curvatures)
-    team = members(&run, size, size, threads)
+    team = run.members = members(&run, size, size, threads)
     with nogil:
         for i in prange(team, schedule="static", chunksize=1, num_threads=team, use_threads_if=team > 1):
             if i == 0:
-                loss += batch_gradient(&run, &order[0], size, &theta[0], blocks)
+                loss += batch_gradient(&run, &order[0], size, size, &theta[0], blocks)
                 team_end(&run.team)
             else:
                 assist(&run, &theta[0], blocks)
@@ -336,7 +383,7 @@ cdef void descend(Run *run, Sums *sums, const Py_ssize_t *order, Py_ssize_t visi
     cdef double l1 = run.objective.l1, l2 = run.objective.l2, rate
     while begin < visits:
         size, rate = min(batch_size, visits - begin), rates[sums.updates]
-        sums.loss += batch_gradient(run, order + begin, size, theta, g)
+        sums.loss += batch_gradient(run, order + begin, size, visits - begin, theta, g)
         sums.penalty += size * penalty(theta, w, l1, l2)
         if not run.objective.intercept:
             memset(g + w, 0, K * sizeof(floating))
@@ -376,7 +423,7 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
         raise ValueError(f"theta has {parameters} entries, the buffers must have as many")
     check_buffers(rule.kind, first is not None, second is not None)
     blocks = <floating *> prepare(&run, rows, sizeof(floating), parameters, y, weights, order, objective, batch_size)
-    team = members(&run, min(batch_size, visits), visits, threads)
+    team = run.members = members(&run, min(batch_size, visits), visits, threads)
     with nogil:
         for i in prange(team, schedule="static", chunksize=1, num_threads=team, use_threads_if=team > 1):
             if i == 0:
@@ -388,20 +435,22 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
     return sums
 
 
-cdef void range_margins(const Table *X, Py_ssize_t begin, Py_ssize_t tile, const floating *theta, Py_ssize_t outputs,
+cdef void range_margins(const Table *X, Py_ssize_t begin, Py_ssize_t most, const floating *theta, Py_ssize_t outputs,
                         double *z) noexcept nogil:
     """The margins of the tile that begins at row `begin`."""
     cdef Py_ssize_t order[2 * MOST_TILE]
-    cdef Py_ssize_t r, rows = min(tile, X.n - begin), later = min(tile, X.n - begin - rows)
+    cdef Py_ssize_t r, rows = min(most, X.n - begin), later = min(most, X.n - begin - rows)
+    cdef Tile tile
+    tile.order, tile.rows, tile.next, tile.later, tile.columns = &order[0], rows, &order[rows], later, columns_of(X, outputs)
     for r in range(rows + later):
         order[r] = begin + r
-    tile_margins(X, order, rows, later, theta, outputs, z)
+    tile_margins(X, &tile, theta, outputs, z)
 
 
 def margins(Rows rows not None, const floating[::1] theta not None, Py_ssize_t outputs, double[::1] out not None, int threads):
     """out (n * outputs,) <- X W' + b."""
     cdef Table *X = &rows.table
-    cdef Py_ssize_t i, n = X.n, tile = tile_of(X), tiles = (n + tile - 1) // tile
+    cdef Py_ssize_t i, n = X.n, tile = tile_of(X, outputs), tiles = (n + tile - 1) // tile
     if theta.shape[0] != outputs * (X.p + 1) or out.shape[0] != n * outputs or X.itemsize != sizeof(floating):
         raise ValueError("theta or out do not fit X")
     if n * row_work(X) * outputs < TEAM_WORK:

@@ -16,11 +16,17 @@
 #ifdef __GNUC__
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 #define NO_INLINE static __attribute__((noinline, unused)) /* pointers stay in registers */
+#if defined(__x86_64__) || defined(__i386__)
+#define ONCE(v) __asm__("" : "+x"(v)) /* v comes from memory once; GCC would load it for each use, twice where it straddles lines */
+#else
+#define ONCE(v)
+#endif
 #define PREFETCH(p) __builtin_prefetch(p)
 #define PREFETCH_L2(p) __builtin_prefetch(p, 0, 2)
 #else
 #define ALWAYS_INLINE static inline
 #define NO_INLINE static
+#define ONCE(v)
 #define PREFETCH(p) ((void) 0)
 #define PREFETCH_L2(p) ((void) 0)
 #endif
@@ -48,8 +54,8 @@ typedef struct {
 
 #define PICK(f, pointer) _Generic(*(pointer), float: f##_float, double: f##_double)
 #define lanes_dot(x, w, n) PICK(dot, x)(x, w, n)
-#define lanes_dot4(x0, x1, x2, x3, w, n, z, later) PICK(dot4, w)(x0, x1, x2, x3, w, n, z, later)
-#define lanes_add4(s, x0, x1, x2, x3, w, n) PICK(add4, w)(s, x0, x1, x2, x3, w, n)
+#define lanes_dot4(x, w, apart, n, z, K, later, outputs) PICK(dot4, w)(x, w, apart, n, z, K, later, outputs)
+#define lanes_add4(s, K, x, w, apart, n, later, outputs) PICK(add4, w)(s, K, x, w, apart, n, later, outputs)
 #define lanes_advance(behind, ahead, later, w, average, n, factor, first, second, threshold, paired) \
     PICK(advance, w)(behind, ahead, later, w, average, n, factor, first, second, threshold, paired)
 #endif

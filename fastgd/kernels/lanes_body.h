@@ -54,37 +54,81 @@ static inline T NAME(dot)(const T *restrict x, const T *restrict w, ptrdiff_t n)
     return NAME(sum)((s0 + s1) + (s2 + s3)) + rest;
 }
 
-/* z = (x0 w, x1 w, x2 w, x3 w), loading w once for the four rows; on the way the first n entries of the rows `later` are fetched */
-NO_INLINE void NAME(dot4)(const T *restrict x0, const T *restrict x1, const T *restrict x2, const T *restrict x3,
-                          const T *restrict w, ptrdiff_t n, T *z, const T *const *later) {
-    V a0 = {0}, a1 = {0}, a2 = {0}, a3 = {0}, b0 = {0}, b1 = {0}, b2 = {0}, b3 = {0}, u, v;
+/* z (4, K) += x w: 4 rows x and 1 or 2 of K outputs, whose weights lie `apart`; w is loaded once for the four rows, x once for
+   both outputs. There are always eight sums, since fewer would wait for the additions: one output has two a row, of
+   alternate vectors. On the way three of the four rows `later` (NULL: none) are fetched; add4 fetches the last, so that memory
+   seldom rests. `outputs` is a constant in every call. */
+ALWAYS_INLINE void NAME(dots)(const T *const *x, const T *w, ptrdiff_t apart, ptrdiff_t n, double *z, ptrdiff_t K,
+                              const T *const *later, int outputs) {
+    const T *x0 = x[0], *x1 = x[1], *x2 = x[2], *x3 = x[3], *v = outputs == 1 ? w + W : w + apart;
+    const T *l0 = later ? later[0] : x0, *l1 = later ? later[1] : x1, *l2 = later ? later[2] : x2;
+    const ptrdiff_t step = outputs == 1 ? 2 * W : W;
+    V a0 = {0}, a1 = {0}, a2 = {0}, a3 = {0}, b0 = {0}, b1 = {0}, b2 = {0}, b3 = {0}, c, d, u0, u1, u2, u3;
     ptrdiff_t j = 0;
-    for (; j + 2 * W <= n; j += 2 * W) {
-        u = NAME(load)(w + j), v = NAME(load)(w + j + W);
-        if (later) PREFETCH_L2(later[0] + j), PREFETCH_L2(later[1] + j), PREFETCH_L2(later[2] + j), PREFETCH_L2(later[3] + j);
-        a0 += NAME(load)(x0 + j) * u, b0 += NAME(load)(x0 + j + W) * v;
-        a1 += NAME(load)(x1 + j) * u, b1 += NAME(load)(x1 + j + W) * v;
-        a2 += NAME(load)(x2 + j) * u, b2 += NAME(load)(x2 + j + W) * v;
-        a3 += NAME(load)(x3 + j) * u, b3 += NAME(load)(x3 + j + W) * v;
+    for (; j + step <= n; j += step) {
+        if (later) PREFETCH_L2(l0 + j), PREFETCH_L2(l1 + j), PREFETCH_L2(l2 + j);
+        c = NAME(load)(w + j), d = NAME(load)(v + j);
+        u0 = NAME(load)(x0 + j), u1 = NAME(load)(x1 + j), u2 = NAME(load)(x2 + j), u3 = NAME(load)(x3 + j);
+        if (outputs == 2) { ONCE(u0); ONCE(u1); ONCE(u2); ONCE(u3); }
+        a0 += u0 * c, a1 += u1 * c, a2 += u2 * c, a3 += u3 * c;
+        if (outputs == 1)
+            u0 = NAME(load)(x0 + j + W), u1 = NAME(load)(x1 + j + W), u2 = NAME(load)(x2 + j + W), u3 = NAME(load)(x3 + j + W);
+        b0 += u0 * d, b1 += u1 * d, b2 += u2 * d, b3 += u3 * d;
     }
-    for (; j + W <= n; j += W) {
-        u = NAME(load)(w + j);
-        a0 += NAME(load)(x0 + j) * u, a1 += NAME(load)(x1 + j) * u;
-        a2 += NAME(load)(x2 + j) * u, a3 += NAME(load)(x3 + j) * u;
-    }
-    z[0] = NAME(sum)(a0 + b0), z[1] = NAME(sum)(a1 + b1), z[2] = NAME(sum)(a2 + b2), z[3] = NAME(sum)(a3 + b3);
-    for (; j < n; j++) z[0] += x0[j] * w[j], z[1] += x1[j] * w[j], z[2] += x2[j] * w[j], z[3] += x3[j] * w[j];
+    if (outputs == 1) {
+        if (j + W <= n) {
+            c = NAME(load)(w + j);
+            a0 += NAME(load)(x0 + j) * c, a1 += NAME(load)(x1 + j) * c;
+            a2 += NAME(load)(x2 + j) * c, a3 += NAME(load)(x3 + j) * c;
+            j += W;
+        }
+        a0 += b0, a1 += b1, a2 += b2, a3 += b3;
+    } else
+        z[1] += NAME(sum)(b0), z[K + 1] += NAME(sum)(b1), z[2 * K + 1] += NAME(sum)(b2), z[3 * K + 1] += NAME(sum)(b3);
+    z[0] += NAME(sum)(a0), z[K] += NAME(sum)(a1), z[2 * K] += NAME(sum)(a2), z[3 * K] += NAME(sum)(a3);
+    for (; j < n; j++)
+        for (int k = 0; k < outputs; k++) {
+            const T one = w[k * apart + j];
+            z[k] += x0[j] * one, z[K + k] += x1[j] * one, z[2 * K + k] += x2[j] * one, z[3 * K + k] += x3[j] * one;
+        }
 }
 
-/* w += s[0] x0 + s[1] x1 + s[2] x2 + s[3] x3, loading and storing w once for the four rows */
-NO_INLINE void NAME(add4)(const T *s, const T *restrict x0, const T *restrict x1, const T *restrict x2, const T *restrict x3,
-                          T *restrict w, ptrdiff_t n) {
-    const T s0 = s[0], s1 = s[1], s2 = s[2], s3 = s[3];
+NO_INLINE void NAME(dot4)(const T *const *x, const T *w, ptrdiff_t apart, ptrdiff_t n, double *z, ptrdiff_t K,
+                          const T *const *later, int outputs) {
+    if (outputs == 1) NAME(dots)(x, w, apart, n, z, K, later, 1); else NAME(dots)(x, w, apart, n, z, K, later, 2);
+}
+
+/* w += x' s, s (4, K): 4 rows x and 1 or 2 outputs as in dots, loading and storing w once for the four; fetches the row `later` */
+ALWAYS_INLINE void NAME(adds)(const double *s, ptrdiff_t K, const T *const *x, T *w, ptrdiff_t apart, ptrdiff_t n, const T *later,
+                              int outputs) {
+    const T *x0 = x[0], *x1 = x[1], *x2 = x[2], *x3 = x[3];
+    const T s0 = s[0], s1 = s[K], s2 = s[2 * K], s3 = s[3 * K];
+    const double *t = outputs == 1 ? s : s + 1;
+    const T t0 = t[0], t1 = t[K], t2 = t[2 * K], t3 = t[3 * K];
+    T *v = outputs == 1 ? w + W : w + apart;
+    const ptrdiff_t step = outputs == 1 ? 2 * W : W;
+    V c, d, u0, u1, u2, u3;
     ptrdiff_t j = 0;
-    for (; j + W <= n; j += W)
-        NAME(store)(w + j, NAME(load)(w + j) + ((s0 * NAME(load)(x0 + j) + s1 * NAME(load)(x1 + j))
-                                               + (s2 * NAME(load)(x2 + j) + s3 * NAME(load)(x3 + j))));
-    for (; j < n; j++) w[j] += (s0 * x0[j] + s1 * x1[j]) + (s2 * x2[j] + s3 * x3[j]);
+    for (; j + step <= n; j += step) {
+        if (later) PREFETCH_L2(later + j);
+        u0 = NAME(load)(x0 + j), u1 = NAME(load)(x1 + j), u2 = NAME(load)(x2 + j), u3 = NAME(load)(x3 + j);
+        if (outputs == 2) { ONCE(u0); ONCE(u1); ONCE(u2); ONCE(u3); }
+        c = (s0 * u0 + s1 * u1) + (s2 * u2 + s3 * u3);
+        if (outputs == 1)
+            u0 = NAME(load)(x0 + j + W), u1 = NAME(load)(x1 + j + W), u2 = NAME(load)(x2 + j + W), u3 = NAME(load)(x3 + j + W);
+        d = (t0 * u0 + t1 * u1) + (t2 * u2 + t3 * u3);
+        NAME(store)(w + j, NAME(load)(w + j) + c);
+        NAME(store)(v + j, NAME(load)(v + j) + d);
+    }
+    for (; j < n; j++) {
+        w[j] += (s0 * x0[j] + s1 * x1[j]) + (s2 * x2[j] + s3 * x3[j]);
+        if (outputs == 2) v[j] += (t0 * x0[j] + t1 * x1[j]) + (t2 * x2[j] + t3 * x3[j]);
+    }
+}
+
+NO_INLINE void NAME(add4)(const double *s, ptrdiff_t K, const T *const *x, T *w, ptrdiff_t apart, ptrdiff_t n, const T *later,
+                          int outputs) {
+    if (outputs == 1) NAME(adds)(s, K, x, w, apart, n, later, 1); else NAME(adds)(s, K, x, w, apart, n, later, 2);
 }
 
 /* One pass over w: w <- soft(factor w + first behind[0], threshold), average += w, and the margin of the row ahead. `paired`:

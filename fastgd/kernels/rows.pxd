@@ -4,10 +4,10 @@ from libc.stdint cimport int32_t, int64_t
 
 cdef extern from "lanes.h" nogil:  # generic in the pointers' type, float or double
     double lanes_dot(...)       # (x, w, n): x w
-    void lanes_dot4(...)        # (x0, x1, x2, x3, w, n, z, later): z = (x0 w, x1 w, x2 w, x3 w), loading w once
+    void lanes_dot4(...)        # (x, w, apart, n, z, K, later, outputs): z (4, K) += x w for 4 rows and 1 or 2 of K outputs
     void PREFETCH(const void *)
     void PREFETCH_L2(const void *)
-    void lanes_add4(...)        # (s, x0, x1, x2, x3, w, n): w += s[0] x0 + ... + s[3] x3, loading and storing w once
+    void lanes_add4(...)        # (s, K, x, w, apart, n, later, outputs): w += x' s, s (4, K)
     ctypedef struct Ahead:
         double first, second, both
     Ahead lanes_advance(...)    # (behind, ahead, later, w, average, n, factor, first, second, threshold, paired)
