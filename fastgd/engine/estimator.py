@@ -22,8 +22,8 @@ from fastgd.kernels.rows import squared_norms
 from .data import Order, Problem, as_rows, check_compressed, distinct_columns, is_plain, is_plain_target, is_surely_finite, pack
 from .history import History
 from .methods.descent import Descent, check_compatible
-from .methods.newton import Newton
-from .objective import EPSILON, PENALTIES, Objective, penalty_parts
+from .methods.newton import Newton, Rounded
+from .objective import EPSILON, KINKED, PENALTIES, Objective, penalty_parts
 from .optimizers import RULES, AdaGrad, Adam, Optimizer, RMSProp, as_optimizer
 from .schedules import NAMES, Lipschitz, Schedule, as_schedule
 from .training import Stopping, train
@@ -193,7 +193,8 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
 
     def _automatic(self, problem):
         """The method that needs no rate."""
-        return Newton(dense_metric=self.batch_size == "auto")
+        method = Rounded if problem.objective.loss in KINKED else Newton
+        return method(self.batch_size == "auto", self.tol or 0.0)
 
     def _inverse_lipschitz(self, problem, optimizer):
         """1 / L, L bounding the curvature of any batch (a full one by the trace); rules that set their own scale keep eta0."""
@@ -251,7 +252,9 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         problem = Problem(as_rows(X), y, weights, objective, visits, full, thread_count(self.n_jobs), X)
         method = self._method(problem)
         method.start(problem, *self._start(problem, coef_init, intercept_init, go_on))
-        stopping = Stopping(1 if go_on else self.max_iter or PASSES, None if go_on else self.tol, 0 if self.learning_rate == "auto" else self.n_iter_no_change, full_gradient=full and self.learning_rate != "auto")
+        by_hand = self.learning_rate != "auto"
+        stopping = Stopping(1 if go_on else self.max_iter or PASSES, None if go_on else self.tol,
+                            self.n_iter_no_change if by_hand else 0, full_gradient=full and by_hand)
         history = History(self.history_ if go_on and hasattr(self, "history_") else None)
         earlier, origin = history.record["loss"][-1:], method.state.theta.copy()
         known_loss = lambda: earlier[0] if earlier else method.loss_at(origin)  # noqa: E731

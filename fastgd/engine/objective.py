@@ -9,6 +9,7 @@ from fastgd.kernels.losses import Loss, Targets, evaluate
 REGRESSION = ("squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive", "quantile", "poisson")
 CLASSIFICATION = ("hinge", "log_loss", "modified_huber", "squared_hinge", "perceptron", "softmax")
 EPSILON = ("huber", "epsilon_insensitive", "squared_epsilon_insensitive")  # losses whose parameter is `epsilon`
+KINKED = ("hinge", "perceptron", "epsilon_insensitive", "quantile", "huber")  # losses that are straight over long ways
 PENALTIES = ("l2", "l1", "elasticnet")
 CURVATURE = {"log_loss": 0.25, "softmax": 0.5, "modified_huber": 2.0, "squared_hinge": 2.0,
              "squared_epsilon_insensitive": 2.0}  # largest second derivative of L in z, where it is not 1
@@ -19,8 +20,8 @@ class Objective:
     """F(W, b) = sum_i s_i L(W x_i + b, y_i) / sum_i s_i + l1 |W|_1 + (l2 / 2) |W|^2.
 
     `delta` is the loss's own parameter (epsilon, or the quantile); `outputs` the number of rows of W; `one_vs_rest` says that
-    y holds class numbers, of which each output tells its own from the rest. Over `width` the kinks of piecewise linear losses are
-    rounded off.
+    y holds class numbers, of which each output tells its own from the rest. Over `width` the kinks of piecewise
+    linear losses are rounded off.
     """
 
     loss: str

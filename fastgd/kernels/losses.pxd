@@ -112,9 +112,13 @@ cdef inline Curve ramp(double a, double width) noexcept nogil:
 
 
 cdef inline Curve rounded(int loss, double delta, double width, double z, double y) noexcept nogil:
-    """A piecewise linear loss as a sum of rounded ramps."""
+    """A piecewise linear loss as a sum of rounded ramps; 'huber' with no less than `width` for its own parameter."""
     cdef Curve up, down
-    cdef double tau = 1.0
+    cdef double tau, r, inner
+    if loss == HUBER:
+        r, tau = z - y, delta if delta > width else width
+        inner = tau if r > tau else (-tau if r < -tau else r)
+        return Curve(inner * (r - 0.5 * inner), inner, 1.0 if inner == r else 0.0)
     if loss == HINGE or loss == PERCEPTRON:
         up = ramp((1.0 if loss == HINGE else 0.0) - y * z, width)
         return Curve(up.value, -y * up.slope, y * y * up.curvature)

@@ -34,4 +34,6 @@ class Objective(TypedDict):  # the struct of losses.pxd, which kernels take as a
     targets: int
     intercept: bool
 
-def evaluate(loss: int, delta: float, z: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+def evaluate(
+    loss: int, delta: float, z: ArrayLike, y: ArrayLike, width: float = 0
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...

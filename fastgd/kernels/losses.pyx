@@ -52,15 +52,15 @@ cdef void points(const Objective *objective, const double *z, const double *y, d
         block(PERCEPTRON, d, z, y, value, slope, size)
 
 
-def evaluate(loss, double delta, z, y):
-    """Value and slope of a loss.
+def evaluate(loss, double delta, z, y, double width=0):
+    """Value and slope of a loss, its kinks rounded off over `width`.
 
     `z` holds margins, shape (n,); for softmax (n, outputs). `y` holds targets, shape (n,); for softmax class numbers.
     Returns float64 arrays: value of shape (n,), slope of the shape of z.
     """
     margin = np.array(z, dtype=np.float64, order="C", copy=None)
     slope, value = np.empty_like(margin), np.empty(len(margin))
-    cdef Objective objective = dict(loss=Loss(loss), delta=delta, width=0, l1=0, l2=0, outputs=margin.size // max(len(margin), 1),
+    cdef Objective objective = dict(loss=Loss(loss), delta=delta, width=width, l1=0, l2=0, outputs=margin.size // max(len(margin), 1),
                                     targets=VALUES, intercept=True)
     cdef const double[::1] flat = margin.reshape(-1), targets = np.array(y, dtype=np.float64, order="C", copy=None)
     cdef double[::1] slopes = slope.reshape(-1), values = value

@@ -4,7 +4,7 @@ A pass over X is either a gradient or the Hessian times a vector. Between passes
 the margins. Nothing has a learning rate, and the loss never rises. Sources: Nocedal and Wright, Numerical Optimization, chapter 7;
 Lin, Weng and Keerthi, "Trust region Newton method for large-scale logistic regression", JMLR 9 (2008).
 """
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
@@ -14,13 +14,16 @@ from scipy.linalg.blas import dsyrk
 from sklearn.utils.parallel import _get_threadpool_controller
 
 from fastgd.engine.data import pack, unpack
+from fastgd.engine.duality import gap, relative
 from fastgd.engine.metric import constant_model, metric_of
 from fastgd.kernels import batch, newton
+from fastgd.kernels.losses import Loss, evaluate
 
 from .descent import Epoch
 
 FORCING = 0.5       # the largest relative residual of a direction
 PATIENT = 0.1       # ... of one that may be the last: the decrement is then known to about its square
+ENOUGH = 0.1        # the decrement at the end of a stage, of what rounding kinks off may cost
 SEARCHES = 30       # evaluations of a line search
 ROWS_A_COLUMN = 10  # rows that a dense metric is made of
 CHUNK = 1024        # of them that are standardised at a time
@@ -81,8 +84,8 @@ class Newton:
 
     averages = False
 
-    def __init__(self, dense_metric=False):
-        self.dense_metric = dense_metric
+    def __init__(self, dense_metric=False, tol=0.0):
+        self.dense_metric, self.tol = dense_metric, tol
 
     def start(self, problem, theta, earlier):
         """Begin at theta, or where `earlier` stands."""
@@ -99,14 +102,16 @@ class Newton:
         self._best_known = np.inf
         self._found = None
         self._dense = self.dense_metric and self._is_affordable()
+        size = len(problem.visits) * problem.objective.outputs
+        self._z, self._h, self._u = np.empty(size), np.empty(size), np.empty(size)
+        self._step = np.ones((problem.objective.outputs, 1))
         self._passes = self._descend()
 
     def _is_affordable(self):
-        """Whether a dense metric costs no more than a few passes over X, and if so from which rows it is made."""
+        """Whether a dense metric costs no more than a few passes over X, and if so from how many rows it is made."""
         n, p = len(self.problem.visits), self.problem.rows.shape[1]
-        size = min(n, max(ROWS_A_COLUMN * p, 2000))
-        self._sample = np.arange(size) * n // size
-        return p <= 2000 and size * p + p * p / 3 <= 160 * n
+        self._most = min(n, max(ROWS_A_COLUMN * p, 2000))
+        return p <= 2000 and self._most * p + p * p / 3 <= 160 * n
 
     # ---- the verbs of a method ----
 
@@ -168,13 +173,17 @@ class Newton:
 
     def _descend(self):
         """Yields an `Epoch` after each pass."""
+        yield from self._minimise(lambda decrement: False)
+
+    def _minimise(self, is_enough):
+        """Newton steps until the decrement before a step, an estimate of F - F*, is enough."""
         problem, objective = self.problem, self.problem.objective
         n, K = len(problem.visits), objective.outputs
-        self._z, self._h, self._u, margins = (np.empty(n * K) for _ in range(4))
-        self._step, forcing, refresh = np.ones((K, 1)), FORCING, True
+        margins = np.empty(n * K)
+        forcing, refresh = FORCING, True
         while True:
             loss, g = self._gradient()
-            norm = sqrt(float((g * g).sum()))
+            norm = self._norm = sqrt(float((g * g).sum()))
             newton.curvatures(problem.y, problem.weights, problem.visits, self._z, self._h, objective.codes)
             if refresh:
                 metric = self._metric()
@@ -183,7 +192,7 @@ class Newton:
             first = rs = self._dot(r, s)
             self._x = x
             p, solved = s, 0
-            self._found = None if norm else (0.0, "gradient")
+            self._known(None if norm else (0.0, "gradient"))
             while True:
                 yield Epoch(loss, norm, float(self._step.max()))
                 Hp = self._curve(p, margins)
@@ -200,16 +209,22 @@ class Newton:
                 relative = decrement / max(self._worst - loss + decrement, 1e-300)
                 left = rs.sum() / max(first.sum(), 1e-300)
                 if left <= PATIENT**2:
-                    self._found = relative, "Newton decrement"
+                    self._known((relative, "Newton decrement"))
                 if left <= forcing**2 and (relative > 0.1 or left <= PATIENT**2):
                     break
                 if solved >= 50 + 2 * g.shape[1]:
                     break
                 p = s + np.where(before > 0, rs / np.where(before > 0, before, 1), 0.0) * p
-            yield Epoch(loss, norm, float(self._step.max()))
             self._search(g)
+            if is_enough(decrement):
+                return
+            yield Epoch(loss, norm, float(self._step.max()))
             forcing = min(FORCING, sqrt(max(relative, 1e-12)))
             refresh = solved > 3
+
+    def _known(self, found):
+        """Note what is known of how far the minimum is."""
+        self._found = found
 
     def _search(self, g):
         """Move v along x to where the objective's slope is at most a tenth of what it was, one step length an output."""
@@ -229,12 +244,15 @@ class Newton:
             up = (slope > 0) | ~np.isfinite(value)
             high, above = np.where(up & ~good, t, high), np.where(up & ~good, slope, above)
             low, below = np.where(~up & ~good, t, low), np.where(~up & ~good, slope, below)
-            inside = low - below * (high - low) / (above - below)
-            inside = np.where(np.isfinite(inside), np.clip(inside, low + 0.05 * (high - low), low + 0.95 * (high - low)), (low + high) / 2)
+            with np.errstate(invalid="ignore"):
+                inside = low - below * (high - low) / (above - below)
+            wide = high - low
+            inside = np.where(np.isfinite(inside), np.clip(inside, low + 0.05 * wide, high - 0.05 * wide), low + wide / 2)
             t = np.where(good, t, np.where(np.isfinite(high), inside, 4 * t))
         t = np.where(value <= value0, t, low)
         self._step = t[:, None]
         self._v = v + self._step * x
+        self._z += (np.broadcast_to(t, (K,)) * self._u.reshape(-1, K)).ravel()
 
     @np.errstate(over="ignore", invalid="ignore")
     def _line(self, t, sums, penalties):
@@ -255,21 +273,77 @@ class Newton:
         h = self._h.reshape(-1, outputs)
         if self._joint:
             h = h * (1 - h)
-        mean = np.maximum(h.mean(axis=0), 1e-3 * max(h.mean(), 1e-300))[:, None]
+        mean = h.mean(axis=0)
+        mean = np.maximum(mean, 1e-3 * mean.max() or 1.0)[:, None]
         if not self._dense:
             diagonal = mean + self._at.l2
             return lambda r: r / diagonal
         with one_blas_thread():
-            factors = [cho_factor(self._gram(h[self._sample, k], mean[k]), lower=True, overwrite_a=True, check_finite=False)
+            factors = [cho_factor(self._gram(h[:, k], mean[k]), lower=True, overwrite_a=True, check_finite=False)
                        for k in range(outputs)]
         return lambda r: np.stack([cho_solve(factor, row, check_finite=False) for factor, row in zip(factors, r, strict=True)])
 
     def _gram(self, h, mean):
-        """The Hessian of an output whose sampled rows have curvatures h; p + 1 squared numbers."""
-        root, size = np.sqrt(h), self._v.shape[1]
+        """The Hessian of an output whose rows have curvatures h, from as many of those that have any as are affordable."""
+        curved, size = np.flatnonzero(h), self._v.shape[1]
+        picked = curved[np.arange(min(len(curved), self._most)) * len(curved) // max(min(len(curved), self._most), 1)]
+        scale, root = len(curved) / max(len(picked), 1) / len(h), np.sqrt(h[picked])
         gram = np.zeros((size, size), order="F")
-        for begin in range(0, len(h), CHUNK):
-            rows = self._at.standardised(self._sample[begin:begin + CHUNK]) * root[begin:begin + CHUNK, None]
-            gram = dsyrk(1 / len(h), rows.T, beta=1.0, c=gram, lower=True, overwrite_c=True)
+        for begin in range(0, len(picked), CHUNK):
+            rows = self._at.standardised(picked[begin:begin + CHUNK]) * root[begin:begin + CHUNK, None]
+            gram = dsyrk(scale, rows.T, beta=1.0, c=gram, lower=True, overwrite_c=True)
         gram[np.diag_indices(size)] += self._at.l2 + 1e-10 * mean
         return gram
+
+
+class Rounded(Newton):
+    """Minimise an objective whose loss has kinks: Newton's method with the kinks rounded off over ever smaller widths.
+
+    The slopes of a rounded loss are feasible for the dual of the loss itself, which bounds what is left. Source: the smoothing
+    technique of Nesterov, "Smooth minimization of non-smooth functions", Mathematical Programming 103 (2005).
+    """
+
+    def _descend(self):
+        exact, width = self.problem, self._first_width()
+        self._best, self._least = (np.inf, None), -np.inf  # (objective, theta) of the best end of a stage; a bound of the minimum
+        while True:
+            self.problem = replace(exact, objective=replace(exact.objective, width=width))
+            # rows on a kink have curvature 1 / width, and rounding costs each of them width / 8 at most
+            yield from self._minimise(lambda decrement, width=width: decrement <= ENOUGH * width**2 * self._h.mean() / 8)
+            self.problem = exact
+            yield Epoch(self._bound(width), self._norm, float(self._step.max()))
+            width *= min(0.3, max(0.03, 0.5 * self.tol / max(self._found[0], 1e-300)))
+
+    def _known(self, found):
+        """The rounded objective's decrement tells nothing of the kinks."""
+
+    def solution(self):
+        """(coef, intercept), the best that is known."""
+        theta = self.state.theta if self._best[1] is None else self._best[1]
+        return unpack(theta, self.problem.objective.outputs, self.problem.by_column)
+
+    def _first_width(self):
+        """So wide that at the start most rows are on a kink."""
+        problem = self.problem
+        if problem.objective.loss in ("hinge", "perceptron"):
+            return 4.0
+        return 4.0 * float(np.abs(problem.targets - self._constant).mean()) or 1.0
+
+    def _bound(self, width):
+        """The objective where we are; it and a bound of the minimum enter what is known."""
+        problem, objective = self.problem, self.problem.objective
+        y = problem.targets
+        if objective.by_class:
+            y = np.where(y == np.arange(objective.outputs), 1.0, -1.0)
+        loss = Loss[objective.loss.upper()]
+        value, _ = evaluate(loss, objective.delta, self._z, y.ravel())
+        _, slopes = evaluate(loss, objective.delta, self._z, y.ravel(), width)
+        weights = np.ones(len(y)) if problem.weights is None else problem.weights[problem.visits]
+        theta = self._at.to_user(self._v)
+        value = float(weights @ value.reshape(len(y), -1).sum(axis=1)) / self._weight
+        value += objective.penalty(unpack(theta, objective.outputs, problem.by_column)[0])
+        self._least = max(self._least, value - gap(problem, self._at, value, slopes.reshape(len(y), -1)))
+        if value <= self._best[0]:
+            self._best = value, theta
+        self._found = relative(self._best[0] - self._least, self._best[0], self._worst), "duality gap"
+        return value
