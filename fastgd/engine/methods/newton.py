@@ -126,8 +126,9 @@ class Newton:
         return self._found
 
     def solution(self):
-        """(coef, intercept)"""
-        return unpack(self.state.theta, self.problem.objective.outputs, self.problem.by_column)
+        """(coef, intercept); the intercepts of softmax, which are known up to a number, sum to zero."""
+        coef, intercept = unpack(self.state.theta, self.problem.objective.outputs, self.problem.by_column)
+        return coef, intercept - intercept.mean() if self._joint else intercept
 
     def loss_at(self, theta):
         """The objective at theta."""
@@ -191,14 +192,14 @@ class Newton:
             s = metric(r)
             first = rs = self._dot(r, s)
             self._x = x
-            p, solved = s, 0
+            p, solved, curved = s, 0, np.full(rs.shape, True)
             self._known(None if norm else (0.0, "gradient"))
             while True:
                 yield Epoch(loss, norm, float(self._step.max()))
                 Hp = self._curve(p, margins)
                 solved += 1
                 pHp = self._dot(p, Hp)
-                curved = pHp > 1e-12 * rs
+                curved &= pHp > 1e-12 * rs
                 a = np.where(curved, rs / np.where(curved, pHp, 1), float(solved == 1))  # none: the line search finds how far to go
                 x += a * p
                 self._u.reshape(n, K)[:] += np.broadcast_to(a, (K, 1)).T * margins.reshape(n, K)
@@ -207,7 +208,7 @@ class Newton:
                 before, rs = rs, self._dot(r, s)
                 decrement = float(-(g * x).sum()) / 2
                 relative = decrement / max(self._worst - loss + decrement, 1e-300)
-                left = rs.sum() / max(first.sum(), 1e-300)
+                left = rs[curved].sum() / max(first.sum(), 1e-300)
                 if left <= PATIENT**2:
                     self._known((relative, "Newton decrement"))
                 if left <= forcing**2 and (relative > 0.1 or left <= PATIENT**2):
@@ -312,7 +313,7 @@ class Rounded(Newton):
             yield from self._minimise(lambda decrement, width=width: decrement <= ENOUGH * width**2 * self._h.mean() / 8)
             self.problem = exact
             yield Epoch(self._bound(width), self._norm, float(self._step.max()))
-            width *= min(0.3, max(0.03, 0.5 * self.tol / max(self._found[0], 1e-300)))
+            width *= min(0.3, max(0.1, 0.5 * self.tol / max(self._found[0], 1e-300)))
 
     def _known(self, found):
         """The rounded objective's decrement tells nothing of the kinks."""
