@@ -90,7 +90,7 @@ def make_problem(loss, penalty, intercept, weighted, outputs, layout, data, as_r
     weights = data.weights / data.weights.mean() if weighted else None
     objective = Objective(loss, DELTA, l1, l2, outputs, by_class and loss != "softmax", intercept)
     rows = as_rows(data.X, layout, np.float64)
-    return Problem(None, rows, np.asarray(y, float).ravel(), weights, objective, np.arange(len(data.X)), True, 1)
+    return Problem(rows, np.asarray(y, float).ravel(), weights, objective, np.arange(len(data.X)), True, 1)
 
 
 def value_and_flat(problem, theta):

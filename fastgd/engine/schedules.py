@@ -92,24 +92,26 @@ class Optimal(Schedule):
 
 
 class Adaptive(Schedule):
-    """eta_t = eta0, divided by 5 whenever the loss has stalled, until it falls below 1e-6.
+    """eta_t = eta0, divided by `factor` whenever the loss has stalled, until it falls below `least`: reduce on plateau.
 
     Examples
     --------
     >>> from fastgd import Adaptive
-    >>> Adaptive(0.1)
-    Adaptive(eta0=0.1)
+    >>> Adaptive(0.1, factor=2)
+    Adaptive(eta0=0.1, factor=2, least=1e-06)
     """
 
     eta0: float = 0.01
+    factor: float = 5.0
+    least: float = 1e-6
 
     def __post_init__(self):
-        _check(self, eta0=0)
+        _check(self, eta0=0, factor=1, least=0)
 
     rates = Constant.rates
 
     def react(self):
-        return replace(self, eta0=self.eta0 / 5) if self.eta0 > 1e-6 else None
+        return replace(self, eta0=self.eta0 / self.factor) if self.eta0 > self.least else None
 
 
 class StepDecay(Schedule):

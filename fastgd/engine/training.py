@@ -62,4 +62,5 @@ def train(method, order, stopping, history, known_loss, validate=None, verbose=0
             if not method.react():
                 return done, "plateau" if validate is None else "validation"
             stopping.stalled = 0
+    method.finish()
     return done, "max_iter"

@@ -115,6 +115,9 @@ class Descent:
         """Whether all parameters are; plain SGD's gradient norm, made of them, has told already."""
         return isinstance(self.optimizer, SGD) or bool(np.isfinite(self.state.theta).all())
 
+    def finish(self):
+        """Training ends: every step has been taken."""
+
     def react(self):
         """Answer a stalled loss; False: there is nothing more to try."""
         schedule = self.schedule.react()

@@ -97,8 +97,10 @@ class Newton:
         self._weight = len(problem.visits) if problem.weights is None else float(problem.weights[problem.visits].sum())
         self._joint = problem.objective.loss == "softmax"
         self._at = Coordinates(problem, metric_of(problem))
-        self._v = self._at.from_user(theta)
         self._constant, self._worst = constant_model(problem)
+        self._v = self._at.from_user(theta)
+        if not theta.any():
+            self._v[:, -1] = self._constant
         self._best_known = np.inf
         self._found = None
         self._dense = self.dense_metric and self._is_affordable()
@@ -136,6 +138,12 @@ class Newton:
 
     def is_finite(self):
         return bool(np.isfinite(self.state.theta).all())
+
+    def finish(self):
+        """Training ends: go as far as the passes of an unfinished direction allow."""
+        if self._x.any():
+            self._search()
+            self.state.theta = self._at.to_user(self._v)
 
     def react(self):
         """There is no rate to lower."""
@@ -191,7 +199,7 @@ class Newton:
             x, r, self._u[:] = np.zeros_like(g), -g, 0
             s = metric(r)
             first = rs = self._dot(r, s)
-            self._x = x
+            self._x, self._g = x, g
             p, solved, curved = s, 0, np.full(rs.shape, True)
             self._known(None if norm else (0.0, "gradient"))
             while True:
@@ -216,7 +224,7 @@ class Newton:
                 if solved >= 50 + 2 * g.shape[1]:
                     break
                 p = s + np.where(before > 0, rs / np.where(before > 0, before, 1), 0.0) * p
-            self._search(g)
+            self._search()
             if is_enough(decrement):
                 return
             yield Epoch(loss, norm, float(self._step.max()))
@@ -227,11 +235,11 @@ class Newton:
         """Note what is known of how far the minimum is."""
         self._found = found
 
-    def _search(self, g):
+    def _search(self):
         """Move v along x to where the objective's slope is at most a tenth of what it was, one step length an output."""
         problem, x, v = self.problem, self._x, self._v
         K = problem.objective.outputs
-        start = self._dot(g, x).ravel()
+        start = self._dot(self._g, x).ravel()
         low, high = np.zeros(len(start)), np.full(len(start), np.inf)
         below, above = start.copy(), np.full(len(start), np.inf)
         t, sums = np.ones(len(start)), np.empty((2, K))
@@ -254,6 +262,7 @@ class Newton:
         self._step = t[:, None]
         self._v = v + self._step * x
         self._z += (np.broadcast_to(t, (K,)) * self._u.reshape(-1, K)).ravel()
+        self._x = np.zeros_like(x)
 
     @np.errstate(over="ignore", invalid="ignore")
     def _line(self, t, sums, penalties):
