@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from fastgd.engine.data import Order, Problem, as_rows
+from fastgd.engine.objective import Objective
 from fastgd.kernels import stochastic
-from fastgd.kernels.losses import Loss, Targets
 from fastgd.kernels.order import shuffle, shuffle_blocks
 from reference import store
 
@@ -283,8 +283,7 @@ def objective_of(loss, X, y, theta):
 def descend(loss, X, y, order, rates):
     """The objective at the start and after each epoch; `rates` has one an epoch."""
     theta, rows = np.zeros(X.shape[1] + 1), as_rows(X)
-    objective = {"loss": Loss[loss.upper()], "delta": 0.0, "width": 0.0, "l1": 0.0, "l2": 0.0, "outputs": 1, "targets": Targets.VALUES,
-                 "intercept": True}  # fmt: skip
+    objective = Objective(loss).codes
     course = {"batch_size": 1, "skip": 0, "passive_aggressive": stochastic.PassiveAggressive.OFF}
     found = [objective_of(loss, X, y, theta)]
     for rate in rates:

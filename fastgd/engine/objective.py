@@ -36,8 +36,9 @@ class Objective:
     @cached_property
     def codes(self):
         """The same for the kernels."""
-        return {"loss": int(Loss[self.loss.upper()]), "delta": self.delta, "width": self.width, "l1": self.l1, "l2": self.l2, "outputs": self.outputs,
-                "targets": int(Targets.CLASSES if self.by_class else Targets.VALUES), "intercept": self.intercept}
+        return {"loss": int(Loss[self.loss.upper()]), "delta": self.delta, "width": self.width, "l1": self.l1, "l2": self.l2,
+                "outputs": self.outputs, "targets": int(Targets.CLASSES if self.by_class else Targets.VALUES),
+                "intercept": self.intercept}
 
     @property
     def by_class(self):

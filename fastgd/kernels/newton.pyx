@@ -121,7 +121,8 @@ def curvatures(const double[::1] y not None, const double[::1] weights, const Py
                     out[i] = weight * curvature(objective.loss, objective.delta, z[i], target(&objective, targets, order[r], k))
 
 
-cdef int check_rows(const double[::1] y, const double[::1] weights, const Py_ssize_t[::1] order, const Objective *objective) except -1:
+cdef int check_rows(const double[::1] y, const double[::1] weights, const Py_ssize_t[::1] order,
+                    const Objective *objective) except -1:
     """Refuse row numbers outside y, and classes outside the outputs."""
     cdef Py_ssize_t n = y.shape[0] // (objective.outputs if objective.targets == VALUES else 1), r
     for r in range(order.shape[0]):
