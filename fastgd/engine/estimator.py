@@ -125,7 +125,7 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
     # what a model has no parameter for
     learning_rate, optimizer, batch_size, init = "auto", "sgd", "auto", "zeros"
     shuffle, average, early_stopping, warm_start = True, False, False, False
-    n_iter_no_change, n_jobs, random_state, verbose = 5, None, None, 0
+    n_jobs, random_state, verbose = None, None, 0
 
     def _assign(self, values):
         """Store the constructor's arguments, as scikit-learn's contract has it: each under its name, untouched."""
@@ -216,7 +216,8 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
             return None, state
         if (go_on or self.warm_start) and hasattr(self, "coef_"):
             coef_init = self.coef_ if coef_init is None else coef_init
-            intercept_init = self.intercept_ if intercept_init is None and self.fit_intercept else intercept_init
+            if intercept_init is None and self.fit_intercept:
+                intercept_init = np.broadcast_to(self.intercept_, np.atleast_2d(self.coef_).shape[:1])
         outputs, p = problem.objective.outputs, problem.rows.shape[1]
         coef, intercept = np.zeros((outputs, p)), np.zeros(outputs)
         if self.init == "normal":
@@ -315,8 +316,8 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         check_is_fitted(self)
         X = self._check_X(X, reset=False, ensure_finite=False)
         coef = self.coef_.toarray() if sparse.issparse(self.coef_) else self.coef_
-        theta = pack(coef, self.intercept_, X.dtype, sparse.issparse(X))
-        outputs = np.size(self.intercept_)
+        outputs = len(np.atleast_2d(coef))
+        theta = pack(coef, np.broadcast_to(self.intercept_, outputs), X.dtype, sparse.issparse(X))
         out = np.empty(X.shape[0] * outputs)
         batch.margins(as_rows(X), theta, outputs, out, thread_count(self.n_jobs))
         if not is_surely_finite(out):  # as it is where X is not: looking here saves a pass over X
