@@ -173,8 +173,12 @@ def _penalty_conjugate(q, l1, l2):
     return np.where(excess > 0, excess * (excess / (2 * l2)), 0.0).sum(axis=1)
 
 
+def rounding_of(value, worst, dtype=np.float64):
+    """What objectives of the sizes of F and F0 cannot tell from nothing, where kernels compute in `dtype`."""
+    return max(ROUNDING * float(np.finfo(dtype).eps) * max(abs(value), abs(worst)), 1e-300)
+
+
 def relative(distance, value, worst):
     """An upper bound of (F - F*) / (F0 - F*), of one of F - F* and of F and F0: what `optimality` reports."""
-    if distance <= ROUNDING * np.finfo(float).eps * max(abs(value), abs(worst)):
-        return 0.0
-    return distance / max(worst - value + distance, 1e-300)
+    rounding = rounding_of(value, worst)
+    return 0.0 if distance <= rounding else float(distance / max(worst - value + distance, rounding))

@@ -14,7 +14,7 @@ from scipy.linalg.blas import dsyrk
 from sklearn.utils.parallel import _get_threadpool_controller
 
 from fastgd.engine.data import pack, unpack
-from fastgd.engine.duality import gap, relative
+from fastgd.engine.duality import gap, relative, rounding_of
 from fastgd.engine.metric import constant_model, metric_of
 from fastgd.kernels import batch, newton
 from fastgd.kernels.losses import Loss, evaluate
@@ -193,6 +193,7 @@ class Newton:
         while True:
             loss, g = self._gradient()
             norm = self._norm = sqrt(float((g * g).sum()))
+            rounding = rounding_of(loss, self._worst, problem.rows.dtype)
             newton.curvatures(problem.y, problem.weights, problem.visits, self._z, self._h, objective.codes)
             if refresh:
                 metric = self._metric()
@@ -215,7 +216,7 @@ class Newton:
                 s = metric(r)
                 before, rs = rs, self._dot(r, s)
                 decrement = float(-(g * x).sum()) / 2
-                relative = decrement / max(self._worst - loss + decrement, 1e-300)
+                relative = decrement / max(self._worst - loss + decrement, rounding)
                 left = rs[curved].sum() / max(first.sum(), 1e-300)
                 if left <= PATIENT**2:
                     self._known((relative, "Newton decrement"))
