@@ -264,12 +264,32 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         self.n_iter_, self.stop_reason_ = train(method, order, stopping, history, known_loss, validate, self.verbose)
         self._store(*method.solution())
         self.optimality_, self.optimality_kind_ = method.optimality() or (None, None)
-        self.converged_ = self.stop_reason_ == "tol"
         self.t_, self.history_, self._state = method.state.t, history.record, method.state
-        if self.stop_reason_ == "max_iter" and stopping.tol is not None:
-            warnings.warn("Maximum number of iteration reached before convergence. Consider increasing max_iter to improve the "
-                          "fit.", ConvergenceWarning, stacklevel=3)
+        if not (by_hand or go_on) and self._is_unbounded(objective, X, labels, visits):
+            self.stop_reason_ = "separable"
+        self.converged_ = self.stop_reason_ == "tol"
+        if not self.converged_ and (stopping.tol is not None or self.stop_reason_ == "separable"):
+            self._warn_of_no_convergence(by_hand)
         return self
+
+    def _is_unbounded(self, objective, X, labels, visits):
+        """Whether the objective falls for ever as the weights grow."""
+        return False
+
+    def _warn_of_no_convergence(self, by_hand):
+        """Say what is wrong, in numbers, and what helps."""
+        said = None
+        if self.stop_reason_ == "separable":
+            said = ("The classes are separable and nothing is penalised: the larger the weights, the smaller the objective, so there "
+                    f"is no minimum. Training stopped at optimality_={self.optimality_:.2g} (tol={self.tol:g}); penalise the weights.")
+        elif self.stop_reason_ == "max_iter" and by_hand:
+            said = ("Maximum number of iteration reached before convergence. Consider increasing max_iter to improve the fit.")
+        elif self.stop_reason_ == "max_iter":
+            known = "unknown" if self.optimality_ is None else f"{self.optimality_:.2g} ({self.optimality_kind_})"
+            said = (f"Training stopped after {self.n_iter_} passes over X, before it converged: optimality_, the distance to the "
+                    f"minimum relative to the best constant model's, is {known}; tol={self.tol:g}. Increase max_iter or tol.")
+        if said:
+            warnings.warn(said, ConvergenceWarning, stacklevel=6 if is_classifier(self) else 5)
 
     def _rows_that_count(self, weights, n):
         """The numbers of the rows of positive weight."""
