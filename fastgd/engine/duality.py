@@ -127,12 +127,13 @@ def weighted_sums(problem, slopes):
     return out
 
 
-def gap(problem, at, value, slopes, flat=None):
+def gap(problem, at, value, slopes, flat=None, blur=0.0):
     """An upper bound of value - F*, and infinity at worst.
 
     `value` is F where the slopes (n, outputs) of the losses, or of losses like them, were taken. `at` holds the coordinates in
-    which columns have spread 1, so that rounding can be told from distance. `flat` is what `weighted_sums` would give, if known:
-    it is used if the slopes are balanced as they are, else there is one pass over X.
+    which columns have spread 1, so that rounding can be told from distance; `blur` is the rounding that the slopes came with.
+    `flat` is what `weighted_sums` would give, if known: it is used if the slopes are balanced as they are, else there is one pass
+    over X.
     """
     objective, outputs = problem.objective, problem.objective.outputs
     y, n = problem.targets, len(slopes)
@@ -146,7 +147,7 @@ def gap(problem, at, value, slopes, flat=None):
     if s is not slopes or flat is None:
         flat = weighted_sums(problem, s)
     q = np.abs(at.gradient(flat)[:, :-1])
-    q = np.maximum(q - ROUNDING * np.finfo(flat.dtype).eps * np.sqrt(weights @ (s * s))[:, None], 0)
+    q = np.maximum(q - ROUNDING * (np.finfo(flat.dtype).eps * np.sqrt(weights @ (s * s))[:, None] + blur), 0)
     with np.errstate(over="ignore", under="ignore"):
         l1, l2 = objective.l1 * at.inverse, at.l2[:-1]
     joint = objective.loss == "softmax"

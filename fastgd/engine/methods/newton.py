@@ -378,8 +378,9 @@ class Rounded(Newton):
 
     def _search(self):
         """As for smooth losses; steps that had to be cut short want the kinks beyond them in the next Hessian."""
+        foremost = np.argmin(self._dot(self._g, self._x))
         super()._search()
-        if self._step.min() < 0.1:
+        if self._step[foremost] < 0.1:
             self._beyond = min(max(10 * self._beyond, 0.01), 1.0)
         else:
             self._beyond = 0.1 * self._beyond if self._beyond > 1e-4 else 0.0
@@ -409,7 +410,8 @@ class Rounded(Newton):
         theta = self._at.to_user(self._v)
         value = float(weights @ value.reshape(n, -1).sum(axis=1)) / self._weight
         value += objective.penalty(unpack(theta, objective.outputs, problem.by_column)[0])
-        distance = gap(problem, self._at, value, slopes.reshape(n, -1))
+        blur = np.finfo(float).eps * sqrt(float(np.mean(self._z**2 * (np.abs(self._distance()) <= width)))) / width
+        distance = gap(problem, self._at, value, slopes.reshape(n, -1), blur=blur)
         self._least = max(self._least, value - distance)
         if value <= self._best[0]:
             self._best = value, theta
