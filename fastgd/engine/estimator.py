@@ -289,7 +289,7 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
             said = (f"Training stopped after {self.n_iter_} passes over X, before it converged: optimality_, the distance to the "
                     f"minimum relative to the best constant model's, is {known}; tol={self.tol:g}. Increase max_iter or tol.")
         if said:
-            warnings.warn(said, ConvergenceWarning, stacklevel=6 if is_classifier(self) else 5)
+            warnings.warn(said, ConvergenceWarning, stacklevel=7 if is_classifier(self) else 6)
 
     def _rows_that_count(self, weights, n):
         """The numbers of the rows of positive weight."""

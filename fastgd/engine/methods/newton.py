@@ -9,7 +9,7 @@ from math import sqrt
 
 import numpy as np
 from scipy import sparse
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_factor, cho_solve, eigvalsh_tridiagonal
 from scipy.linalg.blas import dsyrk
 from sklearn.utils.parallel import _get_threadpool_controller
 
@@ -23,6 +23,7 @@ from .descent import Epoch
 
 FORCING = 0.5       # the largest relative residual of a direction
 PATIENT = 0.1       # ... of one that may be the last: the decrement is then known to about its square
+FLAT, LONG = 0.1, 20  # eigenvalues of the Hessian in the metric below that, and conjugate gradients that find them out
 DEMANDS = 0.1, 1e-4, 1e-7, 1e-10, 1e-14  # decrements at the end of a stage, of what rounding kinks off may cost
 SEARCHES = 30       # evaluations of a line search
 ROWS_A_COLUMN = 10  # rows that a dense metric is made of
@@ -101,8 +102,9 @@ class Newton:
         self._v = self._at.from_user(theta)
         if not theta.any():
             self._v[:, -1] = self._constant
-        self._best_known = np.inf
+        self._v = self._centred(self._v)
         self._found = None
+        self._least_curvature = self._next_least = np.inf
         self._dense = self.dense_metric and self._is_affordable()
         size = len(problem.visits) * problem.objective.outputs
         self._z, self._h, self._u = np.empty(size), np.empty(size), np.empty(size)
@@ -128,9 +130,8 @@ class Newton:
         return self._found
 
     def solution(self):
-        """(coef, intercept); the intercepts of softmax, which are known up to a number, sum to zero."""
-        coef, intercept = unpack(self.state.theta, self.problem.objective.outputs, self.problem.by_column)
-        return coef, intercept - intercept.mean() if self._joint else intercept
+        """(coef, intercept)"""
+        return unpack(self.state.theta, self.problem.objective.outputs, self.problem.by_column)
 
     def loss_at(self, theta):
         """The objective at theta."""
@@ -180,6 +181,10 @@ class Newton:
 
     # ---- the descent ----
 
+    def _centred(self, a):
+        """a, for softmax less what all outputs have in common: the loss does not see it, and the penalty wants it to be 0."""
+        return a - a.mean(axis=0) if self._joint else a
+
     def _dot(self, a, b):
         """a b, for each output where outputs do not meet in one loss; shape (outputs, 1) or (1, 1)."""
         product = (a * b).sum(axis=1, keepdims=True)
@@ -206,7 +211,7 @@ class Newton:
             s = metric(r)
             first = rs = self._dot(r, s)
             self._x, self._g = x, g
-            p, solved, curved = s, 0, np.full(rs.shape, True)
+            p, solved, curved, path = s, 0, np.full(rs.shape, True), []
             self._known(None if norm else (0.0, "gradient"))
             while True:
                 yield Epoch(loss, norm, float(self._step.max()))
@@ -220,22 +225,43 @@ class Newton:
                 r -= a * Hp
                 s = metric(r)
                 before, rs = rs, self._dot(r, s)
+                path.append((a * curved, np.where(before > 0, rs / np.where(before > 0, before, 1), 0.0)))
                 decrement = float(-(g * x).sum()) / 2
                 relative = decrement / max(self._worst - loss + decrement, rounding)
                 left = rs[curved].sum() / max(first.sum(), 1e-300)
-                if left <= PATIENT**2:
-                    self._known((relative, "Newton decrement"))
-                if left <= forcing**2 and (relative > 0.1 or left <= PATIENT**2):
+                rest = self._rest(path, np.where(curved, rs, 0.0)) if left <= PATIENT**2 else np.inf
+                settled = rest <= PATIENT * decrement
+                if settled:
+                    self._known(((decrement + rest) / max(self._worst - loss + decrement + rest, rounding), "Newton decrement"))
+                if left <= forcing**2 and (relative > 0.1 or settled):
                     break
                 if solved >= 50 + 2 * g.shape[1]:
                     break
-                p = s + np.where(before > 0, rs / np.where(before > 0, before, 1), 0.0) * p
+                p = s + path[-1][1] * p
             self._search()
+            self._least_curvature = min(2 * self._least_curvature, self._next_least)
             if is_enough(decrement):
                 return
             yield Epoch(loss, norm, float(self._step.max()))
             forcing = min(FORCING, sqrt(max(relative, 1e-12)))
             refresh = solved > 3
+
+    def _rest(self, path, rs):
+        """What more the decrement is at most, as far as the least eigenvalue is known: rs / (2 eigenvalue) summed over the outputs.
+
+        `path` holds the lengths a and the ratios b of the conjugate gradients: their Lanczos tridiagonal's least eigenvalue is near
+        that of the Hessian in their metric once its direction matters. The paths before are remembered, and where they met flat
+        directions, a path must be long to be believed.
+        """
+        rest, least = 0.0, np.inf
+        for k in np.flatnonzero(rs > 0):
+            a, b = np.array([(a[k, 0], b[k, 0]) for a, b in path if a[k, 0] > 0]).T
+            b = np.maximum(b, 0)  # rounding
+            diagonal = 1 / a + np.append(0.0, b[:-1] / a[:-1])
+            least = min(least, eigvalsh_tridiagonal(diagonal, np.sqrt(b[:-1]) / a[:-1], select="i", select_range=(0, 0))[0])
+            rest += float(rs[k, 0]) / (2 * max(min(least, self._least_curvature), 1e-16))
+        self._next_least = least
+        return rest if min(least, self._least_curvature) > FLAT or len(path) >= min(self._v.size, LONG) else np.inf
 
     def _known(self, found):
         """Note what is known of how far the minimum is."""
@@ -293,11 +319,12 @@ class Newton:
         mean = np.maximum(mean, 1e-3 * mean.max() or 1.0)[:, None]
         if not self._dense:
             diagonal = mean + self._at.l2
-            return lambda r: r / diagonal
+            return lambda r: self._centred(self._centred(r) / diagonal)
         with one_blas_thread():
             factors = [cho_factor(self._gram(h[:, k], mean[k]), lower=True, overwrite_a=True, check_finite=False)
                        for k in range(outputs)]
-        return lambda r: np.stack([cho_solve(factor, row, check_finite=False) for factor, row in zip(factors, r, strict=True)])
+        return lambda r: self._centred(np.stack([cho_solve(factor, row, check_finite=False)
+                                                 for factor, row in zip(factors, self._centred(r), strict=True)]))
 
     def _gram(self, h, mean):
         """The Hessian of an output whose rows have curvatures h, from as many of those that have any as are affordable."""
@@ -384,6 +411,10 @@ class Rounded(Newton):
             self._beyond = min(max(10 * self._beyond, 0.01), 1.0)
         else:
             self._beyond = 0.1 * self._beyond if self._beyond > 1e-4 else 0.0
+
+    def _rest(self, path, rs):
+        """Nothing depends on it: the gap tells how far the minimum is."""
+        return 0.0
 
     def _known(self, found):
         """The rounded objective's decrement tells nothing of the kinks."""
