@@ -1,8 +1,8 @@
 """The optimum of a task, to about 1e-12 of F(best constant) - F*: Newton's method in scaled columns, with a duality gap.
 
 A hinge, a tube or an L1 penalty is a maximum, l(u) = max_s s u - l*(s). It is smoothed about a guess a of its slope,
-max_s s u - l*(s) - d/2 (s - a)^2, and the slope found becomes the next guess (the method of multipliers), so that d need not go
-to zero. The slopes found also give the Lagrangian, a lower bound of F*: the difference to F is the error.
+max_s s u - l*(s) - d/2 (s - a)^2, and the slope found becomes the next guess (the method of multipliers), so that d need not be
+tiny. The slopes found also give the Lagrangian, a lower bound of F*: the difference to F is the error.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from scipy.sparse.linalg import LinearOperator, cg
 from scipy.special import expit
 
 WANTED = 1e-12  # of F0 - F*
-SMOOTHING = (4.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)  # d, in units of a margin; the first above 2, so that no slope is cut
+START, SHRINK, LEAST = 4.0, 0.3, 1e-8  # d, in units of a margin: the first above 2, so that no slope is cut; then less and less
 ROUNDS, STEPS = 60, 60
 DENSE = 3000  # columns up to which the Hessian is a matrix
 
@@ -103,7 +103,7 @@ class _Solver:
         best = (np.inf, None, None)
         lower, margins = -np.inf, None
         for turn in range(ROUNDS):
-            d = SMOOTHING[min(turn, len(SMOOTHING) - 1)]
+            d = max(START * SHRINK**turn, LEAST)
             margins = self._newton(d)
             w = self.v / self.scale
             b = self.b - self.centre @ w
