@@ -17,7 +17,7 @@ GAPS = (1e-4, 1e-8)
 GOALS = (2.0, 1.0)  # ratio wanted on most rows, at each gap
 FINALISTS = 2  # of a peer, timed again
 PATIENCE = 6.0  # a fit that takes so many times the fastest time to the last gap ends its setting
-CAP, QUICK_CAP = 4.0, 0.5  # seconds of a fit from which on no tighter level is tried
+LEAST, CAP, QUICK_CAP = 0.3, 4.0, 0.5  # seconds of a fit from which on no tighter level is tried: at least, at most
 REPEATS, QUICK_REPEATS = 5, 2
 
 
@@ -51,17 +51,19 @@ def measure(task, peers, options):
             if not settings:
                 unsupported.append(name)
             for setting in settings:
-                for run in climb(setting, forms[setting.order], t, task, optimum, min(cap, PATIENCE * best)):
+                for run in climb(setting, forms[setting.order], t, task, optimum, min(cap, max(PATIENCE * best, LEAST))):
                     runs.setdefault(name, []).append(run)
                     if run["gap"] <= GAPS[-1]:
                         best = min(best, run["seconds"])
         retime(runs, forms, t, QUICK_REPEATS if options.quick else REPEATS)
+    failed = [(name, run) for name, tried in runs.items() for run in tried if "error" in run]
     times = {name: [_fastest(tried, gap) for gap in GAPS] for name, tried in runs.items()}
     return {
         "problem": task.name, "rows": n, "columns": X.shape[1], "l1": task.l1, "l2": task.l2, "intercept": task.intercept,
         "optimum": optimum.value, "constant": optimum.constant, "error": optimum.error, "floor": task.floor,
         "peers": times, "unsupported": unsupported, "ratios": ratios(times),
         "best_gap": {name: min(run["gap"] for run in tried) for name, tried in runs.items()},
+        "errors": [f"{name} {run['setting'].name}: {run['error']}" for name, run in failed],
     }  # fmt: skip
 
 
@@ -74,8 +76,8 @@ def climb(setting, X, t, task, optimum, cap):
             model = setting.make(level)
             seconds = timing.seconds(model.fit, X, t)
             gap = optimum.gap(task.value(X, t, *solvers.coefficients(model)))
-        except (ValueError, ArithmeticError, RuntimeError, np.linalg.LinAlgError) as error:
-            yield {"setting": setting, "level": level, "seconds": np.inf, "gap": np.inf, "error": str(error)[:100]}
+        except Exception as error:  # whatever a peer may raise is a line of the table
+            yield {"setting": setting, "level": level, "seconds": np.inf, "gap": np.inf, "error": repr(error)[:100]}
             return
         yield {"setting": setting, "level": level, "seconds": seconds, "gap": gap}
         if gap <= GAPS[-1] or seconds > cap:
@@ -108,10 +110,11 @@ def _fastest(tried, gap):
 
 
 def ratios(times):
-    """At each gap: the fastest peer's time over fastgd's; 0 if only peers reach it, infinite if only fastgd does, None if nobody."""
+    """The fastest peer's time over fastgd's at each gap: 0 if only peers reach it, infinite if only fastgd, None if nobody."""
     found = []
-    for own, *others in zip(times.get("fastgd", [None] * len(GAPS)), *(times[name] for name in times if name != "fastgd"), strict=True):
-        rivals = [other["seconds"] for other in others if other]
+    for number in range(len(GAPS)):
+        own = times.get("fastgd", [None] * len(GAPS))[number]
+        rivals = [entries[number]["seconds"] for name, entries in times.items() if name != "fastgd" and entries[number]]
         if own is None:
             found.append(0.0 if rivals else None)
         else:
@@ -128,6 +131,7 @@ def lines(result):
     if "fastgd" in result["peers"]:
         marks = "".join(f"  {gap:g}: {ratio:.2f}x{_mark(result, ratio, goal)}" for gap, goal, ratio in _rows(result))
         yield f"    fastest peer / fastgd{marks}"
+    yield from (f"    failed: {error}" for error in result["errors"])
     if result["unsupported"]:
         yield "    not here (another objective, or none such): " + ", ".join(result["unsupported"])
 
@@ -157,5 +161,6 @@ def summary(found):
         reached = [result for result in known if result["ratios"][number] >= goal]
         mark = "" if len(reached) > len(known) / 2 else "  goal missed"
         yield f"to {gap:g}: {goal:g}x the fastest peer on {len(reached)} of {len(known)} rows (goal: most){mark}"
-    below = [f"{result['problem']} {result['ratios'][0]:.2f}x" for result in compared if (result["ratios"][0] or 0) < result["floor"]]
+    first = {result["problem"]: (result["ratios"][0] or 0.0, result["floor"]) for result in compared}
+    below = [f"{name} {ratio:.2f}x" for name, (ratio, floor) in first.items() if ratio < floor]
     yield f"below its floor at {GAPS[0]:g}: {'; '.join(below) or 'none'}"

@@ -17,7 +17,7 @@ from scipy.sparse import csr_matrix, issparse
 from bench.machine import cores
 
 TOLERANCES = tuple(10.0**-k for k in range(1, 13))
-ITERATIONS = (1, 2, 3, 4, 6, 8, 11, 16, 22, 32, 45, 64, 90, 128, 180, 256, 512, 1024, 2048)
+ITERATIONS = (1, 2, 3, 4, 5, 6, 8, 10, 13, 18, 25, 35, 50, 70, 100, 140, 200, 280, 400, 800, 1600, 3200)  # to stop at
 ALL_THREADS = tuple(dict.fromkeys((1, cores())))
 
 
@@ -81,7 +81,7 @@ def scikit_learn(task, n):
         return []  # liblinear's
     model = getattr(linear_model, name)
     if name == "LogisticRegression":
-        found = ("saga",) if task.l1 else ("lbfgs", "newton-cholesky", "newton-cg", "sag", "saga")
+        found = ("saga",) if task.l1 else ("newton-cholesky", "lbfgs", "newton-cg", "sag", "saga")
         return [_by_iterations(model, parameters, solver) for solver in found]
     if name == "Ridge":
         direct = [Setting("cholesky", lambda _: model(**parameters, solver="cholesky"), (None,))]
@@ -113,7 +113,8 @@ def liblinear(task, n):
     forms = primal.get(name, (True,) if task.loss == "hinge" else (True, False))
     return [
         Setting("dual" if dual else "primal",
-                lambda tol, dual=dual: model(**parameters, **more, dual=dual, tol=tol, max_iter=3000, random_state=0))
+                lambda count, dual=dual: model(**parameters, **more, dual=dual, tol=1e-12, max_iter=count, random_state=0),
+                ITERATIONS)
         for dual in forms
     ]  # fmt: skip
 
@@ -126,7 +127,7 @@ def snap_ml(task, n):
     if task.intercept or task.loss not in models or task.l1 and (task.l2 or "hinge" in task.loss):
         return []
     model = getattr(snapml, models[task.loss])
-    common = dict(regularizer=(task.l1 or task.l2) * n, fit_intercept=False, max_iter=3000, random_state=0)
+    common = dict(regularizer=(task.l1 or task.l2) * n, fit_intercept=False, tol=0.0, random_state=0)
     if "hinge" in task.loss:
         forms = {"dual": {"loss": task.loss}}
     else:
@@ -134,7 +135,7 @@ def snap_ml(task, n):
         forms |= {} if task.l1 else {"dual": {"dual": True}}
     return [
         Setting(f"{form}, {threads} thread{'s' * (threads > 1)}",
-                lambda tol, more=more, threads=threads: model(**common, **more, n_jobs=threads, tol=tol), TOLERANCES[:9])
+                lambda count, more=more, threads=threads: model(**common, **more, n_jobs=threads, max_iter=count), ITERATIONS)
         for form, more in forms.items() for threads in ALL_THREADS
     ]  # fmt: skip
 
@@ -150,11 +151,12 @@ def cyanure(task, n):
     model, more = estimators.Regression, {}
     if not task.regression:
         model, more = estimators.Classifier, {"loss": {"log_loss": "logistic", "squared_hinge": "sqhinge"}[task.loss]}
-    common = dict(penalty=penalty, fit_intercept=task.intercept, max_iter=5000, verbose=False, **strengths, **more)
+    common = dict(penalty=penalty, fit_intercept=task.intercept, tol=1e-14, verbose=False, **strengths, **more)
     pairs = [(solver, -1) for solver in ("auto", "qning-ista", "qning-miso", "catalyst-miso")] + [("auto", 1)]
     return [
         Setting(solver if threads < 0 else f"{solver}, 1 thread",
-                lambda tol, solver=solver, threads=threads: model(**common, solver=solver, n_threads=threads, tol=tol))
+                lambda count, solver=solver, threads=threads: model(**common, solver=solver, n_threads=threads, max_iter=count),
+                ITERATIONS)
         for solver, threads in pairs
     ]  # fmt: skip
 
@@ -172,8 +174,13 @@ def skglm(task, n):
     if not task.l1:
         if task.intercept:
             return []  # its L-BFGS has none
-        lbfgs, model = solvers.LBFGS, estimators.GeneralizedLinearEstimator
-        return [Setting("lbfgs", lambda tol: model(datafit(), penalties.L2(task.l2), lbfgs(max_iter=5000, tol=tol)), order="F")]
+
+        def smooth(tol):
+            solver = solvers.LBFGS(max_iter=5000, tol=tol)
+            solver.fit_intercept = solver.warm_start = False  # asked for by the estimator, not set by the solver
+            return estimators.GeneralizedLinearEstimator(datafit(), penalties.L2(task.l2), solver)
+
+        return [Setting("lbfgs", smooth, order="F")]
     if task.l2:
         return []
     if logistic:
