@@ -16,9 +16,10 @@ from bench import machine, reference, results, solvers, tasks, timing
 GAPS = (1e-4, 1e-8)
 GOALS = (2.0, 1.0)  # ratio wanted on most rows, at each gap
 FINALISTS = 2  # of a peer, timed again
-PATIENCE = 6.0  # a fit that takes so many times the fastest time to the last gap ends its setting
-LEAST, CAP, QUICK_CAP = 0.3, 4.0, 0.5  # seconds of a fit from which on no tighter level is tried: at least, at most
-REPEATS, QUICK_REPEATS = 5, 2
+PATIENCE = 4.0  # a fit that takes so many times the fastest time to the last gap ends its setting
+HOPELESS = 1e-2  # as does one that takes longer than that and is no closer than this
+CAP, QUICK_CAP, ROUND_CAP = 3.0, 0.5, 1.0  # seconds of a fit from which on no tighter level is tried; of all its repeats
+REPEATS, QUICK_REPEATS = 4, 2
 
 
 def main(arguments=None):
@@ -51,7 +52,7 @@ def measure(task, peers, options):
             if not settings:
                 unsupported.append(name)
             for setting in settings:
-                for run in climb(setting, forms[setting.order], t, task, optimum, min(cap, max(PATIENCE * best, LEAST))):
+                for run in climb(setting, forms[setting.order], t, task, optimum, cap, best):
                     runs.setdefault(name, []).append(run)
                     if run["gap"] <= GAPS[-1]:
                         best = min(best, run["seconds"])
@@ -62,12 +63,12 @@ def measure(task, peers, options):
         "problem": task.name, "rows": n, "columns": X.shape[1], "l1": task.l1, "l2": task.l2, "intercept": task.intercept,
         "optimum": optimum.value, "constant": optimum.constant, "error": optimum.error, "floor": task.floor,
         "peers": times, "unsupported": unsupported, "ratios": ratios(times),
-        "best_gap": {name: min(run["gap"] for run in tried) for name, tried in runs.items()},
+        "best": {name: _closest(tried) for name, tried in runs.items()},
         "errors": [f"{name} {run['setting'].name}: {run['error']}" for name, run in failed],
     }  # fmt: skip
 
 
-def climb(setting, X, t, task, optimum, cap):
+def climb(setting, X, t, task, optimum, cap, best):
     """Runs of one setting from loose to tight: until the last gap is reached or a fit takes too long."""
     for number, level in enumerate(setting.levels):
         try:
@@ -80,7 +81,7 @@ def climb(setting, X, t, task, optimum, cap):
             yield {"setting": setting, "level": level, "seconds": np.inf, "gap": np.inf, "error": repr(error)[:100]}
             return
         yield {"setting": setting, "level": level, "seconds": seconds, "gap": gap}
-        if gap <= GAPS[-1] or seconds > cap:
+        if gap <= GAPS[-1] or seconds > min(cap, PATIENCE * best) or seconds > best and gap > HOPELESS:
             return
 
 
@@ -95,9 +96,9 @@ def retime(runs, forms, t, repeats):
         key: lambda run=run: timing.seconds(run["setting"].make(run["level"]).fit, forms[run["setting"].order], t)
         for key, run in finalists.items()
     }
-    for key, taken in timing.interleave(samples, repeats, CAP, 0).items():
-        finalists[key]["seconds"] = min(taken)
-        finalists[key]["runs"] = taken
+    for key, taken in timing.interleave(samples, repeats, ROUND_CAP, timing.SETTLE).items():
+        finalists[key]["runs"] = [finalists[key]["seconds"], *taken]
+        finalists[key]["seconds"] = min(finalists[key]["runs"])
 
 
 def _fastest(tried, gap):
@@ -107,6 +108,11 @@ def _fastest(tried, gap):
         return None
     run = min(reached, key=lambda run: run["seconds"])
     return {key: run[key] for key in ("level", "seconds", "gap", "runs")} | {"setting": run["setting"].name}
+
+
+def _closest(tried):
+    run = min(tried, key=lambda run: run["gap"])
+    return {"setting": run["setting"].name} | {key: run[key] for key in ("level", "seconds", "gap")}
 
 
 def ratios(times):
@@ -127,13 +133,20 @@ def lines(result):
            f"the gap of a constant model{'' if result['intercept'] else '; no intercept'})")  # fmt: skip
     for name, found in result["peers"].items():
         cells = [f"{'-':>9}{'':<32}" if entry is None else f"{entry['seconds']:9.4f} {_setting(entry):<31}" for entry in found]
-        yield f"    {name:<14}" + "".join(cells) + f"best gap {result['best_gap'][name]:.0e}"
+        yield f"    {name:<14}" + "".join(cells) + _end(result["best"][name])
     if "fastgd" in result["peers"]:
         marks = "".join(f"  {gap:g}: {ratio:.2f}x{_mark(result, ratio, goal)}" for gap, goal, ratio in _rows(result))
         yield f"    fastest peer / fastgd{marks}"
     yield from (f"    failed: {error}" for error in result["errors"])
     if result["unsupported"]:
         yield "    not here (another objective, or none such): " + ", ".join(result["unsupported"])
+
+
+def _end(best):
+    """How close a peer came, where it did not reach the last gap: it stalls there, or a tighter fit would have taken too long."""
+    if best["gap"] <= GAPS[-1]:
+        return ""
+    return f"at best {best['gap']:.0e} in {best['seconds']:.2f} s by {best['setting']}"
 
 
 def _setting(entry):

@@ -25,7 +25,9 @@ def chosen(task, options):
 
 def start(options, notes):
     report = {"machine": machine.describe(), "quick": options.quick, "skipped": notes, "results": [], "started": time.time()}
-    print(f"{report['machine']['cpu']}, {report['machine']['cores']} cores; fastgd {report['machine']['fastgd']}", *notes, sep="\n")
+    found, own = report["machine"], report["machine"]["fastgd"]
+    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items() if name != "fastgd")
+    print(f"{found['cpu']}, {found['cores']} cores; fastgd {own.get('version')} ({own.get('isa')}), {versions}", *notes, sep="\n")
     return report
 
 
