@@ -70,7 +70,7 @@ def fastgd(task, n):
     model = getattr(import_module("fastgd"), name, None)
     if model is None:
         return []
-    return [Setting("default", lambda tol: model(**parameters, tol=tol, max_iter=10_000))]
+    return [Setting("default", lambda tol: model(**parameters, tol=tol))]
 
 
 def scikit_learn(task, n):
