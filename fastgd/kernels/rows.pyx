@@ -27,11 +27,11 @@ cdef class Rows:
         if indptr is None and (values.ndim != 2 or shape is not None):
             raise TypeError("dense rows have two dimensions and no other shape than that of their values")
         self.shape = tuple(values.shape if shape is None else shape)
-        self.dtype = values.dtype
+        self.values, self.dtype = values, values.dtype
         self.sparse = indptr is not None
         self.stored = values.size if indptr is None else int(indptr[len(indptr) - 1])
         self.bytes = self.stored * (values.itemsize + (indices.itemsize if self.sparse else 0))
-        self._owners = (values, indices, indptr)
+        self._owners = (indices, indptr)
         self.table.n, self.table.p = self.shape
         self.table.itemsize = values.itemsize
         self.table.values = <const char *> <size_t> _address(values)

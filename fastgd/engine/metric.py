@@ -1,0 +1,136 @@
+"""The metric in which steps are taken, made of the columns' means and spreads; and the best constant model."""
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastgd.kernels.columns import moments
+from fastgd.kernels.losses import Loss, evaluate
+
+from .data import Problem
+
+SAMPLE = 32        # rows to guess the centres from
+CONSTANT = 1e-12   # times the column's centre: a spread below is rounding
+FAR = 2.0**512     # sums of squares beyond, or below its inverse, are taken again of a column divided, or multiplied, by it
+CERTAIN = 1e-16    # the least frequency of a class, and the least mean count: a constant model stays finite
+
+
+@dataclass(frozen=True)
+class Metric:
+    """Where each column lies and how far it spreads, (p,) float64 each; scale 0 marks a constant column."""
+
+    center: np.ndarray
+    scale: np.ndarray
+
+    @property
+    def inverse(self):
+        """1 / scale; 0 for a constant column, whose weight then stays where it is."""
+        with np.errstate(divide="ignore", over="ignore"):
+            inverse = 1 / self.scale
+        return np.where(np.isfinite(inverse), inverse, 0.0)
+
+
+@np.errstate(over="ignore", invalid="ignore", under="ignore")
+def metric_of(problem: Problem):
+    """Weighted means and standard deviations of the columns; for CSR zeros and root mean squares, so that zeros stay zeros.
+
+    One pass, in float64, over columns shifted to near their centre, which is guessed from a few rows. Where a square overflows or
+    underflows, the column is multiplied by a power of two and passed over once more.
+    """
+    rows, visits, weights = problem.rows, problem.visits, problem.weights
+    shift, factor = _amid(rows, visits), np.ones(rows.shape[1])
+    total = float(len(visits) if weights is None else weights[visits].sum())
+    for _ in range(4):
+        first, second = np.zeros(len(shift)), np.zeros(len(shift))
+        moments(rows, weights, visits, factor, shift * factor, first, second, np.empty(1, rows.dtype))
+        large, small = ~(second < FAR), (second < 1 / FAR) & (first != 0)
+        if not (large | small).any():
+            break
+        factor[large], factor[small] = factor[large] / FAR, np.minimum(factor[small] * FAR, 2.0**1000)
+    mean = first / total
+    center = shift + mean / factor
+    scale = np.sqrt(np.maximum(second / total - (0 if rows.sparse else mean * mean), 0)) / factor
+    if rows.sparse:
+        return Metric(np.zeros(len(shift)), scale)
+    return Metric(center, np.where(scale > CONSTANT * np.abs(center), scale, 0.0))
+
+
+def _amid(rows, visits):
+    """A value amid each column, the median of a few; 0 for CSR."""
+    if rows.sparse:
+        return np.zeros(rows.shape[1])
+    picked = visits[np.linspace(0, len(visits) - 1, min(SAMPLE, len(visits))).astype(int)]
+    return np.sort(rows.values[picked].astype(float), axis=0)[len(picked) // 2]
+
+
+def constant_model(problem: Problem):
+    """(intercepts (outputs,), objective) of the best model without weights; intercepts 0 if the objective has none."""
+    objective, targets = problem.objective, problem.targets
+    weights = np.ones(len(targets)) if problem.weights is None else problem.weights[problem.visits]
+    weights = weights / weights.sum()
+    outputs = objective.outputs
+    if objective.by_class:
+        # every output of every row has one of two targets, and their frequencies tell all
+        frequency = np.bincount(targets[:, 0].astype(np.intp), weights, minlength=outputs)[:outputs]
+        if objective.loss == "softmax":
+            return _constant_softmax(frequency, objective.intercept)
+        columns = [(np.array([1.0, -1.0]), np.array([f, max(1 - f, 0.0)])) for f in frequency]
+    else:
+        columns = [(targets[:, k].astype(float), weights) for k in range(outputs)]
+    intercepts = np.array([_best(objective, y, s) if objective.intercept else 0.0 for y, s in columns])
+    values = [s @ evaluate(Loss[objective.loss.upper()], objective.delta, np.full(len(y), b), y)[0]
+              for b, (y, s) in zip(intercepts, columns, strict=True)]
+    return intercepts, float(sum(values))
+
+
+def _constant_softmax(frequency, intercept):
+    """Intercepts that sum to zero and give each class its frequency; an empty class gets `CERTAIN`."""
+    b = np.log(np.maximum(frequency, CERTAIN)) if intercept else np.zeros(len(frequency))
+    b -= b.mean()
+    return b, float(np.log(np.exp(b - b.max()).sum()) + b.max() - frequency @ b)
+
+
+def _best(objective, y, s):
+    """The b that minimises sum_i s_i L(b, y_i); the weights s sum to 1."""
+    loss, delta = objective.loss, objective.delta
+    positive = s @ (y > 0)
+    if loss == "squared_error":
+        return s @ y
+    if loss == "poisson":
+        return np.log(max(s @ y, CERTAIN))
+    if loss == "log_loss":
+        return np.log(max(positive, CERTAIN)) - np.log(max(1 - positive, CERTAIN))
+    if loss in ("squared_hinge", "modified_huber"):
+        return 2 * positive - 1
+    if loss == "hinge":
+        return np.sign(2 * positive - 1)
+    if loss == "perceptron":
+        return 0.0
+    if loss == "quantile":
+        return _quantile(y, s, delta)
+    if loss == "epsilon_insensitive":
+        return _quantile(np.concatenate([y - delta, y + delta]), np.concatenate([s, s]) / 2, 0.5)
+    return _root(lambda b: evaluate(Loss[loss.upper()], delta, b - y, np.zeros(len(y)))[1], y, s)
+
+
+def _quantile(y, s, level):
+    """The least y that at least `level` of the weight lies at or below."""
+    order = np.argsort(y, kind="stable")
+    return y[order[min(np.searchsorted(np.cumsum(s[order]), level * (1 - 1e-15)), len(y) - 1)]]
+
+
+def _root(slope, y, s):
+    """Where the mean slope, which rises with b, is 0: regula falsi (Illinois), which halves the end that stays."""
+    low, high = y.min(), y.max()
+    below, above = s @ slope(low), s @ slope(high)
+    for _ in range(100):
+        if not (below < 0 < above) or high - low <= 1e-15 * (abs(low) + abs(high)):
+            break
+        b = min(max(high - above * (high - low) / (above - below), low), high)
+        here = s @ slope(b)
+        if here == 0:
+            return b
+        if here < 0:
+            low, below, above = b, here, above / 2
+        else:
+            high, above, below = b, here, below / 2
+    return low if -below < above else high

@@ -1,0 +1,54 @@
+"""Weighted sums over the columns of X: what their means and spreads are made of."""
+from cython cimport floating
+
+from .rows cimport Row, Rows, column, row_at, start_of
+
+
+cdef inline void dense_moments(double weight, const floating *restrict x, const double *restrict factor,
+                               const double *restrict shift, double *restrict first, double *restrict second,
+                               Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t j
+    cdef double d
+    for j in range(n):
+        d = x[j] * factor[j] - shift[j]
+        first[j] += weight * d
+        second[j] += weight * d * d
+
+
+cdef inline void sparse_moments(double weight, const Row *row, const double *factor, double *first, double *second,
+                                const floating *tag) noexcept nogil:
+    cdef const floating *x = <const floating *> row.values
+    cdef Py_ssize_t t, j
+    cdef double d
+    for t in range(row.size):
+        j = column(row, t)
+        d = x[t] * factor[j]
+        first[j] += weight * d
+        second[j] += weight * d * d
+
+
+def moments(Rows rows not None, const double[::1] weights, const Py_ssize_t[::1] order not None,
+            const double[::1] factor not None, const double[::1] shift not None, double[::1] first not None,
+            double[::1] second not None, const floating[::1] tag not None):
+    """first += sum_i s_i d_i and second += sum_i s_i d_i^2 with d_i = factor x_i - shift (CSR: factor x_i), in the order given.
+
+    No column may repeat within a sparse row; `tag` tells the dtype.
+    """
+    cdef const double *s = start_of(weights)
+    cdef Py_ssize_t v, i, p = rows.table.p
+    cdef double weight
+    cdef Row row
+    rows.check(sizeof(floating), p + 1, 1, rows.table.n, weights, order)
+    if not factor.shape[0] == shift.shape[0] == first.shape[0] == second.shape[0] == p:
+        raise ValueError(f"factor, shift, first and second must have an entry for each of the {p} columns")
+    if p == 0:
+        return
+    with nogil:
+        for v in range(order.shape[0]):
+            i = order[v]
+            row = row_at(&rows.table, i)
+            weight = s[i] if s != NULL else 1.0
+            if row.indices == NULL:
+                dense_moments(weight, <const floating *> row.values, &factor[0], &shift[0], &first[0], &second[0], p)
+            else:
+                sparse_moments(weight, &row, &factor[0], &first[0], &second[0], &tag[0])

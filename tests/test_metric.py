@@ -1,0 +1,93 @@
+"""Centres and scales of columns, and the best constant model, against what NumPy and SciPy say."""
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.optimize import minimize_scalar
+
+import reference
+from fastgd.engine.data import Problem
+from fastgd.engine.metric import constant_model, metric_of
+from fastgd.engine.objective import Objective
+from fastgd.kernels.losses import Loss, evaluate
+
+
+def problem_of(rows, y, objective=None, weights=None):
+    return Problem(rows, np.asarray(y, float).ravel(), weights, objective or Objective("squared_error"), np.arange(rows.shape[0]),
+                   False, 1)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_means_and_spreads(weighted, data, as_rows, layout, dtype):
+    X = (data.X + (np.arange(6) if layout == "dense" else 0)).astype(np.float32).astype(float)
+    weights = data.weights if weighted else None
+    metric = metric_of(problem_of(as_rows(X, layout, dtype), data.values, weights=weights))
+    center = np.average(X, axis=0, weights=weights) if layout == "dense" else np.zeros(6)
+    assert_allclose(metric.center, center, rtol=1e-12, atol=1e-14)
+    assert_allclose(metric.scale, np.sqrt(np.average((X - center) ** 2, axis=0, weights=weights)), rtol=1e-12, atol=1e-14)
+    assert metric.scale[3] == metric.inverse[3] == 0
+
+
+@pytest.mark.parametrize("rest", [0.0, 1e-150, 1.0, 1e150])
+def test_any_magnitude(rest, as_rows, layout):
+    """Also where the rows that the guess is made of say nothing of the others."""
+    X = np.random.default_rng(0).standard_normal((200, 9))
+    X[:, ::2] *= np.arange(200)[:, None] % 50 == 7
+    X *= 10.0 ** np.array([-150, -150, -100, -100, 0, 100, 100, 150, 150])
+    X[:, 4] += rest
+    metric = metric_of(problem_of(as_rows(X, layout, np.float64), np.zeros(200)))
+    wide = X.astype(np.longdouble)
+    center = wide.mean(axis=0) if layout == "dense" else np.zeros(9)
+    scale = np.sqrt(((wide - center) ** 2).mean(axis=0))
+    constant = scale <= 1e-12 * np.abs(center)
+    assert_allclose(metric.center, center.astype(float), rtol=1e-12)
+    assert_allclose(metric.scale, np.where(constant, 0, scale).astype(float), rtol=1e-12)
+
+
+def test_a_constant_column_has_no_spread(as_rows, dtype):
+    X = np.full((100, 3), [0.1, 1e30, -7.0])
+    X[:, 1] *= 1 + 1e-15 * np.arange(100)
+    assert_array_equal(metric_of(problem_of(as_rows(X, "dense", dtype), np.zeros(100))).scale, 0)
+
+
+def binary_codes(y):
+    return 1 - y  # of the kernels: with one output, class 0 is the one that is +1
+
+
+@pytest.mark.parametrize("loss", sorted(reference.LOSSES))
+def test_the_best_constant_model(loss, data, as_rows):
+    by_class = loss in reference.CLASSIFICATION
+    y = binary_codes(data.binary) if by_class else data.counts if loss == "poisson" else data.values
+    objective = Objective(loss, 0.3, one_vs_rest=by_class)
+    (b,), value = constant_model(problem_of(as_rows(data.X, "dense", np.float64), y, objective, data.weights))
+    targets = np.where(y == 0, 1.0, -1.0) if by_class else y
+
+    def mean_loss(b):
+        return np.average(evaluate(Loss[loss.upper()], 0.3, np.full(len(y), b), targets)[0], weights=data.weights)
+
+    assert_allclose(value, mean_loss(b), rtol=1e-13)
+    assert value <= minimize_scalar(mean_loss, bracket=(b - 1, b + 1.1), tol=1e-9).fun + 1e-8
+
+
+def test_constant_models_of_several_outputs(data, as_rows):
+    rows = as_rows(data.X, "dense", np.float64)
+    b, value = constant_model(problem_of(rows, data.pairs, Objective("squared_error", outputs=3)))
+    assert_allclose(b, data.pairs.mean(axis=0))
+    assert_allclose(value, data.pairs.var(axis=0).sum() / 2)
+    frequency = np.bincount(data.classes) / len(data.classes)
+    b, value = constant_model(problem_of(rows, data.classes, Objective("softmax", outputs=3)))
+    assert_allclose(np.exp(b) / np.exp(b).sum(), frequency)
+    assert_allclose(value, -frequency @ np.log(frequency))
+
+
+@pytest.mark.parametrize("loss", ["softmax", "log_loss", "hinge"])
+def test_a_class_nobody_has_stays_finite(loss, data, as_rows):
+    objective = Objective(loss, outputs=4, one_vs_rest=loss != "softmax")
+    b, value = constant_model(problem_of(as_rows(data.X, "dense", np.float64), data.classes, objective))
+    assert np.isfinite(b).all() and np.isfinite(value)
+
+
+def test_without_an_intercept_it_says_zero(data, as_rows):
+    objective = Objective("squared_error", intercept=False)
+    b, value = constant_model(problem_of(as_rows(data.X, "dense", np.float64), data.values, objective))
+    assert_array_equal(b, 0)
+    assert_allclose(value, (data.values**2).mean() / 2)
