@@ -50,10 +50,7 @@ class Coordinates:
 
     def __init__(self, problem, metric):
         self.problem, self.outputs = problem, problem.objective.outputs
-        intercept = problem.objective.intercept
-        self.center = metric.center if intercept else np.zeros_like(metric.center)
-        scale = metric.scale if intercept else np.hypot(metric.scale, metric.center)
-        self.inverse = np.divide(1, scale, where=scale > 0, out=np.zeros_like(scale))  # 0: the column's weight stays
+        self.center, self.inverse = metric.center, metric.inverse
         with np.errstate(over="ignore"):
             self.l2 = np.append(problem.objective.l2 * self.inverse**2, 0.0)
 
