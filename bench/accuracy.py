@@ -72,8 +72,8 @@ def climb(setting, X, t, task, optimum, cap, best):
     """Runs of one setting from loose to tight: until the last gap is reached or a fit takes too long."""
     for number, level in enumerate(setting.levels):
         try:
-            if not number:
-                setting.make(level).fit(X, t)  # compiled code may be compiled at the first call
+            if setting.compiles and not number:
+                setting.make(level).fit(X, t)
             model = setting.make(level)
             seconds = timing.seconds(model.fit, X, t)
             gap = optimum.gap(task.value(X, t, *solvers.coefficients(model)))
