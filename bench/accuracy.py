@@ -19,6 +19,7 @@ FINALISTS = 2  # of a peer, timed again
 PATIENCE = 4.0  # a fit that takes so many times the fastest time to the last gap ends its setting
 HOPELESS = 1e-2  # as does one that takes longer than that and is no closer than this
 CAP, QUICK_CAP, ROUND_CAP = 3.0, 0.5, 1.0  # seconds of a fit from which on no tighter level is tried; of all its repeats
+COMPILED = 200  # rows on which compilers are called first
 REPEATS, QUICK_REPEATS = 4, 2
 
 
@@ -27,7 +28,7 @@ def main(arguments=None):
     parser.add_argument("--peers", type=lambda text: text.split(","), help=f"of {','.join(solvers.PEERS)}")
     options = parser.parse_args(arguments)
     chosen, notes = tasks.available([task for task in tasks.ACCURACY if results.chosen(task, options)])
-    if options.quick:
+    if options.quick and not options.names:
         chosen = [task for task in chosen if fnmatch(task.name, "*30000*") and "logistic" in task.name]
     peers, absent = solvers.load(options.peers)
     report = results.start(options, notes + absent)
@@ -72,8 +73,8 @@ def climb(setting, X, t, task, optimum, cap, best):
     """Runs of one setting from loose to tight: until the last gap is reached or a fit takes too long."""
     for number, level in enumerate(setting.levels):
         try:
-            if not number:
-                setting.make(level).fit(X, t)  # compiled code may be compiled at the first call
+            if setting.compiles and not number:
+                setting.make(level).fit(X[:COMPILED], t[:COMPILED])
             model = setting.make(level)
             seconds = timing.seconds(model.fit, X, t)
             gap = optimum.gap(task.value(X, t, *solvers.coefficients(model)))

@@ -131,25 +131,25 @@ def summary(found):
     ratios = np.array([result["ratios"] for result in found])
     medians = np.median(ratios, axis=0)
     for mark, median, goal in zip(MARKS, medians, MEDIAN_RATIO, strict=True):
-        yield f"median objective ratio after {mark} epochs: {median:.5f} (goal {goal:g}){mark(median <= goal)}"
+        yield f"median objective ratio after {mark} epochs: {median:.5f} (goal {goal:g}){verdict(median <= goal)}"
     most = {result["problem"]: result["ratios"][0] for result in found if not result["noiseless"]}
     over = [f"{name} {ratio:.2f}" for name, ratio in most.items() if ratio > WORST_RATIO]
     yield (f"worst objective ratio after {MARKS[0]}, noiseless targets apart: {max(most.values(), default=1.0):.3f} "
-           f"(goal {WORST_RATIO:g}){mark(not over)}{'  ' * bool(over)}{'; '.join(over)}")  # fmt: skip
+           f"(goal {WORST_RATIO:g}){verdict(not over)}{'  ' * bool(over)}{'; '.join(over)}")  # fmt: skip
     for (kind, goal), smooth in zip(GAP_RATIO.items(), (True, False), strict=True):
         pairs = [(result["gaps"][1], result["hindsight_gaps"][1]) for result in found if result["smooth"] == smooth]
         if pairs:
             own, best = np.clip(pairs, LEAST_GAP, 1e300).T
             mean = np.exp(np.mean(np.log(own / best)))
             yield (f"geometric mean of the gaps' ratio after {MARKS[1]}, {kind} ({len(pairs)} problems): {mean:.3g} (goal {goal:g})"
-                   f"{mark(mean <= goal)}")  # fmt: skip
+                   f"{verdict(mean <= goal)}")  # fmt: skip
     for name in found[0]["stream"]:
         gaps = [result["stream"][name] for result in found if isinstance(result["stream"][name], float)]
         if gaps:
             reached = np.mean(gaps) <= STREAM_MEAN and max(gaps) <= STREAM_WORST
-            goal = f" (goals {STREAM_MEAN:g}, {STREAM_WORST:g}){mark(reached)}" if name == "fastgd" else ""
+            goal = f" (goals {STREAM_MEAN:g}, {STREAM_WORST:g}){verdict(reached)}" if name == "fastgd" else ""
             yield f"gap after one pass, {name} ({len(gaps)} problems): mean {np.mean(gaps):.3g}, worst {max(gaps):.3g}{goal}"
 
 
-def mark(reached):
+def verdict(reached):
     return "" if reached else "  goal missed"

@@ -29,6 +29,7 @@ class Setting:
     make: Callable
     levels: tuple = TOLERANCES
     order: str = "C"  # the layout that the solver does not have to convert
+    compiles: bool = False  # at the first call, which is not timed
 
 
 def layouts(X):
@@ -166,7 +167,7 @@ def skglm(task, n):
 
     own = dict(fit_intercept=task.intercept, max_iter=1000)
     if task.loss == "hinge" and not task.intercept:
-        return [Setting("dual", lambda tol: estimators.LinearSVC(C=1 / (task.l2 * n), tol=tol, **own), order="F")]
+        return [Setting("dual", lambda tol: estimators.LinearSVC(C=1 / (task.l2 * n), tol=tol, **own), order="F", compiles=True)]
     if task.loss not in ("squared_error", "log_loss"):
         return []
     logistic = task.loss == "log_loss"
@@ -175,17 +176,16 @@ def skglm(task, n):
         if task.intercept:
             return []  # its L-BFGS has none
 
-        def smooth(tol):
-            solver = solvers.LBFGS(max_iter=5000, tol=tol)
+        def smooth(count):
+            solver = solvers.LBFGS(max_iter=count, tol=1e-12)
             solver.fit_intercept = solver.warm_start = False  # asked for by the estimator, not set by the solver
             return estimators.GeneralizedLinearEstimator(datafit(), penalties.L2(task.l2), solver)
 
-        return [Setting("lbfgs", smooth, order="F")]
+        return [Setting("lbfgs", smooth, ITERATIONS, "F", compiles=True)]
     if task.l2:
         return []
-    if logistic:
-        return [Setting("prox-newton", lambda tol: estimators.SparseLogisticRegression(task.l1, tol=tol, **own), order="F")]
-    return [Setting("working sets", lambda tol: estimators.Lasso(task.l1, tol=tol, **own), order="F")]
+    name, model = ("prox-newton", estimators.SparseLogisticRegression) if logistic else ("working sets", estimators.Lasso)
+    return [Setting(name, lambda tol: model(task.l1, tol=tol, **own), order="F", compiles=True)]
 
 
 PEERS = {"fastgd": fastgd, "scikit-learn": scikit_learn, "liblinear": liblinear, "snapml": snap_ml, "cyanure": cyanure,
