@@ -19,12 +19,25 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from fastgd.kernels import batch, threads
 from fastgd.kernels.rows import squared_norms
 
-from .data import Order, Problem, as_rows, check_compressed, distinct_columns, is_plain, is_plain_target, is_surely_finite, pack
+from .data import (
+    Order,
+    Problem,
+    as_rows,
+    check_compressed,
+    distinct_columns,
+    is_plain,
+    is_plain_target,
+    is_surely_finite,
+    pack,
+    seed_of,
+)
 from .history import History
 from .methods.descent import Descent, check_compatible
+from .methods.implicit import AveragedImplicit, Stream
 from .methods.newton import Newton, Rounded
+from .methods.variance import VarianceReduced
 from .objective import EPSILON, KINKED, PENALTIES, Objective, penalty_parts
-from .optimizers import RULES, AdaGrad, Adam, Optimizer, RMSProp, as_optimizer
+from .optimizers import RULES, SGD, AdaGrad, Adam, Optimizer, RMSProp, as_optimizer
 from .schedules import NAMES, Lipschitz, Schedule, as_schedule
 from .training import Stopping, train
 
@@ -181,9 +194,9 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         loss = "log_loss" if self.loss == "softmax" and outputs == 1 else self.loss
         return Objective(loss, float(delta), l1, l2, outputs, one_vs_rest, self.fit_intercept)
 
-    def _method(self, problem):
+    def _method(self, problem, go_on):
         if self.learning_rate == "auto":
-            return self._automatic(problem)
+            return self._automatic(problem, go_on)
         optimizer, full = as_optimizer(self.optimizer), problem.full_batch
         schedule = as_schedule(self.learning_rate, eta0=self.eta0, power_t=self.power_t, alpha=self.alpha, max_iter=self.max_iter,
                                lipschitz=lambda: Lipschitz(self._inverse_lipschitz(problem, optimizer), decays=not full))
@@ -191,8 +204,14 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         size = len(problem.visits) if full else self.batch_size
         return Descent(schedule, optimizer, size, average_from=-(-self.average // size) if self.average else None)
 
-    def _automatic(self, problem):
+    def _automatic(self, problem, go_on):
         """The method that needs no rate."""
+        if as_optimizer(self.optimizer) != SGD() or self.average:
+            raise ValueError("learning_rate='auto' chooses every step itself: it goes with optimizer='sgd' and average=False")
+        if go_on:
+            return AveragedImplicit(len(problem.visits) if problem.full_batch else self.batch_size)
+        if not problem.full_batch:
+            return VarianceReduced(self.batch_size, seed_of(self.random_state), self.tol)
         method = Rounded if problem.objective.loss in KINKED else Newton
         return method(self.batch_size == "auto", self.tol or 0.0)
 
@@ -212,7 +231,9 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
     def _start(self, problem, coef_init, intercept_init, go_on):
         """(flat vector to start from, earlier state to go on with); without a vector the state's own."""
         state = getattr(self, "_state", None) if go_on else None
-        if state is not None and state.averaged:
+        if isinstance(state, Stream) != (self.learning_rate == "auto"):  # another method's
+            state = None
+        if isinstance(state, Stream) or (state is not None and state.averaged):
             return None, state
         if (go_on or self.warm_start) and hasattr(self, "coef_"):
             coef_init = self.coef_ if coef_init is None else coef_init
@@ -250,18 +271,20 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         full = self.batch_size in ("full", "auto") or (not go_on and self.batch_size >= len(visits))
         X = distinct_columns(X)
         problem = Problem(as_rows(X), y, weights, objective, visits, full, thread_count(self.n_jobs), X)
-        method = self._method(problem)
-        method.start(problem, *self._start(problem, coef_init, intercept_init, go_on))
+        method = self._method(problem, go_on)
+        theta, earlier = self._start(problem, coef_init, intercept_init, go_on)
+        method.start(problem, theta, earlier)
         by_hand = self.learning_rate != "auto"
         stopping = Stopping(1 if go_on else self.max_iter or PASSES, None if go_on else self.tol,
                             self.n_iter_no_change if by_hand else 0, full_gradient=full and by_hand)
         history = History(self.history_ if go_on and hasattr(self, "history_") else None)
-        earlier, origin = history.record["loss"][-1:], method.state.theta.copy()
-        known_loss = lambda: earlier[0] if earlier else method.loss_at(origin)  # noqa: E731
+        last = history.record["loss"][-1:]
+        origin = None if last else (earlier.theta if theta is None else theta).copy()
+        known_loss = lambda: last[0] if last else method.loss_at(origin)  # noqa: E731
         order = Order(problem, X, not full and self.shuffle, self.random_state)
         validate = self._validator(problem, X, labels, held_out) if len(held_out) else None
         self.n_iter_, self.stop_reason_ = train(method, order, stopping, history, known_loss, validate, self.verbose)
-        self._store(*method.solution())
+        self._store(*(part.astype(X.dtype, copy=False) for part in method.solution()))
         self.optimality_, self.optimality_kind_ = method.optimality() or (None, None)
         self.converged_ = self.stop_reason_ == "tol"
         self.t_, self.history_, self._state = method.state.t, history.record, method.state

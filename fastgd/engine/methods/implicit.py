@@ -165,6 +165,9 @@ class AveragedImplicit:
     def is_finite(self):
         return bool(np.isfinite(self.state.mean_coef).all() and np.isfinite(self.state.mean_offset).all())
 
+    def finish(self):
+        """A stream has no end."""
+
     def react(self):
         return False
 

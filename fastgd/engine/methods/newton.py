@@ -24,6 +24,7 @@ from .descent import Epoch
 FORCING = 0.5       # the largest relative residual of a direction
 PATIENT = 0.1       # ... of one that may be the last: the decrement is then known to about its square
 ENOUGH = 0.1        # the decrement at the end of a stage, of what rounding kinks off may cost
+LOOK = 50           # passes that a certificate may take
 SEARCHES = 30       # evaluations of a line search
 ROWS_A_COLUMN = 10  # rows that a dense metric is made of
 CHUNK = 1024        # of them that are standardised at a time
@@ -170,6 +171,18 @@ class Newton:
                        problem.threads, margins, self._h)
         return self._at.gradient(out) + self._at.l2 * d
 
+    def losses(self, width=0.0):
+        """(losses, slopes) of each row and output at the margins last kept, kinks rounded off over `width`."""
+        objective, y = self.problem.objective, self.problem.targets
+        loss, shape = Loss[objective.loss.upper()], (len(y), objective.outputs)
+        if self._joint:
+            value, slopes = evaluate(loss, objective.delta, self._z.reshape(shape), y[:, 0])
+            return value[:, None], slopes
+        if objective.by_class:
+            y = np.where(y == np.arange(objective.outputs), 1.0, -1.0)
+        value, slopes = evaluate(loss, objective.delta, self._z, y.ravel(), width)
+        return value.reshape(shape), slopes.reshape(shape)
+
     # ---- the descent ----
 
     def _dot(self, a, b):
@@ -303,6 +316,29 @@ class Newton:
         return gram
 
 
+def certificate(problem, coef, intercept, slopes=None):
+    """(estimate or bound of (F - F*) / (F0 - F*), its kind) of a model that another method has found.
+
+    The decrement of a smooth objective, in a few passes; else the duality gap of the losses' slopes there, or of those given, a
+    number each row and output of X.
+    """
+    method, objective = Newton(dense_metric=True), problem.objective
+    theta = pack(coef, intercept, problem.rows.dtype, problem.by_column)
+    method.start(problem, theta, None)
+    if objective.l1 == 0 and slopes is None:
+        for _ in range(LOOK):
+            method.epoch(None)
+            if method.optimality() is not None:
+                break
+        return method.optimality()
+    value, _ = method._gradient()
+    if slopes is None:
+        _, slopes = method.losses()
+    else:
+        slopes = slopes.reshape(-1, objective.outputs)[problem.visits]
+    return relative(gap(problem, method._at, value, slopes), value, method._worst), "duality gap"
+
+
 class Rounded(Newton):
     """Minimise an objective whose loss has kinks: Newton's method with the kinks rounded off over ever smaller widths.
 
@@ -339,17 +375,13 @@ class Rounded(Newton):
     def _bound(self, width):
         """The objective where we are; it and a bound of the minimum enter what is known."""
         problem, objective = self.problem, self.problem.objective
-        y = problem.targets
-        if objective.by_class:
-            y = np.where(y == np.arange(objective.outputs), 1.0, -1.0)
-        loss = Loss[objective.loss.upper()]
-        value, _ = evaluate(loss, objective.delta, self._z, y.ravel())
-        _, slopes = evaluate(loss, objective.delta, self._z, y.ravel(), width)
-        weights = np.ones(len(y)) if problem.weights is None else problem.weights[problem.visits]
+        value, _ = self.losses()
+        _, slopes = self.losses(width)
+        weights = 1 if problem.weights is None else problem.weights[problem.visits, None]
         theta = self._at.to_user(self._v)
-        value = float(weights @ value.reshape(len(y), -1).sum(axis=1)) / self._weight
+        value = float((weights * value).sum()) / self._weight
         value += objective.penalty(unpack(theta, objective.outputs, problem.by_column)[0])
-        self._least = max(self._least, value - gap(problem, self._at, value, slopes.reshape(len(y), -1)))
+        self._least = max(self._least, value - gap(problem, self._at, value, slopes))
         if value <= self._best[0]:
             self._best = value, theta
         self._found = relative(self._best[0] - self._least, self._best[0], self._worst), "duality gap"

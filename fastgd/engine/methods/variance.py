@@ -12,6 +12,7 @@ from fastgd.kernels.order import sample
 
 from .descent import Epoch
 from .implicit import CURVATURE, TargetStatistics, gains, mass
+from .newton import certificate
 
 KINKED = ("hinge", "epsilon_insensitive", "quantile", "perceptron")
 UNIFORM = 0.2            # share of the visits that is drawn evenly, the rest by curvature
@@ -69,8 +70,8 @@ class VarianceReduced:
     Gazagnadou, Gower, Salmon, "Optimal mini-batch and step sizes for SAGA", ICML 2019.
     """
 
-    def __init__(self, batch_size: int, seed: int):
-        self.batch_size, self._seed = batch_size, seed
+    def __init__(self, batch_size: int, seed: int, tol: float | None = None):
+        self.batch_size, self._seed, self.tol = batch_size, seed, tol
 
     # ---- beginning ----
 
@@ -97,13 +98,14 @@ class VarianceReduced:
         n, outputs = problem.rows.shape[0], objective.outputs
         memory = np.zeros(n * outputs), np.zeros(n * outputs), np.zeros(n), np.zeros(len(v))
         self.state = State(v, memory, np.zeros(n), self._gains / self._length, np.zeros(len(v)))
+        self._next_look, self._found = self._warm + 1, None
         self._good, self._good_loss, self._best, self._suspect = v.copy(), np.inf, np.inf, None
 
     # ---- epochs ----
 
     def epoch(self, order):
         """Visit as many rows as `order` has; returns an `Epoch`."""
-        state = self.state
+        state, self._found = self.state, None
         with np.errstate(over="ignore", invalid="ignore"):
             if state.epochs < self._warm:
                 loss = self._warm_pass(order)
@@ -111,7 +113,7 @@ class VarianceReduced:
                 loss = self._exact_pass(order)
             else:
                 loss = self._saga_pass(order)
-            norm = self._gradient_norm()
+            norm = self._norm = self._gradient_norm()
         state.epochs += 1
         return Epoch(loss, norm, float(state.rates.max()))
 
@@ -288,6 +290,8 @@ class VarianceReduced:
         losses = [self._exact_loss(v) for v in candidates]
         best = 0 if self.problem.objective.loss == "perceptron" else int(np.argmin(losses))
         state.v, state.averaged, state.epochs = candidates[best], 0, max(state.epochs, self._warm)
+        if self.tol:
+            self._certify()
 
     def loss_at(self, theta):
         """The objective at a flat vector in the user's units."""
@@ -311,7 +315,16 @@ class VarianceReduced:
         return False
 
     def optimality(self):
-        return None
+        """What `certificate` says of the model; asked once a small gradient lets hope, and then ever more seldom."""
+        if self.tol and self._found is None and self._suspect is None and self.state.epochs >= self._next_look:
+            least = 0.5 * self._norm**2 * self._gains.min() / self._length  # no decrement is less
+            if least <= self.tol * max(self._reference - self._best, 0.0):
+                self._next_look = 1 + 1.3 * self.state.epochs
+                self._certify()
+        return self._found
+
+    def _certify(self):
+        self._found = certificate(self.problem, *self.solution(), self.state.memory[1] if self._kinked else None)
 
     def solution(self):
         """(coef, intercept)"""
