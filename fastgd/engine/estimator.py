@@ -41,6 +41,7 @@ from .optimizers import RULES, SGD, AdaGrad, Adam, Optimizer, RMSProp, as_optimi
 from .schedules import NAMES, Lipschitz, Schedule, as_schedule
 from .training import Stopping, train
 
+RATE = 0.01            # "auto" for rules that set their own scale
 PASSES = 1000          # at most, where max_iter is None
 INITIAL_SPREAD = 0.01  # standard deviation of init="normal": small against the weights of standardised columns
 
@@ -115,7 +116,7 @@ DESCENT = {  # constraints of the parameters with which users choose the descent
     "quantile": [Interval(Real, 0, 1, closed="neither")],
     "n_jobs": [Integral, None],
     "random_state": ["random_state"],
-    "learning_rate": [StrOptions({"auto", *NAMES}), Schedule],
+    "learning_rate": [StrOptions(set(NAMES)), Schedule],
     "eta0": [Interval(Real, 0, None, closed="neither")],
     "power_t": [Interval(Real, None, None, closed="neither")],
     "early_stopping": ["boolean"],
@@ -195,7 +196,7 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         return Objective(loss, float(delta), l1, l2, outputs, one_vs_rest, self.fit_intercept)
 
     def _method(self, problem, go_on):
-        if self.learning_rate == "auto":
+        if self._is_automatic():
             return self._automatic(problem, go_on)
         optimizer, full = as_optimizer(self.optimizer), problem.full_batch
         schedule = as_schedule(self.learning_rate, eta0=self.eta0, power_t=self.power_t, alpha=self.alpha, max_iter=self.max_iter,
@@ -204,10 +205,12 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         size = len(problem.visits) if full else self.batch_size
         return Descent(schedule, optimizer, size, average_from=-(-self.average // size) if self.average else None)
 
+    def _is_automatic(self):
+        """Whether a method without rates trains; a named rule, and averaging, have "auto" choose the rate."""
+        return self.learning_rate == "auto" and not self.average and as_optimizer(self.optimizer) == SGD()
+
     def _automatic(self, problem, go_on):
         """The method that needs no rate."""
-        if as_optimizer(self.optimizer) != SGD() or self.average:
-            raise ValueError("learning_rate='auto' chooses every step itself: it goes with optimizer='sgd' and average=False")
         if go_on:
             return AveragedImplicit(len(problem.visits) if problem.full_batch else self.batch_size)
         if not problem.full_batch:
@@ -218,7 +221,7 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
     def _inverse_lipschitz(self, problem, optimizer):
         """1 / L, L bounding the curvature of any batch (a full one by the trace); rules that set their own scale keep eta0."""
         if isinstance(optimizer, (AdaGrad, RMSProp, Adam)):
-            return self.eta0
+            return RATE if self.learning_rate == "auto" else self.eta0
         lengths = squared_norms(problem.rows, problem.visits, np.empty(1, problem.rows.dtype)) + self.fit_intercept
         if problem.weights is not None:
             lengths *= problem.weights[problem.visits]
@@ -231,7 +234,7 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
     def _start(self, problem, coef_init, intercept_init, go_on):
         """(flat vector to start from, earlier state to go on with); without a vector the state's own."""
         state = getattr(self, "_state", None) if go_on else None
-        if isinstance(state, Stream) != (self.learning_rate == "auto"):  # another method's
+        if isinstance(state, Stream) != self._is_automatic():  # another method's
             state = None
         if isinstance(state, Stream) or (state is not None and state.averaged):
             return None, state
@@ -274,9 +277,9 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         method = self._method(problem, go_on)
         theta, earlier = self._start(problem, coef_init, intercept_init, go_on)
         method.start(problem, theta, earlier)
-        by_hand = self.learning_rate != "auto"
+        by_hand = not self._is_automatic()
         stopping = Stopping(1 if go_on else self.max_iter or PASSES, None if go_on else self.tol,
-                            self.n_iter_no_change if by_hand else 0, full_gradient=full and by_hand)
+                            self.n_iter_no_change if by_hand or self.early_stopping else 0, full_gradient=full and by_hand)
         history = History(self.history_ if go_on and hasattr(self, "history_") else None)
         last = history.record["loss"][-1:]
         origin = None if last else (earlier.theta if theta is None else theta).copy()
