@@ -1,0 +1,180 @@
+"""Duality gaps: how far above its minimum an objective is at most.
+
+Of any slopes s_i within the losses' domains, with q = sum_i w_i s_i x_i / n and, if there is an intercept, sum_i w_i s_i = 0,
+
+    F* >= -sum_i w_i L*(s_i, y_i) / n - P*(q),    L*(s, y) = max_z (s z - L(z, y)),    P*(q) = sum_j max(|q_j| - l1, 0)^2 / (2 l2)
+
+(Fenchel's duality: Boyd and Vandenberghe, Convex Optimization, section 5.1.6). At the minimum the slopes of the losses make it an
+equality. P* is infinite where l2 = 0 and |q_j| > l1; slopes are then shrunk until it is not.
+"""
+import numpy as np
+from scipy.special import xlogy
+
+from fastgd.kernels import batch
+from fastgd.kernels.losses import Loss
+
+from .data import pack
+
+ROUNDING = 16  # machine epsilons, of the sums that q is made of: no distance at all
+
+
+def domain(loss, delta, y):
+    """(lowest, highest) slope that L(z, y) can have, each of the shape of y; None for softmax, see `conjugate`."""
+    if loss == "softmax":
+        return None
+    unbounded = np.full_like(y, np.inf)
+    if loss in ("squared_error", "squared_epsilon_insensitive"):
+        return -unbounded, unbounded
+    if loss == "poisson":
+        return -y, unbounded
+    if loss in ("huber", "epsilon_insensitive", "quantile"):
+        low, high = {"huber": (-delta, delta), "epsilon_insensitive": (-1, 1), "quantile": (-delta, 1 - delta)}[loss]
+        return np.full_like(y, low), np.full_like(y, high)
+    steepest = {"squared_hinge": np.inf, "modified_huber": 4.0}.get(loss, 1.0)
+    return np.where(y > 0, -steepest, 0.0), np.where(y > 0, 0.0, steepest)
+
+
+def conjugate(loss, delta, s, y):
+    """L*(s, y) of slopes within the domain; for softmax s (n, outputs) and class numbers y, a number a row.
+
+    The domain of softmax: adding 1 to the slope of a row's own class makes the row a distribution.
+    """
+    if loss == "softmax":
+        p = s.copy()
+        p[np.arange(len(p)), y.astype(np.intp)] += 1
+        p = np.maximum(p, 0)
+        return xlogy(p, p).sum(axis=1)
+    if loss == "poisson":
+        return xlogy(s + y, s + y) - (s + y)
+    if loss == "log_loss":
+        p = np.abs(s)
+        return xlogy(p, p) + xlogy(1 - p, 1 - p)
+    if loss == "perceptron":
+        return np.zeros_like(s)
+    if loss in ("squared_error", "huber"):
+        return s * (y + s / 2)
+    if loss in ("squared_hinge", "modified_huber"):
+        return s * (y + s / 4)
+    value = s * y
+    if loss in ("epsilon_insensitive", "squared_epsilon_insensitive"):
+        value += delta * np.abs(s)
+    return value + s * s / 4 if loss == "squared_epsilon_insensitive" else value
+
+
+def _give(loss, s, low, high):
+    """How readily slopes move with the margin, of the slopes themselves: the curvature, up to a factor."""
+    if loss == "squared_error":
+        return np.ones_like(s)
+    if loss == "log_loss":
+        return (s - low) * (high - s)
+    if loss == "poisson":
+        return s - low
+    return ((low < s) & (s < high) & (s != 0)).astype(float)
+
+
+def balanced(loss, delta, s, y, weights):
+    """Slopes near s, within the domain, of which sum_i w_i s_i = 0 in each output; s itself if it is so.
+
+    s is (n, outputs), y of the same shape (class numbers (n,) for softmax), weights (n,). First slopes give way as they would to
+    another intercept; what is left is shared among all in proportion to their distance from the end of the domain.
+    """
+    small = ROUNDING * np.finfo(float).eps * (weights @ np.abs(s))
+    if (np.abs(weights @ s) <= small).all():
+        return s
+    if loss == "softmax":
+        return _balanced_softmax(s, y.astype(np.intp), weights)
+    low, high = domain(loss, delta, y)
+    for _ in range(4):
+        give, excess = _give(loss, s, low, high), weights @ s
+        total = weights @ give
+        s = np.clip(s - np.divide(excess, total, where=total > 0, out=np.zeros_like(total)) * give, low, high)
+    excess = weights @ s
+    room = np.where(excess > 0, s - low, high - s)
+    room = np.where(np.isinf(room).any(axis=0), np.isinf(room), room)
+    total = weights @ room
+    return np.clip(s - np.divide(excess, total, where=total > 0, out=np.zeros_like(total)) * room, low, high)
+
+
+def _balanced_softmax(s, y, weights):
+    rows = np.arange(len(s))
+    p = s.copy()
+    p[rows, y] += 1
+    counts = np.bincount(y, weights, minlength=s.shape[1])
+    for _ in range(4):
+        sums = weights @ p
+        step = np.linalg.lstsq(np.diag(sums) - (p.T * weights) @ p, sums - counts, rcond=1e-12)[0]
+        p *= np.maximum(1 - step + (p @ step)[:, None], 0)
+        p /= p.sum(axis=1, keepdims=True)
+    sums, total = weights @ p, weights.sum()
+    share = np.max(1 - np.divide(counts, sums, where=sums > 0, out=np.ones_like(sums)))  # that all rows replace by one distribution
+    if share > 0:
+        p += np.maximum(counts - (1 - share) * sums, 0) / total - share * p
+    p[rows, y] -= 1
+    return p
+
+
+def weighted_sums(problem, slopes):
+    """The kernels' flat vector of q and of the mean slopes: one pass over X."""
+    objective = problem.objective
+    nothing = np.zeros((objective.outputs, problem.rows.shape[1]))
+    ones = pack(nothing, np.ones(objective.outputs), problem.rows.dtype, problem.by_column)
+    out = np.empty_like(ones)
+    if problem.weights is not None:
+        slopes = slopes * problem.weights[problem.visits, None]
+    codes = objective.codes | {"loss": int(Loss.SQUARED_ERROR)}  # whose slopes do not mix the outputs
+    batch.gradient(problem.rows, problem.y, problem.weights, problem.visits, ones, out, codes, problem.threads,
+                   curvatures=np.ascontiguousarray(slopes).ravel())
+    return out
+
+
+def gap(problem, at, value, slopes, flat=None):
+    """An upper bound of value - F*, and infinity at worst.
+
+    `value` is F where the slopes (n, outputs) of the losses, or of losses like them, were taken. `at` holds the coordinates in
+    which columns have spread 1, so that rounding can be told from distance. `flat` is what `weighted_sums` would give, if known:
+    it is used if the slopes are balanced as they are, else there is one pass over X.
+    """
+    objective, outputs = problem.objective, problem.objective.outputs
+    y, n = problem.targets, len(slopes)
+    if objective.loss == "softmax":
+        y = y[:, 0]
+    elif objective.by_class:
+        y = np.where(y == np.arange(outputs), 1.0, -1.0)
+    weights = np.ones(n) if problem.weights is None else problem.weights[problem.visits]
+    weights = weights / weights.sum()
+    s = balanced(objective.loss, objective.delta, slopes, y, weights) if objective.intercept else slopes
+    if s is not slopes or flat is None:
+        flat = weighted_sums(problem, s)
+    q = np.abs(at.gradient(flat)[:, :-1])
+    q = np.maximum(q - ROUNDING * np.finfo(flat.dtype).eps * np.sqrt(weights @ (s * s))[:, None], 0)
+    with np.errstate(over="ignore", under="ignore"):
+        l1, l2 = objective.l1 * at.inverse, at.l2[:-1]
+    joint = objective.loss == "softmax"
+    if joint:
+        q, l1, l2 = q.reshape(1, -1), np.tile(l1, outputs), np.tile(l2, outputs)
+
+    def dual(shrink):
+        """The bound of F* for slopes shrunk by (outputs,) or, if they meet in one loss, (1,) factors; a number a factor."""
+        losses = conjugate(objective.loss, objective.delta, s * shrink, y)
+        return -(weights @ losses.reshape(n, -1)) - _penalty_conjugate(shrink[:, None] * q, l1, l2)
+
+    with np.errstate(over="ignore", divide="ignore"):
+        feasible = 1 / np.divide(q, l1, where=q > l1, out=np.ones_like(q)).max(axis=1, initial=1.0)
+    best = np.maximum(dual(np.zeros(len(q))), dual(np.ones(len(q))))
+    if (feasible < 1).any():
+        best = np.maximum(best, dual(feasible))
+    return value - float(best.sum())
+
+
+@np.errstate(over="ignore", divide="ignore", invalid="ignore", under="ignore")
+def _penalty_conjugate(q, l1, l2):
+    """P*(q) for each row of |q|."""
+    excess = q - l1 * (1 + 4 * np.finfo(float).eps)
+    return np.where(excess > 0, excess * (excess / (2 * l2)), 0.0).sum(axis=1)
+
+
+def relative(distance, value, worst):
+    """An upper bound of (F - F*) / (F0 - F*), of one of F - F* and of F and F0: what `optimality` reports."""
+    if distance <= ROUNDING * np.finfo(float).eps * max(abs(value), abs(worst)):
+        return 0.0
+    return distance / max(worst - value + distance, 1e-300)
