@@ -127,12 +127,12 @@ def weighted_sums(problem, slopes):
     return out
 
 
-def gap(problem, at, value, slopes, flat=None):
+def gap(problem, at, value, slopes, q=None):
     """An upper bound of value - F*, and infinity at worst.
 
     `value` is F where the slopes (n, outputs) of the losses, or of losses like them, were taken. `at` holds the coordinates in
-    which columns have spread 1, so that rounding can be told from distance. `flat` is what `weighted_sums` would give, if known:
-    it is used if the slopes are balanced as they are, else there is one pass over X.
+    which columns have spread 1, so that rounding can be told from distance. q is the gradient of the mean loss in them, (outputs,
+    p + 1), if the slopes are those of the losses: it is used if they are balanced as they are, else there is one pass over X.
     """
     objective, outputs = problem.objective, problem.objective.outputs
     y, n = problem.targets, len(slopes)
@@ -143,10 +143,10 @@ def gap(problem, at, value, slopes, flat=None):
     weights = np.ones(n) if problem.weights is None else problem.weights[problem.visits]
     weights = weights / weights.sum()
     s = balanced(objective.loss, objective.delta, slopes, y, weights) if objective.intercept else slopes
-    if s is not slopes or flat is None:
-        flat = weighted_sums(problem, s)
-    q = np.abs(at.gradient(flat)[:, :-1])
-    q = np.maximum(q - ROUNDING * np.finfo(flat.dtype).eps * np.sqrt(weights @ (s * s))[:, None], 0)
+    if s is not slopes or q is None:
+        q = at.gradient(weighted_sums(problem, s))
+    q = np.abs(q[:, :-1])
+    q = np.maximum(q - ROUNDING * np.finfo(problem.rows.dtype).eps * np.sqrt(weights @ (s * s))[:, None], 0)
     with np.errstate(over="ignore", under="ignore"):
         l1, l2 = objective.l1 * at.inverse, at.l2[:-1]
     joint = objective.loss == "softmax"

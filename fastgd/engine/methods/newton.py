@@ -59,11 +59,15 @@ class Coordinates:
         W = v[:, :-1] * self.inverse
         return pack(W, v[:, -1] - W @ self.center, self.problem.rows.dtype, self.problem.by_column)
 
-    def standardised(self, rows):
-        """These rows of X as a dense array in these coordinates, with a column of ones for the intercept."""
+    def standardised(self, rows, columns=None):
+        """These rows of X (all columns, or those) as a dense array in these coordinates; the last column, of ones, is the intercept's."""
+        p = len(self.inverse)
+        columns = np.arange(p + 1) if columns is None else columns
+        some = columns[columns < p]
         X = self.problem.X[self.problem.visits[rows]]
-        X = (X.toarray() if sparse.issparse(X) else X) - self.center
-        return np.column_stack([X * self.inverse, np.full(len(X), float(self.problem.objective.intercept))])
+        X = X if len(some) == p else X[:, some]
+        X = ((X.toarray() if sparse.issparse(X) else X) - self.center[some]) * self.inverse[some]
+        return X if len(some) == len(columns) else np.column_stack([X, np.full(len(X), float(self.problem.objective.intercept))])
 
     def from_user(self, theta):
         W, b = unpack(theta.astype(float), self.outputs, self.problem.by_column)
