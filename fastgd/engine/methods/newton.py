@@ -63,11 +63,13 @@ class Coordinates:
         """These rows of X (all columns, or those) as a dense array in these coordinates; the last column, of ones, is the intercept's."""
         p = len(self.inverse)
         columns = np.arange(p + 1) if columns is None else columns
-        some = columns[columns < p]
-        X = self.problem.X[self.problem.visits[rows]]
-        X = X if len(some) == p else X[:, some]
-        X = ((X.toarray() if sparse.issparse(X) else X) - self.center[some]) * self.inverse[some]
-        return X if len(some) == len(columns) else np.column_stack([X, np.full(len(X), float(self.problem.objective.intercept))])
+        inside = np.minimum(columns, p - 1)
+        X = self.problem.X[self.problem.visits[rows]][:, inside]
+        X = np.asarray(X.toarray() if sparse.issparse(X) else X, dtype=float)
+        X -= self.center[inside]
+        X *= self.inverse[inside]
+        X[:, columns == p] = self.problem.objective.intercept
+        return X
 
     def from_user(self, theta):
         W, b = unpack(theta.astype(float), self.outputs, self.problem.by_column)

@@ -10,20 +10,27 @@ Andrew and Gao, "Scalable training of L1-regularized log-linear models", ICML 20
 import numpy as np
 from scipy import sparse
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
-from scipy.linalg.blas import dsyrk
+from scipy.linalg.blas import dgemm, dsyrk
 
 from fastgd.engine.duality import gap, relative
 from fastgd.kernels import coordinate, newton
 from fastgd.kernels.losses import Loss, evaluate
 
 from .descent import Epoch
-from .newton import CHUNK, Newton, one_blas_thread
+from .newton import Newton, one_blas_thread
 
 LARGEST = 3000      # columns of a matrix
 PASSES = 160        # squared columns a column of X that a matrix may cost: about as much as four passes over X
 ENOUGH = 1e-3       # of the decrease that the slope foretells, for a whole step
+CHUNK = 256         # rows standardised at a time
+FRESH = 0.1         # of the subgradient that a step may leave for the next to go by the same matrix
 ROUNDS = 50         # of coordinate descent and a step on the support
 SWEEPS = 20         # of coordinate descent a round
+
+
+def norm(g):
+    """|g|"""
+    return float(np.sqrt((g * g).sum()))
 
 
 def signs(v, g, l1):
@@ -80,7 +87,7 @@ class Proximal(Newton):
             self._v[:, -1] = self._constant
         y = problem.targets
         self._y = np.where(y == np.arange(problem.objective.outputs), 1.0, -1.0) if problem.objective.one_vs_rest else y
-        self._lower, self._gram = -np.inf, None
+        self._lower, self._known, self._norm, self._columns = -np.inf, {}, np.inf, None
         self._whole = self.dense_metric
 
     # ---- the descent ----
@@ -103,12 +110,14 @@ class Proximal(Newton):
 
     def _bound(self, loss, g, fell):
         """Bound the distance to the minimum; where that needs a pass of its own, only when the minimum may be near."""
-        norm = float(np.linalg.norm(g + self._l1 * signs(self._v, g, self._l1)))
+        last, self._norm = self._norm, norm(g + self._l1 * signs(self._v, g, self._l1))
+        if self._norm > FRESH * last and not self._is_quadratic():
+            self._known.clear()
         if fell <= 0.1 * (self._worst - loss):
             slopes = self._slopes()
             self._lower = max(self._lower, loss - gap(self.problem, self._at, loss, slopes, g - self._at.l2 * self._v))
             self._found = relative(loss - self._lower, loss, self._worst), "duality gap"
-        yield Epoch(loss, norm, float(self._step.max()))
+        yield Epoch(loss, self._norm, float(self._step.max()))
 
     def _slopes(self):
         """dL/dz at the margins, (n, outputs)."""
@@ -128,7 +137,7 @@ class Proximal(Newton):
             return after, slopes
         self.state.theta, self._v = theta, v
         self._u, self._z, self._x = self._z - z, z, x
-        yield Epoch(loss, float(np.linalg.norm(g + kinked)), 0.0)
+        yield Epoch(loss, self._norm, 0.0)
         self._search(g + kinked)
         after, slopes = self._gradient()
         if after <= loss:
@@ -159,7 +168,7 @@ class Proximal(Newton):
                 self._whole = False
                 return None
             with one_blas_thread():
-                H = self._matrix(columns, h[:, k])
+                H = self._matrix(columns, h, k)
                 H[np.diag_indices(len(columns))] += self._at.l2[columns]
                 w = self._v[k, columns]
                 minimise(H, w, g[k, columns], self._l1[columns], 1e-9 if self._is_quadratic() else 1e-3)
@@ -179,23 +188,22 @@ class Proximal(Newton):
         size = min(able, 2 * used + int(np.sqrt(PASSES * len(self._at.inverse))))
         return np.sort(np.argpartition(-excess, size - 1)[:size]) if size else np.empty(0, np.intp)
 
-    def _matrix(self, columns, h):
-        """X' diag(h) X / n of these columns in these coordinates; of a quadratic loss it grows and is kept."""
-        if not self._is_quadratic():
-            return self._products(columns, columns, h)
-        if self._gram is None:
-            self._gram = columns, self._products(columns, columns, h)
-        known, gram = self._gram
+    def _matrix(self, columns, h, k):
+        """X' diag(h_k) X / n of these columns in these coordinates; it is kept, with its h, and grows."""
+        k = 0 if self._is_quadratic() else k
+        if k not in self._known:
+            h = h[:, k].copy()
+            self._known[k] = columns, h, self._products(columns, columns, h)
+        known, h, H = self._known[k]
         new = np.setdiff1d(columns, known)
         if len(new):
-            known = np.concatenate([known, new])
+            old, known = len(known), np.concatenate([known, new])
             cross = self._products(known, new, h)
-            old = len(known) - len(new)
-            gram = np.block([[gram, cross[:old]], [cross[:old].T, cross[old:]]])
-            self._gram = known, gram
+            H = np.block([[H, cross[:old]], [cross[:old].T, cross[old:]]])
+            self._known[k] = known, h, H
         order = np.argsort(known)
         at = order[np.searchsorted(known, columns, sorter=order)]
-        return gram[np.ix_(at, at)]
+        return H[np.ix_(at, at)]
 
     def _products(self, left, right, h):
         """X_left' diag(h) X_right / n."""
@@ -203,25 +211,22 @@ class Proximal(Newton):
             A, B = self._sparse_columns(left), self._sparse_columns(right)
             return (A.T @ B.multiply(h[:, None]).tocsr()).toarray() / len(h)
         symmetric = left is right
-        H = np.zeros((len(left), len(right)), order="F")
-        at = None if symmetric else np.searchsorted(left[-len(right):], right) + len(left) - len(right)
-        root = np.sqrt(h)
+        H, root = np.zeros((len(left), len(right)), order="F"), np.sqrt(h)
         for begin in range(0, len(h), CHUNK):
-            A = self._at.standardised(slice(begin, begin + CHUNK), left) * root[begin:begin + CHUNK, None]
+            A = self._at.standardised(slice(begin, begin + CHUNK), left)
+            A *= root[begin:begin + CHUNK, None]
             if symmetric:
                 H = dsyrk(1 / len(h), A.T, beta=1.0, c=H, lower=True, overwrite_c=True)
-            else:
-                H += A.T @ (A[:, at] / len(h))
-        return np.ascontiguousarray(np.tril(H) + np.tril(H, -1).T if symmetric else H)
+            else:  # `right` are the last of `left`
+                H = dgemm(1 / len(h), A.T, A[:, -len(right):].T, trans_b=True, beta=1.0, c=H, overwrite_c=True)
+        return np.tril(H) + np.tril(H, -1).T if symmetric else H
 
     def _sparse_columns(self, columns):
-        if self._gram is None or not hasattr(self, "_csc"):
-            self._csc = sparse.csc_array(self.problem.X[self.problem.visits])
-        scaled = columns[columns < len(self._at.inverse)]
-        A = self._csc[:, scaled] @ sparse.diags_array(self._at.inverse[scaled])
-        if len(scaled) < len(columns):
-            A = sparse.hstack([A, np.ones((A.shape[0], 1))])
-        return sparse.csc_array(A)
+        """These columns, scaled, the intercept's among them."""
+        if self._columns is None:
+            X = self.problem.X[self.problem.visits]
+            self._columns = sparse.csc_array(sparse.hstack([X, np.ones((X.shape[0], 1))]))
+        return sparse.csc_array(self._columns[:, columns] @ sparse.diags_array(np.append(self._at.inverse, 1.0)[columns]))
 
     # ---- the model by passes over X ----
 
@@ -240,7 +245,7 @@ class Proximal(Newton):
             if not rs.any():
                 break
             Hp = np.where(free, self._curve(p, margins), 0.0)
-            yield Epoch(loss, float(np.linalg.norm(r)), float(self._step.max()))
+            yield Epoch(loss, self._norm, float(self._step.max()))
             pHp = self._dot(p, Hp)
             a = np.divide(rs, pHp, where=pHp > 1e-12 * rs, out=np.zeros_like(rs))
             x += a * p
