@@ -24,6 +24,8 @@ PASSES = 160        # squared columns a column of X that a matrix may cost: abou
 ENOUGH = 1e-3       # of the decrease that the slope foretells, for a whole step
 CHUNK = 256         # rows standardised at a time
 FRESH = 0.1         # of the subgradient that a step may leave for the next to go by the same matrix
+REDUCTION = 1e-3    # of the model's slopes by coordinate descent
+EXACTLY = 1e-9      # ... if the model is all there is to it
 ROUNDS = 50         # of coordinate descent and a step on the support
 SWEEPS = 20         # of coordinate descent a round
 
@@ -86,11 +88,17 @@ class Proximal(Newton):
         if not self.state.theta.any():
             self._v[:, -1] = self._constant
         y = problem.targets
+        self._scale = np.append(self._at.inverse, 1.0)
         self._y = np.where(y == np.arange(problem.objective.outputs), 1.0, -1.0) if problem.objective.one_vs_rest else y
         self._lower, self._known, self._norm, self._columns = -np.inf, {}, np.inf, None
         self._whole = self.dense_metric
 
     # ---- the descent ----
+
+    def epoch(self, order):
+        """One pass over the rows; their order does not matter."""
+        with one_blas_thread():
+            return super().epoch(order)
 
     def _descend(self):
         """Yields an `Epoch` after each pass."""
@@ -164,14 +172,17 @@ class Proximal(Newton):
         x = np.zeros_like(g)
         for k in range(len(g)):
             columns = self._working_set(self._v[k], g[k])
-            if len(columns) > LARGEST:
+            w, slopes, l1, l2 = self._v[k, columns], g[k, columns], self._l1[columns], self._at.l2[columns]
+            if self.problem.rows.sparse:
+                coordinate.descend_columns(*self._by_column(), columns, self._scale, h[:, k].copy(), w, slopes, l1, l2, REDUCTION,
+                                           ROUNDS * SWEEPS)
+            elif len(columns) > LARGEST:
                 self._whole = False
                 return None
-            with one_blas_thread():
+            else:
                 H = self._matrix(columns, h, k)
-                H[np.diag_indices(len(columns))] += self._at.l2[columns]
-                w = self._v[k, columns]
-                minimise(H, w, g[k, columns], self._l1[columns], 1e-9 if self._is_quadratic() else 1e-3)
+                H[np.diag_indices(len(columns))] += l2
+                minimise(H, w, slopes, l1, EXACTLY if self._is_quadratic() else REDUCTION)
             x[k, columns] = w - self._v[k, columns]
         return x
 
@@ -207,9 +218,6 @@ class Proximal(Newton):
 
     def _products(self, left, right, h):
         """X_left' diag(h) X_right / n."""
-        if self.problem.rows.sparse:
-            A, B = self._sparse_columns(left), self._sparse_columns(right)
-            return (A.T @ B.multiply(h[:, None]).tocsr()).toarray() / len(h)
         symmetric = left is right
         H, root = np.zeros((len(left), len(right)), order="F"), np.sqrt(h)
         for begin in range(0, len(h), CHUNK):
@@ -221,12 +229,12 @@ class Proximal(Newton):
                 H = dgemm(1 / len(h), A.T, A[:, -len(right):].T, trans_b=True, beta=1.0, c=H, overwrite_c=True)
         return np.tril(H) + np.tril(H, -1).T if symmetric else H
 
-    def _sparse_columns(self, columns):
-        """These columns, scaled, the intercept's among them."""
+    def _by_column(self):
+        """X in CSC form: values, rows, starts."""
         if self._columns is None:
-            X = self.problem.X[self.problem.visits]
-            self._columns = sparse.csc_array(sparse.hstack([X, np.ones((X.shape[0], 1))]))
-        return sparse.csc_array(self._columns[:, columns] @ sparse.diags_array(np.append(self._at.inverse, 1.0)[columns]))
+            X = sparse.csc_array(self.problem.X[self.problem.visits])
+            self._columns = X.data, X.indices, X.indptr
+        return self._columns
 
     # ---- the model by passes over X ----
 
