@@ -24,7 +24,9 @@ PASSES = 160        # squared columns a column of X that a matrix may cost: abou
 ENOUGH = 1e-3       # of the decrease that the slope foretells, for a whole step
 CHUNK = 256         # rows standardised at a time
 FRESH = 0.1         # of the subgradient that a step may leave for the next to go by the same matrix
-REDUCTION = 1e-3    # of the model's slopes by coordinate descent
+FLAT = ("huber", "squared_epsilon_insensitive", "squared_hinge", "modified_huber")  # losses that have pieces without curvature
+DAMPING = 1e-3      # which are given some
+FORCING = 0.1       # the most that is left of a model's slopes by its minimisation
 EXACTLY = 1e-9      # ... if the model is all there is to it
 ROUNDS = 50         # of coordinate descent and a step on the support
 SWEEPS = 20         # of coordinate descent a round
@@ -91,6 +93,7 @@ class Proximal(Newton):
         self._scale = np.append(self._at.inverse, 1.0)
         self._y = np.where(y == np.arange(problem.objective.outputs), 1.0, -1.0) if problem.objective.one_vs_rest else y
         self._lower, self._known, self._norm, self._columns = -np.inf, {}, np.inf, None
+        self._shortened, self._reach = False, 1.0
         self._whole = self.dense_metric
 
     # ---- the descent ----
@@ -109,9 +112,14 @@ class Proximal(Newton):
         fell = 0.0
         while True:
             yield from self._bound(loss, g, fell)
-            newton.curvatures(self.problem.y, self.problem.weights, self.problem.visits, self._z, self._h, self.problem.objective.codes)
+            problem = self.problem
+            newton.curvatures(problem.y, problem.weights, problem.visits, self._z, self._h, problem.objective.codes)
+            if problem.objective.loss in FLAT:
+                self._h += DAMPING
             x = self._by_coordinates(g) if self._whole else None
-            if x is None:
+            if x is None and self._shortened:
+                x = self._by_gradient(g)
+            elif x is None:
                 x = yield from self._by_conjugate_gradients(loss, g)
             before, (loss, g) = loss, (yield from self._move(loss, g, x))
             fell = before - loss
@@ -119,6 +127,7 @@ class Proximal(Newton):
     def _bound(self, loss, g, fell):
         """Bound the distance to the minimum; where that needs a pass of its own, only when the minimum may be near."""
         last, self._norm = self._norm, norm(g + self._l1 * signs(self._v, g, self._l1))
+        self._first = max(getattr(self, "_first", 0.0), self._norm)
         if self._norm > FRESH * last and not self._is_quadratic():
             self._known.clear()
         if fell <= 0.1 * (self._worst - loss):
@@ -141,7 +150,8 @@ class Proximal(Newton):
         foretold = float((g * x).sum() + (self._l1 * (np.abs(v + x) - np.abs(v))).sum())
         self._v, self._step = v + x, np.ones_like(self._step)
         after, slopes = self._gradient()
-        if after <= loss + ENOUGH * foretold:
+        self._shortened = not after <= loss + ENOUGH * foretold
+        if not self._shortened:
             return after, slopes
         self.state.theta, self._v = theta, v
         self._u, self._z, self._x = self._z - z, z, x
@@ -169,12 +179,12 @@ class Proximal(Newton):
             h = h * (1 - h)
             if self.problem.weights is not None:
                 h *= self.problem.weights[self.problem.visits, None]
-        x = np.zeros_like(g)
+        x, forcing = np.zeros_like(g), self._forcing()
         for k in range(len(g)):
             columns = self._working_set(self._v[k], g[k])
             w, slopes, l1, l2 = self._v[k, columns], g[k, columns], self._l1[columns], self._at.l2[columns]
             if self.problem.rows.sparse:
-                coordinate.descend_columns(*self._by_column(), columns, self._scale, h[:, k].copy(), w, slopes, l1, l2, REDUCTION,
+                coordinate.descend_columns(*self._by_column(), columns, self._scale, h[:, k].copy(), w, slopes, l1, l2, forcing,
                                            ROUNDS * SWEEPS)
             elif len(columns) > LARGEST:
                 self._whole = False
@@ -182,9 +192,13 @@ class Proximal(Newton):
             else:
                 H = self._matrix(columns, h, k)
                 H[np.diag_indices(len(columns))] += l2
-                minimise(H, w, slopes, l1, EXACTLY if self._is_quadratic() else REDUCTION)
+                minimise(H, w, slopes, l1, EXACTLY if self._is_quadratic() else forcing)
             x[k, columns] = w - self._v[k, columns]
         return x
+
+    def _forcing(self):
+        """What a model's minimisation may leave of its slopes: the less, the nearer the minimum is."""
+        return min(FORCING, max(self._norm / self._first, 1e-4))
 
     def _is_quadratic(self):
         return self.problem.objective.loss == "squared_error"
@@ -267,7 +281,20 @@ class Proximal(Newton):
         w[(w * sign < 0) & (l1 > 0)] = 0
         return w - v
 
+    def _by_gradient(self, g):
+        """A proximal gradient step: after a step that had to be shortened, because nothing but this is sure to lead down."""
+        self._reach = float(np.clip(self._reach * np.mean(self._step), 1e-6, 1.0))
+        metric = self._reach * self._metric_of_passes()
+        to = self._v - metric * g
+        x = np.sign(to) * np.maximum(np.abs(to) - metric * self._l1, 0) - self._v
+        x[:, :-1] *= self._at.inverse > 0
+        if not self.problem.objective.intercept:
+            x[:, -1] = 0
+        self._reach = min(2 * self._reach, 1.0)
+        return x
+
     def _metric_of_passes(self):
+        """The inverse of the Hessian's diagonal, of columns of spread 1."""
         h = self._h.reshape(-1, self.problem.objective.outputs)
         if self._joint:
             h = h * (1 - h)
