@@ -20,7 +20,7 @@ def make_problem(X, y, loss, l1, l2=0.0, outputs=1, weights=None, threads=1, **o
 
 
 @np.errstate(all="ignore")  # as all training
-def solve(problem, dense_metric, tol=1e-12, passes=3000):
+def solve(problem, dense_metric, tol=1e-12, passes=1500):
     """(coef, intercept, losses, bound) of a run until the bound is below tol."""
     method = Proximal(dense_metric)
     method.start(problem, np.zeros(problem.objective.outputs * (problem.rows.shape[1] + 1), problem.rows.dtype), None)
@@ -64,11 +64,11 @@ def test_subgradients_vanish(loss, layout, dense_metric):
         X = sparse.csr_array(X) if layout == "csr" else X
         problem = make_problem(X, y, loss, 0.05, l2, outputs, weights, intercept=intercept,
                                one_vs_rest=by_class and loss != "softmax")
-        coef, b, _, bound = solve(problem, dense_metric, 1e-11)
-        assert bound <= 1e-11
+        coef, b, _, bound = solve(problem, dense_metric, 1e-9)
+        assert bound <= 1e-9
         assert 0 < np.count_nonzero(coef) < coef.size
         assert intercept or not b.any()
-        assert_allclose(subgradients(problem, coef, b), 0, atol=1e-4)
+        assert_allclose(subgradients(problem, coef, b), 0, atol=1e-3)
 
 
 @MODES

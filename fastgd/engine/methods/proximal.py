@@ -93,7 +93,7 @@ class Proximal(Newton):
         self._scale = np.append(self._at.inverse, 1.0)
         self._y = np.where(y == np.arange(problem.objective.outputs), 1.0, -1.0) if problem.objective.one_vs_rest else y
         self._lower, self._known, self._norm, self._columns = -np.inf, {}, np.inf, None
-        self._shortened, self._reach = False, 1.0
+        self._shortened, self._unsettled, self._reach = False, False, 1.0
         self._whole = self.dense_metric
 
     # ---- the descent ----
@@ -116,12 +116,14 @@ class Proximal(Newton):
             newton.curvatures(problem.y, problem.weights, problem.visits, self._z, self._h, problem.objective.codes)
             if problem.objective.loss in FLAT:
                 self._h += DAMPING
-            x = self._by_coordinates(g) if self._whole else None
-            if x is None and self._shortened:
-                x = self._by_gradient(g)
-            elif x is None:
-                x = yield from self._by_conjugate_gradients(loss, g)
-            before, (loss, g) = loss, (yield from self._move(loss, g, x))
+            x, by_gradient = self._by_coordinates(g) if self._whole else None, self._unsettled
+            if x is None:
+                x = self._by_gradient(g) if by_gradient else (yield from self._by_conjugate_gradients(loss, g))
+            zeros, before = self._v == 0, loss
+            loss, g = yield from self._move(loss, g, x)
+            if by_gradient:
+                self._reach *= float(np.clip(self._step.mean(), 0.1, 0.7)) if self._shortened else 1.5
+            self._unsettled = self._shortened or (by_gradient and ((self._v == 0) != zeros).any())
             fell = before - loss
 
     def _bound(self, loss, g, fell):
@@ -282,15 +284,13 @@ class Proximal(Newton):
         return w - v
 
     def _by_gradient(self, g):
-        """A proximal gradient step: after a step that had to be shortened, because nothing but this is sure to lead down."""
-        self._reach = float(np.clip(self._reach * np.mean(self._step), 1e-6, 1.0))
+        """A proximal gradient step: sure to lead down, and taken until the zeros have settled where others had to be shortened."""
         metric = self._reach * self._metric_of_passes()
         to = self._v - metric * g
         x = np.sign(to) * np.maximum(np.abs(to) - metric * self._l1, 0) - self._v
         x[:, :-1] *= self._at.inverse > 0
         if not self.problem.objective.intercept:
             x[:, -1] = 0
-        self._reach = min(2 * self._reach, 1.0)
         return x
 
     def _metric_of_passes(self):
