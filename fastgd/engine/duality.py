@@ -15,7 +15,7 @@ from fastgd.kernels.losses import Loss
 
 from .data import pack
 
-ROUNDING = 16  # machine epsilons, of the sums that q is made of: no distance at all
+ROUNDING = 64  # machine epsilons, of the sums that q is made of: no distance at all
 
 
 def domain(loss, delta, y):

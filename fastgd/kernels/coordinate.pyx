@@ -100,7 +100,9 @@ cdef inline void column_add(const Model *model, const floating *values, const po
         model.r[rows[i]] += by * model.h[rows[i]] * values[i]
 
 
-cdef void column_curvatures(const Model *model, const floating *values, const position *rows, const position *starts) noexcept nogil:
+cdef void column_curvatures(const Model *model, const floating *values, const position *rows,
+                            const position *starts) noexcept nogil:
+    """The diagonal of the model's matrix."""
     cdef Py_ssize_t k, j, i
     cdef double total, x
     for k in range(model.m):

@@ -60,7 +60,7 @@ class Coordinates:
         return pack(W, v[:, -1] - W @ self.center, self.problem.rows.dtype, self.problem.by_column)
 
     def standardised(self, rows, columns=None):
-        """These rows of X (all columns, or those) as a dense array in these coordinates; the last column, of ones, is the intercept's."""
+        """These rows of X (all columns, or those) dense, in these coordinates; the last column, of ones, is the intercept's."""
         p = len(self.inverse)
         columns = np.arange(p + 1) if columns is None else columns
         inside = np.minimum(columns, p - 1)

@@ -1,11 +1,11 @@
-"""Proximal Newton for a smooth loss with an L1 part: the quadratic model of the loss, plus the penalty, on a working set of columns.
+"""Proximal Newton for a smooth loss with an L1 part: a quadratic model of the loss, plus the penalty, on a working set of columns.
 
 With `dense_metric` the model's matrix is built for the columns in question, and minimised by coordinate descent and steps on the
 support. Without, conjugate gradients move the coordinates that are free to move, a pass over X each. Either way the step is tried
 whole, so that zeros are exact, and shortened by a line search along the margins where the objective has not fallen enough.
 Sources: Lee, Sun and Saunders, "Proximal Newton-type methods", SIAM J. Optim. 24 (2014); Friedman, Hastie and Tibshirani,
-"Regularization paths via coordinate descent", J. Stat. Softw. 33 (2010); Lee et al., "Efficient sparse coding algorithms", NIPS 2006;
-Andrew and Gao, "Scalable training of L1-regularized log-linear models", ICML 2007.
+"Regularization paths via coordinate descent", J. Stat. Softw. 33 (2010); Lee et al., "Efficient sparse coding algorithms", NIPS
+2006; Andrew and Gao, "Scalable training of L1-regularized log-linear models", ICML 2007.
 """
 import numpy as np
 from scipy import sparse
@@ -32,9 +32,14 @@ ROUNDS = 50         # of coordinate descent and a step on the support
 SWEEPS = 20         # of coordinate descent a round
 
 
-def norm(g):
-    """|g|"""
-    return float(np.sqrt((g * g).sum()))
+def least(v, g, l1):
+    """The least subgradient, of the gradient g of the rest of the objective."""
+    return np.where(v != 0, g + l1 * np.sign(v), np.sign(g) * np.maximum(np.abs(g) - l1, 0))
+
+
+def norm(v, g, l1):
+    """Its length."""
+    return float(np.sqrt((least(v, g, l1)**2).sum()))
 
 
 def signs(v, g, l1):
@@ -44,16 +49,12 @@ def signs(v, g, l1):
 
 def minimise(H, w, g, l1, reduction):
     """Minimise g'd + d'Hd / 2 + l1'|w| over w = (w at first) + d, until its slopes are `reduction` times what they were."""
-    enough = reduction * _steepest(w, g, l1)
+    enough = reduction * np.abs(least(w, g, l1)).max(initial=0.0)
     for _ in range(ROUNDS):
         coordinate.descend(H, w, g, l1, enough, SWEEPS)
-        if _steepest(w, g, l1) <= enough or not _step_on_support(H, w, g, l1):
+        done = np.abs(least(w, g, l1)).max(initial=0.0) <= enough
+        if not _step_on_support(H, w, g, l1) or done:
             return
-
-
-def _steepest(w, g, l1):
-    """The largest entry of the least subgradient."""
-    return np.max(np.where(w != 0, np.abs(g + l1 * np.sign(w)), np.maximum(np.abs(g) - l1, 0)), initial=0.0)
 
 
 def _step_on_support(H, w, g, l1):
@@ -128,7 +129,7 @@ class Proximal(Newton):
 
     def _bound(self, loss, g, fell):
         """Bound the distance to the minimum; where that needs a pass of its own, only when the minimum may be near."""
-        last, self._norm = self._norm, norm(g + self._l1 * signs(self._v, g, self._l1))
+        last, self._norm = self._norm, norm(self._v, g, self._l1)
         self._first = max(getattr(self, "_first", 0.0), self._norm)
         if self._norm > FRESH * last and not self._is_quadratic():
             self._known.clear()
@@ -152,7 +153,7 @@ class Proximal(Newton):
         foretold = float((g * x).sum() + (self._l1 * (np.abs(v + x) - np.abs(v))).sum())
         self._v, self._step = v + x, np.ones_like(self._step)
         after, slopes = self._gradient()
-        self._shortened = not after <= loss + ENOUGH * foretold
+        self._shortened = not (after <= loss + ENOUGH * foretold or self._is_nearer(after - loss, foretold, loss, slopes))
         if not self._shortened:
             return after, slopes
         self.state.theta, self._v = theta, v
@@ -164,6 +165,11 @@ class Proximal(Newton):
             return after, slopes
         self.state.theta, self._v, self._z = theta, v, z
         return loss, g
+
+    def _is_nearer(self, rise, foretold, loss, g):
+        """Whether F cannot tell, for its rounding, and the subgradient has shrunk."""
+        rounding = 16 * np.finfo(float).eps * abs(loss)
+        return rise <= rounding and -foretold <= 1000 * rounding and norm(self._v, g, self._l1) < 0.5 * self._norm
 
     def _line(self, t, sums, penalties):
         """The objective along x with the L1 part, and its right derivative."""
