@@ -35,6 +35,7 @@ from .history import History
 from .methods.descent import Descent, check_compatible
 from .methods.implicit import AveragedImplicit, Stream
 from .methods.newton import Newton, Rounded
+from .methods.proximal import Proximal
 from .methods.variance import VarianceReduced
 from .objective import EPSILON, KINKED, PENALTIES, Objective, penalty_parts
 from .optimizers import RULES, SGD, AdaGrad, Adam, Optimizer, RMSProp, as_optimizer
@@ -215,7 +216,7 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
             return AveragedImplicit(len(problem.visits) if problem.full_batch else self.batch_size)
         if not problem.full_batch:
             return VarianceReduced(self.batch_size, seed_of(self.random_state), self.tol)
-        method = Rounded if problem.objective.loss in KINKED else Newton
+        method = Proximal if problem.objective.l1 else Rounded if problem.objective.loss in KINKED else Newton
         return method(self.batch_size == "auto", self.tol or 0.0)
 
     def _inverse_lipschitz(self, problem, optimizer):

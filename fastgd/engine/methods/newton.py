@@ -60,11 +60,17 @@ class Coordinates:
         W = v[:, :-1] * self.inverse
         return pack(W, v[:, -1] - W @ self.center, self.problem.rows.dtype, self.problem.by_column)
 
-    def standardised(self, rows):
-        """These rows of X as a dense array in these coordinates, with a column of ones for the intercept."""
-        X = self.problem.X[self.problem.visits[rows]]
-        X = (X.toarray() if sparse.issparse(X) else X) - self.center
-        return np.column_stack([X * self.inverse, np.full(len(X), float(self.problem.objective.intercept))])
+    def standardised(self, rows, columns=None):
+        """These rows of X (all columns, or those) dense, in these coordinates; the last column, of ones, is the intercept's."""
+        p = len(self.inverse)
+        columns = np.arange(p + 1) if columns is None else columns
+        inside = np.minimum(columns, p - 1)
+        X = self.problem.X[self.problem.visits[rows]][:, inside]
+        X = np.asarray(X.toarray() if sparse.issparse(X) else X, dtype=float)
+        X -= self.center[inside]
+        X *= self.inverse[inside]
+        X[:, columns == p] = self.problem.objective.intercept
+        return X
 
     def from_user(self, theta):
         W, b = unpack(theta.astype(float), self.outputs, self.problem.by_column)
