@@ -110,7 +110,7 @@ class Newton:
         self._dense = self.dense_metric and self._is_affordable()
         size = len(problem.visits) * problem.objective.outputs
         self._z, self._h, self._u = np.empty(size), np.empty(size), np.empty(size)
-        self._step = np.ones((problem.objective.outputs, 1))
+        self._x, self._step = np.zeros_like(self._v), np.ones((problem.objective.outputs, 1))
         self._passes = self._descend()
 
     def _is_affordable(self):
@@ -277,7 +277,7 @@ class Newton:
         t = np.where(value <= value0, t, low)
         self._step = t[:, None]
         self._v = v + self._step * x
-        self._z += (np.broadcast_to(t, (K,)) * self._u.reshape(-1, K)).ravel()
+        self._z = self._z + (np.broadcast_to(t, (K,)) * self._u.reshape(-1, K)).ravel()
         self._x = np.zeros_like(x)
 
     @np.errstate(over="ignore", invalid="ignore")

@@ -14,7 +14,6 @@ from scipy.linalg.blas import dgemm, dsyrk
 
 from fastgd.engine.duality import gap, relative
 from fastgd.kernels import coordinate, newton
-from fastgd.kernels.losses import Loss, evaluate
 
 from .descent import Epoch
 from .newton import Newton, one_blas_thread
@@ -88,12 +87,8 @@ class Proximal(Newton):
         super().start(problem, theta, earlier)
         with np.errstate(over="ignore"):
             self._l1 = np.append(problem.objective.l1 * self._at.inverse, 0.0)
-        if not self.state.theta.any():
-            self._v[:, -1] = self._constant
-        y = problem.targets
         self._scale = np.append(self._at.inverse, 1.0)
-        self._y = np.where(y == np.arange(problem.objective.outputs), 1.0, -1.0) if problem.objective.one_vs_rest else y
-        self._lower, self._known, self._norm, self._columns = -np.inf, {}, np.inf, None
+        self._lower, self._matrices, self._norm, self._columns = -np.inf, {}, np.inf, None
         self._shortened, self._unsettled, self._reach = False, False, 1.0
         self._whole = self.dense_metric
 
@@ -106,9 +101,6 @@ class Proximal(Newton):
 
     def _descend(self):
         """Yields an `Epoch` after each pass."""
-        n, K = len(self.problem.visits), self.problem.objective.outputs
-        self._z, self._h, self._u = (np.empty(n * K) for _ in range(3))
-        self._step = np.ones((K, 1))
         loss, g = self._gradient()
         fell = 0.0
         while True:
@@ -132,19 +124,12 @@ class Proximal(Newton):
         last, self._norm = self._norm, norm(self._v, g, self._l1)
         self._first = max(getattr(self, "_first", 0.0), self._norm)
         if self._norm > FRESH * last and not self._is_quadratic():
-            self._known.clear()
+            self._matrices.clear()
         if fell <= 0.1 * (self._worst - loss):
-            slopes = self._slopes()
+            _, slopes = self.losses()
             self._lower = max(self._lower, loss - gap(self.problem, self._at, loss, slopes, g - self._at.l2 * self._v))
             self._found = relative(loss - self._lower, loss, self._worst), "duality gap"
         yield Epoch(loss, self._norm, float(self._step.max()))
-
-    def _slopes(self):
-        """dL/dz at the margins, (n, outputs)."""
-        objective = self.problem.objective
-        if objective.loss == "softmax":
-            return evaluate(Loss.SOFTMAX, 0.0, self._z.reshape(-1, objective.outputs), self._y[:, 0])[1]
-        return evaluate(Loss[objective.loss.upper()], objective.delta, self._z, self._y.ravel())[1].reshape(-1, objective.outputs)
 
     def _move(self, loss, g, x):
         """(F, gradient) after a step along x: all of it, or as far as a line search says. Never does F rise."""
@@ -157,9 +142,9 @@ class Proximal(Newton):
         if not self._shortened:
             return after, slopes
         self.state.theta, self._v = theta, v
-        self._u, self._z, self._x = self._z - z, z, x
+        self._u, self._z, self._x, self._g = self._z - z, z, x, g + kinked
         yield Epoch(loss, self._norm, 0.0)
-        self._search(g + kinked)
+        self._search()
         after, slopes = self._gradient()
         if after <= loss:
             return after, slopes
@@ -224,16 +209,16 @@ class Proximal(Newton):
     def _matrix(self, columns, h, k):
         """X' diag(h_k) X / n of these columns in these coordinates; it is kept, with its h, and grows."""
         k = 0 if self._is_quadratic() else k
-        if k not in self._known:
+        if k not in self._matrices:
             h = h[:, k].copy()
-            self._known[k] = columns, h, self._products(columns, columns, h)
-        known, h, H = self._known[k]
+            self._matrices[k] = columns, h, self._products(columns, columns, h)
+        known, h, H = self._matrices[k]
         new = np.setdiff1d(columns, known)
         if len(new):
             old, known = len(known), np.concatenate([known, new])
             cross = self._products(known, new, h)
             H = np.block([[H, cross[:old]], [cross[:old].T, cross[old:]]])
-            self._known[k] = known, h, H
+            self._matrices[k] = known, h, H
         order = np.argsort(known)
         at = order[np.searchsorted(known, columns, sorter=order)]
         return H[np.ix_(at, at)]
