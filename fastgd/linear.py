@@ -5,6 +5,7 @@ parameters by which scikit-learn's users choose one (`solver`, `dual`, `selectio
 checked and have no effect on the result.
 """
 import warnings
+from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
@@ -54,51 +55,80 @@ class _Squared(Regressor):
 
     def _store(self, coef, intercept):
         super()._store(coef, intercept)
-        if self._one_target:
-            self.intercept_ = float(intercept[0])
+        if not self.fit_intercept:
+            self.intercept_ = 0.0
+        elif self._one_target:
+            self.intercept_ = intercept[0]
 
 
 class LinearRegression(_Squared):
     """Least squares.
 
-    Minimises ``sum_i s_i (y_i - x_i w - b)^2`` over w and b.
+    Minimises ``sum_i s_i (y_i - x_i w - b)^2`` over w and b. Several targets share the passes over X. Where columns depend on each
+    other linearly (as they must if there are fewer rows than columns) many w reach the minimum; this is one of them, not always
+    the shortest, which scikit-learn returns.
 
     Parameters
     ----------
     fit_intercept : bool, default=True
-        Whether there is a b.
+        Whether there is a b. It is never penalised.
+
     copy_X : bool, default=True
-        No effect: X is never changed.
+        No effect: X is never changed, and seldom copied.
+
     tol : float, default=1e-6
         Training stops when the objective is within `tol` of its minimum, relative to what the best constant model leaves to gain:
-        ``(F - F*) / (F0 - F*) <= tol``.
+        ``(F - F*) / (F0 - F*) <= tol``. In scikit-learn the same name means the precision of its solver for sparse X.
+
     n_jobs : int, default=None
-        Threads inside the fit; None: all. Their number never changes a result.
+        Threads inside the fit. None: all that OpenMP allows; -1: all processors. Never changes the result.
+
     positive : bool, default=False
         Only False is supported.
+
     max_iter : int, default=None
-        The most passes over X; None: 1000.
+        The most passes over X; None: 1000. scikit-learn's has no such parameter.
+
     batch_size : {'auto', 'full'}, default='auto'
-        'auto' may precondition by a matrix of n_features^2 numbers, 'full' keeps to passes over X.
+        'auto' takes the fastest way to `tol`, be it by a matrix of n_features^2 numbers; 'full' keeps to passes over X.
 
     Attributes
     ----------
     coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
-        w
+        w; float32 where X is.
+
     intercept_ : float or ndarray of shape (n_targets,)
-        b
+        b; 0.0 without one.
+
     converged_ : bool
         Whether `optimality_` has reached `tol`.
+
     optimality_ : float
-        Estimate of ``(F - F*) / (F0 - F*)``.
+        Estimate of ``(F - F*) / (F0 - F*)``, F* being the minimum and F0 the objective of the best constant model.
+
     optimality_kind_ : str
-        What the estimate is made of.
+        What it is made of: 'Newton decrement', or 'gradient' where it is zero.
+
     stop_reason_ : str
         'tol' or 'max_iter'.
+
     n_iter_ : int
         Passes over X.
+
     history_ : dict of lists
-        An entry a pass: 'loss', 'gradient_norm', 'learning_rate', 'seconds'.
+        An entry a pass: ``loss``, the objective (a pass that only turns the direction repeats it); ``gradient_norm``, in
+        coordinates in which columns have spread 1; ``learning_rate``, the length of the last step, of which 1 is Newton's;
+        ``seconds`` since the fit began. `pandas.DataFrame` takes it.
+
+    n_features_in_ : int
+        Number of columns of X.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, where X has them.
+
+    References
+    ----------
+    Nocedal and Wright, Numerical Optimization, 2nd edition (2006), chapter 5: conjugate gradients.
 
     Examples
     --------
@@ -120,10 +150,97 @@ class LinearRegression(_Squared):
         return Objective(self.loss, outputs=outputs, intercept=self.fit_intercept)
 
 
-class Ridge(_Squared):
+class _Penalised(_Squared):
+    def _store(self, coef, intercept):
+        super()._store(coef, intercept)
+        if len(coef) == 1:
+            self.coef_ = coef[0]
+
+
+class Ridge(_Penalised):
     """Least squares with an L2 penalty.
 
-    Minimises ``sum_i s_i (y_i - x_i w - b)^2 + alpha |w|^2`` over w and b.
+    Minimises ``sum_i s_i (y_i - x_i w - b)^2 + alpha |w|^2`` over w and b. Several targets share the passes over X.
+
+    Parameters
+    ----------
+    alpha : float, default=1.0
+        Strength of the penalty, in [0, inf), one for all targets: give each target a fit of its own for a strength of its own.
+
+    fit_intercept : bool, default=True
+        Whether there is a b. It is never penalised.
+
+    copy_X : bool, default=True
+        No effect: X is never changed, and seldom copied.
+
+    max_iter : int, default=None
+        The most passes over X; None: 1000. In scikit-learn the iterations of its solver.
+
+    tol : float, default=1e-4
+        Training stops when the objective is within `tol` of its minimum, relative to what the best constant model leaves to gain:
+        ``(F - F*) / (F0 - F*) <= tol``. In scikit-learn the same name means the precision of the iterative ones among its solvers.
+
+    solver : str, default='auto'
+        No effect: a way to the minimum, which is the same for all of them. scikit-learn's names are allowed.
+
+    positive : bool, default=False
+        Only False is supported.
+
+    random_state : int, RandomState instance or None, default=None
+        No effect: nothing is drawn at random.
+
+    batch_size : {'auto', 'full'}, default='auto'
+        'auto' takes the fastest way to `tol`, be it by a matrix of n_features^2 numbers; 'full' keeps to passes over X.
+
+    n_jobs : int, default=None
+        Threads inside the fit. None: all that OpenMP allows; -1: all processors. Never changes the result.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
+        w; float32 where X is.
+
+    intercept_ : float or ndarray of shape (n_targets,)
+        b; 0.0 without one.
+
+    converged_ : bool
+        Whether `optimality_` has reached `tol`.
+
+    optimality_ : float
+        Estimate of ``(F - F*) / (F0 - F*)``, F* being the minimum and F0 the objective of the best constant model.
+
+    optimality_kind_ : str
+        What it is made of: 'Newton decrement', or 'gradient' where it is zero.
+
+    stop_reason_ : str
+        'tol' or 'max_iter'.
+
+    n_iter_ : int
+        Passes over X.
+
+    history_ : dict of lists
+        An entry a pass: ``loss``, the objective (a pass that only turns the direction repeats it); ``gradient_norm``, in
+        coordinates in which columns have spread 1; ``learning_rate``, the length of the last step, of which 1 is Newton's;
+        ``seconds`` since the fit began. `pandas.DataFrame` takes it.
+
+    n_features_in_ : int
+        Number of columns of X.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, where X has them.
+
+    References
+    ----------
+    Hoerl and Kennard, "Ridge regression: biased estimation for nonorthogonal problems", Technometrics 12 (1970).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from fastgd import Ridge
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> model = Ridge(alpha=0.1).fit(X, y)
+    >>> round(model.score(X, y), 3), model.stop_reason_
+    (0.513, 'tol')
     """
 
     _parameter_constraints: dict = {
@@ -143,10 +260,102 @@ class Ridge(_Squared):
         return Objective(self.loss, l2=self.alpha / total, outputs=outputs, intercept=self.fit_intercept)
 
 
-class ElasticNet(_Squared):
+class ElasticNet(_Penalised):
     """Least squares with L1 and L2 penalties.
 
-    Minimises ``sum_i s_i (y_i - x_i w - b)^2 / (2 sum_i s_i) + alpha l1_ratio |w|_1 + alpha (1 - l1_ratio) |w|^2 / 2`` over w and b.
+    Minimises ``sum_i s_i (y_i - x_i w - b)^2 / (2 sum_i s_i) + alpha l1_ratio |w|_1 + alpha (1 - l1_ratio) |w|^2 / 2`` over w and
+    b; several targets each by itself, all in the same passes over X.
+
+    Parameters
+    ----------
+    alpha : float, default=1.0
+        Strength of the penalty, in [0, inf).
+
+    l1_ratio : float, default=0.5
+        Share of L1, in [0, 1]: 0 is ridge regression, 1 the lasso.
+
+    fit_intercept : bool, default=True
+        Whether there is a b. It is never penalised.
+
+    precompute : bool or array-like, default=False
+        No effect: a matter of scikit-learn's solver.
+
+    max_iter : int, default=1000
+        The most passes over X. In scikit-learn sweeps over the columns, which cost as much.
+
+    copy_X : bool, default=True
+        No effect: X is never changed, and seldom copied.
+
+    tol : float, default=1e-4
+        Training stops when the objective is within `tol` of its minimum, relative to what the best constant model leaves to gain:
+        ``(F - F*) / (F0 - F*) <= tol``. In scikit-learn the same name means a duality gap relative to ``|y|^2``.
+
+    warm_start : bool, default=False
+        Start from the last fit's coefficients. Changes how many passes it takes, not the minimum.
+
+    positive : bool, default=False
+        Only False is supported.
+
+    random_state : int, RandomState instance or None, default=None
+        No effect: nothing is drawn at random.
+
+    selection : {'cyclic', 'random'}, default='cyclic'
+        No effect: a matter of scikit-learn's solver.
+
+    batch_size : {'auto', 'full'}, default='auto'
+        'auto' takes the fastest way to `tol`, be it by a matrix of n_features^2 numbers; 'full' keeps to passes over X.
+
+    n_jobs : int, default=None
+        Threads inside the fit. None: all that OpenMP allows; -1: all processors. Never changes the result.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
+        w; float32 where X is.
+
+    intercept_ : float or ndarray of shape (n_targets,)
+        b; 0.0 without one.
+
+    converged_ : bool
+        Whether `optimality_` has reached `tol`.
+
+    optimality_ : float
+        Estimate, or with L1 an upper bound, of ``(F - F*) / (F0 - F*)``, F* being the minimum and F0 the objective of the best
+        constant model.
+
+    optimality_kind_ : str
+        What it is made of: 'Newton decrement', 'duality gap', or 'gradient' where it is zero.
+
+    stop_reason_ : str
+        'tol' or 'max_iter'.
+
+    n_iter_ : int
+        Passes over X.
+
+    history_ : dict of lists
+        An entry a pass: ``loss``, the objective (a pass that only turns the direction repeats it); ``gradient_norm``, in
+        coordinates in which columns have spread 1; ``learning_rate``, the length of the last step, of which 1 is Newton's;
+        ``seconds`` since the fit began. `pandas.DataFrame` takes it.
+
+    n_features_in_ : int
+        Number of columns of X.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, where X has them.
+
+    References
+    ----------
+    Zou and Hastie, "Regularization and variable selection via the elastic net", Journal of the Royal Statistical Society B 67
+    (2005).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from fastgd import ElasticNet
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> model = ElasticNet(alpha=0.001, l1_ratio=0.1).fit(X, y)
+    >>> model.score(X, y) > 0.45
+    True
     """
 
     _parameter_constraints: dict = {
@@ -173,7 +382,95 @@ class ElasticNet(_Squared):
 class Lasso(ElasticNet):
     """Least squares with an L1 penalty.
 
-    Minimises ``sum_i s_i (y_i - x_i w - b)^2 / (2 sum_i s_i) + alpha |w|_1`` over w and b.
+    Minimises ``sum_i s_i (y_i - x_i w - b)^2 / (2 sum_i s_i) + alpha |w|_1`` over w and b; several targets each by itself, all in
+    the same passes over X.
+
+    Parameters
+    ----------
+    alpha : float, default=1.0
+        Strength of the penalty, in [0, inf).
+
+    fit_intercept : bool, default=True
+        Whether there is a b. It is never penalised.
+
+    precompute : bool or array-like, default=False
+        No effect: a matter of scikit-learn's solver.
+
+    copy_X : bool, default=True
+        No effect: X is never changed, and seldom copied.
+
+    max_iter : int, default=1000
+        The most passes over X. In scikit-learn sweeps over the columns, which cost as much.
+
+    tol : float, default=1e-4
+        Training stops when the objective is within `tol` of its minimum, relative to what the best constant model leaves to gain:
+        ``(F - F*) / (F0 - F*) <= tol``. In scikit-learn the same name means a duality gap relative to ``|y|^2``.
+
+    warm_start : bool, default=False
+        Start from the last fit's coefficients. Changes how many passes it takes, not the minimum.
+
+    positive : bool, default=False
+        Only False is supported.
+
+    random_state : int, RandomState instance or None, default=None
+        No effect: nothing is drawn at random.
+
+    selection : {'cyclic', 'random'}, default='cyclic'
+        No effect: a matter of scikit-learn's solver.
+
+    batch_size : {'auto', 'full'}, default='auto'
+        'auto' takes the fastest way to `tol`, be it by a matrix of n_features^2 numbers; 'full' keeps to passes over X.
+
+    n_jobs : int, default=None
+        Threads inside the fit. None: all that OpenMP allows; -1: all processors. Never changes the result.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
+        w; float32 where X is.
+
+    intercept_ : float or ndarray of shape (n_targets,)
+        b; 0.0 without one.
+
+    converged_ : bool
+        Whether `optimality_` has reached `tol`.
+
+    optimality_ : float
+        Estimate, or with L1 an upper bound, of ``(F - F*) / (F0 - F*)``, F* being the minimum and F0 the objective of the best
+        constant model.
+
+    optimality_kind_ : str
+        What it is made of: 'Newton decrement', 'duality gap', or 'gradient' where it is zero.
+
+    stop_reason_ : str
+        'tol' or 'max_iter'.
+
+    n_iter_ : int
+        Passes over X.
+
+    history_ : dict of lists
+        An entry a pass: ``loss``, the objective (a pass that only turns the direction repeats it); ``gradient_norm``, in
+        coordinates in which columns have spread 1; ``learning_rate``, the length of the last step, of which 1 is Newton's;
+        ``seconds`` since the fit began. `pandas.DataFrame` takes it.
+
+    n_features_in_ : int
+        Number of columns of X.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, where X has them.
+
+    References
+    ----------
+    Tibshirani, "Regression shrinkage and selection via the lasso", Journal of the Royal Statistical Society B 58 (1996).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from fastgd import Lasso
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> model = Lasso(alpha=0.1).fit(X, y)
+    >>> model.score(X, y) > 0.5
+    True
     """
 
     _parameter_constraints: dict = {k: v for k, v in ElasticNet._parameter_constraints.items() if k != "l1_ratio"}
@@ -219,7 +516,111 @@ class LogisticRegression(_Named):
     """Logistic regression; of more than two classes jointly (softmax).
 
     Minimises ``C sum_i s_i L_i + l1_ratio |W|_1 + (1 - l1_ratio) |W|^2 / 2`` over W and b, L_i being ``log(1 + exp(-y z))`` for two
-    classes and ``log sum_k exp(z_k) - z_y`` for more.
+    classes, y = +-1, and ``log sum_k exp(z_k) - z_y`` for more.
+
+    Parameters
+    ----------
+    penalty : {'l1', 'l2', 'elasticnet', None}, default='l2'
+        Deprecated, as in scikit-learn 1.8: `l1_ratio` 1, 0, or between, and ``C=np.inf`` say the same.
+
+    C : float, default=1.0
+        Inverse strength of the penalty, in (0, inf]; ``np.inf``: no penalty.
+
+    l1_ratio : float, default=0.0
+        Share of L1 in the penalty, in [0, 1]. None is deprecated.
+
+    dual : bool, default=False
+        No effect: both problems have the same solution.
+
+    tol : float, default=1e-4
+        Training stops when the objective is within `tol` of its minimum, relative to what the best constant model leaves to gain:
+        ``(F - F*) / (F0 - F*) <= tol``. In scikit-learn the same name means a bound of the gradient or of the steps, by solver.
+
+    fit_intercept : bool, default=True
+        Whether there is a b. It is never penalised.
+
+    intercept_scaling : float, default=1
+        No effect: it softens the penalty of an intercept, and this one has none.
+
+    class_weight : dict, 'balanced' or None, default=None
+        Weights of the classes, which multiply `sample_weight`; 'balanced': inversely proportional to the classes' weights in y.
+
+    random_state : int, RandomState instance or None, default=None
+        No effect: nothing is drawn at random.
+
+    solver : str, default='lbfgs'
+        No effect: a way to the minimum, which is the same for all of them ('liblinear' penalises the intercept, which none does
+        here). scikit-learn's names are allowed.
+
+    max_iter : int, default=1000
+        The most passes over X. In scikit-learn iterations (100), of which some solvers take several passes each.
+
+    verbose : int, default=0
+        1 or more: print a line a pass.
+
+    warm_start : bool, default=False
+        Start from the last fit's coefficients. Changes how many passes it takes, not the minimum.
+
+    n_jobs : int, default=None
+        Threads inside the fit. None: all that OpenMP allows; -1: all processors. Never changes the result.
+
+    batch_size : {'auto', 'full'}, default='auto'
+        'auto' takes the fastest way to `tol`, be it by a matrix of n_features^2 numbers; 'full' keeps to passes over X.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (1, n_features) for two classes, else (n_classes, n_features)
+        W; float32 where X is.
+
+    intercept_ : ndarray of shape (1,) or (n_classes,)
+        b; those of several classes, which are known up to a common number, sum to zero.
+
+    classes_ : ndarray of shape (n_classes,)
+        The labels.
+
+    converged_ : bool
+        Whether `optimality_` has reached `tol` and there is a minimum.
+
+    optimality_ : float
+        Estimate, or with L1 an upper bound, of ``(F - F*) / (F0 - F*)``, F* being the minimum and F0 the objective of the best
+        constant model.
+
+    optimality_kind_ : str
+        What it is made of: 'Newton decrement', 'duality gap', or 'gradient' where it is zero.
+
+    stop_reason_ : str
+        'tol', 'max_iter', or 'separable': nothing is penalised and the classes are separable, so that there is no minimum.
+
+    n_iter_ : int
+        Passes over X.
+
+    history_ : dict of lists
+        An entry a pass: ``loss``, the objective (a pass that only turns the direction repeats it); ``gradient_norm``, in
+        coordinates in which columns have spread 1; ``learning_rate``, the length of the last step, of which 1 is Newton's;
+        ``seconds`` since the fit began. `pandas.DataFrame` takes it.
+
+    n_features_in_ : int
+        Number of columns of X.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, where X has them.
+
+    References
+    ----------
+    Cox, "The regression analysis of binary sequences", Journal of the Royal Statistical Society B 20 (1958). McCullagh and Nelder,
+    Generalized Linear Models, 2nd edition (1989).
+
+    Lin, Weng and Keerthi, "Trust region Newton method for large-scale logistic regression", Journal of Machine Learning Research 9
+    (2008): the descent, by conjugate gradients.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from fastgd import LogisticRegression
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = LogisticRegression().fit(X, y)
+    >>> round(model.score(X, y), 2), model.predict_proba(X[:2]).shape
+    (0.97, (2, 3))
     """
 
     loss = "softmax"
@@ -238,20 +639,139 @@ class LogisticRegression(_Named):
         self._assign(locals())
 
     def _objective(self, outputs, one_vs_rest, total):
-        strength, mix = (0.0 if np.isinf(self.C) else 1 / (self.C * total)), self.l1_ratio or 0.0
-        if self.penalty != "deprecated":
-            warnings.warn("'penalty' is deprecated, as in scikit-learn: use l1_ratio=0 for 'l2', 1 for 'l1', between for 'elasticnet', "
-                          "and C=np.inf for None", FutureWarning, stacklevel=6)
-            strength, mix = (0.0 if self.penalty is None else strength), {"l1": 1.0, "l2": 0.0}.get(self.penalty, mix)
+        strength, mix = (0.0 if np.isinf(self.C) or self.penalty is None else 1 / (self.C * total)), self._mix()
         return Objective("log_loss" if outputs == 1 else "softmax", l1=strength * mix, l2=strength * (1 - mix), outputs=outputs,
                          one_vs_rest=one_vs_rest, intercept=self.fit_intercept)
+
+    def _mix(self):
+        """The share of L1, and scikit-learn's warnings of the ways to name it that are on their way out."""
+        penalty, ratio, said = self.penalty, self.l1_ratio, partial(warnings.warn, stacklevel=8)
+        if penalty == "deprecated":
+            if ratio is None:
+                said("'l1_ratio=None' is deprecated, as in scikit-learn: use 0 <= l1_ratio <= 1", FutureWarning)
+            if np.isinf(self.C) and ratio not in (None, 0, 1):
+                said(f"l1_ratio={ratio} has no effect with C=np.inf: nothing is penalised", UserWarning)
+            return ratio or 0.0
+        said("'penalty' is deprecated, as in scikit-learn: use l1_ratio=0 for 'l2', l1_ratio=1 for 'l1', l1_ratio between them for "
+             "'elasticnet', and C=np.inf for None", FutureWarning)
+        if penalty == "elasticnet":
+            if ratio is None:
+                raise ValueError("l1_ratio must be set when penalty is 'elasticnet'")
+            return ratio
+        if penalty is None and self.C != 1.0:
+            said("penalty=None ignores C and l1_ratio", UserWarning)
+        if ratio is not None and (0 < ratio < 1 or ratio != {"l1": 1, "l2": 0}.get(penalty, ratio)):
+            said(f"penalty={penalty!r} ignores l1_ratio={ratio}", UserWarning)
+        return float(penalty == "l1")
 
 
 class LinearSVC(_Named):
     """Linear support vector machines, one class against the rest.
 
     Minimises ``C sum_i s_i max(0, 1 - y_i z_i)^2 + |w|^2 / 2`` over w and b for each class, or with loss='hinge' the same without
-    the square.
+    the square. All classes share the passes over X.
+
+    On one point scikit-learn's `LinearSVC` is not followed: there the intercept is penalised like a weight, which moves the
+    solution (less so with a large `intercept_scaling`); here it is not, as in its `SVC`.
+
+    Parameters
+    ----------
+    penalty : {'l2', 'l1'}, default='l2'
+        ``|w|^2 / 2`` or ``|w|_1``.
+
+    loss : {'squared_hinge', 'hinge'}, default='squared_hinge'
+        The losses above.
+
+    dual : bool or 'auto', default='auto'
+        No effect: both problems have the same solution.
+
+    tol : float, default=1e-4
+        Training stops when the objective is within `tol` of its minimum, relative to what the best constant model leaves to gain:
+        ``(F - F*) / (F0 - F*) <= tol``. In scikit-learn the same name means a bound of the gradient.
+
+    C : float, default=1.0
+        Inverse strength of the penalty, in (0, inf]; ``np.inf``: no penalty.
+
+    multi_class : {'ovr'}, default='ovr'
+        Only one class against the rest is supported.
+
+    fit_intercept : bool, default=True
+        Whether there is a b. It is never penalised.
+
+    intercept_scaling : float, default=1
+        No effect: it softens the penalty of an intercept, and this one has none.
+
+    class_weight : dict, 'balanced' or None, default=None
+        Weights of the classes, which multiply `sample_weight`; 'balanced': inversely proportional to the classes' weights in y.
+
+    verbose : int, default=0
+        1 or more: print a line a pass.
+
+    random_state : int, RandomState instance or None, default=None
+        No effect: nothing is drawn at random.
+
+    max_iter : int, default=1000
+        The most passes over X. In scikit-learn sweeps over the rows, which cost as much.
+
+    batch_size : {'auto', 'full'}, default='auto'
+        'auto' takes the fastest way to `tol`, be it by a matrix of n_features^2 numbers; 'full' keeps to passes over X.
+
+    n_jobs : int, default=None
+        Threads inside the fit. None: all that OpenMP allows; -1: all processors. Never changes the result.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (1, n_features) for two classes, else (n_classes, n_features)
+        W; float32 where X is.
+
+    intercept_ : ndarray of shape (1,) or (n_classes,), or float
+        b; 0.0 without one.
+
+    classes_ : ndarray of shape (n_classes,)
+        The labels.
+
+    converged_ : bool
+        Whether `optimality_` has reached `tol`.
+
+    optimality_ : float
+        Estimate of the smooth losses', upper bound of the others', of ``(F - F*) / (F0 - F*)``, F* being the minimum and F0 the
+        objective of the best constant model.
+
+    optimality_kind_ : str
+        What it is made of: 'Newton decrement', 'duality gap', or 'gradient' where it is zero.
+
+    stop_reason_ : str
+        'tol' or 'max_iter'.
+
+    n_iter_ : int
+        Passes over X.
+
+    history_ : dict of lists
+        An entry a pass: ``loss``, the objective (a pass that only turns the direction repeats it; that of a loss with kinks may
+        rise while they are rounded off); ``gradient_norm``, in coordinates in which columns have spread 1; ``learning_rate``, the
+        length of the last step, of which 1 is Newton's; ``seconds`` since the fit began. `pandas.DataFrame` takes it.
+
+    n_features_in_ : int
+        Number of columns of X.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, where X has them.
+
+    References
+    ----------
+    Cortes and Vapnik, "Support-vector networks", Machine Learning 20 (1995).
+
+    Lin, Weng and Keerthi, "Trust region Newton method for large-scale logistic regression", Journal of Machine Learning Research 9
+    (2008): the descent, by conjugate gradients.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from fastgd import LinearSVC
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> model = LinearSVC().fit(X, y)  # raw columns: their scales do not matter
+    >>> model.score(X, y) > 0.95
+    True
     """
 
     _parameter_constraints: dict = {
@@ -263,7 +783,8 @@ class LinearSVC(_Named):
     }
 
     def __init__(self, penalty="l2", loss="squared_hinge", *, dual="auto", tol=1e-4, C=1.0, multi_class="ovr", fit_intercept=True,
-                 intercept_scaling=1, class_weight=None, verbose=0, random_state=None, max_iter=1000, batch_size="auto", n_jobs=None):
+                 intercept_scaling=1, class_weight=None, verbose=0, random_state=None, max_iter=1000, batch_size="auto",
+                 n_jobs=None):
         self._assign(locals())
 
     def _objective(self, outputs, one_vs_rest, total):
@@ -271,11 +792,109 @@ class LinearSVC(_Named):
         return Objective(self.loss, l1=strength * mix, l2=strength * (1 - mix), outputs=outputs, one_vs_rest=one_vs_rest,
                          intercept=self.fit_intercept)
 
+    def _store(self, coef, intercept):
+        self.coef_, self.intercept_ = coef, intercept if self.fit_intercept else 0.0
+
 
 class LinearSVR(Regressor):
     """Linear support vector regression.
 
-    Minimises ``C sum_i s_i max(0, |y_i - x_i w - b| - epsilon) + |w|^2 / 2`` over w and b, or the same with squares.
+    Minimises ``C sum_i s_i max(0, |y_i - x_i w - b| - epsilon) + |w|^2 / 2`` over w and b, or with
+    loss='squared_epsilon_insensitive' the same with the square of that maximum. Several targets share the passes over X.
+
+    On one point scikit-learn's `LinearSVR` is not followed: there the intercept is penalised like a weight, which moves the
+    solution (less so with a large `intercept_scaling`); here it is not, as in its `SVR`.
+
+    Parameters
+    ----------
+    epsilon : float, default=0.0
+        The difference that costs nothing, >= 0.
+
+    tol : float, default=1e-4
+        Training stops when the objective is within `tol` of its minimum, relative to what the best constant model leaves to gain:
+        ``(F - F*) / (F0 - F*) <= tol``. In scikit-learn the same name means a bound of the gradient.
+
+    C : float, default=1.0
+        Inverse strength of the penalty, in (0, inf]; ``np.inf``: no penalty.
+
+    loss : {'epsilon_insensitive', 'squared_epsilon_insensitive'}, default='epsilon_insensitive'
+        The losses above.
+
+    fit_intercept : bool, default=True
+        Whether there is a b. It is never penalised.
+
+    intercept_scaling : float, default=1.0
+        No effect: it softens the penalty of an intercept, and this one has none.
+
+    dual : bool or 'auto', default='auto'
+        No effect: both problems have the same solution.
+
+    verbose : int, default=0
+        1 or more: print a line a pass.
+
+    random_state : int, RandomState instance or None, default=None
+        No effect: nothing is drawn at random.
+
+    max_iter : int, default=1000
+        The most passes over X. In scikit-learn sweeps over the rows, which cost as much.
+
+    batch_size : {'auto', 'full'}, default='auto'
+        'auto' takes the fastest way to `tol`, be it by a matrix of n_features^2 numbers; 'full' keeps to passes over X.
+
+    n_jobs : int, default=None
+        Threads inside the fit. None: all that OpenMP allows; -1: all processors. Never changes the result.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
+        w; float32 where X is.
+
+    intercept_ : ndarray of shape (1,) or (n_targets,), or float
+        b; 0.0 without one.
+
+    converged_ : bool
+        Whether `optimality_` has reached `tol`.
+
+    optimality_ : float
+        Estimate of the smooth losses', upper bound of the others', of ``(F - F*) / (F0 - F*)``, F* being the minimum and F0 the
+        objective of the best constant model.
+
+    optimality_kind_ : str
+        What it is made of: 'Newton decrement', 'duality gap', or 'gradient' where it is zero.
+
+    stop_reason_ : str
+        'tol' or 'max_iter'.
+
+    n_iter_ : int
+        Passes over X.
+
+    history_ : dict of lists
+        An entry a pass: ``loss``, the objective (a pass that only turns the direction repeats it; that of a loss with kinks may
+        rise while they are rounded off); ``gradient_norm``, in coordinates in which columns have spread 1; ``learning_rate``, the
+        length of the last step, of which 1 is Newton's; ``seconds`` since the fit began. `pandas.DataFrame` takes it.
+
+    n_features_in_ : int
+        Number of columns of X.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, where X has them.
+
+    References
+    ----------
+    Drucker, Burges, Kaufman, Smola and Vapnik, "Support vector regression machines", Advances in Neural Information Processing
+    Systems 9 (1996).
+
+    Lin, Weng and Keerthi, "Trust region Newton method for large-scale logistic regression", Journal of Machine Learning Research 9
+    (2008): the descent, by conjugate gradients.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from fastgd import LinearSVR
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> model = LinearSVR(C=100.0).fit(X, y)
+    >>> model.score(X, y) > 0.45
+    True
     """
 
     _parameter_constraints: dict = {
@@ -295,6 +914,11 @@ class LinearSVR(Regressor):
 
     fit = _Squared.fit
     positive = False
+
+    def _store(self, coef, intercept):
+        super()._store(coef, intercept)
+        if not self.fit_intercept:
+            self.intercept_ = 0.0
 
     def _objective(self, outputs, one_vs_rest, total):
         return Objective(self.loss, float(self.epsilon), l2=0.0 if np.isinf(self.C) else 1 / (self.C * total), outputs=outputs,

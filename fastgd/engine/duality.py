@@ -131,12 +131,13 @@ def weighted_sums(problem, slopes):
     return out
 
 
-def gap(problem, at, value, slopes, q=None):
+def gap(problem, at, value, slopes, q=None, blur=0.0):
     """An upper bound of value - F*, and infinity at worst.
 
     `value` is F where the slopes (n, outputs) of the losses, or of losses like them, were taken. `at` holds the coordinates in
-    which columns have spread 1, so that rounding can be told from distance. q is the gradient of the mean loss in them, (outputs,
-    p + 1), if the slopes are those of the losses: it is used if they are balanced as they are, else there is one pass over X.
+    which columns have spread 1, so that rounding can be told from distance; `blur` is the rounding that the slopes came with. q is
+    the gradient of the mean loss in them, (outputs, p + 1), if the slopes are those of the losses: it is used if they are balanced as
+    they are, else there is one pass over X.
     """
     objective, outputs = problem.objective, problem.objective.outputs
     y, n = problem.targets, len(slopes)
@@ -150,7 +151,8 @@ def gap(problem, at, value, slopes, q=None):
     if s is not slopes or q is None:
         q = at.gradient(weighted_sums(problem, s))
     q = np.abs(q[:, :-1])
-    q = np.maximum(q - ROUNDING * np.finfo(problem.rows.dtype).eps * np.sqrt(weighted(weights, s * s))[:, None], 0)
+    noise = np.finfo(problem.rows.dtype).eps * np.sqrt(weighted(weights, s * s))[:, None] + blur
+    q = np.maximum(q - ROUNDING * noise, 0)
     with np.errstate(over="ignore", under="ignore"):
         l1, l2 = objective.l1 * at.inverse, at.l2[:-1]
     joint = objective.loss == "softmax"
@@ -177,8 +179,12 @@ def _penalty_conjugate(q, l1, l2):
     return np.where(excess > 0, excess * (excess / (2 * l2)), 0.0).sum(axis=1)
 
 
+def rounding_of(value, worst, dtype=np.float64):
+    """What objectives of the sizes of F and F0 cannot tell from nothing, where kernels compute in `dtype`."""
+    return max(ROUNDING * float(np.finfo(dtype).eps) * max(abs(value), abs(worst)), 1e-300)
+
+
 def relative(distance, value, worst):
     """An upper bound of (F - F*) / (F0 - F*), of one of F - F* and of F and F0: what `optimality` reports."""
-    if distance <= ROUNDING * np.finfo(float).eps * max(abs(value), abs(worst)):
-        return 0.0
-    return distance / max(worst - value + distance, 1e-300)
+    rounding = rounding_of(value, worst)
+    return 0.0 if distance <= rounding else float(distance / max(worst - value + distance, rounding))

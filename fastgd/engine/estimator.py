@@ -140,7 +140,7 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
     # what a model has no parameter for
     learning_rate, optimizer, batch_size, init = "auto", "sgd", "auto", "zeros"
     shuffle, average, early_stopping, warm_start = True, False, False, False
-    n_iter_no_change, n_jobs, random_state, verbose = 5, None, None, 0
+    n_jobs, random_state, verbose = None, None, 0
 
     def _assign(self, values):
         """Store the constructor's arguments, as scikit-learn's contract has it: each under its name, untouched."""
@@ -241,7 +241,8 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
             return None, state
         if (go_on or self.warm_start) and hasattr(self, "coef_"):
             coef_init = self.coef_ if coef_init is None else coef_init
-            intercept_init = self.intercept_ if intercept_init is None and self.fit_intercept else intercept_init
+            if intercept_init is None and self.fit_intercept:
+                intercept_init = np.broadcast_to(self.intercept_, np.atleast_2d(self.coef_).shape[:1])
         outputs, p = problem.objective.outputs, problem.rows.shape[1]
         coef, intercept = np.zeros((outputs, p)), np.zeros(outputs)
         if self.init == "normal":
@@ -290,12 +291,32 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         self.n_iter_, self.stop_reason_ = train(method, order, stopping, history, known_loss, validate, self.verbose)
         self._store(*(part.astype(X.dtype, copy=False) for part in method.solution()))
         self.optimality_, self.optimality_kind_ = method.optimality() or (None, None)
-        self.converged_ = self.stop_reason_ == "tol"
         self.t_, self.history_, self._state = method.state.t, history.record, method.state
-        if self.stop_reason_ == "max_iter" and stopping.tol is not None:
-            warnings.warn("Maximum number of iteration reached before convergence. Consider increasing max_iter to improve the "
-                          "fit.", ConvergenceWarning, stacklevel=3)
+        if not (by_hand or go_on) and self._is_unbounded(objective, X, labels, visits):
+            self.stop_reason_ = "separable"
+        self.converged_ = self.stop_reason_ == "tol"
+        if not self.converged_ and (stopping.tol is not None or self.stop_reason_ == "separable"):
+            self._warn_of_no_convergence(by_hand)
         return self
+
+    def _is_unbounded(self, objective, X, labels, visits):
+        """Whether the objective falls for ever as the weights grow."""
+        return False
+
+    def _warn_of_no_convergence(self, by_hand):
+        """Say what is wrong, in numbers, and what helps."""
+        said = None
+        if self.stop_reason_ == "separable":
+            said = ("The classes are separable and nothing is penalised: the larger the weights, the smaller the objective, so there "
+                    f"is no minimum. Training stopped at optimality_={self.optimality_:.2g} (tol={self.tol:g}); penalise the weights.")
+        elif self.stop_reason_ == "max_iter" and by_hand:
+            said = ("Maximum number of iteration reached before convergence. Consider increasing max_iter to improve the fit.")
+        elif self.stop_reason_ == "max_iter":
+            known = "unknown" if self.optimality_ is None else f"{self.optimality_:.2g} ({self.optimality_kind_})"
+            said = (f"Training stopped after {self.n_iter_} passes over X, before it converged: optimality_, the distance to the "
+                    f"minimum relative to the best constant model's, is {known}; tol={self.tol:g}. Increase max_iter or tol.")
+        if said:
+            warnings.warn(said, ConvergenceWarning, stacklevel=6 if is_classifier(self) else 5)
 
     def _rows_that_count(self, weights, n):
         """The numbers of the rows of positive weight."""
@@ -342,8 +363,8 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         check_is_fitted(self)
         X = self._check_X(X, reset=False, ensure_finite=False)
         coef = self.coef_.toarray() if sparse.issparse(self.coef_) else self.coef_
-        theta = pack(coef, self.intercept_, X.dtype, sparse.issparse(X))
-        outputs = np.size(self.intercept_)
+        outputs = len(np.atleast_2d(coef))
+        theta = pack(coef, np.broadcast_to(self.intercept_, outputs), X.dtype, sparse.issparse(X))
         out = np.empty(X.shape[0] * outputs)
         batch.margins(as_rows(X), theta, outputs, out, thread_count(self.n_jobs))
         if not is_surely_finite(out):  # as it is where X is not: looking here saves a pass over X

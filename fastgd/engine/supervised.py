@@ -49,6 +49,17 @@ class Classifier(ClassifierMixin, LinearModel):
     def _store(self, coef, intercept):
         self.coef_, self.intercept_ = coef, intercept
 
+    def _is_unbounded(self, objective, X, labels, visits):
+        """Whether nothing is penalised and the logistic losses of all rows fall as the weights grow."""
+        if objective.l1 or objective.l2 or objective.loss not in ("log_loss", "softmax"):
+            return False
+        margins, number = self._margins(X)[visits], np.searchsorted(self.classes_, labels[visits])
+        if objective.loss == "softmax":
+            own = margins[np.arange(len(number)), number]
+            return bool(((margins < own[:, None]).sum(axis=1) == objective.outputs - 1).all())
+        sides = np.where(number[:, None] == np.arange(objective.outputs), 1, -1) if objective.outputs > 1 else 2 * number[:, None] - 1
+        return bool((sides * margins > 0).all())
+
     def decision_function(self, X):
         """Margins ``X W' + b``: shape (n_samples,) for two classes, positive for ``classes_[1]``; else (n_samples, n_classes)."""
         margins = self._margins(X)

@@ -14,7 +14,7 @@ from scipy.linalg.blas import dsyrk
 from sklearn.utils.parallel import _get_threadpool_controller
 
 from fastgd.engine.data import pack, unpack
-from fastgd.engine.duality import gap, relative
+from fastgd.engine.duality import gap, relative, rounding_of
 from fastgd.engine.metric import constant_model, metric_of
 from fastgd.kernels import batch, newton
 from fastgd.kernels.losses import Loss, evaluate
@@ -23,7 +23,7 @@ from .descent import Epoch
 
 FORCING = 0.5       # the largest relative residual of a direction
 PATIENT = 0.1       # ... of one that may be the last: the decrement is then known to about its square
-ENOUGH = 0.1        # the decrement at the end of a stage, of what rounding kinks off may cost
+DEMANDS = 0.1, 1e-4, 1e-7, 1e-10, 1e-14  # decrements at the end of a stage, of what rounding kinks off may cost
 LOOK = 50           # passes that a certificate may take
 SEARCHES = 30       # evaluations of a line search
 ROWS_A_COLUMN = 10  # rows that a dense metric is made of
@@ -169,6 +169,11 @@ class Newton:
         self.state.theta = theta
         return loss, self._at.gradient(out) + self._at.l2 * self._v
 
+    def _curvatures(self):
+        """The second derivatives of the losses at the margins."""
+        problem = self.problem
+        newton.curvatures(problem.y, problem.weights, problem.visits, self._z, self._h, problem.objective.codes)
+
     def _curve(self, d, margins):
         """The Hessian times d; the margins of d are kept."""
         problem, theta = self.problem, self._at.to_user(d)
@@ -209,7 +214,8 @@ class Newton:
         while True:
             loss, g = self._gradient()
             norm = self._norm = sqrt(float((g * g).sum()))
-            newton.curvatures(problem.y, problem.weights, problem.visits, self._z, self._h, objective.codes)
+            rounding = rounding_of(loss, self._worst, problem.rows.dtype)
+            self._curvatures()
             if refresh:
                 metric = self._metric()
             x, r, self._u[:] = np.zeros_like(g), -g, 0
@@ -231,7 +237,7 @@ class Newton:
                 s = metric(r)
                 before, rs = rs, self._dot(r, s)
                 decrement = float(-(g * x).sum()) / 2
-                relative = decrement / max(self._worst - loss + decrement, 1e-300)
+                relative = decrement / max(self._worst - loss + decrement, rounding)
                 left = rs[curved].sum() / max(first.sum(), 1e-300)
                 if left <= PATIENT**2:
                     self._known((relative, "Newton decrement"))
@@ -352,24 +358,78 @@ class Rounded(Newton):
     technique of Nesterov, "Smooth minimization of non-smooth functions", Mathematical Programming 103 (2005).
     """
 
+    def start(self, problem, theta, earlier):
+        """Begin at theta, or where `earlier` stands."""
+        super().start(problem, theta, earlier)
+        v = np.zeros_like(self._v)
+        v[:, -1] = self._constant
+        self._best = self._worst, self._at.to_user(v)  # (objective, theta) of the best end of a stage, or of the constant model
+        self._least = -np.inf                          # a bound of the minimum
+        self._beyond = 0.0
+
     def _descend(self):
         exact, width = self.problem, self._first_width()
-        self._best, self._least = (np.inf, None), -np.inf  # (objective, theta) of the best end of a stage; a bound of the minimum
         while True:
-            self.problem = replace(exact, objective=replace(exact.objective, width=width))
-            # rows on a kink have curvature 1 / width, and rounding costs each of them width / 8 at most
-            yield from self._minimise(lambda decrement, width=width: decrement <= ENOUGH * width**2 * self._h.mean() / 8)
-            self.problem = exact
-            yield Epoch(self._bound(width), self._norm, float(self._step.max()))
+            rounded = replace(exact, objective=replace(exact.objective, width=width))
+            for demand in DEMANDS:
+                self.problem = rounded
+                yield from self._minimise(self._is_enough(demand))
+                self.problem = exact
+                distance, value = self._bound(width)
+                yield Epoch(value, self._norm, float(self._step.max()))
+                if distance <= 4 * self._cost + rounding_of(value, self._worst, exact.rows.dtype):
+                    break  # else the weights are held so loosely that the bound takes a better minimum
             width *= min(0.3, max(0.1, 0.5 * self.tol / max(self._found[0], 1e-300)))
+
+    def _is_enough(self, demand):
+        """Whether a decrement ends a stage: it is small against what rounding kinks off may cost, or no longer falls."""
+        last = [np.inf]
+
+        def is_enough(decrement):
+            before, last[0] = last[0], decrement
+            stuck = decrement > 0.1 * before and decrement <= rounding_of(self._best[0], self._worst, self.problem.rows.dtype)
+            return stuck or decrement <= demand * self._cost
+
+        return is_enough
+
+    def _curvatures(self):
+        """Those of the rounded losses, and a share of secants' where rows on kinks are too few to make a Hessian of."""
+        super()._curvatures()
+        problem, width, n = self.problem, self.problem.objective.width, len(self.problem.visits)
+        self._cost = max(width * self._h.sum(), 1.0) * width / (8 * n)  # a row on a kink: curvature 1 / width, cost <= width / 8
+        if self._beyond > 0:
+            secant = self._beyond / np.maximum(self._distance(), width)
+            if problem.weights is not None:
+                secant = (secant.reshape(n, -1) * problem.weights[problem.visits, None]).ravel()
+            np.maximum(self._h, secant, out=self._h)
+
+    def _distance(self):
+        """How far each margin is from the nearest kink of its loss."""
+        objective, y = self.problem.objective, self._targets()
+        if objective.loss in ("hinge", "perceptron"):
+            return np.abs((objective.loss == "hinge") - y * self._z)
+        return np.abs(np.abs(self._z - y) - (0.0 if objective.loss == "quantile" else objective.delta))
+
+    def _targets(self):
+        """A target a margin."""
+        objective, y = self.problem.objective, self.problem.targets
+        return (np.where(y == np.arange(objective.outputs), 1.0, -1.0) if objective.by_class else y).ravel()
+
+    def _search(self):
+        """As for smooth losses; steps that had to be cut short want the kinks beyond them in the next Hessian."""
+        foremost = np.argmin(self._dot(self._g, self._x))
+        super()._search()
+        if self._step[foremost] < 0.1:
+            self._beyond = min(max(10 * self._beyond, 0.01), 1.0)
+        else:
+            self._beyond = 0.1 * self._beyond if self._beyond > 1e-4 else 0.0
 
     def _known(self, found):
         """The rounded objective's decrement tells nothing of the kinks."""
 
     def solution(self):
         """(coef, intercept), the best that is known."""
-        theta = self.state.theta if self._best[1] is None else self._best[1]
-        return unpack(theta, self.problem.objective.outputs, self.problem.by_column)
+        return unpack(self._best[1], self.problem.objective.outputs, self.problem.by_column)
 
     def _first_width(self):
         """So wide that at the start most rows are on a kink."""
@@ -379,7 +439,7 @@ class Rounded(Newton):
         return 4.0 * float(np.abs(problem.targets - self._constant).mean()) or 1.0
 
     def _bound(self, width):
-        """The objective where we are; it and a bound of the minimum enter what is known."""
+        """(bound of what rounded losses' minimum leaves, objective) where we are; both enter what is known."""
         problem, objective = self.problem, self.problem.objective
         value, _ = self.losses()
         _, slopes = self.losses(width)
@@ -387,8 +447,10 @@ class Rounded(Newton):
         theta = self._at.to_user(self._v)
         value = float((weights * value).sum()) / self._weight
         value += objective.penalty(unpack(theta, objective.outputs, problem.by_column)[0])
-        self._least = max(self._least, value - gap(problem, self._at, value, slopes))
+        blur = np.finfo(float).eps * sqrt(float(np.mean(self._z**2 * (np.abs(self._distance()) <= width)))) / width
+        distance = gap(problem, self._at, value, slopes, blur=blur)
+        self._least = max(self._least, value - distance)
         if value <= self._best[0]:
             self._best = value, theta
         self._found = relative(self._best[0] - self._least, self._best[0], self._worst), "duality gap"
-        return value
+        return distance, value
