@@ -136,8 +136,8 @@ def gap(problem, at, value, slopes, q=None, blur=0.0):
 
     `value` is F where the slopes (n, outputs) of the losses, or of losses like them, were taken. `at` holds the coordinates in
     which columns have spread 1, so that rounding can be told from distance; `blur` is the rounding that the slopes came with. q is
-    the gradient of the mean loss in them, (outputs, p + 1), if the slopes are those of the losses: it is used if they are balanced as
-    they are, else there is one pass over X.
+    the gradient of the mean loss in them, (outputs, p + 1), if the slopes are those of the losses: it is used if they are balanced
+    as they are, else there is one pass over X.
     """
     objective, outputs = problem.objective, problem.objective.outputs
     y, n = problem.targets, len(slopes)

@@ -216,6 +216,9 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
             return AveragedImplicit(len(problem.visits) if problem.full_batch else self.batch_size)
         if not problem.full_batch:
             return VarianceReduced(self.batch_size, seed_of(self.random_state), self.tol)
+        kinked = problem.objective.loss in KINKED and problem.objective.loss != "huber"
+        if kinked and problem.objective.l1:
+            return VarianceReduced(len(problem.visits), seed_of(self.random_state), self.tol)
         method = Proximal if problem.objective.l1 else Rounded if problem.objective.loss in KINKED else Newton
         return method(self.batch_size == "auto", self.tol or 0.0)
 
@@ -307,8 +310,9 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         """Say what is wrong, in numbers, and what helps."""
         said = None
         if self.stop_reason_ == "separable":
-            said = ("The classes are separable and nothing is penalised: the larger the weights, the smaller the objective, so there "
-                    f"is no minimum. Training stopped at optimality_={self.optimality_:.2g} (tol={self.tol:g}); penalise the weights.")
+            said = ("The classes are separable and nothing is penalised: the larger the weights, the smaller the objective, so "
+                    f"there is no minimum. Training stopped at optimality_={self.optimality_:.2g} (tol={self.tol:g}); penalise the "
+                    "weights.")
         elif self.stop_reason_ == "max_iter" and by_hand:
             said = ("Maximum number of iteration reached before convergence. Consider increasing max_iter to improve the fit.")
         elif self.stop_reason_ == "max_iter":

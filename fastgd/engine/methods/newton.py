@@ -16,6 +16,7 @@ from sklearn.utils.parallel import _get_threadpool_controller
 from fastgd.engine.data import pack, unpack
 from fastgd.engine.duality import gap, relative, rounding_of
 from fastgd.engine.metric import constant_model, metric_of
+from fastgd.engine.objective import KINKED
 from fastgd.kernels import batch, newton
 from fastgd.kernels.losses import Loss, evaluate
 
@@ -328,29 +329,6 @@ class Newton:
         return gram
 
 
-def certificate(problem, coef, intercept, slopes=None):
-    """(estimate or bound of (F - F*) / (F0 - F*), its kind) of a model that another method has found.
-
-    The decrement of a smooth objective, in a few passes; else the duality gap of the losses' slopes there, or of those given, a
-    number each row and output of X.
-    """
-    method, objective = Newton(dense_metric=True), problem.objective
-    theta = pack(coef, intercept, problem.rows.dtype, problem.by_column)
-    method.start(problem, theta, None)
-    if objective.l1 == 0 and slopes is None:
-        for _ in range(LOOK):
-            method.epoch(None)
-            if method.optimality() is not None:
-                break
-        return method.optimality()
-    value, _ = method._gradient()
-    if slopes is None:
-        _, slopes = method.losses()
-    else:
-        slopes = slopes.reshape(-1, objective.outputs)[problem.visits]
-    return relative(gap(problem, method._at, value, slopes), value, method._worst), "duality gap"
-
-
 class Rounded(Newton):
     """Minimise an objective whose loss has kinks: Newton's method with the kinks rounded off over ever smaller widths.
 
@@ -454,3 +432,44 @@ class Rounded(Newton):
             self._best = value, theta
         self._found = relative(self._best[0] - self._least, self._best[0], self._worst), "duality gap"
         return distance, value
+
+
+class Certificate:
+    """(estimate or bound of (F - F*) / (F0 - F*), its kind) of models that another method finds.
+
+    The decrement of a smooth objective, in a few passes; with an L1 part the duality gap of the losses' slopes; for losses with
+    kinks, whose slopes at a model tell little, the bound of the minimum that rounded losses find, a few passes a call.
+    """
+
+    def __init__(self, problem, tol):
+        self._problem, self._tol, self._rounded = problem, tol, None
+        self._kinked = problem.objective.loss in KINKED and problem.objective.l1 == 0
+
+    def __call__(self, coef, intercept):
+        problem, newton_ = self._problem, Newton(dense_metric=True)
+        theta = pack(coef, intercept, problem.rows.dtype, problem.by_column)
+        newton_.start(problem, theta, None)
+        if problem.objective.l1 == 0 and not self._kinked:
+            for _ in range(LOOK):
+                newton_.epoch(None)
+                if newton_.optimality() is not None:
+                    break
+            return newton_.optimality()
+        value, g = newton_._gradient()
+        if self._kinked:
+            distance = value - self._least(theta)
+        else:
+            distance = gap(problem, newton_._at, value, newton_.losses()[1], g - newton_._at.l2 * newton_._v)
+        return relative(distance, value, newton_._worst), "duality gap"
+
+    def _least(self, theta):
+        """A bound of the minimum; each call makes it better, until it is good enough."""
+        if self._rounded is None:
+            self._rounded = Rounded(True, self._tol / 2)
+            self._rounded.start(self._problem, theta, None)
+        for _ in range(LOOK):
+            known = self._rounded.optimality()
+            if known is not None and known[0] <= self._tol / 2:
+                break
+            self._rounded.epoch(None)
+        return self._rounded._least

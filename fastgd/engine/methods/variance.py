@@ -12,7 +12,7 @@ from fastgd.kernels.order import sample
 
 from .descent import Epoch
 from .implicit import CURVATURE, TargetStatistics, gains, mass
-from .newton import certificate
+from .newton import Certificate
 
 KINKED = ("hinge", "epsilon_insensitive", "quantile", "perceptron")
 UNIFORM = 0.2            # share of the visits that is drawn evenly, the rest by curvature
@@ -98,6 +98,7 @@ class VarianceReduced:
         n, outputs = problem.rows.shape[0], objective.outputs
         memory = np.zeros(n * outputs), np.zeros(n * outputs), np.zeros(n), np.zeros(len(v))
         self.state = State(v, memory, np.zeros(n), self._gains / self._length, np.zeros(len(v)))
+        self._certificate = Certificate(problem, self.tol)
         self._next_look, self._found = self._warm + 1, None
         self._good, self._good_loss, self._best, self._suspect = v.copy(), np.inf, np.inf, None
 
@@ -315,7 +316,7 @@ class VarianceReduced:
         return False
 
     def optimality(self):
-        """What `certificate` says of the model; asked once a small gradient lets hope, and then ever more seldom."""
+        """What a `Certificate` says of the model; asked once a small gradient lets hope, and then ever more seldom."""
         if self.tol and self._found is None and self._suspect is None and self.state.epochs >= self._next_look:
             least = 0.5 * self._norm**2 * self._gains.min() / self._length  # no decrement is less
             if least <= self.tol * max(self._reference - self._best, 0.0):
@@ -324,7 +325,7 @@ class VarianceReduced:
         return self._found
 
     def _certify(self):
-        self._found = certificate(self.problem, *self.solution(), self.state.memory[1] if self._kinked else None)
+        self._found = self._certificate(*self.solution())
 
     def solution(self):
         """(coef, intercept)"""
