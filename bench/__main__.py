@@ -1,16 +1,25 @@
-"""``python -m bench [NAME ...]``: measure what is named (everything by default; patterns such as 'sgd-*' too)."""
+"""``python -m bench [NAME ...]``: measure what is named (everything by default; patterns such as 'sgd-*' too).
+
+``python -m bench auto`` and ``python -m bench accuracy`` are commands of their own: training without a rate to choose beside the
+best rate in hindsight, and the time that the named models take to a given accuracy.
+"""
 
 import argparse
 import json
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from bench import catalogue, derived, limits, machine, peers, run, table
 
 RESULTS = Path(__file__).parent / "results"
+COMMANDS = ("auto", "accuracy")
 
 
 def main(arguments=None):
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] and arguments[0] in COMMANDS:
+        return import_module(f"bench.{arguments[0]}").main(arguments[1:])
     options = _parse(arguments)
     available, notes = catalogue.available(options.big)
     if options.list:
@@ -43,7 +52,8 @@ def main(arguments=None):
 
 
 def _parse(arguments):
-    parser = argparse.ArgumentParser("python -m bench", description="Time fastgd beside its peers.")
+    parser = argparse.ArgumentParser("python -m bench", description="Time fastgd beside its peers.",
+                                     epilog=f"commands with options of their own: {', '.join(COMMANDS)}")  # fmt: skip
     parser.add_argument("names", nargs="*", metavar="NAME", help="what to measure, or patterns of names (default: all)")
     parser.add_argument("--list", action="store_true", help="list what can be measured and stop")
     parser.add_argument("--repeats", type=int, help="timed rounds (default 7; 2 with --quick)")

@@ -17,8 +17,8 @@ def targets(problem, y):
     return np.where(numbers[:, None] == np.array(positive), 1.0, -1.0)
 
 
-def losses(loss, z, t):
-    """Loss of each row and output at margins z (n, K)."""
+def losses(loss, z, t, epsilon=0.0):
+    """Loss of each row and output at margins z (n, K), or (n,) where there is one output."""
     match loss:
         case "squared_error":
             return (z - t) ** 2 / 2
@@ -26,6 +26,10 @@ def losses(loss, z, t):
             return np.logaddexp(0, -t * z)
         case "hinge":
             return np.maximum(0, 1 - t * z)
+        case "squared_hinge":
+            return np.maximum(0, 1 - t * z) ** 2
+        case "epsilon_insensitive":
+            return np.maximum(0, np.abs(z - t) - epsilon)
         case "softmax":
             return logsumexp(z, axis=1, keepdims=True) - np.take_along_axis(z, t, axis=1)
     raise ValueError(f"loss={loss!r} is none that the benchmark can evaluate")

@@ -45,8 +45,10 @@ class SGDClassifier(Classifier):
         Most epochs: passes over the training rows.
 
     tol : float or None, default=1e-3
-        Training stops when the loss has not fallen by `tol` below its best for `n_iter_no_change` epochs in a row, and, with
-        ``batch_size="full"``, when the gradient's norm is at most `tol` times the first one. None: all `max_iter` epochs.
+        With ``learning_rate="auto"`` training stops when the objective F is known to be within `tol` of its minimum, relative to
+        what the best constant model leaves to gain: ``(F - F*) / (F0 - F*) <= tol``. With other rates it stops when the loss has
+        not fallen by `tol` below its best for `n_iter_no_change` epochs in a row, and, with ``batch_size="full"``, when the
+        gradient's norm is at most `tol` times the first one. None: all `max_iter` epochs.
 
     shuffle : bool or 'full', default=True
         True: visit the rows in an order as good as a new random permutation each epoch; 'full': always a full permutation;
@@ -67,9 +69,14 @@ class SGDClassifier(Classifier):
     random_state : int, RandomState instance or None, default=None
         Seed of the shuffling, the validation split and the random start. Same seed, same bits.
 
-    learning_rate : str or schedule, default='lipschitz'
+    learning_rate : str or schedule, default='auto'
         The rate eta_t of the t-th update:
 
+        - 'auto': none to choose, and none to go wrong with. Steps are taken on columns of spread 1 (centred, if X is dense)
+          without a copy of X, while penalties stay those of the user's own weights: single rows and mini-batches by SAGA with
+          importance sampling after a pass or two of implicit steps, full batches by Newton's method with conjugate gradients and
+          exact line search, streams (`partial_fit`) by averaged implicit steps. `eta0` and `power_t` are not read. With another
+          `optimizer`, or with `average`, it is 'lipschitz' with 0.01 in place of `eta0`.
         - 'lipschitz': ``1 / (L sqrt(1 + epochs done))``, L a bound of the gradient's Lipschitz constant from the longest row (full
           batches: 1 / L; 'poisson', which has none: a guess from the largest y). Standardise the columns for speed. Rules that
           scale themselves (AdaGrad, RMSProp, Adam, AdamW) take `eta0` in place of 1 / L.
@@ -148,7 +155,17 @@ class SGDClassifier(Classifier):
         ``history_["loss"]``
 
     stop_reason_ : str
-        'plateau', 'gradient', 'validation' or 'max_iter'.
+        'tol', 'plateau', 'gradient', 'validation' or 'max_iter'.
+
+    converged_ : bool
+        Whether `optimality_` has reached `tol`. A plateau or a small step is no convergence.
+
+    optimality_ : float or None
+        Estimate or bound of ``(F - F*) / (F0 - F*)``; None where nothing is known of the minimum: at rates chosen by hand, after
+        `partial_fit`, and with ``tol=None``.
+
+    optimality_kind_ : str or None
+        'Newton decrement', an estimate for smooth objectives, or 'duality gap', a bound for the others.
 
     n_features_in_ : int
         Number of columns of X.
@@ -179,7 +196,7 @@ class SGDClassifier(Classifier):
     }
 
     def __init__(self, loss="hinge", *, penalty="l2", alpha=0.0001, l1_ratio=0.15, fit_intercept=True, max_iter=1000, tol=1e-3,
-                 shuffle=True, verbose=0, epsilon=0.1, quantile=0.5, n_jobs=None, random_state=None, learning_rate="lipschitz",
+                 shuffle=True, verbose=0, epsilon=0.1, quantile=0.5, n_jobs=None, random_state=None, learning_rate="auto",
                  eta0=0.01, power_t=0.5, early_stopping=False, validation_fraction=0.1, n_iter_no_change=5, class_weight=None,
                  warm_start=False, average=False, batch_size=1, optimizer="sgd", init="zeros"):
         self._assign(locals())
@@ -283,8 +300,10 @@ class SGDRegressor(Regressor):
         Most epochs: passes over the training rows.
 
     tol : float or None, default=1e-3
-        Training stops when the loss has not fallen by `tol` below its best for `n_iter_no_change` epochs in a row, and, with
-        ``batch_size="full"``, when the gradient's norm is at most `tol` times the first one. None: all `max_iter` epochs.
+        With ``learning_rate="auto"`` training stops when the objective F is known to be within `tol` of its minimum, relative to
+        what the best constant model leaves to gain: ``(F - F*) / (F0 - F*) <= tol``. With other rates it stops when the loss has
+        not fallen by `tol` below its best for `n_iter_no_change` epochs in a row, and, with ``batch_size="full"``, when the
+        gradient's norm is at most `tol` times the first one. None: all `max_iter` epochs.
 
     shuffle : bool or 'full', default=True
         True: visit the rows in an order as good as a new random permutation each epoch; 'full': always a full permutation;
@@ -305,9 +324,14 @@ class SGDRegressor(Regressor):
     random_state : int, RandomState instance or None, default=None
         Seed of the shuffling, the validation split and the random start. Same seed, same bits.
 
-    learning_rate : str or schedule, default='lipschitz'
+    learning_rate : str or schedule, default='auto'
         The rate eta_t of the t-th update:
 
+        - 'auto': none to choose, and none to go wrong with. Steps are taken on columns of spread 1 (centred, if X is dense)
+          without a copy of X, while penalties stay those of the user's own weights: single rows and mini-batches by SAGA with
+          importance sampling after a pass or two of implicit steps, full batches by Newton's method with conjugate gradients and
+          exact line search, streams (`partial_fit`) by averaged implicit steps. `eta0` and `power_t` are not read. With another
+          `optimizer`, or with `average`, it is 'lipschitz' with 0.01 in place of `eta0`.
         - 'lipschitz': ``1 / (L sqrt(1 + epochs done))``, L a bound of the gradient's Lipschitz constant from the longest row (full
           batches: 1 / L; 'poisson', which has none: a guess from the largest y). Standardise the columns for speed. Rules that
           scale themselves (AdaGrad, RMSProp, Adam, AdamW) take `eta0` in place of 1 / L.
@@ -380,7 +404,17 @@ class SGDRegressor(Regressor):
         ``history_["loss"]``
 
     stop_reason_ : str
-        'plateau', 'gradient', 'validation' or 'max_iter'.
+        'tol', 'plateau', 'gradient', 'validation' or 'max_iter'.
+
+    converged_ : bool
+        Whether `optimality_` has reached `tol`. A plateau or a small step is no convergence.
+
+    optimality_ : float or None
+        Estimate or bound of ``(F - F*) / (F0 - F*)``; None where nothing is known of the minimum: at rates chosen by hand, after
+        `partial_fit`, and with ``tol=None``.
+
+    optimality_kind_ : str or None
+        'Newton decrement', an estimate for smooth objectives, or 'duality gap', a bound for the others.
 
     n_features_in_ : int
         Number of columns of X.
@@ -406,7 +440,7 @@ class SGDRegressor(Regressor):
 
     def __init__(self, loss="squared_error", *, penalty="l2", alpha=0.0001, l1_ratio=0.15, fit_intercept=True, max_iter=1000,
                  tol=1e-3, shuffle=True, verbose=0, epsilon=0.1, quantile=0.5, n_jobs=None, random_state=None,
-                 learning_rate="lipschitz", eta0=0.01, power_t=0.25, early_stopping=False, validation_fraction=0.1,
+                 learning_rate="auto", eta0=0.01, power_t=0.25, early_stopping=False, validation_fraction=0.1,
                  n_iter_no_change=5, warm_start=False, average=False, batch_size=1, optimizer="sgd", init="zeros"):
         self._assign(locals())
 

@@ -476,3 +476,62 @@ def unpack(theta, outputs, layout="dense"):
     """``pack`` undone: W of shape (outputs, columns) and b."""
     W, b = theta[:-outputs], theta[-outputs:]
     return (W.reshape(outputs, -1) if layout == "dense" else W.reshape(-1, outputs).T), b
+
+
+# ---- steps in the metric: rows are x -> (x - center) / scale, weights v = scale * w, targets one number an output ----
+
+
+def implicit(loss, z, y, delta, h):
+    """The g with g = dL/dz at z - h g, by bisection."""
+    low, high = -1e13, 1e13
+    for _ in range(200):
+        g = (low + high) / 2
+        low, high = (g, high) if loss(min(z - h * g, 700.0), y, delta)[1] > g else (low, g)
+    return (low + high) / 2
+
+
+def standardised(X, center, scale):
+    return np.divide(X - center, scale, out=np.zeros_like(X), where=scale > 0)
+
+
+def prox(v, l1, l2):
+    return soft(v, l1) / (1 + l2)
+
+
+def implicit_epoch(problem, X, Y, V, c, rates, l1, l2, weights, batch_size=1):
+    """Implicit steps on rows X in the metric, in order; (V, c, mean of V, mean of c). l1 and l2 have an entry a column."""
+    loss, V, c = LOSSES[problem.loss], V.copy(), c.copy()
+    iterates, orders = [], batches(np.arange(len(X)), batch_size)
+    for rate, batch in zip(rates, orders, strict=True):
+        G, g = np.zeros_like(V), np.zeros_like(c)
+        for i in batch:
+            h = rate * weights[i] * (X[i] @ X[i] + problem.intercept)
+            for k, z in enumerate(V @ X[i] + c):
+                slope = weights[i] * implicit(loss, z, Y[i, k], problem.delta, h)
+                G[k] += slope * X[i] / len(batch)
+                g[k] += slope * problem.intercept / len(batch)
+        V, c = prox(V - rate * G, rate * l1, rate * l2), c - rate * g
+        iterates.append((V, c))
+    t = np.arange(1, len(iterates) + 1)
+    mass = t * (t + 1) * (t + 2)
+    mean_V, mean_c = (np.average([pair[part] for pair in iterates], axis=0, weights=mass) for part in (0, 1))
+    return V, c, mean_V, mean_c
+
+
+def saga_epoch(problem, X, Y, V, c, slopes, rate, l1, l2, weights, probability, order, bend):
+    """SAGA from stale slopes (n, outputs), rows drawn with the given probabilities; (V, c, slopes)."""
+    loss, V, c, slopes, n = LOSSES[problem.loss], V.copy(), c.copy(), slopes.copy(), len(X)
+    for i in order:
+        G, g, share = slopes.T @ X / n, slopes.sum(axis=0) / n, 1 / (n * probability[i])
+        h = rate * share * (X[i] @ X[i] + problem.intercept)
+        fresh = np.zeros(len(c))
+        for k, z in enumerate(V @ X[i] + c):
+            if h * weights[i] * bend <= 1:
+                fresh[k] = weights[i] * loss(z, Y[i, k], problem.delta)[1]
+            else:
+                fresh[k] = weights[i] * implicit(loss, z + h * slopes[i, k], Y[i, k], problem.delta, h * weights[i])
+        change = fresh - slopes[i]
+        V = prox(V - rate * (share * np.outer(change, X[i]) + G), rate * l1, rate * l2)
+        c = c - rate * (share * change + g) * problem.intercept
+        slopes[i] = fresh
+    return V, c, slopes

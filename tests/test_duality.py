@@ -111,7 +111,8 @@ def slopes_at(problem, margins):
 
 def gap_at(problem, theta):
     value, flat, margins = value_and_flat(problem, theta)
-    return value, gap(problem, Coordinates(problem, metric_of(problem)), value, slopes_at(problem, margins), flat)
+    at = Coordinates(problem, metric_of(problem))
+    return value, gap(problem, at, value, slopes_at(problem, margins), at.gradient(flat))
 
 
 def solved(problem, smooth):

@@ -91,3 +91,10 @@ def test_without_an_intercept_it_says_zero(data, as_rows):
     b, value = constant_model(problem_of(as_rows(data.X, "dense", np.float64), data.values, objective))
     assert_array_equal(b, 0)
     assert_allclose(value, (data.values**2).mean() / 2)
+
+
+def test_without_an_intercept_columns_are_not_centred(data, as_rows):
+    X = data.X + np.arange(6)
+    metric = metric_of(problem_of(as_rows(X, "dense", np.float64), data.values, Objective("squared_error", intercept=False)))
+    assert_array_equal(metric.center, 0)
+    assert_allclose(metric.scale, np.sqrt((X**2).mean(axis=0)))

@@ -54,3 +54,18 @@ def _write(path, X, t):
             row = slice(ends[i], ends[i + 1])
             pairs = zip(X.indices[row].tolist(), X.data[row].tolist(), strict=True)
             file.write(f"{label:g} | {' '.join([f'{j}:{value:.8g}' for j, value in pairs])}\n")
+
+
+def stream(loss, X, t):
+    """(coef, intercept) after one pass over the rows in order, by VW's own default rule and rate."""
+    if loss not in LOSSES:
+        raise UnsupportedError(f"has no loss {loss}")
+    bits = max(18, int(X.shape[1]).bit_length())
+    with tempfile.TemporaryDirectory() as folder:
+        text = Path(folder, "rows")
+        _write(text, csr_array(X), t)
+        model = Workspace(f"--quiet --no_stdin --loss_function {LOSSES[loss]} -b {bits} -d {text}")
+        coef = np.array([model.get_weight(j, 0) for j in range(X.shape[1])])
+        intercept = model.get_weight(INTERCEPT % 2**bits, 0)
+        model.finish()
+    return coef, intercept

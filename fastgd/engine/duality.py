@@ -15,7 +15,7 @@ from fastgd.kernels.losses import Loss
 
 from .data import pack
 
-ROUNDING = 16  # machine epsilons, of the sums that q is made of: no distance at all
+ROUNDING = 64  # machine epsilons, of the sums that q is made of: no distance at all
 
 
 def domain(loss, delta, y):
@@ -61,6 +61,11 @@ def conjugate(loss, delta, s, y):
     return value + s * s / 4 if loss == "squared_epsilon_insensitive" else value
 
 
+def weighted(weights, values):
+    """sum_i weights_i values_i of each column. (BLAS would share the sum among threads, whose number would change the bits.)"""
+    return np.einsum("i,ik->k", weights, values)
+
+
 def _give(loss, s, low, high):
     """How readily slopes move with the margin, of the slopes themselves: the curvature, up to a factor."""
     if loss == "squared_error":
@@ -78,20 +83,19 @@ def balanced(loss, delta, s, y, weights):
     s is (n, outputs), y of the same shape (class numbers (n,) for softmax), weights (n,). First slopes give way as they would to
     another intercept; what is left is shared among all in proportion to their distance from the end of the domain.
     """
-    small = ROUNDING * np.finfo(float).eps * (weights @ np.abs(s))
-    if (np.abs(weights @ s) <= small).all():
+    if (np.abs(weighted(weights, s)) <= ROUNDING * np.finfo(float).eps * weighted(weights, np.abs(s))).all():
         return s
     if loss == "softmax":
         return _balanced_softmax(s, y.astype(np.intp), weights)
     low, high = domain(loss, delta, y)
     for _ in range(4):
-        give, excess = _give(loss, s, low, high), weights @ s
-        total = weights @ give
+        give, excess = _give(loss, s, low, high), weighted(weights, s)
+        total = weighted(weights, give)
         s = np.clip(s - np.divide(excess, total, where=total > 0, out=np.zeros_like(total)) * give, low, high)
-    excess = weights @ s
+    excess = weighted(weights, s)
     room = np.where(excess > 0, s - low, high - s)
     room = np.where(np.isinf(room).any(axis=0), np.isinf(room), room)
-    total = weights @ room
+    total = weighted(weights, room)
     return np.clip(s - np.divide(excess, total, where=total > 0, out=np.zeros_like(total)) * room, low, high)
 
 
@@ -101,11 +105,11 @@ def _balanced_softmax(s, y, weights):
     p[rows, y] += 1
     counts = np.bincount(y, weights, minlength=s.shape[1])
     for _ in range(4):
-        sums = weights @ p
-        step = np.linalg.lstsq(np.diag(sums) - (p.T * weights) @ p, sums - counts, rcond=1e-12)[0]
-        p *= np.maximum(1 - step + (p @ step)[:, None], 0)
+        sums = weighted(weights, p)
+        step = np.linalg.lstsq(np.diag(sums) - np.einsum("i,ij,ik->jk", weights, p, p), sums - counts, rcond=1e-12)[0]
+        p *= np.maximum(1 - step + (p * step).sum(axis=1, keepdims=True), 0)
         p /= p.sum(axis=1, keepdims=True)
-    sums, total = weights @ p, weights.sum()
+    sums, total = weighted(weights, p), weights.sum()
     share = np.max(1 - np.divide(counts, sums, where=sums > 0, out=np.ones_like(sums)))  # that all rows replace by one distribution
     if share > 0:
         p += np.maximum(counts - (1 - share) * sums, 0) / total - share * p
@@ -127,13 +131,13 @@ def weighted_sums(problem, slopes):
     return out
 
 
-def gap(problem, at, value, slopes, flat=None, blur=0.0):
+def gap(problem, at, value, slopes, q=None, blur=0.0):
     """An upper bound of value - F*, and infinity at worst.
 
     `value` is F where the slopes (n, outputs) of the losses, or of losses like them, were taken. `at` holds the coordinates in
-    which columns have spread 1, so that rounding can be told from distance; `blur` is the rounding that the slopes came with.
-    `flat` is what `weighted_sums` would give, if known: it is used if the slopes are balanced as they are, else there is one pass
-    over X.
+    which columns have spread 1, so that rounding can be told from distance; `blur` is the rounding that the slopes came with. q is
+    the gradient of the mean loss in them, (outputs, p + 1), if the slopes are those of the losses: it is used if they are balanced
+    as they are, else there is one pass over X.
     """
     objective, outputs = problem.objective, problem.objective.outputs
     y, n = problem.targets, len(slopes)
@@ -144,10 +148,11 @@ def gap(problem, at, value, slopes, flat=None, blur=0.0):
     weights = np.ones(n) if problem.weights is None else problem.weights[problem.visits]
     weights = weights / weights.sum()
     s = balanced(objective.loss, objective.delta, slopes, y, weights) if objective.intercept else slopes
-    if s is not slopes or flat is None:
-        flat = weighted_sums(problem, s)
-    q = np.abs(at.gradient(flat)[:, :-1])
-    q = np.maximum(q - ROUNDING * (np.finfo(flat.dtype).eps * np.sqrt(weights @ (s * s))[:, None] + blur), 0)
+    if s is not slopes or q is None:
+        q = at.gradient(weighted_sums(problem, s))
+    q = np.abs(q[:, :-1])
+    noise = np.finfo(problem.rows.dtype).eps * np.sqrt(weighted(weights, s * s))[:, None] + blur
+    q = np.maximum(q - ROUNDING * noise, 0)
     with np.errstate(over="ignore", under="ignore"):
         l1, l2 = objective.l1 * at.inverse, at.l2[:-1]
     joint = objective.loss == "softmax"
@@ -157,7 +162,7 @@ def gap(problem, at, value, slopes, flat=None, blur=0.0):
     def dual(shrink):
         """The bound of F* for slopes shrunk by (outputs,) or, if they meet in one loss, (1,) factors; a number a factor."""
         losses = conjugate(objective.loss, objective.delta, s * shrink, y)
-        return -(weights @ losses.reshape(n, -1)) - _penalty_conjugate(shrink[:, None] * q, l1, l2)
+        return -weighted(weights, losses.reshape(n, -1)) - _penalty_conjugate(shrink[:, None] * q, l1, l2)
 
     with np.errstate(over="ignore", divide="ignore"):
         feasible = 1 / np.divide(q, l1, where=q > l1, out=np.ones_like(q)).max(axis=1, initial=1.0)

@@ -19,15 +19,30 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from fastgd.kernels import batch, threads
 from fastgd.kernels.rows import squared_norms
 
-from .data import Order, Problem, as_rows, check_compressed, distinct_columns, is_plain, is_plain_target, is_surely_finite, pack
+from .data import (
+    Order,
+    Problem,
+    as_rows,
+    check_compressed,
+    distinct_columns,
+    is_plain,
+    is_plain_target,
+    is_surely_finite,
+    pack,
+    seed_of,
+)
 from .history import History
 from .methods.descent import Descent, check_compatible
+from .methods.implicit import AveragedImplicit, Stream
 from .methods.newton import Newton, Rounded
+from .methods.proximal import Proximal
+from .methods.variance import VarianceReduced
 from .objective import EPSILON, KINKED, PENALTIES, Objective, penalty_parts
-from .optimizers import RULES, AdaGrad, Adam, Optimizer, RMSProp, as_optimizer
+from .optimizers import RULES, SGD, AdaGrad, Adam, Optimizer, RMSProp, as_optimizer
 from .schedules import NAMES, Lipschitz, Schedule, as_schedule
 from .training import Stopping, train
 
+RATE = 0.01            # "auto" for rules that set their own scale
 PASSES = 1000          # at most, where max_iter is None
 INITIAL_SPREAD = 0.01  # standard deviation of init="normal": small against the weights of standardised columns
 
@@ -102,7 +117,7 @@ DESCENT = {  # constraints of the parameters with which users choose the descent
     "quantile": [Interval(Real, 0, 1, closed="neither")],
     "n_jobs": [Integral, None],
     "random_state": ["random_state"],
-    "learning_rate": [StrOptions({"auto", *NAMES}), Schedule],
+    "learning_rate": [StrOptions(set(NAMES)), Schedule],
     "eta0": [Interval(Real, 0, None, closed="neither")],
     "power_t": [Interval(Real, None, None, closed="neither")],
     "early_stopping": ["boolean"],
@@ -181,9 +196,9 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         loss = "log_loss" if self.loss == "softmax" and outputs == 1 else self.loss
         return Objective(loss, float(delta), l1, l2, outputs, one_vs_rest, self.fit_intercept)
 
-    def _method(self, problem):
-        if self.learning_rate == "auto":
-            return self._automatic(problem)
+    def _method(self, problem, go_on):
+        if self._is_automatic():
+            return self._automatic(problem, go_on)
         optimizer, full = as_optimizer(self.optimizer), problem.full_batch
         schedule = as_schedule(self.learning_rate, eta0=self.eta0, power_t=self.power_t, alpha=self.alpha, max_iter=self.max_iter,
                                lipschitz=lambda: Lipschitz(self._inverse_lipschitz(problem, optimizer), decays=not full))
@@ -191,15 +206,26 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         size = len(problem.visits) if full else self.batch_size
         return Descent(schedule, optimizer, size, average_from=-(-self.average // size) if self.average else None)
 
-    def _automatic(self, problem):
+    def _is_automatic(self):
+        """Whether a method without rates trains; a named rule, and averaging, have "auto" choose the rate."""
+        return self.learning_rate == "auto" and not self.average and as_optimizer(self.optimizer) == SGD()
+
+    def _automatic(self, problem, go_on):
         """The method that needs no rate."""
-        method = Rounded if problem.objective.loss in KINKED else Newton
+        if go_on:
+            return AveragedImplicit(len(problem.visits) if problem.full_batch else self.batch_size)
+        if not problem.full_batch:
+            return VarianceReduced(self.batch_size, seed_of(self.random_state), self.tol)
+        kinked = problem.objective.loss in KINKED and problem.objective.loss != "huber"
+        if kinked and problem.objective.l1:
+            return VarianceReduced(len(problem.visits), seed_of(self.random_state), self.tol)
+        method = Proximal if problem.objective.l1 else Rounded if problem.objective.loss in KINKED else Newton
         return method(self.batch_size == "auto", self.tol or 0.0)
 
     def _inverse_lipschitz(self, problem, optimizer):
         """1 / L, L bounding the curvature of any batch (a full one by the trace); rules that set their own scale keep eta0."""
         if isinstance(optimizer, (AdaGrad, RMSProp, Adam)):
-            return self.eta0
+            return RATE if self.learning_rate == "auto" else self.eta0
         lengths = squared_norms(problem.rows, problem.visits, np.empty(1, problem.rows.dtype)) + self.fit_intercept
         if problem.weights is not None:
             lengths *= problem.weights[problem.visits]
@@ -212,7 +238,9 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
     def _start(self, problem, coef_init, intercept_init, go_on):
         """(flat vector to start from, earlier state to go on with); without a vector the state's own."""
         state = getattr(self, "_state", None) if go_on else None
-        if state is not None and state.averaged:
+        if isinstance(state, Stream) != self._is_automatic():  # another method's
+            state = None
+        if isinstance(state, Stream) or (state is not None and state.averaged):
             return None, state
         if (go_on or self.warm_start) and hasattr(self, "coef_"):
             coef_init = self.coef_ if coef_init is None else coef_init
@@ -251,18 +279,20 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         full = self.batch_size in ("full", "auto") or (not go_on and self.batch_size >= len(visits))
         X = distinct_columns(X)
         problem = Problem(as_rows(X), y, weights, objective, visits, full, thread_count(self.n_jobs), X)
-        method = self._method(problem)
-        method.start(problem, *self._start(problem, coef_init, intercept_init, go_on))
-        by_hand = self.learning_rate != "auto"
+        method = self._method(problem, go_on)
+        theta, earlier = self._start(problem, coef_init, intercept_init, go_on)
+        method.start(problem, theta, earlier)
+        by_hand = not self._is_automatic()
         stopping = Stopping(1 if go_on else self.max_iter or PASSES, None if go_on else self.tol,
-                            self.n_iter_no_change if by_hand else 0, full_gradient=full and by_hand)
+                            self.n_iter_no_change if by_hand or self.early_stopping else 0, full_gradient=full and by_hand)
         history = History(self.history_ if go_on and hasattr(self, "history_") else None)
-        earlier, origin = history.record["loss"][-1:], method.state.theta.copy()
-        known_loss = lambda: earlier[0] if earlier else method.loss_at(origin)  # noqa: E731
+        last = history.record["loss"][-1:]
+        origin = None if last else (earlier.theta if theta is None else theta).copy()
+        known_loss = lambda: last[0] if last else method.loss_at(origin)  # noqa: E731
         order = Order(problem, X, not full and self.shuffle, self.random_state)
         validate = self._validator(problem, X, labels, held_out) if len(held_out) else None
         self.n_iter_, self.stop_reason_ = train(method, order, stopping, history, known_loss, validate, self.verbose)
-        self._store(*method.solution())
+        self._store(*(part.astype(X.dtype, copy=False) for part in method.solution()))
         self.optimality_, self.optimality_kind_ = method.optimality() or (None, None)
         self.t_, self.history_, self._state = method.state.t, history.record, method.state
         if not (by_hand or go_on) and self._is_unbounded(objective, X, labels, visits):
@@ -280,8 +310,9 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         """Say what is wrong, in numbers, and what helps."""
         said = None
         if self.stop_reason_ == "separable":
-            said = ("The classes are separable and nothing is penalised: the larger the weights, the smaller the objective, so there "
-                    f"is no minimum. Training stopped at optimality_={self.optimality_:.2g} (tol={self.tol:g}); penalise the weights.")
+            said = ("The classes are separable and nothing is penalised: the larger the weights, the smaller the objective, so "
+                    f"there is no minimum. Training stopped at optimality_={self.optimality_:.2g} (tol={self.tol:g}); penalise the "
+                    "weights.")
         elif self.stop_reason_ == "max_iter" and by_hand:
             said = ("Maximum number of iteration reached before convergence. Consider increasing max_iter to improve the fit.")
         elif self.stop_reason_ == "max_iter":

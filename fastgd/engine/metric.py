@@ -5,12 +5,15 @@ import numpy as np
 
 from fastgd.kernels.columns import moments
 from fastgd.kernels.losses import Loss, evaluate
+from fastgd.kernels.variance import column_probability
 
-from .data import Problem
+from .data import Problem, pack, unpack
+from .objective import CLASSIFICATION
 
 SAMPLE = 32        # rows to guess the centres from
 CONSTANT = 1e-12   # times the column's centre: a spread below is rounding
 FAR = 2.0**512     # sums of squares beyond, or below its inverse, are taken again of a column divided, or multiplied, by it
+FEW = 0.1          # columns a row that a sparse metric may have
 CERTAIN = 1e-16    # the least frequency of a class, and the least mean count: a constant model stays finite
 
 
@@ -31,7 +34,8 @@ class Metric:
 
 @np.errstate(over="ignore", invalid="ignore", under="ignore")
 def metric_of(problem: Problem):
-    """Weighted means and standard deviations of the columns; for CSR zeros and root mean squares, so that zeros stay zeros.
+    """Weighted means and standard deviations of the columns; zeros and root mean squares for CSR, so that zeros stay zeros, and for
+    an objective without an intercept.
 
     One pass, in float64, over columns shifted to near their centre, which is guessed from a few rows. Where a square overflows or
     underflows, the column is multiplied by a power of two and passed over once more.
@@ -51,7 +55,10 @@ def metric_of(problem: Problem):
     scale = np.sqrt(np.maximum(second / total - (0 if rows.sparse else mean * mean), 0)) / factor
     if rows.sparse:
         return Metric(np.zeros(len(shift)), scale)
-    return Metric(center, np.where(scale > CONSTANT * np.abs(center), scale, 0.0))
+    scale = np.where(scale > CONSTANT * np.abs(center), scale, 0.0)
+    if not problem.objective.intercept:  # nothing could make up for a centre
+        return Metric(np.zeros(len(shift)), np.hypot(scale, center))
+    return Metric(center, scale)
 
 
 def _amid(rows, visits):
@@ -60,6 +67,34 @@ def _amid(rows, visits):
         return np.zeros(rows.shape[1])
     picked = visits[np.linspace(0, len(visits) - 1, min(SAMPLE, len(visits))).astype(int)]
     return np.sort(rows.values[picked].astype(float), axis=0)[len(picked) // 2]
+
+
+def column_density(problem: Problem):
+    """The share of the rows that store each column; 1 for dense rows."""
+    density = np.zeros(problem.rows.shape[1])
+    if not problem.rows.sparse:
+        return density + 1
+    share = np.full(problem.rows.shape[0], 1 / len(problem.visits))
+    column_probability(problem.rows, problem.visits, share, density, np.empty(1, problem.rows.dtype))
+    return density
+
+
+def damped(metric: Metric, density, rows, sparse):
+    """(metric for steps, mean squared length of a row in it).
+
+    A sparse column that few of the `rows` rows have would, scaled by its root mean square, make those rows very long: a column's
+    square is sqrt(1 + least / density) times its mean square instead, `least` being such that the columns count for `rows` / 10.
+    """
+    active = metric.scale > 0
+    if not sparse or active.sum() <= FEW * rows:
+        return metric, float(active.sum())
+    density = np.where(active, density, 0.0)
+    low, high = 1e-12, density.sum() / (FEW * rows)
+    for _ in range(50):
+        least = np.sqrt(low * high)
+        low, high = (least, high) if (density / (density + least)).sum() > FEW * rows else (low, least)
+    factor = np.sqrt(1 + high / np.where(active, density, 1.0))
+    return Metric(metric.center, metric.scale * factor), float((density / (density + high)).sum())
 
 
 def constant_model(problem: Problem):
@@ -74,6 +109,9 @@ def constant_model(problem: Problem):
         if objective.loss == "softmax":
             return _constant_softmax(frequency, objective.intercept)
         columns = [(np.array([1.0, -1.0]), np.array([f, max(1 - f, 0.0)])) for f in frequency]
+    elif objective.loss in CLASSIFICATION:
+        positive = float(weights @ (targets[:, 0] > 0))
+        columns = [(np.array([1.0, -1.0]), np.array([positive, 1 - positive]))]
     else:
         columns = [(targets[:, k].astype(float), weights) for k in range(outputs)]
     intercepts = np.array([_best(objective, y, s) if objective.intercept else 0.0 for y, s in columns])
@@ -134,3 +172,34 @@ def _root(slope, y, s):
         else:
             high, above, below = b, here, below / 2
     return low if -below < above else high
+
+
+class Space:
+    """The metric at work: the weights v = scale * w that steps are taken on, v @ ((x - center) / scale) + c = w @ x + b.
+
+    Penalties stay those of w. Constant columns keep the weights of `coef`. `arrays` is what the kernels take.
+    """
+
+    def __init__(self, problem: Problem, metric: Metric, coef):
+        self.metric, self._inverse, self._fixed, self._by_column = metric, metric.inverse, coef, problem.by_column
+        objective = problem.objective
+        with np.errstate(over="ignore"):  # an infinite penalty keeps a weight at 0
+            l1, l2 = objective.l1 * self._inverse, objective.l2 * self._inverse * self._inverse
+        self.arrays = metric.center, self._inverse, l1, l2
+        self.objective = objective
+
+    def enter(self, coef, offset):
+        """The flat vector of weights and of the margins at the centre."""
+        return pack(coef * self.metric.scale, offset, np.float64, self._by_column)
+
+    def leave(self, v):
+        """(coef, offset) of a flat vector."""
+        weights, offset = unpack(v, self.objective.outputs, self._by_column)
+        return np.where(self._inverse > 0, weights * self._inverse, self._fixed), offset
+
+    def offset(self, coef, intercept):
+        """The margins at the centre."""
+        return intercept + coef @ self.metric.center
+
+    def intercept(self, coef, offset):
+        return offset - coef @ self.metric.center

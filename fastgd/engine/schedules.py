@@ -210,7 +210,7 @@ class Lipschitz(Schedule):
         return self.eta0 / np.sqrt(1 + self.decays * (epoch + np.arange(count) / count))
 
 
-NAMES = ("constant", "invscaling", "optimal", "adaptive", "pa1", "pa2", "step", "cosine", "one_cycle", "lipschitz")
+NAMES = ("auto", "constant", "invscaling", "optimal", "adaptive", "pa1", "pa2", "step", "cosine", "one_cycle", "lipschitz")
 
 
 def as_schedule(learning_rate, *, eta0, power_t, alpha, max_iter, lipschitz):
@@ -230,5 +230,6 @@ def as_schedule(learning_rate, *, eta0, power_t, alpha, max_iter, lipschitz):
         "cosine": lambda: CosineDecay(eta0, max_iter),
         "one_cycle": lambda: OneCycle(eta0, max_iter),
         "lipschitz": lipschitz,
+        "auto": lipschitz,
     }
     return make[learning_rate]()

@@ -57,7 +57,8 @@ class Classifier(ClassifierMixin, LinearModel):
         if objective.loss == "softmax":
             own = margins[np.arange(len(number)), number]
             return bool(((margins < own[:, None]).sum(axis=1) == objective.outputs - 1).all())
-        sides = np.where(number[:, None] == np.arange(objective.outputs), 1, -1) if objective.outputs > 1 else 2 * number[:, None] - 1
+        positive = number[:, None] == (np.arange(objective.outputs) if objective.outputs > 1 else 1)
+        sides = np.where(positive, 1, -1)
         return bool((sides * margins > 0).all())
 
     def decision_function(self, X):

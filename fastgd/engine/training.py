@@ -31,7 +31,15 @@ class Stopping:
 
 
 @np.errstate(all="ignore")  # a diverging run overflows, and is told by what comes out
-def train(method, order, stopping, history, known_loss, validate=None, verbose=0):
+def train(method, *others):
+    """Run epochs until enough is enough, and let the method finish; the arguments and what is returned are those of `_epochs`."""
+    done, reason = _epochs(method, *others)
+    if reason != "tol":  # what is known of the minimum is known of the model as it is
+        method.finish()
+    return done, reason
+
+
+def _epochs(method, order, stopping, history, known_loss, validate=None, verbose=0):
     """Run epochs until `stopping` says so; returns (epochs, reason).
 
     `known_loss()` is what a model had before, to tell a runaway by; `validate(coef, intercept)` returns (score, loss) on
@@ -62,5 +70,4 @@ def train(method, order, stopping, history, known_loss, validate=None, verbose=0
             if not method.react():
                 return done, "plateau" if validate is None else "validation"
             stopping.stalled = 0
-    method.finish()
     return done, "max_iter"

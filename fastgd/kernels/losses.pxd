@@ -130,27 +130,6 @@ cdef inline Curve rounded(int loss, double delta, double width, double z, double
     return Curve(up.value + down.value, up.slope - down.slope, up.curvature + down.curvature)
 
 
-cdef inline double curvature(int loss, double delta, double z, double y) noexcept nogil:
-    """The second derivative of a loss in z; of the two at a kink of the slope, the right one."""
-    cdef double m = y * z, e
-    if loss == LOG_LOSS:
-        e = exp(-fabs(m))
-        return y * y * e / ((1.0 + e) * (1.0 + e))
-    if loss == SQUARED_ERROR:
-        return 1.0
-    if loss == HUBER:
-        return 1.0 if fabs(z - y) <= delta else 0.0
-    if loss == SQUARED_EPSILON_INSENSITIVE:
-        return 2.0 if fabs(z - y) > delta else 0.0
-    if loss == POISSON:
-        return exp(z)
-    if loss == MODIFIED_HUBER:
-        return 2.0 * y * y if -1.0 <= m < 1.0 else 0.0
-    if loss == SQUARED_HINGE:
-        return 2.0 * y * y if m < 1.0 else 0.0
-    return 0.0
-
-
 cdef inline Point point(int loss, double delta, double z, double y) noexcept nogil:
     """Value and slope of any loss of one margin."""
     if loss == LOG_LOSS:
@@ -201,3 +180,115 @@ cdef inline double target(const Objective *objective, const double *y, Py_ssize_
 
 cdef void points(const Objective *objective, const double *z, const double *y, double *value, double *slope,
                  Py_ssize_t size) noexcept nogil
+
+
+# ---- implicit steps: the slope g of L at the margin z - h g that the step itself leads to, whatever h >= 0 ----
+
+cdef inline double within(double a, double low, double high) noexcept nogil:
+    a = high if a > high else a
+    return low if a < low else a
+
+
+cdef inline double implicit_log_loss(double m, double h) noexcept nogil:
+    """sigma(-a) at the root a of a - m = h sigma(-a), which lies in [m, m + h]: Newton's method, kept in the bracket."""
+    cdef double low = m, high = m + h, a = m + h / (1.0 + exp(m)), e, probability, miss, tried
+    cdef int _
+    if a > 3.0 and a > m + 3.0:  # far from m the root is near log h
+        a = (m if m > 0 else 0.0) + log1p(h if h < 1 else 1.0) + (log(h) if h > 1 else 0.0)
+        a = within(a, low, high)
+    for _ in range(50):
+        e = exp(-fabs(a))
+        probability = (e if a > 0 else 1.0) / (1.0 + e)
+        miss = a - m - h * probability
+        if miss > 0:
+            high = a
+        else:
+            low = a
+        tried = a - miss / (1.0 + h * e / ((1.0 + e) * (1.0 + e)))
+        if fabs(tried - a) <= 1e-10 * (1.0 + fabs(a)):
+            break
+        if not low < tried < high:
+            tried = 0.5 * (low + high)
+        a = tried
+    return probability
+
+
+cdef inline double implicit_poisson(double z, double y, double h) noexcept nogil:
+    """exp(a) - y at the root a of a + h exp(a) = z + h y, which lies between z and log y: Newton's method in a bracket."""
+    cdef double aim = z + h * y, low, high, a, mean, tried
+    cdef int _
+    high = log(y) if y > 0 else -700.0
+    low, high = (high, z) if high < z else (z, high)
+    a = high = 700.0 if high > 700.0 else high
+    for _ in range(100):
+        mean = exp(a)
+        if a + h * mean > aim:
+            high = a
+        else:
+            low = a
+        tried = a - (a + h * mean - aim) / (1.0 + h * mean)
+        if fabs(tried - a) <= 1e-10 * (1.0 + fabs(a)):
+            a = tried
+            break
+        if not low < tried < high:
+            tried = 0.5 * (low + high)
+        a = tried
+    return exp(a) - y
+
+
+cdef inline double implicit(int loss, double delta, double z, double y, double h) noexcept nogil:
+    """The g with g = dL/dz at z - h g (Kulis, Bartlett, ICML 2010): it never overshoots the row's own minimum."""
+    cdef double r = z - y, gap = 1.0 - y * z, wide = h if h > 1e-300 else 1e-300
+    if loss == LOG_LOSS:
+        return -y * implicit_log_loss(y * z, h)
+    if loss == SQUARED_ERROR:
+        return r / (1.0 + h)
+    if loss == HINGE:
+        return -y * within(gap / wide, 0.0, 1.0)
+    if loss == HUBER:
+        return within(r / (1.0 + h), -delta, delta)
+    if loss == EPSILON_INSENSITIVE:
+        return within((fabs(r) - delta) / wide, 0.0, 1.0) * (1.0 if r > 0 else -1.0)
+    if loss == SQUARED_EPSILON_INSENSITIVE:
+        return (2.0 * (fabs(r) - delta) / (1.0 + 2.0 * h) if fabs(r) > delta else 0.0) * (1.0 if r > 0 else -1.0)
+    if loss == QUANTILE:
+        return within(r / wide, -delta, 1.0 - delta)
+    if loss == POISSON:
+        return implicit_poisson(z, y, h)
+    if loss == MODIFIED_HUBER:
+        return -y * within(2.0 * gap / (1.0 + 2.0 * h), 0.0, 4.0)
+    if loss == SQUARED_HINGE:
+        return -y * (2.0 * gap / (1.0 + 2.0 * h) if gap > 0 else 0.0)
+    return -y * within(-y * z / wide, 0.0, 1.0)  # perceptron
+
+
+cdef inline double curvature(int loss, double delta, double z, double y, double radius) noexcept nogil:
+    """The largest second derivative of L within `radius` of z; infinite derivatives at kinks are not told."""
+    cdef double m = y * z, a, e
+    if loss == LOG_LOSS:
+        a = fabs(m) - radius
+        e = exp(-a if a > 0 else 0.0)
+        return e / ((1.0 + e) * (1.0 + e))
+    if loss == SQUARED_ERROR:
+        return 1.0
+    if loss == HUBER:
+        return 1.0 if fabs(z - y) - radius <= delta else 0.0
+    if loss == SQUARED_EPSILON_INSENSITIVE:
+        return 2.0 if fabs(z - y) + radius >= delta else 0.0
+    if loss == POISSON:
+        return exp(z + radius)
+    if loss == MODIFIED_HUBER:
+        return 2.0 if m - radius <= 1.0 and m + radius >= -1.0 else 0.0
+    if loss == SQUARED_HINGE:
+        return 2.0 if m - radius <= 1.0 else 0.0
+    return 0.0
+
+
+cdef inline double softmax_curvature(const double *slope, Py_ssize_t outputs, Py_ssize_t label, double radius) noexcept nogil:
+    """A bound of softmax's largest second derivative within `radius` of the margins that have these slopes (Gershgorin)."""
+    cdef double largest = 0, p, e = exp(2.0 * (radius if radius < 300.0 else 300.0))
+    cdef Py_ssize_t k
+    for k in range(outputs):
+        p = slope[k] + (1.0 if k == label else 0.0)
+        largest = p * (1.0 - p) if p * (1.0 - p) > largest else largest
+    return 0.5 if 2.0 * largest * e > 0.5 else 2.0 * largest * e

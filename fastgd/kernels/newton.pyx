@@ -118,7 +118,8 @@ def curvatures(const double[::1] y not None, const double[::1] weights, const Py
                     out[i] = weight * rounded(objective.loss, objective.delta, objective.width, z[i],
                                               target(&objective, targets, order[r], k)).curvature
                 else:
-                    out[i] = weight * curvature(objective.loss, objective.delta, z[i], target(&objective, targets, order[r], k))
+                    out[i] = weight * curvature(objective.loss, objective.delta, z[i], target(&objective, targets, order[r], k),
+                                                0.0)
 
 
 cdef int check_rows(const double[::1] y, const double[::1] weights, const Py_ssize_t[::1] order,

@@ -55,3 +55,23 @@ def shuffle_blocks(const Py_ssize_t[::1] rows not None, Py_ssize_t[::1] out not 
             if b % pool == pool - 1 or b == count - 1:
                 permute(&out[begin], at - begin, &state)
                 begin = at
+
+
+def sample(const Py_ssize_t[::1] rows not None, const double[::1] expected not None, Py_ssize_t[::1] out not None, uint64_t seed):
+    """out <- rows, `expected` times each on average and never more than one off (systematic sampling), in random order.
+
+    `expected` must sum to the length of `out`.
+    """
+    cdef Py_ssize_t n = rows.shape[0], at = 0, i = 0
+    cdef uint64_t state = seed
+    cdef double least = (draw(&state) >> 11) / 9007199254740992.0, reached
+    if expected.shape[0] != n or n == 0:
+        raise ValueError(f"{n} rows need as many expected numbers, got {expected.shape[0]}")
+    with nogil:
+        reached = expected[0]
+        for at in range(out.shape[0]):
+            while reached <= least + at and i < n - 1:
+                i += 1
+                reached += expected[i]
+            out[at] = rows[i]
+        permute(&out[0], out.shape[0], &state)

@@ -83,6 +83,16 @@ cdef inline void fetch(const Table *X, Py_ssize_t i) noexcept nogil:
         PREFETCH_L2(<const char *> row.indices + at)
 
 
+cdef inline void ask_for(const Table *X, Py_ssize_t i) noexcept nogil:
+    """Ask for a row of either layout before it is needed."""
+    cdef Py_ssize_t at
+    if X.indices != NULL:
+        fetch(X, i)
+    else:
+        for at in range(0, X.p * X.itemsize, 64):
+            PREFETCH_L2(X.values + i * X.p * X.itemsize + at)
+
+
 cdef inline floating gather(const floating *restrict x, const index *restrict columns, const floating *restrict w,
                             Py_ssize_t size) noexcept nogil:
     """x w for a sparse row: four sums, because one would wait for every addition."""

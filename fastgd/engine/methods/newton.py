@@ -16,6 +16,7 @@ from sklearn.utils.parallel import _get_threadpool_controller
 from fastgd.engine.data import pack, unpack
 from fastgd.engine.duality import gap, relative, rounding_of
 from fastgd.engine.metric import constant_model, metric_of
+from fastgd.engine.objective import KINKED
 from fastgd.kernels import batch, newton
 from fastgd.kernels.losses import Loss, evaluate
 
@@ -25,6 +26,7 @@ FORCING = 0.5       # the largest relative residual of a direction
 PATIENT = 0.1       # ... of one that may be the last: the decrement is then known to about its square
 FLAT, LONG = 0.1, 20  # eigenvalues of the Hessian in the metric below that, and conjugate gradients that find them out
 DEMANDS = 0.1, 1e-4, 1e-7, 1e-10, 1e-14  # decrements at the end of a stage, of what rounding kinks off may cost
+LOOK = 50           # passes that a certificate may take
 SEARCHES = 30       # evaluations of a line search
 ROWS_A_COLUMN = 10  # rows that a dense metric is made of
 CHUNK = 1024        # of them that are standardised at a time
@@ -51,10 +53,7 @@ class Coordinates:
 
     def __init__(self, problem, metric):
         self.problem, self.outputs = problem, problem.objective.outputs
-        intercept = problem.objective.intercept
-        self.center = metric.center if intercept else np.zeros_like(metric.center)
-        scale = metric.scale if intercept else np.hypot(metric.scale, metric.center)
-        self.inverse = np.divide(1, scale, where=scale > 0, out=np.zeros_like(scale))  # 0: the column's weight stays
+        self.center, self.inverse = metric.center, metric.inverse
         with np.errstate(over="ignore"):
             self.l2 = np.append(problem.objective.l2 * self.inverse**2, 0.0)
 
@@ -63,11 +62,17 @@ class Coordinates:
         W = v[:, :-1] * self.inverse
         return pack(W, v[:, -1] - W @ self.center, self.problem.rows.dtype, self.problem.by_column)
 
-    def standardised(self, rows):
-        """These rows of X as a dense array in these coordinates, with a column of ones for the intercept."""
-        X = self.problem.X[self.problem.visits[rows]]
-        X = (X.toarray() if sparse.issparse(X) else X) - self.center
-        return np.column_stack([X * self.inverse, np.full(len(X), float(self.problem.objective.intercept))])
+    def standardised(self, rows, columns=None):
+        """These rows of X (all columns, or those) dense, in these coordinates; the last column, of ones, is the intercept's."""
+        p = len(self.inverse)
+        columns = np.arange(p + 1) if columns is None else columns
+        inside = np.minimum(columns, p - 1)
+        X = self.problem.X[self.problem.visits[rows]][:, inside]
+        X = np.asarray(X.toarray() if sparse.issparse(X) else X, dtype=float)
+        X -= self.center[inside]
+        X *= self.inverse[inside]
+        X[:, columns == p] = self.problem.objective.intercept
+        return X
 
     def from_user(self, theta):
         W, b = unpack(theta.astype(float), self.outputs, self.problem.by_column)
@@ -108,7 +113,7 @@ class Newton:
         self._dense = self.dense_metric and self._is_affordable()
         size = len(problem.visits) * problem.objective.outputs
         self._z, self._h, self._u = np.empty(size), np.empty(size), np.empty(size)
-        self._step = np.ones((problem.objective.outputs, 1))
+        self._x, self._step = np.zeros_like(self._v), np.ones((problem.objective.outputs, 1))
         self._passes = self._descend()
 
     def _is_affordable(self):
@@ -178,6 +183,18 @@ class Newton:
         batch.gradient(problem.rows, problem.y, problem.weights, problem.visits, theta, out, problem.objective.codes,
                        problem.threads, margins, self._h)
         return self._at.gradient(out) + self._at.l2 * d
+
+    def losses(self, width=0.0):
+        """(losses, slopes) of each row and output at the margins last kept, kinks rounded off over `width`."""
+        objective, y = self.problem.objective, self.problem.targets
+        loss, shape = Loss[objective.loss.upper()], (len(y), objective.outputs)
+        if self._joint:
+            value, slopes = evaluate(loss, objective.delta, self._z.reshape(shape), y[:, 0])
+            return value[:, None], slopes
+        if objective.by_class:
+            y = np.where(y == np.arange(objective.outputs), 1.0, -1.0)
+        value, slopes = evaluate(loss, objective.delta, self._z, y.ravel(), width)
+        return value.reshape(shape), slopes.reshape(shape)
 
     # ---- the descent ----
 
@@ -293,7 +310,7 @@ class Newton:
         t = np.where(value <= value0, t, low)
         self._step = t[:, None]
         self._v = v + self._step * x
-        self._z += (np.broadcast_to(t, (K,)) * self._u.reshape(-1, K)).ravel()
+        self._z = self._z + (np.broadcast_to(t, (K,)) * self._u.reshape(-1, K)).ravel()
         self._x = np.zeros_like(x)
 
     @np.errstate(over="ignore", invalid="ignore")
@@ -433,18 +450,57 @@ class Rounded(Newton):
     def _bound(self, width):
         """(bound of what rounded losses' minimum leaves, objective) where we are; both enter what is known."""
         problem, objective = self.problem, self.problem.objective
-        y, n = self._targets(), len(problem.visits)
-        loss = Loss[objective.loss.upper()]
-        value, _ = evaluate(loss, objective.delta, self._z, y)
-        _, slopes = evaluate(loss, objective.delta, self._z, y, width)
-        weights = np.ones(n) if problem.weights is None else problem.weights[problem.visits]
+        value, _ = self.losses()
+        _, slopes = self.losses(width)
+        weights = 1 if problem.weights is None else problem.weights[problem.visits, None]
         theta = self._at.to_user(self._v)
-        value = float(weights @ value.reshape(n, -1).sum(axis=1)) / self._weight
+        value = float((weights * value).sum()) / self._weight
         value += objective.penalty(unpack(theta, objective.outputs, problem.by_column)[0])
         blur = np.finfo(float).eps * sqrt(float(np.mean(self._z**2 * (np.abs(self._distance()) <= width)))) / width
-        distance = gap(problem, self._at, value, slopes.reshape(n, -1), blur=blur)
+        distance = gap(problem, self._at, value, slopes, blur=blur)
         self._least = max(self._least, value - distance)
         if value <= self._best[0]:
             self._best = value, theta
         self._found = relative(self._best[0] - self._least, self._best[0], self._worst), "duality gap"
         return distance, value
+
+
+class Certificate:
+    """(estimate or bound of (F - F*) / (F0 - F*), its kind) of models that another method finds.
+
+    The decrement of a smooth objective, in a few passes; with an L1 part the duality gap of the losses' slopes; for losses with
+    kinks, whose slopes at a model tell little, the bound of the minimum that rounded losses find, a few passes a call.
+    """
+
+    def __init__(self, problem, tol):
+        self._problem, self._tol, self._rounded = problem, tol, None
+        self._kinked = problem.objective.loss in KINKED and problem.objective.l1 == 0
+
+    def __call__(self, coef, intercept):
+        problem, newton_ = self._problem, Newton(dense_metric=True)
+        theta = pack(coef, intercept, problem.rows.dtype, problem.by_column)
+        newton_.start(problem, theta, None)
+        if problem.objective.l1 == 0 and not self._kinked:
+            for _ in range(LOOK):
+                newton_.epoch(None)
+                if newton_.optimality() is not None:
+                    break
+            return newton_.optimality()
+        value, g = newton_._gradient()
+        if self._kinked:
+            distance = value - self._least(theta)
+        else:
+            distance = gap(problem, newton_._at, value, newton_.losses()[1], g - newton_._at.l2 * newton_._v)
+        return relative(distance, value, newton_._worst), "duality gap"
+
+    def _least(self, theta):
+        """A bound of the minimum; each call makes it better, until it is good enough."""
+        if self._rounded is None:
+            self._rounded = Rounded(True, self._tol / 2)
+            self._rounded.start(self._problem, theta, None)
+        for _ in range(LOOK):
+            known = self._rounded.optimality()
+            if known is not None and known[0] <= self._tol / 2:
+                break
+            self._rounded.epoch(None)
+        return self._rounded._least

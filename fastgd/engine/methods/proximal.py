@@ -1,0 +1,293 @@
+"""Proximal Newton for a smooth loss with an L1 part: a quadratic model of the loss, plus the penalty, on a working set of columns.
+
+With `dense_metric` the model's matrix is built for the columns in question, and minimised by coordinate descent and steps on the
+support. Without, conjugate gradients move the coordinates that are free to move, a pass over X each. Either way the step is tried
+whole, so that zeros are exact, and shortened by a line search along the margins where the objective has not fallen enough.
+Sources: Lee, Sun and Saunders, "Proximal Newton-type methods", SIAM J. Optim. 24 (2014); Friedman, Hastie and Tibshirani,
+"Regularization paths via coordinate descent", J. Stat. Softw. 33 (2010); Lee et al., "Efficient sparse coding algorithms", NIPS
+2006; Andrew and Gao, "Scalable training of L1-regularized log-linear models", ICML 2007.
+"""
+import numpy as np
+from scipy import sparse
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.linalg.blas import dgemm, dsyrk
+
+from fastgd.engine.duality import gap, relative
+from fastgd.kernels import coordinate, newton
+
+from .descent import Epoch
+from .newton import Newton, one_blas_thread
+
+LARGEST = 3000      # columns of a matrix
+PASSES = 160        # squared columns a column of X that a matrix may cost: about as much as four passes over X
+ENOUGH = 1e-3       # of the decrease that the slope foretells, for a whole step
+CHUNK = 256         # rows standardised at a time
+FRESH = 0.1         # of the subgradient that a step may leave for the next to go by the same matrix
+FLAT = ("huber", "squared_epsilon_insensitive", "squared_hinge", "modified_huber")  # losses that have pieces without curvature
+DAMPING = 1e-3      # which are given some
+FORCING = 0.1       # the most that is left of a model's slopes by its minimisation
+EXACTLY = 1e-9      # ... if the model is all there is to it
+ROUNDS = 50         # of coordinate descent and a step on the support
+SWEEPS = 20         # of coordinate descent a round
+
+
+def least(v, g, l1):
+    """The least subgradient, of the gradient g of the rest of the objective."""
+    return np.where(v != 0, g + l1 * np.sign(v), np.sign(g) * np.maximum(np.abs(g) - l1, 0))
+
+
+def norm(v, g, l1):
+    """Its length."""
+    return float(np.sqrt((least(v, g, l1)**2).sum()))
+
+
+def signs(v, g, l1):
+    """The sign by which |v_j| varies as one goes down from v: that of v_j, or where it is 0 of -g_j; 0 where 0 is best."""
+    return np.where(v != 0, np.sign(v), np.where(np.abs(g) > l1, -np.sign(g), 0.0))
+
+
+def minimise(H, w, g, l1, reduction):
+    """Minimise g'd + d'Hd / 2 + l1'|w| over w = (w at first) + d, until its slopes are `reduction` times what they were."""
+    enough = reduction * np.abs(least(w, g, l1)).max(initial=0.0)
+    for _ in range(ROUNDS):
+        coordinate.descend(H, w, g, l1, enough, SWEEPS)
+        done = np.abs(least(w, g, l1)).max(initial=0.0) <= enough
+        if not _step_on_support(H, w, g, l1) or done:
+            return
+
+
+def _step_on_support(H, w, g, l1):
+    """Newton's step of the coordinates that are not 0, to where the first of them would change its sign; False: there is none."""
+    support = np.flatnonzero((w != 0) | (l1 == 0))
+    part = H[np.ix_(support, support)]
+    part[np.diag_indices(len(support))] *= 1 + 1e-12
+    down = -(g + l1 * np.sign(w))[support]
+    try:
+        d = cho_solve(cho_factor(part, lower=True, overwrite_a=True, check_finite=False), down, check_finite=False)
+    except LinAlgError:
+        return False
+    change = H[:, support] @ d
+    slope, curvature = down @ d, d @ change[support]
+    if not (slope > 0 and curvature > 0):
+        return False
+    crossing = (w[support] * d < 0) & (l1[support] > 0)
+    limits = np.divide(-w[support], d, where=crossing, out=np.full(len(d), np.inf))
+    t = min(slope / curvature, limits.min(initial=np.inf))
+    w[support] += t * d
+    w[support[limits <= t]] = 0
+    g += t * change
+    return True
+
+
+class Proximal(Newton):
+    """Minimise a smooth loss + l1 |w|_1 + (l2/2) |w|^2; `dense_metric` allows matrices of some columns by some columns."""
+
+    def start(self, problem, theta, earlier):
+        """Begin at theta, or where `earlier` stands; zeros are taken for the best constant model."""
+        super().start(problem, theta, earlier)
+        with np.errstate(over="ignore"):
+            self._l1 = np.append(problem.objective.l1 * self._at.inverse, 0.0)
+        self._scale = np.append(self._at.inverse, 1.0)
+        self._lower, self._matrices, self._norm, self._columns = -np.inf, {}, np.inf, None
+        self._shortened, self._unsettled, self._reach = False, False, 1.0
+        self._whole = self.dense_metric
+
+    # ---- the descent ----
+
+    def epoch(self, order):
+        """One pass over the rows; their order does not matter."""
+        with one_blas_thread():
+            return super().epoch(order)
+
+    def _descend(self):
+        """Yields an `Epoch` after each pass."""
+        loss, g = self._gradient()
+        fell = 0.0
+        while True:
+            yield from self._bound(loss, g, fell)
+            problem = self.problem
+            newton.curvatures(problem.y, problem.weights, problem.visits, self._z, self._h, problem.objective.codes)
+            if problem.objective.loss in FLAT:
+                self._h += DAMPING
+            x, by_gradient = self._by_coordinates(g) if self._whole else None, self._unsettled
+            if x is None:
+                x = self._by_gradient(g) if by_gradient else (yield from self._by_conjugate_gradients(loss, g))
+            zeros, before = self._v == 0, loss
+            loss, g = yield from self._move(loss, g, x)
+            if by_gradient:
+                self._reach *= float(np.clip(self._step.mean(), 0.1, 0.7)) if self._shortened else 1.5
+            self._unsettled = self._shortened or (by_gradient and ((self._v == 0) != zeros).any())
+            fell = before - loss
+
+    def _bound(self, loss, g, fell):
+        """Bound the distance to the minimum; where that needs a pass of its own, only when the minimum may be near."""
+        last, self._norm = self._norm, norm(self._v, g, self._l1)
+        self._first = max(getattr(self, "_first", 0.0), self._norm)
+        if self._norm > FRESH * last and not self._is_quadratic():
+            self._matrices.clear()
+        if fell <= 0.1 * (self._worst - loss):
+            _, slopes = self.losses()
+            self._lower = max(self._lower, loss - gap(self.problem, self._at, loss, slopes, g - self._at.l2 * self._v))
+            self._found = relative(loss - self._lower, loss, self._worst), "duality gap"
+        yield Epoch(loss, self._norm, float(self._step.max()))
+
+    def _move(self, loss, g, x):
+        """(F, gradient) after a step along x: all of it, or as far as a line search says. Never does F rise."""
+        theta, v, z = self.state.theta, self._v, self._z.copy()
+        kinked = self._l1 * np.where(v != 0, np.sign(v), np.sign(x))
+        foretold = float((g * x).sum() + (self._l1 * (np.abs(v + x) - np.abs(v))).sum())
+        self._v, self._step = v + x, np.ones_like(self._step)
+        after, slopes = self._gradient()
+        self._shortened = not (after <= loss + ENOUGH * foretold or self._is_nearer(after - loss, foretold, loss, slopes))
+        if not self._shortened:
+            return after, slopes
+        self.state.theta, self._v = theta, v
+        self._u, self._z, self._x, self._g = self._z - z, z, x, g + kinked
+        yield Epoch(loss, self._norm, 0.0)
+        self._search()
+        after, slopes = self._gradient()
+        if after <= loss:
+            return after, slopes
+        self.state.theta, self._v, self._z = theta, v, z
+        return loss, g
+
+    def _is_nearer(self, rise, foretold, loss, g):
+        """Whether F cannot tell, for its rounding, and the subgradient has shrunk."""
+        rounding = 16 * np.finfo(float).eps * abs(loss)
+        return rise <= rounding and -foretold <= 1000 * rounding and norm(self._v, g, self._l1) < 0.5 * self._norm
+
+    def _line(self, t, sums, penalties):
+        """The objective along x with the L1 part, and its right derivative."""
+        value, slope = super()._line(t, sums, penalties)
+        there = self._v + t[:, None] * self._x
+        return (value + self._dot(self._l1, np.abs(there)).ravel(),
+                slope + self._dot(self._l1 * self._x, np.where(there != 0, np.sign(there), np.sign(self._x))).ravel())
+
+    # ---- the model on a working set ----
+
+    def _by_coordinates(self, g):
+        """The step to the model's minimum on the most promising columns; None: there are too many."""
+        h = self._h.reshape(-1, self.problem.objective.outputs)
+        if self._joint:
+            h = h * (1 - h)
+            if self.problem.weights is not None:
+                h *= self.problem.weights[self.problem.visits, None]
+        x, forcing = np.zeros_like(g), self._forcing()
+        for k in range(len(g)):
+            columns = self._working_set(self._v[k], g[k])
+            w, slopes, l1, l2 = self._v[k, columns], g[k, columns], self._l1[columns], self._at.l2[columns]
+            if self.problem.rows.sparse:
+                coordinate.descend_columns(*self._by_column(), columns, self._scale, h[:, k].copy(), w, slopes, l1, l2, forcing,
+                                           ROUNDS * SWEEPS)
+            elif len(columns) > LARGEST:
+                self._whole = False
+                return None
+            else:
+                H = self._matrix(columns, h, k)
+                H[np.diag_indices(len(columns))] += l2
+                minimise(H, w, slopes, l1, EXACTLY if self._is_quadratic() else forcing)
+            x[k, columns] = w - self._v[k, columns]
+        return x
+
+    def _forcing(self):
+        """What a model's minimisation may leave of its slopes: the less, the nearer the minimum is."""
+        return min(FORCING, max(self._norm / self._first, 1e-4))
+
+    def _is_quadratic(self):
+        return self.problem.objective.loss == "squared_error"
+
+    def _working_set(self, v, g):
+        """Columns in use, and those of the steepest slopes beyond the kink."""
+        excess = np.where((v != 0) | (self._l1 == 0), np.inf, np.abs(g) - self._l1)
+        excess[:-1][self._at.inverse == 0] = 0
+        if not self.problem.objective.intercept:
+            excess[-1] = 0
+        used, able = np.count_nonzero(np.isinf(excess)), np.count_nonzero(excess > 0)
+        size = min(able, 2 * used + int(np.sqrt(PASSES * len(self._at.inverse))))
+        return np.sort(np.argpartition(-excess, size - 1)[:size]) if size else np.empty(0, np.intp)
+
+    def _matrix(self, columns, h, k):
+        """X' diag(h_k) X / n of these columns in these coordinates; it is kept, with its h, and grows."""
+        k = 0 if self._is_quadratic() else k
+        if k not in self._matrices:
+            h = h[:, k].copy()
+            self._matrices[k] = columns, h, self._products(columns, columns, h)
+        known, h, H = self._matrices[k]
+        new = np.setdiff1d(columns, known)
+        if len(new):
+            old, known = len(known), np.concatenate([known, new])
+            cross = self._products(known, new, h)
+            H = np.block([[H, cross[:old]], [cross[:old].T, cross[old:]]])
+            self._matrices[k] = known, h, H
+        order = np.argsort(known)
+        at = order[np.searchsorted(known, columns, sorter=order)]
+        return H[np.ix_(at, at)]
+
+    def _products(self, left, right, h):
+        """X_left' diag(h) X_right / n."""
+        symmetric = left is right
+        H, root = np.zeros((len(left), len(right)), order="F"), np.sqrt(h)
+        for begin in range(0, len(h), CHUNK):
+            A = self._at.standardised(slice(begin, begin + CHUNK), left)
+            A *= root[begin:begin + CHUNK, None]
+            if symmetric:
+                H = dsyrk(1 / len(h), A.T, beta=1.0, c=H, lower=True, overwrite_c=True)
+            else:  # `right` are the last of `left`
+                H = dgemm(1 / len(h), A.T, A[:, -len(right):].T, trans_b=True, beta=1.0, c=H, overwrite_c=True)
+        return np.tril(H) + np.tril(H, -1).T if symmetric else H
+
+    def _by_column(self):
+        """X in CSC form: values, rows, starts."""
+        if self._columns is None:
+            X = sparse.csc_array(self.problem.X[self.problem.visits])
+            self._columns = X.data, X.indices, X.indptr
+        return self._columns
+
+    # ---- the model by passes over X ----
+
+    def _by_conjugate_gradients(self, loss, g):
+        """A step of the coordinates that are free to move; those that would change their sign stop at 0."""
+        v, l1 = self._v, self._l1
+        sign = signs(v, g, l1)
+        free = (sign != 0) | (l1 == 0)
+        free[:, :-1] &= self._at.inverse > 0
+        metric, margins = self._metric_of_passes(), np.empty_like(self._z)
+        x, r = np.zeros_like(g), np.where(free, -(g + l1 * sign), 0.0)
+        s = metric * r
+        p, first = s, self._dot(r, s)
+        rs = first
+        for _ in range(50):
+            if not rs.any():
+                break
+            Hp = np.where(free, self._curve(p, margins), 0.0)
+            yield Epoch(loss, self._norm, float(self._step.max()))
+            pHp = self._dot(p, Hp)
+            a = np.divide(rs, pHp, where=pHp > 1e-12 * rs, out=np.zeros_like(rs))
+            x += a * p
+            r -= a * Hp
+            s = metric * r
+            before, rs = rs, self._dot(r, s)
+            if rs.sum() <= 0.01 * first.sum():
+                break
+            p = s + np.divide(rs, before, where=before > 0, out=np.zeros_like(rs)) * p
+        w = v + x
+        w[(w * sign < 0) & (l1 > 0)] = 0
+        return w - v
+
+    def _by_gradient(self, g):
+        """A proximal gradient step: sure to lead down, and taken until the zeros have settled where others had to be shortened."""
+        metric = self._reach * self._metric_of_passes()
+        to = self._v - metric * g
+        x = np.sign(to) * np.maximum(np.abs(to) - metric * self._l1, 0) - self._v
+        x[:, :-1] *= self._at.inverse > 0
+        if not self.problem.objective.intercept:
+            x[:, -1] = 0
+        return x
+
+    def _metric_of_passes(self):
+        """The inverse of the Hessian's diagonal, of columns of spread 1."""
+        h = self._h.reshape(-1, self.problem.objective.outputs)
+        if self._joint:
+            h = h * (1 - h)
+        mean = np.maximum(h.mean(axis=0), 1e-3 * max(h.mean(), 1e-300))[:, None]
+        return 1 / (mean + self._at.l2)

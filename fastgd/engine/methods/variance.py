@@ -1,0 +1,333 @@
+"""Stochastic steps whose variance vanishes: SAGA in the metric, for sums of finitely many rows."""
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastgd.engine.data import Problem, unpack
+from fastgd.engine.metric import Space, column_density, constant_model, damped, metric_of
+from fastgd.engine.objective import REGRESSION
+from fastgd.kernels import implicit, variance
+from fastgd.kernels.losses import Loss
+from fastgd.kernels.order import sample
+
+from .descent import Epoch
+from .implicit import CURVATURE, TargetStatistics, gains, mass
+from .newton import Certificate
+
+KINKED = ("hinge", "epsilon_insensitive", "quantile", "perceptron")
+UNIFORM = 0.2            # share of the visits that is drawn evenly, the rest by curvature
+LEAST_RADIUS = 0.5       # a row's curvature is the largest within what its margin moved lately, and at least within this
+WARM_RATE = 4.0          # of the first passes, times the inverse of the mean curvature: it falls where margins grow;
+WARM_RATE_CONSTANT = 1.0   # where it does not,
+WARM_RATE_KINKED = 2.0     # or has no bound
+CAUTION = 3.0, 2.0       # steps are 1 / (CAUTION L): the first while the memory is poor, the second from the epoch
+SETTLED = 8              # of this number
+GROWTH = 4.0             # times the last rate that a rate may be
+SLACK = 0.01             # of what has been gained on the constant model: a loss that rises by more is suspect;
+SLACK_KINKED = 0.1       # more where only the mean of the iterates comes to rest
+RATE_KINKED = 2.0        # times the inverse of the mean squared length;
+FEW_ROWS = 2000          # times sqrt(FEW_ROWS / rows) below
+SNAPSHOTS = 16           # iterates an epoch that enter the mean, for losses with kinks
+SAMPLE, POWERS, SAFETY = 500, 3, 1.5  # rows and power iterations that the curvature of a batch is estimated from, from below
+
+
+@dataclass
+class State:
+    """Where a run stands.
+
+    `v` is [W, b] in the metric; `memory` holds each row's stale margins, its slopes there and |x|^2, and the sum of slope x';
+    `radius` tells how far each row's margins moved between visits.
+    """
+
+    v: np.ndarray
+    memory: tuple
+    radius: np.ndarray
+    rates: np.ndarray
+    average: np.ndarray
+    averaged: int = 0
+    epochs: int = 0
+    updates: int = 0
+
+    @property
+    def t(self):
+        """The number of the next update, from 1."""
+        return self.updates + 1
+
+
+class VarianceReduced:
+    """SAGA by importance sampling, after a pass or two of implicit steps that fill its memory of slopes.
+
+    A row's share of the visits, and the length of steps, follow the curvature that the loss has near the row's last margin. A step
+    may therefore prove too long: when the loss at the stale margins rises, an epoch is spent on the exact one, and if the model is
+    worse than the last good one, that one is restored and the steps are halved. Losses with kinks take implicit steps, for which no
+    step is too long, and the model is a mean of iterates. An epoch is as many visits as there are rows.
+
+    References
+    ----------
+    Defazio, Bach, Lacoste-Julien, "SAGA: a fast incremental gradient method", NIPS 2014; Schmidt et al., "Non-uniform stochastic
+    average gradient method for training conditional random fields", AISTATS 2015; Vainsencher, Liu, Zhang, "Local smoothness in
+    variance reduced optimization", NIPS 2015; Defazio, "A simple practical accelerated method for finite sums", NIPS 2016;
+    Gazagnadou, Gower, Salmon, "Optimal mini-batch and step sizes for SAGA", ICML 2019.
+    """
+
+    def __init__(self, batch_size: int, seed: int, tol: float | None = None):
+        self.batch_size, self._seed, self.tol = batch_size, seed, tol
+
+    # ---- beginning ----
+
+    def start(self, problem: Problem, theta, earlier=None):
+        """Begin at theta; of an earlier run nothing else is of use."""
+        self.problem, objective, visits = problem, problem.objective, problem.visits
+        coef, intercept = unpack(theta.astype(np.float64), objective.outputs, problem.by_column)
+        metric, lengths = damped(metric_of(problem), column_density(problem), len(visits), problem.by_column)
+        self._length = lengths + objective.intercept or 1.0  # mean of |x|^2
+        self._space = Space(problem, metric, coef)
+        self._weights = None if problem.weights is None else problem.weights / problem.weights[visits].mean()
+        self._gains = gains(objective, TargetStatistics.of(problem))
+        self._kinked, self._caution = objective.loss in KINKED, 1.0
+        self._bend = np.inf if objective.loss in (*KINKED, "poisson") else CURVATURE.get(objective.loss, 1.0)
+        self._size = min(self.batch_size, len(visits))
+        self._tag = np.empty(1, problem.rows.dtype)
+        constant, self._reference = constant_model(problem)
+        self._origin = self._space.enter(coef, self._space.offset(coef, intercept))
+        v = self._origin.copy()
+        cold = not theta.any()
+        if cold:
+            v[len(v) - objective.outputs:] = constant
+        self._warm = 0 if not cold else 1 if self._kinked else 2  # passes of implicit steps
+        n, outputs = problem.rows.shape[0], objective.outputs
+        memory = np.zeros(n * outputs), np.zeros(n * outputs), np.zeros(n), np.zeros(len(v))
+        self.state = State(v, memory, np.zeros(n), self._gains / self._length, np.zeros(len(v)))
+        self._certificate = Certificate(problem, self.tol)
+        self._next_look, self._found = self._warm + 1, None
+        self._good, self._good_loss, self._best, self._suspect = v.copy(), np.inf, np.inf, None
+
+    # ---- epochs ----
+
+    def epoch(self, order):
+        """Visit as many rows as `order` has; returns an `Epoch`."""
+        state, self._found = self.state, None
+        with np.errstate(over="ignore", invalid="ignore"):
+            if state.epochs < self._warm:
+                loss = self._warm_pass(order)
+            elif state.epochs == 0 or self._suspect is not None:
+                loss = self._exact_pass(order)
+            else:
+                loss = self._saga_pass(order)
+            norm = self._norm = self._gradient_norm()
+        state.epochs += 1
+        return Epoch(loss, norm, float(state.rates.max()))
+
+    def _warm_pass(self, order):
+        """Implicit steps at falling rates; the mean of their iterates is where SAGA begins."""
+        state, n = self.state, len(order)
+        stale, begun = state.memory[0].copy(), np.arange(0, n, self._size)
+        constant = self.problem.objective.loss == "squared_error"
+        rate = WARM_RATE_KINKED if self._kinked else WARM_RATE_CONSTANT if constant else WARM_RATE
+        rates = self._size * rate / self._length / (1 + state.epochs + begun / n)
+        loss = self._visit(order, rates, state.average)
+        state.updates += len(rates)
+        state.rates = rates[-1] * self._gains
+        state.radius[:] = np.abs(state.memory[0] - stale).reshape(len(state.radius), -1).max(axis=1)
+        if state.epochs == self._warm - 1:
+            state.v[:] = state.average / mass(state.updates)
+            state.rates, state.average[:] = self._gains / self._length, 0
+            self._good = state.v.copy()
+        return loss + self._penalty(state.v)
+
+    def _visit(self, order, rates, average=None, memory=True):
+        """The mean loss of a pass of implicit steps; the exact one if the rates are 0."""
+        state, problem = self.state, self.problem
+        total = implicit.epoch(problem.rows, problem.y, self._weights, order, state.v, average, self._space.arrays, rates,
+                               self._gains, problem.objective.codes, self._size, float(state.updates),
+                               state.memory if memory else None, self._tag)
+        return total / len(order)
+
+    def _saga_pass(self, order):
+        state, problem, n = self.state, self.problem, len(order)
+        if self._kinked:
+            probability, drawn = np.full(problem.rows.shape[0], 1 / n), order
+            rate = self._size ** 0.5 * RATE_KINKED * max(1.0, (FEW_ROWS / n) ** 0.5) / (self._length * self._caution)
+            state.rates = rate * self._margin_units()
+        else:
+            probability, largest = self._probability(order)
+            drawn = np.empty_like(order)
+            sample(order, n * probability[order], drawn, self._seed * 2**32 + state.epochs)
+            caution = CAUTION[state.epochs >= SETTLED] * self._caution
+            rate = 1 / (caution * largest) if largest > 0 else np.inf
+            state.rates = np.full(len(state.rates), min(rate, GROWTH * state.rates.max()))
+        rarity = np.zeros(problem.rows.shape[1])
+        if problem.by_column:
+            variance.column_probability(problem.rows, problem.visits, probability, rarity, self._tag)
+            rarity = 1 / np.where(rarity > 0, rarity, 1.0)
+        for part in np.array_split(drawn, min(SNAPSHOTS, -(-n // self._size)) if self._kinked else 1):
+            variance.epoch(problem.rows, problem.y, self._weights, part, state.v, self._space.arrays, state.rates,
+                           1 / (n * probability), rarity, problem.objective.codes, self._size, n, state.memory, state.radius,
+                           self._bend, self._tag)
+            if self._kinked:
+                state.averaged += 1
+                state.average += min(1.0, 4 / (state.averaged + 3)) * (state.v - state.average)
+        state.updates += -(-n // self._size)
+        return self._check()
+
+    def _margin_units(self):
+        """(outputs,) how far margins have to go: those of residuals, as far as these are from 0 on average."""
+        problem, outputs = self.problem, self.problem.objective.outputs
+        if problem.objective.loss not in REGRESSION:
+            return self._gains
+        residuals = self.state.memory[0].reshape(-1, outputs)[problem.visits] - problem.targets
+        return np.clip(np.abs(residuals).mean(axis=0), 1e-12 * self._gains, self._gains)
+
+    def _probability(self, order):
+        """(each row's share of the visits, largest curvature that a step then meets)"""
+        n, smoothness = len(order), self._survey()[0]
+        total = smoothness[order].sum()
+        share = UNIFORM / n + (1 - UNIFORM) * smoothness[order] / total if total > 0 else np.full(n, 1 / n)
+        largest = (smoothness[order] / (n * share)).max()
+        if self._size > 1:
+            together = min(self._batch_curvature(order, smoothness), total / n)
+            largest = largest / self._size + (1 - 1 / self._size) * together
+        probability = np.full(self.problem.rows.shape[0], 1 / n)
+        probability[order] = share
+        return probability, largest
+
+    def _batch_curvature(self, order, smoothness):
+        """The largest eigenvalue of the mean of curvature_i x_i x_i', by power iterations on a few rows."""
+        rows, (n, p), length = order[:SAMPLE], self.problem.rows.shape, self.state.memory[2]
+        bends = smoothness / np.where(length > 0, length, 1.0)
+        codes = self.problem.objective.codes | {"loss": int(Loss.SQUARED_ERROR), "l1": 0.0, "l2": 0.0, "outputs": 1, "targets": 0}
+        u, value = np.random.default_rng(0).standard_normal(p + 1), 0.0
+        for _ in range(POWERS):  # a product is the gradient of the rows' weighted squares
+            memory = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(p + 1)
+            implicit.epoch(self.problem.rows, np.zeros(n), bends, rows, u / np.linalg.norm(u), None, self._space.arrays,
+                           np.zeros(len(rows)), np.ones(1), codes, 1, 0.0, memory, self._tag)
+            u, value = memory[3], np.linalg.norm(memory[3]) / len(rows)
+            if not value > 0:
+                break
+        return SAFETY * value
+
+    # ---- guarding ----
+
+    def _survey(self):
+        """(weight * curvature * |x|^2 of each row, loss at the stale margins)"""
+        problem, smoothness = self.problem, np.zeros(self.problem.rows.shape[0])
+        loss = variance.survey(problem.y, self._weights, problem.visits, self.state.memory, self.state.radius, LEAST_RADIUS,
+                               problem.objective.codes, smoothness)
+        return smoothness, loss / len(problem.visits) + self._penalty(self.state.v)
+
+    def _slack(self):
+        """By how much a loss may rise without being suspect."""
+        if not np.isfinite(self._best) or self.problem.objective.loss == "perceptron":  # whose best model is to know nothing
+            return np.inf
+        gained = max(self._reference - self._best, 0.0)
+        return (SLACK_KINKED if self._kinked else SLACK) * gained + 1e-12 * abs(self._best)
+
+    def _check(self):
+        """The loss at the stale margins. The lowest so far makes the weights good ones, a rise makes them suspect."""
+        state, loss = self.state, self._survey()[1]
+        if not (np.isfinite(loss) and np.isfinite(state.v).all()):
+            self._suspect, self._now = "good", (np.inf, None)
+            state.v[:] = self._good
+            for part in state.memory:
+                part[:] = 0
+        elif loss <= self._best:
+            self._best, self._good, self._good_loss = loss, self._model().copy(), np.inf
+        elif loss > self._best + self._slack():
+            self._suspect = "now"
+        return loss
+
+    def _exact_pass(self, order):
+        """The loss at the weights of now, which fills the memory; then what to do about a suspicion."""
+        state = self.state
+        loss = self._visit(order, np.zeros(-(-len(order) // self._size))) + self._penalty(state.v)
+        state.radius[:] = 4 * LEAST_RADIUS
+        if self._suspect is None:  # the first epoch of a warm start
+            self._best = self._good_loss = loss
+            self._reference = max(self._reference, loss)
+        elif self._suspect == "now":
+            self._now = loss, state.v.copy()
+            self._suspect, state.v[:] = "good", self._good
+            if np.isfinite(self._good_loss):  # known exactly
+                self._judge()
+        else:
+            self._good_loss = loss
+            self._judge()
+        return loss
+
+    def _judge(self):
+        """Go on from the suspect weights, unless the last good ones are better."""
+        loss, v = self._now
+        self._suspect, self._best = None, self._good_loss
+        if loss <= self._good_loss + self._slack():
+            self.state.v[:], self._good, self._good_loss, self._best = v, v, loss, min(loss, self._good_loss)
+        else:
+            self._caution *= 2
+
+    # ---- the result ----
+
+    def _model(self):
+        """The weights that are the result: for losses with kinks, and in the first passes, the mean of the iterates."""
+        state = self.state
+        if state.averaged:
+            return state.average
+        return state.average / mass(state.updates) if 0 < state.epochs < self._warm else state.v
+
+    def _penalty(self, v):
+        return self.problem.objective.penalty(self._space.leave(v)[0])
+
+    def _gradient_norm(self):
+        """Of the least subgradient in the metric, from the slopes in the memory."""
+        state, objective = self.state, self.problem.objective
+        W, _ = unpack(state.v, objective.outputs, self.problem.by_column)
+        G, g = unpack(state.memory[3] / len(self.problem.visits), objective.outputs, self.problem.by_column)
+        _, _, l1, l2 = self._space.arrays
+        G = G + np.where(W != 0, l2 * W, 0.0)
+        G = np.where(W != 0, G + l1 * np.sign(W), np.sign(G) * np.maximum(np.abs(G) - l1, 0))
+        return float(np.sqrt((G * G).sum() + objective.intercept * (g @ g)))
+
+    def finish(self):
+        """Make sure, by exact evaluations, that the result is not worse than the start or the last good weights."""
+        state, candidates = self.state, [self._model().copy(), self._good, self._origin]
+        losses = [self._exact_loss(v) for v in candidates]
+        best = 0 if self.problem.objective.loss == "perceptron" else int(np.argmin(losses))
+        state.v, state.averaged, state.epochs = candidates[best], 0, max(state.epochs, self._warm)
+        if self.tol:
+            self._certify()
+
+    def loss_at(self, theta):
+        """The objective at a flat vector in the user's units."""
+        coef, intercept = unpack(theta.astype(np.float64), self.problem.objective.outputs, self.problem.by_column)
+        return self._exact_loss(self._space.enter(coef, self._space.offset(coef, intercept)))
+
+    def _exact_loss(self, v):
+        """The objective at [W, b] in the metric; infinite where it is not finite. A pass over the rows."""
+        state, now, visits = self.state, self.state.v, self.problem.visits
+        state.v = v.copy()
+        with np.errstate(over="ignore", invalid="ignore"):
+            loss = self._visit(visits, np.zeros(-(-len(visits) // self._size)), memory=False) + self._penalty(v)
+        state.v = now
+        return loss if np.isfinite(loss) else np.inf
+
+    def is_finite(self):
+        return bool(np.isfinite(self._model()).all())
+
+    def react(self):
+        """A loss that stalls calls for nothing: the steps do not depend on it."""
+        return False
+
+    def optimality(self):
+        """What a `Certificate` says of the model; asked once a small gradient lets hope, and then ever more seldom."""
+        if self.tol and self._found is None and self._suspect is None and self.state.epochs >= self._next_look:
+            least = 0.5 * self._norm**2 * self._gains.min() / self._length  # no decrement is less
+            if least <= self.tol * max(self._reference - self._best, 0.0):
+                self._next_look = 1 + 1.3 * self.state.epochs
+                self._certify()
+        return self._found
+
+    def _certify(self):
+        self._found = self._certificate(*self.solution())
+
+    def solution(self):
+        """(coef, intercept)"""
+        coef, offset = self._space.leave(self._model())
+        return coef, self._space.intercept(coef, offset)

@@ -1,0 +1,181 @@
+"""Coordinate descent on a quadratic model with an L1 part, of which the matrix is at hand, or sparse columns of X."""
+from cython cimport floating
+from libc.math cimport fabs
+from libc.stdint cimport int32_t, int64_t
+from libc.stdlib cimport calloc, free
+
+ctypedef fused position:
+    int32_t
+    int64_t
+
+cdef struct Model:              # g'd + d'(X' diag(h) X / n + diag(l2)) d / 2 + sum_j l1_j |w_j|, of m of the p columns of X
+    Py_ssize_t n, p, m
+    const Py_ssize_t *columns   # p: a column of ones
+    const double *scale         # of the columns, (p + 1,)
+    const double *h
+    const double *g             # at the first w
+    const double *l1
+    const double *l2
+    const double *first
+    double *w
+    double *r                   # (n,) h X d / n
+    double *curvatures          # (m,) diagonal of the matrix
+
+
+cdef inline double shrunk(double a, double by) noexcept nogil:
+    """The minimiser of (w - a)^2 / 2 + by |w|."""
+    return a - by if a > by else (a + by if a < -by else 0.0)
+
+
+cdef double sweep(const double *H, Py_ssize_t p, double *w, double *g, const double *l1, bint nonzeros) noexcept nogil:
+    """w_j <- argmin of the model in w_j, one after the other; returns the largest |H_jj * change of w_j|."""
+    cdef Py_ssize_t j, k
+    cdef double curvature, new, change, largest = 0
+    cdef const double *row
+    for j in range(p):
+        row = H + j * p
+        curvature = row[j]
+        if curvature <= 0 or (nonzeros and w[j] == 0):
+            continue
+        if w[j] == 0 and fabs(g[j]) <= l1[j]:
+            continue
+        new = shrunk(w[j] - g[j] / curvature, l1[j] / curvature)
+        change = new - w[j]
+        if change == 0:
+            continue
+        w[j] = new
+        for k in range(p):
+            g[k] += change * row[k]
+        largest = max(largest, fabs(change) * curvature)
+    return largest
+
+
+def descend(const double[:, ::1] H not None, double[::1] w not None, double[::1] g not None, const double[::1] l1 not None,
+            double enough, Py_ssize_t sweeps):
+    """Lower g'd + d'Hd / 2 + sum_j l1_j |w_j| over w = (w at first) + d, at most `sweeps` sweeps.
+
+    g is the model's gradient at w and stays so. Sweeps over the coordinates that are not 0 follow each over all of them, until no
+    slope was larger than `enough`.
+    """
+    cdef Py_ssize_t p = H.shape[0], done = 0
+    if H.shape[1] != p or w.shape[0] != p or g.shape[0] != p or l1.shape[0] != p:
+        raise ValueError("H, w, g and l1 do not fit one another")
+    if p == 0:
+        return
+    with nogil:
+        while done < sweeps:
+            done += 1
+            if sweep(&H[0, 0], p, &w[0], &g[0], &l1[0], False) <= enough:
+                break
+            while done < sweeps:
+                done += 1
+                if sweep(&H[0, 0], p, &w[0], &g[0], &l1[0], True) <= enough:
+                    break
+
+
+cdef inline double column_dot(const Model *model, const floating *values, const position *rows, const position *starts,
+                              Py_ssize_t j, const double *r) noexcept nogil:
+    """x_j r of a scaled column."""
+    cdef Py_ssize_t i
+    cdef double total = 0
+    if j == model.p:
+        for i in range(model.n):
+            total += r[i]
+        return total * model.scale[j]
+    for i in range(starts[j], starts[j + 1]):
+        total += values[i] * r[rows[i]]
+    return total * model.scale[j]
+
+
+cdef inline void column_add(const Model *model, const floating *values, const position *rows, const position *starts,
+                            Py_ssize_t j, double change) noexcept nogil:
+    """r += h x_j change / n of a scaled column."""
+    cdef Py_ssize_t i
+    cdef double by = change * model.scale[j] / model.n
+    if j == model.p:
+        for i in range(model.n):
+            model.r[i] += by * model.h[i]
+        return
+    for i in range(starts[j], starts[j + 1]):
+        model.r[rows[i]] += by * model.h[rows[i]] * values[i]
+
+
+cdef void column_curvatures(const Model *model, const floating *values, const position *rows,
+                            const position *starts) noexcept nogil:
+    """The diagonal of the model's matrix."""
+    cdef Py_ssize_t k, j, i
+    cdef double total, x
+    for k in range(model.m):
+        j, total = model.columns[k], 0
+        if j == model.p:
+            for i in range(model.n):
+                total += model.h[i] * (model.scale[j] * model.scale[j])
+        else:
+            for i in range(starts[j], starts[j + 1]):
+                x = values[i] * model.scale[j]
+                total += model.h[rows[i]] * x * x
+        model.curvatures[k] = total / model.n + model.l2[k]
+
+
+cdef double column_sweep(Model *model, const floating *values, const position *rows, const position *starts,
+                         bint nonzeros) noexcept nogil:
+    """As `sweep`, of a model whose matrix is not at hand; returns the largest |H_jj * change of w_j|."""
+    cdef Py_ssize_t k, j
+    cdef double g, new, change, largest = 0
+    for k in range(model.m):
+        if model.curvatures[k] <= 0 or (nonzeros and model.w[k] == 0):
+            continue
+        j = model.columns[k]
+        g = model.g[k] + model.l2[k] * (model.w[k] - model.first[k]) + column_dot(model, values, rows, starts, j, model.r)
+        new = shrunk(model.w[k] - g / model.curvatures[k], model.l1[k] / model.curvatures[k])
+        change = new - model.w[k]
+        if change == 0:
+            continue
+        model.w[k] = new
+        column_add(model, values, rows, starts, j, change)
+        largest = max(largest, fabs(change) * model.curvatures[k])
+    return largest
+
+
+def descend_columns(const floating[::1] values not None, const position[::1] rows not None, const position[::1] starts not None,
+                    const Py_ssize_t[::1] columns not None, const double[::1] scale not None, const double[::1] h not None,
+                    double[::1] w not None, const double[::1] g not None, const double[::1] l1 not None,
+                    const double[::1] l2 not None, double reduction, Py_ssize_t sweeps):
+    """Lower g'd + d'(X' diag(h) X / n + diag(l2)) d / 2 + sum_j l1_j |w_j| over w = (w at first) + d, at most `sweeps` sweeps.
+
+    X is in CSC form; `columns` picks some of its p and may have p, a column of ones; `scale` multiplies them. Sweeps over the
+    coordinates that are not 0 follow each over all of them, until no slope was larger than `reduction` times the largest at first.
+    """
+    cdef Py_ssize_t n = h.shape[0], p = starts.shape[0] - 1, m = columns.shape[0], done = 0, k
+    cdef double largest, enough = -1
+    cdef Model model
+    if scale.shape[0] != p + 1 or not w.shape[0] == g.shape[0] == l1.shape[0] == l2.shape[0] == m:
+        raise ValueError("scale, w, g, l1 or l2 do not fit the columns")
+    for k in range(m):
+        if not 0 <= columns[k] <= p:
+            raise ValueError(f"column {columns[k]} is not one of the {p}")
+    for k in range(rows.shape[0]):
+        if not 0 <= rows[k] < n:
+            raise ValueError(f"row {rows[k]} is not one of the {n}")
+    if m == 0 or n == 0 or values.shape[0] == 0:
+        return
+    cdef double *room = <double *> calloc(n + 2 * m, sizeof(double))
+    if room == NULL:
+        raise MemoryError()
+    model = Model(n, p, m, &columns[0], &scale[0], &h[0], &g[0], &l1[0], &l2[0], room + n, &w[0], room, room + n + m)
+    with nogil:
+        for k in range(m):
+            room[n + k] = w[k]
+        column_curvatures(&model, &values[0], &rows[0], &starts[0])
+        while done < sweeps:
+            done += 1
+            largest = column_sweep(&model, &values[0], &rows[0], &starts[0], False)
+            if enough < 0:
+                enough = reduction * largest
+            if largest <= enough:
+                break
+            while done < sweeps:
+                done += 1
+                if column_sweep(&model, &values[0], &rows[0], &starts[0], True) <= enough:
+                    break
+    free(room)

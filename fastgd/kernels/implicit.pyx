@@ -1,0 +1,199 @@
+"""Implicit stochastic gradient descent in the metric: each row's slope is taken where the step leads to, so no step overshoots.
+
+    v <- prox(v - rate / size * sum of s_i g_i x_i),    g_i = dL/dz at x_i v - rate s_i |x_i|^2 g_i
+
+over the rows of a batch; the penalty's prox is taken column by column, and the iterates' mean weighs the t-th one by
+t (t + 1) (t + 2) (polynomial decay; Shamir, Zhang, ICML 2013). Sparse rows touch their own columns only: what the others owe to the
+penalty and to the mean is a difference of running sums.
+"""
+import numpy as np
+
+from cython cimport floating
+
+from .losses cimport SOFTMAX, VALUES, Objective, Point, implicit, point, softmax, target
+from .metric cimport Metric, standardised
+from .penalty cimport soft
+from .rows cimport Row, Rows, Table, accumulate, ask_for, column, margins, squared_norm, start_of
+
+cdef enum:
+    AHEAD = 4                   # rows to come that are on their way
+
+cdef struct Memory:             # what is kept of the visits, for methods that reduce the variance; NULL: nothing
+    double *z                   # (n, outputs) margins
+    double *slope               # (n, outputs) weight * dL/dz there
+    double *length              # (n,) |x|^2, the intercept's 1 included
+    double *total               # the sum of slope x', as v lies
+
+cdef struct Run:
+    const Table *X
+    const double *y
+    const double *weights       # NULL: all 1
+    const double *gains         # (outputs,): what the rates are multiplied by
+    double *v                   # [W, b] in the metric
+    double *average             # sum of t (t + 1) (t + 2) v; NULL: none
+    double *scratch             # rows of the batch in the metric
+    double *step                # (batch, outputs): slopes, then steps along the rows
+    double *slope               # (outputs,): of the row at hand, at its margins
+    double *paid                # (p, 2): the sums below at a sparse column's last visit
+    double moved                # sum of the rates
+    double mass                 # sum of the mean's weights
+    double t                    # updates
+    Memory memory
+    Metric metric
+    Objective objective
+    bint penalised
+    double loss                 # sum of weight * loss
+
+
+cdef inline void settle_column(Run *run, Py_ssize_t j) noexcept nogil:
+    """Bring a sparse column up to date."""
+    cdef Py_ssize_t k, K = run.objective.outputs
+    cdef double moved = run.moved - run.paid[2 * j], mass = run.mass - run.paid[2 * j + 1], e
+    cdef double *v = run.v + j * K
+    run.paid[2 * j], run.paid[2 * j + 1] = run.moved, run.mass
+    for k in range(K):
+        e = moved * run.gains[k]
+        v[k] = soft(v[k], e * run.metric.l1[j]) / (1.0 + e * run.metric.l2[j])
+        if run.average != NULL:
+            run.average[j * K + k] += mass * v[k]
+
+
+cdef inline void shrink(double *restrict v, double e, const double *restrict l1, const double *restrict l2,
+                        Py_ssize_t n) noexcept nogil:
+    """The prox of e times the penalty."""
+    cdef Py_ssize_t j
+    for j in range(n):
+        v[j] = soft(v[j], e * l1[j]) / (1.0 + e * l2[j])
+
+
+cdef inline void add(double weight, const double *restrict v, double *restrict average, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(n):
+        average[j] += weight * v[j]
+
+
+cdef inline void remember(Run *run, Py_ssize_t i, const Row *row, double length) noexcept nogil:
+    """Put the slopes at row i's margins into the memory."""
+    cdef Py_ssize_t k, p = run.X.p, K = run.objective.outputs
+    cdef double slope
+    run.memory.length[i] = length
+    for k in range(K):
+        slope = run.slope[k]
+        run.slope[k] -= run.memory.slope[i * K + k]
+        run.memory.slope[i * K + k] = slope
+        run.memory.total[p * K + k] += run.slope[k]
+    accumulate(row, 1.0, run.slope, run.memory.total, p, K)
+
+
+cdef inline void visit(Run *run, Py_ssize_t i, const Row *row, double rate, double *step) noexcept nogil:
+    """Leave in `step` the slopes that row i's step leads to; its loss and, where there is one, the memory are noted."""
+    cdef Py_ssize_t k, t, p = run.X.p, K = run.objective.outputs
+    cdef double weight = run.weights[i] if run.weights != NULL else 1.0
+    cdef double length = squared_norm(row, run.v) + run.objective.intercept, h = rate * weight * length, y
+    cdef Point at
+    for t in range(row.size if row.indices != NULL else 0):
+        settle_column(run, column(row, t))
+    margins(row, run.v, p, K, step)
+    for k in range(K):
+        step[k] += run.v[p * K + k]
+        if run.memory.z != NULL:
+            run.memory.z[i * K + k] = step[k]
+    if run.objective.loss == SOFTMAX:
+        run.loss += weight * softmax(step, step, K, <Py_ssize_t> run.y[i])
+        for k in range(K):  # no closed form: the curvature is at most 1/2
+            run.slope[k] = weight * step[k]
+            step[k] = run.slope[k] / (1.0 + 0.5 * h * run.gains[k])
+    else:
+        for k in range(K):
+            y = target(&run.objective, run.y, i, k)
+            at = point(run.objective.loss, run.objective.delta, step[k], y)
+            run.loss += weight * at.value
+            run.slope[k] = weight * at.slope
+            step[k] = weight * implicit(run.objective.loss, run.objective.delta, step[k], y, h * run.gains[k])
+    if run.memory.z != NULL:
+        remember(run, i, row, length)
+
+
+cdef inline void end_update(Run *run, double rate) noexcept nogil:
+    """Count an update; dense weights are shrunk and enter the mean at once, sparse ones when their column is next met."""
+    cdef Py_ssize_t k, p = run.X.p, K = run.objective.outputs
+    cdef double weight
+    run.t += 1
+    weight = run.t * (run.t + 1) * (run.t + 2)
+    run.moved += rate
+    run.mass += weight
+    if run.X.indices == NULL:
+        for k in range(K if run.penalised and rate > 0 else 0):
+            shrink(run.v + k * p, rate * run.gains[k], run.metric.l1, run.metric.l2, p)
+        if run.average != NULL:
+            add(weight, run.v, run.average, p * K)
+    if run.average != NULL:
+        add(weight, run.v + p * K, run.average + p * K, K)
+
+
+cdef void sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, Py_ssize_t batch_size, const double *rates,
+                const floating *tag) noexcept nogil:
+    cdef Py_ssize_t begin = 0, size, i, k, u = 0, p = run.X.p, K = run.objective.outputs
+    cdef double scale
+    cdef Row row
+    while begin < visits:
+        size = min(batch_size, visits - begin)
+        for i in range(size):
+            if begin + i + AHEAD < visits:
+                ask_for(run.X, order[begin + i + AHEAD])
+            row = standardised(run.X, order[begin + i], &run.metric, run.scratch, tag)
+            visit(run, order[begin + i], &row, rates[u], run.step + i * K)
+        scale = -rates[u] / size
+        for i in range(size if rates[u] > 0 else 0):
+            if size > 1:
+                row = standardised(run.X, order[begin + i], &run.metric, run.scratch, tag)
+            for k in range(K):
+                run.step[i * K + k] *= scale * run.gains[k]
+                run.v[p * K + k] += run.step[i * K + k] if run.objective.intercept else 0.0
+            accumulate(&row, 1.0, run.step + i * K, run.v, p, K)
+        end_update(run, rates[u])
+        begin += size
+        u += 1
+    for k in range(p if run.X.indices != NULL else 0):
+        settle_column(run, k)
+
+
+def epoch(Rows rows not None, const double[::1] y not None, const double[::1] weights, const Py_ssize_t[::1] order not None,
+          double[::1] v not None, double[::1] average, metric, const double[::1] rates not None,
+          const double[::1] gains not None, Objective objective, Py_ssize_t batch_size, double t, memory,
+          const floating[::1] tag not None):
+    """Visit the rows in `order`, one update a batch; returns the sum of weight * loss at the margins met.
+
+    `metric` is (center, inverse, l1, l2), (p,) each, in which v and average lie; `average` (None: none) goes on from `t` updates;
+    `rates` holds one rate an update: with 0 nothing moves. `memory` (None: none) is (z, slope, length, total), brought up to date
+    at each visit. `tag` tells the dtype.
+    """
+    cdef Run run
+    cdef Py_ssize_t visits = order.shape[0], n = rows.table.n, p = rows.table.p, K = objective.outputs
+    cdef double[::1] scratch = np.empty(max(p, 1)), step = np.empty((min(batch_size, max(visits, 1)) + 1) * K)
+    cdef double[::1] paid = np.zeros(2 * p + 1 if rows.table.indices != NULL else 1), z, slope, length, total
+    cdef const double[::1] center = metric[0], inverse = metric[1], l1 = metric[2], l2 = metric[3]
+    rows.check(sizeof(floating), v.shape[0], K, y.shape[0] // (K if objective.targets == VALUES else 1), weights, order)
+    if not center.shape[0] == inverse.shape[0] == l1.shape[0] == l2.shape[0] == p:
+        raise ValueError(f"the metric must have an entry for each of the {p} columns")
+    if batch_size < 1 or rates.shape[0] * batch_size < visits or gains.shape[0] != K:
+        raise ValueError("rates or gains are too short")
+    if average is not None and average.shape[0] != v.shape[0]:
+        raise ValueError("average is too short")
+    run.memory = Memory(NULL, NULL, NULL, NULL)
+    if memory is not None:
+        z, slope, length, total = memory
+        if z.shape[0] != n * K or slope.shape[0] != n * K or length.shape[0] != n or total.shape[0] != v.shape[0]:
+            raise ValueError("the memory does not fit the rows")
+        if n:
+            run.memory = Memory(&z[0], &slope[0], &length[0], &total[0])
+    run.X, run.y, run.weights, run.gains, run.v = &rows.table, start_of(y), start_of(weights), &gains[0], &v[0]
+    run.average = <double *> start_of(average)
+    run.scratch, run.step, run.slope, run.paid = &scratch[0], &step[K], &step[0], &paid[0]
+    run.metric = Metric(start_of(center), start_of(inverse), start_of(l1), start_of(l2))
+    run.objective, run.penalised = objective, objective.l1 > 0 or objective.l2 > 0
+    run.moved, run.mass, run.t, run.loss = 0, 0, t, 0
+    if visits:
+        with nogil:
+            sweep(&run, &order[0], visits, batch_size, &rates[0], &tag[0])
+    return run.loss

@@ -1,0 +1,31 @@
+"""Rows in the metric: x -> (x - center) * inverse, made one at a time while X stays as it is."""
+from cython cimport floating
+
+from .rows cimport Row, Table, column, row_at
+
+cdef struct Metric:
+    const double *center        # (p,); not read for CSR
+    const double *inverse       # (p,): 1 / scale; 0: a column that plays no part
+    const double *l1            # (p,): the penalties in the metric: l1 * inverse, l2 * inverse^2
+    const double *l2
+
+
+cdef inline void center_and_scale(const floating *restrict x, const double *restrict center, const double *restrict inverse,
+                                  double *restrict out, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(n):
+        out[j] = (x[j] - center[j]) * inverse[j]
+
+
+cdef inline Row standardised(const Table *X, Py_ssize_t i, const Metric *metric, double *out, const floating *tag) noexcept nogil:
+    """Row i in the metric, its values in `out`; `tag` only carries the dtype of X."""
+    cdef Row row = row_at(X, i)
+    cdef const floating *x = <const floating *> row.values
+    cdef Py_ssize_t t
+    if row.indices == NULL:
+        center_and_scale(x, metric.center, metric.inverse, out, row.size)
+    else:
+        for t in range(row.size):
+            out[t] = x[t] * metric.inverse[column(&row, t)]
+    row.values = out
+    return row
