@@ -18,7 +18,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from fastgd import ElasticNet, Lasso, LinearRegression, LinearSVC, LinearSVR, LogisticRegression, Ridge, SGDClassifier, SGDRegressor
 from reference import store
 
-L1_IS_DESCENDED = False  # until a method for L1 parts is there
+L1_IS_DESCENDED = True
 with_l1 = pytest.mark.skipif(not L1_IS_DESCENDED, reason="L1 parts are not descended yet")
 
 TIGHT = {"tol": 1e-14, "max_iter": 20000}
