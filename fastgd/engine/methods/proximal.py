@@ -12,7 +12,7 @@ from scipy import sparse
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.linalg.blas import dgemm, dsyrk
 
-from fastgd.engine.duality import gap, relative
+from fastgd.engine.duality import gap, relative, rounding_of
 from fastgd.kernels import coordinate, newton
 
 from .descent import Epoch
@@ -125,7 +125,7 @@ class Proximal(Newton):
         self._first = max(getattr(self, "_first", 0.0), self._norm)
         if self._norm > FRESH * last and not self._is_quadratic():
             self._matrices.clear()
-        if fell <= 0.1 * (self._worst - loss):
+        if fell <= max(0.1 * (self._worst - loss), rounding_of(loss, self._worst)):
             _, slopes = self.losses()
             self._lower = max(self._lower, loss - gap(self.problem, self._at, loss, slopes, g - self._at.l2 * self._v))
             self._found = relative(loss - self._lower, loss, self._worst), "duality gap"
@@ -191,7 +191,7 @@ class Proximal(Newton):
 
     def _forcing(self):
         """What a model's minimisation may leave of its slopes: the less, the nearer the minimum is."""
-        return min(FORCING, max(self._norm / self._first, 1e-4))
+        return min(FORCING, max(self._norm / max(self._first, 1e-300), 1e-4))
 
     def _is_quadratic(self):
         return self.problem.objective.loss == "squared_error"
