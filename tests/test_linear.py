@@ -1,4 +1,5 @@
 """The named models: scikit-learn's solutions and habits, and convergence that is what it says."""
+
 import pickle
 import warnings
 from functools import partial
@@ -15,11 +16,19 @@ from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from fastgd import ElasticNet, Lasso, LinearRegression, LinearSVC, LinearSVR, LogisticRegression, Ridge, SGDClassifier, SGDRegressor
+from fastgd import (
+    ElasticNet,
+    Lasso,
+    LinearRegression,
+    LinearSVC,
+    LinearSVR,
+    LogisticRegression,
+    Ridge,
+    SGDClassifier,
+    SGDRegressor,
+)
 from reference import store
 
-L1_IS_DESCENDED = True
-with_l1 = pytest.mark.skipif(not L1_IS_DESCENDED, reason="L1 parts are not descended yet")
 
 TIGHT = {"tol": 1e-14, "max_iter": 20000}
 PEERS = {
@@ -78,7 +87,11 @@ def pointwise(model, Z, y):
             "squared_error": (R**2 / 2, R, 1 + 0 * R),
             "epsilon_insensitive": (np.maximum(E, 0), np.sign(R) * (E > 0), 0 * R),
             "squared_epsilon_insensitive": (np.maximum(E, 0) ** 2, 2 * np.sign(R) * np.maximum(E, 0), 2.0 * (E > 0)),
-            "quantile": (np.maximum((getattr(model, "quantile", 0.5) - 1) * -R, getattr(model, "quantile", 0.5) * -R), 0 * R, 0 * R),
+            "quantile": (
+                np.maximum((getattr(model, "quantile", 0.5) - 1) * -R, getattr(model, "quantile", 0.5) * -R),
+                0 * R,
+                0 * R,
+            ),
         }[loss]
     return value.sum(axis=1), slope, curve[:, :, None] * np.eye(K)
 
@@ -128,7 +141,9 @@ def minimum(model, X, y, weights=None):
         g = (slope * s[:, None]).T @ A + ridge * V
         blocks = [[(A * (s * curve[:, k, m])[:, None]).T @ A for m in range(K)] for k in range(K)]
         H = np.block(blocks) + np.diag(np.tile(ridge, K))
-        x = -np.linalg.lstsq(H + 1e-14 * np.trace(H) / len(H) * np.eye(len(H)), g.ravel(), rcond=1e-15)[0].reshape(g.shape)
+        x = -np.linalg.lstsq(H + 1e-14 * np.trace(H) / len(H) * np.eye(len(H)), g.ravel(), rcond=1e-15)[0].reshape(
+            g.shape
+        )
         t, here = 1.0, value(V)
         while value(V + t * x) > here and t > 1e-10:
             t /= 2
@@ -149,15 +164,22 @@ def constant_value(model, X, y, weights=None):
             kinks = np.concatenate([y - model.epsilon, y, y + model.epsilon])
         classes = outputs_of(model, y)
         sides = [y == k for k in range(classes)] if classes > 1 else [y]
-        return sum(min(s @ pointwise(model, np.full((len(y), 1), b), side * 1 if classes > 1 else y)[0] for b in kinks)
-                   for side in sides) / s.sum()
+        return (
+            sum(
+                min(s @ pointwise(model, np.full((len(y), 1), b), side * 1 if classes > 1 else y)[0] for b in kinks)
+                for side in sides
+            )
+            / s.sum()
+        )
     return minimum(model, X[:, :0], y, weights)[2]
 
 
 def relative_gap(model, X, y, weights=None, least=None):
     worst = constant_value(model, X, y, weights)
     least = minimum(model, X, y, weights)[2] if least is None else least
-    return (objective(model, X, y, model.coef_, model.intercept_, weights) - least) / max(worst - least, 1e-15 * abs(worst))
+    return (objective(model, X, y, model.coef_, model.intercept_, weights) - least) / max(
+        worst - least, 1e-15 * abs(worst)
+    )
 
 
 def least_of(model, X, y):
@@ -165,8 +187,11 @@ def least_of(model, X, y):
     tight = clone(model).set_params(tol=1e-10, max_iter=20000).fit(X, y)
     values = [objective(model, X, y, tight.coef_, tight.intercept_)]
     if model.fit_intercept and isinstance(model, LinearSVC | LinearSVR) and outputs_of(model, y) == 1:
-        peer = svm.SVC(kernel="linear", C=model.C, tol=1e-9, max_iter=20000) if isinstance(model, LinearSVC) else svm.SVR(
-            kernel="linear", C=model.C, epsilon=model.epsilon, tol=1e-9, max_iter=20000)
+        peer = (
+            svm.SVC(kernel="linear", C=model.C, tol=1e-9, max_iter=20000)
+            if isinstance(model, LinearSVC)
+            else svm.SVR(kernel="linear", C=model.C, epsilon=model.epsilon, tol=1e-9, max_iter=20000)
+        )
         fit_quietly(peer, X, y)
         values.append(objective(model, X, y, peer.coef_, peer.intercept_))
     return min(values)
@@ -176,8 +201,9 @@ def random_problem(seed, multi=False):
     """(X, y values, y classes) of any shape and condition."""
     rng = np.random.default_rng(seed)
     n, p = int(rng.integers(5, 150)), int(rng.integers(1, 12))
-    X = rng.standard_normal((n, p)) @ (np.diag(10.0 ** rng.uniform(-rng.choice([0, 1, 3]), 0, p))
-                                       @ np.linalg.qr(rng.standard_normal((p, p)))[0])
+    X = rng.standard_normal((n, p)) @ (
+        np.diag(10.0 ** rng.uniform(-rng.choice([0, 1, 3]), 0, p)) @ np.linalg.qr(rng.standard_normal((p, p)))[0]
+    )
     if rng.random() < 0.3:
         X[:, 0] = X[:, -1]
     if rng.random() < 0.3:
@@ -232,7 +258,8 @@ def test_least_squares_are_scikit_learns(fit_intercept, problem, layout):
     for Y in (y, np.column_stack([y, y**2, 1 - y])):
         for s in (None, weights):
             for model, peer in [(LinearRegression, linear_model.LinearRegression(tol=1e-14))] + [
-                    (partial(Ridge, alpha), linear_model.Ridge(alpha)) for alpha in (1e-8, 1.0, 1e6)]:
+                (partial(Ridge, alpha), linear_model.Ridge(alpha)) for alpha in (1e-8, 1.0, 1e6)
+            ]:
                 ours = model(fit_intercept=fit_intercept, **TIGHT).fit(store(X, layout), Y, s)
                 peer.set_params(fit_intercept=fit_intercept).fit(X, Y, s)
                 assert ours.converged_
@@ -248,7 +275,9 @@ def test_logistic_regression_is_scikit_learns(several, fit_intercept, C, problem
     X, _, binary, classes, weights = problem
     y = classes if several else binary
     for s in (None, weights):
-        ours = LogisticRegression(C=C, fit_intercept=fit_intercept, tol=1e-15, max_iter=20000).fit(store(X, layout), y, s)
+        ours = LogisticRegression(C=C, fit_intercept=fit_intercept, tol=1e-15, max_iter=20000).fit(
+            store(X, layout), y, s
+        )
         W, b, _ = minimum(ours, X, y, s)  # scikit-learn's own solvers do not get there on raw columns
         assert ours.converged_
         if several:  # what all classes have in common, nothing tells
@@ -257,8 +286,12 @@ def test_logistic_regression_is_scikit_learns(several, fit_intercept, C, problem
         if several and fit_intercept:
             assert_allclose(ours.intercept_.sum(), 0, atol=1e-9 * np.abs(ours.intercept_).max())
     Z = X / X.std(axis=0)
-    peer = linear_model.LogisticRegression(C=C, fit_intercept=fit_intercept, solver="newton-cholesky", tol=1e-12, max_iter=1000)
-    ours = LogisticRegression(C=C, fit_intercept=fit_intercept, tol=1e-15, max_iter=20000, class_weight="balanced").fit(Z, y)
+    peer = linear_model.LogisticRegression(
+        C=C, fit_intercept=fit_intercept, solver="newton-cholesky", tol=1e-12, max_iter=1000
+    )
+    ours = LogisticRegression(C=C, fit_intercept=fit_intercept, tol=1e-15, max_iter=20000, class_weight="balanced").fit(
+        Z, y
+    )
     assert_same_model(ours, peer.set_params(class_weight="balanced").fit(Z, y).coef_, peer.intercept_)
     assert_allclose(ours.predict_proba(Z), peer.predict_proba(Z), atol=1e-5)
     assert_allclose(ours.predict_log_proba(Z), peer.predict_log_proba(Z), atol=1e-4)
@@ -276,8 +309,10 @@ def test_squared_hinge_and_its_regression_twin(C, problem, layout):
     W, b, _ = minimum(ours, X, values, weights)
     assert_same_model(ours, W, b)
     Z = X / X.std(axis=0)
-    for model, peer, y in [(LinearSVC, svm.LinearSVC, classes), (squared_svr, partial(svm.LinearSVR, loss="squared_epsilon_insensitive",
-                                                                                       epsilon=0.1), values)]:
+    for model, peer, y in [
+        (LinearSVC, svm.LinearSVC, classes),
+        (squared_svr, partial(svm.LinearSVR, loss="squared_epsilon_insensitive", epsilon=0.1), values),
+    ]:
         ours = model(C=C, fit_intercept=False, **TIGHT).fit(store(Z, layout), y)
         peer = peer(C=C, fit_intercept=False, tol=1e-12, max_iter=100000, dual=False).fit(Z, y)
         assert_same_model(ours, peer.coef_, peer.intercept_)
@@ -292,12 +327,17 @@ def test_hinge_and_epsilon_insensitive_are_those_of_libsvm(C, problem, layout):
     peer = svm.SVC(kernel="linear", C=C, tol=1e-10).fit(Z, binary)
     assert ours.converged_
     assert_same_model(ours, peer.coef_, ours.intercept_, rtol=2e-5)  # there may be many intercepts
-    assert objective(ours, Z, binary, ours.coef_, ours.intercept_) <= objective(ours, Z, binary, peer.coef_, peer.intercept_)
+    assert objective(ours, Z, binary, ours.coef_, ours.intercept_) <= objective(
+        ours, Z, binary, peer.coef_, peer.intercept_
+    )
     ours = LinearSVR(C=C, epsilon=0.2, tol=1e-13, max_iter=20000).fit(store(Z, layout), values)
     peer = svm.SVR(kernel="linear", C=C, epsilon=0.2, tol=1e-10).fit(Z, values)
     assert ours.converged_
     assert_same_model(ours, peer.coef_, ours.intercept_, rtol=2e-5)
-    assert objective(ours, Z, values, ours.coef_, ours.intercept_) <= objective(ours, Z, values, peer.coef_, peer.intercept_) + 1e-12
+    assert (
+        objective(ours, Z, values, ours.coef_, ours.intercept_)
+        <= objective(ours, Z, values, peer.coef_, peer.intercept_) + 1e-12
+    )
 
 
 @pytest.mark.parametrize("name", [*SMOOTH, *KINKED])
@@ -309,8 +349,11 @@ def test_float32_is_close(name, problem):
         model = fit_quietly(clone(model).set_params(tol=1e-5), store(X, layout, np.float32), y)
         assert model.coef_.dtype == np.float32
         double = fit_quietly(clone(model), store(X.astype(float), layout), y)
-        assert_allclose(model.decision_function(X) if hasattr(model, "decision_function") else model.predict(X),
-                        double.decision_function(X) if hasattr(double, "decision_function") else double.predict(X), atol=0.05)
+        assert_allclose(
+            model.decision_function(X) if hasattr(model, "decision_function") else model.predict(X),
+            double.decision_function(X) if hasattr(double, "decision_function") else double.predict(X),
+            atol=0.05,
+        )
 
 
 @pytest.mark.parametrize("kind", ["constant", "zero", "duplicate", "collinear", "wide"])
@@ -332,13 +375,15 @@ def test_odd_columns(kind, problem, layout):
     assert_allclose(ours.predict(X), peer.predict(X), atol=1e-5 * np.abs(values).max())
 
 
-@with_l1
 @pytest.mark.parametrize("fit_intercept", [True, False])
 def test_lasso_and_elastic_net_are_scikit_learns(fit_intercept, problem, layout):
     X, y, _, _, weights = problem
     Z = X / X.std(axis=0)
     for s in (None, weights):
-        for model, peer in [(Lasso, linear_model.Lasso), (partial(ElasticNet, l1_ratio=0.3), partial(linear_model.ElasticNet, l1_ratio=0.3))]:
+        for model, peer in [
+            (Lasso, linear_model.Lasso),
+            (partial(ElasticNet, l1_ratio=0.3), partial(linear_model.ElasticNet, l1_ratio=0.3)),
+        ]:
             for alpha in (1e-4, 0.05, 10.0):  # the last: the weights are 0 from the start
                 ours = model(alpha, fit_intercept=fit_intercept, tol=1e-12).fit(store(Z, layout), y, s)
                 theirs = peer(alpha, fit_intercept=fit_intercept, tol=1e-14, max_iter=100000).fit(Z, y, s)
@@ -347,19 +392,19 @@ def test_lasso_and_elastic_net_are_scikit_learns(fit_intercept, problem, layout)
                 assert_array_equal(ours.coef_ == 0, theirs.coef_ == 0)
 
 
-@with_l1
 @pytest.mark.parametrize("l1_ratio", [0.4, 1.0])
 @pytest.mark.parametrize("several", [False, True])
 def test_logistic_regression_with_l1_is_scikit_learns(several, l1_ratio, problem, layout):
     X, _, binary, classes, _ = problem
     Z, y = (X - X.mean(axis=0)) / X.std(axis=0), classes if several else binary
-    peer = linear_model.LogisticRegression(C=0.5, l1_ratio=l1_ratio, solver="saga", tol=1e-12, max_iter=100000).fit(Z, y)
+    peer = linear_model.LogisticRegression(C=0.5, l1_ratio=l1_ratio, solver="saga", tol=1e-12, max_iter=100000).fit(
+        Z, y
+    )
     ours = fit_quietly(LogisticRegression(C=0.5, l1_ratio=l1_ratio, tol=1e-12), store(Z, layout), y)
     assert ours.optimality_ < 1e-10
     assert_same_model(ours, peer.coef_, ours.intercept_)
 
 
-@with_l1
 def test_linear_svc_with_l1_is_scikit_learns(problem, layout):
     X, _, binary, _, _ = problem
     Z = X / X.std(axis=0)
@@ -377,15 +422,26 @@ def known_differences(model):
     if isinstance(model, LinearRegression):
         return dict.fromkeys(checks, "rows are fewer than columns: many weights reach the minimum")
     if isinstance(model, LinearSVR) and model.loss == "epsilon_insensitive":
-        return dict.fromkeys(checks, "the bound tells objectives that differ in the last digit from nothing, predictions in the eighth")
+        return dict.fromkeys(
+            checks, "the bound tells objectives that differ in the last digit from nothing, predictions in the eighth"
+        )
     return {}
 
 
-@parametrize_with_checks([
-    LinearRegression(tol=1e-18), Ridge(tol=1e-18), Lasso(tol=1e-15), ElasticNet(tol=1e-15), LogisticRegression(tol=1e-18, max_iter=200),
-    LinearSVC(tol=1e-18, max_iter=200), LinearSVC(loss="hinge", tol=1e-14, max_iter=300), LinearSVR(tol=1e-14, max_iter=300),
-    LinearSVR(loss="squared_epsilon_insensitive", tol=1e-18, max_iter=200),
-], expected_failed_checks=known_differences)
+@parametrize_with_checks(
+    [
+        LinearRegression(tol=1e-18),
+        Ridge(tol=1e-18),
+        Lasso(tol=1e-15),
+        ElasticNet(tol=1e-15),
+        LogisticRegression(tol=1e-18, max_iter=200),
+        LinearSVC(tol=1e-18, max_iter=200),
+        LinearSVC(loss="hinge", tol=1e-14, max_iter=300),
+        LinearSVR(tol=1e-14, max_iter=300),
+        LinearSVR(loss="squared_epsilon_insensitive", tol=1e-18, max_iter=200),
+    ],
+    expected_failed_checks=known_differences,
+)
 def test_scikit_learns_own_checks_of_an_estimator(estimator, check):
     """At a tight tolerance, because it compares fits of repeated rows with fits of weighted ones to seven digits."""
     with warnings.catch_warnings():
@@ -419,7 +475,9 @@ def test_shapes_are_scikit_learns(model, fit_intercept, columns, problem):
 def test_shapes_of_classifiers_are_scikit_learns(model, fit_intercept, problem):
     X, _, binary, classes, _ = problem
     for y in (binary, classes):
-        ours, theirs = (fit_quietly(kind(fit_intercept=fit_intercept, max_iter=100), X, y) for kind in (model, PEERS[model]))
+        ours, theirs = (
+            fit_quietly(kind(fit_intercept=fit_intercept, max_iter=100), X, y) for kind in (model, PEERS[model])
+        )
         assert ours.coef_.shape == theirs.coef_.shape
         assert np.shape(ours.intercept_) == np.shape(theirs.intercept_)
         assert ours.decision_function(X).shape == theirs.decision_function(X).shape
@@ -436,15 +494,18 @@ def test_labels_and_column_names_are_kept(problem):
         assert_array_equal(model.feature_names_in_, list("abcdefg"))
 
 
-@pytest.mark.parametrize("parameters, categories", [
-    ({"penalty": "l2"}, [FutureWarning]),
-    ({"penalty": "l2", "l1_ratio": 0.5}, [FutureWarning, UserWarning, UserWarning]),
-    ({"penalty": None}, [FutureWarning]),
-    ({"penalty": None, "C": 2.0}, [FutureWarning, UserWarning]),
-    ({"l1_ratio": None}, [FutureWarning]),
-    ({"C": np.inf}, []),
-    ({"C": np.inf, "l1_ratio": 0.5}, [UserWarning]),
-])
+@pytest.mark.parametrize(
+    "parameters, categories",
+    [
+        ({"penalty": "l2"}, [FutureWarning]),
+        ({"penalty": "l2", "l1_ratio": 0.5}, [FutureWarning, UserWarning, UserWarning]),
+        ({"penalty": None}, [FutureWarning]),
+        ({"penalty": None, "C": 2.0}, [FutureWarning, UserWarning]),
+        ({"l1_ratio": None}, [FutureWarning]),
+        ({"C": np.inf}, []),
+        ({"C": np.inf, "l1_ratio": 0.5}, [UserWarning]),
+    ],
+)
 def test_deprecated_ways_to_name_the_penalty(parameters, categories, problem):
     X, _, y, _, _ = problem
     Z = X / X.std(axis=0)
@@ -461,15 +522,18 @@ def test_deprecated_ways_to_name_the_penalty(parameters, categories, problem):
     assert_same_model(ours, peer.coef_, peer.intercept_, rtol=1e-5 if solver != "saga" else 1e-2)
 
 
-@pytest.mark.parametrize("model, said", [
-    (LinearRegression(positive=True), "positive=True is not supported"),
-    (Ridge(positive=True), "positive=True is not supported"),
-    (Lasso(positive=True), "positive=True is not supported"),
-    (Ridge(alpha=[1.0, 2.0]), "'alpha' parameter of Ridge"),
-    (LinearSVC(multi_class="crammer_singer"), "'multi_class' parameter of LinearSVC"),
-    (LogisticRegression(solver="adam"), "'solver' parameter of LogisticRegression"),
-    (LinearSVR(epsilon=-1.0), "'epsilon' parameter of LinearSVR"),
-])
+@pytest.mark.parametrize(
+    "model, said",
+    [
+        (LinearRegression(positive=True), "positive=True is not supported"),
+        (Ridge(positive=True), "positive=True is not supported"),
+        (Lasso(positive=True), "positive=True is not supported"),
+        (Ridge(alpha=[1.0, 2.0]), "'alpha' parameter of Ridge"),
+        (LinearSVC(multi_class="crammer_singer"), "'multi_class' parameter of LinearSVC"),
+        (LogisticRegression(solver="adam"), "'solver' parameter of LogisticRegression"),
+        (LinearSVR(epsilon=-1.0), "'epsilon' parameter of LinearSVR"),
+    ],
+)
 def test_what_is_not_supported_says_so(model, said, problem):
     X, values, binary, _, _ = problem
     with pytest.raises(ValueError, match=said):
@@ -482,12 +546,17 @@ def test_elastic_net_without_its_ratio(problem):
         LogisticRegression(penalty="elasticnet", l1_ratio=None).fit(X, y)
 
 
-@pytest.mark.parametrize("model", [
-    Ridge(solver="svd", copy_X=False, random_state=1), LinearRegression(copy_X=False),
-    LogisticRegression(solver="saga", dual=True, intercept_scaling=7.0, random_state=2),
-    LinearSVC(dual=False, intercept_scaling=3.0, random_state=3), LinearSVR(dual=True, intercept_scaling=3.0, random_state=4),
-    ElasticNet(precompute=True, selection="random", copy_X=False, random_state=5),
-])
+@pytest.mark.parametrize(
+    "model",
+    [
+        Ridge(solver="svd", copy_X=False, random_state=1),
+        LinearRegression(copy_X=False),
+        LogisticRegression(solver="saga", dual=True, intercept_scaling=7.0, random_state=2),
+        LinearSVC(dual=False, intercept_scaling=3.0, random_state=3),
+        LinearSVR(dual=True, intercept_scaling=3.0, random_state=4),
+        ElasticNet(precompute=True, selection="random", copy_X=False, random_state=5),
+    ],
+)
 def test_choices_of_a_path_have_no_effect(model, problem):
     X, values, binary, _, _ = problem
     y = binary if isinstance(model, CLASSIFIERS) else values
@@ -516,7 +585,9 @@ def test_models_survive_pickling(model, problem):
     assert copy.optimality_ == model.optimality_
 
 
-@pytest.mark.parametrize("make", [LogisticRegression, pytest.param(Lasso, marks=with_l1), pytest.param(ElasticNet, marks=with_l1)])
+@pytest.mark.parametrize(
+    "make", [LogisticRegression, pytest.param(Lasso, marks=with_l1), pytest.param(ElasticNet, marks=with_l1)]
+)
 def test_warm_starts_begin_at_the_last_solution(make, problem):
     X, values, _, classes, _ = problem
     y = classes if make is LogisticRegression else values
@@ -540,11 +611,15 @@ def test_warm_starts_without_an_intercept(problem):
 @pytest.mark.parametrize("name", SMOOTH)
 def test_smooth_losses_never_rise_and_know_where_they_are(name, batch_size, problem):
     X, values, binary, classes, weights = problem
-    for y in (values, np.column_stack([values, values**2])) if "Reg" in name and "Log" not in name else (binary, classes):
+    for y in (
+        (values, np.column_stack([values, values**2])) if "Reg" in name and "Log" not in name else (binary, classes)
+    ):
         model = SMOOTH[name]()
         if isinstance(model, SGDClassifier | SGDRegressor) and batch_size == "auto":
             continue
-        if isinstance(model, LinearSVR | Ridge | LinearRegression | SGDRegressor) != (y is not binary and y is not classes):
+        if isinstance(model, LinearSVR | Ridge | LinearRegression | SGDRegressor) != (
+            y is not binary and y is not classes
+        ):
             continue
         model.set_params(batch_size=batch_size)
         least = minimum(model, X, y, weights)[2]
@@ -578,7 +653,9 @@ def test_converged_smooth_models_are_where_they_say(name):
     for seed in range(10):
         X, values, classes = random_problem(seed, multi=seed % 4 == 0)
         rng = np.random.default_rng(seed)
-        model = any_strength(SMOOTH[name](), rng).set_params(tol=10.0 ** rng.integers(-8, -1), fit_intercept=bool(rng.random() < 0.7))
+        model = any_strength(SMOOTH[name](), rng).set_params(
+            tol=10.0 ** rng.integers(-8, -1), fit_intercept=bool(rng.random() < 0.7)
+        )
         y = classes if isinstance(model, CLASSIFIERS) else values
         fit_quietly(model, store(X, "dense" if seed % 2 else "csr32"), y)
         if model.converged_:
@@ -601,8 +678,19 @@ def test_converged_models_with_kinks_are_where_they_say(name):
 
 # ---- any data ----
 
-EVERY = [LinearRegression(), Ridge(), Lasso(0.01), ElasticNet(0.01), LogisticRegression(), LinearSVC(), hinge_svc(), LinearSVR(), squared_svr(),
-         SGDClassifier("log_loss", **full_sgd), SGDRegressor(**full_sgd)]
+EVERY = [
+    LinearRegression(),
+    Ridge(),
+    Lasso(0.01),
+    ElasticNet(0.01),
+    LogisticRegression(),
+    LinearSVC(),
+    hinge_svc(),
+    LinearSVR(),
+    squared_svr(),
+    SGDClassifier("log_loss", **full_sgd),
+    SGDRegressor(**full_sgd),
+]
 
 
 def assert_sound(model, X, y):
@@ -660,11 +748,15 @@ def test_rows_far_out(model, problem):
         assert_sound(model, problem[0], values)
 
 
-@pytest.mark.parametrize("model", [model for model in EVERY if not isinstance(model, SGDClassifier | SGDRegressor)], ids=str)
+@pytest.mark.parametrize(
+    "model", [model for model in EVERY if not isinstance(model, SGDClassifier | SGDRegressor)], ids=str
+)
 def test_too_few_passes_say_so_in_numbers(model, problem):
     X, values, _, classes, _ = problem
     y = classes if isinstance(model, CLASSIFIERS) else values
-    with pytest.warns(ConvergenceWarning, match=r"after 1 passes over X.*optimality_.*tol=1e-10.*Increase max_iter or tol") as caught:
+    with pytest.warns(
+        ConvergenceWarning, match=r"after 1 passes over X.*optimality_.*tol=1e-10.*Increase max_iter or tol"
+    ) as caught:
         model = clone(model).set_params(max_iter=1, tol=1e-10).fit(X, y)
     assert caught[0].filename == __file__
     assert not model.converged_ and model.stop_reason_ == "max_iter" and model.n_iter_ == 1
