@@ -586,7 +586,7 @@ def test_models_survive_pickling(model, problem):
 
 
 @pytest.mark.parametrize(
-    "make", [LogisticRegression, pytest.param(Lasso, marks=with_l1), pytest.param(ElasticNet, marks=with_l1)]
+    "make", [LogisticRegression, Lasso, ElasticNet]
 )
 def test_warm_starts_begin_at_the_last_solution(make, problem):
     X, values, _, classes, _ = problem
