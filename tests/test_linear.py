@@ -29,7 +29,6 @@ from fastgd import (
 )
 from reference import store
 
-
 TIGHT = {"tol": 1e-14, "max_iter": 20000}
 PEERS = {
     LinearRegression: linear_model.LinearRegression,
