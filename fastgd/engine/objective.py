@@ -61,7 +61,7 @@ class Objective:
     def penalty(self, W):
         """l1 |W|_1 + (l2 / 2) |W|^2"""
         W = W.astype("float64", copy=False)
-        return self.l1 * abs(W).sum() + self.l2 / 2 * (W * W).sum()
+        return (self.l1 * abs(W).sum() if self.l1 else 0.0) + (self.l2 / 2 * (W * W).sum() if self.l2 else 0.0)
 
 
 def penalty_parts(penalty, alpha, l1_ratio):

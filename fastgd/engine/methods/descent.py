@@ -77,6 +77,7 @@ class Descent:
         self._weight = visits if problem.weights is None else float(problem.weights[problem.visits].sum())
         # the rows go straight into the weights: single dense rows, or sparse batches that touch few columns
         few = work < 4 * len(self.state.theta) if problem.by_column else self._size == 1
+        self._penalty = None  # at theta, once known
         self._in_place = isinstance(self.optimizer, SGD) and not problem.full_batch and few
 
     def epoch(self, order):
@@ -88,7 +89,9 @@ class Descent:
             sums = self._visit(order[at:at + self._chunk], rates[at // self._size:(at + self._chunk) // self._size + 1])
             loss, penalty, norm = loss + sums["loss"], penalty + sums.get("penalty", 0.0), norm + sums.get("gradient_norm", 0.0)
         if self._in_place:  # these sweeps leave the penalty to the ends of the epoch
-            penalty = (objective.penalty(self._coef(start)) + objective.penalty(self._coef(state.theta))) / 2 * len(order)
+            before = objective.penalty(self._coef(start)) if self._penalty is None else self._penalty
+            self._penalty = objective.penalty(self._coef(state.theta))
+            penalty = (before + self._penalty) / 2 * len(order)
         loss = float(loss / self._weight + penalty / len(order))
         if isinstance(self.optimizer, SGD):
             gone = (start - state.theta).astype(float, copy=False)
