@@ -217,7 +217,7 @@ def _go(run, runs):
     """Run it. An exception is given what is known so far."""
     try:
         run.status = run.go()
-        if run.status in (NO_DESCENT, DIVERGED, MAX_ITER) and not run.has_fallen and not isinstance(run, BatchRun):
+        if run.status in (NO_DESCENT, DIVERGED, UNDEFINED, MAX_ITER) and not run.has_fallen and not isinstance(run, BatchRun):
             _check_sign(run)
     except StoppedError:
         run.status = STOPPED
