@@ -141,8 +141,8 @@ class Resumption:
     """
 
     parameters: dict
-    data: str
-    model: str
+    data: tuple
+    model: tuple
     random_state: int
     position: Position
 
@@ -239,11 +239,12 @@ class LinearModel(CallbackSupportMixin, SparseCoefMixin, BaseEstimator):
 
     def _held_out(self, X_val, y_val, sample_weight_val, dtype):
         """Validation data as users give them, checked like `X` and `y`; None where there are none."""
+        if X_val is y_val is sample_weight_val is None:
+            return None
         if X_val is None or y_val is None:
             given = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
             for name in (name for name, value in given.items() if value is not None):
                 raise ValueError(f"{name} is provided, but {'X_val' if X_val is None else 'y_val'} was not provided.")
-            return None
         with about("X_val"):
             X_val = distinct_columns(self._check_X(X_val, reset=False)).astype(dtype, copy=False)
         with about("y_val"):
@@ -361,7 +362,8 @@ class LinearModel(CallbackSupportMixin, SparseCoefMixin, BaseEstimator):
                             self.n_iter_no_change if not self._is_automatic() or self.early_stopping else 0,
                             max_seconds=None if go_on else self.max_seconds)
         keeps = self.warm_start and not go_on
-        data = fingerprint(X, y, weights, held_out and (held_out.X, held_out.y, held_out.weights)) if keeps else None
+        judged = (held_out.X, held_out.y, held_out.weights) if held_out else ()
+        data = fingerprint(X, y, weights, *judged) if keeps else None
         earlier = self._resumption_on(data) if keeps and coef_init is None and intercept_init is None else None
         random_state = self.random_state if not keeps else earlier.random_state if earlier else seed_of(self.random_state)
 

@@ -92,7 +92,7 @@ class Training:
         if self._keeps:
             stopping = self._stopping.best, self._stopping.stalled
             position = Position(self.method.position(), len(self.history), stopping, self._best)
-        self._complete = len(self.history), self.method.state, position, self._best
+        self._complete = len(self.history.record["loss"]), self.method.state, position, self._best
 
     @property
     def epochs(self):
@@ -132,26 +132,28 @@ class Training:
 
     def _run(self):
         """Run epochs until `stopping` says so; returns the reason."""
-        for number in range(1, self._stopping.max_iter + 1):
+        method, stopping = self.method, self._stopping
+        for number in range(1, stopping.max_iter + 1):
             if self._tasks:
                 self._tasks.begin_epoch(self)
-            epoch = self.method.epoch(self._order.next())
-            self._check(number, epoch)
-            score, loss = self._validate(*self.method.solution()) if self._validate else (None, None)
+            epoch = method.epoch(self._order.next())
+            if not (epoch.loss <= DIVERGED and isfinite(epoch.gradient_norm) and method.is_finite()):
+                self._check(number, epoch)
+            score, loss = self._validate(*method.solution()) if self._validate else (None, None)
             self.history.add(epoch, score, loss)
             if self._early_stopping and (self._best is None or self._best.is_beaten_by(score, loss)):
-                self._best = Best(len(self.history), score, loss, *self.method.solution())
-            reason = self._reason(-score if self._early_stopping else epoch.loss)
+                self._best = Best(len(self.history), score, loss, *method.solution())
+            reason = None if stopping.tol is None else self._reason(-score if self._early_stopping else epoch.loss)
             self._note()
             is_told = self._tasks and self._tasks.end_epoch(self)
             if reason or is_told:
                 return reason or "callback"
-            if number < self._stopping.max_iter and self._stopping.is_late():
+            if stopping.is_late() and number < stopping.max_iter:
                 return "max_seconds"
         return "max_iter"
 
     def _check(self, number, epoch):
-        """Refuse to go on where there is no way back."""
+        """Refuse to go on where there is no way back: a loss beyond all that was known, or what is no number."""
         runaway = epoch.loss > DIVERGED and epoch.loss > DIVERGED * (1 + self._known_loss())
         if runaway or not (isfinite(epoch.loss) and isfinite(epoch.gradient_norm) and self.method.is_finite()):
             raise DivergedError(
@@ -162,8 +164,6 @@ class Training:
     def _reason(self, value):
         """Why training should stop; None: no reason. `value` is what must not stall."""
         stopping = self._stopping
-        if stopping.tol is None:
-            return None
         found = self.method.optimality()
         if found and found[0] <= stopping.tol:
             return "tol"

@@ -28,8 +28,9 @@ class State:
     epochs: int = 0
 
     def copy(self):
-        vectors = (None if vector is None else vector.copy() for vector in (self.theta, self.first, self.second, self.average))
-        return State(*vectors, self.by_column, self.averaged, self.t, self.epochs)
+        first, second, average = self.first, self.second, self.average
+        return State(self.theta.copy(), first if first is None else first.copy(), second if second is None else second.copy(),
+                     average if average is None else average.copy(), self.by_column, self.averaged, self.t, self.epochs)
 
 
 @dataclass
@@ -109,7 +110,7 @@ class Descent:
         loss = float(sums["loss"] / self._weight + penalty / len(order))
         if isinstance(self.optimizer, SGD):
             gone = (start - state.theta).astype(float, copy=False)
-            norm = sqrt(gone @ gone) / (float(rates.sum()) or 1.0)
+            norm = sqrt(gone @ gone) / (float(np.add.reduce(rates)) or 1.0)
         else:
             norm /= self._updates
         state.epochs += 1

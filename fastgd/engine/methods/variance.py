@@ -57,7 +57,7 @@ class State:
     def copy(self, rows):
         """A copy, if `rows` with a memory of its own."""
         memory, radius = (tuple(part.copy() for part in self.memory), self.radius.copy()) if rows else (self.memory, self.radius)
-        return replace(self, v=self.v.copy(), average=self.average.copy(), memory=memory, radius=radius)
+        return State(self.v.copy(), memory, radius, self.rates, self.average.copy(), self.averaged, self.epochs, self.updates)
 
 
 class VarianceReduced:
@@ -324,7 +324,8 @@ class VarianceReduced:
     def _exact_loss(self, v):
         """The objective at [W, b] in the metric; infinite where it is not finite. A pass over the rows."""
         state, visits = self.state, self.problem.visits
-        self.state = replace(state, v=v.copy())
+        self.state = state.copy(False)
+        self.state.v = v.copy()
         with np.errstate(over="ignore", invalid="ignore"):
             loss = self._visit(visits, np.zeros(-(-len(visits) // self._size)), memory=False) + self._penalty(v)
         self.state = state
