@@ -154,6 +154,7 @@ class Newton:
         """What `resume` needs."""
         return self._marked, self._since, self.state
 
+    @np.errstate(all="ignore")  # as the passes had it
     def resume(self, problem, position):
         """Begin where an earlier run on the same data was at `position`, and take the very steps that it would have taken."""
         marked, since, state = position
