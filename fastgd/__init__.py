@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which do not 
     from .engine.schedules import Adaptive, Constant, CosineDecay, InverseScaling, OneCycle, Optimal, StepDecay
     from .linear import ElasticNet, Lasso, LinearRegression, LinearSVC, LinearSVR, LogisticRegression, Ridge
     from .plots import LossCurveDisplay
+    from .recommender import MatrixFactorization, ndcg_at_k, precision_at_k
     from .sgd import SGDClassifier, SGDRegressor
 
 _HOME = {
@@ -24,6 +25,9 @@ _HOME = {
     "LogisticRegression": "linear",
     "LinearSVC": "linear",
     "LinearSVR": "linear",
+    "MatrixFactorization": "recommender",
+    "ndcg_at_k": "recommender",
+    "precision_at_k": "recommender",
     "LossCurveDisplay": "plots",
     "SGD": "engine.optimizers",
     "Momentum": "engine.optimizers",
