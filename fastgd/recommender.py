@@ -18,7 +18,7 @@ from .engine.ratings import Ids, as_column, as_grid, as_interactions, lay_out
 from .engine.schedules import Schedule, as_schedule
 from .engine.training import Stopping, train
 
-ALPHA, IMPLICIT_ALPHA = 0.1, 0.01
+ALPHA, IMPLICIT_ALPHA = 0.1, 0.03
 INITIAL_SPREAD = 0.03     # variance of the products of the first factors, the ratings' being 1
 CHUNK = 1 << 24           # scores held at a time
 SCHEDULES = ("auto", "constant", "invscaling", "adaptive", "step", "cosine", "one_cycle")
@@ -51,7 +51,7 @@ class MatrixFactorization(BaseEstimator):
         Length of the vectors p and q.
 
     alpha : float or 'auto', default='auto'
-        Strength of the L2 penalty. 'auto': 0.1 for 'squared_error', 0.01 for the other losses.
+        Strength of the L2 penalty. 'auto': 0.1 for 'squared_error', 0.03 for the other losses.
 
     biased : bool, default=True
         Whether there are the biases b and c. (With 'bpr' b says nothing and stays 0.)
@@ -59,7 +59,7 @@ class MatrixFactorization(BaseEstimator):
     positive : bool, default=False
         Whether all factors p and q must be at least 0 (non-negative factorization); biases may be of either sign.
 
-    n_negatives : int, default=1
+    n_negatives : int, default=3
         Items drawn for each interaction of implicit feedback.
 
     max_iter : int, default=30
@@ -128,8 +128,8 @@ class MatrixFactorization(BaseEstimator):
     Notes
     -----
     X is one of: a sparse matrix users x items, whose stored entries, zeros included, are the ratings; three columns (user, item,
-    rating) of an array, a data frame or a list of rows, with y=None; or two columns (user, item) with the ratings as y, the form
-    for scikit-learn's model selection with a scorer of its own. For implicit feedback y may be left out: all weights are 1. Ids may
+    rating) of an array, a data frame or a list of rows, with y=None; or columns (user, item) with the ratings as y, the form for
+    scikit-learn's own scorers (a third column is then not read). For implicit feedback y may be left out: all weights are 1. Ids may
     be anything hashable; an integer-valued float is the integer. In a sparse matrix they are the numbers of rows and columns, and a
     row without an entry is an unknown user. A pair that is there twice is two ratings.
 
@@ -144,12 +144,11 @@ class MatrixFactorization(BaseEstimator):
 
     Examples
     --------
-    >>> import numpy as np
     >>> from fastgd import MatrixFactorization
     >>> ratings = [("anna", "Alien", 5), ("anna", "Brazil", 4), ("ben", "Alien", 4), ("ben", "Casablanca", 1), ("cleo", "Brazil", 5)]
     >>> model = MatrixFactorization(n_factors=2, random_state=0).fit(ratings)
     >>> model.predict([("cleo", "Alien"), ("cleo", "Casablanca")]).round(1)
-    array([4.5, 3.1], dtype=float32)
+    array([4.8, 3.6], dtype=float32)
     >>> ids, scores = model.recommend(["ben"], 1)
     >>> ids
     array([['Brazil']], dtype='<U10')
@@ -170,7 +169,7 @@ class MatrixFactorization(BaseEstimator):
         "dtype": [StrOptions({"float32", "float64"})],
     }
 
-    def __init__(self, loss="squared_error", *, n_factors=50, alpha="auto", biased=True, positive=False, n_negatives=1, max_iter=30,
+    def __init__(self, loss="squared_error", *, n_factors=50, alpha="auto", biased=True, positive=False, n_negatives=3, max_iter=30,
                  tol=1e-4, learning_rate="auto", eta0=0.01, power_t=0.5, early_stopping=False, validation_fraction=0.1,
                  n_iter_no_change=5, clip=True, handle_unknown="ignore", dtype="float32", n_jobs=None, random_state=None, verbose=0):
         self.loss = loss
@@ -263,7 +262,7 @@ class MatrixFactorization(BaseEstimator):
         seed = seed_of(self.random_state)
         rng = np.random.default_rng([seed, self.t_])
         training, held_out = self._split(len(values), rng, go_on)
-        layout, users, items = lay_out(users, items, np.arange(len(self._items)) if implicit else None, rng)
+        layout, users, items = lay_out(users, items, (len(self._users), len(self._items)), implicit, rng)
         self._grow(rng, layout, users[training], items[training], implicit)
         self._met = [*self._met, (layout.users[users], layout.items[items])]
         met = self._items_met()[layout.users][:, layout.items] if implicit else None
@@ -313,7 +312,7 @@ class MatrixFactorization(BaseEstimator):
         """Ratings standardised, or weights relative to their mean."""
         if implicit and (values < 0).any():
             raise ValueError(f"Weights of interactions must be >= 0 for loss={self.loss!r}, the least is {values.min():g}")
-        self._range = min(self._range[0], values.min()), max(self._range[1], values.max())
+        self._range = min(self._range[0], float(values.min())), max(self._range[1], float(values.max()))
         return (values - self.mean_rating_) / self._scale
 
     def _alpha(self):
@@ -348,12 +347,13 @@ class MatrixFactorization(BaseEstimator):
     def _grow(self, rng, layout, users, items, implicit):
         """Make rows for those who are new: random ones where there is something to learn, else zeros."""
         rows, ages = [], []
-        for side, (ids, known, old, order, places) in enumerate(zip(
-                (self._users, self._items), self._rows, self._ages, (layout.users, layout.items), (users, items), strict=True)):
+        sides = zip((self._users, self._items), self._rows, self._ages, (layout.users, layout.items), (users, items), strict=True)
+        for side, (ids, known, old, order, places) in enumerate(sides):
             grown = np.zeros((len(ids) + 1, known.shape[1]), self.dtype)
             grown[:len(known) - 1] = known[:-1]
-            trained = np.unique(order if implicit and side else order[places])
-            new = trained[trained >= len(old)]
+            trained = np.full(len(order), implicit and side == 1)
+            trained[places] = True
+            new = np.sort(order[trained & (order >= len(old))])
             factors = rng.standard_normal((len(new), self.n_factors)) * (INITIAL_SPREAD / self.n_factors) ** 0.25
             grown[new, :self.n_factors] = abs(factors) if self.positive else factors
             grown[:, self.n_factors + 1 - side] = self.biased

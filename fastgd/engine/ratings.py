@@ -1,5 +1,6 @@
 """From what users hold to what the kernel sweeps: (user, item, rating) columns, numbers for ids, ratings on a grid."""
 from dataclasses import dataclass
+from math import isinf
 
 import numpy as np
 from scipy import sparse
@@ -46,24 +47,29 @@ def as_column(values):
 
 
 def as_interactions(X, y=None, values=None):
-    """(users, items, values): ids and numbers; `values` is what missing ones are (None: they must be given)."""
+    """(users, items, values): ids and numbers. `y` goes before a column of ratings; `values` is what missing ones are (None: error)."""
     columns = columns_of(X)
-    if len(columns) not in (2, 3):
+    count = len(columns[0]) if columns else len(X)
+    if any(np.iscomplexobj(column) for column in columns):
+        raise ValueError("Complex data not supported: ids and ratings must be real")
+    if len(columns) < 2:
+        raise ValueError(f"Found array with {len(columns)} feature(s) (shape=({count}, {len(columns)})) while a minimum of 2 is required: "
+                         "the columns of X are (user, item) or (user, item, rating)")
+    if len(columns) > 3:
         raise ValueError(f"X has {len(columns)} columns; it needs two, (user, item), or three, (user, item, rating)")
-    if not len(columns[0]):
+    if not count:
         raise ValueError(f"Found array with 0 sample(s) (shape=(0, {len(columns)})) while a minimum of 1 is required: X has no ratings")
-    if y is not None and len(columns) == 3:
-        raise ValueError("X holds the ratings already, so y must be None: give (user, item) as X and the ratings as y, or "
-                         "(user, item, rating) as X alone")
+    if y is not None:
+        if sparse.issparse(X):
+            raise ValueError("The entries of a sparse X are the ratings, so y must be None")
+        check_consistent_length(columns[0], y)
+        return *columns[:2], _numbers(column_or_1d(y, warn=True), "y")
     if len(columns) == 3:
         return *columns[:2], _numbers(columns[2], "ratings")
-    if y is not None:
-        check_consistent_length(columns[0], y)
-        return *columns, _numbers(column_or_1d(y, warn=True), "y")
     if values is None:
         raise ValueError("This MatrixFactorization estimator requires y to be passed, but the target y is None: X has no column of "
                          "ratings")
-    return *columns, np.full(len(columns[0]), values)
+    return *columns, np.full(count, values)
 
 
 def _numbers(values, name):
@@ -78,6 +84,25 @@ def _numbers(values, name):
     return numbers
 
 
+def distinct_values(column):
+    """(values, inverse): the column is ``values[inverse]``, `values` a list; for objects inverse is None, the column is the values."""
+    if column.dtype.kind in "OV":
+        return column.tolist(), None
+    if column.dtype.kind == "f":
+        whole = column.astype(np.int64) if (abs(column) < 2**53).all() else column
+        column = whole if (whole == column).all() else column
+    if column.dtype.kind in "iu":
+        least = column.min(initial=0)
+        if int(column.max(initial=0)) - int(least) < 4 * len(column) + 1000:  # a table costs less than sorting
+            column = (column - least if column.dtype.kind == "u" else column.astype(np.int64) - int(least)).astype(np.intp)
+            known = np.zeros(column.max(initial=0) + 1, bool)
+            known[column] = True
+            values = np.flatnonzero(known)
+            return (values + int(least)).tolist(), (np.cumsum(known) - 1)[column]
+    values, inverse = np.unique(column, return_inverse=True)
+    return values.tolist(), inverse
+
+
 class Ids:
     """Numbers, from 0, for hashable ids in the order of their arrival; an integer-valued float is the integer."""
 
@@ -89,11 +114,7 @@ class Ids:
 
     def numbers(self, column, learn=False):
         """The numbers of a column of ids, int32; -1 for unknown ones unless they are to be learned."""
-        if column.dtype.kind in "OV":
-            distinct, inverse = column.tolist(), None
-        else:
-            distinct, inverse = np.unique(column, return_inverse=True)
-            distinct = distinct.tolist()
+        distinct, inverse = distinct_values(column)
         known = self._number
         try:
             if learn:
@@ -102,6 +123,8 @@ class Ids:
                         known[self._checked(value)] = len(known)
                 self._values = None
             found = np.fromiter((known.get(value, -1) for value in distinct), np.int32, len(distinct))
+            for unknown in np.flatnonzero(found < 0):
+                self._checked(distinct[unknown])
         except TypeError as error:
             raise TypeError(f"{self.kind} ids must be hashable: {error}") from error
         return found if inverse is None else found[inverse]
@@ -113,8 +136,8 @@ class Ids:
         self._values = None
 
     def _checked(self, value):
-        if value is None or bool(value != value):
-            raise ValueError(f"{self.kind} ids must not be missing: X contains NaN or None")
+        if value is None or bool(value != value) or (isinstance(value, float) and isinf(value)):
+            raise ValueError(f"{self.kind} ids must not be missing or infinite: X contains {value}")
         return int(value) if isinstance(value, float) and value.is_integer() else value
 
     @property
@@ -140,24 +163,24 @@ class Layout:
     item_bounds: np.ndarray  # (2 blocks + 1,)
 
 
-def lay_out(users, items, all_items, rng):
+def lay_out(users, items, shape, every_item, rng):
     """(layout, places of users, places of items): a random order of those who rated, cut where blocks have rated as often.
 
-    `users` and `items` are numbers, an entry a rating; `all_items` (None: the items rated) have a place too. The blocks depend on
-    sizes alone.
+    `users` and `items` are numbers below `shape`, an entry a rating; with `every_item` unrated items have a place too. The blocks
+    depend on sizes alone.
     """
-    present = [np.unique(users), np.unique(items) if all_items is None else all_items]
+    visits = [np.bincount(numbers, minlength=size) for numbers, size in zip((users, items), shape, strict=True)]
+    present = [np.flatnonzero(visits[0]), np.arange(shape[1]) if every_item else np.flatnonzero(visits[1])]
     most = min(MOST_BLOCKS, len(present[0]), -(-len(present[1]) // 2), max(1, round((len(users) / CELL) ** 0.5)))
     orders, places, bounds = [], [], []
-    for numbers, known, blocks in ((users, present[0], most), (items, present[1], 2 * most)):
+    for numbers, count, known, blocks in zip((users, items), visits, present, (most, 2 * most), strict=True):
         order = rng.permutation(known)
-        place = np.zeros(known[-1] + 1, np.int32)
+        place = np.empty(len(count), np.int32)
         place[order] = np.arange(len(order), dtype=np.int32)
-        placed = place[numbers]
-        counts = np.bincount(placed, minlength=len(order)) + 1e-3  # the unrated count a little, to be spread too
-        ends = np.searchsorted(np.cumsum(counts), np.linspace(0, counts.sum(), blocks + 1)[1:-1], side="left")
+        reached = np.cumsum(count[order] + 1e-3)  # the unrated count a little, to be spread too
+        ends = np.searchsorted(reached, np.linspace(0, reached[-1], blocks + 1)[1:-1])
         orders.append(order)
-        places.append(placed)
+        places.append(place[numbers])
         bounds.append(np.concatenate([[0], ends, [len(order)]]).astype(np.int32))
     return Layout(*orders, *bounds), *places
 

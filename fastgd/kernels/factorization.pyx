@@ -11,9 +11,7 @@ from libc.stdint cimport int32_t, uint64_t
 
 from .losses cimport LOG_LOSS, implicit, point
 from .order cimport draw, permute
-from .threads cimport (
-    Team, can_share, team_claim, team_end, team_finish_block, team_is_over, team_post, team_rest, team_start, team_wait,
-)
+from .threads cimport Team, can_share, steps_have_reached, steps_reach, team_claim, team_post, team_rest, team_start
 
 cdef extern from "lanes.h" nogil:  # generic in the pointers' type, float or double
     void PREFETCH(const void *)
@@ -47,11 +45,11 @@ cdef struct Run:                # what the members of a team share
     const int32_t *met
     const int32_t *pairs        # the blocks of items, in the order in which two make a cell
     Py_ssize_t blocks           # of users; of items twice as many
-    Py_ssize_t stratum
     Py_ssize_t width            # of a row
     Py_ssize_t room             # entries of `order` for a member of the team
     Py_ssize_t *order
     double *losses              # one a block of users
+    long long *done             # strata that each block of users has behind it
     uint64_t seed
 
 
@@ -199,14 +197,14 @@ cdef inline double visit(const Run *run, Py_ssize_t t, const floating *values, f
     return loss
 
 
-cdef double sweep_cell(const Run *run, Py_ssize_t block, int member, const floating *values, floating *P, floating *Q,
+cdef double sweep_cell(const Run *run, Py_ssize_t block, Py_ssize_t stratum, int member, const floating *values, floating *P, floating *Q,
                        const floating *user_rates, const floating *item_rates) noexcept nogil:
     """Visit a block of users' ratings of two blocks of items in random order; returns the sum of weight * loss."""
-    cdef Py_ssize_t B = run.blocks, pair = (block + run.stratum) % B, size = 0, half, t, r
+    cdef Py_ssize_t B = run.blocks, pair = (block + stratum) % B, size = 0, half, t, r
     cdef Py_ssize_t *order = run.order + member * run.room
     cdef int32_t columns[2]
     cdef const int32_t *own
-    cdef uint64_t state = run.seed + <uint64_t> (block * B + run.stratum)
+    cdef uint64_t state = run.seed + <uint64_t> (block * B + stratum)
     cdef double loss = 0
     state = draw(&state)
     for half in range(2):
@@ -226,31 +224,19 @@ cdef double sweep_cell(const Run *run, Py_ssize_t block, int member, const float
     return loss
 
 
-cdef inline void sweep_cells(Run *run, int member, const floating *values, floating *P, floating *Q, const floating *user_rates,
-                             const floating *item_rates) noexcept nogil:
-    """Sweep cells of the stratum for as long as there are unclaimed ones."""
-    cdef long long block = team_claim(&run.team)
-    while block >= 0:
-        run.losses[block] += sweep_cell(run, block, member, values, P, Q, user_rates, item_rates)
-        team_finish_block(&run.team)
-        block = team_claim(&run.team)
-
-
-cdef void work(Run *run, int member, Py_ssize_t begin, Py_ssize_t end, const floating *values, floating *P, floating *Q,
-               const floating *user_rates, const floating *item_rates) noexcept nogil:
-    """What a member of the team does; the first one leads from stratum to stratum."""
-    cdef int pauses = 0
-    cdef Py_ssize_t stratum
-    if member == 0:
-        for stratum in range(begin, end):
-            run.stratum = stratum
-            team_post(&run.team, run.blocks)
-            sweep_cells(run, 0, values, P, Q, user_rates, item_rates)
-            team_wait(&run.team)
-        team_end(&run.team)
-    while not team_is_over(&run.team):
-        sweep_cells(run, member, values, P, Q, user_rates, item_rates)
-        team_rest(&pauses)
+cdef void work(Run *run, Py_ssize_t begin, int member, const floating *values, floating *P, floating *Q, const floating *user_rates,
+               const floating *item_rates) noexcept nogil:
+    """Sweep unclaimed cells, stratum by stratum, each after the one before it in its users and the one before it in its items."""
+    cdef Py_ssize_t B = run.blocks, block, stratum
+    cdef long long cell = team_claim(&run.team)
+    cdef int pauses
+    while cell >= 0:
+        block, stratum, pauses = cell % B, begin + cell // B, 0
+        while not (steps_have_reached(run.done + block, stratum) and steps_have_reached(run.done + (block + 1) % B, stratum)):
+            team_rest(&pauses)
+        run.losses[block] += sweep_cell(run, block, stratum, member, values, P, Q, user_rates, item_rates)
+        steps_reach(run.done + block, stratum + 1)
+        cell = team_claim(&run.team)
 
 
 def epoch(Grid grid not None, floating[:, ::1] P not None, floating[:, ::1] Q not None, const floating[::1] user_rates not None,
@@ -268,6 +254,7 @@ def epoch(Grid grid not None, floating[:, ::1] P not None, floating[:, ::1] Q no
     cdef Py_ssize_t B = grid.blocks, team, i
     cdef Py_ssize_t[::1] order
     cdef double[::1] losses = np.zeros(B)
+    cdef long long[::1] done = np.full(B, begin, np.longlong)
     cdef Run run
     if P.shape[1] != Q.shape[1] or P.shape[1] < course.factors + 2 or course.factors < 1:
         raise ValueError(f"rows of {P.shape[1]} and {Q.shape[1]} entries cannot hold {course.factors} factors and two more")
@@ -291,11 +278,12 @@ def epoch(Grid grid not None, floating[:, ::1] P not None, floating[:, ::1] Q no
     order = np.empty(team * max(<Py_ssize_t> grid.largest, 1), np.intp)
     run.course, run.users, run.items, run.cells, run.bounds, run.pairs = course, &users[0], &items[0], &cells[0], &bounds[0], &pairs[0]
     run.blocks, run.width, run.room, run.order, run.losses, run.seed = B, P.shape[1], grid.largest, &order[0], &losses[0], seed
-    run.stratum = begin
+    run.done = &done[0]
     team_start(&run.team)
+    team_post(&run.team, B * (end - begin))
     with nogil:
         for i in prange(team, schedule="static", chunksize=1, num_threads=team, use_threads_if=team > 1):
-            work(&run, <int> i, begin, end, &values[0], &P[0, 0], &Q[0, 0], &user_rates[0], &item_rates[0])
+            work(&run, begin, <int> i, &values[0], &P[0, 0], &Q[0, 0], &user_rates[0], &item_rates[0])
     return float(np.asarray(losses).sum())
 
 
