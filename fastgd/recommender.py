@@ -25,7 +25,7 @@ SCHEDULES = ("auto", "constant", "invscaling", "adaptive", "step", "cosine", "on
 
 
 class MatrixFactorization(BaseEstimator):
-    """Recommender by matrix factorization: every user and every item gets a vector of factors, found by stochastic gradient descent.
+    """Recommender by matrix factorization: a vector of factors for every user and every item, by stochastic gradient descent.
 
     The score of user u and item i is ``z_ui = p_u' q_i + b_u + c_i``. Minimises the mean over all ratings or interactions (u, i) of
 
@@ -38,8 +38,8 @@ class MatrixFactorization(BaseEstimator):
     loss : {'squared_error', 'log_loss', 'bpr'}, default='squared_error'
         L, with ``l(z) = log(1 + exp(-z))``:
 
-        - 'squared_error' for explicit ratings r: ``(r' - z_ui)^2 / 2``, with the ratings standardised, ``r' = (r - m) / s``, by their
-          mean m and standard deviation s, so that no parameter depends on their scale
+        - 'squared_error' for explicit ratings r: ``(r' - z_ui)^2 / 2``, with the ratings standardised, ``r' = (r - m) / s``, by
+          their mean m and standard deviation s, so that no parameter depends on their scale
         - 'log_loss' for implicit feedback: ``l(z_ui)`` and, for `n_negatives` items j drawn from those that u has not met,
           ``l(-z_uj)``
         - 'bpr', Bayesian personalised ranking, for implicit feedback: ``l(z_ui - z_uj)`` for items j drawn likewise
@@ -70,9 +70,9 @@ class MatrixFactorization(BaseEstimator):
         `n_iter_no_change` epochs in a row. None: all `max_iter` epochs.
 
     learning_rate : str or schedule, default='auto'
-        'auto': none to choose. A user's or item's row has the rate ``0.1 / (1 + a / 5)`` after the a epochs that it has seen, and each
-        step is implicit: its slope is taken where it leads to, so that no rate is too high. Other names ('constant', 'invscaling',
-        'adaptive', 'step', 'cosine', 'one_cycle') and schedules set the rate of plain steps from epoch to epoch.
+        'auto': none to choose. A user's or item's row has the rate ``0.1 / (1 + a / 5)`` after the a epochs that it has seen, and
+        each step is implicit: its slope is taken where it leads to, so that no rate is too high. Other names ('constant',
+        'invscaling', 'adaptive', 'step', 'cosine', 'one_cycle') and schedules set the rate of plain steps from epoch to epoch.
 
     eta0 : float, default=0.01
         First rate of the named schedules; 'auto' does not read it.
@@ -129,11 +129,11 @@ class MatrixFactorization(BaseEstimator):
     -----
     X is one of: a sparse matrix users x items, whose stored entries, zeros included, are the ratings; three columns (user, item,
     rating) of an array, a data frame or a list of rows, with y=None; or columns (user, item) with the ratings as y, the form for
-    scikit-learn's own scorers (a third column is then not read). For implicit feedback y may be left out: all weights are 1. Ids may
-    be anything hashable; an integer-valued float is the integer. In a sparse matrix they are the numbers of rows and columns, and a
-    row without an entry is an unknown user. A pair that is there twice is two ratings.
+    scikit-learn's own scorers (a third column is then not read). For implicit feedback y may be left out: all weights are 1. Ids
+    may be anything hashable; an integer-valued float is the integer. In a sparse matrix they are the numbers of rows and columns,
+    and a row without an entry is an unknown user. A pair that is there twice is two ratings.
 
-    Ratings lie in a grid of blocks of users x blocks of items that depends on sizes alone. Blocks without common users and items are
+    Ratings lie in a grid, blocks of users x blocks of items, that depends on sizes alone. Cells without common users and items are
     swept in parallel: the result has the same bits for any number of threads.
 
     References
@@ -145,7 +145,8 @@ class MatrixFactorization(BaseEstimator):
     Examples
     --------
     >>> from fastgd import MatrixFactorization
-    >>> ratings = [("anna", "Alien", 5), ("anna", "Brazil", 4), ("ben", "Alien", 4), ("ben", "Casablanca", 1), ("cleo", "Brazil", 5)]
+    >>> ratings = [("anna", "Alien", 5), ("anna", "Brazil", 4), ("ben", "Alien", 4), ("ben", "Casablanca", 1),
+    ...            ("cleo", "Brazil", 5)]
     >>> model = MatrixFactorization(n_factors=2, random_state=0).fit(ratings)
     >>> model.predict([("cleo", "Alien"), ("cleo", "Casablanca")]).round(1)
     array([4.8, 3.6], dtype=float32)
@@ -171,7 +172,8 @@ class MatrixFactorization(BaseEstimator):
 
     def __init__(self, loss="squared_error", *, n_factors=50, alpha="auto", biased=True, positive=False, n_negatives=3, max_iter=30,
                  tol=1e-4, learning_rate="auto", eta0=0.01, power_t=0.5, early_stopping=False, validation_fraction=0.1,
-                 n_iter_no_change=5, clip=True, handle_unknown="ignore", dtype="float32", n_jobs=None, random_state=None, verbose=0):
+                 n_iter_no_change=5, clip=True, handle_unknown="ignore", dtype="float32", n_jobs=None, random_state=None,
+                 verbose=0):
         self.loss = loss
         self.n_factors = n_factors
         self.alpha = alpha
@@ -231,7 +233,7 @@ class MatrixFactorization(BaseEstimator):
     def partial_fit(self, X, y=None):
         """One epoch over more ratings, with new users and items where there are any.
 
-        Rows have rates by the epochs that they themselves have seen. The mean and spread of the ratings are those of the first call.
+        Rows have rates by the epochs that they themselves have seen. The ratings' mean and spread are those of the first call.
 
         Parameters
         ----------
@@ -323,7 +325,8 @@ class MatrixFactorization(BaseEstimator):
     def _schedule(self):
         if self.learning_rate == "auto":
             return None
-        return as_schedule(self.learning_rate, eta0=self.eta0, power_t=self.power_t, alpha=0, max_iter=self.max_iter, lipschitz=None)
+        return as_schedule(self.learning_rate, eta0=self.eta0, power_t=self.power_t, alpha=0, max_iter=self.max_iter,
+                           lipschitz=None)
 
     def _split(self, ratings, rng, go_on):
         """(training, held-out) numbers of ratings."""
@@ -540,7 +543,7 @@ class MatrixFactorization(BaseEstimator):
         numbers = ids.numbers(column)
         unknown = numbers < 0
         if unknown.any() and (handle_unknown or self.handle_unknown) == "error":
-            raise ValueError(f"Unknown {ids.kind}: {column[unknown.argmax()]!r} was not met in training")
+            raise ValueError(f"Unknown {ids.kind}: {column[unknown][:1].tolist()[0]!r} was not met in training")
         numbers[unknown] = len(ids)
         return numbers
 

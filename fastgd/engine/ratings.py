@@ -28,7 +28,7 @@ def columns_of(X):
         if X.dtype.names:
             return [X[name] for name in X.dtype.names]
         if X.ndim != 2:
-            raise ValueError(f"X must have two dimensions, its shape is {X.shape}. Reshape your data: a row is a pair (user, item), "
+            raise ValueError(f"X must have two dimensions, its shape is {X.shape}. Reshape your data: a row is a pair (user, item) "
                              "or a triple (user, item, rating)")
         return list(X.T)
     try:
@@ -47,18 +47,20 @@ def as_column(values):
 
 
 def as_interactions(X, y=None, values=None):
-    """(users, items, values): ids and numbers. `y` goes before a column of ratings; `values` is what missing ones are (None: error)."""
+    """(users, items, values): ids and numbers.
+
+    `y` goes before a column of ratings; `values` is what missing ones are (None: they must not be missing).
+    """
     columns = columns_of(X)
     count = len(columns[0]) if columns else len(X)
+    shape = f"(shape=({count}, {len(columns)}))"
     if any(np.iscomplexobj(column) for column in columns):
         raise ValueError("Complex data not supported: ids and ratings must be real")
-    if len(columns) < 2:
-        raise ValueError(f"Found array with {len(columns)} feature(s) (shape=({count}, {len(columns)})) while a minimum of 2 is required: "
-                         "the columns of X are (user, item) or (user, item, rating)")
-    if len(columns) > 3:
-        raise ValueError(f"X has {len(columns)} columns; it needs two, (user, item), or three, (user, item, rating)")
+    if not 2 <= len(columns) <= 3:
+        found = f"Found array with {len(columns)} feature(s) {shape} while a minimum of 2 is required"
+        raise ValueError(f"{found}, and 3 at most: the columns of X are (user, item) or (user, item, rating)")
     if not count:
-        raise ValueError(f"Found array with 0 sample(s) (shape=(0, {len(columns)})) while a minimum of 1 is required: X has no ratings")
+        raise ValueError(f"Found array with 0 sample(s) {shape} while a minimum of 1 is required: X has no ratings")
     if y is not None:
         if sparse.issparse(X):
             raise ValueError("The entries of a sparse X are the ratings, so y must be None")
@@ -85,7 +87,7 @@ def _numbers(values, name):
 
 
 def distinct_values(column):
-    """(values, inverse): the column is ``values[inverse]``, `values` a list; for objects inverse is None, the column is the values."""
+    """(values, inverse): a list, and an array such that the column is ``values[inverse]``; None for objects: it is the values."""
     if column.dtype.kind in "OV":
         return column.tolist(), None
     if column.dtype.kind == "f":
@@ -166,19 +168,21 @@ class Layout:
 def lay_out(users, items, shape, every_item, rng):
     """(layout, places of users, places of items): a random order of those who rated, cut where blocks have rated as often.
 
-    `users` and `items` are numbers below `shape`, an entry a rating; with `every_item` unrated items have a place too. The blocks
-    depend on sizes alone.
+    `users` and `items` are numbers below `shape`, an entry a rating. With `every_item` unrated items have a place too, and all
+    blocks as many items, so that all are drawn as often. How many blocks there are depends on sizes alone.
     """
     visits = [np.bincount(numbers, minlength=size) for numbers, size in zip((users, items), shape, strict=True)]
     present = [np.flatnonzero(visits[0]), np.arange(shape[1]) if every_item else np.flatnonzero(visits[1])]
     most = min(MOST_BLOCKS, len(present[0]), -(-len(present[1]) // 2), max(1, round((len(users) / CELL) ** 0.5)))
     orders, places, bounds = [], [], []
+    if every_item:
+        visits[1] = np.ones(shape[1])
     for numbers, count, known, blocks in zip((users, items), visits, present, (most, 2 * most), strict=True):
         order = rng.permutation(known)
         place = np.empty(len(count), np.int32)
         place[order] = np.arange(len(order), dtype=np.int32)
-        reached = np.cumsum(count[order] + 1e-3)  # the unrated count a little, to be spread too
-        ends = np.searchsorted(reached, np.linspace(0, reached[-1], blocks + 1)[1:-1])
+        reached = np.cumsum(count[order])
+        ends = np.searchsorted(reached, np.linspace(0, reached[-1], blocks + 1)[1:-1], side="right")
         orders.append(order)
         places.append(place[numbers])
         bounds.append(np.concatenate([[0], ends, [len(order)]]).astype(np.int32))
@@ -188,8 +192,8 @@ def lay_out(users, items, shape, every_item, rng):
 def as_grid(layout, users, items, values, met=None):
     """The `Grid` of ratings by users and items at their places; `met` is a CSR matrix of what users have met, ids sorted."""
     blocks = len(layout.user_bounds) - 1
-    line, column = (np.repeat(np.arange(len(bounds) - 1, dtype=np.uint16), np.diff(bounds)) for bounds in (layout.user_bounds,
-                                                                                                          layout.item_bounds))
+    line, column = (np.repeat(np.arange(len(bounds) - 1, dtype=np.uint16), np.diff(bounds))
+                    for bounds in (layout.user_bounds, layout.item_bounds))
     cell = line[users] * np.uint16(2 * blocks) + column[items]  # 16 bits are sorted by radix
     order = np.argsort(cell, kind="stable")
     cells = np.concatenate([[0], np.cumsum(np.bincount(cell, minlength=2 * blocks**2))]).astype(np.intp)

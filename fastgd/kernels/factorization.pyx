@@ -1,7 +1,7 @@
 """Matrix factorization: one sweep of gradient descent over ratings that lie in the cells of a grid, users by items.
 
-A user's row is [p, b, 1] and an item's is [q, 1, c], zeros behind them to a whole vector, so that their product is p q + b + c. Cells
-in which no user and no item meets twice are swept side by side: the bits are the same for any number of threads.
+A user's row is [p, b, 1] and an item's is [q, 1, c], zeros behind them to a whole vector, so that their product is p q + b + c.
+Cells that have no user and no item in common are swept side by side: the bits are the same for any number of threads.
 """
 import numpy as np
 
@@ -22,7 +22,7 @@ cdef extern from "lanes.h" nogil:  # generic in the pointers' type, float or dou
 
 cdef enum:
     AHEAD = 3                   # ratings to come whose rows are on their way
-    DRAWS = 16                  # tries to find an item that a user has not met
+    DRAWS = 64                  # tries to find an item that a user has not met
     TEAM_WORK = 524288          # multiplications that are worth a team: a tenth of a millisecond
 
 cdef struct Course:             # what a sweep minimises, and how
@@ -91,13 +91,15 @@ cdef class Grid:
 
     cdef int check(self) except -1:
         """Refuse numbers outside the blocks that their cells say."""
-        cdef const int32_t[::1] users = self.users, items = self.items, user_bounds = self.user_bounds, item_bounds = self.item_bounds
+        cdef const int32_t[::1] users = self.users, items = self.items
+        cdef const int32_t[::1] user_bounds = self.user_bounds, item_bounds = self.item_bounds
         cdef const Py_ssize_t[::1] cells = self.cells
         cdef Py_ssize_t line, column, cell, t
         for cell in range(cells.shape[0] - 1):
             line, column = cell // (2 * self.blocks), cell % (2 * self.blocks)
             for t in range(cells[cell], cells[cell + 1]):
-                if not (user_bounds[line] <= users[t] < user_bounds[line + 1] and item_bounds[column] <= items[t] < item_bounds[column + 1]):
+                if not (user_bounds[line] <= users[t] < user_bounds[line + 1]
+                        and item_bounds[column] <= items[t] < item_bounds[column + 1]):
                     raise ValueError(f"rating {t} lies outside its cell")
         return 0
 
@@ -114,20 +116,21 @@ cdef inline bint has_met(const Run *run, Py_ssize_t u, int32_t item) noexcept no
     return low < run.starts[u + 1] and run.met[low] == item
 
 
-cdef inline Py_ssize_t draw_other(const Run *run, Py_ssize_t u, const int32_t *own, const int32_t *partner, uint64_t *state) noexcept nogil:
+cdef inline Py_ssize_t draw_other(const Run *run, Py_ssize_t u, const int32_t *own, const int32_t *partner,
+                                  uint64_t *state) noexcept nogil:
     """An item that u has not met: of its own block as often as if all items were as likely, else of the partner; -1: none found.
 
     Since partners change from epoch to epoch, all items are as likely in the long run.
     """
-    cdef Py_ssize_t total = run.bounds[2 * run.blocks], own_size = own[1] - own[0], partner_size = partner[1] - partner[0], j
-    cdef int tried
-    for tried in range(DRAWS):
-        j = <Py_ssize_t> (((draw(state) >> 32) * <uint64_t> total) >> 32)
-        if j < own_size or partner_size == 0:
-            j = own[0] + j % own_size
-        else:
-            j = partner[0] + (j - own_size) % partner_size
-        if not has_met(run, u, <int32_t> j):
+    cdef uint64_t total = run.bounds[2 * run.blocks], low = 0xFFFFFFFF, number
+    cdef const int32_t *block
+    cdef int32_t j
+    cdef int _
+    for _ in range(DRAWS):
+        number = draw(state)
+        block = own if <Py_ssize_t> ((number >> 32) * total >> 32) < own[1] - own[0] or partner[0] == partner[1] else partner
+        j = block[0] + <int32_t> ((number & low) * <uint64_t> (block[1] - block[0]) >> 32)
+        if not has_met(run, u, j):
             return j
     return -1
 
@@ -140,7 +143,7 @@ cdef inline double step(const Run *run, floating *p, floating *q, floating *othe
     cdef double length, slope, loss = weight * point(run.course.loss, 0.0, at.product, y).value
     cdef floating one = 1.0 if run.course.biased else 0.0
     cdef floating keep_user = <floating> (1.0 / (1.0 + user_rate * run.course.alpha))
-    cdef floating keep_item = <floating> (1.0 / (1.0 + item_rate * run.course.alpha)), a, b, bias = p[k], c = q[k + 1]
+    cdef floating keep_item = <floating> (1.0 / (1.0 + item_rate * run.course.alpha)), a, b
     if run.course.damped:
         length = user_rate * at.second + item_rate * at.first * (2.0 if paired else 1.0)
         slope = weight * implicit(run.course.loss, 0.0, at.product, y, weight * length)
@@ -167,10 +170,11 @@ cdef inline void ask_for_row(const floating *row, Py_ssize_t width) noexcept nog
         PREFETCH(<const char *> row + at)
 
 
-cdef inline double visit(const Run *run, Py_ssize_t t, const floating *values, floating *P, floating *Q, const floating *user_rates,
-                         const floating *item_rates, const int32_t *own, const int32_t *partner, uint64_t *state) noexcept nogil:
+cdef inline double visit(const Run *run, Py_ssize_t t, const floating *values, floating *P, floating *Q,
+                         const floating *user_rates, const floating *item_rates, const int32_t *own, const int32_t *partner,
+                         uint64_t *state) noexcept nogil:
     """The steps of one rating or interaction; returns weight * loss, summed over them."""
-    cdef Py_ssize_t u = run.users[t], i = run.items[t], n = run.width, factors = run.course.factors, j, drawn
+    cdef Py_ssize_t u = run.users[t], i = run.items[t], n = run.width, factors = run.course.factors, j, _
     cdef floating *p = P + u * n
     cdef floating *q = Q + i * n
     cdef double loss = 0, value = values[t]
@@ -182,7 +186,7 @@ cdef inline double visit(const Run *run, Py_ssize_t t, const floating *values, f
         if run.course.positive:
             keep_positive(p, factors)
             keep_positive(q, factors)
-    for drawn in range(run.course.negatives):
+    for _ in range(run.course.negatives):
         j = draw_other(run, u, own, partner, state)
         if j < 0:
             continue
@@ -197,8 +201,8 @@ cdef inline double visit(const Run *run, Py_ssize_t t, const floating *values, f
     return loss
 
 
-cdef double sweep_cell(const Run *run, Py_ssize_t block, Py_ssize_t stratum, int member, const floating *values, floating *P, floating *Q,
-                       const floating *user_rates, const floating *item_rates) noexcept nogil:
+cdef double sweep_cell(const Run *run, Py_ssize_t block, Py_ssize_t stratum, int member, const floating *values, floating *P,
+                       floating *Q, const floating *user_rates, const floating *item_rates) noexcept nogil:
     """Visit a block of users' ratings of two blocks of items in random order; returns the sum of weight * loss."""
     cdef Py_ssize_t B = run.blocks, pair = (block + stratum) % B, size = 0, half, t, r
     cdef Py_ssize_t *order = run.order + member * run.room
@@ -220,12 +224,13 @@ cdef double sweep_cell(const Run *run, Py_ssize_t block, Py_ssize_t stratum, int
         t = order[r]
         own = run.bounds + columns[0]
         half = run.items[t] < own[0] or run.items[t] >= own[1]
-        loss += visit(run, t, values, P, Q, user_rates, item_rates, run.bounds + columns[half], run.bounds + columns[1 - half], &state)
+        loss += visit(run, t, values, P, Q, user_rates, item_rates, run.bounds + columns[half], run.bounds + columns[1 - half],
+                      &state)
     return loss
 
 
-cdef void work(Run *run, Py_ssize_t begin, int member, const floating *values, floating *P, floating *Q, const floating *user_rates,
-               const floating *item_rates) noexcept nogil:
+cdef void work(Run *run, Py_ssize_t begin, int member, const floating *values, floating *P, floating *Q,
+               const floating *user_rates, const floating *item_rates) noexcept nogil:
     """Sweep unclaimed cells, stratum by stratum, each after the one before it in its users and the one before it in its items."""
     cdef Py_ssize_t B = run.blocks, block, stratum
     cdef long long cell = team_claim(&run.team)
@@ -245,8 +250,8 @@ def epoch(Grid grid not None, floating[:, ::1] P not None, floating[:, ::1] Q no
     """Sweep the strata from `begin` to `end` (of as many as there are blocks of users); returns the sum of weight * loss met.
 
     P and Q hold the rows of users and items, changed in place; rows have rates of their own. In stratum s the b-th block of users
-    meets the blocks of items ``pairs[2 m]`` and ``pairs[2 m + 1]``, m = b + s modulo the blocks. `seed` gives the order of the visits
-    and the items drawn.
+    meets the blocks of items ``pairs[2 m]`` and ``pairs[2 m + 1]``, m = b + s modulo the blocks. `seed` gives the order of the
+    visits and the items drawn.
     """
     cdef const int32_t[::1] users = grid.users, items = grid.items, bounds = grid.item_bounds, met
     cdef const Py_ssize_t[::1] cells = grid.cells, starts
@@ -276,8 +281,9 @@ def epoch(Grid grid not None, floating[:, ::1] P not None, floating[:, ::1] Q no
     if can_share() and users.shape[0] * P.shape[1] * (1 + course.negatives) >= TEAM_WORK:
         team = min(<Py_ssize_t> threads, B)
     order = np.empty(team * max(<Py_ssize_t> grid.largest, 1), np.intp)
-    run.course, run.users, run.items, run.cells, run.bounds, run.pairs = course, &users[0], &items[0], &cells[0], &bounds[0], &pairs[0]
-    run.blocks, run.width, run.room, run.order, run.losses, run.seed = B, P.shape[1], grid.largest, &order[0], &losses[0], seed
+    run.course, run.users, run.items = course, &users[0], &items[0]
+    run.cells, run.bounds, run.pairs, run.blocks, run.width = &cells[0], &bounds[0], &pairs[0], B, P.shape[1]
+    run.room, run.order, run.losses, run.seed = grid.largest, &order[0], &losses[0], seed
     run.done = &done[0]
     team_start(&run.team)
     team_post(&run.team, B * (end - begin))
