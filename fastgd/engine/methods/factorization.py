@@ -78,25 +78,25 @@ class Factorization:
             visits = visits[0] * (1 + course["negatives"]), visits[1]
         self._visits = np.concatenate([visits[0], visits[1] + drawn / grid.item_bounds[-1]])
         work = max(len(grid.users) // grid.blocks, 1) * problem.width * (1 + course["negatives"])
-        self._strata = max(1, CHUNK // work)
+        self._strata = max(1, CHUNK // work)  # between two looks at Ctrl-C
+        self._penalty = self._penalty_at(self.state.theta)
 
     def epoch(self, order):
         """Visit all ratings, in the order that the seed `order` gives; returns an `Epoch`."""
         state, ratings = self.state, len(self.problem.grid.users)
-        rates = self._rates()
-        before, rows = state.theta.copy(), self._rows(state.theta)
-        penalty = self._penalty(rows)
+        rates, before, penalty = self._rates(), state.theta.copy(), self._penalty
         shuffle(self._pairs, order)
-        loss = self._sweep(state.theta, rates, order)
+        loss = self._sweep(state.theta, rates, order, self.problem.grid) / ratings
         before -= state.theta
-        norm = sqrt(self._squares(self._rows(before) / rates[:, None]).sum()) / ratings
+        norm = sqrt((self._squares(before) / rates.astype(np.float64)**2).sum()) / ratings
+        self._penalty = self._penalty_at(state.theta)
         state.ages += 1
         state.t += 1
-        return Epoch(loss / ratings + (penalty + self._penalty(rows)) / 2, norm, float(rates.max()))
+        return Epoch(loss + (penalty + self._penalty) / 2, norm, float(rates.max()))
 
     def loss_at(self, theta):
         """The objective at theta; other items are drawn from one seed."""
-        return self._still(theta, self.problem.grid) + self._penalty(self._rows(theta))
+        return self._still(theta, self.problem.grid) + self._penalty_at(theta)
 
     def data_loss(self, grid):
         """The mean loss of the ratings on another grid of the same users and items, the penalty left out."""
@@ -140,18 +140,20 @@ class Factorization:
     def _rows(self, theta):
         return theta.reshape(-1, self.problem.width)
 
-    @staticmethod
-    def _squares(rows):
+    def _squares(self, theta):
+        """The squared length of each row."""
+        rows = self._rows(theta)
         return np.einsum("ij,ij->i", rows, rows).astype(np.float64)
 
-    def _penalty(self, rows):
+    def _penalty_at(self, theta):
         """Per rating, at the visits of an epoch."""
         course = self.problem.course
-        lengths = self._squares(rows) - course["biased"]
-        return course["alpha"] / 2 * float(self._visits @ lengths) / max(len(self.problem.grid.users), 1)
+        lengths = self._squares(theta) - course["biased"]
+        return course["alpha"] / 2 * float(self._visits @ lengths) / len(self.problem.grid.users)
 
-    def _sweep(self, theta, rates, seed, grid=None):
-        grid, rows, loss = grid or self.problem.grid, self._rows(theta), 0.0
+    def _sweep(self, theta, rates, seed, grid):
+        """The sum of the losses met in a sweep, which moves theta."""
+        rows, loss = self._rows(theta), 0.0
         for begin in range(0, grid.blocks, self._strata):
             loss += factorization.epoch(grid, rows[:self._users], rows[self._users:], rates[:self._users], rates[self._users:],
                                         self._pairs.astype(np.int32), self.problem.course, begin,
