@@ -11,6 +11,19 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which do not 
     from .engine.optimizers import SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, RMSProp
     from .engine.schedules import Adaptive, Constant, CosineDecay, InverseScaling, OneCycle, Optimal, StepDecay
     from .linear import ElasticNet, Lasso, LinearRegression, LinearSVC, LinearSVR, LogisticRegression, Ridge
+    from .optimize import (
+        adagrad,
+        adam,
+        adamw,
+        auto,
+        check_gradient,
+        gd,
+        minimize,
+        momentum,
+        nesterov,
+        prodigy,
+        rmsprop,
+    )
     from .plots import LossCurveDisplay
     from .recommender import MatrixFactorization, ndcg_at_k, precision_at_k
     from .sgd import SGDClassifier, SGDRegressor
@@ -28,6 +41,17 @@ _HOME = {
     "MatrixFactorization": "recommender",
     "ndcg_at_k": "recommender",
     "precision_at_k": "recommender",
+    "minimize": "optimize",
+    "check_gradient": "optimize",
+    "auto": "optimize",
+    "gd": "optimize",
+    "momentum": "optimize",
+    "nesterov": "optimize",
+    "adagrad": "optimize",
+    "rmsprop": "optimize",
+    "adam": "optimize",
+    "adamw": "optimize",
+    "prodigy": "optimize",
     "LossCurveDisplay": "plots",
     "SGD": "engine.optimizers",
     "Momentum": "engine.optimizers",
