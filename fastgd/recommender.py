@@ -231,7 +231,7 @@ class MatrixFactorization(BaseEstimator):
 
     @checked
     def partial_fit(self, X, y=None):
-        """One epoch over more ratings, with new users and items where there are any.
+        """One epoch over more ratings, with new users and items where there are any; none are held out.
 
         Rows have rates by the epochs that they themselves have seen. The ratings' mean and spread are those of the first call.
 
@@ -259,6 +259,9 @@ class MatrixFactorization(BaseEstimator):
         users, items, values = as_interactions(X, y, 1.0 if implicit else None)
         if not hasattr(self, "_users"):
             self._begin(values, implicit)
+        for name, value in self._fixed.items():
+            if getattr(self, name) != value:
+                raise ValueError(f"{name}={getattr(self, name)!r}, but the model was begun with {value!r}: that needs a new fit")
         values = self._scaled(values, implicit)
         users, items = self._users.numbers(users, learn=True), self._items.numbers(items, learn=True)
         seed = seed_of(self.random_state)
@@ -306,6 +309,7 @@ class MatrixFactorization(BaseEstimator):
         self._scale, self._range = float(spread) or 1.0, (np.inf, -np.inf)
         self._unit = 1.0 if implicit else self._scale
         self._users, self._items, self._met, self.t_ = Ids("user"), Ids("item"), [], 0
+        self._fixed = {name: getattr(self, name) for name in ("loss", "n_factors", "biased", "dtype")}
         width = width_of(self.n_factors, self.dtype)
         self._rows = tuple(np.zeros((1, width), self.dtype) for _ in range(2))  # the last one is that of whoever is unknown
         self._ages = tuple(np.zeros(0, np.int64) for _ in range(2))
@@ -400,10 +404,10 @@ class MatrixFactorization(BaseEstimator):
 
     def _predict(self, users, items):
         users, items = self._known(self._users, users), self._known(self._items, items)
-        scores = np.empty(len(users), self.dtype)
+        scores = np.empty(len(users), self._rows[0].dtype)
         factorization.scores(users, items, *self._rows, scores, thread_count(self.n_jobs))
         scores = self._in_units(scores)
-        return np.clip(scores, *self._range) if self.clip and self.loss == "squared_error" else scores
+        return np.clip(scores, *self._range) if self.clip and self._fixed["loss"] == "squared_error" else scores
 
     def recommend(self, users, n=10, exclude_seen=True):
         """The `n` items with the highest scores for each user.
@@ -469,7 +473,7 @@ class MatrixFactorization(BaseEstimator):
         check_is_fitted(self, "history_")
         numbers = self._known(self._items, ids_of(items, "items"), handle_unknown="error")
         self._check_n(n, len(self._items) - 1)
-        factors = self._rows[1][:-1, :self.n_factors]
+        factors = self._rows[1][:-1, :self._fixed["n_factors"]]
         lengths = np.linalg.norm(factors, axis=1, keepdims=True)
         factors = factors / np.where(lengths > 0, lengths, 1)
 
@@ -494,8 +498,8 @@ class MatrixFactorization(BaseEstimator):
         float
         """
         check_is_fitted(self, "history_")
-        if self.loss != "squared_error":
-            return ndcg_at_k(self, X, y)
+        if self._fixed["loss"] != "squared_error":
+            return ndcg_at_k(self, X, y, k=min(10, len(self._items)))
         users, items, values = as_interactions(X, y)
         return -float(np.sqrt(np.mean((self._predict(users, items) - values) ** 2)))
 
@@ -517,11 +521,11 @@ class MatrixFactorization(BaseEstimator):
 
     @property
     def user_biases_(self):
-        return self._rows[0][:-1, self.n_factors] * self._unit
+        return self._rows[0][:-1, self._fixed["n_factors"]] * self._unit
 
     @property
     def item_biases_(self):
-        return self._rows[1][:-1, self.n_factors + 1] * self._unit
+        return self._rows[1][:-1, self._fixed["n_factors"] + 1] * self._unit
 
     @property
     def loss_curve_(self):
@@ -533,10 +537,11 @@ class MatrixFactorization(BaseEstimator):
         return hasattr(self, "history_")
 
     def _factors(self, side):
-        return self._rows[side][:-1, :self.n_factors] * np.sqrt(self._unit).astype(self.dtype)
+        rows = self._rows[side]
+        return rows[:-1, :self._fixed["n_factors"]] * rows.dtype.type(self._unit**0.5)
 
     def _in_units(self, scores):
-        return (self.mean_rating_ + self._unit * scores).astype(self.dtype)
+        return (self.mean_rating_ + self._unit * scores).astype(self._rows[0].dtype)
 
     def _known(self, ids, column, handle_unknown=None):
         """The numbers of ids; those unknown have the one after the last, whose row is zero."""

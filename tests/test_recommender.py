@@ -521,6 +521,19 @@ def test_partial_fit_from_nothing(loss):
     assert_array_equal(again.user_factors_, model.user_factors_)
 
 
+@pytest.mark.parametrize("change", [{"n_factors": 9}, {"dtype": "float64"}, {"biased": False}, {"loss": "bpr"}])
+def test_what_partial_fit_cannot_change(change):
+    pairs, ratings = planted(20, 15)
+    model = MatrixFactorization(n_factors=4, random_state=0).fit(pairs, ratings)
+    predicted, factors = model.predict(pairs), model.user_factors_
+    model.set_params(**change)
+    assert_array_equal(model.predict(pairs), predicted)
+    assert_array_equal(model.user_factors_, factors)
+    with pytest.raises(ValueError, match=f"{next(iter(change))}=.*new fit"):
+        model.partial_fit(pairs, abs(ratings))
+    assert model.fit(pairs, abs(ratings)).predict(pairs).shape == (len(pairs),)
+
+
 # ---- scikit-learn ----
 
 NOT_PAIRS = "X has more than three columns there, or a single one: no pairs (user, item)"
