@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which do not 
         rmsprop,
     )
     from .plots import LossCurveDisplay
+    from .recommender import MatrixFactorization, ndcg_at_k, precision_at_k
     from .sgd import SGDClassifier, SGDRegressor
 
 _HOME = {
@@ -38,6 +39,9 @@ _HOME = {
     "LogisticRegression": "linear",
     "LinearSVC": "linear",
     "LinearSVR": "linear",
+    "MatrixFactorization": "recommender",
+    "ndcg_at_k": "recommender",
+    "precision_at_k": "recommender",
     "minimize": "optimize",
     "check_gradient": "optimize",
     "auto": "optimize",
