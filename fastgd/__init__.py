@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which do not 
     from .engine.optimizers import SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, RMSProp
     from .engine.schedules import Adaptive, Constant, CosineDecay, InverseScaling, OneCycle, Optimal, StepDecay
     from .linear import ElasticNet, Lasso, LinearRegression, LinearSVC, LinearSVR, LogisticRegression, Ridge
-    from .plots import LossCurveDisplay
+    from .plots import CoefficientPathDisplay, DescentPathDisplay, LossCurveDisplay
     from .sgd import SGDClassifier, SGDRegressor
 
 _HOME = {
@@ -25,6 +25,8 @@ _HOME = {
     "LinearSVC": "linear",
     "LinearSVR": "linear",
     "LossCurveDisplay": "plots",
+    "DescentPathDisplay": "plots",
+    "CoefficientPathDisplay": "plots",
     "SGD": "engine.optimizers",
     "Momentum": "engine.optimizers",
     "Nesterov": "engine.optimizers",
