@@ -3,10 +3,14 @@ from importlib import import_module
 from itertools import cycle
 
 import numpy as np
+from scipy.optimize import OptimizeResult
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
-EPOCH_QUANTITIES = {"loss": "Loss", "gradient_norm": "Norm of the gradient", "learning_rate": "Learning rate"}
+from .optimize import minimize
+
+ALONG = {"epochs": "Epoch", "iterations": "Iteration", "seconds": "Time in seconds"}
+QUANTITIES = {"loss": "Loss", "fun": "Cost", "gradient_norm": "Norm of the gradient", "learning_rate": "Learning rate"}
 MARKED_STEPS = 60    # paths with more steps are drawn without a dot at each
 NAMED_COEFFICIENTS = 12
 
@@ -27,16 +31,16 @@ def _axes(ax, width=6.4):
 class LossCurveDisplay:
     """Loss curves of one or several trainings.
 
-    Use `from_estimator` to make one from fitted estimators.
+    Use `from_estimator` to make one from fitted estimators, `from_result` from what `minimize` returns.
 
     Parameters
     ----------
     histories : dict of str to dict
         Under each curve's name a history, as an estimator's ``history_``: lists ``loss``, ``seconds`` and perhaps
         ``validation_loss``.
-    x : {'epochs', 'seconds'}, default='epochs'
-        What runs along the horizontal axis.
-    y : {'loss', 'gradient_norm', 'learning_rate'}, default='loss'
+    x : {'epochs', 'iterations', 'seconds'}, default='epochs'
+        What runs along the horizontal axis. Epochs count from 1, iterations from 0, the start.
+    y : {'loss', 'fun', 'gradient_norm', 'learning_rate'}, default='loss'
         Which list of the histories is drawn.
 
     Attributes
@@ -98,6 +102,28 @@ class LossCurveDisplay:
             histories[name] = _last_step(estimator).history_
         return cls(histories, x=x, y=y).plot(ax=ax, log_scale=log_scale, line_kw=line_kw)
 
+    @classmethod
+    def from_result(cls, results, *, x="iterations", y="fun", log_scale=None, ax=None, line_kw=None):
+        """Draw the costs that `minimize` went through.
+
+        Parameters
+        ----------
+        results : OptimizeResult or dict of str to OptimizeResult
+            What `minimize` returned. A dict names the curves.
+        x : {'iterations', 'seconds'}, default='iterations'
+            What runs along the horizontal axis.
+        y : {'fun', 'gradient_norm', 'learning_rate'}, default='fun'
+            What is drawn.
+        log_scale, ax, line_kw
+            As those of `from_estimator`.
+
+        Returns
+        -------
+        display : LossCurveDisplay
+        """
+        histories = {name: result.history for name, result in _named(results).items()}
+        return cls(histories, x=x, y=y).plot(ax=ax, log_scale=log_scale, line_kw=line_kw)
+
     def plot(self, ax=None, *, log_scale=None, line_kw=None):
         """Draw the curves; see `from_estimator` for the parameters.
 
@@ -105,18 +131,17 @@ class LossCurveDisplay:
         -------
         self : LossCurveDisplay
         """
-        if self.x not in ("epochs", "seconds"):
-            raise ValueError(f"x must be 'epochs' or 'seconds', got {self.x!r}")
-        if self.y not in EPOCH_QUANTITIES:
-            raise ValueError(f"y must be one of {sorted(EPOCH_QUANTITIES)}, got {self.y!r}")
+        for name, value, allowed in (("x", self.x, ALONG), ("y", self.y, QUANTITIES)):
+            if value not in allowed:
+                raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
         if not self.histories:
             raise ValueError("estimators must not be empty: there is nothing to draw")
         self.ax_ = _axes(ax)
         self.figure_, self.lines_ = self.ax_.figure, []
         for name, history in self.histories.items():
-            epochs = np.arange(1, len(history[self.y]) + 1)
-            along = epochs if self.x == "epochs" else history["seconds"]
-            style = {"label": name, "marker": "." if len(epochs) < 3 else None, **(line_kw or {})}
+            numbers = np.arange(len(history[self.y])) + (self.x == "epochs")    # iteration 0 is the start, epoch 1 the first pass
+            along = history["seconds"] if self.x == "seconds" else numbers
+            style = {"label": name, "marker": "." if len(numbers) < 3 else None, **(line_kw or {})}
             self.lines_ += self.ax_.plot(along, history[self.y], **style)
             if f"validation_{self.y}" in history:
                 style |= {"label": f"{name}, validation", "color": self.lines_[-1].get_color(), "linestyle": "--"}
@@ -125,7 +150,7 @@ class LossCurveDisplay:
         values = values[np.isfinite(values)]
         if log_scale or (log_scale is None and values.min(initial=np.inf) > 0 and values.max() > 10 * values.min()):
             self.ax_.set_yscale("log")
-        self.ax_.set(xlabel={"epochs": "Epoch", "seconds": "Time in seconds"}[self.x], ylabel=EPOCH_QUANTITIES[self.y])
+        self.ax_.set(xlabel=ALONG[self.x], ylabel=QUANTITIES[self.y])
         self.ax_.legend()
         return self
 
@@ -133,7 +158,7 @@ class LossCurveDisplay:
 class DescentPathDisplay:
     """Paths of descent over the contours of a cost with two parameters.
 
-    Use `from_function` to descend and draw, or `from_result` to draw what `minimize` has recorded.
+    Use `from_function` to let methods descend from one start, or `from_result` to draw what `minimize` has recorded.
 
     Parameters
     ----------
@@ -159,17 +184,76 @@ class DescentPathDisplay:
     >>> from fastgd import DescentPathDisplay
     >>> def cost(theta):
     ...     return theta[0] ** 2 + 4 * theta[1] ** 2
-    >>> path = [np.array([3.0, 2.0])]
-    >>> for _ in range(20):
-    ...     path.append(path[-1] - 0.1 * np.array([2.0, 8.0]) * path[-1])
-    >>> display = DescentPathDisplay(cost, {"rate 0.1": path}).plot()
-    >>> len(display.lines_)
-    1
+    >>> def gradient(theta):
+    ...     return np.array([2 * theta[0], 8 * theta[1]])
+    >>> display = DescentPathDisplay.from_function(cost, [3, 2], gradient, ["gd", "momentum", "adam"], max_iter=40)
+    >>> {name: len(path) for name, path in display.paths.items()}
+    {'gd': 41, 'momentum': 41, 'adam': 41}
     """
 
     def __init__(self, fun, paths):
         self.fun = fun
         self.paths = paths
+
+    @classmethod
+    def from_function(cls, fun, x0, jac, methods, *, ax=None, plot_kw=None, **settings):
+        """Minimise a cost in several ways from one start, and draw the paths.
+
+        Parameters
+        ----------
+        fun : callable
+            The cost, ``fun(theta) -> float``; with ``jac=True`` it returns (cost, gradient).
+        x0 : array-like of shape (2,)
+            The start.
+        jac : callable, True or None
+            The gradient, as `minimize` takes it.
+        methods : list of str, or dict of str to dict
+            Methods of `minimize`; or under each path's name settings of `minimize`, such as
+            ``{"rate 0.1": {"method": "gd", "learning_rate": 0.1}}``.
+        ax : matplotlib Axes, default=None
+            Where to draw; None: a new figure.
+        plot_kw : dict, default=None
+            Handed to `plot`.
+        **settings
+            Handed to `minimize` for every path.
+
+        Returns
+        -------
+        display : DescentPathDisplay
+            Its attribute ``results_`` has what `minimize` returned.
+        """
+        runs = methods if isinstance(methods, dict) else {method: {"method": method} for method in methods}
+        results = {name: minimize(fun, x0, jac, record_path=True, **{**settings, **run}) for name, run in runs.items()}
+        cost = (lambda theta: fun(theta)[0]) if jac is True else fun
+        return cls.from_result(cost, results, ax=ax, plot_kw=plot_kw)
+
+    @classmethod
+    def from_result(cls, fun, results, *, ax=None, plot_kw=None):
+        """Draw the paths that `minimize` has recorded.
+
+        Parameters
+        ----------
+        fun : callable
+            The cost to draw contours of, ``fun(theta) -> float``; of a stochastic cost that of all rows.
+        results : OptimizeResult or dict of str to OptimizeResult
+            What ``minimize(..., record_path=True)`` returned. A dict names the paths.
+        ax : matplotlib Axes, default=None
+            Where to draw; None: a new figure.
+        plot_kw : dict, default=None
+            Handed to `plot`.
+
+        Returns
+        -------
+        display : DescentPathDisplay
+            Its attribute ``results_`` has the results.
+        """
+        results = _named(results)
+        for name, result in results.items():
+            if "x" not in result.history:
+                raise ValueError(f"result {name!r} has no path: it needs minimize(..., record_path=True)")
+        display = cls(fun, {name: result.history["x"] for name, result in results.items()})
+        display.results_ = results
+        return display.plot(ax=ax, **(plot_kw or {}))
 
     def plot(self, ax=None, *, xlim=None, ylim=None, levels=20, resolution=120, names=("theta[0]", "theta[1]"), line_kw=None):
         """Draw the contours and the paths.
@@ -372,6 +456,11 @@ def _import_matplotlib(module):
 def _last_step(estimator):
     """The estimator itself, or the one that a pipeline ends in."""
     return estimator[-1] if hasattr(estimator, "steps") else estimator
+
+
+def _named(results):
+    """A dict of results."""
+    return results if isinstance(results, dict) and not isinstance(results, OptimizeResult) else {"minimize": results}
 
 
 def _path(name, points):

@@ -8,7 +8,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from fastgd import CoefficientPathDisplay, DescentPathDisplay, Lasso, LossCurveDisplay, Ridge, SGDClassifier
+from fastgd import CoefficientPathDisplay, DescentPathDisplay, Lasso, LossCurveDisplay, Ridge, SGDClassifier, minimize
 
 matplotlib.use("Agg")
 plt = pytest.importorskip("matplotlib.pyplot")
@@ -107,9 +107,9 @@ def test_the_scale_can_be_logarithmic(data):
 def test_what_cannot_be_drawn_is_refused(data):
     with pytest.raises(NotFittedError, match="not fitted"):
         LossCurveDisplay.from_estimator(SGDClassifier())
-    with pytest.raises(ValueError, match="x must be 'epochs' or 'seconds', got 'years'"):
+    with pytest.raises(ValueError, match="x must be one of 'epochs', .*, got 'years'"):
         LossCurveDisplay.from_estimator(fitted(data), x="years")
-    with pytest.raises(ValueError, match="y must be one of .*'loss'.*, got 'joy'"):
+    with pytest.raises(ValueError, match="y must be one of 'loss', .*, got 'joy'"):
         LossCurveDisplay.from_estimator(fitted(data), y="joy")
     with pytest.raises(ValueError, match="estimators must not be empty"):
         LossCurveDisplay.from_estimator([])
@@ -117,6 +117,10 @@ def test_what_cannot_be_drawn_is_refused(data):
 
 def bowl(theta):
     return theta[0] ** 2 + 9 * theta[1] ** 2
+
+
+def bowls_gradient(theta):
+    return np.array([2 * theta[0], 18 * theta[1]])
 
 
 PATHS = {"straight": [(4, 1), (2, 0.5), (1, 0.25)], "zigzag": [(4, 1), (3, -1), (2, 1), (1, -1)]}
@@ -131,6 +135,31 @@ def test_paths_of_descent_are_drawn_from_start_to_end():
         assert end.get_color() == line.get_color()
     assert [text.get_text() for text in display.ax_.get_legend().get_texts()] == [*PATHS, "start"]
     assert display.ax_.get_xlim()[0] < 1 and display.ax_.get_xlim()[1] > 4
+
+
+def test_methods_descend_from_one_start():
+    ways = {"slow": {"method": "gd", "learning_rate": 0.01}, "fast": {"method": "gd", "learning_rate": 0.1}}
+    display = DescentPathDisplay.from_function(bowl, [4, 1], bowls_gradient, ways, max_iter=5, tol=0)
+    for (name, settings), line in zip(ways.items(), display.lines_, strict=True):
+        theta = np.array([4.0, 1.0])
+        for point in line.get_xydata():
+            np.testing.assert_allclose(point, theta, rtol=1e-12)
+            theta = theta - settings["learning_rate"] * bowls_gradient(theta)
+        assert line.get_label() == name and len(line.get_xydata()) == 6
+    both = DescentPathDisplay.from_function(lambda theta: (bowl(theta), bowls_gradient(theta)), [4, 1], True, ["gd", "adam"])
+    assert [line.get_label() for line in both.lines_] == ["gd", "adam"]
+    assert both.contours_.levels[-1] > 1
+
+
+def test_the_costs_on_the_way_are_drawn():
+    result = minimize(bowl, [4, 1], bowls_gradient, method="gd", max_iter=5, tol=0)
+    (line,) = LossCurveDisplay.from_result(result).lines_
+    assert_array_equal(curve(line)[0], range(6))
+    assert_array_equal(curve(line)[1], result.history["fun"])
+    (line,) = LossCurveDisplay.from_result({"a": result}, x="seconds", y="gradient_norm").lines_
+    assert_array_equal(curve(line)[1], result.history["gradient_norm"])
+    with pytest.raises(ValueError, match="result 'minimize' has no path: it needs .*record_path=True"):
+        DescentPathDisplay.from_result(bowl, result)
 
 
 def test_contours_are_those_of_the_cost():
