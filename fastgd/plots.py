@@ -186,9 +186,9 @@ class DescentPathDisplay:
     ...     return theta[0] ** 2 + 4 * theta[1] ** 2
     >>> def gradient(theta):
     ...     return np.array([2 * theta[0], 8 * theta[1]])
-    >>> display = DescentPathDisplay.from_function(cost, [3, 2], gradient, ["gd", "momentum", "adam"], max_iter=40)
-    >>> {name: len(path) for name, path in display.paths.items()}
-    {'gd': 41, 'momentum': 41, 'adam': 41}
+    >>> display = DescentPathDisplay.from_function(cost, [3, 2], gradient, ["gd", "momentum", "adam"])
+    >>> {name: result.success for name, result in display.results_.items()}
+    {'gd': True, 'momentum': True, 'adam': True}
     """
 
     def __init__(self, fun, paths):
@@ -285,11 +285,12 @@ class DescentPathDisplay:
         self.figure_ = self.ax_.figure
         x, y = (_span(np.concatenate(list(paths.values()))[:, k], given) for k, given in enumerate((xlim, ylim)))
         self._draw_contours(np.linspace(*x, resolution), np.linspace(*y, resolution), levels)
-        halo = [patheffects.withStroke(linewidth=3, foreground="white")]
+        width = (line_kw or {}).get("linewidth", 1.5)
+        halo = [patheffects.withStroke(linewidth=2 * width, foreground="white")]
         self.lines_, self.ends_ = [], []
         for name, points in paths.items():
             marker = {"marker": "o", "markersize": 3} if len(points) <= MARKED_STEPS else {}
-            style = {"label": name, "linewidth": 1.5, "path_effects": halo, "solid_joinstyle": "round"}
+            style = {"label": name, "linewidth": width, "path_effects": halo, "solid_joinstyle": "round"}
             self.lines_ += self.ax_.plot(*points.T, **{**style, **marker, **(line_kw or {})})
             end = {"color": self.lines_[-1].get_color(), "markersize": 8, "markeredgecolor": "white", "zorder": 4}
             self.ends_ += self.ax_.plot(*points[-1:].T, "o", **end)
