@@ -1,6 +1,5 @@
 """How Sphinx builds the documentation: ``make docs``."""
 import os
-from pathlib import Path
 
 import fastgd
 

@@ -123,7 +123,7 @@ class LinearRegression(_Squared):
     n_features_in_ : int
         Number of columns of X.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Column names, where X has them.
 
     References
@@ -226,7 +226,7 @@ class Ridge(_Penalised):
     n_features_in_ : int
         Number of columns of X.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Column names, where X has them.
 
     References
@@ -340,7 +340,7 @@ class ElasticNet(_Penalised):
     n_features_in_ : int
         Number of columns of X.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Column names, where X has them.
 
     References
@@ -456,7 +456,7 @@ class Lasso(ElasticNet):
     n_features_in_ : int
         Number of columns of X.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Column names, where X has them.
 
     References
@@ -602,7 +602,7 @@ class LogisticRegression(_Named):
     n_features_in_ : int
         Number of columns of X.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Column names, where X has them.
 
     References
@@ -754,7 +754,7 @@ class LinearSVC(_Named):
     n_features_in_ : int
         Number of columns of X.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Column names, where X has them.
 
     References
@@ -876,7 +876,7 @@ class LinearSVR(Regressor):
     n_features_in_ : int
         Number of columns of X.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Column names, where X has them.
 
     References

@@ -170,7 +170,7 @@ class SGDClassifier(Classifier):
     n_features_in_ : int
         Number of columns of X.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Column names, where X has them.
 
     References
@@ -419,7 +419,7 @@ class SGDRegressor(Regressor):
     n_features_in_ : int
         Number of columns of X.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Column names, where X has them.
 
     References

@@ -2,8 +2,8 @@
 What gradient descent is
 ========================
 
-Training a model is finding parameters ``theta`` at which a cost ``J(theta)`` is least. Gradient descent starts anywhere and walks
-downhill: the gradient points to where the cost rises fastest, so every step goes the other way,
+Training a model is finding parameters ``theta`` at which a cost ``J(theta)`` is least. Gradient descent starts
+anywhere and walks downhill: the gradient points to where the cost rises fastest, so every step goes the other way,
 
 .. math:: \\theta \\leftarrow \\theta - \\mathtt{rate} \\cdot \\nabla J(\\theta) .
 """
@@ -42,8 +42,9 @@ plt.show()
 # %%
 # Two parameters
 # --------------
-# Seen from above, the cost is a map with lines of equal height; darker is lower. Every step crosses its line at a right angle. It
-# goes straight downhill, which is not straight to the minimum: here the valley is narrow, and the path bends into it.
+# Seen from above, the cost is a map with lines of equal height; darker is lower. Every step crosses its line at a right
+# angle. It goes straight downhill, which is not straight to the minimum: here the valley is narrow, and the path bends
+# into it.
 
 
 def bowl(theta):
@@ -63,6 +64,6 @@ ax.set(aspect="equal", title=f"{display.results_['gradient descent'].nit} steps 
 plt.show()
 
 # %%
-# A million parameters are no different: a gradient has as many components as there are parameters, and tells for each of them
-# which way is down. The next page has the loop, and :doc:`the page after it <plot_03_three_variants>` what makes it affordable on
-# large data.
+# A million parameters are no different: a gradient has as many components as there are parameters, and tells for each
+# of them which way is down. The next page has the loop, and :doc:`the page after it <plot_03_three_variants>` what
+# makes it affordable on large data.

@@ -13,8 +13,8 @@ In fastgd they differ in one number, ``batch_size``.
 # %%
 # Noise
 # -----
-# A line through 200 points has two parameters, so its descent can be drawn. Each path takes 20 passes over the data. In that time
-# the batch variant has made 20 steps, mini-batches of 20 rows 200, and single rows 4000.
+# A line through 200 points has two parameters, so its descent can be drawn. Each path takes 20 passes over the data. In
+# that time the batch variant has made 20 steps, mini-batches of 20 rows 200, and single rows 4000.
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -48,14 +48,14 @@ for ax, color, (name, result) in zip(panels, ["C0", "C1", "C2"], results.items()
 plt.show()
 
 # %%
-# The steps of a single row go wherever this row wants to have the line. On average they go downhill, and near the minimum, where the
-# average is zero, only the noise is left: at a constant rate the path does not arrive, it circles. A falling rate
-# (``learning_rate="invscaling"``) lets it settle.
+# The steps of a single row go wherever this row wants to have the line. On average they go downhill, and near the
+# minimum, where the average is zero, only the noise is left: at a constant rate the path does not arrive, it circles. A
+# falling rate (``learning_rate="invscaling"``) lets it settle.
 #
 # Time
 # ----
-# 1347 pictures of digits, ten classes: the three variants on the same data, each at a rate that suits it. Left: what a pass over the data
-# gains. Right: what a second gains.
+# 1347 pictures of digits, ten classes: the three variants on the same data, each at a rate that suits it. Left: what a
+# pass over the data gains. Right: what a second gains.
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
@@ -85,7 +85,8 @@ plt.show()
 print(f"{'':<12}{'updates':>9}{'seconds':>10}{'loss':>9}{'test accuracy':>16}")
 for name, model in models.items():
     history = model.history_
-    print(f"{name:<12}{model.t_ - 1:>9.0f}{history['seconds'][-1]:>10.3f}{history['loss'][-1]:>9.4f}{model.score(X_test, y_test):>16.3f}")
+    seconds, loss = history["seconds"][-1], history["loss"][-1]
+    print(f"{name:<12}{model.t_ - 1:>9.0f}{seconds:>10.3f}{loss:>9.4f}{model.score(X_test, y_test):>16.3f}")
 
 # %%
 # ============== ============================ =========================== ==========================

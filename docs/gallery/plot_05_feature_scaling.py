@@ -2,16 +2,18 @@
 Feature scaling: with, without, and why "auto" needs none
 =========================================================
 
-Columns of data come in units: years, millimetres, milligrams. A column of large numbers makes the cost steep along its weight; one of
-small numbers leaves it flat. The rate must suit the steepest direction, and in the flat ones nothing moves.
+Columns of data come in units: years, millimetres, milligrams. A column of large numbers makes the cost steep along
+its weight; one of small numbers leaves it flat. The rate must suit the steepest direction, and in the flat ones
+nothing moves.
 """
 # %%
 # What it does to the cost
 # ------------------------
-# The progression of diabetes in 442 patients, from two of their measurements in raw units: the body mass index, which varies by 4, and
-# the serum cholesterol s1, which varies by 35. Both columns are centred here, so that there are just two parameters. As measured, a
-# change in the weight of the cholesterol changes the predictions much more than one in that of the body mass: a narrow valley.
-# Divided by their standard deviations, both weigh the same, and the valley becomes a bowl.
+# The progression of diabetes in 442 patients, from two of their measurements in raw units: the body mass index, which
+# varies by 4, and the serum cholesterol s1, which varies by 35. Both columns are centred here, so that there are just
+# two parameters. As measured, a change in the weight of the cholesterol changes the predictions much more than one in
+# that of the body mass: a narrow valley. Divided by their standard deviations, both weigh the same, and the valley
+# becomes a bowl.
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_diabetes
@@ -46,19 +48,22 @@ for ax, name, spread in zip(panels, ["raw units", "scaled to spread 1"], [np.one
 plt.show()
 
 # %%
-# The same costs, the same window, 30 steps each at the rate 1 / (largest curvature). The ratio of the largest to the smallest curvature is the condition number, and plain gradient descent takes about as many steps.
+# The same costs, the same window, 30 steps each at the rate 1 / (largest curvature). The ratio of the largest to the
+# smallest curvature is the condition number, and plain gradient descent takes about as many steps.
 #
 # What it does to training
 # ------------------------
-# All ten columns, mini-batches of 32 rows. On raw columns the largest rate that does not diverge is tiny, and after 100 passes hardly
-# anything has been learned. Scaled, the same method takes rates ten thousand times larger. ``learning_rate="auto"`` is given the raw
-# columns too: it takes its steps on scaled columns without making a copy of them, so units do not matter to it.
+# All ten columns, mini-batches of 32 rows. On raw columns the largest rate that does not diverge is tiny, and after 100
+# passes hardly anything has been learned. Scaled, the same method takes rates ten thousand times larger.
+# ``learning_rate="auto"`` is given the raw columns too: it takes its steps on scaled columns without making a copy of
+# them, so units do not matter to it.
 settings = {"penalty": None, "batch_size": 32, "max_iter": 100, "tol": None, "random_state": 0}
 models = {
     "raw columns, rate 3e-6": SGDRegressor(learning_rate="constant", eta0=3e-6, **settings).fit(X, y),
-    "StandardScaler, rate 0.03": make_pipeline(StandardScaler(), SGDRegressor(learning_rate="constant", eta0=0.03, **settings)).fit(X, y),
+    "StandardScaler, rate 0.03": make_pipeline(
+        StandardScaler(), SGDRegressor(learning_rate="constant", eta0=0.03, **settings)).fit(X, y),
     'raw columns, "auto"': SGDRegressor(**settings).fit(X, y),
-}
+}  # fmt: skip
 fig, ax = plt.subplots(figsize=(6.4, 4), layout="constrained")
 LossCurveDisplay.from_estimator(models, ax=ax)
 ax.set(xscale="log", yscale="log", title="Loss of every pass over the data")
@@ -70,5 +75,5 @@ for name, model in models.items():
 
 # %%
 # .. tip::
-#    Scale within a pipeline, as above, and never by hand on all data at once: then the scale is learned from the training rows only,
-#    and new rows are divided by the same numbers.
+#    Scale within a pipeline, as above, and never by hand on all data at once: then the scale is learned from the
+#    training rows only, and new rows are divided by the same numbers.

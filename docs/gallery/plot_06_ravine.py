@@ -2,11 +2,12 @@
 A ravine: momentum and adaptive rates
 =====================================
 
-Where columns are scaled and a cost is still steep across and flat along, plain gradient descent zigzags from wall to wall and makes
-little headway. Two families of cures:
+Where columns are scaled and a cost is still steep across and flat along, plain gradient descent zigzags from wall to
+wall and makes little headway. Two families of cures:
 
 - **momentum** keeps a share of the last step. Steps across the ravine cancel out, steps along it add up;
-- **adaptive rates** (AdaGrad, RMSProp, Adam) give every parameter a rate of its own, smaller where its gradients have been large.
+- **adaptive rates** (AdaGrad, RMSProp, Adam) give every parameter a rate of its own, smaller where its gradients have
+  been large.
 """
 # %%
 # The picture
@@ -45,8 +46,8 @@ race(J, gradient, [-8, 1], {
 plt.show()
 
 # %%
-# Momentum is a heavy ball: it overshoots, turns round, and arrives long before plain steps do. Nesterov's takes the gradient where
-# the ball is about to be, which damps the swinging.
+# Momentum is a heavy ball: it overshoots, turns round, and arrives long before plain steps do. Nesterov's takes the
+# gradient where the ball is about to be, which damps the swinging.
 #
 # Rates that adapt
 # ----------------
@@ -61,13 +62,14 @@ race(J, gradient, [-8, 1], {
 plt.show()
 
 # %%
-# AdaGrad's rates only ever fall, RMSProp forgets and keeps moving, so at a constant rate it ends up trembling around the minimum.
-# Adam is RMSProp with momentum.
+# AdaGrad's rates only ever fall, RMSProp forgets and keeps moving, so at a constant rate it ends up trembling around
+# the minimum. Adam is RMSProp with momentum.
 #
 # A bent ravine
 # -------------
-# Rosenbrock's valley is a parabola, and no scaling of its two parameters makes a bowl of it. ``method="auto"`` remembers how the
-# gradient has changed along its last steps (L-BFGS), and has learned the valley's shape after a few of them; it has no rate at all.
+# Rosenbrock's valley is a parabola, and no scaling of its two parameters makes a bowl of it. ``method="auto"``
+# remembers how the gradient has changed along its last steps (L-BFGS), and has learned the valley's shape after a few
+# of them; it has no rate at all.
 from scipy.optimize import rosen, rosen_der
 
 display = race(rosen, rosen_der, [-1.2, 1.0], {
@@ -79,7 +81,12 @@ display = race(rosen, rosen_der, [-1.2, 1.0], {
 plt.show()
 
 # %%
-# The paths can be watched: ``display.save_animation("ravine.gif")`` lets them grow, all at the same number of steps.
+# The paths can be watched as they grow, all at the same number of steps:
+#
+# .. code-block:: python
+#
+#    window = {"xlim": (-2, 2), "ylim": (-0.7, 2.2)}
+#    DescentPathDisplay.from_result(rosen, display.results_, plot_kw=window).save_animation("ravine.gif")
 #
 # .. image:: /images/ravine.gif
 #    :alt: Four methods descend Rosenbrock's valley

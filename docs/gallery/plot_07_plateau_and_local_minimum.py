@@ -2,14 +2,15 @@
 A plateau, and a local minimum escaped
 ======================================
 
-The gradient is small at the lowest point, and elsewhere, too: on plateaus, where the cost is nearly flat, and in every valley that is
-not the deepest. The costs of linear models are convex and have neither. Those of networks, and one's own, often have both.
+The gradient is small at the lowest point, and elsewhere, too: on plateaus, where the cost is nearly flat, and in
+every valley that is not the deepest. The costs of linear models are convex and have neither. Those of networks, and
+one's own, often have both.
 """
 # %%
 # A plateau
 # ---------
-# Far away from its minimum this cost is nearly constant. Plain steps are proportional to the gradient, so they crawl. Adaptive rules
-# divide the gradient by its own size: on a plateau they walk as fast as anywhere else.
+# Far away from its minimum this cost is nearly constant. Plain steps are proportional to the gradient, so they crawl.
+# Adaptive rules divide the gradient by its own size: on a plateau they walk as fast as anywhere else.
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -42,8 +43,8 @@ plt.show()
 # %%
 # Local minima
 # ------------
-# Himmelblau's function, tilted a little: four valleys, of which one is the deepest. Descent ends in the valley where it begins. It
-# says ``success``: its gradient is zero.
+# Himmelblau's function, tilted a little: four valleys, of which one is the deepest. Descent ends in the valley where it
+# begins. It says ``success``: its gradient is zero.
 
 
 def J(theta):
@@ -72,17 +73,17 @@ for name, result in results.items():
 # %%
 # Begin again
 # -----------
-# The simplest cure is the most reliable: start from several points and keep the best. ``n_restarts`` does so, and draws the points
-# within ``bounds``.
+# The simplest cure is the most reliable: start from several points and keep the best. ``n_restarts`` does so, and draws
+# the points within ``bounds``.
 result = minimize(J, [5, 3], gradient, n_restarts=12, bounds=[(-6, 6), (-6, 6)], random_state=0)
 print(f"J = {result.fun:.3f} at {result.x.round(3)}; the twelve runs ended at {sorted(np.round(result.restarts, 1).tolist())}")
 
 # %%
 # Noise
 # -----
-# Noise on the gradient, large at first and falling, shakes the point out of shallow valleys and lets it settle in a deep one. Batches
-# make such noise by themselves: one reason why mini-batches train networks so well. This cost has a small dent, where plain descent
-# stops, before the great valley.
+# Noise on the gradient, large at first and falling, shakes the point out of shallow valleys and lets it settle in a
+# deep one. Batches make such noise by themselves: one reason why mini-batches train networks so well. This cost has a
+# small dent, where plain descent stops, before the great valley.
 
 
 def dented(theta):

@@ -11,8 +11,8 @@ Predict a number as ``z = x w + b``, and pay for every row half the square of th
 # %%
 # One column
 # ----------
-# The price of a flat against its size, as a line that descends. Left the lines, right the same steps as points ``(w, b)`` on the cost.
-# ``partial_fit`` with all rows in one batch is a single step.
+# The price of a flat against its size, as a line that descends. Left the lines, right the same steps as points ``(w,
+# b)`` on the cost. ``partial_fit`` with all rows in one batch is a single step.
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -68,8 +68,8 @@ for how, model in [("LinearRegression", named), ("SGDRegressor, row by row", des
 # %%
 # Errors that do not count squared
 # --------------------------------
-# A few wild values pull a line of least squares off. The Huber loss is squared for small errors and only proportional for large ones;
-# ``loss`` is one word.
+# A few wild values pull a line of least squares off. The Huber loss is squared for small errors and only proportional
+# for large ones; ``loss`` is one word.
 wild = price.copy()
 wild[size > 1.2] -= 8
 X = size[:, None]

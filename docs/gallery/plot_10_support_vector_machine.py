@@ -2,8 +2,8 @@
 A support vector machine
 ========================
 
-Logistic regression wants every row to be ever more certain. A support vector machine is content with a margin of 1: a row beyond it
-costs nothing, and has no gradient. The loss is the hinge ``max(0, 1 - y z)``,
+Logistic regression wants every row to be ever more certain. A support vector machine is content with a margin of 1: a
+row beyond it costs nothing, and has no gradient. The loss is the hinge ``max(0, 1 - y z)``,
 
 .. math:: J(w, b) = \\frac{1}{n} \\sum_i \\max(0, 1 - y_i z_i) + \\frac{\\mathtt{alpha}}{2} |w|^2 .
 
@@ -30,8 +30,8 @@ plt.show()
 # %%
 # The street
 # ----------
-# Only the rows on the edges of the street and on the wrong side of them, the *support vectors*, have a slope. All others could be left
-# out of the data, and the line would be the same. ``alpha`` says how much a wide street is worth.
+# Only the rows on the edges of the street and on the wrong side of them, the *support vectors*, have a slope. All
+# others could be left out of the data, and the line would be the same. ``alpha`` says how much a wide street is worth.
 X, y = make_blobs(200, centers=[(-1.5, -1), (1.5, 1)], random_state=0)
 fig, panels = plt.subplots(1, 2, figsize=(9.5, 4), layout="constrained", sharey=True)
 for ax, alpha in zip(panels, [0.001, 0.3], strict=True):
@@ -50,9 +50,9 @@ plt.show()
 # %%
 # A kink, and what it asks of the steps
 # -------------------------------------
-# The hinge has a kink, where its slope jumps from -1 to 0. Steps at a constant rate jump to and fro across it for ever. Falling rates
-# calm down: "optimal" is the rule of Bottou and of the Pegasos algorithm. With "auto", steps are implicit and the gap to the dual
-# problem says how far the minimum can be at most.
+# The hinge has a kink, where its slope jumps from -1 to 0. Steps at a constant rate jump to and fro across it for ever.
+# Falling rates calm down: "optimal" is the rule of Bottou and of the Pegasos algorithm. With "auto", steps are implicit
+# and the gap to the dual problem says how far the minimum can be at most.
 settings = {"alpha": 0.01, "max_iter": 100, "tol": None, "random_state": 0}
 models = {
     "constant, eta0=1": SGDClassifier("hinge", learning_rate="constant", eta0=1.0, **settings),

@@ -38,14 +38,14 @@ for alpha, coef in list(zip(lasso.alphas, lasso.coefs, strict=True))[::8]:
     print(f"LASSO, alpha = {alpha:7.3f}: {np.count_nonzero(coef):>2} of 10 columns")
 
 # %%
-# The weights of s1 and s2, two kinds of cholesterol that rise and fall together, are huge and opposite where there is no penalty: the
-# data cannot tell them apart. Both penalties settle this.
+# The weights of s1 and s2, two kinds of cholesterol that rise and fall together, are huge and opposite where there is
+# no penalty: the data cannot tell them apart. Both penalties settle this.
 #
 # Why zeros?
 # ----------
-# The slope of ``|w|`` does not vanish as w does: it pulls with the same force down to the last bit. Descent takes it as its *prox*: a
-# plain step for the smooth part, then every weight goes towards zero by ``rate * alpha``, and stays there if it would cross. Below, two
-# weights, and the same cost with each penalty.
+# The slope of ``|w|`` does not vanish as w does: it pulls with the same force down to the last bit. Descent takes it as
+# its *prox*: a plain step for the smooth part, then every weight goes towards zero by ``rate * alpha``, and stays there
+# if it would cross. Below, two weights, and the same cost with each penalty.
 
 
 def smooth(theta):
