@@ -50,7 +50,7 @@ plt.show()
 # %%
 # A kink, and what it asks of the steps
 # -------------------------------------
-# The hinge has a kink, where its slope jumps from -1 to 0. Steps at a constant rate jump to and fro across it for ever.
+# The hinge has a kink, where its slope jumps from -1 to 0. Steps at a constant rate jump back and forth across it for ever.
 # Falling rates calm down: "optimal" is the rule of Bottou and of the Pegasos algorithm. With "auto", steps are implicit
 # and the gap to the dual problem says how far the minimum can be at most.
 settings = {"alpha": 0.01, "max_iter": 100, "tol": None, "random_state": 0}
