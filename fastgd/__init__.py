@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which do not 
         prodigy,
         rmsprop,
     )
-    from .plots import LossCurveDisplay
+    from .plots import CoefficientPathDisplay, DescentPathDisplay, LossCurveDisplay
     from .recommender import MatrixFactorization, ndcg_at_k, precision_at_k
     from .sgd import SGDClassifier, SGDRegressor
 
@@ -54,6 +54,8 @@ _HOME = {
     "adamw": "optimize",
     "prodigy": "optimize",
     "LossCurveDisplay": "plots",
+    "DescentPathDisplay": "plots",
+    "CoefficientPathDisplay": "plots",
     "Checkpoint": "callbacks",
     "SGD": "engine.optimizers",
     "Momentum": "engine.optimizers",
