@@ -168,7 +168,7 @@ class SGDClassifier(Classifier):
         'tol', 'plateau', 'gradient', 'validation', 'max_iter', 'max_seconds', 'callback' or, after Ctrl-C, 'interrupted'.
 
     best_epoch_ : int
-        With `early_stopping`: the epoch, from 1, whose model this is and whose entries in `history_` have index ``best_epoch_ - 1``.
+        With `early_stopping`: the epoch, from 1, whose model this is; its entries in `history_` have index ``best_epoch_ - 1``.
 
     converged_ : bool
         Whether `optimality_` has reached `tol`. A plateau or a small step is no convergence.
@@ -435,7 +435,7 @@ class SGDRegressor(Regressor):
         'tol', 'plateau', 'gradient', 'validation', 'max_iter', 'max_seconds', 'callback' or, after Ctrl-C, 'interrupted'.
 
     best_epoch_ : int
-        With `early_stopping`: the epoch, from 1, whose model this is and whose entries in `history_` have index ``best_epoch_ - 1``.
+        With `early_stopping`: the epoch, from 1, whose model this is; its entries in `history_` have index ``best_epoch_ - 1``.
 
     converged_ : bool
         Whether `optimality_` has reached `tol`. A plateau or a small step is no convergence.
