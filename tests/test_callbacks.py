@@ -15,10 +15,10 @@ from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from test_resume import Told
 
 import fastgd
 from fastgd import LogisticRegression, SGDClassifier, SGDRegressor
-from test_resume import Told
 
 NAMES = ["SGDClassifier", "SGDRegressor", "LinearRegression", "Ridge", "Lasso", "ElasticNet", "LogisticRegression", "LinearSVC",
          "LinearSVR"]

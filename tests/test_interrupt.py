@@ -352,6 +352,13 @@ def test_no_epoch_begins_after_max_seconds(parameters, data):
     assert (model.stop_reason_, model.converged_, model.n_iter_) == ("max_seconds", False, 1)
 
 
+def test_warnings_are_about_the_line_that_trains(data):
+    for model in SGDClassifier(max_iter=1), LogisticRegression(max_iter=1), fastgd.Ridge(max_iter=1, tol=1e-15):
+        with pytest.warns(ConvergenceWarning) as told:
+            model.fit(data.X, data.binary)
+        assert told[0].filename == __file__
+
+
 def test_max_seconds_counts_from_the_fit_at_hand(data):
     model = clone(METHODS["mini-batches"]).set_params(max_seconds=1000, max_iter=4).fit(data.X, data.classes)
     model.history_["seconds"][-1] = 5000.0

@@ -99,6 +99,15 @@ def test_these_parameters_may_change(change, data):
     assert len(model.set_params(**change).fit(data.X, data.classes).history_["loss"]) == 10
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_tol_may_change_to_none_and_back(name, data):
+    model = clone(METHODS[name]).set_params(max_iter=8).fit(data.X, data.classes)
+    before = len(model.history_["loss"])
+    model.set_params(tol=None, max_iter=2).fit(data.X, data.classes)
+    assert len(model.history_["loss"]) == before + 2
+    assert model.set_params(tol=1e-3).fit(data.X, data.classes).n_iter_ == len(model.history_["loss"]) - before - 2 > 0
+
+
 def test_a_cosine_ends_with_the_epochs_of_the_last_fit(data):
     model = SGDClassifier("log_loss", learning_rate="cosine", max_iter=10, tol=None, warm_start=True, random_state=0)
     whole = clone(model).fit(data.X, data.classes)

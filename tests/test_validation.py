@@ -64,7 +64,8 @@ def test_layout_and_precision_of_validation_data_may_be_others(data):
     fits = []
     for X_val in data.X[30:], sparse.csr_array(data.X[30:]), data.X[30:].astype(np.float32), data.X[30:].tolist():
         model = SGDClassifier(max_iter=3, **BY_HAND)
-        fits.append(model.fit(data.X[:30], data.classes[:30], X_val=X_val, y_val=list(data.classes[30:])).history_["validation_loss"])
+        model.fit(data.X[:30], data.classes[:30], X_val=X_val, y_val=list(data.classes[30:]))
+        fits.append(model.history_["validation_loss"])
     assert_allclose(fits, [fits[0]] * 4, rtol=1e-12)
 
 
@@ -256,7 +257,8 @@ BAD = {
     "no weight": ({"X_val": X, "y_val": Y, "sample_weight_val": np.zeros(12)}, "sample_weight_val: .*at least one non-zero"),
     "negative weight": ({"X_val": X, "y_val": Y, "sample_weight_val": -np.ones(12)}, "sample_weight_val: .*[Nn]egative"),
     "nan weight": ({"X_val": X, "y_val": Y, "sample_weight_val": np.full(12, np.nan)}, "sample_weight_val: .*NaN"),
-    "short weights": ({"X_val": X, "y_val": Y, "sample_weight_val": np.ones(3)}, r"sample_weight_val: sample_weight.shape == \(3,\), expected \(12,\)"),
+    "short weights": ({"X_val": X, "y_val": Y, "sample_weight_val": np.ones(3)},
+                      r"sample_weight_val: sample_weight.shape == \(3,\), expected \(12,\)"),
 }
 
 

@@ -556,7 +556,7 @@ class Certificate:
 
     def resume(self, position):
         """Know again what was known at `position`."""
-        if position is not None:
+        if position is not None and self._tol:
             self._rounded = Rounded(True, self._tol / 2)
             self._rounded.resume(self._problem, position)
 
