@@ -29,7 +29,6 @@ class _Squared(Regressor):
     """sum_i s_i (y_i - x_i w - b)^2 / (2 sum_i s_i) + l1 |w|_1 + (l2 / 2) |w|^2"""
 
     loss = "squared_error"
-    positive = False
 
     @checked
     @with_callbacks
@@ -62,8 +61,6 @@ class _Squared(Regressor):
         KeyboardInterrupt
             Ctrl-C: the model of the last complete pass is stored.
         """
-        if self.positive:
-            raise ValueError("positive=True is not supported: the weights are not bounded")
         return self._fit_values(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
 
     def _store(self, coef, intercept):
@@ -97,7 +94,7 @@ class LinearRegression(_Squared):
         Threads inside the fit. None: all that OpenMP allows; -1: all processors. Never changes the result.
 
     positive : bool, default=False
-        Only False is supported.
+        Whether no weight may be negative.
 
     max_iter : int, default=None
         The most passes over X; None: 1000. scikit-learn's has no such parameter.
@@ -164,7 +161,7 @@ class LinearRegression(_Squared):
         self._assign(locals())
 
     def _objective(self, outputs, one_vs_rest, total):
-        return Objective(self.loss, outputs=outputs, intercept=self.fit_intercept)
+        return Objective(self.loss, outputs=outputs, intercept=self.fit_intercept, positive=self.positive)
 
 
 class _Penalised(_Squared):
@@ -201,7 +198,7 @@ class Ridge(_Penalised):
         No effect: a way to the minimum, which is the same for all of them. scikit-learn's names are allowed.
 
     positive : bool, default=False
-        Only False is supported.
+        Whether no weight may be negative.
 
     random_state : int, RandomState instance or None, default=None
         No effect: nothing is drawn at random.
@@ -278,7 +275,7 @@ class Ridge(_Penalised):
         self._assign(locals())
 
     def _objective(self, outputs, one_vs_rest, total):
-        return Objective(self.loss, l2=self.alpha / total, outputs=outputs, intercept=self.fit_intercept)
+        return Objective(self.loss, l2=self.alpha / total, outputs=outputs, intercept=self.fit_intercept, positive=self.positive)
 
 
 class ElasticNet(_Penalised):
@@ -316,7 +313,7 @@ class ElasticNet(_Penalised):
         `n_jobs` or the callbacks, go on exactly as if that fit had not ended. Changes how many passes it takes, not the minimum.
 
     positive : bool, default=False
-        Only False is supported.
+        Whether no weight may be negative.
 
     random_state : int, RandomState instance or None, default=None
         No effect: nothing is drawn at random.
@@ -403,7 +400,7 @@ class ElasticNet(_Penalised):
 
     def _objective(self, outputs, one_vs_rest, total):
         return Objective(self.loss, l1=float(self.alpha * self.l1_ratio), l2=float(self.alpha * (1 - self.l1_ratio)),
-                         outputs=outputs, intercept=self.fit_intercept)
+                         outputs=outputs, intercept=self.fit_intercept, positive=self.positive)
 
 
 class Lasso(ElasticNet):
@@ -438,7 +435,7 @@ class Lasso(ElasticNet):
         `n_jobs` or the callbacks, go on exactly as if that fit had not ended. Changes how many passes it takes, not the minimum.
 
     positive : bool, default=False
-        Only False is supported.
+        Whether no weight may be negative.
 
     random_state : int, RandomState instance or None, default=None
         No effect: nothing is drawn at random.
@@ -976,7 +973,6 @@ class LinearSVR(Regressor):
         self._assign(locals())
 
     fit = _Squared.fit
-    positive = False
 
     def _store(self, coef, intercept):
         super()._store(coef, intercept)

@@ -31,6 +31,8 @@ METHODS = {  # all ways of training, each asked for by the parameters that lead 
     "rounded kinks": SGDClassifier("hinge", alpha=0.01, batch_size="full", **{**SHARED, "tol": 1e-9}),
     "proximal Newton": SGDClassifier("log_loss", penalty="l1", alpha=1e-3, batch_size="full", **SHARED),
     "proximal Newton, matrices": LogisticRegression(l1_ratio=0.5, tol=1e-13, warm_start=True),
+    "SAGA, weights >= 0": SGDClassifier("log_loss", positive=True, batch_size=4, **SHARED),
+    "proximal Newton, weights >= 0": SGDClassifier("log_loss", positive=True, batch_size="full", penalty=None, **SHARED),
     "mini-batches": SGDClassifier("log_loss", batch_size=7, optimizer="adam", **BY_HAND),
     "full batches": SGDClassifier("log_loss", batch_size="full", optimizer="nesterov", **BY_HAND),
     "single rows, averaged": SGDClassifier("log_loss", average=60, **BY_HAND),
