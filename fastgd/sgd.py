@@ -172,7 +172,7 @@ class SGDClassifier(Classifier):
         'tol', 'plateau', 'gradient', 'validation', 'max_iter', 'max_seconds', 'callback' or, after Ctrl-C, 'interrupted'.
 
     best_epoch_ : int
-        With `early_stopping`: the epoch, from 1, whose model this is and whose entries in `history_` have index ``best_epoch_ - 1``.
+        With `early_stopping`: the epoch, from 1, whose model this is; its entries in `history_` have index ``best_epoch_ - 1``.
 
     converged_ : bool
         Whether `optimality_` has reached `tol`. A plateau or a small step is no convergence.
@@ -187,7 +187,7 @@ class SGDClassifier(Classifier):
     n_features_in_ : int
         Number of columns of X.
 
-    feature_names_in_ : ndarray of shape (n_features,)
+    feature_names_in_ : ndarray of shape (n_features_in_,)
         Column names, where X has them.
 
     References
@@ -215,8 +215,7 @@ class SGDClassifier(Classifier):
     def __init__(self, loss="hinge", *, penalty="l2", alpha=0.0001, l1_ratio=0.15, fit_intercept=True, max_iter=1000, tol=1e-3,
                  shuffle=True, verbose=0, epsilon=0.1, quantile=0.5, n_jobs=None, random_state=None, learning_rate="auto",
                  eta0=0.01, power_t=0.5, early_stopping=False, validation_fraction=0.1, n_iter_no_change=5, class_weight=None,
-                 warm_start=False, average=False, batch_size=1, optimizer="sgd", init="zeros", positive=False,
-                 max_seconds=None):
+                 warm_start=False, average=False, batch_size=1, optimizer="sgd", init="zeros", positive=False, max_seconds=None):
         self._assign(locals())
 
     @checked
@@ -443,7 +442,7 @@ class SGDRegressor(Regressor):
         'tol', 'plateau', 'gradient', 'validation', 'max_iter', 'max_seconds', 'callback' or, after Ctrl-C, 'interrupted'.
 
     best_epoch_ : int
-        With `early_stopping`: the epoch, from 1, whose model this is and whose entries in `history_` have index ``best_epoch_ - 1``.
+        With `early_stopping`: the epoch, from 1, whose model this is; its entries in `history_` have index ``best_epoch_ - 1``.
 
     converged_ : bool
         Whether `optimality_` has reached `tol`. A plateau or a small step is no convergence.
@@ -458,7 +457,7 @@ class SGDRegressor(Regressor):
     n_features_in_ : int
         Number of columns of X.
 
-    feature_names_in_ : ndarray of shape (n_features,)
+    feature_names_in_ : ndarray of shape (n_features_in_,)
         Column names, where X has them.
 
     References
@@ -480,8 +479,8 @@ class SGDRegressor(Regressor):
     def __init__(self, loss="squared_error", *, penalty="l2", alpha=0.0001, l1_ratio=0.15, fit_intercept=True, max_iter=1000,
                  tol=1e-3, shuffle=True, verbose=0, epsilon=0.1, quantile=0.5, n_jobs=None, random_state=None,
                  learning_rate="auto", eta0=0.01, power_t=0.25, early_stopping=False, validation_fraction=0.1,
-                 n_iter_no_change=5, warm_start=False, average=False, batch_size=1, optimizer="sgd", init="zeros",
-                 positive=False, max_seconds=None):
+                 n_iter_no_change=5, warm_start=False, average=False, batch_size=1, optimizer="sgd", init="zeros", positive=False,
+                 max_seconds=None):
         self._assign(locals())
 
     @checked

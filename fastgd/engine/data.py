@@ -88,8 +88,8 @@ class Problem:
     """What is to be minimised, on which data: all that a method of descent is told.
 
     `visits` are the numbers of the rows to train on; `weights` (None: all 1) are relative to the mean of theirs; `full_batch` says
-    that a batch is all of them; `threads` never changes a result; `rows` is `X` as the kernels see it. `keeps`: a later training may
-    go on exactly from any epoch's end, so no epoch may spoil what another one has left of the rows.
+    that a batch is all of them; `threads` never changes a result; `rows` is `X` as the kernels see it. `keeps`: a later training
+    may go on exactly from any epoch's end, so no epoch may spoil what another one has left of the rows.
     """
 
     rows: Rows
@@ -126,16 +126,11 @@ def fingerprint(*arrays):
 
 @dataclass
 class HeldOut:
-    """Rows by which models are judged: `X` and `labels` as `score` takes them, and `visits` of `rows` as the kernels read them.
-
-    `y` and `weights` (None: all 1) belong to `rows`.
-    """
+    """Rows by which models are judged: `labels` as `score` takes them, `y` as the kernels do; `weights` (None: all 1)."""
 
     X: object
     labels: np.ndarray
-    rows: Rows
     y: np.ndarray
-    visits: np.ndarray
     weights: np.ndarray | None
 
 

@@ -4,7 +4,7 @@ import sys
 import warnings
 from contextlib import contextmanager
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import wraps
 from numbers import Integral, Real
 from pathlib import Path
@@ -46,8 +46,8 @@ from .methods.proximal import Proximal
 from .methods.variance import VarianceReduced
 from .objective import EPSILON, KINKED, PENALTIES, Objective, penalty_parts
 from .optimizers import RULES, SGD, AdaGrad, Adam, Optimizer, RMSProp, as_optimizer
-from .schedules import NAMES, Lipschitz, Schedule, as_schedule
 from .progress import Progress
+from .schedules import NAMES, Lipschitz, Schedule, as_schedule
 from .training import Position, Stopping, Tasks, Training
 
 RATE = 0.01            # "auto" for rules that set their own scale
@@ -232,10 +232,10 @@ class LinearModel(CallbackSupportMixin, SparseCoefMixin, BaseEstimator):
                 raise
             raise type(error)(f"{'X' if _is_not_numeric(X) else 'y'} must hold numbers: {error}") from error
 
-    def _sample_weight(self, sample_weight, X):
+    def _sample_weight(self, sample_weight, X, name="sample_weight"):
         if sample_weight is None:
             return None
-        with about("sample_weight"):
+        with about(name):
             return _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True, allow_all_zero_weights=True)
 
     def _held_out(self, X_val, y_val, sample_weight_val, dtype):
@@ -251,10 +251,10 @@ class LinearModel(CallbackSupportMixin, SparseCoefMixin, BaseEstimator):
         with about("y_val"):
             labels, targets = self._check_y_val(y_val)
             check_consistent_length(X_val, labels)
+        weights = self._sample_weight(sample_weight_val, X_val, "sample_weight_val")
         with about("sample_weight_val"):
-            weights = self._sample_weight(sample_weight_val, X_val)
-            visits = self._rows_that_count(weights, X_val.shape[0])
-        return HeldOut(X_val, labels, as_rows(X_val), targets, visits, weights)
+            self._rows_that_count(weights, X_val.shape[0])
+        return HeldOut(X_val, labels, targets, weights)
 
     def _objective(self, outputs, one_vs_rest, total):
         """What is minimised; `total` is the sum of the rows' weights."""
@@ -380,7 +380,8 @@ class LinearModel(CallbackSupportMixin, SparseCoefMixin, BaseEstimator):
         full = self.batch_size in ("full", "auto") or (not go_on and self.batch_size >= len(visits))
         problem = Problem(as_rows(X), y, weights, objective, visits, full, thread_count(self.n_jobs), X, keeps, random_state)
         if len(left_out):
-            held_out = HeldOut(X[left_out], labels[left_out], problem.rows, y, left_out, weights)
+            own = y.reshape(X.shape[0], -1)[left_out].ravel()
+            held_out = HeldOut(X[left_out], labels[left_out], own, None if weights is None else weights[left_out])
         stopping.full_gradient = full and not self._is_automatic()
 
         history = History(self.history_ if (go_on or earlier) and hasattr(self, "history_") else None)
@@ -482,8 +483,8 @@ class LinearModel(CallbackSupportMixin, SparseCoefMixin, BaseEstimator):
                     f"there is no minimum. Training stopped at optimality_={self.optimality_:.2g} (tol={self.tol:g}); penalise the "
                     "weights.")
         elif late and not self._is_automatic():
-            said = (f"Training stopped at max_seconds={self.max_seconds:g}, after {self.n_iter_} epochs, before convergence. Consider "
-                    "increasing max_seconds to improve the fit.")
+            said = (f"Training stopped at max_seconds={self.max_seconds:g}, after {self.n_iter_} epochs, before convergence. "
+                    "Consider increasing max_seconds to improve the fit.")
         elif self.stop_reason_ == "max_iter" and not self._is_automatic():
             said = ("Maximum number of iteration reached before convergence. Consider increasing max_iter to improve the fit.")
         elif self.stop_reason_ in ("max_iter", "max_seconds"):
@@ -519,14 +520,13 @@ class LinearModel(CallbackSupportMixin, SparseCoefMixin, BaseEstimator):
 
     def _validator(self, held_out, problem):
         """A function (coef, intercept) -> (score, objective) on the rows held out."""
-        model, visits = copy(self), held_out.visits
-        weights = None if held_out.weights is None else held_out.weights[visits]
-        total = len(visits) if weights is None else weights.sum()
+        model, rows, weights = copy(self), as_rows(held_out.X), held_out.weights
+        visits, total = np.arange(rows.shape[0]), float(rows.shape[0] if weights is None else weights.sum())
 
         def validate(coef, intercept):
             model._store(coef, intercept)
-            theta = pack(coef, intercept, problem.rows.dtype, problem.by_column)
-            loss = batch.gradient(held_out.rows, held_out.y, held_out.weights, visits, theta, np.empty_like(theta),
+            theta = pack(coef, intercept, problem.rows.dtype, rows.sparse)
+            loss = batch.gradient(rows, held_out.y, weights, visits, theta, np.empty_like(theta),
                                   problem.objective.codes, problem.threads)
             loss = loss / total + problem.objective.penalty(coef)
             return float(model.score(held_out.X, held_out.labels, weights)), float(loss if np.isfinite(loss) else np.inf)
