@@ -8,10 +8,11 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # the same names for editors and type checkers, which do not run __getattr__
-    from .engine.optimizers import SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, RMSProp
+    from .engine.optimizers import SGD, AdaGrad, Adam, AdamW, GradientNoise, Momentum, Nesterov, RMSProp
     from .engine.schedules import Adaptive, Constant, CosineDecay, InverseScaling, OneCycle, Optimal, StepDecay
     from .linear import ElasticNet, Lasso, LinearRegression, LinearSVC, LinearSVR, LogisticRegression, Ridge
-    from .plots import LossCurveDisplay
+    from .plots import LearningRateDisplay, LossCurveDisplay
+    from .rates import learning_rate_range
     from .sgd import SGDClassifier, SGDRegressor
 
 _HOME = {
@@ -25,6 +26,8 @@ _HOME = {
     "LinearSVC": "linear",
     "LinearSVR": "linear",
     "LossCurveDisplay": "plots",
+    "LearningRateDisplay": "plots",
+    "learning_rate_range": "rates",
     "SGD": "engine.optimizers",
     "Momentum": "engine.optimizers",
     "Nesterov": "engine.optimizers",
@@ -32,6 +35,7 @@ _HOME = {
     "RMSProp": "engine.optimizers",
     "Adam": "engine.optimizers",
     "AdamW": "engine.optimizers",
+    "GradientNoise": "engine.optimizers",
     "Constant": "engine.schedules",
     "InverseScaling": "engine.schedules",
     "Optimal": "engine.schedules",

@@ -3,6 +3,7 @@ import os
 import warnings
 from contextlib import contextmanager
 from copy import copy
+from dataclasses import replace
 from functools import wraps
 from numbers import Integral, Real
 
@@ -33,17 +34,20 @@ from .data import (
 )
 from .history import History
 from .methods.descent import Descent, check_compatible
+from .methods.dual import Dual, suits
 from .methods.implicit import AveragedImplicit, Stream
 from .methods.newton import Newton, Rounded
 from .methods.proximal import Proximal
 from .methods.variance import VarianceReduced
+from .metric import long_tails, uneven_columns
 from .objective import EPSILON, KINKED, PENALTIES, Objective, penalty_parts
-from .optimizers import RULES, SGD, AdaGrad, Adam, Optimizer, RMSProp, as_optimizer
+from .optimizers import RULES, SGD, AdaGrad, Adam, GradientNoise, Optimizer, RMSProp, as_optimizer
 from .schedules import NAMES, Lipschitz, Schedule, as_schedule
-from .training import Stopping, train
+from .training import DivergedError, Stopping, train
 
 RATE = 0.01            # "auto" for rules that set their own scale
 PASSES = 1000          # at most, where max_iter is None
+STEEPEST = 1e12        # slope at rates that somebody chose, as scikit-learn's: one wild row does not overflow the weights
 INITIAL_SPREAD = 0.01  # standard deviation of init="normal": small against the weights of standardised columns
 
 
@@ -128,6 +132,7 @@ DESCENT = {  # constraints of the parameters with which users choose the descent
     "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"full"})],
     "optimizer": [StrOptions(set(RULES)), Optimizer],
     "init": [StrOptions({"zeros", "normal"})],
+    "n_restarts": [Interval(Integral, 0, None, closed="left")],
 }
 
 
@@ -140,7 +145,7 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
     # what a model has no parameter for
     learning_rate, optimizer, batch_size, init = "auto", "sgd", "auto", "zeros"
     shuffle, average, early_stopping, warm_start = True, False, False, False
-    n_jobs, random_state, verbose = None, None, 0
+    n_jobs, random_state, verbose, n_restarts = None, None, 0, 0
 
     def _assign(self, values):
         """Store the constructor's arguments, as scikit-learn's contract has it: each under its name, untouched."""
@@ -204,7 +209,8 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
                                lipschitz=lambda: Lipschitz(self._inverse_lipschitz(problem, optimizer), decays=not full))
         check_compatible(schedule, optimizer, self.batch_size, self.loss)
         size = len(problem.visits) if full else self.batch_size
-        return Descent(schedule, optimizer, size, average_from=-(-self.average // size) if self.average else None)
+        seed = seed_of(self.random_state) if isinstance(optimizer, GradientNoise) else 0
+        return Descent(schedule, optimizer, size, average_from=-(-self.average // size) if self.average else None, seed=seed)
 
     def _is_automatic(self):
         """Whether a method without rates trains; a named rule, and averaging, have "auto" choose the rate."""
@@ -219,11 +225,15 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         kinked = problem.objective.loss in KINKED and problem.objective.loss != "huber"
         if kinked and problem.objective.l1:
             return VarianceReduced(len(problem.visits), seed_of(self.random_state), self.tol)
+        if self.batch_size == "auto" and suits(problem):
+            return Dual(True, self.tol or 0.0)
         method = Proximal if problem.objective.l1 else Rounded if problem.objective.loss in KINKED else Newton
         return method(self.batch_size == "auto", self.tol or 0.0)
 
     def _inverse_lipschitz(self, problem, optimizer):
         """1 / L, L bounding the curvature of any batch (a full one by the trace); rules that set their own scale keep eta0."""
+        if isinstance(optimizer, GradientNoise):
+            optimizer = as_optimizer(optimizer.rule)
         if isinstance(optimizer, (AdaGrad, RMSProp, Adam)):
             return RATE if self.learning_rate == "auto" else self.eta0
         lengths = squared_norms(problem.rows, problem.visits, np.empty(1, problem.rows.dtype)) + self.fit_intercept
@@ -274,53 +284,94 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         """
         visits, held_out = self._split(self._rows_that_count(weights, X.shape[0]), labels)
         objective = self._objective(outputs, one_vs_rest, len(visits) if weights is None else float(weights[visits].sum()))
+        by_hand = not self._is_automatic()
+        if by_hand:
+            objective = replace(objective, steepest=STEEPEST)
         if weights is not None and not go_on:
             weights = weights / weights[visits].mean()
         full = self.batch_size in ("full", "auto") or (not go_on and self.batch_size >= len(visits))
         X = distinct_columns(X)
         problem = Problem(as_rows(X), y, weights, objective, visits, full, thread_count(self.n_jobs), X)
-        method = self._method(problem, go_on)
-        theta, earlier = self._start(problem, coef_init, intercept_init, go_on)
-        method.start(problem, theta, earlier)
-        by_hand = not self._is_automatic()
-        stopping = Stopping(1 if go_on else self.max_iter or PASSES, None if go_on else self.tol,
-                            self.n_iter_no_change if by_hand or self.early_stopping else 0, full_gradient=full and by_hand)
-        history = History(self.history_ if go_on and hasattr(self, "history_") else None)
-        last = history.record["loss"][-1:]
-        origin = None if last else (earlier.theta if theta is None else theta).copy()
-        known_loss = lambda: last[0] if last else method.loss_at(origin)  # noqa: E731
-        order = Order(problem, X, not full and self.shuffle, self.random_state)
         validate = self._validator(problem, X, labels, held_out) if len(held_out) else None
-        self.n_iter_, self.stop_reason_ = train(method, order, stopping, history, known_loss, validate, self.verbose)
+        starts = [(coef_init, intercept_init)] + ([] if go_on else self._random_starts(problem))
+        method, history, self.n_iter_, self.stop_reason_ = self._best_run(problem, starts, go_on, validate)
         self._store(*(part.astype(X.dtype, copy=False) for part in method.solution()))
         self.optimality_, self.optimality_kind_ = method.optimality() or (None, None)
         self.t_, self.history_, self._state = method.state.t, history.record, method.state
         if not (by_hand or go_on) and self._is_unbounded(objective, X, labels, visits):
             self.stop_reason_ = "separable"
         self.converged_ = self.stop_reason_ == "tol"
-        if not self.converged_ and (stopping.tol is not None or self.stop_reason_ == "separable"):
-            self._warn_of_no_convergence(by_hand)
+        if not go_on:
+            self._warn(by_hand, self._trouble(problem, by_hand, method.repaired))
         return self
+
+    def _random_starts(self, problem):
+        """(coef, intercept) of as many random starts as are wanted."""
+        seed = seed_of(self.random_state) if self.n_restarts else 0
+        shape = problem.objective.outputs, problem.rows.shape[1]
+        return [(np.random.default_rng([seed, number]).normal(scale=INITIAL_SPREAD, size=shape), np.zeros(shape[0]))
+                for number in range(self.n_restarts)]
+
+    def _best_run(self, problem, starts, go_on, validate):
+        """(method, history, epochs, reason) of the training that ends lowest, of one from each start."""
+        best, lowest = None, np.inf
+        for start in starts:
+            try:
+                run = self._run(problem, *start, go_on, validate)
+            except DivergedError as error:
+                if best is None and start is starts[-1]:
+                    text = self._trouble(problem, not self._is_automatic(), False)
+                    raise DivergedError(f"{error} {text}".strip()) from None
+                continue
+            coef, intercept = run[0].solution()
+            value = run[0].loss_at(pack(coef, intercept, problem.rows.dtype, problem.by_column)) if len(starts) > 1 else 0.0
+            if best is None or value < lowest:
+                best, lowest = run, value
+        return best
+
+    def _run(self, problem, coef_init, intercept_init, go_on, validate):
+        """(method, history, epochs, reason) of one training."""
+        by_hand, full = not self._is_automatic(), problem.full_batch
+        method = self._method(problem, go_on)
+        theta, earlier = self._start(problem, coef_init, intercept_init, go_on)
+        method.start(problem, theta, earlier)
+        stopping = Stopping(1 if go_on else self.max_iter or PASSES, None if go_on else self.tol,
+                            self.n_iter_no_change if by_hand or self.early_stopping else 0, full_gradient=full and by_hand)
+        history = History(self.history_ if go_on and hasattr(self, "history_") else None)
+        last = history.record["loss"][-1:]
+        origin = None if last else (earlier.theta if theta is None else theta).copy()
+        known_loss = lambda: last[0] if last else method.loss_at(origin)  # noqa: E731
+        order = Order(problem, problem.X, not full and self.shuffle, self.random_state)
+        return method, history, *train(method, order, stopping, history, known_loss, validate, self.verbose)
 
     def _is_unbounded(self, objective, X, labels, visits):
         """Whether the objective falls for ever as the weights grow."""
         return False
 
-    def _warn_of_no_convergence(self, by_hand):
+    def _trouble(self, problem, by_hand, repaired):
+        """What is the matter with the columns of X, and what helps; empty if nothing is."""
+        names = getattr(self, "feature_names_in_", np.arange(problem.rows.shape[1]))
+        if by_hand and not isinstance(as_optimizer(self.optimizer), (AdaGrad, RMSProp, Adam)):
+            return uneven_columns(problem, names)
+        return long_tails(problem, names) if repaired else ""
+
+    def _warn(self, by_hand, trouble):
         """Say what is wrong, in numbers, and what helps."""
-        said = None
+        said = ""
         if self.stop_reason_ == "separable":
             said = ("The classes are separable and nothing is penalised: the larger the weights, the smaller the objective, so "
                     f"there is no minimum. Training stopped at optimality_={self.optimality_:.2g} (tol={self.tol:g}); penalise the "
                     "weights.")
-        elif self.stop_reason_ == "max_iter" and by_hand:
+        elif self.stop_reason_ != "max_iter" or self.tol is None:
+            pass
+        elif by_hand:
             said = ("Maximum number of iteration reached before convergence. Consider increasing max_iter to improve the fit.")
-        elif self.stop_reason_ == "max_iter":
+        else:
             known = "unknown" if self.optimality_ is None else f"{self.optimality_:.2g} ({self.optimality_kind_})"
             said = (f"Training stopped after {self.n_iter_} passes over X, before it converged: optimality_, the distance to the "
                     f"minimum relative to the best constant model's, is {known}; tol={self.tol:g}. Increase max_iter or tol.")
-        if said:
-            warnings.warn(said, ConvergenceWarning, stacklevel=7 if is_classifier(self) else 6)
+        if said or trouble:
+            warnings.warn(f"{said} {trouble}".strip(), ConvergenceWarning, stacklevel=7 if is_classifier(self) else 6)
 
     def _rows_that_count(self, weights, n):
         """The numbers of the rows of positive weight."""

@@ -13,7 +13,7 @@ from libc.string cimport memcpy, memset
 from .losses cimport SOFTMAX, VALUES, Objective, points, softmax, target
 from .penalty cimport penalty
 from .rows cimport Row, Rows, Table, accumulate, lanes_add4, lanes_dot4, margins as row_margins, row_at, start_of
-from .rules cimport SGD, Rule, check_buffers, update
+from .rules cimport SGD, Rule, add_noise, check_buffers, update
 from .threads cimport (
     Team, can_share, team_claim, team_end, team_finish_block, team_is_over, team_post, team_rest, team_start, team_wait,
 )
@@ -385,6 +385,8 @@ cdef void descend(Run *run, Sums *sums, const Py_ssize_t *order, Py_ssize_t visi
         size, rate = min(batch_size, visits - begin), rates[sums.updates]
         sums.loss += batch_gradient(run, order + begin, size, visits - begin, theta, g)
         sums.penalty += size * penalty(theta, w, l1, l2)
+        if rule.noise > 0:
+            add_noise(rule, g, run.parameters, t + sums.updates)
         if not run.objective.intercept:
             memset(g + w, 0, K * sizeof(floating))
         if rule.kind != SGD:
