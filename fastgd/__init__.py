@@ -11,6 +11,19 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which do not 
     from .engine.optimizers import SGD, AdaGrad, Adam, AdamW, GradientNoise, Momentum, Nesterov, RMSProp
     from .engine.schedules import Adaptive, Constant, CosineDecay, InverseScaling, OneCycle, Optimal, StepDecay
     from .linear import ElasticNet, Lasso, LinearRegression, LinearSVC, LinearSVR, LogisticRegression, Ridge
+    from .optimize import (
+        adagrad,
+        adam,
+        adamw,
+        auto,
+        check_gradient,
+        gd,
+        minimize,
+        momentum,
+        nesterov,
+        prodigy,
+        rmsprop,
+    )
     from .plots import LearningRateDisplay, LossCurveDisplay
     from .rates import learning_rate_range
     from .sgd import SGDClassifier, SGDRegressor
@@ -25,6 +38,17 @@ _HOME = {
     "LogisticRegression": "linear",
     "LinearSVC": "linear",
     "LinearSVR": "linear",
+    "minimize": "optimize",
+    "check_gradient": "optimize",
+    "auto": "optimize",
+    "gd": "optimize",
+    "momentum": "optimize",
+    "nesterov": "optimize",
+    "adagrad": "optimize",
+    "rmsprop": "optimize",
+    "adam": "optimize",
+    "adamw": "optimize",
+    "prodigy": "optimize",
     "LossCurveDisplay": "plots",
     "LearningRateDisplay": "plots",
     "learning_rate_range": "rates",

@@ -31,7 +31,7 @@ TRIAL = 10       # passes after which that is asked
 def suits(problem):
     """Whether the dual of a problem is likely to be the shorter way."""
     objective = problem.objective
-    if not (problem.rows.sparse and objective.loss in LOSSES and objective.l2 > 0 and objective.l1 == 0):
+    if not (problem.rows.sparse and objective.loss in LOSSES and objective.l2 > 0 and not objective.has_corners):
         return False
     return bool(_lengths(problem).mean() <= LONGEST * len(problem.visits) * objective.l2)
 
