@@ -195,6 +195,9 @@ def test_the_kernel_refuses_what_does_not_fit():
         factorization.Grid(u + 1, i, values, grid.cells, grid.user_bounds, grid.item_bounds)
     with pytest.raises(ValueError, match="as many"):
         factorization.Grid(u[1:], i, values, grid.cells, grid.user_bounds, grid.item_bounds)
+    with pytest.raises(ValueError, match="more than 1000"):
+        factorization.Grid(u[:0], i[:0], values[:0], np.zeros(2 * 1001**2 + 1, np.intp), np.zeros(1002, np.int32),
+                           np.zeros(2003, np.int32))
     with pytest.raises(ValueError, match="cannot be drawn"):
         sweep(grid, np.zeros((4, WIDTH)), np.zeros((5, WIDTH)), course_of("bpr"), 0.1)
     with pytest.raises(ValueError, match="do not fit"):

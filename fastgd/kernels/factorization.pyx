@@ -24,6 +24,7 @@ cdef extern from "lanes.h" nogil:  # generic in the pointers' type, float or dou
 cdef enum:
     AHEAD = 3                   # ratings to come whose rows are on their way
     DRAWS = 64                  # tries to find an item that a user has not met
+    MOST_BLOCKS = 1000          # of users: a team numbers less than 2^20 cells
     TEAM_WORK = 524288          # multiplications that are worth a team: a tenth of a millisecond
 
 cdef struct Course:             # what a sweep minimises, and how
@@ -80,6 +81,8 @@ cdef class Grid:
         self.blocks = len(user_bounds) - 1
         if len(item_bounds) != 2 * self.blocks + 1 or len(cells) != 2 * self.blocks**2 + 1 or self.blocks < 1:
             raise ValueError(f"{self.blocks} blocks of users need twice as many of items, and a cell for each two")
+        if self.blocks > MOST_BLOCKS:
+            raise ValueError(f"{self.blocks} blocks of users are more than {MOST_BLOCKS}")
         for bounds in (cells, user_bounds, item_bounds, *([] if starts is None else [starts])):
             if (np.diff(bounds) < 0).any() or bounds[0] != 0:
                 raise ValueError("bounds must ascend from 0")
