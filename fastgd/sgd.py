@@ -215,7 +215,8 @@ class SGDClassifier(Classifier):
     def __init__(self, loss="hinge", *, penalty="l2", alpha=0.0001, l1_ratio=0.15, fit_intercept=True, max_iter=1000, tol=1e-3,
                  shuffle=True, verbose=0, epsilon=0.1, quantile=0.5, n_jobs=None, random_state=None, learning_rate="auto",
                  eta0=0.01, power_t=0.5, early_stopping=False, validation_fraction=0.1, n_iter_no_change=5, class_weight=None,
-                 warm_start=False, average=False, batch_size=1, optimizer="sgd", init="zeros", positive=False, max_seconds=None):
+                 warm_start=False, average=False, batch_size=1, optimizer="sgd", init="zeros", positive=False,
+                 max_seconds=None):
         self._assign(locals())
 
     @checked
@@ -479,8 +480,8 @@ class SGDRegressor(Regressor):
     def __init__(self, loss="squared_error", *, penalty="l2", alpha=0.0001, l1_ratio=0.15, fit_intercept=True, max_iter=1000,
                  tol=1e-3, shuffle=True, verbose=0, epsilon=0.1, quantile=0.5, n_jobs=None, random_state=None,
                  learning_rate="auto", eta0=0.01, power_t=0.25, early_stopping=False, validation_fraction=0.1,
-                 n_iter_no_change=5, warm_start=False, average=False, batch_size=1, optimizer="sgd", init="zeros", positive=False,
-                 max_seconds=None):
+                 n_iter_no_change=5, warm_start=False, average=False, batch_size=1, optimizer="sgd", init="zeros",
+                 positive=False, max_seconds=None):
         self._assign(locals())
 
     @checked
