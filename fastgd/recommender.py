@@ -16,7 +16,7 @@ from .engine.history import History
 from .engine.methods.factorization import Factorization, Factors, Seeds, State, width_of
 from .engine.ratings import Ids, as_column, as_grid, as_interactions, lay_out
 from .engine.schedules import Schedule, as_schedule
-from .engine.training import Stopping, train
+from .engine.training import Stopping, Training
 
 ALPHA, IMPLICIT_ALPHA = 0.1, 0.03
 INITIAL_SPREAD = 0.03     # variance of the products of the first factors, the ratings' being 1
@@ -290,10 +290,12 @@ class MatrixFactorization(BaseEstimator):
         last, origin = history.record["loss"][-1:], theta.copy()
         known_loss = lambda: last[0] if last else method.loss_at(origin)  # noqa: E731
         validate = self._validator(method, grids[1]) if len(held_out) else None
-        self.n_iter_, self.stop_reason_ = train(method, Seeds((seed + self.t_) % 2**32), stopping, history, known_loss, validate,
-                                                self.verbose)
+        training = Training(method, Seeds((seed + self.t_) % 2**32), stopping, history, known_loss, validate=validate,
+                            early_stopping=len(held_out) > 0)
+        training.run()
+        self.n_iter_, self.stop_reason_ = training.epochs, training.reason
         for number, order in enumerate((layout.users, layout.items)):
-            self._rows[number][order] = method.solution()[number]
+            self._rows[number][order] = training.solution()[number]
             self._ages[number][order] += self.n_iter_
         self.t_, self.history_ = method.state.t - 1, history.record
         return self

@@ -13,7 +13,7 @@ from sklearn.base import clone
 
 import fastgd
 from fastgd import Adaptive, Checkpoint, CosineDecay, ElasticNet, Lasso, LogisticRegression, SGDClassifier, SGDRegressor
-from fastgd.engine.data import fingerprint
+from fastgd.engine.resumption import fingerprint
 from fastgd.kernels.digest import xxh64
 from reference import store
 

@@ -6,7 +6,6 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils import check_random_state
 
-from fastgd.kernels.digest import xxh64
 from fastgd.kernels.order import shuffle, shuffle_blocks
 from fastgd.kernels.rows import Rows, has_repeats, squared_norms
 
@@ -118,16 +117,6 @@ class Problem:
         """The same with a column an output: +1 and -1 where y holds class numbers."""
         outputs = self.objective.outputs
         return np.where(self.targets == np.arange(outputs), 1.0, -1.0) if self.objective.by_class else self.targets
-
-
-def fingerprint(*arrays):
-    """Shape, dtype and hash of each array, dense or CSR, or None: the same, in every process, where they hold the same."""
-    parts = []
-    for array in arrays:
-        for part in (array.data, array.indices, array.indptr) if sparse.issparse(array) else (array,):
-            part = None if part is None else np.ascontiguousarray(part)
-            parts.append(part if part is None else (part.shape, part.dtype.str, xxh64(part.reshape(-1).view(np.uint8))))
-    return tuple(parts)
 
 
 @dataclass

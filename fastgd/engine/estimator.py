@@ -4,7 +4,7 @@ import sys
 import warnings
 from contextlib import contextmanager
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import wraps
 from numbers import Integral, Real
 from pathlib import Path
@@ -30,7 +30,6 @@ from .data import (
     as_rows,
     check_compressed,
     distinct_columns,
-    fingerprint,
     is_plain,
     is_plain_target,
     is_surely_finite,
@@ -49,14 +48,14 @@ from .metric import long_tails, uneven_columns
 from .objective import EPSILON, KINKED, PENALTIES, Objective, penalty_parts
 from .optimizers import RULES, SGD, AdaGrad, Adam, GradientNoise, Optimizer, RMSProp, as_optimizer
 from .progress import Progress
+from .resumption import Resumption, fingerprint
 from .schedules import NAMES, Lipschitz, Schedule, as_schedule
-from .training import DivergedError, Position, Stopping, Tasks, Training
+from .training import DivergedError, Stopping, Tasks, Training
 
 RATE = 0.01            # "auto" for rules that set their own scale
 PASSES = 1000          # at most, where max_iter is None
 STEEPEST = 1e12        # slope at rates that somebody chose, as scikit-learn's: one wild row does not overflow the weights
 INITIAL_SPREAD = 0.01  # standard deviation of init="normal": small against the weights of standardised columns
-FREE = ("max_iter", "max_seconds", "tol", "verbose", "n_jobs")  # parameters that may change from a fit to one that goes on exactly
 INSIDE = tuple(f"{Path(home).parent}{os.sep}" for home in (Path(__file__).parent, sys.modules["sklearn.callback"].__file__))
 
 
@@ -134,20 +133,6 @@ def warn(text, category):
     while frame.f_back is not None and frame.f_code.co_filename.startswith(INSIDE):
         level, frame = level + 1, frame.f_back
     warnings.warn(text, category, stacklevel=level)
-
-
-@dataclass(frozen=True)
-class Resumption:
-    """What a fit with `warm_start` leaves, so that one in which nothing has changed goes on exactly.
-
-    `data` and `model` are fingerprints, of what was trained on and of the result; `random_state` is the number that was drawn.
-    """
-
-    parameters: dict
-    data: tuple
-    model: tuple
-    random_state: int
-    position: Position
 
 
 DESCENT = {  # constraints of the parameters with which users choose the descent themselves
@@ -378,7 +363,9 @@ class LinearModel(CallbackSupportMixin, SparseCoefMixin, BaseEstimator):
         keeps = self.warm_start and not go_on
         judged = (held_out.X, held_out.y, held_out.weights) if held_out else ()
         data = fingerprint(X, y, weights, *judged) if keeps else None
-        earlier = self._resumption_on(data) if keeps and coef_init is None and intercept_init is None else None
+        earlier = vars(self).get("_resumption") if keeps and coef_init is None and intercept_init is None else None
+        if earlier and not earlier.fits(self, data):
+            earlier = None
         random_state = self.random_state if not keeps else earlier.random_state if earlier else seed_of(self.random_state)
 
         X = distinct_columns(X)
@@ -419,6 +406,9 @@ class LinearModel(CallbackSupportMixin, SparseCoefMixin, BaseEstimator):
                     failure = error
                 if training.reason in ("callback", "max_seconds"):
                     break
+            if ended:
+                training = self._best_of(ended)
+                self._publish(training, data)
         except KeyboardInterrupt:
             if ended:
                 training = self._best_of(ended)
@@ -430,8 +420,6 @@ class LinearModel(CallbackSupportMixin, SparseCoefMixin, BaseEstimator):
             raise
         if not ended:
             raise DivergedError(f"{failure} {self._trouble(problem, False)}".strip()) from None
-        training = self._best_of(ended)
-        self._publish(training, data)
         if not go_on and not by_hand and self._is_unbounded(objective, X, labels, visits):
             self.stop_reason_, self.converged_ = "separable", False
         if tasks:
@@ -485,8 +473,7 @@ class LinearModel(CallbackSupportMixin, SparseCoefMixin, BaseEstimator):
         if best:
             self.best_epoch_ = best.epoch
         if training.position:
-            self._resumption = Resumption(self._fixed_parameters(), data, fingerprint(self.coef_, self.intercept_),
-                                          method.problem.random_state, training.position)
+            self._resumption = Resumption.of(self, data, method.problem.random_state, training.position)
 
     def _publish_start(self, problem, theta, history):
         """Store the model that training would have begun with."""
@@ -500,20 +487,6 @@ class LinearModel(CallbackSupportMixin, SparseCoefMixin, BaseEstimator):
         model._publish(training, data)
         model.history_ = copy_of(model.history_)
         return vars(model)
-
-    def _fixed_parameters(self):
-        """The parameters that must not change for a fit to go on exactly."""
-        return {name: value for name, value in self.get_params(deep=False).items() if name not in FREE}
-
-    def _resumption_on(self, data):
-        """What an earlier fit has left, if nothing has changed since: parameters, data, and the model itself."""
-        resumption = vars(self).get("_resumption")
-        if resumption is None or (resumption.data, resumption.model) != (data, fingerprint(self.coef_, self.intercept_)):
-            return None
-        before = resumption.parameters
-        is_same = all(value is before[name] or (type(value) is type(before[name]) and np.all(value == before[name]))
-                      for name, value in self._fixed_parameters().items())
-        return resumption if is_same else None
 
     def _is_unbounded(self, objective, X, labels, visits):
         """Whether the objective falls for ever as the weights grow."""

@@ -8,16 +8,16 @@ from fastgd.kernels import factorization
 from fastgd.kernels.factorization import Grid
 from fastgd.kernels.order import shuffle
 
-from .descent import CHUNK, Epoch
+from .descent import Epoch
 
-LANES = 32  # bytes: rows of factors are filled up to whole vectors
+LANES = 32          # bytes: rows of factors are filled up to whole vectors
+CHUNK = 50_000_000  # multiplications between two looks at Ctrl-C
 
 
 def width_of(factors, dtype):
     """Entries of a row: factors, bias, one, and zeros up to a whole vector."""
     lanes = LANES // np.dtype(dtype).itemsize
     return -(-(factors + 2) // lanes) * lanes
-
 
 @dataclass
 class State:
@@ -78,7 +78,7 @@ class Factorization:
             visits = visits[0] * (1 + course["negatives"]), visits[1]
         self._visits = np.concatenate([visits[0], visits[1] + drawn / grid.item_bounds[-1]])
         work = max(len(grid.users) // grid.blocks, 1) * problem.width * (1 + course["negatives"])
-        self._strata = max(1, CHUNK // work)  # between two looks at Ctrl-C
+        self._strata = max(1, CHUNK // work)
         self._penalty = self._penalty_at(self.state.theta)
 
     def epoch(self, order):
@@ -114,7 +114,7 @@ class Factorization:
         """The gradient norm, made of all rows, has told already."""
         return True
 
-    def finish(self):
+    def finish(self, certify=True):
         """Training ends: every step has been taken."""
 
     def react(self):
@@ -128,7 +128,7 @@ class Factorization:
     def solution(self):
         """The rows (users, items)."""
         rows = self._rows(self.state.theta)
-        return rows[:self._users], rows[self._users:]
+        return rows[:self._users].copy(), rows[self._users:].copy()
 
     def _rates(self):
         """A rate for each row."""

@@ -49,14 +49,9 @@ class State:
     epochs: int = 0
 
 
-def centred(a, joint, positive):
+def centred(a, joint):
     """a, for softmax less what all outputs have in common: the loss does not see it, and the penalty wants it to be 0."""
-    if not joint:
-        return a
-    mean = a.mean(axis=0)
-    if positive:  # which weights would not stay
-        mean[:-1] = 0
-    return a - mean
+    return a - a.mean(axis=0) if joint else a
 
 
 @dataclass(frozen=True)
@@ -64,15 +59,15 @@ class Inverse:
     """An approximate inverse of the Hessian: of its diagonal, or by Cholesky factors, one an output."""
 
     joint: bool
-    positive: bool
     diagonal: np.ndarray
     factors: list | None
 
     def __call__(self, r):
-        r = centred(r, self.joint, self.positive)
-        solved = r / self.diagonal if self.factors is None else np.stack([
-            cho_solve(factor, row, check_finite=False) for factor, row in zip(self.factors, r, strict=True)])
-        return centred(solved, self.joint, self.positive)
+        r = centred(r, self.joint)
+        if self.factors is None:
+            return centred(r / self.diagonal, self.joint)
+        return centred(np.stack([cho_solve(factor, row, check_finite=False) for factor, row in zip(self.factors, r, strict=True)]),
+                       self.joint)
 
 
 class Coordinates:
@@ -141,7 +136,8 @@ class Newton:
         self._v = self._at.from_user(theta)
         if not theta.any():
             self._v[:, -1] = self._constant
-        self._v = centred(self._v, self._joint, problem.objective.positive)
+        shared = slice(-1, None) if problem.objective.positive else slice(None)  # weights would not stay positive
+        self._v[:, shared] = centred(self._v[:, shared], self._joint)
         self._found = None
         self._least_curvature = self._next_least = np.inf
         self._dense = self.dense_metric and self._is_affordable()
@@ -394,11 +390,11 @@ class Newton:
         mean = h.mean(axis=0)
         mean = np.maximum(mean, 1e-3 * mean.max() or 1.0)[:, None]
         if not self._dense:
-            return Inverse(self._joint, self.problem.objective.positive, mean + self._at.l2, None)
+            return Inverse(self._joint, mean + self._at.l2, None)
         with one_blas_thread():
             factors = [cho_factor(self._gram(h[:, k], mean[k]), lower=True, overwrite_a=True, check_finite=False)
                        for k in range(outputs)]
-        return Inverse(self._joint, self.problem.objective.positive, mean + self._at.l2, factors)
+        return Inverse(self._joint, mean + self._at.l2, factors)
 
     def _gram(self, h, mean):
         """The Hessian of an output whose rows have curvatures h, from as many of those that have any as are affordable."""
