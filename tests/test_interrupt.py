@@ -18,6 +18,7 @@ from test_resume import METHODS, Told, assert_same_training
 import fastgd
 from fastgd import LogisticRegression, SGDClassifier, SGDRegressor
 from fastgd.engine.objective import Objective
+from fastgd.engine.optimizers import SGD
 from fastgd.kernels import batch, columns, coordinate, digest, implicit, stochastic, variance
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -255,11 +256,11 @@ def test_a_gradient(threads, long, order):
 @pytest.mark.parametrize("size", [10, VISITS // 3])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_batches(threads, size, long, order):
-    rule, updates = {"kind": 0, "first": 0.0, "second": 0.0, "eps": 0.0}, -(-VISITS // size)
+    updates = -(-VISITS // size)
     average = np.zeros(401)
     with alarm():
         batch.epoch(long, np.ones(40), None, order, np.ones(401), None, None, average, np.zeros(updates),
-                    Objective("squared_error").codes, rule, size, 1, 0, threads)
+                    Objective("squared_error").codes, SGD().codes, size, 1, 0, threads)
     assert average[0] < updates
 
 
