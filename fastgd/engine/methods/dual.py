@@ -6,11 +6,11 @@ demands sum_i s_i a_i = 0: it is the multiplier of that (augmented Lagrangian), 
 Sources: Hsieh, Chang, Lin, Keerthi, Sundararajan, "A dual coordinate descent method for large-scale linear SVM", ICML 2008;
 Bertsekas, Constrained Optimization and Lagrange Multiplier Methods, 1982.
 """
+from dataclasses import replace
 from math import sqrt
 
 import numpy as np
 
-from fastgd.engine.data import unpack
 from fastgd.engine.duality import conjugate, gap, relative, weighted
 from fastgd.engine.objective import KINKED
 from fastgd.kernels import batch, dual
@@ -54,7 +54,7 @@ class Dual(Newton):
 
     def _descend(self):
         """Yields an `Epoch` after each pass."""
-        if not self.state.theta.any():
+        if not self._theta.any():
             yield from self._by_rows()
         other = Rounded if self.problem.objective.loss in KINKED else Newton
         self._other = other(self.dense_metric, self.tol)
@@ -78,7 +78,7 @@ class Dual(Newton):
         self._margins, self._slopes = np.zeros(N * objective.outputs), np.zeros(N * objective.outputs)
         theta = self._at.to_user(np.zeros_like(self._v))
         theta[len(theta) - objective.outputs:] = self._constant
-        self.state.theta = theta
+        self._theta = theta
         order, kept, rest, estimates, checked, failures = visits.copy(), len(visits), np.inf, [], np.inf, 0
         while True:
             if rest == np.inf:
@@ -152,15 +152,14 @@ class Dual(Newton):
         self._found = relative(self._best[0] - self._lower, self._best[0], self._worst), "duality gap"
         return value
 
-    def finish(self):
+    def _result(self):
+        """The best parameters that are known."""
+        return self._best[1] if self._other is None else self._other.state.theta
+
+    def finish(self, certify=True):
         """Training ends: what has been reached is weighed."""
         if self._other is not None:
-            self._other.finish()
+            self._other.finish(certify)
         else:
-            self._check(self.state.theta)
-
-    def solution(self):
-        """(coef, intercept), the best that is known."""
-        if self._other is not None:
-            return self._other.solution()
-        return unpack(self._best[1], self.problem.objective.outputs, self.problem.by_column)
+            self._check(self._theta)
+        self.state = replace(self.state, theta=self._result())
