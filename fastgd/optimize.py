@@ -216,8 +216,9 @@ def minimize(fun, x0, jac=None, *, method="auto", args=(), learning_rate=None, b
 def _go(run, runs):
     """Run it. An exception is given what is known so far."""
     try:
-        run.status = run.go()
-        if run.status in (NO_DESCENT, DIVERGED, MAX_ITER) and not run.has_fallen and not isinstance(run, BatchRun):
+        with np.errstate(over="ignore", invalid="ignore"):  # a run that goes astray overflows, and is told by what comes out
+            run.status = run.go()
+        if run.status in (NO_DESCENT, DIVERGED, UNDEFINED, MAX_ITER) and not run.has_fallen and not isinstance(run, BatchRun):
             _check_sign(run)
     except StoppedError:
         run.status = STOPPED

@@ -22,8 +22,9 @@ class Cost:
         self.compiled = None
         if jac is None:
             n = int(np.prod(shape))
-            warnings.warn(f"jac is None: finite differences call fun {n} times more for every gradient, which has about half of the "
-                          "digits. Pass the gradient as jac, or jac=True and a fun that returns both.", OptimizeWarning, stacklevel=3)
+            warnings.warn(f"jac is None: finite differences call fun {n} times more for every gradient, which has about half of "
+                          "the digits. Pass the gradient as jac, or jac=True and a fun that returns both.", OptimizeWarning,
+                          stacklevel=3)
 
     def __call__(self, x, *batch):
         """(cost, gradient) at flat x."""

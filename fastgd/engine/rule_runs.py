@@ -138,11 +138,13 @@ class RuleRun(Run):
             rate = float(self._rates(1)[0])
             status = state.tell(value, gradient, rate, task.tol, task.patience, self._noisy(gradient))
             if status == Status.UNDEFINED:
+                self._take_best(gradient)
                 return UNDEFINED
             if status == Status.ROSE:
                 if not self._found:
                     return DIVERGED
-                value, gradient = self._go_back()
+                self._go_back()
+                value, gradient = self.best.value - task.total(state.x, 0.0), self.best.gradient
                 if self._is_exhausted() and task.tol > 0:
                     return NO_DESCENT
                 continue
@@ -161,21 +163,24 @@ class RuleRun(Run):
     def _note(self, x, rate, gradient):
         """Take the iterate that was left into the history."""
         state = self._state
-        if state.least <= self.best.value:
-            self.best.x, self.best.value = state.best, state.least
-            if state.value == state.least:
-                self.best.gradient = gradient.copy()
+        self._take_best(gradient)
         self.trace.add(state.value, state.norm, rate, self.task.cost.nfev)
         if x is not None:
             self.trace.note_x(x)
             self.trace.tell(x, state.value)
 
+    def _take_best(self, gradient):
+        """See whether the point that was left is the best, with its gradient."""
+        state = self._state
+        if state.least <= self.best.value:
+            self.best.x, self.best.value = state.best, state.least
+            if state.value == state.least:
+                self.best.gradient = gradient.copy()
+
     def _go_back(self):
-        """Return to the best point at half the rate; its cost, without the L1 part, and its gradient."""
+        """Return to the best point, at half the rate."""
         self._state.go_back()
         self._reduce()
-        x, best = self._state.x, self.best
-        return best.value - self.task.total(x, 0.0), best.gradient
 
     def _is_exhausted(self):
         return self._scale < 2.0**-HALVINGS if self._prodigy else self._schedule.eta0 < self._schedule.least
@@ -185,6 +190,9 @@ class RuleRun(Run):
         self._state.reset_stall()
         if self._prodigy and self._found:
             return True
+        if self._found:
+            self._go_back()
+            return not self._is_exhausted()
         schedule = self._schedule.react()
         if schedule is None:
             return not isinstance(self._schedule, Adaptive)
@@ -227,8 +235,7 @@ class RuleRun(Run):
                 if status == Status.ROSE:
                     if not self._found:
                         return DIVERGED
-                    state.go_back()
-                    self._reduce()
+                    self._go_back()
                     if self._is_exhausted() and task.tol > 0:
                         return NO_DESCENT
                 if status == Status.CONVERGED:

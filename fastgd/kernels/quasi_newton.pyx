@@ -1,8 +1,8 @@
 """Quasi-Newton descent of a cost function: the directions of L-BFGS, and line searches that ask for one evaluation at a time.
 
 Whoever holds the cost evaluates it at `trial` and calls `tell` until that returns something else than SEARCHING; then `propose`
-lays out the next line. For compiled costs `run` does both without Python. L1 and bounds make of every line an arc: the step keeps to the
-orthant and the box, and parameters that rest on an edge stay there while the gradient holds them.
+lays out the next line. For compiled costs `run` does both without Python. L1 and bounds make of every line an arc: the step keeps
+to the orthant and the box, and parameters that rest on an edge stay there while the gradient holds them.
 """
 import numpy as np
 

@@ -49,6 +49,7 @@ cdef struct Course:
     Distance distance
     bint monotone               # the cost may not rise at all, or else not above the ceiling
     double ceiling
+    double origin               # the first cost; a runaway's gradient may be small beside its cost, but is no minimum
     double value, norm, least   # cost and gradient's size of the last iterate that was looked at; the least cost
     Py_ssize_t stalled          # iterations since the least cost
 
@@ -103,6 +104,7 @@ cdef double sweep(Course *at, Py_ssize_t i, floating *here, floating *there, con
     cdef Py_ssize_t j, begin = i * RANGE, size = min(RANGE, at.n - begin)
     cdef Feasible feasible = at.feasible
     cdef double norm, d = at.distance.now
+    cdef floating inside
     if feasible.lower != NULL:
         feasible.lower, feasible.upper = feasible.lower + begin, feasible.upper + begin
     here, there, h = here + begin, there + begin, h + begin
@@ -117,7 +119,10 @@ cdef double sweep(Course *at, Py_ssize_t i, floating *here, floating *there, con
         update(&at.rule, there, h, first + begin if first != NULL else first, second + begin if second != NULL else second,
                size, rate, at.t, feasible.l1, at.decay)
     for j in range(size if feasible.lower != NULL else 0):
-        there[j] = <floating> clip(there[j], feasible.lower[j], feasible.upper[j])
+        inside = <floating> clip(there[j], feasible.lower[j], feasible.upper[j])
+        if inside != there[j] and at.rule.kind in (MOMENTUM, NESTEROV):  # a bound stops what runs against it
+            first[begin + j] = 0
+        there[j] = inside
     return norm
 
 
@@ -151,21 +156,23 @@ cdef Status look(Course *at, double value, const floating *g, const floating *h,
         return UNDEFINED
     if value == INFINITY or value > (at.least if at.monotone else at.ceiling):
         return ROSE
+    if at.best == NULL:
+        at.origin = value
     best = at.best == NULL or value < at.least or at.here == at.best
     if not best and tol > 0:
         at.norm = gradient_size(<floating *> at.here, g, at.n, &at.feasible)
-        if at.norm <= tol * fmax(1.0, fabs(value)):
+        if value <= at.origin and at.norm <= tol * fmax(1.0, fabs(value)):
             at.best, at.least = at.here, value
             return CONVERGED
     target = at.other if best else at.here
     step(at, g, h, target, rate)
-    if not isfinite(at.norm):
-        return UNDEFINED
-    if best:
+    if best:  # the step may have overwritten the best before
         at.best, at.least, at.stalled = from_here, value, 0
         at.here, at.other = target, from_here
+    if not isfinite(at.norm):
+        return UNDEFINED
     at.t += 1
-    if tol > 0 and at.norm <= tol * fmax(1.0, fabs(value)):
+    if tol > 0 and best and at.norm <= tol * fmax(1.0, fabs(value)):
         return CONVERGED
     at.stalled += not best
     return STALLED if patience and at.stalled >= patience else MOVED
