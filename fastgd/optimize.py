@@ -24,7 +24,7 @@ from .engine.minimization import (
     StoppedError,
     Task,
 )
-from .engine.optimizers import Optimizer
+from .engine.optimizers import GradientNoise, Optimizer
 from .engine.rule_runs import METHODS, BatchRun, RuleRun
 from .engine.schedules import Schedule
 
@@ -278,6 +278,8 @@ def _refuse(fun, jac, method, args, learning_rate, batches, noise, compiled):
     if compiled and (jac is not None or args or batches is not None):
         named = "jac" if jac is not None else "args" if args else "batches"
         raise ValueError(f"{named} does not go with a compiled fun, whose signature has the gradient and the data, but no batch")
+    if isinstance(method, GradientNoise):
+        raise ValueError(f"method={method!r}: the noise of minimize is its parameter noise, beside method={method.rule!r}")
     if batches is None and isinstance(method, str) and method == "auto":
         for name, value in (("learning_rate", learning_rate), ("noise", noise)):
             if value:

@@ -255,7 +255,7 @@ def test_a_gradient(threads, long, order):
 @pytest.mark.parametrize("size", [10, VISITS // 3])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_batches(threads, size, long, order):
-    rule, updates = {"kind": 0, "first": 0.0, "second": 0.0, "eps": 0.0}, -(-VISITS // size)
+    rule, updates = {"kind": 0, "first": 0.0, "second": 0.0, "eps": 0.0, "noise": 0.0, "fading": 0.0, "seed": 0}, -(-VISITS // size)
     average = np.zeros(401)
     with alarm():
         batch.epoch(long, np.ones(40), None, order, np.ones(401), None, None, average, np.zeros(updates),

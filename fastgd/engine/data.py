@@ -113,6 +113,12 @@ class Problem:
         """The targets of the rows to train on, a row each."""
         return self.y.reshape(self.rows.shape[0], -1)[self.visits]
 
+    @property
+    def output_targets(self):
+        """The same with a column an output: +1 and -1 where y holds class numbers."""
+        outputs = self.objective.outputs
+        return np.where(self.targets == np.arange(outputs), 1.0, -1.0) if self.objective.by_class else self.targets
+
 
 def fingerprint(*arrays):
     """Shape, dtype and hash of each array, dense or CSR, or None: the same, in every process, where they hold the same."""

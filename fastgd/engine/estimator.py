@@ -40,18 +40,21 @@ from .data import (
 )
 from .history import History, copy_of
 from .methods.descent import Descent, check_compatible
+from .methods.dual import Dual, suits
 from .methods.implicit import AveragedImplicit, Stream
 from .methods.newton import Newton, Rounded
 from .methods.proximal import Proximal
 from .methods.variance import VarianceReduced
+from .metric import long_tails, uneven_columns
 from .objective import EPSILON, KINKED, PENALTIES, Objective, penalty_parts
-from .optimizers import RULES, SGD, AdaGrad, Adam, Optimizer, RMSProp, as_optimizer
-from .schedules import NAMES, Lipschitz, Schedule, as_schedule
+from .optimizers import RULES, SGD, AdaGrad, Adam, GradientNoise, Optimizer, RMSProp, as_optimizer
 from .progress import Progress
-from .training import Position, Stopping, Tasks, Training
+from .schedules import NAMES, Lipschitz, Schedule, as_schedule
+from .training import DivergedError, Position, Stopping, Tasks, Training
 
 RATE = 0.01            # "auto" for rules that set their own scale
 PASSES = 1000          # at most, where max_iter is None
+STEEPEST = 1e12        # slope at rates that somebody chose, as scikit-learn's: one wild row does not overflow the weights
 INITIAL_SPREAD = 0.01  # standard deviation of init="normal": small against the weights of standardised columns
 FREE = ("max_iter", "max_seconds", "tol", "verbose", "n_jobs")  # parameters that may change from a fit to one that goes on exactly
 INSIDE = tuple(f"{Path(home).parent}{os.sep}" for home in (Path(__file__).parent, sys.modules["sklearn.callback"].__file__))
@@ -172,6 +175,7 @@ DESCENT = {  # constraints of the parameters with which users choose the descent
     "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"full"})],
     "optimizer": [StrOptions(set(RULES)), Optimizer],
     "init": [StrOptions({"zeros", "normal"})],
+    "n_restarts": [Interval(Integral, 0, None, closed="left")],
     "positive": ["boolean"],
 }
 
@@ -185,7 +189,7 @@ class LinearModel(CallbackSupportMixin, SparseCoefMixin, BaseEstimator):
     # what a model has no parameter for
     learning_rate, optimizer, batch_size, init = "auto", "sgd", "auto", "zeros"
     shuffle, average, early_stopping, warm_start = True, False, False, False
-    n_jobs, random_state, verbose, max_seconds, positive = None, None, 0, None, False
+    n_jobs, random_state, verbose, max_seconds, positive, n_restarts = None, None, 0, None, False, 0
 
     def _assign(self, values):
         """Store the constructor's arguments, as scikit-learn's contract has it: each under its name, untouched."""
@@ -273,7 +277,8 @@ class LinearModel(CallbackSupportMixin, SparseCoefMixin, BaseEstimator):
                                lipschitz=lambda: Lipschitz(self._inverse_lipschitz(problem, optimizer), decays=not full))
         check_compatible(schedule, optimizer, self.batch_size, self.loss)
         size = len(problem.visits) if full else self.batch_size
-        return Descent(schedule, optimizer, size, average_from=-(-self.average // size) if self.average else None)
+        seed = seed_of(problem.random_state) if isinstance(optimizer, GradientNoise) else 0
+        return Descent(schedule, optimizer, size, average_from=-(-self.average // size) if self.average else None, seed=seed)
 
     def _is_automatic(self):
         """Whether a method without rates trains; a named rule, and averaging, have "auto" choose the rate."""
@@ -288,11 +293,15 @@ class LinearModel(CallbackSupportMixin, SparseCoefMixin, BaseEstimator):
         kinked = problem.objective.loss in KINKED and problem.objective.loss != "huber"
         if kinked and problem.objective.has_corners:
             return VarianceReduced(len(problem.visits), seed_of(problem.random_state), self.tol)
+        if self.batch_size == "auto" and suits(problem):
+            return Dual(True, self.tol or 0.0)
         method = Proximal if problem.objective.has_corners else Rounded if problem.objective.loss in KINKED else Newton
         return method(self.batch_size == "auto", self.tol or 0.0)
 
     def _inverse_lipschitz(self, problem, optimizer):
         """1 / L, L bounding the curvature of any batch (a full one by the trace); rules that set their own scale keep eta0."""
+        if isinstance(optimizer, GradientNoise):
+            optimizer = as_optimizer(optimizer.rule)
         if isinstance(optimizer, (AdaGrad, RMSProp, Adam)):
             return RATE if self.learning_rate == "auto" else self.eta0
         lengths = squared_norms(problem.rows, problem.visits, np.empty(1, problem.rows.dtype)) + self.fit_intercept
@@ -375,6 +384,9 @@ class LinearModel(CallbackSupportMixin, SparseCoefMixin, BaseEstimator):
         X = distinct_columns(X)
         visits, left_out = self._split(self._rows_that_count(weights, X.shape[0]), labels, held_out, random_state)
         objective = self._objective(outputs, one_vs_rest, len(visits) if weights is None else float(weights[visits].sum()))
+        by_hand = not self._is_automatic()
+        if by_hand:
+            objective = replace(objective, steepest=STEEPEST)
         if weights is not None and not go_on:
             weights = weights / weights[visits].mean()
         full = self.batch_size in ("full", "auto") or (not go_on and self.batch_size >= len(visits))
@@ -392,12 +404,12 @@ class LinearModel(CallbackSupportMixin, SparseCoefMixin, BaseEstimator):
                 method.resume(problem, earlier.position.method)
             else:
                 method.start(problem, theta, state)
-            training = self._training(method, theta, stopping, history, held_out, tasks)
+            training = self._training(method, theta, copy(stopping), history, held_out, tasks)
             if earlier:
                 training.resume(earlier.position)
             if tasks:
                 tasks.begin(lambda training: self._attributes(training, data))
-            training.run()
+            training = self._best_run(training, [] if go_on or earlier else self._random_starts(problem), stopping, held_out)
         except KeyboardInterrupt:
             if training is not None and (training.epochs or not hasattr(self, "coef_")):
                 self._publish(training, data)
@@ -409,9 +421,36 @@ class LinearModel(CallbackSupportMixin, SparseCoefMixin, BaseEstimator):
             self.stop_reason_, self.converged_ = "separable", False
         if tasks:
             tasks.end(training)
-        if not self.converged_ and (stopping.tol is not None or self.stop_reason_ == "separable"):
-            self._warn_of_no_convergence()
+        if not go_on:
+            self._warn(self._trouble(problem, training.method.repaired))
         return self
+
+    def _random_starts(self, problem):
+        """As many random flat vectors as there are to be restarts."""
+        seed, shape = seed_of(problem.random_state) if self.n_restarts else 0, (problem.objective.outputs, problem.rows.shape[1])
+        generators = [np.random.default_rng([seed, number]) for number in range(self.n_restarts)]
+        starts = [generator.normal(scale=INITIAL_SPREAD, size=shape) for generator in generators]
+        return [pack(abs(coef) if problem.objective.positive else coef, np.zeros(shape[0]), problem.rows.dtype, problem.by_column)
+                for coef in starts]
+
+    def _best_run(self, training, starts, stopping, held_out):
+        """Run a training, and one more from each start; returns the one that ends lowest."""
+        problem, best, lowest = training.method.problem, None, np.inf
+        for theta in (None, *starts):
+            if theta is not None:
+                method = self._method(problem, False)
+                method.start(problem, theta, None)
+                training = self._training(method, theta, copy(stopping), History(), held_out, None)
+            try:
+                training.run()
+            except DivergedError as error:
+                if best is None and (not starts or theta is starts[-1]):
+                    raise DivergedError(f"{error} {self._trouble(problem, False)}".strip()) from None
+                continue
+            value = training.method.loss_at(pack(*training.solution(), problem.rows.dtype, problem.by_column)) if starts else 0.0
+            if best is None or value < lowest:
+                best, lowest = training, value
+        return best
 
     def _training(self, method, theta, stopping, history, held_out, tasks):
         """The run of a method that has been started at theta (None: elsewhere)."""
@@ -474,13 +513,24 @@ class LinearModel(CallbackSupportMixin, SparseCoefMixin, BaseEstimator):
         """Whether the objective falls for ever as the weights grow."""
         return False
 
-    def _warn_of_no_convergence(self):
+    def _trouble(self, problem, repaired):
+        """What is the matter with the columns of X, and what helps; empty if nothing is."""
+        names = getattr(self, "feature_names_in_", np.arange(problem.rows.shape[1]))
+        if not self._is_automatic():
+            rule = as_optimizer(self.optimizer)
+            rule = as_optimizer(rule.rule) if isinstance(rule, GradientNoise) else rule
+            return "" if isinstance(rule, (AdaGrad, RMSProp, Adam)) else uneven_columns(problem, names)
+        return long_tails(problem, names) if repaired else ""
+
+    def _warn(self, trouble):
         """Say what is wrong, in numbers, and what helps."""
-        said, late = None, self.stop_reason_ == "max_seconds"
+        said, late = "", self.stop_reason_ == "max_seconds"
         if self.stop_reason_ == "separable":
             said = ("The classes are separable and nothing is penalised: the larger the weights, the smaller the objective, so "
                     f"there is no minimum. Training stopped at optimality_={self.optimality_:.2g} (tol={self.tol:g}); penalise the "
                     "weights.")
+        elif self.converged_ or self.tol is None:
+            pass
         elif late and not self._is_automatic():
             said = (f"Training stopped at max_seconds={self.max_seconds:g}, after {self.n_iter_} epochs, before convergence. Consider "
                     "increasing max_seconds to improve the fit.")
@@ -491,8 +541,8 @@ class LinearModel(CallbackSupportMixin, SparseCoefMixin, BaseEstimator):
             said = (f"Training stopped after {self.n_iter_} passes over X{' and max_seconds' * late}, before it converged: "
                     f"optimality_, the distance to the minimum relative to the best constant model's, is {known}; "
                     f"tol={self.tol:g}. Increase {self.stop_reason_} or tol.")
-        if said:
-            warn(said, ConvergenceWarning)
+        if said or trouble:
+            warn(f"{said} {trouble}".strip(), ConvergenceWarning)
 
     def _rows_that_count(self, weights, n):
         """The numbers of the rows of positive weight."""
