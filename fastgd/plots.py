@@ -147,12 +147,77 @@ class LossCurveDisplay:
             if f"validation_{self.y}" in history:
                 style |= {"label": f"{name}, validation", "color": self.lines_[-1].get_color(), "linestyle": "--"}
                 self.lines_ += self.ax_.plot(along, history[f"validation_{self.y}"], **style)
-        values = np.concatenate([line.get_ydata() for line in self.lines_]).astype(float)
-        values = values[np.isfinite(values)]
-        if log_scale or (log_scale is None and values.min(initial=np.inf) > 0 and values.max() > 10 * values.min()):
+        if log_scale or (log_scale is None and _is_wide(np.concatenate([line.get_ydata() for line in self.lines_]))):
             self.ax_.set_yscale("log")
         self.ax_.set(xlabel=ALONG[self.x], ylabel=QUANTITIES[self.y])
         self.ax_.legend()
+        return self
+
+
+class LearningRateDisplay:
+    """The loss against a rising learning rate, as `learning_rate_range` finds it.
+
+    Use `from_estimator` to run the test and draw it.
+
+    Parameters
+    ----------
+    rates, losses : ndarray of shape (n,)
+        What `learning_rate_range` returns.
+
+    Attributes
+    ----------
+    line_ : matplotlib Line2D
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from fastgd import LearningRateDisplay, SGDClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> display = LearningRateDisplay.from_estimator(SGDClassifier("log_loss", batch_size=8), X, y, random_state=0)
+    >>> display.ax_.get_xscale()
+    'log'
+    """
+
+    def __init__(self, rates, losses):
+        self.rates = rates
+        self.losses = losses
+
+    @classmethod
+    def from_estimator(cls, estimator, X, y, low=1e-6, high=10.0, *, n_steps=100, random_state=None, ax=None, line_kw=None):
+        """Run a learning-rate range test and draw it; see `learning_rate_range` for the parameters.
+
+        Parameters
+        ----------
+        estimator, X, y, low, high, n_steps, random_state
+            As those of `learning_rate_range`.
+        ax : matplotlib Axes, default=None
+            Where to draw; None: a new figure.
+        line_kw : dict, default=None
+            Handed to matplotlib's ``plot``.
+
+        Returns
+        -------
+        display : LearningRateDisplay
+        """
+        _pyplot()  # before the work
+        rates, losses = learning_rate_range(estimator, X, y, low, high, n_steps=n_steps, random_state=random_state)
+        return cls(rates, losses).plot(ax=ax, line_kw=line_kw)
+
+    def plot(self, ax=None, *, line_kw=None):
+        """Draw the curve; see `from_estimator` for the parameters.
+
+        Returns
+        -------
+        self : LearningRateDisplay
+        """
+        self.ax_ = _axes(ax)
+        self.figure_ = self.ax_.figure
+        (self.line_,) = self.ax_.plot(self.rates, self.losses, **(line_kw or {}))
+        self.ax_.set(xlabel="Learning rate", ylabel="Loss", xscale="log")
+        if _is_wide(self.losses):
+            self.ax_.set_yscale("log")
         return self
 
 
@@ -449,71 +514,6 @@ class CoefficientPathDisplay:
         return self
 
 
-class LearningRateDisplay:
-    """The loss against a rising learning rate, as `learning_rate_range` finds it.
-
-    Use `from_estimator` to run the test and draw it.
-
-    Parameters
-    ----------
-    rates, losses : ndarray of shape (n,)
-        What `learning_rate_range` returns.
-
-    Attributes
-    ----------
-    line_ : matplotlib Line2D
-    ax_ : matplotlib Axes
-    figure_ : matplotlib Figure
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_iris
-    >>> from fastgd import LearningRateDisplay, SGDClassifier
-    >>> X, y = load_iris(return_X_y=True)
-    >>> display = LearningRateDisplay.from_estimator(SGDClassifier("log_loss", batch_size=8), X, y, random_state=0)
-    >>> display.ax_.get_xscale()
-    'log'
-    """
-
-    def __init__(self, rates, losses):
-        self.rates = rates
-        self.losses = losses
-
-    @classmethod
-    def from_estimator(cls, estimator, X, y, low=1e-6, high=10.0, *, n_steps=100, random_state=None, ax=None, line_kw=None):
-        """Run a learning-rate range test and draw it; see `learning_rate_range` for the parameters.
-
-        Parameters
-        ----------
-        estimator, X, y, low, high, n_steps, random_state
-            As those of `learning_rate_range`.
-        ax : matplotlib Axes, default=None
-            Where to draw; None: a new figure.
-        line_kw : dict, default=None
-            Handed to matplotlib's ``plot``.
-
-        Returns
-        -------
-        display : LearningRateDisplay
-        """
-        _pyplot()  # before the work
-        rates, losses = learning_rate_range(estimator, X, y, low, high, n_steps=n_steps, random_state=random_state)
-        return cls(rates, losses).plot(ax=ax, line_kw=line_kw)
-
-    def plot(self, ax=None, *, line_kw=None):
-        """Draw the curve; see `from_estimator` for the parameters.
-
-        Returns
-        -------
-        self : LearningRateDisplay
-        """
-        self.ax_ = _axes(ax)
-        self.figure_ = self.ax_.figure
-        (self.line_,) = self.ax_.plot(self.rates, self.losses, **(line_kw or {}))
-        self.ax_.set(xlabel="Learning rate", ylabel="Loss", xscale="log")
-        return self
-
-
 def _import_matplotlib(module):
     """A module of matplotlib."""
     _pyplot()
@@ -536,6 +536,13 @@ def _path(name, points):
     if points.ndim != 2 or points.shape[1] != 2 or not len(points):
         raise ValueError(f"path {name!r} must have shape (n_steps + 1, 2), got {points.shape}")
     return points
+
+
+def _is_wide(values):
+    """Whether all are positive and span more than a factor of ten, those left out that are not finite."""
+    values = np.asarray(values, dtype=float)
+    values = values[np.isfinite(values)]
+    return values.min(initial=np.inf) > 0 and values.max() > 10 * values.min()
 
 
 def _span(values, given):
