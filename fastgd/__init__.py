@@ -11,12 +11,14 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which do not 
     from .engine.optimizers import SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, RMSProp
     from .engine.schedules import Adaptive, Constant, CosineDecay, InverseScaling, OneCycle, Optimal, StepDecay
     from .linear import ElasticNet, Lasso, LinearRegression, LinearSVC, LinearSVR, LogisticRegression, Ridge
+    from .one_class import SGDOneClassSVM
     from .plots import LossCurveDisplay
     from .sgd import SGDClassifier, SGDRegressor
 
 _HOME = {
     "SGDClassifier": "sgd",
     "SGDRegressor": "sgd",
+    "SGDOneClassSVM": "one_class",
     "LinearRegression": "linear",
     "Ridge": "linear",
     "Lasso": "linear",

@@ -361,7 +361,7 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
             theta = pack(coef, intercept, problem.rows.dtype, problem.by_column)
             loss = batch.gradient(problem.rows, problem.y, problem.weights, held_out, theta, np.empty_like(theta),
                                   problem.objective.codes, problem.threads)
-            return model.score(rows, known, weights), loss / total + problem.objective.penalty(coef)
+            return model.score(rows, known, weights), loss / total + problem.objective.penalty(coef, intercept)
 
         return validate
 

@@ -385,6 +385,9 @@ cdef void descend(Run *run, Sums *sums, const Py_ssize_t *order, Py_ssize_t visi
         size, rate = min(batch_size, visits - begin), rates[sums.updates]
         sums.loss += batch_gradient(run, order + begin, size, visits - begin, theta, g)
         sums.penalty += size * penalty(theta, w, l1, l2)
+        for j in range(K if run.objective.tilt != 0 else 0):
+            sums.penalty += size * run.objective.tilt * theta[w + j]
+            g[w + j] += <floating> run.objective.tilt
         if not run.objective.intercept:
             memset(g + w, 0, K * sizeof(floating))
         if rule.kind != SGD:
