@@ -8,10 +8,24 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # the same names for editors and type checkers, which do not run __getattr__
+    from .callbacks import Checkpoint
     from .engine.optimizers import SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, RMSProp
     from .engine.schedules import Adaptive, Constant, CosineDecay, InverseScaling, OneCycle, Optimal, StepDecay
     from .linear import ElasticNet, Lasso, LinearRegression, LinearSVC, LinearSVR, LogisticRegression, Ridge
     from .one_class import SGDOneClassSVM
+    from .optimize import (
+        adagrad,
+        adam,
+        adamw,
+        auto,
+        check_gradient,
+        gd,
+        minimize,
+        momentum,
+        nesterov,
+        prodigy,
+        rmsprop,
+    )
     from .plots import LossCurveDisplay
     from .sgd import SGDClassifier, SGDRegressor
 
@@ -26,7 +40,19 @@ _HOME = {
     "LogisticRegression": "linear",
     "LinearSVC": "linear",
     "LinearSVR": "linear",
+    "minimize": "optimize",
+    "check_gradient": "optimize",
+    "auto": "optimize",
+    "gd": "optimize",
+    "momentum": "optimize",
+    "nesterov": "optimize",
+    "adagrad": "optimize",
+    "rmsprop": "optimize",
+    "adam": "optimize",
+    "adamw": "optimize",
+    "prodigy": "optimize",
     "LossCurveDisplay": "plots",
+    "Checkpoint": "callbacks",
     "SGD": "engine.optimizers",
     "Momentum": "engine.optimizers",
     "Nesterov": "engine.optimizers",

@@ -3,6 +3,7 @@ from numbers import Real
 
 import numpy as np
 from sklearn.base import OutlierMixin
+from sklearn.callback import with_callbacks
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from .engine.estimator import DESCENT, LinearModel, checked, unchanged_on_error
@@ -17,7 +18,8 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
     the margins ``w x_i + b``, with ``b = 1 - offset``, of which b costs nu. Of the kernel machine it makes one with a map of the
     kernel before it, such as `sklearn.kernel_approximation.Nystroem`.
 
-    Takes scikit-learn's `SGDOneClassSVM` parameters with their meanings, and adds `batch_size`, `optimizer` and `n_jobs`.
+    Takes scikit-learn's `SGDOneClassSVM` parameters with their meanings, and adds `batch_size`, `optimizer`, `n_jobs` and
+    `max_seconds`.
 
     Parameters
     ----------
@@ -57,7 +59,7 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
         The exponent of 'invscaling'.
 
     warm_start : bool, default=False
-        Start from the last fit's coefficients.
+        Go on from the last fit, as in `SGDClassifier`.
 
     average : bool or int, default=False
         Publish the mean of the iterates; an int above 1: of those after that many visits.
@@ -70,6 +72,9 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
 
     n_jobs : int, default=None
         Threads inside one fit. None: all that OpenMP allows; -1: all processors. Never changes the result.
+
+    max_seconds : float, default=None
+        No epoch begins in `fit` later than that. None: no matter how long it takes.
 
     Attributes
     ----------
@@ -92,7 +97,7 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
         ``history_["loss"]``
 
     stop_reason_ : str
-        'tol', 'plateau', 'gradient' or 'max_iter'.
+        'tol', 'plateau', 'gradient', 'max_iter', 'max_seconds', 'callback' or, after Ctrl-C, 'interrupted'.
 
     converged_ : bool
         Whether `optimality_` has reached `tol`.
@@ -125,7 +130,7 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
     """
 
     _CHOICES = ("fit_intercept", "max_iter", "tol", "shuffle", "verbose", "random_state", "learning_rate", "eta0", "power_t",
-                "warm_start", "average", "batch_size", "optimizer", "n_jobs")
+                "warm_start", "average", "batch_size", "optimizer", "n_jobs", "max_seconds")
     _parameter_constraints: dict = {"nu": [Interval(Real, 0, 1, closed="right")]} | {
         **{name: DESCENT[name] for name in _CHOICES},
         "learning_rate": [StrOptions(set(NAMES) - {"pa1", "pa2"}), Schedule],
@@ -134,7 +139,7 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
 
     def __init__(self, nu=0.5, fit_intercept=True, max_iter=1000, tol=1e-3, shuffle=True, verbose=0, random_state=None,
                  learning_rate="auto", eta0=0.01, power_t=0.5, warm_start=False, average=False, batch_size=1, optimizer="sgd",
-                 n_jobs=None):
+                 n_jobs=None, max_seconds=None):
         self._assign(locals())
 
     @property
@@ -153,8 +158,9 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
         return 1 - self.offset_ if self.fit_intercept else -self.offset_
 
     @checked
+    @with_callbacks
     def fit(self, X, y=None, coef_init=None, offset_init=None, sample_weight=None):
-        """Train from the start (with `warm_start` from the last coefficients).
+        """Train from the start, or with `warm_start` go on.
 
         Parameters
         ----------
@@ -177,9 +183,12 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
         ------
         ValueError
             Something in the arguments is not allowed, or training diverged; an earlier fit is kept.
+        KeyboardInterrupt
+            Ctrl-C: the model of the last complete epoch is stored.
         """
+        tasks = self._tasks(X, y, sample_weight)
         with unchanged_on_error(self):
-            return self._fit_rows(X, sample_weight, reset=True, coef_init=coef_init, offset_init=offset_init)
+            return self._fit_rows(X, sample_weight, reset=True, tasks=tasks, coef_init=coef_init, offset_init=offset_init)
 
     @checked
     def partial_fit(self, X, y=None, sample_weight=None):
@@ -201,14 +210,15 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
         with unchanged_on_error(self):
             return self._fit_rows(X, sample_weight, reset=not hasattr(self, "coef_"), go_on=True)
 
-    def _fit_rows(self, X, sample_weight, reset, coef_init=None, offset_init=None, go_on=False):
+    def _fit_rows(self, X, sample_weight, reset, coef_init=None, offset_init=None, **others):
         X = self._check_X(X, reset=reset)
         weights, ones = self._sample_weight(sample_weight, X), np.ones(X.shape[0])
+        go_on = others.get("go_on", False)
         known = (go_on or self.warm_start) and hasattr(self, "coef_")
         intercept_init = None if offset_init is None else 1 - np.asarray(offset_init, dtype=np.float64)
         if self.fit_intercept and not known and (go_on or coef_init is not None or not self._is_automatic()):
             intercept_init = np.ones(1) if intercept_init is None else intercept_init  # scikit-learn's: an offset of 0
-        return self._train(X, ones, ones, weights, 1, False, coef_init=coef_init, intercept_init=intercept_init, go_on=go_on)
+        return self._train(X, ones, ones, weights, 1, False, coef_init=coef_init, intercept_init=intercept_init, **others)
 
     def _objective(self, outputs, one_vs_rest, total):
         return Objective(self.loss, l2=float(self.nu), intercept=self.fit_intercept, tilt=self.nu if self.fit_intercept else 0.0)

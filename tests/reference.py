@@ -198,8 +198,10 @@ class Momentum:
         self.momentum, self.v = momentum, 0.0
 
     def step(self, w, g, rate, l1, l2, t):
-        self.v = self.momentum * self.v - rate * (g + l2 * w)
-        return soft(w + self.v, rate * l1)
+        v = self.momentum * self.v - rate * (g + l2 * w)
+        kept = soft(w + v, rate * l1)
+        self.v = np.where((kept == 0) & (w + v != 0), 0, v - (w + v - kept))
+        return kept
 
 
 class Nesterov:
@@ -208,8 +210,10 @@ class Nesterov:
 
     def step(self, w, g, rate, l1, l2, t):
         g = g + l2 * w
-        self.v = self.momentum * self.v - rate * g
-        return soft(w + self.momentum * self.v - rate * g, rate * l1)
+        full = w - rate * g
+        kept = soft(full, rate * l1)
+        self.v = np.where((kept == 0) & (full != 0), 0, self.momentum * self.v - rate * g - (full - kept))
+        return kept + self.momentum * self.v
 
 
 class AdaGrad:
