@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which do not 
     from .engine.optimizers import SGD, AdaGrad, Adam, AdamW, GradientNoise, Momentum, Nesterov, RMSProp
     from .engine.schedules import Adaptive, Constant, CosineDecay, InverseScaling, OneCycle, Optimal, StepDecay
     from .linear import ElasticNet, Lasso, LinearRegression, LinearSVC, LinearSVR, LogisticRegression, Ridge
+    from .one_class import SGDOneClassSVM
     from .optimize import (
         adagrad,
         adam,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which do not 
 _HOME = {
     "SGDClassifier": "sgd",
     "SGDRegressor": "sgd",
+    "SGDOneClassSVM": "one_class",
     "LinearRegression": "linear",
     "Ridge": "linear",
     "Lasso": "linear",

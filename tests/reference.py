@@ -125,6 +125,7 @@ class Problem:
     targets: str = "values"
     intercept: bool = True
     positive: bool = False
+    tilt: float = 0.0
 
 
 def row_loss(problem, z, y):

@@ -43,7 +43,7 @@ class Case:
             "outputs": self.outputs,
             "targets": Targets.VALUES if problem.targets == "values" else Targets.CLASSES,
             "intercept": problem.intercept,
-            "positive": problem.positive,
+            "positive": problem.positive, "tilt": problem.tilt,
         }
 
     def targets(self):

@@ -6,7 +6,7 @@ Of any slopes s_i within the losses' domains, with q = sum_i w_i s_i x_i / n and
 
 (Fenchel's duality: Boyd and Vandenberghe, Convex Optimization, section 5.1.6). At the minimum the slopes of the losses make it an
 equality. P* is infinite where l2 = 0 and |q_j| > l1; slopes are then shrunk until it is not. Of weights that have to be >= 0 only
-those q_j count that are negative.
+those q_j count that are negative. Where the intercept costs something, sum_i w_i s_i / n = -tilt.
 """
 import numpy as np
 from scipy.special import xlogy
@@ -78,26 +78,26 @@ def _give(loss, s, low, high):
     return ((low < s) & (s < high) & (s != 0)).astype(float)
 
 
-def balanced(loss, delta, s, y, weights):
-    """Slopes near s, within the domain, of which sum_i w_i s_i = 0 in each output; s itself if it is so.
+def balanced(loss, delta, s, y, weights, total=0.0):
+    """Slopes near s, within the domain, of which sum_i w_i s_i = total in each output (for softmax 0); s itself if it is so.
 
     s is (n, outputs), y of the same shape (class numbers (n,) for softmax), weights (n,). First slopes give way as they would to
     another intercept; what is left is shared among all in proportion to their distance from the end of the domain.
     """
-    if (np.abs(weighted(weights, s)) <= ROUNDING * np.finfo(float).eps * weighted(weights, np.abs(s))).all():
+    if (np.abs(weighted(weights, s) - total) <= ROUNDING * np.finfo(float).eps * weighted(weights, np.abs(s))).all():
         return s
     if loss == "softmax":
         return _balanced_softmax(s, y.astype(np.intp), weights)
     low, high = domain(loss, delta, y)
     for _ in range(4):
-        give, excess = _give(loss, s, low, high), weighted(weights, s)
-        total = weighted(weights, give)
-        s = np.clip(s - np.divide(excess, total, where=total > 0, out=np.zeros_like(total)) * give, low, high)
-    excess = weighted(weights, s)
+        give, excess = _give(loss, s, low, high), weighted(weights, s) - total
+        most = weighted(weights, give)
+        s = np.clip(s - np.divide(excess, most, where=most > 0, out=np.zeros_like(most)) * give, low, high)
+    excess = weighted(weights, s) - total
     room = np.where(excess > 0, s - low, high - s)
     room = np.where(np.isinf(room).any(axis=0), np.isinf(room), room)
-    total = weighted(weights, room)
-    return np.clip(s - np.divide(excess, total, where=total > 0, out=np.zeros_like(total)) * room, low, high)
+    most = weighted(weights, room)
+    return np.clip(s - np.divide(excess, most, where=most > 0, out=np.zeros_like(most)) * room, low, high)
 
 
 def _balanced_softmax(s, y, weights):
@@ -144,7 +144,7 @@ def gap(problem, at, value, slopes, q=None, blur=0.0):
     y, n = problem.targets[:, 0] if objective.loss == "softmax" else problem.output_targets, len(slopes)
     weights = np.ones(n) if problem.weights is None else problem.weights[problem.visits]
     weights = weights / weights.sum()
-    s = balanced(objective.loss, objective.delta, slopes, y, weights) if objective.intercept else slopes
+    s = balanced(objective.loss, objective.delta, slopes, y, weights, -objective.tilt) if objective.intercept else slopes
     if s is not slopes or q is None:
         q = at.gradient(weighted_sums(problem, s))
     q = np.maximum(-q[:, :-1], 0) if objective.positive else np.abs(q[:, :-1])
@@ -163,8 +163,10 @@ def gap(problem, at, value, slopes, q=None, blur=0.0):
 
     with np.errstate(over="ignore", divide="ignore"):
         feasible = 1 / np.divide(q, l1, where=q > l1, out=np.ones_like(q)).max(axis=1, initial=1.0)
-    best = np.maximum(dual(np.zeros(len(q))), dual(np.ones(len(q))))
-    if (feasible < 1).any():
+    best = dual(np.ones(len(q)))
+    if not objective.tilt:  # which asks for slopes of this very sum
+        best = np.maximum(dual(np.zeros(len(q))), best)
+    if (feasible < 1).any() and not objective.tilt:
         best = np.maximum(best, dual(feasible))
     return value - float(best.sum())
 

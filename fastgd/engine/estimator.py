@@ -554,7 +554,7 @@ class LinearModel(CallbackSupportMixin, SparseCoefMixin, BaseEstimator):
             theta = pack(coef, intercept, problem.rows.dtype, rows.sparse)
             loss = batch.gradient(rows, held_out.y, weights, visits, theta, np.empty_like(theta),
                                   problem.objective.codes, problem.threads)
-            loss = loss / total + problem.objective.penalty(coef)
+            loss = loss / total + problem.objective.penalty(coef, intercept)
             return float(model.score(held_out.X, held_out.labels, weights)), float(loss if np.isfinite(loss) else np.inf)
 
         return validate

@@ -59,7 +59,7 @@ def metric_of(problem: Problem):
     if rows.sparse:
         return Metric(np.zeros(len(shift)), scale)
     scale = np.where(scale > CONSTANT * np.abs(center), scale, 0.0)
-    if not problem.objective.intercept:  # nothing could make up for a centre
+    if not problem.objective.intercept or problem.objective.tilt:  # nothing makes up for a centre, or at a price
         return Metric(np.zeros(len(shift)), np.hypot(scale, center))
     return Metric(center, scale)
 
@@ -120,7 +120,7 @@ def constant_model(problem: Problem):
     intercepts = np.array([_best(objective, y, s) if objective.intercept else 0.0 for y, s in columns])
     values = [s @ evaluate(Loss[objective.loss.upper()], objective.delta, np.full(len(y), b), y)[0]
               for b, (y, s) in zip(intercepts, columns, strict=True)]
-    return intercepts, float(sum(values))
+    return intercepts, float(sum(values) + objective.tilt * intercepts.sum())
 
 
 def _constant_softmax(frequency, intercept):

@@ -17,7 +17,7 @@ CURVATURE = {"log_loss": 0.25, "softmax": 0.5, "modified_huber": 2.0, "squared_h
 
 @dataclass(frozen=True)
 class Objective:
-    """F(W, b) = sum_i s_i L(W x_i + b, y_i) / sum_i s_i + l1 |W|_1 + (l2 / 2) |W|^2, with `positive` where W >= 0.
+    """F(W, b) = sum_i s_i L(W x_i + b, y_i) / sum_i s_i + l1 |W|_1 + (l2 / 2) |W|^2 + tilt sum b, with `positive` where W >= 0.
 
     `delta` is the loss's own parameter (epsilon, or the quantile); `outputs` the number of rows of W; `one_vs_rest` says that
     y holds class numbers, of which each output tells its own from the rest. Over `width` the kinks of piecewise
@@ -34,6 +34,7 @@ class Objective:
     width: float = 0.0
     steepest: float = np.inf
     positive: bool = False
+    tilt: float = 0.0
 
     @cached_property
     def codes(self):
@@ -41,7 +42,7 @@ class Objective:
         return {"loss": int(Loss[self.loss.upper()]), "delta": self.delta, "steepest": self.steepest, "width": self.width,
                 "l1": self.l1, "l2": self.l2, "outputs": self.outputs,
                 "targets": int(Targets.CLASSES if self.by_class else Targets.VALUES), "intercept": self.intercept,
-                "positive": self.positive}
+                "positive": self.positive, "tilt": self.tilt}
 
     @property
     def has_corners(self):
@@ -66,10 +67,11 @@ class Objective:
         value, _ = evaluate(Loss[self.loss.upper()], self.delta, np.zeros(y.size), y.ravel())
         return value.mean() * self.outputs
 
-    def penalty(self, W):
-        """l1 |W|_1 + (l2 / 2) |W|^2"""
+    def penalty(self, W, b=0.0):
+        """l1 |W|_1 + (l2 / 2) |W|^2 + tilt sum b"""
         W = W.astype("float64", copy=False)
-        return (self.l1 * abs(W).sum() if self.l1 else 0.0) + (self.l2 / 2 * (W * W).sum() if self.l2 else 0.0)
+        return ((self.l1 * abs(W).sum() if self.l1 else 0.0) + (self.l2 / 2 * (W * W).sum() if self.l2 else 0.0)
+                + (self.tilt * float(np.sum(b)) if self.tilt else 0.0))
 
 
 def penalty_parts(penalty, alpha, l1_ratio):

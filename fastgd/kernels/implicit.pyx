@@ -126,6 +126,8 @@ cdef inline void end_update(Run *run, double rate) noexcept nogil:
     weight = run.t * (run.t + 1) * (run.t + 2)
     run.moved += rate
     run.mass += weight
+    for k in range(K if run.objective.intercept else 0):
+        run.v[p * K + k] -= rate * run.gains[k] * run.objective.tilt
     if run.X.indices == NULL:
         for k in range(K if run.penalised and rate > 0 else 0):
             shrink(run.v + k * p, rate * run.gains[k], run.metric.l1, run.metric.l2, p)

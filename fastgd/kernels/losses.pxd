@@ -24,12 +24,13 @@ cpdef enum Targets:
     VALUES              # y holds `outputs` numbers a row
     CLASSES             # y holds a class number a row: +1 for the output of that number, -1 for the others
 
-cdef struct Objective:  # sum_i s_i L(W x_i + b, y_i) / sum_i s_i + l1 |W|_1 + (l2 / 2) |W|^2
+cdef struct Objective:  # sum_i s_i L(W x_i + b, y_i) / sum_i s_i + l1 |W|_1 + (l2 / 2) |W|^2 + tilt sum b
     int loss
     double delta        # the parameter of huber, epsilon-insensitive, quantile
     double steepest     # the largest slope of losses whose slopes have no bound of their own; may be infinite
     double width        # over which the kinks of piecewise linear losses are rounded off; 0: not at all
     double l1, l2
+    double tilt         # what a unit of each intercept costs
     Py_ssize_t outputs
     int targets
     bint intercept

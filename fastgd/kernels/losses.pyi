@@ -31,6 +31,7 @@ class Objective(TypedDict):  # the struct of losses.pxd, which kernels take as a
     width: float
     l1: float
     l2: float
+    tilt: float
     outputs: int
     targets: int
     intercept: bool

@@ -146,7 +146,7 @@ cdef inline double step_of(Run *run, const Visit *visit, Py_ssize_t k, double z,
     """The step along the row of its k-th output, which has margin z; the intercept takes it at once."""
     cdef double step = -visit.step * slope_of(run, visit.i, k, z, visit.rate, visit.length)
     if run.objective.intercept:
-        b[k] += <floating> step
+        b[k] += <floating> (step - visit.step * run.objective.tilt)
     return step
 
 
@@ -159,7 +159,7 @@ cdef void softmax_steps(Run *run, const Visit *visit, double *z, floating *b) no
     for k in range(run.objective.outputs):
         z[k] *= -visit.step
         if run.objective.intercept:
-            b[k] += <floating> z[k]
+            b[k] += <floating> (z[k] - visit.step * run.objective.tilt)
 
 
 cdef void dense_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floating *theta) noexcept nogil:
@@ -264,6 +264,8 @@ cdef inline void sparse_step(Run *run, const Py_ssize_t *order, Py_ssize_t size,
         for k in range(outputs if run.objective.intercept else 0):
             b[k] += <floating> (scale * z[k])
         z += outputs
+    for k in range(outputs if run.objective.intercept else 0):
+        b[k] -= <floating> (rate * run.objective.tilt)
     for v in range(size if run.objective.positive else 0):
         row = row_at(run.X, order[v])
         for k in range(row.size):

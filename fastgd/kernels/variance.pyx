@@ -131,7 +131,7 @@ cdef void update(Run *run, const Py_ssize_t *order, Py_ssize_t size, const float
             change[k] -= run.slope[r * K + k]  # 0 if the batch has the row twice
             run.slope[r * K + k] += change[k]
             if run.objective.intercept:
-                b[k] += step[k] + drift * run.total[p * K + k]
+                b[k] += step[k] + drift * (run.total[p * K + k] + run.n * run.objective.tilt)
             run.total[p * K + k] += change[k]
         if row.indices != NULL:
             sparse_step(run, &row, step, change, 1.0 / size)

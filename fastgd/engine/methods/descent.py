@@ -107,8 +107,8 @@ class Descent:
         sums = self._visit(order, rates)
         penalty, norm = sums.get("penalty", 0.0), sums.get("gradient_norm", 0.0)
         if self._in_place:  # these sweeps leave the penalty to the ends of the epoch
-            before = objective.penalty(self._coef(start)) if self._penalty is None else self._penalty
-            self._penalty = objective.penalty(self._coef(state.theta))
+            before = objective.penalty(*self._parts(start)) if self._penalty is None else self._penalty
+            self._penalty = objective.penalty(*self._parts(state.theta))
             penalty = (before + self._penalty) / 2 * len(order)
         loss = float(sums["loss"] / self._weight + penalty / len(order))
         if isinstance(self.optimizer, SGD):
@@ -126,7 +126,7 @@ class Descent:
             return problem.objective.loss_at_zero(problem.targets)
         loss = batch.gradient(problem.rows, problem.y, problem.weights, problem.visits, theta, np.empty_like(theta),
                               problem.objective.codes, problem.threads)
-        return loss / self._weight + problem.objective.penalty(self._coef(theta))
+        return loss / self._weight + problem.objective.penalty(*self._parts(theta))
 
     def optimality(self):
         """Nothing is known of how far the minimum is."""
@@ -170,8 +170,9 @@ class Descent:
             state.averaged += max(0, sums["updates"] - skip)
         return sums
 
-    def _coef(self, theta):
-        return theta[:len(theta) - self.problem.objective.outputs]
+    def _parts(self, theta):
+        """(weights, intercepts)"""
+        return np.split(theta, [len(theta) - self.problem.objective.outputs])
 
 
 def check_compatible(schedule, optimizer, batch_size, loss):

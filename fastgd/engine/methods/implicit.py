@@ -138,19 +138,19 @@ class AveragedImplicit:
         updates = -(-len(order) // size)
         v, average = space.enter(state.coef, state.offset), space.enter(state.mean_coef, state.mean_offset) * mass(state.updates)
         rows = state.rows - len(order) + size * np.arange(updates)
-        rates = size * RATE / (lengths + objective.intercept or 1.0) / np.sqrt(1 + rows / HORIZON)
+        rates = (1 if objective.tilt else size) * RATE / (lengths + objective.intercept or 1.0) / np.sqrt(1 + rows / HORIZON)
         weights = problem.weights
         if weights is not None:
             weights = weights * (state.rows / state.weight)
         loss = implicit.epoch(problem.rows, problem.y, weights, order, v, average, space.arrays, rates,
                               gains(objective, state.targets), objective.codes, size,
                               float(state.updates), None, np.empty(1, problem.rows.dtype))
-        before = state.mean_coef
+        before = objective.penalty(*self.solution())
         state.updates += updates
         state.coef, state.offset = space.leave(v)
         state.mean_coef, state.mean_offset = Space(problem, metric, state.mean_coef).leave(average / mass(state.updates))
         loss /= len(order) if weights is None else float(weights[order].sum())
-        penalty = (objective.penalty(before) + objective.penalty(state.mean_coef)) / 2
+        penalty = (before + objective.penalty(*self.solution())) / 2
         return Epoch(loss + penalty, 0.0, float(rates[-1]))
 
     def loss_at(self, theta):
@@ -163,7 +163,7 @@ class AveragedImplicit:
                               np.zeros(len(problem.visits)), np.ones(outputs), problem.objective.codes, 1, 0.0, None,
                               np.empty(1, problem.rows.dtype))
         weight = len(problem.visits) if problem.weights is None else problem.weights[problem.visits].sum()
-        return float(loss / weight + problem.objective.penalty(coef))
+        return float(loss / weight + problem.objective.penalty(coef, intercept))
 
     def is_finite(self):
         return bool(np.isfinite(self.state.mean_coef).all() and np.isfinite(self.state.mean_offset).all())

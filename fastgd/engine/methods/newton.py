@@ -76,6 +76,7 @@ class Coordinates:
     def __init__(self, problem, metric):
         self.problem, self.outputs = problem, problem.objective.outputs
         self.center, self.inverse = metric.center, metric.inverse
+        self.intercepts = np.append(np.zeros_like(self.center), 1.0)
         with np.errstate(over="ignore"):
             self.l2 = np.append(problem.objective.l2 * self.inverse**2, 0.0)
 
@@ -217,13 +218,14 @@ class Newton:
         problem = self.problem
         loss = batch.gradient(problem.rows, problem.y, problem.weights, problem.visits, theta, out, problem.objective.codes,
                               problem.threads, margins)
-        return loss / self._weight + problem.objective.penalty(unpack(theta, problem.objective.outputs, problem.by_column)[0])
+        return loss / self._weight + problem.objective.penalty(*unpack(theta, problem.objective.outputs, problem.by_column))
 
     def _gradient(self):
         """(F, gradient) at v; the margins are kept."""
         theta = self._at.to_user(self._v)
         out = np.empty_like(theta)
         loss = self._evaluate(theta, out, self._z)
+        out[-self._at.outputs:] += self.problem.objective.tilt
         self._theta = theta
         return loss, self._at.gradient(out) + self._at.l2 * self._v
 
@@ -343,6 +345,7 @@ class Newton:
         below, above = start.copy(), np.full(len(start), np.inf)
         t, sums = np.ones(len(start)), np.empty((2, K))
         penalties = [self._dot(self._at.l2 * a, b).ravel() for a, b in ((v, v), (v, x), (x, x))]
+        penalties[1] += problem.objective.tilt * self._dot(x, self._at.intercepts).ravel()
         value0, _ = self._line(np.zeros(len(start)), sums, penalties)
         for _ in range(SEARCHES):
             value, slope = self._line(t, sums, penalties)
@@ -457,8 +460,9 @@ class Rounded(Newton):
         super()._curvatures()
         problem, width, n = self.problem, self.problem.objective.width, len(self.problem.visits)
         self._cost = max(width * self._h.sum(), 1.0) * width / (8 * n)  # a row on a kink: curvature 1 / width, cost <= width / 8
-        if self._beyond > 0:
-            secant = self._beyond / np.maximum(self._distance(), width)
+        beyond = self._beyond if self._h.any() else 1.0
+        if beyond > 0:
+            secant = beyond / np.maximum(self._distance(), width)
             if problem.weights is not None:
                 secant = (secant.reshape(n, -1) * problem.weights[problem.visits, None]).ravel()
             np.maximum(self._h, secant, out=self._h)
@@ -506,7 +510,7 @@ class Rounded(Newton):
         weights = 1 if problem.weights is None else problem.weights[problem.visits, None]
         theta = self._at.to_user(self._v)
         value = float((weights * value).sum()) / self._weight
-        value += objective.penalty(unpack(theta, objective.outputs, problem.by_column)[0])
+        value += objective.penalty(*unpack(theta, objective.outputs, problem.by_column))
         blur = np.finfo(float).eps * sqrt(float(np.mean(self._z**2 * (np.abs(self._distance()) <= width)))) / width
         distance = gap(problem, self._at, value, slopes, blur=blur)
         self._least = max(self._least, value - distance)
@@ -526,6 +530,7 @@ class Certificate:
     def __init__(self, problem, tol):
         self._problem, self._tol, self._rounded = problem, tol, None  # `_rounded`: what `_least` goes on with
         self._kinked = problem.objective.loss in KINKED and problem.objective.l1 == 0
+        self.nothing_to_gain = False  # known only where a bound of the minimum is: no model is better than the constant one
 
     def __call__(self, coef, intercept):
         problem, newton_ = self._problem, Newton(dense_metric=True)
@@ -539,7 +544,8 @@ class Certificate:
             return newton_.optimality()
         value, g = newton_._gradient()
         if self._kinked:
-            distance = value - self._least(theta)
+            least = self._least(theta)
+            distance, self.nothing_to_gain = value - least, newton_._worst - least <= rounding_of(least, newton_._worst)
         else:
             distance = gap(problem, newton_._at, value, newton_.losses()[1], g - newton_._at.l2 * newton_._v)
         return relative(distance, value, newton_._worst), "duality gap"

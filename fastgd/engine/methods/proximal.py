@@ -339,6 +339,8 @@ class CornerCertificate:
     slopes would do, the decrease that a model of the loss foretells.
     """
 
+    nothing_to_gain = False
+
     def __init__(self, problem):
         self._problem = problem
 

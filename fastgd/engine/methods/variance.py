@@ -111,6 +111,7 @@ class VarianceReduced:
         self._size = min(self.batch_size, len(visits))
         self._tag = np.empty(1, problem.rows.dtype)
         constant, self._reference = constant_model(problem)
+        self._constant = self._space.enter(np.zeros_like(coef), constant)
         self._origin = self._space.enter(coef, self._space.offset(coef, intercept))
         v = self._origin.copy()
         cold = not theta.any()
@@ -297,7 +298,8 @@ class VarianceReduced:
         return state.average / mass(state.updates) if 0 < state.epochs < self._warm else state.v
 
     def _penalty(self, v):
-        return self.problem.objective.penalty(self._space.leave(v)[0])
+        coef, offset = self._space.leave(v)
+        return self.problem.objective.penalty(coef, self._space.intercept(coef, offset))
 
     def _gradient_norm(self):
         """Of the least subgradient in the metric, from the slopes in the memory."""
@@ -305,6 +307,7 @@ class VarianceReduced:
         W, _ = unpack(state.v, objective.outputs, self.problem.by_column)
         G, g = unpack(state.memory[3] / len(self.problem.visits), objective.outputs, self.problem.by_column)
         _, _, l1, l2 = self._space.arrays
+        g = g + objective.tilt
         G = G + np.where(W != 0, l2 * W, 0.0)
         G = Corner(l1, np.full_like(l1, np.inf) if objective.positive else l1).subgradient(W, G)
         return float(np.sqrt((G * G).sum() + objective.intercept * (g @ g)))
@@ -345,13 +348,16 @@ class VarianceReduced:
         """What a `Certificate` says of the model; asked once a small gradient lets hope, and then ever more seldom."""
         if self.tol and self._found is None and self._suspect is None and self.state.epochs >= self._next_look:
             least = 0.5 * self._norm**2 * self._gains.min() / self._length  # no decrement is less
-            if least <= self.tol * max(self._reference - self._best, 0.0):
+            if least <= self.tol * max(self._reference - self._best, 0.0) or self.problem.objective.tilt:
                 self._next_look = 1 + 1.3 * self.state.epochs
                 self._certify()
         return self._found
 
     def _certify(self):
         self._found = self._certificate(*self.solution())
+        if self._certificate.nothing_to_gain:
+            self.state.v[:], self.state.averaged = self._constant, 0
+            self._found = 0.0, self._found[1]
 
     def solution(self):
         """(coef, intercept)"""
