@@ -178,8 +178,8 @@ class Ridge(_Penalised):
 
     Parameters
     ----------
-    alpha : float, default=1.0
-        Strength of the penalty, in [0, inf), one for all targets: give each target a fit of its own for a strength of its own.
+    alpha : float or ndarray of shape (n_targets,), default=1.0
+        Strength of the penalty, in [0, inf); an array: one for each target.
 
     fit_intercept : bool, default=True
         Whether there is a b. It is never penalised.
@@ -263,7 +263,7 @@ class Ridge(_Penalised):
 
     _parameter_constraints: dict = {
         **COMMON,
-        "alpha": [NOT_NEGATIVE],
+        "alpha": [NOT_NEGATIVE, np.ndarray],
         "copy_X": ["boolean"],
         "solver": [StrOptions({"auto", "svd", "cholesky", "lsqr", "sparse_cg", "sag", "saga", "lbfgs"})],
         "positive": ["boolean"],
@@ -275,7 +275,13 @@ class Ridge(_Penalised):
         self._assign(locals())
 
     def _objective(self, outputs, one_vs_rest, total):
-        return Objective(self.loss, l2=self.alpha / total, outputs=outputs, intercept=self.fit_intercept, positive=self.positive)
+        alpha = np.ravel(self.alpha)
+        if len(alpha) not in (1, outputs):
+            raise ValueError(f"Number of targets and number of penalties do not correspond: {len(alpha)} != {outputs}")
+        if not (np.isfinite(alpha) & (alpha >= 0)).all():
+            raise ValueError(f"alpha must be finite and >= 0, got {self.alpha}")
+        l2 = tuple(float(a / total) for a in alpha)
+        return Objective(self.loss, l2=l2[0] if len(set(l2)) == 1 else l2, outputs=outputs, intercept=self.fit_intercept, positive=self.positive)
 
 
 class ElasticNet(_Penalised):

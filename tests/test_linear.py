@@ -508,6 +508,24 @@ def test_deprecated_ways_to_name_the_penalty(parameters, categories, problem):
     assert_same_model(ours, peer.coef_, peer.intercept_, rtol=1e-5 if solver != "saga" else 1e-2)
 
 
+@pytest.mark.parametrize("positive", [False, True])
+@pytest.mark.parametrize("batch_size", ["auto", "full"])
+def test_ridge_takes_a_strength_for_each_target(batch_size, positive, problem, layout):
+    X, y, _, _, weights = problem
+    Y, alpha = np.column_stack([y, -2 * y, X[:, 0] + 0.1 * y]), np.array([0.1, 20.0, 3.0])
+    together = Ridge(alpha, tol=1e-14, batch_size=batch_size, positive=positive).fit(store(X, layout), Y, sample_weight=weights)
+    for k in range(3):
+        peer = linear_model.Ridge(alpha[k], positive=positive, tol=1e-10).fit(X, Y[:, k], sample_weight=weights)
+        assert_allclose(together.coef_[k], peer.coef_, rtol=1e-4, atol=1e-4 * np.abs(peer.coef_).max())
+        assert_allclose(together.intercept_[k], peer.intercept_, rtol=1e-4)
+    assert_allclose(Ridge(alpha[:1], tol=1e-14).fit(X, Y).coef_, Ridge(0.1, tol=1e-14).fit(X, Y).coef_, rtol=1e-6)
+    for kind in (Ridge, linear_model.Ridge):
+        with pytest.raises(ValueError, match="Number of targets and number of penalties do not correspond: 2 != 3"):
+            kind(alpha[:2]).fit(X, Y)
+    with pytest.raises(ValueError, match="alpha must be finite and >= 0"):
+        Ridge(-alpha).fit(X, Y)
+
+
 @pytest.mark.parametrize(
     "model, said",
     [

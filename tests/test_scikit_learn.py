@@ -1,12 +1,14 @@
 """At home in scikit-learn's world: what every public estimator, those to come included, gets from it and must not spoil."""
 import inspect
 import pickle
+import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn import config_context
+from sklearn import config_context, linear_model, svm
 from sklearn.base import BaseEstimator, clone, is_classifier, is_outlier_detector, is_regressor
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.model_selection import GridSearchCV, cross_validate
@@ -170,3 +172,41 @@ def test_other_names_and_missing_names_are_said_in_scikit_learns_words(model):
         result_of(model, frame.rename(columns={"0": "new"}))
     with pytest.warns(UserWarning, match="X does not have valid feature names, but .* was fitted with feature names"):
         result_of(model, X)
+
+
+# ---- the page in the docs ----
+
+PAGE = Path(__file__).parent.parent / "docs" / "scikit-learn.md"
+PEERS = {kind: getattr(linear_model, kind.__name__, None) or getattr(svm, kind.__name__) for kind in ESTIMATORS
+         if hasattr(linear_model, kind.__name__) or hasattr(svm, kind.__name__)}
+COMMON = {"converged_", "optimality_", "optimality_kind_", "stop_reason_", "history_", "loss_curve_"}
+
+
+def rows_of_the_table():
+    """{estimator: the sets of names in its row}"""
+    cells = [row.strip("|").split("|") for row in PAGE.read_text().splitlines() if re.match(r"\| `\w+` \|", row)]
+    return {row[0].strip(" `"): [set(re.findall(r"`([^`]+)`", cell)) for cell in row[1:]] for row in cells}
+
+
+def public_names(model):
+    """What a fitted model has: (attributes, methods)."""
+    kind = type(model)
+    properties = {name for name in dir(kind) if isinstance(getattr(kind, name, None), property)}
+    attributes = {name for name in {*vars(model), *properties} if name.endswith("_") and not name.startswith("_")}
+    return attributes, {name for name in dir(kind) if not name.startswith("_") and callable(getattr(kind, name))}
+
+
+@pytest.mark.skipif(not PAGE.is_file(), reason="the docs are not part of this distribution")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("kind", PEERS, ids=lambda kind: kind.__name__)
+def test_the_table_of_differences_is_right(kind):
+    added, defaults, attributes, missing = rows_of_the_table()[kind.__name__]
+    ours, theirs = (inspect.signature(model).parameters for model in (kind, PEERS[kind]))
+    assert [name for name in ours if name in theirs] == list(theirs)
+    assert set(ours) - set(theirs) == added
+    assert {f"{name}={ours[name].default!r}" for name in theirs if ours[name].default != theirs[name].default} == defaults
+    X, y = data_for(kind())
+    (our_attributes, our_methods), (their_attributes, their_methods) = (
+        public_names(model().fit(X, y)) for model in (kind, PEERS[kind]))
+    assert our_attributes - their_attributes == attributes | COMMON
+    assert (their_attributes - our_attributes) | (their_methods - our_methods) == missing

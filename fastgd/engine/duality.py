@@ -151,10 +151,10 @@ def gap(problem, at, value, slopes, q=None, blur=0.0):
     noise = np.finfo(problem.rows.dtype).eps * np.sqrt(weighted(weights, s * s))[:, None] + blur
     q = np.maximum(q - ROUNDING * noise, 0)
     with np.errstate(over="ignore", under="ignore"):
-        l1, l2 = objective.l1 * at.inverse, at.l2[:-1]
+        l1, l2 = objective.l1 * at.inverse, at.l2[:, :-1]
     joint = objective.loss == "softmax"
     if joint:
-        q, l1, l2 = q.reshape(1, -1), np.tile(l1, outputs), np.tile(l2, outputs)
+        q, l1, l2 = q.reshape(1, -1), np.tile(l1, outputs), l2.reshape(1, -1)
 
     def dual(shrink):
         """The bound of F* for slopes shrunk by (outputs,) or, if they meet in one loss, (1,) factors; a number a factor."""

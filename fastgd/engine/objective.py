@@ -21,13 +21,14 @@ class Objective:
 
     `delta` is the loss's own parameter (epsilon, or the quantile); `outputs` the number of rows of W; `one_vs_rest` says that
     y holds class numbers, of which each output tells its own from the rest. Over `width` the kinks of piecewise
-    linear losses are rounded off; slopes of losses without a bound of theirs stay within +-`steepest`.
+    linear losses are rounded off; slopes of losses without a bound of theirs stay within +-`steepest`. `l2` may be
+    a tuple, a number an output, where full batches alone are asked for.
     """
 
     loss: str
     delta: float = 0.0
     l1: float = 0.0
-    l2: float = 0.0
+    l2: float | tuple = 0.0
     outputs: int = 1
     one_vs_rest: bool = False
     intercept: bool = True
@@ -40,7 +41,7 @@ class Objective:
     def codes(self):
         """The same for the kernels."""
         return {"loss": int(Loss[self.loss.upper()]), "delta": self.delta, "steepest": self.steepest, "width": self.width,
-                "l1": self.l1, "l2": self.l2, "outputs": self.outputs,
+                "l1": self.l1, "l2": np.nan if isinstance(self.l2, tuple) else self.l2, "outputs": self.outputs,
                 "targets": int(Targets.CLASSES if self.by_class else Targets.VALUES), "intercept": self.intercept,
                 "positive": self.positive, "tilt": self.tilt}
 
@@ -70,7 +71,8 @@ class Objective:
     def penalty(self, W, b=0.0):
         """l1 |W|_1 + (l2 / 2) |W|^2 + tilt sum b"""
         W = W.astype("float64", copy=False)
-        return ((self.l1 * abs(W).sum() if self.l1 else 0.0) + (self.l2 / 2 * (W * W).sum() if self.l2 else 0.0)
+        return ((self.l1 * abs(W).sum() if self.l1 else 0.0) + (float(np.dot(self.l2, (W * W).sum(axis=1)) if isinstance(self.l2, tuple) else self.l2 * (W * W).sum()) / 2
+                   if self.l2 else 0.0)
                 + (self.tilt * float(np.sum(b)) if self.tilt else 0.0))
 
 

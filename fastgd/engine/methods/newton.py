@@ -78,7 +78,7 @@ class Coordinates:
         self.center, self.inverse = metric.center, metric.inverse
         self.intercepts = np.append(np.zeros_like(self.center), 1.0)
         with np.errstate(over="ignore"):
-            self.l2 = np.append(problem.objective.l2 * self.inverse**2, 0.0)
+            self.l2 = np.outer(np.broadcast_to(problem.objective.l2, self.outputs), np.append(self.inverse**2, 0.0))
 
     def to_user(self, v):
         """The kernels' flat vector."""
@@ -395,11 +395,11 @@ class Newton:
         if not self._dense:
             return Inverse(self._joint, mean + self._at.l2, None)
         with one_blas_thread():
-            factors = [cho_factor(self._gram(h[:, k], mean[k]), lower=True, overwrite_a=True, check_finite=False)
+            factors = [cho_factor(self._gram(h[:, k], mean[k], self._at.l2[k]), lower=True, overwrite_a=True, check_finite=False)
                        for k in range(outputs)]
         return Inverse(self._joint, mean + self._at.l2, factors)
 
-    def _gram(self, h, mean):
+    def _gram(self, h, mean, l2):
         """The Hessian of an output whose rows have curvatures h, from as many of those that have any as are affordable."""
         curved, size = np.flatnonzero(h), self._v.shape[1]
         picked = curved[np.arange(min(len(curved), self._most)) * len(curved) // max(min(len(curved), self._most), 1)]
@@ -408,7 +408,7 @@ class Newton:
         for begin in range(0, len(picked), CHUNK):
             rows = self._at.standardised(picked[begin:begin + CHUNK]) * root[begin:begin + CHUNK, None]
             gram = dsyrk(scale, rows.T, beta=1.0, c=gram, lower=True, overwrite_c=True)
-        gram[np.diag_indices(size)] += self._at.l2 + (RIDGE if len(picked) > size else RIDGE_OF_FEW) * mean
+        gram[np.diag_indices(size)] += l2 + (RIDGE if len(picked) > size else RIDGE_OF_FEW) * mean
         return gram
 
 

@@ -120,7 +120,7 @@ class Proximal(Newton):
             self._l1 = np.append(problem.objective.l1 * self._at.inverse, 0.0)
         below = np.append(np.full(len(self._at.inverse), np.inf), 0.0) if problem.objective.positive else self._l1
         self._corner = Corner(self._l1, below)
-        self._is_free = problem.objective.l1 == problem.objective.l2 == 0  # no slopes would do for a bound
+        self._is_free = not (problem.objective.l1 or np.all(problem.objective.l2))  # no slopes would do for a bound
         self._scale = np.append(self._at.inverse, 1.0)
         self._lower, self._matrices, self._norm, self._columns = -np.inf, {}, np.inf, None
         self._shortened, self._unsettled, self._reach = False, False, 1.0
@@ -217,7 +217,7 @@ class Proximal(Newton):
         x, forcing, self._complete = np.zeros_like(g), self._forcing(), True
         for k in range(len(g)):
             columns = self._working_set(self._v[k], g[k])
-            w, slopes, corner, l2 = self._v[k, columns], g[k, columns], self._corner[columns], self._at.l2[columns]
+            w, slopes, corner, l2 = self._v[k, columns], g[k, columns], self._corner[columns], self._at.l2[k, columns]
             if self.problem.rows.sparse:
                 coordinate.descend_columns(*self._by_column(), columns, self._scale, h[:, k].copy(), w, slopes, corner.above, l2,
                                            forcing, ROUNDS * SWEEPS, corner.least)
