@@ -38,7 +38,7 @@ def test_a_page_runs_and_draws(script, monkeypatch):
 
 def test_the_reference_lists_every_public_name():
     listed = re.findall(r"^   (\w+)$", (DOCS / "api.rst").read_text(), re.M)
-    assert sorted(listed) == sorted(set(fastgd.__all__) - {"__version__"})
+    assert sorted(listed) == sorted(set(fastgd.__all__) - {"__version__"}), "docs/api.rst"
 
 
 def test_every_page_is_reachable():
@@ -46,4 +46,4 @@ def test_every_page_is_reachable():
     pages = {path.stem for path in DOCS.glob("*.md")} | {path.stem for path in DOCS.glob("*.rst")}
     listed = {name for page in DOCS.glob("*.md") for block in re.findall(r"```\{toctree\}(.*?)```", page.read_text(), re.S)
               for name in re.findall(r"^(\w+)$", block, re.M)}
-    assert pages - listed - {"sg_execution_times"} == {"index"}
+    assert pages - listed - {"sg_execution_times"} == {"index"}, "docs/internals.md"
