@@ -29,9 +29,9 @@ checked: $(VENV)/built $(VENV)/test
 bench: $(VENV)/built
 	$(BIN)/python -m bench
 
-# The pages and the gallery, whose scripts it runs; warnings are errors. To be read at build/docs/index.html.
+# The pages and the gallery, whose scripts it runs unless SPHINXOPTS="-D plot_gallery=0"; warnings are errors. build/docs/index.html.
 docs: $(VENV)/built $(VENV)/docs
-	MPLBACKEND=Agg $(BIN)/python -m sphinx -W --keep-going -q -d build/doctrees docs build/docs
+	MPLBACKEND=Agg $(BIN)/python -m sphinx -W --keep-going -q $(SPHINXOPTS) -d build/doctrees docs build/docs
 
 lint: $(VENV)/lint
 	$(BIN)/ruff check .
