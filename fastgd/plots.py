@@ -147,9 +147,7 @@ class LossCurveDisplay:
             if f"validation_{self.y}" in history:
                 style |= {"label": f"{name}, validation", "color": self.lines_[-1].get_color(), "linestyle": "--"}
                 self.lines_ += self.ax_.plot(along, history[f"validation_{self.y}"], **style)
-        values = np.concatenate([line.get_ydata() for line in self.lines_]).astype(float)
-        values = values[np.isfinite(values)]
-        if log_scale or (log_scale is None and values.min(initial=np.inf) > 0 and values.max() > 10 * values.min()):
+        if log_scale or (log_scale is None and _is_wide(np.concatenate([line.get_ydata() for line in self.lines_]))):
             self.ax_.set_yscale("log")
         self.ax_.set(xlabel=ALONG[self.x], ylabel=QUANTITIES[self.y])
         self.ax_.legend()
@@ -536,6 +534,13 @@ def _path(name, points):
     if points.ndim != 2 or points.shape[1] != 2 or not len(points):
         raise ValueError(f"path {name!r} must have shape (n_steps + 1, 2), got {points.shape}")
     return points
+
+
+def _is_wide(values):
+    """Whether all are positive and span more than a factor of ten, those left out that are not finite."""
+    values = np.asarray(values, dtype=float)
+    values = values[np.isfinite(values)]
+    return values.min(initial=np.inf) > 0 and values.max() > 10 * values.min()
 
 
 def _span(values, given):
