@@ -61,8 +61,9 @@ except ValueError as error:
 # %%
 # No rate to choose
 # -----------------
-# ``learning_rate="auto"``, the default, needs none of this. With full batches it finds every step's length by looking
-# ahead along the line (a search is a pass too, in which the loss stands still), and it knows when it has arrived.
+# ``learning_rate="auto"``, the default, needs none of this. With full batches it solves for its steps by Newton's
+# method, and it knows when it has arrived. Every pass over the data counts, also those in which it computes where to
+# step, and the loss stands still.
 automatic = SGDRegressor(penalty=None, batch_size="full", tol=1e-8).fit(X, y)
 models['"auto"'] = automatic
 print(f"{automatic.n_iter_} passes, and (F - F*) / (F0 - F*) = {automatic.optimality_:.0e}")

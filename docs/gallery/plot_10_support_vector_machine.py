@@ -31,7 +31,8 @@ plt.show()
 # The street
 # ----------
 # Only the rows on the edges of the street and on the wrong side of them, the *support vectors*, have a slope. All
-# others could be left out of the data, and the line would be the same. ``alpha`` says how much a wide street is worth.
+# others could be left out of the data, and with the same ``alpha * n`` the line would be the same. ``alpha`` says how
+# much a wide street is worth.
 X, y = make_blobs(200, centers=[(-1.5, -1), (1.5, 1)], random_state=0)
 fig, panels = plt.subplots(1, 2, figsize=(9.5, 4), layout="constrained", sharey=True)
 for ax, alpha in zip(panels, [0.001, 0.3], strict=True):
@@ -51,7 +52,7 @@ plt.show()
 # A kink, and what it asks of the steps
 # -------------------------------------
 # The hinge has a kink, where its slope jumps from -1 to 0. Steps at a constant rate jump back and forth across it for ever.
-# Falling rates calm down: "optimal" is the rule of Bottou and of the Pegasos algorithm. With "auto", steps are implicit
+# Falling rates calm down: "optimal" is Bottou's rule, close to that of the Pegasos algorithm. With "auto", steps are implicit
 # and the gap to the dual problem says how far the minimum can be at most.
 settings = {"alpha": 0.01, "max_iter": 100, "tol": None, "random_state": 0}
 models = {
