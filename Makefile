@@ -68,7 +68,7 @@ define test-wheel
 endef
 
 clean:
-	rm -rf $(VENV) build dist docs/auto_gallery docs/generated docs/sg_execution_times.rst *.egg-info .pytest_cache .ruff_cache .hypothesis fastgd/kernels/_avx2
+	rm -rf $(VENV) build dist docs/auto_gallery docs/generated *.egg-info .pytest_cache .ruff_cache .hypothesis fastgd/kernels/_avx2
 	find fastgd tests bench \( -name '*.so' -o -name '*.c' -o -name '*.pyc' \) -delete
 
 $(VENV)/python:

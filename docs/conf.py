@@ -47,6 +47,7 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "remove_config_comments": True,
     "show_memory": False,
+    "write_computation_times": False,
     "show_signature": False,
     "matplotlib_animations": False,
     "backreferences_dir": "generated/backreferences",
