@@ -508,7 +508,7 @@ class LearningRateDisplay:
         self.ax_ = _axes(ax)
         self.figure_ = self.ax_.figure
         (self.line_,) = self.ax_.plot(self.rates, self.losses, **(line_kw or {}))
-        self.ax_.set(xlabel="Learning rate", ylabel="Loss", xscale="log")
+        self.ax_.set(xlabel="Learning rate", ylabel="Loss", xscale="log", yscale="log" if _is_wide(self.losses) else "linear")
         return self
 
 

@@ -8,7 +8,16 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from fastgd import CoefficientPathDisplay, DescentPathDisplay, Lasso, LossCurveDisplay, Ridge, SGDClassifier, minimize
+from fastgd import (
+    CoefficientPathDisplay,
+    DescentPathDisplay,
+    Lasso,
+    LearningRateDisplay,
+    LossCurveDisplay,
+    Ridge,
+    SGDClassifier,
+    minimize,
+)
 
 matplotlib.use("Agg")
 plt = pytest.importorskip("matplotlib.pyplot")
@@ -113,6 +122,13 @@ def test_what_cannot_be_drawn_is_refused(data):
         LossCurveDisplay.from_estimator(fitted(data), y="joy")
     with pytest.raises(ValueError, match="estimators must not be empty"):
         LossCurveDisplay.from_estimator([])
+
+
+def test_losses_of_a_range_test_that_span_much_have_a_logarithmic_axis():
+    rates = np.geomspace(1e-3, 1, 4)
+    narrow, wide = LearningRateDisplay(rates, [4, 3, 2, 5]).plot(), LearningRateDisplay(rates, [4, 3, 0.2, 50]).plot()
+    assert (narrow.ax_.get_yscale(), wide.ax_.get_yscale()) == ("linear", "log")
+    assert_array_equal(curve(wide.line_)[0], rates)
 
 
 def bowl(theta):
