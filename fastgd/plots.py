@@ -154,73 +154,6 @@ class LossCurveDisplay:
         return self
 
 
-class LearningRateDisplay:
-    """The loss against a rising learning rate, as `learning_rate_range` finds it.
-
-    Use `from_estimator` to run the test and draw it.
-
-    Parameters
-    ----------
-    rates, losses : ndarray of shape (n,)
-        What `learning_rate_range` returns.
-
-    Attributes
-    ----------
-    line_ : matplotlib Line2D
-    ax_ : matplotlib Axes
-    figure_ : matplotlib Figure
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_iris
-    >>> from fastgd import LearningRateDisplay, SGDClassifier
-    >>> X, y = load_iris(return_X_y=True)
-    >>> display = LearningRateDisplay.from_estimator(SGDClassifier("log_loss", batch_size=8), X, y, random_state=0)
-    >>> display.ax_.get_xscale()
-    'log'
-    """
-
-    def __init__(self, rates, losses):
-        self.rates = rates
-        self.losses = losses
-
-    @classmethod
-    def from_estimator(cls, estimator, X, y, low=1e-6, high=10.0, *, n_steps=100, random_state=None, ax=None, line_kw=None):
-        """Run a learning-rate range test and draw it; see `learning_rate_range` for the parameters.
-
-        Parameters
-        ----------
-        estimator, X, y, low, high, n_steps, random_state
-            As those of `learning_rate_range`.
-        ax : matplotlib Axes, default=None
-            Where to draw; None: a new figure.
-        line_kw : dict, default=None
-            Handed to matplotlib's ``plot``.
-
-        Returns
-        -------
-        display : LearningRateDisplay
-        """
-        _pyplot()  # before the work
-        rates, losses = learning_rate_range(estimator, X, y, low, high, n_steps=n_steps, random_state=random_state)
-        return cls(rates, losses).plot(ax=ax, line_kw=line_kw)
-
-    def plot(self, ax=None, *, line_kw=None):
-        """Draw the curve; see `from_estimator` for the parameters.
-
-        Returns
-        -------
-        self : LearningRateDisplay
-        """
-        self.ax_ = _axes(ax)
-        self.figure_ = self.ax_.figure
-        (self.line_,) = self.ax_.plot(self.rates, self.losses, **(line_kw or {}))
-        self.ax_.set(xlabel="Learning rate", ylabel="Loss", xscale="log")
-        if _is_wide(self.losses):
-            self.ax_.set_yscale("log")
-        return self
-
-
 class DescentPathDisplay:
     """Paths of descent over the contours of a cost with two parameters.
 
@@ -511,6 +444,71 @@ class CoefficientPathDisplay:
         named = named[np.argsort(-least[named], kind="stable")]     # from top to bottom as the lines begin
         beside = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "frameon": False}
         self.ax_.legend(handles=[self.lines_[k] for k in named], title="Largest" if len(named) < len(names) else None, **beside)
+        return self
+
+
+class LearningRateDisplay:
+    """The loss against a rising learning rate, as `learning_rate_range` finds it.
+
+    Use `from_estimator` to run the test and draw it.
+
+    Parameters
+    ----------
+    rates, losses : ndarray of shape (n,)
+        What `learning_rate_range` returns.
+
+    Attributes
+    ----------
+    line_ : matplotlib Line2D
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from fastgd import LearningRateDisplay, SGDClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> display = LearningRateDisplay.from_estimator(SGDClassifier("log_loss", batch_size=8), X, y, random_state=0)
+    >>> display.ax_.get_xscale()
+    'log'
+    """
+
+    def __init__(self, rates, losses):
+        self.rates = rates
+        self.losses = losses
+
+    @classmethod
+    def from_estimator(cls, estimator, X, y, low=1e-6, high=10.0, *, n_steps=100, random_state=None, ax=None, line_kw=None):
+        """Run a learning-rate range test and draw it; see `learning_rate_range` for the parameters.
+
+        Parameters
+        ----------
+        estimator, X, y, low, high, n_steps, random_state
+            As those of `learning_rate_range`.
+        ax : matplotlib Axes, default=None
+            Where to draw; None: a new figure.
+        line_kw : dict, default=None
+            Handed to matplotlib's ``plot``.
+
+        Returns
+        -------
+        display : LearningRateDisplay
+        """
+        _pyplot()  # before the work
+        rates, losses = learning_rate_range(estimator, X, y, low, high, n_steps=n_steps, random_state=random_state)
+        return cls(rates, losses).plot(ax=ax, line_kw=line_kw)
+
+    def plot(self, ax=None, *, line_kw=None):
+        """Draw the curve; see `from_estimator` for the parameters.
+
+        Returns
+        -------
+        self : LearningRateDisplay
+        """
+        self.ax_ = _axes(ax)
+        self.figure_ = self.ax_.figure
+        (self.line_,) = self.ax_.plot(self.rates, self.losses, **(line_kw or {}))
+        self.ax_.set(xlabel="Learning rate", ylabel="Loss", xscale="log", yscale="log" if _is_wide(self.losses) else "linear")
         return self
 
 

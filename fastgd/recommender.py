@@ -27,7 +27,8 @@ SCHEDULES = ("auto", "constant", "invscaling", "adaptive", "step", "cosine", "on
 class MatrixFactorization(BaseEstimator):
     """Recommender by matrix factorization: a vector of factors for every user and every item, by stochastic gradient descent.
 
-    The score of user u and item i is ``z_ui = p_u' q_i + b_u + c_i``. Minimises the mean over all ratings or interactions (u, i) of
+    The score of user u and item i is ``z_ui = p_u' q_i + b_u + c_i``. Minimises the mean over all ratings or
+    interactions (u, i) of::
 
         L + alpha / 2 (|p_u|^2 + |q_i|^2 + b_u^2 + c_i^2)
 

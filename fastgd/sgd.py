@@ -191,7 +191,7 @@ class SGDClassifier(Classifier):
     n_features_in_ : int
         Number of columns of X.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Column names, where X has them.
 
     References
@@ -466,7 +466,7 @@ class SGDRegressor(Regressor):
     n_features_in_ : int
         Number of columns of X.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Column names, where X has them.
 
     References

@@ -59,6 +59,19 @@ except ValueError as error:
     print(error)
 
 # %%
+# Trying all rates in one training
+# --------------------------------
+# A *range test* trains with a rate that rises from batch to batch. Where the loss begins to fall, rates begin to
+# matter; where it shoots up, they are too large. Good ones lie a little below those where it falls fastest.
+from fastgd import LearningRateDisplay
+
+tested = SGDRegressor(penalty=None, batch_size=32)
+fig, ax = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
+LearningRateDisplay.from_estimator(tested, X, y, 1e-4, 10.0, random_state=0, ax=ax)
+ax.set_title("Loss of each batch, at a rate that rises")
+plt.show()
+
+# %%
 # No rate to choose
 # -----------------
 # ``learning_rate="auto"``, the default, needs none of this. With full batches it solves for its steps by Newton's
