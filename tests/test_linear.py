@@ -415,18 +415,6 @@ def test_linear_svc_with_l1_is_scikit_learns(problem, layout):
 # ---- scikit-learn's habits ----
 
 
-def known_differences(model):
-    """Checks that fail, and why."""
-    checks = [f"check_sample_weight_equivalence_on_{kind}_data" for kind in ("dense", "sparse")]
-    if isinstance(model, LinearRegression):
-        return dict.fromkeys(checks, "rows are fewer than columns: many weights reach the minimum")
-    if isinstance(model, LinearSVR) and model.loss == "epsilon_insensitive":
-        return dict.fromkeys(
-            checks, "the bound tells objectives that differ in the last digit from nothing, predictions in the eighth"
-        )
-    return {}
-
-
 @parametrize_with_checks(
     [
         LinearRegression(tol=1e-18),
@@ -438,8 +426,7 @@ def known_differences(model):
         LinearSVC(loss="hinge", tol=1e-14, max_iter=300),
         LinearSVR(tol=1e-14, max_iter=300),
         LinearSVR(loss="squared_epsilon_insensitive", tol=1e-18, max_iter=200),
-    ],
-    expected_failed_checks=known_differences,
+    ]
 )
 def test_scikit_learns_own_checks_of_an_estimator(estimator, check):
     """At a tight tolerance, because it compares fits of repeated rows with fits of weighted ones to seven digits."""

@@ -30,6 +30,7 @@ LOOK = 50           # passes that a certificate may take
 SEARCHES = 30       # evaluations of a line search
 ROWS_A_COLUMN = 10  # rows that a dense metric is made of
 CHUNK = 1024        # of them that are standardised at a time
+RIDGE, RIDGE_OF_FEW = 1e-10, 1e-6  # added to its diagonal; of no more rows than columns: rounding must not grow where it is flat
 
 
 def one_blas_thread():
@@ -326,12 +327,17 @@ class Newton:
 
     # ---- the metric of the conjugate gradients ----
 
+    def _own_curvatures(self):
+        """(n, outputs): weight * second derivative of each row's loss in each of its margins alone."""
+        h = self._h.reshape(-1, self.problem.objective.outputs)
+        if not self._joint:
+            return h
+        weights = 1 if self.problem.weights is None else self.problem.weights[self.problem.visits, None]
+        return weights * h * (1 - h)
+
     def _metric(self):
         """A function that applies an approximate inverse of the Hessian: of its diagonal, or of all of it from some rows."""
-        outputs = self.problem.objective.outputs
-        h = self._h.reshape(-1, outputs)
-        if self._joint:
-            h = h * (1 - h)
+        outputs, h = self.problem.objective.outputs, self._own_curvatures()
         mean = h.mean(axis=0)
         mean = np.maximum(mean, 1e-3 * mean.max() or 1.0)[:, None]
         if not self._dense:
@@ -352,7 +358,7 @@ class Newton:
         for begin in range(0, len(picked), CHUNK):
             rows = self._at.standardised(picked[begin:begin + CHUNK]) * root[begin:begin + CHUNK, None]
             gram = dsyrk(scale, rows.T, beta=1.0, c=gram, lower=True, overwrite_c=True)
-        gram[np.diag_indices(size)] += self._at.l2 + 1e-10 * mean
+        gram[np.diag_indices(size)] += self._at.l2 + (RIDGE if len(picked) > size else RIDGE_OF_FEW) * mean
         return gram
 
 
@@ -445,7 +451,8 @@ class Rounded(Newton):
         problem = self.problem
         if problem.objective.loss in ("hinge", "perceptron"):
             return 4.0
-        return 4.0 * float(np.abs(problem.targets - self._constant).mean()) or 1.0
+        weights = None if problem.weights is None else problem.weights[problem.visits]
+        return 4.0 * float(np.average(np.abs(problem.targets - self._constant), axis=0, weights=weights).mean()) or 1.0
 
     def _bound(self, width):
         """(bound of what rounded losses' minimum leaves, objective) where we are; both enter what is known."""

@@ -167,11 +167,7 @@ class Proximal(Newton):
 
     def _by_coordinates(self, g):
         """The step to the model's minimum on the most promising columns; None: there are too many."""
-        h = self._h.reshape(-1, self.problem.objective.outputs)
-        if self._joint:
-            h = h * (1 - h)
-            if self.problem.weights is not None:
-                h *= self.problem.weights[self.problem.visits, None]
+        h = self._own_curvatures()
         x, forcing = np.zeros_like(g), self._forcing()
         for k in range(len(g)):
             columns = self._working_set(self._v[k], g[k])
@@ -286,8 +282,6 @@ class Proximal(Newton):
 
     def _metric_of_passes(self):
         """The inverse of the Hessian's diagonal, of columns of spread 1."""
-        h = self._h.reshape(-1, self.problem.objective.outputs)
-        if self._joint:
-            h = h * (1 - h)
+        h = self._own_curvatures()
         mean = np.maximum(h.mean(axis=0), 1e-3 * max(h.mean(), 1e-300))[:, None]
         return 1 / (mean + self._at.l2)

@@ -1,0 +1,171 @@
+"""At home in scikit-learn's world: what every public estimator, those to come included, gets from it and must not spoil."""
+import inspect
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn import config_context
+from sklearn.base import BaseEstimator, clone, is_classifier, is_outlier_detector, is_regressor
+from sklearn.datasets import load_diabetes, load_iris
+from sklearn.model_selection import GridSearchCV, cross_validate
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import get_tags
+from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.validation import has_fit_parameter
+
+import fastgd
+from fastgd import SGDClassifier, SGDRegressor
+from reference import store
+
+PUBLIC = [getattr(fastgd, name) for name in fastgd.__all__]
+ESTIMATORS = [kind for kind in PUBLIC if inspect.isclass(kind) and issubclass(kind, BaseEstimator)]
+LINEAR = [kind for kind in ESTIMATORS if kind.__module__ in ("fastgd.linear", "fastgd.sgd")]
+
+
+@pytest.fixture(params=ESTIMATORS, ids=lambda kind: kind.__name__)
+def model(request):
+    """Each of them, at its defaults and, if it draws at random, with a seed."""
+    model = request.param()
+    return model.set_params(random_state=0) if "random_state" in model.get_params() else model
+
+
+def data_for(model):
+    X, y = (load_diabetes if is_regressor(model) else load_iris)(return_X_y=True)
+    return StandardScaler().fit_transform(X), y
+
+
+def result_of(model, X):
+    return model.predict(X) if hasattr(model, "predict") else model.transform(X)
+
+
+def known_differences(model):
+    """A shuffled stream takes several steps along a repeated row, and one along a row of weight 2."""
+    streams = type(model).__name__.startswith(("SGD", "MLP"))
+    names = [f"check_sample_weight_equivalence_on_{kind}_data" for kind in ("dense", "sparse")]
+    return dict.fromkeys(names, "stochastic steps") if streams else {}
+
+
+@pytest.mark.filterwarnings("ignore")
+@parametrize_with_checks([kind() for kind in ESTIMATORS], expected_failed_checks=known_differences)
+def test_scikit_learns_own_checks_of_an_estimator(estimator, check):
+    check(estimator)
+
+
+# ---- weights: what the shuffled streams are excused from above, full batches do ----
+
+
+@pytest.mark.parametrize("penalty", ["l2", "elasticnet"])
+@pytest.mark.parametrize("loss", ["hinge", "log_loss", "softmax", "modified_huber", "squared_hinge"])
+def test_a_whole_weight_is_a_repetition_and_weight_zero_nothing(loss, penalty, data, layout):
+    repeats = np.arange(43) % 4
+    model = SGDClassifier(loss, penalty=penalty, alpha=0.02, batch_size="full", tol=1e-13, max_iter=3000, random_state=0)
+    if loss == "hinge" and penalty == "elasticnet":
+        pytest.skip("losses with kinks and an L1 part are descended by single rows")
+    check_repetition(model, data.X, data.classes, repeats, layout)
+
+
+@pytest.mark.parametrize("penalty", ["l2", "elasticnet"])
+@pytest.mark.parametrize("loss", ["squared_error", "huber", "squared_epsilon_insensitive", "poisson"])
+def test_the_same_of_regression(loss, penalty, data, layout):
+    model = SGDRegressor(loss, penalty=penalty, alpha=0.02, batch_size="full", tol=1e-13, max_iter=3000, random_state=0)
+    check_repetition(model, data.X, data.counts if loss == "poisson" else data.values, np.arange(43) % 4, layout)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def check_repetition(model, X, y, repeats, layout):
+    weighted = clone(model).fit(store(X, layout), y, sample_weight=repeats)
+    repeated = clone(model).fit(store(np.repeat(X, repeats, axis=0), layout), np.repeat(y, repeats, axis=0))
+    kept = repeats > 0
+    absent = clone(model).fit(store(X[kept], layout), y[kept], sample_weight=repeats[kept])
+    assert_array_equal(weighted.coef_, absent.coef_)
+    assert_array_equal(weighted.intercept_, absent.intercept_)
+    assert_allclose(weighted.coef_, repeated.coef_, atol=1e-6)
+    assert_allclose(weighted.intercept_, repeated.intercept_, atol=1e-6)
+
+
+# ---- what scikit-learn's base classes give ----
+
+
+def test_a_clone_has_the_parameters_and_nothing_else(model):
+    X, y = data_for(model)
+    other = clone(model.fit(X, y))
+    assert other.get_params() == model.get_params()
+    assert not [name for name in vars(other) if name.endswith("_")]
+
+
+def test_a_pickled_model_predicts_the_same(model):
+    X, y = data_for(model)
+    assert_array_equal(result_of(pickle.loads(pickle.dumps(model.fit(X, y))), X), result_of(model, X))
+
+
+def test_it_shows_itself_in_a_notebook(model):
+    shown = model._repr_html_()
+    assert type(model).__name__ in shown
+    assert "sk-estimator" in shown
+
+
+def test_it_prints_what_differs_from_its_defaults(model):
+    name = type(model).__name__
+    assert repr(type(model)()) == f"{name}()"
+    assert repr(type(model)(tol=0.25)) == f"{name}(tol=0.25)"
+
+
+def test_tags_say_what_it_takes(model):
+    tags = get_tags(model)
+    if type(model) in LINEAR:
+        assert tags.input_tags.sparse
+    if is_classifier(model):
+        assert tags.classifier_tags.multi_class
+    elif is_regressor(model):
+        assert tags.target_tags.multi_output
+    else:
+        assert is_outlier_detector(model) or tags.transformer_tags is not None or tags.target_tags.required is False
+
+
+def test_weights_are_routed_to_it(model):
+    """Through a pipeline, a search and a cross-validation, as scikit-learn's metadata routing has it."""
+    if not has_fit_parameter(model, "sample_weight") or not (is_classifier(model) or is_regressor(model)):
+        pytest.skip("it takes no weights, or has no score")
+    X, y = data_for(model)
+    weights = np.arange(len(y)) % 3 + 0.5
+    with config_context(enable_metadata_routing=True):
+        model.set_fit_request(sample_weight=True).set_score_request(sample_weight=False)
+        scaler = StandardScaler().set_fit_request(sample_weight=False)
+        routed = make_pipeline(scaler, clone(model)).fit(X, y, sample_weight=weights)
+        direct = clone(model).fit(scaler.fit_transform(X), y, sample_weight=weights)
+        assert_array_equal(routed.predict(X), direct.predict(scaler.transform(X)))
+        folds = cross_validate(clone(model), X, y, params={"sample_weight": weights}, cv=2, error_score="raise")
+        search = GridSearchCV(clone(model), {"tol": [1e-3]}, cv=2, error_score="raise").fit(X, y, sample_weight=weights)
+        assert_allclose(search.cv_results_["split0_test_score"][0], folds["test_score"][0], rtol=0.05)
+
+
+FRAMES = {
+    "pandas": lambda X, names: pd.DataFrame(X, columns=names),
+    "polars": lambda X, names: pytest.importorskip("polars").DataFrame(X, schema=names),
+    "pyarrow": lambda X, names: pytest.importorskip("pyarrow").table(list(X.T.copy()), names=names),
+}
+
+
+@pytest.mark.parametrize("library", FRAMES)
+def test_frames_are_their_arrays_and_their_names_are_kept(library, model):
+    X, y = data_for(model)
+    names = [f"column {j}" for j in range(X.shape[1])]
+    frame, turned = FRAMES[library](X, names), FRAMES[library](X[:, ::-1].copy(), names[::-1])
+    fitted = clone(model).fit(frame, y)
+    assert_array_equal(fitted.feature_names_in_, names)
+    with pytest.raises(ValueError, match="Feature names must be in the same order as they were in fit"):
+        result_of(fitted, turned)
+    assert_array_equal(result_of(fitted, frame), result_of(clone(model).fit(X, y), X))
+
+
+def test_other_names_and_missing_names_are_said_in_scikit_learns_words(model):
+    X, y = data_for(model)
+    frame = pd.DataFrame(X).rename(columns=str)
+    model.fit(frame, y)
+    with pytest.raises(ValueError, match="Feature names unseen at fit time:\n- new"):
+        result_of(model, frame.rename(columns={"0": "new"}))
+    with pytest.warns(UserWarning, match="X does not have valid feature names, but .* was fitted with feature names"):
+        result_of(model, X)
