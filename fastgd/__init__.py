@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which do not 
     from .engine.optimizers import SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, RMSProp
     from .engine.schedules import Adaptive, Constant, CosineDecay, InverseScaling, OneCycle, Optimal, StepDecay
     from .linear import ElasticNet, Lasso, LinearRegression, LinearSVC, LinearSVR, LogisticRegression, Ridge
+    from .neural_network import MLPClassifier, MLPRegressor
     from .plots import LossCurveDisplay
     from .sgd import SGDClassifier, SGDRegressor
 
@@ -24,6 +25,8 @@ _HOME = {
     "LogisticRegression": "linear",
     "LinearSVC": "linear",
     "LinearSVR": "linear",
+    "MLPClassifier": "neural_network",
+    "MLPRegressor": "neural_network",
     "LossCurveDisplay": "plots",
     "SGD": "engine.optimizers",
     "Momentum": "engine.optimizers",

@@ -131,16 +131,10 @@ DESCENT = {  # constraints of the parameters with which users choose the descent
 }
 
 
-class LinearModel(SparseCoefMixin, BaseEstimator):
-    """Linear models trained by gradient descent.
+class Model(BaseEstimator):
+    """What all estimators do with users' parameters and data before anything is trained."""
 
-    A subclass turns y into the kernels' targets, says how many outputs there are, and shapes `coef_` (`_store`).
-    """
-
-    # what a model has no parameter for
-    learning_rate, optimizer, batch_size, init = "auto", "sgd", "auto", "zeros"
-    shuffle, average, early_stopping, warm_start = True, False, False, False
-    n_jobs, random_state, verbose = None, None, 0
+    early_stopping = False
 
     def _assign(self, values):
         """Store the constructor's arguments, as scikit-learn's contract has it: each under its name, untouched."""
@@ -188,6 +182,41 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
             return _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True, allow_all_zero_weights=True)
         except ValueError as error:
             raise ValueError(f"sample_weight: {error}") from error
+
+    def _rows_that_count(self, weights, n):
+        """The numbers of the rows of positive weight."""
+        rows = np.arange(n) if weights is None else np.flatnonzero(weights > 0)
+        if not len(rows):
+            raise ValueError("Sample weights must contain at least one non-zero number: sample_weight (times class_weight) is 0 "
+                             "for every row.")
+        return rows
+
+    def _split(self, kept, labels):
+        """(training rows, validation rows) of the rows that count."""
+        if not self.early_stopping:
+            return kept, kept[:0]
+        from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit  # slow to load, seldom needed
+
+        splitter = StratifiedShuffleSplit if is_classifier(self) and labels.ndim == 1 else ShuffleSplit
+        split = splitter(test_size=self.validation_fraction, random_state=self.random_state)
+        try:
+            train_rows, held_out = next(split.split(np.zeros((len(kept), 1)), labels[kept]))
+        except ValueError as error:
+            raise ValueError(f"early_stopping with validation_fraction={self.validation_fraction} cannot split {len(kept)} rows: "
+                             f"{error}") from error
+        return kept[np.sort(train_rows)], kept[held_out]
+
+
+class LinearModel(SparseCoefMixin, Model):
+    """Linear models trained by gradient descent.
+
+    A subclass turns y into the kernels' targets, says how many outputs there are, and shapes `coef_` (`_store`).
+    """
+
+    # what a model has no parameter for
+    learning_rate, optimizer, batch_size, init = "auto", "sgd", "auto", "zeros"
+    shuffle, average, warm_start = True, False, False
+    n_jobs, random_state, verbose = None, None, 0
 
     def _objective(self, outputs, one_vs_rest, total):
         """What is minimised; `total` is the sum of the rows' weights."""
@@ -321,29 +350,6 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
                     f"minimum relative to the best constant model's, is {known}; tol={self.tol:g}. Increase max_iter or tol.")
         if said:
             warnings.warn(said, ConvergenceWarning, stacklevel=7 if is_classifier(self) else 6)
-
-    def _rows_that_count(self, weights, n):
-        """The numbers of the rows of positive weight."""
-        rows = np.arange(n) if weights is None else np.flatnonzero(weights > 0)
-        if not len(rows):
-            raise ValueError("Sample weights must contain at least one non-zero number: sample_weight (times class_weight) is 0 "
-                             "for every row.")
-        return rows
-
-    def _split(self, kept, labels):
-        """(training rows, validation rows) of the rows that count."""
-        if not self.early_stopping:
-            return kept, kept[:0]
-        from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit  # slow to load, seldom needed
-
-        splitter = StratifiedShuffleSplit if is_classifier(self) else ShuffleSplit
-        split = splitter(test_size=self.validation_fraction, random_state=self.random_state)
-        try:
-            train_rows, held_out = next(split.split(np.zeros((len(kept), 1)), labels[kept]))
-        except ValueError as error:
-            raise ValueError(f"early_stopping with validation_fraction={self.validation_fraction} cannot split {len(kept)} rows: "
-                             f"{error}") from error
-        return kept[np.sort(train_rows)], kept[held_out]
 
     def _validator(self, problem, X, labels, held_out):
         """A function (coef, intercept) -> (score, objective) on the held-out rows."""

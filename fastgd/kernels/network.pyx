@@ -338,7 +338,7 @@ cdef char *prepare(Run *run, Rows rows, Py_ssize_t itemsize, const Py_ssize_t[::
     for l in range(0 if run.X.indices == NULL else 1, run.layers + 1):
         run.activations += widths[l]
     floats = (2 * run.activations * run.tile + parameters) * itemsize
-    floats += -floats % 64
+    floats = (floats + 63) // 64 * 64
     room = <char *> malloc(floats + 4 * run.tile * objective.outputs * sizeof(double))
     if room == NULL:
         raise MemoryError()
