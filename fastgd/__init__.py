@@ -12,6 +12,19 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which do not 
     from .engine.schedules import Adaptive, Constant, CosineDecay, InverseScaling, OneCycle, Optimal, StepDecay
     from .linear import ElasticNet, Lasso, LinearRegression, LinearSVC, LinearSVR, LogisticRegression, Ridge
     from .neural_network import MLPClassifier, MLPRegressor
+    from .optimize import (
+        adagrad,
+        adam,
+        adamw,
+        auto,
+        check_gradient,
+        gd,
+        minimize,
+        momentum,
+        nesterov,
+        prodigy,
+        rmsprop,
+    )
     from .plots import LossCurveDisplay
     from .sgd import SGDClassifier, SGDRegressor
 
@@ -27,6 +40,17 @@ _HOME = {
     "LinearSVR": "linear",
     "MLPClassifier": "neural_network",
     "MLPRegressor": "neural_network",
+    "minimize": "optimize",
+    "check_gradient": "optimize",
+    "auto": "optimize",
+    "gd": "optimize",
+    "momentum": "optimize",
+    "nesterov": "optimize",
+    "adagrad": "optimize",
+    "rmsprop": "optimize",
+    "adam": "optimize",
+    "adamw": "optimize",
+    "prodigy": "optimize",
     "LossCurveDisplay": "plots",
     "SGD": "engine.optimizers",
     "Momentum": "engine.optimizers",

@@ -29,7 +29,6 @@ class _Squared(Regressor):
     """sum_i s_i (y_i - x_i w - b)^2 / (2 sum_i s_i) + l1 |w|_1 + (l2 / 2) |w|^2"""
 
     loss = "squared_error"
-    positive = False
 
     @checked
     def fit(self, X, y, sample_weight=None):
@@ -48,8 +47,6 @@ class _Squared(Regressor):
         -------
         self
         """
-        if self.positive:
-            raise ValueError("positive=True is not supported: the weights are not bounded")
         with unchanged_on_error(self):
             return self._fit_targets(X, y, sample_weight, reset=True)
 
@@ -84,7 +81,7 @@ class LinearRegression(_Squared):
         Threads inside the fit. None: all that OpenMP allows; -1: all processors. Never changes the result.
 
     positive : bool, default=False
-        Only False is supported.
+        Whether no weight may be negative.
 
     max_iter : int, default=None
         The most passes over X; None: 1000. scikit-learn's has no such parameter.
@@ -147,7 +144,7 @@ class LinearRegression(_Squared):
         self._assign(locals())
 
     def _objective(self, outputs, one_vs_rest, total):
-        return Objective(self.loss, outputs=outputs, intercept=self.fit_intercept)
+        return Objective(self.loss, outputs=outputs, intercept=self.fit_intercept, positive=self.positive)
 
 
 class _Penalised(_Squared):
@@ -184,7 +181,7 @@ class Ridge(_Penalised):
         No effect: a way to the minimum, which is the same for all of them. scikit-learn's names are allowed.
 
     positive : bool, default=False
-        Only False is supported.
+        Whether no weight may be negative.
 
     random_state : int, RandomState instance or None, default=None
         No effect: nothing is drawn at random.
@@ -257,7 +254,7 @@ class Ridge(_Penalised):
         self._assign(locals())
 
     def _objective(self, outputs, one_vs_rest, total):
-        return Objective(self.loss, l2=self.alpha / total, outputs=outputs, intercept=self.fit_intercept)
+        return Objective(self.loss, l2=self.alpha / total, outputs=outputs, intercept=self.fit_intercept, positive=self.positive)
 
 
 class ElasticNet(_Penalised):
@@ -294,7 +291,7 @@ class ElasticNet(_Penalised):
         Start from the last fit's coefficients. Changes how many passes it takes, not the minimum.
 
     positive : bool, default=False
-        Only False is supported.
+        Whether no weight may be negative.
 
     random_state : int, RandomState instance or None, default=None
         No effect: nothing is drawn at random.
@@ -376,7 +373,7 @@ class ElasticNet(_Penalised):
 
     def _objective(self, outputs, one_vs_rest, total):
         return Objective(self.loss, l1=float(self.alpha * self.l1_ratio), l2=float(self.alpha * (1 - self.l1_ratio)),
-                         outputs=outputs, intercept=self.fit_intercept)
+                         outputs=outputs, intercept=self.fit_intercept, positive=self.positive)
 
 
 class Lasso(ElasticNet):
@@ -410,7 +407,7 @@ class Lasso(ElasticNet):
         Start from the last fit's coefficients. Changes how many passes it takes, not the minimum.
 
     positive : bool, default=False
-        Only False is supported.
+        Whether no weight may be negative.
 
     random_state : int, RandomState instance or None, default=None
         No effect: nothing is drawn at random.
@@ -913,7 +910,6 @@ class LinearSVR(Regressor):
         self._assign(locals())
 
     fit = _Squared.fit
-    positive = False
 
     def _store(self, coef, intercept):
         super()._store(coef, intercept)

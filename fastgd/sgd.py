@@ -14,7 +14,8 @@ class SGDClassifier(Classifier):
     Minimises ``sum_i s_i L(W x_i + b, y_i) / sum_i s_i + alpha P(W)`` over W and b by the steps
     ``theta <- theta - eta_t (mean gradient of a batch + alpha dP)``.
 
-    Takes scikit-learn's `SGDClassifier` parameters with their meanings, and adds `batch_size`, `optimizer`, `init` and `quantile`.
+    Takes scikit-learn's `SGDClassifier` parameters with their meanings, and adds `batch_size`, `optimizer`, `init`, `quantile` and
+    `positive`.
 
     Parameters
     ----------
@@ -127,6 +128,9 @@ class SGDClassifier(Classifier):
     init : {'zeros', 'normal'}, default='zeros'
         The start: zero, or normal numbers of standard deviation 0.01.
 
+    positive : bool, default=False
+        Whether no weight (of no class) may be negative. Intercepts may.
+
     Attributes
     ----------
     coef_ : ndarray of shape (1, n_features) for two classes, else (n_classes, n_features)
@@ -198,7 +202,7 @@ class SGDClassifier(Classifier):
     def __init__(self, loss="hinge", *, penalty="l2", alpha=0.0001, l1_ratio=0.15, fit_intercept=True, max_iter=1000, tol=1e-3,
                  shuffle=True, verbose=0, epsilon=0.1, quantile=0.5, n_jobs=None, random_state=None, learning_rate="auto",
                  eta0=0.01, power_t=0.5, early_stopping=False, validation_fraction=0.1, n_iter_no_change=5, class_weight=None,
-                 warm_start=False, average=False, batch_size=1, optimizer="sgd", init="zeros"):
+                 warm_start=False, average=False, batch_size=1, optimizer="sgd", init="zeros", positive=False):
         self._assign(locals())
 
     @checked
@@ -269,8 +273,8 @@ class SGDRegressor(Regressor):
     Minimises ``sum_i s_i L(W x_i + b, y_i) / sum_i s_i + alpha P(W)`` over W and b by the steps
     ``theta <- theta - eta_t (mean gradient of a batch + alpha dP)``. Several targets add their losses and share the pass over X.
 
-    Takes scikit-learn's `SGDRegressor` parameters with their meanings, and adds `batch_size`, `optimizer`, `init`, `n_jobs` and
-    `quantile`.
+    Takes scikit-learn's `SGDRegressor` parameters with their meanings, and adds `batch_size`, `optimizer`, `init`, `n_jobs`,
+    `quantile` and `positive`.
 
     Parameters
     ----------
@@ -379,6 +383,9 @@ class SGDRegressor(Regressor):
     init : {'zeros', 'normal'}, default='zeros'
         The start: zero, or normal numbers of standard deviation 0.01.
 
+    positive : bool, default=False
+        Whether no weight (of no class) may be negative. Intercepts may.
+
     Attributes
     ----------
     coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
@@ -441,7 +448,7 @@ class SGDRegressor(Regressor):
     def __init__(self, loss="squared_error", *, penalty="l2", alpha=0.0001, l1_ratio=0.15, fit_intercept=True, max_iter=1000,
                  tol=1e-3, shuffle=True, verbose=0, epsilon=0.1, quantile=0.5, n_jobs=None, random_state=None,
                  learning_rate="auto", eta0=0.01, power_t=0.25, early_stopping=False, validation_fraction=0.1,
-                 n_iter_no_change=5, warm_start=False, average=False, batch_size=1, optimizer="sgd", init="zeros"):
+                 n_iter_no_change=5, warm_start=False, average=False, batch_size=1, optimizer="sgd", init="zeros", positive=False):
         self._assign(locals())
 
     @checked

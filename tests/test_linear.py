@@ -511,9 +511,6 @@ def test_deprecated_ways_to_name_the_penalty(parameters, categories, problem):
 @pytest.mark.parametrize(
     "model, said",
     [
-        (LinearRegression(positive=True), "positive=True is not supported"),
-        (Ridge(positive=True), "positive=True is not supported"),
-        (Lasso(positive=True), "positive=True is not supported"),
         (Ridge(alpha=[1.0, 2.0]), "'alpha' parameter of Ridge"),
         (LinearSVC(multi_class="crammer_singer"), "'multi_class' parameter of LinearSVC"),
         (LogisticRegression(solver="adam"), "'solver' parameter of LogisticRegression"),

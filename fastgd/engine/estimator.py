@@ -128,6 +128,7 @@ DESCENT = {  # constraints of the parameters with which users choose the descent
     "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"full"})],
     "optimizer": [StrOptions(set(RULES)), Optimizer],
     "init": [StrOptions({"zeros", "normal"})],
+    "positive": ["boolean"],
 }
 
 
@@ -216,14 +217,14 @@ class LinearModel(SparseCoefMixin, Model):
     # what a model has no parameter for
     learning_rate, optimizer, batch_size, init = "auto", "sgd", "auto", "zeros"
     shuffle, average, warm_start = True, False, False
-    n_jobs, random_state, verbose = None, None, 0
+    n_jobs, random_state, verbose, positive = None, None, 0, False
 
     def _objective(self, outputs, one_vs_rest, total):
         """What is minimised; `total` is the sum of the rows' weights."""
         l1, l2 = penalty_parts(self.penalty, self.alpha, self.l1_ratio)
         delta = self.epsilon if self.loss in EPSILON else self.quantile if self.loss == "quantile" else 0.0
         loss = "log_loss" if self.loss == "softmax" and outputs == 1 else self.loss
-        return Objective(loss, float(delta), l1, l2, outputs, one_vs_rest, self.fit_intercept)
+        return Objective(loss, float(delta), l1, l2, outputs, one_vs_rest, self.fit_intercept, positive=self.positive)
 
     def _method(self, problem, go_on):
         if self._is_automatic():
@@ -246,9 +247,9 @@ class LinearModel(SparseCoefMixin, Model):
         if not problem.full_batch:
             return VarianceReduced(self.batch_size, seed_of(self.random_state), self.tol)
         kinked = problem.objective.loss in KINKED and problem.objective.loss != "huber"
-        if kinked and problem.objective.l1:
+        if kinked and problem.objective.has_corners:
             return VarianceReduced(len(problem.visits), seed_of(self.random_state), self.tol)
-        method = Proximal if problem.objective.l1 else Rounded if problem.objective.loss in KINKED else Newton
+        method = Proximal if problem.objective.has_corners else Rounded if problem.objective.loss in KINKED else Newton
         return method(self.batch_size == "auto", self.tol or 0.0)
 
     def _inverse_lipschitz(self, problem, optimizer):
@@ -269,6 +270,8 @@ class LinearModel(SparseCoefMixin, Model):
         state = getattr(self, "_state", None) if go_on else None
         if isinstance(state, Stream) != self._is_automatic():  # another method's
             state = None
+        if state is not None and problem.objective.positive and self.coef_.min() < 0:  # another objective's
+            state = None
         if isinstance(state, Stream) or (state is not None and state.averaged):
             return None, state
         if (go_on or self.warm_start) and hasattr(self, "coef_"):
@@ -283,6 +286,8 @@ class LinearModel(SparseCoefMixin, Model):
             coef = self._check_init("coef_init", coef_init, (outputs, p))
         if intercept_init is not None:
             intercept = self._check_init("intercept_init", intercept_init, (outputs,))
+        if problem.objective.positive:
+            coef = np.maximum(coef, 0)
         return pack(coef, intercept, problem.rows.dtype, problem.by_column), state
 
     def _check_init(self, name, value, shape):

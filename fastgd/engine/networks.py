@@ -21,9 +21,9 @@ from .methods.network import (
     Backpropagation,
     Lines,
     PerEpoch,
-    one_blas_thread,
     pack,
 )
+from .methods.newton import one_blas_thread
 from .objective import Objective
 from .optimizers import SGD, Adam, AdamW, Momentum, Nesterov
 from .schedules import Adaptive, Constant, Schedule

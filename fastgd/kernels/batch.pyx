@@ -11,7 +11,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from .losses cimport SOFTMAX, VALUES, Objective, points, softmax, target
-from .penalty cimport penalty
+from .penalty cimport keep_positive, penalty
 from .rows cimport Row, Rows, Table, accumulate, lanes_add4, lanes_dot4, margins as row_margins, row_at, start_of
 from .rules cimport SGD, Rule, check_buffers, update
 from .threads cimport (
@@ -392,6 +392,8 @@ cdef void descend(Run *run, Sums *sums, const Py_ssize_t *order, Py_ssize_t visi
         update(rule, theta, g, first, second, w, rate, t + sums.updates, l1, l2)
         update(rule, theta + w, g + w, first + w if first != NULL else first, second + w if second != NULL else second, K,
                rate, t + sums.updates, 0.0, 0.0)
+        if run.objective.positive:
+            keep_positive(theta, w)
         sums.updates += 1
         if average != NULL and sums.updates > skip:
             for j in range(run.parameters):

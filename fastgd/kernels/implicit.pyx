@@ -12,7 +12,7 @@ from cython cimport floating
 
 from .losses cimport SOFTMAX, VALUES, Objective, Point, implicit, point, softmax, target
 from .metric cimport Metric, standardised
-from .penalty cimport soft
+from .penalty cimport keep_positive, soft
 from .rows cimport Row, Rows, Table, accumulate, ask_for, column, margins, squared_norm, start_of
 
 cdef enum:
@@ -54,6 +54,8 @@ cdef inline void settle_column(Run *run, Py_ssize_t j) noexcept nogil:
     for k in range(K):
         e = moved * run.gains[k]
         v[k] = soft(v[k], e * run.metric.l1[j]) / (1.0 + e * run.metric.l2[j])
+        if run.objective.positive:
+            keep_positive(v + k, 1)
         if run.average != NULL:
             run.average[j * K + k] += mass * v[k]
 
@@ -125,6 +127,8 @@ cdef inline void end_update(Run *run, double rate) noexcept nogil:
     if run.X.indices == NULL:
         for k in range(K if run.penalised and rate > 0 else 0):
             shrink(run.v + k * p, rate * run.gains[k], run.metric.l1, run.metric.l2, p)
+        if run.objective.positive:
+            keep_positive(run.v, p * K)
         if run.average != NULL:
             add(weight, run.v, run.average, p * K)
     if run.average != NULL:

@@ -32,6 +32,7 @@ cdef struct Objective:  # sum_i s_i L(W x_i + b, y_i) / sum_i s_i + l1 |W|_1 + (
     Py_ssize_t outputs
     int targets
     bint intercept
+    bint positive       # W >= 0 is asked for
 
 cdef struct Point:
     double value, slope

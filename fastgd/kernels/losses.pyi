@@ -33,6 +33,7 @@ class Objective(TypedDict):  # the struct of losses.pxd, which kernels take as a
     outputs: int
     targets: int
     intercept: bool
+    positive: bool
 
 def evaluate(
     loss: int, delta: float, z: ArrayLike, y: ArrayLike, width: float = 0

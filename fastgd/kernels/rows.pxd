@@ -10,7 +10,7 @@ cdef extern from "lanes.h" nogil:  # generic in the pointers' type, float or dou
     void lanes_add4(...)        # (s, K, x, w, apart, n, later, outputs): w += x' s, s (4, K)
     ctypedef struct Ahead:
         double first, second, both
-    Ahead lanes_advance(...)    # (behind, ahead, later, w, average, n, factor, first, second, threshold, paired)
+    Ahead lanes_advance(...)    # (behind, ahead, later, w, average, n, factor, first, second, threshold, below, paired)
 
 ctypedef fused index:
     int32_t

@@ -50,13 +50,19 @@ cdef inline void sgd(floating *restrict w, const floating *restrict g, Py_ssize_
 
 cdef inline void momentum(floating *restrict w, const floating *restrict g, floating *restrict v, Py_ssize_t n,
                           floating rate, floating mu, floating ahead, floating l1, floating l2) noexcept nogil:
-    """v <- mu v - rate g; w <- soft(w + v, rate l1), or with `ahead` (Nesterov) w + mu v - rate g."""
+    """v <- mu v - rate g; w <- soft(w + v, rate l1), or with `ahead` (Nesterov) soft(w - rate g, rate l1) + mu v.
+
+    What the prox cuts off, v loses too: else it would push on against it, by 1 / (1 - mu) times the gradient.
+    """
     cdef Py_ssize_t j
-    cdef floating step
+    cdef floating step, full, kept
     for j in range(n):
         step = rate * (g[j] + l2 * w[j])
         v[j] = mu * v[j] - step
-        w[j] = soft(w[j] + (mu * v[j] - step if ahead else v[j]), rate * l1)
+        full = w[j] + (-step if ahead else v[j])
+        kept = soft(full, rate * l1)
+        v[j] = 0 if kept == 0 and full != 0 else v[j] - (full - kept)
+        w[j] = kept + mu * v[j] if ahead else kept
 
 
 cdef inline void adaptive(floating *restrict w, const floating *restrict g, floating *restrict a, Py_ssize_t n, floating rate,

@@ -4,11 +4,12 @@ Dense rows go one at a time, and one pass over the weights applies a row's step 
 Sparse rows go in batches of any size, and a step touches the batch's own columns only (`Lazy` in penalty.pxd).
 """
 from cython cimport floating
+from libc.math cimport INFINITY
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 
 from .losses cimport SOFTMAX, VALUES, Objective, Point, point, points, softmax, target
-from .penalty cimport Lazy, catch_up, decay, is_late, pass_step, settle
+from .penalty cimport Lazy, catch_up, decay, is_late, keep_positive, pass_step, settle
 from .rows cimport (PREFETCH, Ahead, Row, Rows, Table, accumulate, column, fetch, lanes_advance, margins, row_at, squared_norm,
                     start_of)
 
@@ -162,7 +163,7 @@ cdef void dense_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floa
     """Row by row: a pass applies the steps of rows behind and takes the margins of rows ahead, two of them where it can."""
     cdef Py_ssize_t v = 0, k, i, size = 1, p = run.X.p, outputs = run.objective.outputs
     cdef bint joint = run.objective.loss == SOFTMAX
-    cdef bint paired = run.objective.l1 == 0 and run.average == NULL and p * run.X.itemsize <= WIDE
+    cdef bint paired = run.objective.l1 == 0 and not run.objective.positive and run.average == NULL and p * run.X.itemsize <= WIDE
     cdef Py_ssize_t stride = 2 if paired else 1, distance = stride * (1 + FETCH_BYTES // (run.X.itemsize * p * stride))
     cdef const floating *X = <const floating *> run.X.values
     cdef (const floating *)[2] behind, ahead, later
@@ -190,7 +191,7 @@ cdef void dense_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floa
         for k in range(outputs):
             met = lanes_advance(behind, ahead, later, theta + k * p, average + k * p if average != NULL else average, p,
                                 <floating> factor, <floating> (carry * first[k]), <floating> second[k], <floating> threshold,
-                                paired)
+                                <floating> (INFINITY if run.objective.positive else threshold), paired)
             first[k], second[k] = met.first, met.second
             if not joint and size > 0:
                 first[k] = step_of(run, &visit[0], k, met.first + b[k], b)
@@ -260,6 +261,10 @@ cdef inline void sparse_step(Run *run, const Py_ssize_t *order, Py_ssize_t size,
         for k in range(outputs if run.objective.intercept else 0):
             b[k] += <floating> (scale * z[k])
         z += outputs
+    for v in range(size if run.objective.positive else 0):
+        row = row_at(run.X, order[v])
+        for k in range(row.size):
+            keep_positive(theta + column(&row, k) * outputs, outputs)
     pass_step(lazy, rate * run.objective.l1, averaged)
     for k in range(outputs if averaged else 0):
         run.average[p * outputs + k] += b[k]

@@ -14,7 +14,7 @@ from libc.math cimport fabs
 
 from .losses cimport SOFTMAX, VALUES, Objective, curvature, implicit, point, softmax, softmax_curvature, target
 from .metric cimport Metric, standardised
-from .penalty cimport soft
+from .penalty cimport keep_positive, soft
 from .rows cimport Row, Rows, Table, ask_for, column, margins, row_at, start_of
 
 cdef enum:
@@ -104,6 +104,8 @@ cdef inline void sparse_step(Run *run, const Row *row, const double *step, const
             v[k] = soft(v[k] + step[k] * x[t] - rate / run.n * total[k], rate * run.metric.l1[j])
             v[k] /= 1.0 + rate * run.metric.l2[j]
             total[k] += change[k] * x[t]
+        if run.objective.positive:
+            keep_positive(v, K)
 
 
 cdef void update(Run *run, const Py_ssize_t *order, Py_ssize_t size, const floating *tag) noexcept nogil:
@@ -139,6 +141,8 @@ cdef void update(Run *run, const Py_ssize_t *order, Py_ssize_t size, const float
             else:
                 dense_step(run.v + k * p, run.total + k * p, run.scratch, step[k], drift, change[k],
                            run.threshold + k * p, run.factor + k * p, p)
+                if run.objective.positive:
+                    keep_positive(run.v + k * p, p)
 
 
 cdef void sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, Py_ssize_t batch_size, const floating *tag) noexcept nogil:

@@ -3,7 +3,6 @@ from dataclasses import dataclass, replace
 from math import isfinite, sqrt
 
 import numpy as np
-from sklearn.utils.parallel import _get_threadpool_controller
 
 from fastgd.engine.data import Problem
 from fastgd.engine.metric import Metric, metric_of
@@ -27,11 +26,6 @@ MEMORY = 10        # pairs of L-BFGS
 FLAT = 2.2e-9      # of the loss: falls below that are rounding, or as good (SciPy's)
 RESIDUAL = ("squared_error", "huber", "epsilon_insensitive")  # losses of the difference from the target
 MOST_UPDATES = 100 # of a stream, by which its rate falls
-
-
-def one_blas_thread():
-    """While this lasts BLAS does not share its sums among threads, whose number would change the bits."""
-    return _get_threadpool_controller().limit(limits=1, user_api="blas")
 
 
 # ---- parameters ----

@@ -201,7 +201,12 @@ class Newton:
 
     def _centred(self, a):
         """a, for softmax less what all outputs have in common: the loss does not see it, and the penalty wants it to be 0."""
-        return a - a.mean(axis=0) if self._joint else a
+        if not self._joint:
+            return a
+        mean = a.mean(axis=0)
+        if self.problem.objective.positive:  # which weights would not stay
+            mean[:-1] = 0
+        return a - mean
 
     def _dot(self, a, b):
         """a b, for each output where outputs do not meet in one loss; shape (outputs, 1) or (1, 1)."""

@@ -13,6 +13,7 @@ from fastgd.kernels.order import sample
 from .descent import Epoch
 from .implicit import CURVATURE, TargetStatistics, gains, mass
 from .newton import Certificate
+from .proximal import Corner, CornerCertificate
 
 KINKED = ("hinge", "epsilon_insensitive", "quantile", "perceptron")
 UNIFORM = 0.2            # share of the visits that is drawn evenly, the rest by curvature
@@ -98,7 +99,7 @@ class VarianceReduced:
         n, outputs = problem.rows.shape[0], objective.outputs
         memory = np.zeros(n * outputs), np.zeros(n * outputs), np.zeros(n), np.zeros(len(v))
         self.state = State(v, memory, np.zeros(n), self._gains / self._length, np.zeros(len(v)))
-        self._certificate = Certificate(problem, self.tol)
+        self._certificate = CornerCertificate(problem) if objective.positive else Certificate(problem, self.tol)
         self._next_look, self._found = self._warm + 1, None
         self._good, self._good_loss, self._best, self._suspect = v.copy(), np.inf, np.inf, None
 
@@ -195,7 +196,8 @@ class VarianceReduced:
         """The largest eigenvalue of the mean of curvature_i x_i x_i', by power iterations on a few rows."""
         rows, (n, p), length = order[:SAMPLE], self.problem.rows.shape, self.state.memory[2]
         bends = smoothness / np.where(length > 0, length, 1.0)
-        codes = self.problem.objective.codes | {"loss": int(Loss.SQUARED_ERROR), "l1": 0.0, "l2": 0.0, "outputs": 1, "targets": 0}
+        codes = self.problem.objective.codes | {"loss": int(Loss.SQUARED_ERROR), "l1": 0.0, "l2": 0.0, "outputs": 1, "targets": 0,
+                                               "positive": False}
         u, value = np.random.default_rng(0).standard_normal(p + 1), 0.0
         for _ in range(POWERS):  # a product is the gradient of the rows' weighted squares
             memory = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(p + 1)
@@ -282,7 +284,7 @@ class VarianceReduced:
         G, g = unpack(state.memory[3] / len(self.problem.visits), objective.outputs, self.problem.by_column)
         _, _, l1, l2 = self._space.arrays
         G = G + np.where(W != 0, l2 * W, 0.0)
-        G = np.where(W != 0, G + l1 * np.sign(W), np.sign(G) * np.maximum(np.abs(G) - l1, 0))
+        G = Corner(l1, np.full_like(l1, np.inf) if objective.positive else l1).subgradient(W, G)
         return float(np.sqrt((G * G).sum() + objective.intercept * (g @ g)))
 
     def finish(self):

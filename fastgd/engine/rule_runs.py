@@ -1,0 +1,321 @@
+"""Runs of the update rules on a cost function: on the cost itself, and on batches of a stochastic one."""
+from dataclasses import replace
+from numbers import Real
+
+import numpy as np
+
+from fastgd.kernels.rule_descent import RuleDescent, Status
+
+from .minimization import (
+    CONVERGED,
+    DIVERGED,
+    MAX_ITER,
+    NO_DESCENT,
+    STALLED,
+    UNDEFINED,
+    Best,
+    Run,
+    Task,
+    slices,
+)
+from .optimizers import SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, Optimizer, RMSProp
+from .schedules import Adaptive, Constant, CosineDecay, Lipschitz, Schedule
+
+METHODS = {"gd": SGD, "momentum": Momentum, "nesterov": Nesterov, "adagrad": AdaGrad, "rmsprop": RMSProp, "adam": Adam,
+           "adamw": AdamW, "prodigy": Adam}
+RATES = {AdaGrad: 1.0, RMSProp: 0.1, Adam: 0.1, AdamW: 0.1}             # the first tried: what such a rule moves a parameter by
+BATCH_RATES = {AdaGrad: 0.1, RMSProp: 0.01, Adam: 0.01, AdamW: 0.01}
+FIRST_DISTANCE = 1e-6  # Prodigy's first guess of how far the minimum is
+DECAY = 0.01           # AdamW's
+GROWTH = 1.1           # of plain gradient descent's default rate, while the cost falls
+NOISE_DECAY = 0.275    # of gradient noise: its deviation falls as t**-0.275 (Neelakantan et al., 2015)
+HALVINGS = 60
+
+
+class RuleRun(Run):
+    """Descent by an update rule, whose rate is the user's schedule, or found (None)."""
+
+    def __init__(self, task: Task, method: str | Optimizer, learning_rate: Real | Schedule | None):
+        super().__init__(task)
+        self._prodigy = method == "prodigy"
+        self._optimizer = method if isinstance(method, Optimizer) else METHODS[method]()
+        self._schedule = learning_rate if isinstance(learning_rate, (Schedule, type(None))) else Constant(float(learning_rate))
+        self._found = learning_rate is None
+        self._scale = 1.0
+        self._state = RuleDescent(
+            task.x0.astype(np.float64) if task.cost.compiled else task.x0, self._optimizer.codes,
+            DECAY if isinstance(self._optimizer, AdamW) else 0.0, FIRST_DISTANCE if self._prodigy else 0.0,
+            task.lower, task.upper, task.l1, task.threads)
+
+    # ---- rates ----
+
+    @property
+    def _is_plain(self):
+        """Whether the rate is found and the cost must fall in every iteration."""
+        return self._found and isinstance(self._optimizer, SGD)
+
+    def _rates(self, count):
+        """The rates of the next iterations, each of which is an epoch to a schedule."""
+        if self._is_plain:
+            return self._schedule.eta0 * GROWTH ** np.arange(count)
+        if isinstance(self._schedule, (Constant, Adaptive)):
+            return self._schedule.rates(self.nit + 1, count, self.nit)
+        return self._scale * np.array([self._schedule.rates(t + 1, 1, t)[0] for t in range(self.nit, self.nit + count)])
+
+    def _reduce(self):
+        """Halve the rate that was found."""
+        if self._prodigy:
+            self._scale /= 2
+        else:
+            self._schedule = replace(self._schedule, eta0=self._schedule.eta0 / 2)
+
+    def _choose_rate(self, value, gradient, batch=()):
+        """The schedule where the user gave none; False: no step lowers the cost."""
+        task = self.task
+        if self._prodigy:
+            self._schedule = CosineDecay(1.0, task.max_iter or 1)
+            return True
+        rates = BATCH_RATES if batch else RATES
+        adaptive = type(self._optimizer) in rates
+        size = float(np.abs(gradient).max())
+        start = rates[type(self._optimizer)] if adaptive else 1 / (size or 1.0)
+        found = self._largest_rate(value, gradient, start, adaptive, batch)
+        rate = found or start
+        self._schedule = Lipschitz(rate) if batch else Adaptive(rate, factor=2.0, least=1e-12 * rate)
+        return found is not None
+
+    def _largest_rate(self, value, gradient, rate, adaptive, batch):
+        """`rate`, halved until a first step lowers the cost; of rules that do not scale themselves doubled too, while the cost
+        falls by half of what the gradient promises: then it is the inverse of the curvature along the gradient.
+        """
+        task, x = self.task, self.task.x0.astype(np.float64)
+        slopes = task.slopes(x, gradient).astype(np.float64)
+        if not slopes.any():
+            return rate
+        direction = np.sign(slopes) if adaptive else slopes
+        start = task.total(x, value)
+
+        def is_good(rate):
+            trial = task.feasible(x - rate * direction)
+            if task.l1:  # no parameter crosses zero
+                trial = np.where(trial * x < 0, 0, trial)
+            after = task.total(trial, task.cost.value(trial, *batch))
+            return after < start and (adaptive or after <= start - 0.5 * float(slopes @ (x - trial)))
+
+        if not is_good(rate):
+            for _ in range(HALVINGS):
+                rate /= 2
+                if is_good(rate):
+                    return rate
+            return None
+        for _ in range(0 if adaptive else HALVINGS):
+            if not is_good(2 * rate):
+                break
+            rate *= 2
+        return rate
+
+    # ---- the run ----
+
+    def go(self):
+        task, cost = self.task, self.task.cost
+        x = self._state.x
+        value, gradient = cost(x)
+        self._check_start(value, gradient)
+        self.best = Best(task.x0, task.total(x, value), gradient.copy())
+        if self._found:
+            if not self._choose_rate(value, gradient) and task.tol > 0:
+                self.trace.note_x(x)
+                self.trace.add(self.best.value, float(np.abs(task.slopes(x, gradient)).max()), self._schedule.eta0, cost.nfev)
+                return NO_DESCENT
+            self._state.forbid_rise(self.best.value, self._is_plain)
+        return self._go_compiled() if cost.compiled and not task.noise else self._go(value, gradient)
+
+    def _go(self, value, gradient):
+        state, task, cost = self._state, self.task, self.task.cost
+        watched = task.record_path or task.callback is not None
+        while True:
+            x = state.x.copy() if watched else None
+            rate = float(self._rates(1)[0])
+            status = state.tell(value, gradient, rate, task.tol, task.patience, self._noisy(gradient))
+            if status == Status.UNDEFINED:
+                self._take_best(gradient)
+                return UNDEFINED
+            if status == Status.ROSE:
+                if not self._found:
+                    return DIVERGED
+                self._go_back()
+                value, gradient = self.best.value - task.total(state.x, 0.0), self.best.gradient
+                if self._is_exhausted() and task.tol > 0:
+                    return NO_DESCENT
+                continue
+            self._note(x, rate, gradient)
+            if status == Status.CONVERGED:
+                return CONVERGED
+            if status == Status.STALLED and not self._react() and task.tol > 0:
+                return STALLED
+            if self.nit == task.max_iter:
+                return MAX_ITER
+            self.nit += 1
+            if self._is_plain:
+                self._schedule = replace(self._schedule, eta0=rate * GROWTH)
+            value, gradient = cost(state.x)
+
+    def _note(self, x, rate, gradient):
+        """Take the iterate that was left into the history."""
+        state = self._state
+        self._take_best(gradient)
+        self.trace.add(state.value, state.norm, rate, self.task.cost.nfev)
+        if x is not None:
+            self.trace.note_x(x)
+            self.trace.tell(x, state.value)
+
+    def _take_best(self, gradient):
+        """See whether the point that was left is the best, with its gradient."""
+        state = self._state
+        if state.least <= self.best.value:
+            self.best.x, self.best.value = state.best, state.least
+            if state.value == state.least:
+                self.best.gradient = gradient.copy()
+
+    def _go_back(self):
+        """Return to the best point, at half the rate."""
+        self._state.go_back()
+        self._reduce()
+
+    def _is_exhausted(self):
+        return self._scale < 2.0**-HALVINGS if self._prodigy else self._schedule.eta0 < self._schedule.least
+
+    def _react(self):
+        """Answer a stalled cost; False: there is nothing more to try."""
+        self._state.reset_stall()
+        if self._prodigy and self._found:
+            return True
+        if self._found:
+            self._go_back()
+            return not self._is_exhausted()
+        schedule = self._schedule.react()
+        if schedule is None:
+            return not isinstance(self._schedule, Adaptive)
+        self._schedule = schedule
+        return True
+
+    def _noisy(self, gradient):
+        """The gradient with noise, if there is any."""
+        if not self.task.noise:
+            return None
+        deviation = self.task.noise / (1 + self.nit) ** NOISE_DECAY
+        return gradient + (deviation * self.task.random.standard_normal(len(gradient))).astype(gradient.dtype)
+
+    def _go_compiled(self):
+        """The same without Python between the iterations."""
+        state, task, cost, function = self._state, self.task, self.task.cost, self.task.cost.compiled
+        n, recorded = len(task.x0), 0
+        gradient = np.empty(n)
+        for size in slices(task.max_iter + 1) if task.callback is None else [1] * (task.max_iter + 1):
+            while size > 0:
+                record, path = np.empty((size, 2)), np.empty((size, n)) if task.record_path else None
+                rates = self._rates(size)
+                done, status = state.run(function.address, function.data, rates, task.tol, task.patience, gradient, record, path)
+                for i in range(done):
+                    cost.nfev += 1
+                    cost.njev += 1
+                    self.trace.add(*record[i].tolist(), float(rates[i]), cost.nfev)
+                    if path is not None:
+                        self.trace.note_x(path[i])
+                recorded, size = recorded + done, size - done
+                self.nit = max(recorded - 1, 0)
+                self.best = Best(state.best, state.least)
+                if self._is_plain:
+                    self._schedule = replace(self._schedule, eta0=self._schedule.eta0 * GROWTH**done)
+                if status in (Status.UNDEFINED, Status.ROSE):
+                    cost.nfev += 1
+                    cost.njev += 1
+                if status == Status.UNDEFINED:
+                    return UNDEFINED
+                if status == Status.ROSE:
+                    if not self._found:
+                        return DIVERGED
+                    self._go_back()
+                    if self._is_exhausted() and task.tol > 0:
+                        return NO_DESCENT
+                if status == Status.CONVERGED:
+                    return CONVERGED
+                if status == Status.STALLED and not self._react() and task.tol > 0:
+                    return STALLED
+            self.trace.tell(state.best, state.value)
+        return MAX_ITER
+
+
+class BatchRun(RuleRun):
+    """Descent by an update rule on fun(x, batch), an update a batch; an iteration is a pass over the batches.
+
+    What is known of an iteration are the means over its batches: of the cost, whose gradient's mean tells when to stop.
+    """
+
+    def __init__(self, task, method, learning_rate, batches):
+        super().__init__(task, method, learning_rate)
+        self._batches, self._count = batches, 1
+        self._updates = 0
+
+    def _pass(self):
+        """The batches of one pass."""
+        if isinstance(self._batches, tuple):
+            n, size = self._batches
+            order = self.task.random.permutation(n)
+            yield from (order[begin:begin + size] for begin in range(0, n, size))
+        else:
+            yield from self._batches
+
+    def go(self):
+        task = self.task
+        self.trace.note_x(task.x0)
+        while self.nit < task.max_iter:
+            value, gradient, status = self._epoch()
+            if status is not None:
+                return status
+            self.nit += 1
+            x = self._state.x
+            norm = float(np.abs(task.slopes(x, gradient)).max())
+            self.trace.add(value, norm, self._last_rate, task.cost.nfev)
+            self.best = Best(x.copy(), value, gradient.astype(x.dtype))
+            if value < self._lowest.value:
+                self._lowest, self._since = self.best, 0
+            else:
+                self._since += 1
+            self.trace.tell(x, value)
+            if task.is_small(norm, value):
+                return CONVERGED
+            if task.patience and self._since >= task.patience:
+                self._since = 0
+                if not self._react() and task.tol > 0:
+                    return STALLED
+        return MAX_ITER
+
+    _lowest, _since, _last_rate = Best(np.empty(0)), 0, 0.0
+
+    def _epoch(self):
+        """One pass: (mean cost, mean gradient, the status that ends the run or None)."""
+        task, state = self.task, self._state
+        total, gradients, count = 0.0, np.zeros(len(task.x0)), 0
+        for batch in self._pass():
+            x = state.x
+            value, gradient = task.cost(x, batch)
+            if self._updates == 0:
+                self._check_start(value, gradient)
+                self.best = self._lowest = Best(task.x0, task.total(x, value), gradient.copy())
+                if self._found and not self._choose_rate(value, gradient, (batch,)):
+                    return 0.0, gradients, NO_DESCENT
+            rates = self._scale * self._schedule.rates(self._updates + 1, max(self._count, count + 1), self.nit)
+            self._last_rate = float(rates[count])
+            status = state.tell(value, gradient, self._last_rate, 0.0, 0, self._noisy(gradient))
+            if status in (Status.UNDEFINED, Status.ROSE):
+                self.best = self._lowest
+                return 0.0, gradients, UNDEFINED if status == Status.UNDEFINED else DIVERGED
+            self.trace.note_x(state.x)
+            total, gradients, count = total + state.value, gradients + gradient, count + 1
+            self._updates += 1
+        if count == 0:
+            raise ValueError("batches is empty" if self.nit == 0 else "batches has nothing for a second pass: pass a list, or an "
+                             "object whose __iter__ starts anew")
+        self._count = count
+        return total / count, gradients / count, None

@@ -1,0 +1,72 @@
+"""Cost functions f that are compiled, and what is added to them: l1 |x|_1, and bounds lower <= x <= upper."""
+from libc.math cimport fabs
+from libc.stdint cimport intptr_t
+
+from cython cimport floating
+
+ctypedef double (*cost_function)(const double *x, double *gradient, intptr_t n, void *data) noexcept nogil
+
+cdef struct Cost:
+    cost_function function
+    void *data
+
+cdef struct Feasible:
+    double l1
+    const double *lower         # NULL: no bounds
+    const double *upper
+
+
+cdef inline Cost cost_at(size_t function, size_t data) noexcept nogil:
+    """A cost from the addresses of its C function and of the data that is passed on to it."""
+    return Cost(<cost_function> function, <void *> data)
+
+
+cdef inline double slope_at(double x, double g, const Feasible *feasible, Py_ssize_t j) noexcept nogil:
+    """The least of the subgradients of f + l1 |x|_1, and 0 where it pushes against a bound."""
+    cdef double v = g, l1 = feasible.l1
+    if l1 > 0:
+        v = g + l1 if x > 0 or (x == 0 and g < -l1) else (g - l1 if x < 0 or g > l1 else 0.0 * g)
+    if feasible.lower != NULL and ((v > 0 and x <= feasible.lower[j]) or (v < 0 and x >= feasible.upper[j])):
+        v = 0
+    return v
+
+
+cdef inline double excess(const floating *x, Py_ssize_t n, const Feasible *feasible) noexcept nogil:
+    """l1 |x|_1"""
+    cdef double total = 0
+    cdef Py_ssize_t j
+    for j in range(n if feasible.l1 > 0 else 0):
+        total += fabs(x[j])
+    return feasible.l1 * total
+
+
+cdef inline double gradient_size(const floating *x, const floating *g, Py_ssize_t n, const Feasible *feasible) noexcept nogil:
+    """max_j |slope_j|; NaN where a component of g is not finite."""
+    cdef floating[16] largest
+    cdef floating[16] odd       # stays 0 while all is finite
+    cdef double size = 0, total = 0, v
+    cdef floating a
+    cdef Py_ssize_t j = 0, k
+    for k in range(16):
+        largest[k] = odd[k] = 0
+    if feasible.l1 == 0 and feasible.lower == NULL:
+        while j + 16 <= n:
+            for k in range(16):
+                a = g[j + k] if g[j + k] > 0 else -g[j + k]
+                largest[k] = a if a > largest[k] else largest[k]
+                odd[k] += 0 * a
+            j += 16
+    while j < n:
+        v = fabs(slope_at(x[j], g[j], feasible, j))
+        size = v if v > size else size
+        total += 0 * <double> g[j]
+        j += 1
+    for k in range(16):
+        size = largest[k] if largest[k] > size else size
+        total += odd[k]
+    return size + total
+
+
+cdef inline double clip(double x, double lower, double upper) noexcept nogil:
+    x = upper if x > upper else x
+    return lower if x < lower else x

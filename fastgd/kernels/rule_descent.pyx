@@ -1,0 +1,335 @@
+"""Descent of a cost function by the update rules: one step a call of `tell`, or many on a compiled cost.
+
+One pass a step: a range of parameters at a time it takes the gradient's size, moves the parameters by the rule and clips them to
+their bounds. The iterate of least cost is kept without a copy: a step from it leads into the other of two buffers. Ranges depend on
+the number of parameters alone, so the bits are the same for any number of threads.
+"""
+import numpy as np
+
+from cython cimport floating
+from cython.parallel cimport prange
+from libc.math cimport INFINITY, fabs, fmax, isfinite, isnan, pow, sqrt
+from libc.string cimport memcpy, memset
+
+from .cost cimport Cost, Feasible, clip, cost_at, excess, gradient_size
+from .penalty cimport soft
+from .rules cimport ADAGRAD, ADAM, ADAMW, MOMENTUM, NESTEROV, RMSPROP, Rule, root, update
+from .threads cimport can_share
+
+cpdef enum Status:
+    MOVED                       # a step was taken
+    CONVERGED                   # the gradient is small: no step
+    STALLED                     # a step was taken, and the cost has not reached a new low for `patience` iterations
+    ROSE                        # the cost is above what is allowed, or infinite: no step
+    UNDEFINED                   # the cost, or a component of its gradient, is not a number: no step that counts
+
+cdef enum:
+    RANGE = 8192                # parameters that stay in cache while they are looked at and moved
+    SHARED = 65536              # parameters that are worth more than one thread
+
+cdef struct Distance:           # what Prodigy knows of the distance to the minimum; first 0: it is not asked
+    double first, now           # its first guess, and the greatest lower bound so far
+    double gain                 # weighted sum of g'(start - x)
+    char *start
+    char *weighted              # weighted sum of the gradients
+
+cdef struct Course:
+    Py_ssize_t n, ranges, t
+    bint single                 # float32
+    int threads
+    Rule rule
+    double decay                # AdamW's
+    Feasible feasible
+    char *here                  # the iterate, in one of the buffers
+    char *other
+    char *best                  # NULL: no cost is known
+    char *first
+    char *second
+    double *sums                # (ranges, 3): gradient's size, and of Prodigy g'(start - x) and |weighted|_1
+    Distance distance
+    bint monotone               # the cost may not rise at all, or else not above the ceiling
+    double ceiling
+    double origin               # the first cost; a runaway's gradient may be small beside its cost, but is no minimum
+    double value, norm, least   # cost and gradient's size of the last iterate that was looked at; the least cost
+    Py_ssize_t stalled          # iterations since the least cost
+
+
+cdef inline void prodigy(floating *restrict w, const floating *restrict g, floating *restrict m, floating *restrict a,
+                         floating *restrict s, const floating *restrict start, Py_ssize_t n, const Rule *rule, double d,
+                         double rate, double share, floating l1, double *sums) noexcept nogil:
+    """Adam on d g, with r = rate d / (sqrt(a) + d eps); s <- sqrt(keep2) s + share g; sums <- g'(start - w), |s|_1."""
+    cdef Py_ssize_t j, k
+    cdef floating keep1 = rule.first, keep2 = rule.second, keep3 = sqrt(rule.second), take1 = d * (1 - rule.first)
+    cdef floating take2 = d * d * (1 - rule.second), eps = d * rule.eps, part = share, scale = rate, r
+    cdef double[8] gain
+    cdef double[8] size
+    memset(gain, 0, sizeof(gain))
+    memset(size, 0, sizeof(size))
+    for j in range(n):
+        k = j % 8
+        gain[k] += g[j] * (start[j] - w[j])
+        m[j] = keep1 * m[j] + take1 * g[j]
+        a[j] = keep2 * a[j] + take2 * g[j] * g[j]
+        s[j] = keep3 * s[j] + part * g[j]
+        size[k] += fabs(s[j])
+        r = scale / (root(a[j]) + eps)
+        w[j] = soft(w[j] - r * m[j], r * <floating> d * l1)
+    sums[0] = sums[1] = 0
+    for k in range(8):
+        sums[0] += gain[k]
+        sums[1] += size[k]
+
+
+cdef void estimate_distance(Course *at) noexcept nogil:
+    """Take in the sums of a Prodigy step."""
+    cdef Distance *distance = &at.distance
+    cdef double gain = 0, size = 0, share = distance.now / distance.first * distance.now * correction(at)
+    cdef Py_ssize_t i
+    for i in range(at.ranges):
+        gain += at.sums[3 * i + 1]
+        size += at.sums[3 * i + 2]
+    distance.gain = sqrt(at.rule.second) * distance.gain + share * gain
+    if size > 0 and distance.gain / size > distance.now:
+        distance.now = distance.gain / size
+
+
+cdef inline double correction(const Course *at) noexcept nogil:
+    """Of the start of Adam's running means."""
+    return sqrt(1 - pow(at.rule.second, at.t)) / (1 - pow(at.rule.first, at.t))
+
+
+cdef double sweep(Course *at, Py_ssize_t i, floating *here, floating *there, const floating *g, const floating *h, floating *first,
+                  floating *second, double rate) noexcept nogil:
+    """there <- the rule's step from here, by gradient h, for one range; returns the size of gradient g."""
+    cdef Py_ssize_t j, begin = i * RANGE, size = min(RANGE, at.n - begin)
+    cdef Feasible feasible = at.feasible
+    cdef double norm, d = at.distance.now
+    cdef floating inside
+    if feasible.lower != NULL:
+        feasible.lower, feasible.upper = feasible.lower + begin, feasible.upper + begin
+    here, there, h = here + begin, there + begin, h + begin
+    norm = gradient_size(here, g + begin, size, &feasible)
+    if there != here:
+        memcpy(there, here, size * sizeof(floating))
+    if at.distance.first > 0:
+        prodigy(there, h, first + begin, second + begin, <floating *> at.distance.weighted + begin,
+                <floating *> at.distance.start + begin, size, &at.rule, d, rate * d * correction(at),
+                d / at.distance.first * d * correction(at), <floating> feasible.l1, at.sums + 3 * i + 1)
+    else:
+        update(&at.rule, there, h, first + begin if first != NULL else first, second + begin if second != NULL else second,
+               size, rate, at.t, feasible.l1, at.decay)
+    for j in range(size if feasible.lower != NULL else 0):
+        inside = <floating> clip(there[j], feasible.lower[j], feasible.upper[j])
+        if inside != there[j] and at.rule.kind in (MOMENTUM, NESTEROV):  # a bound stops what runs against it
+            first[begin + j] = 0
+        there[j] = inside
+    return norm
+
+
+cdef void step(Course *at, const floating *g, const floating *h, char *target, double rate) noexcept nogil:
+    """All ranges; the iterate is then in `target`."""
+    cdef Py_ssize_t i
+    cdef floating *here = <floating *> at.here
+    cdef floating *there = <floating *> target
+    cdef floating *first = <floating *> at.first
+    cdef floating *second = <floating *> at.second
+    for i in prange(at.ranges, schedule="static", num_threads=at.threads, use_threads_if=at.threads > 1):
+        at.sums[3 * i] = sweep(at, i, here, there, g, h, first, second, rate)
+    at.norm = 0
+    for i in range(at.ranges):
+        at.norm = at.norm if at.sums[3 * i] <= at.norm else at.sums[3 * i]
+        if isnan(at.norm):
+            return
+    if at.distance.first > 0:
+        estimate_distance(at)
+
+
+cdef Status look(Course *at, double value, const floating *g, const floating *h, double rate, double tol,
+                 Py_ssize_t patience) noexcept nogil:
+    """Take in the cost and its gradient at the iterate, and leave it by a step."""
+    cdef char *from_here = at.here
+    cdef char *target = at.here
+    cdef bint best
+    value += excess(<floating *> at.here, at.n, &at.feasible)
+    at.value = value
+    if isnan(value) or value == -INFINITY:
+        return UNDEFINED
+    if value == INFINITY or value > (at.least if at.monotone else at.ceiling):
+        return ROSE
+    if at.best == NULL:
+        at.origin = value
+    best = at.best == NULL or value < at.least or at.here == at.best
+    if not best and tol > 0:
+        at.norm = gradient_size(<floating *> at.here, g, at.n, &at.feasible)
+        if value <= at.origin and at.norm <= tol * fmax(1.0, fabs(value)):
+            at.best, at.least = at.here, value
+            return CONVERGED
+    target = at.other if best else at.here
+    step(at, g, h, target, rate)
+    if best:  # the step may have overwritten the best before
+        at.best, at.least, at.stalled = from_here, value, 0
+        at.here, at.other = target, from_here
+    if not isfinite(at.norm):
+        return UNDEFINED
+    at.t += 1
+    if tol > 0 and best and at.norm <= tol * fmax(1.0, fabs(value)):
+        return CONVERGED
+    at.stalled += not best
+    return STALLED if patience and at.stalled >= patience else MOVED
+
+
+cdef Status look_at(Course *at, double value, const void *g, const void *h, double rate, double tol,
+                    Py_ssize_t patience) noexcept nogil:
+    """The same in the iterate's own precision."""
+    if at.single:
+        return look(at, value, <const float *> g, <const float *> h, rate, tol, patience)
+    return look(at, value, <const double *> g, <const double *> h, rate, tol, patience)
+
+
+cdef class RuleDescent:
+    """A run of an update rule from x0, float32 or float64, which is copied; `decay` is AdamW's.
+
+    A `distance` above 0 makes of Adam Prodigy (Mishchenko, Defazio, ICML 2024): the rate multiplies a growing estimate of the
+    distance to the minimum, which `distance` begins.
+
+    `lower`, `upper` (None: no bounds) and `l1` are met by every step. `threads` never changes a result.
+    """
+    cdef Course at
+    cdef object _buffers, _sums, _bounds, _first, _second, _start, _weighted
+
+    def __init__(self, x0 not None, Rule rule, double decay, double distance, const double[::1] lower,
+                 const double[::1] upper, double l1, int threads):
+        cdef Py_ssize_t n = x0.shape[0]
+        cdef unsigned char[:, ::1] buffers
+        cdef unsigned char[::1] buffer
+        cdef double[::1] sums
+        if n == 0 or x0.dtype not in (np.float32, np.float64) or (lower is None) != (upper is None):
+            raise ValueError("x0 is empty or neither float32 nor float64, or there is one of two bounds")
+        if lower is not None and (lower.shape[0] != n or upper.shape[0] != n):
+            raise ValueError(f"bounds must have {n} entries")
+        self.at.n, self.at.ranges, self.at.t, self.at.single = n, (n + RANGE - 1) // RANGE, 1, x0.dtype == np.float32
+        self.at.threads = threads if n >= SHARED and can_share() else 1
+        self.at.rule, self.at.decay, self.at.feasible = rule, decay, Feasible(l1, NULL, NULL)
+        if lower is not None:
+            self.at.feasible.lower, self.at.feasible.upper = &lower[0], &upper[0]
+        self._buffers, self._sums, self._bounds = np.stack([x0, x0]), np.zeros(3 * self.at.ranges), (lower, upper)
+        buffers, sums = self._buffers.view(np.uint8), self._sums
+        self.at.here, self.at.other, self.at.sums = <char *> &buffers[0, 0], <char *> &buffers[1, 0], &sums[0]
+        self.at.first = self.at.second = self.at.best = NULL
+        self.at.value = self.at.norm = self.at.least = self.at.ceiling = INFINITY
+        self.at.monotone = False
+        self.at.stalled = 0
+        if rule.kind in (MOMENTUM, NESTEROV, ADAM, ADAMW):
+            self._first = np.zeros_like(x0)
+            buffer = self._first.view(np.uint8)
+            self.at.first = <char *> &buffer[0]
+        if rule.kind in (ADAGRAD, RMSPROP, ADAM, ADAMW):
+            self._second = np.zeros_like(x0)
+            buffer = self._second.view(np.uint8)
+            self.at.second = <char *> &buffer[0]
+        self.at.distance = Distance(distance, distance, 0, NULL, NULL)
+        if distance > 0:
+            if rule.kind != ADAM:
+                raise ValueError("a distance needs the rule Adam")
+            self._start, self._weighted = x0.copy(), np.zeros_like(x0)
+            buffer = self._start.view(np.uint8)
+            self.at.distance.start = <char *> &buffer[0]
+            buffer = self._weighted.view(np.uint8)
+            self.at.distance.weighted = <char *> &buffer[0]
+
+    cdef _buffer_at(self, const char *place):
+        cdef unsigned char[:, ::1] buffers = self._buffers.view(np.uint8)
+        return self._buffers[0 if place == <char *> &buffers[0, 0] else 1]
+
+    @property
+    def x(self):
+        """The iterate, to evaluate the cost at: a view that the next step may overwrite."""
+        return self._buffer_at(self.at.here)
+
+    @property
+    def best(self):
+        """The iterate of least cost, a view; None before the first."""
+        return None if self.at.best == NULL else self._buffer_at(self.at.best)
+
+    @property
+    def value(self):
+        """The cost that was told last, with l1 |x|_1."""
+        return self.at.value
+
+    @property
+    def least(self):
+        """The cost at `best`."""
+        return self.at.least
+
+    @property
+    def distance(self):
+        """Prodigy's estimate of the distance to the minimum."""
+        return self.at.distance.now
+
+    @property
+    def norm(self):
+        """The size of the largest component of the (sub)gradient that was told last."""
+        return self.at.norm
+
+    def forbid_rise(self, double ceiling, bint monotone):
+        """From now on answer ROSE to a cost above the ceiling, or (`monotone`) above the least so far."""
+        self.at.ceiling, self.at.monotone = ceiling, monotone
+
+    def go_back(self):
+        """Return to `best`, whose cost is to be told again, with empty buffers."""
+        if self.at.here != self.at.best:
+            self.at.here, self.at.other = self.at.best, self.at.here
+        self.at.t, self.at.stalled = 1, 0
+        for buffer in (self._first, self._second, self._weighted):
+            if buffer is not None:
+                buffer[:] = 0
+        if self._start is not None:
+            self._start[:] = self.x
+            self.at.distance.now, self.at.distance.gain = self.at.distance.first, 0
+
+    def tell(self, double value, gradient not None, double rate, double tol, Py_ssize_t patience, noisy=None):
+        """Learn the cost and its gradient at `x`, and take a step of the rule (by the gradient `noisy`, if there is one).
+
+        Both are contiguous and of x's precision. Stops at a gradient of at most tol * max(1, |cost|) (tol 0: never), and tells when
+        the cost has reached no new low for `patience` iterations (0: never). Returns a `Status`.
+        """
+        cdef const unsigned char[::1] g = gradient.view(np.uint8), h
+        cdef Py_ssize_t size = self.at.n * (4 if self.at.single else 8)
+        h = g if noisy is None else noisy.view(np.uint8)
+        if g.shape[0] != size or h.shape[0] != size:
+            raise ValueError(f"the gradient must have {self.at.n} entries of x's precision")
+        cdef Status status
+        with nogil:
+            status = look_at(&self.at, value, &g[0], &h[0], rate, tol, patience)
+        return status
+
+    def reset_stall(self):
+        """Count the iterations without a new low from here on."""
+        self.at.stalled = 0
+
+    def run(self, size_t function, size_t data, const double[::1] rates not None, double tol, Py_ssize_t patience,
+            double[::1] gradient not None, double[:, ::1] record not None, double[:, ::1] path):
+        """Iterate on a compiled cost, a rate each, until `tell` would return something else than MOVED.
+
+        `gradient` is scratch; `record` receives (cost, gradient's size) and `path` (None: none) x, a row an iteration that has a
+        cost. Returns (iterations, the last `Status`).
+        """
+        cdef Cost cost = cost_at(function, data)
+        cdef Course *at = &self.at
+        cdef Py_ssize_t done = 0, most = rates.shape[0], n = at.n
+        cdef Status status = MOVED
+        if (at.single or gradient.shape[0] != n or record.shape[0] < most or record.shape[1] != 2
+                or (path is not None and (path.shape[0] < most or path.shape[1] != n))):
+            raise ValueError("x is float32, or gradient, record or path have the wrong shape")
+        cdef double *to = NULL if path is None or most == 0 else &path[0, 0]
+        with nogil:
+            while done < most and status == MOVED:
+                if to != NULL:
+                    memcpy(to + done * n, at.here, n * sizeof(double))
+                status = look_at(at, cost.function(<double *> at.here, &gradient[0], n, cost.data), &gradient[0], &gradient[0],
+                                 rates[done], tol, patience)
+                if status == UNDEFINED or status == ROSE:
+                    break
+                record[done, 0], record[done, 1] = at.value, at.norm
+                done += 1
+        return done, status

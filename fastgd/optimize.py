@@ -1,0 +1,432 @@
+"""Gradient descent on a user's own cost function."""
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+from scipy.optimize import Bounds, OptimizeResult
+from scipy.optimize._numdiff import approx_derivative
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
+
+from .engine.compiled import is_compiled
+from .engine.cost import CompiledCost, Cost
+from .engine.estimator import thread_count
+from .engine.minimization import (
+    CONVERGED,
+    DIVERGED,
+    MAX_ITER,
+    MESSAGES,
+    NO_DESCENT,
+    STOPPED,
+    UNDEFINED,
+    LineSearches,
+    NotFiniteError,
+    StoppedError,
+    Task,
+)
+from .engine.optimizers import Optimizer
+from .engine.rule_runs import METHODS, BatchRun, RuleRun
+from .engine.schedules import Schedule
+
+ITERATIONS, PASSES = 10_000, 100  # at most, where max_iter is None
+
+_CONSTRAINTS = {
+    "jac": [callable, "boolean", None],
+    "method": [StrOptions({"auto", *METHODS}), Optimizer],
+    "args": [tuple],
+    "learning_rate": [Interval(Real, 0, None, closed="neither"), Schedule, None],
+    "callback": [callable, None],
+    "tol": [Interval(Real, 0, None, closed="left")],
+    "max_iter": [Interval(Integral, 0, None, closed="left"), None],
+    "n_restarts": [Interval(Integral, 1, None, closed="left")],
+    "random_state": ["random_state"],
+    "l1": [Interval(Real, 0, None, closed="left")],
+    "noise": [Interval(Real, 0, None, closed="left")],
+    "patience": [Interval(Integral, 0, None, closed="left")],
+    "record_path": ["boolean"],
+    "n_jobs": [Integral, None],
+}
+
+
+def minimize(fun, x0, jac=None, *, method="auto", args=(), learning_rate=None, batches=None, callback=None, tol=1e-6, max_iter=None,
+             n_restarts=1, random_state=None, bounds=None, l1=0.0, noise=0.0, patience=20, record_path=False, n_jobs=None):
+    """Minimise a cost function by gradient descent.
+
+    Minimises ``F(x) = fun(x) + l1 |x|_1`` over ``lower <= x <= upper``, from `x0`.
+
+    Parameters
+    ----------
+    fun : callable or compiled function
+        The cost, ``fun(x, *args) -> float``; with ``jac=True`` it returns (cost, gradient), as ``jax.value_and_grad`` makes it;
+        with `batches` it is called ``fun(x, batch, *args)``. x is a copy of the shape and precision of `x0`. `numpy.inf` says that
+        x is outside of the cost's domain.
+
+        Compiled: a `scipy.LowLevelCallable`, a `numba.cfunc` or a function pointer of ctypes of the signature
+        ``double (const double *x, double *gradient, intptr_t n, void *data)``, which fills in the gradient and returns the cost.
+        Then there is no Python between the iterations, and `jac` and `args` must be left alone; x is always float64 in it.
+
+    x0 : array-like
+        The start, of any shape. float32 stays float32, all else becomes float64. What lies outside of the bounds is moved to them.
+
+    jac : callable, bool or None, default=None
+        The gradient ``jac(x, *args)``, of the shape of x; True: `fun` returns it too; None or False: SciPy's finite differences,
+        which call `fun` once for every parameter.
+
+    method : str or rule, default='auto'
+        - 'auto': limited-memory BFGS with the line search of More and Thuente, or with L1 or bounds its orthant-wise and projected
+          form; nothing to choose. With `batches` it is 'prodigy'.
+        - 'gd' ``x <- x - eta g``
+        - 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adam': `Momentum`, `Nesterov`, `AdaGrad`, `RMSProp` and `Adam` with their
+          defaults; or such a rule itself, ``Adam(beta1=0.8)``
+        - 'adamw': Adam, and every step shrinks x by the factor ``1 - 0.01 eta``, so it goes to a point beside the minimum
+        - 'prodigy': Adam whose rate is a growing estimate of the distance to the minimum; nothing to choose either
+
+    args : tuple, default=()
+        Further arguments of `fun` and `jac`.
+
+    learning_rate : float, schedule or None, default=None
+        The rate eta, or a schedule, to which an iteration is an epoch: `Constant`, `Adaptive` (reduce on plateau, see `patience`),
+        `CosineDecay`, ...; for 'prodigy' a factor. 'auto' has none. None:
+
+        - 'gd', 'momentum', 'nesterov': the inverse of the curvature along the first gradient, found by doubling or halving
+        - 'adagrad' 1, 'rmsprop', 'adam', 'adamw' 0.1, halved until a first step lowers the cost; with `batches` a tenth of these,
+          halved until it lowers that of the first batch
+        - afterwards 'gd' raises it by a tenth in each iteration, and whenever the cost would rise goes back and halves it; the
+          others halve it on plateaus, and go back to the best point when the cost exceeds that of `x0`. With `batches` it falls as
+          ``1 / sqrt(1 + passes)`` instead
+        - 'prodigy': 1, down to 0 along a cosine over `max_iter` iterations
+
+    batches : iterable, (n, batch_size) or None, default=None
+        Makes of `fun` a stochastic cost: an update for every batch in it, and an iteration is one pass over it. It must start anew
+        in every pass, as a list does. (n, batch_size): the batches are arrays of that many row numbers, the last perhaps of fewer,
+        in a new random order of the n rows each pass. Not for compiled costs.
+
+    callback : callable, default=None
+        Called after each iteration as SciPy does: ``callback(intermediate_result)``, if that is what its parameter is called, an
+        `OptimizeResult` with ``x, fun, nit``; else ``callback(x)``. It ends the run by raising `StopIteration`.
+
+    tol : float, default=1e-6
+        Stop when ``max |gradient| <= tol * max(1, |F|)``, the gradient being the least subgradient where there is L1, and without
+        the components by which x presses against its bounds; with `batches` both are the means over a pass. 0: never before
+        `max_iter`.
+
+    max_iter : int, default=None
+        Most iterations. None: 10000, or 100 passes over `batches`.
+
+    n_restarts : int, default=1
+        Runs, of which the best counts: the first from `x0`, the others from random points, uniform in finite `bounds`, else normal
+        around `x0` with standard deviation ``max(1, |x0_j|)``. For costs with several minima.
+
+    random_state : int, RandomState instance or None, default=None
+        Seed of the restarts, the batches and the noise.
+
+    bounds : sequence of (lower, upper) or `scipy.optimize.Bounds`, default=None
+        A pair for each parameter in flat order, None for no bound. Every step is projected.
+
+    l1 : float, default=0.0
+        Strength of the L1 penalty; parameters become exactly zero.
+
+    noise : float, default=0.0
+        Standard deviation of normal noise on the gradients that steps take, falling as ``t**-0.275``: shakes x off saddles, out of
+        plateaus and of shallow minima. Not for 'auto'.
+
+    patience : int, default=20
+        Iterations without a new least cost after which the rate that was found, or `Adaptive`, is reduced. 0: never.
+
+    record_path : bool, default=False
+        Keep every iterate (with `batches`: after every update) in ``history["x"]``.
+
+    n_jobs : int, default=None
+        Threads that update very many parameters. None: all that OpenMP allows; -1: all processors. Never changes the result.
+
+    Returns
+    -------
+    scipy.optimize.OptimizeResult
+        ``x``, the best point (with `batches` the last); ``fun``, F there (with `batches` its mean over the last pass); ``jac``, the
+        gradient of `fun`; ``nit, nfev, njev`` over all runs; ``success, status, message``: 0 the gradient is small, 1 `max_iter`,
+        2 no descent, 3 the cost is not a number, 4 it is infinite, 5 a plateau, 99 the callback; ``restarts``, the least cost of
+        each run; ``history`` of the best run, one entry an iterate from x0 on (with `batches` a pass): lists ``fun``,
+        ``gradient_norm`` (the largest component), ``learning_rate`` (for 'auto' the step along the line), ``nfev``, ``seconds``,
+        and with `record_path` the array ``x``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is not allowed; the cost or its gradient is not finite at `x0`, or not of the right shape; the gradient has the
+        wrong sign. What `fun`, `jac` or `callback` raise passes through. An exception that comes after the start has the result so
+        far, with the best point, as its attribute ``result``.
+
+    See Also
+    --------
+    check_gradient : Compares a gradient with finite differences.
+
+    References
+    ----------
+    Nocedal, "Updating quasi-Newton matrices with limited storage", Math. Comp. 1980; More, Thuente, "Line search algorithms with
+    guaranteed sufficient decrease", ACM TOMS 1994; Andrew, Gao, "Scalable training of L1-regularized log-linear models", ICML 2007;
+    Bertsekas, "Projected Newton methods for optimization problems with simple constraints", SIAM J. Control Optim. 1982;
+    Mishchenko, Defazio, "Prodigy: an expeditiously adaptive parameter-free learner", ICML 2024.
+
+    Examples
+    --------
+    >>> from scipy.optimize import rosen, rosen_der
+    >>> from fastgd import minimize
+    >>> result = minimize(rosen, [-1.2, 1.0], rosen_der)
+    >>> result.success, result.x.round(4).tolist()
+    (True, [1.0, 1.0])
+
+    Stochastic: ``fun(x, batch)`` and batches of row numbers.
+
+    >>> import numpy as np
+    >>> X = np.random.default_rng(0).standard_normal((200, 3))
+    >>> y = X @ [1.0, -2.0, 0.5]
+    >>> def cost(w, rows):
+    ...     error = X[rows] @ w - y[rows]
+    ...     return error @ error / 2 / len(rows), X[rows].T @ error / len(rows)
+    >>> minimize(cost, np.zeros(3), jac=True, batches=(200, 20), random_state=0).x.round(3).tolist()
+    [1.0, -2.0, 0.5]
+    """
+    _validate({name: value for name, value in locals().items() if name in _CONSTRAINTS})
+    compiled, jac = is_compiled(fun), jac or None
+    _refuse(fun, jac, method, args, learning_rate, batches, noise, compiled)
+    start = _start(x0)
+    lower, upper = _bounds(bounds, start)
+    random = np.random.default_rng(check_random_state(random_state).randint(2**31))
+    if compiled:
+        cost = CompiledCost(fun, start.shape)
+    else:
+        cost = Cost(fun, jac, args, start.shape, start.dtype, None if lower is None else (lower, upper))
+    most = max_iter if max_iter is not None else ITERATIONS if batches is None else PASSES
+
+    runs = []
+    for x in _starts(start.ravel(), lower, upper, n_restarts, random):
+        task = Task(cost, x, start.shape, lower, upper, float(l1), float(tol), most, callback, record_path, patience, float(noise),
+                    random, thread_count(n_jobs))
+        if batches is not None:
+            run = BatchRun(task, "prodigy" if method == "auto" else method, learning_rate, batches)
+        else:
+            run = LineSearches(task) if method == "auto" else RuleRun(task, method, learning_rate)
+        runs.append(run)
+        _go(run, runs)
+        if run.status == STOPPED:
+            break
+    return _result(runs)
+
+
+def _go(run, runs):
+    """Run it. An exception is given what is known so far."""
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):  # a run that goes astray overflows, and is told by what comes out
+            run.status = run.go()
+        if run.status in (NO_DESCENT, DIVERGED, UNDEFINED, MAX_ITER) and not run.has_fallen and not isinstance(run, BatchRun):
+            _check_sign(run)
+    except StoppedError:
+        run.status = STOPPED
+    except NotFiniteError:
+        if run is runs[0]:
+            raise
+        run.status = UNDEFINED
+    except BaseException as error:
+        if any(np.isfinite(other.best.value) for other in runs):
+            error.add_note("The best point so far is this exception's attribute `result`.")
+            error.result = _result(runs)
+        raise
+
+
+def _check_sign(run):
+    """Refuse a gradient that points uphill where differences of the cost point downhill."""
+    task = run.task
+    value, gradient = task.cost(task.x0)
+    slopes = task.slopes(task.x0, gradient).astype(np.float64)
+    if not slopes.any():
+        return
+    x = task.x0.astype(np.float64)
+    step = np.cbrt(np.finfo(task.x0.dtype).eps) * max(1.0, np.abs(x).max()) / np.abs(slopes).max() * slopes
+    ahead, behind = task.feasible(x - step), task.feasible(x + step)
+    promised = float(gradient.astype(np.float64) @ (ahead - behind))
+    found = task.cost.value(ahead) - task.cost.value(behind)
+    if promised and found / promised < -0.5:
+        raise ValueError("the gradient has the wrong sign: along it the cost changes by "
+                         f"{found / promised:.3g} times what it says. See check_gradient.")
+
+
+def _result(runs):
+    """The result of the best of the runs."""
+    run = min(runs, key=lambda other: other.best.value)
+    task, best = run.task, run.best
+    cost = task.cost
+    gradient = cost(best.x)[1] if best.gradient is None and np.isfinite(best.value) else best.gradient
+    status = runs[-1].status if runs[-1].status == STOPPED else run.status
+    return OptimizeResult(
+        x=np.array(best.x, dtype=task.x0.dtype).reshape(task.shape), fun=float(best.value),
+        jac=None if gradient is None else np.array(gradient, dtype=task.x0.dtype).reshape(task.shape),
+        nit=sum(other.nit for other in runs), nfev=cost.nfev, njev=cost.njev, success=status == CONVERGED, status=status,
+        message=MESSAGES.get(status, "An exception ended the run."), restarts=[float(other.best.value) for other in runs],
+        history=run.trace.finished())
+
+
+# ---- arguments ----
+
+def _validate(values):
+    validate_parameter_constraints(_CONSTRAINTS, values, caller_name="minimize")
+
+
+def _refuse(fun, jac, method, args, learning_rate, batches, noise, compiled):
+    """What does not go together, or is no function, or no batches."""
+    if not (compiled or callable(fun)):
+        raise TypeError(f"fun must be callable or compiled, got {fun!r}")
+    if compiled and (jac is not None or args or batches is not None):
+        named = "jac" if jac is not None else "args" if args else "batches"
+        raise ValueError(f"{named} does not go with a compiled fun, whose signature has the gradient and the data, but no batch")
+    if batches is None and isinstance(method, str) and method == "auto":
+        for name, value in (("learning_rate", learning_rate), ("noise", noise)):
+            if value:
+                raise ValueError(f"{name} does not go with method='auto', which searches along lines: choose another method")
+    if isinstance(batches, tuple) and len(batches) == 2 and all(isinstance(number, Integral) for number in batches):
+        if min(batches) < 1:
+            raise ValueError(f"batches=(n, batch_size) must be two numbers of at least 1, got {batches}")
+    elif batches is not None:
+        if not hasattr(batches, "__iter__"):
+            raise TypeError(f"batches must be an iterable or (n, batch_size), got {batches!r}")
+        if iter(batches) is batches:
+            raise ValueError("batches is an iterator, which can be passed over once only: pass a list, or an object whose __iter__ "
+                             "starts anew")
+
+
+def _start(x0):
+    """x0 as a new array of float32 or float64."""
+    array = np.asarray(x0)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"x0 must hold real numbers, got {array.dtype}")
+    if not array.size:
+        raise ValueError(f"x0 is empty: it has shape {array.shape}")
+    array = np.array(array, dtype=np.float32 if array.dtype == np.float32 else np.float64, order="C")
+    if not np.isfinite(array).all():
+        at = np.argwhere(~np.isfinite(array))[0].tolist()
+        raise ValueError(f"x0 must be finite, but x0{at} is {array[tuple(at)]}")
+    return array
+
+
+def _bounds(bounds, start):
+    """(lower, upper), flat float64 arrays, or (None, None) where nothing is bounded."""
+    if bounds is None:
+        return None, None
+    if isinstance(bounds, Bounds):
+        pair = [np.broadcast_to(np.asarray(side, dtype=float), start.shape).ravel() for side in (bounds.lb, bounds.ub)]
+    else:
+        pairs = list(bounds)
+        if len(pairs) != start.size or any(np.shape(each) != (2,) for each in pairs):
+            raise ValueError(f"bounds must be a pair (lower, upper) for each of the {start.size} parameters")
+        pair = [np.array([absent if each[side] is None else each[side] for each in pairs], dtype=float)
+                for side, absent in ((0, -np.inf), (1, np.inf))]
+    if np.isnan(pair).any():
+        raise ValueError("bounds must not be NaN")
+    if start.dtype == np.float32:  # the nearest numbers of that precision within
+        lower, upper = (side.astype(np.float32) for side in pair)
+        pair = [np.where(lower < pair[0], np.nextafter(lower, np.float32(np.inf)), lower).astype(float),
+                np.where(upper > pair[1], np.nextafter(upper, np.float32(-np.inf)), upper).astype(float)]
+    lower, upper = map(np.ascontiguousarray, pair)
+    crossed = np.flatnonzero((lower > upper) | (lower == np.inf) | (upper == -np.inf))
+    if len(crossed):
+        j = crossed[0]
+        raise ValueError(f"bounds cross: parameter {j} has lower bound {lower[j]} and upper bound {upper[j]}")
+    return (lower, upper) if np.isfinite(pair).any() else (None, None)
+
+
+def _starts(x0, lower, upper, count, random):
+    """x0 within its bounds, then random points."""
+    def inside(x):
+        return x if lower is None else np.clip(x, lower, upper).astype(x.dtype)
+
+    yield inside(x0)
+    for _ in range(count - 1):
+        x = random.normal(x0, np.maximum(1.0, np.abs(x0)))
+        if lower is not None:
+            boxed = np.isfinite(lower) & np.isfinite(upper)
+            x[boxed] = random.uniform(lower[boxed], upper[boxed])
+        yield inside(x.astype(x0.dtype))
+
+
+# ---- the gradient ----
+
+def check_gradient(fun, jac, x, *, args=(), tol=1e-5):
+    """Compare a gradient with central differences of its cost.
+
+    Parameters
+    ----------
+    fun : callable or compiled function
+        The cost, as `minimize` takes it.
+    jac : callable or True
+        The gradient; True: `fun` returns it too. Compiled costs need None.
+    x : array-like
+        Where to compare.
+    args : tuple, default=()
+        Further arguments of `fun` and `jac`.
+    tol : float, default=1e-5
+        Relative error that is allowed to a component; one that is small beside the largest may be wrong by a hundredth of `tol`
+        times that one.
+
+    Returns
+    -------
+    float
+        The largest relative error of a component.
+
+    Raises
+    ------
+    ValueError
+        A component is wrong: the error names the worst, with its value and that of the differences.
+
+    Examples
+    --------
+    >>> from scipy.optimize import rosen, rosen_der
+    >>> from fastgd import check_gradient
+    >>> check_gradient(rosen, rosen_der, [-1.2, 1.0]) < 1e-6
+    True
+    >>> check_gradient(rosen, lambda x: rosen_der(x) * [1, -1], [-1.2, 1.0])
+    Traceback (most recent call last):
+        ...
+    ValueError: component [1] of the gradient is 88, but differences of the cost say -88
+    """
+    start = _start(x).astype(np.float64)
+    if is_compiled(fun):
+        if jac is not None:
+            raise ValueError("jac does not go with a compiled fun, which has the gradient in its signature")
+        cost = CompiledCost(fun, start.shape)
+    elif jac is None:
+        raise ValueError("jac is None: there is no gradient to check")
+    else:
+        cost = Cost(fun, jac, args, start.shape, start.dtype, None)
+    value, gradient = cost(start.ravel())
+    if not (np.isfinite(value) and np.isfinite(gradient).all()):
+        raise ValueError(f"the cost ({value}) or its gradient is not finite at x")
+    differences = approx_derivative(cost.value, start.ravel(), method="3-point")
+    rounding = 1e-9 * abs(value)  # of the cost, over the length of a difference's step
+    scale = np.abs(differences) + 0.01 * np.abs(differences).max() + rounding / tol
+    errors = np.abs(gradient - differences) / np.where(scale > 0, scale, 1)
+    if not errors.max() <= tol:
+        worst = int(np.argmax(errors))
+        place = [int(i) for i in np.unravel_index(worst, start.shape)]
+        raise ValueError(f"component {place} of the gradient is {gradient[worst]:.6g}, but differences of the cost say "
+                         f"{differences[worst]:.6g}")
+    return float(errors.max())
+
+
+# ---- for scipy.optimize.minimize ----
+
+def _for_scipy(name):
+    def method(fun, x0, args=(), jac=None, hess=None, hessp=None, bounds=None, constraints=(), callback=None, **options):
+        if hess is not None or hessp is not None:
+            warnings.warn(f"Method {name} does not use Hessian information.", RuntimeWarning, stacklevel=3)
+        if constraints:
+            raise ValueError(f"method {name} knows bounds, but no constraints")
+        return minimize(fun, x0, jac, method=name, args=args, bounds=bounds, callback=callback, **options)
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"""`minimize` by {name!r}, for ``scipy.optimize.minimize(..., method=fastgd.{name})``.
+
+    SciPy passes its own arguments; `minimize`'s others, such as ``learning_rate``, go into SciPy's ``options``.
+    """
+    return method
+
+
+auto, gd, momentum, nesterov, adagrad, rmsprop, adam, adamw, prodigy = map(_for_scipy, ("auto", *METHODS))
