@@ -44,9 +44,9 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
     solver : {'auto', 'lbfgs', 'sgd', 'adam', 'adamw'}, default='auto'
         - 'auto': no learning rate to choose, and no columns to scale. Works on columns of spread 1 without a copy of X (and, for
           losses of a residual, on targets of spread 1), which are folded into the first (and last) layer at the end, by
-          schedule-free Adam at a rate that follows from the number of layers and of an epoch's updates; by L-BFGS if a batch is all
-          rows. `alpha` penalises the weights in these units. `learning_rate`, `learning_rate_init`, `power_t`, `momentum`,
-          `nesterovs_momentum`, `beta_1`, `beta_2`, `epsilon` and `max_fun` are not read.
+          schedule-free Adam at a rate that follows from the number of layers and of an epoch's updates. `alpha` penalises the
+          weights in these units. `learning_rate`, `learning_rate_init`, `power_t`, `momentum`, `nesterovs_momentum`, `beta_1`,
+          `beta_2`, `epsilon` and `max_fun` are not read.
         - 'lbfgs': L-BFGS on full batches, an epoch being an iteration; stops when no component of the gradient is above `tol`
         - 'sgd': gradient descent, with momentum
         - 'adam'
@@ -80,7 +80,8 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
 
     tol : float or None, default=1e-4
         Training stops when the loss has not fallen by `tol` below its best for more than `n_iter_no_change` epochs in a row (with
-        `early_stopping`: the score has not risen by it). None: all `max_iter` epochs.
+        `early_stopping`: the score has not risen by it). ``solver="auto"`` counts, in regression, in losses of the best
+        constant model. None: all `max_iter` epochs.
 
     verbose : bool, default=False
         Print a line an epoch.
@@ -386,9 +387,9 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
     solver : {'auto', 'lbfgs', 'sgd', 'adam', 'adamw'}, default='auto'
         - 'auto': no learning rate to choose, and no columns to scale. Works on columns of spread 1 without a copy of X (and, for
           losses of a residual, on targets of spread 1), which are folded into the first (and last) layer at the end, by
-          schedule-free Adam at a rate that follows from the number of layers and of an epoch's updates; by L-BFGS if a batch is all
-          rows. `alpha` penalises the weights in these units. `learning_rate`, `learning_rate_init`, `power_t`, `momentum`,
-          `nesterovs_momentum`, `beta_1`, `beta_2`, `epsilon` and `max_fun` are not read.
+          schedule-free Adam at a rate that follows from the number of layers and of an epoch's updates. `alpha` penalises the
+          weights in these units. `learning_rate`, `learning_rate_init`, `power_t`, `momentum`, `nesterovs_momentum`, `beta_1`,
+          `beta_2`, `epsilon` and `max_fun` are not read.
         - 'lbfgs': L-BFGS on full batches, an epoch being an iteration; stops when no component of the gradient is above `tol`
         - 'sgd': gradient descent, with momentum
         - 'adam'
@@ -422,7 +423,8 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
 
     tol : float or None, default=1e-4
         Training stops when the loss has not fallen by `tol` below its best for more than `n_iter_no_change` epochs in a row (with
-        `early_stopping`: the score has not risen by it). None: all `max_iter` epochs.
+        `early_stopping`: the score has not risen by it). ``solver="auto"`` counts, in regression, in losses of the best
+        constant model. None: all `max_iter` epochs.
 
     verbose : bool, default=False
         Print a line an epoch.
@@ -525,7 +527,7 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
     >>> from sklearn.datasets import load_diabetes
     >>> from fastgd import MLPRegressor
     >>> X, y = load_diabetes(return_X_y=True)
-    >>> model = MLPRegressor((20,), alpha=1.0, max_iter=20, tol=None, random_state=0).fit(X, y)
+    >>> model = MLPRegressor(hidden_layer_sizes=(20,), max_iter=20, tol=None, random_state=0).fit(X, y)
     >>> model.score(X, y) > 0.5
     True
     """

@@ -69,7 +69,8 @@ class Stalling(Stopping):
         self._method, self._losses = method, losses
 
     def has_stalled(self, value):
-        value = value if self._losses is None else self._losses[-1]
+        if self._losses is not None:
+            value = self._losses[-1] / self._method.unit
         return super().has_stalled(value) or self._method.exhausted
 
 
@@ -110,8 +111,6 @@ class NeuralNetwork(Model):
         if self.batch_size not in ("auto", "full") and size > n and not go_on:
             warnings.warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=6)
         if self.solver == "auto":
-            if size >= n and not self.dropout and not go_on:
-                return Lines(architecture, seed, standardises=True)
             return Automatic(architecture, size, seed)
         return Backpropagation(architecture, self._schedule(n), self._optimizer(), size, seed)
 
@@ -176,10 +175,11 @@ class NeuralNetwork(Model):
         return (None, self._state) if go_on else (theta, None)
 
     def _stopping(self, method, history, go_on):
-        """scikit-learn's: the loss may stall for `n_iter_no_change` epochs; L-BFGS looks at the gradient instead."""
+        """scikit-learn's: the loss may stall for `n_iter_no_change` epochs; L-BFGS looks at the gradient instead.
+"""
         patience = np.inf if self.solver == "lbfgs" and not self.early_stopping else self.n_iter_no_change + 1
-        return Stalling(method, None if self.early_stopping else history.record["loss"], 1 if go_on else self.max_iter,
-                        None if go_on else self.tol, patience)
+        losses, tol = (None if self.early_stopping else history.record["loss"]), (None if go_on else self.tol)
+        return Stalling(method, losses, 1 if go_on else self.max_iter, tol, patience)
 
     def _validation(self, X_val, y_val, sample_weight_val, dtype):
         """(X, targets, labels, weights) of the user's own validation rows; None where there are none."""

@@ -5,7 +5,8 @@ from math import isfinite, sqrt
 import numpy as np
 
 from fastgd.engine.data import Problem
-from fastgd.engine.metric import Metric, metric_of
+from fastgd.engine.metric import Metric, constant_model, metric_of
+from fastgd.engine.objective import REGRESSION
 from fastgd.engine.optimizers import SGD, AdamW, Optimizer, ScheduleFree
 from fastgd.engine.schedules import InverseScaling, Schedule
 from fastgd.kernels import network
@@ -18,6 +19,7 @@ from .implicit import merged, pooled
 ACTIVATIONS = tuple(activation.name.lower() for activation in Activation)
 RECTIFIERS = ("relu", "leaky_relu", "gelu", "silu", "softplus")
 RATE = 0.4         # of schedule-free steps, over the layers of weights and the root of an epoch's updates
+QUIET = 2.0        # times that rate where batches have no noise: they are all rows
 WARM_UP = 10       # updates over which that rate is reached
 EXPLODED = 10.0    # times the loss of the first model above it: no transient
 SLOWER = 4.0       # what an explosion divides the rate by
@@ -197,6 +199,7 @@ class Backpropagation(Descent):
     """
 
     exhausted = False  # whether no further epoch would change anything
+    unit = 1.0         # of losses, for `tol`: in regression by "auto" the best constant model's
 
     def __init__(self, architecture: Architecture, schedule, optimizer, batch_size, seed, standardises=False):
         super().__init__(schedule, optimizer, batch_size)
@@ -234,6 +237,8 @@ class Backpropagation(Descent):
         self._y, self.objective, self._factor = problem.y, problem.objective, 1.0
         if not self.standardises:
             return None
+        if problem.objective.loss in REGRESSION:
+            self.unit = abs(float(constant_model(problem)[1])) or 1.0
         units = Units.of(problem)
         if earlier is not None and earlier.units is not None:
             units = earlier.units.merge(units)
@@ -311,7 +316,8 @@ class Automatic(Backpropagation):
     def start(self, problem, theta, earlier):
         super().start(problem, theta, earlier)
         updates = max(self._updates, min(self.state.t, MOST_UPDATES))
-        self.schedule = WarmUp(RATE / ((len(self.widths) - 1) * sqrt(updates)))
+        quiet = QUIET if updates == 1 else 1.0
+        self.schedule = WarmUp(quiet * RATE / ((len(self.widths) - 1) * sqrt(updates)))
         self._first_loss = None
 
     def epoch(self, order):
@@ -338,8 +344,8 @@ class Lines(Backpropagation):
     Liu, Nocedal, "On the limited memory BFGS method for large scale optimization", Mathematical Programming 1989.
     """
 
-    def __init__(self, architecture: Architecture, seed, max_fun=np.inf, standardises=False):
-        super().__init__(architecture, Schedule(), SGD(), np.iinfo(np.intp).max, seed, standardises)
+    def __init__(self, architecture: Architecture, seed, max_fun=np.inf):
+        super().__init__(architecture, Schedule(), SGD(), np.iinfo(np.intp).max, seed)
         self.max_fun, self._lines = max_fun, None
 
     def epoch(self, order):
@@ -361,7 +367,7 @@ class Lines(Backpropagation):
         self.state = state
         flat = before - lines.value <= FLAT * max(abs(before), abs(lines.value), 1.0)
         self.exhausted = status != Status.MOVED or flat or self._evaluations >= self.max_fun
-        return Epoch(self._factor * lines.value, self._factor * float(np.linalg.norm(lines.gradient)), lines.step)
+        return Epoch(lines.value, float(np.linalg.norm(lines.gradient)), lines.step)
 
     def _tell(self):
         """Evaluate the objective where the search asks for it."""
