@@ -2,6 +2,7 @@
 import numpy as np
 from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin, MultiOutputMixin, RegressorMixin
+from sklearn.callback import with_callbacks
 from sklearn.utils import column_or_1d, compute_class_weight, compute_sample_weight
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
@@ -11,6 +12,7 @@ from sklearn.utils.multiclass import (
     type_of_target,
     unique_labels,
 )
+from sklearn.utils.validation import _check_y
 
 from .engine.estimator import checked, unchanged_on_error
 from .engine.networks import NETWORK, POSITIVE, NeuralNetwork
@@ -71,6 +73,9 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
     max_iter : int, default=200
         Most epochs.
 
+    max_seconds : float or None, default=None
+        After so many seconds no further epoch begins.
+
     shuffle : bool, default=True
         Visit the rows in a new random order each epoch.
 
@@ -83,8 +88,8 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
         `early_stopping`: the score has not risen by it). ``solver="auto"`` counts, in regression, in losses of the best
         constant model. None: all `max_iter` epochs.
 
-    verbose : bool, default=False
-        Print a line an epoch.
+    verbose : bool or int, default=False
+        Show the epochs' progress.
 
     warm_start : bool, default=False
         Start from the last fit's weights.
@@ -162,10 +167,13 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
     history_ : dict of lists
         One entry an epoch: ``loss``, penalty included, the mean over the epoch's visits at the weights that each row met;
         ``gradient_norm``, the mean of the batches'; ``learning_rate``, the last one; ``seconds`` since the fit began; with
-        held-out rows ``validation_loss``. `pandas.DataFrame` takes it.
+        held-out rows ``validation_loss`` and ``validation_score``. `pandas.DataFrame` takes it.
+
+    best_epoch_ : int
+        The epoch (from 1) that was restored, with `early_stopping`.
 
     stop_reason_ : str
-        'tol', 'plateau', 'validation' or 'max_iter'.
+        'tol', 'plateau', 'validation', 'max_iter', 'max_seconds', 'callback' or 'interrupted'.
 
     t_ : int
         Rows visited.
@@ -200,7 +208,7 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
                  batch_size="auto", learning_rate="constant", learning_rate_init=0.001, power_t=0.5, max_iter=200, shuffle=True,
                  random_state=None, tol=1e-4, verbose=False, warm_start=False, momentum=0.9, nesterovs_momentum=True,
                  early_stopping=False, validation_fraction=0.1, beta_1=0.9, beta_2=0.999, epsilon=1e-8, n_iter_no_change=10,
-                 max_fun=15000, class_weight=None, dropout=0.0):
+                 max_fun=15000, class_weight=None, dropout=0.0, max_seconds=None):
         self._assign(locals())
 
     def __sklearn_tags__(self):
@@ -209,6 +217,7 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
         return tags
 
     @checked
+    @with_callbacks
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Train from the start (with `warm_start` from the last weights).
 
@@ -232,6 +241,7 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
         ValueError
             Something in the arguments is not allowed, or training diverged; an earlier fit is kept.
         """
+        tasks = self._tasks(X, y, sample_weight)
         with unchanged_on_error(self):
             first = not (self.warm_start and hasattr(self, "classes_"))
             X, y = self._check_X(X, reset=first, y=y, multi_output=True)
@@ -241,8 +251,8 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
                 raise ValueError("warm_start can only be used where `y` has the same classes as in the previous call to fit. "
                                  f"Previously got {self.classes_}, `y` has {classes}")
             self._set_classes(classes, y.ndim == 2)
-            validation = self._validation(X_val, y_val, sample_weight_val, X.dtype)
-            return self._fit_labels(X, y, sample_weight, validation=validation)
+            held_out = self._held_out(X_val, y_val, sample_weight_val, X.dtype)
+            return self._fit_labels(X, y, sample_weight, held_out=held_out, tasks=tasks)
 
     @available_if(_takes_streams)
     @checked
@@ -309,9 +319,10 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
         return 2.0 * number - 1.0 if len(self.classes_) == 2 else number.astype(np.float64)
 
     def _check_y_val(self, y):
-        y = self._check_labels(np.asarray(y))
+        """(labels, targets) of validation data."""
+        y = self._check_labels(_check_y(y, multi_output=True))
         self._check_known(y)
-        return y
+        return y, self._targets(y)
 
     def _fit_labels(self, X, y, sample_weight, **others):
         weights = self._sample_weight(sample_weight, X)
@@ -414,6 +425,9 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
     max_iter : int, default=200
         Most epochs.
 
+    max_seconds : float or None, default=None
+        After so many seconds no further epoch begins.
+
     shuffle : bool, default=True
         Visit the rows in a new random order each epoch.
 
@@ -426,8 +440,8 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
         `early_stopping`: the score has not risen by it). ``solver="auto"`` counts, in regression, in losses of the best
         constant model. None: all `max_iter` epochs.
 
-    verbose : bool, default=False
-        Print a line an epoch.
+    verbose : bool or int, default=False
+        Show the epochs' progress.
 
     warm_start : bool, default=False
         Start from the last fit's weights.
@@ -501,10 +515,13 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
     history_ : dict of lists
         One entry an epoch: ``loss``, penalty included, the mean over the epoch's visits at the weights that each row met;
         ``gradient_norm``, the mean of the batches'; ``learning_rate``, the last one; ``seconds`` since the fit began; with
-        held-out rows ``validation_loss``. `pandas.DataFrame` takes it.
+        held-out rows ``validation_loss`` and ``validation_score``. `pandas.DataFrame` takes it.
+
+    best_epoch_ : int
+        The epoch (from 1) that was restored, with `early_stopping`.
 
     stop_reason_ : str
-        'tol', 'plateau', 'validation' or 'max_iter'.
+        'tol', 'plateau', 'validation', 'max_iter', 'max_seconds', 'callback' or 'interrupted'.
 
     t_ : int
         Rows visited.
@@ -542,10 +559,11 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
                  batch_size="auto", learning_rate="constant", learning_rate_init=0.001, power_t=0.5, max_iter=200, shuffle=True,
                  random_state=None, tol=1e-4, verbose=False, warm_start=False, momentum=0.9, nesterovs_momentum=True,
                  early_stopping=False, validation_fraction=0.1, beta_1=0.9, beta_2=0.999, epsilon=1e-8, n_iter_no_change=10,
-                 max_fun=15000, delta=1.0, dropout=0.0):
+                 max_fun=15000, delta=1.0, dropout=0.0, max_seconds=None):
         self._assign(locals())
 
     @checked
+    @with_callbacks
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Train from the start (with `warm_start` from the last weights).
 
@@ -569,11 +587,12 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
         ValueError
             Something in the arguments is not allowed, or training diverged; an earlier fit is kept.
         """
+        tasks = self._tasks(X, y, sample_weight)
         with unchanged_on_error(self):
             X, y = self._check_X(X, reset=not (self.warm_start and hasattr(self, "coefs_")), y=y, y_numeric=True, multi_output=True)
             self._set_targets(y)
-            validation = self._validation(X_val, y_val, sample_weight_val, X.dtype)
-            return self._fit_targets(X, y, sample_weight, validation=validation)
+            held_out = self._held_out(X_val, y_val, sample_weight_val, X.dtype)
+            return self._fit_targets(X, y, sample_weight, held_out=held_out, tasks=tasks)
 
     @available_if(_takes_streams)
     @checked
@@ -621,9 +640,10 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
         return np.ascontiguousarray(y, dtype=np.float64).ravel()
 
     def _check_y_val(self, y):
-        y = np.asarray(y)
+        """(targets as given, as the kernels read them) of validation data."""
+        y = _check_y(y, multi_output=True, y_numeric=True)
         self._check_known(y)
-        return y
+        return (y.ravel() if self._count == 1 else y), self._targets(y)
 
     @property
     def _objective_delta(self):

@@ -438,7 +438,7 @@ def test_scikit_learns_own_checks_of_an_estimator(estimator, check):
 @pytest.mark.parametrize("model", PEERS)
 def test_parameters_are_scikit_learns_and_a_few_more(model):
     ours, theirs = model().get_params(), PEERS[model]().get_params()
-    assert set(ours) == set(theirs) | {"batch_size", "n_jobs", "max_iter"}
+    assert set(ours) == set(theirs) | {"batch_size", "n_jobs", "max_iter", "max_seconds"}
     assert {k for k in theirs if ours[k] is not theirs[k] and ours[k] != theirs[k]} <= {"max_iter"}
     assert clone(model(tol=0.5)).tol == 0.5
 

@@ -1,5 +1,4 @@
 """The contract that feed-forward networks share: scikit-learn's, with one way from parameters and data to a training run."""
-import warnings
 from contextlib import nullcontext
 from copy import copy
 from numbers import Integral, Real
@@ -7,13 +6,13 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, Options, StrOptions
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from fastgd.kernels import network
 
-from .data import Order, Problem, as_rows, distinct_columns, is_surely_finite, seed_of
-from .estimator import Model
-from .history import History
+from .data import HeldOut, Order, Problem, as_rows, distinct_columns, is_surely_finite, seed_of
+from .estimator import Model, warn
+from .history import History, copy_of
 from .methods.network import (
     ACTIVATIONS,
     Architecture,
@@ -27,7 +26,7 @@ from .methods.newton import one_blas_thread
 from .objective import Objective
 from .optimizers import SGD, Adam, AdamW, Momentum, Nesterov
 from .schedules import Adaptive, Constant, Schedule
-from .training import Stopping, train
+from .training import Stopping, Training
 
 BATCH = 200         # rows of batch_size="auto"
 FEW_ROWS = 256      # for a call whose products BLAS would not share among threads anyway
@@ -43,6 +42,7 @@ NETWORK = {  # constraints of the parameters
     "learning_rate_init": [POSITIVE],
     "power_t": [Interval(Real, 0, None, closed="left")],
     "max_iter": [Interval(Integral, 1, None, closed="left")],
+    "max_seconds": [POSITIVE, None],
     "shuffle": ["boolean"],
     "random_state": ["random_state"],
     "tol": [Interval(Real, 0, None, closed="left"), None],
@@ -62,16 +62,14 @@ NETWORK = {  # constraints of the parameters
 
 
 class Stalling(Stopping):
-    """A stalled validation, or (`losses` not None) a stalled loss, or a method that would change nothing any more."""
+    """A stalled loss (in the method's unit) or validation, or a method that would change nothing any more."""
 
-    def __init__(self, method, losses, *arguments):
+    def __init__(self, method, unit, *arguments):
         super().__init__(*arguments)
-        self._method, self._losses = method, losses
+        self._method, self._unit = method, unit
 
     def has_stalled(self, value):
-        if self._losses is not None:
-            value = self._losses[-1] / self._method.unit
-        return super().has_stalled(value) or self._method.exhausted
+        return super().has_stalled(value / self._unit) or self._method.exhausted
 
 
 class NeuralNetwork(Model):
@@ -81,11 +79,6 @@ class NeuralNetwork(Model):
     """
 
     _objective_delta = 0.0
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
 
     # ---- training ----
 
@@ -109,7 +102,7 @@ class NeuralNetwork(Model):
                 raise ValueError(f"dropout={self.dropout} asks for another network in every step: solver='lbfgs' cannot follow")
             return Lines(architecture, seed, self.max_fun)
         if self.batch_size not in ("auto", "full") and size > n and not go_on:
-            warnings.warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=6)
+            warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", UserWarning)
         if self.solver == "auto":
             return Automatic(architecture, size, seed)
         return Backpropagation(architecture, self._schedule(n), self._optimizer(), size, seed)
@@ -128,41 +121,55 @@ class NeuralNetwork(Model):
             return rule(self.momentum) if self.momentum else SGD()
         return (Adam if self.solver == "adam" else AdamW)(self.beta_1, self.beta_2, self.epsilon)
 
-    def _train(self, X, y, labels, weights, loss, outputs, go_on=False, validation=None):
+    def _train(self, X, y, labels, weights, loss, outputs, *, go_on=False, held_out=None, tasks=None):
         """Train on checked data and store the model. `go_on`: one epoch more (partial_fit).
 
-        `y` holds the kernels' targets, `labels` what the caller gave, `validation` (X, targets, labels, weights) of the user's own.
+        `y` holds the kernels' targets, `labels` what the caller gave.
         """
         again = (go_on or self.warm_start) and hasattr(self, "coefs_")
-        X = distinct_columns(X)
-        visits = self._rows_that_count(weights, X.shape[0])
-        if validation is None:
-            visits, held_out = self._split(visits, labels)
-            if len(held_out):
-                validation = (X[held_out], y.reshape(X.shape[0], -1)[held_out].ravel(), labels[held_out],
-                              None if weights is None else weights[held_out])
+        X, seed = distinct_columns(X), seed_of(self.random_state)
+        visits, left_out = self._split(self._rows_that_count(weights, X.shape[0]), labels, held_out, seed)
         mean = 1.0 if weights is None else float(weights[visits].mean())
+        weights = None if weights is None else weights / mean
         objective = Objective(loss, self._objective_delta, 0.0, self.alpha / mean, outputs)
-        if weights is not None:
-            weights = weights / mean
         full = self.solver == "lbfgs" or self.batch_size == "full"
-        problem = Problem(as_rows(X), y, weights, objective, visits, full, 1, X)
-        method = self._method(problem, go_on)
-        history = History(self.history_ if again else None)
-        with one_blas_thread():
-            method.start(problem, *self._start(problem, again, go_on))
-            stopping = self._stopping(method, history, go_on)
-            validate = Validation(copy(self), objective, *validation) if validation is not None else None
-            order = Order(problem, X, not full and self.shuffle, seed_of(self.random_state) + len(history.record["loss"]))
-            origin = method.state.theta.copy()
-            self.n_iter_, self.stop_reason_ = train(method, order, stopping, history, lambda: method.loss_at(origin), validate,
-                                                    self.verbose)
-        self._store(*(validate.best if self.early_stopping and validate and validate.best else method.solution()))
-        self._publish(method, history, validate, again)
-        if self.stop_reason_ == "max_iter" and not go_on and self.tol is not None:
-            warnings.warn(f"{'lbfgs' if self.solver == 'lbfgs' else 'Stochastic Optimizer'}: Maximum iterations ({self.max_iter}) "
-                          "reached and the optimization hasn't converged yet.", ConvergenceWarning, stacklevel=5)
+        problem = Problem(as_rows(X), y, weights, objective, visits, full, 1, X, random_state=seed)
+        if len(left_out):
+            held_out = HeldOut(X[left_out], labels[left_out], problem.rows, y, left_out, weights)
+        method, history = self._method(problem, go_on), History(self.history_ if again else None)
+        training = None
+        try:
+            with one_blas_thread():
+                method.start(problem, *self._start(problem, again, go_on))
+                training = self._training(method, history, held_out, go_on, tasks)
+                if tasks:
+                    tasks.begin(lambda training: self._attributes(training, again))
+                training.run()
+        except KeyboardInterrupt:
+            if training is not None and training.epochs:
+                self._publish(training, again)
+            raise
+        self._publish(training, again)
+        if tasks:
+            tasks.end(training)
+        if self.stop_reason_ in ("max_iter", "max_seconds") and not go_on and self.tol is not None:
+            warn(f"Training stopped after {self.n_iter_} epochs, at {self.stop_reason_}={getattr(self, self.stop_reason_)}, and "
+                 "the optimization hasn't converged yet.", ConvergenceWarning)
         return self
+
+    def _training(self, method, history, held_out, go_on, tasks):
+        """The run of a method that has been started.
+
+        scikit-learn's patience: the loss may stall for `n_iter_no_change` epochs; L-BFGS looks at the gradient instead.
+        """
+        problem, origin = method.problem, method.state.theta.copy()
+        patience = np.inf if self.solver == "lbfgs" and not self.early_stopping else self.n_iter_no_change + 1
+        stopping = Stalling(method, 1.0 if self.early_stopping else method.unit, 1 if go_on else self.max_iter,
+                            None if go_on else self.tol, patience, False, None if go_on else self.max_seconds)
+        order = Order(problem, problem.X, not problem.full_batch and self.shuffle, problem.random_state, len(history))
+        validate = None if held_out is None else self._validator(held_out, problem)
+        return Training(method, order, stopping, history, lambda: method.loss_at(origin), validate=validate,
+                        early_stopping=self.early_stopping, tasks=tasks if tasks and tasks.with_epochs else None)
 
     def _start(self, problem, again, go_on):
         """(flat vector to start from, earlier state to go on with); None: anew, or the state's own."""
@@ -174,38 +181,51 @@ class NeuralNetwork(Model):
             raise ValueError(f"the model has layers of {widths.tolist()} units, {wanted.tolist()} are asked for now")
         return (None, self._state) if go_on else (theta, None)
 
-    def _stopping(self, method, history, go_on):
-        """scikit-learn's: the loss may stall for `n_iter_no_change` epochs; L-BFGS looks at the gradient instead.
-"""
-        patience = np.inf if self.solver == "lbfgs" and not self.early_stopping else self.n_iter_no_change + 1
-        losses, tol = (None if self.early_stopping else history.record["loss"]), (None if go_on else self.tol)
-        return Stalling(method, losses, 1 if go_on else self.max_iter, tol, patience)
-
-    def _validation(self, X_val, y_val, sample_weight_val, dtype):
-        """(X, targets, labels, weights) of the user's own validation rows; None where there are none."""
-        given = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
-        if X_val is None or y_val is None:
-            for name in (name for name, value in given.items() if value is not None):
-                raise ValueError(f"{name} is provided, but {'X_val' if X_val is None else 'y_val'} was not provided.")
-            return None
-        X_val = distinct_columns(self._check_X(X_val, reset=False)).astype(dtype, copy=False)
-        labels = self._check_y_val(y_val)
-        check_consistent_length(X_val, labels)
-        return X_val, self._targets(labels), labels, self._sample_weight(sample_weight_val, X_val)
-
     def _store(self, coefs, intercepts):
         self.coefs_, self.intercepts_ = coefs, intercepts
 
-    def _publish(self, method, history, validate, again):
-        """What training leaves beside the weights."""
-        self.history_, self._state = history.record, method.state
-        self.loss_ = history.record["loss"][-1]
-        self.t_ = (self.t_ if again else 0) + self.n_iter_ * len(method.problem.visits)
+    def _publish(self, training, again):
+        """Store the model that training has come to, and what it leaves beside the weights."""
+        history, method = training.history.record, training.method
+        visited = self.t_ if again else 0
+        self._store(*training.solution())
+        self.n_iter_, self.stop_reason_, self.history_, self._state = training.epochs, training.reason, history, method.state
+        self.t_ = visited + self.n_iter_ * len(method.problem.visits)
+        self.loss_ = history["loss"][-1] if history["loss"] else None
         self.n_layers_, self.n_outputs_ = len(self.coefs_) + 1, self.coefs_[-1].shape[1]
-        earlier = (self.validation_scores_ if again else None) or []
-        self.validation_scores_ = earlier + validate.scores if validate else None
-        self.best_validation_score_ = max(self.validation_scores_) if validate else None
-        self.best_loss_ = None if self.early_stopping else min(history.record["loss"])
+        self.best_loss_ = min(history["loss"], default=None) if not self.early_stopping else None
+        self.validation_scores_ = history.get("validation_score")
+        self.best_validation_score_ = np.nanmax(self.validation_scores_) if self.validation_scores_ else None
+        vars(self).pop("best_epoch_", None)
+        if training.best:
+            self.best_epoch_ = training.best.epoch
+
+    def _attributes(self, training, again):
+        """What the estimator would know if training stopped here."""
+        model = copy(self)
+        model._publish(training, again)
+        model.history_ = copy_of(model.history_)
+        return vars(model)
+
+    def _validator(self, held_out, problem):
+        """A function (coefs, intercepts) -> (score, loss) on the rows held out; a model that is not finite has the lowest score."""
+        model, visits = copy(self), held_out.visits
+        weights = None if held_out.weights is None else held_out.weights[visits]
+        total, codes, X = len(visits) if weights is None else weights.sum(), problem.objective.codes, held_out.X
+        inside = held_out.rows is not problem.rows
+
+        def validate(coefs, intercepts):
+            model._store(coefs, intercepts)
+            theta, widths = model._packed(problem.rows.dtype)
+            if not is_surely_finite(theta):
+                return -np.inf, np.inf
+            loss = network.gradient(held_out.rows, held_out.y, held_out.weights, visits, theta, None, None, None, widths, codes,
+                                    model._architecture().codes())
+            told = model._told(model._forward(X[visits] if inside else X))
+            known = held_out.labels[visits] if inside else held_out.labels
+            return float(model._metric(known, told, sample_weight=weights)), loss / total
+
+        return validate
 
     # ---- the model at work ----
 
@@ -226,26 +246,3 @@ class NeuralNetwork(Model):
     def _margins(self, X):
         check_is_fitted(self)
         return self._forward(distinct_columns(self._check_X(X, reset=False)))
-
-
-class Validation:
-    """Score and loss of models on held-out rows, and the best of them: the highest score, the first of equals."""
-
-    def __init__(self, model: NeuralNetwork, objective, X, targets, labels, weights):
-        self._model, self._objective, self._X, self._y, self._labels = model, objective, X, targets, labels
-        self._weights = None if weights is None else weights / weights.mean()
-        self.scores, self.best_score, self.best = [], -np.inf, None
-
-    def __call__(self, coefs, intercepts):
-        model, rows = self._model, as_rows(self._X)
-        model._store(coefs, intercepts)
-        theta, widths = model._packed(rows.dtype)
-        visits = np.arange(rows.shape[0])
-        loss = network.gradient(rows, self._y, self._weights, visits, theta, None, None, None, widths, self._objective.codes,
-                                model._architecture().codes())
-        told = model._told(model._forward(self._X))
-        score = float(model._metric(self._labels, told, sample_weight=self._weights)) if is_surely_finite(theta) else np.nan
-        self.scores.append(score)
-        if score > self.best_score:
-            self.best_score, self.best = score, (coefs, intercepts)
-        return score, loss / len(visits)

@@ -8,6 +8,7 @@ from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport calloc, free
 
 from .rows cimport start_of
+from .signals cimport Watch, watch_end, watch_is_over, watch_start, watch_work
 
 ctypedef fused position:
     int32_t
@@ -26,6 +27,7 @@ cdef struct Model:              # g'd + d'(X' diag(h) X / n + diag(l2)) d / 2 + 
     double *w
     double *r                   # (n,) h X d / n
     double *curvatures          # (m,) diagonal of the matrix
+    Watch watch
 
 
 cdef inline double shrunk(double a, double by, double least) noexcept nogil:
@@ -71,15 +73,18 @@ def descend(const double[:, ::1] H not None, double[::1] w not None, double[::1]
     if p == 0:
         return
     bound = start_of(least)
+    cdef Watch watch
+    watch_start(&watch)
     with nogil:
-        while done < sweeps:
+        while done < sweeps and not watch_work(&watch, p * p):
             done += 1
             if sweep(&H[0, 0], p, &w[0], &g[0], &l1[0], bound, False) <= enough:
                 break
             while done < sweeps:
                 done += 1
-                if sweep(&H[0, 0], p, &w[0], &g[0], &l1[0], bound, True) <= enough:
+                if watch_work(&watch, p * p) or sweep(&H[0, 0], p, &w[0], &g[0], &l1[0], bound, True) <= enough:
                     break
+    watch_end(&watch)
 
 
 cdef inline double column_dot(const Model *model, const floating *values, const position *rows, const position *starts,
@@ -132,6 +137,8 @@ cdef double column_sweep(Model *model, const floating *values, const position *r
     cdef Py_ssize_t k, j
     cdef double g, new, change, largest = 0
     for k in range(model.m):
+        if watch_work(&model.watch, starts[model.p] // model.p + 1):
+            return 0
         if model.curvatures[k] <= 0 or (nonzeros and model.w[k] == 0):
             continue
         j = model.columns[k]
@@ -174,13 +181,15 @@ def descend_columns(const floating[::1] values not None, const position[::1] row
     cdef double *room = <double *> calloc(n + 2 * m, sizeof(double))
     if room == NULL:
         raise MemoryError()
-    model = Model(n, p, m, &columns[0], &scale[0], &h[0], &g[0], &l1[0], &l2[0], room + n,
-                  start_of(least), &w[0], room, room + n + m)
+    model.n, model.p, model.m, model.columns, model.scale, model.h, model.w = n, p, m, &columns[0], &scale[0], &h[0], &w[0]
+    model.g, model.l1, model.l2, model.first, model.r, model.curvatures = &g[0], &l1[0], &l2[0], room + n, room, room + n + m
+    model.least = start_of(least)
+    watch_start(&model.watch)
     with nogil:
         for k in range(m):
             room[n + k] = w[k]
         column_curvatures(&model, &values[0], &rows[0], &starts[0])
-        while done < sweeps:
+        while done < sweeps and not watch_is_over(&model.watch):
             done += 1
             largest = column_sweep(&model, &values[0], &rows[0], &starts[0], False)
             if enough < 0:
@@ -192,3 +201,4 @@ def descend_columns(const floating[::1] values not None, const position[::1] row
                 if column_sweep(&model, &values[0], &rows[0], &starts[0], True) <= enough:
                     break
     free(room)
+    watch_end(&model.watch)

@@ -149,9 +149,9 @@ cdef void multiply(bint a_transposed, bint b_transposed, Py_ssize_t rows, Py_ssi
 
 cdef inline floating *layer(const Run *run, Py_ssize_t number, floating *room) noexcept nogil:
     """The outputs (rows, units) of a layer for a tile; of sparse rows the inputs have no room."""
-    cdef Py_ssize_t before = 0, l
-    for l in range(0 if run.X.indices == NULL else 1, number):
-        before += run.widths[l]
+    cdef Py_ssize_t before = 0, below
+    for below in range(0 if run.X.indices == NULL else 1, number):
+        before += run.widths[below]
     return room + before * run.tile
 
 
@@ -201,23 +201,23 @@ cdef void sparse_scatter(const Run *run, const Py_ssize_t *order, Py_ssize_t row
 cdef floating *forward(Run *run, const Py_ssize_t *order, Py_ssize_t rows, const floating *center, const floating *inverse,
                        const floating *theta, floating *room, bint training) noexcept nogil:
     """The margins Z_L of the rows; what the backward pass needs is left in `room`."""
-    cdef Py_ssize_t l, i, inputs, units
+    cdef Py_ssize_t number, i, inputs, units
     cdef const floating *W = theta
     cdef floating *z = room
     if run.X.indices == NULL:
         gather(run, order, rows, center, inverse, room)
-    for l in range(1, run.layers + 1):
-        inputs, units, z = run.widths[l - 1], run.widths[l], layer(run, l, room)
+    for number in range(1, run.layers + 1):
+        inputs, units, z = run.widths[number - 1], run.widths[number], layer(run, number, room)
         for i in range(rows):
             memcpy(z + i * units, W + inputs * units, units * sizeof(floating))
-        if l == 1 and run.X.indices != NULL:
+        if number == 1 and run.X.indices != NULL:
             sparse_margins(run, order, rows, inverse, W, z)
         else:
-            multiply(False, False, rows, units, inputs, layer(run, l - 1, room), W, <floating> 1, z)
-        if l < run.layers:
-            activate(run.network.activation, z, slopes(run, l, room), rows * units)
+            multiply(False, False, rows, units, inputs, layer(run, number - 1, room), W, <floating> 1, z)
+        if number < run.layers:
+            activate(run.network.activation, z, slopes(run, number, room), rows * units)
             if training and run.network.dropout > 0:
-                drop(run.network.dropout, z, slopes(run, l, room), rows * units, &run.network.seed)
+                drop(run.network.dropout, z, slopes(run, number, room), rows * units, &run.network.seed)
         W += (inputs + 1) * units
     return z
 
@@ -249,27 +249,27 @@ cdef double output(Run *run, const Py_ssize_t *order, Py_ssize_t rows, double sc
 cdef void backward(Run *run, const Py_ssize_t *order, Py_ssize_t rows, const floating *inverse, const floating *theta,
                    floating *room, floating *g, bint first) noexcept nogil:
     """g <- the gradient, or (not `first`) g += it; a layer's outputs give way to their gradient once they are not needed."""
-    cdef Py_ssize_t l, i, inputs, units, at = run.parameters
+    cdef Py_ssize_t number, i, inputs, units, at = run.parameters
     cdef floating *d
     cdef floating *a
     cdef floating *slope
-    for l in range(run.layers, 0, -1):
-        inputs, units, d = run.widths[l - 1], run.widths[l], layer(run, l, room)
+    for number in range(run.layers, 0, -1):
+        inputs, units, d = run.widths[number - 1], run.widths[number], layer(run, number, room)
         at -= (inputs + 1) * units
         if first:
             memset(g + at + inputs * units, 0, units * sizeof(floating))
         for i in range(rows):
             dense_add(<floating> 1, d + i * units, g + at + inputs * units, units)
-        if l == 1 and run.X.indices != NULL:
+        if number == 1 and run.X.indices != NULL:
             if first:
                 memset(g, 0, inputs * units * sizeof(floating))
             sparse_scatter(run, order, rows, inverse, d, g)
             return
-        a = layer(run, l - 1, room)
+        a = layer(run, number - 1, room)
         multiply(True, False, inputs, units, rows, a, d, <floating> (0 if first else 1), g + at)
-        if l > 1:
+        if number > 1:
             multiply(False, True, rows, inputs, units, d, theta + at, <floating> 0, a)
-            slope = slopes(run, l - 1, room)
+            slope = slopes(run, number - 1, room)
             for i in range(rows * inputs):
                 a[i] *= slope[i]
 
@@ -300,11 +300,11 @@ cdef inline const floating *numbers_of(const floating[::1] values) noexcept:
 cdef int check_widths(Rows rows, Py_ssize_t itemsize, const Py_ssize_t[::1] widths, Py_ssize_t parameters, Py_ssize_t outputs,
                       Py_ssize_t center, Py_ssize_t inverse) except -1:
     """Refuse layers and parameters that do not fit together."""
-    cdef Py_ssize_t l, needed = 0
-    for l in range(widths.shape[0]):
-        if not 1 <= widths[l] < 2**31:
-            raise ValueError(f"layer {l} has {widths[l]} units")
-        needed += (widths[l - 1] + 1) * widths[l] if l else 0
+    cdef Py_ssize_t number, needed = 0
+    for number in range(widths.shape[0]):
+        if not 1 <= widths[number] < 2**31:
+            raise ValueError(f"layer {number} has {widths[number]} units")
+        needed += (widths[number - 1] + 1) * widths[number] if number else 0
     if widths.shape[0] < 2 or widths[0] != rows.table.p or widths[widths.shape[0] - 1] != outputs or parameters != needed:
         raise ValueError(f"layers of {list(widths)} units need {needed} parameters and end in the outputs; X has {rows.table.p} "
                          f"columns, theta {parameters} entries, and there are {outputs} outputs")
@@ -330,13 +330,13 @@ cdef int check_targets(Rows rows, const double[::1] y, const double[::1] weights
 cdef char *prepare(Run *run, Rows rows, Py_ssize_t itemsize, const Py_ssize_t[::1] widths, Py_ssize_t parameters, bint scaled,
                    Py_ssize_t batch_size, Objective objective, Network network) except NULL:
     """Fill a run; returns room for a tile's layers and a gradient, to be freed."""
-    cdef Py_ssize_t l, floats
+    cdef Py_ssize_t number, floats
     cdef char *room
     run.X, run.widths, run.layers = &rows.table, &widths[0], widths.shape[0] - 1
     run.parameters, run.scaled, run.network, run.objective = parameters, scaled, network, objective
     run.tile, run.activations = min(batch_size, <Py_ssize_t> TILE), 0
-    for l in range(0 if run.X.indices == NULL else 1, run.layers + 1):
-        run.activations += widths[l]
+    for number in range(0 if run.X.indices == NULL else 1, run.layers + 1):
+        run.activations += widths[number]
     floats = (2 * run.activations * run.tile + parameters) * itemsize
     floats = (floats + 63) // 64 * 64
     room = <char *> malloc(floats + 4 * run.tile * objective.outputs * sizeof(double))
@@ -354,7 +354,8 @@ def gradient(Rows rows not None, const double[::1] y not None, const double[::1]
              const Py_ssize_t[::1] widths not None, Objective objective, Network network):
     """out <- mean gradient of the data term over the rows in `order`; returns the sum of weight * loss.
 
-    Inputs are (x - center) * inverse (None: x itself; of sparse rows only the factor counts). out=None: the loss alone, of all units.
+    Inputs are (x - center) * inverse (None: x itself; of sparse rows only the factor counts). out=None: the loss alone, with no unit
+    dropped.
     """
     cdef const floating *mid = numbers_of(center)
     cdef const floating *factor = numbers_of(inverse)
@@ -369,8 +370,8 @@ def gradient(Rows rows not None, const double[::1] y not None, const double[::1]
         raise ValueError("order is empty, or out and theta differ in length")
     if out is not None:
         g = &out[0]
-    room = <floating *> prepare(&run, rows, sizeof(floating), widths, theta.shape[0], inverse is not None, order.shape[0], objective,
-                                network)
+    room = <floating *> prepare(&run, rows, sizeof(floating), widths, theta.shape[0], inverse is not None, order.shape[0],
+                                objective, network)
     run.y, run.weights = &y[0], start_of(weights)
     with nogil:
         loss = batch_gradient(&run, &order[0], order.shape[0], mid, factor, &theta[0], room, g)
@@ -378,11 +379,16 @@ def gradient(Rows rows not None, const double[::1] y not None, const double[::1]
     return loss
 
 
+cdef inline floating *beyond(floating *buffer, Py_ssize_t at) noexcept nogil:
+    """A rule's buffer from there on; NULL for none."""
+    return NULL if buffer == NULL else buffer + at
+
+
 cdef void descend(Run *run, Sums *sums, const Py_ssize_t *order, Py_ssize_t visits, const floating *center,
                   const floating *inverse, floating *theta, floating *room, floating *first, floating *second, const double *rates,
                   const Rule *rule, Py_ssize_t batch_size, Py_ssize_t t) noexcept nogil:
     """Batch after batch: gradient, and update layer by layer. Of AdamW the penalty is a decay, and no part of the loss."""
-    cdef Py_ssize_t begin = 0, size, l, at, weights, units
+    cdef Py_ssize_t begin = 0, size, number, at, weights, units
     cdef double l2, squares, rate
     cdef floating *g = room + 2 * run.activations * run.tile
     while begin < visits:
@@ -390,17 +396,15 @@ cdef void descend(Run *run, Sums *sums, const Py_ssize_t *order, Py_ssize_t visi
         sums.loss += batch_gradient(run, order + begin, size, center, inverse, theta, room, g)
         l2 = run.objective.l2 if rule.kind == ADAMW else run.objective.l2 / size
         squares = 0
-        for l in range(1, run.layers + 1):
-            units, weights = run.widths[l], run.widths[l - 1] * run.widths[l]
+        for number in range(1, run.layers + 1):
+            units, weights = run.widths[number], run.widths[number - 1] * run.widths[number]
             squares += squared_sum(g + at, weights + units)
             if l2 > 0 and rule.kind != ADAMW:
                 sums.penalty += size * 0.5 * l2 * squared_sum(theta + at, weights)
                 squares += l2 * (2 * lanes_dot(g + at, theta + at, weights) + l2 * squared_sum(theta + at, weights))
-            update(rule, theta + at, g + at, NULL if first == NULL else first + at, NULL if second == NULL else second + at, weights,
-                   rate, t + sums.updates, 0.0, l2)
+            update(rule, theta + at, g + at, beyond(first, at), beyond(second, at), weights, rate, t + sums.updates, 0.0, l2)
             at += weights
-            update(rule, theta + at, g + at, NULL if first == NULL else first + at, NULL if second == NULL else second + at, units,
-                   rate, t + sums.updates, 0.0, 0.0)
+            update(rule, theta + at, g + at, beyond(first, at), beyond(second, at), units, rate, t + sums.updates, 0.0, 0.0)
             at += units
         sums.gradient_norm += sqrt(squares if squares > 0 else 0 * squares)
         sums.updates += 1
@@ -413,8 +417,8 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
           Network network, Rule rule, Py_ssize_t batch_size, Py_ssize_t t):
     """Visit the rows in `order`, `batch_size` at a time, and leave the new parameters in theta.
 
-    A batch's penalty is (l2 / 2) |W|^2 / rows. `first`, `second` are the rule's buffers (None where it has none); the first update is
-    the t-th. Returns the `Sums` over the visits.
+    A batch's penalty is (l2 / 2) |W|^2 / rows. `first`, `second` are the rule's buffers (None where it has none); the first update
+    is the t-th. Returns the `Sums` over the visits.
     """
     cdef Sums sums = Sums(0, 0, 0, 0)
     cdef const floating *mid = numbers_of(center)
@@ -443,7 +447,8 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
 
 
 def margins(Rows rows not None, const Py_ssize_t[::1] order not None, const floating[::1] theta not None,
-            const floating[::1] center, const floating[::1] inverse, floating[::1] out not None, const Py_ssize_t[::1] widths not None, Network network):
+            const floating[::1] center, const floating[::1] inverse, floating[::1] out not None,
+            const Py_ssize_t[::1] widths not None, Network network):
     """out (rows, outputs) <- Z_L of the rows in `order`."""
     cdef const floating *mid = numbers_of(center)
     cdef const floating *factor = numbers_of(inverse)
@@ -461,7 +466,8 @@ def margins(Rows rows not None, const Py_ssize_t[::1] order not None, const floa
         return
     memset(&objective, 0, sizeof(Objective))
     objective.outputs = K
-    room = <floating *> prepare(&run, rows, sizeof(floating), widths, theta.shape[0], inverse is not None, visits, objective, network)
+    room = <floating *> prepare(&run, rows, sizeof(floating), widths, theta.shape[0], inverse is not None, visits, objective,
+                                network)
     with nogil:
         while begin < visits:
             size = min(run.tile, visits - begin)

@@ -44,6 +44,13 @@ cdef inline const double *start_of(const double[::1] values) noexcept:
     return &values[0] if values is not None and values.shape[0] else NULL
 
 
+cdef inline double row_work(const Table *X) noexcept nogil:
+    """Mean number of stored entries a row."""
+    if X.indices == NULL:
+        return X.p
+    return <double> ((<const int64_t *> X.indptr)[X.n] if X.index_size == 8 else (<const int32_t *> X.indptr)[X.n]) / max(X.n, 1)
+
+
 cdef inline Row row_at(const Table *X, Py_ssize_t i) noexcept nogil:
     cdef Row row
     cdef Py_ssize_t begin

@@ -10,8 +10,9 @@ from libc.string cimport memset
 
 from .losses cimport SOFTMAX, VALUES, Objective, Point, point, points, softmax, target
 from .penalty cimport Lazy, catch_up, decay, is_late, keep_positive, pass_step, settle
-from .rows cimport (PREFETCH, Ahead, Row, Rows, Table, accumulate, column, fetch, lanes_advance, margins, row_at, squared_norm,
-                    start_of)
+from .rows cimport (PREFETCH, Ahead, Row, Rows, Table, accumulate, column, fetch, lanes_advance, margins, row_at, row_work,
+                    squared_norm, start_of)
+from .signals cimport Watch, watch_end, watch_start, watch_work
 
 cdef enum:
     BLOCK = 256                 # margins kept back, so that their loss values are taken in one vectorised loop
@@ -59,6 +60,8 @@ cdef struct Run:
     Lazy lazy
     Tally tally
     Sums sums
+    Watch watch
+    double work                 # multiplications a row
 
 
 cdef void value_tally(Run *run) noexcept nogil:
@@ -178,7 +181,7 @@ cdef void dense_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floa
     memset(first, 0, 2 * outputs * sizeof(double))
     visit[0] = visit[1] = nobody
     ahead[0] = ahead[1] = X + order[0] * p
-    while size > 0:
+    while size > 0 and not watch_work(&run.watch, <long long> run.work):
         size = min(stride, visits - v)     # 0: one pass more, for the last rows' steps
         factor, carry, threshold = visit[0].factor * visit[1].factor, visit[1].factor, visit[0].step * run.objective.l1
         average = run.average if visit[0].averaged else <double *> NULL
@@ -272,8 +275,8 @@ cdef inline void sparse_step(Run *run, const Py_ssize_t *order, Py_ssize_t size,
 
 cdef void sparse_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floating *theta) noexcept nogil:
     """Batch by batch."""
-    cdef Py_ssize_t begin = 0, size, v
-    while begin < visits:
+    cdef Py_ssize_t begin = 0, size = 0, v
+    while begin < visits and not watch_work(&run.watch, <long long> (size * run.work)):
         size = min(run.course.batch_size, visits - begin)
         for v in range(min(begin + AHEAD, visits), min(begin + AHEAD + size, visits)):
             fetch(run.X, order[v])
@@ -329,7 +332,9 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
         return run.sums
     run.y, run.rates, run.weights = start_of(y), start_of(rates), start_of(weights)
     run.average = <double *> start_of(average)
+    run.work = row_work(run.X) * objective.outputs + 1
     allocate(&run, rates.shape[0])
+    watch_start(&run.watch)
     with nogil:
         if run.X.indices == NULL:
             dense_sweep(&run, &order[0], visits, &theta[0])
@@ -337,4 +342,5 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
             sparse_sweep(&run, &order[0], visits, &theta[0])
         value_tally(&run)
     release(&run)
+    watch_end(&run.watch)
     return run.sums

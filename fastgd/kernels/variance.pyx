@@ -15,7 +15,8 @@ from libc.math cimport fabs
 from .losses cimport SOFTMAX, VALUES, Objective, curvature, implicit, point, softmax, softmax_curvature, target
 from .metric cimport Metric, standardised
 from .penalty cimport keep_positive, soft
-from .rows cimport Row, Rows, Table, ask_for, column, margins, row_at, start_of
+from .rows cimport Row, Rows, Table, ask_for, column, margins, row_at, row_work, start_of
+from .signals cimport Watch, watch_end, watch_start, watch_work
 
 cdef enum:
     AHEAD = 4                   # rows to come that are on their way
@@ -42,6 +43,7 @@ cdef struct Run:
     double bend                 # the largest curvature of the loss; infinite at kinks
     Metric metric
     Objective objective
+    Watch watch
 
 
 cdef inline void look(Run *run, Py_ssize_t i, const Row *row, double *fresh, double *change) noexcept nogil:
@@ -146,8 +148,9 @@ cdef void update(Run *run, const Py_ssize_t *order, Py_ssize_t size, const float
 
 
 cdef void sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, Py_ssize_t batch_size, const floating *tag) noexcept nogil:
-    cdef Py_ssize_t begin = 0, size, i
-    while begin < visits:
+    cdef Py_ssize_t begin = 0, size = 0, i
+    cdef double work = row_work(run.X) * run.objective.outputs + 1
+    while begin < visits and not watch_work(&run.watch, <long long> (size * work)):
         size = min(batch_size, visits - begin)
         for i in range(begin + AHEAD, min(begin + AHEAD + size, visits)):
             ask_for(run.X, order[i])
@@ -191,8 +194,10 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
         run.threshold, run.factor = start_of(threshold), start_of(factor)
     run.metric = Metric(start_of(center), start_of(inverse), start_of(l1), start_of(l2))
     run.objective, run.length, run.bend = objective, &length[0], bend
+    watch_start(&run.watch)
     with nogil:
         sweep(&run, &order[0], visits, batch_size, &tag[0])
+    watch_end(&run.watch)
 
 
 def survey(const double[::1] y not None, const double[::1] weights, const Py_ssize_t[::1] order not None, memory,

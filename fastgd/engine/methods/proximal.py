@@ -111,6 +111,8 @@ def _step_on_support(H, w, g, corner):
 class Proximal(Newton):
     """Minimise a smooth loss + l1 |w|_1 + (l2/2) |w|^2; `dense_metric` allows matrices of some columns by some columns."""
 
+    kept = (*Newton.kept, "_lower", "_matrices", "_norm", "_first", "_fell", "_shortened", "_unsettled", "_reach", "_whole")
+
     def start(self, problem, theta, earlier):
         """Begin at theta, or where `earlier` stands; zeros are taken for the best constant model."""
         super().start(problem, theta, earlier)
@@ -123,6 +125,8 @@ class Proximal(Newton):
         self._lower, self._matrices, self._norm, self._columns = -np.inf, {}, np.inf, None
         self._shortened, self._unsettled, self._reach = False, False, 1.0
         self._whole = self.dense_metric
+        self._first, self._fell = 0.0, 0.0  # the largest norm; by how much the last step lowered F
+        self._mark()
 
     # ---- the descent ----
 
@@ -134,9 +138,9 @@ class Proximal(Newton):
     def _descend(self):
         """Yields an `Epoch` after each pass."""
         loss, g = self._gradient()
-        fell = 0.0
         while True:
-            yield from self._bound(loss, g, fell)
+            self._mark()
+            yield from self._bound(loss, g)
             problem = self.problem
             newton.curvatures(problem.y, problem.weights, problem.visits, self._z, self._h, problem.objective.codes)
             if problem.objective.loss in FLAT:
@@ -151,15 +155,15 @@ class Proximal(Newton):
             if by_gradient:
                 self._reach *= float(np.clip(self._step.mean(), 0.1, 0.7)) if self._shortened else 1.5
             self._unsettled = self._shortened or (by_gradient and ((self._v == 0) != zeros).any())
-            fell = before - loss
+            self._fell = before - loss
 
-    def _bound(self, loss, g, fell):
+    def _bound(self, loss, g):
         """Bound the distance to the minimum; where that needs a pass of its own, only when the minimum may be near."""
         last, self._norm = self._norm, self._corner.norm(self._v, g)
-        self._first = max(getattr(self, "_first", 0.0), self._norm)
+        self._first = max(self._first, self._norm)
         if self._norm > FRESH * last and not self._is_quadratic():
-            self._matrices.clear()
-        if not self._is_free and fell <= max(0.1 * (self._worst - loss), rounding_of(loss, self._worst)):
+            self._matrices = {}
+        if not self._is_free and self._fell <= max(0.1 * (self._worst - loss), rounding_of(loss, self._worst)):
             _, slopes = self.losses()
             self._lower = max(self._lower, loss - gap(self.problem, self._at, loss, slopes, g - self._at.l2 * self._v))
             self._found = relative(loss - self._lower, loss, self._worst), "duality gap"
@@ -173,7 +177,7 @@ class Proximal(Newton):
 
     def _move(self, loss, g, x):
         """(F, gradient) after a step along x: all of it, or as far as a line search says. Never does F rise."""
-        theta, v, z = self.state.theta, self._v, self._z.copy()
+        theta, v, z = self._theta, self._v, self._z.copy()
         kinked = self._l1 * np.where(v != 0, np.sign(v), np.sign(x))
         foretold = float((g * x).sum() + (self._l1 * (np.abs(v + x) - np.abs(v))).sum())
         self._v, self._step = v + x, np.ones_like(self._step)
@@ -181,14 +185,14 @@ class Proximal(Newton):
         self._shortened = not (after <= loss + ENOUGH * foretold or self._is_nearer(after - loss, foretold, loss, slopes))
         if not self._shortened:
             return after, slopes
-        self.state.theta, self._v = theta, v
+        self._theta, self._v = theta, v
         self._u, self._z, self._x, self._g = self._z - z, z, x, g + kinked
         yield Epoch(loss, self._norm, 0.0)
         self._search()
         after, slopes = self._gradient()
         if after <= loss:
             return after, slopes
-        self.state.theta, self._v, self._z = theta, v, z
+        self._theta, self._v, self._z = theta, v, z
         return loss, g
 
     def _is_nearer(self, rise, foretold, loss, g):
@@ -250,14 +254,14 @@ class Proximal(Newton):
         k = 0 if self._is_quadratic() else k
         if k not in self._matrices:
             h = h[:, k].copy()
-            self._matrices[k] = columns, h, self._products(columns, columns, h)
+            self._matrices = self._matrices | {k: (columns, h, self._products(columns, columns, h))}
         known, h, H = self._matrices[k]
         new = np.setdiff1d(columns, known)
         if len(new):
             old, known = len(known), np.concatenate([known, new])
             cross = self._products(known, new, h)
             H = np.block([[H, cross[:old]], [cross[:old].T, cross[old:]]])
-            self._matrices[k] = known, h, H
+            self._matrices = self._matrices | {k: (known, h, H)}
         order = np.argsort(known)
         at = order[np.searchsorted(known, columns, sorter=order)]
         return H[np.ix_(at, at)]
