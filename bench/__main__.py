@@ -1,7 +1,7 @@
 """``python -m bench [NAME ...]``: measure what is named (everything by default; patterns such as 'sgd-*' too).
 
-``python -m bench auto`` and ``python -m bench accuracy`` are commands of their own: training without a rate to choose beside the
-best rate in hindsight, and the time that the named models take to a given accuracy.
+``python -m bench auto``, ``accuracy`` and ``defaults`` are commands of their own: training without a rate to choose beside the best
+rate in hindsight, the time that the named models take to a given accuracy, and networks at their defaults.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from pathlib import Path
 from bench import catalogue, derived, limits, machine, peers, run, table
 
 RESULTS = Path(__file__).parent / "results"
-COMMANDS = ("auto", "accuracy")
+COMMANDS = ("auto", "accuracy", "defaults")
 
 
 def main(arguments=None):

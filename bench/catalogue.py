@@ -4,11 +4,16 @@ import sys
 from dataclasses import replace
 from fnmatch import fnmatch
 
-from bench import calls, data, imports, problems, run
+from bench import calls, data, imports, networks, problems, run
 from bench.machine import free_memory
 
-MEASURES = {problems.Problem: run.measure, calls.Call: calls.measure, imports.Import: imports.measure}
-ALL = problems.ALL + calls.ALL + imports.ALL
+MEASURES = {
+    problems.Problem: run.measure,
+    networks.Network: networks.measure,
+    calls.Call: calls.measure,
+    imports.Import: imports.measure,
+}
+ALL = problems.ALL + networks.ALL + calls.ALL + imports.ALL
 LARGEST = f"{data.GIGABYTES[-1]:g}GB"
 MARGIN = 1.5  # of free memory over the size of X
 

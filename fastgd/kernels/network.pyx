@@ -354,7 +354,7 @@ def gradient(Rows rows not None, const double[::1] y not None, const double[::1]
              const Py_ssize_t[::1] widths not None, Objective objective, Network network):
     """out <- mean gradient of the data term over the rows in `order`; returns the sum of weight * loss.
 
-    Inputs are (x - center) * inverse (None: x itself; of sparse rows only the factor counts). out=None: the loss alone, with no unit
+    Inputs are (x - center) * inverse (None: x itself; of sparse rows only the factor counts). out=None: the loss alone, no unit
     dropped.
     """
     cdef const floating *mid = numbers_of(center)
