@@ -1,7 +1,8 @@
 """``python -m bench [NAME ...]``: measure what is named (everything by default; patterns such as 'sgd-*' too).
 
 ``python -m bench auto``, ``accuracy`` and ``defaults`` are commands of their own: training without a rate to choose beside the best
-rate in hindsight, the time that the named models take to a given accuracy, and networks at their defaults.
+rate in hindsight, the time that the named models take to a given accuracy, and networks at their defaults. ``python -m bench
+recommender`` cross-validates matrix factorization.
 """
 
 import argparse
@@ -13,13 +14,13 @@ from pathlib import Path
 from bench import catalogue, derived, limits, machine, peers, run, table
 
 RESULTS = Path(__file__).parent / "results"
-COMMANDS = ("auto", "accuracy", "defaults")
+COMMANDS = {"auto": "auto", "accuracy": "accuracy", "defaults": "defaults", "recommender": "recommenders"}
 
 
 def main(arguments=None):
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] and arguments[0] in COMMANDS:
-        return import_module(f"bench.{arguments[0]}").main(arguments[1:])
+        return import_module(f"bench.{COMMANDS[arguments[0]]}").main(arguments[1:])
     options = _parse(arguments)
     available, notes = catalogue.available(options.big)
     if options.list:

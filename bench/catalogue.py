@@ -1,10 +1,10 @@
-"""All that can be measured, by name: problems to train on, calls of a fitted model, imports."""
+"""All that can be measured, by name: problems to train on, calls of a fitted model, imports, recommenders."""
 
 import sys
 from dataclasses import replace
 from fnmatch import fnmatch
 
-from bench import calls, data, imports, networks, problems, run
+from bench import calls, data, imports, networks, problems, recommenders, run
 from bench.machine import free_memory
 
 MEASURES = {
@@ -12,8 +12,9 @@ MEASURES = {
     networks.Network: networks.measure,
     calls.Call: calls.measure,
     imports.Import: imports.measure,
+    recommenders.Recommender: recommenders.measure,
 }
-ALL = problems.ALL + networks.ALL + calls.ALL + imports.ALL
+ALL = problems.ALL + networks.ALL + calls.ALL + imports.ALL + recommenders.ALL
 LARGEST = f"{data.GIGABYTES[-1]:g}GB"
 MARGIN = 1.5  # of free memory over the size of X
 

@@ -135,7 +135,8 @@ class NeuralNetwork(Model):
         full = self.solver == "lbfgs" or self.batch_size == "full"
         problem = Problem(as_rows(X), y, weights, objective, visits, full, 1, X, random_state=seed)
         if len(left_out):
-            held_out = HeldOut(X[left_out], labels[left_out], problem.rows, y, left_out, weights)
+            own = y.reshape(X.shape[0], -1)[left_out].ravel()
+            held_out = HeldOut(X[left_out], labels[left_out], own, None if weights is None else weights[left_out])
         method, history = self._method(problem, go_on), History(self.history_ if again else None)
         training = None
         try:
@@ -209,21 +210,18 @@ class NeuralNetwork(Model):
 
     def _validator(self, held_out, problem):
         """A function (coefs, intercepts) -> (score, loss) on the rows held out; a model that is not finite has the lowest score."""
-        model, visits = copy(self), held_out.visits
-        weights = None if held_out.weights is None else held_out.weights[visits]
-        total, codes, X = len(visits) if weights is None else weights.sum(), problem.objective.codes, held_out.X
-        inside = held_out.rows is not problem.rows
+        model, rows, weights, codes = copy(self), as_rows(held_out.X), held_out.weights, problem.objective.codes
+        visits, total = np.arange(rows.shape[0]), float(rows.shape[0] if weights is None else weights.sum())
 
         def validate(coefs, intercepts):
             model._store(coefs, intercepts)
-            theta, widths = model._packed(problem.rows.dtype)
+            theta, widths = model._packed(rows.dtype)
             if not is_surely_finite(theta):
                 return -np.inf, np.inf
-            loss = network.gradient(held_out.rows, held_out.y, held_out.weights, visits, theta, None, None, None, widths, codes,
+            loss = network.gradient(rows, held_out.y, weights, visits, theta, None, None, None, widths, codes,
                                     model._architecture().codes())
-            told = model._told(model._forward(X[visits] if inside else X))
-            known = held_out.labels[visits] if inside else held_out.labels
-            return float(model._metric(known, told, sample_weight=weights)), loss / total
+            told = model._told(model._forward(held_out.X))
+            return float(model._metric(held_out.labels, told, sample_weight=weights)), loss / total
 
         return validate
 

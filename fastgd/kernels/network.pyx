@@ -16,7 +16,7 @@ from scipy.linalg.cython_blas cimport dgemm, sgemm
 
 from .elementary cimport exp, log1p
 from .losses cimport SOFTMAX, VALUES, Objective, points, softmax, target
-from .order cimport draw
+from .random cimport draw
 from .penalty cimport squared_sum
 from .rows cimport Row, Rows, Table, column, dense_add, lanes_dot, row_at, start_of
 from .rules cimport ADAMW, Rule, check_buffers, update
