@@ -785,3 +785,13 @@ def test_raw_columns_of_the_bundled_sets():
     for model in (LinearRegression(), Ridge(0.1), LinearSVR(C=100.0)):
         assert model.fit(X, y).converged_
         assert model.score(X, y) > 0.45
+
+
+@pytest.mark.parametrize("model", [LinearRegression(), Ridge(tol=1e-8), SGDRegressor(tol=1e-6, **full_sgd), squared_svr()], ids=str)
+def test_slopes_have_no_bound_where_steps_are_not_chosen_by_hand(model, problem):
+    """Targets of 1e15 have residuals beyond the bound that keeps hand-set rates from overflowing."""
+    X, values, *_ = problem
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    model = clone(model).fit(X, 1e15 * values)
+    assert model.converged_
+    assert_allclose(model.score(X, 1e15 * values), LinearRegression().fit(X, values).score(X, values), atol=0.01)

@@ -22,18 +22,17 @@ from .descent import Epoch
 from .newton import Newton, Rounded
 
 LOSSES = ("hinge", "squared_hinge", "epsilon_insensitive")
-LONGEST = 10.0   # mean of |x|^2 / (n l2) up to which few passes are enough
+LONGEST = 10.0   # mean of |x|^2 / (n l2) up to which few passes are enough,
+LIMIT = 1e6      # and up to which there is hope
 HASTE = 100      # passes that it may be likely to take in all, or another method takes over
-CHANCES = 4      # bounds that were not enough, until then
+CHANCES = 20     # bounds that were not enough, until then
 TRIAL = 10       # passes after which that is asked
 
 
 def suits(problem):
-    """Whether the dual of a problem is likely to be the shorter way."""
+    """Whether the dual of a problem may be the shorter way."""
     objective = problem.objective
-    if not (problem.rows.sparse and objective.loss in LOSSES and objective.l2 > 0 and not objective.has_corners):
-        return False
-    return bool(_lengths(problem).mean() <= LONGEST * len(problem.visits) * objective.l2)
+    return problem.rows.sparse and objective.loss in LOSSES and objective.l2 > 0 and not objective.has_corners
 
 
 def _lengths(problem):
@@ -87,8 +86,11 @@ class Dual(Newton):
 
     def _descend(self):
         """Yields an `Epoch` after each pass."""
+        # rounded losses without a dense metric crawl; else long rows, which make the dual crawl, are better left to the others
+        self._is_patient = self.problem.objective.loss in KINKED and not self._dense
+        mean = _lengths(self.problem).mean() / (self._weight * self.problem.objective.l2)
         if self._other is None:
-            if self._is_cold:
+            if self._is_cold and mean <= (LIMIT if self._is_patient else LONGEST):
                 yield from self._by_rows()
             self._other = self._successor()
             self._other.start(self.problem, self._best[1], None)
@@ -142,7 +144,7 @@ class Dual(Newton):
     def _is_slow(self, estimates):
         """Whether so many passes more are likely to be needed that another way is shorter."""
         done = len(estimates)
-        if done < TRIAL:
+        if done < TRIAL or self._is_patient:
             return False
         half = done // 2
         fall = np.log(max(estimates[half], 1e-300) / max(estimates[-1], 1e-300)) / (done - 1 - half)

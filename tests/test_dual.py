@@ -1,0 +1,195 @@
+"""Dual coordinate descent: the sweep is its slow twin's, and what it finds is the minimum."""
+
+import warnings
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import csr_matrix
+
+from fastgd import LinearSVC, LinearSVR
+from fastgd.engine.data import as_rows
+from fastgd.engine.methods import dual as method
+from fastgd.engine.objective import Objective
+from fastgd.kernels import dual
+
+STRENGTH, BIAS, DELTA = 3.0, 0.7, 0.2
+
+
+def best_slope(loss, slope, z, y, h):
+    """The a with a = dL/dz at z - h (a - slope), by halving: z - h (a - slope) falls in a, and dL/dz rises in z."""
+
+    def slopes(at):  # the least and the greatest at a kink
+        if loss == "epsilon_insensitive":
+            r = at - y
+            return (-1.0 if r <= -DELTA else 0.0 if r <= DELTA else 1.0), (1.0 if r >= DELTA else 0.0 if r >= -DELTA else -1.0)
+        gap = 1 - y * at
+        if loss == "squared_hinge":
+            return 2 * (-2 * y * max(gap, 0),)[:1]
+        either = sorted((-y * (gap > 0), -y * (gap >= 0)))
+        return either[0], either[1]
+
+    low, high = -100.0, 100.0
+    for _ in range(200):
+        a = (low + high) / 2
+        least, greatest = slopes(z - h * (a - slope))
+        if a < least:
+            low = a
+        elif a > greatest:
+            high = a
+        else:
+            return a
+    return (low + high) / 2
+
+
+def slow_sweep(X, y, weights, order, W, b, slope, loss):
+    """Margins met, and all that moves, in place."""
+    met = np.zeros_like(slope)
+    for i in order:
+        for k in range(len(b)):
+            z = met[i, k] = X[i] @ W[k] + b[k]
+            a = best_slope(loss, slope[i, k], z, y[i, k], weights[i] * (X[i] @ X[i] + BIAS) / STRENGTH)
+            change, slope[i, k] = a - slope[i, k], a
+            W[k] -= weights[i] * change * X[i] / STRENGTH
+            b[k] -= weights[i] * change * BIAS / STRENGTH
+    return met
+
+
+@pytest.mark.parametrize("loss", ["hinge", "squared_hinge", "epsilon_insensitive"])
+@pytest.mark.parametrize("outputs", [1, 2])
+@pytest.mark.parametrize("sparse", [True, False])
+def test_a_sweep_is_the_twins(loss, outputs, sparse, dtype):
+    rng = np.random.default_rng(0)
+    n, p = 30, 6
+    X = np.where(rng.random((n, p)) < 0.5, rng.standard_normal((n, p)), 0.0).astype(np.float32).astype(dtype)
+    y = rng.standard_normal((n, outputs))
+    if loss != "epsilon_insensitive":
+        y = np.sign(y)
+    weights, order = rng.uniform(0.5, 2, n), rng.permutation(n)
+    objective = Objective(loss, DELTA, outputs=outputs)
+    theta, z, slope = np.zeros(outputs * (p + 1), dtype), np.zeros(n * outputs), np.zeros(n * outputs)
+    W, b, a = np.zeros((outputs, p)), np.zeros(outputs), np.zeros((n, outputs))
+    lengths = (X.astype(float) ** 2).sum(axis=1)
+    for _ in range(2):
+        met = slow_sweep(X.astype(float), y, weights, order, W, b, a, loss)
+        largest, kept = dual.sweep(as_rows(csr_matrix(X) if sparse else X), y.ravel(), weights, order.copy(), lengths, theta, z,
+                                   slope, objective.codes, STRENGTH, BIAS, np.inf)
+        assert kept == n
+        assert largest > 0
+    tolerance = {"rtol": 1e-3, "atol": 1e-4} if dtype == np.float32 else {"rtol": 1e-7, "atol": 1e-9}
+    assert_allclose(slope.reshape(n, outputs), a, **tolerance)
+    assert_allclose(z.reshape(n, outputs), met, **tolerance)
+    coef = theta[:outputs * p].reshape(p, outputs).T if sparse else theta[:outputs * p].reshape(outputs, p)
+    assert_allclose(coef, W, **tolerance)
+    assert_allclose(theta[outputs * p:], b, **tolerance)
+
+
+def test_rows_that_rest_far_from_their_kink_are_left_out():
+    X, y = csr_matrix([[1.0], [1.0], [1.0]]), np.array([1.0, 1.0, -1.0])
+    theta, slope, order = np.array([0.5, 0.0]), np.array([-0.5, 0.0, 1.0]), np.arange(3)
+    arguments = np.ones(3), theta, np.zeros(3), slope, Objective("hinge").codes, 1.0, 0.0
+    assert dual.sweep(as_rows(X), y, None, order, *arguments, 1.0) == (0.5, 2)
+    assert sorted(order) == [0, 1, 2]
+    assert set(order[:2]) == {0, 1}
+
+
+def test_what_does_not_fit_is_refused():
+    X, order, codes = as_rows(csr_matrix(np.eye(3))), np.arange(3), Objective("hinge").codes
+    with pytest.raises(ValueError, match="do not fit"):
+        dual.sweep(X, np.ones(3), None, order, np.ones(2), np.zeros(4), np.zeros(3), np.zeros(3), codes, 1.0, 0.0, np.inf)
+    with pytest.raises(ValueError, match="strength"):
+        dual.sweep(X, np.ones(3), None, order, np.ones(3), np.zeros(4), np.zeros(3), np.zeros(3), codes, 0.0, 0.0, np.inf)
+    with pytest.raises(IndexError):
+        dual.sweep(X, np.ones(3), None, order + 1, np.ones(3), np.zeros(4), np.zeros(3), np.zeros(3), codes, 1.0, 0.0, np.inf)
+
+
+# ---- the models that use it ----
+
+
+@pytest.fixture(scope="module")
+def words():
+    rng = np.random.default_rng(1)
+    X = np.where(rng.random((400, 150)) < 0.05, rng.uniform(0.5, 1.5, (400, 150)), 0.0)
+    X /= np.maximum(np.sqrt((X * X).sum(axis=1, keepdims=True)), 1e-9)
+    z = X @ rng.standard_normal(150)
+    return csr_matrix(X), z + 0.1 * rng.standard_normal(400), rng.uniform(0.2, 3, 400)
+
+
+MODELS = {
+    "hinge": LinearSVC(loss="hinge", tol=1e-5),
+    "hinge, no intercept": LinearSVC(loss="hinge", fit_intercept=False, tol=1e-5),
+    "squared hinge": LinearSVC(tol=1e-7),
+    "tube": LinearSVR(epsilon=0.1, tol=1e-4),
+}
+
+
+def value(model, X, y, weights):
+    z = X @ np.atleast_2d(model.coef_).T + model.intercept_
+    if isinstance(model, LinearSVR):
+        losses = np.maximum(np.abs(z[:, 0] - y) - model.epsilon, 0)[:, None]
+    else:
+        signs = np.where(y[:, None] == (model.classes_ if len(model.classes_) > 2 else model.classes_[1:]), 1, -1)
+        losses = np.maximum(1 - signs * z, 0) ** (2 if model.loss == "squared_hinge" else 1)
+    return float((weights[:, None] * losses).sum() * model.C + (model.coef_**2).sum() / 2)
+
+
+def constant_value(model, y, weights):
+    """A bound of the objective of the best constant model."""
+    if isinstance(model, LinearSVR):
+        return float((weights * np.abs(y)).sum())
+    return float(weights.sum()) * len(np.unique(y))
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_it_finds_the_minimum_that_passes_over_x_find(name, classes, weighted, words, monkeypatch):
+    X, t, weights = words
+    y = t if name == "tube" else np.digitize(t, np.quantile(t, np.arange(1, classes) / classes))
+    weights = weights if weighted else np.ones(len(t))
+    swept = []
+    original = dual.sweep
+    monkeypatch.setattr(method.dual, "sweep", lambda *arguments: swept.append(1) or original(*arguments))
+    model = MODELS[name].fit(X, y, weights)
+    assert swept
+    assert model.converged_
+    assert model.optimality_ <= model.tol
+    assert model.optimality_kind_ in ("duality gap", "Newton decrement")
+    found = value(model, X, y, weights)
+    full = type(model)(**{**model.get_params(), "batch_size": "full", "tol": 1e-2, "max_iter": 200})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        other = full.fit(X, y, weights)
+    worst = constant_value(model, y, weights)
+    reached = value(other, X, y, weights)
+    assert found <= reached + model.tol * worst
+    assert reached - other.optimality_ * worst <= found
+
+
+def test_the_same_bits_from_any_number_of_threads(words):
+    X, t, _ = words
+    one, two = (LinearSVC(loss="hinge", n_jobs=jobs).fit(X, t > 0) for jobs in (1, 2))
+    assert_array_equal(one.coef_, two.coef_)
+    assert one.n_iter_ == two.n_iter_
+
+
+def test_where_it_would_take_long_another_method_takes_over(words):
+    """A smooth loss on long rows is Newton's; so is a dense metric that costs little."""
+    X, t, _ = words
+    model = LinearSVC(tol=1e-4, C=20.0).fit(2 * X, t > 0)
+    assert model.converged_
+    assert model.optimality_kind_ == "Newton decrement"
+    narrow = LinearSVC(loss="hinge", tol=1e-3, C=100.0).fit(X[:, :3], t > 0)
+    assert narrow.converged_
+
+
+@pytest.mark.parametrize("change", [{"max_iter": 1}, {"max_iter": 3}])
+def test_stopped_early_it_is_no_worse_than_a_constant(change, words):
+    X, t, _ = words
+    y = (t > 0).astype(int)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = LinearSVC(loss="hinge", tol=1e-10, **change).fit(X, y)
+    assert not model.converged_
+    constant = 2 * min(y.sum(), len(y) - y.sum())
+    assert value(model, X, y, np.ones(len(y))) <= constant
