@@ -1,5 +1,6 @@
 """The two models that leave every choice to the user: any loss, penalty, rate and batch size."""
 import numpy as np
+from scipy import LowLevelCallable
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 
@@ -191,7 +192,7 @@ class SGDClassifier(Classifier):
 
     _parameter_constraints: dict = {
         **DESCENT,
-        "loss": [StrOptions(set(CLASSIFICATION + REGRESSION))],
+        "loss": [StrOptions(set(CLASSIFICATION + REGRESSION)), callable, LowLevelCallable],
         "class_weight": [StrOptions({"balanced"}), dict, None],
     }
 
@@ -436,7 +437,7 @@ class SGDRegressor(Regressor):
     True
     """
 
-    _parameter_constraints: dict = {**DESCENT, "loss": [StrOptions(set(REGRESSION))]}
+    _parameter_constraints: dict = {**DESCENT, "loss": [StrOptions(set(REGRESSION)), callable, LowLevelCallable]}
 
     def __init__(self, loss="squared_error", *, penalty="l2", alpha=0.0001, l1_ratio=0.15, fit_intercept=True, max_iter=1000,
                  tol=1e-3, shuffle=True, verbose=0, epsilon=0.1, quantile=0.5, n_jobs=None, random_state=None,

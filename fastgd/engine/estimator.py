@@ -9,7 +9,7 @@ from numbers import Integral, Real
 import numpy as np
 from scipy import sparse
 from sklearn import get_config
-from sklearn.base import BaseEstimator, is_classifier
+from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model._base import SparseCoefMixin
 from sklearn.utils import check_random_state
@@ -36,9 +36,11 @@ from .methods.descent import Descent, check_compatible
 from .methods.implicit import AveragedImplicit, Stream
 from .methods.newton import Newton, Rounded
 from .methods.proximal import Proximal
+from .methods.quasi_newton import FirstStep, QuasiNewtonLines
 from .methods.variance import VarianceReduced
 from .objective import EPSILON, KINKED, PENALTIES, Objective, penalty_parts
 from .optimizers import RULES, SGD, AdaGrad, Adam, Optimizer, RMSProp, as_optimizer
+from .own import OwnLoss, own_errors
 from .schedules import NAMES, Lipschitz, Schedule, as_schedule
 from .training import Stopping, train
 
@@ -147,6 +149,16 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         for name in self._get_param_names():
             setattr(self, name, values[name])
 
+    def __sklearn_clone__(self):
+        """A compiled loss cannot be copied: the clone has the same."""
+        if isinstance(self.loss, str):
+            return super().__sklearn_clone__()
+        plain = copy(self)
+        plain.loss = "squared_error"
+        twin = clone(plain)
+        twin.loss = self.loss
+        return twin
+
     @property
     def loss_curve_(self):
         """The loss of each epoch: ``history_["loss"]``."""
@@ -192,6 +204,8 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
     def _objective(self, outputs, one_vs_rest, total):
         """What is minimised; `total` is the sum of the rows' weights."""
         l1, l2 = penalty_parts(self.penalty, self.alpha, self.l1_ratio)
+        if not isinstance(self.loss, str):
+            return Objective("own", 0.0, l1, l2, outputs, one_vs_rest, self.fit_intercept, own=OwnLoss(self.loss))
         delta = self.epsilon if self.loss in EPSILON else self.quantile if self.loss == "quantile" else 0.0
         loss = "log_loss" if self.loss == "softmax" and outputs == 1 else self.loss
         return Objective(loss, float(delta), l1, l2, outputs, one_vs_rest, self.fit_intercept)
@@ -200,6 +214,8 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         if self._is_automatic():
             return self._automatic(problem, go_on)
         optimizer, full = as_optimizer(self.optimizer), problem.full_batch
+        if problem.objective.own and self.learning_rate == "auto" and optimizer == SGD() and not self.average:
+            return QuasiNewtonLines() if full and not go_on else FirstStep(len(problem.visits) if full else self.batch_size)
         schedule = as_schedule(self.learning_rate, eta0=self.eta0, power_t=self.power_t, alpha=self.alpha, max_iter=self.max_iter,
                                lipschitz=lambda: Lipschitz(self._inverse_lipschitz(problem, optimizer), decays=not full))
         check_compatible(schedule, optimizer, self.batch_size, self.loss)
@@ -207,8 +223,9 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         return Descent(schedule, optimizer, size, average_from=-(-self.average // size) if self.average else None)
 
     def _is_automatic(self):
-        """Whether a method without rates trains; a named rule, and averaging, have "auto" choose the rate."""
-        return self.learning_rate == "auto" and not self.average and as_optimizer(self.optimizer) == SGD()
+        """Whether a method without rates trains; a named rule, averaging and an own loss have "auto" choose the rate."""
+        named = isinstance(self.loss, str)
+        return self.learning_rate == "auto" and named and not self.average and as_optimizer(self.optimizer) == SGD()
 
     def _automatic(self, problem, go_on):
         """The method that needs no rate."""
@@ -226,6 +243,10 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         """1 / L, L bounding the curvature of any batch (a full one by the trace); rules that set their own scale keep eta0."""
         if isinstance(optimizer, (AdaGrad, RMSProp, Adam)):
             return RATE if self.learning_rate == "auto" else self.eta0
+        if problem.objective.own:
+            raise ValueError(f"learning_rate={self.learning_rate!r} with average={self.average} and optimizer={self.optimizer!r} "
+                             "needs a bound of the loss's curvature, which of an own loss is not known: choose another "
+                             "learning_rate, or a rule that scales itself, such as 'adam'")
         lengths = squared_norms(problem.rows, problem.visits, np.empty(1, problem.rows.dtype)) + self.fit_intercept
         if problem.weights is not None:
             lengths *= problem.weights[problem.visits]
@@ -291,7 +312,8 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         known_loss = lambda: last[0] if last else method.loss_at(origin)  # noqa: E731
         order = Order(problem, X, not full and self.shuffle, self.random_state)
         validate = self._validator(problem, X, labels, held_out) if len(held_out) else None
-        self.n_iter_, self.stop_reason_ = train(method, order, stopping, history, known_loss, validate, self.verbose)
+        with own_errors(objective.own):
+            self.n_iter_, self.stop_reason_ = train(method, order, stopping, history, known_loss, validate, self.verbose)
         self._store(*(part.astype(X.dtype, copy=False) for part in method.solution()))
         self.optimality_, self.optimality_kind_ = method.optimality() or (None, None)
         self.t_, self.history_, self._state = method.state.t, history.record, method.state

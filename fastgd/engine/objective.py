@@ -6,6 +6,8 @@ import numpy as np
 
 from fastgd.kernels.losses import Loss, Targets, evaluate
 
+from .own import OwnLoss
+
 REGRESSION = ("squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive", "quantile", "poisson")
 CLASSIFICATION = ("hinge", "log_loss", "modified_huber", "squared_hinge", "perceptron", "softmax")
 EPSILON = ("huber", "epsilon_insensitive", "squared_epsilon_insensitive")  # losses whose parameter is `epsilon`
@@ -21,7 +23,7 @@ class Objective:
 
     `delta` is the loss's own parameter (epsilon, or the quantile); `outputs` the number of rows of W; `one_vs_rest` says that
     y holds class numbers, of which each output tells its own from the rest. Over `width` the kinks of piecewise
-    linear losses are rounded off.
+    linear losses are rounded off. `own` is the function of the loss "own".
     """
 
     loss: str
@@ -32,13 +34,18 @@ class Objective:
     one_vs_rest: bool = False
     intercept: bool = True
     width: float = 0.0
+    own: OwnLoss | None = None
 
     @cached_property
     def codes(self):
         """The same for the kernels."""
         return {"loss": int(Loss[self.loss.upper()]), "delta": self.delta, "width": self.width, "l1": self.l1, "l2": self.l2,
                 "outputs": self.outputs, "targets": int(Targets.CLASSES if self.by_class else Targets.VALUES),
-                "intercept": self.intercept}
+                "intercept": self.intercept, "own": self._own_address}
+
+    @property
+    def _own_address(self):
+        return self.own.kernel.address if self.own else 0
 
     @property
     def by_class(self):
@@ -55,7 +62,7 @@ class Objective:
             return np.log(self.outputs)
         if self.one_vs_rest:
             y = np.array([1.0, -1.0])  # 0 is as far from one as from the other
-        value, _ = evaluate(Loss[self.loss.upper()], self.delta, np.zeros(y.size), y.ravel())
+        value, _ = evaluate(Loss[self.loss.upper()], self.delta, np.zeros(y.size), y.ravel(), own=self._own_address)
         return value.mean() * self.outputs
 
     def penalty(self, W):

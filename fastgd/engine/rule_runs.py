@@ -54,13 +54,13 @@ class RuleRun(Run):
         """Whether the rate is found and the cost must fall in every iteration."""
         return self._found and isinstance(self._optimizer, SGD)
 
-    def _rates(self, count):
-        """The rates of the next iterations, each of which is an epoch to a schedule."""
+    def _rates(self, done, count):
+        """The rates of `count` iterations after `done`; each is an epoch to a schedule."""
         if self._is_plain:
             return self._schedule.eta0 * GROWTH ** np.arange(count)
         if isinstance(self._schedule, (Constant, Adaptive)):
-            return self._schedule.rates(self.nit + 1, count, self.nit)
-        return self._scale * np.array([self._schedule.rates(t + 1, 1, t)[0] for t in range(self.nit, self.nit + count)])
+            return self._schedule.rates(done + 1, count, done)
+        return self._scale * np.array([self._schedule.rates(t + 1, 1, t)[0] for t in range(done, done + count)])
 
     def _reduce(self):
         """Halve the rate that was found."""
@@ -135,7 +135,7 @@ class RuleRun(Run):
         watched = task.record_path or task.callback is not None
         while True:
             x = state.x.copy() if watched else None
-            rate = float(self._rates(1)[0])
+            rate = float(self._rates(self.nit, 1)[0])
             status = state.tell(value, gradient, rate, task.tol, task.patience, self._noisy(gradient))
             if status == Status.UNDEFINED:
                 self._take_best(gradient)
@@ -214,7 +214,7 @@ class RuleRun(Run):
         for size in slices(task.max_iter + 1) if task.callback is None else [1] * (task.max_iter + 1):
             while size > 0:
                 record, path = np.empty((size, 2)), np.empty((size, n)) if task.record_path else None
-                rates = self._rates(size)
+                rates = self._rates(recorded, size)
                 done, status = state.run(function.address, function.data, rates, task.tol, task.patience, gradient, record, path)
                 for i in range(done):
                     cost.nfev += 1

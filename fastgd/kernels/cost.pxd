@@ -12,6 +12,7 @@ cdef struct Cost:
 
 cdef struct Feasible:
     double l1
+    const double *share         # (n,) what part of l1 each parameter has; NULL: all
     const double *lower         # NULL: no bounds
     const double *upper
 
@@ -21,9 +22,13 @@ cdef inline Cost cost_at(size_t function, size_t data) noexcept nogil:
     return Cost(<cost_function> function, <void *> data)
 
 
+cdef inline double l1_at(const Feasible *feasible, Py_ssize_t j) noexcept nogil:
+    return feasible.l1 if feasible.share == NULL else feasible.l1 * feasible.share[j]
+
+
 cdef inline double slope_at(double x, double g, const Feasible *feasible, Py_ssize_t j) noexcept nogil:
     """The least of the subgradients of f + l1 |x|_1, and 0 where it pushes against a bound."""
-    cdef double v = g, l1 = feasible.l1
+    cdef double v = g, l1 = l1_at(feasible, j)
     if l1 > 0:
         v = g + l1 if x > 0 or (x == 0 and g < -l1) else (g - l1 if x < 0 or g > l1 else 0.0 * g)
     if feasible.lower != NULL and ((v > 0 and x <= feasible.lower[j]) or (v < 0 and x >= feasible.upper[j])):
@@ -36,8 +41,8 @@ cdef inline double excess(const floating *x, Py_ssize_t n, const Feasible *feasi
     cdef double total = 0
     cdef Py_ssize_t j
     for j in range(n if feasible.l1 > 0 else 0):
-        total += fabs(x[j])
-    return feasible.l1 * total
+        total += l1_at(feasible, j) * fabs(x[j])
+    return total
 
 
 cdef inline double gradient_size(const floating *x, const floating *g, Py_ssize_t n, const Feasible *feasible) noexcept nogil:

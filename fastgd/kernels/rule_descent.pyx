@@ -209,7 +209,7 @@ cdef class RuleDescent:
             raise ValueError(f"bounds must have {n} entries")
         self.at.n, self.at.ranges, self.at.t, self.at.single = n, (n + RANGE - 1) // RANGE, 1, x0.dtype == np.float32
         self.at.threads = threads if n >= SHARED and can_share() else 1
-        self.at.rule, self.at.decay, self.at.feasible = rule, decay, Feasible(l1, NULL, NULL)
+        self.at.rule, self.at.decay, self.at.feasible = rule, decay, Feasible(l1, NULL, NULL, NULL)
         if lower is not None:
             self.at.feasible.lower, self.at.feasible.upper = &lower[0], &upper[0]
         self._buffers, self._sums, self._bounds = np.stack([x0, x0]), np.zeros(3 * self.at.ranges), (lower, upper)
