@@ -30,6 +30,7 @@ DECAY = 0.01           # AdamW's
 GROWTH = 1.1           # of plain gradient descent's default rate, while the cost falls
 NOISE_DECAY = 0.275    # of gradient noise: its deviation falls as t**-0.275 (Neelakantan et al., 2015)
 HALVINGS = 60
+KEPT = 65536           # parameters whose gradient is kept with the best point; of more it is evaluated again when it is asked for
 
 
 class RuleRun(Run):
@@ -144,7 +145,10 @@ class RuleRun(Run):
                 if not self._found:
                     return DIVERGED
                 self._go_back()
-                value, gradient = self.best.value - task.total(state.x, 0.0), self.best.gradient
+                if self.best.gradient is None:
+                    value, gradient = cost(state.x)
+                else:
+                    value, gradient = self.best.value - task.total(state.x, 0.0), self.best.gradient
                 if self._is_exhausted() and task.tol > 0:
                     return NO_DESCENT
                 continue
@@ -175,7 +179,7 @@ class RuleRun(Run):
         if state.least <= self.best.value:
             self.best.x, self.best.value = state.best, state.least
             if state.value == state.least:
-                self.best.gradient = gradient.copy()
+                self.best.gradient = gradient.copy() if len(gradient) <= KEPT else None
 
     def _go_back(self):
         """Return to the best point, at half the rate."""

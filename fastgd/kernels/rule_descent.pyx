@@ -24,7 +24,7 @@ cpdef enum Status:
     UNDEFINED                   # the cost, or a component of its gradient, is not a number: no step that counts
 
 cdef enum:
-    RANGE = 8192                # parameters that stay in cache while they are looked at and moved
+    RANGE = 2048                # parameters that stay in cache while they are looked at and moved
     SHARED = 65536              # parameters that are worth more than one thread
 
 cdef struct Distance:           # what Prodigy knows of the distance to the minimum; first 0: it is not asked
