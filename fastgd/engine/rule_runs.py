@@ -48,6 +48,9 @@ class RuleRun(Run):
             DECAY if isinstance(self._optimizer, AdamW) else 0.0, FIRST_DISTANCE if self._prodigy else 0.0,
             task.lower, task.upper, task.l1, task.threads)
 
+    def best_x(self):
+        return self._state.best if self.best.x is None else self.best.x
+
     # ---- rates ----
 
     @property
@@ -177,7 +180,7 @@ class RuleRun(Run):
         """See whether the point that was left is the best, with its gradient."""
         state = self._state
         if state.least <= self.best.value:
-            self.best.x, self.best.value = state.best, state.least
+            self.best.x, self.best.value = None, state.least  # of the state, when somebody asks
             if state.value == state.least:
                 self.best.gradient = gradient.copy() if len(gradient) <= KEPT else None
 
@@ -213,22 +216,23 @@ class RuleRun(Run):
     def _go_compiled(self):
         """The same without Python between the iterations."""
         state, task, cost, function = self._state, self.task, self.task.cost, self.task.cost.compiled
-        n, recorded = len(task.x0), 0
+        n, recorded, watched = len(task.x0), 0, task.record_path or task.callback is not None
         gradient = np.empty(n)
         for size in slices(task.max_iter + 1) if task.callback is None else [1] * (task.max_iter + 1):
             while size > 0:
-                record, path = np.empty((size, 2)), np.empty((size, n)) if task.record_path else None
+                record, path = np.empty((size, 2)), np.empty((size, n)) if watched else None
                 rates = self._rates(recorded, size)
                 done, status = state.run(function.address, function.data, rates, task.tol, task.patience, gradient, record, path)
                 for i in range(done):
                     cost.nfev += 1
                     cost.njev += 1
                     self.trace.add(*record[i].tolist(), float(rates[i]), cost.nfev)
-                    if path is not None:
+                    if watched:
                         self.trace.note_x(path[i])
+                        self.trace.tell(path[i], record[i, 0])
                 recorded, size = recorded + done, size - done
                 self.nit = max(recorded - 1, 0)
-                self.best = Best(state.best, state.least)
+                self.best = Best(None, state.least)
                 if self._is_plain:
                     self._schedule = replace(self._schedule, eta0=self._schedule.eta0 * GROWTH**done)
                 if status in (Status.UNDEFINED, Status.ROSE):
@@ -246,7 +250,6 @@ class RuleRun(Run):
                     return CONVERGED
                 if status == Status.STALLED and not self._react() and task.tol > 0:
                     return STALLED
-            self.trace.tell(state.best, state.value)
         return MAX_ITER
 
 
