@@ -1,9 +1,9 @@
 """Descent of a cost function by the update rules: one step a call of `tell`, or many on a compiled cost.
 
 One pass a step: a range of parameters at a time it takes the gradient's size, moves the parameters by the rule and clips them to
-their bounds. The iterate of least cost is kept without a copy: a step from it leads into the other of two buffers or, where memory is
-what takes the time, can be taken back. Ranges depend on the number of parameters alone, so the bits are the same for any number of
-threads.
+their bounds. The iterate of least cost is kept without a copy: a step from it leads into the other of two buffers or, where the
+memory is what takes the time, can be taken back. Ranges depend on the number of parameters alone, so the bits are the same for any
+number of threads.
 """
 import numpy as np
 
