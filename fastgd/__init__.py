@@ -8,6 +8,7 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # the same names for editors and type checkers, which do not run __getattr__
+    from .callbacks import Checkpoint
     from .engine.optimizers import SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, RMSProp
     from .engine.schedules import Adaptive, Constant, CosineDecay, InverseScaling, OneCycle, Optimal, StepDecay
     from .linear import ElasticNet, Lasso, LinearRegression, LinearSVC, LinearSVR, LogisticRegression, Ridge
@@ -49,6 +50,7 @@ _HOME = {
     "adamw": "optimize",
     "prodigy": "optimize",
     "LossCurveDisplay": "plots",
+    "Checkpoint": "callbacks",
     "SGD": "engine.optimizers",
     "Momentum": "engine.optimizers",
     "Nesterov": "engine.optimizers",

@@ -4,14 +4,13 @@ They take scikit-learn's parameters with scikit-learn's objectives. Their descen
 parameters by which scikit-learn's users choose one (`solver`, `dual`, `selection`, `precompute`, `copy_X`, `random_state`) are
 checked and have no effect on the result.
 """
-import warnings
-from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
+from sklearn.callback import with_callbacks
 from sklearn.utils._param_validation import Hidden, Interval, StrOptions
 
-from .engine.estimator import checked, unchanged_on_error
+from .engine.estimator import checked, warn
 from .engine.objective import Objective
 from .engine.supervised import Classifier, Regressor
 
@@ -20,6 +19,7 @@ COMMON = {
     "fit_intercept": ["boolean"],
     "tol": [NOT_NEGATIVE],
     "max_iter": [Interval(Integral, 1, None, closed="left"), None],
+    "max_seconds": [POSITIVE, None],
     "batch_size": [StrOptions({"auto", "full"})],
     "n_jobs": [Integral, None],
 }
@@ -29,10 +29,10 @@ class _Squared(Regressor):
     """sum_i s_i (y_i - x_i w - b)^2 / (2 sum_i s_i) + l1 |w|_1 + (l2 / 2) |w|^2"""
 
     loss = "squared_error"
-    positive = False
 
     @checked
-    def fit(self, X, y, sample_weight=None):
+    @with_callbacks
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Train.
 
         Parameters
@@ -43,15 +43,25 @@ class _Squared(Regressor):
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, >= 0. A row of weight 0 counts as absent.
+        X_val : {array-like, sparse matrix} of shape (n_validation, n_features), default=None
+            Validation rows: their loss and score enter `history_` after every pass.
+        y_val : array-like of the shape of `y`, but for its length, default=None
+            Their targets.
+        sample_weight_val : array-like of shape (n_validation,), default=None
+            Their weights, >= 0.
 
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            Something in the arguments is not allowed; an earlier fit is kept.
+        KeyboardInterrupt
+            Ctrl-C: the model of the last complete pass is stored.
         """
-        if self.positive:
-            raise ValueError("positive=True is not supported: the weights are not bounded")
-        with unchanged_on_error(self):
-            return self._fit_targets(X, y, sample_weight, reset=True)
+        return self._fit_values(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
 
     def _store(self, coef, intercept):
         super()._store(coef, intercept)
@@ -84,13 +94,16 @@ class LinearRegression(_Squared):
         Threads inside the fit. None: all that OpenMP allows; -1: all processors. Never changes the result.
 
     positive : bool, default=False
-        Only False is supported.
+        Whether no weight may be negative.
 
     max_iter : int, default=None
         The most passes over X; None: 1000. scikit-learn's has no such parameter.
 
     batch_size : {'auto', 'full'}, default='auto'
         'auto' takes the fastest way to `tol`, be it by a matrix of n_features^2 numbers; 'full' keeps to passes over X.
+
+    max_seconds : float, default=None
+        No pass begins later than that. None: no matter how long it takes.
 
     Attributes
     ----------
@@ -110,7 +123,7 @@ class LinearRegression(_Squared):
         What it is made of: 'Newton decrement', or 'gradient' where it is zero.
 
     stop_reason_ : str
-        'tol' or 'max_iter'.
+        'tol', 'max_iter', 'max_seconds', 'callback' or, after Ctrl-C, 'interrupted'.
 
     n_iter_ : int
         Passes over X.
@@ -118,7 +131,8 @@ class LinearRegression(_Squared):
     history_ : dict of lists
         An entry a pass: ``loss``, the objective (a pass that only turns the direction repeats it); ``gradient_norm``, in
         coordinates in which columns have spread 1; ``learning_rate``, the length of the last step, of which 1 is Newton's;
-        ``seconds`` since the fit began. `pandas.DataFrame` takes it.
+        ``seconds`` since the fit began; with validation rows ``validation_loss`` and ``validation_score``. `pandas.DataFrame` takes
+        it.
 
     n_features_in_ : int
         Number of columns of X.
@@ -143,11 +157,11 @@ class LinearRegression(_Squared):
     _parameter_constraints: dict = {**COMMON, "copy_X": ["boolean"], "positive": ["boolean"]}
 
     def __init__(self, *, fit_intercept=True, copy_X=True, tol=1e-6, n_jobs=None, positive=False, max_iter=None,
-                 batch_size="auto"):
+                 batch_size="auto", max_seconds=None):
         self._assign(locals())
 
     def _objective(self, outputs, one_vs_rest, total):
-        return Objective(self.loss, outputs=outputs, intercept=self.fit_intercept)
+        return Objective(self.loss, outputs=outputs, intercept=self.fit_intercept, positive=self.positive)
 
 
 class _Penalised(_Squared):
@@ -184,7 +198,7 @@ class Ridge(_Penalised):
         No effect: a way to the minimum, which is the same for all of them. scikit-learn's names are allowed.
 
     positive : bool, default=False
-        Only False is supported.
+        Whether no weight may be negative.
 
     random_state : int, RandomState instance or None, default=None
         No effect: nothing is drawn at random.
@@ -194,6 +208,9 @@ class Ridge(_Penalised):
 
     n_jobs : int, default=None
         Threads inside the fit. None: all that OpenMP allows; -1: all processors. Never changes the result.
+
+    max_seconds : float, default=None
+        No pass begins later than that. None: no matter how long it takes.
 
     Attributes
     ----------
@@ -213,7 +230,7 @@ class Ridge(_Penalised):
         What it is made of: 'Newton decrement', or 'gradient' where it is zero.
 
     stop_reason_ : str
-        'tol' or 'max_iter'.
+        'tol', 'max_iter', 'max_seconds', 'callback' or, after Ctrl-C, 'interrupted'.
 
     n_iter_ : int
         Passes over X.
@@ -221,7 +238,8 @@ class Ridge(_Penalised):
     history_ : dict of lists
         An entry a pass: ``loss``, the objective (a pass that only turns the direction repeats it); ``gradient_norm``, in
         coordinates in which columns have spread 1; ``learning_rate``, the length of the last step, of which 1 is Newton's;
-        ``seconds`` since the fit began. `pandas.DataFrame` takes it.
+        ``seconds`` since the fit began; with validation rows ``validation_loss`` and ``validation_score``. `pandas.DataFrame` takes
+        it.
 
     n_features_in_ : int
         Number of columns of X.
@@ -253,11 +271,11 @@ class Ridge(_Penalised):
     }
 
     def __init__(self, alpha=1.0, *, fit_intercept=True, copy_X=True, max_iter=None, tol=1e-4, solver="auto", positive=False,
-                 random_state=None, batch_size="auto", n_jobs=None):
+                 random_state=None, batch_size="auto", n_jobs=None, max_seconds=None):
         self._assign(locals())
 
     def _objective(self, outputs, one_vs_rest, total):
-        return Objective(self.loss, l2=self.alpha / total, outputs=outputs, intercept=self.fit_intercept)
+        return Objective(self.loss, l2=self.alpha / total, outputs=outputs, intercept=self.fit_intercept, positive=self.positive)
 
 
 class ElasticNet(_Penalised):
@@ -291,10 +309,11 @@ class ElasticNet(_Penalised):
         ``(F - F*) / (F0 - F*) <= tol``. In scikit-learn the same name means a duality gap relative to ``|y|^2``.
 
     warm_start : bool, default=False
-        Start from the last fit's coefficients. Changes how many passes it takes, not the minimum.
+        Start from the last fit's coefficients, or where nothing has changed since but `max_iter`, `max_seconds`, `tol`, `verbose`,
+        `n_jobs` or the callbacks, go on exactly as if that fit had not ended. Changes how many passes it takes, not the minimum.
 
     positive : bool, default=False
-        Only False is supported.
+        Whether no weight may be negative.
 
     random_state : int, RandomState instance or None, default=None
         No effect: nothing is drawn at random.
@@ -307,6 +326,9 @@ class ElasticNet(_Penalised):
 
     n_jobs : int, default=None
         Threads inside the fit. None: all that OpenMP allows; -1: all processors. Never changes the result.
+
+    max_seconds : float, default=None
+        No pass begins later than that. None: no matter how long it takes.
 
     Attributes
     ----------
@@ -327,7 +349,7 @@ class ElasticNet(_Penalised):
         What it is made of: 'Newton decrement', 'duality gap', or 'gradient' where it is zero.
 
     stop_reason_ : str
-        'tol' or 'max_iter'.
+        'tol', 'max_iter', 'max_seconds', 'callback' or, after Ctrl-C, 'interrupted'.
 
     n_iter_ : int
         Passes over X.
@@ -335,7 +357,8 @@ class ElasticNet(_Penalised):
     history_ : dict of lists
         An entry a pass: ``loss``, the objective (a pass that only turns the direction repeats it); ``gradient_norm``, in
         coordinates in which columns have spread 1; ``learning_rate``, the length of the last step, of which 1 is Newton's;
-        ``seconds`` since the fit began. `pandas.DataFrame` takes it.
+        ``seconds`` since the fit began; with validation rows ``validation_loss`` and ``validation_score``. `pandas.DataFrame` takes
+        it.
 
     n_features_in_ : int
         Number of columns of X.
@@ -371,12 +394,13 @@ class ElasticNet(_Penalised):
     }
 
     def __init__(self, alpha=1.0, *, l1_ratio=0.5, fit_intercept=True, precompute=False, max_iter=1000, copy_X=True, tol=1e-4,
-                 warm_start=False, positive=False, random_state=None, selection="cyclic", batch_size="auto", n_jobs=None):
+                 warm_start=False, positive=False, random_state=None, selection="cyclic", batch_size="auto", n_jobs=None,
+                 max_seconds=None):
         self._assign(locals())
 
     def _objective(self, outputs, one_vs_rest, total):
         return Objective(self.loss, l1=float(self.alpha * self.l1_ratio), l2=float(self.alpha * (1 - self.l1_ratio)),
-                         outputs=outputs, intercept=self.fit_intercept)
+                         outputs=outputs, intercept=self.fit_intercept, positive=self.positive)
 
 
 class Lasso(ElasticNet):
@@ -407,10 +431,11 @@ class Lasso(ElasticNet):
         ``(F - F*) / (F0 - F*) <= tol``. In scikit-learn the same name means a duality gap relative to ``|y|^2``.
 
     warm_start : bool, default=False
-        Start from the last fit's coefficients. Changes how many passes it takes, not the minimum.
+        Start from the last fit's coefficients, or where nothing has changed since but `max_iter`, `max_seconds`, `tol`, `verbose`,
+        `n_jobs` or the callbacks, go on exactly as if that fit had not ended. Changes how many passes it takes, not the minimum.
 
     positive : bool, default=False
-        Only False is supported.
+        Whether no weight may be negative.
 
     random_state : int, RandomState instance or None, default=None
         No effect: nothing is drawn at random.
@@ -423,6 +448,9 @@ class Lasso(ElasticNet):
 
     n_jobs : int, default=None
         Threads inside the fit. None: all that OpenMP allows; -1: all processors. Never changes the result.
+
+    max_seconds : float, default=None
+        No pass begins later than that. None: no matter how long it takes.
 
     Attributes
     ----------
@@ -443,7 +471,7 @@ class Lasso(ElasticNet):
         What it is made of: 'Newton decrement', 'duality gap', or 'gradient' where it is zero.
 
     stop_reason_ : str
-        'tol' or 'max_iter'.
+        'tol', 'max_iter', 'max_seconds', 'callback' or, after Ctrl-C, 'interrupted'.
 
     n_iter_ : int
         Passes over X.
@@ -451,7 +479,8 @@ class Lasso(ElasticNet):
     history_ : dict of lists
         An entry a pass: ``loss``, the objective (a pass that only turns the direction repeats it); ``gradient_norm``, in
         coordinates in which columns have spread 1; ``learning_rate``, the length of the last step, of which 1 is Newton's;
-        ``seconds`` since the fit began. `pandas.DataFrame` takes it.
+        ``seconds`` since the fit began; with validation rows ``validation_loss`` and ``validation_score``. `pandas.DataFrame` takes
+        it.
 
     n_features_in_ : int
         Number of columns of X.
@@ -477,7 +506,7 @@ class Lasso(ElasticNet):
     l1_ratio = 1.0
 
     def __init__(self, alpha=1.0, *, fit_intercept=True, precompute=False, copy_X=True, max_iter=1000, tol=1e-4, warm_start=False,
-                 positive=False, random_state=None, selection="cyclic", batch_size="auto", n_jobs=None):
+                 positive=False, random_state=None, selection="cyclic", batch_size="auto", n_jobs=None, max_seconds=None):
         self._assign(locals())
 
 
@@ -493,7 +522,8 @@ CLASSES = {
 
 class _Named(Classifier):
     @checked
-    def fit(self, X, y, sample_weight=None):
+    @with_callbacks
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Train.
 
         Parameters
@@ -504,12 +534,25 @@ class _Named(Classifier):
             Labels, of two classes at least.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, >= 0. A row of weight 0 counts as absent.
+        X_val : {array-like, sparse matrix} of shape (n_validation, n_features), default=None
+            Validation rows: their loss and score enter `history_` after every pass.
+        y_val : array-like of the shape of `y`, but for its length, default=None
+            Their labels, all of which `y` must have too.
+        sample_weight_val : array-like of shape (n_validation,), default=None
+            Their weights, >= 0.
 
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            Something in the arguments is not allowed; an earlier fit is kept.
+        KeyboardInterrupt
+            Ctrl-C: the model of the last complete pass is stored.
         """
-        return self._fit_classes(X, y, sample_weight)
+        return self._fit_classes(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
 
 
 class LogisticRegression(_Named):
@@ -556,16 +599,21 @@ class LogisticRegression(_Named):
         The most passes over X. In scikit-learn iterations (100), of which some solvers take several passes each.
 
     verbose : int, default=0
-        1 or more: print a line a pass.
+        1 or more: `fit` shows a progress bar with loss, rate and time left, which needs rich (``pip install 'fastgd[progress]'``);
+        where there is no terminal, and inside of other estimators, one line when it ends.
 
     warm_start : bool, default=False
-        Start from the last fit's coefficients. Changes how many passes it takes, not the minimum.
+        Start from the last fit's coefficients, or where nothing has changed since but `max_iter`, `max_seconds`, `tol`, `verbose`,
+        `n_jobs` or the callbacks, go on exactly as if that fit had not ended. Changes how many passes it takes, not the minimum.
 
     n_jobs : int, default=None
         Threads inside the fit. None: all that OpenMP allows; -1: all processors. Never changes the result.
 
     batch_size : {'auto', 'full'}, default='auto'
         'auto' takes the fastest way to `tol`, be it by a matrix of n_features^2 numbers; 'full' keeps to passes over X.
+
+    max_seconds : float, default=None
+        No pass begins later than that. None: no matter how long it takes.
 
     Attributes
     ----------
@@ -589,7 +637,8 @@ class LogisticRegression(_Named):
         What it is made of: 'Newton decrement', 'duality gap', or 'gradient' where it is zero.
 
     stop_reason_ : str
-        'tol', 'max_iter', or 'separable': nothing is penalised and the classes are separable, so that there is no minimum.
+        'tol', 'max_iter', 'max_seconds', 'callback', after Ctrl-C 'interrupted', or 'separable': nothing is penalised and the
+        classes are separable, so that there is no minimum.
 
     n_iter_ : int
         Passes over X.
@@ -597,7 +646,8 @@ class LogisticRegression(_Named):
     history_ : dict of lists
         An entry a pass: ``loss``, the objective (a pass that only turns the direction repeats it); ``gradient_norm``, in
         coordinates in which columns have spread 1; ``learning_rate``, the length of the last step, of which 1 is Newton's;
-        ``seconds`` since the fit began. `pandas.DataFrame` takes it.
+        ``seconds`` since the fit began; with validation rows ``validation_loss`` and ``validation_score``. `pandas.DataFrame` takes
+        it.
 
     n_features_in_ : int
         Number of columns of X.
@@ -635,7 +685,7 @@ class LogisticRegression(_Named):
 
     def __init__(self, penalty="deprecated", *, C=1.0, l1_ratio=0.0, dual=False, tol=1e-4, fit_intercept=True, intercept_scaling=1,
                  class_weight=None, random_state=None, solver="lbfgs", max_iter=1000, verbose=0, warm_start=False, n_jobs=None,
-                 batch_size="auto"):
+                 batch_size="auto", max_seconds=None):
         self._assign(locals())
 
     def _objective(self, outputs, one_vs_rest, total):
@@ -645,23 +695,23 @@ class LogisticRegression(_Named):
 
     def _mix(self):
         """The share of L1, and scikit-learn's warnings of the ways to name it that are on their way out."""
-        penalty, ratio, said = self.penalty, self.l1_ratio, partial(warnings.warn, stacklevel=8)
+        penalty, ratio = self.penalty, self.l1_ratio
         if penalty == "deprecated":
             if ratio is None:
-                said("'l1_ratio=None' is deprecated, as in scikit-learn: use 0 <= l1_ratio <= 1", FutureWarning)
+                warn("'l1_ratio=None' is deprecated, as in scikit-learn: use 0 <= l1_ratio <= 1", FutureWarning)
             if np.isinf(self.C) and ratio not in (None, 0, 1):
-                said(f"l1_ratio={ratio} has no effect with C=np.inf: nothing is penalised", UserWarning)
+                warn(f"l1_ratio={ratio} has no effect with C=np.inf: nothing is penalised", UserWarning)
             return ratio or 0.0
-        said("'penalty' is deprecated, as in scikit-learn: use l1_ratio=0 for 'l2', l1_ratio=1 for 'l1', l1_ratio between them for "
+        warn("'penalty' is deprecated, as in scikit-learn: use l1_ratio=0 for 'l2', l1_ratio=1 for 'l1', l1_ratio between them for "
              "'elasticnet', and C=np.inf for None", FutureWarning)
         if penalty == "elasticnet":
             if ratio is None:
                 raise ValueError("l1_ratio must be set when penalty is 'elasticnet'")
             return ratio
         if penalty is None and self.C != 1.0:
-            said("penalty=None ignores C and l1_ratio", UserWarning)
+            warn("penalty=None ignores C and l1_ratio", UserWarning)
         if ratio is not None and (0 < ratio < 1 or ratio != {"l1": 1, "l2": 0}.get(penalty, ratio)):
-            said(f"penalty={penalty!r} ignores l1_ratio={ratio}", UserWarning)
+            warn(f"penalty={penalty!r} ignores l1_ratio={ratio}", UserWarning)
         return float(penalty == "l1")
 
 
@@ -705,7 +755,8 @@ class LinearSVC(_Named):
         Weights of the classes, which multiply `sample_weight`; 'balanced': inversely proportional to the classes' weights in y.
 
     verbose : int, default=0
-        1 or more: print a line a pass.
+        1 or more: `fit` shows a progress bar with loss, rate and time left, which needs rich (``pip install 'fastgd[progress]'``);
+        where there is no terminal, and inside of other estimators, one line when it ends.
 
     random_state : int, RandomState instance or None, default=None
         No effect: nothing is drawn at random.
@@ -718,6 +769,9 @@ class LinearSVC(_Named):
 
     n_jobs : int, default=None
         Threads inside the fit. None: all that OpenMP allows; -1: all processors. Never changes the result.
+
+    max_seconds : float, default=None
+        No pass begins later than that. None: no matter how long it takes.
 
     Attributes
     ----------
@@ -741,7 +795,7 @@ class LinearSVC(_Named):
         What it is made of: 'Newton decrement', 'duality gap', or 'gradient' where it is zero.
 
     stop_reason_ : str
-        'tol' or 'max_iter'.
+        'tol', 'max_iter', 'max_seconds', 'callback' or, after Ctrl-C, 'interrupted'.
 
     n_iter_ : int
         Passes over X.
@@ -749,7 +803,8 @@ class LinearSVC(_Named):
     history_ : dict of lists
         An entry a pass: ``loss``, the objective (a pass that only turns the direction repeats it; that of a loss with kinks may
         rise while they are rounded off); ``gradient_norm``, in coordinates in which columns have spread 1; ``learning_rate``, the
-        length of the last step, of which 1 is Newton's; ``seconds`` since the fit began. `pandas.DataFrame` takes it.
+        length of the last step, of which 1 is Newton's; ``seconds`` since the fit began; with validation rows ``validation_loss``
+        and ``validation_score``. `pandas.DataFrame` takes it.
 
     n_features_in_ : int
         Number of columns of X.
@@ -784,7 +839,7 @@ class LinearSVC(_Named):
 
     def __init__(self, penalty="l2", loss="squared_hinge", *, dual="auto", tol=1e-4, C=1.0, multi_class="ovr", fit_intercept=True,
                  intercept_scaling=1, class_weight=None, verbose=0, random_state=None, max_iter=1000, batch_size="auto",
-                 n_jobs=None):
+                 n_jobs=None, max_seconds=None):
         self._assign(locals())
 
     def _objective(self, outputs, one_vs_rest, total):
@@ -830,7 +885,8 @@ class LinearSVR(Regressor):
         No effect: both problems have the same solution.
 
     verbose : int, default=0
-        1 or more: print a line a pass.
+        1 or more: `fit` shows a progress bar with loss, rate and time left, which needs rich (``pip install 'fastgd[progress]'``);
+        where there is no terminal, and inside of other estimators, one line when it ends.
 
     random_state : int, RandomState instance or None, default=None
         No effect: nothing is drawn at random.
@@ -843,6 +899,9 @@ class LinearSVR(Regressor):
 
     n_jobs : int, default=None
         Threads inside the fit. None: all that OpenMP allows; -1: all processors. Never changes the result.
+
+    max_seconds : float, default=None
+        No pass begins later than that. None: no matter how long it takes.
 
     Attributes
     ----------
@@ -863,7 +922,7 @@ class LinearSVR(Regressor):
         What it is made of: 'Newton decrement', 'duality gap', or 'gradient' where it is zero.
 
     stop_reason_ : str
-        'tol' or 'max_iter'.
+        'tol', 'max_iter', 'max_seconds', 'callback' or, after Ctrl-C, 'interrupted'.
 
     n_iter_ : int
         Passes over X.
@@ -871,7 +930,8 @@ class LinearSVR(Regressor):
     history_ : dict of lists
         An entry a pass: ``loss``, the objective (a pass that only turns the direction repeats it; that of a loss with kinks may
         rise while they are rounded off); ``gradient_norm``, in coordinates in which columns have spread 1; ``learning_rate``, the
-        length of the last step, of which 1 is Newton's; ``seconds`` since the fit began. `pandas.DataFrame` takes it.
+        length of the last step, of which 1 is Newton's; ``seconds`` since the fit began; with validation rows ``validation_loss``
+        and ``validation_score``. `pandas.DataFrame` takes it.
 
     n_features_in_ : int
         Number of columns of X.
@@ -909,11 +969,10 @@ class LinearSVR(Regressor):
     }
 
     def __init__(self, *, epsilon=0.0, tol=1e-4, C=1.0, loss="epsilon_insensitive", fit_intercept=True, intercept_scaling=1.0,
-                 dual="auto", verbose=0, random_state=None, max_iter=1000, batch_size="auto", n_jobs=None):
+                 dual="auto", verbose=0, random_state=None, max_iter=1000, batch_size="auto", n_jobs=None, max_seconds=None):
         self._assign(locals())
 
     fit = _Squared.fit
-    positive = False
 
     def _store(self, coef, intercept):
         super()._store(coef, intercept)

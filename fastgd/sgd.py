@@ -1,6 +1,7 @@
 """The two models that leave every choice to the user: any loss, penalty, rate and batch size."""
 import numpy as np
 from scipy import LowLevelCallable
+from sklearn.callback import with_callbacks
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 
@@ -15,7 +16,8 @@ class SGDClassifier(Classifier):
     Minimises ``sum_i s_i L(W x_i + b, y_i) / sum_i s_i + alpha P(W)`` over W and b by the steps
     ``theta <- theta - eta_t (mean gradient of a batch + alpha dP)``.
 
-    Takes scikit-learn's `SGDClassifier` parameters with their meanings, and adds `batch_size`, `optimizer`, `init` and `quantile`.
+    Takes scikit-learn's `SGDClassifier` parameters with their meanings, and adds `batch_size`, `optimizer`, `init`, `quantile` and
+    `positive`.
 
     Parameters
     ----------
@@ -57,7 +59,8 @@ class SGDClassifier(Classifier):
         False: in the order given. A full batch has no order.
 
     verbose : int, default=0
-        1 or more: print a line an epoch.
+        1 or more: `fit` shows a progress bar with loss, rate and time left, which needs rich (``pip install 'fastgd[progress]'``);
+        where there is no terminal, and inside of other estimators, one line when it ends.
 
     epsilon : float, default=0.1
         The threshold of 'huber' and of the epsilon-insensitive losses.
@@ -101,8 +104,8 @@ class SGDClassifier(Classifier):
         The exponent of 'invscaling'.
 
     early_stopping : bool, default=False
-        Hold out `validation_fraction` of the rows; stop when their score has not risen by `tol` for `n_iter_no_change` epochs in
-        a row.
+        Hold out `validation_fraction` of the rows (none if `fit` is given validation rows); stop when their score has not risen by
+        `tol` for `n_iter_no_change` epochs in a row. The model is that of the best epoch: the highest score, then the lowest loss.
 
     validation_fraction : float, default=0.1
         Share of the rows that is held out, in (0, 1).
@@ -111,10 +114,14 @@ class SGDClassifier(Classifier):
         Patience, in epochs.
 
     class_weight : dict, 'balanced' or None, default=None
-        Weights of the classes, which multiply `sample_weight`; 'balanced': inversely proportional to the classes' weights in y.
+        Weights of the classes, which multiply `sample_weight`; 'balanced': inversely proportional to the classes' weights in y, in
+        `partial_fit` to those in all rows so far.
 
     warm_start : bool, default=False
-        Start from the last fit's coefficients.
+        Go on from the last fit. Where nothing has changed since but `max_iter`, `max_seconds`, `tol`, `verbose`, `n_jobs` or the
+        callbacks, training takes the very steps that it would have taken in the same `fit` (the random stream, the update rule's
+        buffers, averages, `t_` and `history_` go on); a 'cosine' or 'one_cycle' then ends `max_iter` epochs from here. If anything
+        else has changed, the data included, or coefficients are given, it starts from the coefficients alone.
 
     average : bool or int, default=False
         Publish the mean of the iterates; an int above 1: of those after that many visits.
@@ -128,6 +135,12 @@ class SGDClassifier(Classifier):
 
     init : {'zeros', 'normal'}, default='zeros'
         The start: zero, or normal numbers of standard deviation 0.01.
+
+    positive : bool, default=False
+        Whether no weight (of no class) may be negative. Intercepts may.
+
+    max_seconds : float, default=None
+        No epoch begins in `fit` later than that. None: no matter how long it takes.
 
     Attributes
     ----------
@@ -150,14 +163,18 @@ class SGDClassifier(Classifier):
         One entry an epoch: ``loss``, the mean over the epoch's visits at the weights that each row met, plus the penalty (an L1
         part that is applied row by row: the mean of its values at the epoch's two ends);
         ``gradient_norm``, for plain SGD the distance gone over the sum of the rates (a full batch's very gradient), for other rules
-        the mean of the batches' norms; ``learning_rate``, the last one; ``seconds`` since the fit began; with `early_stopping`
-        ``validation_loss``. `pandas.DataFrame` takes it.
+        the mean of the batches' norms; ``learning_rate``, the last one; ``seconds`` since the fit began; with
+        validation rows ``validation_loss`` and ``validation_score``. A `fit` that goes on exactly adds to it. `pandas.DataFrame`
+        takes it.
 
     loss_curve_ : list
         ``history_["loss"]``
 
     stop_reason_ : str
-        'tol', 'plateau', 'gradient', 'validation' or 'max_iter'.
+        'tol', 'plateau', 'gradient', 'validation', 'max_iter', 'max_seconds', 'callback' or, after Ctrl-C, 'interrupted'.
+
+    best_epoch_ : int
+        With `early_stopping`: the epoch, from 1, whose model this is and whose entries in `history_` have index ``best_epoch_ - 1``.
 
     converged_ : bool
         Whether `optimality_` has reached `tol`. A plateau or a small step is no convergence.
@@ -209,12 +226,14 @@ class SGDClassifier(Classifier):
     def __init__(self, loss="hinge", *, penalty="l2", alpha=0.0001, l1_ratio=0.15, fit_intercept=True, max_iter=1000, tol=1e-3,
                  shuffle=True, verbose=0, epsilon=0.1, quantile=0.5, n_jobs=None, random_state=None, learning_rate="auto",
                  eta0=0.01, power_t=0.5, early_stopping=False, validation_fraction=0.1, n_iter_no_change=5, class_weight=None,
-                 warm_start=False, average=False, batch_size=1, optimizer="sgd", init="zeros"):
+                 warm_start=False, average=False, batch_size=1, optimizer="sgd", init="zeros", positive=False,
+                 max_seconds=None):
         self._assign(locals())
 
     @checked
-    def fit(self, X, y, coef_init=None, intercept_init=None, sample_weight=None):
-        """Train from the start (with `warm_start` from the last coefficients).
+    @with_callbacks
+    def fit(self, X, y, coef_init=None, intercept_init=None, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+        """Train from the start, or with `warm_start` go on.
 
         Parameters
         ----------
@@ -228,6 +247,12 @@ class SGDClassifier(Classifier):
             Intercepts to start from.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, >= 0. A row of weight 0 counts as absent.
+        X_val : {array-like, sparse matrix} of shape (n_validation, n_features), default=None
+            Validation rows: their loss and score enter `history_` after every epoch; with `early_stopping` no others are held out.
+        y_val : array-like of the shape of `y`, but for its length, default=None
+            Their labels, all of which `y` must have too.
+        sample_weight_val : array-like of shape (n_validation,), default=None
+            Their weights, >= 0.
 
         Returns
         -------
@@ -237,12 +262,15 @@ class SGDClassifier(Classifier):
         ------
         ValueError
             Something in the arguments is not allowed, or training diverged; an earlier fit is kept.
+        KeyboardInterrupt
+            Ctrl-C: the model of the last complete epoch is stored.
         """
-        return self._fit_classes(X, y, sample_weight, coef_init=coef_init, intercept_init=intercept_init)
+        return self._fit_classes(X, y, sample_weight, coef_init=coef_init, intercept_init=intercept_init,
+                                 validation=(X_val, y_val, sample_weight_val))
 
     @checked
     def partial_fit(self, X, y, classes=None, sample_weight=None):
-        """One epoch on these rows, from where the last call ended.
+        """One epoch on these rows, from where the last call ended. Callbacks and `verbose` have no part in it.
 
         Parameters
         ----------
@@ -262,9 +290,6 @@ class SGDClassifier(Classifier):
         first = not hasattr(self, "classes_")
         if self.early_stopping:
             raise ValueError("early_stopping should be False with partial_fit")
-        if self.class_weight == "balanced":
-            raise ValueError("class_weight 'balanced' is not supported for partial_fit: use compute_class_weight('balanced', "
-                             "classes=classes, y=y) on a sample and pass the resulting weights as class_weight.")
         with unchanged_on_error(self):
             X, y = self._check_X(X, reset=first, y=y)
             _check_partial_fit_first_call(self, classes)
@@ -280,8 +305,8 @@ class SGDRegressor(Regressor):
     Minimises ``sum_i s_i L(W x_i + b, y_i) / sum_i s_i + alpha P(W)`` over W and b by the steps
     ``theta <- theta - eta_t (mean gradient of a batch + alpha dP)``. Several targets add their losses and share the pass over X.
 
-    Takes scikit-learn's `SGDRegressor` parameters with their meanings, and adds `batch_size`, `optimizer`, `init`, `n_jobs` and
-    `quantile`.
+    Takes scikit-learn's `SGDRegressor` parameters with their meanings, and adds `batch_size`, `optimizer`, `init`, `n_jobs`,
+    `quantile` and `positive`.
 
     Parameters
     ----------
@@ -322,7 +347,8 @@ class SGDRegressor(Regressor):
         False: in the order given. A full batch has no order.
 
     verbose : int, default=0
-        1 or more: print a line an epoch.
+        1 or more: `fit` shows a progress bar with loss, rate and time left, which needs rich (``pip install 'fastgd[progress]'``);
+        where there is no terminal, and inside of other estimators, one line when it ends.
 
     epsilon : float, default=0.1
         The threshold of 'huber' and of the epsilon-insensitive losses.
@@ -366,8 +392,8 @@ class SGDRegressor(Regressor):
         The exponent of 'invscaling'.
 
     early_stopping : bool, default=False
-        Hold out `validation_fraction` of the rows; stop when their score has not risen by `tol` for `n_iter_no_change` epochs in
-        a row.
+        Hold out `validation_fraction` of the rows (none if `fit` is given validation rows); stop when their score has not risen by
+        `tol` for `n_iter_no_change` epochs in a row. The model is that of the best epoch: the highest score, then the lowest loss.
 
     validation_fraction : float, default=0.1
         Share of the rows that is held out, in (0, 1).
@@ -376,7 +402,10 @@ class SGDRegressor(Regressor):
         Patience, in epochs.
 
     warm_start : bool, default=False
-        Start from the last fit's coefficients.
+        Go on from the last fit. Where nothing has changed since but `max_iter`, `max_seconds`, `tol`, `verbose`, `n_jobs` or the
+        callbacks, training takes the very steps that it would have taken in the same `fit` (the random stream, the update rule's
+        buffers, averages, `t_` and `history_` go on); a 'cosine' or 'one_cycle' then ends `max_iter` epochs from here. If anything
+        else has changed, the data included, or coefficients are given, it starts from the coefficients alone.
 
     average : bool or int, default=False
         Publish the mean of the iterates; an int above 1: of those after that many visits.
@@ -390,6 +419,12 @@ class SGDRegressor(Regressor):
 
     init : {'zeros', 'normal'}, default='zeros'
         The start: zero, or normal numbers of standard deviation 0.01.
+
+    positive : bool, default=False
+        Whether no weight (of no class) may be negative. Intercepts may.
+
+    max_seconds : float, default=None
+        No epoch begins in `fit` later than that. None: no matter how long it takes.
 
     Attributes
     ----------
@@ -409,14 +444,18 @@ class SGDRegressor(Regressor):
         One entry an epoch: ``loss``, the mean over the epoch's visits at the weights that each row met, plus the penalty (an L1
         part that is applied row by row: the mean of its values at the epoch's two ends);
         ``gradient_norm``, for plain SGD the distance gone over the sum of the rates (a full batch's very gradient), for other rules
-        the mean of the batches' norms; ``learning_rate``, the last one; ``seconds`` since the fit began; with `early_stopping`
-        ``validation_loss``. `pandas.DataFrame` takes it.
+        the mean of the batches' norms; ``learning_rate``, the last one; ``seconds`` since the fit began; with
+        validation rows ``validation_loss`` and ``validation_score``. A `fit` that goes on exactly adds to it. `pandas.DataFrame`
+        takes it.
 
     loss_curve_ : list
         ``history_["loss"]``
 
     stop_reason_ : str
-        'tol', 'plateau', 'gradient', 'validation' or 'max_iter'.
+        'tol', 'plateau', 'gradient', 'validation', 'max_iter', 'max_seconds', 'callback' or, after Ctrl-C, 'interrupted'.
+
+    best_epoch_ : int
+        With `early_stopping`: the epoch, from 1, whose model this is and whose entries in `history_` have index ``best_epoch_ - 1``.
 
     converged_ : bool
         Whether `optimality_` has reached `tol`. A plateau or a small step is no convergence.
@@ -462,12 +501,14 @@ class SGDRegressor(Regressor):
     def __init__(self, loss="squared_error", *, penalty="l2", alpha=0.0001, l1_ratio=0.15, fit_intercept=True, max_iter=1000,
                  tol=1e-3, shuffle=True, verbose=0, epsilon=0.1, quantile=0.5, n_jobs=None, random_state=None,
                  learning_rate="auto", eta0=0.01, power_t=0.25, early_stopping=False, validation_fraction=0.1,
-                 n_iter_no_change=5, warm_start=False, average=False, batch_size=1, optimizer="sgd", init="zeros"):
+                 n_iter_no_change=5, warm_start=False, average=False, batch_size=1, optimizer="sgd", init="zeros",
+                 positive=False, max_seconds=None):
         self._assign(locals())
 
     @checked
-    def fit(self, X, y, coef_init=None, intercept_init=None, sample_weight=None):
-        """Train from the start (with `warm_start` from the last coefficients).
+    @with_callbacks
+    def fit(self, X, y, coef_init=None, intercept_init=None, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+        """Train from the start, or with `warm_start` go on.
 
         Parameters
         ----------
@@ -481,6 +522,12 @@ class SGDRegressor(Regressor):
             Intercepts to start from.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, >= 0. A row of weight 0 counts as absent.
+        X_val : {array-like, sparse matrix} of shape (n_validation, n_features), default=None
+            Validation rows: their loss and score enter `history_` after every epoch; with `early_stopping` no others are held out.
+        y_val : array-like of the shape of `y`, but for its length, default=None
+            Their targets.
+        sample_weight_val : array-like of shape (n_validation,), default=None
+            Their weights, >= 0.
 
         Returns
         -------
@@ -490,13 +537,15 @@ class SGDRegressor(Regressor):
         ------
         ValueError
             Something in the arguments is not allowed, or training diverged; an earlier fit is kept.
+        KeyboardInterrupt
+            Ctrl-C: the model of the last complete epoch is stored.
         """
-        with unchanged_on_error(self):
-            return self._fit_targets(X, y, sample_weight, reset=True, coef_init=coef_init, intercept_init=intercept_init)
+        return self._fit_values(X, y, sample_weight, coef_init=coef_init, intercept_init=intercept_init,
+                                validation=(X_val, y_val, sample_weight_val))
 
     @checked
     def partial_fit(self, X, y, sample_weight=None):
-        """One epoch on these rows, from where the last call ended.
+        """One epoch on these rows, from where the last call ended. Callbacks and `verbose` have no part in it.
 
         Parameters
         ----------

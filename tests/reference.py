@@ -124,6 +124,7 @@ class Problem:
     l2: float = 0.0
     targets: str = "values"
     intercept: bool = True
+    positive: bool = False
 
 
 def row_loss(problem, z, y):
@@ -148,6 +149,11 @@ def target_of(problem, y, k, outputs):
     if problem.targets == "values":
         return np.atleast_1d(y)[k]
     return 1.0 if y == (k if outputs > 1 else 1) else -1.0
+
+
+def allowed(problem, W):
+    """The nearest weights that the problem allows."""
+    return np.maximum(W, 0) if problem.positive else W
 
 
 def penalty(problem, W):
@@ -354,7 +360,8 @@ def update(problem, run, rule, G, g, rate):
     theta, slope = flat(run.W, run.b), flat(G, g)
     penalised = flat(np.ones_like(run.W), np.zeros_like(run.b))
     l1, l2 = problem.l1 * penalised, problem.l2 * penalised
-    run.W, run.b = unflat(rule.step(theta, slope, rate, l1, l2, run.t), run.W.shape)
+    W, run.b = unflat(rule.step(theta, slope, rate, l1, l2, run.t), run.W.shape)
+    run.W = allowed(problem, W)
     return np.linalg.norm(slope + l2 * theta)
 
 
@@ -396,6 +403,7 @@ def passive_aggressive(problem, X, y, eta0, orders, *, variant, weights=None, st
                 move = min(eta0, value / length) if variant == "pa1" else value / (length + 0.5 / eta0)
                 towards = target if problem.loss == "hinge" else (-1 if target < z[k] else 1)
                 run.W[k] = soft(run.W[k] * decay + weights[i] * move * towards * X[i], eta0 * problem.l1)
+                run.W[k] = allowed(problem, run.W[k])
                 run.b[k] += weights[i] * move * towards * problem.intercept
             include_in_mean(run, average_start)
             run.t += 1
@@ -447,7 +455,7 @@ def problem_of(model, y):
     loss = "log_loss" if model.loss == "softmax" and outputs == 1 else model.loss  # two classes need one margin only
     delta = model.quantile if model.loss == "quantile" else model.epsilon
     return (
-        Problem(loss, delta, alpha * l1_ratio, alpha * (1 - l1_ratio), targets, model.fit_intercept),
+        Problem(loss, delta, alpha * l1_ratio, alpha * (1 - l1_ratio), targets, model.fit_intercept, model.positive),
         outputs,
         y,
     )
@@ -514,7 +522,7 @@ def implicit_epoch(problem, X, Y, V, c, rates, l1, l2, weights, batch_size=1):
                 slope = weights[i] * implicit(loss, z, Y[i, k], problem.delta, h)
                 G[k] += slope * X[i] / len(batch)
                 g[k] += slope * problem.intercept / len(batch)
-        V, c = prox(V - rate * G, rate * l1, rate * l2), c - rate * g
+        V, c = allowed(problem, prox(V - rate * G, rate * l1, rate * l2)), c - rate * g
         iterates.append((V, c))
     t = np.arange(1, len(iterates) + 1)
     mass = t * (t + 1) * (t + 2)
@@ -535,7 +543,7 @@ def saga_epoch(problem, X, Y, V, c, slopes, rate, l1, l2, weights, probability, 
             else:
                 fresh[k] = weights[i] * implicit(loss, z + h * slopes[i, k], Y[i, k], problem.delta, h * weights[i])
         change = fresh - slopes[i]
-        V = prox(V - rate * (share * np.outer(change, X[i]) + G), rate * l1, rate * l2)
+        V = allowed(problem, prox(V - rate * (share * np.outer(change, X[i]) + G), rate * l1, rate * l2))
         c = c - rate * (share * change + g) * problem.intercept
         slopes[i] = fresh
     return V, c, slopes

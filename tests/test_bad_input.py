@@ -168,12 +168,6 @@ def test_class_weight_must_make_sense(class_weight):
     refuses(lambda: classifier(class_weight=class_weight).fit(X, LABELS), "class_weight")
 
 
-def test_balanced_needs_all_of_the_data():
-    refuses(
-        lambda: classifier(class_weight="balanced").partial_fit(X, LABELS, classes=[0, 1]), "class_weight", "balanced"
-    )
-
-
 def test_an_unfitted_model_predicts_nothing():
     for call in (regressor().predict, classifier().predict, classifier().decision_function):
         refuses(lambda call=call: call(X), "fit", error=NotFittedError)

@@ -30,6 +30,7 @@ def objective_of(problem, outputs):
         "outputs": outputs,
         "targets": Targets.VALUES if problem.targets == "values" else Targets.CLASSES,
         "intercept": problem.intercept,
+        "positive": problem.positive,
         "own": 0,
     }
 

@@ -317,3 +317,22 @@ def test_losses_that_are_none_or_of_another_signature(classes):
 def test_signatures_are_told_apart():
     assert c_function(one(log_loss), "loss", LOSS, LOSSES).signature == LOSS
     assert c_function(many(log_loss), "loss", LOSS, LOSSES).signature == LOSSES
+
+
+@pytest.mark.parametrize("batch_size", [20, "full"])
+def test_a_warm_start_takes_the_very_steps_of_one_long_fit(batch_size, classes):
+    settings = {"batch_size": batch_size, "tol": None, "random_state": 0, "warm_start": True}
+    parts = SGDClassifier(log_loss, max_iter=4, **settings).fit(*classes).fit(*classes)
+    whole = SGDClassifier(log_loss, max_iter=8, **settings).fit(*classes)
+    assert_array_equal(parts.coef_, whole.coef_)
+    assert parts.history_["loss"] == whole.history_["loss"]
+
+
+@pytest.mark.parametrize("penalty", ["l2", "l1"])
+def test_auto_on_full_batches_keeps_weights_positive_where_that_is_asked_for(penalty):
+    X, y = load_diabetes(return_X_y=True)
+    settings = {"positive": True, "penalty": penalty, "alpha": 1e-3, "batch_size": "full", "tol": 1e-9, "max_iter": 500}
+    own = SGDRegressor(squared_error, **settings).fit(X, y)
+    built_in = SGDRegressor("squared_error", **settings).fit(X, y)
+    assert (own.coef_ >= 0).all() and (own.coef_ == 0).any()
+    assert own.history_["loss"][-1] == pytest.approx(built_in.history_["loss"][-1], rel=1e-5)

@@ -438,7 +438,7 @@ def test_scikit_learns_own_checks_of_an_estimator(estimator, check):
 @pytest.mark.parametrize("model", PEERS)
 def test_parameters_are_scikit_learns_and_a_few_more(model):
     ours, theirs = model().get_params(), PEERS[model]().get_params()
-    assert set(ours) == set(theirs) | {"batch_size", "n_jobs", "max_iter"}
+    assert set(ours) == set(theirs) | {"batch_size", "n_jobs", "max_iter", "max_seconds"}
     assert {k for k in theirs if ours[k] is not theirs[k] and ours[k] != theirs[k]} <= {"max_iter"}
     assert clone(model(tol=0.5)).tol == 0.5
 
@@ -511,9 +511,6 @@ def test_deprecated_ways_to_name_the_penalty(parameters, categories, problem):
 @pytest.mark.parametrize(
     "model, said",
     [
-        (LinearRegression(positive=True), "positive=True is not supported"),
-        (Ridge(positive=True), "positive=True is not supported"),
-        (Lasso(positive=True), "positive=True is not supported"),
         (Ridge(alpha=[1.0, 2.0]), "'alpha' parameter of Ridge"),
         (LinearSVC(multi_class="crammer_singer"), "'multi_class' parameter of LinearSVC"),
         (LogisticRegression(solver="adam"), "'solver' parameter of LogisticRegression"),

@@ -350,10 +350,10 @@ def test_fit_starts_afresh_unless_asked_not_to(optimizer, data):
     assert not np.array_equal(model.fit(data.X, data.binary).coef_, once)
 
 
-def test_warm_start_goes_on_from_the_parameters_reached(data, layout):
+def test_warm_start_on_other_weights_goes_on_from_the_parameters_reached(data, layout):
     model = classifier(warm_start=True).fit(store(data.X, layout), data.classes)
     W, b = model.coef_.copy(), model.intercept_.copy()
-    model.fit(store(data.X, layout), data.classes)
+    model.fit(store(data.X, layout), data.classes, sample_weight=np.ones(len(data.X)))
     assert_is_twin(model, data.X, data.classes, start=(W, b))
 
 
@@ -531,7 +531,7 @@ def test_early_stopping_is_repeatable(data):
 def test_history_is_a_dict_of_equally_long_lists_that_pandas_takes(early_stopping, data):
     model = classifier(early_stopping=early_stopping, max_iter=4).fit(data.X, data.classes)
     expected = {"loss", "gradient_norm", "learning_rate", "seconds"} | (
-        {"validation_loss"} if early_stopping else set()
+        {"validation_loss", "validation_score"} if early_stopping else set()
     )
     assert type(model.history_) is dict
     assert set(model.history_) == expected
@@ -903,7 +903,7 @@ def test_scikit_learns_own_checks_of_an_estimator(estimator, check):
 
 
 def test_parameters_are_scikit_learns_and_a_few_more():
-    extra = {"batch_size", "optimizer", "init", "quantile"}
+    extra = {"batch_size", "optimizer", "init", "quantile", "positive", "max_seconds"}
     assert set(SGDClassifier().get_params()) == set(linear_model.SGDClassifier().get_params()) | extra
     assert set(SGDRegressor().get_params()) == set(linear_model.SGDRegressor().get_params()) | extra | {"n_jobs"}
 

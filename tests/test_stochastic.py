@@ -42,6 +42,7 @@ class Case:
             "outputs": self.outputs,
             "targets": Targets.VALUES if problem.targets == "values" else Targets.CLASSES,
             "intercept": problem.intercept,
+            "positive": problem.positive,
             "own": 0,
         }
 

@@ -6,6 +6,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils import check_random_state
 
+from fastgd.kernels.digest import xxh64
 from fastgd.kernels.order import shuffle, shuffle_blocks
 from fastgd.kernels.rows import Rows, has_repeats, squared_norms
 
@@ -87,7 +88,8 @@ class Problem:
     """What is to be minimised, on which data: all that a method of descent is told.
 
     `visits` are the numbers of the rows to train on; `weights` (None: all 1) are relative to the mean of theirs; `full_batch` says
-    that a batch is all of them; `threads` never changes a result; `rows` is `X` as the kernels see it.
+    that a batch is all of them; `threads` never changes a result; `rows` is `X` as the kernels see it. `keeps`: a later training may
+    go on exactly from any epoch's end, so no epoch may spoil what another one has left of the rows.
     """
 
     rows: Rows
@@ -98,6 +100,8 @@ class Problem:
     full_batch: bool
     threads: int
     X: object = None
+    keeps: bool = False
+    random_state: object = None
 
     @property
     def by_column(self):
@@ -108,6 +112,31 @@ class Problem:
     def targets(self):
         """The targets of the rows to train on, a row each."""
         return self.y.reshape(self.rows.shape[0], -1)[self.visits]
+
+
+def fingerprint(*arrays):
+    """Shape, dtype and hash of each array, dense or CSR, or None: the same, in every process, where they hold the same."""
+    parts = []
+    for array in arrays:
+        for part in (array.data, array.indices, array.indptr) if sparse.issparse(array) else (array,):
+            part = None if part is None else np.ascontiguousarray(part)
+            parts.append(part if part is None else (part.shape, part.dtype.str, xxh64(part.reshape(-1).view(np.uint8))))
+    return tuple(parts)
+
+
+@dataclass
+class HeldOut:
+    """Rows by which models are judged: `X` and `labels` as `score` takes them, and `visits` of `rows` as the kernels read them.
+
+    `y` and `weights` (None: all 1) belong to `rows`.
+    """
+
+    X: object
+    labels: np.ndarray
+    rows: Rows
+    y: np.ndarray
+    visits: np.ndarray
+    weights: np.ndarray | None
 
 
 def seed_of(random_state):
@@ -123,7 +152,7 @@ class Order:
     shuffle="full": a new random permutation each epoch; False: as given; True: a permutation where X fits the cache, else one that
     mixes `POOL` random blocks of neighbouring rows at a time, because rows drawn from all over the memory keep the processor
     waiting. Where neighbours pull the weights the same way (sorted or grouped data), a permutation after all: blocks would be
-    noisy.
+    noisy. An epoch's order depends on its number and the seed alone; `epochs` of them are over.
     """
 
     CACHE = 16 * 2**20  # bytes
@@ -131,18 +160,18 @@ class Order:
     SAMPLE = 128        # blocks looked at
     ALIKE = 1.5         # times the variance that blocks of independent rows would have
 
-    def __init__(self, problem, X, shuffle, random_state):
+    def __init__(self, problem, X, shuffle, random_state, epochs=0):
         self._rows, n = problem.visits, len(problem.visits)
-        self._seed = seed_of(random_state) << 32 if shuffle else None
+        self._seed = (seed_of(random_state) << 32) + epochs if shuffle else None
         width = problem.rows.bytes / max(problem.rows.shape[0], 1)
         self._block = 8 if width >= 1024 else 32
         small = n * width <= self.CACHE or n < 2 * self._block * self.POOL
         if not shuffle:
             self._visits = self._rows
         elif shuffle == "full" or small or self._inflation(problem, X) > self.ALIKE:
-            self._visits, self._blocks = self._rows.copy(), None
+            self._visits, self._count = self._rows.copy(), None
         else:
-            self._visits, self._blocks = np.empty_like(self._rows), np.arange(-(-n // self._block))
+            self._visits, self._count = np.empty_like(self._rows), -(-n // self._block)
 
     @np.errstate(over="ignore", invalid="ignore")
     def _inflation(self, problem, X):
@@ -164,8 +193,9 @@ class Order:
         """The row numbers in the order of the next epoch; the array is reused."""
         if self._seed is not None:
             self._seed += 1
-            if self._blocks is None:
+            if self._count is None:
+                self._visits[:] = self._rows
                 shuffle(self._visits, self._seed)
             else:
-                shuffle_blocks(self._rows, self._visits, self._blocks, self._block, self.POOL, self._seed)
+                shuffle_blocks(self._rows, self._visits, np.arange(self._count), self._block, self.POOL, self._seed)
         return self._visits

@@ -5,7 +5,8 @@ Of any slopes s_i within the losses' domains, with q = sum_i w_i s_i x_i / n and
     F* >= -sum_i w_i L*(s_i, y_i) / n - P*(q),    L*(s, y) = max_z (s z - L(z, y)),    P*(q) = sum_j max(|q_j| - l1, 0)^2 / (2 l2)
 
 (Fenchel's duality: Boyd and Vandenberghe, Convex Optimization, section 5.1.6). At the minimum the slopes of the losses make it an
-equality. P* is infinite where l2 = 0 and |q_j| > l1; slopes are then shrunk until it is not.
+equality. P* is infinite where l2 = 0 and |q_j| > l1; slopes are then shrunk until it is not. Of weights that have to be >= 0 only
+those q_j count that are negative.
 """
 import numpy as np
 from scipy.special import xlogy
@@ -150,7 +151,7 @@ def gap(problem, at, value, slopes, q=None, blur=0.0):
     s = balanced(objective.loss, objective.delta, slopes, y, weights) if objective.intercept else slopes
     if s is not slopes or q is None:
         q = at.gradient(weighted_sums(problem, s))
-    q = np.abs(q[:, :-1])
+    q = np.maximum(-q[:, :-1], 0) if objective.positive else np.abs(q[:, :-1])
     noise = np.finfo(problem.rows.dtype).eps * np.sqrt(weighted(weights, s * s))[:, None] + blur
     q = np.maximum(q - ROUNDING * noise, 0)
     with np.errstate(over="ignore", under="ignore"):

@@ -1,37 +1,44 @@
 """The contract that all linear estimators share: scikit-learn's, with one way from parameters and data to a training run."""
 import os
+import sys
 import warnings
 from contextlib import contextmanager
 from copy import copy
+from dataclasses import dataclass
 from functools import wraps
 from numbers import Integral, Real
+from pathlib import Path
 
 import numpy as np
 from scipy import sparse
 from sklearn import get_config
 from sklearn.base import BaseEstimator, clone, is_classifier
+from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model._base import SparseCoefMixin
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted, validate_data
 
 from fastgd.kernels import batch, threads
 from fastgd.kernels.rows import squared_norms
 
 from .data import (
+    HeldOut,
     Order,
     Problem,
     as_rows,
     check_compressed,
     distinct_columns,
+    fingerprint,
     is_plain,
     is_plain_target,
     is_surely_finite,
     pack,
     seed_of,
+    unpack,
 )
-from .history import History
+from .history import History, copy_of
 from .methods.descent import Descent, check_compatible
 from .methods.implicit import AveragedImplicit, Stream
 from .methods.newton import Newton, Rounded
@@ -41,12 +48,15 @@ from .methods.variance import VarianceReduced
 from .objective import EPSILON, KINKED, PENALTIES, Objective, penalty_parts
 from .optimizers import RULES, SGD, AdaGrad, Adam, Optimizer, RMSProp, as_optimizer
 from .own import OwnLoss, own_errors
+from .progress import Progress
 from .schedules import NAMES, Lipschitz, Schedule, as_schedule
-from .training import Stopping, train
+from .training import Position, Stopping, Tasks, Training
 
 RATE = 0.01            # "auto" for rules that set their own scale
 PASSES = 1000          # at most, where max_iter is None
 INITIAL_SPREAD = 0.01  # standard deviation of init="normal": small against the weights of standardised columns
+FREE = ("max_iter", "max_seconds", "tol", "verbose", "n_jobs")  # parameters that may change from a fit to one that goes on exactly
+INSIDE = tuple(f"{Path(home).parent}{os.sep}" for home in (Path(__file__).parent, sys.modules["sklearn.callback"].__file__))
 
 
 def thread_count(n_jobs):
@@ -96,14 +106,47 @@ def checked(method):
 
 @contextmanager
 def unchanged_on_error(estimator):
-    """Give an estimator back what it knew, if what is done with it fails."""
+    """Give an estimator back what it knew, if what is done with it fails: but an interrupted one may have learnt something."""
     known = dict(vars(estimator))
     try:
         yield
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and vars(estimator).get("history_") is not known.get("history_"):
+            raise
         vars(estimator).clear()
         vars(estimator).update(known)
         raise
+
+
+@contextmanager
+def about(name):
+    """Have errors say which argument they are about."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}: {error}") from error
+
+
+def warn(text, category):
+    """Warn whoever called the public method."""
+    level, frame = 1, sys._getframe(0)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(INSIDE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, category, stacklevel=level)
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """What a fit with `warm_start` leaves, so that one in which nothing has changed goes on exactly.
+
+    `data` and `model` are fingerprints, of what was trained on and of the result; `random_state` is the number that was drawn.
+    """
+
+    parameters: dict
+    data: tuple
+    model: tuple
+    random_state: int
+    position: Position
 
 
 DESCENT = {  # constraints of the parameters with which users choose the descent themselves
@@ -112,6 +155,7 @@ DESCENT = {  # constraints of the parameters with which users choose the descent
     "l1_ratio": [Interval(Real, 0, 1, closed="both"), None],
     "fit_intercept": ["boolean"],
     "max_iter": [Interval(Integral, 1, None, closed="left")],
+    "max_seconds": [Interval(Real, 0, None, closed="neither"), None],
     "tol": [Interval(Real, 0, None, closed="left"), None],
     "shuffle": ["boolean", StrOptions({"full"})],
     "verbose": ["verbose"],
@@ -130,10 +174,11 @@ DESCENT = {  # constraints of the parameters with which users choose the descent
     "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"full"})],
     "optimizer": [StrOptions(set(RULES)), Optimizer],
     "init": [StrOptions({"zeros", "normal"})],
+    "positive": ["boolean"],
 }
 
 
-class LinearModel(SparseCoefMixin, BaseEstimator):
+class LinearModel(CallbackSupportMixin, SparseCoefMixin, BaseEstimator):
     """Linear models trained by gradient descent.
 
     A subclass turns y into the kernels' targets, says how many outputs there are, and shapes `coef_` (`_store`).
@@ -142,7 +187,7 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
     # what a model has no parameter for
     learning_rate, optimizer, batch_size, init = "auto", "sgd", "auto", "zeros"
     shuffle, average, early_stopping, warm_start = True, False, False, False
-    n_jobs, random_state, verbose = None, None, 0
+    n_jobs, random_state, verbose, max_seconds, positive = None, None, 0, None, False
 
     def _assign(self, values):
         """Store the constructor's arguments, as scikit-learn's contract has it: each under its name, untouched."""
@@ -164,6 +209,12 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         """The loss of each epoch: ``history_["loss"]``."""
         check_is_fitted(self)
         return self.history_["loss"]
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        if not self.warm_start:
+            state.pop("_resumption", None)
+        return state
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -196,27 +247,46 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
     def _sample_weight(self, sample_weight, X):
         if sample_weight is None:
             return None
-        try:
+        with about("sample_weight"):
             return _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True, allow_all_zero_weights=True)
-        except ValueError as error:
-            raise ValueError(f"sample_weight: {error}") from error
+
+    def _held_out(self, X_val, y_val, sample_weight_val, dtype):
+        """Validation data as users give them, checked like `X` and `y`; None where there are none."""
+        if X_val is y_val is sample_weight_val is None:
+            return None
+        if X_val is None or y_val is None:
+            given = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
+            for name in (name for name, value in given.items() if value is not None):
+                raise ValueError(f"{name} is provided, but {'X_val' if X_val is None else 'y_val'} was not provided.")
+        with about("X_val"):
+            X_val = distinct_columns(self._check_X(X_val, reset=False)).astype(dtype, copy=False)
+        with about("y_val"):
+            labels, targets = self._check_y_val(y_val)
+            check_consistent_length(X_val, labels)
+        with about("sample_weight_val"):
+            weights = self._sample_weight(sample_weight_val, X_val)
+            visits = self._rows_that_count(weights, X_val.shape[0])
+        return HeldOut(X_val, labels, as_rows(X_val), targets, visits, weights)
 
     def _objective(self, outputs, one_vs_rest, total):
         """What is minimised; `total` is the sum of the rows' weights."""
         l1, l2 = penalty_parts(self.penalty, self.alpha, self.l1_ratio)
         if not isinstance(self.loss, str):
-            return Objective("own", 0.0, l1, l2, outputs, one_vs_rest, self.fit_intercept, own=OwnLoss(self.loss))
+            return Objective("own", 0.0, l1, l2, outputs, one_vs_rest, self.fit_intercept, positive=self.positive,
+                             own=OwnLoss(self.loss))
         delta = self.epsilon if self.loss in EPSILON else self.quantile if self.loss == "quantile" else 0.0
         loss = "log_loss" if self.loss == "softmax" and outputs == 1 else self.loss
-        return Objective(loss, float(delta), l1, l2, outputs, one_vs_rest, self.fit_intercept)
+        return Objective(loss, float(delta), l1, l2, outputs, one_vs_rest, self.fit_intercept, positive=self.positive)
 
-    def _method(self, problem, go_on):
+    def _method(self, problem, go_on, epochs=0):
+        """What trains, and how; a schedule ends `max_iter` epochs after the first `epochs`."""
         if self._is_automatic():
             return self._automatic(problem, go_on)
         optimizer, full = as_optimizer(self.optimizer), problem.full_batch
         if problem.objective.own and self.learning_rate == "auto" and optimizer == SGD() and not self.average:
             return QuasiNewtonLines() if full and not go_on else FirstStep(len(problem.visits) if full else self.batch_size)
-        schedule = as_schedule(self.learning_rate, eta0=self.eta0, power_t=self.power_t, alpha=self.alpha, max_iter=self.max_iter,
+        schedule = as_schedule(self.learning_rate, eta0=self.eta0, power_t=self.power_t, alpha=self.alpha,
+                               max_iter=epochs + self.max_iter,
                                lipschitz=lambda: Lipschitz(self._inverse_lipschitz(problem, optimizer), decays=not full))
         check_compatible(schedule, optimizer, self.batch_size, self.loss)
         size = len(problem.visits) if full else self.batch_size
@@ -232,11 +302,11 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         if go_on:
             return AveragedImplicit(len(problem.visits) if problem.full_batch else self.batch_size)
         if not problem.full_batch:
-            return VarianceReduced(self.batch_size, seed_of(self.random_state), self.tol)
+            return VarianceReduced(self.batch_size, seed_of(problem.random_state), self.tol)
         kinked = problem.objective.loss in KINKED and problem.objective.loss != "huber"
-        if kinked and problem.objective.l1:
-            return VarianceReduced(len(problem.visits), seed_of(self.random_state), self.tol)
-        method = Proximal if problem.objective.l1 else Rounded if problem.objective.loss in KINKED else Newton
+        if kinked and problem.objective.has_corners:
+            return VarianceReduced(len(problem.visits), seed_of(problem.random_state), self.tol)
+        method = Proximal if problem.objective.has_corners else Rounded if problem.objective.loss in KINKED else Newton
         return method(self.batch_size == "auto", self.tol or 0.0)
 
     def _inverse_lipschitz(self, problem, optimizer):
@@ -261,6 +331,8 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         state = getattr(self, "_state", None) if go_on else None
         if isinstance(state, Stream) != self._is_automatic():  # another method's
             state = None
+        if state is not None and problem.objective.positive and self.coef_.min() < 0:  # another objective's
+            state = None
         if isinstance(state, Stream) or (state is not None and state.averaged):
             return None, state
         if (go_on or self.warm_start) and hasattr(self, "coef_"):
@@ -270,11 +342,13 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
         outputs, p = problem.objective.outputs, problem.rows.shape[1]
         coef, intercept = np.zeros((outputs, p)), np.zeros(outputs)
         if self.init == "normal":
-            coef = check_random_state(self.random_state).normal(scale=INITIAL_SPREAD, size=(outputs, p))
+            coef = check_random_state(problem.random_state).normal(scale=INITIAL_SPREAD, size=(outputs, p))
         if coef_init is not None:
             coef = self._check_init("coef_init", coef_init, (outputs, p))
         if intercept_init is not None:
             intercept = self._check_init("intercept_init", intercept_init, (outputs,))
+        if problem.objective.positive:
+            coef = np.maximum(coef, 0)
         return pack(coef, intercept, problem.rows.dtype, problem.by_column), state
 
     def _check_init(self, name, value, shape):
@@ -288,61 +362,160 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
 
     # ---- training ----
 
-    def _train(self, X, y, labels, weights, outputs, one_vs_rest, *, coef_init=None, intercept_init=None, go_on=False):
+    def _tasks(self, X, y, sample_weight):
+        """What tells scikit-learn's callbacks of a fit on these data; None: nobody wants to know.
+
+        To be called before anything can fail, since callbacks are set up here, and `with_callbacks` sees them off.
+        """
+        given = vars(self).get("_skl_callbacks", [])
+        if not (given or self.verbose or hasattr(self, "_parent_callback_ctx")):
+            return None
+        if self.verbose:
+            self._skl_callbacks = [*given, Progress()]
+        try:
+            context = self._init_callback_context(max_subtasks=self.max_iter or PASSES)
+        finally:
+            if self.verbose:
+                self.set_callbacks(*given)
+        return Tasks(self, context, X, y, sample_weight, with_epochs=bool(given or self.verbose))
+
+    def _train(self, X, y, labels, weights, outputs, one_vs_rest, *, coef_init=None, intercept_init=None, go_on=False,
+               held_out=None, tasks=None):
         """Train on checked data and store the model. `go_on`: one epoch more from the stored state (partial_fit).
 
         `y` holds the kernels' targets, `labels` what the caller gave.
         """
-        visits, held_out = self._split(self._rows_that_count(weights, X.shape[0]), labels)
+        stopping = Stopping(1 if go_on else self.max_iter or PASSES, None if go_on else self.tol,
+                            self.n_iter_no_change if not self._is_automatic() or self.early_stopping else 0,
+                            max_seconds=None if go_on else self.max_seconds)
+        keeps = self.warm_start and not go_on
+        judged = (held_out.X, held_out.y, held_out.weights) if held_out else ()
+        data = fingerprint(X, y, weights, *judged) if keeps else None
+        earlier = self._resumption_on(data) if keeps and coef_init is None and intercept_init is None else None
+        random_state = self.random_state if not keeps else earlier.random_state if earlier else seed_of(self.random_state)
+
+        X = distinct_columns(X)
+        visits, left_out = self._split(self._rows_that_count(weights, X.shape[0]), labels, held_out, random_state)
         objective = self._objective(outputs, one_vs_rest, len(visits) if weights is None else float(weights[visits].sum()))
         if weights is not None and not go_on:
             weights = weights / weights[visits].mean()
         full = self.batch_size in ("full", "auto") or (not go_on and self.batch_size >= len(visits))
-        X = distinct_columns(X)
-        problem = Problem(as_rows(X), y, weights, objective, visits, full, thread_count(self.n_jobs), X)
-        method = self._method(problem, go_on)
-        theta, earlier = self._start(problem, coef_init, intercept_init, go_on)
-        method.start(problem, theta, earlier)
-        by_hand = not self._is_automatic()
-        stopping = Stopping(1 if go_on else self.max_iter or PASSES, None if go_on else self.tol,
-                            self.n_iter_no_change if by_hand or self.early_stopping else 0, full_gradient=full and by_hand)
-        history = History(self.history_ if go_on and hasattr(self, "history_") else None)
-        last = history.record["loss"][-1:]
-        origin = None if last else (earlier.theta if theta is None else theta).copy()
-        known_loss = lambda: last[0] if last else method.loss_at(origin)  # noqa: E731
-        order = Order(problem, X, not full and self.shuffle, self.random_state)
-        validate = self._validator(problem, X, labels, held_out) if len(held_out) else None
-        with own_errors(objective.own):
-            self.n_iter_, self.stop_reason_ = train(method, order, stopping, history, known_loss, validate, self.verbose)
-        self._store(*(part.astype(X.dtype, copy=False) for part in method.solution()))
-        self.optimality_, self.optimality_kind_ = method.optimality() or (None, None)
-        self.t_, self.history_, self._state = method.state.t, history.record, method.state
-        if not (by_hand or go_on) and self._is_unbounded(objective, X, labels, visits):
-            self.stop_reason_ = "separable"
-        self.converged_ = self.stop_reason_ == "tol"
+        problem = Problem(as_rows(X), y, weights, objective, visits, full, thread_count(self.n_jobs), X, keeps, random_state)
+        if len(left_out):
+            held_out = HeldOut(X[left_out], labels[left_out], problem.rows, y, left_out, weights)
+        stopping.full_gradient = full and not self._is_automatic()
+
+        history = History(self.history_ if (go_on or earlier) and hasattr(self, "history_") else None)
+        method = self._method(problem, go_on, len(history) if earlier else 0)
+        theta, state = (None, None) if earlier else self._start(problem, coef_init, intercept_init, go_on)
+        training = None
+        try:
+            if earlier:
+                method.resume(problem, earlier.position.method)
+            else:
+                method.start(problem, theta, state)
+            training = self._training(method, theta, stopping, history, held_out, tasks)
+            if earlier:
+                training.resume(earlier.position)
+            if tasks:
+                tasks.begin(lambda training: self._attributes(training, data))
+            with own_errors(objective.own):
+                training.run()
+        except KeyboardInterrupt:
+            if training is not None and (training.epochs or not hasattr(self, "coef_")):
+                self._publish(training, data)
+            elif training is None and not hasattr(self, "coef_"):
+                self._publish_start(problem, theta, history)
+            raise
+        self._publish(training, data)
+        if not go_on and self._is_automatic() and self._is_unbounded(objective, X, labels, visits):
+            self.stop_reason_, self.converged_ = "separable", False
+        if tasks:
+            tasks.end(training)
         if not self.converged_ and (stopping.tol is not None or self.stop_reason_ == "separable"):
-            self._warn_of_no_convergence(by_hand)
+            self._warn_of_no_convergence()
         return self
+
+    def _training(self, method, theta, stopping, history, held_out, tasks):
+        """The run of a method that has been started at theta (None: elsewhere)."""
+        problem = method.problem
+        last = history.record["loss"][-1:]
+        origin = None if last or theta is None else theta.copy()
+        known_loss = lambda: last[0] if last else method.loss_at(origin)  # noqa: E731
+        order = Order(problem, problem.X, not problem.full_batch and self.shuffle, problem.random_state,
+                      len(history) if problem.keeps else 0)
+        validate = self._validator(held_out, problem) if held_out is not None else None
+        return Training(method, order, stopping, history, known_loss, validate=validate, early_stopping=self.early_stopping,
+                        tasks=tasks if tasks and tasks.with_epochs else None, keeps=problem.keeps)
+
+    def _publish(self, training, data):
+        """Store the model that training has come to, and where it stands; `data`: the fingerprint of what it was trained on."""
+        method, best, history = training.method, training.best, training.history.record
+        is_last = best is None or best.epoch == len(training.history)
+        found = method.optimality() if is_last and training.reason != "interrupted" else None
+        self._store(*(part.astype(method.problem.rows.dtype, copy=False) for part in training.solution()))
+        self.n_iter_, self.stop_reason_, self.history_ = training.epochs, training.reason, history
+        self.t_, self._state = method.state.t, method.state if isinstance(method, (Descent, AveragedImplicit)) else None
+        self.optimality_, self.optimality_kind_ = found or (None, None)
+        self.converged_ = self.stop_reason_ == "tol" and is_last
+        vars(self).pop("best_epoch_", None)
+        vars(self).pop("_resumption", None)
+        if best:
+            self.best_epoch_ = best.epoch
+        if training.position:
+            self._resumption = Resumption(self._fixed_parameters(), data, fingerprint(self.coef_, self.intercept_),
+                                          method.problem.random_state, training.position)
+
+    def _publish_start(self, problem, theta, history):
+        """Store the model that training would have begun with."""
+        self._store(*(part.astype(theta.dtype, copy=False) for part in unpack(theta, problem.objective.outputs, problem.by_column)))
+        self.n_iter_, self.t_, self.stop_reason_, self.converged_, self.history_ = 0, 1, "interrupted", False, history.record
+        self.optimality_, self.optimality_kind_, self._state = None, None, None
+
+    def _attributes(self, training, data):
+        """What the estimator would know if training stopped here."""
+        model = copy(self)
+        model._publish(training, data)
+        model.history_ = copy_of(model.history_)
+        return vars(model)
+
+    def _fixed_parameters(self):
+        """The parameters that must not change for a fit to go on exactly."""
+        return {name: value for name, value in self.get_params(deep=False).items() if name not in FREE}
+
+    def _resumption_on(self, data):
+        """What an earlier fit has left, if nothing has changed since: parameters, data, and the model itself."""
+        resumption = vars(self).get("_resumption")
+        if resumption is None or (resumption.data, resumption.model) != (data, fingerprint(self.coef_, self.intercept_)):
+            return None
+        before = resumption.parameters
+        is_same = all(value is before[name] or (type(value) is type(before[name]) and np.all(value == before[name]))
+                      for name, value in self._fixed_parameters().items())
+        return resumption if is_same else None
 
     def _is_unbounded(self, objective, X, labels, visits):
         """Whether the objective falls for ever as the weights grow."""
         return False
 
-    def _warn_of_no_convergence(self, by_hand):
+    def _warn_of_no_convergence(self):
         """Say what is wrong, in numbers, and what helps."""
-        said = None
+        said, late = None, self.stop_reason_ == "max_seconds"
         if self.stop_reason_ == "separable":
             said = ("The classes are separable and nothing is penalised: the larger the weights, the smaller the objective, so "
                     f"there is no minimum. Training stopped at optimality_={self.optimality_:.2g} (tol={self.tol:g}); penalise the "
                     "weights.")
-        elif self.stop_reason_ == "max_iter" and by_hand:
+        elif late and not self._is_automatic():
+            said = (f"Training stopped at max_seconds={self.max_seconds:g}, after {self.n_iter_} epochs, before convergence. Consider "
+                    "increasing max_seconds to improve the fit.")
+        elif self.stop_reason_ == "max_iter" and not self._is_automatic():
             said = ("Maximum number of iteration reached before convergence. Consider increasing max_iter to improve the fit.")
-        elif self.stop_reason_ == "max_iter":
+        elif self.stop_reason_ in ("max_iter", "max_seconds"):
             known = "unknown" if self.optimality_ is None else f"{self.optimality_:.2g} ({self.optimality_kind_})"
-            said = (f"Training stopped after {self.n_iter_} passes over X, before it converged: optimality_, the distance to the "
-                    f"minimum relative to the best constant model's, is {known}; tol={self.tol:g}. Increase max_iter or tol.")
+            said = (f"Training stopped after {self.n_iter_} passes over X{' and max_seconds' * late}, before it converged: "
+                    f"optimality_, the distance to the minimum relative to the best constant model's, is {known}; "
+                    f"tol={self.tol:g}. Increase {self.stop_reason_} or tol.")
         if said:
-            warnings.warn(said, ConvergenceWarning, stacklevel=7 if is_classifier(self) else 6)
+            warn(said, ConvergenceWarning)
 
     def _rows_that_count(self, weights, n):
         """The numbers of the rows of positive weight."""
@@ -352,14 +525,14 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
                              "for every row.")
         return rows
 
-    def _split(self, kept, labels):
+    def _split(self, kept, labels, held_out, random_state):
         """(training rows, validation rows) of the rows that count."""
-        if not self.early_stopping:
+        if not self.early_stopping or held_out is not None:
             return kept, kept[:0]
         from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit  # slow to load, seldom needed
 
         splitter = StratifiedShuffleSplit if is_classifier(self) else ShuffleSplit
-        split = splitter(test_size=self.validation_fraction, random_state=self.random_state)
+        split = splitter(test_size=self.validation_fraction, random_state=random_state)
         try:
             train_rows, held_out = next(split.split(np.zeros((len(kept), 1)), labels[kept]))
         except ValueError as error:
@@ -367,18 +540,19 @@ class LinearModel(SparseCoefMixin, BaseEstimator):
                              f"{error}") from error
         return kept[np.sort(train_rows)], kept[held_out]
 
-    def _validator(self, problem, X, labels, held_out):
-        """A function (coef, intercept) -> (score, objective) on the held-out rows."""
-        model, rows, known = copy(self), X[held_out], labels[held_out]
-        weights = None if problem.weights is None else problem.weights[held_out]
-        total = len(held_out) if weights is None else weights.sum()
+    def _validator(self, held_out, problem):
+        """A function (coef, intercept) -> (score, objective) on the rows held out."""
+        model, visits = copy(self), held_out.visits
+        weights = None if held_out.weights is None else held_out.weights[visits]
+        total = len(visits) if weights is None else weights.sum()
 
         def validate(coef, intercept):
             model._store(coef, intercept)
             theta = pack(coef, intercept, problem.rows.dtype, problem.by_column)
-            loss = batch.gradient(problem.rows, problem.y, problem.weights, held_out, theta, np.empty_like(theta),
+            loss = batch.gradient(held_out.rows, held_out.y, held_out.weights, visits, theta, np.empty_like(theta),
                                   problem.objective.codes, problem.threads)
-            return model.score(rows, known, weights), loss / total + problem.objective.penalty(coef)
+            loss = loss / total + problem.objective.penalty(coef)
+            return float(model.score(held_out.X, held_out.labels, weights)), float(loss if np.isfinite(loss) else np.inf)
 
         return validate
 

@@ -1,4 +1,5 @@
 """What an epoch leaves behind."""
+from math import nan
 from time import perf_counter
 
 
@@ -7,15 +8,29 @@ class History:
 
     def __init__(self, earlier=None):
         empty = {"loss": [], "gradient_norm": [], "learning_rate": [], "seconds": []}
-        self.record = {name: list(values) for name, values in (earlier or empty).items()}
+        self.record = copy_of(earlier or empty)
         self._began = perf_counter() - (self.record["seconds"] or [0])[-1]
 
-    def add(self, epoch, validation_loss=None):
-        """Note an epoch: what the method says of it, the time, and the loss on held-out rows."""
+    def __len__(self):
+        return len(self.record["loss"])
+
+    def add(self, epoch, score=None, validation_loss=None):
+        """Note an epoch: what the method says of it, the time, and score and loss on held-out rows."""
         record = self.record
         record["loss"].append(epoch.loss)
         record["gradient_norm"].append(epoch.gradient_norm)
         record["learning_rate"].append(epoch.learning_rate)
         record["seconds"].append(perf_counter() - self._began)
-        if validation_loss is not None:
-            record.setdefault("validation_loss", []).append(float(validation_loss))
+        if score is not None or "validation_loss" in record:
+            for name, value in ("validation_loss", validation_loss), ("validation_score", score):
+                record.setdefault(name, []).append(nan if value is None else float(value))
+
+    def forget(self, epochs):
+        """Keep the first `epochs` only."""
+        for values in self.record.values():
+            del values[epochs:]
+
+
+def copy_of(record):
+    """Lists of its own."""
+    return {name: list(values) for name, values in record.items()}

@@ -19,7 +19,7 @@ CURVATURE = {"log_loss": 0.25, "softmax": 0.5, "modified_huber": 2.0, "squared_h
 
 @dataclass(frozen=True)
 class Objective:
-    """F(W, b) = sum_i s_i L(W x_i + b, y_i) / sum_i s_i + l1 |W|_1 + (l2 / 2) |W|^2.
+    """F(W, b) = sum_i s_i L(W x_i + b, y_i) / sum_i s_i + l1 |W|_1 + (l2 / 2) |W|^2, with `positive` where W >= 0.
 
     `delta` is the loss's own parameter (epsilon, or the quantile); `outputs` the number of rows of W; `one_vs_rest` says that
     y holds class numbers, of which each output tells its own from the rest. Over `width` the kinks of piecewise
@@ -34,6 +34,7 @@ class Objective:
     one_vs_rest: bool = False
     intercept: bool = True
     width: float = 0.0
+    positive: bool = False
     own: OwnLoss | None = None
 
     @cached_property
@@ -41,7 +42,12 @@ class Objective:
         """The same for the kernels."""
         return {"loss": int(Loss[self.loss.upper()]), "delta": self.delta, "width": self.width, "l1": self.l1, "l2": self.l2,
                 "outputs": self.outputs, "targets": int(Targets.CLASSES if self.by_class else Targets.VALUES),
-                "intercept": self.intercept, "own": self._own_address}
+                "intercept": self.intercept, "positive": self.positive, "own": self._own_address}
+
+    @property
+    def has_corners(self):
+        """Whether weights may rest at 0 while the loss has a slope there."""
+        return bool(self.l1 or self.positive)
 
     @property
     def _own_address(self):

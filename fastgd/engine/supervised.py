@@ -5,6 +5,7 @@ from sklearn.base import ClassifierMixin, MultiOutputMixin, RegressorMixin
 from sklearn.utils import compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_y
 
 from .estimator import LinearModel, unchanged_on_error
 
@@ -22,14 +23,15 @@ class Classifier(ClassifierMixin, LinearModel):
 
     def _fit_classes(self, X, y, sample_weight, **others):
         """Train from the start on labels of whatever classes there are."""
+        tasks = self._tasks(X, y, sample_weight)
         with unchanged_on_error(self):
             X, y = self._check_X(X, reset=True, y=y)
             if y.dtype.kind not in "iub":  # whole numbers are labels, whatever else they may be
                 check_classification_targets(y)
             self.classes_ = np.unique(y)
-            return self._fit_labels(X, y, sample_weight, **others)
+            return self._fit_labels(X, y, sample_weight, tasks=tasks, **others)
 
-    def _fit_labels(self, X, y, sample_weight, **others):
+    def _fit_labels(self, X, y, sample_weight, validation=(None, None, None), go_on=False, **others):
         """Train on labels of the known classes."""
         count = len(self.classes_)
         if count < 2:
@@ -37,14 +39,38 @@ class Classifier(ClassifierMixin, LinearModel):
         outputs = 1 if count == 2 else count
         number = np.searchsorted(self.classes_, y)
         weights = self._sample_weight(sample_weight, X)
+        held_out = self._held_out(*validation, X.dtype)
         if self.class_weight is not None:
             given = np.array(list(self.class_weight.values()) if isinstance(self.class_weight, dict) else [], dtype=float)
             if not (np.isfinite(given) & (given >= 0)).all():
                 raise ValueError(f"class_weight must be finite and >= 0, got {self.class_weight}")
-            by_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y, sample_weight=weights)
+            by_class = self._balance(number, weights, go_on) if self.class_weight == "balanced" else compute_class_weight(
+                self.class_weight, classes=self.classes_, y=y)
             weights = by_class[number] if weights is None else weights * by_class[number]
-        targets = 2.0 * number - 1.0 if outputs == 1 else number.astype(np.float64)
-        return self._train(X, targets, y, weights, outputs, outputs > 1, **others)
+            if held_out is not None:
+                own = by_class[np.searchsorted(self.classes_, held_out.labels)]
+                held_out.weights = own if held_out.weights is None else held_out.weights * own
+        return self._train(X, self._targets(number), y, weights, outputs, outputs > 1, held_out=held_out, go_on=go_on, **others)
+
+    def _balance(self, number, weights, go_on):
+        """The classes' weights, inversely proportional to their weight in all rows seen so far; 0 for a class not seen yet."""
+        totals = np.bincount(number, weights, len(self.classes_))
+        if go_on:
+            totals = totals + getattr(self, "_class_totals", 0.0)
+        self._class_totals, seen = totals, totals > 0
+        return np.divide(totals.sum(), seen.sum() * totals, where=seen, out=np.zeros(len(totals)))
+
+    def _targets(self, number):
+        """What the kernels call classes: +1 and -1, or their numbers."""
+        return 2.0 * number - 1.0 if len(self.classes_) == 2 else number.astype(np.float64)
+
+    def _check_y_val(self, y):
+        """(labels, targets) of validation data."""
+        y = _check_y(y)
+        unknown = np.setdiff1d(y, self.classes_)
+        if len(unknown):
+            raise ValueError(f"y_val contains labels that are not in y: {unknown}")
+        return y, self._targets(np.searchsorted(self.classes_, y))
 
     def _store(self, coef, intercept):
         self.coef_, self.intercept_ = coef, intercept
@@ -97,19 +123,38 @@ class Classifier(ClassifierMixin, LinearModel):
 class Regressor(MultiOutputMixin, RegressorMixin, LinearModel):
     """One output a target."""
 
-    def _fit_targets(self, X, y, sample_weight, reset, **others):
+    def _fit_values(self, X, y, sample_weight, **others):
+        """Train from the start."""
+        tasks = self._tasks(X, y, sample_weight)
+        with unchanged_on_error(self):
+            return self._fit_targets(X, y, sample_weight, reset=True, tasks=tasks, **others)
+
+    def _fit_targets(self, X, y, sample_weight, reset, validation=(None, None, None), **others):
         X, y = self._check_X(X, reset=reset, y=y, y_numeric=True, multi_output=True)
-        if y.dtype.kind not in "fiub":
-            raise ValueError(f"y must hold numbers, got {y.dtype}")
-        targets = np.ascontiguousarray(y, dtype=np.float64)
-        if self.loss == "poisson" and (targets < 0).any():
-            raise ValueError(f"y must be >= 0 for loss='poisson', its least value is {targets.min()}")
+        targets = self._targets(y)
         outputs = 1 if y.ndim == 1 else y.shape[1]
         if not reset and outputs != len(self.intercept_):
             raise ValueError(f"y has {outputs} targets, but the model was fitted on {len(self.intercept_)}")
         self._one_target = y.ndim == 1
         weights = self._sample_weight(sample_weight, X)
-        return self._train(X, targets.ravel(), y, weights, outputs, False, **others)
+        held_out = self._held_out(*validation, X.dtype)
+        if held_out is not None and held_out.labels.shape[1:] != y.shape[1:]:
+            raise ValueError(f"y_val has shape {held_out.labels.shape}, y {y.shape}: as many targets are needed")
+        return self._train(X, targets.ravel(), y, weights, outputs, False, held_out=held_out, **others)
+
+    def _targets(self, y):
+        """y as the kernels read it."""
+        if y.dtype.kind not in "fiub":
+            raise ValueError(f"y must hold numbers, got {y.dtype}")
+        targets = np.ascontiguousarray(y, dtype=np.float64)
+        if self.loss == "poisson" and (targets < 0).any():
+            raise ValueError(f"y must be >= 0 for loss='poisson', its least value is {targets.min()}")
+        return targets
+
+    def _check_y_val(self, y):
+        """(labels, targets) of validation data."""
+        y = _check_y(y, multi_output=True, y_numeric=True)
+        return y, self._targets(y).ravel()
 
     def _store(self, coef, intercept):
         self.coef_, self.intercept_ = coef[0] if self._one_target else coef, intercept

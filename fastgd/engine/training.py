@@ -1,5 +1,7 @@
-"""The loop that every training runs: order the rows, ask the method for one epoch, record, check, stop."""
+"""The loop that every training runs: order the rows, ask the method for one epoch, record, check, tell the callbacks, stop."""
+from dataclasses import dataclass
 from math import isfinite
+from time import perf_counter
 
 import numpy as np
 
@@ -15,11 +17,13 @@ class Stopping:
 
     The loss (or the negative score of a validation) has stalled when it has not fallen below its best by `tol` for `patience`
     epochs in a row; a full gradient is small when its norm is at most `tol` times the first one. tol=None: neither is asked.
+    After `max_seconds` (None: no matter how many) no further epoch begins.
     """
 
-    def __init__(self, max_iter, tol, patience, full_gradient=False):
+    def __init__(self, max_iter, tol, patience, full_gradient=False, max_seconds=None):
         self.max_iter, self.tol, self.patience, self.full_gradient = max_iter, tol, patience, full_gradient
         self.best, self.stalled = np.inf, 0
+        self._end = np.inf if max_seconds is None else perf_counter() + max_seconds
 
     def has_stalled(self, value):
         self.stalled = self.stalled + 1 if value > self.best - self.tol else 0
@@ -29,45 +33,172 @@ class Stopping:
     def is_small(self, norms):
         return self.full_gradient and norms[-1] <= self.tol * norms[0]
 
-
-@np.errstate(all="ignore")  # a diverging run overflows, and is told by what comes out
-def train(method, *others):
-    """Run epochs until enough is enough, and let the method finish; the arguments and what is returned are those of `_epochs`."""
-    done, reason = _epochs(method, *others)
-    if reason != "tol":  # what is known of the minimum is known of the model as it is
-        method.finish()
-    return done, reason
+    def is_late(self):
+        return self._end < np.inf and perf_counter() >= self._end
 
 
-def _epochs(method, order, stopping, history, known_loss, validate=None, verbose=0):
-    """Run epochs until `stopping` says so; returns (epochs, reason).
+@dataclass(frozen=True)
+class Best:
+    """The epoch (from 1, of the whole history) of the best validation, and its model: the highest score, then the lowest loss."""
 
-    `known_loss()` is what a model had before, to tell a runaway by; `validate(coef, intercept)` returns (score, loss) on
-    held-out rows.
+    epoch: int
+    score: float
+    loss: float
+    coef: np.ndarray
+    intercept: np.ndarray
+
+    def is_beaten_by(self, score, loss):
+        return (score, -loss) > (self.score, -self.loss)
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a training stands after a complete epoch: all that another one, of the same data, needs to go on exactly.
+
+    `epochs` counts those of all trainings so far; `stopping` is (best, stalled).
     """
-    record, done = history.record, 0
-    for done in range(1, stopping.max_iter + 1):
-        epoch = method.epoch(order.next())
-        coef, intercept = method.solution() if validate else (None, None)
-        score, validation_loss = validate(coef, intercept) if validate else (None, None)
-        history.add(epoch, validation_loss)
-        runaway = epoch.loss > DIVERGED and epoch.loss > DIVERGED * (1 + known_loss())
-        if runaway or not (isfinite(epoch.loss) and isfinite(epoch.gradient_norm) and method.is_finite()):
+
+    method: object
+    epochs: int
+    stopping: tuple
+    best: Best | None
+
+
+class Training:
+    """One run of epochs by a method that has been started, or `resume`\\ d at `position`.
+
+    `known_loss()` is what a model had before, to tell a runaway by; `validate(coef, intercept)` returns (score, loss) on held-out
+    rows, by which it is stopped, and the best epoch kept, if `early_stopping`; `tasks` tells scikit-learn's callbacks. A method that
+    `keeps` what it knew has the loop note its position after every epoch.
+    """
+
+    def __init__(self, method, order, stopping, history, known_loss, *, validate=None, early_stopping=False, tasks=None,
+                 keeps=False):
+        self.method, self._order, self._stopping, self.history = method, order, stopping, history
+        self._known_loss, self._validate, self._early_stopping, self._tasks = known_loss, validate, early_stopping, tasks
+        self._keeps, self._best, self.reason = keeps, None, "interrupted"
+        self._begun = len(history)
+        self._note()
+
+    def resume(self, position):
+        """Stop by what was noted before."""
+        self._stopping.best, self._stopping.stalled = position.stopping
+        self._best = position.best
+        self._note()
+
+    def _note(self):
+        """The last complete epoch, in one assignment: an interrupt comes before or after it."""
+        position = None
+        if self._keeps:
+            stopping = self._stopping.best, self._stopping.stalled
+            position = Position(self.method.position(), len(self.history), stopping, self._best)
+        self._complete = len(self.history.record["loss"]), self.method.state, position, self._best
+
+    @property
+    def epochs(self):
+        """Complete epochs of this run."""
+        return self._complete[0] - self._begun
+
+    @property
+    def position(self):
+        """Where the last complete epoch ended; None unless the method keeps it."""
+        return self._complete[2]
+
+    @property
+    def best(self):
+        """The `Best` epoch, with early stopping."""
+        return self._complete[3]
+
+    def solution(self):
+        """(coef, intercept) of the best epoch, with early stopping, else of the last."""
+        return (self.best.coef, self.best.intercept) if self.best else self.method.solution()
+
+    @np.errstate(all="ignore")  # a diverging run overflows, and is told by what comes out
+    def run(self):
+        """Run epochs until enough is enough, and let the method finish.
+
+        A KeyboardInterrupt goes on when the method and the history are those of the last complete epoch.
+        """
+        try:
+            reason = self._run()
+            # what is known of the minimum is known of the model as it is, and the best epoch's is not touched
+            if reason != "tol" and not self.best:
+                self.method.finish(reason not in ("max_seconds", "callback"))
+            self.reason = reason
+        except KeyboardInterrupt:
+            epochs, self.method.state, *_ = self._complete
+            self.history.forget(epochs)
+            raise
+
+    def _run(self):
+        """Run epochs until `stopping` says so; returns the reason."""
+        method, stopping = self.method, self._stopping
+        for number in range(1, stopping.max_iter + 1):
+            if self._tasks:
+                self._tasks.begin_epoch(self)
+            epoch = method.epoch(self._order.next())
+            if not (epoch.loss <= DIVERGED and isfinite(epoch.gradient_norm) and method.is_finite()):
+                self._check(number, epoch)
+            score, loss = self._validate(*method.solution()) if self._validate else (None, None)
+            self.history.add(epoch, score, loss)
+            if self._early_stopping and (self._best is None or self._best.is_beaten_by(score, loss)):
+                self._best = Best(len(self.history), score, loss, *method.solution())
+            reason = None if stopping.tol is None else self._reason(-score if self._early_stopping else epoch.loss)
+            self._note()
+            is_told = self._tasks and self._tasks.end_epoch(self)
+            if reason or is_told:
+                return reason or "callback"
+            if stopping.is_late() and number < stopping.max_iter:
+                return "max_seconds"
+        return "max_iter"
+
+    def _check(self, number, epoch):
+        """Refuse to go on where there is no way back: a loss beyond all that was known, or what is no number."""
+        runaway = epoch.loss > DIVERGED and epoch.loss > DIVERGED * (1 + self._known_loss())
+        if runaway or not (isfinite(epoch.loss) and isfinite(epoch.gradient_norm) and self.method.is_finite()):
             raise DivergedError(
-                f"Training diverged at epoch #{done}: floating-point under-/overflow occurred, the loss is {epoch.loss:g}. Scaling "
+                f"Training diverged at epoch #{number}: floating-point under-/overflow occurred, the loss is {epoch.loss:g}. Scaling "
                 "input data with StandardScaler or MinMaxScaler might help, and so does a learning rate smaller than "
                 f"{epoch.learning_rate:g}.")
-        if verbose:
-            print(f"-- Epoch {done}: " + ", ".join(f"{name} {values[-1]:.6g}" for name, values in record.items()))
-        if stopping.tol is None:
-            continue
-        found = method.optimality()
+
+    def _reason(self, value):
+        """Why training should stop; None: no reason. `value` is what must not stall."""
+        stopping = self._stopping
+        found = self.method.optimality()
         if found and found[0] <= stopping.tol:
-            return done, "tol"
-        if stopping.is_small(record["gradient_norm"]):
-            return done, "gradient"
-        if stopping.patience and stopping.has_stalled(epoch.loss if validate is None else -score):
-            if not method.react():
-                return done, "plateau" if validate is None else "validation"
+            return "tol"
+        if stopping.is_small(self.history.record["gradient_norm"]):
+            return "gradient"
+        if stopping.patience and stopping.has_stalled(value):
+            if not self.method.react():
+                return "validation" if self._early_stopping else "plateau"
             stopping.stalled = 0
-    return done, "max_iter"
+        return None
+
+
+class Tasks:
+    """What scikit-learn's callbacks are told of: the fit, and each of its epochs as a task of its own.
+
+    `attributes(training)` are those that would be fitted if training stopped there; they are asked for by the callbacks that want a
+    fitted estimator. Without `with_epochs` nobody wants to know of these.
+    """
+
+    def __init__(self, estimator, context, X, y, sample_weight, with_epochs):
+        self._context, self.with_epochs = context, with_epochs
+        self._told = {"estimator": estimator, "X": X, "y": y,
+                      "metadata": None if sample_weight is None else {"sample_weight": sample_weight}}
+
+    def begin(self, attributes):
+        self._attributes = attributes
+        self._context.call_on_fit_task_begin(**self._told)
+
+    def end(self, training):
+        self._context.call_on_fit_task_end(**self._told, reconstruction_attributes=lambda: self._attributes(training))
+
+    def begin_epoch(self, training):
+        self._epoch = self._context.subcontext(task_name="epoch")
+        self._epoch.call_on_fit_task_begin(**self._told, reconstruction_attributes=lambda: self._attributes(training))
+
+    def end_epoch(self, training):
+        """Whether a callback wants training to stop."""
+        return self._epoch.call_on_fit_task_end(**self._told, reconstruction_attributes=lambda: self._attributes(training))

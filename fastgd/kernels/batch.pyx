@@ -6,16 +6,18 @@ alone and their sums are added in order: the bits are the same for any number of
 from cython cimport floating
 from cython.parallel cimport prange
 from libc.math cimport sqrt
-from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from .losses cimport SOFTMAX, VALUES, Objective, points, softmax, target
-from .penalty cimport penalty
-from .rows cimport Row, Rows, Table, accumulate, lanes_add4, lanes_dot4, margins as row_margins, row_at, start_of
+from .penalty cimport keep_positive, penalty
+from .rows cimport (
+    Row, Rows, Table, accumulate, lanes_add4, lanes_dot4, margins as row_margins, row_at, row_work, start_of,
+)
 from .rules cimport SGD, Rule, check_buffers, update
+from .signals cimport Watch, watch_end, watch_is_over, watch_start, watch_work
 from .threads cimport (
-    Team, can_share, team_claim, team_end, team_finish_block, team_is_over, team_post, team_rest, team_start, team_wait,
+    Team, can_share, team_claim, team_end, team_finish_block, team_is_done, team_is_over, team_post, team_rest, team_start,
 )
 
 cdef enum:
@@ -27,6 +29,7 @@ cdef enum:
     MOST_TILE = 128             # rows
     NEAR_BYTES = 16384          # of all outputs' weights, to stay in the first-level cache with the rows they meet
     RANGE = 8192                # parameters that are added up at a time
+    PAUSE_WORK = 200            # multiplications that a pause of the waiting leader's is as long as
 
 cdef struct Sums:               # over the epoch's visits
     double loss                 # of weight * loss
@@ -49,6 +52,7 @@ cdef struct Tile:               # rows that are worked on together
 
 cdef struct Run:                # what the members of a team share
     Team team
+    Watch watch                 # the leader's
     const Table *X
     const double *y
     const double *weights       # NULL: all 1
@@ -66,13 +70,6 @@ cdef struct Run:                # what the members of a team share
     double *margins             # of all rows, to be kept; NULL: nobody asks
     const double *curvatures    # of all margins: the slopes are those of the quadratic model, linear in theta; NULL: of the loss
     bint adding                 # the job at hand: adding the blocks' gradients up, a range of parameters each
-
-
-cdef inline double row_work(const Table *X) noexcept nogil:
-    """Mean number of stored entries a row."""
-    if X.indices == NULL:
-        return X.p
-    return <double> ((<const int64_t *> X.indptr)[X.n] if X.index_size == 8 else (<const int32_t *> X.indptr)[X.n]) / max(X.n, 1)
 
 
 cdef inline Py_ssize_t blocks_of(const Table *X, Py_ssize_t rows, Py_ssize_t outputs) noexcept nogil:
@@ -221,7 +218,7 @@ cdef inline Py_ssize_t block_begin(const Run *run, Py_ssize_t number) noexcept n
     return run.rows * number // run.blocks
 
 
-cdef double block_gradient(Run *run, Py_ssize_t number, const floating *theta, floating *gradient) noexcept nogil:
+cdef double block_gradient(Run *run, Py_ssize_t number, const floating *theta, floating *gradient, bint leads) noexcept nogil:
     """gradient = sum over the block's rows / rows of the batch, tile after tile; returns the sum of weight * loss.
 
     After the last tile its thread is likely to meet the block as many blocks on as there are threads, be it of the next batch.
@@ -229,13 +226,14 @@ cdef double block_gradient(Run *run, Py_ssize_t number, const floating *theta, f
     cdef const Table *X = run.X
     cdef Py_ssize_t K = run.objective.outputs, most = run.tile, begin = block_begin(run, number), end = block_begin(run, number + 1)
     cdef Py_ssize_t this, next
+    cdef double work = row_work(X) * K
     cdef double *memory = run.memory + number * run.stride
     cdef Scratch at = Scratch(memory, memory + most * K, memory + 2 * most * K, memory + 3 * most * K)
     cdef double loss = 0
     cdef Tile tile
     tile.columns = run.columns
     memset(gradient, 0, run.parameters * sizeof(floating))
-    while begin < end:
+    while begin < end and not watch_is_over(&run.watch):
         tile.order, tile.rows = run.order + begin, min(most, end - begin)
         this = begin
         begin += tile.rows
@@ -249,6 +247,8 @@ cdef double block_gradient(Run *run, Py_ssize_t number, const floating *theta, f
         else:
             loss += tile_slopes(&run.objective, run.y, run.weights, &tile, 1.0 / run.rows, &at)
         tile_scatter(X, &tile, at.slope, K, gradient)
+        if leads:
+            watch_work(&run.watch, <long long> (tile.rows * work))
     memory[run.stride - 1] = loss
     return loss
 
@@ -261,24 +261,27 @@ cdef void add_blocks(const Run *run, Py_ssize_t number, floating *blocks) noexce
             blocks[j] += blocks[i * run.parameters + j]
 
 
-cdef void do_blocks(Run *run, const floating *theta, floating *blocks) noexcept nogil:
+cdef void do_blocks(Run *run, const floating *theta, floating *blocks, bint leads) noexcept nogil:
     """Do blocks of the job at hand until none is left."""
     cdef Py_ssize_t number = team_claim(&run.team)
     while number >= 0:
         if run.adding:
             add_blocks(run, number, blocks)
         else:
-            block_gradient(run, number, theta, blocks + number * run.parameters)
+            block_gradient(run, number, theta, blocks + number * run.parameters, leads)
         team_finish_block(&run.team)
         number = team_claim(&run.team)
 
 
 cdef void share_out(Run *run, bint adding, Py_ssize_t count, const floating *theta, floating *blocks) noexcept nogil:
     """Post a job, lend a hand, and see it done."""
+    cdef int pauses = 0
     run.adding = adding
     team_post(&run.team, count)
-    do_blocks(run, theta, blocks)
-    team_wait(&run.team)
+    do_blocks(run, theta, blocks, True)
+    while not team_is_done(&run.team):
+        team_rest(&pauses)
+        watch_work(&run.watch, PAUSE_WORK)
 
 
 cdef double batch_gradient(Run *run, const Py_ssize_t *order, Py_ssize_t rows, Py_ssize_t visits, const floating *theta,
@@ -288,7 +291,7 @@ cdef double batch_gradient(Run *run, const Py_ssize_t *order, Py_ssize_t rows, P
     cdef double loss = 0
     run.order, run.rows, run.visits, run.blocks = order, rows, visits, blocks_of(run.X, rows, run.objective.outputs)
     if run.blocks == 1:
-        return block_gradient(run, 0, theta, blocks)
+        return block_gradient(run, 0, theta, blocks, True)
     share_out(run, False, run.blocks, theta, blocks)
     share_out(run, True, (run.parameters + RANGE - 1) // RANGE, theta, blocks)
     for i in range(run.blocks):
@@ -300,7 +303,7 @@ cdef void assist(Run *run, const floating *theta, floating *blocks) noexcept nog
     """What all members of a team but the leader do until it is over."""
     cdef int pauses = 0
     while not team_is_over(&run.team):
-        do_blocks(run, theta, blocks)
+        do_blocks(run, theta, blocks, False)
         team_rest(&pauses)
 
 
@@ -332,6 +335,7 @@ cdef char *prepare(Run *run, Rows rows, Py_ssize_t itemsize, Py_ssize_t paramete
         raise MemoryError()
     run.memory = <double *> (room + gradients)
     team_start(&run.team)
+    watch_start(&run.watch)
     return room
 
 
@@ -372,6 +376,7 @@ def gradient(Rows rows not None, const double[::1] y not None, const double[::1]
         if not objective.intercept:
             memset(&out[parameters - objective.outputs], 0, objective.outputs * sizeof(floating))
     free(blocks)
+    watch_end(&run.watch)
     return loss
 
 
@@ -384,6 +389,8 @@ cdef void descend(Run *run, Sums *sums, const Py_ssize_t *order, Py_ssize_t visi
     while begin < visits:
         size, rate = min(batch_size, visits - begin), rates[sums.updates]
         sums.loss += batch_gradient(run, order + begin, size, visits - begin, theta, g)
+        if watch_is_over(&run.watch):
+            return
         sums.penalty += size * penalty(theta, w, l1, l2)
         if not run.objective.intercept:
             memset(g + w, 0, K * sizeof(floating))
@@ -392,6 +399,8 @@ cdef void descend(Run *run, Sums *sums, const Py_ssize_t *order, Py_ssize_t visi
         update(rule, theta, g, first, second, w, rate, t + sums.updates, l1, l2)
         update(rule, theta + w, g + w, first + w if first != NULL else first, second + w if second != NULL else second, K,
                rate, t + sums.updates, 0.0, 0.0)
+        if run.objective.positive:
+            keep_positive(theta, w)
         sums.updates += 1
         if average != NULL and sums.updates > skip:
             for j in range(run.parameters):
@@ -432,6 +441,7 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
             else:
                 assist(&run, &theta[0], blocks)
     free(blocks)
+    watch_end(&run.watch)
     return sums
 
 

@@ -1,7 +1,8 @@
 """Weighted sums over the columns of X: what their means and spreads are made of."""
 from cython cimport floating
 
-from .rows cimport Row, Rows, column, row_at, start_of
+from .rows cimport Row, Rows, column, row_at, row_work, start_of
+from .signals cimport Watch, watch_end, watch_start, watch_work
 
 
 cdef inline void dense_moments(double weight, const floating *restrict x, const double *restrict factor,
@@ -36,15 +37,19 @@ def moments(Rows rows not None, const double[::1] weights, const Py_ssize_t[::1]
     """
     cdef const double *s = start_of(weights)
     cdef Py_ssize_t v, i, p = rows.table.p
-    cdef double weight
+    cdef double weight, work = row_work(&rows.table) + 1
     cdef Row row
+    cdef Watch watch
     rows.check(sizeof(floating), p + 1, 1, rows.table.n, weights, order)
     if not factor.shape[0] == shift.shape[0] == first.shape[0] == second.shape[0] == p:
         raise ValueError(f"factor, shift, first and second must have an entry for each of the {p} columns")
     if p == 0:
         return
+    watch_start(&watch)
     with nogil:
         for v in range(order.shape[0]):
+            if watch_work(&watch, <long long> work):
+                break
             i = order[v]
             row = row_at(&rows.table, i)
             weight = s[i] if s != NULL else 1.0
@@ -52,3 +57,4 @@ def moments(Rows rows not None, const double[::1] weights, const Py_ssize_t[::1]
                 dense_moments(weight, <const floating *> row.values, &factor[0], &shift[0], &first[0], &second[0], p)
             else:
                 sparse_moments(weight, &row, &factor[0], &first[0], &second[0], &tag[0])
+    watch_end(&watch)

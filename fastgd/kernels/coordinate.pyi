@@ -9,6 +9,7 @@ def descend(
     l1: NDArray[np.float64],
     enough: float,
     sweeps: int,
+    least: NDArray[np.float64] | None = None,
 ) -> None: ...
 def descend_columns(
     values: NDArray[np.float32] | NDArray[np.float64],
@@ -23,4 +24,5 @@ def descend_columns(
     l2: NDArray[np.float64],
     reduction: float,
     sweeps: int,
+    least: NDArray[np.float64] | None = None,
 ) -> None: ...

@@ -1,8 +1,14 @@
-"""Coordinate descent on a quadratic model with an L1 part, of which the matrix is at hand, or sparse columns of X."""
+"""Coordinate descent on a quadratic model with an L1 part, of which the matrix is at hand, or sparse columns of X.
+
+Coordinates may have a least value, 0 or -infinity.
+"""
 from cython cimport floating
-from libc.math cimport fabs
+from libc.math cimport INFINITY, fabs
 from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport calloc, free
+
+from .rows cimport start_of
+from .signals cimport Watch, watch_end, watch_is_over, watch_start, watch_work
 
 ctypedef fused position:
     int32_t
@@ -17,17 +23,20 @@ cdef struct Model:              # g'd + d'(X' diag(h) X / n + diag(l2)) d / 2 + 
     const double *l1
     const double *l2
     const double *first
+    const double *least         # NULL: none has
     double *w
     double *r                   # (n,) h X d / n
     double *curvatures          # (m,) diagonal of the matrix
+    Watch watch
 
 
-cdef inline double shrunk(double a, double by) noexcept nogil:
-    """The minimiser of (w - a)^2 / 2 + by |w|."""
-    return a - by if a > by else (a + by if a < -by else 0.0)
+cdef inline double shrunk(double a, double by, double least) noexcept nogil:
+    """The minimiser of (w - a)^2 / 2 + by |w| where w >= least, 0 or -infinity."""
+    return a - by if a > by else (max(a + by, least) if a < -by else 0.0)
 
 
-cdef double sweep(const double *H, Py_ssize_t p, double *w, double *g, const double *l1, bint nonzeros) noexcept nogil:
+cdef double sweep(const double *H, Py_ssize_t p, double *w, double *g, const double *l1, const double *least,
+                  bint nonzeros) noexcept nogil:
     """w_j <- argmin of the model in w_j, one after the other; returns the largest |H_jj * change of w_j|."""
     cdef Py_ssize_t j, k
     cdef double curvature, new, change, largest = 0
@@ -39,7 +48,7 @@ cdef double sweep(const double *H, Py_ssize_t p, double *w, double *g, const dou
             continue
         if w[j] == 0 and fabs(g[j]) <= l1[j]:
             continue
-        new = shrunk(w[j] - g[j] / curvature, l1[j] / curvature)
+        new = shrunk(w[j] - g[j] / curvature, l1[j] / curvature, least[j] if least != NULL else -INFINITY)
         change = new - w[j]
         if change == 0:
             continue
@@ -51,26 +60,31 @@ cdef double sweep(const double *H, Py_ssize_t p, double *w, double *g, const dou
 
 
 def descend(const double[:, ::1] H not None, double[::1] w not None, double[::1] g not None, const double[::1] l1 not None,
-            double enough, Py_ssize_t sweeps):
+            double enough, Py_ssize_t sweeps, const double[::1] least=None):
     """Lower g'd + d'Hd / 2 + sum_j l1_j |w_j| over w = (w at first) + d, at most `sweeps` sweeps.
 
-    g is the model's gradient at w and stays so. Sweeps over the coordinates that are not 0 follow each over all of them, until no
-    slope was larger than `enough`.
+    g is the model's gradient at w and stays so; `least` (None: none) holds the least values, 0 or -infinity. Sweeps over the
+    coordinates that are not 0 follow each over all of them, until no slope was larger than `enough`.
     """
     cdef Py_ssize_t p = H.shape[0], done = 0
-    if H.shape[1] != p or w.shape[0] != p or g.shape[0] != p or l1.shape[0] != p:
-        raise ValueError("H, w, g and l1 do not fit one another")
+    cdef const double *bound
+    if H.shape[1] != p or w.shape[0] != p or g.shape[0] != p or l1.shape[0] != p or (least is not None and least.shape[0] != p):
+        raise ValueError("H, w, g, l1 and least do not fit one another")
     if p == 0:
         return
+    bound = start_of(least)
+    cdef Watch watch
+    watch_start(&watch)
     with nogil:
-        while done < sweeps:
+        while done < sweeps and not watch_work(&watch, p * p):
             done += 1
-            if sweep(&H[0, 0], p, &w[0], &g[0], &l1[0], False) <= enough:
+            if sweep(&H[0, 0], p, &w[0], &g[0], &l1[0], bound, False) <= enough:
                 break
             while done < sweeps:
                 done += 1
-                if sweep(&H[0, 0], p, &w[0], &g[0], &l1[0], True) <= enough:
+                if watch_work(&watch, p * p) or sweep(&H[0, 0], p, &w[0], &g[0], &l1[0], bound, True) <= enough:
                     break
+    watch_end(&watch)
 
 
 cdef inline double column_dot(const Model *model, const floating *values, const position *rows, const position *starts,
@@ -123,11 +137,14 @@ cdef double column_sweep(Model *model, const floating *values, const position *r
     cdef Py_ssize_t k, j
     cdef double g, new, change, largest = 0
     for k in range(model.m):
+        if watch_work(&model.watch, starts[model.p] // model.p + 1):
+            return 0
         if model.curvatures[k] <= 0 or (nonzeros and model.w[k] == 0):
             continue
         j = model.columns[k]
         g = model.g[k] + model.l2[k] * (model.w[k] - model.first[k]) + column_dot(model, values, rows, starts, j, model.r)
-        new = shrunk(model.w[k] - g / model.curvatures[k], model.l1[k] / model.curvatures[k])
+        new = shrunk(model.w[k] - g / model.curvatures[k], model.l1[k] / model.curvatures[k],
+                     model.least[k] if model.least != NULL else -INFINITY)
         change = new - model.w[k]
         if change == 0:
             continue
@@ -140,16 +157,18 @@ cdef double column_sweep(Model *model, const floating *values, const position *r
 def descend_columns(const floating[::1] values not None, const position[::1] rows not None, const position[::1] starts not None,
                     const Py_ssize_t[::1] columns not None, const double[::1] scale not None, const double[::1] h not None,
                     double[::1] w not None, const double[::1] g not None, const double[::1] l1 not None,
-                    const double[::1] l2 not None, double reduction, Py_ssize_t sweeps):
+                    const double[::1] l2 not None, double reduction, Py_ssize_t sweeps, const double[::1] least=None):
     """Lower g'd + d'(X' diag(h) X / n + diag(l2)) d / 2 + sum_j l1_j |w_j| over w = (w at first) + d, at most `sweeps` sweeps.
 
-    X is in CSC form; `columns` picks some of its p and may have p, a column of ones; `scale` multiplies them. Sweeps over the
-    coordinates that are not 0 follow each over all of them, until no slope was larger than `reduction` times the largest at first.
+    X is in CSC form; `columns` picks some of its p and may have p, a column of ones; `scale` multiplies them; `least` is as in
+    `descend`. Sweeps over the coordinates that are not 0 follow each over all of them, until no slope was larger than `reduction`
+    times the largest at first.
     """
     cdef Py_ssize_t n = h.shape[0], p = starts.shape[0] - 1, m = columns.shape[0], done = 0, k
     cdef double largest, enough = -1
     cdef Model model
-    if scale.shape[0] != p + 1 or not w.shape[0] == g.shape[0] == l1.shape[0] == l2.shape[0] == m:
+    if (scale.shape[0] != p + 1 or not w.shape[0] == g.shape[0] == l1.shape[0] == l2.shape[0] == m
+            or (least is not None and least.shape[0] != m)):
         raise ValueError("scale, w, g, l1 or l2 do not fit the columns")
     for k in range(m):
         if not 0 <= columns[k] <= p:
@@ -162,12 +181,15 @@ def descend_columns(const floating[::1] values not None, const position[::1] row
     cdef double *room = <double *> calloc(n + 2 * m, sizeof(double))
     if room == NULL:
         raise MemoryError()
-    model = Model(n, p, m, &columns[0], &scale[0], &h[0], &g[0], &l1[0], &l2[0], room + n, &w[0], room, room + n + m)
+    model.n, model.p, model.m, model.columns, model.scale, model.h, model.w = n, p, m, &columns[0], &scale[0], &h[0], &w[0]
+    model.g, model.l1, model.l2, model.first, model.r, model.curvatures = &g[0], &l1[0], &l2[0], room + n, room, room + n + m
+    model.least = start_of(least)
+    watch_start(&model.watch)
     with nogil:
         for k in range(m):
             room[n + k] = w[k]
         column_curvatures(&model, &values[0], &rows[0], &starts[0])
-        while done < sweeps:
+        while done < sweeps and not watch_is_over(&model.watch):
             done += 1
             largest = column_sweep(&model, &values[0], &rows[0], &starts[0], False)
             if enough < 0:
@@ -179,3 +201,4 @@ def descend_columns(const floating[::1] values not None, const position[::1] row
                 if column_sweep(&model, &values[0], &rows[0], &starts[0], True) <= enough:
                     break
     free(room)
+    watch_end(&model.watch)

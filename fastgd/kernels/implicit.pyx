@@ -12,8 +12,9 @@ from cython cimport floating
 
 from .losses cimport SOFTMAX, VALUES, Objective, Point, implicit, point, softmax, target
 from .metric cimport Metric, standardised
-from .penalty cimport soft
-from .rows cimport Row, Rows, Table, accumulate, ask_for, column, margins, squared_norm, start_of
+from .penalty cimport keep_positive, soft
+from .rows cimport Row, Rows, Table, accumulate, ask_for, column, margins, row_work, squared_norm, start_of
+from .signals cimport Watch, watch_end, watch_start, watch_work
 
 cdef enum:
     AHEAD = 4                   # rows to come that are on their way
@@ -43,6 +44,7 @@ cdef struct Run:
     Objective objective
     bint penalised
     double loss                 # sum of weight * loss
+    Watch watch
 
 
 cdef inline void settle_column(Run *run, Py_ssize_t j) noexcept nogil:
@@ -54,6 +56,8 @@ cdef inline void settle_column(Run *run, Py_ssize_t j) noexcept nogil:
     for k in range(K):
         e = moved * run.gains[k]
         v[k] = soft(v[k], e * run.metric.l1[j]) / (1.0 + e * run.metric.l2[j])
+        if run.objective.positive:
+            keep_positive(v + k, 1)
         if run.average != NULL:
             run.average[j * K + k] += mass * v[k]
 
@@ -125,6 +129,8 @@ cdef inline void end_update(Run *run, double rate) noexcept nogil:
     if run.X.indices == NULL:
         for k in range(K if run.penalised and rate > 0 else 0):
             shrink(run.v + k * p, rate * run.gains[k], run.metric.l1, run.metric.l2, p)
+        if run.objective.positive:
+            keep_positive(run.v, p * K)
         if run.average != NULL:
             add(weight, run.v, run.average, p * K)
     if run.average != NULL:
@@ -133,10 +139,10 @@ cdef inline void end_update(Run *run, double rate) noexcept nogil:
 
 cdef void sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, Py_ssize_t batch_size, const double *rates,
                 const floating *tag) noexcept nogil:
-    cdef Py_ssize_t begin = 0, size, i, k, u = 0, p = run.X.p, K = run.objective.outputs
-    cdef double scale
+    cdef Py_ssize_t begin = 0, size = 0, i, k, u = 0, p = run.X.p, K = run.objective.outputs
+    cdef double scale, work = row_work(run.X) * K + 1
     cdef Row row
-    while begin < visits:
+    while begin < visits and not watch_work(&run.watch, <long long> (size * work)):
         size = min(batch_size, visits - begin)
         for i in range(size):
             if begin + i + AHEAD < visits:
@@ -193,7 +199,9 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
     run.metric = Metric(start_of(center), start_of(inverse), start_of(l1), start_of(l2))
     run.objective, run.penalised = objective, objective.l1 > 0 or objective.l2 > 0
     run.moved, run.mass, run.t, run.loss = 0, 0, t, 0
+    watch_start(&run.watch)
     if visits:
         with nogil:
             sweep(&run, &order[0], visits, batch_size, &rates[0], &tag[0])
+    watch_end(&run.watch)
     return run.loss

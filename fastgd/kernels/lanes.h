@@ -56,6 +56,6 @@ typedef struct {
 #define lanes_dot(x, w, n) PICK(dot, x)(x, w, n)
 #define lanes_dot4(x, w, apart, n, z, K, later, outputs) PICK(dot4, w)(x, w, apart, n, z, K, later, outputs)
 #define lanes_add4(s, K, x, w, apart, n, later, outputs) PICK(add4, w)(s, K, x, w, apart, n, later, outputs)
-#define lanes_advance(behind, ahead, later, w, average, n, factor, first, second, threshold, paired) \
-    PICK(advance, w)(behind, ahead, later, w, average, n, factor, first, second, threshold, paired)
+#define lanes_advance(behind, ahead, later, w, average, n, factor, first, second, threshold, below, paired) \
+    PICK(advance, w)(behind, ahead, later, w, average, n, factor, first, second, threshold, below, paired)
 #endif

@@ -5,9 +5,9 @@ typedef T NAME(V) __attribute__((vector_size(BYTES)));
 typedef Mask NAME(M) __attribute__((vector_size(BYTES)));
 typedef double NAME(D) __attribute__((vector_size(sizeof(double) * (BYTES / sizeof(T)))));
 #define V NAME(V)
-/* a within [-t, t] */
-static inline V NAME(clip)(V a, T t) {
-    const V high = t - (V){0}, low = -t - (V){0};
+/* a within [-down, up] */
+static inline V NAME(clip)(V a, T down, T up) {
+    const V high = up - (V){0}, low = -down - (V){0};
     const NAME(M) above = a > high, below = a < low;
     return (V)(((NAME(M))high & above) | ((NAME(M))low & below) | ((NAME(M))a & ~(above | below)));
 }
@@ -30,7 +30,7 @@ enum { NAME(W) = 1 };
 typedef T NAME(V);
 static inline T NAME(sum)(V v) { return v; }
 #define V NAME(V)
-static inline V NAME(clip)(V a, T t) { return a > t ? t : a < -t ? -t : a; }
+static inline V NAME(clip)(V a, T down, T up) { return a > up ? up : a < -down ? -down : a; }
 static inline void NAME(add)(double *p, V v) { *p += v; }
 #endif
 #define W NAME(W)
@@ -131,14 +131,15 @@ NO_INLINE void NAME(add4)(const double *s, ptrdiff_t K, const T *const *x, T *w,
     if (outputs == 1) NAME(adds)(s, K, x, w, apart, n, later, 1); else NAME(adds)(s, K, x, w, apart, n, later, 2);
 }
 
-/* One pass over w: w <- soft(factor w + first behind[0], threshold), average += w, and the margin of the row ahead. `paired`:
+/* One pass over w: w <- soft(factor w + first behind[0], threshold), average += w, and the margin of the row ahead. What is below 0
+   grows by `below`, at most to 0: the threshold too, or infinity where w >= 0 is asked for. `paired`:
    w <- factor w + first behind[0] + second behind[1] and the margins of two rows ahead, whose dot product with each other says what
    the first one's step will do to the second one's margin: one pass, and one wait for its sums, for two steps. The rows `later` are
    fetched into the cache on the way, since a shuffled order gives the processor nothing to guess by. `paired`, `lasso` and `averaged`
    are constants in every call, so that each call is a loop of its own without a branch. */
 ALWAYS_INLINE Ahead NAME(pass)(const T *const *behind, const T *const *ahead, const T *const *later, T *restrict w,
                                double *restrict average, ptrdiff_t n, T factor, T first, T second, T threshold,
-                               int paired, int lasso, int averaged) {
+                               T below, int paired, int lasso, int averaged) {
     const T *restrict x0 = behind[0], *restrict x1 = behind[1], *restrict a0 = ahead[0], *restrict a1 = ahead[1];
     V z0[2] = {{0}}, z1[2] = {{0}}, both[2] = {{0}}, v, u;
     T r0 = 0, r1 = 0, r2 = 0, one;
@@ -147,7 +148,7 @@ ALWAYS_INLINE Ahead NAME(pass)(const T *const *behind, const T *const *ahead, co
 #define ADVANCE(at, k) \
     v = factor * NAME(load)(w + (at)) + first * NAME(load)(x0 + (at)); \
     if (paired) v += second * NAME(load)(x1 + (at)); \
-    if (lasso) v -= NAME(clip)(v, threshold); \
+    if (lasso) v -= NAME(clip)(v, below, threshold); \
     NAME(store)(w + (at), v); \
     z0[k] += v * NAME(load)(a0 + (at)); \
     if (paired) u = NAME(load)(a1 + (at)), z1[k] += v * u, both[k] += u * NAME(load)(a0 + (at)); \
@@ -167,7 +168,7 @@ ALWAYS_INLINE Ahead NAME(pass)(const T *const *behind, const T *const *ahead, co
     for (; j < n; j++) {
         one = factor * w[j] + first * x0[j];
         if (paired) one += second * x1[j];
-        if (lasso) one -= one > threshold ? threshold : one < -threshold ? -threshold : one;
+        if (lasso) one -= one > threshold ? threshold : one < -below ? -below : one;
         w[j] = one;
         r0 += one * a0[j];
         if (paired) r1 += one * a1[j], r2 += a0[j] * a1[j];
@@ -176,13 +177,13 @@ ALWAYS_INLINE Ahead NAME(pass)(const T *const *behind, const T *const *ahead, co
     return (Ahead) {NAME(sum)(z0[0] + z0[1]) + r0, NAME(sum)(z1[0] + z1[1]) + r1, NAME(sum)(both[0] + both[1]) + r2};
 }
 
-/* threshold = 0: no prox; average = NULL: no average; only steps without both can be taken in pairs */
+/* below = 0: no prox; average = NULL: no average; only steps without both can be taken in pairs */
 ALWAYS_INLINE Ahead NAME(advance)(const T *const *behind, const T *const *ahead, const T *const *later, T *w, double *average,
-                                  ptrdiff_t n, T factor, T first, T second, T threshold, int paired) {
+                                  ptrdiff_t n, T factor, T first, T second, T threshold, T below, int paired) {
 #define PASS(paired, lasso, averaged) \
-    NAME(pass)(behind, ahead, later, w, average, n, factor, first, second, threshold, paired, lasso, averaged)
+    NAME(pass)(behind, ahead, later, w, average, n, factor, first, second, threshold, below, paired, lasso, averaged)
     if (paired) return PASS(1, 0, 0);
-    if (threshold > 0) return average ? PASS(0, 1, 1) : PASS(0, 1, 0);
+    if (below > 0) return average ? PASS(0, 1, 1) : PASS(0, 1, 0);
     return average ? PASS(0, 0, 1) : PASS(0, 0, 0);
 #undef PASS
 }

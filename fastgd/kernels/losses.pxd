@@ -45,6 +45,7 @@ cdef struct Objective:  # sum_i s_i L(W x_i + b, y_i) / sum_i s_i + l1 |W|_1 + (
     Py_ssize_t outputs
     int targets
     bint intercept
+    bint positive       # W >= 0 is asked for
     size_t own          # the address of an Own; 0 for the losses that have a name
 
 cdef struct Point:

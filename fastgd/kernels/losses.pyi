@@ -38,6 +38,7 @@ class Objective(TypedDict):  # the struct of losses.pxd, which kernels take as a
     outputs: int
     targets: int
     intercept: bool
+    positive: bool
     own: int
 
 def evaluate(

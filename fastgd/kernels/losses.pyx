@@ -88,7 +88,8 @@ def evaluate(loss, double delta, z, y, double width=0, size_t own=0):
     margin = np.array(z, dtype=np.float64, order="C", copy=None)
     slope, value = np.empty_like(margin), np.empty(len(margin))
     cdef Objective objective = dict(loss=Loss(loss), delta=delta, width=width, l1=0, l2=0,
-                                    outputs=margin.size // max(len(margin), 1), targets=VALUES, intercept=True, own=own)
+                                    outputs=margin.size // max(len(margin), 1), targets=VALUES, intercept=True, positive=False,
+                                    own=own)
     cdef const double[::1] flat = margin.reshape(-1), targets = np.array(y, dtype=np.float64, order="C", copy=None)
     cdef double[::1] slopes = slope.reshape(-1), values = value
     cdef Py_ssize_t i, n = values.shape[0], k = objective.outputs

@@ -1,4 +1,7 @@
-"""The penalty l1 |w|_1 + (l2 / 2) |w|^2: its prox, and the lazy form that lets a sparse row's step touch only its own columns."""
+"""The penalty l1 |w|_1 + (l2 / 2) |w|^2: its prox, and the lazy form that lets a sparse row's step touch only its own columns.
+
+Weights that have to be >= 0 go to max(w, 0) after the prox of the rest, which is the prox of both.
+"""
 from cython cimport floating
 from libc.math cimport fabs
 
@@ -10,6 +13,13 @@ cdef inline floating soft(floating a, floating threshold) noexcept nogil:
     cdef floating inside = threshold if a > threshold else a
     inside = -threshold if inside < -threshold else inside
     return a - inside
+
+
+cdef inline void keep_positive(floating *w, Py_ssize_t n) noexcept nogil:
+    """w <- max(w, 0); NaN stays."""
+    cdef Py_ssize_t j
+    for j in range(n):
+        w[j] = 0 if w[j] < 0 else w[j]
 
 
 cdef inline double decay(double rate, double l2) noexcept nogil:
@@ -38,7 +48,8 @@ cdef inline double penalty(const floating *w, Py_ssize_t n, double l1, double l2
 # a step goes into `scale` alone. Successive soft thresholds of a weight that is not otherwise touched add up, so the L1 part of
 # a step is one more term of the running sum `shrunk` (in units of `stored`), and what a column owes is the difference to its last
 # visit; its share in the sum of the iterates is a difference of running sums too. With both an L1 part and averaging a column must
-# also know when it reached zero: then the sums of all steps are kept. See docs/lazy.md.
+# also know when it reached zero: then the sums of all steps are kept. See docs/lazy.md. A weight that has to be >= 0 can fall below
+# only where rows are added, and is put back there: what its column owes later keeps it where it has to be.
 cdef struct Lazy:
     double scale
     double shrunk               # sum of thresholds / scale over the steps

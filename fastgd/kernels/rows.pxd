@@ -10,7 +10,7 @@ cdef extern from "lanes.h" nogil:  # generic in the pointers' type, float or dou
     void lanes_add4(...)        # (s, K, x, w, apart, n, later, outputs): w += x' s, s (4, K)
     ctypedef struct Ahead:
         double first, second, both
-    Ahead lanes_advance(...)    # (behind, ahead, later, w, average, n, factor, first, second, threshold, paired)
+    Ahead lanes_advance(...)    # (behind, ahead, later, w, average, n, factor, first, second, threshold, below, paired)
 
 ctypedef fused index:
     int32_t
@@ -42,6 +42,13 @@ cdef class Rows:
 cdef inline const double *start_of(const double[::1] values) noexcept:
     """The address of the first number; NULL for None or nothing."""
     return &values[0] if values is not None and values.shape[0] else NULL
+
+
+cdef inline double row_work(const Table *X) noexcept nogil:
+    """Mean number of stored entries a row."""
+    if X.indices == NULL:
+        return X.p
+    return <double> ((<const int64_t *> X.indptr)[X.n] if X.index_size == 8 else (<const int32_t *> X.indptr)[X.n]) / max(X.n, 1)
 
 
 cdef inline Row row_at(const Table *X, Py_ssize_t i) noexcept nogil:

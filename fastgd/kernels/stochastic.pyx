@@ -4,13 +4,15 @@ Dense rows go one at a time, and one pass over the weights applies a row's step 
 Sparse rows go in batches of any size, and a step touches the batch's own columns only (`Lazy` in penalty.pxd).
 """
 from cython cimport floating
+from libc.math cimport INFINITY
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 
 from .losses cimport SOFTMAX, VALUES, Objective, Point, point_of, points, softmax, target
-from .penalty cimport Lazy, catch_up, decay, is_late, pass_step, settle
-from .rows cimport (PREFETCH, Ahead, Row, Rows, Table, accumulate, column, fetch, lanes_advance, margins, row_at, squared_norm,
-                    start_of)
+from .penalty cimport Lazy, catch_up, decay, is_late, keep_positive, pass_step, settle
+from .rows cimport (PREFETCH, Ahead, Row, Rows, Table, accumulate, column, fetch, lanes_advance, margins, row_at, row_work,
+                    squared_norm, start_of)
+from .signals cimport Watch, watch_end, watch_start, watch_work
 
 cdef enum:
     BLOCK = 256                 # margins kept back, so that their loss values are taken in one vectorised loop
@@ -58,6 +60,8 @@ cdef struct Run:
     Lazy lazy
     Tally tally
     Sums sums
+    Watch watch
+    double work                 # multiplications a row
 
 
 cdef void value_tally(Run *run) noexcept nogil:
@@ -162,7 +166,7 @@ cdef void dense_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floa
     """Row by row: a pass applies the steps of rows behind and takes the margins of rows ahead, two of them where it can."""
     cdef Py_ssize_t v = 0, k, i, size = 1, p = run.X.p, outputs = run.objective.outputs
     cdef bint joint = run.objective.loss == SOFTMAX
-    cdef bint paired = run.objective.l1 == 0 and run.average == NULL and p * run.X.itemsize <= WIDE
+    cdef bint paired = run.objective.l1 == 0 and not run.objective.positive and run.average == NULL and p * run.X.itemsize <= WIDE
     cdef Py_ssize_t stride = 2 if paired else 1, distance = stride * (1 + FETCH_BYTES // (run.X.itemsize * p * stride))
     cdef const floating *X = <const floating *> run.X.values
     cdef (const floating *)[2] behind, ahead, later
@@ -177,7 +181,7 @@ cdef void dense_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floa
     memset(first, 0, 2 * outputs * sizeof(double))
     visit[0] = visit[1] = nobody
     ahead[0] = ahead[1] = X + order[0] * p
-    while size > 0:
+    while size > 0 and not watch_work(&run.watch, <long long> run.work):
         size = min(stride, visits - v)     # 0: one pass more, for the last rows' steps
         factor, carry, threshold = visit[0].factor * visit[1].factor, visit[1].factor, visit[0].step * run.objective.l1
         average = run.average if visit[0].averaged else <double *> NULL
@@ -190,7 +194,7 @@ cdef void dense_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floa
         for k in range(outputs):
             met = lanes_advance(behind, ahead, later, theta + k * p, average + k * p if average != NULL else average, p,
                                 <floating> factor, <floating> (carry * first[k]), <floating> second[k], <floating> threshold,
-                                paired)
+                                <floating> (INFINITY if run.objective.positive else threshold), paired)
             first[k], second[k] = met.first, met.second
             if not joint and size > 0:
                 first[k] = step_of(run, &visit[0], k, met.first + b[k], b)
@@ -260,6 +264,10 @@ cdef inline void sparse_step(Run *run, const Py_ssize_t *order, Py_ssize_t size,
         for k in range(outputs if run.objective.intercept else 0):
             b[k] += <floating> (scale * z[k])
         z += outputs
+    for v in range(size if run.objective.positive else 0):
+        row = row_at(run.X, order[v])
+        for k in range(row.size):
+            keep_positive(theta + column(&row, k) * outputs, outputs)
     pass_step(lazy, rate * run.objective.l1, averaged)
     for k in range(outputs if averaged else 0):
         run.average[p * outputs + k] += b[k]
@@ -267,8 +275,8 @@ cdef inline void sparse_step(Run *run, const Py_ssize_t *order, Py_ssize_t size,
 
 cdef void sparse_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floating *theta) noexcept nogil:
     """Batch by batch."""
-    cdef Py_ssize_t begin = 0, size, v
-    while begin < visits:
+    cdef Py_ssize_t begin = 0, size = 0, v
+    while begin < visits and not watch_work(&run.watch, <long long> (size * run.work)):
         size = min(run.course.batch_size, visits - begin)
         for v in range(min(begin + AHEAD, visits), min(begin + AHEAD + size, visits)):
             fetch(run.X, order[v])
@@ -324,7 +332,9 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
         return run.sums
     run.y, run.rates, run.weights = start_of(y), start_of(rates), start_of(weights)
     run.average = <double *> start_of(average)
+    run.work = row_work(run.X) * objective.outputs + 1
     allocate(&run, rates.shape[0])
+    watch_start(&run.watch)
     with nogil:
         if run.X.indices == NULL:
             dense_sweep(&run, &order[0], visits, &theta[0])
@@ -332,4 +342,5 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
             sparse_sweep(&run, &order[0], visits, &theta[0])
         value_tally(&run)
     release(&run)
+    watch_end(&run.watch)
     return run.sums

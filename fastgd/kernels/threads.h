@@ -70,10 +70,7 @@ static inline void team_rest(int *pauses) {
     if (++*pauses > PATIENCE) sched_yield();
 }
 
-static inline void team_wait(Team *team) {
-    int pauses = 0;
-    while (__atomic_load_n(&team->done, __ATOMIC_ACQUIRE) < team->count) team_rest(&pauses);
-}
+static inline int team_is_done(Team *team) { return __atomic_load_n(&team->done, __ATOMIC_ACQUIRE) >= team->count; }
 
 static inline void team_end(Team *team) { __atomic_store_n(&team->over, 1, __ATOMIC_RELEASE); }
 static inline int team_is_over(Team *team) { return __atomic_load_n(&team->over, __ATOMIC_ACQUIRE); }
@@ -84,7 +81,7 @@ static inline void team_post(Team *team, long long count) { team->ticket = 0, te
 static inline long long team_claim(Team *team) { return team->ticket < team->count ? (long long) team->ticket++ : -1; }
 static inline void team_finish_block(Team *team) { team->done++; }
 static inline void team_rest(int *pauses) { ++*pauses; }
-static inline void team_wait(Team *team) { (void) team; }
+static inline int team_is_done(Team *team) { (void) team; return 1; }
 static inline void team_end(Team *team) { team->over = 1; }
 static inline int team_is_over(Team *team) { return team->over; }
 #endif

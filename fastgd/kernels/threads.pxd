@@ -14,6 +14,6 @@ cdef extern from "threads.h" nogil:
     long long team_claim(Team *team)
     void team_finish_block(Team *team)
     void team_rest(int *pauses)
-    void team_wait(Team *team)
+    bint team_is_done(Team *team)
     void team_end(Team *team)
     bint team_is_over(Team *team)

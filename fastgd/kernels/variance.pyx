@@ -14,8 +14,9 @@ from libc.math cimport fabs
 
 from .losses cimport SOFTMAX, VALUES, Objective, curvature, implicit, point, softmax, softmax_curvature, target
 from .metric cimport Metric, standardised
-from .penalty cimport soft
-from .rows cimport Row, Rows, Table, ask_for, column, margins, row_at, start_of
+from .penalty cimport keep_positive, soft
+from .rows cimport Row, Rows, Table, ask_for, column, margins, row_at, row_work, start_of
+from .signals cimport Watch, watch_end, watch_start, watch_work
 
 cdef enum:
     AHEAD = 4                   # rows to come that are on their way
@@ -42,6 +43,7 @@ cdef struct Run:
     double bend                 # the largest curvature of the loss; infinite at kinks
     Metric metric
     Objective objective
+    Watch watch
 
 
 cdef inline void look(Run *run, Py_ssize_t i, const Row *row, double *fresh, double *change) noexcept nogil:
@@ -104,6 +106,8 @@ cdef inline void sparse_step(Run *run, const Row *row, const double *step, const
             v[k] = soft(v[k] + step[k] * x[t] - rate / run.n * total[k], rate * run.metric.l1[j])
             v[k] /= 1.0 + rate * run.metric.l2[j]
             total[k] += change[k] * x[t]
+        if run.objective.positive:
+            keep_positive(v, K)
 
 
 cdef void update(Run *run, const Py_ssize_t *order, Py_ssize_t size, const floating *tag) noexcept nogil:
@@ -139,11 +143,14 @@ cdef void update(Run *run, const Py_ssize_t *order, Py_ssize_t size, const float
             else:
                 dense_step(run.v + k * p, run.total + k * p, run.scratch, step[k], drift, change[k],
                            run.threshold + k * p, run.factor + k * p, p)
+                if run.objective.positive:
+                    keep_positive(run.v + k * p, p)
 
 
 cdef void sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, Py_ssize_t batch_size, const floating *tag) noexcept nogil:
-    cdef Py_ssize_t begin = 0, size, i
-    while begin < visits:
+    cdef Py_ssize_t begin = 0, size = 0, i
+    cdef double work = row_work(run.X) * run.objective.outputs + 1
+    while begin < visits and not watch_work(&run.watch, <long long> (size * work)):
         size = min(batch_size, visits - begin)
         for i in range(begin + AHEAD, min(begin + AHEAD + size, visits)):
             ask_for(run.X, order[i])
@@ -187,8 +194,10 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
         run.threshold, run.factor = start_of(threshold), start_of(factor)
     run.metric = Metric(start_of(center), start_of(inverse), start_of(l1), start_of(l2))
     run.objective, run.length, run.bend = objective, &length[0], bend
+    watch_start(&run.watch)
     with nogil:
         sweep(&run, &order[0], visits, batch_size, &tag[0])
+    watch_end(&run.watch)
 
 
 def survey(const double[::1] y not None, const double[::1] weights, const Py_ssize_t[::1] order not None, memory,

@@ -10,12 +10,13 @@ from fastgd.engine.schedules import Schedule
 from fastgd.kernels import batch, stochastic
 from fastgd.kernels.stochastic import PassiveAggressive
 
-CHUNK = 50_000_000  # multiplications between two looks at Ctrl-C
-
 
 @dataclass
 class State:
-    """Where a run of descent stands: parameters, the rule's buffers, and the sum of `averaged` iterates."""
+    """Where a run of descent stands: parameters, the rule's buffers, and the sum of `averaged` iterates.
+
+    An epoch works on a copy, so that one cut short leaves the state before as it was.
+    """
 
     theta: np.ndarray
     first: np.ndarray | None
@@ -25,6 +26,11 @@ class State:
     averaged: int = 0
     t: int = 1
     epochs: int = 0
+
+    def copy(self):
+        first, second, average = self.first, self.second, self.average
+        return State(self.theta.copy(), first if first is None else first.copy(), second if second is None else second.copy(),
+                     average if average is None else average.copy(), self.by_column, self.averaged, self.t, self.epochs)
 
 
 @dataclass
@@ -44,6 +50,7 @@ class Descent:
 
     def __init__(self, schedule: Schedule, optimizer: Optimizer, batch_size: int, average_from=None):
         self.schedule, self.optimizer, self.batch_size, self.average_from = schedule, optimizer, batch_size, average_from
+        self._reacted = None  # the schedule that a stalled loss has led to
 
     def start(self, problem: Problem, theta, earlier: State | None):
         """Begin at theta. `earlier`: go on with the buffers of an earlier run (theta=None: at its parameters too)."""
@@ -67,13 +74,22 @@ class Descent:
 
         self._plan()
 
+    def position(self):
+        """What `resume` needs."""
+        return self.state, self._reacted
+
+    def resume(self, problem: Problem, position):
+        """Begin where an earlier run on the same data was at `position`, and take the very steps that it would have taken."""
+        state, reacted = position
+        self.start(problem, None, state)
+        self.schedule, self._reacted = reacted or self.schedule, reacted
+
     def _plan(self):
-        """What is the same in every epoch: rows an update, updates, rows a kernel call, and which kernel."""
+        """What is the same in every epoch: rows an update, updates, and which kernel."""
         problem, visits = self.problem, len(self.problem.visits)
         self._size = min(self.batch_size, visits)
         self._updates = -(-visits // self._size)
         work = self._size * problem.objective.outputs * max(problem.rows.stored / max(problem.rows.shape[0], 1), 1)
-        self._chunk = max(1, int(CHUNK / work)) * self._size
         self._weight = visits if problem.weights is None else float(problem.weights[problem.visits].sum())
         # the rows go straight into the weights: single dense rows, or sparse batches that touch few columns
         few = work < 4 * len(self.state.theta) if problem.by_column else self._size == 1
@@ -82,20 +98,19 @@ class Descent:
 
     def epoch(self, order):
         """Visit the rows in `order` once; returns an `Epoch`."""
-        state, objective = self.state, self.problem.objective
+        start, objective = self.state.theta, self.problem.objective
+        state = self.state = self.state.copy()
         rates = self.schedule.rates(state.t, self._updates, state.epochs)
-        start, loss, penalty, norm = state.theta.copy(), 0.0, 0.0, 0.0
-        for at in range(0, len(order), self._chunk):
-            sums = self._visit(order[at:at + self._chunk], rates[at // self._size:(at + self._chunk) // self._size + 1])
-            loss, penalty, norm = loss + sums["loss"], penalty + sums.get("penalty", 0.0), norm + sums.get("gradient_norm", 0.0)
+        sums = self._visit(order, rates)
+        penalty, norm = sums.get("penalty", 0.0), sums.get("gradient_norm", 0.0)
         if self._in_place:  # these sweeps leave the penalty to the ends of the epoch
             before = objective.penalty(self._coef(start)) if self._penalty is None else self._penalty
             self._penalty = objective.penalty(self._coef(state.theta))
             penalty = (before + self._penalty) / 2 * len(order)
-        loss = float(loss / self._weight + penalty / len(order))
+        loss = float(sums["loss"] / self._weight + penalty / len(order))
         if isinstance(self.optimizer, SGD):
             gone = (start - state.theta).astype(float, copy=False)
-            norm = sqrt(gone @ gone) / (float(rates.sum()) or 1.0)
+            norm = sqrt(gone @ gone) / (float(np.add.reduce(rates)) or 1.0)
         else:
             norm /= self._updates
         state.epochs += 1
@@ -118,7 +133,7 @@ class Descent:
         """Whether all parameters are; plain SGD's gradient norm, made of them, has told already."""
         return isinstance(self.optimizer, SGD) or bool(np.isfinite(self.state.theta).all())
 
-    def finish(self):
+    def finish(self, certify=True):
         """Training ends: every step has been taken."""
 
     def react(self):
@@ -126,7 +141,7 @@ class Descent:
         schedule = self.schedule.react()
         if schedule is None:
             return False
-        self.schedule = schedule
+        self.schedule = self._reacted = schedule
         return True
 
     def solution(self):

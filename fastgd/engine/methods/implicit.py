@@ -129,7 +129,8 @@ class AveragedImplicit:
 
     def epoch(self, order):
         """Visit the rows in `order` once; returns an `Epoch`."""
-        state, problem, objective = self.state, self.problem, self.problem.objective
+        state = self.state = replace(self.state)
+        problem, objective = self.problem, self.problem.objective
         metric, lengths = damped(state.metric, state.density, state.rows, problem.by_column)
         space, size = Space(problem, metric, state.coef), min(self.batch_size, len(order))
         updates = -(-len(order) // size)
@@ -165,7 +166,11 @@ class AveragedImplicit:
     def is_finite(self):
         return bool(np.isfinite(self.state.mean_coef).all() and np.isfinite(self.state.mean_offset).all())
 
-    def finish(self):
+    def position(self):
+        """A stream goes on from its state."""
+        return None
+
+    def finish(self, certify=True):
         """A stream has no end."""
 
     def react(self):

@@ -38,7 +38,7 @@ def one_blas_thread():
     return _get_threadpool_controller().limit(limits=1, user_api="blas")
 
 
-@dataclass
+@dataclass(frozen=True)
 class State:
     """Where a run stands: the user's own parameters."""
 
@@ -47,6 +47,27 @@ class State:
     averaged: int = 0
     t: int = 1
     epochs: int = 0
+
+
+def centred(a, joint):
+    """a, for softmax less what all outputs have in common: the loss does not see it, and the penalty wants it to be 0."""
+    return a - a.mean(axis=0) if joint else a
+
+
+@dataclass(frozen=True)
+class Inverse:
+    """An approximate inverse of the Hessian: of its diagonal, or by Cholesky factors, one an output."""
+
+    joint: bool
+    diagonal: np.ndarray
+    factors: list | None
+
+    def __call__(self, r):
+        r = centred(r, self.joint)
+        if self.factors is None:
+            return centred(r / self.diagonal, self.joint)
+        return centred(np.stack([cho_solve(factor, row, check_finite=False) for factor, row in zip(self.factors, r, strict=True)]),
+                       self.joint)
 
 
 class Coordinates:
@@ -87,9 +108,14 @@ class Coordinates:
 
 
 class Newton:
-    """Minimise a smooth objective without L1 part; `dense_metric` allows a preconditioner of p x p numbers."""
+    """Minimise a smooth objective without L1 part; `dense_metric` allows a preconditioner of p x p numbers.
+
+    The descent is a generator, which cannot be kept. But at the head of its loop it needs no more than what `kept` names (never
+    changed in place) to begin again: a later run goes on from there, over the few passes since.
+    """
 
     averages = False
+    kept = "_v", "_step", "_found", "_least_curvature", "_next_least", "_residual", "_inverse"
 
     def __init__(self, dense_metric=False, tol=0.0):
         self.dense_metric, self.tol = dense_metric, tol
@@ -101,14 +127,17 @@ class Newton:
             coef, intercept = unpack(earlier.theta, problem.objective.outputs, earlier.by_column)
             theta = pack(coef, intercept, problem.rows.dtype, problem.by_column)
         self.state = State(theta, problem.by_column, t=getattr(earlier, "t", 1), epochs=getattr(earlier, "epochs", 0))
+        self._theta = theta
         self._weight = len(problem.visits) if problem.weights is None else float(problem.weights[problem.visits].sum())
         self._joint = problem.objective.loss == "softmax"
+        self._residual, self._inverse = FORCING, None
         self._at = Coordinates(problem, metric_of(problem))
         self._constant, self._worst = constant_model(problem)
         self._v = self._at.from_user(theta)
         if not theta.any():
             self._v[:, -1] = self._constant
-        self._v = self._centred(self._v)
+        shared = slice(-1, None) if problem.objective.positive else slice(None)  # weights would not stay positive
+        self._v[:, shared] = centred(self._v[:, shared], self._joint)
         self._found = None
         self._least_curvature = self._next_least = np.inf
         self._dense = self.dense_metric and self._is_affordable()
@@ -116,6 +145,26 @@ class Newton:
         self._z, self._h, self._u = np.empty(size), np.empty(size), np.empty(size)
         self._x, self._step = np.zeros_like(self._v), np.ones((problem.objective.outputs, 1))
         self._passes = self._descend()
+        self._mark()
+
+    def _mark(self):
+        """Here `_descend` can begin again."""
+        self._marked, self._since = {name: getattr(self, name, None) for name in self.kept}, 0
+
+    def position(self):
+        """What `resume` needs."""
+        return self._marked, self._since, self.state
+
+    @np.errstate(all="ignore")  # as the passes had it
+    def resume(self, problem, position):
+        """Begin where an earlier run on the same data was at `position`, and take the very steps that it would have taken."""
+        marked, since, state = position
+        self.start(problem, state.theta, None)
+        vars(self).update(marked)
+        self._mark()
+        for _ in range(since):
+            self.epoch(None)
+        self.state = state
 
     def _is_affordable(self):
         """Whether a dense metric costs no more than a few passes over X, and if so from how many rows it is made."""
@@ -127,9 +176,14 @@ class Newton:
 
     def epoch(self, order):
         """One pass over the rows; their order does not matter."""
-        self.state.t += 1
-        self.state.epochs += 1
-        return next(self._passes)
+        epoch = next(self._passes)
+        self._since += 1
+        self.state = replace(self.state, theta=self._result(), t=self.state.t + 1, epochs=self.state.epochs + 1)
+        return epoch
+
+    def _result(self):
+        """The parameters that are the result of the passes so far."""
+        return self._theta
 
     def optimality(self):
         """(estimate of (F - F*) / (F0 - F*), its kind), F0 being the best constant model; None where nothing is known yet."""
@@ -146,11 +200,12 @@ class Newton:
     def is_finite(self):
         return bool(np.isfinite(self.state.theta).all())
 
-    def finish(self):
+    def finish(self, certify=True):
         """Training ends: go as far as the passes of an unfinished direction allow."""
         if self._x.any():
             self._search()
-            self.state.theta = self._at.to_user(self._v)
+            self._theta = self._at.to_user(self._v)
+            self.state = replace(self.state, theta=self._result())
 
     def react(self):
         """There is no rate to lower."""
@@ -169,7 +224,7 @@ class Newton:
         theta = self._at.to_user(self._v)
         out = np.empty_like(theta)
         loss = self._evaluate(theta, out, self._z)
-        self.state.theta = theta
+        self._theta = theta
         return loss, self._at.gradient(out) + self._at.l2 * self._v
 
     def _curvatures(self):
@@ -199,10 +254,6 @@ class Newton:
 
     # ---- the descent ----
 
-    def _centred(self, a):
-        """a, for softmax less what all outputs have in common: the loss does not see it, and the penalty wants it to be 0."""
-        return a - a.mean(axis=0) if self._joint else a
-
     def _dot(self, a, b):
         """a b, for each output where outputs do not meet in one loss; shape (outputs, 1) or (1, 1)."""
         product = (a * b).sum(axis=1, keepdims=True)
@@ -217,16 +268,15 @@ class Newton:
         problem, objective = self.problem, self.problem.objective
         n, K = len(problem.visits), objective.outputs
         margins = np.empty(n * K)
-        forcing, refresh = FORCING, True
         while True:
+            self._mark()
             loss, g = self._gradient()
             norm = self._norm = sqrt(float((g * g).sum()))
             rounding = rounding_of(loss, self._worst, problem.rows.dtype)
             self._curvatures()
-            if refresh:
-                metric = self._metric()
+            self._inverse = self._inverse or self._metric()
             x, r, self._u[:] = np.zeros_like(g), -g, 0
-            s = metric(r)
+            s = self._inverse(r)
             first = rs = self._dot(r, s)
             self._x, self._g = x, g
             p, solved, curved, path = s, 0, np.full(rs.shape, True), []
@@ -241,7 +291,7 @@ class Newton:
                 x += a * p
                 self._u.reshape(n, K)[:] += np.broadcast_to(a, (K, 1)).T * margins.reshape(n, K)
                 r -= a * Hp
-                s = metric(r)
+                s = self._inverse(r)
                 before, rs = rs, self._dot(r, s)
                 path.append((a * curved, np.where(before > 0, rs / np.where(before > 0, before, 1), 0.0)))
                 decrement = float(-(g * x).sum()) / 2
@@ -251,7 +301,7 @@ class Newton:
                 settled = rest <= PATIENT * decrement
                 if settled:
                     self._known(((decrement + rest) / max(self._worst - loss + decrement + rest, rounding), "Newton decrement"))
-                if left <= forcing**2 and (relative > 0.1 or settled):
+                if left <= self._residual**2 and (relative > 0.1 or settled):
                     break
                 if solved >= 50 + 2 * g.shape[1]:
                     break
@@ -261,8 +311,9 @@ class Newton:
             if is_enough(decrement):
                 return
             yield Epoch(loss, norm, float(self._step.max()))
-            forcing = min(FORCING, sqrt(max(relative, 1e-12)))
-            refresh = solved > 3
+            self._residual = min(FORCING, sqrt(max(relative, 1e-12)))
+            if solved > 3:
+                self._inverse = None
 
     def _rest(self, path, rs):
         """What more the decrement is at most, as far as the least eigenvalue is known: rs / (2 eigenvalue) summed over the outputs.
@@ -336,18 +387,16 @@ class Newton:
         return weights * h * (1 - h)
 
     def _metric(self):
-        """A function that applies an approximate inverse of the Hessian: of its diagonal, or of all of it from some rows."""
+        """The `Inverse` at the curvatures of now: of the Hessian's diagonal, or of all of it from some rows."""
         outputs, h = self.problem.objective.outputs, self._own_curvatures()
         mean = h.mean(axis=0)
         mean = np.maximum(mean, 1e-3 * mean.max() or 1.0)[:, None]
         if not self._dense:
-            diagonal = mean + self._at.l2
-            return lambda r: self._centred(self._centred(r) / diagonal)
+            return Inverse(self._joint, mean + self._at.l2, None)
         with one_blas_thread():
             factors = [cho_factor(self._gram(h[:, k], mean[k]), lower=True, overwrite_a=True, check_finite=False)
                        for k in range(outputs)]
-        return lambda r: self._centred(np.stack([cho_solve(factor, row, check_finite=False)
-                                                 for factor, row in zip(factors, self._centred(r), strict=True)]))
+        return Inverse(self._joint, mean + self._at.l2, factors)
 
     def _gram(self, h, mean):
         """The Hessian of an output whose rows have curvatures h, from as many of those that have any as are affordable."""
@@ -369,6 +418,8 @@ class Rounded(Newton):
     technique of Nesterov, "Smooth minimization of non-smooth functions", Mathematical Programming 103 (2005).
     """
 
+    kept = *Newton.kept, "_best", "_least", "_beyond", "_cost", "_width", "_demand", "_last"
+
     def start(self, problem, theta, earlier):
         """Begin at theta, or where `earlier` stands."""
         super().start(problem, theta, earlier)
@@ -376,32 +427,32 @@ class Rounded(Newton):
         v[:, -1] = self._constant
         self._best = self._worst, self._at.to_user(v)  # (objective, theta) of the best end of a stage, or of the constant model
         self._least = -np.inf                          # a bound of the minimum
-        self._beyond = 0.0
+        self._beyond, self._cost = 0.0, 0.0
+        self._width, self._demand, self._last = self._first_width(), 0, np.inf  # of the stage at hand; its last decrement
+        self._mark()
 
     def _descend(self):
-        exact, width = self.problem, self._first_width()
+        exact = self.problem
         while True:
-            rounded = replace(exact, objective=replace(exact.objective, width=width))
-            for demand in DEMANDS:
+            rounded = replace(exact, objective=replace(exact.objective, width=self._width))
+            while self._demand < len(DEMANDS):
                 self.problem = rounded
-                yield from self._minimise(self._is_enough(demand))
+                yield from self._minimise(self._is_enough)
                 self.problem = exact
-                distance, value = self._bound(width)
+                distance, value = self._bound(self._width)
                 yield Epoch(value, self._norm, float(self._step.max()))
+                self._residual, self._inverse, self._last = FORCING, None, np.inf
                 if distance <= 4 * self._cost + rounding_of(value, self._worst, exact.rows.dtype):
                     break  # else the weights are held so loosely that the bound takes a better minimum
-            width *= min(0.3, max(0.1, 0.5 * self.tol / max(self._found[0], 1e-300)))
+                self._demand += 1
+            self._width *= min(0.3, max(0.1, 0.5 * self.tol / max(self._found[0], 1e-300)))
+            self._demand = 0
 
-    def _is_enough(self, demand):
+    def _is_enough(self, decrement):
         """Whether a decrement ends a stage: it is small against what rounding kinks off may cost, or no longer falls."""
-        last = [np.inf]
-
-        def is_enough(decrement):
-            before, last[0] = last[0], decrement
-            stuck = decrement > 0.1 * before and decrement <= rounding_of(self._best[0], self._worst, self.problem.rows.dtype)
-            return stuck or decrement <= demand * self._cost
-
-        return is_enough
+        before, self._last = self._last, decrement
+        stuck = decrement > 0.1 * before and decrement <= rounding_of(self._best[0], self._worst, self.problem.rows.dtype)
+        return stuck or decrement <= DEMANDS[self._demand] * self._cost
 
     def _curvatures(self):
         """Those of the rounded losses, and a share of secants' where rows on kinks are too few to make a Hessian of."""
@@ -442,9 +493,9 @@ class Rounded(Newton):
     def _known(self, found):
         """The rounded objective's decrement tells nothing of the kinks."""
 
-    def solution(self):
-        """(coef, intercept), the best that is known."""
-        return unpack(self._best[1], self.problem.objective.outputs, self.problem.by_column)
+    def _result(self):
+        """The best parameters that are known."""
+        return self._best[1]
 
     def _first_width(self):
         """So wide that at the start most rows are on a kink."""
@@ -480,7 +531,7 @@ class Certificate:
     """
 
     def __init__(self, problem, tol):
-        self._problem, self._tol, self._rounded = problem, tol, None
+        self._problem, self._tol, self._rounded = problem, tol, None  # `_rounded`: what `_least` goes on with
         self._kinked = problem.objective.loss in KINKED and problem.objective.l1 == 0
 
     def __call__(self, coef, intercept):
@@ -499,6 +550,16 @@ class Certificate:
         else:
             distance = gap(problem, newton_._at, value, newton_.losses()[1], g - newton_._at.l2 * newton_._v)
         return relative(distance, value, newton_._worst), "duality gap"
+
+    def position(self):
+        """What `resume` needs."""
+        return self._rounded and self._rounded.position()
+
+    def resume(self, position):
+        """Know again what was known at `position`."""
+        if position is not None:
+            self._rounded = Rounded(True, self._tol / 2)
+            self._rounded.resume(self._problem, position)
 
     def _least(self, theta):
         """A bound of the minimum; each call makes it better, until it is good enough."""

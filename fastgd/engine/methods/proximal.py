@@ -1,4 +1,5 @@
-"""Proximal Newton for a smooth loss with an L1 part: a quadratic model of the loss, plus the penalty, on a working set of columns.
+"""Proximal Newton for a smooth loss with an L1 part, or weights >= 0: a quadratic model of the loss, plus the penalty, on a working
+set of columns.
 
 With `dense_metric` the model's matrix is built for the columns in question, and minimised by coordinate descent and steps on the
 support. Without, conjugate gradients move the coordinates that are free to move, a pass over X each. Either way the step is tried
@@ -7,16 +8,19 @@ Sources: Lee, Sun and Saunders, "Proximal Newton-type methods", SIAM J. Optim. 2
 "Regularization paths via coordinate descent", J. Stat. Softw. 33 (2010); Lee et al., "Efficient sparse coding algorithms", NIPS
 2006; Andrew and Gao, "Scalable training of L1-regularized log-linear models", ICML 2007.
 """
+from dataclasses import dataclass
+
 import numpy as np
 from scipy import sparse
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.linalg.blas import dgemm, dsyrk
 
+from fastgd.engine.data import pack
 from fastgd.engine.duality import gap, relative, rounding_of
 from fastgd.kernels import coordinate, newton
 
 from .descent import Epoch
-from .newton import Newton, one_blas_thread
+from .newton import LOOK, Newton, one_blas_thread
 
 LARGEST = 3000      # columns of a matrix
 PASSES = 160        # squared columns a column of X that a matrix may cost: about as much as four passes over X
@@ -31,34 +35,59 @@ ROUNDS = 50         # of coordinate descent and a step on the support
 SWEEPS = 20         # of coordinate descent a round
 
 
-def least(v, g, l1):
-    """The least subgradient, of the gradient g of the rest of the objective."""
-    return np.where(v != 0, g + l1 * np.sign(v), np.sign(g) * np.maximum(np.abs(g) - l1, 0))
+@dataclass
+class Corner:
+    """What a weight meets at 0, (p,) numbers each: the slopes of its penalty above and, with the sign changed, below.
+
+    Below 0 it is infinite for weights that have to be >= 0. Where both are 0 there is no corner.
+    """
+
+    above: np.ndarray
+    below: np.ndarray
+
+    def __getitem__(self, columns):
+        return Corner(self.above[columns], self.below[columns])
+
+    @property
+    def exists(self):
+        return self.below > 0
+
+    @property
+    def least(self):
+        """The least weights, 0 or -infinity; None where there are none."""
+        return np.where(np.isinf(self.below), 0.0, -np.inf) if np.isinf(self.below).any() else None
+
+    def subgradient(self, v, g):
+        """The least subgradient, of the gradient g of the rest of the objective."""
+        return np.where(v != 0, g + self.above * np.sign(v), g - np.clip(g, -self.above, self.below))
+
+    def norm(self, v, g):
+        """Its length."""
+        return float(np.sqrt((self.subgradient(v, g)**2).sum()))
+
+    def signs(self, v, g):
+        """The sign by which |v_j| varies as one goes down from v: that of v_j, or where it is 0 of -g_j; 0 where 0 is best."""
+        return np.where(v != 0, np.sign(v), np.where(g < -self.above, 1.0, np.where(g > self.below, -1.0, 0.0)))
+
+    def prox(self, v, rates):
+        """argmin of |w - v|^2 / (2 rates) + the penalty."""
+        with np.errstate(invalid="ignore"):  # an infinite slope times a rate of 0
+            return v - np.clip(v, np.nan_to_num(-rates * self.below, neginf=-np.inf), rates * self.above)
 
 
-def norm(v, g, l1):
-    """Its length."""
-    return float(np.sqrt((least(v, g, l1)**2).sum()))
-
-
-def signs(v, g, l1):
-    """The sign by which |v_j| varies as one goes down from v: that of v_j, or where it is 0 of -g_j; 0 where 0 is best."""
-    return np.where(v != 0, np.sign(v), np.where(np.abs(g) > l1, -np.sign(g), 0.0))
-
-
-def minimise(H, w, g, l1, reduction):
-    """Minimise g'd + d'Hd / 2 + l1'|w| over w = (w at first) + d, until its slopes are `reduction` times what they were."""
-    enough = reduction * np.abs(least(w, g, l1)).max(initial=0.0)
+def minimise(H, w, g, corner, reduction):
+    """Minimise g'd + d'Hd / 2 + P(w) over w = (w at first) + d, until its slopes are `reduction` times what they were."""
+    enough = reduction * np.abs(corner.subgradient(w, g)).max(initial=0.0)
     for _ in range(ROUNDS):
-        coordinate.descend(H, w, g, l1, enough, SWEEPS)
-        done = np.abs(least(w, g, l1)).max(initial=0.0) <= enough
-        if not _step_on_support(H, w, g, l1) or done:
+        coordinate.descend(H, w, g, corner.above, enough, SWEEPS, corner.least)
+        done = np.abs(corner.subgradient(w, g)).max(initial=0.0) <= enough
+        if not _step_on_support(H, w, g, corner) or done:
             return
 
 
-def _step_on_support(H, w, g, l1):
+def _step_on_support(H, w, g, corner):
     """Newton's step of the coordinates that are not 0, to where the first of them would change its sign; False: there is none."""
-    support = np.flatnonzero((w != 0) | (l1 == 0))
+    l1, support = corner.above, np.flatnonzero((w != 0) | ~corner.exists)
     part = H[np.ix_(support, support)]
     part[np.diag_indices(len(support))] *= 1 + 1e-12
     down = -(g + l1 * np.sign(w))[support]
@@ -70,7 +99,7 @@ def _step_on_support(H, w, g, l1):
     slope, curvature = down @ d, d @ change[support]
     if not (slope > 0 and curvature > 0):
         return False
-    crossing = (w[support] * d < 0) & (l1[support] > 0)
+    crossing = (w[support] * d < 0) & corner.exists[support]
     limits = np.divide(-w[support], d, where=crossing, out=np.full(len(d), np.inf))
     t = min(slope / curvature, limits.min(initial=np.inf))
     w[support] += t * d
@@ -82,15 +111,22 @@ def _step_on_support(H, w, g, l1):
 class Proximal(Newton):
     """Minimise a smooth loss + l1 |w|_1 + (l2/2) |w|^2; `dense_metric` allows matrices of some columns by some columns."""
 
+    kept = (*Newton.kept, "_lower", "_matrices", "_norm", "_first", "_fell", "_shortened", "_unsettled", "_reach", "_whole")
+
     def start(self, problem, theta, earlier):
         """Begin at theta, or where `earlier` stands; zeros are taken for the best constant model."""
         super().start(problem, theta, earlier)
         with np.errstate(over="ignore"):
             self._l1 = np.append(problem.objective.l1 * self._at.inverse, 0.0)
+        below = np.append(np.full(len(self._at.inverse), np.inf), 0.0) if problem.objective.positive else self._l1
+        self._corner = Corner(self._l1, below)
+        self._is_free = problem.objective.l1 == problem.objective.l2 == 0  # no slopes would do for a bound
         self._scale = np.append(self._at.inverse, 1.0)
         self._lower, self._matrices, self._norm, self._columns = -np.inf, {}, np.inf, None
         self._shortened, self._unsettled, self._reach = False, False, 1.0
         self._whole = self.dense_metric
+        self._first, self._fell = 0.0, 0.0  # the largest norm; by how much the last step lowered F
+        self._mark()
 
     # ---- the descent ----
 
@@ -102,9 +138,9 @@ class Proximal(Newton):
     def _descend(self):
         """Yields an `Epoch` after each pass."""
         loss, g = self._gradient()
-        fell = 0.0
         while True:
-            yield from self._bound(loss, g, fell)
+            self._mark()
+            yield from self._bound(loss, g)
             problem = self.problem
             newton.curvatures(problem.y, problem.weights, problem.visits, self._z, self._h, problem.objective.codes)
             if problem.objective.loss in FLAT:
@@ -112,28 +148,36 @@ class Proximal(Newton):
             x, by_gradient = self._by_coordinates(g) if self._whole else None, self._unsettled
             if x is None:
                 x = self._by_gradient(g) if by_gradient else (yield from self._by_conjugate_gradients(loss, g))
+            if self._is_free and not by_gradient:
+                self._estimate(loss, g, x)
             zeros, before = self._v == 0, loss
             loss, g = yield from self._move(loss, g, x)
             if by_gradient:
                 self._reach *= float(np.clip(self._step.mean(), 0.1, 0.7)) if self._shortened else 1.5
             self._unsettled = self._shortened or (by_gradient and ((self._v == 0) != zeros).any())
-            fell = before - loss
+            self._fell = before - loss
 
-    def _bound(self, loss, g, fell):
+    def _bound(self, loss, g):
         """Bound the distance to the minimum; where that needs a pass of its own, only when the minimum may be near."""
-        last, self._norm = self._norm, norm(self._v, g, self._l1)
-        self._first = max(getattr(self, "_first", 0.0), self._norm)
+        last, self._norm = self._norm, self._corner.norm(self._v, g)
+        self._first = max(self._first, self._norm)
         if self._norm > FRESH * last and not self._is_quadratic():
-            self._matrices.clear()
-        if fell <= max(0.1 * (self._worst - loss), rounding_of(loss, self._worst)):
+            self._matrices = {}
+        if not self._is_free and self._fell <= max(0.1 * (self._worst - loss), rounding_of(loss, self._worst)):
             _, slopes = self.losses()
             self._lower = max(self._lower, loss - gap(self.problem, self._at, loss, slopes, g - self._at.l2 * self._v))
             self._found = relative(loss - self._lower, loss, self._worst), "duality gap"
         yield Epoch(loss, self._norm, float(self._step.max()))
 
+    def _estimate(self, loss, g, x):
+        """Take a model's decrease for the distance to the minimum: at its own minimum it is at most the slope times the step."""
+        if self._complete:
+            decrement = max(-float((g * x).sum()), 0.0)
+            self._found = relative(decrement, loss, self._worst), "Newton decrement"
+
     def _move(self, loss, g, x):
         """(F, gradient) after a step along x: all of it, or as far as a line search says. Never does F rise."""
-        theta, v, z = self.state.theta, self._v, self._z.copy()
+        theta, v, z = self._theta, self._v, self._z.copy()
         kinked = self._l1 * np.where(v != 0, np.sign(v), np.sign(x))
         foretold = float((g * x).sum() + (self._l1 * (np.abs(v + x) - np.abs(v))).sum())
         self._v, self._step = v + x, np.ones_like(self._step)
@@ -141,25 +185,27 @@ class Proximal(Newton):
         self._shortened = not (after <= loss + ENOUGH * foretold or self._is_nearer(after - loss, foretold, loss, slopes))
         if not self._shortened:
             return after, slopes
-        self.state.theta, self._v = theta, v
+        self._theta, self._v = theta, v
         self._u, self._z, self._x, self._g = self._z - z, z, x, g + kinked
         yield Epoch(loss, self._norm, 0.0)
         self._search()
         after, slopes = self._gradient()
         if after <= loss:
             return after, slopes
-        self.state.theta, self._v, self._z = theta, v, z
+        self._theta, self._v, self._z = theta, v, z
         return loss, g
 
     def _is_nearer(self, rise, foretold, loss, g):
         """Whether F cannot tell, for its rounding, and the subgradient has shrunk."""
         rounding = 16 * np.finfo(float).eps * abs(loss)
-        return rise <= rounding and -foretold <= 1000 * rounding and norm(self._v, g, self._l1) < 0.5 * self._norm
+        return rise <= rounding and -foretold <= 1000 * rounding and self._corner.norm(self._v, g) < 0.5 * self._norm
 
     def _line(self, t, sums, penalties):
         """The objective along x with the L1 part, and its right derivative."""
         value, slope = super()._line(t, sums, penalties)
         there = self._v + t[:, None] * self._x
+        if self.problem.objective.positive:
+            value[(there[:, :-1] < 0).any(axis=1).reshape(len(t), -1).any(axis=1)] = np.inf
         return (value + self._dot(self._l1, np.abs(there)).ravel(),
                 slope + self._dot(self._l1 * self._x, np.where(there != 0, np.sign(there), np.sign(self._x))).ravel())
 
@@ -168,20 +214,20 @@ class Proximal(Newton):
     def _by_coordinates(self, g):
         """The step to the model's minimum on the most promising columns; None: there are too many."""
         h = self._own_curvatures()
-        x, forcing = np.zeros_like(g), self._forcing()
+        x, forcing, self._complete = np.zeros_like(g), self._forcing(), True
         for k in range(len(g)):
             columns = self._working_set(self._v[k], g[k])
-            w, slopes, l1, l2 = self._v[k, columns], g[k, columns], self._l1[columns], self._at.l2[columns]
+            w, slopes, corner, l2 = self._v[k, columns], g[k, columns], self._corner[columns], self._at.l2[columns]
             if self.problem.rows.sparse:
-                coordinate.descend_columns(*self._by_column(), columns, self._scale, h[:, k].copy(), w, slopes, l1, l2, forcing,
-                                           ROUNDS * SWEEPS)
+                coordinate.descend_columns(*self._by_column(), columns, self._scale, h[:, k].copy(), w, slopes, corner.above, l2,
+                                           forcing, ROUNDS * SWEEPS, corner.least)
             elif len(columns) > LARGEST:
                 self._whole = False
                 return None
             else:
                 H = self._matrix(columns, h, k)
                 H[np.diag_indices(len(columns))] += l2
-                minimise(H, w, slopes, l1, EXACTLY if self._is_quadratic() else forcing)
+                minimise(H, w, slopes, corner, EXACTLY if self._is_quadratic() else forcing)
             x[k, columns] = w - self._v[k, columns]
         return x
 
@@ -194,12 +240,13 @@ class Proximal(Newton):
 
     def _working_set(self, v, g):
         """Columns in use, and those of the steepest slopes beyond the kink."""
-        excess = np.where((v != 0) | (self._l1 == 0), np.inf, np.abs(g) - self._l1)
+        excess = np.where((v != 0) | ~self._corner.exists, np.inf, np.abs(self._corner.subgradient(v, g)))
         excess[:-1][self._at.inverse == 0] = 0
         if not self.problem.objective.intercept:
             excess[-1] = 0
         used, able = np.count_nonzero(np.isinf(excess)), np.count_nonzero(excess > 0)
         size = min(able, 2 * used + int(np.sqrt(PASSES * len(self._at.inverse))))
+        self._complete &= size == able
         return np.sort(np.argpartition(-excess, size - 1)[:size]) if size else np.empty(0, np.intp)
 
     def _matrix(self, columns, h, k):
@@ -207,14 +254,14 @@ class Proximal(Newton):
         k = 0 if self._is_quadratic() else k
         if k not in self._matrices:
             h = h[:, k].copy()
-            self._matrices[k] = columns, h, self._products(columns, columns, h)
+            self._matrices = self._matrices | {k: (columns, h, self._products(columns, columns, h))}
         known, h, H = self._matrices[k]
         new = np.setdiff1d(columns, known)
         if len(new):
             old, known = len(known), np.concatenate([known, new])
             cross = self._products(known, new, h)
             H = np.block([[H, cross[:old]], [cross[:old].T, cross[old:]]])
-            self._matrices[k] = known, h, H
+            self._matrices = self._matrices | {k: (known, h, H)}
         order = np.argsort(known)
         at = order[np.searchsorted(known, columns, sorter=order)]
         return H[np.ix_(at, at)]
@@ -243,9 +290,9 @@ class Proximal(Newton):
 
     def _by_conjugate_gradients(self, loss, g):
         """A step of the coordinates that are free to move; those that would change their sign stop at 0."""
-        v, l1 = self._v, self._l1
-        sign = signs(v, g, l1)
-        free = (sign != 0) | (l1 == 0)
+        v, l1, corner = self._v, self._l1, self._corner
+        sign = corner.signs(v, g)
+        free = (sign != 0) | ~corner.exists
         free[:, :-1] &= self._at.inverse > 0
         metric, margins = self._metric_of_passes(), np.empty_like(self._z)
         x, r = np.zeros_like(g), np.where(free, -(g + l1 * sign), 0.0)
@@ -267,14 +314,14 @@ class Proximal(Newton):
                 break
             p = s + np.divide(rs, before, where=before > 0, out=np.zeros_like(rs)) * p
         w = v + x
-        w[(w * sign < 0) & (l1 > 0)] = 0
+        stopped = (w * sign < 0) & corner.exists
+        self._complete, w[stopped] = not stopped.any(), 0
         return w - v
 
     def _by_gradient(self, g):
         """A proximal gradient step: sure to lead down, and taken until the zeros have settled where others had to be shortened."""
         metric = self._reach * self._metric_of_passes()
-        to = self._v - metric * g
-        x = np.sign(to) * np.maximum(np.abs(to) - metric * self._l1, 0) - self._v
+        x = self._corner.prox(self._v - metric * g, metric) - self._v
         x[:, :-1] *= self._at.inverse > 0
         if not self.problem.objective.intercept:
             x[:, -1] = 0
@@ -285,3 +332,21 @@ class Proximal(Newton):
         h = self._own_curvatures()
         mean = np.maximum(h.mean(axis=0), 1e-3 * max(h.mean(), 1e-300))[:, None]
         return 1 / (mean + self._at.l2)
+
+
+class CornerCertificate:
+    """A `Certificate` of models with weights >= 0: the duality gap of the losses' slopes or, where nothing is penalised and no
+    slopes would do, the decrease that a model of the loss foretells.
+    """
+
+    def __init__(self, problem):
+        self._problem = problem
+
+    def __call__(self, coef, intercept):
+        method = Proximal(dense_metric=True)
+        method.start(self._problem, pack(coef, intercept, self._problem.rows.dtype, self._problem.by_column), None)
+        for _ in range(LOOK):
+            method.epoch(None)
+            if method.optimality() is not None:
+                break
+        return method.optimality()

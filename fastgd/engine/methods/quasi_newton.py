@@ -34,27 +34,45 @@ class QuasiNewtonLines:
             coef, intercept = unpack(earlier.theta, objective.outputs, earlier.by_column)
             theta = pack(coef, intercept, problem.rows.dtype, problem.by_column)
         self.state = State(theta, problem.by_column, t=getattr(earlier, "t", 1), epochs=getattr(earlier, "epochs", 0))
+        self._origin, self._done = theta, 0
         self._weight = len(problem.visits) if problem.weights is None else float(problem.weights[problem.visits].sum())
         self._at = Coordinates(problem, metric_of(problem))
         share = np.tile(np.append(self._at.inverse, 0.0), objective.outputs)
+        lower = upper = None
+        if objective.positive:
+            upper = np.full(share.shape, np.inf)
+            lower = np.where(np.arange(len(share)) % (len(self._at.inverse) + 1) < len(self._at.inverse), 0.0, -np.inf)
         noise = ROUNDING * float(np.finfo(problem.rows.dtype).eps)
-        self._lines = QuasiNewton(self._at.from_user(theta).ravel(), None, None, objective.l1, MEMORY, noise, False,
-                                  share)
+        start = self._at.from_user(theta).ravel()
+        start = start if lower is None else np.maximum(start, lower)
+        self._lines = QuasiNewton(start, lower, upper, objective.l1, MEMORY, noise, False, share)
         self._is_stuck = False
+
+    def position(self):
+        """What `resume` needs."""
+        return self._origin, self._done, self.state
+
+    def resume(self, problem: Problem, position):
+        """Begin where an earlier run on the same data was at `position`: its evaluations, once more, teach the same."""
+        origin, done, state = position
+        self.start(problem, origin, None)
+        for _ in range(done):
+            self.epoch(None)
+        self.state = state
 
     def epoch(self, order):
         """One evaluation, and what follows from it; returns an `Epoch` of the last iterate."""
-        lines = self._lines
-        self.state.t += 1
-        self.state.epochs += 1
+        lines, theta = self._lines, self.state.theta
         if not self._is_stuck:
             status = lines.tell(*self._evaluate(lines.trial))
             if status == Status.UNDEFINED:
                 return Epoch(np.nan, np.nan, lines.step)
             if status == Status.MOVED:
-                self.state.theta = self._at.to_user(lines.x.reshape(self.problem.objective.outputs, -1))
+                theta = self._at.to_user(lines.x.reshape(self.problem.objective.outputs, -1))
                 status = lines.propose()
             self._is_stuck = status == Status.STUCK
+        self._done += 1
+        self.state = replace(self.state, theta=theta, t=self.state.t + 1, epochs=self.state.epochs + 1)
         return Epoch(lines.value, lines.norm, lines.step)
 
     def _evaluate(self, flat):
@@ -86,7 +104,7 @@ class QuasiNewtonLines:
     def is_finite(self):
         return bool(np.isfinite(self.state.theta).all())
 
-    def finish(self):
+    def finish(self, certify=True):
         """Training ends."""
 
     def react(self):
@@ -110,6 +128,11 @@ class FirstStep(Descent):
         super().start(problem, theta, earlier)
         rate = getattr(earlier, "rate", None) or self._first_rate()
         self.schedule, self.state.rate = replace(self.schedule, eta0=rate), rate
+
+    def epoch(self, order):
+        epoch = super().epoch(order)
+        self.state.rate = self.schedule.eta0  # for whoever goes on from here
+        return epoch
 
     def _first_rate(self):
         theta, problem = self.state.theta, self.problem

@@ -1,5 +1,5 @@
 """Stochastic steps whose variance vanishes: SAGA in the metric, for sums of finitely many rows."""
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from fastgd.kernels.order import sample
 from .descent import Epoch
 from .implicit import CURVATURE, TargetStatistics, gains, mass
 from .newton import Certificate
+from .proximal import Corner, CornerCertificate
 
 KINKED = ("hinge", "epsilon_insensitive", "quantile", "perceptron")
 UNIFORM = 0.2            # share of the visits that is drawn evenly, the rest by curvature
@@ -36,7 +37,8 @@ class State:
     """Where a run stands.
 
     `v` is [W, b] in the metric; `memory` holds each row's stale margins, its slopes there and |x|^2, and the sum of slope x';
-    `radius` tells how far each row's margins moved between visits.
+    `radius` tells how far each row's margins moved between visits. An epoch works on a copy, so that one cut short leaves the
+    model before as it was; with what is kept of the rows only where somebody may go on from there.
     """
 
     v: np.ndarray
@@ -52,6 +54,11 @@ class State:
     def t(self):
         """The number of the next update, from 1."""
         return self.updates + 1
+
+    def copy(self, rows):
+        """A copy, if `rows` with a memory of its own."""
+        memory, radius = (tuple(part.copy() for part in self.memory), self.radius.copy()) if rows else (self.memory, self.radius)
+        return State(self.v.copy(), memory, radius, self.rates, self.average.copy(), self.averaged, self.epochs, self.updates)
 
 
 class VarianceReduced:
@@ -75,9 +82,23 @@ class VarianceReduced:
 
     # ---- beginning ----
 
+    kept = "state", "_caution", "_good", "_good_loss", "_best", "_suspect", "_now", "_reference", "_next_look", "_found"
+
+    def position(self):
+        """What `resume` needs."""
+        return self._theta, {name: getattr(self, name) for name in self.kept}, self._certificate.position()
+
+    def resume(self, problem: Problem, position):
+        """Begin where an earlier run on the same data was at `position`, and take the very steps that it would have taken."""
+        theta, kept, certificate = position
+        self.start(problem, theta)
+        vars(self).update(kept)
+        self._certificate.resume(certificate)
+
     def start(self, problem: Problem, theta, earlier=None):
         """Begin at theta; of an earlier run nothing else is of use."""
         self.problem, objective, visits = problem, problem.objective, problem.visits
+        self._theta = theta
         coef, intercept = unpack(theta.astype(np.float64), objective.outputs, problem.by_column)
         metric, lengths = damped(metric_of(problem), column_density(problem), len(visits), problem.by_column)
         self._length = lengths + objective.intercept or 1.0  # mean of |x|^2
@@ -98,15 +119,16 @@ class VarianceReduced:
         n, outputs = problem.rows.shape[0], objective.outputs
         memory = np.zeros(n * outputs), np.zeros(n * outputs), np.zeros(n), np.zeros(len(v))
         self.state = State(v, memory, np.zeros(n), self._gains / self._length, np.zeros(len(v)))
-        self._certificate = Certificate(problem, self.tol)
+        self._certificate = CornerCertificate(problem) if objective.positive else Certificate(problem, self.tol)
         self._next_look, self._found = self._warm + 1, None
-        self._good, self._good_loss, self._best, self._suspect = v.copy(), np.inf, np.inf, None
+        self._good, self._good_loss, self._best, self._suspect, self._now = v.copy(), np.inf, np.inf, None, None
 
     # ---- epochs ----
 
     def epoch(self, order):
         """Visit as many rows as `order` has; returns an `Epoch`."""
-        state, self._found = self.state, None
+        state, self._found = self.state.copy(self.problem.keeps), None
+        self.state = state
         with np.errstate(over="ignore", invalid="ignore"):
             if state.epochs < self._warm:
                 loss = self._warm_pass(order)
@@ -195,7 +217,8 @@ class VarianceReduced:
         """The largest eigenvalue of the mean of curvature_i x_i x_i', by power iterations on a few rows."""
         rows, (n, p), length = order[:SAMPLE], self.problem.rows.shape, self.state.memory[2]
         bends = smoothness / np.where(length > 0, length, 1.0)
-        codes = self.problem.objective.codes | {"loss": int(Loss.SQUARED_ERROR), "l1": 0.0, "l2": 0.0, "outputs": 1, "targets": 0}
+        codes = self.problem.objective.codes | {"loss": int(Loss.SQUARED_ERROR), "l1": 0.0, "l2": 0.0, "outputs": 1, "targets": 0,
+                                               "positive": False}
         u, value = np.random.default_rng(0).standard_normal(p + 1), 0.0
         for _ in range(POWERS):  # a product is the gradient of the rows' weighted squares
             memory = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(p + 1)
@@ -282,16 +305,17 @@ class VarianceReduced:
         G, g = unpack(state.memory[3] / len(self.problem.visits), objective.outputs, self.problem.by_column)
         _, _, l1, l2 = self._space.arrays
         G = G + np.where(W != 0, l2 * W, 0.0)
-        G = np.where(W != 0, G + l1 * np.sign(W), np.sign(G) * np.maximum(np.abs(G) - l1, 0))
+        G = Corner(l1, np.full_like(l1, np.inf) if objective.positive else l1).subgradient(W, G)
         return float(np.sqrt((G * G).sum() + objective.intercept * (g @ g)))
 
-    def finish(self):
+    def finish(self, certify=True):
         """Make sure, by exact evaluations, that the result is not worse than the start or the last good weights."""
         state, candidates = self.state, [self._model().copy(), self._good, self._origin]
         losses = [self._exact_loss(v) for v in candidates]
         best = 0 if self.problem.objective.loss == "perceptron" else int(np.argmin(losses))
-        state.v, state.averaged, state.epochs = candidates[best], 0, max(state.epochs, self._warm)
-        if self.tol:
+        self.state = replace(state, v=candidates[best], averaged=0, epochs=max(state.epochs, self._warm))
+        self._found, self._next_look = None, np.inf
+        if self.tol and certify:
             self._certify()
 
     def loss_at(self, theta):
@@ -301,11 +325,12 @@ class VarianceReduced:
 
     def _exact_loss(self, v):
         """The objective at [W, b] in the metric; infinite where it is not finite. A pass over the rows."""
-        state, now, visits = self.state, self.state.v, self.problem.visits
-        state.v = v.copy()
+        state, visits = self.state, self.problem.visits
+        self.state = state.copy(False)
+        self.state.v = v.copy()
         with np.errstate(over="ignore", invalid="ignore"):
             loss = self._visit(visits, np.zeros(-(-len(visits) // self._size)), memory=False) + self._penalty(v)
-        state.v = now
+        self.state = state
         return loss if np.isfinite(loss) else np.inf
 
     def is_finite(self):
