@@ -1,10 +1,10 @@
-"""All that can be measured, by name: problems to train on, calls of a fitted model, imports, recommenders."""
+"""All that can be measured, by name: problems to train on, calls of a fitted model, imports, recommenders, minimisations."""
 
 import sys
 from dataclasses import replace
 from fnmatch import fnmatch
 
-from bench import calls, data, imports, networks, problems, recommenders, run
+from bench import calls, data, imports, minimizers, networks, problems, recommenders, run
 from bench.machine import free_memory
 
 MEASURES = {
@@ -13,8 +13,9 @@ MEASURES = {
     calls.Call: calls.measure,
     imports.Import: imports.measure,
     recommenders.Recommender: recommenders.measure,
+    **dict.fromkeys(minimizers.MEASURES, minimizers.measure),
 }
-ALL = problems.ALL + networks.ALL + calls.ALL + imports.ALL + recommenders.ALL
+ALL = problems.ALL + networks.ALL + calls.ALL + imports.ALL + recommenders.ALL + minimizers.ALL
 LARGEST = f"{data.GIGABYTES[-1]:g}GB"
 MARGIN = 1.5  # of free memory over the size of X
 

@@ -9,6 +9,7 @@ GROWTH = [("scale-sgd-dense-*", 1.3), ("scale-full-dense-*", 1.3), ("scale-sgd-s
 
 
 def lines(results):
+    yield from _evaluations(results)
     for name, base, peer, part in KEPT:
         for result, other in _pairs(results, name, base, peer):
             kept = result["peers"][peer]["ratio"] / other["peers"][peer]["ratio"]
@@ -21,6 +22,15 @@ def lines(results):
                 text = ", ".join(f"{size / 1e9:.1f} GB {cost:.3f}" for size, cost in sorted(costs.items()))
                 growth, label = max(costs.values()) / costs[min(costs)], _conditions(same[0])
                 yield f"{pattern} {label}: ns a nonzero {text}; {growth:.2f}x (goal {most:g}x){_mark(growth <= most)}"
+
+
+def _evaluations(results):
+    """How many evaluations of a cost fastgd needs for a gradient as small as SciPy's."""
+    for result in results:
+        if "most_evaluations" in result:
+            own, other = (result["peers"][name]["evaluations"] for name in ("fastgd", "scipy"))
+            ratio, most = own / other, result["most_evaluations"]
+            yield f"{result['problem']}: {own} evaluations, SciPy {other}; {ratio:.2f}x (goal {most:g}x){_mark(ratio <= most)}"
 
 
 def _pairs(results, name, base, peer):

@@ -255,10 +255,11 @@ def _result(runs):
     run = min(runs, key=lambda other: other.best.value)
     task, best = run.task, run.best
     cost = task.cost
-    gradient = cost(best.x)[1] if best.gradient is None and np.isfinite(best.value) else best.gradient
+    x = run.best_x()
+    gradient = cost(x)[1] if best.gradient is None and np.isfinite(best.value) else best.gradient
     status = runs[-1].status if runs[-1].status == STOPPED else run.status
     return OptimizeResult(
-        x=np.array(best.x, dtype=task.x0.dtype).reshape(task.shape), fun=float(best.value),
+        x=np.array(x, dtype=task.x0.dtype).reshape(task.shape), fun=float(best.value),
         jac=None if gradient is None else np.array(gradient, dtype=task.x0.dtype).reshape(task.shape),
         nit=sum(other.nit for other in runs), nfev=cost.nfev, njev=cost.njev, success=status == CONVERGED, status=status,
         message=MESSAGES.get(status, "An exception ended the run."), restarts=[float(other.best.value) for other in runs],

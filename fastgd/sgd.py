@@ -1,5 +1,6 @@
 """The two models that leave every choice to the user: any loss, penalty, rate and batch size."""
 import numpy as np
+from scipy import LowLevelCallable
 from sklearn.callback import with_callbacks
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call
@@ -20,7 +21,7 @@ class SGDClassifier(Classifier):
 
     Parameters
     ----------
-    loss : str, default='hinge'
+    loss : str, callable or compiled function, default='hinge'
         L, with y = +-1 and one row of W for two classes; one row a class, each against the rest, for more:
 
         - 'hinge' ``max(0, 1 - y z)``, a linear support vector machine; 'squared_hinge' its square
@@ -29,6 +30,7 @@ class SGDClassifier(Classifier):
         - 'modified_huber' ``max(0, 1 - y z)^2``, linear below y z = -1; robust and with probabilities
         - 'perceptron' ``max(0, -y z)``
         - the losses of `SGDRegressor`, on +-1
+        - a function of your own, ``loss(z, y) -> (values, slopes)`` of arrays, or a compiled one (see below)
 
     penalty : {'l2', 'l1', 'elasticnet', None}, default='l2'
         The penalty P: ``|W|^2 / 2``, ``|W|_1``, or ``l1_ratio |W|_1 + (1 - l1_ratio) |W|^2 / 2``. The intercept is never
@@ -194,6 +196,15 @@ class SGDClassifier(Classifier):
     feature_names_in_ : ndarray of shape (n_features,)
         Column names, where X has them.
 
+    Notes
+    -----
+    A loss of your own that is compiled (a `numba.cfunc`, a function pointer of ctypes with ``argtypes``, or a
+    `scipy.LowLevelCallable`) has one of the signatures ``void (double z, double y, double *value, double *slope, void *data)`` and
+    ``void (const double *z, const double *y, double *value, double *slope, intptr_t n, void *data)``, and runs inside the kernels
+    on all threads. Nothing but value and slope is known of it: ``learning_rate="auto"`` is L-BFGS on full batches, else Adam at
+    rates that fall from one at which a first step lowers the objective; training stops on a plateau or a small gradient, and
+    `optimality_` is None.
+
     References
     ----------
     Bottou, "Large-scale machine learning with stochastic gradient descent", COMPSTAT 2010.
@@ -212,7 +223,7 @@ class SGDClassifier(Classifier):
 
     _parameter_constraints: dict = {
         **DESCENT,
-        "loss": [StrOptions(set(CLASSIFICATION + REGRESSION))],
+        "loss": [StrOptions(set(CLASSIFICATION + REGRESSION)), callable, LowLevelCallable],
         "class_weight": [StrOptions({"balanced"}), dict, None],
     }
 
@@ -303,7 +314,7 @@ class SGDRegressor(Regressor):
 
     Parameters
     ----------
-    loss : str, default='squared_error'
+    loss : str, callable or compiled function, default='squared_error'
         L, with r = z - y:
 
         - 'squared_error' ``r^2 / 2``
@@ -311,6 +322,7 @@ class SGDRegressor(Regressor):
         - 'epsilon_insensitive' ``max(0, |r| - epsilon)``; 'squared_epsilon_insensitive' its square
         - 'quantile' ``quantile |r|`` where y > z, ``(1 - quantile) |r|`` elsewhere
         - 'poisson' ``exp(z) - y z``, for counts y >= 0; `predict` returns exp(z)
+        - a function of your own, ``loss(z, y) -> (values, slopes)`` of arrays, or a compiled one (see below)
 
     penalty : {'l2', 'l1', 'elasticnet', None}, default='l2'
         The penalty P: ``|W|^2 / 2``, ``|W|_1``, or ``l1_ratio |W|_1 + (1 - l1_ratio) |W|^2 / 2``. The intercept is never
@@ -469,6 +481,15 @@ class SGDRegressor(Regressor):
     feature_names_in_ : ndarray of shape (n_features,)
         Column names, where X has them.
 
+    Notes
+    -----
+    A loss of your own that is compiled (a `numba.cfunc`, a function pointer of ctypes with ``argtypes``, or a
+    `scipy.LowLevelCallable`) has one of the signatures ``void (double z, double y, double *value, double *slope, void *data)`` and
+    ``void (const double *z, const double *y, double *value, double *slope, intptr_t n, void *data)``, and runs inside the kernels
+    on all threads. Nothing but value and slope is known of it: ``learning_rate="auto"`` is L-BFGS on full batches, else Adam at
+    rates that fall from one at which a first step lowers the objective; training stops on a plateau or a small gradient, and
+    `optimality_` is None.
+
     References
     ----------
     Bottou, "Large-scale machine learning with stochastic gradient descent", COMPSTAT 2010.
@@ -483,7 +504,7 @@ class SGDRegressor(Regressor):
     True
     """
 
-    _parameter_constraints: dict = {**DESCENT, "loss": [StrOptions(set(REGRESSION))]}
+    _parameter_constraints: dict = {**DESCENT, "loss": [StrOptions(set(REGRESSION)), callable, LowLevelCallable]}
 
     def __init__(self, loss="squared_error", *, penalty="l2", alpha=0.0001, l1_ratio=0.15, fit_intercept=True, max_iter=1000,
                  tol=1e-3, shuffle=True, verbose=0, epsilon=0.1, quantile=0.5, n_jobs=None, random_state=None,

@@ -32,7 +32,7 @@ def objective_of(problem, outputs):
         "outputs": outputs,
         "targets": Targets.VALUES if problem.targets == "values" else Targets.CLASSES,
         "intercept": problem.intercept,
-        "positive": problem.positive, "tilt": problem.tilt,
+        "positive": problem.positive, "tilt": problem.tilt, "own": 0,
     }
 
 

@@ -201,10 +201,28 @@ def test_same_bits_for_any_number_of_threads():
     def cost(x):
         return float((h * (x - target) ** 2).sum() / 2), h * (x - target)
 
-    for method in ("adam", "prodigy", "auto"):
+    for method in ("adam", "adamw", "prodigy", "auto"):
         one, two = (minimize(cost, np.zeros(n), jac=True, method=method, max_iter=8, n_jobs=jobs) for jobs in (1, 2))
         assert_array_equal(one.x, two.x)
         assert one.history["fun"] == two.history["fun"]
+
+
+@pytest.mark.parametrize("method", ["adam", "adamw", "prodigy", "rmsprop", "nesterov"])
+@pytest.mark.parametrize("act", [lambda f, g: (np.nan, g), lambda f, g: (f + 1e9, g),
+                                 lambda f, g: (f, np.where(np.arange(len(g)) % 5000 == 7, np.nan, g))], ids=["nan", "rise", "hole"])
+def test_the_best_of_many_parameters_is_kept_too(method, act, dtype):
+    n = 70_000  # so many that Adam's step is taken back instead of kept apart
+    target = np.random.default_rng(0).standard_normal(n).astype(dtype)
+    path = []
+
+    def cost(x):
+        path.append(x)
+        value, gradient = float(((x - target) ** 2).sum(dtype=float) / 2), x - target
+        return act(value, gradient) if len(path) == 9 else (value, gradient)
+
+    result = minimize(cost, np.zeros(n, dtype), jac=True, method=method, learning_rate=0.01, tol=0, max_iter=8)
+    best = path[8] if np.isfinite(act(1.0, target)[0]) and act(1.0, target)[0] < 1e9 else path[7]
+    assert_allclose(result.x, best, rtol=4 * np.finfo(dtype).eps, atol=np.finfo(dtype).eps)
 
 
 # ---- shapes, precision, SciPy's forms ----

@@ -43,7 +43,7 @@ class Case:
             "outputs": self.outputs,
             "targets": Targets.VALUES if problem.targets == "values" else Targets.CLASSES,
             "intercept": problem.intercept,
-            "positive": problem.positive, "tilt": problem.tilt,
+            "positive": problem.positive, "tilt": problem.tilt, "own": 0,
         }
 
     def targets(self):

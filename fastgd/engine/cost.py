@@ -28,7 +28,7 @@ class Cost:
 
     def __call__(self, x, *batch):
         """(cost, gradient) at flat x."""
-        x = x.astype(self.dtype).reshape(self.shape)
+        x = np.array(x, dtype=self.dtype).reshape(self.shape)
         self.nfev += 1
         if self.jac is True:
             both = self.fun(x, *batch, *self.args)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 from sklearn import get_config
-from sklearn.base import BaseEstimator, is_classifier
+from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model._base import SparseCoefMixin
@@ -43,10 +43,12 @@ from .methods.dual import Dual, suits
 from .methods.implicit import AveragedImplicit, Stream
 from .methods.newton import Newton, Rounded
 from .methods.proximal import Proximal
+from .methods.quasi_newton import FirstStep, QuasiNewtonLines
 from .methods.variance import VarianceReduced
 from .metric import long_tails, uneven_columns
 from .objective import EPSILON, KINKED, PENALTIES, Objective, penalty_parts
 from .optimizers import RULES, SGD, AdaGrad, Adam, GradientNoise, Optimizer, RMSProp, as_optimizer
+from .own import OwnLoss, own_errors
 from .progress import Progress
 from .resumption import Resumption, fingerprint
 from .schedules import NAMES, Lipschitz, Schedule, as_schedule
@@ -176,6 +178,16 @@ class Model(CallbackSupportMixin, BaseEstimator):
         for name in self._get_param_names():
             setattr(self, name, values[name])
 
+    def __sklearn_clone__(self):
+        """A compiled loss cannot be copied: the clone has the same."""
+        if isinstance(self.loss, str):
+            return super().__sklearn_clone__()
+        plain = copy(self)
+        plain.loss = "squared_error"
+        twin = clone(plain)
+        twin.loss = self.loss
+        return twin
+
     @property
     def loss_curve_(self):
         """The loss of each epoch: ``history_["loss"]``."""
@@ -295,6 +307,9 @@ class LinearModel(SparseCoefMixin, Model):
     def _objective(self, outputs, one_vs_rest, total):
         """What is minimised; `total` is the sum of the rows' weights."""
         l1, l2 = penalty_parts(self.penalty, self.alpha, self.l1_ratio)
+        if not isinstance(self.loss, str):
+            return Objective("own", 0.0, l1, l2, outputs, one_vs_rest, self.fit_intercept, positive=self.positive,
+                             own=OwnLoss(self.loss))
         delta = self.epsilon if self.loss in EPSILON else self.quantile if self.loss == "quantile" else 0.0
         loss = "log_loss" if self.loss == "softmax" and outputs == 1 else self.loss
         return Objective(loss, float(delta), l1, l2, outputs, one_vs_rest, self.fit_intercept, positive=self.positive)
@@ -304,6 +319,8 @@ class LinearModel(SparseCoefMixin, Model):
         if self._is_automatic():
             return self._automatic(problem, go_on)
         optimizer, full = as_optimizer(self.optimizer), problem.full_batch
+        if problem.objective.own and self.learning_rate == "auto" and optimizer == SGD() and not self.average:
+            return QuasiNewtonLines() if full and not go_on else FirstStep(len(problem.visits) if full else self.batch_size)
         schedule = as_schedule(self.learning_rate, eta0=self.eta0, power_t=self.power_t, alpha=self.alpha,
                                max_iter=epochs + self.max_iter,
                                lipschitz=lambda: Lipschitz(self._inverse_lipschitz(problem, optimizer), decays=not full))
@@ -313,8 +330,9 @@ class LinearModel(SparseCoefMixin, Model):
         return Descent(schedule, optimizer, size, average_from=-(-self.average // size) if self.average else None, seed=seed)
 
     def _is_automatic(self):
-        """Whether a method without rates trains; a named rule, and averaging, have "auto" choose the rate."""
-        return self.learning_rate == "auto" and not self.average and as_optimizer(self.optimizer) == SGD()
+        """Whether a method without rates trains; a named rule, averaging and an own loss have "auto" choose the rate."""
+        named = isinstance(self.loss, str)
+        return self.learning_rate == "auto" and named and not self.average and as_optimizer(self.optimizer) == SGD()
 
     def _automatic(self, problem, go_on):
         """The method that needs no rate."""
@@ -336,6 +354,10 @@ class LinearModel(SparseCoefMixin, Model):
             optimizer = as_optimizer(optimizer.rule)
         if isinstance(optimizer, (AdaGrad, RMSProp, Adam)):
             return RATE if self.learning_rate == "auto" else self.eta0
+        if problem.objective.own:
+            raise ValueError(f"learning_rate={self.learning_rate!r} with average={self.average} and optimizer={self.optimizer!r} "
+                             "needs a bound of the loss's curvature, which of an own loss is not known: choose another "
+                             "learning_rate, or a rule that scales itself, such as 'adam'")
         lengths = squared_norms(problem.rows, problem.visits, np.empty(1, problem.rows.dtype)) + self.fit_intercept
         if problem.weights is not None:
             lengths *= problem.weights[problem.visits]
@@ -430,7 +452,8 @@ class LinearModel(SparseCoefMixin, Model):
                 if earlier:
                     training.resume(earlier.position)
                 try:
-                    training.run()
+                    with own_errors(objective.own):
+                        training.run()
                     ended.append(training)
                 except DivergedError as error:
                     failure = error

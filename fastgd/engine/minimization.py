@@ -78,9 +78,9 @@ class Task:
 
 @dataclass
 class Best:
-    """The best point so far; gradient None: to be evaluated."""
+    """The best point so far; x None: the run's state has it; gradient None: to be evaluated."""
 
-    x: np.ndarray
+    x: np.ndarray | None
     value: float = inf
     gradient: np.ndarray | None = None
 
@@ -155,6 +155,9 @@ class Run:
         """Whether the cost is anywhere below that of the start, or there was no step."""
         return self.nit == 0 and self.status == MAX_ITER or self.best.value < self.trace.record["fun"][0]
 
+    def best_x(self):
+        return self.best.x
+
     def _check_start(self, value, gradient):
         if not isfinite(value) or not np.isfinite(gradient).all():
             part = f"the cost is {value}" if not isfinite(value) else "the gradient has entries that are not finite"
@@ -167,7 +170,7 @@ class LineSearches(Run):
     def __init__(self, task):
         super().__init__(task)
         n, single = len(task.x0), task.x0.dtype == np.float32 and task.cost.compiled is None
-        memory = min(max(MEMORY // n, 10), 100)
+        memory = min(max(MEMORY // n, 10), 60)
         noise = 1000 * float(np.finfo(task.x0.dtype).eps)
         self._state = QuasiNewton(task.x0.astype(np.float64), task.lower, task.upper, task.l1, memory, noise, single)
 

@@ -6,6 +6,8 @@ import numpy as np
 
 from fastgd.kernels.losses import Loss, Targets, evaluate
 
+from .own import OwnLoss
+
 REGRESSION = ("squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive", "quantile", "poisson")
 CLASSIFICATION = ("hinge", "log_loss", "modified_huber", "squared_hinge", "perceptron", "softmax")
 EPSILON = ("huber", "epsilon_insensitive", "squared_epsilon_insensitive")  # losses whose parameter is `epsilon`
@@ -22,7 +24,8 @@ class Objective:
     `delta` is the loss's own parameter (epsilon, or the quantile); `outputs` the number of rows of W; `one_vs_rest` says that
     y holds class numbers, of which each output tells its own from the rest. Over `width` the kinks of piecewise
     linear losses are rounded off; slopes of losses without a bound of theirs stay within +-`steepest`. `l2` may be
-    a tuple, a number an output, where full batches alone are asked for.
+    a tuple, a number an output, where full batches alone are asked for. `own` is the function of the
+    loss "own".
     """
 
     loss: str
@@ -36,6 +39,7 @@ class Objective:
     steepest: float = np.inf
     positive: bool = False
     tilt: float = 0.0
+    own: OwnLoss | None = None
 
     @cached_property
     def codes(self):
@@ -43,12 +47,16 @@ class Objective:
         return {"loss": int(Loss[self.loss.upper()]), "delta": self.delta, "steepest": self.steepest, "width": self.width,
                 "l1": self.l1, "l2": np.nan if isinstance(self.l2, tuple) else self.l2, "outputs": self.outputs,
                 "targets": int(Targets.CLASSES if self.by_class else Targets.VALUES), "intercept": self.intercept,
-                "positive": self.positive, "tilt": self.tilt}
+                "positive": self.positive, "tilt": self.tilt, "own": self._own_address}
 
     @property
     def has_corners(self):
         """Whether weights may rest at 0 while the loss has a slope there."""
         return bool(self.l1 or self.positive)
+
+    @property
+    def _own_address(self):
+        return self.own.kernel.address if self.own else 0
 
     @property
     def by_class(self):
@@ -65,14 +73,14 @@ class Objective:
             return np.log(self.outputs)
         if self.one_vs_rest:
             y = np.array([1.0, -1.0])  # 0 is as far from one as from the other
-        value, _ = evaluate(Loss[self.loss.upper()], self.delta, np.zeros(y.size), y.ravel())
+        value, _ = evaluate(Loss[self.loss.upper()], self.delta, np.zeros(y.size), y.ravel(), own=self._own_address)
         return value.mean() * self.outputs
 
     def penalty(self, W, b=0.0):
         """l1 |W|_1 + (l2 / 2) |W|^2 + tilt sum b"""
         W = W.astype("float64", copy=False)
-        return ((self.l1 * abs(W).sum() if self.l1 else 0.0) + (float(np.dot(self.l2, (W * W).sum(axis=1)) if isinstance(self.l2, tuple) else self.l2 * (W * W).sum()) / 2
-                   if self.l2 else 0.0)
+        squares = (W * W).sum(axis=1) if isinstance(self.l2, tuple) else (W * W).sum()
+        return ((self.l1 * abs(W).sum() if self.l1 else 0.0) + (float(np.dot(self.l2, squares)) / 2 if self.l2 else 0.0)
                 + (self.tilt * float(np.sum(b)) if self.tilt else 0.0))
 
 

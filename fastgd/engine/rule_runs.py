@@ -30,6 +30,7 @@ DECAY = 0.01           # AdamW's
 GROWTH = 1.1           # of plain gradient descent's default rate, while the cost falls
 NOISE_DECAY = 0.275    # of gradient noise: its deviation falls as t**-0.275 (Neelakantan et al., 2015)
 HALVINGS = 60
+KEPT = 65536           # parameters whose gradient is kept with the best point; of more it is evaluated again when it is asked for
 
 
 class RuleRun(Run):
@@ -47,6 +48,9 @@ class RuleRun(Run):
             DECAY if isinstance(self._optimizer, AdamW) else 0.0, FIRST_DISTANCE if self._prodigy else 0.0,
             task.lower, task.upper, task.l1, task.threads)
 
+    def best_x(self):
+        return self._state.best if self.best.x is None else self.best.x
+
     # ---- rates ----
 
     @property
@@ -54,13 +58,13 @@ class RuleRun(Run):
         """Whether the rate is found and the cost must fall in every iteration."""
         return self._found and isinstance(self._optimizer, SGD)
 
-    def _rates(self, count):
-        """The rates of the next iterations, each of which is an epoch to a schedule."""
+    def _rates(self, done, count):
+        """The rates of `count` iterations after `done`; each is an epoch to a schedule."""
         if self._is_plain:
             return self._schedule.eta0 * GROWTH ** np.arange(count)
         if isinstance(self._schedule, (Constant, Adaptive)):
-            return self._schedule.rates(self.nit + 1, count, self.nit)
-        return self._scale * np.array([self._schedule.rates(t + 1, 1, t)[0] for t in range(self.nit, self.nit + count)])
+            return self._schedule.rates(done + 1, count, done)
+        return self._scale * np.array([self._schedule.rates(t + 1, 1, t)[0] for t in range(done, done + count)])
 
     def _reduce(self):
         """Halve the rate that was found."""
@@ -135,7 +139,7 @@ class RuleRun(Run):
         watched = task.record_path or task.callback is not None
         while True:
             x = state.x.copy() if watched else None
-            rate = float(self._rates(1)[0])
+            rate = float(self._rates(self.nit, 1)[0])
             status = state.tell(value, gradient, rate, task.tol, task.patience, self._noisy(gradient))
             if status == Status.UNDEFINED:
                 self._take_best(gradient)
@@ -144,7 +148,10 @@ class RuleRun(Run):
                 if not self._found:
                     return DIVERGED
                 self._go_back()
-                value, gradient = self.best.value - task.total(state.x, 0.0), self.best.gradient
+                if self.best.gradient is None:
+                    value, gradient = cost(state.x)
+                else:
+                    value, gradient = self.best.value - task.total(state.x, 0.0), self.best.gradient
                 if self._is_exhausted() and task.tol > 0:
                     return NO_DESCENT
                 continue
@@ -173,9 +180,9 @@ class RuleRun(Run):
         """See whether the point that was left is the best, with its gradient."""
         state = self._state
         if state.least <= self.best.value:
-            self.best.x, self.best.value = state.best, state.least
+            self.best.x, self.best.value = None, state.least  # of the state, when somebody asks
             if state.value == state.least:
-                self.best.gradient = gradient.copy()
+                self.best.gradient = gradient.copy() if len(gradient) <= KEPT else None
 
     def _go_back(self):
         """Return to the best point, at half the rate."""
@@ -209,22 +216,23 @@ class RuleRun(Run):
     def _go_compiled(self):
         """The same without Python between the iterations."""
         state, task, cost, function = self._state, self.task, self.task.cost, self.task.cost.compiled
-        n, recorded = len(task.x0), 0
+        n, recorded, watched = len(task.x0), 0, task.record_path or task.callback is not None
         gradient = np.empty(n)
         for size in slices(task.max_iter + 1) if task.callback is None else [1] * (task.max_iter + 1):
             while size > 0:
-                record, path = np.empty((size, 2)), np.empty((size, n)) if task.record_path else None
-                rates = self._rates(size)
+                record, path = np.empty((size, 2)), np.empty((size, n)) if watched else None
+                rates = self._rates(recorded, size)
                 done, status = state.run(function.address, function.data, rates, task.tol, task.patience, gradient, record, path)
                 for i in range(done):
                     cost.nfev += 1
                     cost.njev += 1
                     self.trace.add(*record[i].tolist(), float(rates[i]), cost.nfev)
-                    if path is not None:
+                    if watched:
                         self.trace.note_x(path[i])
+                        self.trace.tell(path[i], record[i, 0])
                 recorded, size = recorded + done, size - done
                 self.nit = max(recorded - 1, 0)
-                self.best = Best(state.best, state.least)
+                self.best = Best(None, state.least)
                 if self._is_plain:
                     self._schedule = replace(self._schedule, eta0=self._schedule.eta0 * GROWTH**done)
                 if status in (Status.UNDEFINED, Status.ROSE):
@@ -242,7 +250,6 @@ class RuleRun(Run):
                     return CONVERGED
                 if status == Status.STALLED and not self._react() and task.tol > 0:
                     return STALLED
-            self.trace.tell(state.best, state.value)
         return MAX_ITER
 
 

@@ -1,6 +1,7 @@
 """Cost functions f that are compiled, and what is added to them: l1 |x|_1, and bounds lower <= x <= upper."""
 from libc.math cimport fabs
 from libc.stdint cimport intptr_t
+from libc.string cimport memset
 
 from cython cimport floating
 
@@ -12,6 +13,7 @@ cdef struct Cost:
 
 cdef struct Feasible:
     double l1
+    const double *share         # (n,) what part of l1 each parameter has; NULL: all
     const double *lower         # NULL: no bounds
     const double *upper
 
@@ -21,9 +23,13 @@ cdef inline Cost cost_at(size_t function, size_t data) noexcept nogil:
     return Cost(<cost_function> function, <void *> data)
 
 
+cdef inline double l1_at(const Feasible *feasible, Py_ssize_t j) noexcept nogil:
+    return feasible.l1 if feasible.share == NULL else feasible.l1 * feasible.share[j]
+
+
 cdef inline double slope_at(double x, double g, const Feasible *feasible, Py_ssize_t j) noexcept nogil:
     """The least of the subgradients of f + l1 |x|_1, and 0 where it pushes against a bound."""
-    cdef double v = g, l1 = feasible.l1
+    cdef double v = g, l1 = l1_at(feasible, j)
     if l1 > 0:
         v = g + l1 if x > 0 or (x == 0 and g < -l1) else (g - l1 if x < 0 or g > l1 else 0.0 * g)
     if feasible.lower != NULL and ((v > 0 and x <= feasible.lower[j]) or (v < 0 and x >= feasible.upper[j])):
@@ -36,33 +42,35 @@ cdef inline double excess(const floating *x, Py_ssize_t n, const Feasible *feasi
     cdef double total = 0
     cdef Py_ssize_t j
     for j in range(n if feasible.l1 > 0 else 0):
-        total += fabs(x[j])
-    return feasible.l1 * total
+        total += l1_at(feasible, j) * fabs(x[j])
+    return total
 
 
 cdef inline double gradient_size(const floating *x, const floating *g, Py_ssize_t n, const Feasible *feasible) noexcept nogil:
     """max_j |slope_j|; NaN where a component of g is not finite."""
-    cdef floating[16] largest
-    cdef floating[16] odd       # stays 0 while all is finite
+    cdef floating[32] high
+    cdef floating[32] low
+    cdef floating[32] odd       # stays 0 while all is finite
     cdef double size = 0, total = 0, v
-    cdef floating a
     cdef Py_ssize_t j = 0, k
-    for k in range(16):
-        largest[k] = odd[k] = 0
+    memset(high, 0, sizeof(high))
+    memset(low, 0, sizeof(low))
+    memset(odd, 0, sizeof(odd))
     if feasible.l1 == 0 and feasible.lower == NULL:
-        while j + 16 <= n:
-            for k in range(16):
-                a = g[j + k] if g[j + k] > 0 else -g[j + k]
-                largest[k] = a if a > largest[k] else largest[k]
-                odd[k] += 0 * a
-            j += 16
+        while j + 32 <= n:
+            for k in range(32):
+                high[k] = g[j + k] if g[j + k] > high[k] else high[k]
+                low[k] = g[j + k] if g[j + k] < low[k] else low[k]
+                odd[k] += g[j + k] - g[j + k]
+            j += 32
     while j < n:
         v = fabs(slope_at(x[j], g[j], feasible, j))
         size = v if v > size else size
-        total += 0 * <double> g[j]
+        total += g[j] - g[j]
         j += 1
-    for k in range(16):
-        size = largest[k] if largest[k] > size else size
+    for k in range(32):
+        size = high[k] if high[k] > size else size
+        size = -low[k] if -low[k] > size else size
         total += odd[k]
     return size + total
 

@@ -3,6 +3,7 @@
 Comparisons are so turned that a NaN margin gives a NaN value: a training that has gone astray must show.
 """
 from libc.math cimport fabs, log
+from libc.stdint cimport intptr_t
 
 from .elementary cimport exp, log1p
 
@@ -19,6 +20,18 @@ cpdef enum Loss:
     SQUARED_HINGE
     PERCEPTRON
     SOFTMAX
+    OWN                 # a function of the user's
+
+ctypedef void (*own_loss)(double z, double y, double *value, double *slope, void *data) noexcept nogil
+ctypedef void (*own_losses)(const double *z, const double *y, double *value, double *slope, intptr_t n, void *data) noexcept nogil
+
+cdef struct Own:
+    own_loss one                # NULL: there is `many`
+    own_losses many
+    void *data
+
+cdef class OwnLoss:
+    cdef Own own
 
 cpdef enum Targets:
     VALUES              # y holds `outputs` numbers a row
@@ -35,6 +48,7 @@ cdef struct Objective:  # sum_i s_i L(W x_i + b, y_i) / sum_i s_i + l1 |W|_1 + (
     int targets
     bint intercept
     bint positive       # W >= 0 is asked for
+    size_t own          # the address of an Own; 0 for the losses that have a name
 
 cdef struct Point:
     double value, slope
@@ -156,6 +170,19 @@ cdef inline Point point(int loss, double delta, double steepest, double z, doubl
     if loss == SQUARED_HINGE:
         return squared_hinge(z, y, steepest)
     return perceptron(z, y, delta)
+
+
+cdef inline Point point_of(const Objective *objective, double z, double y) noexcept nogil:
+    """The same for a user's own loss too."""
+    cdef const Own *own = <const Own *> objective.own
+    cdef Point at
+    if objective.loss != OWN:
+        return point(objective.loss, objective.delta, objective.steepest, z, y)
+    if own.one != NULL:
+        own.one(z, y, &at.value, &at.slope, own.data)
+    else:
+        own.many(&z, &y, &at.value, &at.slope, 1, own.data)
+    return at
 
 
 cdef inline double softmax(const double *z, double *slope, Py_ssize_t outputs, Py_ssize_t label) noexcept nogil:

@@ -18,6 +18,11 @@ class Loss(IntEnum):
     SQUARED_HINGE = 9
     PERCEPTRON = 10
     SOFTMAX = 11
+    OWN = 12
+
+class OwnLoss:
+    address: int
+    def __init__(self, function: int, data: int, many: bool) -> None: ...
 
 class Targets(IntEnum):
     VALUES = 0
@@ -36,7 +41,8 @@ class Objective(TypedDict):  # the struct of losses.pxd, which kernels take as a
     targets: int
     intercept: bool
     positive: bool
+    own: int
 
 def evaluate(
-    loss: int, delta: float, z: ArrayLike, y: ArrayLike, width: float = 0, steepest: float = ...
+    loss: int, delta: float, z: ArrayLike, y: ArrayLike, width: float = 0, steepest: float = ..., own: int = 0
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...

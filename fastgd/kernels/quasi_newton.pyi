@@ -20,7 +20,15 @@ class QuasiNewton:
     norm: float
     step: float
     def __init__(
-        self, x0: _Vector, lower: _Vector | None, upper: _Vector | None, l1: float, memory: int, noise: float, single: bool
+        self,
+        x0: _Vector,
+        lower: _Vector | None,
+        upper: _Vector | None,
+        l1: float,
+        memory: int,
+        noise: float,
+        single: bool,
+        share: _Vector | None = None,
     ) -> None: ...
     def tell(self, value: float, gradient: _Vector) -> Status: ...
     def propose(self) -> Status: ...

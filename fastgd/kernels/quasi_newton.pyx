@@ -9,7 +9,7 @@ import numpy as np
 from libc.math cimport INFINITY, fabs, fmax, fmin, isfinite, isnan, sqrt
 from libc.string cimport memcpy
 
-from .cost cimport Cost, Feasible, cost_at, excess, gradient_size, slope_at
+from .cost cimport Cost, Feasible, cost_at, excess, gradient_size, l1_at, slope_at
 from .rows cimport dense_add, lanes_dot
 
 cpdef enum Status:
@@ -226,7 +226,7 @@ cdef inline double steepest(Memory *at) noexcept nogil:
         at.direction[j] = -slope_at(at.x[j], at.gradient[j], feasible, j) if at.arcs else -at.gradient[j]
     if at.arcs:
         for j in range(at.n):
-            edge = feasible.l1 > 0 and at.x[j] == 0
+            edge = l1_at(feasible, j) > 0 and at.x[j] == 0
             edge = edge or (feasible.lower != NULL and not feasible.lower[j] < at.x[j] < feasible.upper[j])
             at.free[j] = 0.0 if edge and at.direction[j] == 0 else 1.0
     return -lanes_dot(at.direction, at.direction, at.n)
@@ -240,7 +240,7 @@ cdef double keep_inside(Memory *at) noexcept nogil:
     cdef bint edge
     for j in range(at.n):
         v = slope_at(at.x[j], at.gradient[j], feasible, j)
-        edge = feasible.l1 > 0 and at.x[j] == 0
+        edge = l1_at(feasible, j) > 0 and at.x[j] == 0
         edge = edge or (feasible.lower != NULL and not feasible.lower[j] < at.x[j] < feasible.upper[j])
         if edge and v * at.direction[j] >= 0:
             at.direction[j] = 0
@@ -251,7 +251,7 @@ cdef double keep_inside(Memory *at) noexcept nogil:
 cdef inline double along_arc(const Memory *at, double step, Py_ssize_t j) noexcept nogil:
     """x + step direction, which stops at zero where L1 has a kink, and at the bounds."""
     cdef double a = at.x[j] + step * at.direction[j]
-    if at.feasible.l1 > 0 and a * at.x[j] < 0:
+    if l1_at(&at.feasible, j) > 0 and a * at.x[j] < 0:
         a = 0
     if at.feasible.lower != NULL:
         a = at.feasible.upper[j] if a > at.feasible.upper[j] else a
@@ -364,19 +364,21 @@ cdef Status learn(Memory *at, double value) noexcept nogil:
 cdef class QuasiNewton:
     """A run of L-BFGS from x0. `lower`, `upper` (None: no bounds) and `l1` make of it a projected, orthant-wise method.
 
-    `single` rounds every trial to float32; `noise` is the relative rounding error of the cost.
+    `share` is the part of l1 that each parameter has (None: all); `single` rounds every trial to float32; `noise` is the relative
+    rounding error of the cost.
     """
     cdef Memory at
     cdef readonly object x, gradient, trial
     cdef object _owners
 
     def __init__(self, const double[::1] x0 not None, const double[::1] lower, const double[::1] upper, double l1, int memory,
-                 double noise, bint single):
+                 double noise, bint single, const double[::1] share=None):
         cdef Py_ssize_t n = x0.shape[0]
         if n == 0 or memory < 1 or (lower is None) != (upper is None):
             raise ValueError("x0 is empty, there is no memory, or one of two bounds")
-        if lower is not None and (lower.shape[0] != n or upper.shape[0] != n):
-            raise ValueError(f"bounds must have {n} entries")
+        if ((lower is not None and (lower.shape[0] != n or upper.shape[0] != n))
+                or (share is not None and share.shape[0] != n)):
+            raise ValueError(f"bounds and share must have {n} entries")
         vectors = np.zeros((6 + 2 * memory, n))
         scalars = np.zeros((2, memory))
         cdef double[:, ::1] rows = vectors, few = scalars
@@ -385,11 +387,13 @@ cdef class QuasiNewton:
         self.at.x, self.at.gradient, self.at.trial = &rows[0, 0], &rows[1, 0], &rows[2, 0]
         self.at.trial_gradient, self.at.direction, self.at.free = &rows[3, 0], &rows[4, 0], &rows[5, 0]
         self.at.s, self.at.y, self.at.scale, self.at.share = &rows[6, 0], &rows[6 + memory, 0], &few[0, 0], &few[1, 0]
-        self.at.noise, self.at.feasible = noise, Feasible(l1, NULL, NULL)
+        self.at.noise, self.at.feasible = noise, Feasible(l1, NULL, NULL, NULL)
         if lower is not None:
             self.at.feasible.lower, self.at.feasible.upper = &lower[0], &upper[0]
         memcpy(self.at.trial, &x0[0], n * sizeof(double))
-        self._owners = vectors, scalars, lower, upper
+        if share is not None:
+            self.at.feasible.share = &share[0]
+        self._owners = vectors, scalars, lower, upper, share
         self.x, self.gradient, self.trial = vectors[0], vectors[1], vectors[2]
 
     @property

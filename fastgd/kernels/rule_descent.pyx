@@ -1,8 +1,9 @@
 """Descent of a cost function by the update rules: one step a call of `tell`, or many on a compiled cost.
 
 One pass a step: a range of parameters at a time it takes the gradient's size, moves the parameters by the rule and clips them to
-their bounds. The iterate of least cost is kept without a copy: a step from it leads into the other of two buffers. Ranges depend on
-the number of parameters alone, so the bits are the same for any number of threads.
+their bounds. The iterate of least cost is kept without a copy: a step from it leads into the other of two buffers or, where the
+memory is what takes the time, can be taken back. Ranges depend on the number of parameters alone, so the bits are the same for any
+number of threads.
 """
 import numpy as np
 
@@ -24,7 +25,7 @@ cpdef enum Status:
     UNDEFINED                   # the cost, or a component of its gradient, is not a number: no step that counts
 
 cdef enum:
-    RANGE = 8192                # parameters that stay in cache while they are looked at and moved
+    RANGE = 2048                # parameters that stay in cache while they are looked at and moved
     SHARED = 65536              # parameters that are worth more than one thread
 
 cdef struct Distance:           # what Prodigy knows of the distance to the minimum; first 0: it is not asked
@@ -42,7 +43,10 @@ cdef struct Course:
     Feasible feasible
     char *here                  # the iterate, in one of the buffers
     char *other
-    char *best                  # NULL: no cost is known
+    char *best                  # NULL: no cost is known, or
+    bint behind                 # the best is the last iterate, from which Adam's step can be taken back
+    Py_ssize_t behind_t         # of that step
+    double behind_rate
     char *first
     char *second
     double *sums                # (ranges, 3): gradient's size, and of Prodigy g'(start - x) and |weighted|_1
@@ -111,6 +115,8 @@ cdef double sweep(Course *at, Py_ssize_t i, floating *here, floating *there, con
     norm = gradient_size(here, g + begin, size, &feasible)
     if there != here:
         memcpy(there, here, size * sizeof(floating))
+    if not isfinite(norm):
+        return norm
     if at.distance.first > 0:
         prodigy(there, h, first + begin, second + begin, <floating *> at.distance.weighted + begin,
                 <floating *> at.distance.start + begin, size, &at.rule, d, rate * d * correction(at),
@@ -144,31 +150,72 @@ cdef void step(Course *at, const floating *g, const floating *h, char *target, d
         estimate_distance(at)
 
 
+cdef inline bint can_step_back(const Course *at) noexcept nogil:
+    """Whether it is Adam's step alone that moves the many parameters: then a second buffer would cost more than taking it back."""
+    return (at.n >= SHARED and at.rule.kind in (ADAM, ADAMW) and at.distance.first == 0 and at.feasible.l1 == 0
+            and at.feasible.lower == NULL)
+
+
+cdef void step_back(const Course *at, Py_ssize_t i, const floating *here, floating *there) noexcept nogil:
+    """there <- the parameters of a range before the step to here, to the last bit or two. (Without a finite gradient none was
+    taken.)
+    """
+    cdef Py_ssize_t j, begin = i * RANGE, end = min(begin + RANGE, at.n)
+    cdef floating *m = <floating *> at.first
+    cdef floating *a = <floating *> at.second
+    cdef floating correct2 = 1 / sqrt(1 - pow(at.rule.second, at.behind_t)), eps = at.rule.eps
+    cdef floating scale = at.behind_rate / (1 - pow(at.rule.first, at.behind_t))
+    cdef floating kept = 1 - (at.behind_rate * at.decay if at.rule.kind == ADAMW else 0.0)
+    if isfinite(at.sums[3 * i]):
+        for j in range(begin, end):
+            there[j] = (here[j] + scale * m[j] / (correct2 * root(a[j]) + eps)) / kept
+    else:
+        memcpy(there + begin, here + begin, (end - begin) * sizeof(floating))
+
+
+cdef void recover_best(Course *at) noexcept nogil:
+    """Have the best point in a buffer."""
+    cdef Py_ssize_t i
+    if not at.behind:
+        return
+    for i in prange(at.ranges, schedule="static", num_threads=at.threads, use_threads_if=at.threads > 1):
+        if at.single:
+            step_back(at, i, <float *> at.here, <float *> at.other)
+        else:
+            step_back(at, i, <double *> at.here, <double *> at.other)
+    at.best, at.behind = at.other, False
+
+
 cdef Status look(Course *at, double value, const floating *g, const floating *h, double rate, double tol,
                  Py_ssize_t patience) noexcept nogil:
     """Take in the cost and its gradient at the iterate, and leave it by a step."""
     cdef char *from_here = at.here
     cdef char *target = at.here
-    cdef bint best
+    cdef bint best, behind
     value += excess(<floating *> at.here, at.n, &at.feasible)
     at.value = value
     if isnan(value) or value == -INFINITY:
         return UNDEFINED
     if value == INFINITY or value > (at.least if at.monotone else at.ceiling):
         return ROSE
-    if at.best == NULL:
-        at.origin = value
-    best = at.best == NULL or value < at.least or at.here == at.best
+    if at.best == NULL and not at.behind:
+        at.origin = at.least = value
+    best = value < at.least or at.best == at.here or (at.best == NULL and not at.behind)
+    if not best:
+        recover_best(at)
     if not best and tol > 0:
         at.norm = gradient_size(<floating *> at.here, g, at.n, &at.feasible)
         if value <= at.origin and at.norm <= tol * fmax(1.0, fabs(value)):
             at.best, at.least = at.here, value
             return CONVERGED
-    target = at.other if best else at.here
+    behind = best and can_step_back(at)
+    target = at.other if best and not behind else at.here
     step(at, g, h, target, rate)
     if best:  # the step may have overwritten the best before
-        at.best, at.least, at.stalled = from_here, value, 0
-        at.here, at.other = target, from_here
+        at.best, at.least, at.stalled = NULL if behind else from_here, value, 0
+        at.behind, at.behind_t, at.behind_rate = behind, at.t, rate
+        if not behind:
+            at.here, at.other = target, from_here
     if not isfinite(at.norm):
         return UNDEFINED
     at.t += 1
@@ -209,13 +256,14 @@ cdef class RuleDescent:
             raise ValueError(f"bounds must have {n} entries")
         self.at.n, self.at.ranges, self.at.t, self.at.single = n, (n + RANGE - 1) // RANGE, 1, x0.dtype == np.float32
         self.at.threads = threads if n >= SHARED and can_share() else 1
-        self.at.rule, self.at.decay, self.at.feasible = rule, decay, Feasible(l1, NULL, NULL)
+        self.at.rule, self.at.decay, self.at.feasible = rule, decay, Feasible(l1, NULL, NULL, NULL)
         if lower is not None:
             self.at.feasible.lower, self.at.feasible.upper = &lower[0], &upper[0]
         self._buffers, self._sums, self._bounds = np.stack([x0, x0]), np.zeros(3 * self.at.ranges), (lower, upper)
         buffers, sums = self._buffers.view(np.uint8), self._sums
         self.at.here, self.at.other, self.at.sums = <char *> &buffers[0, 0], <char *> &buffers[1, 0], &sums[0]
         self.at.first = self.at.second = self.at.best = NULL
+        self.at.behind = False
         self.at.value = self.at.norm = self.at.least = self.at.ceiling = INFINITY
         self.at.monotone = False
         self.at.stalled = 0
@@ -249,6 +297,7 @@ cdef class RuleDescent:
     @property
     def best(self):
         """The iterate of least cost, a view; None before the first."""
+        recover_best(&self.at)
         return None if self.at.best == NULL else self._buffer_at(self.at.best)
 
     @property
@@ -277,6 +326,7 @@ cdef class RuleDescent:
 
     def go_back(self):
         """Return to `best`, whose cost is to be told again, with empty buffers."""
+        recover_best(&self.at)
         if self.at.here != self.at.best:
             self.at.here, self.at.other = self.at.best, self.at.here
         self.at.t, self.at.stalled = 1, 0

@@ -88,13 +88,14 @@ cdef inline void adam(floating *restrict w, const floating *restrict g, floating
     """m <- keep1 m + take1 g; a <- keep2 a + take2 g^2; r = rate / (correct2 sqrt(a) + eps);
     w <- soft(w - r correct1 m - decoupled w, r l1)"""
     cdef Py_ssize_t j
-    cdef floating slope, r
+    cdef floating slope, r, full
     for j in range(n):
         slope = g[j] + l2 * w[j]
         m[j] = keep1 * m[j] + take1 * slope
         a[j] = keep2 * a[j] + take2 * slope * slope
         r = rate / (correct2 * root(a[j]) + eps)
-        w[j] = soft(w[j] - r * correct1 * m[j] - decoupled * w[j], r * l1)
+        full = w[j] - r * correct1 * m[j] - decoupled * w[j]
+        w[j] = soft(full, r * l1) if l1 > 0 else full
 
 
 cdef inline void schedule_free(floating *restrict w, const floating *restrict g, floating *restrict ahead, floating *restrict a,

@@ -8,7 +8,7 @@ from libc.math cimport INFINITY
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 
-from .losses cimport SOFTMAX, VALUES, Objective, Point, point, points, softmax, target
+from .losses cimport SOFTMAX, VALUES, Objective, Point, point_of, points, softmax, target
 from .penalty cimport Lazy, catch_up, decay, is_late, keep_positive, pass_step, settle
 from .rows cimport (PREFETCH, Ahead, Row, Rows, Table, accumulate, column, fetch, lanes_advance, margins, row_at, row_work,
                     squared_norm, start_of)
@@ -86,7 +86,7 @@ cdef inline void keep_back(Run *run, double z, double y, double weight) noexcept
 
 cdef inline double passive_aggressive(Run *run, double z, double t, double weight, double rate, double length) noexcept nogil:
     """The slope that, times `rate`, is the passive-aggressive step of a row of squared length `length`."""
-    cdef Point at = point(run.objective.loss, run.objective.delta, run.objective.steepest, z, t)
+    cdef Point at = point_of(&run.objective, z, t)
     cdef double size
     run.sums.loss += weight * at.value
     if run.course.passive_aggressive == PA1:
@@ -102,7 +102,7 @@ cdef inline double slope_of(Run *run, Py_ssize_t i, Py_ssize_t k, double z, doub
     if run.course.passive_aggressive != OFF:
         return passive_aggressive(run, z, t, weight, rate, length)
     keep_back(run, z, t, weight)
-    slope = point(run.objective.loss, run.objective.delta, run.objective.steepest, z, t).slope
+    slope = point_of(&run.objective, z, t).slope
     return slope if run.weights == NULL else weight * slope
 
 

@@ -1,0 +1,58 @@
+"""A user's own loss: compiled, or a Python function that is called by the kernels with whole blocks of margins."""
+import ctypes
+from contextlib import contextmanager
+
+import numpy as np
+
+from fastgd.kernels import losses
+
+from .compiled import LOSS, LOSSES, c_function, is_compiled
+
+_Numbers = ctypes.POINTER(ctypes.c_double)
+_Losses = ctypes.CFUNCTYPE(None, _Numbers, _Numbers, _Numbers, _Numbers, ctypes.c_ssize_t, ctypes.c_void_p)
+
+
+class OwnLoss:
+    """What the kernels call; `error` is the first exception of a Python function, whose margins then have NaN for a loss."""
+
+    def __init__(self, loss):
+        self._loss, self.error = loss, None
+        if is_compiled(loss):
+            function = c_function(loss, "loss", LOSS, LOSSES)
+            self.kernel = losses.OwnLoss(function.address, function.data, function.signature == LOSSES)
+        else:
+            self._callback = _Losses(self._evaluate)
+            self.kernel = losses.OwnLoss(ctypes.cast(self._callback, ctypes.c_void_p).value, 0, True)
+
+    def _evaluate(self, z, y, value, slope, n, data):
+        z, y, value, slope = (np.ctypeslib.as_array(numbers, (n,)) for numbers in (z, y, value, slope))
+        value[:] = slope[:] = np.nan
+        if self.error is None:
+            try:
+                value[:], slope[:] = self._checked(self._loss(z.copy(), y.copy()), n)
+            except BaseException as error:  # it cannot pass through the kernels
+                self.error = error
+                value[:] = slope[:] = np.nan
+
+    @staticmethod
+    def _checked(both, n):
+        try:
+            value, slope = (np.asarray(part, dtype=float) for part in both)
+        except (TypeError, ValueError):
+            raise ValueError(f"loss must return (values, slopes), got {type(both).__name__}") from None
+        if value.shape != (n,) or slope.shape != (n,):
+            raise ValueError(f"loss must return values and slopes of shape ({n},), got {value.shape} and {slope.shape}")
+        return value, slope
+
+
+@contextmanager
+def own_errors(own):
+    """Raise what an own loss has raised within the kernels, which see no more of it than NaN."""
+    try:
+        yield
+    except Exception as seen:
+        if own and own.error:
+            raise own.error from seen
+        raise
+    if own and own.error:
+        raise own.error
