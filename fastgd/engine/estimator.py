@@ -176,7 +176,28 @@ DESCENT = {  # constraints of the parameters with which users choose the descent
 }
 
 
-class LinearModel(CallbackSupportMixin, SparseCoefMixin, BaseEstimator):
+class CallsBack(CallbackSupportMixin):
+    """Estimators that tell scikit-learn's callbacks of their epochs."""
+
+    def _tasks(self, X, y, sample_weight):
+        """What tells scikit-learn's callbacks of a fit on these data; None: nobody wants to know.
+
+        To be called before anything can fail, since callbacks are set up here, and `with_callbacks` sees them off.
+        """
+        given = vars(self).get("_skl_callbacks", [])
+        if not (given or self.verbose or hasattr(self, "_parent_callback_ctx")):
+            return None
+        if self.verbose:
+            self._skl_callbacks = [*given, Progress()]
+        try:
+            context = self._init_callback_context(max_subtasks=self.max_iter or PASSES)
+        finally:
+            if self.verbose:
+                self.set_callbacks(*given)
+        return Tasks(self, context, X, y, sample_weight, with_epochs=bool(given or self.verbose))
+
+
+class LinearModel(CallsBack, SparseCoefMixin, BaseEstimator):
     """Linear models trained by gradient descent.
 
     A subclass turns y into the kernels' targets, says how many outputs there are, and shapes `coef_` (`_store`).
@@ -339,23 +360,6 @@ class LinearModel(CallbackSupportMixin, SparseCoefMixin, BaseEstimator):
         return value.reshape(shape)
 
     # ---- training ----
-
-    def _tasks(self, X, y, sample_weight):
-        """What tells scikit-learn's callbacks of a fit on these data; None: nobody wants to know.
-
-        To be called before anything can fail, since callbacks are set up here, and `with_callbacks` sees them off.
-        """
-        given = vars(self).get("_skl_callbacks", [])
-        if not (given or self.verbose or hasattr(self, "_parent_callback_ctx")):
-            return None
-        if self.verbose:
-            self._skl_callbacks = [*given, Progress()]
-        try:
-            context = self._init_callback_context(max_subtasks=self.max_iter or PASSES)
-        finally:
-            if self.verbose:
-                self.set_callbacks(*given)
-        return Tasks(self, context, X, y, sample_weight, with_epochs=bool(given or self.verbose))
 
     def _train(self, X, y, labels, weights, outputs, one_vs_rest, *, coef_init=None, intercept_init=None, go_on=False,
                held_out=None, tasks=None):
