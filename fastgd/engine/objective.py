@@ -21,7 +21,7 @@ class Objective:
 
     `delta` is the loss's own parameter (epsilon, or the quantile); `outputs` the number of rows of W; `one_vs_rest` says that
     y holds class numbers, of which each output tells its own from the rest. Over `width` the kinks of piecewise
-    linear losses are rounded off.
+    linear losses are rounded off; slopes of losses without a bound of theirs stay within +-`steepest`.
     """
 
     loss: str
@@ -32,14 +32,16 @@ class Objective:
     one_vs_rest: bool = False
     intercept: bool = True
     width: float = 0.0
+    steepest: float = np.inf
     positive: bool = False
 
     @cached_property
     def codes(self):
         """The same for the kernels."""
-        return {"loss": int(Loss[self.loss.upper()]), "delta": self.delta, "width": self.width, "l1": self.l1, "l2": self.l2,
-                "outputs": self.outputs, "targets": int(Targets.CLASSES if self.by_class else Targets.VALUES),
-                "intercept": self.intercept, "positive": self.positive}
+        return {"loss": int(Loss[self.loss.upper()]), "delta": self.delta, "steepest": self.steepest, "width": self.width,
+                "l1": self.l1, "l2": self.l2, "outputs": self.outputs,
+                "targets": int(Targets.CLASSES if self.by_class else Targets.VALUES), "intercept": self.intercept,
+                "positive": self.positive}
 
     @property
     def has_corners(self):

@@ -7,10 +7,11 @@ import numpy as np
 
 from cython cimport floating
 from cython.parallel cimport prange
+from libc.math cimport INFINITY
 from libc.stdint cimport int32_t, uint64_t
 
 from .losses cimport LOG_LOSS, implicit, point
-from .order cimport draw, permute
+from .random cimport draw, permute
 from .signals cimport Watch, watch_end, watch_is_over, watch_start, watch_work
 from .threads cimport Team, can_share, steps_have_reached, steps_reach, team_claim, team_post, team_rest, team_start
 
@@ -145,7 +146,7 @@ cdef inline double step(const Run *run, floating *p, floating *q, floating *othe
     """One step on the rows of a user and an item, or of a user and two (`paired`); returns weight * loss before it."""
     cdef Products at = lanes_products(p, q, other, run.width, paired)
     cdef Py_ssize_t k = run.course.factors
-    cdef double length, slope, loss = weight * point(run.course.loss, 0.0, at.product, y).value
+    cdef double length, slope, loss = weight * point(run.course.loss, 0.0, INFINITY, at.product, y).value
     cdef floating one = 1.0 if run.course.biased else 0.0
     cdef floating keep_user = <floating> (1.0 / (1.0 + user_rate * run.course.alpha))
     cdef floating keep_item = <floating> (1.0 / (1.0 + item_rate * run.course.alpha)), a, b
@@ -153,7 +154,7 @@ cdef inline double step(const Run *run, floating *p, floating *q, floating *othe
         length = user_rate * at.second + item_rate * at.first * (2.0 if paired else 1.0)
         slope = weight * implicit(run.course.loss, 0.0, at.product, y, weight * length)
     else:
-        slope = weight * point(run.course.loss, 0.0, at.product, y).slope
+        slope = weight * point(run.course.loss, 0.0, INFINITY, at.product, y).slope
     a, b = <floating> (-user_rate * slope), <floating> (-item_rate * slope)
     lanes_couple(p, q, other, run.width, a, b, keep_user, keep_item, paired)
     p[k + 1] = q[k] = one

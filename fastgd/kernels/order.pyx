@@ -1,6 +1,8 @@
 """The order of an epoch's visits: a random permutation of the rows, or one that stays near the memory it is in."""
 from libc.stdint cimport uint64_t
 
+from .random cimport draw, permute
+
 
 def shuffle(Py_ssize_t[::1] values not None, uint64_t seed):
     """Permute `values` in place, every permutation as likely."""

@@ -10,14 +10,13 @@ from fastgd.kernels.order import shuffle
 
 from .descent import Epoch
 
-LANES = 32  # bytes: rows of factors are filled up to whole vectors
+LANES = 32          # bytes: rows of factors are filled up to whole vectors
 
 
 def width_of(factors, dtype):
     """Entries of a row: factors, bias, one, and zeros up to a whole vector."""
     lanes = LANES // np.dtype(dtype).itemsize
     return -(-(factors + 2) // lanes) * lanes
-
 
 @dataclass
 class State:
@@ -121,7 +120,7 @@ class Factorization:
     def solution(self):
         """The rows (users, items)."""
         rows = self._rows(self.state.theta)
-        return rows[:self._users], rows[self._users:]
+        return rows[:self._users].copy(), rows[self._users:].copy()
 
     def _rates(self):
         """A rate for each row."""

@@ -342,6 +342,13 @@ class CornerCertificate:
     def __init__(self, problem):
         self._problem = problem
 
+    def position(self):
+        """Nothing is kept from a call to the next."""
+        return None
+
+    def resume(self, position):
+        """There is nothing to go on with."""
+
     def __call__(self, coef, intercept):
         method = Proximal(dense_metric=True)
         method.start(self._problem, pack(coef, intercept, self._problem.rows.dtype, self._problem.by_column), None)
