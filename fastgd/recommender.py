@@ -1,9 +1,11 @@
 """Recommender systems: matrix factorization by stochastic gradient descent, and the measures of its rankings."""
+from copy import copy
 from numbers import Integral, Real
 
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator
+from sklearn.callback import with_callbacks
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
@@ -11,9 +13,9 @@ from fastgd.kernels import factorization
 from fastgd.kernels.losses import Loss
 
 from .engine.data import seed_of
-from .engine.estimator import DESCENT, checked, thread_count, unchanged_on_error
-from .engine.history import History
-from .engine.methods.factorization import Factorization, Factors, Seeds, State, width_of
+from .engine.estimator import DESCENT, CallsBack, checked, thread_count, unchanged_on_error
+from .engine.history import History, copy_of
+from .engine.methods.factorization import Factorization, Factors, Seeds, width_of
 from .engine.ratings import Ids, as_column, as_grid, as_interactions, lay_out
 from .engine.schedules import Schedule, as_schedule
 from .engine.training import Stopping, Training
@@ -24,7 +26,7 @@ CHUNK = 1 << 24           # scores held at a time
 SCHEDULES = ("auto", "constant", "invscaling", "adaptive", "step", "cosine", "one_cycle")
 
 
-class MatrixFactorization(BaseEstimator):
+class MatrixFactorization(CallsBack, BaseEstimator):
     """Recommender by matrix factorization: a vector of factors for every user and every item, by stochastic gradient descent.
 
     The score of user u and item i is ``z_ui = p_u' q_i + b_u + c_i``. Minimises the mean over all ratings or
@@ -82,7 +84,8 @@ class MatrixFactorization(BaseEstimator):
         Exponent of 'invscaling'.
 
     early_stopping : bool, default=False
-        Whether to hold ratings out and stop when their loss, the penalty left out, no longer falls.
+        Whether to hold ratings out, to stop when their loss (the penalty left out) no longer falls, and to go back to the epoch
+        where it was lowest.
 
     validation_fraction : float, default=0.1
         The share of the ratings held out.
@@ -107,7 +110,10 @@ class MatrixFactorization(BaseEstimator):
         Seed of the first factors, of the order of the visits and of the items drawn. Same seed, same bits.
 
     verbose : int, default=0
-        1 or more: print a line an epoch.
+        1 or more: show the progress.
+
+    max_seconds : float, default=None
+        No epoch begins in `fit` later than that. None: no matter how long it takes.
 
     Attributes
     ----------
@@ -124,7 +130,9 @@ class MatrixFactorization(BaseEstimator):
     n_iter_ : int
         Epochs of the last `fit` or `partial_fit`.
     stop_reason_ : str
-        Why training stopped: 'plateau', 'validation' or 'max_iter'.
+        Why training stopped: 'plateau', 'validation', 'max_iter', 'max_seconds', 'callback' or, after Ctrl-C, 'interrupted'.
+    best_epoch_ : int
+        With `early_stopping`: the epoch, from 1, whose model this is.
 
     Notes
     -----
@@ -158,7 +166,7 @@ class MatrixFactorization(BaseEstimator):
 
     _parameter_constraints = {name: DESCENT[name] for name in (
         "max_iter", "tol", "eta0", "power_t", "early_stopping", "validation_fraction", "n_iter_no_change", "n_jobs", "random_state",
-        "verbose")} | {
+        "verbose", "max_seconds")} | {
         "loss": [StrOptions({"squared_error", "log_loss", "bpr"})],
         "n_factors": [Interval(Integral, 1, None, closed="left")],
         "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
@@ -174,7 +182,7 @@ class MatrixFactorization(BaseEstimator):
     def __init__(self, loss="squared_error", *, n_factors=50, alpha="auto", biased=True, positive=False, n_negatives=3, max_iter=30,
                  tol=1e-4, learning_rate="auto", eta0=0.01, power_t=0.5, early_stopping=False, validation_fraction=0.1,
                  n_iter_no_change=5, clip=True, handle_unknown="ignore", dtype="float32", n_jobs=None, random_state=None,
-                 verbose=0):
+                 verbose=0, max_seconds=None):
         self.loss = loss
         self.n_factors = n_factors
         self.alpha = alpha
@@ -195,6 +203,7 @@ class MatrixFactorization(BaseEstimator):
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
+        self.max_seconds = max_seconds
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -205,6 +214,7 @@ class MatrixFactorization(BaseEstimator):
     # ---- training ----
 
     @checked
+    @with_callbacks
     def fit(self, X, y=None):
         """Train from the start.
 
@@ -225,10 +235,9 @@ class MatrixFactorization(BaseEstimator):
             For ratings that are not finite numbers, missing ids, weights below zero, and, as a `DivergedError`, where rates of the
             user's own made the loss explode; the model is as it was before then.
         """
+        tasks = self._tasks(X, y, None)
         with unchanged_on_error(self):
-            for name in ("history_", "_users"):
-                vars(self).pop(name, None)
-            return self._train(X, y)
+            return self._train(X, y, tasks=tasks)
 
     @checked
     def partial_fit(self, X, y=None):
@@ -246,19 +255,20 @@ class MatrixFactorization(BaseEstimator):
         self : MatrixFactorization
         """
         known = [len(ids) for ids in (self._users, self._items)] if hasattr(self, "_users") else None
+        history = vars(self).get("history_")
         try:
             with unchanged_on_error(self):
                 return self._train(X, y, go_on=True)
         except BaseException:
-            if known:
+            if known and self.history_ is history:
                 self._users.forget(known[0])
                 self._items.forget(known[1])
             raise
 
-    def _train(self, X, y, go_on=False):
+    def _train(self, X, y, go_on=False, tasks=None):
         implicit = self.loss != "squared_error"
         users, items, values = as_interactions(X, y, 1.0 if implicit else None)
-        if not hasattr(self, "_users"):
+        if not go_on or not hasattr(self, "_users"):
             self._begin(values, implicit)
         for name, value in self._fixed.items():
             if getattr(self, name) != value:
@@ -284,22 +294,46 @@ class MatrixFactorization(BaseEstimator):
         method = Factorization(self._schedule())
         theta = np.concatenate([self._rows[0][layout.users].ravel(), self._rows[1][layout.items].ravel()])
         ages = np.concatenate([self._ages[0][layout.users], self._ages[1][layout.items]])
-        method.start(Factors(grids[0], course, self._rows[0].shape[1], thread_count(self.n_jobs)), theta,
-                     State(theta, ages, self.t_ + 1))
-        stopping = Stopping(1 if go_on else self.max_iter, None if go_on else self.tol, self.n_iter_no_change)
-        history = History(getattr(self, "history_", None))
-        last, origin = history.record["loss"][-1:], theta.copy()
-        known_loss = lambda: last[0] if last else method.loss_at(origin)  # noqa: E731
-        validate = self._validator(method, grids[1]) if len(held_out) else None
-        training = Training(method, Seeds((seed + self.t_) % 2**32), stopping, history, known_loss, validate=validate,
-                            early_stopping=len(held_out) > 0)
-        training.run()
-        self.n_iter_, self.stop_reason_ = training.epochs, training.reason
-        for number, order in enumerate((layout.users, layout.items)):
-            self._rows[number][order] = training.solution()[number]
-            self._ages[number][order] += self.n_iter_
-        self.t_, self.history_ = method.state.t - 1, history.record
+        method.start(Factors(grids[0], course, self._rows[0].shape[1], thread_count(self.n_jobs)), theta, ages, self.t_ + 1)
+        stopping = Stopping(1 if go_on else self.max_iter, None if go_on else self.tol, self.n_iter_no_change,
+                            max_seconds=None if go_on else self.max_seconds)
+        history = History(self.history_ if go_on and hasattr(self, "history_") else None)
+        last = history.record["loss"][-1:]
+        training = Training(method, Seeds((seed + self.t_) % 2**32), stopping, history,
+                            lambda: last[0] if last else method.loss_at(theta),
+                            validate=self._validator(method, grids[1]) if len(held_out) else None, early_stopping=len(held_out) > 0,
+                            tasks=tasks if tasks and tasks.with_epochs else None)
+        if tasks:
+            tasks.begin(lambda training: self._attributes(training, layout))
+        try:
+            training.run()
+        except KeyboardInterrupt:
+            if training.epochs:
+                self._publish(training, layout)
+            raise
+        self._publish(training, layout)
+        if tasks:
+            tasks.end(training)
         return self
+
+    def _publish(self, training, layout):
+        """Store the model that training has come to."""
+        self._rows, self._ages = (tuple(part.copy() for part in parts) for parts in (self._rows, self._ages))
+        state, users = training.method.state, len(layout.users)
+        for side, (order, seen) in enumerate(((layout.users, state.ages[:users]), (layout.items, state.ages[users:]))):
+            self._rows[side][order], self._ages[side][order] = training.solution()[side], seen
+        self.n_iter_, self.stop_reason_, self.history_ = training.epochs, training.reason, training.history.record
+        self.t_ = state.t - 1
+        vars(self).pop("best_epoch_", None)
+        if training.best:
+            self.best_epoch_ = training.best.epoch
+
+    def _attributes(self, training, layout):
+        """What the estimator would know if training stopped here."""
+        model = copy(self)
+        model._publish(training, layout)
+        model.history_ = copy_of(model.history_)
+        return vars(model)
 
     def _begin(self, values, implicit):
         """Nothing is known but the ratings' mean and spread."""

@@ -1,5 +1,6 @@
 """MatrixFactorization: steps against the formula and finite differences, planted factors, forms of input, rankings, bad input."""
 import pickle
+import signal
 from functools import partial
 
 import numpy as np
@@ -14,6 +15,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.metrics import ndcg_score
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from test_resume import Told
 
 from fastgd import Constant, LossCurveDisplay, MatrixFactorization, ndcg_at_k, precision_at_k
 from fastgd.engine import ratings
@@ -49,7 +51,7 @@ def sweep(grid, P, Q, course, rate, seed=0, threads=1, pairs=None):
     P, Q = P.copy(), Q.copy()
     pairs = np.arange(2 * grid.blocks) if pairs is None else pairs
     rates = np.full(len(P), rate, P.dtype), np.full(len(Q), rate, P.dtype)
-    loss = factorization.epoch(grid, P, Q, *rates, pairs.astype(np.int32), course, 0, grid.blocks, seed, threads)
+    loss = factorization.epoch(grid, P, Q, *rates, pairs.astype(np.int32), course, seed, threads)
     return loss, P, Q
 
 
@@ -336,6 +338,93 @@ def test_stopping():
     adaptive = MatrixFactorization(learning_rate="adaptive", max_iter=500, tol=1e-3, n_iter_no_change=1, random_state=0)
     assert min(adaptive.fit(pairs, ratings).history_["learning_rate"]) < 0.01
     assert LossCurveDisplay.from_estimator(model).ax_ is not None
+
+
+class AtTheEndOf(Told):
+    """Does something at the end of an epoch, or of the fit (None)."""
+
+    def __init__(self, epoch, action):
+        self.epoch, self.action = epoch, action
+
+    def on_fit_task_end(self, estimator, context, fitted_estimator=None):
+        if (None if context.max_subtasks else context.task_id + 1) == self.epoch:
+            return self.action(fitted_estimator)
+
+
+@pytest.mark.parametrize("epoch", [2, None])
+def test_an_interrupt_leaves_the_last_complete_epoch(epoch):
+    pairs, ratings = planted(60, 50)
+    settings = {"n_factors": 5, "tol": None, "random_state": 0}
+    model = MatrixFactorization(max_iter=4, **settings).fit(pairs[:100], ratings[:100])
+    model.set_callbacks(AtTheEndOf(epoch, lambda _: signal.raise_signal(signal.SIGINT)))
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(pairs, ratings)
+    whole = MatrixFactorization(max_iter=epoch or 4, **settings).fit(pairs, ratings)
+    assert (model.stop_reason_, model.n_iter_) == ("interrupted" if epoch else "max_iter", epoch or 4)
+    assert_array_equal(model.predict(pairs), whole.predict(pairs))
+    assert_array_equal(model.recommend([3], 4)[0], whole.recommend([3], 4)[0])
+    assert model.set_callbacks().partial_fit(pairs, ratings).t_ == (epoch or 4) + 1
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize("during", [False, True])
+def test_an_interrupt_before_the_first_epoch_ends_changes_nothing(method, during, monkeypatch):
+    pairs, ratings = planted(60, 50)
+    model = MatrixFactorization(n_factors=5, random_state=0).fit(pairs, ratings)
+    predicted, history = model.predict(pairs), model.history_
+    kernel = factorization.epoch
+
+    def interrupted(*arguments):
+        if during:
+            kernel(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(factorization, "epoch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        getattr(model, method)([*pairs.tolist(), ("new", "one")], np.append(ratings, 3))
+    assert model.history_ is history and len(model.user_ids_) == 60
+    assert_array_equal(model.predict(pairs), predicted)
+
+
+def test_the_kernel_hears_ctrl_c():
+    rng = np.random.default_rng(0)
+    n, k = 400_000, 254  # some tenths of a second
+    u, i = rng.integers(0, 2000, n), rng.integers(0, 2000, n)
+    layout, u, i = lay_out(u, i, (2000, 2000), False, rng)
+    grid = as_grid(layout, u, i, np.zeros(n))
+    P, Q = np.full((2000, 256), 0.01), np.full((2000, 256), 0.01)
+    course = course_of("squared_error", factors=k)
+    rates = np.full(2000, 1e-3)
+    arguments = (grid, P, Q, rates, rates, np.arange(2 * grid.blocks, dtype=np.int32), course, 0)
+    for threads in (1, 2):
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        handler = signal.signal(signal.SIGALRM, signal.default_int_handler)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                for _ in range(100):
+                    factorization.epoch(*arguments, threads)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, handler)
+
+
+def test_callbacks_and_budgets():
+    pairs, ratings = planted(60, 50)
+    model = MatrixFactorization(n_factors=5, max_iter=9, tol=None, random_state=0)
+    model.set_callbacks(AtTheEndOf(3, lambda _: True)).fit(pairs, ratings)
+    assert (model.stop_reason_, model.n_iter_) == ("callback", 3)
+    late = clone(model).set_callbacks().set_params(max_seconds=1e-9).fit(pairs, ratings)
+    assert (late.stop_reason_, late.n_iter_) == ("max_seconds", 1)
+    assert_array_equal(model.predict(pairs), clone(model).set_callbacks().set_params(max_iter=3).fit(pairs, ratings).predict(pairs))
+
+
+def test_the_best_epoch_is_kept():
+    pairs, ratings = planted(60, 50, noise=0.8)
+    settings = {"n_factors": 30, "alpha": 0, "tol": None, "early_stopping": True, "random_state": 0}
+    model = MatrixFactorization(max_iter=60, **settings).fit(pairs, ratings)
+    assert model.best_epoch_ == np.argmin(model.history_["validation_loss"]) + 1 < 60
+    best = MatrixFactorization(max_iter=model.best_epoch_, **settings).fit(pairs, ratings)
+    assert_array_equal(model.user_factors_, best.user_factors_)
 
 
 @pytest.mark.parametrize("loss", ["log_loss", "bpr"])

@@ -167,11 +167,34 @@ DESCENT = {  # constraints of the parameters with which users choose the descent
 }
 
 
-class Model(CallbackSupportMixin, BaseEstimator):
+class CallsBack(CallbackSupportMixin):
+    """Estimators that tell scikit-learn's callbacks of their epochs."""
+
+    n_restarts = 0  # of those that have none
+
+    def _tasks(self, X, y, sample_weight):
+        """What tells scikit-learn's callbacks of a fit on these data; None: nobody wants to know.
+
+        To be called before anything can fail, since callbacks are set up here, and `with_callbacks` sees them off.
+        """
+        given = vars(self).get("_skl_callbacks", [])
+        if not (given or self.verbose or hasattr(self, "_parent_callback_ctx")):
+            return None
+        if self.verbose:
+            self._skl_callbacks = [*given, Progress()]
+        try:
+            context = self._init_callback_context(max_subtasks=(self.max_iter or PASSES) * (1 + self.n_restarts))
+        finally:
+            if self.verbose:
+                self.set_callbacks(*given)
+        return Tasks(self, context, X, y, sample_weight, with_epochs=bool(given or self.verbose))
+
+
+class Model(CallsBack, BaseEstimator):
     """What all estimators do with users' parameters and data, before anything is trained and around it."""
 
     # what a model has no parameter for
-    early_stopping, warm_start, verbose, max_seconds, n_restarts = False, False, 0, None, 0
+    early_stopping, warm_start, verbose, max_seconds = False, False, 0, None
 
     def _assign(self, values):
         """Store the constructor's arguments, as scikit-learn's contract has it: each under its name, untouched."""
@@ -275,22 +298,6 @@ class Model(CallbackSupportMixin, BaseEstimator):
                              f"{error}") from error
         return kept[np.sort(train_rows)], kept[held_out]
 
-    def _tasks(self, X, y, sample_weight):
-        """What tells scikit-learn's callbacks of a fit on these data; None: nobody wants to know.
-
-        To be called before anything can fail, since callbacks are set up here, and `with_callbacks` sees them off.
-        """
-        given = vars(self).get("_skl_callbacks", [])
-        if not (given or self.verbose or hasattr(self, "_parent_callback_ctx")):
-            return None
-        if self.verbose:
-            self._skl_callbacks = [*given, Progress()]
-        try:
-            context = self._init_callback_context(max_subtasks=(self.max_iter or PASSES) * (1 + self.n_restarts))
-        finally:
-            if self.verbose:
-                self.set_callbacks(*given)
-        return Tasks(self, context, X, y, sample_weight, with_epochs=bool(given or self.verbose))
 
 
 class LinearModel(SparseCoefMixin, Model):

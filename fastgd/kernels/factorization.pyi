@@ -45,8 +45,6 @@ def epoch(
     item_rates: NDArray[np.float32] | NDArray[np.float64],
     pairs: NDArray[np.int32],
     course: Course,
-    begin: int,
-    end: int,
     seed: int,
     threads: int,
 ) -> float: ...

@@ -12,6 +12,7 @@ from libc.stdint cimport int32_t, uint64_t
 
 from .losses cimport LOG_LOSS, implicit, point
 from .random cimport draw, permute
+from .signals cimport Watch, watch_end, watch_is_over, watch_start, watch_work
 from .threads cimport Team, can_share, steps_have_reached, steps_reach, team_claim, team_post, team_rest, team_start
 
 cdef extern from "lanes.h" nogil:  # generic in the pointers' type, float or double
@@ -38,6 +39,7 @@ cdef struct Course:             # what a sweep minimises, and how
 
 cdef struct Run:                # what the members of a team share
     Team team
+    Watch watch
     Course course
     const int32_t *users
     const int32_t *items
@@ -233,25 +235,30 @@ cdef double sweep_cell(const Run *run, Py_ssize_t block, Py_ssize_t stratum, int
     return loss
 
 
-cdef void work(Run *run, Py_ssize_t begin, int member, const floating *values, floating *P, floating *Q,
-               const floating *user_rates, const floating *item_rates) noexcept nogil:
+cdef void work(Run *run, int member, const floating *values, floating *P, floating *Q, const floating *user_rates,
+               const floating *item_rates) noexcept nogil:
     """Sweep unclaimed cells, stratum by stratum, each after the one before it in its users and the one before it in its items."""
     cdef Py_ssize_t B = run.blocks, block, stratum
     cdef long long cell = team_claim(&run.team)
     cdef int pauses
     while cell >= 0:
-        block, stratum, pauses = cell % B, begin + cell // B, 0
+        block, stratum, pauses = cell % B, cell // B, 0
         while not (steps_have_reached(run.done + block, stratum) and steps_have_reached(run.done + (block + 1) % B, stratum)):
+            if watch_is_over(&run.watch):
+                return
             team_rest(&pauses)
+        if watch_is_over(&run.watch):
+            return
         run.losses[block] += sweep_cell(run, block, stratum, member, values, P, Q, user_rates, item_rates)
         steps_reach(run.done + block, stratum + 1)
+        if member == 0:
+            watch_work(&run.watch, run.room * run.width)
         cell = team_claim(&run.team)
 
 
 def epoch(Grid grid not None, floating[:, ::1] P not None, floating[:, ::1] Q not None, const floating[::1] user_rates not None,
-          const floating[::1] item_rates not None, const int32_t[::1] pairs not None, Course course, Py_ssize_t begin,
-          Py_ssize_t end, uint64_t seed, int threads):
-    """Sweep the strata from `begin` to `end` (of as many as there are blocks of users); returns the sum of weight * loss met.
+          const floating[::1] item_rates not None, const int32_t[::1] pairs not None, Course course, uint64_t seed, int threads):
+    """Sweep all cells, in as many strata as there are blocks of users; returns the sum of weight * loss met.
 
     P and Q hold the rows of users and items, changed in place; rows have rates of their own. In stratum s the b-th block of users
     meets the blocks of items ``pairs[2 m]`` and ``pairs[2 m + 1]``, m = b + s modulo the blocks. `seed` gives the order of the
@@ -263,7 +270,7 @@ def epoch(Grid grid not None, floating[:, ::1] P not None, floating[:, ::1] Q no
     cdef Py_ssize_t B = grid.blocks, team, i
     cdef Py_ssize_t[::1] order
     cdef double[::1] losses = np.zeros(B)
-    cdef long long[::1] done = np.full(B, begin, np.longlong)
+    cdef long long[::1] done = np.zeros(B, np.longlong)
     cdef Run run
     if P.shape[1] != Q.shape[1] or P.shape[1] < course.factors + 2 or course.factors < 1:
         raise ValueError(f"rows of {P.shape[1]} and {Q.shape[1]} entries cannot hold {course.factors} factors and two more")
@@ -271,11 +278,11 @@ def epoch(Grid grid not None, floating[:, ::1] P not None, floating[:, ::1] Q no
         raise ValueError(f"{P.shape[0]} users and {Q.shape[0]} items do not fit the grid")
     if user_rates.shape[0] != P.shape[0] or item_rates.shape[0] != Q.shape[0]:
         raise ValueError("rates must be as many as users and items")
-    if not (0 <= begin <= end <= B and sorted(pairs) == list(range(2 * B))):
-        raise ValueError(f"there are {B} strata, and pairs must be a permutation of {2 * B} blocks")
+    if sorted(pairs) != list(range(2 * B)):
+        raise ValueError(f"pairs must be a permutation of {2 * B} blocks")
     if grid.starts is None and (course.pairwise or course.negatives or course.loss == LOG_LOSS):
         raise ValueError("items cannot be drawn without knowing those that users have met")
-    if begin == end or users.shape[0] == 0:
+    if users.shape[0] == 0:
         return 0.0
     run.starts, run.met = NULL, NULL
     if grid.starts is not None:
@@ -290,10 +297,12 @@ def epoch(Grid grid not None, floating[:, ::1] P not None, floating[:, ::1] Q no
     run.room, run.order, run.losses, run.seed = grid.largest, &order[0], &losses[0], seed
     run.done = &done[0]
     team_start(&run.team)
-    team_post(&run.team, B * (end - begin))
+    team_post(&run.team, B * B)
+    watch_start(&run.watch)
     with nogil:
         for i in prange(team, schedule="static", chunksize=1, num_threads=team, use_threads_if=team > 1):
-            work(&run, begin, <int> i, &values[0], &P[0, 0], &Q[0, 0], &user_rates[0], &item_rates[0])
+            work(&run, <int> i, &values[0], &P[0, 0], &Q[0, 0], &user_rates[0], &item_rates[0])
+    watch_end(&run.watch)
     return float(np.asarray(losses).sum())
 
 

@@ -11,7 +11,6 @@ from fastgd.kernels.order import shuffle
 from .descent import Epoch
 
 LANES = 32          # bytes: rows of factors are filled up to whole vectors
-CHUNK = 50_000_000  # multiplications between two looks at Ctrl-C
 
 
 def width_of(factors, dtype):
@@ -26,6 +25,7 @@ class State:
     theta: np.ndarray
     ages: np.ndarray
     t: int = 1
+    penalty: float = 0.0  # at theta
 
 
 @dataclass
@@ -63,12 +63,10 @@ class Factorization:
     def __init__(self, schedule=None):
         self.schedule = schedule
 
-    def start(self, problem: Factors, theta, earlier: State):
-        """Begin at theta (None: the earlier state's own), rows that have seen as many epochs as `earlier` says."""
+    def start(self, problem: Factors, theta, ages, t):
+        """Begin at theta, whose rows have seen `ages` epochs, with the t-th of all."""
         self.problem, grid = problem, problem.grid
-        self.state = State(earlier.theta if theta is None else theta, earlier.ages.copy(), earlier.t)
         self._users = grid.user_bounds[-1]
-        self._pairs = np.arange(2 * grid.blocks)
         course = problem.course
         drawn = course["negatives"] * grid.values.astype(bool).sum()
         visits = np.bincount(grid.users, minlength=self._users), np.bincount(grid.items, minlength=grid.item_bounds[-1])
@@ -77,26 +75,20 @@ class Factorization:
         elif drawn:
             visits = visits[0] * (1 + course["negatives"]), visits[1]
         self._visits = np.concatenate([visits[0], visits[1] + drawn / grid.item_bounds[-1]])
-        work = max(len(grid.users) // grid.blocks, 1) * problem.width * (1 + course["negatives"])
-        self._strata = max(1, CHUNK // work)
-        self._penalty = self._penalty_at(self.state.theta)
+        self.state = State(theta, ages, t, self._penalty(theta))
 
     def epoch(self, order):
         """Visit all ratings, in the order that the seed `order` gives; returns an `Epoch`."""
-        state, ratings = self.state, len(self.problem.grid.users)
-        rates, before, penalty = self._rates(), state.theta.copy(), self._penalty
-        shuffle(self._pairs, order)
-        loss = self._sweep(state.theta, rates, order, self.problem.grid) / ratings
-        before -= state.theta
-        norm = sqrt((self._squares(before) / rates.astype(np.float64)**2).sum()) / ratings
-        self._penalty = self._penalty_at(state.theta)
-        state.ages += 1
-        state.t += 1
-        return Epoch(loss + (penalty + self._penalty) / 2, norm, float(rates.max()))
+        before, ratings, rates = self.state, len(self.problem.grid.users), self._rates()
+        theta = before.theta.copy()
+        loss = self._sweep(theta, rates, order, self.problem.grid) / ratings
+        self.state = State(theta, before.ages + 1, before.t + 1, self._penalty(theta))
+        norm = sqrt((self._squares(before.theta - theta) / rates.astype(np.float64)**2).sum()) / ratings
+        return Epoch(loss + (before.penalty + self.state.penalty) / 2, norm, float(rates.max()))
 
     def loss_at(self, theta):
         """The objective at theta; other items are drawn from one seed."""
-        return self._still(theta, self.problem.grid) + self._penalty_at(theta)
+        return self._still(theta, self.problem.grid) + self._penalty(theta)
 
     def data_loss(self, grid):
         """The mean loss of the ratings on another grid of the same users and items, the penalty left out."""
@@ -145,7 +137,7 @@ class Factorization:
         rows = self._rows(theta)
         return np.einsum("ij,ij->i", rows, rows).astype(np.float64)
 
-    def _penalty_at(self, theta):
+    def _penalty(self, theta):
         """Per rating, at the visits of an epoch."""
         course = self.problem.course
         lengths = self._squares(theta) - course["biased"]
@@ -153,9 +145,7 @@ class Factorization:
 
     def _sweep(self, theta, rates, seed, grid):
         """The sum of the losses met in a sweep, which moves theta."""
-        rows, loss = self._rows(theta), 0.0
-        for begin in range(0, grid.blocks, self._strata):
-            loss += factorization.epoch(grid, rows[:self._users], rows[self._users:], rates[:self._users], rates[self._users:],
-                                        self._pairs.astype(np.int32), self.problem.course, begin,
-                                        min(begin + self._strata, grid.blocks), seed, self.problem.threads)
-        return loss
+        rows, users, pairs = self._rows(theta), self._users, np.arange(2 * grid.blocks)
+        shuffle(pairs, seed)
+        return factorization.epoch(grid, rows[:users], rows[users:], rates[:users], rates[users:], pairs.astype(np.int32),
+                                   self.problem.course, seed, self.problem.threads)
