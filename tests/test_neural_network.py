@@ -355,12 +355,13 @@ def test_without_hidden_layers_it_is_a_linear_model():
                                           ("huber", None)])
 def test_of_constant_columns_the_best_constant_is_learnt(loss, center):
     y = np.array([1.0, 2.0, 2.0, 3.0, 20.0])
-    model = MLPRegressor(loss, (3,), batch_size="full", alpha=0.0, max_iter=3000, tol=None, random_state=0)
+    model = MLPRegressor(loss, (3,), solver="adam", learning_rate_init=0.01, batch_size="full", alpha=0.0, max_iter=3000,
+                         tol=None, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         told = model.fit(np.ones((5, 2)), y).predict(np.ones((1, 2)))[0]
     wanted = center(y) if center else 7 / 3  # of huber: residuals of -1, cut, -1/3 twice, 2/3 and 1, cut, add up to nothing
-    assert told == pytest.approx(wanted, rel=0.1)
+    assert told == pytest.approx(wanted, rel=0.02)
 
 
 def test_units_of_columns_and_targets_do_not_matter_to_auto():
@@ -557,7 +558,7 @@ def test_only_intercepts_escape_the_penalty(solver):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(X, y)
-    assert max(np.abs(W).max() for W in model.coefs_) < 3e-2 < abs(model.intercepts_[-1][0])
+    assert max(np.abs(W).max() for W in model.coefs_) < 0.1 < abs(model.intercepts_[-1][0])
 
 
 def test_they_work_in_pipelines_and_searches():
@@ -565,6 +566,33 @@ def test_they_work_in_pipelines_and_searches():
     model = make_pipeline(StandardScaler(), MLPClassifier((10,), random_state=0))
     search = GridSearchCV(model, {"mlpclassifier__alpha": [1e-3, 1]}, cv=3)
     assert search.fit(X, y).best_score_ > 0.95
+
+
+def test_a_budget_of_seconds_ends_training():
+    X, y = load_digits(return_X_y=True)
+    with pytest.warns(ConvergenceWarning, match="max_seconds"):
+        model = MLPClassifier(max_seconds=1e-9, random_state=0).fit(X, y)
+    assert model.n_iter_ == 1 and model.stop_reason_ == "max_seconds"
+
+
+def test_an_interrupt_leaves_the_last_complete_epoch(monkeypatch):
+    X, y = load_digits(return_X_y=True)
+    epoch, done = methods.Backpropagation.epoch, []
+
+    def interrupted(self, order):
+        done.append(None)
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        return epoch(self, order)
+
+    monkeypatch.setattr(methods.Backpropagation, "epoch", interrupted)
+    model = MLPClassifier((10,), solver="adam", random_state=0)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, y)
+    monkeypatch.undo()
+    two = MLPClassifier((10,), solver="adam", max_iter=2, tol=None, random_state=0).fit(X, y)
+    assert model.n_iter_ == 2 and model.stop_reason_ == "interrupted"
+    assert_array_equal(model.coefs_[0], two.coefs_[0])
 
 
 # ---- bad input ----

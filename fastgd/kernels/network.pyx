@@ -389,7 +389,7 @@ cdef void descend(Run *run, Sums *sums, const Py_ssize_t *order, Py_ssize_t visi
                   const Rule *rule, Py_ssize_t batch_size, Py_ssize_t t) noexcept nogil:
     """Batch after batch: gradient, and update layer by layer. Of AdamW the penalty is a decay, and no part of the loss."""
     cdef Py_ssize_t begin = 0, size, number, at, weights, units
-    cdef double l2, squares, rate
+    cdef double l2, squares, length, rate
     cdef floating *g = room + 2 * run.activations * run.tile
     while begin < visits:
         size, rate, at = min(batch_size, visits - begin), rates[sums.updates], 0
@@ -400,8 +400,9 @@ cdef void descend(Run *run, Sums *sums, const Py_ssize_t *order, Py_ssize_t visi
             units, weights = run.widths[number], run.widths[number - 1] * run.widths[number]
             squares += squared_sum(g + at, weights + units)
             if l2 > 0 and rule.kind != ADAMW:
-                sums.penalty += size * 0.5 * l2 * squared_sum(theta + at, weights)
-                squares += l2 * (2 * lanes_dot(g + at, theta + at, weights) + l2 * squared_sum(theta + at, weights))
+                length = squared_sum(theta + at, weights)
+                sums.penalty += size * 0.5 * l2 * length
+                squares += l2 * (2 * lanes_dot(g + at, theta + at, weights) + l2 * length)
             update(rule, theta + at, g + at, beyond(first, at), beyond(second, at), weights, rate, t + sums.updates, 0.0, l2)
             at += weights
             update(rule, theta + at, g + at, beyond(first, at), beyond(second, at), units, rate, t + sums.updates, 0.0, 0.0)

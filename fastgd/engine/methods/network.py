@@ -19,7 +19,7 @@ from .implicit import merged, pooled
 ACTIVATIONS = tuple(activation.name.lower() for activation in Activation)
 RECTIFIERS = ("relu", "leaky_relu", "gelu", "silu", "softplus")
 RATE = 0.4         # of schedule-free steps, over the layers of weights and the root of an epoch's updates
-QUIET = 2.0        # times that rate where batches have no noise: they are all rows
+QUIET = 3.0        # times that rate where batches have no noise: they are all rows
 WARM_UP = 10       # updates over which that rate is reached
 EXPLODED = 10.0    # times the loss of the first model above it: no transient
 SLOWER = 4.0       # what an explosion divides the rate by
