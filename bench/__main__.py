@@ -1,8 +1,8 @@
 """``python -m bench [NAME ...]``: measure what is named (everything by default; patterns such as 'sgd-*' too).
 
-``python -m bench auto`` and ``python -m bench accuracy`` are commands of their own: training without a rate to choose beside the
-best rate in hindsight, and the time that the named models take to a given accuracy. ``python -m bench recommender`` cross-validates
-matrix factorization.
+``python -m bench auto``, ``accuracy`` and ``defaults`` are commands of their own: training without a rate to choose beside the best
+rate in hindsight, the time that the named models take to a given accuracy, and networks at their defaults. ``python -m bench
+recommender`` cross-validates matrix factorization.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from pathlib import Path
 from bench import catalogue, derived, limits, machine, peers, run, table
 
 RESULTS = Path(__file__).parent / "results"
-COMMANDS = {"auto": "auto", "accuracy": "accuracy", "recommender": "recommenders"}
+COMMANDS = {"auto": "auto", "accuracy": "accuracy", "defaults": "defaults", "recommender": "recommenders"}
 
 
 def main(arguments=None):

@@ -4,12 +4,17 @@ import sys
 from dataclasses import replace
 from fnmatch import fnmatch
 
-from bench import calls, data, imports, problems, recommenders, run
+from bench import calls, data, imports, networks, problems, recommenders, run
 from bench.machine import free_memory
 
-MEASURES = {problems.Problem: run.measure, calls.Call: calls.measure, imports.Import: imports.measure,
-            recommenders.Recommender: recommenders.measure}
-ALL = problems.ALL + calls.ALL + imports.ALL + recommenders.ALL
+MEASURES = {
+    problems.Problem: run.measure,
+    networks.Network: networks.measure,
+    calls.Call: calls.measure,
+    imports.Import: imports.measure,
+    recommenders.Recommender: recommenders.measure,
+}
+ALL = problems.ALL + networks.ALL + calls.ALL + imports.ALL + recommenders.ALL
 LARGEST = f"{data.GIGABYTES[-1]:g}GB"
 MARGIN = 1.5  # of free memory over the size of X
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which do not 
     from .engine.optimizers import SGD, AdaGrad, Adam, AdamW, GradientNoise, Momentum, Nesterov, RMSProp
     from .engine.schedules import Adaptive, Constant, CosineDecay, InverseScaling, OneCycle, Optimal, StepDecay
     from .linear import ElasticNet, Lasso, LinearRegression, LinearSVC, LinearSVR, LogisticRegression, Ridge
+    from .neural_network import MLPClassifier, MLPRegressor
     from .optimize import (
         adagrad,
         adam,
@@ -40,6 +41,8 @@ _HOME = {
     "LogisticRegression": "linear",
     "LinearSVC": "linear",
     "LinearSVR": "linear",
+    "MLPClassifier": "neural_network",
+    "MLPRegressor": "neural_network",
     "MatrixFactorization": "recommender",
     "ndcg_at_k": "recommender",
     "precision_at_k": "recommender",

@@ -165,16 +165,11 @@ DESCENT = {  # constraints of the parameters with which users choose the descent
 }
 
 
-class LinearModel(CallbackSupportMixin, SparseCoefMixin, BaseEstimator):
-    """Linear models trained by gradient descent.
-
-    A subclass turns y into the kernels' targets, says how many outputs there are, and shapes `coef_` (`_store`).
-    """
+class Model(CallbackSupportMixin, BaseEstimator):
+    """What all estimators do with users' parameters and data, before anything is trained and around it."""
 
     # what a model has no parameter for
-    learning_rate, optimizer, batch_size, init = "auto", "sgd", "auto", "zeros"
-    shuffle, average, early_stopping, warm_start = True, False, False, False
-    n_jobs, random_state, verbose, max_seconds, positive, n_restarts = None, None, 0, None, False, 0
+    early_stopping, warm_start, verbose, max_seconds, n_restarts = False, False, 0, None, 0
 
     def _assign(self, values):
         """Store the constructor's arguments, as scikit-learn's contract has it: each under its name, untouched."""
@@ -244,6 +239,58 @@ class LinearModel(CallbackSupportMixin, SparseCoefMixin, BaseEstimator):
         with about("sample_weight_val"):
             self._rows_that_count(weights, X_val.shape[0])
         return HeldOut(X_val, labels, targets, weights)
+
+    def _rows_that_count(self, weights, n):
+        """The numbers of the rows of positive weight."""
+        rows = np.arange(n) if weights is None else np.flatnonzero(weights > 0)
+        if not len(rows):
+            raise ValueError("Sample weights must contain at least one non-zero number: sample_weight (times class_weight) is 0 "
+                             "for every row.")
+        return rows
+
+    def _split(self, kept, labels, held_out, random_state):
+        """(training rows, validation rows) of the rows that count."""
+        if not self.early_stopping or held_out is not None:
+            return kept, kept[:0]
+        from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit  # slow to load, seldom needed
+
+        splitter = StratifiedShuffleSplit if is_classifier(self) and labels.ndim == 1 else ShuffleSplit
+        split = splitter(test_size=self.validation_fraction, random_state=random_state)
+        try:
+            train_rows, held_out = next(split.split(np.zeros((len(kept), 1)), labels[kept]))
+        except ValueError as error:
+            raise ValueError(f"early_stopping with validation_fraction={self.validation_fraction} cannot split {len(kept)} rows: "
+                             f"{error}") from error
+        return kept[np.sort(train_rows)], kept[held_out]
+
+    def _tasks(self, X, y, sample_weight):
+        """What tells scikit-learn's callbacks of a fit on these data; None: nobody wants to know.
+
+        To be called before anything can fail, since callbacks are set up here, and `with_callbacks` sees them off.
+        """
+        given = vars(self).get("_skl_callbacks", [])
+        if not (given or self.verbose or hasattr(self, "_parent_callback_ctx")):
+            return None
+        if self.verbose:
+            self._skl_callbacks = [*given, Progress()]
+        try:
+            context = self._init_callback_context(max_subtasks=(self.max_iter or PASSES) * (1 + self.n_restarts))
+        finally:
+            if self.verbose:
+                self.set_callbacks(*given)
+        return Tasks(self, context, X, y, sample_weight, with_epochs=bool(given or self.verbose))
+
+
+class LinearModel(SparseCoefMixin, Model):
+    """Linear models trained by gradient descent.
+
+    A subclass turns y into the kernels' targets, says how many outputs there are, and shapes `coef_` (`_store`).
+    """
+
+    # what a model has no parameter for
+    learning_rate, optimizer, batch_size, init = "auto", "sgd", "auto", "zeros"
+    shuffle, average = True, False
+    n_jobs, random_state, positive = None, None, False
 
     def _objective(self, outputs, one_vs_rest, total):
         """What is minimised; `total` is the sum of the rows' weights."""
@@ -333,23 +380,6 @@ class LinearModel(CallbackSupportMixin, SparseCoefMixin, BaseEstimator):
         return value.reshape(shape)
 
     # ---- training ----
-
-    def _tasks(self, X, y, sample_weight):
-        """What tells scikit-learn's callbacks of a fit on these data; None: nobody wants to know.
-
-        To be called before anything can fail, since callbacks are set up here, and `with_callbacks` sees them off.
-        """
-        given = vars(self).get("_skl_callbacks", [])
-        if not (given or self.verbose or hasattr(self, "_parent_callback_ctx")):
-            return None
-        if self.verbose:
-            self._skl_callbacks = [*given, Progress()]
-        try:
-            context = self._init_callback_context(max_subtasks=(self.max_iter or PASSES) * (1 + self.n_restarts))
-        finally:
-            if self.verbose:
-                self.set_callbacks(*given)
-        return Tasks(self, context, X, y, sample_weight, with_epochs=bool(given or self.verbose))
 
     def _train(self, X, y, labels, weights, outputs, one_vs_rest, *, coef_init=None, intercept_init=None, go_on=False,
                held_out=None, tasks=None):
@@ -520,29 +550,6 @@ class LinearModel(CallbackSupportMixin, SparseCoefMixin, BaseEstimator):
                     f"tol={self.tol:g}. Increase {self.stop_reason_} or tol.")
         if said or trouble:
             warn(f"{said} {trouble}".strip(), ConvergenceWarning)
-
-    def _rows_that_count(self, weights, n):
-        """The numbers of the rows of positive weight."""
-        rows = np.arange(n) if weights is None else np.flatnonzero(weights > 0)
-        if not len(rows):
-            raise ValueError("Sample weights must contain at least one non-zero number: sample_weight (times class_weight) is 0 "
-                             "for every row.")
-        return rows
-
-    def _split(self, kept, labels, held_out, random_state):
-        """(training rows, validation rows) of the rows that count."""
-        if not self.early_stopping or held_out is not None:
-            return kept, kept[:0]
-        from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit  # slow to load, seldom needed
-
-        splitter = StratifiedShuffleSplit if is_classifier(self) else ShuffleSplit
-        split = splitter(test_size=self.validation_fraction, random_state=random_state)
-        try:
-            train_rows, held_out = next(split.split(np.zeros((len(kept), 1)), labels[kept]))
-        except ValueError as error:
-            raise ValueError(f"early_stopping with validation_fraction={self.validation_fraction} cannot split {len(kept)} rows: "
-                             f"{error}") from error
-        return kept[np.sort(train_rows)], kept[held_out]
 
     def _validator(self, held_out, problem):
         """A function (coef, intercept) -> (score, objective) on the rows held out."""

@@ -202,6 +202,43 @@ class AdamW(Adam):
     kind = Kind.ADAMW
 
 
+class ScheduleFree(Optimizer):
+    """Schedule-free Adam: steps of ``z``, gradients at ``w``, between z and the mean x of the z so far; x is the model.
+
+    ``z <- z - eta * g / (sqrt(a) + eps)``, ``x <- x + (z - x) / t``, ``w <- (1 - beta1) * z + beta1 * x``. The mean does what a
+    falling learning rate would do, at whatever epoch training ends.
+
+    Parameters
+    ----------
+    beta1 : float, default=0.9
+        How near to the mean gradients are taken, in [0, 1).
+    beta2 : float, default=0.999
+        Share of the running mean of g**2 that is kept, in [0, 1).
+    eps : float, default=1e-8
+        Added to the root.
+
+    References
+    ----------
+    Defazio et al., "The road less scheduled", NeurIPS 2024.
+
+    Examples
+    --------
+    >>> from fastgd.engine.optimizers import ScheduleFree
+    >>> ScheduleFree()
+    ScheduleFree(beta1=0.9, beta2=0.999, eps=1e-08)
+    """
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+    kind = Kind.SCHEDULE_FREE
+    buffers = (True, True)
+
+    def mean(self, w, ahead):
+        """x, from w and the buffer ``z - w``."""
+        return w - (1 - self.beta1) / self.beta1 * ahead
+
+
 class GradientNoise(Optimizer):
     """Another rule, on gradients to which normal numbers of variance ``variance / t**fading`` are added in the t-th update.
 

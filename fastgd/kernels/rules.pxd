@@ -18,6 +18,7 @@ cpdef enum Kind:
     RMSPROP
     ADAM
     ADAMW
+    SCHEDULE_FREE
 
 cdef struct Rule:
     int kind
@@ -31,7 +32,8 @@ cdef struct Rule:
 
 cdef inline int check_buffers(int kind, bint first, bint second) except -1:
     """Refuse a rule without the buffers that it writes to."""
-    if (kind in (MOMENTUM, NESTEROV, ADAM, ADAMW) and not first) or (kind in (ADAGRAD, RMSPROP, ADAM, ADAMW) and not second):
+    if (kind in (MOMENTUM, NESTEROV, ADAM, ADAMW, SCHEDULE_FREE) and not first) or (
+            kind in (ADAGRAD, RMSPROP, ADAM, ADAMW, SCHEDULE_FREE) and not second):
         raise ValueError(f"rule {Kind(kind).name} needs a buffer that is None")
     return 0
 
@@ -95,6 +97,21 @@ cdef inline void adam(floating *restrict w, const floating *restrict g, floating
         w[j] = soft(w[j] - r * correct1 * m[j] - decoupled * w[j], r * l1)
 
 
+cdef inline void schedule_free(floating *restrict w, const floating *restrict g, floating *restrict ahead, floating *restrict a,
+                               Py_ssize_t n, floating rate, floating beta, floating share, floating keep2, floating take2,
+                               floating eps, floating correct2, floating l2) noexcept nogil:
+    """a <- keep2 a + take2 g^2; d = rate g / (correct2 sqrt(a) + eps); z = w + ahead;
+    z <- z - d; x <- (1 - share) x + share z; w <- (1 - beta) z + beta x; ahead = z - w. L1 parts have no prox here."""
+    cdef Py_ssize_t j
+    cdef floating slope, d, keep = 1 - share
+    for j in range(n):
+        slope = g[j] + l2 * w[j]
+        a[j] = keep2 * a[j] + take2 * slope * slope
+        d = rate * slope / (correct2 * root(a[j]) + eps)
+        w[j] += share * ahead[j] - (1 - beta * keep) * d
+        ahead[j] = keep * (ahead[j] - beta * d)
+
+
 cdef inline void add_noise(const Rule *rule, floating *g, Py_ssize_t n, Py_ssize_t t) noexcept nogil:
     """g <- g + N(0, noise / t^fading), each entry on its own."""
     cdef double scale = sqrt(rule.noise / pow(<double> t, rule.fading)), first, second
@@ -124,6 +141,10 @@ cdef inline void update(const Rule *rule, floating *w, const floating *g, floati
     elif rule.kind == RMSPROP:
         adaptive(w, g, second, n, <floating> rate, <floating> rule.second, <floating> (1 - rule.second), <floating> rule.eps,
                  <floating> l1, <floating> l2)
+    elif rule.kind == SCHEDULE_FREE:
+        schedule_free(w, g, first, second, n, <floating> rate, <floating> rule.first, <floating> (1.0 / t), <floating> rule.second,
+                      <floating> (1 - rule.second), <floating> rule.eps, <floating> (1 / sqrt(1 - pow(rule.second, t))),
+                      <floating> l2)
     else:
         correct1, correct2 = 1 / (1 - pow(rule.first, t)), 1 / sqrt(1 - pow(rule.second, t))
         adam(w, g, first, second, n, <floating> rate, <floating> rule.first, <floating> (1 - rule.first),

@@ -15,6 +15,7 @@ class Kind(IntEnum):
     RMSPROP = 4
     ADAM = 5
     ADAMW = 6
+    SCHEDULE_FREE = 7
 
 @type_check_only
 class Rule(TypedDict):  # the struct of rules.pxd, which kernels take as a dict

@@ -73,7 +73,7 @@ class Stream:
         """Take new rows into the statistics; what the model says stays the same."""
         if self.metric is not None:
             part = weight / (self.weight + weight)
-            metric, targets = _merged(self.metric, metric, part), _merged_targets(self.targets, targets, part)
+            metric, targets = merged(self.metric, metric, part), merged_targets(self.targets, targets, part)
             density = (1 - part) * self.density + part * density
         before = 0.0 if self.metric is None else self.metric.center
         self.offset = self.offset + self.coef @ (metric.center - before)
@@ -82,20 +82,20 @@ class Stream:
         self.weight, self.rows = self.weight + weight, self.rows + rows
 
 
-def _pooled(center, spread, other, other_spread, part):
+def pooled(center, spread, other, other_spread, part):
     """Mean and standard deviation of two sets of numbers, `part` of the weight being in the other one; nothing is squared."""
     between = np.sqrt(part * (1 - part)) * np.abs(other - center)
     within = np.hypot(np.sqrt(1 - part) * spread, np.sqrt(part) * other_spread)
     return center + part * (other - center), np.hypot(within, between)
 
 
-def _merged(old, new, part):
-    center, scale = _pooled(old.center, old.scale, new.center, new.scale, part)
+def merged(old, new, part):
+    center, scale = pooled(old.center, old.scale, new.center, new.scale, part)
     return Metric(center, np.where(scale > CONSTANT * np.abs(center), scale, 0.0))
 
 
-def _merged_targets(old, new, part):
-    return TargetStatistics(*_pooled(old.center, old.spread, new.center, new.spread, part))
+def merged_targets(old, new, part):
+    return TargetStatistics(*pooled(old.center, old.spread, new.center, new.spread, part))
 
 
 class AveragedImplicit:

@@ -1,0 +1,478 @@
+"""Feed-forward networks: forward and backward passes over one flat vector of parameters, and one epoch of descent by them.
+
+    forward    Z_l = A_(l-1) W_l + b_l,  A_l = f(Z_l)          A_0 the rows of a batch, Z_L the margins of the loss
+    backward   dW_l = A_(l-1)' D_l,  db_l = sum_i D_l,         D_L the slopes of the loss
+               D_(l-1) = (D_l W_l') f'(Z_(l-1))
+
+theta = [W_1, b_1, ..., W_L, b_L], W_l (inputs, units) in C-order. Products are BLAS's; a batch is worked on in tiles of rows, which
+bound the memory. All is done by one thread, so the bits are always the same.
+"""
+from cython cimport floating
+from libc.math cimport erfc, fabs, sqrt
+from libc.stdint cimport uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memset
+from scipy.linalg.cython_blas cimport dgemm, sgemm
+
+from .elementary cimport exp, log1p
+from .losses cimport SOFTMAX, VALUES, Objective, points, softmax, target
+from .random cimport draw
+from .penalty cimport squared_sum
+from .rows cimport Row, Rows, Table, column, dense_add, lanes_dot, row_at, start_of
+from .rules cimport ADAMW, Rule, check_buffers, update
+
+cpdef enum Activation:
+    IDENTITY
+    LOGISTIC
+    TANH
+    RELU
+    LEAKY_RELU
+    GELU
+    SILU
+    SOFTPLUS
+
+cdef enum:
+    TILE = 1024                 # rows that are worked on together
+
+cdef struct Network:
+    int activation
+    double dropout              # share of the hidden units that a step does without
+    uint64_t seed               # of which they are
+
+cdef struct Sums:               # over the epoch's visits
+    double loss                 # of weight * loss
+    double penalty              # of the penalty at the weights each row met
+    double gradient_norm        # sum of |gradient| over the updates
+    Py_ssize_t updates
+
+cdef struct Neuron:
+    double value, slope
+
+cdef struct Run:                # what is the same for all batches
+    const Table *X
+    const double *y
+    const double *weights       # NULL: all 1
+    const Py_ssize_t *widths    # of the layers, inputs first
+    Py_ssize_t layers           # of weights
+    Py_ssize_t parameters
+    Py_ssize_t tile             # rows
+    Py_ssize_t activations      # numbers a row of all layers that are kept
+    bint scaled                 # the inputs are (x - center) * inverse
+    Network network
+    Objective objective
+    double *z                   # margins, targets, losses and slopes of a tile
+    double *y_tile
+    double *value
+    double *slope
+
+
+cdef inline Neuron neuron(int activation, double z) noexcept nogil:
+    """f(z) and f'(z), from one exp. Comparisons are so turned that a NaN margin gives a NaN value."""
+    cdef double e, p, q
+    if activation == RELU:
+        return Neuron(0.0 if z < 0 else z, 1.0 if z > 0 else 0.0)
+    if activation == LEAKY_RELU:
+        return Neuron(0.01 * z if z < 0 else z, 1.0 if z > 0 else 0.01)
+    if activation == IDENTITY:
+        return Neuron(z, 1.0)
+    if activation == TANH:
+        e = exp(-2.0 * fabs(z))
+        p = (1.0 - e) / (1.0 + e)
+        return Neuron(-p if z < 0 else p, 4.0 * e / ((1.0 + e) * (1.0 + e)))
+    if activation == GELU:
+        p = 0.5 * erfc(-0.70710678118654752440 * z)
+        return Neuron(z * p, p + z * 0.39894228040143267794 * exp(-0.5 * z * z))
+    e = exp(-fabs(z))
+    p = 1.0 / (1.0 + e)
+    q = e * p
+    p, q = (q, p) if z < 0 else (p, q)
+    if activation == LOGISTIC:
+        return Neuron(p, p * q)
+    if activation == SILU:
+        return Neuron(z * p, p + z * p * q)
+    return Neuron(log1p(e) + (0.0 if z < 0 else z), p)  # softplus
+
+
+cdef inline void activate_all(int activation, floating *restrict z, floating *restrict slope, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef Neuron unit
+    for i in range(n):
+        unit = neuron(activation, z[i])
+        z[i] = <floating> unit.value
+        slope[i] = <floating> unit.slope
+
+
+cdef void activate(int activation, floating *z, floating *slope, Py_ssize_t n) noexcept nogil:
+    """z, slope <- f(z), f'(z); the function is a constant in each call, so each loop vectorises."""
+    if activation == IDENTITY:
+        activate_all(IDENTITY, z, slope, n)
+    elif activation == LOGISTIC:
+        activate_all(LOGISTIC, z, slope, n)
+    elif activation == TANH:
+        activate_all(TANH, z, slope, n)
+    elif activation == RELU:
+        activate_all(RELU, z, slope, n)
+    elif activation == LEAKY_RELU:
+        activate_all(LEAKY_RELU, z, slope, n)
+    elif activation == GELU:
+        activate_all(GELU, z, slope, n)
+    elif activation == SILU:
+        activate_all(SILU, z, slope, n)
+    else:
+        activate_all(SOFTPLUS, z, slope, n)
+
+
+cdef void drop(double share, floating *value, floating *slope, Py_ssize_t n, uint64_t *state) noexcept nogil:
+    """Silence a random share of the units, and let the others speak so much louder."""
+    cdef uint64_t bound = <uint64_t> (share * 4294967296.0)
+    cdef floating louder = <floating> (1 / (1 - share))
+    cdef floating factor
+    cdef Py_ssize_t i
+    for i in range(n):
+        factor = 0 if draw(state) >> 32 < bound else louder
+        value[i] *= factor
+        slope[i] *= factor
+
+
+cdef void multiply(bint a_transposed, bint b_transposed, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t inner, const floating *a,
+                   const floating *b, floating beta, floating *c) noexcept nogil:
+    """c <- a b + beta c, c (rows, columns); a (rows, inner) and b (inner, columns) or their transposes; all in C-order."""
+    cdef char a_form = b'T' if a_transposed else b'N', b_form = b'T' if b_transposed else b'N'
+    cdef int m = <int> columns, n = <int> rows, k = <int> inner
+    cdef int a_lead = n if a_transposed else k, b_lead = k if b_transposed else m
+    cdef floating one = 1
+    if floating is float:  # BLAS's matrices lie by column: c' <- b' a' + beta c'
+        sgemm(&b_form, &a_form, &m, &n, &k, &one, <float *> b, &b_lead, <float *> a, &a_lead, &beta, c, &m)
+    else:
+        dgemm(&b_form, &a_form, &m, &n, &k, &one, <double *> b, &b_lead, <double *> a, &a_lead, &beta, c, &m)
+
+
+cdef inline floating *layer(const Run *run, Py_ssize_t number, floating *room) noexcept nogil:
+    """The outputs (rows, units) of a layer for a tile; of sparse rows the inputs have no room."""
+    cdef Py_ssize_t before = 0, below
+    for below in range(0 if run.X.indices == NULL else 1, number):
+        before += run.widths[below]
+    return room + before * run.tile
+
+
+cdef inline floating *slopes(const Run *run, Py_ssize_t number, floating *room) noexcept nogil:
+    """The slopes of a hidden layer's activations."""
+    return layer(run, number, room) + (run.activations - (run.widths[0] if run.X.indices == NULL else 0)) * run.tile
+
+
+cdef void gather(const Run *run, const Py_ssize_t *order, Py_ssize_t rows, const floating *center, const floating *inverse,
+                 floating *out) noexcept nogil:
+    """out <- the rows of X in `order`, standardised."""
+    cdef Py_ssize_t i, j, p = run.X.p
+    cdef const floating *x
+    for i in range(rows):
+        x = <const floating *> run.X.values + order[i] * p
+        if run.scaled:
+            for j in range(p):
+                out[i * p + j] = (x[j] - center[j]) * inverse[j]
+        else:
+            memcpy(out + i * p, x, p * sizeof(floating))
+
+
+cdef void sparse_margins(const Run *run, const Py_ssize_t *order, Py_ssize_t rows, const floating *inverse, const floating *W,
+                         floating *z) noexcept nogil:
+    """Z += X W"""
+    cdef Py_ssize_t i, j, t, units = run.widths[1]
+    cdef Row row
+    for i in range(rows):
+        row = row_at(run.X, order[i])
+        for t in range(row.size):
+            j = column(&row, t)
+            dense_add((<const floating *> row.values)[t] * (inverse[j] if run.scaled else 1), W + j * units, z + i * units, units)
+
+
+cdef void sparse_scatter(const Run *run, const Py_ssize_t *order, Py_ssize_t rows, const floating *inverse, const floating *d,
+                         floating *g) noexcept nogil:
+    """dW += X' D"""
+    cdef Py_ssize_t i, j, t, units = run.widths[1]
+    cdef Row row
+    for i in range(rows):
+        row = row_at(run.X, order[i])
+        for t in range(row.size):
+            j = column(&row, t)
+            dense_add((<const floating *> row.values)[t] * (inverse[j] if run.scaled else 1), d + i * units, g + j * units, units)
+
+
+cdef floating *forward(Run *run, const Py_ssize_t *order, Py_ssize_t rows, const floating *center, const floating *inverse,
+                       const floating *theta, floating *room, bint training) noexcept nogil:
+    """The margins Z_L of the rows; what the backward pass needs is left in `room`."""
+    cdef Py_ssize_t number, i, inputs, units
+    cdef const floating *W = theta
+    cdef floating *z = room
+    if run.X.indices == NULL:
+        gather(run, order, rows, center, inverse, room)
+    for number in range(1, run.layers + 1):
+        inputs, units, z = run.widths[number - 1], run.widths[number], layer(run, number, room)
+        for i in range(rows):
+            memcpy(z + i * units, W + inputs * units, units * sizeof(floating))
+        if number == 1 and run.X.indices != NULL:
+            sparse_margins(run, order, rows, inverse, W, z)
+        else:
+            multiply(False, False, rows, units, inputs, layer(run, number - 1, room), W, <floating> 1, z)
+        if number < run.layers:
+            activate(run.network.activation, z, slopes(run, number, room), rows * units)
+            if training and run.network.dropout > 0:
+                drop(run.network.dropout, z, slopes(run, number, room), rows * units, &run.network.seed)
+        W += (inputs + 1) * units
+    return z
+
+
+cdef double output(Run *run, const Py_ssize_t *order, Py_ssize_t rows, double scale, floating *z) noexcept nogil:
+    """z <- scale times the slopes of the losses at the margins z; returns the sum of weight * loss."""
+    cdef Py_ssize_t i, k, K = run.objective.outputs
+    cdef double total = 0, loss, weight
+    for i in range(rows * K):
+        run.z[i] = z[i]
+    if run.objective.loss == SOFTMAX:
+        for i in range(rows):
+            run.value[i * K] = softmax(run.z + i * K, run.slope + i * K, K, <Py_ssize_t> run.y[order[i]])
+    else:
+        for i in range(rows):
+            for k in range(K):
+                run.y_tile[i * K + k] = target(&run.objective, run.y, order[i], k)
+        points(&run.objective, run.z, run.y_tile, run.value, run.slope, rows * K)
+    for i in range(rows):
+        weight, loss = 1.0 if run.weights == NULL else run.weights[order[i]], 0
+        for k in range(1 if run.objective.loss == SOFTMAX else K):
+            loss += run.value[i * K + k]
+        total += weight * loss
+        for k in range(K):
+            z[i * K + k] = <floating> (scale * weight * run.slope[i * K + k])
+    return total
+
+
+cdef void backward(Run *run, const Py_ssize_t *order, Py_ssize_t rows, const floating *inverse, const floating *theta,
+                   floating *room, floating *g, bint first) noexcept nogil:
+    """g <- the gradient, or (not `first`) g += it; a layer's outputs give way to their gradient once they are not needed."""
+    cdef Py_ssize_t number, i, inputs, units, at = run.parameters
+    cdef floating *d
+    cdef floating *a
+    cdef floating *slope
+    for number in range(run.layers, 0, -1):
+        inputs, units, d = run.widths[number - 1], run.widths[number], layer(run, number, room)
+        at -= (inputs + 1) * units
+        if first:
+            memset(g + at + inputs * units, 0, units * sizeof(floating))
+        for i in range(rows):
+            dense_add(<floating> 1, d + i * units, g + at + inputs * units, units)
+        if number == 1 and run.X.indices != NULL:
+            if first:
+                memset(g, 0, inputs * units * sizeof(floating))
+            sparse_scatter(run, order, rows, inverse, d, g)
+            return
+        a = layer(run, number - 1, room)
+        multiply(True, False, inputs, units, rows, a, d, <floating> (0 if first else 1), g + at)
+        if number > 1:
+            multiply(False, True, rows, inputs, units, d, theta + at, <floating> 0, a)
+            slope = slopes(run, number - 1, room)
+            for i in range(rows * inputs):
+                a[i] *= slope[i]
+
+
+cdef double batch_gradient(Run *run, const Py_ssize_t *order, Py_ssize_t size, const floating *center, const floating *inverse,
+                           const floating *theta, floating *room, floating *g) noexcept nogil:
+    """g <- the mean gradient of the data term over the rows in `order`; returns the sum of weight * loss. NULL: no gradient."""
+    cdef Py_ssize_t begin = 0, rows
+    cdef double loss = 0
+    cdef floating *z
+    while begin < size:
+        rows = min(run.tile, size - begin)
+        z = forward(run, order + begin, rows, center, inverse, theta, room, g != NULL)
+        loss += output(run, order + begin, rows, 1.0 / size, z)
+        if g != NULL:
+            backward(run, order + begin, rows, inverse, theta, room, g, begin == 0)
+        begin += rows
+    return loss
+
+
+cdef inline const floating *numbers_of(const floating[::1] values) noexcept:
+    """The address of the first number; NULL for None."""
+    if values is None:
+        return NULL
+    return &values[0]
+
+
+cdef int check_widths(Rows rows, Py_ssize_t itemsize, const Py_ssize_t[::1] widths, Py_ssize_t parameters, Py_ssize_t outputs,
+                      Py_ssize_t center, Py_ssize_t inverse) except -1:
+    """Refuse layers and parameters that do not fit together."""
+    cdef Py_ssize_t number, needed = 0
+    for number in range(widths.shape[0]):
+        if not 1 <= widths[number] < 2**31:
+            raise ValueError(f"layer {number} has {widths[number]} units")
+        needed += (widths[number - 1] + 1) * widths[number] if number else 0
+    if widths.shape[0] < 2 or widths[0] != rows.table.p or widths[widths.shape[0] - 1] != outputs or parameters != needed:
+        raise ValueError(f"layers of {list(widths)} units need {needed} parameters and end in the outputs; X has {rows.table.p} "
+                         f"columns, theta {parameters} entries, and there are {outputs} outputs")
+    if itemsize != rows.table.itemsize:
+        raise TypeError(f"theta has {itemsize} bytes a number, X has {rows.table.itemsize}")
+    if center != inverse or (center != 0 and center != rows.table.p):
+        raise ValueError(f"X has {rows.table.p} columns, center {center} and inverse {inverse} entries")
+    return 0
+
+
+cdef int check_targets(Rows rows, const double[::1] y, const double[::1] weights, const Py_ssize_t[::1] order,
+                       const Objective *objective) except -1:
+    """Refuse arrays of other sizes than will be read, and classes that are none."""
+    cdef Py_ssize_t v, K = objective.outputs, n = y.shape[0] if objective.targets != VALUES else y.shape[0] // K
+    rows.check(rows.table.itemsize, rows.table.p + 1, 1, n, weights, order)
+    if objective.loss == SOFTMAX:
+        for v in range(order.shape[0]):
+            if not 0 <= y[order[v]] < K:
+                raise ValueError(f"y[{order[v]}] = {y[order[v]]} is not one of the {K} classes")
+    return 0
+
+
+cdef char *prepare(Run *run, Rows rows, Py_ssize_t itemsize, const Py_ssize_t[::1] widths, Py_ssize_t parameters, bint scaled,
+                   Py_ssize_t batch_size, Objective objective, Network network) except NULL:
+    """Fill a run; returns room for a tile's layers and a gradient, to be freed."""
+    cdef Py_ssize_t number, floats
+    cdef char *room
+    run.X, run.widths, run.layers = &rows.table, &widths[0], widths.shape[0] - 1
+    run.parameters, run.scaled, run.network, run.objective = parameters, scaled, network, objective
+    run.tile, run.activations = min(batch_size, <Py_ssize_t> TILE), 0
+    for number in range(0 if run.X.indices == NULL else 1, run.layers + 1):
+        run.activations += widths[number]
+    floats = (2 * run.activations * run.tile + parameters) * itemsize
+    floats = (floats + 63) // 64 * 64
+    room = <char *> malloc(floats + 4 * run.tile * objective.outputs * sizeof(double))
+    if room == NULL:
+        raise MemoryError()
+    run.z = <double *> (room + floats)
+    run.y_tile = run.z + run.tile * objective.outputs
+    run.value = run.y_tile + run.tile * objective.outputs
+    run.slope = run.value + run.tile * objective.outputs
+    return room
+
+
+def gradient(Rows rows not None, const double[::1] y not None, const double[::1] weights, const Py_ssize_t[::1] order not None,
+             const floating[::1] theta not None, const floating[::1] center, const floating[::1] inverse, floating[::1] out,
+             const Py_ssize_t[::1] widths not None, Objective objective, Network network):
+    """out <- mean gradient of the data term over the rows in `order`; returns the sum of weight * loss.
+
+    Inputs are (x - center) * inverse (None: x itself; of sparse rows only the factor counts). out=None: the loss alone, no unit
+    dropped.
+    """
+    cdef const floating *mid = numbers_of(center)
+    cdef const floating *factor = numbers_of(inverse)
+    cdef floating *g = NULL
+    cdef floating *room
+    cdef double loss
+    cdef Run run
+    check_widths(rows, sizeof(floating), widths, theta.shape[0], objective.outputs, 0 if center is None else center.shape[0],
+                 0 if inverse is None else inverse.shape[0])
+    check_targets(rows, y, weights, order, &objective)
+    if order.shape[0] == 0 or (out is not None and out.shape[0] != theta.shape[0]):
+        raise ValueError("order is empty, or out and theta differ in length")
+    if out is not None:
+        g = &out[0]
+    room = <floating *> prepare(&run, rows, sizeof(floating), widths, theta.shape[0], inverse is not None, order.shape[0],
+                                objective, network)
+    run.y, run.weights = &y[0], start_of(weights)
+    with nogil:
+        loss = batch_gradient(&run, &order[0], order.shape[0], mid, factor, &theta[0], room, g)
+    free(room)
+    return loss
+
+
+cdef inline floating *beyond(floating *buffer, Py_ssize_t at) noexcept nogil:
+    """A rule's buffer from there on; NULL for none."""
+    return NULL if buffer == NULL else buffer + at
+
+
+cdef void descend(Run *run, Sums *sums, const Py_ssize_t *order, Py_ssize_t visits, const floating *center,
+                  const floating *inverse, floating *theta, floating *room, floating *first, floating *second, const double *rates,
+                  const Rule *rule, Py_ssize_t batch_size, Py_ssize_t t) noexcept nogil:
+    """Batch after batch: gradient, and update layer by layer. Of AdamW the penalty is a decay, and no part of the loss."""
+    cdef Py_ssize_t begin = 0, size, number, at, weights, units
+    cdef double l2, squares, length, rate
+    cdef floating *g = room + 2 * run.activations * run.tile
+    while begin < visits:
+        size, rate, at = min(batch_size, visits - begin), rates[sums.updates], 0
+        sums.loss += batch_gradient(run, order + begin, size, center, inverse, theta, room, g)
+        l2 = run.objective.l2 if rule.kind == ADAMW else run.objective.l2 / size
+        squares = 0
+        for number in range(1, run.layers + 1):
+            units, weights = run.widths[number], run.widths[number - 1] * run.widths[number]
+            squares += squared_sum(g + at, weights + units)
+            if l2 > 0 and rule.kind != ADAMW:
+                length = squared_sum(theta + at, weights)
+                sums.penalty += size * 0.5 * l2 * length
+                squares += l2 * (2 * lanes_dot(g + at, theta + at, weights) + l2 * length)
+            update(rule, theta + at, g + at, beyond(first, at), beyond(second, at), weights, rate, t + sums.updates, 0.0, l2)
+            at += weights
+            update(rule, theta + at, g + at, beyond(first, at), beyond(second, at), units, rate, t + sums.updates, 0.0, 0.0)
+            at += units
+        sums.gradient_norm += sqrt(squares if squares > 0 else 0 * squares)
+        sums.updates += 1
+        begin += size
+
+
+def epoch(Rows rows not None, const double[::1] y not None, const double[::1] weights, const Py_ssize_t[::1] order not None,
+          floating[::1] theta not None, const floating[::1] center, const floating[::1] inverse, floating[::1] first,
+          floating[::1] second, const double[::1] rates not None, const Py_ssize_t[::1] widths not None, Objective objective,
+          Network network, Rule rule, Py_ssize_t batch_size, Py_ssize_t t):
+    """Visit the rows in `order`, `batch_size` at a time, and leave the new parameters in theta.
+
+    A batch's penalty is (l2 / 2) |W|^2 / rows. `first`, `second` are the rule's buffers (None where it has none); the first update
+    is the t-th. Returns the `Sums` over the visits.
+    """
+    cdef Sums sums = Sums(0, 0, 0, 0)
+    cdef const floating *mid = numbers_of(center)
+    cdef const floating *factor = numbers_of(inverse)
+    cdef floating *m = NULL if first is None else &first[0]
+    cdef floating *a = NULL if second is None else &second[0]
+    cdef floating *room
+    cdef Run run
+    check_widths(rows, sizeof(floating), widths, theta.shape[0], objective.outputs, 0 if center is None else center.shape[0],
+                 0 if inverse is None else inverse.shape[0])
+    check_targets(rows, y, weights, order, &objective)
+    check_buffers(rule.kind, first is not None, second is not None)
+    if (first is not None and first.shape[0] != theta.shape[0]) or (second is not None and second.shape[0] != theta.shape[0]):
+        raise ValueError(f"theta has {theta.shape[0]} entries, the buffers must have as many")
+    if batch_size < 1 or rates.shape[0] * batch_size < order.shape[0]:
+        raise ValueError("batch_size is below 1, or rates are too short")
+    if order.shape[0] == 0:
+        return sums
+    room = <floating *> prepare(&run, rows, sizeof(floating), widths, theta.shape[0], inverse is not None,
+                                min(batch_size, order.shape[0]), objective, network)
+    run.y, run.weights = &y[0], start_of(weights)
+    with nogil:
+        descend(&run, &sums, &order[0], order.shape[0], mid, factor, &theta[0], room, m, a, &rates[0], &rule, batch_size, t)
+    free(room)
+    return sums
+
+
+def margins(Rows rows not None, const Py_ssize_t[::1] order not None, const floating[::1] theta not None,
+            const floating[::1] center, const floating[::1] inverse, floating[::1] out not None,
+            const Py_ssize_t[::1] widths not None, Network network):
+    """out (rows, outputs) <- Z_L of the rows in `order`."""
+    cdef const floating *mid = numbers_of(center)
+    cdef const floating *factor = numbers_of(inverse)
+    cdef Py_ssize_t begin = 0, size, K = widths[widths.shape[0] - 1], visits = order.shape[0]
+    cdef floating *room
+    cdef floating *z
+    cdef Run run
+    cdef Objective objective
+    check_widths(rows, sizeof(floating), widths, theta.shape[0], K, 0 if center is None else center.shape[0],
+                 0 if inverse is None else inverse.shape[0])
+    rows.check(sizeof(floating), rows.table.p + 1, 1, rows.table.n, None, order)
+    if out.shape[0] != visits * K:
+        raise ValueError(f"{visits} rows of {K} outputs do not fit out, of {out.shape[0]} entries")
+    if visits == 0:
+        return
+    memset(&objective, 0, sizeof(Objective))
+    objective.outputs = K
+    room = <floating *> prepare(&run, rows, sizeof(floating), widths, theta.shape[0], inverse is not None, visits, objective,
+                                network)
+    with nogil:
+        while begin < visits:
+            size = min(run.tile, visits - begin)
+            z = forward(&run, &order[begin], size, mid, factor, &theta[0], room, False)
+            memcpy(&out[begin * K], z, size * K * sizeof(floating))
+            begin += size
+    free(room)
