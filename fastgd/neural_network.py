@@ -181,7 +181,7 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
     n_features_in_ : int
         Number of columns of X.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Column names, where X has them.
 
     References
@@ -529,7 +529,7 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
     n_features_in_ : int
         Number of columns of X.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Column names, where X has them.
 
     References

@@ -93,3 +93,15 @@ for k in np.argsort(-np.abs(w2))[:6]:
                      color="0.3", linewidth=0.7, linestyle="--")  # fmt: skip
 panels[0].set(xlim=(-2, 3), ylim=(-1.5, 2))
 plt.show()
+
+# %%
+# With the library
+# ----------------
+# ``MLPClassifier`` is such a network with any number of layers, trained by compiled loops; ``solver="auto"``, the default,
+# needs no rate.
+from fastgd import MLPClassifier
+
+model = MLPClassifier((UNITS,), activation="tanh", max_iter=150, tol=None, random_state=0).fit(X, y)
+print(f"{model.n_iter_} passes in {model.history_['seconds'][-1]:.2f} seconds, accuracy {model.score(X, y):.3f}")
+LossCurveDisplay.from_estimator(model)
+plt.show()
