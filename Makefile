@@ -16,15 +16,14 @@ demo: $(VENV)/built
 	$(BIN)/python -m bench.demo
 
 test: $(VENV)/built $(VENV)/test
-	$(BIN)/python -m pytest
-	FASTGD_ISA=baseline $(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest -n auto
 
 # The same tests on kernels that check every index; a build of its own, so that the fast one stays in place.
 checked: $(VENV)/built $(VENV)/test
 	rm -rf build/checked
 	FASTGD_BOUNDSCHECK=1 $(BIN)/python -m pip install --quiet --no-deps --target build/checked .
 	cp -R tests build/checked/
-	cd build/checked && $(abspath $(BIN))/python -m pytest --confcutdir=tests tests
+	cd build/checked && $(abspath $(BIN))/python -m pytest -n auto --confcutdir=tests tests
 
 bench: $(VENV)/built
 	$(BIN)/python -m bench
@@ -38,8 +37,8 @@ lint: $(VENV)/lint
 	PATH="$(abspath $(BIN)):$$PATH" cython-lint fastgd
 	$(BIN)/codespell
 
-# The sdist, and the wheel built from it, into a new dist/: one wheel for CPython 3.11 and later, with libgomp inside. Without LDSHARED some
-# Pythons write the folder of their own libraries into every module.
+# The sdist, and the wheel built from it, into a new dist/: one wheel for CPython 3.11 and later, with libgomp inside. Without LDSHARED
+# some Pythons write the folder of their own libraries into every module.
 wheel: $(VENV)/wheel
 	rm -rf build/wheel dist
 	LDSHARED="$(CC) -shared" $(BIN)/python -m build --outdir build/wheel
@@ -47,8 +46,8 @@ wheel: $(VENV)/wheel
 	cp build/wheel/*.tar.gz dist
 	$(BIN)/abi3audit --strict --summary dist/*.whl
 
-# That wheel against the sdist's tests and README, on both instruction sets: in a fresh environment, in a folder without the sources, and
-# with nothing else on the PATH, so no compiler. On several Pythons: make wheel-test PYTHONS="python3.11 /some/where/python3.13"
+# That wheel against the sdist's tests and README, on both instruction sets (`make test` runs on the best one): in a fresh environment, in
+# a folder without the sources, and with nothing else on the PATH, so no compiler. On several Pythons: make wheel-test PYTHONS="python3.11 /some/where/python3.13"
 wheel-test: wheel
 	$(foreach python,$(PYTHONS),$(call test-wheel,$(python)))
 
@@ -62,8 +61,8 @@ define test-wheel
 	tar -xzf dist/*.tar.gz -C $(ROOM) --strip-components=1 --wildcards '*/tests' '*/conftest.py' '*/pyproject.toml' '*/README.md'
 	PATH=$(ROOM)/bin python -m pip install --quiet --only-binary :all: dist/*.whl $(call group,test)
 	cd $(ROOM) && PATH=$(ROOM)/bin python -c $(IS_THE_WHEEL)
-	cd $(ROOM) && PATH=$(ROOM)/bin python -m pytest tests README.md
-	cd $(ROOM) && PATH=$(ROOM)/bin FASTGD_ISA=baseline python -m pytest tests
+	cd $(ROOM) && PATH=$(ROOM)/bin python -m pytest -n auto tests README.md
+	cd $(ROOM) && PATH=$(ROOM)/bin FASTGD_ISA=baseline python -m pytest -n auto tests
 
 endef
 
