@@ -10,7 +10,7 @@ SOURCES := pyproject.toml setup.py $(wildcard fastgd/kernels/*.pyx fastgd/kernel
 # The requirements of one dependency group of pyproject.toml; older pips have no --group.
 group = $$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["$(1)"])')
 
-.PHONY: demo test checked bench lint wheel wheel-test clean
+.PHONY: demo test checked bench docs lint wheel wheel-test clean
 
 demo: $(VENV)/built
 	$(BIN)/python -m bench.demo
@@ -28,6 +28,10 @@ checked: $(VENV)/built $(VENV)/test
 
 bench: $(VENV)/built
 	$(BIN)/python -m bench
+
+# The pages and the gallery, whose scripts it runs; warnings are errors. To be read at build/docs/index.html.
+docs: $(VENV)/built $(VENV)/docs
+	MPLBACKEND=Agg $(BIN)/python -m sphinx -W --keep-going -q -d build/doctrees docs build/docs
 
 lint: $(VENV)/lint
 	$(BIN)/ruff check .
@@ -64,7 +68,7 @@ define test-wheel
 endef
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis fastgd/kernels/_avx2
+	rm -rf $(VENV) build dist docs/auto_gallery docs/generated docs/sg_execution_times.rst *.egg-info .pytest_cache .ruff_cache .hypothesis fastgd/kernels/_avx2
 	find fastgd tests bench \( -name '*.so' -o -name '*.c' -o -name '*.pyc' \) -delete
 
 $(VENV)/python:
@@ -77,6 +81,6 @@ $(VENV)/built: $(SOURCES) | $(VENV)/python
 	$(BIN)/python -m pip install --quiet --editable '.[plot]'
 	touch $@
 
-$(VENV)/test $(VENV)/lint $(VENV)/wheel: $(VENV)/%: pyproject.toml | $(VENV)/python
+$(VENV)/test $(VENV)/lint $(VENV)/wheel $(VENV)/docs: $(VENV)/%: pyproject.toml | $(VENV)/python
 	$(BIN)/python -m pip install --quiet $(call group,$*)
 	touch $@

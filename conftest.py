@@ -6,4 +6,6 @@ from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+collect_ignore_glob = ["docs/*.py"]  # Sphinx's settings and the gallery, which tests/test_gallery.py runs
+
 pytest_collect_file = Sybil(parsers=[PythonCodeBlockParser(), SkipParser()], patterns=["README.md", "docs/*.md"]).pytest()

@@ -1,7 +1,8 @@
 """``python -m bench [NAME ...]``: measure what is named (everything by default; patterns such as 'sgd-*' too).
 
 ``python -m bench auto`` and ``python -m bench accuracy`` are commands of their own: training without a rate to choose beside the
-best rate in hindsight, and the time that the named models take to a given accuracy.
+best rate in hindsight, and the time that the named models take to a given accuracy. ``python -m bench recommender`` cross-validates
+matrix factorization.
 """
 
 import argparse
@@ -13,13 +14,13 @@ from pathlib import Path
 from bench import catalogue, derived, limits, machine, peers, run, table
 
 RESULTS = Path(__file__).parent / "results"
-COMMANDS = ("auto", "accuracy")
+COMMANDS = {"auto": "auto", "accuracy": "accuracy", "recommender": "recommenders"}
 
 
 def main(arguments=None):
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] and arguments[0] in COMMANDS:
-        return import_module(f"bench.{arguments[0]}").main(arguments[1:])
+        return import_module(f"bench.{COMMANDS[arguments[0]]}").main(arguments[1:])
     options = _parse(arguments)
     available, notes = catalogue.available(options.big)
     if options.list:

@@ -1,14 +1,15 @@
-"""All that can be measured, by name: problems to train on, calls of a fitted model, imports."""
+"""All that can be measured, by name: problems to train on, calls of a fitted model, imports, recommenders."""
 
 import sys
 from dataclasses import replace
 from fnmatch import fnmatch
 
-from bench import calls, data, imports, problems, run
+from bench import calls, data, imports, problems, recommenders, run
 from bench.machine import free_memory
 
-MEASURES = {problems.Problem: run.measure, calls.Call: calls.measure, imports.Import: imports.measure}
-ALL = problems.ALL + calls.ALL + imports.ALL
+MEASURES = {problems.Problem: run.measure, calls.Call: calls.measure, imports.Import: imports.measure,
+            recommenders.Recommender: recommenders.measure}
+ALL = problems.ALL + calls.ALL + imports.ALL + recommenders.ALL
 LARGEST = f"{data.GIGABYTES[-1]:g}GB"
 MARGIN = 1.5  # of free memory over the size of X
 

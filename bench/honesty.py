@@ -100,7 +100,7 @@ def converged(count):
             continue
         said += 1
         value = task.value(X, t, *solvers.coefficients(model))
-        rounding = 1e-14 * abs(value) / (optimum.constant - optimum.value) + optimum.error
+        rounding = 1e-14 * abs(value) / max(optimum.constant - optimum.value, 1e-300) + optimum.error
         ratio = max(optimum.gap(value) - rounding, 0.0) / tol
         worst = max(worst, ratio)
         if ratio > SLACK:
@@ -152,7 +152,7 @@ def optimality(quick, pairs):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 model = getattr(fastgd, name)(**parameters, tol=1e-10, max_iter=limit).fit(X, t)
-            if hasattr(model, "optimality_"):
+            if getattr(model, "optimality_", None) is not None:
                 gap = optimum.gap(task.value(X, t, *solvers.coefficients(model)))
                 pairs.append((task.name, task.smooth, float(model.optimality_), gap))
                 kinds.add(model.optimality_kind_)

@@ -33,7 +33,7 @@ class Optimum:
 
     def gap(self, value):
         """(F - F*) / (F of the best constant model - F*); not below 0."""
-        return max(value - self.value, 0.0) / (self.constant - self.value)
+        return max(value - self.value, 0.0) / max(self.constant - self.value, 1e-300)
 
 
 def cache_folder():

@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # the same names for editors and type checkers, which do not run __getattr__
     from .callbacks import Checkpoint
-    from .engine.optimizers import SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, RMSProp
+    from .engine.optimizers import SGD, AdaGrad, Adam, AdamW, GradientNoise, Momentum, Nesterov, RMSProp
     from .engine.schedules import Adaptive, Constant, CosineDecay, InverseScaling, OneCycle, Optimal, StepDecay
     from .linear import ElasticNet, Lasso, LinearRegression, LinearSVC, LinearSVR, LogisticRegression, Ridge
     from .one_class import SGDOneClassSVM
@@ -26,7 +26,9 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which do not 
         prodigy,
         rmsprop,
     )
-    from .plots import LossCurveDisplay
+    from .plots import CoefficientPathDisplay, DescentPathDisplay, LearningRateDisplay, LossCurveDisplay
+    from .rates import learning_rate_range
+    from .recommender import MatrixFactorization, ndcg_at_k, precision_at_k
     from .sgd import SGDClassifier, SGDRegressor
 
 _HOME = {
@@ -40,6 +42,9 @@ _HOME = {
     "LogisticRegression": "linear",
     "LinearSVC": "linear",
     "LinearSVR": "linear",
+    "MatrixFactorization": "recommender",
+    "ndcg_at_k": "recommender",
+    "precision_at_k": "recommender",
     "minimize": "optimize",
     "check_gradient": "optimize",
     "auto": "optimize",
@@ -52,7 +57,11 @@ _HOME = {
     "adamw": "optimize",
     "prodigy": "optimize",
     "LossCurveDisplay": "plots",
+    "DescentPathDisplay": "plots",
+    "CoefficientPathDisplay": "plots",
     "Checkpoint": "callbacks",
+    "LearningRateDisplay": "plots",
+    "learning_rate_range": "rates",
     "SGD": "engine.optimizers",
     "Momentum": "engine.optimizers",
     "Nesterov": "engine.optimizers",
@@ -60,6 +69,7 @@ _HOME = {
     "RMSProp": "engine.optimizers",
     "Adam": "engine.optimizers",
     "AdamW": "engine.optimizers",
+    "GradientNoise": "engine.optimizers",
     "Constant": "engine.schedules",
     "InverseScaling": "engine.schedules",
     "Optimal": "engine.schedules",

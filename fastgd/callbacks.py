@@ -14,8 +14,8 @@ UNDER_WAY = ("_skl_callbacks", "_skl_callbacks_to_teardown", "_callback_fit_ctx"
 class Checkpoint:
     """Keep the model of the last epochs in a file, from which training goes on exactly after the process has died.
 
-    The file is a pickle of the estimator, without its callbacks, as if `fit` had stopped there; with ``warm_start=True`` it knows
-    all that the next `fit` on the same data needs. It is replaced at once: whenever the process dies, the last complete one is there.
+    The file is a pickle of the estimator, without its callbacks, as if `fit` had stopped there; it knows all that the next `fit` on
+    the same data needs. It is replaced at once: whenever the process dies, the last complete one is there.
 
     Parameters
     ----------

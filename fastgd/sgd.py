@@ -129,7 +129,7 @@ class SGDClassifier(Classifier):
 
     optimizer : str or rule, default='sgd'
         What a step does with the gradient: 'sgd', 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adam', 'adamw', or a configured
-        `SGD`, `Momentum`, `Nesterov`, `AdaGrad`, `RMSProp`, `Adam`, `AdamW`.
+        `SGD`, `Momentum`, `Nesterov`, `AdaGrad`, `RMSProp`, `Adam`, `AdamW`, or `GradientNoise` around one of them.
 
     init : {'zeros', 'normal'}, default='zeros'
         The start: zero, or normal numbers of standard deviation 0.01.
@@ -139,6 +139,10 @@ class SGDClassifier(Classifier):
 
     max_seconds : float, default=None
         No epoch begins in `fit` later than that. None: no matter how long it takes.
+
+    n_restarts : int, default=0
+        Train so many times more, each from a random start like that of ``init="normal"``, and keep the model whose objective is
+        the lowest.
 
     Attributes
     ----------
@@ -172,7 +176,7 @@ class SGDClassifier(Classifier):
         'tol', 'plateau', 'gradient', 'validation', 'max_iter', 'max_seconds', 'callback' or, after Ctrl-C, 'interrupted'.
 
     best_epoch_ : int
-        With `early_stopping`: the epoch, from 1, whose model this is and whose entries in `history_` have index ``best_epoch_ - 1``.
+        With `early_stopping`: the epoch, from 1, whose model this is; its entries in `history_` have index ``best_epoch_ - 1``.
 
     converged_ : bool
         Whether `optimality_` has reached `tol`. A plateau or a small step is no convergence.
@@ -216,7 +220,7 @@ class SGDClassifier(Classifier):
                  shuffle=True, verbose=0, epsilon=0.1, quantile=0.5, n_jobs=None, random_state=None, learning_rate="auto",
                  eta0=0.01, power_t=0.5, early_stopping=False, validation_fraction=0.1, n_iter_no_change=5, class_weight=None,
                  warm_start=False, average=False, batch_size=1, optimizer="sgd", init="zeros", positive=False,
-                 max_seconds=None):
+                 max_seconds=None, n_restarts=0):
         self._assign(locals())
 
     @checked
@@ -403,7 +407,7 @@ class SGDRegressor(Regressor):
 
     optimizer : str or rule, default='sgd'
         What a step does with the gradient: 'sgd', 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adam', 'adamw', or a configured
-        `SGD`, `Momentum`, `Nesterov`, `AdaGrad`, `RMSProp`, `Adam`, `AdamW`.
+        `SGD`, `Momentum`, `Nesterov`, `AdaGrad`, `RMSProp`, `Adam`, `AdamW`, or `GradientNoise` around one of them.
 
     init : {'zeros', 'normal'}, default='zeros'
         The start: zero, or normal numbers of standard deviation 0.01.
@@ -413,6 +417,10 @@ class SGDRegressor(Regressor):
 
     max_seconds : float, default=None
         No epoch begins in `fit` later than that. None: no matter how long it takes.
+
+    n_restarts : int, default=0
+        Train so many times more, each from a random start like that of ``init="normal"``, and keep the model whose objective is
+        the lowest.
 
     Attributes
     ----------
@@ -443,7 +451,7 @@ class SGDRegressor(Regressor):
         'tol', 'plateau', 'gradient', 'validation', 'max_iter', 'max_seconds', 'callback' or, after Ctrl-C, 'interrupted'.
 
     best_epoch_ : int
-        With `early_stopping`: the epoch, from 1, whose model this is and whose entries in `history_` have index ``best_epoch_ - 1``.
+        With `early_stopping`: the epoch, from 1, whose model this is; its entries in `history_` have index ``best_epoch_ - 1``.
 
     converged_ : bool
         Whether `optimality_` has reached `tol`. A plateau or a small step is no convergence.
@@ -480,8 +488,8 @@ class SGDRegressor(Regressor):
     def __init__(self, loss="squared_error", *, penalty="l2", alpha=0.0001, l1_ratio=0.15, fit_intercept=True, max_iter=1000,
                  tol=1e-3, shuffle=True, verbose=0, epsilon=0.1, quantile=0.5, n_jobs=None, random_state=None,
                  learning_rate="auto", eta0=0.01, power_t=0.25, early_stopping=False, validation_fraction=0.1,
-                 n_iter_no_change=5, warm_start=False, average=False, batch_size=1, optimizer="sgd", init="zeros",
-                 positive=False, max_seconds=None):
+                 n_iter_no_change=5, warm_start=False, average=False, batch_size=1, optimizer="sgd", init="zeros", positive=False,
+                 max_seconds=None, n_restarts=0):
         self._assign(locals())
 
     @checked

@@ -258,6 +258,41 @@ class AdamW(Adam):
         return soft(w - own_rate * direction - rate * l2 * w, own_rate * l1)
 
 
+class GradientNoise:
+    def __init__(self, rule, variance, fading, seed):
+        self.rule, self.variance, self.fading, self.seed = rule, variance, fading, seed
+
+    def step(self, w, g, rate, l1, l2, t):
+        draw = splitmix64(splitmix64_once(splitmix64_once(self.seed) + t))
+        pairs = [normal_pair(draw) for _ in range(0, len(g), 2)]
+        noise = np.array(pairs).ravel()[:len(g)]
+        return self.rule.step(w, g + math.sqrt(self.variance / t**self.fading) * noise, rate, l1, l2, t)
+
+
+def splitmix64(state):
+    """Its numbers, one after the other."""
+    while True:
+        state = (state + 0x9E3779B97F4A7C15) % 2**64
+        yield splitmix64_mixed(state)
+
+
+def splitmix64_once(state):
+    return next(splitmix64(state))
+
+
+def splitmix64_mixed(z):
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EB % 2**64
+    return z ^ (z >> 31)
+
+
+def normal_pair(draw):
+    """Box and Muller's."""
+    length = math.sqrt(-2 * math.log(((next(draw) >> 11) + 1) / 2**53))
+    angle = 2 * math.pi * (next(draw) >> 11) / 2**53
+    return length * math.cos(angle), length * math.sin(angle)
+
+
 RULES = {rule.__name__.lower(): rule for rule in (SGD, Momentum, Nesterov, AdaGrad, RMSProp, Adam, AdamW)}
 
 

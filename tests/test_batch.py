@@ -11,11 +11,12 @@ from fastgd.kernels import batch
 from fastgd.kernels.losses import Loss, Targets
 from fastgd.kernels.rules import Kind
 
+QUIET = {"noise": 0.0, "fading": 0.0, "seed": 0}
 TOLERANCE = {np.float64: 1e-10, np.float32: 1e-4}
 RULES = {
-    "sgd": {"kind": Kind.SGD, "first": 0.0, "second": 0.0, "eps": 0.0},
-    "momentum": {"kind": Kind.MOMENTUM, "first": 0.9, "second": 0.0, "eps": 0.0},
-    "adam": {"kind": Kind.ADAM, "first": 0.9, "second": 0.999, "eps": 1e-8},
+    "sgd": {"kind": Kind.SGD, "first": 0.0, "second": 0.0, "eps": 0.0} | QUIET,
+    "momentum": {"kind": Kind.MOMENTUM, "first": 0.9, "second": 0.0, "eps": 0.0} | QUIET,
+    "adam": {"kind": Kind.ADAM, "first": 0.9, "second": 0.999, "eps": 1e-8} | QUIET,
 }
 
 
@@ -24,6 +25,7 @@ def objective_of(problem, outputs):
     return {
         "loss": Loss[problem.loss.upper()],
         "delta": problem.delta,
+        "steepest": 1e12,
         "width": 0.0,
         "l1": problem.l1,
         "l2": problem.l2,

@@ -13,12 +13,13 @@ from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
+from test_resume import METHODS, Told, assert_same_training
 
 import fastgd
 from fastgd import LogisticRegression, SGDClassifier, SGDRegressor
 from fastgd.engine.objective import Objective
+from fastgd.engine.optimizers import SGD
 from fastgd.kernels import batch, columns, coordinate, digest, implicit, stochastic, variance
-from test_resume import METHODS, Told, assert_same_training
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -255,11 +256,11 @@ def test_a_gradient(threads, long, order):
 @pytest.mark.parametrize("size", [10, VISITS // 3])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_batches(threads, size, long, order):
-    rule, updates = {"kind": 0, "first": 0.0, "second": 0.0, "eps": 0.0}, -(-VISITS // size)
+    updates = -(-VISITS // size)
     average = np.zeros(401)
     with alarm():
         batch.epoch(long, np.ones(40), None, order, np.ones(401), None, None, average, np.zeros(updates),
-                    Objective("squared_error").codes, rule, size, 1, 0, threads)
+                    Objective("squared_error").codes, SGD().codes, size, 1, 0, threads)
     assert average[0] < updates
 
 
@@ -310,10 +311,10 @@ def test_coordinate_descent():
         coordinate.descend(H, w, np.random.default_rng(0).standard_normal(2000), np.zeros(2000), 0.0, 10**9)
     n, p = 1000, 200
     rng = np.random.default_rng(0)
-    values, rows, starts = rng.standard_normal(n * p), np.tile(np.arange(n), p).astype(np.int32), (n * np.arange(p + 1)).astype(np.int32)
+    values, rows, starts = rng.standard_normal(n * p), np.tile(np.arange(n), p), n * np.arange(p + 1)
     with alarm():
-        coordinate.descend_columns(values, rows, starts, np.arange(p), np.ones(p + 1), np.ones(n), np.zeros(p), np.ones(p), np.zeros(p),
-                                   np.full(p, 1e-9), 0.0, 10**9)
+        coordinate.descend_columns(values, rows, starts, np.arange(p), np.ones(p + 1), np.ones(n), np.zeros(p), np.ones(p),
+                                   np.zeros(p), np.full(p, 1e-9), 0.0, 10**9)
 
 
 @WITH_ALARM
@@ -350,6 +351,13 @@ def test_no_epoch_begins_after_max_seconds(parameters, data):
     with pytest.warns(ConvergenceWarning, match="max_seconds"):
         model.fit(data.X, data.binary)
     assert (model.stop_reason_, model.converged_, model.n_iter_) == ("max_seconds", False, 1)
+
+
+def test_warnings_are_about_the_line_that_trains(data):
+    for model in SGDClassifier(max_iter=1), LogisticRegression(max_iter=1), fastgd.Ridge(max_iter=1, tol=1e-15):
+        with pytest.warns(ConvergenceWarning) as told:
+            model.fit(data.X, data.binary)
+        assert told[0].filename == __file__
 
 
 def test_max_seconds_counts_from_the_fit_at_hand(data):

@@ -1,4 +1,4 @@
-"""LossCurveDisplay: what is drawn, not how it looks."""
+"""The displays: what is drawn, not how it looks."""
 
 import matplotlib
 import numpy as np
@@ -8,7 +8,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from fastgd import LossCurveDisplay, SGDClassifier
+from fastgd import CoefficientPathDisplay, DescentPathDisplay, Lasso, LossCurveDisplay, Ridge, SGDClassifier, minimize
 
 matplotlib.use("Agg")
 plt = pytest.importorskip("matplotlib.pyplot")
@@ -78,6 +78,21 @@ def test_it_draws_the_validation_loss_where_there_is_one(data):
     assert lines[0].get_linestyle() != lines[1].get_linestyle()
 
 
+@pytest.mark.parametrize("quantity", ["gradient_norm", "learning_rate"])
+def test_it_draws_the_other_quantities_of_an_epoch(data, quantity):
+    model = fitted(data, early_stopping=True)
+    display = LossCurveDisplay.from_estimator(model, y=quantity)
+    (line,) = display.ax_.lines
+    assert_array_equal(curve(line)[1], model.history_[quantity])
+    assert quantity.split("_")[0] in display.ax_.get_ylabel().lower()
+
+
+def test_epochs_without_a_validation_loss_are_gaps():
+    histories = {"a": {"loss": [3.0, 2.0, 1.0], "validation_loss": [np.nan, 2.5, 2.0]}}
+    line = LossCurveDisplay(histories).plot().lines_[1]
+    assert_array_equal(curve(line)[1], [np.nan, 2.5, 2.0])
+
+
 def test_it_draws_on_the_axes_it_is_given(data):
     figure, ax = plt.subplots()
     assert LossCurveDisplay.from_estimator(fitted(data), ax=ax).ax_ is ax
@@ -92,7 +107,138 @@ def test_the_scale_can_be_logarithmic(data):
 def test_what_cannot_be_drawn_is_refused(data):
     with pytest.raises(NotFittedError, match="not fitted"):
         LossCurveDisplay.from_estimator(SGDClassifier())
-    with pytest.raises(ValueError, match="x must be 'epochs' or 'seconds', got 'years'"):
+    with pytest.raises(ValueError, match="x must be one of 'epochs', .*, got 'years'"):
         LossCurveDisplay.from_estimator(fitted(data), x="years")
+    with pytest.raises(ValueError, match="y must be one of 'loss', .*, got 'joy'"):
+        LossCurveDisplay.from_estimator(fitted(data), y="joy")
     with pytest.raises(ValueError, match="estimators must not be empty"):
         LossCurveDisplay.from_estimator([])
+
+
+def bowl(theta):
+    return theta[0] ** 2 + 9 * theta[1] ** 2
+
+
+def bowls_gradient(theta):
+    return np.array([2 * theta[0], 18 * theta[1]])
+
+
+PATHS = {"straight": [(4, 1), (2, 0.5), (1, 0.25)], "zigzag": [(4, 1), (3, -1), (2, 1), (1, -1)]}
+
+
+def test_paths_of_descent_are_drawn_from_start_to_end():
+    display = DescentPathDisplay(bowl, PATHS).plot()
+    for line, end, (name, points) in zip(display.lines_, display.ends_, PATHS.items(), strict=True):
+        assert line.get_label() == name
+        assert_array_equal(line.get_xydata(), points)
+        assert_array_equal(end.get_xydata(), points[-1:])
+        assert end.get_color() == line.get_color()
+    assert [text.get_text() for text in display.ax_.get_legend().get_texts()] == [*PATHS, "start"]
+    assert display.ax_.get_xlim()[0] < 1 and display.ax_.get_xlim()[1] > 4
+
+
+def test_methods_descend_from_one_start():
+    ways = {"slow": {"method": "gd", "learning_rate": 0.01}, "fast": {"method": "gd", "learning_rate": 0.1}}
+    display = DescentPathDisplay.from_function(bowl, [4, 1], bowls_gradient, ways, max_iter=5, tol=0)
+    for (name, settings), line in zip(ways.items(), display.lines_, strict=True):
+        theta = np.array([4.0, 1.0])
+        for point in line.get_xydata():
+            np.testing.assert_allclose(point, theta, rtol=1e-12)
+            theta = theta - settings["learning_rate"] * bowls_gradient(theta)
+        assert line.get_label() == name and len(line.get_xydata()) == 6
+    both = DescentPathDisplay.from_function(lambda theta: (bowl(theta), bowls_gradient(theta)), [4, 1], True, ["gd", "adam"])
+    assert [line.get_label() for line in both.lines_] == ["gd", "adam"]
+    assert both.contours_.levels[-1] > 1
+
+
+def test_the_costs_on_the_way_are_drawn():
+    result = minimize(bowl, [4, 1], bowls_gradient, method="gd", max_iter=5, tol=0)
+    (line,) = LossCurveDisplay.from_result(result).lines_
+    assert_array_equal(curve(line)[0], range(6))
+    assert_array_equal(curve(line)[1], result.history["fun"])
+    (line,) = LossCurveDisplay.from_result({"a": result}, x="seconds", y="gradient_norm").lines_
+    assert_array_equal(curve(line)[1], result.history["gradient_norm"])
+    with pytest.raises(ValueError, match="result 'minimize' has no path: it needs .*record_path=True"):
+        DescentPathDisplay.from_result(bowl, result)
+
+
+def test_contours_are_those_of_the_cost():
+    """The lowest level is the least cost in the picture, and the rings of a bowl lie evenly: their levels grow as squares."""
+    display = DescentPathDisplay(lambda theta: theta @ theta, {"a": [(0, 0)]}).plot(xlim=(-1, 1), ylim=(-1, 1), resolution=101)
+    levels = display.contours_.levels
+    assert levels[0] == 0 and levels[-1] == pytest.approx(2)
+    radii = np.sqrt(levels[levels < 0.9])
+    assert np.diff(radii) == pytest.approx(np.diff(radii).mean(), rel=0.1)
+    assert display.ax_.get_xlim() == (-1, 1) and display.ax_.get_ylim() == (-1, 1)
+
+
+def test_costs_may_be_flat_or_undefined_in_places():
+    with np.errstate(invalid="ignore"):
+        display = DescentPathDisplay(lambda theta: np.log(theta[0]), {"a": [(1, 1)]}).plot(xlim=(-1, 2), ylim=(0, 1))
+        assert display.contours_.levels[-1] == pytest.approx(np.log(2))
+        with pytest.raises(ValueError, match="nowhere finite"):
+            DescentPathDisplay(lambda theta: np.log(theta[0]), {"a": [(-2, 1), (-1, 1)]}).plot()
+    DescentPathDisplay(lambda theta: 7.0, PATHS).plot()
+
+
+def test_an_animation_grows_the_paths_to_their_ends(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    figure, ax = plt.subplots(figsize=(2, 2))
+    display = DescentPathDisplay(bowl, PATHS).plot(ax=ax, resolution=10, levels=3)
+    display.save_animation(tmp_path / "paths.gif", seconds=2, fps=4)
+    with image.open(tmp_path / "paths.gif") as gif:
+        assert gif.n_frames > 3
+        first = np.asarray(gif.convert("RGB"))
+        gif.seek(gif.n_frames - 1)
+        assert (np.asarray(gif.convert("RGB")) != first).any()
+    assert_array_equal(display.lines_[1].get_xydata(), PATHS["zigzag"])
+
+
+@pytest.mark.parametrize("points", [[], [1, 2], [(1, 2, 3)]])
+def test_paths_have_two_parameters(points):
+    with pytest.raises(ValueError, match="path 'a' must have shape"):
+        DescentPathDisplay(bowl, {"a": points}).plot()
+    with pytest.raises(ValueError, match="paths must not be empty"):
+        DescentPathDisplay(bowl, {}).plot()
+
+
+def test_coefficients_are_those_of_a_fit_at_every_alpha(data):
+    alphas = [1.0, 0.01, 0.1]
+    display = CoefficientPathDisplay.from_estimator(Lasso(tol=1e-8), data.X, data.values, alphas=alphas)
+    assert display.coefs.shape == (3, data.X.shape[1])
+    for alpha, coef in zip(alphas, display.coefs, strict=True):
+        assert_array_equal(coef, Lasso(alpha, tol=1e-8).fit(data.X, data.values).coef_)
+    for k, line in enumerate(display.lines_):
+        assert_array_equal(curve(line)[0], sorted(alphas))
+        assert_array_equal(curve(line)[1], display.coefs[[1, 2, 0], k])
+    assert display.ax_.get_xscale() == "log"
+
+
+def test_coefficients_in_a_pipeline_have_the_names_of_the_columns():
+    pandas = pytest.importorskip("pandas")
+    X = pandas.DataFrame(np.random.default_rng(0).standard_normal((30, 3)), columns=["a", "b", "c"])
+    model = make_pipeline(StandardScaler(), Ridge())
+    weights = np.arange(30.0)
+    display = CoefficientPathDisplay.from_estimator(model, X, X @ [1.0, -2.0, 0.5], alphas=[0.1, 1], sample_weight=weights)
+    assert [line.get_label() for line in display.lines_] == ["a", "b", "c"]
+    assert [text.get_text() for text in display.ax_.get_legend().get_texts()] == ["a", "c", "b"]   # from top to bottom
+    alone = Ridge(0.1).fit(StandardScaler().fit_transform(X), X @ [1.0, -2.0, 0.5], weights)
+    np.testing.assert_allclose(display.coefs[0], alone.coef_)
+    assert model.named_steps["ridge"].alpha == 1.0 and not hasattr(model[-1], "coef_")
+
+
+def test_of_many_coefficients_the_legend_names_the_largest():
+    coefs = np.linspace(-1, 1, 101)[None, :] * np.ones((2, 1))
+    display = CoefficientPathDisplay([1, 10], coefs).plot()
+    names = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert len(display.lines_) == 101 and len(names) == 12
+    assert names[0] == "x100" and names[-1] == "x0"
+
+
+def test_coefficients_that_cannot_be_drawn_are_refused(data):
+    with pytest.raises(ValueError, match="alphas must be positive"):
+        CoefficientPathDisplay([0, 1], np.ones((2, 3))).plot()
+    with pytest.raises(ValueError, match="a row for each of the 2 alphas, got shape"):
+        CoefficientPathDisplay([1, 2], np.ones((3, 2))).plot()
+    with pytest.raises(ValueError, match="single row of coefficients"):
+        CoefficientPathDisplay.from_estimator(Ridge(), data.X, np.column_stack([data.values, data.values]), alphas=[1])

@@ -13,7 +13,7 @@ from sklearn.base import clone
 
 import fastgd
 from fastgd import Adaptive, Checkpoint, CosineDecay, ElasticNet, Lasso, LogisticRegression, SGDClassifier, SGDRegressor
-from fastgd.engine.data import fingerprint
+from fastgd.engine.resumption import fingerprint
 from fastgd.kernels.digest import xxh64
 from reference import store
 
@@ -31,6 +31,8 @@ METHODS = {  # all ways of training, each asked for by the parameters that lead 
     "rounded kinks": SGDClassifier("hinge", alpha=0.01, batch_size="full", **{**SHARED, "tol": 1e-9}),
     "proximal Newton": SGDClassifier("log_loss", penalty="l1", alpha=1e-3, batch_size="full", **SHARED),
     "proximal Newton, matrices": LogisticRegression(l1_ratio=0.5, tol=1e-13, warm_start=True),
+    "SAGA, weights >= 0": SGDClassifier("log_loss", positive=True, batch_size=4, **SHARED),
+    "proximal Newton, weights >= 0": SGDClassifier("log_loss", positive=True, batch_size="full", penalty=None, **SHARED),
     "mini-batches": SGDClassifier("log_loss", batch_size=7, optimizer="adam", **BY_HAND),
     "full batches": SGDClassifier("log_loss", batch_size="full", optimizer="nesterov", **BY_HAND),
     "single rows, averaged": SGDClassifier("log_loss", average=60, **BY_HAND),
@@ -97,6 +99,15 @@ def test_named_regressions_go_on(data, dtype):
 def test_these_parameters_may_change(change, data):
     model = clone(METHODS["mini-batches"]).set_params(max_iter=5).fit(data.X, data.classes)
     assert len(model.set_params(**change).fit(data.X, data.classes).history_["loss"]) == 10
+
+
+@pytest.mark.parametrize("name", [name for name, model in METHODS.items() if isinstance(model, SGDClassifier)])
+def test_tol_may_change_to_none_and_back(name, data):
+    model = clone(METHODS[name]).set_params(max_iter=8).fit(data.X, data.classes)
+    before = len(model.history_["loss"])
+    model.set_params(tol=None, max_iter=2).fit(data.X, data.classes)
+    assert len(model.history_["loss"]) == before + 2
+    assert model.set_params(tol=1e-3).fit(data.X, data.classes).n_iter_ == len(model.history_["loss"]) - before - 2 > 0
 
 
 def test_a_cosine_ends_with_the_epochs_of_the_last_fit(data):

@@ -26,7 +26,8 @@ def kernel_rule(name, **changes):
     constants = {field.name: field.default for field in dataclasses.fields(CLASSES[name])} | changes
     first = constants.get("momentum", constants.get("beta1", 0.0))
     second = constants.get("rho", constants.get("beta2", 0.0))
-    return {"kind": rules.Kind[name.upper()], "first": first, "second": second, "eps": constants.get("eps", 0.0)}
+    return {"kind": rules.Kind[name.upper()], "first": first, "second": second, "eps": constants.get("eps", 0.0),
+            "noise": 0.0, "fading": 0.0, "seed": 0}
 
 
 def descend(name, gradients, start, rate=0.1, l1=0.0, l2=0.0, dtype=np.float64, **changes):
@@ -222,3 +223,52 @@ def test_a_configured_rule_reaches_the_descent(rule, twin, data):
     run = reference.train(problem, data.X, y, lambda t: 0.05, [np.arange(43)] * 3, batch_size=10, rule=twin)
     assert_allclose(model.coef_, run.W[0], rtol=1e-9)
     assert_allclose(model.history_["gradient_norm"], run.history["gradient_norm"], rtol=1e-9)
+
+
+# ---- noise ----
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+def test_noise_is_the_twins(name, path):
+    start, gradients = path
+    rule = kernel_rule(name) | {"noise": 0.3, "fading": 0.55, "seed": 7}
+    theta = start.copy()
+    first, second = (np.zeros(len(theta)) if buffer in BUFFERS[name] else None for buffer in "12")
+    slow, expected = reference.GradientNoise(reference.RULES[name](), 0.3, 0.55, 7), start
+    for t, gradient in enumerate(gradients, start=1):
+        before = gradient.copy()
+        rules.step(rule, theta, gradient, first, second, 0.1, t, 0.1, 0.1)
+        assert_array_equal(gradient, before)
+        expected = slow.step(expected, gradient, 0.1, 0.1, 0.1, t)
+    assert_allclose(theta, expected, rtol=1e-11, atol=1e-12)
+
+
+def test_noise_has_its_variance_and_fades():
+    nothing, size = np.zeros(100_001), 100_001
+    for t, deviation in ((1, 0.5), (100, 0.5 / 100**0.275)):
+        theta = nothing.copy()
+        rules.step(kernel_rule("sgd") | {"noise": 0.25, "fading": 0.55, "seed": 1}, theta, nothing, None, None, 1.0, t)
+        assert_allclose([theta.mean() / deviation, theta.std() / deviation], [0, 1], atol=4 / np.sqrt(size))
+
+
+@pytest.mark.parametrize("batch_size", [1, 32, "full"])
+def test_noise_depends_on_the_seed_alone(batch_size, data):
+    """Also on the threads and on how the rows are stored it does not."""
+
+    def fit(seed, variance=0.1, **others):
+        rule = fastgd.GradientNoise("momentum", variance=variance)
+        model = fastgd.SGDClassifier("log_loss", optimizer=rule, learning_rate="constant", eta0=0.01, batch_size=batch_size,
+                                     max_iter=3, tol=None, shuffle=False, random_state=seed, **others)
+        return model.fit(data.X, data.binary).coef_
+
+    assert_array_equal(fit(0), fit(0, n_jobs=2))
+    assert np.abs(fit(0) - fit(1)).max() > 1e-4
+    plain = fastgd.SGDClassifier("log_loss", optimizer="momentum", learning_rate="constant", eta0=0.01, batch_size=batch_size,
+                                 max_iter=3, tol=None, shuffle=False, random_state=0).fit(data.X, data.binary)
+    assert_array_equal(fit(0, variance=0.0), plain.coef_)
+
+
+@pytest.mark.parametrize("wrong", [{"rule": "sdg"}, {"rule": fastgd.GradientNoise()}, {"variance": -1.0}, {"fading": np.inf}])
+def test_noise_refuses_what_it_cannot_be(wrong):
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))} of GradientNoise must be"):
+        fastgd.GradientNoise(**wrong)

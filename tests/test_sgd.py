@@ -903,7 +903,7 @@ def test_scikit_learns_own_checks_of_an_estimator(estimator, check):
 
 
 def test_parameters_are_scikit_learns_and_a_few_more():
-    extra = {"batch_size", "optimizer", "init", "quantile", "positive", "max_seconds"}
+    extra = {"batch_size", "optimizer", "init", "quantile", "positive", "max_seconds", "n_restarts"}
     assert set(SGDClassifier().get_params()) == set(linear_model.SGDClassifier().get_params()) | extra
     assert set(SGDRegressor().get_params()) == set(linear_model.SGDRegressor().get_params()) | extra | {"n_jobs"}
 

@@ -36,7 +36,8 @@ class Case:
         return {
             "loss": Loss[problem.loss.upper()],
             "delta": problem.delta,
-        "width": 0.0,
+            "steepest": 1e12,
+            "width": 0.0,
             "l1": problem.l1,
             "l2": problem.l2,
             "outputs": self.outputs,

@@ -6,7 +6,6 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils import check_random_state
 
-from fastgd.kernels.digest import xxh64
 from fastgd.kernels.order import shuffle, shuffle_blocks
 from fastgd.kernels.rows import Rows, has_repeats, squared_norms
 
@@ -88,8 +87,8 @@ class Problem:
     """What is to be minimised, on which data: all that a method of descent is told.
 
     `visits` are the numbers of the rows to train on; `weights` (None: all 1) are relative to the mean of theirs; `full_batch` says
-    that a batch is all of them; `threads` never changes a result; `rows` is `X` as the kernels see it. `keeps`: a later training may
-    go on exactly from any epoch's end, so no epoch may spoil what another one has left of the rows.
+    that a batch is all of them; `threads` never changes a result; `rows` is `X` as the kernels see it. `keeps`: a later training
+    may go on exactly from any epoch's end, so no epoch may spoil what another one has left of the rows.
     """
 
     rows: Rows
@@ -113,29 +112,20 @@ class Problem:
         """The targets of the rows to train on, a row each."""
         return self.y.reshape(self.rows.shape[0], -1)[self.visits]
 
-
-def fingerprint(*arrays):
-    """Shape, dtype and hash of each array, dense or CSR, or None: the same, in every process, where they hold the same."""
-    parts = []
-    for array in arrays:
-        for part in (array.data, array.indices, array.indptr) if sparse.issparse(array) else (array,):
-            part = None if part is None else np.ascontiguousarray(part)
-            parts.append(part if part is None else (part.shape, part.dtype.str, xxh64(part.reshape(-1).view(np.uint8))))
-    return tuple(parts)
+    @property
+    def output_targets(self):
+        """The same with a column an output: +1 and -1 where y holds class numbers."""
+        outputs = self.objective.outputs
+        return np.where(self.targets == np.arange(outputs), 1.0, -1.0) if self.objective.by_class else self.targets
 
 
 @dataclass
 class HeldOut:
-    """Rows by which models are judged: `X` and `labels` as `score` takes them, and `visits` of `rows` as the kernels read them.
-
-    `y` and `weights` (None: all 1) belong to `rows`.
-    """
+    """Rows by which models are judged: `labels` as `score` takes them, `y` as the kernels do; `weights` (None: all 1)."""
 
     X: object
     labels: np.ndarray
-    rows: Rows
     y: np.ndarray
-    visits: np.ndarray
     weights: np.ndarray | None
 
 

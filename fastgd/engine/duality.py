@@ -141,11 +141,7 @@ def gap(problem, at, value, slopes, q=None, blur=0.0):
     as they are, else there is one pass over X.
     """
     objective, outputs = problem.objective, problem.objective.outputs
-    y, n = problem.targets, len(slopes)
-    if objective.loss == "softmax":
-        y = y[:, 0]
-    elif objective.by_class:
-        y = np.where(y == np.arange(outputs), 1.0, -1.0)
+    y, n = problem.targets[:, 0] if objective.loss == "softmax" else problem.output_targets, len(slopes)
     weights = np.ones(n) if problem.weights is None else problem.weights[problem.visits]
     weights = weights / weights.sum()
     s = balanced(objective.loss, objective.delta, slopes, y, weights, -objective.tilt) if objective.intercept else slopes

@@ -4,7 +4,7 @@ import sys
 import warnings
 from contextlib import contextmanager
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import wraps
 from numbers import Integral, Real
 from pathlib import Path
@@ -30,7 +30,6 @@ from .data import (
     as_rows,
     check_compressed,
     distinct_columns,
-    fingerprint,
     is_plain,
     is_plain_target,
     is_surely_finite,
@@ -40,20 +39,23 @@ from .data import (
 )
 from .history import History, copy_of
 from .methods.descent import Descent, check_compatible
+from .methods.dual import Dual, suits
 from .methods.implicit import AveragedImplicit, Stream
 from .methods.newton import Newton, Rounded
 from .methods.proximal import Proximal
 from .methods.variance import VarianceReduced
+from .metric import long_tails, uneven_columns
 from .objective import EPSILON, KINKED, PENALTIES, Objective, penalty_parts
-from .optimizers import RULES, SGD, AdaGrad, Adam, Optimizer, RMSProp, as_optimizer
-from .schedules import NAMES, Lipschitz, Schedule, as_schedule
+from .optimizers import RULES, SGD, AdaGrad, Adam, GradientNoise, Optimizer, RMSProp, as_optimizer
 from .progress import Progress
-from .training import Position, Stopping, Tasks, Training
+from .resumption import Resumption, fingerprint
+from .schedules import NAMES, Lipschitz, Schedule, as_schedule
+from .training import DivergedError, Stopping, Tasks, Training
 
 RATE = 0.01            # "auto" for rules that set their own scale
 PASSES = 1000          # at most, where max_iter is None
+STEEPEST = 1e12        # slope at rates that somebody chose, as scikit-learn's: one wild row does not overflow the weights
 INITIAL_SPREAD = 0.01  # standard deviation of init="normal": small against the weights of standardised columns
-FREE = ("max_iter", "max_seconds", "tol", "verbose", "n_jobs")  # parameters that may change from a fit to one that goes on exactly
 INSIDE = tuple(f"{Path(home).parent}{os.sep}" for home in (Path(__file__).parent, sys.modules["sklearn.callback"].__file__))
 
 
@@ -133,20 +135,6 @@ def warn(text, category):
     warnings.warn(text, category, stacklevel=level)
 
 
-@dataclass(frozen=True)
-class Resumption:
-    """What a fit with `warm_start` leaves, so that one in which nothing has changed goes on exactly.
-
-    `data` and `model` are fingerprints, of what was trained on and of the result; `random_state` is the number that was drawn.
-    """
-
-    parameters: dict
-    data: tuple
-    model: tuple
-    random_state: int
-    position: Position
-
-
 DESCENT = {  # constraints of the parameters with which users choose the descent themselves
     "penalty": [StrOptions(set(PENALTIES)), None],
     "alpha": [Interval(Real, 0, None, closed="left")],
@@ -172,6 +160,7 @@ DESCENT = {  # constraints of the parameters with which users choose the descent
     "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"full"})],
     "optimizer": [StrOptions(set(RULES)), Optimizer],
     "init": [StrOptions({"zeros", "normal"})],
+    "n_restarts": [Interval(Integral, 0, None, closed="left")],
     "positive": ["boolean"],
 }
 
@@ -185,7 +174,7 @@ class LinearModel(CallbackSupportMixin, SparseCoefMixin, BaseEstimator):
     # what a model has no parameter for
     learning_rate, optimizer, batch_size, init = "auto", "sgd", "auto", "zeros"
     shuffle, average, early_stopping, warm_start = True, False, False, False
-    n_jobs, random_state, verbose, max_seconds, positive = None, None, 0, None, False
+    n_jobs, random_state, verbose, max_seconds, positive, n_restarts = None, None, 0, None, False, 0
 
     def _assign(self, values):
         """Store the constructor's arguments, as scikit-learn's contract has it: each under its name, untouched."""
@@ -232,10 +221,10 @@ class LinearModel(CallbackSupportMixin, SparseCoefMixin, BaseEstimator):
                 raise
             raise type(error)(f"{'X' if _is_not_numeric(X) else 'y'} must hold numbers: {error}") from error
 
-    def _sample_weight(self, sample_weight, X):
+    def _sample_weight(self, sample_weight, X, name="sample_weight"):
         if sample_weight is None:
             return None
-        with about("sample_weight"):
+        with about(name):
             return _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True, allow_all_zero_weights=True)
 
     def _held_out(self, X_val, y_val, sample_weight_val, dtype):
@@ -251,10 +240,10 @@ class LinearModel(CallbackSupportMixin, SparseCoefMixin, BaseEstimator):
         with about("y_val"):
             labels, targets = self._check_y_val(y_val)
             check_consistent_length(X_val, labels)
+        weights = self._sample_weight(sample_weight_val, X_val, "sample_weight_val")
         with about("sample_weight_val"):
-            weights = self._sample_weight(sample_weight_val, X_val)
-            visits = self._rows_that_count(weights, X_val.shape[0])
-        return HeldOut(X_val, labels, as_rows(X_val), targets, visits, weights)
+            self._rows_that_count(weights, X_val.shape[0])
+        return HeldOut(X_val, labels, targets, weights)
 
     def _objective(self, outputs, one_vs_rest, total):
         """What is minimised; `total` is the sum of the rows' weights."""
@@ -273,7 +262,8 @@ class LinearModel(CallbackSupportMixin, SparseCoefMixin, BaseEstimator):
                                lipschitz=lambda: Lipschitz(self._inverse_lipschitz(problem, optimizer), decays=not full))
         check_compatible(schedule, optimizer, self.batch_size, self.loss)
         size = len(problem.visits) if full else self.batch_size
-        return Descent(schedule, optimizer, size, average_from=-(-self.average // size) if self.average else None)
+        seed = seed_of(problem.random_state) if isinstance(optimizer, GradientNoise) else 0
+        return Descent(schedule, optimizer, size, average_from=-(-self.average // size) if self.average else None, seed=seed)
 
     def _is_automatic(self):
         """Whether a method without rates trains; a named rule, and averaging, have "auto" choose the rate."""
@@ -288,11 +278,15 @@ class LinearModel(CallbackSupportMixin, SparseCoefMixin, BaseEstimator):
         kinked = problem.objective.loss in KINKED and problem.objective.loss != "huber"
         if kinked and problem.objective.has_corners:
             return VarianceReduced(len(problem.visits), seed_of(problem.random_state), self.tol)
+        if self.batch_size == "auto" and suits(problem):
+            return Dual(True, self.tol or 0.0)
         method = Proximal if problem.objective.has_corners else Rounded if problem.objective.loss in KINKED else Newton
         return method(self.batch_size == "auto", self.tol or 0.0)
 
     def _inverse_lipschitz(self, problem, optimizer):
         """1 / L, L bounding the curvature of any batch (a full one by the trace); rules that set their own scale keep eta0."""
+        if isinstance(optimizer, GradientNoise):
+            optimizer = as_optimizer(optimizer.rule)
         if isinstance(optimizer, (AdaGrad, RMSProp, Adam)):
             return RATE if self.learning_rate == "auto" else self.eta0
         lengths = squared_norms(problem.rows, problem.visits, np.empty(1, problem.rows.dtype)) + self.fit_intercept
@@ -351,7 +345,7 @@ class LinearModel(CallbackSupportMixin, SparseCoefMixin, BaseEstimator):
         if self.verbose:
             self._skl_callbacks = [*given, Progress()]
         try:
-            context = self._init_callback_context(max_subtasks=self.max_iter or PASSES)
+            context = self._init_callback_context(max_subtasks=(self.max_iter or PASSES) * (1 + self.n_restarts))
         finally:
             if self.verbose:
                 self.set_callbacks(*given)
@@ -369,49 +363,88 @@ class LinearModel(CallbackSupportMixin, SparseCoefMixin, BaseEstimator):
         keeps = self.warm_start and not go_on
         judged = (held_out.X, held_out.y, held_out.weights) if held_out else ()
         data = fingerprint(X, y, weights, *judged) if keeps else None
-        earlier = self._resumption_on(data) if keeps and coef_init is None and intercept_init is None else None
+        earlier = vars(self).get("_resumption") if keeps and coef_init is None and intercept_init is None else None
+        if earlier and not earlier.fits(self, data):
+            earlier = None
         random_state = self.random_state if not keeps else earlier.random_state if earlier else seed_of(self.random_state)
 
         X = distinct_columns(X)
         visits, left_out = self._split(self._rows_that_count(weights, X.shape[0]), labels, held_out, random_state)
         objective = self._objective(outputs, one_vs_rest, len(visits) if weights is None else float(weights[visits].sum()))
+        by_hand = not self._is_automatic()
+        if by_hand:
+            objective = replace(objective, steepest=STEEPEST)
         if weights is not None and not go_on:
             weights = weights / weights[visits].mean()
         full = self.batch_size in ("full", "auto") or (not go_on and self.batch_size >= len(visits))
         problem = Problem(as_rows(X), y, weights, objective, visits, full, thread_count(self.n_jobs), X, keeps, random_state)
         if len(left_out):
-            held_out = HeldOut(X[left_out], labels[left_out], problem.rows, y, left_out, weights)
-        stopping.full_gradient = full and not self._is_automatic()
+            own = y.reshape(X.shape[0], -1)[left_out].ravel()
+            held_out = HeldOut(X[left_out], labels[left_out], own, None if weights is None else weights[left_out])
+        stopping.full_gradient = full and by_hand
 
-        history = History(self.history_ if (go_on or earlier) and hasattr(self, "history_") else None)
-        method = self._method(problem, go_on, len(history) if earlier else 0)
-        theta, state = (None, None) if earlier else self._start(problem, coef_init, intercept_init, go_on)
-        training = None
+        starts = [(coef_init, intercept_init)] + ([] if go_on or earlier else self._random_starts(problem))
+        training, theta, ended, failure = None, None, [], None
         try:
-            if earlier:
-                method.resume(problem, earlier.position.method)
-            else:
-                method.start(problem, theta, state)
-            training = self._training(method, theta, stopping, history, held_out, tasks)
-            if earlier:
-                training.resume(earlier.position)
             if tasks:
                 tasks.begin(lambda training: self._attributes(training, data))
-            training.run()
+            for start in starts:
+                history = History(self.history_ if (go_on or earlier) and hasattr(self, "history_") else None)
+                method, training = self._method(problem, go_on, len(history) if earlier else 0), None
+                theta, state = (None, None) if earlier else self._start(problem, *start, go_on)
+                if earlier:
+                    method.resume(problem, earlier.position.method)
+                else:
+                    method.start(problem, theta, state)
+                training = self._training(method, theta, copy(stopping), history, held_out, tasks)
+                if earlier:
+                    training.resume(earlier.position)
+                try:
+                    training.run()
+                    ended.append(training)
+                except DivergedError as error:
+                    failure = error
+                if training.reason in ("callback", "max_seconds"):
+                    break
+            if ended:
+                training = self._best_of(ended)
+                self._publish(training, data)
         except KeyboardInterrupt:
+            if ended:
+                training = self._best_of(ended)
+                training.reason = "interrupted"
             if training is not None and (training.epochs or not hasattr(self, "coef_")):
                 self._publish(training, data)
-            elif training is None and not hasattr(self, "coef_"):
+            elif training is None and theta is not None and not hasattr(self, "coef_"):
                 self._publish_start(problem, theta, history)
             raise
-        self._publish(training, data)
-        if not go_on and self._is_automatic() and self._is_unbounded(objective, X, labels, visits):
+        if not ended:
+            raise DivergedError(f"{failure} {self._trouble(problem, False)}".strip()) from None
+        if not go_on and not by_hand and self._is_unbounded(objective, X, labels, visits):
             self.stop_reason_, self.converged_ = "separable", False
         if tasks:
             tasks.end(training)
-        if not self.converged_ and (stopping.tol is not None or self.stop_reason_ == "separable"):
-            self._warn_of_no_convergence()
+        if not go_on:
+            self._warn(self._trouble(problem, training.method.repaired))
         return self
+
+    def _random_starts(self, problem):
+        """(coef, intercept) of as many random starts as are wanted."""
+        seed = seed_of(problem.random_state) if self.n_restarts else 0
+        shape = problem.objective.outputs, problem.rows.shape[1]
+        return [(np.random.default_rng([seed, number]).normal(scale=INITIAL_SPREAD, size=shape), np.zeros(shape[0]))
+                for number in range(self.n_restarts)]
+
+    def _best_of(self, trainings):
+        """The training that ended at the lowest objective."""
+        if len(trainings) == 1:
+            return trainings[0]
+
+        def end(training):
+            problem = training.method.problem
+            return training.method.loss_at(pack(*training.solution(), problem.rows.dtype, problem.by_column))
+
+        return min(trainings, key=end)
 
     def _training(self, method, theta, stopping, history, held_out, tasks):
         """The run of a method that has been started at theta (None: elsewhere)."""
@@ -440,8 +473,7 @@ class LinearModel(CallbackSupportMixin, SparseCoefMixin, BaseEstimator):
         if best:
             self.best_epoch_ = best.epoch
         if training.position:
-            self._resumption = Resumption(self._fixed_parameters(), data, fingerprint(self.coef_, self.intercept_),
-                                          method.problem.random_state, training.position)
+            self._resumption = Resumption.of(self, data, method.problem.random_state, training.position)
 
     def _publish_start(self, problem, theta, history):
         """Store the model that training would have begun with."""
@@ -456,43 +488,38 @@ class LinearModel(CallbackSupportMixin, SparseCoefMixin, BaseEstimator):
         model.history_ = copy_of(model.history_)
         return vars(model)
 
-    def _fixed_parameters(self):
-        """The parameters that must not change for a fit to go on exactly."""
-        return {name: value for name, value in self.get_params(deep=False).items() if name not in FREE}
-
-    def _resumption_on(self, data):
-        """What an earlier fit has left, if nothing has changed since: parameters, data, and the model itself."""
-        resumption = vars(self).get("_resumption")
-        if resumption is None or (resumption.data, resumption.model) != (data, fingerprint(self.coef_, self.intercept_)):
-            return None
-        before = resumption.parameters
-        is_same = all(value is before[name] or (type(value) is type(before[name]) and np.all(value == before[name]))
-                      for name, value in self._fixed_parameters().items())
-        return resumption if is_same else None
-
     def _is_unbounded(self, objective, X, labels, visits):
         """Whether the objective falls for ever as the weights grow."""
         return False
 
-    def _warn_of_no_convergence(self):
+    def _trouble(self, problem, repaired):
+        """What is the matter with the columns of X, and what helps; empty if nothing is."""
+        names = getattr(self, "feature_names_in_", np.arange(problem.rows.shape[1]))
+        if not self._is_automatic() and not isinstance(as_optimizer(self.optimizer), (AdaGrad, RMSProp, Adam)):
+            return uneven_columns(problem, names)
+        return long_tails(problem, names) if repaired else ""
+
+    def _warn(self, trouble):
         """Say what is wrong, in numbers, and what helps."""
-        said, late = None, self.stop_reason_ == "max_seconds"
+        said, late = "", self.stop_reason_ == "max_seconds"
         if self.stop_reason_ == "separable":
             said = ("The classes are separable and nothing is penalised: the larger the weights, the smaller the objective, so "
                     f"there is no minimum. Training stopped at optimality_={self.optimality_:.2g} (tol={self.tol:g}); penalise the "
                     "weights.")
+        elif self.stop_reason_ not in ("max_iter", "max_seconds") or self.tol is None:
+            pass
         elif late and not self._is_automatic():
-            said = (f"Training stopped at max_seconds={self.max_seconds:g}, after {self.n_iter_} epochs, before convergence. Consider "
-                    "increasing max_seconds to improve the fit.")
-        elif self.stop_reason_ == "max_iter" and not self._is_automatic():
+            said = (f"Training stopped at max_seconds={self.max_seconds:g}, after {self.n_iter_} epochs, before convergence. "
+                    "Consider increasing max_seconds to improve the fit.")
+        elif not self._is_automatic():
             said = ("Maximum number of iteration reached before convergence. Consider increasing max_iter to improve the fit.")
-        elif self.stop_reason_ in ("max_iter", "max_seconds"):
+        else:
             known = "unknown" if self.optimality_ is None else f"{self.optimality_:.2g} ({self.optimality_kind_})"
             said = (f"Training stopped after {self.n_iter_} passes over X{' and max_seconds' * late}, before it converged: "
                     f"optimality_, the distance to the minimum relative to the best constant model's, is {known}; "
                     f"tol={self.tol:g}. Increase {self.stop_reason_} or tol.")
-        if said:
-            warn(said, ConvergenceWarning)
+        if said or trouble:
+            warn(f"{said} {trouble}".strip(), ConvergenceWarning)
 
     def _rows_that_count(self, weights, n):
         """The numbers of the rows of positive weight."""
@@ -519,14 +546,13 @@ class LinearModel(CallbackSupportMixin, SparseCoefMixin, BaseEstimator):
 
     def _validator(self, held_out, problem):
         """A function (coef, intercept) -> (score, objective) on the rows held out."""
-        model, visits = copy(self), held_out.visits
-        weights = None if held_out.weights is None else held_out.weights[visits]
-        total = len(visits) if weights is None else weights.sum()
+        model, rows, weights = copy(self), as_rows(held_out.X), held_out.weights
+        visits, total = np.arange(rows.shape[0]), float(rows.shape[0] if weights is None else weights.sum())
 
         def validate(coef, intercept):
             model._store(coef, intercept)
-            theta = pack(coef, intercept, problem.rows.dtype, problem.by_column)
-            loss = batch.gradient(held_out.rows, held_out.y, held_out.weights, visits, theta, np.empty_like(theta),
+            theta = pack(coef, intercept, problem.rows.dtype, rows.sparse)
+            loss = batch.gradient(rows, held_out.y, weights, visits, theta, np.empty_like(theta),
                                   problem.objective.codes, problem.threads)
             loss = loss / total + problem.objective.penalty(coef, intercept)
             return float(model.score(held_out.X, held_out.labels, weights)), float(loss if np.isfinite(loss) else np.inf)

@@ -11,6 +11,9 @@ from .data import Problem, pack, unpack
 from .objective import CLASSIFICATION
 
 SAMPLE = 32        # rows to guess the centres from
+LOOK = 256         # rows to judge the columns by
+UNEVEN = 1e3       # times the least root mean square of a column, that the largest may be
+LONG = 10.0        # standard deviations that a row may be away
 CONSTANT = 1e-12   # times the column's centre: a spread below is rounding
 FAR = 2.0**512     # sums of squares beyond, or below its inverse, are taken again of a column divided, or multiplied, by it
 FEW = 0.1          # columns a row that a sparse metric may have
@@ -203,3 +206,45 @@ class Space:
 
     def intercept(self, coef, offset):
         return offset - coef @ self.metric.center
+
+
+def _some_rows(problem: Problem):
+    """A few rows, dense."""
+    visits = problem.visits
+    X = problem.X[visits[np.linspace(0, len(visits) - 1, min(LOOK, len(visits))).astype(int)]]
+    return np.asarray(X.toarray() if problem.rows.sparse else X, dtype=float)
+
+
+def _listed(names, numbers):
+    return ", ".join(f"{name!r} ({number:.2g})" if isinstance(name, str) else f"{name} ({number:.2g})"
+                     for name, number in zip(names, numbers, strict=True))
+
+
+@np.errstate(all="ignore")
+def uneven_columns(problem: Problem, names):
+    """Names the columns whose sizes, in a few rows, are too far apart for one learning rate; empty if none are."""
+    X = _some_rows(problem)
+    largest = np.abs(X).max(axis=0)
+    shares = X / np.where(largest > 0, largest, 1)
+    size = largest * np.sqrt((shares * shares).sum(axis=0) / np.maximum(np.count_nonzero(X, axis=0), 1))  # of the entries that are
+    order = np.argsort(size)[np.count_nonzero(size == 0):]
+    if not len(order) or size[order[-1]] <= UNEVEN * size[order[0]]:
+        return ""
+    small, large = order[:min(3, len(order) // 2)], order[::-1][:min(3, len(order) // 2)]
+    return (f"The columns of X differ in size: root mean squares are small in {_listed(names[small], size[small])} and large in "
+            f"{_listed(names[large], size[large])}. A learning rate that suits the ones does not suit the others: use "
+            f"learning_rate='auto', which needs no scaling, or {'MaxAbsScaler' if problem.rows.sparse else 'StandardScaler'}.")
+
+
+@np.errstate(all="ignore")
+def long_tails(problem: Problem, names):
+    """Names the columns in which some rows lie far out: those that made steps too long, which had to be taken back."""
+    metric, X = metric_of(problem), problem.X[problem.visits]
+    extreme = np.asarray(abs(X).max(axis=0).todense()).ravel() if problem.rows.sparse else np.abs(X - metric.center).max(axis=0)
+    far = extreme * metric.inverse
+    worst = np.argsort(-far)[:3]
+    worst = worst[far[worst] > LONG]
+    if not len(worst):
+        return ""
+    return (f"Steps had to be taken back: in columns {_listed(names[worst], far[worst])} some rows lie so many standard deviations "
+            "out. Clip or transform them (PowerTransformer), or use batch_size='full'.")

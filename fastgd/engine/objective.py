@@ -21,7 +21,8 @@ class Objective:
 
     `delta` is the loss's own parameter (epsilon, or the quantile); `outputs` the number of rows of W; `one_vs_rest` says that
     y holds class numbers, of which each output tells its own from the rest. Over `width` the kinks of piecewise
-    linear losses are rounded off. `l2` may be a tuple, a number an output, where full batches alone are asked for.
+    linear losses are rounded off; slopes of losses without a bound of theirs stay within +-`steepest`.
+    `l2` may be a tuple, a number an output, where full batches alone are asked for.
     """
 
     loss: str
@@ -32,16 +33,17 @@ class Objective:
     one_vs_rest: bool = False
     intercept: bool = True
     width: float = 0.0
+    steepest: float = np.inf
     positive: bool = False
     tilt: float = 0.0
 
     @cached_property
     def codes(self):
         """The same for the kernels."""
-        return {"loss": int(Loss[self.loss.upper()]), "delta": self.delta, "width": self.width, "l1": self.l1,
-                "l2": np.nan if isinstance(self.l2, tuple) else self.l2,
-                "outputs": self.outputs, "targets": int(Targets.CLASSES if self.by_class else Targets.VALUES),
-                "intercept": self.intercept, "positive": self.positive, "tilt": self.tilt}
+        return {"loss": int(Loss[self.loss.upper()]), "delta": self.delta, "steepest": self.steepest, "width": self.width,
+                "l1": self.l1, "l2": np.nan if isinstance(self.l2, tuple) else self.l2, "outputs": self.outputs,
+                "targets": int(Targets.CLASSES if self.by_class else Targets.VALUES), "intercept": self.intercept,
+                "positive": self.positive, "tilt": self.tilt}
 
     @property
     def has_corners(self):

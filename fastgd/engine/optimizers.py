@@ -33,7 +33,8 @@ class Optimizer(Settings):
         """The rule for the kernels."""
         first = getattr(self, "momentum", getattr(self, "beta1", 0.0))
         second = getattr(self, "rho", getattr(self, "beta2", 0.0))
-        return {"kind": int(self.kind), "first": first, "second": second, "eps": getattr(self, "eps", 0.0)}
+        return {"kind": int(self.kind), "first": first, "second": second, "eps": getattr(self, "eps", 0.0), "noise": 0.0,
+                "fading": 0.0, "seed": 0}
 
 
 class SGD(Optimizer):
@@ -199,6 +200,57 @@ class AdamW(Adam):
     """
 
     kind = Kind.ADAMW
+
+
+class GradientNoise(Optimizer):
+    """Another rule, on gradients to which normal numbers of variance ``variance / t**fading`` are added in the t-th update.
+
+    Where the objective has flat stretches or saddles, noise finds the way out of them, and it fades as the steps go on.
+
+    Parameters
+    ----------
+    rule : str or rule, default='sgd'
+        What a step does with the noisy gradient.
+    variance : float, default=0.01
+        Of the first update's noise, >= 0, in the square of the gradient's units.
+    fading : float, default=0.55
+        The power by which it fades, >= 0.
+
+    References
+    ----------
+    Neelakantan et al., "Adding gradient noise improves learning for very deep networks", 2015.
+
+    Examples
+    --------
+    >>> from fastgd import GradientNoise
+    >>> GradientNoise("adam", variance=0.1)
+    GradientNoise(rule='adam', variance=0.1, fading=0.55)
+    """
+
+    rule: object = "sgd"
+    variance: float = 0.01
+    fading: float = 0.55
+
+    def __post_init__(self):
+        for name in ("variance", "fading"):
+            value = getattr(self, name)
+            if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= value < inf:
+                raise ValueError(f"{name} of GradientNoise must be a finite number of at least 0, got {value!r}")
+        if not isinstance(self.rule, Optimizer) and self.rule not in RULES or isinstance(self.rule, GradientNoise):
+            raise ValueError(f"rule of GradientNoise must be another rule, or one of {', '.join(RULES)}; got {self.rule!r}")
+
+    @property
+    def kind(self):
+        return as_optimizer(self.rule).kind
+
+    @property
+    def buffers(self):
+        return as_optimizer(self.rule).buffers
+
+    @cached_property
+    def codes(self):
+        """The rule for the kernels."""
+        return as_optimizer(self.rule).codes | {"noise": self.variance, "fading": self.fading}
 
 
 RULES = {rule.__name__.lower(): rule for rule in (SGD, Momentum, Nesterov, AdaGrad, RMSProp, Adam, AdamW)}

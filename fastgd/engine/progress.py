@@ -8,7 +8,7 @@ from sklearn.utils._optional_dependencies import check_rich_support
 class Progress:
     """One bar a fit: epochs, loss, learning rate, time left.
 
-    Where it cannot be redrawn (files, threads, worker processes, fits inside of another estimator's) one line is printed at the end.
+    Where it cannot be redrawn (files, threads, worker processes, fits inside of another's) one line is printed at the end.
     """
 
     def __init__(self):
@@ -22,7 +22,8 @@ class Progress:
         console = get_console()
         is_alone = context.parent is None and current_thread() is main_thread() and parent_process() is None
         is_live = is_alone and (console.is_terminal or console.is_jupyter)
-        columns = [TextColumn("{task.description}"), *([BarColumn()] if is_live else []), MofNCompleteColumn(), TextColumn("epochs"),
+        bar = [BarColumn()] if is_live else []
+        columns = [TextColumn("{task.description}"), *bar, MofNCompleteColumn(), TextColumn("epochs"),
                    TextColumn("{task.fields[said]}"), TimeRemainingColumn(elapsed_when_finished=True)]
         self._bar = Progress(*columns, console=console if is_live else Console(force_terminal=False, force_jupyter=False))
         self._task = self._bar.add_task(context.estimator_name, total=context.max_subtasks, said="")

@@ -65,11 +65,11 @@ class Position:
 
 
 class Training:
-    """One run of epochs by a method that has been started, or `resume`\\ d at `position`.
+    """One run of epochs by a method that has been started, or resumed: then `resume` is to follow.
 
     `known_loss()` is what a model had before, to tell a runaway by; `validate(coef, intercept)` returns (score, loss) on held-out
-    rows, by which it is stopped, and the best epoch kept, if `early_stopping`; `tasks` tells scikit-learn's callbacks. A method that
-    `keeps` what it knew has the loop note its position after every epoch.
+    rows, by which it is stopped, and the best epoch kept, if `early_stopping`; `tasks` tells callbacks. If it `keeps` what it knew,
+    its position is noted after every epoch.
     """
 
     def __init__(self, method, order, stopping, history, known_loss, *, validate=None, early_stopping=False, tasks=None,
@@ -157,8 +157,8 @@ class Training:
         runaway = epoch.loss > DIVERGED and epoch.loss > DIVERGED * (1 + self._known_loss())
         if runaway or not (isfinite(epoch.loss) and isfinite(epoch.gradient_norm) and self.method.is_finite()):
             raise DivergedError(
-                f"Training diverged at epoch #{number}: floating-point under-/overflow occurred, the loss is {epoch.loss:g}. Scaling "
-                "input data with StandardScaler or MinMaxScaler might help, and so does a learning rate smaller than "
+                f"Training diverged at epoch #{number}: floating-point under-/overflow occurred, the loss is {epoch.loss:g}. "
+                "Scaling input data with StandardScaler or MinMaxScaler might help, and so does a learning rate smaller than "
                 f"{epoch.learning_rate:g}.")
 
     def _reason(self, value):

@@ -14,7 +14,7 @@ from .penalty cimport keep_positive, penalty
 from .rows cimport (
     Row, Rows, Table, accumulate, lanes_add4, lanes_dot4, margins as row_margins, row_at, row_work, start_of,
 )
-from .rules cimport SGD, Rule, check_buffers, update
+from .rules cimport SGD, Rule, add_noise, check_buffers, update
 from .signals cimport Watch, watch_end, watch_is_over, watch_start, watch_work
 from .threads cimport (
     Team, can_share, team_claim, team_end, team_finish_block, team_is_done, team_is_over, team_post, team_rest, team_start,
@@ -395,6 +395,8 @@ cdef void descend(Run *run, Sums *sums, const Py_ssize_t *order, Py_ssize_t visi
         for j in range(K if run.objective.tilt != 0 else 0):
             sums.penalty += size * run.objective.tilt * theta[w + j]
             g[w + j] += <floating> run.objective.tilt
+        if rule.noise > 0:
+            add_noise(rule, g, run.parameters, t + sums.updates)
         if not run.objective.intercept:
             memset(g + w, 0, K * sizeof(floating))
         if rule.kind != SGD:

@@ -72,9 +72,9 @@ def descend(const double[:, ::1] H not None, double[::1] w not None, double[::1]
         raise ValueError("H, w, g, l1 and least do not fit one another")
     if p == 0:
         return
-    bound = start_of(least)
     cdef Watch watch
     watch_start(&watch)
+    bound = start_of(least)
     with nogil:
         while done < sweeps and not watch_work(&watch, p * p):
             done += 1

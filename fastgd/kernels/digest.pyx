@@ -1,5 +1,5 @@
-"""XXH64, a hash of bytes at the speed of memory: whether two arrays hold the same. Source: Yann Collet, "xxHash fast digest
-algorithm", https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md
+"""XXH64, a hash of bytes at the speed of memory: whether two arrays hold the same. Source: "xxHash fast digest algorithm",
+https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md
 """
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
@@ -33,8 +33,8 @@ cdef inline uint64_t mixed(uint64_t lane, uint64_t value) noexcept nogil:
 cdef const uint8_t *stripes(const uint8_t *at, Py_ssize_t count, uint64_t *lanes) noexcept nogil:
     """Mix in 32 bytes at a time, 8 a lane."""
     cdef uint64_t a = lanes[0], b = lanes[1], c = lanes[2], d = lanes[3]
-    cdef Py_ssize_t i
-    for i in range(count):
+    cdef const uint8_t *end = at + 32 * count
+    while at < end:
         a, b, c, d = mixed(a, word(at)), mixed(b, word(at + 8)), mixed(c, word(at + 16)), mixed(d, word(at + 24))
         at += 32
     lanes[0], lanes[1], lanes[2], lanes[3] = a, b, c, d

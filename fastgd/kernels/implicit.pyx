@@ -110,7 +110,7 @@ cdef inline void visit(Run *run, Py_ssize_t i, const Row *row, double rate, doub
     else:
         for k in range(K):
             y = target(&run.objective, run.y, i, k)
-            at = point(run.objective.loss, run.objective.delta, step[k], y)
+            at = point(run.objective.loss, run.objective.delta, run.objective.steepest, step[k], y)
             run.loss += weight * at.value
             run.slope[k] = weight * at.slope
             step[k] = weight * implicit(run.objective.loss, run.objective.delta, step[k], y, h * run.gains[k])

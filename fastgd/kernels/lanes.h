@@ -36,6 +36,10 @@ typedef struct {
     double both;          /* their dot product */
 } Ahead;
 
+typedef struct {
+    double product, first, second; /* of two vectors, and the squares of their lengths */
+} Products;
+
 #define T float
 #define Mask int
 #define NAME(f) f##_float
@@ -58,4 +62,6 @@ typedef struct {
 #define lanes_add4(s, K, x, w, apart, n, later, outputs) PICK(add4, w)(s, K, x, w, apart, n, later, outputs)
 #define lanes_advance(behind, ahead, later, w, average, n, factor, first, second, threshold, below, paired) \
     PICK(advance, w)(behind, ahead, later, w, average, n, factor, first, second, threshold, below, paired)
+#define lanes_products(x, w, v, n, paired) PICK(products, x)(x, w, v, n, paired)
+#define lanes_couple(x, w, v, n, a, b, keep_x, keep_w, paired) PICK(couple, x)(x, w, v, n, a, b, keep_x, keep_w, paired)
 #endif

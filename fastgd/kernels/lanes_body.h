@@ -187,5 +187,46 @@ ALWAYS_INLINE Ahead NAME(advance)(const T *const *behind, const T *const *ahead,
     return average ? PASS(0, 0, 1) : PASS(0, 0, 0);
 #undef PASS
 }
+
+/* x d, |x|^2 and |d|^2 with d = w, or w - v (`paired`, a constant in every call) */
+ALWAYS_INLINE Products NAME(products)(const T *restrict x, const T *restrict w, const T *restrict v, ptrdiff_t n, int paired) {
+    V z[2] = {{0}}, a[2] = {{0}}, b[2] = {{0}}, c, d;
+    T z0 = 0, a0 = 0, b0 = 0, one;
+    ptrdiff_t j = 0;
+#define MULTIPLY(at, k) \
+    c = NAME(load)(x + (at)), d = NAME(load)(w + (at)); \
+    if (paired) d -= NAME(load)(v + (at)); \
+    z[k] += c * d, a[k] += c * c, b[k] += d * d;
+    for (; j + 2 * W <= n; j += 2 * W) { MULTIPLY(j, 0) MULTIPLY(j + W, 1) }
+    for (; j + W <= n; j += W) { MULTIPLY(j, 0) }
+#undef MULTIPLY
+    for (; j < n; j++) {
+        one = paired ? w[j] - v[j] : w[j];
+        z0 += x[j] * one, a0 += x[j] * x[j], b0 += one * one;
+    }
+    return (Products) {NAME(sum)(z[0] + z[1]) + z0, NAME(sum)(a[0] + a[1]) + a0, NAME(sum)(b[0] + b[1]) + b0};
+}
+
+/* x <- keep_x (x + a d), w <- keep_w (w + b x), v <- keep_w (v - b x), with d as above and the x that was */
+ALWAYS_INLINE void NAME(couple)(T *restrict x, T *restrict w, T *restrict v, ptrdiff_t n, T a, T b, T keep_x, T keep_w, int paired) {
+    ptrdiff_t j = 0;
+    V c, d, e;
+    for (; j + W <= n; j += W) {
+        c = NAME(load)(x + j), d = NAME(load)(w + j);
+        NAME(store)(w + j, keep_w * (d + b * c));
+        if (paired) {
+            e = NAME(load)(v + j);
+            NAME(store)(v + j, keep_w * (e - b * c));
+            d -= e;
+        }
+        NAME(store)(x + j, keep_x * (c + a * d));
+    }
+    for (; j < n; j++) {
+        const T one = x[j], other = paired ? w[j] - v[j] : w[j];
+        w[j] = keep_w * (w[j] + b * one);
+        if (paired) v[j] = keep_w * (v[j] - b * one);
+        x[j] = keep_x * (one + a * other);
+    }
+}
 #undef V
 #undef W

@@ -27,6 +27,7 @@ cpdef enum Targets:
 cdef struct Objective:  # sum_i s_i L(W x_i + b, y_i) / sum_i s_i + l1 |W|_1 + (l2 / 2) |W|^2 + tilt sum b
     int loss
     double delta        # the parameter of huber, epsilon-insensitive, quantile
+    double steepest     # the largest slope of losses whose slopes have no bound of their own; may be infinite
     double width        # over which the kinks of piecewise linear losses are rounded off; 0: not at all
     double l1, l2
     double tilt         # what a unit of each intercept costs
@@ -42,15 +43,15 @@ cdef struct Curve:
     double value, slope, curvature
 
 
-cdef inline double clipped(double slope) noexcept nogil:
-    """Slopes without a bound of their own stay within +-1e12 (as scikit-learn's): one wild row does not overflow the weights."""
-    slope = 1e12 if slope > 1e12 else slope
-    return -1e12 if slope < -1e12 else slope
+cdef inline double clipped(double slope, double steepest) noexcept nogil:
+    """Slopes without a bound of their own stay within +-steepest: one wild row does not overflow the weights."""
+    slope = steepest if slope > steepest else slope
+    return -steepest if slope < -steepest else slope
 
 
-cdef inline Point squared_error(double z, double y, double delta) noexcept nogil:
+cdef inline Point squared_error(double z, double y, double steepest) noexcept nogil:
     cdef double r = z - y
-    return Point(0.5 * r * r, clipped(r))
+    return Point(0.5 * r * r, clipped(r, steepest))
 
 
 cdef inline Point huber(double z, double y, double delta) noexcept nogil:
@@ -63,10 +64,10 @@ cdef inline Point epsilon_insensitive(double z, double y, double delta) noexcept
     return Point(0.0 if excess < 0 else excess, 1.0 if r > delta else (-1.0 if r < -delta else 0.0))
 
 
-cdef inline Point squared_epsilon_insensitive(double z, double y, double delta) noexcept nogil:
+cdef inline Point squared_epsilon_insensitive(double z, double y, double delta, double steepest) noexcept nogil:
     cdef double r = z - y, excess = fabs(r) - delta
     excess = 0.0 if excess < 0 else excess
-    return Point(excess * excess, clipped(2.0 * excess if r > 0 else -2.0 * excess))
+    return Point(excess * excess, clipped(2.0 * excess if r > 0 else -2.0 * excess, steepest))
 
 
 cdef inline Point quantile(double z, double y, double delta) noexcept nogil:
@@ -74,9 +75,9 @@ cdef inline Point quantile(double z, double y, double delta) noexcept nogil:
     return Point(delta * u if u > 0 else (delta - 1.0) * u, -delta if u > 0 else (1.0 - delta if u < 0 else 0.0))
 
 
-cdef inline Point poisson(double z, double y, double delta) noexcept nogil:
+cdef inline Point poisson(double z, double y, double steepest) noexcept nogil:
     cdef double mean = exp(z)
-    return Point(mean - y * z, clipped(mean - y))
+    return Point(mean - y * z, clipped(mean - y, steepest))
 
 
 cdef inline Point log_loss(double z, double y, double delta) noexcept nogil:
@@ -95,10 +96,10 @@ cdef inline Point hinge(double z, double y, double delta) noexcept nogil:
     return Point(0.0 if gap < 0 else gap, 0.0 if gap < 0 else -y)
 
 
-cdef inline Point squared_hinge(double z, double y, double delta) noexcept nogil:
+cdef inline Point squared_hinge(double z, double y, double steepest) noexcept nogil:
     cdef double gap = 1.0 - y * z
     gap = 0.0 if gap < 0 else gap
-    return Point(gap * gap, clipped(-2.0 * y * gap))
+    return Point(gap * gap, clipped(-2.0 * y * gap, steepest))
 
 
 cdef inline Point perceptron(double z, double y, double delta) noexcept nogil:
@@ -132,12 +133,12 @@ cdef inline Curve rounded(int loss, double delta, double width, double z, double
     return Curve(up.value + down.value, up.slope - down.slope, up.curvature + down.curvature)
 
 
-cdef inline Point point(int loss, double delta, double z, double y) noexcept nogil:
+cdef inline Point point(int loss, double delta, double steepest, double z, double y) noexcept nogil:
     """Value and slope of any loss of one margin."""
     if loss == LOG_LOSS:
         return log_loss(z, y, delta)
     if loss == SQUARED_ERROR:
-        return squared_error(z, y, delta)
+        return squared_error(z, y, steepest)
     if loss == HINGE:
         return hinge(z, y, delta)
     if loss == HUBER:
@@ -145,15 +146,15 @@ cdef inline Point point(int loss, double delta, double z, double y) noexcept nog
     if loss == EPSILON_INSENSITIVE:
         return epsilon_insensitive(z, y, delta)
     if loss == SQUARED_EPSILON_INSENSITIVE:
-        return squared_epsilon_insensitive(z, y, delta)
+        return squared_epsilon_insensitive(z, y, delta, steepest)
     if loss == QUANTILE:
         return quantile(z, y, delta)
     if loss == POISSON:
-        return poisson(z, y, delta)
+        return poisson(z, y, steepest)
     if loss == MODIFIED_HUBER:
         return modified_huber(z, y, delta)
     if loss == SQUARED_HINGE:
-        return squared_hinge(z, y, delta)
+        return squared_hinge(z, y, steepest)
     return perceptron(z, y, delta)
 
 

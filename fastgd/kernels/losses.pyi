@@ -27,6 +27,7 @@ class Targets(IntEnum):
 class Objective(TypedDict):  # the struct of losses.pxd, which kernels take as a dict
     loss: int
     delta: float
+    steepest: float
     width: float
     l1: float
     l2: float
@@ -37,5 +38,5 @@ class Objective(TypedDict):  # the struct of losses.pxd, which kernels take as a
     positive: bool
 
 def evaluate(
-    loss: int, delta: float, z: ArrayLike, y: ArrayLike, width: float = 0
+    loss: int, delta: float, z: ArrayLike, y: ArrayLike, width: float = 0, steepest: float = ...
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...

@@ -1,13 +1,15 @@
 """Losses over whole blocks of margins."""
 import numpy as np
 
+from libc.math cimport INFINITY
 
-cdef inline void block(int loss, double delta, const double *restrict z, const double *restrict y, double *restrict value,
-                       double *restrict slope, Py_ssize_t size) noexcept nogil:
+
+cdef inline void block(int loss, double delta, double steepest, const double *restrict z, const double *restrict y,
+                       double *restrict value, double *restrict slope, Py_ssize_t size) noexcept nogil:
     cdef Py_ssize_t i
     cdef Point at
     for i in range(size):
-        at = point(loss, delta, z[i], y[i])
+        at = point(loss, delta, steepest, z[i], y[i])
         value[i] = at.value
         slope[i] = at.slope
 
@@ -25,42 +27,42 @@ cdef inline void rounded_block(int loss, double delta, double width, const doubl
 cdef void points(const Objective *objective, const double *z, const double *y, double *value, double *slope,
                  Py_ssize_t size) noexcept nogil:
     """value_i, slope_i of L(z_i, y_i) for one margin a row; the loss is a constant in each call, so each loop vectorises."""
-    cdef double d = objective.delta
+    cdef double d = objective.delta, most = objective.steepest
     if objective.width > 0:
         rounded_block(objective.loss, d, objective.width, z, y, value, slope, size)
     elif objective.loss == SQUARED_ERROR:
-        block(SQUARED_ERROR, d, z, y, value, slope, size)
+        block(SQUARED_ERROR, d, most, z, y, value, slope, size)
     elif objective.loss == HUBER:
-        block(HUBER, d, z, y, value, slope, size)
+        block(HUBER, d, most, z, y, value, slope, size)
     elif objective.loss == EPSILON_INSENSITIVE:
-        block(EPSILON_INSENSITIVE, d, z, y, value, slope, size)
+        block(EPSILON_INSENSITIVE, d, most, z, y, value, slope, size)
     elif objective.loss == SQUARED_EPSILON_INSENSITIVE:
-        block(SQUARED_EPSILON_INSENSITIVE, d, z, y, value, slope, size)
+        block(SQUARED_EPSILON_INSENSITIVE, d, most, z, y, value, slope, size)
     elif objective.loss == QUANTILE:
-        block(QUANTILE, d, z, y, value, slope, size)
+        block(QUANTILE, d, most, z, y, value, slope, size)
     elif objective.loss == POISSON:
-        block(POISSON, d, z, y, value, slope, size)
+        block(POISSON, d, most, z, y, value, slope, size)
     elif objective.loss == LOG_LOSS:
-        block(LOG_LOSS, d, z, y, value, slope, size)
+        block(LOG_LOSS, d, most, z, y, value, slope, size)
     elif objective.loss == MODIFIED_HUBER:
-        block(MODIFIED_HUBER, d, z, y, value, slope, size)
+        block(MODIFIED_HUBER, d, most, z, y, value, slope, size)
     elif objective.loss == HINGE:
-        block(HINGE, d, z, y, value, slope, size)
+        block(HINGE, d, most, z, y, value, slope, size)
     elif objective.loss == SQUARED_HINGE:
-        block(SQUARED_HINGE, d, z, y, value, slope, size)
+        block(SQUARED_HINGE, d, most, z, y, value, slope, size)
     elif objective.loss == PERCEPTRON:
-        block(PERCEPTRON, d, z, y, value, slope, size)
+        block(PERCEPTRON, d, most, z, y, value, slope, size)
 
 
-def evaluate(loss, double delta, z, y, double width=0):
-    """Value and slope of a loss, its kinks rounded off over `width`.
+def evaluate(loss, double delta, z, y, double width=0, double steepest=INFINITY):
+    """Value and slope of a loss, its kinks rounded off over `width`, slopes without a bound of their own clipped to `steepest`.
 
     `z` holds margins, shape (n,); for softmax (n, outputs). `y` holds targets, shape (n,); for softmax class numbers.
     Returns float64 arrays: value of shape (n,), slope of the shape of z.
     """
     margin = np.array(z, dtype=np.float64, order="C", copy=None)
     slope, value = np.empty_like(margin), np.empty(len(margin))
-    cdef Objective objective = dict(loss=Loss(loss), delta=delta, width=width, l1=0, l2=0,
+    cdef Objective objective = dict(loss=Loss(loss), delta=delta, steepest=steepest, width=width, l1=0, l2=0,
                                     outputs=margin.size // max(len(margin), 1), targets=VALUES, intercept=True)
     cdef const double[::1] flat = margin.reshape(-1), targets = np.array(y, dtype=np.float64, order="C", copy=None)
     cdef double[::1] slopes = slope.reshape(-1), values = value

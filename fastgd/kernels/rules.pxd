@@ -5,8 +5,10 @@ parameter itself had; AdamW's L2 decay is decoupled.
 """
 from cython cimport floating
 from libc.math cimport pow, sqrt, sqrtf
+from libc.stdint cimport uint64_t
 
 from .penalty cimport decay, soft
+from .random cimport draw, normal_pair
 
 cpdef enum Kind:
     SGD
@@ -22,6 +24,9 @@ cdef struct Rule:
     double first        # the factor of the first buffer: momentum, beta1
     double second       # of the second: rho, beta2
     double eps
+    double noise        # the variance of what is added to the first gradient; 0: nothing
+    double fading       # the power of t by which it is divided
+    uint64_t seed
 
 
 cdef inline int check_buffers(int kind, bint first, bint second) except -1:
@@ -88,6 +93,20 @@ cdef inline void adam(floating *restrict w, const floating *restrict g, floating
         a[j] = keep2 * a[j] + take2 * slope * slope
         r = rate / (correct2 * root(a[j]) + eps)
         w[j] = soft(w[j] - r * correct1 * m[j] - decoupled * w[j], r * l1)
+
+
+cdef inline void add_noise(const Rule *rule, floating *g, Py_ssize_t n, Py_ssize_t t) noexcept nogil:
+    """g <- g + N(0, noise / t^fading), each entry on its own."""
+    cdef double scale = sqrt(rule.noise / pow(<double> t, rule.fading)), first, second
+    cdef uint64_t state = rule.seed
+    cdef Py_ssize_t j
+    state = draw(&state) + <uint64_t> t
+    state = draw(&state)
+    for j in range(0, n, 2):
+        normal_pair(&state, &first, &second)
+        g[j] += <floating> (scale * first)
+        if j + 1 < n:
+            g[j + 1] += <floating> (scale * second)
 
 
 cdef inline void update(const Rule *rule, floating *w, const floating *g, floating *first, floating *second, Py_ssize_t n,

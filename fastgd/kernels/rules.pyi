@@ -22,6 +22,9 @@ class Rule(TypedDict):  # the struct of rules.pxd, which kernels take as a dict
     first: float
     second: float
     eps: float
+    noise: float
+    fading: float
+    seed: int
 
 def step(
     rule: Rule,

@@ -86,7 +86,7 @@ cdef inline void keep_back(Run *run, double z, double y, double weight) noexcept
 
 cdef inline double passive_aggressive(Run *run, double z, double t, double weight, double rate, double length) noexcept nogil:
     """The slope that, times `rate`, is the passive-aggressive step of a row of squared length `length`."""
-    cdef Point at = point(run.objective.loss, run.objective.delta, z, t)
+    cdef Point at = point(run.objective.loss, run.objective.delta, run.objective.steepest, z, t)
     cdef double size
     run.sums.loss += weight * at.value
     if run.course.passive_aggressive == PA1:
@@ -102,7 +102,7 @@ cdef inline double slope_of(Run *run, Py_ssize_t i, Py_ssize_t k, double z, doub
     if run.course.passive_aggressive != OFF:
         return passive_aggressive(run, z, t, weight, rate, length)
     keep_back(run, z, t, weight)
-    slope = point(run.objective.loss, run.objective.delta, z, t).slope
+    slope = point(run.objective.loss, run.objective.delta, run.objective.steepest, z, t).slope
     return slope if run.weights == NULL else weight * slope
 
 

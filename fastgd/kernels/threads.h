@@ -74,6 +74,12 @@ static inline int team_is_done(Team *team) { return __atomic_load_n(&team->done,
 
 static inline void team_end(Team *team) { __atomic_store_n(&team->over, 1, __ATOMIC_RELEASE); }
 static inline int team_is_over(Team *team) { return __atomic_load_n(&team->over, __ATOMIC_ACQUIRE); }
+
+/* Steps done, for those whose work builds on them. */
+static inline void steps_reach(long long *done, long long count) { __atomic_store_n(done, count, __ATOMIC_RELEASE); }
+static inline int steps_have_reached(const long long *done, long long count) {
+    return __atomic_load_n(done, __ATOMIC_ACQUIRE) >= count;
+}
 #else /* one thread: no atomics needed */
 static inline int can_share(void) { return 0; }
 static inline void team_start(Team *team) { team->ticket = team->count = team->done = 0, team->over = 0; }
@@ -84,5 +90,7 @@ static inline void team_rest(int *pauses) { ++*pauses; }
 static inline int team_is_done(Team *team) { (void) team; return 1; }
 static inline void team_end(Team *team) { team->over = 1; }
 static inline int team_is_over(Team *team) { return team->over; }
+static inline void steps_reach(long long *done, long long count) { *done = count; }
+static inline int steps_have_reached(const long long *done, long long count) { return *done >= count; }
 #endif
 #endif

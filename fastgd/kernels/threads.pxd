@@ -17,3 +17,5 @@ cdef extern from "threads.h" nogil:
     bint team_is_done(Team *team)
     void team_end(Team *team)
     bint team_is_over(Team *team)
+    void steps_reach(long long *done, long long count)
+    bint steps_have_reached(const long long *done, long long count)

@@ -64,7 +64,7 @@ cdef inline void look(Run *run, Py_ssize_t i, const Row *row, double *fresh, dou
             y = target(&run.objective, run.y, i, k)
             h = run.rates[k] * run.share[i] * run.length[i]
             if h * weight * run.bend <= 1:
-                fresh[k] = point(run.objective.loss, run.objective.delta, z[k], y).slope
+                fresh[k] = point(run.objective.loss, run.objective.delta, run.objective.steepest, z[k], y).slope
             else:
                 fresh[k] = implicit(run.objective.loss, run.objective.delta, z[k] + h * run.slope[i * K + k], y, h * weight)
     for k in range(K):
@@ -221,7 +221,7 @@ def survey(const double[::1] y not None, const double[::1] weights, const Py_ssi
             else:
                 for k in range(K):
                     t = target(&objective, &y[0], i, k)
-                    loss += weight * point(objective.loss, objective.delta, z[i * K + k], t).value
+                    loss += weight * point(objective.loss, objective.delta, objective.steepest, z[i * K + k], t).value
                     bend = max(bend, curvature(objective.loss, objective.delta, z[i * K + k], t, reach))
             smoothness[i] = weight * bend * length[i]
     return loss

@@ -45,11 +45,14 @@ class Epoch:
 class Descent:
     """Batch, mini-batch and stochastic gradient descent: the same steps with another `batch_size` (rows).
 
-    `average_from` is the first update whose result enters the mean of the iterates; None: no averaging.
+    `average_from` is the first update whose result enters the mean of the iterates; None: no averaging. `seed` is that of noise.
     """
 
-    def __init__(self, schedule: Schedule, optimizer: Optimizer, batch_size: int, average_from=None):
+    repaired = False  # what goes wrong is the user's to mend
+
+    def __init__(self, schedule: Schedule, optimizer: Optimizer, batch_size: int, average_from=None, seed=0):
         self.schedule, self.optimizer, self.batch_size, self.average_from = schedule, optimizer, batch_size, average_from
+        self.seed = seed
         self._reacted = None  # the schedule that a stalled loss has led to
 
     def start(self, problem: Problem, theta, earlier: State | None):
@@ -161,7 +164,7 @@ class Descent:
             sums = stochastic.epoch(*data, state.average, rates, problem.objective.codes, course)
         else:
             sums = batch.epoch(*data, state.first, state.second, state.average, rates, problem.objective.codes,
-                               self.optimizer.codes, self._size, state.t, skip, problem.threads)
+                               self.optimizer.codes | {"seed": self.seed}, self._size, state.t, skip, problem.threads)
         state.t += sums["updates"]
         if state.average is not None:
             state.averaged += max(0, sums["updates"] - skip)

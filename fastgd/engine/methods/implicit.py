@@ -108,6 +108,8 @@ class AveragedImplicit:
     optimization", ICML 2013.
     """
 
+    repaired = False  # no step overshoots
+
     def __init__(self, batch_size: int):
         self.batch_size = batch_size
 

@@ -115,8 +115,8 @@ class Newton:
     changed in place) to begin again: a later run goes on from there, over the few passes since.
     """
 
-    averages = False
     kept = "_v", "_step", "_found", "_least_curvature", "_next_least", "_residual", "_inverse"
+    repaired = False  # no step needs it
 
     def __init__(self, dense_metric=False, tol=0.0):
         self.dense_metric, self.tol = dense_metric, tol
@@ -244,14 +244,12 @@ class Newton:
 
     def losses(self, width=0.0):
         """(losses, slopes) of each row and output at the margins last kept, kinks rounded off over `width`."""
-        objective, y = self.problem.objective, self.problem.targets
-        loss, shape = Loss[objective.loss.upper()], (len(y), objective.outputs)
+        objective = self.problem.objective
+        loss, shape = Loss[objective.loss.upper()], (len(self.problem.visits), objective.outputs)
         if self._joint:
-            value, slopes = evaluate(loss, objective.delta, self._z.reshape(shape), y[:, 0])
+            value, slopes = evaluate(loss, objective.delta, self._z.reshape(shape), self.problem.targets[:, 0])
             return value[:, None], slopes
-        if objective.by_class:
-            y = np.where(y == np.arange(objective.outputs), 1.0, -1.0)
-        value, slopes = evaluate(loss, objective.delta, self._z, y.ravel(), width)
+        value, slopes = evaluate(loss, objective.delta, self._z, self.problem.output_targets.ravel(), width)
         return value.reshape(shape), slopes.reshape(shape)
 
     # ---- the descent ----
@@ -471,15 +469,10 @@ class Rounded(Newton):
 
     def _distance(self):
         """How far each margin is from the nearest kink of its loss."""
-        objective, y = self.problem.objective, self._targets()
+        objective, y = self.problem.objective, self.problem.output_targets.ravel()
         if objective.loss in ("hinge", "perceptron"):
             return np.abs((objective.loss == "hinge") - y * self._z)
         return np.abs(np.abs(self._z - y) - (0.0 if objective.loss == "quantile" else objective.delta))
-
-    def _targets(self):
-        """A target a margin."""
-        objective, y = self.problem.objective, self.problem.targets
-        return (np.where(y == np.arange(objective.outputs), 1.0, -1.0) if objective.by_class else y).ravel()
 
     def _search(self):
         """As for smooth losses; steps that had to be cut short want the kinks beyond them in the next Hessian."""
@@ -563,7 +556,7 @@ class Certificate:
 
     def resume(self, position):
         """Know again what was known at `position`."""
-        if position is not None:
+        if position is not None and self._tol:
             self._rounded = Rounded(True, self._tol / 2)
             self._rounded.resume(self._problem, position)
 

@@ -345,10 +345,11 @@ class CornerCertificate:
         self._problem = problem
 
     def position(self):
-        """Nothing is kept from call to call."""
+        """Nothing is kept from a call to the next."""
+        return None
 
     def resume(self, position):
-        """Nothing is to be known again."""
+        """There is nothing to go on with."""
 
     def __call__(self, coef, intercept):
         method = Proximal(dense_metric=True)

@@ -97,6 +97,7 @@ class VarianceReduced:
 
     def start(self, problem: Problem, theta, earlier=None):
         """Begin at theta; of an earlier run nothing else is of use."""
+        self.repaired = False  # whether steps had to be taken back
         self.problem, objective, visits = problem, problem.objective, problem.visits
         self._theta = theta
         coef, intercept = unpack(theta.astype(np.float64), objective.outputs, problem.by_column)
@@ -250,7 +251,7 @@ class VarianceReduced:
         """The loss at the stale margins. The lowest so far makes the weights good ones, a rise makes them suspect."""
         state, loss = self.state, self._survey()[1]
         if not (np.isfinite(loss) and np.isfinite(state.v).all()):
-            self._suspect, self._now = "good", (np.inf, None)
+            self._suspect, self._now, self.repaired = "good", (np.inf, None), True
             state.v[:] = self._good
             for part in state.memory:
                 part[:] = 0
@@ -285,7 +286,7 @@ class VarianceReduced:
         if loss <= self._good_loss + self._slack():
             self.state.v[:], self._good, self._good_loss, self._best = v, v, loss, min(loss, self._good_loss)
         else:
-            self._caution *= 2
+            self._caution, self.repaired = 2 * self._caution, True
 
     # ---- the result ----
 

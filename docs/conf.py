@@ -1,0 +1,67 @@
+"""How Sphinx builds the documentation: ``make docs``."""
+import os
+
+import fastgd
+
+os.environ["MPLBACKEND"] = "Agg"
+
+project = "fastgd"
+copyright = "the fastgd developers"
+version = release = fastgd.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "numpydoc",
+    "myst_parser",
+    "sphinx_gallery.gen_gallery",
+]
+templates_path = ["_templates"]
+exclude_patterns = ["gallery/*"]  # sphinx-gallery makes pages of them in auto_gallery
+html_theme = "pydata_sphinx_theme"
+html_title = f"fastgd {version}"
+html_theme_options = {
+    "navigation_with_keys": False,
+    "show_prev_next": True,
+    "secondary_sidebar_items": ["page-toc", "sg_download_links"],
+}
+html_show_sourcelink = False
+
+default_role = "autolink"
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 3
+suppress_warnings = ["config.cache"]  # sphinx-gallery's settings hold functions, which no cache can keep
+
+numpydoc_show_class_members = False
+# Names that only differ in case would be one file where the file system does not tell them apart.
+methods = [name for name in fastgd.__all__ if name.islower() and any(name == other.lower() != other for other in fastgd.__all__)]
+autosummary_filename_map = {f"fastgd.{name}": f"fastgd.{name}-method" for name in methods}
+
+sphinx_gallery_conf = {
+    "examples_dirs": "gallery",
+    "gallery_dirs": "auto_gallery",
+    "filename_pattern": "/plot_",
+    "within_subsection_order": "FileNameSortKey",
+    "abort_on_example_error": True,
+    "download_all_examples": False,
+    "remove_config_comments": True,
+    "show_memory": False,
+    "show_signature": False,
+    "matplotlib_animations": False,
+    "backreferences_dir": "generated/backreferences",
+    "doc_module": ("fastgd",),
+    "min_reported_time": 5,
+    "image_srcset": ["2x"],
+}
+
+
+def link_to_source(app, docname, source):
+    """Links of the pages to folders of the source, which cannot be shown, become the folders' names."""
+    for folder in ("fastgd/engine/methods", "fastgd/kernels", "bench"):
+        source[0] = source[0].replace(f"](../{folder})", f"](../{folder}/__init__.py)")
+
+
+def setup(app):
+    app.connect("source-read", link_to_source)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,199 @@
+"""Dual coordinate descent for losses that have no curvature to go by, on short sparse rows: a step sets one row's slope.
+
+The slopes a_i make the weights, w = -sum_i s_i a_i x_i / (n l2). The margins met on the way tell about how far the objective is
+above the dual, so the bound that costs passes is asked for when it is likely to be enough. An intercept, which is not penalised,
+demands sum_i s_i a_i = 0: it is the multiplier of that (augmented Lagrangian), moved after each pass. Rows at rest sit passes out.
+Sources: Hsieh, Chang, Lin, Keerthi, Sundararajan, "A dual coordinate descent method for large-scale linear SVM", ICML 2008;
+Bertsekas, Constrained Optimization and Lagrange Multiplier Methods, 1982.
+"""
+from dataclasses import replace
+from math import sqrt
+
+import numpy as np
+
+from fastgd.engine.duality import conjugate, gap, relative, weighted
+from fastgd.engine.objective import KINKED
+from fastgd.kernels import batch, dual
+from fastgd.kernels.losses import Loss, evaluate
+from fastgd.kernels.order import shuffle
+from fastgd.kernels.rows import squared_norms
+
+from .descent import Epoch
+from .newton import Newton, Rounded
+
+LOSSES = ("hinge", "squared_hinge", "epsilon_insensitive")
+LONGEST = 10.0   # mean of |x|^2 / (n l2) up to which few passes are enough
+HASTE = 100      # passes that it may be likely to take in all, or another method takes over
+CHANCES = 4      # bounds that were not enough, until then
+TRIAL = 10       # passes after which that is asked
+
+
+def suits(problem):
+    """Whether the dual of a problem is likely to be the shorter way."""
+    objective = problem.objective
+    if not (problem.rows.sparse and objective.loss in LOSSES and objective.l2 > 0 and not objective.has_corners):
+        return False
+    return bool(_lengths(problem).mean() <= LONGEST * len(problem.visits) * objective.l2)
+
+
+def _lengths(problem):
+    """|x|^2 of the rows to train on."""
+    return squared_norms(problem.rows, problem.visits, np.empty(1, problem.rows.dtype))
+
+
+class Dual(Newton):
+    """Minimise an objective with L2 part, one row's slope at a time; where that goes slowly, as `Rounded` or `Newton` do.
+
+    A run that is kept marks every pass, so what a pass changes in place is copied before.
+    """
+
+    kept = (*Newton.kept, "_theta", "_best", "_lower", "_is_cold", "_margins", "_slopes", "_order", "_active", "_rest_of_pass",
+            "_estimates", "_checked", "_failures")
+
+    def start(self, problem, theta, earlier):
+        """Begin at theta; only from zero does the dual know the slopes."""
+        super().start(problem, theta, earlier)
+        size = problem.rows.shape[0] * problem.objective.outputs
+        self._lower, self._other, self._is_cold = -np.inf, None, not self.state.theta.any()
+        nothing = np.zeros_like(self._v)
+        nothing[:, -1] = self._constant
+        self._theta = self._at.to_user(nothing)
+        self._best = self._worst, self._theta.copy()
+        self._margins, self._slopes = np.zeros(size), np.zeros(size)
+        self._order, self._active, self._rest_of_pass = problem.visits.copy(), len(problem.visits), np.inf
+        self._estimates, self._checked, self._failures = [], np.inf, 0
+        self._mark()
+
+    def position(self):
+        """What `resume` needs."""
+        return super().position(), self._other and self._other.position()
+
+    def resume(self, problem, position):
+        """Begin where an earlier run on the same data was at `position`, and take the very steps that it would have taken."""
+        own, other = position
+        if other is None:
+            super().resume(problem, own)
+            return
+        marked, _, state = own
+        self.start(problem, state.theta, None)
+        vars(self).update(marked)
+        self._other = self._successor()
+        self._other.resume(problem, other)
+        self._found, self.state = self._other.optimality(), state
+
+    def _successor(self):
+        """The method that takes over."""
+        return (Rounded if self.problem.objective.loss in KINKED else Newton)(self.dense_metric, self.tol)
+
+    def _descend(self):
+        """Yields an `Epoch` after each pass."""
+        if self._other is None:
+            if self._is_cold:
+                yield from self._by_rows()
+            self._other = self._successor()
+            self._other.start(self.problem, self._best[1], None)
+        while True:
+            epoch = self._other.epoch(None)
+            self._found = self._other.optimality()
+            yield epoch
+
+    def _by_rows(self):
+        """Sweeps, until they seem to be the longer way."""
+        problem, objective, visits = self.problem, self.problem.objective, self.problem.visits
+        N, outputs, strength = problem.rows.shape[0], objective.outputs, objective.l2 * self._weight
+        lengths = np.zeros(N)
+        lengths[visits] = _lengths(problem)
+        bias = float(lengths[visits].mean()) if objective.intercept else 0.0
+        weights = np.ones(len(visits)) if problem.weights is None else problem.weights[visits]
+        self._row_weights = weights / self._weight
+        self._targets = np.zeros((N, outputs))
+        self._targets[visits] = problem.output_targets
+        while True:
+            self._mark()
+            if problem.keeps:
+                for name in ("_theta", "_margins", "_slopes", "_order", "_estimates"):
+                    setattr(self, name, getattr(self, name).copy())
+            theta = self._theta
+            if self._rest_of_pass == np.inf:
+                self._active = len(self._order)
+            active, before = self._order[:self._active], theta.copy()
+            shuffle(active, len(self._estimates))
+            visited, slopes = active.copy(), self._by_row(self._slopes)[active]
+            self._rest_of_pass, self._active = dual.sweep(problem.rows, problem.y, problem.weights, active, lengths, theta,
+                                                          self._margins, self._slopes, objective.codes, strength, bias,
+                                                          self._rest_of_pass)
+            if objective.intercept:
+                theta[len(theta) - outputs:] -= bias / objective.l2 * self._imbalance()
+            value = self._value(theta)
+            distance = relative(self._distance(visited, slopes), value, self._worst)
+            self._estimates.append(distance)
+            moved = self._at.gradient(objective.l2 * (theta - before))
+            norm = sqrt(float((moved * moved).sum()))
+            yield Epoch(value, norm, 1.0)
+            if distance <= min(self.tol, self._checked):
+                yield Epoch(self._check(theta), norm, 1.0)
+                self._rest_of_pass, self._checked, self._failures = np.inf, 0.5 * distance, self._failures + 1
+            elif self._active == 0:
+                self._rest_of_pass = np.inf
+            if self._failures > CHANCES or self._is_slow(self._estimates):
+                self._check(theta)
+                return
+
+    def _is_slow(self, estimates):
+        """Whether so many passes more are likely to be needed that another way is shorter."""
+        done = len(estimates)
+        if done < TRIAL:
+            return False
+        half = done // 2
+        fall = np.log(max(estimates[half], 1e-300) / max(estimates[-1], 1e-300)) / (done - 1 - half)
+        left = np.log(max(estimates[-1], 1e-300) / max(self.tol, 1e-14))
+        return left > 0 and left > (HASTE - done) * fall
+
+    def _by_row(self, values):
+        return values.reshape(-1, self.problem.objective.outputs)
+
+    def _imbalance(self):
+        """The mean slope of each output."""
+        return weighted(self._row_weights, self._by_row(self._slopes)[self.problem.visits])
+
+    def _value(self, theta):
+        """The objective at theta, of the margins last met."""
+        problem, objective = self.problem, self.problem.objective
+        self._z = self._by_row(self._margins)[problem.visits].ravel()
+        penalty = objective.penalty(theta[:len(theta) - objective.outputs])
+        return float(weighted(self._row_weights, self.losses()[0]).sum() + penalty)
+
+    def _distance(self, rows, slopes):
+        """About what the objective was above the dual, sum_i s_i (L(z_i) + L*(a_i) - a_i z_i) / n, when these rows were met.
+
+        Rows that sat out have a share of nothing, however their margins have moved: they are far from their kinks.
+        """
+        problem, objective = self.problem, self.problem.objective
+        z, targets = self._by_row(self._margins)[rows], self._targets[rows]
+        value, _ = evaluate(Loss[objective.loss.upper()], objective.delta, z.ravel(), targets.ravel())
+        each = value.reshape(z.shape) + conjugate(objective.loss, objective.delta, slopes, targets) - slopes * z
+        weights = 1.0 if problem.weights is None else problem.weights[rows, None]
+        return max(float((weights * each).sum()) / self._weight, 0.0)
+
+    def _check(self, theta):
+        """The objective at theta; it and the bound enter what is known."""
+        problem, objective = self.problem, self.problem.objective
+        batch.margins(problem.rows, theta, objective.outputs, self._margins, problem.threads)
+        value = self._value(theta)
+        self._lower = max(self._lower, value - gap(problem, self._at, value, self._by_row(self._slopes)[problem.visits]))
+        if value <= self._best[0]:
+            self._best = value, theta.copy()
+        self._found = relative(self._best[0] - self._lower, self._best[0], self._worst), "duality gap"
+        return value
+
+    def _result(self):
+        """The best parameters that are known."""
+        return self._best[1] if self._other is None else self._other.state.theta
+
+    def finish(self, certify=True):
+        """Training ends: what has been reached is weighed."""
+        if self._other is not None:
+            self._other.finish(certify)
+        elif self._estimates:
+            self._check(self._theta)
+        self.state = replace(self.state, theta=self._result())

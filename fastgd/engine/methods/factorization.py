@@ -1,0 +1,161 @@
+"""Stochastic descent of a matrix factorization: a sweep over the grid of ratings an epoch."""
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+
+from fastgd.kernels import factorization
+from fastgd.kernels.factorization import Grid
+from fastgd.kernels.order import shuffle
+
+from .descent import Epoch
+
+LANES = 32          # bytes: rows of factors are filled up to whole vectors
+CHUNK = 50_000_000  # multiplications between two looks at Ctrl-C
+
+
+def width_of(factors, dtype):
+    """Entries of a row: factors, bias, one, and zeros up to a whole vector."""
+    lanes = LANES // np.dtype(dtype).itemsize
+    return -(-(factors + 2) // lanes) * lanes
+
+@dataclass
+class State:
+    """Where a run stands: the rows of users, then of items, in one vector, and the epochs that each has seen."""
+
+    theta: np.ndarray
+    ages: np.ndarray
+    t: int = 1
+
+
+@dataclass
+class Factors:
+    """All that the method is told: ratings on their grid, what is minimised (the kernel's `Course`), threads."""
+
+    grid: Grid
+    course: dict
+    width: int
+    threads: int
+
+
+class Seeds:
+    """The order of the visits of an epoch is all in a seed."""
+
+    def __init__(self, seed):
+        self._seed = seed << 32
+
+    def next(self):
+        """The seed of the next epoch."""
+        self._seed += 1
+        return self._seed
+
+
+class Factorization:
+    """Sweeps over the ratings, each a step on the rows of its user and its item.
+
+    Without a schedule no rate is chosen: a row that has seen `a` epochs has the rate ``RATE / (1 + a / AGE)``, and slopes are taken
+    where the step leads to, so that none overshoots.
+    """
+
+    RATE = 0.1
+    AGE = 5.0  # epochs
+
+    def __init__(self, schedule=None):
+        self.schedule = schedule
+
+    def start(self, problem: Factors, theta, earlier: State):
+        """Begin at theta (None: the earlier state's own), rows that have seen as many epochs as `earlier` says."""
+        self.problem, grid = problem, problem.grid
+        self.state = State(earlier.theta if theta is None else theta, earlier.ages.copy(), earlier.t)
+        self._users = grid.user_bounds[-1]
+        self._pairs = np.arange(2 * grid.blocks)
+        course = problem.course
+        drawn = course["negatives"] * grid.values.astype(bool).sum()
+        visits = np.bincount(grid.users, minlength=self._users), np.bincount(grid.items, minlength=grid.item_bounds[-1])
+        if course["pairwise"]:
+            visits = visits[0] * course["negatives"], visits[1] * course["negatives"]
+        elif drawn:
+            visits = visits[0] * (1 + course["negatives"]), visits[1]
+        self._visits = np.concatenate([visits[0], visits[1] + drawn / grid.item_bounds[-1]])
+        work = max(len(grid.users) // grid.blocks, 1) * problem.width * (1 + course["negatives"])
+        self._strata = max(1, CHUNK // work)
+        self._penalty = self._penalty_at(self.state.theta)
+
+    def epoch(self, order):
+        """Visit all ratings, in the order that the seed `order` gives; returns an `Epoch`."""
+        state, ratings = self.state, len(self.problem.grid.users)
+        rates, before, penalty = self._rates(), state.theta.copy(), self._penalty
+        shuffle(self._pairs, order)
+        loss = self._sweep(state.theta, rates, order, self.problem.grid) / ratings
+        before -= state.theta
+        norm = sqrt((self._squares(before) / rates.astype(np.float64)**2).sum()) / ratings
+        self._penalty = self._penalty_at(state.theta)
+        state.ages += 1
+        state.t += 1
+        return Epoch(loss + (penalty + self._penalty) / 2, norm, float(rates.max()))
+
+    def loss_at(self, theta):
+        """The objective at theta; other items are drawn from one seed."""
+        return self._still(theta, self.problem.grid) + self._penalty_at(theta)
+
+    def data_loss(self, grid):
+        """The mean loss of the ratings on another grid of the same users and items, the penalty left out."""
+        return self._still(self.state.theta, grid)
+
+    def _still(self, theta, grid):
+        """The mean loss at theta: a sweep at rates of zero."""
+        return self._sweep(theta.copy(), np.zeros(len(self._visits), theta.dtype), 0, grid) / len(grid.users)
+
+    def optimality(self):
+        """Nothing is known of how far the minimum is."""
+        return None
+
+    def is_finite(self):
+        """The gradient norm, made of all rows, has told already."""
+        return True
+
+    def finish(self, certify=True):
+        """Training ends: every step has been taken."""
+
+    def react(self):
+        """Answer a stalled loss; False: there is nothing more to try."""
+        schedule = self.schedule and self.schedule.react()
+        if schedule is None:
+            return False
+        self.schedule = schedule
+        return True
+
+    def solution(self):
+        """The rows (users, items)."""
+        rows = self._rows(self.state.theta)
+        return rows[:self._users].copy(), rows[self._users:].copy()
+
+    def _rates(self):
+        """A rate for each row."""
+        state = self.state
+        if self.schedule is None:
+            return (self.RATE / (1 + state.ages / self.AGE)).astype(state.theta.dtype)
+        return np.full(len(state.ages), self.schedule.rates(state.t, 1, state.t - 1)[0], state.theta.dtype)
+
+    def _rows(self, theta):
+        return theta.reshape(-1, self.problem.width)
+
+    def _squares(self, theta):
+        """The squared length of each row."""
+        rows = self._rows(theta)
+        return np.einsum("ij,ij->i", rows, rows).astype(np.float64)
+
+    def _penalty_at(self, theta):
+        """Per rating, at the visits of an epoch."""
+        course = self.problem.course
+        lengths = self._squares(theta) - course["biased"]
+        return course["alpha"] / 2 * float(self._visits @ lengths) / len(self.problem.grid.users)
+
+    def _sweep(self, theta, rates, seed, grid):
+        """The sum of the losses met in a sweep, which moves theta."""
+        rows, loss = self._rows(theta), 0.0
+        for begin in range(0, grid.blocks, self._strata):
+            loss += factorization.epoch(grid, rows[:self._users], rows[self._users:], rates[:self._users], rates[self._users:],
+                                        self._pairs.astype(np.int32), self.problem.course, begin,
+                                        min(begin + self._strata, grid.blocks), seed, self.problem.threads)
+        return loss

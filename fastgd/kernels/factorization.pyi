@@ -1,0 +1,60 @@
+"""Matrix factorization: one sweep of gradient descent over ratings that lie in the cells of a grid, users by items."""
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+class Course(TypedDict):
+    loss: int
+    pairwise: bool
+    negatives: int
+    factors: int
+    biased: bool
+    positive: bool
+    damped: bool
+    alpha: float
+
+class Grid:
+    users: NDArray[np.int32]
+    items: NDArray[np.int32]
+    values: NDArray[np.float32] | NDArray[np.float64]
+    cells: NDArray[np.intp]
+    user_bounds: NDArray[np.int32]
+    item_bounds: NDArray[np.int32]
+    starts: NDArray[np.intp] | None
+    met: NDArray[np.int32] | None
+    blocks: int
+    largest: int
+    def __init__(
+        self,
+        users: NDArray[np.int32],
+        items: NDArray[np.int32],
+        values: NDArray[np.float32] | NDArray[np.float64],
+        cells: NDArray[np.intp],
+        user_bounds: NDArray[np.int32],
+        item_bounds: NDArray[np.int32],
+        starts: NDArray[np.intp] | None = None,
+        met: NDArray[np.int32] | None = None,
+    ) -> None: ...
+
+def epoch(
+    grid: Grid,
+    P: NDArray[np.float32] | NDArray[np.float64],
+    Q: NDArray[np.float32] | NDArray[np.float64],
+    user_rates: NDArray[np.float32] | NDArray[np.float64],
+    item_rates: NDArray[np.float32] | NDArray[np.float64],
+    pairs: NDArray[np.int32],
+    course: Course,
+    begin: int,
+    end: int,
+    seed: int,
+    threads: int,
+) -> float: ...
+def scores(
+    users: NDArray[np.int32],
+    items: NDArray[np.int32],
+    P: NDArray[np.float32] | NDArray[np.float64],
+    Q: NDArray[np.float32] | NDArray[np.float64],
+    out: NDArray[np.float32] | NDArray[np.float64],
+    threads: int,
+) -> None: ...

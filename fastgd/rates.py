@@ -1,0 +1,82 @@
+"""Which learning rates a model bears: for those who want to see it."""
+import numpy as np
+from sklearn.base import clone, is_classifier
+from sklearn.utils import _safe_indexing, check_random_state, indexable
+
+from .engine.schedules import Constant
+from .engine.training import DivergedError
+
+FAR = 4.0  # times the first loss: what follows tells nothing more
+
+
+def learning_rate_range(estimator, X, y, low=1e-6, high=10.0, *, n_steps=100, random_state=None):
+    """The losses that a model has while its learning rate rises from `low` to `high`: a learning-rate range test.
+
+    A clone of the estimator is trained by `partial_fit`, without a start anew, on one random part of the rows after the other,
+    each at a rate by the same factor higher than the one before. The loss falls where the rate is large enough to matter, and
+    rises where it is too large; good rates lie a little below those where it falls fastest. The test ends early when training
+    diverges, or the loss is four times the first.
+
+    Parameters
+    ----------
+    estimator : estimator with `partial_fit`, `learning_rate` and `history_`
+        What is tested; it stays as it is.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Rows.
+    y : array-like of shape (n_samples,)
+        Labels or targets.
+    low, high : float, default=1e-6 and 10
+        The first and the last rate, 0 < low < high.
+    n_steps : int, default=100
+        Number of rates, at least 2.
+    random_state : int, RandomState instance or None, default=None
+        Seed of whatever is drawn; that of the estimator is not read.
+
+    Returns
+    -------
+    rates : ndarray of shape (n,)
+        Rates in geometric progression, n <= `n_steps`.
+    losses : ndarray of shape (n,)
+        The mean loss over the rows that each rate met, the penalty included.
+
+    References
+    ----------
+    Smith, "Cyclical learning rates for training neural networks", WACV 2017.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from fastgd import SGDClassifier, learning_rate_range
+    >>> X, y = load_iris(return_X_y=True)
+    >>> rates, losses = learning_rate_range(SGDClassifier("log_loss", batch_size=8), X, y, 1e-4, 1.0, n_steps=20, random_state=0)
+    >>> bool(losses.min() < losses[0])
+    True
+    """
+    if not 0 < low < high < np.inf:
+        raise ValueError(f"low and high must be finite, with 0 < low < high, got {low!r} and {high!r}")
+    if n_steps < 2:
+        raise ValueError(f"n_steps must be at least 2, got {n_steps!r}")
+    X, y = indexable(X, y)
+    model, labels = clone(estimator), {"classes": np.unique(y)} if is_classifier(estimator) else {}
+    random = check_random_state(random_state)
+    model.set_params(random_state=int(random.randint(np.iinfo(np.int32).max)))
+    parts = _parts(model, len(y), n_steps, random)
+    rates, losses = np.geomspace(low, high, n_steps), []
+    for rate, part in zip(rates, parts, strict=True):
+        try:
+            model.set_params(learning_rate=Constant(float(rate)))
+            model.partial_fit(_safe_indexing(X, part), _safe_indexing(y, part), **labels)
+        except DivergedError:
+            break
+        losses.append(model.history_["loss"][-1])
+        if not losses[-1] <= FAR * losses[0]:
+            break
+    return rates[:len(losses)], np.array(losses)
+
+
+def _parts(model, n, n_steps, random):
+    """The row numbers of each step: all of them for a full batch, else whole batches, in a new order each time round."""
+    size = model.batch_size if isinstance(model.batch_size, int) else n
+    size = min(n, -(-max(size, n // n_steps) // size) * size)
+    order = np.concatenate([random.permutation(n) for _ in range(-(-size * n_steps // n))])
+    return order[:size * n_steps].reshape(n_steps, size)
