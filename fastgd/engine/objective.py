@@ -71,8 +71,8 @@ class Objective:
     def penalty(self, W, b=0.0):
         """l1 |W|_1 + (l2 / 2) |W|^2 + tilt sum b"""
         W = W.astype("float64", copy=False)
-        squares = np.dot(self.l2, (W * W).sum(axis=1)) if isinstance(self.l2, tuple) else self.l2 * (W * W).sum() if self.l2 else 0.0
-        return ((self.l1 * abs(W).sum() if self.l1 else 0.0) + float(squares) / 2
+        squares = (W * W).sum(axis=-1 if isinstance(self.l2, tuple) else None) if self.l2 else 0.0
+        return ((self.l1 * abs(W).sum() if self.l1 else 0.0) + float(np.dot(self.l2, squares)) / 2
                 + (self.tilt * float(np.sum(b)) if self.tilt else 0.0))
 
 
