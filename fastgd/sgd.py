@@ -299,7 +299,7 @@ class SGDClassifier(Classifier):
             _check_partial_fit_first_call(self, classes)
             unknown = np.setdiff1d(y, self.classes_)
             if len(unknown):
-                raise ValueError(f"y contains labels that are not in classes: {unknown}")
+                raise ValueError(f"classes should include all valid labels that can be in y, which has {unknown} besides")
             return self._fit_labels(X, y, sample_weight, go_on=True)
 
 

@@ -1,9 +1,14 @@
 """What cannot be trained on is refused before anything runs, in words that name the argument and what is wrong."""
 
+import tracemalloc
+
 import numpy as np
+import pandas as pd
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
+from sklearn import linear_model
+from sklearn.base import clone, is_classifier
 from sklearn.exceptions import NotFittedError
 
 import fastgd
@@ -409,3 +414,119 @@ def test_huge_and_infinite_numbers_raise_no_warning_of_their_own(dtype):
     huge[0, 0], huge[1, 0] = np.inf, -np.inf
     refuses(lambda: model.predict(huge), "X")
     refuses(lambda: regressor().fit(X, np.where(np.arange(len(X)) % 2, np.inf, -np.inf)), "y")
+
+
+# ---- scikit-learn's words ----
+
+X_GOOD = np.random.default_rng(0).standard_normal((30, 4))
+CLASSES, TARGETS = (X_GOOD[:, 0] > 0).astype(int), X_GOOD @ np.array([1.0, 2, 3, 4])
+
+
+def weighted(weights):
+    return lambda model, y: model.fit(X_GOOD, y, sample_weight=weights)
+
+
+OFFERS = {  # what users offer: a function of an unfitted model and a good y
+    "complex X": lambda model, y: model.fit(X_GOOD + 1j, y),
+    "complex y": lambda model, y: model.fit(X_GOOD, y + 1j),
+    "generator X": lambda model, y: model.fit((row for row in X_GOOD), y),
+    "text": lambda model, y: model.fit(np.array([["a", "b"]] * 30), y),
+    "categories": lambda model, y: model.fit(pd.DataFrame({"a": pd.Categorical(list("ab") * 15), "b": y}), y),
+    "no X": lambda model, y: model.fit(None, y),
+    "no y": lambda model, y: model.fit(X_GOOD, None),
+    "a column": lambda model, y: model.fit(X_GOOD[:, 0], y),
+    "unknown y": lambda model, y: model.fit(X_GOOD, np.where(np.arange(30) == 3, np.nan, y)),
+    "no weight": weighted(np.zeros(30)),
+    "weights of others": weighted(np.ones(3)),
+    "named weights": weighted("balanced"),
+    "other columns": lambda model, y: model.fit(X_GOOD, y).predict(X_GOOD[:, :2]),
+}
+
+
+@pytest.mark.parametrize("name", ["SGDClassifier", "LogisticRegression", "SGDRegressor", "Ridge"])
+@pytest.mark.parametrize("offer", OFFERS)
+def test_refusals_are_scikit_learns(offer, name):
+    """The same kind of error, with its words among ours."""
+    said = []
+    for home in (linear_model, fastgd):
+        model = getattr(home, name)()
+        with pytest.raises((TypeError, ValueError)) as error:
+            OFFERS[offer](model, CLASSES if is_classifier(model) else TARGETS)
+        said.append(error)
+    assert said[0].type is said[1].type
+    assert str(said[0].value).rstrip(".") in str(said[1].value)
+
+
+def test_labels_of_mixed_types_are_no_labels():
+    y = np.array([1, "a"] * 15, dtype=object)
+    for kind in (linear_model.LogisticRegression, fastgd.LogisticRegression, SGDClassifier):
+        with pytest.raises(ValueError, match="Unknown label type: unknown. Maybe you are trying to fit a classifier"):
+            kind().fit(X_GOOD, y)
+
+
+def test_classes_that_come_late_are_refused_in_scikit_learns_words():
+    for kind in (linear_model.SGDClassifier, SGDClassifier):
+        model = kind().partial_fit(X_GOOD, CLASSES, classes=[0, 1])
+        with pytest.raises(ValueError, match="classes should include all valid labels that can be in y"):
+            model.partial_fit(X_GOOD, CLASSES + 1)
+        with pytest.raises(ValueError, match=r"`classes=\[0, 1, 2\]` is not the same as on last call to partial_fit"):
+            model.partial_fit(X_GOOD, CLASSES, classes=[0, 1, 2])
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("kind", [SGDClassifier, fastgd.Ridge])
+def test_what_numpy_reads_as_numbers_are_numbers(kind):
+    """Booleans, whole numbers however large, masked arrays (as scikit-learn reads them), categories of numbers, and objects."""
+    y = CLASSES if kind is SGDClassifier else TARGETS
+    parameters = {"random_state": 0}
+    whole = np.arange(60).reshape(30, 2) % 7
+    same = {
+        "bool": (X_GOOD > 0, (X_GOOD > 0).astype(float)),
+        "masked": (np.ma.masked_less(X_GOOD, -1), X_GOOD),
+        "object": (X_GOOD.astype(object), X_GOOD),
+        "huge": (whole.astype(object) * 2**70, whole * 2.0**70),
+        "int8": (whole.astype(np.int8), whole.astype(float)),
+        "categories": (pd.DataFrame({"a": pd.Categorical(whole[:, 0]), "b": whole[:, 1]}).to_numpy(), whole.astype(float)),
+        "list": (X_GOOD.tolist(), X_GOOD),
+        "column order": (np.asfortranarray(X_GOOD), X_GOOD),
+        "strided": (np.repeat(X_GOOD, 2, axis=1)[:, ::2], X_GOOD),
+        "big endian": (X_GOOD.astype(">f8"), X_GOOD),
+        "half": (X_GOOD.astype(np.float16), X_GOOD.astype(np.float16).astype(float)),
+    }
+    for name, (given, numbers) in same.items():
+        assert_array_equal(kind(**parameters).fit(given, y).coef_, kind(**parameters).fit(numbers, y).coef_, err_msg=name)
+
+
+@pytest.mark.parametrize("model", [SGDClassifier(random_state=0), SGDClassifier(batch_size="full"), fastgd.LogisticRegression(),
+                                   fastgd.LinearSVC(loss="hinge"), fastgd.Lasso(0.01), fastgd.Ridge(positive=True),
+                                   fastgd.SGDOneClassSVM(random_state=0)], ids=repr)
+def test_every_sparse_format_is_the_same_model(model):
+    y = CLASSES if is_classifier(model) else TARGETS
+    X = X_GOOD * (X_GOOD > -0.5)
+    first = clone(model).fit(sparse.csr_array(X), y)
+    for form in (sparse.csc_array, sparse.coo_array, sparse.lil_array, sparse.csr_matrix, sparse.csc_matrix, sparse.bsr_array):
+        assert_allclose(clone(model).fit(form(X), y).coef_, first.coef_, rtol=1e-10)
+    wide = sparse.csr_array(X)
+    wide.indices, wide.indptr = wide.indices.astype(np.int64), wide.indptr.astype(np.int64)
+    assert_allclose(clone(model).fit(wide, y).coef_, first.coef_, rtol=1e-10)
+    tight = {"tol": 1e-10, "max_iter": 5000} if getattr(model, "batch_size", 1) != 1 else {"tol": 1e-3}
+    dense, sparser = (clone(model).set_params(**tight).fit(form(X), y) for form in (np.asarray, sparse.csr_array))
+    scale = np.abs(dense.coef_).max()
+    assert_allclose(sparser.coef_, dense.coef_, atol=(1e-3 if len(tight) == 2 else 0.1) * scale)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_memory_map_is_read_where_it_lies(dtype, tmp_path):
+    """No array of its size is made, by any kind of training."""
+    rng = np.random.default_rng(0)
+    rng.standard_normal((20_000, 100)).astype(dtype).tofile(tmp_path / "X")
+    X = np.memmap(tmp_path / "X", dtype, "r", shape=(20_000, 100))
+    y = (X[:, 0] > 0).astype(int)
+    for model in (SGDClassifier(max_iter=2, tol=None), SGDClassifier(batch_size="full", max_iter=2, tol=None),
+                  SGDClassifier(learning_rate="constant", batch_size=64, max_iter=2, tol=None)):
+        model.fit(X[:100], y[:100])  # imports
+        tracemalloc.start()
+        model.fit(X, y)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < X.nbytes / 1.2
