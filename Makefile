@@ -16,14 +16,14 @@ demo: $(VENV)/built
 	$(BIN)/python -m bench.demo
 
 test: $(VENV)/built $(VENV)/test
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 # The same tests on kernels that check every index; a build of its own, so that the fast one stays in place.
 checked: $(VENV)/built $(VENV)/test
 	rm -rf build/checked
 	FASTGD_BOUNDSCHECK=1 $(BIN)/python -m pip install --quiet --no-deps --target build/checked .
 	cp -R tests build/checked/
-	cd build/checked && $(abspath $(BIN))/python -m pytest -n auto --confcutdir=tests tests
+	cd build/checked && $(abspath $(BIN))/python -m pytest -n auto --dist loadfile --confcutdir=tests tests
 
 bench: $(VENV)/built
 	$(BIN)/python -m bench
@@ -61,8 +61,8 @@ define test-wheel
 	tar -xzf dist/*.tar.gz -C $(ROOM) --strip-components=1 --wildcards '*/tests' '*/conftest.py' '*/pyproject.toml' '*/README.md'
 	PATH=$(ROOM)/bin python -m pip install --quiet --only-binary :all: dist/*.whl $(call group,test)
 	cd $(ROOM) && PATH=$(ROOM)/bin python -c $(IS_THE_WHEEL)
-	cd $(ROOM) && PATH=$(ROOM)/bin python -m pytest -n auto tests README.md
-	cd $(ROOM) && PATH=$(ROOM)/bin FASTGD_ISA=baseline python -m pytest -n auto tests
+	cd $(ROOM) && PATH=$(ROOM)/bin python -m pytest -n auto --dist loadfile tests README.md
+	cd $(ROOM) && PATH=$(ROOM)/bin FASTGD_ISA=baseline python -m pytest -n auto --dist loadfile tests
 
 endef
 

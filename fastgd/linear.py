@@ -281,13 +281,8 @@ class Ridge(_Penalised):
         if not (np.isfinite(alpha) & (alpha >= 0)).all():
             raise ValueError(f"alpha must be finite and >= 0, got {self.alpha}")
         l2 = tuple(float(a / total) for a in alpha)
-<<<<<<< HEAD
         l2 = l2[0] if len(set(l2)) == 1 else l2
         return Objective(self.loss, l2=l2, outputs=outputs, intercept=self.fit_intercept, positive=self.positive)
-=======
-        return Objective(self.loss, l2=l2[0] if len(set(l2)) == 1 else l2, outputs=outputs, intercept=self.fit_intercept,
-                         positive=self.positive)
->>>>>>> wt-parity
 
 
 class ElasticNet(_Penalised):

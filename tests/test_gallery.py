@@ -45,5 +45,5 @@ def test_every_page_is_reachable():
     """From the index, by the tables of contents."""
     pages = {path.stem for path in DOCS.glob("*.md")} | {path.stem for path in DOCS.glob("*.rst")}
     listed = {name for page in DOCS.glob("*.md") for block in re.findall(r"```\{toctree\}(.*?)```", page.read_text(), re.S)
-              for name in re.findall(r"^(\w+)$", block, re.M)}
+              for name in re.findall(r"^([\w-]+)$", block, re.M)}
     assert pages - listed == {"index"}, "docs/internals.md"

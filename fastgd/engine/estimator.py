@@ -201,16 +201,6 @@ class Model(CallsBack, BaseEstimator):
         for name in self._get_param_names():
             setattr(self, name, values[name])
 
-    def __sklearn_clone__(self):
-        """A compiled loss cannot be copied: the clone has the same."""
-        if isinstance(self.loss, str):
-            return super().__sklearn_clone__()
-        plain = copy(self)
-        plain.loss = "squared_error"
-        twin = clone(plain)
-        twin.loss = self.loss
-        return twin
-
     @property
     def loss_curve_(self):
         """The loss of each epoch: ``history_["loss"]``."""
@@ -310,6 +300,16 @@ class LinearModel(SparseCoefMixin, Model):
     learning_rate, optimizer, batch_size, init = "auto", "sgd", "auto", "zeros"
     shuffle, average = True, False
     n_jobs, random_state, positive = None, None, False
+
+    def __sklearn_clone__(self):
+        """A compiled loss cannot be copied: the clone has the same."""
+        if isinstance(self.loss, str):
+            return super().__sklearn_clone__()
+        plain = copy(self)
+        plain.loss = "squared_error"
+        twin = clone(plain)
+        twin.loss = self.loss
+        return twin
 
     def _objective(self, outputs, one_vs_rest, total):
         """What is minimised; `total` is the sum of the rows' weights."""
@@ -479,13 +479,13 @@ class LinearModel(SparseCoefMixin, Model):
                 self._publish_start(problem, theta, history)
             raise
         if not ended:
-            raise DivergedError(f"{failure} {self._trouble(problem, False)}".strip()) from None
+            raise DivergedError(f"{failure} {self._trouble(method)}".strip()) from None
         if not go_on and not by_hand and self._is_unbounded(objective, X, labels, visits):
             self.stop_reason_, self.converged_ = "separable", False
         if tasks:
             tasks.end(training)
         if not go_on:
-            self._warn(self._trouble(problem, training.method.repaired))
+            self._warn(self._trouble(training.method))
         return self
 
     def _random_starts(self, problem):
@@ -552,12 +552,13 @@ class LinearModel(SparseCoefMixin, Model):
         """Whether the objective falls for ever as the weights grow."""
         return False
 
-    def _trouble(self, problem, repaired):
+    def _trouble(self, method):
         """What is the matter with the columns of X, and what helps; empty if nothing is."""
+        problem = method.problem
         names = getattr(self, "feature_names_in_", np.arange(problem.rows.shape[1]))
-        if not self._is_automatic() and not isinstance(as_optimizer(self.optimizer), (AdaGrad, RMSProp, Adam)):
+        if isinstance(method, Descent) and not isinstance(method.optimizer, (AdaGrad, RMSProp, Adam)):
             return uneven_columns(problem, names)
-        return long_tails(problem, names) if repaired else ""
+        return long_tails(problem, names) if method.repaired else ""
 
     def _warn(self, trouble):
         """Say what is wrong, in numbers, and what helps."""

@@ -27,6 +27,8 @@ class QuasiNewtonLines:
     Of the minimum nothing is known: a loss that need not be convex may have several.
     """
 
+    repaired = False  # no step needs it
+
     def start(self, problem: Problem, theta, earlier: State | None):
         """Begin at theta, or where `earlier` stands."""
         self.problem, objective = problem, problem.objective
@@ -152,4 +154,4 @@ class FirstStep(Descent):
         problem = self.problem
         loss = batch.gradient(problem.rows, problem.y, problem.weights, problem.visits, theta, gradient, problem.objective.codes,
                               problem.threads)
-        return loss / self._weight + problem.objective.penalty(self._coef(theta))
+        return loss / self._weight + problem.objective.penalty(*self._parts(theta))
