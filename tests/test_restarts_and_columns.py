@@ -115,6 +115,12 @@ def test_steps_that_were_taken_back_name_the_columns_of_long_tails():
     X[:, 2] = np.exp(4 * rng.standard_normal(400))
     y = np.where(X[:, 0] + 0.3 * rng.standard_normal(400) > 0, 1, 0)
     model = SGDClassifier("log_loss", random_state=0)
-    original, model._trouble = model._trouble, lambda problem, repaired: original(problem, True)
+    original = model._trouble
+
+    def after_a_repair(method):
+        method.repaired = True
+        return original(method)
+
+    model._trouble = after_a_repair
     (said,) = messages(model, X, y)
     assert "taken back: in columns 2 (" in said
