@@ -112,7 +112,7 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
     n_features_in_ : int
         Number of columns of X.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Column names, where X has them.
 
     References
