@@ -210,8 +210,7 @@ class Space:
 
 def _some_rows(problem: Problem):
     """A few rows, dense."""
-    visits = problem.visits
-    X = problem.X[visits[np.linspace(0, len(visits) - 1, min(LOOK, len(visits))).astype(int)]]
+    X = problem.X[problem.visits[::-(-len(problem.visits) // LOOK)]]
     return np.asarray(X.toarray() if problem.rows.sparse else X, dtype=float)
 
 
@@ -224,11 +223,14 @@ def _listed(names, numbers):
 def uneven_columns(problem: Problem, names):
     """Names the columns whose sizes, in a few rows, are too far apart for one learning rate; empty if none are."""
     X = _some_rows(problem)
-    largest = np.abs(X).max(axis=0)
+    largest = np.maximum.reduce(np.abs(X))
+    filled = largest[largest > 0]
+    if not len(filled) or np.sqrt(LOOK) * filled.max() <= UNEVEN * filled.min():  # root mean squares are not so far apart
+        return ""
     shares = X / np.where(largest > 0, largest, 1)
     size = largest * np.sqrt((shares * shares).sum(axis=0) / np.maximum(np.count_nonzero(X, axis=0), 1))  # of the entries that are
     order = np.argsort(size)[np.count_nonzero(size == 0):]
-    if not len(order) or size[order[-1]] <= UNEVEN * size[order[0]]:
+    if size[order[-1]] <= UNEVEN * size[order[0]]:
         return ""
     small, large = order[:min(3, len(order) // 2)], order[::-1][:min(3, len(order) // 2)]
     return (f"The columns of X differ in size: root mean squares are small in {_listed(names[small], size[small])} and large in "

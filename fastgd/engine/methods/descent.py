@@ -172,7 +172,8 @@ class Descent:
 
     def _parts(self, theta):
         """(weights, intercepts)"""
-        return np.split(theta, [len(theta) - self.problem.objective.outputs])
+        weights = len(theta) - self.problem.objective.outputs
+        return theta[:weights], theta[weights:]
 
 
 def check_compatible(schedule, optimizer, batch_size, loss):
