@@ -21,7 +21,7 @@ def describe():
         "cpu": _cpu("model name") or platform.processor(),
         "cpu_features": [name for name in FEATURES if name in _cpu("flags").split()],
         "cores": cores(),
-        "cache": cache_size(),
+        "caches": {level: cache_size(level) for level in (2, 3)},
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "versions": versions() | {name: metadata.version(name) for name in ("scipy", "threadpoolctl")},
@@ -43,10 +43,12 @@ def free_memory():
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")), float("inf"))
 
 
-def cache_size():
-    """Bytes of the last cache that Linux names; 32 MB elsewhere."""
-    sizes = [path.read_text().strip() for path in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size")]
-    return max((int(size[:-1]) * 1024 for size in sizes if size.endswith("K")), default=32 * 2**20)
+def cache_size(level):
+    """Bytes of the first processor's cache of that level, as Linux names it; 1 MB, or 32 MB of the third, elsewhere."""
+    for folder in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"):
+        if (folder / "level").read_text().strip() == str(level):
+            return int((folder / "size").read_text().strip().removesuffix("K")) * 1024
+    return 32 * 2**20 if level == 3 else 2**20
 
 
 def _cpu(key):
