@@ -75,6 +75,7 @@ ALWAYS_INLINE void NAME(dots)(const T *const *x, const T *w, ptrdiff_t apart, pt
             u0 = NAME(load)(x0 + j + W), u1 = NAME(load)(x1 + j + W), u2 = NAME(load)(x2 + j + W), u3 = NAME(load)(x3 + j + W);
         b0 += u0 * d, b1 += u1 * d, b2 += u2 * d, b3 += u3 * d;
     }
+    if (later) PREFETCH_L2(l0 + n - 1), PREFETCH_L2(l1 + n - 1), PREFETCH_L2(l2 + n - 1);
     if (outputs == 1) {
         if (j + W <= n) {
             c = NAME(load)(w + j);
@@ -120,6 +121,12 @@ ALWAYS_INLINE void NAME(adds)(const double *s, ptrdiff_t K, const T *const *x, T
         NAME(store)(w + j, NAME(load)(w + j) + c);
         NAME(store)(v + j, NAME(load)(v + j) + d);
     }
+    if (later) PREFETCH_L2(later + n - 1);
+    if (outputs == 1 && j + W <= n) {
+        c = (s0 * NAME(load)(x0 + j) + s1 * NAME(load)(x1 + j)) + (s2 * NAME(load)(x2 + j) + s3 * NAME(load)(x3 + j));
+        NAME(store)(w + j, NAME(load)(w + j) + c);
+        j += W;
+    }
     for (; j < n; j++) {
         w[j] += (s0 * x0[j] + s1 * x1[j]) + (s2 * x2[j] + s3 * x3[j]);
         if (outputs == 2) v[j] += (t0 * x0[j] + t1 * x1[j]) + (t2 * x2[j] + t3 * x3[j]);
@@ -161,8 +168,7 @@ ALWAYS_INLINE Ahead NAME(pass)(const T *const *behind, const T *const *ahead, co
         }
         ADVANCE(j, 0) ADVANCE(j + W, 1)
     }
-    PREFETCH(later[0] + n - 1);
-    if (paired) PREFETCH(later[1] + n - 1);
+    for (int i = 0; i < 1 + paired; i++) PREFETCH(later[i] + j), PREFETCH(later[i] + n - 1); /* a row may end in a line of its own */
     for (; j + W <= n; j += W) { ADVANCE(j, 0) }
 #undef ADVANCE
     for (; j < n; j++) {

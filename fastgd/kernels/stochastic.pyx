@@ -8,7 +8,7 @@ from libc.math cimport INFINITY
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 
-from .losses cimport SOFTMAX, VALUES, Objective, Point, point_of, points, softmax, target
+from .losses cimport SOFTMAX, VALUES, Objective, Point, point_of, points, slope_at, softmax, target
 from .penalty cimport Lazy, catch_up, decay, is_late, keep_positive, pass_step, settle
 from .rows cimport (PREFETCH, Ahead, Row, Rows, Table, accumulate, column, fetch, lanes_advance, margins, row_at, row_work,
                     squared_norm, start_of)
@@ -102,7 +102,7 @@ cdef inline double slope_of(Run *run, Py_ssize_t i, Py_ssize_t k, double z, doub
     if run.course.passive_aggressive != OFF:
         return passive_aggressive(run, z, t, weight, rate, length)
     keep_back(run, z, t, weight)
-    slope = point_of(&run.objective, z, t).slope
+    slope = slope_at(&run.objective, z, t)
     return slope if run.weights == NULL else weight * slope
 
 
