@@ -10,8 +10,9 @@ import numpy as np
 from sklearn.callback import with_callbacks
 from sklearn.utils._param_validation import Hidden, Interval, StrOptions
 
-from .engine.estimator import checked, warn
+from .engine.advice import warn
 from .engine.objective import Objective
+from .engine.parameters import checked
 from .engine.supervised import Classifier, Regressor
 
 POSITIVE, NOT_NEGATIVE = Interval(Real, 0, None, closed="neither"), Interval(Real, 0, None, closed="left")

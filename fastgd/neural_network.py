@@ -14,8 +14,9 @@ from sklearn.utils.multiclass import (
 )
 from sklearn.utils.validation import _check_y
 
-from .engine.estimator import checked, unchanged_on_error
+from .engine.estimator import unchanged_on_error
 from .engine.networks import NETWORK, POSITIVE, NeuralNetwork
+from .engine.parameters import checked
 
 
 def _takes_streams(model):

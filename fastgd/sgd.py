@@ -5,8 +5,9 @@ from sklearn.callback import with_callbacks
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 
-from .engine.estimator import DESCENT, checked, unchanged_on_error
+from .engine.estimator import unchanged_on_error
 from .engine.objective import CLASSIFICATION, REGRESSION
+from .engine.parameters import DESCENT, checked
 from .engine.supervised import Classifier, Regressor
 
 

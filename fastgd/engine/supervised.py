@@ -7,7 +7,8 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y
 
-from .estimator import LinearModel, unchanged_on_error
+from .estimator import unchanged_on_error
+from .linear_model import LinearModel
 
 
 def _has_probabilities(model):
