@@ -53,7 +53,7 @@ class LinearModel(SparseCoefMixin, Model):
         Fit(self, *data, **others).run()
         return self
 
-    def _weights(self):
+    def _learnt(self):
         """All that has been learnt."""
         return self.coef_, self.intercept_
 

@@ -197,7 +197,7 @@ class NeuralNetwork(Model):
     def _store(self, coefs, intercepts):
         self.coefs_, self.intercepts_ = coefs, intercepts
 
-    def _weights(self):
+    def _learnt(self):
         return *self.coefs_, *self.intercepts_
 
     def _publish(self, training, data, visited):
