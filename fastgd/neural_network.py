@@ -174,7 +174,7 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
         The epoch (from 1) that was restored, with `early_stopping`.
 
     stop_reason_ : str
-        'tol', 'plateau', 'validation', 'max_iter', 'max_seconds', 'callback' or 'interrupted'.
+        'tol', 'plateau', 'validation', 'max_iter', 'max_fun', 'max_seconds', 'callback' or 'interrupted'.
 
     t_ : int
         Rows visited.
@@ -522,7 +522,7 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
         The epoch (from 1) that was restored, with `early_stopping`.
 
     stop_reason_ : str
-        'tol', 'plateau', 'validation', 'max_iter', 'max_seconds', 'callback' or 'interrupted'.
+        'tol', 'plateau', 'validation', 'max_iter', 'max_fun', 'max_seconds', 'callback' or 'interrupted'.
 
     t_ : int
         Rows visited.

@@ -59,7 +59,7 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
         The first rate of the schedules that use it.
 
     power_t : float, default=0.5
-        The exponent of 'invscaling'.
+        The exponent of 'invscaling', >= 0 (a negative one is deprecated).
 
     warm_start : bool, default=False
         Go on from the last fit, as in `SGDClassifier`.

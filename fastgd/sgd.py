@@ -102,7 +102,7 @@ class SGDClassifier(Classifier):
         The first rate of the schedules that use it.
 
     power_t : float, default=0.5
-        The exponent of 'invscaling'.
+        The exponent of 'invscaling', >= 0 (a negative one is deprecated).
 
     early_stopping : bool, default=False
         Hold out `validation_fraction` of the rows (none if `fit` is given validation rows); stop when their score has not risen by
@@ -394,7 +394,7 @@ class SGDRegressor(Regressor):
         The first rate of the schedules that use it.
 
     power_t : float, default=0.25
-        The exponent of 'invscaling'.
+        The exponent of 'invscaling', >= 0 (a negative one is deprecated).
 
     early_stopping : bool, default=False
         Hold out `validation_fraction` of the rows (none if `fit` is given validation rows); stop when their score has not risen by

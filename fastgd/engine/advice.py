@@ -33,6 +33,9 @@ def trouble(model, method):
 
 def warn_of(model, automatic, more=""):
     """Warn if a model has not converged; `automatic`: its rates were nobody's choice. `more` is to be said besides."""
+    if getattr(model, "power_t", 0) < 0:
+        warn("Negative values for `power_t` are deprecated in version 1.8 of scikit-learn and will raise an error in 1.10. "
+             "Use values in the range [0.0, inf) instead.", FutureWarning)
     said = ""
     if model.stop_reason_ == "separable":
         said = ("The classes are separable and nothing is penalised: the larger the weights, the smaller the objective, so "

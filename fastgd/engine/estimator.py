@@ -2,7 +2,7 @@
 from contextlib import contextmanager
 
 import numpy as np
-from sklearn.base import BaseEstimator, is_classifier
+from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted, validate_data
 
 from .data import HeldOut, check_compressed, distinct_columns, is_plain, is_plain_target
@@ -144,4 +144,7 @@ class Model(CallsBack, BaseEstimator):
         except ValueError as error:
             raise ValueError(f"early_stopping with validation_fraction={self.validation_fraction} cannot split {len(kept)} rows: "
                              f"{error}") from error
+        if is_regressor(self) and len(held_out) < 2:  # of one row there is no R^2
+            raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of your dataset: "
+                             f"validation_fraction={self.validation_fraction} of {len(kept)} rows is {len(held_out)}.")
         return kept[np.sort(train_rows)], kept[held_out]

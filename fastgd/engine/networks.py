@@ -154,7 +154,7 @@ class NeuralNetwork(Model):
         self._publish(training, *known)
         if tasks:
             tasks.end(training)
-        if self.stop_reason_ in ("max_iter", "max_seconds") and not go_on and self.tol is not None:
+        if self.stop_reason_ in ("max_iter", "max_seconds", "max_fun") and not go_on and self.tol is not None:
             warn(f"Training stopped after {self.n_iter_} epochs, at {self.stop_reason_}={getattr(self, self.stop_reason_)}, and "
                  "the optimization hasn't converged yet.", ConvergenceWarning)
         return self
@@ -207,7 +207,8 @@ class NeuralNetwork(Model):
         """
         history, method = training.history.record, training.method
         self._store(*training.solution())
-        self.n_iter_, self.stop_reason_, self.history_, self._state = training.epochs, training.reason, history, method.state
+        self.n_iter_, self.history_, self._state = training.epochs, history, method.state
+        self.stop_reason_ = "max_fun" if method.spent and training.reason == "plateau" else training.reason
         self.t_ = visited + self.n_iter_ * len(method.problem.visits)
         self.loss_ = history["loss"][-1] if history["loss"] else None
         self.n_layers_, self.n_outputs_ = len(self.coefs_) + 1, self.coefs_[-1].shape[1]

@@ -36,7 +36,8 @@ class Classifier(ClassifierMixin, LinearModel):
         """Train on labels of the known classes."""
         count = len(self.classes_)
         if count < 2:
-            raise ValueError(f"The number of classes has to be greater than one; got {count} class")
+            raise ValueError(f"The number of classes has to be greater than one; got {count} class. This solver needs samples of "
+                             f"at least 2 classes in the data, but the data contains only one class: {self.classes_[0]!r}")
         outputs = 1 if count == 2 else count
         number = np.searchsorted(self.classes_, y)
         weights = self._sample_weight(sample_weight, X)

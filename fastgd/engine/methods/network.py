@@ -199,6 +199,7 @@ class Backpropagation(Descent):
     """
 
     exhausted = False  # whether no further epoch would change anything
+    spent = False      # whether that is so because there are no evaluations left
     unit = 1.0         # of losses, for `tol`: in regression by "auto" the best constant model's
 
     def __init__(self, architecture: Architecture, schedule, optimizer, batch_size, seed, standardises=False):
@@ -409,7 +410,9 @@ class Lines(Backpropagation):
         self.state = state
         flat = before - lines.value <= FLAT * max(abs(before), abs(lines.value), 1.0)
         self._done += 1
-        self.exhausted = status != Status.MOVED or flat or self._evaluations >= self.max_fun
+        done = status != Status.MOVED or flat
+        self.spent = self._evaluations >= self.max_fun and not done
+        self.exhausted = done or self.spent
         return Epoch(lines.value, float(np.linalg.norm(lines.gradient)), lines.step)
 
     def _tell(self):
