@@ -1,14 +1,12 @@
 """What cannot be trained on is refused before anything runs, in words that name the argument and what is wrong."""
 
-import tracemalloc
-
 import numpy as np
 import pandas as pd
 import pytest
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_array_equal
 from scipy import sparse
 from sklearn import linear_model, neural_network, svm
-from sklearn.base import clone, is_classifier
+from sklearn.base import is_classifier
 from sklearn.exceptions import NotFittedError
 
 import fastgd
@@ -536,38 +534,3 @@ def test_what_numpy_reads_as_numbers_are_numbers(name):
         learnt, expected = (kind(**parameters).fit(X, y)._learnt() for X in (given, numbers))
         for part, same in zip(learnt, expected, strict=True):
             assert_array_equal(part, same, err_msg=name)
-
-
-@pytest.mark.parametrize("model", [SGDClassifier(random_state=0), SGDClassifier(batch_size="full"), fastgd.LogisticRegression(),
-                                   fastgd.LinearSVC(loss="hinge"), fastgd.Lasso(0.01), fastgd.Ridge(positive=True),
-                                   fastgd.SGDOneClassSVM(random_state=0)], ids=repr)
-def test_every_sparse_format_is_the_same_model(model):
-    y = CLASSES if is_classifier(model) else TARGETS
-    X = X_GOOD * (X_GOOD > -0.5)
-    first = clone(model).fit(sparse.csr_array(X), y)
-    for form in (sparse.csc_array, sparse.coo_array, sparse.lil_array, sparse.csr_matrix, sparse.csc_matrix, sparse.bsr_array):
-        assert_allclose(clone(model).fit(form(X), y).coef_, first.coef_, rtol=1e-10)
-    wide = sparse.csr_array(X)
-    wide.indices, wide.indptr = wide.indices.astype(np.int64), wide.indptr.astype(np.int64)
-    assert_allclose(clone(model).fit(wide, y).coef_, first.coef_, rtol=1e-10)
-    tight = {"tol": 1e-10, "max_iter": 5000} if getattr(model, "batch_size", 1) != 1 else {"tol": 1e-3}
-    dense, sparser = (clone(model).set_params(**tight).fit(form(X), y) for form in (np.asarray, sparse.csr_array))
-    scale = np.abs(dense.coef_).max()
-    assert_allclose(sparser.coef_, dense.coef_, atol=(1e-3 if len(tight) == 2 else 0.1) * scale)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_memory_map_is_read_where_it_lies(dtype, tmp_path):
-    """No array of its size is made, by any kind of training."""
-    rng = np.random.default_rng(0)
-    rng.standard_normal((20_000, 100)).astype(dtype).tofile(tmp_path / "X")
-    X = np.memmap(tmp_path / "X", dtype, "r", shape=(20_000, 100))
-    y = (X[:, 0] > 0).astype(int)
-    for model in (SGDClassifier(max_iter=2, tol=None), SGDClassifier(batch_size="full", max_iter=2, tol=None),
-                  SGDClassifier(learning_rate="constant", batch_size=64, max_iter=2, tol=None)):
-        model.fit(X[:100], y[:100])  # imports
-        tracemalloc.start()
-        model.fit(X, y)
-        _, peak = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-        assert peak < X.nbytes / 1.2
