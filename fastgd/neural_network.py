@@ -93,7 +93,9 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
         Show the epochs' progress.
 
     warm_start : bool, default=False
-        Start from the last fit's weights.
+        Go on from the last fit. Where nothing has changed since but `max_iter`, `max_seconds`, `tol`, `verbose` or the callbacks,
+        training takes the very steps that it would have taken in the same `fit`, and `history_` and `t_` go on; else it starts
+        from the last fit's weights.
 
     momentum : float, default=0.9
         Of 'sgd', in [0, 1).
@@ -445,7 +447,9 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
         Show the epochs' progress.
 
     warm_start : bool, default=False
-        Start from the last fit's weights.
+        Go on from the last fit. Where nothing has changed since but `max_iter`, `max_seconds`, `tol`, `verbose` or the callbacks,
+        training takes the very steps that it would have taken in the same `fit`, and `history_` and `t_` go on; else it starts
+        from the last fit's weights.
 
     momentum : float, default=0.9
         Of 'sgd', in [0, 1).

@@ -20,8 +20,8 @@ from test_resume import Told
 import fastgd
 from fastgd import LogisticRegression, SGDClassifier, SGDRegressor
 
-NAMES = ["SGDClassifier", "SGDRegressor", "SGDOneClassSVM", "LinearRegression", "Ridge", "Lasso", "ElasticNet", "LogisticRegression",
-         "LinearSVC", "LinearSVR", "MLPClassifier", "MLPRegressor"]
+NAMES = ["SGDClassifier", "SGDRegressor", "SGDOneClassSVM", "LinearRegression", "Ridge", "Lasso", "ElasticNet",
+         "LogisticRegression", "LinearSVC", "LinearSVR", "MLPClassifier", "MLPRegressor"]
 
 
 @pytest.fixture(params=NAMES)
