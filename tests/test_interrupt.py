@@ -137,6 +137,31 @@ def test_interrupted_while_it_begins_it_holds_the_start(data, monkeypatch):
     assert_array_equal(model.coef_, np.zeros((3, 6)))
 
 
+@pytest.mark.parametrize("restarts", [0, 2])
+@pytest.mark.parametrize("batch_size", [1, "full"])
+def test_ctrl_c_in_a_loss_of_the_users_own(batch_size, restarts, data):
+    """Within the kernels it is known by losses that are no numbers, and stays Ctrl-C, not a divergence."""
+    calls = []
+
+    def loss(z, y):
+        calls.append(len(z))
+        if len(calls) == at:
+            raise KeyboardInterrupt
+        return (z - y) ** 2 / 2, z - y
+
+    settings = {"batch_size": batch_size, "tol": None, "random_state": 0, "n_restarts": restarts, "warm_start": True}
+    at = 0
+    whole = SGDRegressor(loss, max_iter=6, **settings).fit(data.X, data.values)
+    at, calls = len(calls) // 2, []
+    model = SGDRegressor(loss, max_iter=6, **settings)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(data.X, data.values)
+    assert model.stop_reason_ == "interrupted"
+    assert np.isfinite(model.coef_).all()
+    assert len(model.history_["loss"]) == model.n_iter_ < 6
+    assert_same_training(model.set_params(max_iter=6 - model.n_iter_).fit(data.X, data.values), whole)
+
+
 def test_an_interrupted_partial_fit_is_not_begun(data, monkeypatch):
     model = SGDClassifier(random_state=0).partial_fit(data.X, data.classes, classes=np.arange(3))
     before = model.coef_.copy()

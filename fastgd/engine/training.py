@@ -213,27 +213,31 @@ class Runs:
         """One epoch of every training that is under way."""
         if self._tasks:
             self._tasks.begin_epoch(self.best)
-        reasons, is_late = {}, False
+        reasons, is_late = [], False
         for training in self._going:
-            if not is_late:
-                reasons[training] = self._advance(training)
-                is_late = training.is_late()
+            reasons.append(None if is_late else self._advance(training))
+            is_late = is_late or training.is_late()
         is_told = self._tasks and self._tasks.end_epoch(self.best)
-        for training in (training for training in self._going if training.reason == UNDER_WAY):
-            reason = reasons.get(training)
-            if is_told and reason in (None, "max_iter"):
-                reason = "callback"
-            if reason or is_late:
-                training.end(reason or "max_seconds")
-        self._going = [training for training in self._going if training.reason == UNDER_WAY]
+        if is_told or is_late or any(reasons):
+            self._end(reasons, "callback" if is_told else None, "max_seconds" if is_late else None)
+
+    def _end(self, reasons, told, late):
+        """End the trainings that have a reason of their own, or all."""
+        for training, reason in zip(self._going, reasons, strict=True):
+            reason = told if told and reason in (None, "max_iter") else reason or late
+            if reason and training in self.trainings:
+                training.end(reason)
+        self._going = [training for training in self._going if training in self.trainings and training.reason == UNDER_WAY]
 
     def _advance(self, training):
         """The reason why a training ends, or None."""
         try:
+            if self._own is None:
+                return training.advance()
             with own_errors(self._own):
                 return training.advance()
         except DivergedError:
             if len(self.trainings) == 1:
                 raise
             self.trainings.remove(training)
-            training.reason = "diverged"
+            return "diverged"
