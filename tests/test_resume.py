@@ -1,5 +1,6 @@
 """With warm_start a fit in which nothing has changed goes on exactly, from the very file that a killed process has left."""
 import pickle
+import signal
 import subprocess
 import sys
 import tracemalloc
@@ -444,6 +445,34 @@ def test_a_killed_process_goes_on_from_the_last_complete_checkpoint(tmp_path):
     X, y = rng.standard_normal((2000, 20)), rng.integers(0, 2, 2000)
     whole = SGDClassifier("log_loss", tol=None, warm_start=True, random_state=0, max_iter=reached + 2).fit(X, y)
     assert_same_training(model, whole)
+
+
+DIES = """
+import os, signal
+calls, fsync = 0, os.fsync
+
+def dies(descriptor):
+    global calls
+    calls += 1
+    if calls == 7:  # a file and its folder each time: the fourth file is written, and not yet in its place
+        os.kill(os.getpid(), signal.SIGKILL)
+    fsync(descriptor)
+
+os.fsync = dies
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+def test_a_process_killed_while_it_writes_leaves_the_checkpoint_before(tmp_path):
+    path = tmp_path / "model"
+    home = Path(fastgd.__file__).parent.parent
+    assert subprocess.run([sys.executable, "-c", DIES + PROCESS, str(path), "9"], cwd=home).returncode == -signal.SIGKILL
+    assert len(pickle.loads(path.read_bytes()).history_["loss"]) == 3
+    assert subprocess.run([sys.executable, "-c", PROCESS, str(path), "6"], cwd=home).returncode == 0
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((2000, 20)), rng.integers(0, 2, 2000)
+    whole = SGDClassifier("log_loss", tol=None, warm_start=True, random_state=0, max_iter=6).fit(X, y)
+    assert_same_training(pickle.loads(path.read_bytes()), whole)
 
 
 # ---- fingerprints ----
