@@ -17,10 +17,9 @@ from test_resume import METHODS, Told, assert_same_training
 
 import fastgd
 from fastgd import LogisticRegression, SGDClassifier, SGDRegressor
-from fastgd.engine.methods.network import Architecture
 from fastgd.engine.objective import Objective
 from fastgd.engine.optimizers import SGD
-from fastgd.kernels import batch, columns, coordinate, digest, dual, implicit, network, stochastic, variance
+from fastgd.kernels import batch, columns, coordinate, digest, dual, implicit, stochastic, variance
 from fastgd.kernels.rows import Rows, has_repeats
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -353,41 +352,6 @@ def test_a_dual_sweep(long, order):
                    Objective("hinge").codes, 1e3, 1.0, np.inf)
     assert slopes[0] != 0
     assert slopes[-1] == 0
-
-
-def layers():
-    """(flat vector, widths, activation) of a small network."""
-    return np.full(401 * 4 + 5, 1e-3), np.array([400, 4, 1]), Architecture((4,), "relu").codes()
-
-
-@WITH_ALARM
-@pytest.mark.parametrize("rows", [VISITS, VISITS // 100])
-def test_the_gradient_of_a_network(rows, long, order):
-    theta, widths, activation = layers()
-    with alarm():
-        while True:  # calls that end in time end, too
-            network.gradient(long, np.ones(40), None, order[:rows], theta, None, None, np.empty_like(theta), widths,
-                             Objective("log_loss").codes, activation)
-
-
-@WITH_ALARM
-@pytest.mark.parametrize("size", [10, VISITS])
-def test_batches_of_a_network(size, long, order):
-    theta, widths, activation = layers()
-    before = theta.copy()
-    with alarm():
-        network.epoch(long, np.ones(40), None, order, theta, None, None, None, None, np.full(-(-VISITS // size), 1e-9), widths,
-                      Objective("log_loss").codes, activation, SGD().codes, size, 1)
-    assert np.abs(theta - before).max() < 1e-3
-
-
-@WITH_ALARM
-def test_the_margins_of_a_network(long, order):
-    theta, widths, activation = layers()
-    out = np.full(VISITS, np.nan)
-    with alarm():
-        network.margins(long, order, theta, None, None, out, widths, activation)
-    assert np.isnan(out[-1])
 
 
 @WITH_ALARM

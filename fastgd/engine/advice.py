@@ -38,9 +38,9 @@ def warn_of(model, automatic, more=""):
              "Use values in the range [0.0, inf) instead.", FutureWarning)
     said = ""
     if model.stop_reason_ == "separable":
+        known = "" if model.optimality_ is None else f" at optimality_={model.optimality_:.2g} (tol={model.tol:g})"
         said = ("The classes are separable and nothing is penalised: the larger the weights, the smaller the objective, so "
-                f"there is no minimum. Training stopped at optimality_={model.optimality_:.2g} (tol={model.tol:g}); penalise the "
-                "weights.")
+                f"there is no minimum. Training stopped{known}; penalise the weights.")
     elif model.stop_reason_ in ("max_iter", "max_seconds") and model.tol is not None:
         said = _too_early(model) if automatic else _too_early_by_hand(model)
     if said or more:

@@ -20,7 +20,6 @@ from .random cimport draw
 from .penalty cimport squared_sum
 from .rows cimport Row, Rows, Table, column, dense_add, lanes_dot, row_at, start_of
 from .rules cimport ADAMW, Rule, check_buffers, update
-from .signals cimport Watch, watch_end, watch_is_over, watch_start, watch_work
 
 cpdef enum Activation:
     IDENTITY
@@ -65,7 +64,6 @@ cdef struct Run:                # what is the same for all batches
     double *y_tile
     double *value
     double *slope
-    Watch watch
 
 
 cdef inline Neuron neuron(int activation, double z) noexcept nogil:
@@ -284,8 +282,6 @@ cdef double batch_gradient(Run *run, const Py_ssize_t *order, Py_ssize_t size, c
     cdef floating *z
     while begin < size:
         rows = min(run.tile, size - begin)
-        if watch_work(&run.watch, <long long> rows * run.parameters):
-            break
         z = forward(run, order + begin, rows, center, inverse, theta, room, g != NULL)
         loss += output(run, order + begin, rows, 1.0 / size, z)
         if g != NULL:
@@ -350,7 +346,6 @@ cdef char *prepare(Run *run, Rows rows, Py_ssize_t itemsize, const Py_ssize_t[::
     run.y_tile = run.z + run.tile * objective.outputs
     run.value = run.y_tile + run.tile * objective.outputs
     run.slope = run.value + run.tile * objective.outputs
-    watch_start(&run.watch)
     return room
 
 
@@ -381,7 +376,6 @@ def gradient(Rows rows not None, const double[::1] y not None, const double[::1]
     with nogil:
         loss = batch_gradient(&run, &order[0], order.shape[0], mid, factor, &theta[0], room, g)
     free(room)
-    watch_end(&run.watch)
     return loss
 
 
@@ -397,7 +391,7 @@ cdef void descend(Run *run, Sums *sums, const Py_ssize_t *order, Py_ssize_t visi
     cdef Py_ssize_t begin = 0, size, number, at, weights, units
     cdef double l2, squares, length, rate
     cdef floating *g = room + 2 * run.activations * run.tile
-    while begin < visits and not watch_is_over(&run.watch):
+    while begin < visits:
         size, rate, at = min(batch_size, visits - begin), rates[sums.updates], 0
         sums.loss += batch_gradient(run, order + begin, size, center, inverse, theta, room, g)
         l2 = run.objective.l2 if rule.kind == ADAMW else run.objective.l2 / size
@@ -450,7 +444,6 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
     with nogil:
         descend(&run, &sums, &order[0], order.shape[0], mid, factor, &theta[0], room, m, a, &rates[0], &rule, batch_size, t)
     free(room)
-    watch_end(&run.watch)
     return sums
 
 
@@ -479,10 +472,7 @@ def margins(Rows rows not None, const Py_ssize_t[::1] order not None, const floa
     with nogil:
         while begin < visits:
             size = min(run.tile, visits - begin)
-            if watch_work(&run.watch, <long long> size * run.parameters):
-                break
             z = forward(&run, &order[begin], size, mid, factor, &theta[0], room, False)
             memcpy(&out[begin * K], z, size * K * sizeof(floating))
             begin += size
     free(room)
-    watch_end(&run.watch)
