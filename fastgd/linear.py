@@ -7,11 +7,14 @@ checked and have no effect on the result.
 from numbers import Integral, Real
 
 import numpy as np
+from scipy import sparse
 from sklearn.callback import with_callbacks
 from sklearn.utils._param_validation import Hidden, Interval, StrOptions
+from sklearn.utils._sparse import _align_api_if_sparse
 
-from .engine.estimator import checked, warn
+from .engine.advice import warn
 from .engine.objective import Objective
+from .engine.parameters import checked
 from .engine.supervised import Classifier, Regressor
 
 POSITIVE, NOT_NEGATIVE = Interval(Real, 0, None, closed="neither"), Interval(Real, 0, None, closed="left")
@@ -405,6 +408,46 @@ class ElasticNet(_Penalised):
                  max_seconds=None):
         self._assign(locals())
 
+    @checked
+    @with_callbacks
+    def fit(self, X, y, sample_weight=None, check_input=True, *, X_val=None, y_val=None, sample_weight_val=None):
+        """Train.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows. C-order arrays and CSR matrices of float32 or float64 are not copied.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, >= 0. A row of weight 0 counts as absent.
+        check_input : bool, default=True
+            No effect: the input is always checked, which costs next to nothing.
+        X_val : {array-like, sparse matrix} of shape (n_validation, n_features), default=None
+            Validation rows: their loss and score enter `history_` after every pass.
+        y_val : array-like of the shape of `y`, but for its length, default=None
+            Their targets.
+        sample_weight_val : array-like of shape (n_validation,), default=None
+            Their weights, >= 0.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            Something in the arguments is not allowed; an earlier fit is kept.
+        KeyboardInterrupt
+            Ctrl-C: the model of the last complete pass is stored.
+        """
+        return self._fit_values(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
+
+    @property
+    def sparse_coef_(self):
+        """`coef_` as a sparse matrix, of one row a target."""
+        return _align_api_if_sparse(sparse.csr_array(np.atleast_2d(self.coef_)))
+
     def _objective(self, outputs, one_vs_rest, total):
         return Objective(self.loss, l1=float(self.alpha * self.l1_ratio), l2=float(self.alpha * (1 - self.l1_ratio)),
                          outputs=outputs, intercept=self.fit_intercept, positive=self.positive)
@@ -705,20 +748,25 @@ class LogisticRegression(_Named):
         penalty, ratio = self.penalty, self.l1_ratio
         if penalty == "deprecated":
             if ratio is None:
-                warn("'l1_ratio=None' is deprecated, as in scikit-learn: use 0 <= l1_ratio <= 1", FutureWarning)
+                warn("'l1_ratio=None' was deprecated in scikit-learn 1.8. Use 0<=l1_ratio<=1 instead.", FutureWarning)
             if np.isinf(self.C) and ratio not in (None, 0, 1):
-                warn(f"l1_ratio={ratio} has no effect with C=np.inf: nothing is penalised", UserWarning)
+                warn("l1_ratio parameter is only used when penalty is 'elasticnet'. Got (penalty=None): nothing is penalised with "
+                     "C=np.inf", UserWarning)
             return ratio or 0.0
-        warn("'penalty' is deprecated, as in scikit-learn: use l1_ratio=0 for 'l2', l1_ratio=1 for 'l1', l1_ratio between them for "
-             "'elasticnet', and C=np.inf for None", FutureWarning)
+        warn("'penalty' was deprecated in scikit-learn 1.8: use l1_ratio=0 instead of penalty='l2', l1_ratio=1 instead of "
+             "penalty='l1', l1_ratio between them instead of penalty='elasticnet', and C=np.inf instead of penalty=None.",
+             FutureWarning)
         if penalty == "elasticnet":
             if ratio is None:
-                raise ValueError("l1_ratio must be set when penalty is 'elasticnet'")
+                raise ValueError("l1_ratio must be specified when penalty is elasticnet.")
             return ratio
         if penalty is None and self.C != 1.0:
-            warn("penalty=None ignores C and l1_ratio", UserWarning)
-        if ratio is not None and (0 < ratio < 1 or ratio != {"l1": 1, "l2": 0}.get(penalty, ratio)):
-            warn(f"penalty={penalty!r} ignores l1_ratio={ratio}", UserWarning)
+            warn("Setting penalty=None will ignore the C and l1_ratio parameters", UserWarning)
+        if ratio is not None and 0 < ratio < 1:
+            warn(f"l1_ratio parameter is only used when penalty is 'elasticnet'. Got (penalty={penalty})", UserWarning)
+        if ratio != {"l1": 1, "l2": 0}.get(penalty, ratio):
+            warn(f"Inconsistent values: penalty={penalty} with l1_ratio={ratio}. penalty is deprecated. Please use l1_ratio only.",
+                 UserWarning)
         return float(penalty == "l1")
 
 

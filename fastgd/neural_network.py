@@ -14,8 +14,9 @@ from sklearn.utils.multiclass import (
 )
 from sklearn.utils.validation import _check_y
 
-from .engine.estimator import checked, unchanged_on_error
+from .engine.estimator import unchanged_on_error
 from .engine.networks import NETWORK, POSITIVE, NeuralNetwork
+from .engine.parameters import checked
 
 
 def _takes_streams(model):
@@ -92,7 +93,9 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
         Show the epochs' progress.
 
     warm_start : bool, default=False
-        Start from the last fit's weights.
+        Go on from the last fit. Where nothing has changed since but `max_iter`, `max_seconds`, `tol`, `verbose` or the callbacks,
+        training takes the very steps that it would have taken in the same `fit`, and `history_` and `t_` go on; else it starts
+        from the last fit's weights.
 
     momentum : float, default=0.9
         Of 'sgd', in [0, 1).
@@ -173,7 +176,7 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
         The epoch (from 1) that was restored, with `early_stopping`.
 
     stop_reason_ : str
-        'tol', 'plateau', 'validation', 'max_iter', 'max_seconds', 'callback' or 'interrupted'.
+        'tol', 'plateau', 'validation', 'max_iter', 'max_fun', 'max_seconds', 'callback' or 'interrupted'.
 
     t_ : int
         Rows visited.
@@ -444,7 +447,9 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
         Show the epochs' progress.
 
     warm_start : bool, default=False
-        Start from the last fit's weights.
+        Go on from the last fit. Where nothing has changed since but `max_iter`, `max_seconds`, `tol`, `verbose` or the callbacks,
+        training takes the very steps that it would have taken in the same `fit`, and `history_` and `t_` go on; else it starts
+        from the last fit's weights.
 
     momentum : float, default=0.9
         Of 'sgd', in [0, 1).
@@ -521,7 +526,7 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
         The epoch (from 1) that was restored, with `early_stopping`.
 
     stop_reason_ : str
-        'tol', 'plateau', 'validation', 'max_iter', 'max_seconds', 'callback' or 'interrupted'.
+        'tol', 'plateau', 'validation', 'max_iter', 'max_fun', 'max_seconds', 'callback' or 'interrupted'.
 
     t_ : int
         Rows visited.

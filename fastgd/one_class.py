@@ -6,8 +6,11 @@ from sklearn.base import OutlierMixin
 from sklearn.callback import with_callbacks
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from .engine.estimator import DESCENT, LinearModel, checked, unchanged_on_error
+from .engine.choice import is_automatic
+from .engine.estimator import unchanged_on_error
+from .engine.linear_model import LinearModel
 from .engine.objective import Objective
+from .engine.parameters import DESCENT, checked
 from .engine.schedules import NAMES, Schedule
 
 
@@ -56,7 +59,7 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
         The first rate of the schedules that use it.
 
     power_t : float, default=0.5
-        The exponent of 'invscaling'.
+        The exponent of 'invscaling', >= 0 (a negative one is deprecated).
 
     warm_start : bool, default=False
         Go on from the last fit, as in `SGDClassifier`.
@@ -216,7 +219,7 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
         go_on = others.get("go_on", False)
         known = (go_on or self.warm_start) and hasattr(self, "coef_")
         intercept_init = None if offset_init is None else 1 - np.asarray(offset_init, dtype=np.float64)
-        if self.fit_intercept and not known and (go_on or coef_init is not None or not self._is_automatic()):
+        if self.fit_intercept and not known and (go_on or coef_init is not None or not is_automatic(self)):
             intercept_init = np.ones(1) if intercept_init is None else intercept_init  # scikit-learn's: an offset of 0
         return self._train(X, ones, ones, weights, 1, False, coef_init=coef_init, intercept_init=intercept_init, **others)
 

@@ -10,7 +10,6 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 
 from .engine.compiled import is_compiled
 from .engine.cost import CompiledCost, Cost
-from .engine.estimator import thread_count
 from .engine.minimization import (
     CONVERGED,
     DIVERGED,
@@ -25,6 +24,7 @@ from .engine.minimization import (
     Task,
 )
 from .engine.optimizers import GradientNoise, Optimizer
+from .engine.parameters import thread_count
 from .engine.rule_runs import METHODS, BatchRun, RuleRun
 from .engine.schedules import Schedule
 

@@ -13,12 +13,14 @@ from fastgd.kernels import factorization
 from fastgd.kernels.losses import Loss
 
 from .engine.data import seed_of
-from .engine.estimator import DESCENT, CallsBack, checked, thread_count, unchanged_on_error
+from .engine.estimator import unchanged_on_error
 from .engine.history import History, copy_of
 from .engine.methods.factorization import Factorization, Factors, Seeds, width_of
+from .engine.parameters import DESCENT, checked, thread_count
 from .engine.ratings import Ids, as_column, as_grid, as_interactions, lay_out
 from .engine.schedules import Schedule, as_schedule
-from .engine.training import Stopping, Training
+from .engine.tasks import CallsBack
+from .engine.training import Runs, Stopping, Training
 
 ALPHA, IMPLICIT_ALPHA = 0.1, 0.03
 INITIAL_SPREAD = 0.03     # variance of the products of the first factors, the ratings' being 1
@@ -301,12 +303,11 @@ class MatrixFactorization(CallsBack, BaseEstimator):
         last = history.record["loss"][-1:]
         training = Training(method, Seeds((seed + self.t_) % 2**32), stopping, history,
                             lambda: last[0] if last else method.loss_at(theta),
-                            validate=self._validator(method, grids[1]) if len(held_out) else None, early_stopping=len(held_out) > 0,
-                            tasks=tasks if tasks and tasks.with_epochs else None)
+                            validate=self._validator(method, grids[1]) if len(held_out) else None, early_stopping=len(held_out) > 0)
         if tasks:
             tasks.begin(lambda training: self._attributes(training, layout))
         try:
-            training.run()
+            Runs([training], tasks).run()
         except KeyboardInterrupt:
             if training.epochs:
                 self._publish(training, layout)

@@ -5,8 +5,9 @@ from sklearn.callback import with_callbacks
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 
-from .engine.estimator import DESCENT, checked, unchanged_on_error
+from .engine.estimator import unchanged_on_error
 from .engine.objective import CLASSIFICATION, REGRESSION
+from .engine.parameters import DESCENT, checked
 from .engine.supervised import Classifier, Regressor
 
 
@@ -101,7 +102,7 @@ class SGDClassifier(Classifier):
         The first rate of the schedules that use it.
 
     power_t : float, default=0.5
-        The exponent of 'invscaling'.
+        The exponent of 'invscaling', >= 0 (a negative one is deprecated).
 
     early_stopping : bool, default=False
         Hold out `validation_fraction` of the rows (none if `fit` is given validation rows); stop when their score has not risen by
@@ -393,7 +394,7 @@ class SGDRegressor(Regressor):
         The first rate of the schedules that use it.
 
     power_t : float, default=0.25
-        The exponent of 'invscaling'.
+        The exponent of 'invscaling', >= 0 (a negative one is deprecated).
 
     early_stopping : bool, default=False
         Hold out `validation_fraction` of the rows (none if `fit` is given validation rows); stop when their score has not risen by

@@ -1,14 +1,12 @@
 """What cannot be trained on is refused before anything runs, in words that name the argument and what is wrong."""
 
-import tracemalloc
-
 import numpy as np
 import pandas as pd
 import pytest
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_array_equal
 from scipy import sparse
-from sklearn import linear_model
-from sklearn.base import clone, is_classifier
+from sklearn import linear_model, neural_network, svm
+from sklearn.base import is_classifier
 from sklearn.exceptions import NotFittedError
 
 import fastgd
@@ -443,13 +441,24 @@ OFFERS = {  # what users offer: a function of an unfitted model and a good y
 }
 
 
-@pytest.mark.parametrize("name", ["SGDClassifier", "LogisticRegression", "SGDRegressor", "Ridge"])
+PEERS = {name: getattr(home, name) for home in (linear_model, svm, neural_network) for name in home.__all__
+         if name in fastgd.__all__}
+NAMES = list(PEERS)
+CLASSIFIERS = [name for name in NAMES if is_classifier(PEERS[name]())]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("offer", OFFERS)
 def test_refusals_are_scikit_learns(offer, name):
     """The same kind of error, with its words among ours."""
+    if name == "SGDOneClassSVM" and " y" in offer:
+        pytest.skip("it does not look at y")
+    if name == "LinearRegression" and offer in ("generator X", "text", "no X"):
+        pytest.skip("theirs has other words than all others of scikit-learn's, and so than ours")
     said = []
-    for home in (linear_model, fastgd):
-        model = getattr(home, name)()
+    for kind in (PEERS[name], getattr(fastgd, name)):
+        model = kind()
         with pytest.raises((TypeError, ValueError)) as error:
             OFFERS[offer](model, CLASSES if is_classifier(model) else TARGETS)
         said.append(error)
@@ -457,28 +466,56 @@ def test_refusals_are_scikit_learns(offer, name):
     assert str(said[0].value).rstrip(".") in str(said[1].value)
 
 
-def test_labels_of_mixed_types_are_no_labels():
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_labels_of_mixed_types_are_no_labels(name):
     y = np.array([1, "a"] * 15, dtype=object)
-    for kind in (linear_model.LogisticRegression, fastgd.LogisticRegression, SGDClassifier):
-        with pytest.raises(ValueError, match="Unknown label type: unknown. Maybe you are trying to fit a classifier"):
+    for kind in PEERS[name], getattr(fastgd, name):
+        with pytest.raises((TypeError, ValueError), match="Unknown label type|not supported between instances|mix of") as said:
             kind().fit(X_GOOD, y)
+    assert said.type is ValueError
 
 
-def test_classes_that_come_late_are_refused_in_scikit_learns_words():
-    for kind in (linear_model.SGDClassifier, SGDClassifier):
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_one_class_is_refused_in_scikit_learns_words(name):
+    kinds = [getattr(fastgd, name)] + [PEERS[name]] * (name != "MLPClassifier")  # theirs learns to say nothing else
+    told = []
+    for kind in kinds:
+        with pytest.raises(ValueError, match="class") as said:
+            kind().fit(X_GOOD, np.full(30, 7))
+        told.append(str(said.value))
+    assert told[-1] in told[0]
+
+
+@pytest.mark.parametrize("name", ["SGDClassifier", "MLPClassifier"])
+def test_classes_that_come_late_are_refused_in_scikit_learns_words(name):
+    for kind in PEERS[name], getattr(fastgd, name):
         model = kind().partial_fit(X_GOOD, CLASSES, classes=[0, 1])
-        with pytest.raises(ValueError, match="classes should include all valid labels that can be in y"):
+        with pytest.raises(ValueError, match="classes should include all valid labels that can be in y|not in `self.classes_`"):
             model.partial_fit(X_GOOD, CLASSES + 1)
         with pytest.raises(ValueError, match=r"`classes=\[0, 1, 2\]` is not the same as on last call to partial_fit"):
             model.partial_fit(X_GOOD, CLASSES, classes=[0, 1, 2])
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "SGDOneClassSVM"])
+def test_validation_data_must_be_finite(name, bad):
+    model = getattr(fastgd, name)()
+    y = CLASSES if is_classifier(model) else TARGETS
+    refuses(lambda: model.fit(X_GOOD, y, X_val=with_entry(X_GOOD, bad), y_val=y), "X_val", "NaN" if np.isnan(bad) else "infinity")
+    refuses(lambda: model.fit(X_GOOD, y, X_val=X_GOOD, y_val=with_entry(y, bad)), "y_val", "NaN" if np.isnan(bad) else "infinity")
+    refuses(lambda: model.fit(X_GOOD, y, X_val=X_GOOD, y_val=y, sample_weight_val=np.full(30, bad)), "sample_weight_val")
+    refuses(lambda: model.fit(X_GOOD, y, X_val=X_GOOD, y_val=y, sample_weight_val=np.zeros(30)), "sample_weight_val")
+    refuses(lambda: model.fit(X_GOOD, y, X_val=X_GOOD[:, :2], y_val=y), "X_val", "2 features", "4 features")
+    assert not hasattr(model, "n_iter_")
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("kind", [SGDClassifier, fastgd.Ridge])
-def test_what_numpy_reads_as_numbers_are_numbers(kind):
+@pytest.mark.parametrize("name", NAMES)
+def test_what_numpy_reads_as_numbers_are_numbers(name):
     """Booleans, whole numbers however large, masked arrays (as scikit-learn reads them), categories of numbers, and objects."""
-    y = CLASSES if kind is SGDClassifier else TARGETS
-    parameters = {"random_state": 0}
+    kind = getattr(fastgd, name)
+    y = CLASSES if is_classifier(kind()) else TARGETS
+    parameters = {name: value for name, value in {"random_state": 0, "max_iter": 20}.items() if name in kind().get_params()}
     whole = np.arange(60).reshape(30, 2) % 7
     same = {
         "bool": (X_GOOD > 0, (X_GOOD > 0).astype(float)),
@@ -494,39 +531,6 @@ def test_what_numpy_reads_as_numbers_are_numbers(kind):
         "half": (X_GOOD.astype(np.float16), X_GOOD.astype(np.float16).astype(float)),
     }
     for name, (given, numbers) in same.items():
-        assert_array_equal(kind(**parameters).fit(given, y).coef_, kind(**parameters).fit(numbers, y).coef_, err_msg=name)
-
-
-@pytest.mark.parametrize("model", [SGDClassifier(random_state=0), SGDClassifier(batch_size="full"), fastgd.LogisticRegression(),
-                                   fastgd.LinearSVC(loss="hinge"), fastgd.Lasso(0.01), fastgd.Ridge(positive=True),
-                                   fastgd.SGDOneClassSVM(random_state=0)], ids=repr)
-def test_every_sparse_format_is_the_same_model(model):
-    y = CLASSES if is_classifier(model) else TARGETS
-    X = X_GOOD * (X_GOOD > -0.5)
-    first = clone(model).fit(sparse.csr_array(X), y)
-    for form in (sparse.csc_array, sparse.coo_array, sparse.lil_array, sparse.csr_matrix, sparse.csc_matrix, sparse.bsr_array):
-        assert_allclose(clone(model).fit(form(X), y).coef_, first.coef_, rtol=1e-10)
-    wide = sparse.csr_array(X)
-    wide.indices, wide.indptr = wide.indices.astype(np.int64), wide.indptr.astype(np.int64)
-    assert_allclose(clone(model).fit(wide, y).coef_, first.coef_, rtol=1e-10)
-    tight = {"tol": 1e-10, "max_iter": 5000} if getattr(model, "batch_size", 1) != 1 else {"tol": 1e-3}
-    dense, sparser = (clone(model).set_params(**tight).fit(form(X), y) for form in (np.asarray, sparse.csr_array))
-    scale = np.abs(dense.coef_).max()
-    assert_allclose(sparser.coef_, dense.coef_, atol=(1e-3 if len(tight) == 2 else 0.1) * scale)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_memory_map_is_read_where_it_lies(dtype, tmp_path):
-    """No array of its size is made, by any kind of training."""
-    rng = np.random.default_rng(0)
-    rng.standard_normal((20_000, 100)).astype(dtype).tofile(tmp_path / "X")
-    X = np.memmap(tmp_path / "X", dtype, "r", shape=(20_000, 100))
-    y = (X[:, 0] > 0).astype(int)
-    for model in (SGDClassifier(max_iter=2, tol=None), SGDClassifier(batch_size="full", max_iter=2, tol=None),
-                  SGDClassifier(learning_rate="constant", batch_size=64, max_iter=2, tol=None)):
-        model.fit(X[:100], y[:100])  # imports
-        tracemalloc.start()
-        model.fit(X, y)
-        _, peak = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-        assert peak < X.nbytes / 1.2
+        learnt, expected = (kind(**parameters).fit(X, y)._learnt() for X in (given, numbers))
+        for part, same in zip(learnt, expected, strict=True):
+            assert_array_equal(part, same, err_msg=name)

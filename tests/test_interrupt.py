@@ -19,7 +19,8 @@ import fastgd
 from fastgd import LogisticRegression, SGDClassifier, SGDRegressor
 from fastgd.engine.objective import Objective
 from fastgd.engine.optimizers import SGD
-from fastgd.kernels import batch, columns, coordinate, digest, implicit, stochastic, variance
+from fastgd.kernels import batch, columns, coordinate, digest, dual, implicit, stochastic, variance
+from fastgd.kernels.rows import Rows, has_repeats
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -135,6 +136,31 @@ def test_interrupted_while_it_begins_it_holds_the_start(data, monkeypatch):
     assert_array_equal(model.coef_, np.zeros((3, 6)))
 
 
+@pytest.mark.parametrize("restarts", [0, 2])
+@pytest.mark.parametrize("batch_size", [1, "full"])
+def test_ctrl_c_in_a_loss_of_the_users_own(batch_size, restarts, data):
+    """Within the kernels it is known by losses that are no numbers, and stays Ctrl-C, not a divergence."""
+    calls = []
+
+    def loss(z, y):
+        calls.append(len(z))
+        if len(calls) == at:
+            raise KeyboardInterrupt
+        return (z - y) ** 2 / 2, z - y
+
+    settings = {"batch_size": batch_size, "tol": None, "random_state": 0, "n_restarts": restarts, "warm_start": True}
+    at = 0
+    whole = SGDRegressor(loss, max_iter=6, **settings).fit(data.X, data.values)
+    at, calls = len(calls) // 2, []
+    model = SGDRegressor(loss, max_iter=6, **settings)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(data.X, data.values)
+    assert model.stop_reason_ == "interrupted"
+    assert np.isfinite(model.coef_).all()
+    assert len(model.history_["loss"]) == model.n_iter_ < 6
+    assert_same_training(model.set_params(max_iter=6 - model.n_iter_).fit(data.X, data.values), whole)
+
+
 def test_an_interrupted_partial_fit_is_not_begun(data, monkeypatch):
     model = SGDClassifier(random_state=0).partial_fit(data.X, data.classes, classes=np.arange(3))
     before = model.coef_.copy()
@@ -219,7 +245,7 @@ def alarm():
         raise TimeoutError
 
     before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, 0.01)
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
     try:
         with pytest.raises(TimeoutError):
             yield
@@ -315,6 +341,26 @@ def test_coordinate_descent():
     with alarm():
         coordinate.descend_columns(values, rows, starts, np.arange(p), np.ones(p + 1), np.ones(n), np.zeros(p), np.ones(p),
                                    np.zeros(p), np.full(p, 1e-9), 0.0, 10**9)
+
+
+@WITH_ALARM
+def test_a_dual_sweep(long, order):
+    slopes = np.zeros(40)
+    rows = np.arange(40, dtype=np.intp).repeat(VISITS // 40)  # the last rows are not met before the end
+    with alarm():
+        dual.sweep(long, np.ones(40), None, rows, np.full(40, 400.0), np.zeros(401), np.zeros(40), slopes,
+                   Objective("hinge").codes, 1e3, 1.0, np.inf)
+    assert slopes[0] != 0
+    assert slopes[-1] == 0
+
+
+@WITH_ALARM
+def test_looking_for_columns_that_repeat():
+    n, p = 20_000_000, 1000
+    rows = Rows(np.zeros(n), np.tile(np.arange(p, dtype=np.int32), n // p), np.arange(0, n + 1, p, dtype=np.int32), (n // p, p))
+    with alarm():
+        while True:
+            has_repeats(rows)
 
 
 @WITH_ALARM

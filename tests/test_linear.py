@@ -504,7 +504,11 @@ def test_deprecated_ways_to_name_the_penalty(parameters, categories, problem):
         warnings.simplefilter("always")
         solver = "saga" if "l1_ratio" in parameters and np.isinf(parameters.get("C", 1)) else "newton-cholesky"
         peer = linear_model.LogisticRegression(tol=1e-12, solver=solver, max_iter=10000, **parameters).fit(Z, y)
-    assert [w.category for w in theirs if w.category is not ConvergenceWarning] == categories
+    theirs = [w for w in theirs if w.category is not ConvergenceWarning]
+    assert [w.category for w in theirs] == categories
+    for told in theirs:
+        beginning = str(told.message)[:25]
+        assert any(str(w.message).startswith(beginning) for w in caught), beginning
     assert_same_model(ours, peer.coef_, peer.intercept_, rtol=1e-5 if solver != "saga" else 1e-2)
 
 
@@ -543,7 +547,7 @@ def test_what_is_not_supported_says_so(model, said, problem):
 
 def test_elastic_net_without_its_ratio(problem):
     X, _, y, _, _ = problem
-    with pytest.warns(FutureWarning), pytest.raises(ValueError, match="l1_ratio must be set"):
+    with pytest.warns(FutureWarning), pytest.raises(ValueError, match="l1_ratio must be specified"):
         LogisticRegression(penalty="elasticnet", l1_ratio=None).fit(X, y)
 
 
@@ -795,3 +799,15 @@ def test_slopes_have_no_bound_where_steps_are_not_chosen_by_hand(model, problem)
     model = clone(model).fit(X, 1e15 * values)
     assert model.converged_
     assert_allclose(model.score(X, 1e15 * values), LinearRegression().fit(X, values).score(X, values), atol=0.01)
+
+
+@pytest.mark.parametrize("model", [Lasso(0.1), ElasticNet(0.1)], ids=repr)
+def test_what_else_the_lassos_of_scikit_learn_have(model, problem):
+    X, values, _, _, _ = problem
+    Z = X / X.std(axis=0)
+    model.fit(Z, values, check_input=False)
+    peer = getattr(linear_model, type(model).__name__)(alpha=0.1).fit(Z, values)
+    assert type(model.sparse_coef_) is type(peer.sparse_coef_)
+    assert model.sparse_coef_.shape == peer.sparse_coef_.shape
+    assert_array_equal(model.sparse_coef_.toarray()[0], model.coef_)
+    assert clone(model).fit(Z, np.column_stack([values, -values])).sparse_coef_.shape == (2, X.shape[1])

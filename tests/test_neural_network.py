@@ -15,6 +15,7 @@ from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+import fastgd
 import reference
 from fastgd import CosineDecay, MLPClassifier, MLPRegressor
 from fastgd.engine.methods import network as methods
@@ -665,3 +666,20 @@ def test_targets_that_cannot_be_told_are_refused():
         MLPClassifier().fit(X, np.arange(6) % 2, X_val=X)
     with pytest.raises(ValueError, match="classes not in"):
         MLPClassifier().fit(X, np.arange(6) % 2, X_val=X, y_val=np.arange(6))
+
+
+@pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
+def test_a_budget_of_evaluations_that_is_spent_is_told(kind):
+    X, y = load_wine(return_X_y=True)
+    for home in peers, fastgd:
+        model = getattr(home, kind)(solver="lbfgs", hidden_layer_sizes=50, max_iter=150, max_fun=10, random_state=1)
+        with pytest.warns(ConvergenceWarning, match="hasn't converged yet|failed to converge"):
+            model.fit(X, y)
+    assert model.stop_reason_ == "max_fun"
+
+
+@pytest.mark.parametrize("model", [peers.MLPRegressor(early_stopping=True), MLPRegressor(early_stopping=True),
+                                   fastgd.SGDRegressor(early_stopping=True)], ids=lambda model: type(model).__module__)
+def test_one_row_is_too_few_to_validate_a_regression_by(model):
+    with pytest.raises(ValueError, match="The validation set is too small. Increase 'validation_fraction' or the size of your"):
+        model.fit([[1.0, 2], [3, 4], [1, 1]], [1.0, 2, 3])

@@ -10,6 +10,7 @@ from scipy.sparse import csr_matrix
 from sklearn.exceptions import ConvergenceWarning
 
 from fastgd import SGDClassifier, SGDRegressor
+from fastgd.engine.advice import trouble
 
 
 @pytest.fixture(scope="module")
@@ -109,18 +110,16 @@ def test_a_runaway_names_the_columns(values):
         by_hand(eta0=1.0, max_iter=50).fit(X * np.array([1.0, 1e-4, 1.0, 1e3]), y)
 
 
-def test_steps_that_were_taken_back_name_the_columns_of_long_tails():
+def test_steps_that_were_taken_back_name_the_columns_of_long_tails(monkeypatch):
     rng = np.random.default_rng(1)
     X = rng.standard_normal((400, 3))
     X[:, 2] = np.exp(4 * rng.standard_normal(400))
     y = np.where(X[:, 0] + 0.3 * rng.standard_normal(400) > 0, 1, 0)
-    model = SGDClassifier("log_loss", random_state=0)
-    original = model._trouble
 
-    def after_a_repair(method):
+    def after_a_repair(model, method):
         method.repaired = True
-        return original(method)
+        return trouble(model, method)
 
-    model._trouble = after_a_repair
-    (said,) = messages(model, X, y)
+    monkeypatch.setattr("fastgd.engine.fit.trouble", after_a_repair)
+    (said,) = messages(SGDClassifier("log_loss", random_state=0), X, y)
     assert "taken back: in columns 2 (" in said

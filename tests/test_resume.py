@@ -1,5 +1,6 @@
 """With warm_start a fit in which nothing has changed goes on exactly, from the very file that a killed process has left."""
 import pickle
+import signal
 import subprocess
 import sys
 import tracemalloc
@@ -9,10 +10,22 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from scipy import sparse
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 
 import fastgd
-from fastgd import Adaptive, Checkpoint, CosineDecay, ElasticNet, Lasso, LogisticRegression, SGDClassifier, SGDRegressor
+from fastgd import (
+    Adaptive,
+    Checkpoint,
+    CosineDecay,
+    ElasticNet,
+    Lasso,
+    LogisticRegression,
+    MLPClassifier,
+    MLPRegressor,
+    SGDClassifier,
+    SGDOneClassSVM,
+    SGDRegressor,
+)
 from fastgd.engine.resumption import fingerprint
 from fastgd.kernels.digest import xxh64
 from reference import store
@@ -38,6 +51,19 @@ METHODS = {  # all ways of training, each asked for by the parameters that lead 
     "single rows, averaged": SGDClassifier("log_loss", average=60, **BY_HAND),
     "early stopping": SGDClassifier("log_loss", early_stopping=True, validation_fraction=0.3, **BY_HAND),
 }
+NETWORK = {"hidden_layer_sizes": (4,), "warm_start": True, "tol": 1e-9, "random_state": 3}
+OTHERS = {  # whose classes or targets are of another kind
+    "one class": SGDOneClassSVM(0.9, **{**SHARED, "tol": 1e-9}),
+    "one class, by hand": SGDOneClassSVM(0.3, learning_rate="constant", batch_size=7, average=20, **{**SHARED, "tol": None}),
+    "network": MLPClassifier(**NETWORK),
+    "network, all rows a batch": MLPClassifier(batch_size="full", **NETWORK),
+    "network of values": MLPRegressor(batch_size=7, **NETWORK),
+    "network, momentum": MLPClassifier(solver="sgd", learning_rate="invscaling", batch_size=7, **NETWORK),
+    "network, adaptive": MLPRegressor(solver="sgd", learning_rate="adaptive", n_iter_no_change=1, **{**NETWORK, "tol": 0.1}),
+    "network, adam": MLPClassifier(solver="adam", dropout=0.2, **NETWORK),
+    "network, early stopping": MLPClassifier(early_stopping=True, validation_fraction=0.3, n_iter_no_change=50, **NETWORK),
+    "network, lines": MLPRegressor(solver="lbfgs", **NETWORK),
+}
 RULES = ["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"]
 RATES = ["constant", "invscaling", "optimal", "adaptive", "step", "lipschitz", CosineDecay(0.1, epochs=9), Adaptive(0.1, factor=2)]
 
@@ -47,12 +73,12 @@ def loaded(model):
 
 
 def assert_same_training(model, other):
-    assert_array_equal(model.coef_, other.coef_)
-    assert_array_equal(model.intercept_, other.intercept_)
+    for part, same in zip(model._learnt(), other._learnt(), strict=True):
+        assert_array_equal(part, same)
     assert model.t_ == other.t_
     for name in set(model.history_) - {"seconds"}:
         assert model.history_[name] == other.history_[name]
-    assert (model.stop_reason_, model.optimality_) == (other.stop_reason_, other.optimality_)
+    assert (model.stop_reason_, getattr(model, "optimality_", None)) == (other.stop_reason_, getattr(other, "optimality_", None))
 
 
 @pytest.mark.parametrize("keep", [loaded, lambda model: model], ids=["loaded", "kept"])
@@ -67,6 +93,91 @@ def test_fits_in_pieces_are_one_fit(name, epochs, keep, data, layout):
     pieces = keep(pieces).set_params(max_iter=3).fit(X, data.classes)
     assert len(pieces.history_["loss"]) == epochs + 4 or pieces.stop_reason_ == "tol"
     assert_same_training(pieces, whole)
+
+
+def targets(model, data):
+    return data.classes if is_classifier(model) else data.values
+
+
+@pytest.mark.parametrize("keep", [loaded, lambda model: model], ids=["loaded", "kept"])
+@pytest.mark.parametrize("epochs", [1, 4])
+@pytest.mark.parametrize("name", OTHERS)
+def test_all_others_go_on_too(name, epochs, keep, data, layout, dtype):
+    X, y = store(data.X, layout, dtype), targets(OTHERS[name], data)
+    whole = clone(OTHERS[name]).set_params(max_iter=epochs + 4).fit(X, y)
+    pieces = keep(clone(OTHERS[name]).set_params(max_iter=epochs).fit(X, y)).set_params(max_iter=1).fit(X, y)
+    assert pieces.n_iter_ == 1
+    pieces = keep(pieces).set_params(max_iter=3).fit(X, y)
+    assert len(pieces.history_["loss"]) == epochs + 4
+    assert_same_training(pieces, whole)
+
+
+def test_every_estimator_that_has_warm_start_is_among_these():
+    kinds = {getattr(fastgd, name) for name in fastgd.__all__ if isinstance(getattr(fastgd, name), type)}
+    tested = {type(model) for model in (*METHODS.values(), *OTHERS.values())} | {SGDRegressor, Lasso, ElasticNet}
+    assert {kind for kind in kinds if "warm_start" in getattr(kind, "_parameter_constraints", ())} == tested
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_changed_parameter_leaves_the_others_their_weights_alone(name, data):
+    y = targets(OTHERS[name], data)
+    model = clone(OTHERS[name]).set_params(max_iter=4).fit(data.X, y)
+    before = [part.copy() for part in model._learnt()]
+    change = {"nu": 0.31} if "nu" in model.get_params() else {"alpha": 0.01}
+    model.set_params(max_iter=1, tol=None, **change).fit(data.X, y)
+    once = clone(model).fit(data.X, y)
+    assert (len(model.history_["loss"]), model.n_iter_) == (1, 1)
+    assert model.t_ <= once.t_
+    assert all(np.abs(part - was).max() < 2.0 for part, was in zip(model._learnt(), before, strict=True))
+    assert any((part != other).any() for part, other in zip(model._learnt(), once._learnt(), strict=True))
+
+
+# ---- restarts ----
+
+RESTARTS = {
+    "by hand": SGDRegressor(learning_rate="constant", eta0=1e-3, n_restarts=3, **{**SHARED, "tol": None}),
+    "to plateaus": SGDRegressor(learning_rate="constant", eta0=0.05, batch_size=5, n_restarts=3, n_iter_no_change=2,
+                                **{**SHARED, "tol": 1e-3}),
+    "auto": SGDRegressor(n_restarts=2, **SHARED),
+    "cosine": SGDRegressor(learning_rate=CosineDecay(0.01, epochs=9), n_restarts=2, **{**SHARED, "tol": None}),
+}
+
+
+@pytest.mark.parametrize("keep", [loaded, lambda model: model], ids=["loaded", "kept"])
+@pytest.mark.parametrize("epochs", [1, 2, 5])
+@pytest.mark.parametrize("name", RESTARTS)
+def test_all_runs_of_a_fit_with_restarts_go_on(name, epochs, keep, data):
+    whole = clone(RESTARTS[name]).set_params(max_iter=epochs + 4).fit(data.X, data.values)
+    pieces = keep(clone(RESTARTS[name]).set_params(max_iter=epochs).fit(data.X, data.values))
+    for more in 1, 3:
+        pieces = keep(pieces.set_params(max_iter=more).fit(data.X, data.values))
+    assert_same_training(pieces, whole)
+
+
+def test_another_run_may_overtake_the_best_one(data):
+    """What goes on from the best one alone misses it."""
+    X, y = data.X, data.values
+    model = SGDRegressor(learning_rate="constant", eta0=0.3, n_restarts=8, **{**SHARED, "tol": None, "random_state": 1})
+    leaders = []
+    for epochs in range(1, 8):
+        coef = clone(model).set_params(max_iter=epochs).fit(X, y).coef_
+        pieces = clone(model).set_params(max_iter=1)
+        for _ in range(epochs):
+            pieces.fit(X, y)
+        assert_array_equal(pieces.coef_, coef)
+        leaders.append(pieces._resumption.best)
+    assert len(set(leaders)) > 1
+
+
+@pytest.mark.parametrize("name", RESTARTS)
+def test_a_checkpoint_amid_restarts_goes_on(name, data, tmp_path):
+    path = tmp_path / "model"
+    copies = Copies(path)
+    whole = clone(RESTARTS[name]).set_params(max_iter=6).set_callbacks(Checkpoint(path), copies).fit(data.X, data.values)
+    assert_same_training(whole, clone(RESTARTS[name]).set_params(max_iter=6).fit(data.X, data.values))
+    for number, model in enumerate(copies.models[:-1], 1):
+        assert len(model.history_["loss"]) == number
+        assert_same_training(model.set_params(max_iter=6 - number).fit(data.X, data.values), whole)
 
 
 @pytest.mark.parametrize("average", [False, 100])
@@ -233,17 +344,18 @@ class Copies(Told):
             self.models.append(pickle.loads(Path(self.path).read_bytes()))
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", [*METHODS, *OTHERS])
 def test_a_checkpoint_goes_on_like_the_training_that_wrote_it(name, data, tmp_path):
     path = tmp_path / "model"
-    copies = Copies(path)
-    whole = clone(METHODS[name]).set_params(max_iter=6).set_callbacks(Checkpoint(path), copies).fit(data.X, data.classes)
+    copies, model = Copies(path), METHODS.get(name) or OTHERS[name]
+    y = targets(model, data)
+    whole = clone(model).set_params(max_iter=6).set_callbacks(Checkpoint(path), copies).fit(data.X, y)
     assert len(copies.models) == whole.n_iter_
     for number, model in enumerate(copies.models[:-1], 1):
-        assert (model.n_iter_, model.stop_reason_, model.converged_) == (number, "interrupted", False)
+        assert (model.n_iter_, model.stop_reason_, getattr(model, "converged_", False)) == (number, "interrupted", False)
         assert model.predict(data.X).shape == (43,)
         assert not hasattr(model, "_skl_callbacks")
-        model.set_params(max_iter=6 - number).fit(data.X, data.classes)
+        model.set_params(max_iter=6 - number).fit(data.X, y)
         assert_same_training(model, whole)
     assert_same_training(pickle.loads(path.read_bytes()), whole)
 
@@ -333,6 +445,34 @@ def test_a_killed_process_goes_on_from_the_last_complete_checkpoint(tmp_path):
     X, y = rng.standard_normal((2000, 20)), rng.integers(0, 2, 2000)
     whole = SGDClassifier("log_loss", tol=None, warm_start=True, random_state=0, max_iter=reached + 2).fit(X, y)
     assert_same_training(model, whole)
+
+
+DIES = """
+import os, signal
+calls, fsync = 0, os.fsync
+
+def dies(descriptor):
+    global calls
+    calls += 1
+    if calls == 7:  # a file and its folder each time: the fourth file is written, and not yet in its place
+        os.kill(os.getpid(), signal.SIGKILL)
+    fsync(descriptor)
+
+os.fsync = dies
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+def test_a_process_killed_while_it_writes_leaves_the_checkpoint_before(tmp_path):
+    path = tmp_path / "model"
+    home = Path(fastgd.__file__).parent.parent
+    assert subprocess.run([sys.executable, "-c", DIES + PROCESS, str(path), "9"], cwd=home).returncode == -signal.SIGKILL
+    assert len(pickle.loads(path.read_bytes()).history_["loss"]) == 3
+    assert subprocess.run([sys.executable, "-c", PROCESS, str(path), "6"], cwd=home).returncode == 0
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((2000, 20)), rng.integers(0, 2, 2000)
+    whole = SGDClassifier("log_loss", tol=None, warm_start=True, random_state=0, max_iter=6).fit(X, y)
+    assert_same_training(pickle.loads(path.read_bytes()), whole)
 
 
 # ---- fingerprints ----

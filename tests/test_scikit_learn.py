@@ -1,14 +1,18 @@
 """At home in scikit-learn's world: what every public estimator, those to come included, gets from it and must not spoil."""
 import inspect
+import multiprocessing
 import pickle
 import re
+import tracemalloc
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn import config_context, linear_model, svm
+from scipy import sparse
+from sklearn import config_context, linear_model, neural_network, svm
 from sklearn.base import BaseEstimator, clone, is_classifier, is_outlier_detector, is_regressor
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.model_selection import GridSearchCV, cross_validate
@@ -25,6 +29,8 @@ from reference import store
 PUBLIC = [getattr(fastgd, name) for name in fastgd.__all__]
 ESTIMATORS = [kind for kind in PUBLIC if inspect.isclass(kind) and issubclass(kind, BaseEstimator)
               and kind is not MatrixFactorization]  # its X holds ids, no features: test_recommender.py has its checks
+STREAMS = [kind for kind in ESTIMATORS if kind.__name__.startswith("SGD")]
+NETWORKS = [kind for kind in ESTIMATORS if kind.__name__.startswith("MLP")]
 LINEAR = [kind for kind in ESTIMATORS if kind.__module__ in ("fastgd.linear", "fastgd.sgd")]
 
 
@@ -46,9 +52,8 @@ def result_of(model, X):
 
 def known_differences(model):
     """A shuffled stream takes several steps along a repeated row, and one along a row of weight 2."""
-    streams = type(model).__name__.startswith(("SGD", "MLP"))
     names = [f"check_sample_weight_equivalence_on_{kind}_data" for kind in ("dense", "sparse")]
-    return dict.fromkeys(names, "stochastic steps") if streams else {}
+    return dict.fromkeys(names, "stochastic steps") if type(model) in STREAMS else {}
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -145,6 +150,147 @@ def test_weights_are_routed_to_it(model):
         assert_allclose(search.cv_results_["split0_test_score"][0], folds["test_score"][0], rtol=0.05)
 
 
+# ---- whatever the form of X, wherever it is trained ----
+
+
+def every_part(model):
+    """All that it tells of X, or has learnt of it, in arrays."""
+    return [part for part in model._learnt() if isinstance(part, np.ndarray)]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_of_float32_it_makes_float32(model, layout):
+    X, y = data_for(model)
+    X = store(X, layout, np.float32)
+    model.fit(X, y)
+    told = [getattr(model, name)(X) for name in ("decision_function", "predict_proba", "predict") if hasattr(model, name)]
+    told = told if is_regressor(model) else told[:-1]  # labels are the user's
+    assert {part.dtype for part in (*every_part(model), *told)} == {np.dtype(np.float32)}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_every_form_of_x_is_the_same_model(model):
+    X, y = data_for(model)
+    X *= X > -0.5
+    first = clone(model).fit(sparse.csr_array(X), y)
+    wide = sparse.csr_array(X)
+    wide.indices, wide.indptr = wide.indices.astype(np.int64), wide.indptr.astype(np.int64)
+    forms = [form(X) for form in (sparse.csc_array, sparse.coo_array, sparse.lil_array, sparse.csr_matrix, sparse.csc_matrix)]
+    for form in (*forms, sparse.bsr_array(X, blocksize=(1, 1)), wide):
+        for part, same in zip(every_part(clone(model).fit(form, y)), every_part(first), strict=True):
+            assert_allclose(part, same, rtol=1e-10)
+    fortran, listed = clone(model).fit(np.asfortranarray(X), y), clone(model).fit(X.tolist(), y)
+    for part, same in zip(every_part(fortran), every_part(listed), strict=True):
+        assert_array_equal(part, same)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_sparse_and_dense_rows_end_at_the_same_model(model):
+    X, y = data_for(model)
+    X *= X > -0.5
+    networks = type(model) in NETWORKS
+    if networks:
+        model.set_params(solver="adam", max_iter=5, tol=None)  # "auto" centres dense columns, and networks have many minima
+    else:
+        model.set_params(tol=1e-7, max_iter=2000)
+        if type(model) in STREAMS:
+            model.set_params(batch_size="full")
+    dense, rows = clone(model).fit(X, y), clone(model).fit(sparse.csr_array(X), y)
+    for part, same in zip(every_part(dense), every_part(rows), strict=True):
+        assert_allclose(part, same, atol=(1e-9 if networks else 1e-2) * np.abs(same).max())
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_memory_map_is_read_where_it_lies(model, dtype, tmp_path):
+    """No array of half its size is made, in training and in prediction."""
+    shape = 8000, 500
+    np.random.default_rng(0).standard_normal(shape).astype(dtype).tofile(tmp_path / "X")
+    X = np.memmap(tmp_path / "X", dtype, "r", shape=shape)
+    y = (X[:, 0] > 0).astype(int)
+    model.set_params(max_iter=2)
+    result_of(model.fit(X[:100], y[:100]), X[:100])  # imports
+    tracemalloc.start()
+    result_of(model.fit(X, y), X)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < X.nbytes / 2
+
+
+def seeds(model):
+    return {"random_state": [0, 1]} if "random_state" in model.get_params() else {"tol": [1e-3, 1e-4]}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_threads_train_beside_each_other(model):
+    X, y = data_for(model)
+    (name, values), = seeds(model).items()
+    alone = [clone(model).set_params(**{name: value}).fit(X, y) for value in values]
+    with ThreadPool(4) as pool:
+        beside = pool.map(lambda value: clone(model).set_params(**{name: value}).fit(X, y), values * 2)
+    for one, other in zip(alone * 2, beside, strict=True):
+        for part, same in zip(every_part(one), every_part(other), strict=True):
+            assert_array_equal(part, same)
+
+
+def learnt_in_a_child(model):
+    return every_part(model.fit(*data_for(model)))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork")
+def test_after_a_fork_it_trains(model):
+    """Its parent has used all threads before."""
+    expected = learnt_in_a_child(clone(model))
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        learnt = pool.apply_async(learnt_in_a_child, (model,)).get(timeout=60)
+    for part, same in zip(learnt, expected, strict=True):
+        assert_array_equal(part, same)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_search_in_two_processes_is_the_same(model):
+    X, y = data_for(model)
+    scoring = None if hasattr(model, "score") else lambda model, X, y: model.decision_function(X).mean()
+    one, two = (GridSearchCV(clone(model), seeds(model), cv=2, n_jobs=n_jobs, scoring=scoring, error_score="raise").fit(X, y)
+                for n_jobs in (1, 2))
+    assert_array_equal(one.cv_results_["mean_test_score"], two.cv_results_["mean_test_score"])
+    for part, same in zip(every_part(one.best_estimator_), every_part(two.best_estimator_), strict=True):
+        assert_array_equal(part, same)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_the_number_of_threads_changes_nothing(model):
+    if "n_jobs" not in model.get_params():
+        pytest.skip("it has no n_jobs")
+    X, y = data_for(model)
+    one, two = (clone(model).set_params(n_jobs=n_jobs).fit(X, y) for n_jobs in (1, 2))
+    for part, same in zip(every_part(one), every_part(two), strict=True):
+        assert_array_equal(part, same)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_random_state_is_what_scikit_learn_says(model):
+    """A number: every fit alike. A generator: each fit draws from it. None: NumPy's own is drawn from."""
+    if type(model) not in (*STREAMS, *NETWORKS):
+        pytest.skip("nothing is drawn at random")
+    X, y = data_for(model)
+    X = X + 1  # else no outlier is found, whatever the seed
+    model.set_params(max_iter=2, tol=None)
+
+    def train(state, times=1):
+        model.set_params(random_state=state)
+        return [every_part(model.fit(X, y))[0] for _ in range(times)]
+
+    assert_array_equal(*train(3, 2))
+    first, second = train(np.random.RandomState(3), 2)
+    assert (first != second).any()
+    assert_array_equal([first, second], train(np.random.RandomState(3), 2))
+    np.random.seed(3)
+    assert_array_equal([first, second], train(None, 2))
+
+
 FRAMES = {
     "pandas": lambda X, names: pd.DataFrame(X, columns=names),
     "polars": lambda X, names: pytest.importorskip("polars").DataFrame(X, schema=names),
@@ -177,9 +323,10 @@ def test_other_names_and_missing_names_are_said_in_scikit_learns_words(model):
 # ---- the page in the docs ----
 
 PAGE = Path(__file__).parent.parent / "docs" / "scikit-learn.md"
-PEERS = {kind: getattr(linear_model, kind.__name__, None) or getattr(svm, kind.__name__) for kind in ESTIMATORS
-         if hasattr(linear_model, kind.__name__) or hasattr(svm, kind.__name__)}
-COMMON = {"converged_", "optimality_", "optimality_kind_", "stop_reason_", "history_", "loss_curve_"}
+PEERS = {kind: getattr(home, kind.__name__) for home in (linear_model, svm, neural_network) for kind in ESTIMATORS
+         if hasattr(home, kind.__name__)}
+OF_ALL = {"stop_reason_", "history_", "loss_curve_"}
+OF_LINEAR = {"converged_", "optimality_", "optimality_kind_"}
 
 
 def rows_of_the_table():
@@ -208,5 +355,7 @@ def test_the_table_of_differences_is_right(kind):
     X, y = data_for(kind())
     (our_attributes, our_methods), (their_attributes, their_methods) = (
         public_names(model().fit(X, y)) for model in (kind, PEERS[kind]))
-    assert our_attributes - their_attributes == attributes | COMMON
+    common = OF_ALL if kind in NETWORKS else OF_ALL | OF_LINEAR
+    assert our_attributes - their_attributes == attributes | (common - their_attributes)
+    assert common <= our_attributes
     assert (their_attributes - our_attributes) | (their_methods - our_methods) == missing

@@ -128,6 +128,11 @@ class HeldOut:
     y: np.ndarray
     weights: np.ndarray | None
 
+    @classmethod
+    def of(cls, X, y, labels, weights, rows):
+        """These rows of the data."""
+        return cls(X[rows], labels[rows], y.reshape(X.shape[0], -1)[rows].ravel(), None if weights is None else weights[rows])
+
 
 def seed_of(random_state):
     """A whole number below 2^32 from what scikit-learn takes for `random_state`; an int is its own, without a generator's start."""

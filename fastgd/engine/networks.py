@@ -10,8 +10,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastgd.kernels import network
 
+from .advice import warn
 from .data import HeldOut, Order, Problem, as_rows, distinct_columns, is_surely_finite, seed_of
-from .estimator import Model, warn
+from .estimator import Model
 from .history import History, copy_of
 from .methods.network import (
     ACTIVATIONS,
@@ -25,8 +26,9 @@ from .methods.network import (
 from .methods.newton import one_blas_thread
 from .objective import Objective
 from .optimizers import SGD, Adam, AdamW, Momentum, Nesterov
+from .resumption import Resumption
 from .schedules import Adaptive, Constant, Schedule
-from .training import Stopping, Training
+from .training import Runs, Stopping, Training
 
 BATCH = 200         # rows of batch_size="auto"
 FEW_ROWS = 256      # for a call whose products BLAS would not share among threads anyway
@@ -95,7 +97,7 @@ class NeuralNetwork(Model):
         return Architecture(self._hidden(), self.activation, float(self.dropout))
 
     def _method(self, problem, go_on):
-        n, architecture, seed = len(problem.visits), self._architecture(), seed_of(self.random_state)
+        n, architecture, seed = len(problem.visits), self._architecture(), problem.random_state
         size = n if self.batch_size == "full" else BATCH if self.batch_size == "auto" else self.batch_size
         if self.solver == "lbfgs":
             if self.dropout:
@@ -126,39 +128,49 @@ class NeuralNetwork(Model):
 
         `y` holds the kernels' targets, `labels` what the caller gave.
         """
-        again = (go_on or self.warm_start) and hasattr(self, "coefs_")
-        X, seed = distinct_columns(X), seed_of(self.random_state)
+        data, earlier = self._resumable(X, y, weights, held_out) if self.warm_start and not go_on else (None, None)
+        again = earlier is not None or (go_on and hasattr(self, "coefs_"))  # whether the history goes on
+        X, seed = distinct_columns(X), earlier.random_state if earlier else seed_of(self.random_state)
         visits, left_out = self._split(self._rows_that_count(weights, X.shape[0]), labels, held_out, seed)
         mean = 1.0 if weights is None else float(weights[visits].mean())
         weights = None if weights is None else weights / mean
         objective = Objective(loss, self._objective_delta, 0.0, self.alpha / mean, outputs)
         full = self.solver == "lbfgs" or self.batch_size == "full"
-        problem = Problem(as_rows(X), y, weights, objective, visits, full, 1, X, random_state=seed)
+        problem = Problem(as_rows(X), y, weights, objective, visits, full, 1, X, data is not None, seed)
         if len(left_out):
-            own = y.reshape(X.shape[0], -1)[left_out].ravel()
-            held_out = HeldOut(X[left_out], labels[left_out], own, None if weights is None else weights[left_out])
-        method, history = self._method(problem, go_on), History(self.history_ if again else None)
-        training = None
+            held_out = HeldOut.of(X, y, labels, weights, left_out)
+        method, training = self._method(problem, go_on), None
+        known = data, self.t_ if again else 0
         try:
             with one_blas_thread():
-                method.start(problem, *self._start(problem, again, go_on))
-                training = self._training(method, history, held_out, go_on, tasks)
+                training = self._begun(method, problem, History(self.history_ if again else None), held_out, go_on, earlier)
                 if tasks:
-                    tasks.begin(lambda training: self._attributes(training, again))
-                training.run()
+                    tasks.begin(lambda training: self._attributes(training, *known))
+                Runs([training], tasks).run()
         except KeyboardInterrupt:
             if training is not None and training.epochs:
-                self._publish(training, again)
+                self._publish(training, *known)
             raise
-        self._publish(training, again)
+        self._publish(training, *known)
         if tasks:
             tasks.end(training)
-        if self.stop_reason_ in ("max_iter", "max_seconds") and not go_on and self.tol is not None:
+        if self.stop_reason_ in ("max_iter", "max_seconds", "max_fun") and not go_on and self.tol is not None:
             warn(f"Training stopped after {self.n_iter_} epochs, at {self.stop_reason_}={getattr(self, self.stop_reason_)}, and "
                  "the optimization hasn't converged yet.", ConvergenceWarning)
         return self
 
-    def _training(self, method, history, held_out, go_on, tasks):
+    def _begun(self, method, problem, history, held_out, go_on, earlier):
+        """The run of a method that starts, or goes on from where an earlier one ended."""
+        if earlier is None:
+            method.start(problem, *self._start(problem, go_on))
+            return self._training(method, history, held_out, go_on)
+        position = earlier.runs[0].position
+        method.resume(problem, position.method)
+        training = self._training(method, history, held_out, go_on)
+        training.resume(position)
+        return training
+
+    def _training(self, method, history, held_out, go_on):
         """The run of a method that has been started.
 
         scikit-learn's patience: the loss may stall for `n_iter_no_change` epochs; L-BFGS looks at the gradient instead.
@@ -170,11 +182,11 @@ class NeuralNetwork(Model):
         order = Order(problem, problem.X, not problem.full_batch and self.shuffle, problem.random_state, len(history))
         validate = None if held_out is None else self._validator(held_out, problem)
         return Training(method, order, stopping, history, lambda: method.loss_at(origin), validate=validate,
-                        early_stopping=self.early_stopping, tasks=tasks if tasks and tasks.with_epochs else None)
+                        early_stopping=self.early_stopping, keeps=problem.keeps)
 
-    def _start(self, problem, again, go_on):
+    def _start(self, problem, go_on):
         """(flat vector to start from, earlier state to go on with); None: anew, or the state's own."""
-        if not again:
+        if not (go_on or self.warm_start) or not hasattr(self, "coefs_"):
             return None, None
         theta, widths = self._packed(np.float64)
         wanted = self._architecture().widths(problem.rows.shape[1], problem.objective.outputs)
@@ -185,12 +197,18 @@ class NeuralNetwork(Model):
     def _store(self, coefs, intercepts):
         self.coefs_, self.intercepts_ = coefs, intercepts
 
-    def _publish(self, training, again):
-        """Store the model that training has come to, and what it leaves beside the weights."""
+    def _learnt(self):
+        return *self.coefs_, *self.intercepts_
+
+    def _publish(self, training, data, visited):
+        """Store the model that training has come to, and what it leaves beside the weights.
+
+        `data`: the fingerprint of what it was trained on, if it may go on; `visited`: rows before.
+        """
         history, method = training.history.record, training.method
-        visited = self.t_ if again else 0
         self._store(*training.solution())
-        self.n_iter_, self.stop_reason_, self.history_, self._state = training.epochs, training.reason, history, method.state
+        self.n_iter_, self.history_, self._state = training.epochs, history, method.state
+        self.stop_reason_ = "max_fun" if method.spent and training.reason == "plateau" else training.reason
         self.t_ = visited + self.n_iter_ * len(method.problem.visits)
         self.loss_ = history["loss"][-1] if history["loss"] else None
         self.n_layers_, self.n_outputs_ = len(self.coefs_) + 1, self.coefs_[-1].shape[1]
@@ -198,13 +216,16 @@ class NeuralNetwork(Model):
         self.validation_scores_ = history.get("validation_score")
         self.best_validation_score_ = np.nanmax(self.validation_scores_) if self.validation_scores_ else None
         vars(self).pop("best_epoch_", None)
+        vars(self).pop("_resumption", None)
         if training.best:
             self.best_epoch_ = training.best.epoch
+        if data is not None:
+            self._resumption = Resumption.of(self, data, method.problem.random_state, [training], training)
 
-    def _attributes(self, training, again):
+    def _attributes(self, training, data, visited):
         """What the estimator would know if training stopped here."""
         model = copy(self)
-        model._publish(training, again)
+        model._publish(training, data, visited)
         model.history_ = copy_of(model.history_)
         return vars(model)
 

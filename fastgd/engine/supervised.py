@@ -7,7 +7,8 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y
 
-from .estimator import LinearModel, unchanged_on_error
+from .estimator import unchanged_on_error
+from .linear_model import LinearModel
 
 
 def _has_probabilities(model):
@@ -35,7 +36,8 @@ class Classifier(ClassifierMixin, LinearModel):
         """Train on labels of the known classes."""
         count = len(self.classes_)
         if count < 2:
-            raise ValueError(f"The number of classes has to be greater than one; got {count} class")
+            raise ValueError(f"The number of classes has to be greater than one; got {count} class. This solver needs samples of "
+                             f"at least 2 classes in the data, but the data contains only one class: {self.classes_[0]!r}")
         outputs = 1 if count == 2 else count
         number = np.searchsorted(self.classes_, y)
         weights = self._sample_weight(sample_weight, X)

@@ -5,6 +5,10 @@ from time import perf_counter
 
 import numpy as np
 
+from .data import pack
+from .own import own_errors
+
+UNDER_WAY = "interrupted"  # what is to be said of a training that ends there
 DIVERGED = 1e10  # times the loss before training: clipped slopes can keep a runaway finite
 
 
@@ -55,11 +59,10 @@ class Best:
 class Position:
     """Where a training stands after a complete epoch: all that another one, of the same data, needs to go on exactly.
 
-    `epochs` counts those of all trainings so far; `stopping` is (best, stalled).
+    `stopping` is (best, stalled).
     """
 
     method: object
-    epochs: int
     stopping: tuple
     best: Best | None
 
@@ -68,15 +71,14 @@ class Training:
     """One run of epochs by a method that has been started, or resumed: then `resume` is to follow.
 
     `known_loss()` is what a model had before, to tell a runaway by; `validate(coef, intercept)` returns (score, loss) on held-out
-    rows, by which it is stopped, and the best epoch kept, if `early_stopping`; `tasks` tells callbacks. If it `keeps` what it knew,
-    its position is noted after every epoch.
+    rows, by which it is stopped, and the best epoch kept, if `early_stopping`. If it `keeps` what it knew, its position is noted
+    after every epoch. `reason` is why it has ended.
     """
 
-    def __init__(self, method, order, stopping, history, known_loss, *, validate=None, early_stopping=False, tasks=None,
-                 keeps=False):
+    def __init__(self, method, order, stopping, history, known_loss, *, validate=None, early_stopping=False, keeps=False):
         self.method, self._order, self._stopping, self.history = method, order, stopping, history
-        self._known_loss, self._validate, self._early_stopping, self._tasks = known_loss, validate, early_stopping, tasks
-        self._keeps, self._best, self.reason = keeps, None, "interrupted"
+        self._known_loss, self._validate, self._early_stopping = known_loss, validate, early_stopping
+        self._keeps, self._best, self.reason = keeps, None, UNDER_WAY
         self._begun = len(history)
         self._note()
 
@@ -91,7 +93,7 @@ class Training:
         position = None
         if self._keeps:
             stopping = self._stopping.best, self._stopping.stalled
-            position = Position(self.method.position(), len(self.history), stopping, self._best)
+            position = Position(self.method.position(), stopping, self._best)
         self._complete = len(self.history.record["loss"]), self.method.state, position, self._best
 
     @property
@@ -113,52 +115,42 @@ class Training:
         """(coef, intercept) of the best epoch, with early stopping, else of the last."""
         return (self.best.coef, self.best.intercept) if self.best else self.method.solution()
 
-    @np.errstate(all="ignore")  # a diverging run overflows, and is told by what comes out
-    def run(self):
-        """Run epochs until enough is enough, and let the method finish.
+    def is_late(self):
+        return self._stopping.is_late()
 
-        A KeyboardInterrupt goes on when the method and the history are those of the last complete epoch.
-        """
-        try:
-            reason = self._run()
-            # what is known of the minimum is known of the model as it is, and the best epoch's is not touched
-            if reason != "tol" and not self.best:
-                self.method.finish(reason not in ("max_seconds", "callback"))
-            self.reason = reason
-        except KeyboardInterrupt:
-            epochs, self.method.state, *_ = self._complete
-            self.history.forget(epochs)
-            raise
-
-    def _run(self):
-        """Run epochs until `stopping` says so; returns the reason."""
+    def advance(self):
+        """Run one epoch; returns why it should be the last, or None."""
         method, stopping = self.method, self._stopping
-        for number in range(1, stopping.max_iter + 1):
-            if self._tasks:
-                self._tasks.begin_epoch(self)
-            epoch = method.epoch(self._order.next())
-            if not (epoch.loss <= DIVERGED and isfinite(epoch.gradient_norm) and method.is_finite()):
-                self._check(number, epoch)
-            score, loss = self._validate(*method.solution()) if self._validate else (None, None)
-            self.history.add(epoch, score, loss)
-            if self._early_stopping and (self._best is None or self._best.is_beaten_by(score, loss)):
-                self._best = Best(len(self.history), score, loss, *method.solution())
-            reason = None if stopping.tol is None else self._reason(-score if self._early_stopping else epoch.loss)
-            self._note()
-            is_told = self._tasks and self._tasks.end_epoch(self)
-            if reason or is_told:
-                return reason or "callback"
-            if stopping.is_late() and number < stopping.max_iter:
-                return "max_seconds"
-        return "max_iter"
+        epoch, number = method.epoch(self._order.next()), self.epochs + 1
+        if not (epoch.loss <= DIVERGED and isfinite(epoch.gradient_norm) and method.is_finite()):
+            self._check(number, epoch)
+        score, loss = self._validate(*method.solution()) if self._validate else (None, None)
+        self.history.add(epoch, score, loss)
+        if self._early_stopping and (self._best is None or self._best.is_beaten_by(score, loss)):
+            self._best = Best(len(self.history), score, loss, *method.solution())
+        reason = None if stopping.tol is None else self._reason(-score if self._early_stopping else epoch.loss)
+        self._note()
+        return reason or ("max_iter" if number == stopping.max_iter else None)
+
+    def end(self, reason):
+        """No epoch is to follow: let the method finish."""
+        # what is known of the minimum is known of the model as it is, and the best epoch's is not touched
+        if reason != "tol" and not self.best:
+            self.method.finish(reason not in ("max_seconds", "callback"))
+        self.reason = reason
+
+    def restore(self):
+        """Forget what has come after the last complete epoch."""
+        epochs, self.method.state, *_ = self._complete
+        self.history.forget(epochs)
 
     def _check(self, number, epoch):
         """Refuse to go on where there is no way back: a loss beyond all that was known, or what is no number."""
         runaway = epoch.loss > DIVERGED and epoch.loss > DIVERGED * (1 + self._known_loss())
         if runaway or not (isfinite(epoch.loss) and isfinite(epoch.gradient_norm) and self.method.is_finite()):
             raise DivergedError(
-                f"Training diverged at epoch #{number}: floating-point under-/overflow occurred, the loss is {epoch.loss:g}. "
-                "Scaling input data with StandardScaler or MinMaxScaler might help, and so does a learning rate smaller than "
+                f"Training diverged. Floating-point under-/overflow occurred at epoch #{number}, the loss is {epoch.loss:g}. "
+                "Scaling input data with StandardScaler or MinMaxScaler might help. So does a learning rate smaller than "
                 f"{epoch.learning_rate:g}.")
 
     def _reason(self, value):
@@ -176,29 +168,76 @@ class Training:
         return None
 
 
-class Tasks:
-    """What scikit-learn's callbacks are told of: the fit, and each of its epochs as a task of its own.
+class Runs:
+    """Trainings of one problem from several starts, an epoch of each at a time; the model is that of the lowest objective.
 
-    `attributes(training)` are those that would be fitted if training stopped there; they are asked for by the callbacks that want a
-    fitted estimator. Without `with_epochs` nobody wants to know of these.
+    One of several that diverges is left out. `tasks` tells callbacks; `own` is a loss of the user's that may raise errors.
     """
 
-    def __init__(self, estimator, context, X, y, sample_weight, with_epochs):
-        self._context, self.with_epochs = context, with_epochs
-        self._told = {"estimator": estimator, "X": X, "y": y,
-                      "metadata": None if sample_weight is None else {"sample_weight": sample_weight}}
+    def __init__(self, trainings, tasks=None, own=None):
+        self.trainings, self._own, self._losses = list(trainings), own, {}
+        self._tasks = tasks if tasks and tasks.with_epochs else None
+        self._going = [training for training in trainings if training.reason == UNDER_WAY]
 
-    def begin(self, attributes):
-        self._attributes = attributes
-        self._context.call_on_fit_task_begin(**self._told)
+    @np.errstate(all="ignore")  # a diverging run overflows, and is told by what comes out
+    def run(self):
+        """Run epochs until enough is enough, and let the methods finish.
 
-    def end(self, training):
-        self._context.call_on_fit_task_end(**self._told, reconstruction_attributes=lambda: self._attributes(training))
+        A KeyboardInterrupt goes on when methods and histories are those of their last complete epochs.
+        """
+        try:
+            while self._going:
+                self._round()
+        except KeyboardInterrupt:
+            self._losses.clear()
+            for training in self.trainings:
+                training.restore()
+            raise
 
-    def begin_epoch(self, training):
-        self._epoch = self._context.subcontext(task_name="epoch")
-        self._epoch.call_on_fit_task_begin(**self._told, reconstruction_attributes=lambda: self._attributes(training))
+    def best(self):
+        """The training that counts."""
+        if len(self.trainings) == 1:
+            return self.trainings[0]
+        return min([training for training in self.trainings if len(training.history)] or self.trainings[:1], key=self._loss)
 
-    def end_epoch(self, training):
-        """Whether a callback wants training to stop."""
-        return self._epoch.call_on_fit_task_end(**self._told, reconstruction_attributes=lambda: self._attributes(training))
+    def _loss(self, training):
+        """The objective at what a training has come to."""
+        at = len(training.history), training.reason
+        if self._losses.get(training, (None, None))[0] != at:
+            problem = training.method.problem
+            loss = training.method.loss_at(pack(*training.solution(), problem.rows.dtype, problem.by_column))
+            self._losses[training] = at, loss if isfinite(loss) else np.inf
+        return self._losses[training][1]
+
+    def _round(self):
+        """One epoch of every training that is under way."""
+        if self._tasks:
+            self._tasks.begin_epoch(self.best)
+        reasons, is_late = [], False
+        for training in self._going:
+            reasons.append(None if is_late else self._advance(training))
+            is_late = is_late or training.is_late()
+        is_told = self._tasks and self._tasks.end_epoch(self.best)
+        if is_told or is_late or any(reasons):
+            self._end(reasons, "callback" if is_told else None, "max_seconds" if is_late else None)
+
+    def _end(self, reasons, told, late):
+        """End the trainings that have a reason of their own, or all."""
+        for training, reason in zip(self._going, reasons, strict=True):
+            reason = told if told and reason in (None, "max_iter") else reason or late
+            if reason and training in self.trainings:
+                training.end(reason)
+        self._going = [training for training in self._going if training in self.trainings and training.reason == UNDER_WAY]
+
+    def _advance(self, training):
+        """The reason why a training ends, or None."""
+        try:
+            if self._own is None:
+                return training.advance()
+            with own_errors(self._own):
+                return training.advance()
+        except DivergedError:
+            if len(self.trainings) == 1:
+                raise
+            self.trainings.remove(training)
+            return "diverged"

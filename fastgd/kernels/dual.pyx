@@ -15,7 +15,8 @@ from .losses cimport (
     EPSILON_INSENSITIVE, HINGE, PERCEPTRON, QUANTILE, SQUARED_EPSILON_INSENSITIVE, SQUARED_HINGE, VALUES, Objective, implicit,
     target,
 )
-from .rows cimport Row, Rows, Table, accumulate, ask_for, margins, row_at, start_of
+from .rows cimport Row, Rows, Table, accumulate, ask_for, margins, row_at, row_work, start_of
+from .signals cimport Watch, watch_end, watch_start, watch_work
 
 cdef enum:
     AHEAD = 4                   # rows to come that are on their way
@@ -83,7 +84,8 @@ def sweep(Rows rows not None, const double[::1] y not None, const double[::1] we
     """
     cdef Py_ssize_t visits = order.shape[0], K = objective.outputs, N = rows.table.n, v, i, kept = 0
     cdef double[::1] change = np.empty(K)
-    cdef double largest = 0, least
+    cdef double largest = 0, least, work = row_work(&rows.table) * K + 1
+    cdef Watch watch
     cdef Run run
     rows.check(sizeof(floating), theta.shape[0], K, y.shape[0] // (K if objective.targets == VALUES else 1), weights, order)
     if length.shape[0] != N or z.shape[0] != N * K or slope.shape[0] != N * K:
@@ -94,8 +96,11 @@ def sweep(Rows rows not None, const double[::1] y not None, const double[::1] we
         return 0.0, 0
     run.X, run.y, run.weights, run.length = &rows.table, start_of(y), start_of(weights), &length[0]
     run.z, run.slope, run.change, run.strength, run.bias, run.objective = &z[0], &slope[0], &change[0], strength, bias, objective
+    watch_start(&watch)
     with nogil:
         for v in range(visits):
+            if watch_work(&watch, <long long> work):
+                break
             if v + AHEAD < visits:
                 ask_for(run.X, order[v + AHEAD])
             i = order[v]
@@ -104,4 +109,5 @@ def sweep(Rows rows not None, const double[::1] y not None, const double[::1] we
                 order[v] = order[kept]
                 order[kept] = i
                 kept += 1
+    watch_end(&watch)
     return largest, kept

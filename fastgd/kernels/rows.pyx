@@ -3,6 +3,8 @@ import numpy as np
 
 from cython cimport floating
 
+from .signals cimport Watch, watch_end, watch_start, watch_work
+
 
 def _address(array):
     """The address of a contiguous array's first entry (0 when it is empty)."""
@@ -82,15 +84,20 @@ def has_repeats(Rows rows not None):
     cdef Py_ssize_t[::1] last = np.full(rows.table.p, -1)
     cdef Py_ssize_t i, t, j
     cdef Row row
+    cdef Watch watch
     if rows.table.indices == NULL:
         return False
+    watch_start(&watch)
     with nogil:
         for i in range(rows.table.n):
             row = row_at(&rows.table, i)
+            if watch_work(&watch, row.size):
+                break
             for t in range(row.size):
                 j = column(&row, t)
                 if last[j] == i:
                     with gil:
                         return True
                 last[j] = i
+    watch_end(&watch)
     return False

@@ -43,11 +43,8 @@ def _lengths(problem):
 class Dual(Newton):
     """Minimise an objective with L2 part, one row's slope at a time; where that goes slowly, as `Rounded` or `Newton` do.
 
-    A run that is kept marks every pass, so what a pass changes in place is copied before.
+    The models that come here have no warm start, so nothing is kept to go on from.
     """
-
-    kept = (*Newton.kept, "_theta", "_best", "_lower", "_is_cold", "_margins", "_slopes", "_order", "_active", "_rest_of_pass",
-            "_estimates", "_checked", "_failures")
 
     def start(self, problem, theta, earlier):
         """Begin at theta; only from zero does the dual know the slopes."""
@@ -61,24 +58,6 @@ class Dual(Newton):
         self._margins, self._slopes = np.zeros(size), np.zeros(size)
         self._order, self._active, self._rest_of_pass = problem.visits.copy(), len(problem.visits), np.inf
         self._estimates, self._checked, self._failures = [], np.inf, 0
-        self._mark()
-
-    def position(self):
-        """What `resume` needs."""
-        return super().position(), self._other and self._other.position()
-
-    def resume(self, problem, position):
-        """Begin where an earlier run on the same data was at `position`, and take the very steps that it would have taken."""
-        own, other = position
-        if other is None:
-            super().resume(problem, own)
-            return
-        marked, _, state = own
-        self.start(problem, state.theta, None)
-        vars(self).update(marked)
-        self._other = self._successor()
-        self._other.resume(problem, other)
-        self._found, self.state = self._other.optimality(), state
 
     def _successor(self):
         """The method that takes over."""
@@ -111,10 +90,6 @@ class Dual(Newton):
         self._targets = np.zeros((N, outputs))
         self._targets[visits] = problem.output_targets
         while True:
-            self._mark()
-            if problem.keeps:
-                for name in ("_theta", "_margins", "_slopes", "_order", "_estimates"):
-                    setattr(self, name, getattr(self, name).copy())
             theta = self._theta
             if self._rest_of_pass == np.inf:
                 self._active = len(self._order)

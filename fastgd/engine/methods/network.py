@@ -199,6 +199,7 @@ class Backpropagation(Descent):
     """
 
     exhausted = False  # whether no further epoch would change anything
+    spent = False      # whether that is so because there are no evaluations left
     unit = 1.0         # of losses, for `tol`: in regression by "auto" the best constant model's
 
     def __init__(self, architecture: Architecture, schedule, optimizer, batch_size, seed, standardises=False):
@@ -207,12 +208,9 @@ class Backpropagation(Descent):
 
     def start(self, problem: Problem, theta, earlier: NetworkState | None):
         """Begin at theta, the flat vector in the user's units, or (None) where `earlier` stands, or anew; `earlier` has buffers."""
-        self.problem, dtype = problem, problem.rows.dtype
-        self.widths = self.architecture.widths(problem.rows.shape[1], problem.objective.outputs)
-        self._size = min(self.batch_size, len(problem.visits))
-        self._updates = -(-len(problem.visits) // self._size)
-        self._weight = len(problem.visits) if problem.weights is None else float(problem.weights[problem.visits].sum())
-        units = self._units(earlier)
+        self._pose(problem)
+        dtype, units = problem.rows.dtype, self._units(earlier)
+        self._enter(units)
         if theta is None and earlier is None:
             theta = initial(self.widths, self.architecture.activation, np.random.default_rng(self.seed))
             if units:
@@ -230,24 +228,42 @@ class Backpropagation(Descent):
         self.state = NetworkState(theta.astype(dtype), first, second, None, False, t=getattr(kept, "t", 1),
                                   epochs=getattr(kept, "epochs", 0), units=units, rule=self.optimizer)
 
+    def resume(self, problem: Problem, position):
+        """Begin where an earlier run on the same data was at `position`, and take the very steps that it would have taken."""
+        self.state, self._reacted = position
+        self._pose(problem)
+        self._enter(self.state.units)
+        self.schedule = self._reacted or self.schedule
+
+    def _pose(self, problem):
+        """What is known before anything is trained."""
+        self.problem = problem
+        self.widths = self.architecture.widths(problem.rows.shape[1], problem.objective.outputs)
+        self._size = min(self.batch_size, len(problem.visits))
+        self._updates = -(-len(problem.visits) // self._size)
+        self._weight = len(problem.visits) if problem.weights is None else float(problem.weights[problem.visits].sum())
+        if self.standardises and problem.objective.loss in REGRESSION:
+            self.unit = abs(float(constant_model(problem)[1])) or 1.0
+
     def _units(self, earlier):
-        """Work in the data's own units, if asked; returns them."""
+        """The data's own units, those of earlier data among them; None if it is the user's that count."""
+        if not self.standardises:
+            return None
+        units = Units.of(self.problem)
+        return units if earlier is None or earlier.units is None else earlier.units.merge(units)
+
+    def _enter(self, units):
+        """Work in these units."""
         problem, dtype = self.problem, self.problem.rows.dtype
         self._center = self._inverse = None
         self._y, self.objective, self._factor = problem.y, problem.objective, 1.0
-        if not self.standardises:
-            return None
-        if problem.objective.loss in REGRESSION:
-            self.unit = abs(float(constant_model(problem)[1])) or 1.0
-        units = Units.of(problem)
-        if earlier is not None and earlier.units is not None:
-            units = earlier.units.merge(units)
+        if units is None:
+            return
         self._center, self._inverse = units.inputs.center.astype(dtype), units.inputs.inverse.astype(dtype)
         if problem.objective.loss in RESIDUAL:
             self._y = ((problem.y.reshape(-1, len(units.center)) - units.center) / units.unit).ravel()
             self.objective = replace(problem.objective, delta=problem.objective.delta / units.unit)
             self._factor = units.unit ** (1 if problem.objective.loss == "epsilon_insensitive" else 2)
-        return units
 
     def _set_margin(self, theta, units):
         """Counts are best told from their mean on."""
@@ -320,6 +336,16 @@ class Automatic(Backpropagation):
         self.schedule = WarmUp(quiet * RATE / ((len(self.widths) - 1) * sqrt(updates)))
         self._first_loss = None
 
+    def position(self):
+        """What `resume` needs."""
+        return super().position(), self.schedule, self._first_loss
+
+    def resume(self, problem, position):
+        """Begin where an earlier run on the same data was at `position`, and take the very steps that it would have taken."""
+        own, schedule, self._first_loss = position
+        super().resume(problem, own)
+        self.schedule = schedule
+
     def epoch(self, order):
         """Visit the rows in `order` once; returns an `Epoch`."""
         if self._first_loss is None:
@@ -348,6 +374,23 @@ class Lines(Backpropagation):
         super().__init__(architecture, Schedule(), SGD(), np.iinfo(np.intp).max, seed)
         self.max_fun, self._lines = max_fun, None
 
+    def start(self, problem, theta, earlier):
+        super().start(problem, theta, earlier)
+        self._origin, self._done = self.state, 0
+
+    def position(self):
+        """What `resume` needs."""
+        return self._origin, self._done, self.state
+
+    def resume(self, problem, position):
+        """Begin where an earlier run on the same data was at `position`: its lines, once more, teach the same."""
+        origin, done, state = position
+        super().resume(problem, (origin, None))
+        self._origin, self._done = origin, 0
+        for _ in range(done):
+            self.epoch(None)
+        self.state = state
+
     def epoch(self, order):
         """One line; the order of the rows does not matter."""
         state = self.state.copy()
@@ -366,7 +409,10 @@ class Lines(Backpropagation):
         state.epochs += 1
         self.state = state
         flat = before - lines.value <= FLAT * max(abs(before), abs(lines.value), 1.0)
-        self.exhausted = status != Status.MOVED or flat or self._evaluations >= self.max_fun
+        self._done += 1
+        done = status != Status.MOVED or flat
+        self.spent = self._evaluations >= self.max_fun and not done
+        self.exhausted = done or self.spent
         return Epoch(lines.value, float(np.linalg.norm(lines.gradient)), lines.step)
 
     def _tell(self):

@@ -1,0 +1,61 @@
+"""What users are told when training is over: what went wrong, in numbers, and what helps."""
+import os
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from .methods.descent import Descent
+from .metric import long_tails, uneven_columns
+from .optimizers import AdaGrad, Adam, RMSProp
+
+INSIDE = tuple(f"{Path(home).parent}{os.sep}" for home in (Path(__file__).parent, sys.modules["sklearn.callback"].__file__))
+
+
+def warn(text, category):
+    """Warn whoever called the public method."""
+    level, frame = 1, sys._getframe(0)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(INSIDE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, category, stacklevel=level)
+
+
+def trouble(model, method):
+    """What is the matter with the columns of X, and what helps; empty if nothing is."""
+    problem = method.problem
+    names = getattr(model, "feature_names_in_", np.arange(problem.rows.shape[1]))
+    if isinstance(method, Descent) and not isinstance(method.optimizer, (AdaGrad, RMSProp, Adam)):
+        return uneven_columns(problem, names)
+    return long_tails(problem, names) if method.repaired else ""
+
+
+def warn_of(model, automatic, more=""):
+    """Warn if a model has not converged; `automatic`: its rates were nobody's choice. `more` is to be said besides."""
+    if getattr(model, "power_t", 0) < 0:
+        warn("Negative values for `power_t` are deprecated in version 1.8 of scikit-learn and will raise an error in 1.10. "
+             "Use values in the range [0.0, inf) instead.", FutureWarning)
+    said = ""
+    if model.stop_reason_ == "separable":
+        known = "" if model.optimality_ is None else f" at optimality_={model.optimality_:.2g} (tol={model.tol:g})"
+        said = ("The classes are separable and nothing is penalised: the larger the weights, the smaller the objective, so "
+                f"there is no minimum. Training stopped{known}; penalise the weights.")
+    elif model.stop_reason_ in ("max_iter", "max_seconds") and model.tol is not None:
+        said = _too_early(model) if automatic else _too_early_by_hand(model)
+    if said or more:
+        warn(f"{said} {more}".strip(), ConvergenceWarning)
+
+
+def _too_early(model):
+    known = "unknown" if model.optimality_ is None else f"{model.optimality_:.2g} ({model.optimality_kind_})"
+    late = " and max_seconds" if model.stop_reason_ == "max_seconds" else ""
+    return (f"Training stopped after {model.n_iter_} passes over X{late}, before it converged: optimality_, the distance to the "
+            f"minimum relative to the best constant model's, is {known}; tol={model.tol:g}. Increase {model.stop_reason_} or tol.")
+
+
+def _too_early_by_hand(model):
+    if model.stop_reason_ == "max_seconds":
+        return (f"Training stopped at max_seconds={model.max_seconds:g}, after {model.n_iter_} epochs, before convergence. "
+                "Consider increasing max_seconds to improve the fit.")
+    return "Maximum number of iteration reached before convergence. Consider increasing max_iter to improve the fit."

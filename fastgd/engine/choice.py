@@ -1,0 +1,77 @@
+"""Which method trains a linear model: the one that its parameters ask for, or that its problem calls for."""
+import numpy as np
+
+from fastgd.kernels.rows import squared_norms
+
+from .data import seed_of
+from .methods.descent import Descent, check_compatible
+from .methods.dual import Dual, suits
+from .methods.implicit import AveragedImplicit
+from .methods.newton import Newton, Rounded
+from .methods.proximal import Proximal
+from .methods.quasi_newton import FirstStep, QuasiNewtonLines
+from .methods.variance import VarianceReduced
+from .objective import KINKED
+from .optimizers import SGD, AdaGrad, Adam, GradientNoise, RMSProp, as_optimizer
+from .schedules import Lipschitz, as_schedule
+
+RATE = 0.01  # "auto" for rules that set their own scale
+
+
+def is_automatic(model):
+    """Whether a method without rates trains; a named rule, averaging and an own loss have "auto" choose the rate."""
+    named = isinstance(model.loss, str)
+    return model.learning_rate == "auto" and named and not model.average and as_optimizer(model.optimizer) == SGD()
+
+
+def method_of(model, problem, go_on, last):
+    """What trains, and how; `last` is the number of the last epoch, where a schedule ends. `go_on`: one pass over a stream."""
+    if is_automatic(model):
+        return automatic_method(model, problem, go_on)
+    optimizer, full = as_optimizer(model.optimizer), problem.full_batch
+    size = len(problem.visits) if full else model.batch_size
+    if problem.objective.own and model.learning_rate == "auto" and optimizer == SGD() and not model.average:
+        return QuasiNewtonLines() if full and not go_on else FirstStep(size)
+    schedule = as_schedule(model.learning_rate, eta0=model.eta0, power_t=model.power_t, alpha=model.alpha, max_iter=last,
+                           lipschitz=lambda: Lipschitz(first_rate(model, problem, optimizer), decays=not full))
+    check_compatible(schedule, optimizer, model.batch_size, model.loss)
+    seed = seed_of(problem.random_state) if isinstance(optimizer, GradientNoise) else 0
+    return Descent(schedule, optimizer, size, average_from=-(-model.average // size) if model.average else None, seed=seed)
+
+
+def automatic_method(model, problem, go_on):
+    """The method that needs no rate."""
+    size = len(problem.visits) if problem.full_batch else model.batch_size
+    if go_on:
+        return AveragedImplicit(size)
+    kinked = problem.objective.loss in KINKED and problem.objective.loss != "huber"
+    if not problem.full_batch or (kinked and problem.objective.has_corners):
+        return VarianceReduced(size, seed_of(problem.random_state), model.tol)
+    chooses = model.batch_size == "auto"
+    if chooses and suits(problem):
+        method = Dual
+    elif problem.objective.has_corners:
+        method = Proximal
+    else:
+        method = Rounded if problem.objective.loss in KINKED else Newton
+    return method(chooses, model.tol or 0.0)
+
+
+def first_rate(model, problem, optimizer):
+    """1 / L, L bounding the curvature of any batch (a full one by the trace); rules that set their own scale keep eta0."""
+    if isinstance(optimizer, GradientNoise):
+        optimizer = as_optimizer(optimizer.rule)
+    if isinstance(optimizer, (AdaGrad, RMSProp, Adam)):
+        return RATE if model.learning_rate == "auto" else model.eta0
+    if problem.objective.own:
+        raise ValueError(f"learning_rate={model.learning_rate!r} with average={model.average} and optimizer={model.optimizer!r} "
+                         "needs a bound of the loss's curvature, which of an own loss is not known: choose another "
+                         "learning_rate, or a rule that scales itself, such as 'adam'")
+    lengths = squared_norms(problem.rows, problem.visits, np.empty(1, problem.rows.dtype)) + model.fit_intercept
+    if problem.weights is not None:
+        lengths *= problem.weights[problem.visits]
+    longest = lengths.mean() if problem.full_batch else lengths.max()
+    if not np.isfinite(longest):
+        raise ValueError("X is too large for learning_rate='lipschitz': the squared length of a row overflows. Scale X, or "
+                         "choose another learning_rate.")
+    return 1 / (problem.objective.curvature(problem.targets) * longest + problem.objective.l2 or 1.0)

@@ -1,0 +1,75 @@
+"""The contract that all linear estimators share: from parameters to an objective, from labels to a training, and predictions."""
+from copy import copy
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.linear_model._base import SparseCoefMixin
+from sklearn.utils.validation import check_is_fitted
+
+from fastgd.kernels import batch
+
+from .data import as_rows, is_surely_finite, pack
+from .estimator import Model
+from .fit import Fit
+from .objective import EPSILON, Objective, penalty_parts
+from .own import OwnLoss
+from .parameters import thread_count
+
+
+class LinearModel(SparseCoefMixin, Model):
+    """Linear models trained by gradient descent.
+
+    A subclass turns y into the kernels' targets, says how many outputs there are, and shapes `coef_` (`_store`).
+    """
+
+    # what a model has no parameter for
+    learning_rate, optimizer, batch_size, init = "auto", "sgd", "auto", "zeros"
+    shuffle, average, n_restarts = True, False, 0
+    n_jobs, random_state, positive = None, None, False
+
+    def __sklearn_clone__(self):
+        """A compiled loss cannot be copied: the clone has the same."""
+        if isinstance(self.loss, str):
+            return super().__sklearn_clone__()
+        plain = copy(self)
+        plain.loss = "squared_error"
+        twin = clone(plain)
+        twin.loss = self.loss
+        return twin
+
+    def _objective(self, outputs, one_vs_rest, total):
+        """What is minimised; `total` is the sum of the rows' weights."""
+        l1, l2 = penalty_parts(self.penalty, self.alpha, self.l1_ratio)
+        if not isinstance(self.loss, str):
+            return Objective("own", 0.0, l1, l2, outputs, one_vs_rest, self.fit_intercept, positive=self.positive,
+                             own=OwnLoss(self.loss))
+        delta = self.epsilon if self.loss in EPSILON else self.quantile if self.loss == "quantile" else 0.0
+        loss = "log_loss" if self.loss == "softmax" and outputs == 1 else self.loss
+        return Objective(loss, float(delta), l1, l2, outputs, one_vs_rest, self.fit_intercept, positive=self.positive)
+
+    def _train(self, *data, **others):
+        """Train on checked data and store the model; the arguments are those of a `Fit`."""
+        Fit(self, *data, **others).run()
+        return self
+
+    def _learnt(self):
+        """All that has been learnt."""
+        return self.coef_, self.intercept_
+
+    def _is_unbounded(self, objective, X, labels, visits):
+        """Whether the objective falls for ever as the weights grow."""
+        return False
+
+    def _margins(self, X):
+        """W x + b for the rows of X, shape (n, outputs)."""
+        check_is_fitted(self)
+        X = self._check_X(X, reset=False, ensure_finite=False)
+        coef = self.coef_.toarray() if sparse.issparse(self.coef_) else self.coef_
+        outputs = len(np.atleast_2d(coef))
+        theta = pack(coef, np.broadcast_to(self.intercept_, outputs), X.dtype, sparse.issparse(X))
+        out = np.empty(X.shape[0] * outputs)
+        batch.margins(as_rows(X), theta, outputs, out, thread_count(self.n_jobs))
+        if not is_surely_finite(out):  # as it is where X is not: looking here saves a pass over X
+            self._check_X(X, reset=False)
+        return out.reshape(-1, outputs).astype(X.dtype, copy=False)
