@@ -83,7 +83,8 @@ print(f"J = {result.fun:.3f} at {result.x.round(3)}; the twelve runs ended at {s
 # -----
 # Noise on the gradient, large at first and falling, shakes the point out of shallow valleys and lets it settle in a
 # deep one. Batches make such noise by themselves: one reason why mini-batches train networks so well. This cost has a
-# small dent, where plain descent stops, before the great valley.
+# small dent, where plain descent stops, before the great valley. The noisy path staggers out of it; and momentum, which
+# comes fast, rolls through.
 
 
 def dented(theta):
