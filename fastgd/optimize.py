@@ -143,9 +143,10 @@ def minimize(fun, x0, jac=None, *, method="auto", args=(), learning_rate=None, b
     -------
     scipy.optimize.OptimizeResult
         ``x``, the best point (with `batches` the last, unless the cost has risen); ``fun``, F there (with `batches` its mean over
-        the pass); ``jac``, the gradient of `fun`; ``nit, nfev, njev`` over all runs; ``success, status, message``: 0 the gradient is small, 1 `max_iter`,
-        2 no descent, 3 the cost is not a number, 4 it is infinite, 5 a plateau, 99 the callback; ``restarts``, the least cost of
-        each run; ``history`` of the best run, one entry an iterate from x0 on (with `batches` a pass): lists ``fun``,
+        the pass); ``jac``, the gradient of `fun`; ``nit, nfev, njev`` over all runs; ``success, status, message``: 0 the gradient
+        is small, 1 `max_iter`, 2 no descent, 3 the cost is not a number, 4 it is infinite, 5 a plateau, 99 the callback;
+        ``restarts``, the least cost of each run; ``history`` of the best run, one entry an iterate from x0 on (with `batches` a
+        pass): lists ``fun``,
         ``gradient_norm`` (the largest component), ``learning_rate`` (for 'auto' the step along the line), ``nfev``, ``seconds``,
         and with `record_path` the array ``x``.
 

@@ -678,21 +678,16 @@ def test_what_is_wrong_is_named_under_batches_too(method):
         minimize(lambda x, batch: rosen(x), ROSEN0, lambda x, batch: -rosen_der(x), method=method, batches=[0, 1])
     assert caught.value.result.fun < 1e4
 
-    def cost(x, batch):
-        value, gradient = bowl(x)
-        return value, gradient if next(calls) < bad else np.nan * gradient
-
-    for bad in (1, 2, 30):
-        calls = iter(range(1000))
-        result = minimize(cost, np.zeros(5), jac=True, method=method, batches=[0, 1, 2], tol=0, max_iter=30)
+    for good in (1, 2, 30):
+        cost = Counted(bowl, good + 1, lambda f, g: (np.nan, g))
+        result = minimize(lambda x, batch, cost: cost(x), np.zeros(5), jac=True, method=method, batches=[0, 1, 2], tol=0,
+                          args=(cost,), max_iter=30)
         assert result.status == 3 and not result.success and np.isfinite(result.fun)
         assert len(result.history["fun"]) == result.nit
 
 
 def test_a_random_cost_is_not_blamed_for_its_sign():
     rng = np.random.default_rng(0)
-    result = minimize(lambda x: (rng.standard_normal(), np.ones(3)), np.zeros(3), jac=True, method="gd", learning_rate=1e-3, max_iter=0)
-    assert result.status == 1
     for _ in range(20):
         minimize(lambda x: (1e3 + len(x) * rng.random(), np.ones(3)), np.zeros(3), jac=True, method="adam", max_iter=3)
 
