@@ -8,6 +8,7 @@ from scipy.optimize._numdiff import approx_derivative
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
 
+from .engine.batch_runs import BatchRun
 from .engine.compiled import is_compiled
 from .engine.cost import CompiledCost, Cost
 from .engine.estimator import thread_count
@@ -25,7 +26,7 @@ from .engine.minimization import (
     Task,
 )
 from .engine.optimizers import GradientNoise, Optimizer
-from .engine.rule_runs import METHODS, BatchRun, RuleRun
+from .engine.rule_runs import METHODS, RuleRun
 from .engine.schedules import Schedule
 
 ITERATIONS, PASSES = 10_000, 100  # at most, where max_iter is None

@@ -264,6 +264,21 @@ def test_the_gradient_may_come_in_three_ways():
     assert differences.nfev >= 4 * both.nfev - 4 and differences.njev == 0
 
 
+@pytest.mark.parametrize("method", ["auto", "adam"])
+def test_torch_s_gradients(method, dtype):
+    torch = pytest.importorskip("torch")
+
+    def cost(x):
+        theta = torch.tensor(x, requires_grad=True)
+        value = ((theta - 3) ** 2).sum()
+        value.backward()
+        return value, theta.grad
+
+    result = minimize(cost, np.zeros(3, dtype), jac=True, method=method, tol=1e-4)
+    assert result.success and result.x.dtype == dtype
+    assert_allclose(result.x, 3, atol=1e-3)
+
+
 def test_finite_differences_stay_within_bounds():
     def cost(x):
         assert (x >= 0).all()
