@@ -514,6 +514,17 @@ def test_a_schedule_under_batches_is_reduced_on_a_plateau():
     assert result.status == 5 and result.history["learning_rate"][-1] < 2e-3
 
 
+@pytest.mark.parametrize("method", RULES)
+def test_tol_zero_never_stops_early_under_batches(method):
+    """Not even where no rate lowers the cost of the first batch."""
+    def flat(x, batch):
+        return 1.0, np.ones_like(x)
+
+    result = minimize(flat, np.zeros(3), jac=True, method=method, batches=[0, 1], tol=0, max_iter=30)
+    assert (result.status, result.nit, len(result.history["fun"])) == (1, 30, 30)
+    assert minimize(flat, np.zeros(3), jac=True, method=method, batches=[0, 1], max_iter=30).status == (1 if method == "prodigy" else 2)
+
+
 def test_an_easy_first_batch_is_no_low():
     """What the cost of the first batch alone was says nothing of the means over a pass."""
     def cost(x, target):
