@@ -10,7 +10,8 @@ one's own, often have both.
 # A plateau
 # ---------
 # Far away from its minimum this cost is nearly constant. Plain steps are proportional to the gradient, so they crawl.
-# Adaptive rules divide the gradient by its own size: on a plateau they walk as fast as anywhere else.
+# Adaptive rules divide the gradient by its own size: on a plateau they walk as fast as anywhere else. (The paths of plain
+# steps and of momentum lie on one line.)
 import matplotlib.pyplot as plt
 import numpy as np
 
