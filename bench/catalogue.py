@@ -4,7 +4,7 @@ import sys
 from dataclasses import replace
 from fnmatch import fnmatch
 
-from bench import calls, data, imports, minimizers, networks, problems, recommenders, run
+from bench import calls, data, imports, minimizers, networks, own_losses, problems, recommenders, run
 from bench.machine import free_memory
 
 MEASURES = {
@@ -14,8 +14,9 @@ MEASURES = {
     imports.Import: imports.measure,
     recommenders.Recommender: recommenders.measure,
     **dict.fromkeys(minimizers.MEASURES, minimizers.measure),
+    own_losses.OwnLoss: own_losses.measure,
 }
-ALL = problems.ALL + networks.ALL + calls.ALL + imports.ALL + recommenders.ALL + minimizers.ALL
+ALL = problems.ALL + networks.ALL + calls.ALL + imports.ALL + recommenders.ALL + minimizers.ALL + own_losses.ALL
 LARGEST = f"{data.GIGABYTES[-1]:g}GB"
 MARGIN = 1.5  # of free memory over the size of X
 

@@ -1,4 +1,4 @@
-"""`fastgd.minimize` beside SciPy's L-BFGS-B, NumPy's and torch's Adam, and users' own losses beside the same built-in ones."""
+"""`fastgd.minimize` beside SciPy's L-BFGS-B: evaluations, time, overhead; and a step of Adam beside NumPy's and torch's."""
 
 from dataclasses import dataclass, field
 
@@ -6,9 +6,8 @@ import numpy as np
 from sklearn.datasets import load_breast_cancer
 from threadpoolctl import threadpool_limits
 
-from bench import data, timing
+from bench import timing
 from bench.machine import cores
-from bench.run import QUICK_ROWS
 
 STEPS = 20  # updates a sample
 
@@ -59,22 +58,6 @@ class AdamStep:
         return f"Adam on {self.n} parameters of {self.dtype}, {', '.join(self.threads)}"
 
 
-@dataclass(frozen=True)
-class OwnLoss:
-    """Epochs of log_loss written by a user and compiled by numba, beside the built-in one."""
-
-    name: str
-    data: str
-    batch_size: int | str
-    form: str  # of the function: of one margin, or of many
-    threads: tuple = ("one",)
-    epochs: int = 4
-    goals: dict = field(default_factory=dict)
-
-    def describe(self):
-        return f"{self.data:<16}log_loss by a numba.cfunc of {self.form} margin(s), batches of {self.batch_size}"
-
-
 ALL = [
     Minimization("minimize-rosenbrock-2", "rosenbrock", 2),
     Minimization("minimize-rosenbrock-10", "rosenbrock", 10),
@@ -88,10 +71,6 @@ ALL = [
     Overhead("minimize-overhead-100", 100, goals={"scipy": 2}),
     AdamStep("adam-million-float32", "float32", goals={"numpy": 3, "torch": 1}),
     AdamStep("adam-million-float64", "float64", goals={"numpy": 3, "torch": 1}),
-    OwnLoss("own-loss-one-sgd", "fashion", 1, "one", goals={"own": 1 / 1.3}),
-    OwnLoss("own-loss-one-full", "fashion", "full", "one", ("one", "all"), goals={"own": 1 / 1.3}),
-    OwnLoss("own-loss-one-thin", "tall", "full", "one", goals={"own": 1 / 1.3}),
-    OwnLoss("own-loss-many-thin", "tall", "full", "many", goals={"own": 1 / 1.3}),
 ]
 
 
@@ -241,60 +220,4 @@ def _torch_adam(gradient, threads):
     return torch.optim.Adam([x], lr=0.01, fused=True).step
 
 
-def own_log_loss(form):
-    """log_loss as a user would write it, compiled; None without numba."""
-    try:
-        from numba import cfunc, types
-    except ImportError:
-        return None
-    number = types.CPointer(types.double)
-    if form == "one":
-        @cfunc(types.void(types.double, types.double, number, number, types.voidptr))
-        def loss(z, y, value, slope, data):
-            e = np.exp(-abs(y * z))
-            value[0] = np.log1p(e) + max(-y * z, 0.0)
-            slope[0] = -y * (e if y * z > 0 else 1.0) / (1.0 + e)
-    else:
-        @cfunc(types.void(number, number, number, number, types.intp, types.voidptr))
-        def loss(z, y, value, slope, n, data):
-            for i in range(n):
-                e = np.exp(-abs(y[i] * z[i]))
-                value[i] = np.log1p(e) + max(-y[i] * z[i], 0.0)
-                slope[i] = -y[i] * (e if y[i] * z[i] > 0 else 1.0) / (1.0 + e)
-    return loss
-
-
-def _own_loss(entry, options):
-    from fastgd import SGDClassifier
-
-    loss = own_log_loss(entry.form)
-    if loss is None:
-        return
-    X, y = _rows(entry.data, QUICK_ROWS if options.quick else None)
-    for threads in dict.fromkeys(cores() if named == "all" else 1 for named in entry.threads):
-        settings = dict(learning_rate="constant", eta0=1e-3, batch_size=entry.batch_size, tol=None, random_state=0, n_jobs=threads)
-
-        def epoch(loss, settings=settings):
-            def fit(epochs):
-                SGDClassifier(loss, max_iter=epochs, **settings).fit(X, y)
-
-            return (timing.seconds(fit, entry.epochs + 1) - timing.seconds(fit, 1)) / entry.epochs
-
-        samples = {"fastgd": lambda: epoch(loss), "fastgd built-in": lambda: epoch("log_loss")}
-        with threadpool_limits(threads):
-            runs = timing.interleave(samples, options.repeats, options.seconds, timing.SETTLE if threads > 1 else 0)
-        entries = {name: timing.summary(taken) for name, taken in runs.items()}
-        timing.compare(entries, entry.goals)
-        yield {"problem": entry.name, "unit": "epoch", "threads": threads, "goals": entry.goals, "peers": entries}
-
-
-def _rows(name, rows):
-    if name == "tall":
-        rng = np.random.default_rng(0)
-        X = rng.standard_normal((rows or 200_000, 30))
-        return X, (X[:, 0] + rng.standard_normal(len(X)) > 0).astype(int)
-    X, y = data.load(name, rows=rows)
-    return X, (y > np.median(y)).astype(int)
-
-
-MEASURES = {Minimization: _minimization, Overhead: _overhead, AdamStep: _adam, OwnLoss: _own_loss}
+MEASURES = {Minimization: _minimization, Overhead: _overhead, AdamStep: _adam}

@@ -58,7 +58,8 @@ sphinx_gallery_conf = {
 
 
 def link_to_source(app, docname, source):
-    """Links of the pages to folders of the source, which cannot be shown, become the folders' names."""
+    """Links of the pages to folders of the source, which cannot be shown, become the folders' names; the gallery has been made."""
+    source[0] = source[0].replace("](gallery)", "](auto_gallery/index.rst)")
     for folder in ("fastgd/engine/methods", "fastgd/kernels", "bench"):
         source[0] = source[0].replace(f"](../{folder})", f"](../{folder}/__init__.py)")
 

@@ -8,6 +8,7 @@ from scipy.optimize._numdiff import approx_derivative
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
 
+from .engine.batch_runs import BatchRun
 from .engine.compiled import is_compiled
 from .engine.cost import CompiledCost, Cost
 from .engine.minimization import (
@@ -25,7 +26,7 @@ from .engine.minimization import (
 )
 from .engine.optimizers import GradientNoise, Optimizer
 from .engine.parameters import thread_count
-from .engine.rule_runs import METHODS, BatchRun, RuleRun
+from .engine.rule_runs import METHODS, RuleRun
 from .engine.schedules import Schedule
 
 ITERATIONS, PASSES = 10_000, 100  # at most, where max_iter is None
@@ -142,10 +143,11 @@ def minimize(fun, x0, jac=None, *, method="auto", args=(), learning_rate=None, b
     Returns
     -------
     scipy.optimize.OptimizeResult
-        ``x``, the best point (with `batches` the last); ``fun``, F there (with `batches` its mean over the last pass); ``jac``, the
-        gradient of `fun`; ``nit, nfev, njev`` over all runs; ``success, status, message``: 0 the gradient is small, 1 `max_iter`,
-        2 no descent, 3 the cost is not a number, 4 it is infinite, 5 a plateau, 99 the callback; ``restarts``, the least cost of
-        each run; ``history`` of the best run, one entry an iterate from x0 on (with `batches` a pass): lists ``fun``,
+        ``x``, the best point (with `batches` the last, unless the cost has risen); ``fun``, F there (with `batches` its mean over
+        the pass); ``jac``, the gradient of `fun`; ``nit, nfev, njev`` over all runs; ``success, status, message``: 0 the gradient
+        is small, 1 `max_iter`, 2 no descent, 3 the cost is not a number, 4 it is infinite, 5 a plateau, 99 the callback;
+        ``restarts``, the least cost of each run; ``history`` of the best run, one entry an iterate from x0 on (with `batches` a
+        pass): lists ``fun``,
         ``gradient_norm`` (the largest component), ``learning_rate`` (for 'auto' the step along the line), ``nfev``, ``seconds``,
         and with `record_path` the array ``x``.
 
@@ -218,7 +220,7 @@ def _go(run, runs):
     try:
         with np.errstate(over="ignore", invalid="ignore"):  # a run that goes astray overflows, and is told by what comes out
             run.status = run.go()
-        if run.status in (NO_DESCENT, DIVERGED, UNDEFINED, MAX_ITER) and not run.has_fallen and not isinstance(run, BatchRun):
+        if run.status in (NO_DESCENT, DIVERGED, UNDEFINED, MAX_ITER) and not run.has_fallen:
             _check_sign(run)
     except StoppedError:
         run.status = STOPPED
@@ -235,8 +237,10 @@ def _go(run, runs):
 
 def _check_sign(run):
     """Refuse a gradient that points uphill where differences of the cost point downhill."""
-    task = run.task
-    value, gradient = task.cost(task.x0)
+    task, batch = run.task, run.first_batch
+    value, gradient = task.cost(task.x0, *batch)
+    if task.cost.value(task.x0, *batch) != value:  # a random cost tells nothing
+        return
     slopes = task.slopes(task.x0, gradient).astype(np.float64)
     if not slopes.any():
         return
@@ -244,7 +248,7 @@ def _check_sign(run):
     step = np.cbrt(np.finfo(task.x0.dtype).eps) * max(1.0, np.abs(x).max()) / np.abs(slopes).max() * slopes
     ahead, behind = task.feasible(x - step), task.feasible(x + step)
     promised = float(gradient.astype(np.float64) @ (ahead - behind))
-    found = task.cost.value(ahead) - task.cost.value(behind)
+    found = task.cost.value(ahead, *batch) - task.cost.value(behind, *batch)
     if promised and found / promised < -0.5:
         raise ValueError("the gradient has the wrong sign: along it the cost changes by "
                          f"{found / promised:.3g} times what it says. See check_gradient.")
@@ -298,7 +302,10 @@ def _refuse(fun, jac, method, args, learning_rate, batches, noise, compiled):
 
 def _start(x0):
     """x0 as a new array of float32 or float64."""
-    array = np.asarray(x0)
+    try:
+        array = np.asarray(x0)
+    except ValueError:
+        raise ValueError(f"x0 must be an array of real numbers, got {x0!r}") from None
     if array.dtype.kind not in "fiub":
         raise TypeError(f"x0 must hold real numbers, got {array.dtype}")
     if not array.size:
@@ -314,14 +321,20 @@ def _bounds(bounds, start):
     """(lower, upper), flat float64 arrays, or (None, None) where nothing is bounded."""
     if bounds is None:
         return None, None
-    if isinstance(bounds, Bounds):
-        pair = [np.broadcast_to(np.asarray(side, dtype=float), start.shape).ravel() for side in (bounds.lb, bounds.ub)]
-    else:
-        pairs = list(bounds)
-        if len(pairs) != start.size or any(np.shape(each) != (2,) for each in pairs):
-            raise ValueError(f"bounds must be a pair (lower, upper) for each of the {start.size} parameters")
-        pair = [np.array([absent if each[side] is None else each[side] for each in pairs], dtype=float)
-                for side, absent in ((0, -np.inf), (1, np.inf))]
+    try:
+        if isinstance(bounds, Bounds):
+            sides = (np.asarray(side, dtype=float) for side in (bounds.lb, bounds.ub))
+            pair = [(side if side.size == start.size else np.broadcast_to(side, start.shape)).ravel() for side in sides]
+        else:
+            lower, upper = zip(*bounds, strict=True)
+            pair = [np.array([absent if limit is None else limit for limit in side], dtype=float)
+                    for side, absent in ((lower, -np.inf), (upper, np.inf))]
+        is_fit = pair[0].shape == pair[1].shape == (start.size,)
+    except (TypeError, ValueError):
+        is_fit = False
+    if not is_fit:
+        raise ValueError(f"bounds must be a pair (lower, upper) of numbers or None for each of the {start.size} parameters, got "
+                         f"{bounds!r}")
     if np.isnan(pair).any():
         raise ValueError("bounds must not be NaN")
     if start.dtype == np.float32:  # the nearest numbers of that precision within

@@ -14,6 +14,8 @@ ALONG = {"epochs": "Epoch", "iterations": "Iteration", "seconds": "Time in secon
 QUANTITIES = {"loss": "Loss", "fun": "Cost", "gradient_norm": "Norm of the gradient", "learning_rate": "Learning rate"}
 MARKED_STEPS = 60    # paths with more steps are drawn without a dot at each
 NAMED_COEFFICIENTS = 12
+FEW_NAMES = 8        # more do not leave enough of a picture to be written into it
+BESIDE = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "frameon": False}  # a legend's place
 
 
 def _pyplot():
@@ -150,7 +152,8 @@ class LossCurveDisplay:
         if log_scale or (log_scale is None and _is_wide(np.concatenate([line.get_ydata() for line in self.lines_]))):
             self.ax_.set_yscale("log")
         self.ax_.set(xlabel=ALONG[self.x], ylabel=QUANTITIES[self.y])
-        self.ax_.legend()
+        self.ax_.locator_params(axis="x", **{"nbins": 5} if self.x == "seconds" else {"integer": True})  # seconds have many digits
+        self.ax_.legend(**BESIDE if len(self.lines_) > FEW_NAMES else {})
         return self
 
 
@@ -316,6 +319,11 @@ class DescentPathDisplay:
         paths = [np.asarray(points, dtype=float) for points in self.paths.values()]
         steps = np.linspace(1, max(map(len, paths)), max(2, round((seconds - 1) * fps))).round().astype(int)
         self.figure_.draw_without_rendering()
+        legend = self.ax_.get_legend()
+        if legend is not None:  # one place for all frames: that where it hides least of the whole paths
+            place = legend.get_window_extent().transformed(self.ax_.transAxes.inverted())
+            legend.set_bbox_to_anchor(None)
+            legend.set_loc((place.x0, place.y0))
         layout = self.figure_.get_layout_engine()
         self.figure_.set_layout_engine("none")      # one layout for all frames
         writer = _import_matplotlib("animation").PillowWriter(fps=fps)
@@ -340,7 +348,7 @@ class DescentPathDisplay:
         # Darker is lower; colours go by rank, since costs may span many powers of ten.
         shades = _pyplot().get_cmap("Greys_r")(np.linspace(0.5, 0.98, len(found) - 1))
         self.contours_ = self.ax_.contourf(x, y, cost, found, colors=shades)
-        self.ax_.contour(x, y, cost, found, colors="white", linewidths=0.6, alpha=0.8)
+        self.ax_.contour(x, y, cost, found, colors="white", linewidths=0.6, linestyles="solid", alpha=0.8)
 
 
 class CoefficientPathDisplay:
@@ -442,8 +450,7 @@ class CoefficientPathDisplay:
         least = coefs[order[0]]
         named = np.argsort(-np.abs(least), kind="stable")[:NAMED_COEFFICIENTS]
         named = named[np.argsort(-least[named], kind="stable")]     # from top to bottom as the lines begin
-        beside = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "frameon": False}
-        self.ax_.legend(handles=[self.lines_[k] for k in named], title="Largest" if len(named) < len(names) else None, **beside)
+        self.ax_.legend(handles=[self.lines_[k] for k in named], title="Largest" if len(named) < len(names) else None, **BESIDE)
         return self
 
 

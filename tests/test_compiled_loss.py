@@ -139,6 +139,42 @@ def test_callbacks_and_noise_with_a_compiled_cost():
     assert noisy.fun != calm.fun
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_what_a_callback_stops_is_the_same_with_a_compiled_cost(method):
+    def by_call(count):
+        def callback(intermediate_result):
+            seen.append(intermediate_result)
+            if len(seen) == count:
+                raise StopIteration
+
+        seen = []
+        return callback
+
+    x0 = np.array([-1.2, 1.0, 0.5])
+    for count in (1, 2, 9):
+        own = minimize(rosenbrock, x0, method=method, callback=by_call(count))
+        python = minimize(rosen, x0, rosen_der, method=method, callback=by_call(count))
+        assert (own.status, own.nit) == (python.status, python.nit) == (99, count - 1)
+        assert_allclose(own.fun, python.fun, rtol=1e-8)
+        assert_allclose(own.x, python.x, rtol=1e-8)
+
+
+def test_a_line_without_descent_is_no_iteration_of_a_compiled_cost_either():
+    def false(x):
+        value, gradient = float((x - 1) @ (x - 1)), 2 * (x - 1)
+        return value, gradient * [1, -1]
+
+    @CostType
+    def compiled(x, gradient, n, data):
+        value, slopes = false(np.array(x[:n]))
+        gradient[0], gradient[1] = slopes
+        return value
+
+    own, python = minimize(compiled, np.zeros(2)), minimize(false, np.zeros(2), jac=True)
+    assert (own.status, own.nit, own.history["fun"]) == (python.status, python.nit, python.history["fun"])
+    assert own.status == 2
+
+
 def test_a_compiled_cost_that_fails_later_keeps_the_best_point():
     calls = []
 

@@ -264,6 +264,21 @@ def test_the_gradient_may_come_in_three_ways():
     assert differences.nfev >= 4 * both.nfev - 4 and differences.njev == 0
 
 
+@pytest.mark.parametrize("method", ["auto", "adam"])
+def test_torch_s_gradients(method, dtype):
+    torch = pytest.importorskip("torch")
+
+    def cost(x):
+        theta = torch.tensor(x, requires_grad=True)
+        value = ((theta - 3) ** 2).sum()
+        value.backward()
+        return value, theta.grad
+
+    result = minimize(cost, np.zeros(3, dtype), jac=True, method=method, tol=1e-4)
+    assert result.success and result.x.dtype == dtype
+    assert_allclose(result.x, 3, atol=1e-3)
+
+
 def test_finite_differences_stay_within_bounds():
     def cost(x):
         assert (x >= 0).all()
@@ -428,6 +443,8 @@ def test_auto_with_bounds_agrees_with_scipy_on_rosenbrock():
 def test_bounds_of_a_matrix_go_by_flat_order():
     result = minimize(bowl, np.zeros((2, 2)), jac=True, bounds=[(None, 0.5), (0, None), (None, None), (0, 3)])
     assert_allclose(result.x, [[0.5, 2], [3, 3]], atol=1e-6)
+    for box in (Bounds(0.0, [0.5, 9, 9, 3]), Bounds(np.zeros(4), [0.5, 9, 9, 3]), Bounds(0.0, np.array([[0.5, 9], [9, 3]]))):
+        assert_allclose(minimize(bowl, np.zeros((2, 2)), jac=True, bounds=box).x, [[0.5, 2], [3, 3]], atol=1e-6)
 
 
 # ---- stochastic costs ----
@@ -473,6 +490,52 @@ def test_batches_may_be_any_iterable_and_history_holds_their_means():
     assert_allclose(result.history["x"].ravel(), [0, 0.5, 1.75])
     assert result.history["fun"] == pytest.approx([(0.5 + 2.5**2 / 2) / 2])
     assert result.history["gradient_norm"] == pytest.approx([(1 + 2.5) / 2])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_plateau_under_batches_ends_nothing(method):
+    """Rates that were found fall by themselves: after `patience` passes without a new low the run goes on."""
+    def noise_alone(x, sign):
+        return 1 + sign * 1e-3 * float(x.sum()), np.full(3, sign * 1e-3)
+
+    result = minimize(noise_alone, np.ones(3), jac=True, method=method, batches=[1, -1], patience=3, max_iter=30, tol=0)
+    assert result.status == 1 and result.nit == 30
+    if method not in ("auto", "prodigy"):
+        rates = np.array(result.history["learning_rate"])
+        assert (rates[1:] < rates[:-1]).all() and (rates[1:] > 0.7 * rates[:-1]).all()
+
+
+def test_a_schedule_under_batches_is_reduced_on_a_plateau():
+    def edge(x, batch):
+        return abs(x).sum(), np.sign(x)
+
+    rates = Adaptive(0.1, factor=2, least=1e-3)
+    result = minimize(edge, [1.03, -2.02], jac=True, method="gd", learning_rate=rates, patience=4, max_iter=500, batches=[0, 1, 2])
+    assert result.status == 5 and result.history["learning_rate"][-1] < 2e-3
+
+
+@pytest.mark.parametrize("method", RULES)
+def test_tol_zero_never_stops_early_under_batches(method):
+    """Not even where no rate lowers the cost of the first batch."""
+    def flat(x, batch):
+        return 1.0, np.ones_like(x)
+
+    result = minimize(flat, np.zeros(3), jac=True, method=method, batches=[0, 1], tol=0, max_iter=30)
+    assert (result.status, result.nit, len(result.history["fun"])) == (1, 30, 30)
+    stopped = minimize(flat, np.zeros(3), jac=True, method=method, batches=[0, 1], max_iter=30)
+    assert stopped.status == (1 if method == "prodigy" else 2)
+
+
+def test_an_easy_first_batch_is_no_low():
+    """What the cost of the first batch alone was says nothing of the means over a pass."""
+    def cost(x, target):
+        return float((x - target) @ (x - target)), 2 * (x - target)
+
+    targets = [np.zeros(1), np.full(1, 50.0)]
+    result = minimize(cost, [1.0], jac=True, method="gd", learning_rate=Adaptive(0.01), batches=targets, patience=2, max_iter=60,
+                      tol=0)
+    assert min(result.history["learning_rate"]) == 0.01
+    assert abs(result.x[0] - 25) < 10
 
 
 def test_tol_counts_for_the_means_over_a_pass():
@@ -636,6 +699,44 @@ def test_a_gradient_of_the_wrong_sign_is_named(method):
         minimize(rosen, ROSEN0, lambda x: -rosen_der(x), method="gd", learning_rate=1e-3)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_wrong_is_named_under_batches_too(method):
+    with pytest.raises(ValueError, match="wrong sign.*-1 times") as caught:
+        minimize(lambda x, batch: rosen(x), ROSEN0, lambda x, batch: -rosen_der(x), method=method, batches=[0, 1])
+    assert caught.value.result.fun < 1e4
+
+    for good in (1, 2, 30):
+        cost = Counted(bowl, good + 1, lambda f, g: (np.nan, g))
+        result = minimize(lambda x, batch, cost: cost(x), np.zeros(5), jac=True, method=method, batches=[0, 1, 2], tol=0,
+                          args=(cost,), max_iter=30)
+        assert result.status == 3 and not result.success and np.isfinite(result.fun)
+        assert len(result.history["fun"]) == result.nit
+
+
+def test_a_random_cost_is_not_blamed_for_its_sign():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        minimize(lambda x: (1e3 + len(x) * rng.random(), np.ones(3)), np.zeros(3), jac=True, method="adam", max_iter=3)
+
+
+def test_a_batch_run_that_rises_is_no_success_and_keeps_the_best():
+    """One component points uphill, at first a little: the cost rises to where the gradient is small beside it."""
+    def cost(x, batch):
+        value, gradient = bowl(x)
+        return value, gradient * [1, -1]
+
+    result = minimize(cost, [10.0, 1.9], jac=True, method="gd", learning_rate=0.3, batches=[0], max_iter=60)
+    assert not result.success and result.history["fun"][-1] > 1e6 > result.fun
+    assert result.fun == min(result.history["fun"])
+
+
+@pytest.mark.parametrize("method", RULES)
+def test_a_cost_that_is_nan_at_every_trial_of_a_rate_is_named(method):
+    result = minimize(Counted(bowl, 2, lambda f, g: (np.nan, g)), np.zeros(5), jac=True, method=method)
+    assert (result.status, result.success) == (3, False) and "not a number" in result.message
+    assert_array_equal(result.x, np.zeros(5))
+
+
 @pytest.mark.parametrize("shape", [(3,), (1,), (2, 1), ()])
 def test_a_gradient_of_the_wrong_shape_is_named(shape):
     for jac, fun in ((True, lambda x: (1.0, np.ones(shape))), (lambda x: np.ones(shape), lambda x: 1.0)):
@@ -668,6 +769,7 @@ def test_jac_true_wants_a_pair():
     ([1j], TypeError, "real numbers, got complex"),
     (["a"], TypeError, "real numbers"),
     (None, TypeError, "real numbers"),
+    ([[1.0], [1.0, 2.0]], ValueError, "x0 must be an array of real numbers"),
 ])
 def test_starts_that_are_no_start(x0, error, match):
     with pytest.raises(error, match=match):
@@ -681,6 +783,11 @@ def test_starts_that_are_no_start(x0, error, match):
     ([(0, 1), 3], "pair"),
     ([(0, 1), (np.nan, 1)], "NaN"),
     ([(np.inf, np.inf), (0, 1)], "parameter 0"),
+    (Bounds([0, 0, 0], [1, 1, 1]), "pair .* for each of the 2 parameters, got Bounds"),
+    (3, "pair .* for each of the 2 parameters, got 3"),
+    ([("a", 1), (0, 1)], "pair .* of numbers or None"),
+    ([(0, 1, 2), (0, 1, 2)], "pair"),
+    ([], "pair"),
 ])
 def test_bounds_that_cross(bounds, match):
     with pytest.raises(ValueError, match=match):

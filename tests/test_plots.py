@@ -108,6 +108,29 @@ def test_it_draws_on_the_axes_it_is_given(data):
     assert plt.get_fignums() == [figure.number]
 
 
+def test_passes_are_whole_numbers():
+    ax = LossCurveDisplay({"a": {"loss": [3.0, 2.0]}}).plot().ax_
+    assert all(tick == round(tick) for tick in ax.get_xticks())
+
+
+def test_seconds_have_few_ticks():
+    """Small times have long labels, which would run into each other."""
+    seconds = np.linspace(0.0006, 0.019, 60)
+    figure, (ax, _) = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
+    LossCurveDisplay({"a": {"loss": seconds[::-1], "seconds": seconds}}, x="seconds").plot(ax)
+    figure.draw_without_rendering()
+    ends = sorted(label.get_window_extent().intervalx.tolist() for label in ax.get_xticklabels())
+    assert all(left[1] < right[0] for left, right in zip(ends, ends[1:], strict=False))
+
+
+@pytest.mark.parametrize("count", [3, 12])
+def test_many_names_stand_beside_the_curves(count):
+    display = LossCurveDisplay({f"model {k}": {"loss": [3.0, 2.0 + k]} for k in range(count)}).plot()
+    display.figure_.draw_without_rendering()
+    legend, inside = display.ax_.get_legend().get_window_extent(), display.ax_.get_window_extent()
+    assert (legend.x0 > inside.x1) == (count == 12)
+
+
 def test_the_scale_can_be_logarithmic(data):
     assert LossCurveDisplay.from_estimator(fitted(data), log_scale=True).ax_.get_yscale() == "log"
     assert LossCurveDisplay.from_estimator(fitted(data), log_scale=False).ax_.get_yscale() == "linear"
@@ -188,6 +211,12 @@ def test_contours_are_those_of_the_cost():
     assert display.ax_.get_xlim() == (-1, 1) and display.ax_.get_ylim() == (-1, 1)
 
 
+def test_contours_below_zero_are_drawn_like_the_others():
+    display = DescentPathDisplay(lambda theta: theta @ theta - 1, {"a": [(0, 0)]}).plot(xlim=(-1, 1), ylim=(-1, 1), resolution=30)
+    lines = [drawn for drawn in display.ax_.collections if drawn is not display.contours_]
+    assert lines and all(dashes == (0.0, None) for drawn in lines for dashes in drawn.get_linestyle())
+
+
 def test_costs_may_be_flat_or_undefined_in_places():
     with np.errstate(invalid="ignore"):
         display = DescentPathDisplay(lambda theta: np.log(theta[0]), {"a": [(1, 1)]}).plot(xlim=(-1, 2), ylim=(0, 1))
@@ -208,6 +237,28 @@ def test_an_animation_grows_the_paths_to_their_ends(tmp_path):
         gif.seek(gif.n_frames - 1)
         assert (np.asarray(gif.convert("RGB")) != first).any()
     assert_array_equal(display.lines_[1].get_xydata(), PATHS["zigzag"])
+
+
+@pytest.mark.parametrize("legend", [{}, {"loc": "upper left", "bbox_to_anchor": (1, 1)}])
+def test_the_legend_stands_still_while_paths_grow(tmp_path, monkeypatch, legend):
+    pytest.importorskip("PIL.Image")
+    from matplotlib.animation import PillowWriter
+
+    places, grab = [], PillowWriter.grab_frame
+
+    def watch(self):
+        grab(self)
+        places.append(display.ax_.get_legend().get_window_extent().bounds)
+
+    monkeypatch.setattr(PillowWriter, "grab_frame", watch)
+    corner = {"a": [(0, 0), (0, 1), (1, 1), (1, 0.6)], "b": [(0, 0), (1, 0)]}
+    display = DescentPathDisplay(bowl, corner).plot(plt.subplots(figsize=(5, 4), layout="constrained")[1], resolution=10)
+    if legend:
+        display.ax_.legend(**legend)
+    display.figure_.draw_without_rendering()
+    at_first = display.ax_.get_legend().get_window_extent().bounds
+    display.save_animation(tmp_path / "paths.gif", seconds=2, fps=4)
+    np.testing.assert_allclose(places, [at_first] * len(places), atol=1)
 
 
 @pytest.mark.parametrize("points", [[], [1, 2], [(1, 2, 3)]])

@@ -51,7 +51,7 @@ print(result.message)
 # -----------------------------------
 # At a minimum the gradient is zero: that can be seen from where one stands. What the least cost is, nobody knows
 # beforehand: here it is 3, and the cost approaches it so closely that the last steps cannot be told apart. The
-# gradient's size goes on falling, by the same factor in every step, a straight line on a logarithmic axis, until it
+# gradient's size goes on falling, soon by the same factor in every step, a straight line on a logarithmic axis, until it
 # meets the line that ``tol`` has drawn.
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
 LossCurveDisplay.from_result({"J(theta)": result}, ax=left)

@@ -35,21 +35,21 @@ def cost_on(columns):
     return J
 
 
-window = np.array([[-1, 12], [-0.25, 0.6]])
-fig, panels = plt.subplots(1, 2, figsize=(9.5, 4), layout="constrained")
-for ax, name, spread in zip(panels, ["raw units", "scaled to spread 1"], [np.ones(2), two.std(axis=0)], strict=True):
+fig, panels = plt.subplots(1, 2, figsize=(9.5, 4.6), layout="constrained")
+cases = [("raw units", np.ones(2), (-2, 14), (-7, 7)), ("scaled to spread 1", two.std(axis=0), (-10, 60), (-25, 35))]
+for ax, (name, spread, xlim, ylim) in zip(panels, cases, strict=True):
     columns = two / spread
     curvature = np.linalg.eigvalsh(columns.T @ columns / len(columns))
-    xlim, ylim = window * spread[:, None]
     settings = {"gradient descent": {"method": "gd", "learning_rate": 1 / curvature[-1]}}
     DescentPathDisplay.from_function(cost_on(columns), [0, 0], True, settings, max_iter=30, tol=0, ax=ax,
                                      plot_kw={"xlim": xlim, "ylim": ylim, "names": ("weight of bmi", "weight of s1")})  # fmt: skip
-    ax.set_title(f"{name}: curvatures {curvature[-1]:.4g} and {curvature[0]:.3g}")
+    ax.set(title=f"{name}: curvatures {curvature[-1]:.4g} and {curvature[0]:.3g}", aspect="equal")
 plt.show()
 
 # %%
-# The same costs, the same window, 30 steps each at the rate 1 / (largest curvature). The ratio of the largest to the
-# smallest curvature is the condition number, and plain gradient descent takes about as many steps.
+# The same data, 30 steps each at the rate 1 / (largest curvature). On the left the first step reaches the floor of the
+# valley, and the other 29 do not get far along it. The ratio of the largest to the smallest curvature is the condition
+# number, and plain gradient descent takes about as many steps.
 #
 # What it does to training
 # ------------------------

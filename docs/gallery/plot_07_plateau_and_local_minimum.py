@@ -10,7 +10,8 @@ one's own, often have both.
 # A plateau
 # ---------
 # Far away from its minimum this cost is nearly constant. Plain steps are proportional to the gradient, so they crawl.
-# Adaptive rules divide the gradient by its own size: on a plateau they walk as fast as anywhere else.
+# Adaptive rules divide the gradient by its own size: on a plateau they walk as fast as anywhere else. (The paths of plain
+# steps and of momentum lie on one line.)
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -83,7 +84,8 @@ print(f"J = {result.fun:.3f} at {result.x.round(3)}; the twelve runs ended at {s
 # -----
 # Noise on the gradient, large at first and falling, shakes the point out of shallow valleys and lets it settle in a
 # deep one. Batches make such noise by themselves: one reason why mini-batches train networks so well. This cost has a
-# small dent, where plain descent stops, before the great valley.
+# small dent, where plain descent stops, before the great valley. The noisy path staggers out of it; and momentum, which
+# comes fast, rolls through.
 
 
 def dented(theta):

@@ -43,23 +43,24 @@ plt.show()
 # Training against validation
 # ---------------------------
 # The loss on rows that training does not see tells when to stop. With weak penalties and many columns the training loss
-# goes on falling while the other rises again: the model has begun to learn its rows by heart. ``early_stopping=True``
-# holds rows out and stops when they no longer gain.
+# goes on falling while the other rises again: the model has begun to learn its rows by heart.
 X, y = load_breast_cancer(return_X_y=True)
-X_train, X_test, y_train, y_test = train_test_split(X, y, train_size=120, random_state=1)
+X_rest, X_test, y_rest, y_test = train_test_split(X, y, train_size=120, random_state=1)
+X_train, X_val, y_train, y_val = train_test_split(X_rest, y_rest, train_size=72, random_state=0)
 scale = StandardScaler().fit(X_train)
-X_train, X_test = scale.transform(X_train), scale.transform(X_test)
+X_train, X_val, X_test = scale.transform(X_train), scale.transform(X_val), scale.transform(X_test)
 
-settings = {"batch_size": 16, "learning_rate": "constant", "eta0": 0.5, "alpha": 0.0, "random_state": 0,
-            "early_stopping": True, "validation_fraction": 0.4}  # fmt: skip
-long = SGDClassifier("log_loss", max_iter=200, tol=None, **settings).fit(X_train, y_train)
+settings = {"batch_size": 16, "learning_rate": "constant", "eta0": 0.5, "alpha": 0.0, "max_iter": 200, "random_state": 0}
+long = SGDClassifier("log_loss", tol=None, **settings).fit(X_train, y_train, X_val=X_val, y_val=y_val)
 display = LossCurveDisplay.from_estimator(long)
 display.ax_.set(xscale="log", title="72 rows to learn from, 48 held out")
 plt.show()
 
 # %%
-stopped = SGDClassifier("log_loss", max_iter=200, n_iter_no_change=5, **settings).fit(X_train, y_train)
-for name, model in [("200 passes", long), (f"stopped after {stopped.n_iter_}", stopped)]:
+# ``early_stopping=True`` stops when the rows held out are no longer classified better (it holds some out by itself where
+# none are given), and keeps the pass that was best for them.
+stopped = SGDClassifier("log_loss", early_stopping=True, **settings).fit(X_train, y_train, X_val=X_val, y_val=y_val)
+for name, model in [("after 200 passes", long), (f"after pass {stopped.best_epoch_}", stopped)]:
     print(f"{name:<18} accuracy on new rows {model.score(X_test, y_test):.3f}")
 
 # %%

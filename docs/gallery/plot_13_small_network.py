@@ -72,7 +72,7 @@ plt.show()
 
 # %%
 # In 150 passes the batch variant makes 150 steps, and these end on a plateau, where the line between the moons is still
-# straight. Mini-batches make 20 times as many, and Adam is across first.
+# almost straight. Mini-batches make 20 times as many, and Adam is across first.
 #
 # What it has learned
 # -------------------

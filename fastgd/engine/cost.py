@@ -9,6 +9,11 @@ from scipy.optimize._numdiff import approx_derivative
 from .compiled import COST, COST_POINTER, c_function
 
 
+def _array(given):
+    """An array of what is like one; a tensor of torch may belong to a graph."""
+    return np.asarray(given.detach() if hasattr(given, "detach") else given)
+
+
 class Cost:
     """fun and jac of parameters of any shape, called with flat ones; counts the calls.
 
@@ -70,7 +75,7 @@ class Cost:
         if type(value) is float:
             return value
         if not isinstance(value, Number):
-            array = np.asarray(value)
+            array = _array(value)
             if array.size != 1:
                 raise ValueError(f"fun must return one number, got an array of shape {array.shape}")
             value = array.item()
@@ -79,7 +84,7 @@ class Cost:
         return float(value)
 
     def _vector(self, gradient, what):
-        array = np.asarray(gradient)
+        array = _array(gradient)
         if array.shape != self.shape:
             raise ValueError(f"{what} has shape {array.shape}, but the parameters have {self.shape}")
         if array.dtype.kind not in "fiu":

@@ -149,11 +149,13 @@ class Run:
     def __init__(self, task: Task):
         self.task, self.trace, self.nit = task, Trace(task), 0
         self.best, self.status = Best(task.x0), None
+        self.first_batch = ()  # further arguments of the cost at x0
 
     @property
     def has_fallen(self):
         """Whether the cost is anywhere below that of the start, or there was no step."""
-        return self.nit == 0 and self.status == MAX_ITER or self.best.value < self.trace.record["fun"][0]
+        costs = self.trace.record["fun"]
+        return self.nit == 0 and self.status == MAX_ITER or (bool(costs) and self.best.value < costs[0])
 
     def best_x(self):
         return self.best.x

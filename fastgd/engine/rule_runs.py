@@ -1,4 +1,4 @@
-"""Runs of the update rules on a cost function: on the cost itself, and on batches of a stochastic one."""
+"""Runs of the update rules on a cost function."""
 from dataclasses import replace
 from numbers import Real
 
@@ -43,6 +43,7 @@ class RuleRun(Run):
         self._schedule = learning_rate if isinstance(learning_rate, (Schedule, type(None))) else Constant(float(learning_rate))
         self._found = learning_rate is None
         self._scale = 1.0
+        self._tried = 0.0  # the cost where a rate was tried last
         self._state = RuleDescent(
             task.x0.astype(np.float64) if task.cost.compiled else task.x0, self._optimizer.codes,
             DECAY if isinstance(self._optimizer, AdamW) else 0.0, FIRST_DISTANCE if self._prodigy else 0.0,
@@ -103,7 +104,7 @@ class RuleRun(Run):
             trial = task.feasible(x - rate * direction)
             if task.l1:  # no parameter crosses zero
                 trial = np.where(trial * x < 0, 0, trial)
-            after = task.total(trial, task.cost.value(trial, *batch))
+            self._tried = after = task.total(trial, task.cost.value(trial, *batch))
             return after < start and (adaptive or after <= start - 0.5 * float(slopes @ (x - trial)))
 
         if not is_good(rate):
@@ -118,6 +119,10 @@ class RuleRun(Run):
             rate *= 2
         return rate
 
+    def _why_no_rate(self):
+        """The status of a run for which no rate was found."""
+        return UNDEFINED if np.isnan(self._tried) else NO_DESCENT
+
     # ---- the run ----
 
     def go(self):
@@ -130,7 +135,7 @@ class RuleRun(Run):
             if not self._choose_rate(value, gradient) and task.tol > 0:
                 self.trace.note_x(x)
                 self.trace.add(self.best.value, float(np.abs(task.slopes(x, gradient)).max()), self._schedule.eta0, cost.nfev)
-                return NO_DESCENT
+                return self._why_no_rate()
             self._state.forbid_rise(self.best.value, self._is_plain)
         return self._go_compiled() if cost.compiled and not task.noise else self._go(value, gradient)
 
@@ -223,6 +228,10 @@ class RuleRun(Run):
                 record, path = np.empty((size, 2)), np.empty((size, n)) if watched else None
                 rates = self._rates(recorded, size)
                 done, status = state.run(function.address, function.data, rates, task.tol, task.patience, gradient, record, path)
+                recorded, size = recorded + done, size - done
+                self.nit = max(recorded - 1, 0)
+                if done:
+                    self.best = Best(None, state.least)
                 for i in range(done):
                     cost.nfev += 1
                     cost.njev += 1
@@ -230,9 +239,6 @@ class RuleRun(Run):
                     if watched:
                         self.trace.note_x(path[i])
                         self.trace.tell(path[i], record[i, 0])
-                recorded, size = recorded + done, size - done
-                self.nit = max(recorded - 1, 0)
-                self.best = Best(None, state.least)
                 if self._is_plain:
                     self._schedule = replace(self._schedule, eta0=self._schedule.eta0 * GROWTH**done)
                 if status in (Status.UNDEFINED, Status.ROSE):
@@ -251,78 +257,3 @@ class RuleRun(Run):
                 if status == Status.STALLED and not self._react() and task.tol > 0:
                     return STALLED
         return MAX_ITER
-
-
-class BatchRun(RuleRun):
-    """Descent by an update rule on fun(x, batch), an update a batch; an iteration is a pass over the batches.
-
-    What is known of an iteration are the means over its batches: of the cost, whose gradient's mean tells when to stop.
-    """
-
-    def __init__(self, task, method, learning_rate, batches):
-        super().__init__(task, method, learning_rate)
-        self._batches, self._count = batches, 1
-        self._updates = 0
-
-    def _pass(self):
-        """The batches of one pass."""
-        if isinstance(self._batches, tuple):
-            n, size = self._batches
-            order = self.task.random.permutation(n)
-            yield from (order[begin:begin + size] for begin in range(0, n, size))
-        else:
-            yield from self._batches
-
-    def go(self):
-        task = self.task
-        self.trace.note_x(task.x0)
-        while self.nit < task.max_iter:
-            value, gradient, status = self._epoch()
-            if status is not None:
-                return status
-            self.nit += 1
-            x = self._state.x
-            norm = float(np.abs(task.slopes(x, gradient)).max())
-            self.trace.add(value, norm, self._last_rate, task.cost.nfev)
-            self.best = Best(x.copy(), value, gradient.astype(x.dtype))
-            if value < self._lowest.value:
-                self._lowest, self._since = self.best, 0
-            else:
-                self._since += 1
-            self.trace.tell(x, value)
-            if task.is_small(norm, value):
-                return CONVERGED
-            if task.patience and self._since >= task.patience:
-                self._since = 0
-                if not self._react() and task.tol > 0:
-                    return STALLED
-        return MAX_ITER
-
-    _lowest, _since, _last_rate = Best(np.empty(0)), 0, 0.0
-
-    def _epoch(self):
-        """One pass: (mean cost, mean gradient, the status that ends the run or None)."""
-        task, state = self.task, self._state
-        total, gradients, count = 0.0, np.zeros(len(task.x0)), 0
-        for batch in self._pass():
-            x = state.x
-            value, gradient = task.cost(x, batch)
-            if self._updates == 0:
-                self._check_start(value, gradient)
-                self.best = self._lowest = Best(task.x0, task.total(x, value), gradient.copy())
-                if self._found and not self._choose_rate(value, gradient, (batch,)):
-                    return 0.0, gradients, NO_DESCENT
-            rates = self._scale * self._schedule.rates(self._updates + 1, max(self._count, count + 1), self.nit)
-            self._last_rate = float(rates[count])
-            status = state.tell(value, gradient, self._last_rate, 0.0, 0, self._noisy(gradient))
-            if status in (Status.UNDEFINED, Status.ROSE):
-                self.best = self._lowest
-                return 0.0, gradients, UNDEFINED if status == Status.UNDEFINED else DIVERGED
-            self.trace.note_x(state.x)
-            total, gradients, count = total + state.value, gradients + gradient, count + 1
-            self._updates += 1
-        if count == 0:
-            raise ValueError("batches is empty" if self.nit == 0 else "batches has nothing for a second pass: pass a list, or an "
-                             "object whose __iter__ starts anew")
-        self._count = count
-        return total / count, gradients / count, None

@@ -441,12 +441,12 @@ cdef class QuasiNewton:
                 while status == SEARCHING:
                     status = learn(at, cost.function(at.trial, at.trial_gradient, at.n, cost.data))
                     evaluations += 1
-                if status == UNDEFINED:
+                if status == UNDEFINED or (status == STUCK and tol > 0):
                     break
                 record[done, 0], record[done, 1], record[done, 2], record[done, 3] = at.value, at.norm, at.search.step, evaluations
                 if to != NULL:
                     memcpy(to + done * at.n, at.x, at.n * sizeof(double))
                 done += 1
-                if tol > 0 and (status == STUCK or at.norm <= tol * fmax(1.0, fabs(at.value))):
+                if tol > 0 and at.norm <= tol * fmax(1.0, fabs(at.value)):
                     break
         return done, evaluations, status
