@@ -80,8 +80,8 @@ class Objective:
         """l1 |W|_1 + (l2 / 2) |W|^2 + tilt sum b"""
         W = W.astype("float64", copy=False)
         squares = np.add.reduce(W * W, axis=1 if isinstance(self.l2, tuple) else None)
-        return ((self.l1 * float(np.add.reduce(abs(W), axis=None)) if self.l1 else 0.0) + (float(np.dot(self.l2, squares)) / 2 if self.l2 else 0.0)
-                + (self.tilt * float(np.sum(b)) if self.tilt else 0.0))
+        return ((self.l1 * float(np.add.reduce(abs(W), axis=None)) if self.l1 else 0.0)
+                + (float(np.dot(self.l2, squares)) / 2 if self.l2 else 0.0) + (self.tilt * float(np.sum(b)) if self.tilt else 0.0))
 
 
 def penalty_parts(penalty, alpha, l1_ratio):
