@@ -7,9 +7,10 @@ from .data import seed_of
 from .methods.descent import Descent, check_compatible
 from .methods.dual import Dual, suits
 from .methods.implicit import AveragedImplicit
-from .methods.newton import Newton, Rounded
+from .methods.newton import Newton
 from .methods.proximal import Proximal
 from .methods.quasi_newton import FirstStep, QuasiNewtonLines
+from .methods.rounded import Rounded
 from .methods.variance import VarianceReduced
 from .objective import KINKED
 from .optimizers import SGD, AdaGrad, Adam, GradientNoise, RMSProp, as_optimizer

@@ -19,7 +19,8 @@ from fastgd.kernels.order import shuffle
 from fastgd.kernels.rows import squared_norms
 
 from .descent import Epoch
-from .newton import Newton, Rounded
+from .newton import Newton
+from .rounded import Rounded
 
 LOSSES = ("hinge", "squared_hinge", "epsilon_insensitive")
 LONGEST = 10.0   # mean of |x|^2 / (n l2) up to which few passes are enough,

@@ -15,12 +15,11 @@ from scipy import sparse
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.linalg.blas import dgemm, dsyrk
 
-from fastgd.engine.data import pack
 from fastgd.engine.duality import gap, relative, rounding_of
 from fastgd.kernels import coordinate, newton
 
 from .descent import Epoch
-from .newton import LOOK, Newton, one_blas_thread
+from .newton import Newton, one_blas_thread
 
 LARGEST = 3000      # columns of a matrix
 PASSES = 160        # squared columns a column of X that a matrix may cost: about as much as four passes over X
@@ -332,30 +331,3 @@ class Proximal(Newton):
         h = self._own_curvatures()
         mean = np.maximum(h.mean(axis=0), 1e-3 * max(h.mean(), 1e-300))[:, None]
         return 1 / (mean + self._at.l2)
-
-
-class CornerCertificate:
-    """A `Certificate` of models with weights >= 0: the duality gap of the losses' slopes or, where nothing is penalised and no
-    slopes would do, the decrease that a model of the loss foretells.
-    """
-
-    nothing_to_gain = False
-
-    def __init__(self, problem):
-        self._problem = problem
-
-    def position(self):
-        """Nothing is kept from a call to the next."""
-        return None
-
-    def resume(self, position):
-        """There is nothing to go on with."""
-
-    def __call__(self, coef, intercept):
-        method = Proximal(dense_metric=True)
-        method.start(self._problem, pack(coef, intercept, self._problem.rows.dtype, self._problem.by_column), None)
-        for _ in range(LOOK):
-            method.epoch(None)
-            if method.optimality() is not None:
-                break
-        return method.optimality()

@@ -10,10 +10,10 @@ from fastgd.kernels import implicit, variance
 from fastgd.kernels.losses import Loss
 from fastgd.kernels.order import sample
 
+from .certificate import Certificate, CornerCertificate
 from .descent import Epoch
 from .implicit import CURVATURE, TargetStatistics, gains, mass
-from .newton import Certificate
-from .proximal import Corner, CornerCertificate
+from .proximal import Corner
 
 KINKED = ("hinge", "epsilon_insensitive", "quantile", "perceptron")
 UNIFORM = 0.2            # share of the visits that is drawn evenly, the rest by curvature

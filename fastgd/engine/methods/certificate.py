@@ -1,0 +1,90 @@
+"""How far from the minimum the models are that another method finds: the methods that know it begin a run there."""
+from fastgd.engine.data import pack
+from fastgd.engine.duality import gap, relative, rounding_of
+from fastgd.engine.objective import KINKED
+
+from .newton import Newton
+from .proximal import Proximal
+from .rounded import Rounded
+
+LOOK = 50  # passes that a certificate may take
+
+
+class Certificate:
+    """(estimate or bound of (F - F*) / (F0 - F*), its kind) of models that another method finds.
+
+    The decrement of a smooth objective, in a few passes; with an L1 part the duality gap of the losses' slopes; for losses with
+    kinks, whose slopes at a model tell little, the bound of the minimum that rounded losses find, a few passes a call.
+    """
+
+    def __init__(self, problem, tol):
+        self._problem, self._tol, self._rounded = problem, tol, None  # `_rounded`: what `_least` goes on with
+        self._kinked = problem.objective.loss in KINKED and problem.objective.l1 == 0
+        self.nothing_to_gain = False  # known only where a bound of the minimum is: no model is better than the constant one
+
+    def __call__(self, coef, intercept):
+        problem, newton_ = self._problem, Newton(dense_metric=True)
+        theta = pack(coef, intercept, problem.rows.dtype, problem.by_column)
+        newton_.start(problem, theta, None)
+        if problem.objective.l1 == 0 and not self._kinked:
+            for _ in range(LOOK):
+                newton_.epoch(None)
+                if newton_.optimality() is not None:
+                    break
+            return newton_.optimality()
+        value, g = newton_._gradient()
+        if self._kinked:
+            least = self._least(theta)
+            distance, self.nothing_to_gain = value - least, newton_._worst - least <= rounding_of(least, newton_._worst)
+        else:
+            distance = gap(problem, newton_._at, value, newton_.losses()[1], g - newton_._at.l2 * newton_._v)
+        return relative(distance, value, newton_._worst), "duality gap"
+
+    def position(self):
+        """What `resume` needs."""
+        return self._rounded and self._rounded.position()
+
+    def resume(self, position):
+        """Know again what was known at `position`."""
+        if position is not None and self._tol:
+            self._rounded = Rounded(True, self._tol / 2)
+            self._rounded.resume(self._problem, position)
+
+    def _least(self, theta):
+        """A bound of the minimum; each call makes it better, until it is good enough."""
+        if self._rounded is None:
+            self._rounded = Rounded(True, self._tol / 2)
+            self._rounded.start(self._problem, theta, None)
+        for _ in range(LOOK):
+            known = self._rounded.optimality()
+            if known is not None and known[0] <= self._tol / 2:
+                break
+            self._rounded.epoch(None)
+        return self._rounded._least
+
+
+class CornerCertificate:
+    """A `Certificate` of models with weights >= 0: the duality gap of the losses' slopes or, where nothing is penalised and no
+    slopes would do, the decrease that a model of the loss foretells.
+    """
+
+    nothing_to_gain = False
+
+    def __init__(self, problem):
+        self._problem = problem
+
+    def position(self):
+        """Nothing is kept from a call to the next."""
+        return None
+
+    def resume(self, position):
+        """There is nothing to go on with."""
+
+    def __call__(self, coef, intercept):
+        method = Proximal(dense_metric=True)
+        method.start(self._problem, pack(coef, intercept, self._problem.rows.dtype, self._problem.by_column), None)
+        for _ in range(LOOK):
+            method.epoch(None)
+            if method.optimality() is not None:
+                break
+        return method.optimality()
