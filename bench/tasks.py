@@ -109,6 +109,7 @@ ACCURACY = [
     Task("logistic a9a", "a9a", "log_loss", 1.0, floor=0.83, **BARE),
     Task("logistic text", "text", "log_loss", 1.0, floor=0.83, **BARE),
     Task("logistic L1 8000 x 500", "wide", "log_loss", l1=20.0, floor=0.83, **BARE),
+    Task("logistic L1 text", "text", "log_loss", l1=1.0, floor=0.83, **BARE),
     Task("ridge 30000 x 100", "values", "squared_error", 1.0, floor=0.83, **BARE),
     Task("ridge 30000 x 100 unscaled", "values-unscaled", "squared_error", 0.01, floor=0.83, **BARE),
     Task("lasso 2000 x 2000", "lasso-square", "squared_error", l1=0.05, intercept=False, per_top=True, floor=0.6),

@@ -27,17 +27,12 @@ class Certificate:
         theta = pack(coef, intercept, problem.rows.dtype, problem.by_column)
         newton_.start(problem, theta, None)
         if problem.objective.l1 == 0 and not self._kinked:
-            for _ in range(LOOK):
-                newton_.epoch(None)
-                if newton_.optimality() is not None:
-                    break
-            return newton_.optimality()
-        value, g = newton_._gradient()
+            return _decrement(newton_)
         if self._kinked:
-            least = self._least(theta)
+            value, least = newton_._gradient()[0], self._least(theta)
             distance, self.nothing_to_gain = value - least, newton_._worst - least <= rounding_of(least, newton_._worst)
         else:
-            distance = gap(problem, newton_._at, value, newton_.losses()[1], g - newton_._at.l2 * newton_._v)
+            value, distance = _from_slopes(newton_)
         return relative(distance, value, newton_._worst), "duality gap"
 
     def position(self):
@@ -61,6 +56,25 @@ class Certificate:
                 break
             self._rounded.epoch(None)
         return self._rounded._least
+
+
+def _from_slopes(method):
+    """(F, bound of how far the minimum is) where a method stands, by the duality gap of the losses' slopes."""
+    value, g = method._gradient()
+    return value, gap(method.problem, method._at, value, method.losses()[1], g - method._at.l2 * method._v)
+
+
+def _decrement(method):
+    """What Newton's method finds out, in some passes, of where it begins: its decrement or else a duality gap where they lead to."""
+    value, kind = method.epoch(None).loss, "Newton decrement"
+    for _ in range(LOOK):
+        if method.here is not None:
+            break
+        method.epoch(None)
+    else:
+        method.here, kind = _from_slopes(method), "duality gap"
+    loss, distance = method.here
+    return relative(value - loss + distance, value, method._worst), kind
 
 
 class CornerCertificate:

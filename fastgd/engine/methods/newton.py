@@ -21,11 +21,22 @@ from fastgd.kernels.losses import Loss, evaluate
 
 from .descent import Epoch
 
-FORCING = 0.5       # the largest relative residual of a direction
-PATIENT = 0.1       # ... of one that may be the last: the decrement is then known to about its square
-FLAT, LONG = 0.1, 20  # eigenvalues of the Hessian in the metric below that, and conjugate gradients that find them out
-SEARCHES = 30       # evaluations of a line search
-ROWS_A_COLUMN = 10  # rows that a dense metric is made of
+FORCING = 0.2       # the largest relative residual of a direction
+PATIENT = 0.1       # ... of the decrement, that a direction may leave which may be the last
+VAGUE = 0.5         # ... that may be missing where the decrement is told
+EVEN = 4.0          # ratio of the largest and the least that may be left of a quadratic, where it is told
+TELLABLE = 1e-6     # of the objective: slopes along a step that rounding does not turn round, in float32 neither
+IN_PIECES = "squared_hinge", "modified_huber", "squared_epsilon_insensitive"  # losses whose curvature jumps,
+CROSSING = 1e-3     # and the share of all curvature that may jump where the decrement is told: no row of few
+EXACT = 1e-20       # of the squared residual, that conjugate gradients cannot make smaller
+FLAT, LONG = 0.1, 20  # eigenvalues of the Hessian in the metric below that, and conjugate gradients that find them out:
+HIDDEN = 0.1        # fewer may have left unseen an eigenvalue so many times the least that they have seen
+WORK_A_PASS = 25    # of such products take as long as a pass
+STALE = 0.3         # of the curvatures, that may have changed since a metric was made
+SEARCHES, FLATTENED = 30, 0.1  # evaluations of a line search; the slope that it may leave, of that at its begin
+LARGEST = 2000      # columns of a dense metric
+ROWS_A_COLUMN, FEWEST_ROWS_A_COLUMN, LEAST_ROWS = 6, 4, 2000  # that it is made of: that are enough, that have to be
+DENSE_WORK = 160    # products a row of X, that it may cost: BLAS makes so many in the time of some passes over X
 CHUNK = 1024        # of them that are standardised at a time
 RIDGE, RIDGE_OF_FEW = 1e-10, 1e-6  # added to its diagonal; of no more rows than columns: rounding must not grow where it is flat
 
@@ -58,6 +69,11 @@ class Inverse:
     joint: bool
     diagonal: np.ndarray
     factors: list | None
+    curvatures: np.ndarray
+
+    def is_stale(self, curvatures):
+        """Whether these, of all rows, differ much from those that it was made of."""
+        return np.abs(curvatures - self.curvatures).sum() > STALE * curvatures.sum()
 
     def __call__(self, r):
         r = centred(r, self.joint)
@@ -65,6 +81,41 @@ class Inverse:
             return centred(r / self.diagonal, self.joint)
         return centred(np.stack([cho_solve(factor, row, check_finite=False) for factor, row in zip(self.factors, r, strict=True)]),
                        self.joint)
+
+
+class Path:
+    """The lengths and turns of conjugate gradients, an output each, and what they tell of the Hessian in their metric.
+
+    Lengths a and ratios b make a tridiagonal matrix (Lanczos), whose extreme eigenvalues are near those of the Hessian once the
+    directions of these matter.
+    """
+
+    def __init__(self, rs):
+        self.rs, self.passes, self.least, self.largest = rs, 0, np.inf, 0.0
+        self._curved, self._steps = np.full(rs.shape, True), []
+
+    def length(self, curvature):
+        """How far to go along a direction p, of p'Hp; of the first without curvature the line search finds it."""
+        self._curved &= curvature > 1e-12 * self.rs
+        a = np.where(self._curved, self.rs / np.where(self._curved, curvature, 1), float(self.passes == 0))
+        self._a, self.passes = a * self._curved, self.passes + 1
+        return a
+
+    def turn(self, rs):
+        """What the next direction has of the last one, of the squared length of the residual."""
+        before, self.rs = self.rs, np.maximum(np.where(self._curved, rs, 0.0), 0.0)
+        b = np.divide(self.rs, before, where=before > 0, out=np.zeros_like(before))
+        self._steps.append((self._a, b))
+        for k in np.flatnonzero(before > 0):
+            self._look(k)
+        return b
+
+    def _look(self, k):
+        """The extreme eigenvalues of an output's tridiagonal matrix."""
+        a, b = np.array([(a[k, 0], b[k, 0]) for a, b in self._steps if a[k, 0] > 0]).reshape(-1, 2).T
+        if len(a):
+            found = eigvalsh_tridiagonal(1 / a + np.append(0.0, b[:-1] / a[:-1]), np.sqrt(b[:-1]) / a[:-1], check_finite=False)
+            self.least, self.largest = min(self.least, found[0]), max(self.largest, found[-1])
 
 
 class Coordinates:
@@ -83,16 +134,20 @@ class Coordinates:
         return pack(W, v[:, -1] - W @ self.center, self.problem.rows.dtype, self.problem.by_column)
 
     def standardised(self, rows, columns=None):
-        """These rows of X (all columns, or those) dense, in these coordinates; the last column, of ones, is the intercept's."""
-        p = len(self.inverse)
+        """These rows of X (all columns, or those) dense, in these coordinates; column p, of ones, is the intercept's."""
+        p, X = len(self.inverse), self.problem.X[self.problem.visits[rows]]
         columns = np.arange(p + 1) if columns is None else columns
-        inside = np.minimum(columns, p - 1)
-        X = self.problem.X[self.problem.visits[rows]][:, inside]
-        X = np.asarray(X.toarray() if sparse.issparse(X) else X, dtype=float)
-        X -= self.center[inside]
-        X *= self.inverse[inside]
-        X[:, columns == p] = self.problem.objective.intercept
-        return X
+        own = columns < p
+        inside = columns[own]
+        X = X if len(inside) == p and (columns[:p] == np.arange(p)).all() else X[:, inside]
+        X = X.toarray() if sparse.issparse(X) else X
+        out = np.full((X.shape[0], len(columns)), float(self.problem.objective.intercept))
+        into = out[:, :len(inside)] if own[:len(inside)].all() else np.empty(X.shape)
+        np.subtract(X, self.center[inside], out=into)
+        into *= self.inverse[inside]
+        if into.base is None:
+            out[:, own] = into
+        return out
 
     def from_user(self, theta):
         W, b = unpack(theta.astype(float), self.outputs, self.problem.by_column)
@@ -112,8 +167,9 @@ class Newton:
     changed in place) to begin again: a later run goes on from there, over the few passes since.
     """
 
-    kept = "_v", "_step", "_found", "_least_curvature", "_next_least", "_residual", "_inverse"
+    kept = "_v", "_step", "_found", "_least_curvature", "_residual", "_inverse"
     repaired = False  # no step needs it
+    leaves = 0.05     # of `tol`, that conjugate gradients may leave
 
     def __init__(self, dense_metric=False, tol=0.0):
         self.dense_metric, self.tol = dense_metric, tol
@@ -136,9 +192,10 @@ class Newton:
             self._v[:, -1] = self._constant
         shared = slice(-1, None) if problem.objective.positive else slice(None)  # weights would not stay positive
         self._v[:, shared] = centred(self._v[:, shared], self._joint)
-        self._found = None
-        self._least_curvature = self._next_least = np.inf
+        self._found = self.here = None  # how far the minimum is from the model; (F, how far) at v
+        self._least_curvature = np.inf
         self._dense = self.dense_metric and self._is_affordable()
+        self._worth = 3 + (self._most * self._v.shape[1] // (WORK_A_PASS * len(problem.visits)) if self._dense else 0)
         size = len(problem.visits) * problem.objective.outputs
         self._z, self._h, self._u = np.empty(size), np.empty(size), np.empty(size)
         self._x, self._step = np.zeros_like(self._v), np.ones((problem.objective.outputs, 1))
@@ -167,8 +224,8 @@ class Newton:
     def _is_affordable(self):
         """Whether a dense metric costs no more than a few passes over X, and if so from how many rows it is made."""
         n, p = len(self.problem.visits), self.problem.rows.shape[1]
-        self._most = min(n, max(ROWS_A_COLUMN * p, 2000))
-        return p <= 2000 and self._most * p + p * p / 3 <= 160 * n
+        self._most = int(min(n, max(ROWS_A_COLUMN * p, LEAST_ROWS), max(DENSE_WORK * n - p * p / 3, 0) / max(p, 1)))
+        return p <= LARGEST and self._most >= min(n, FEWEST_ROWS_A_COLUMN * p)
 
     # ---- the verbs of a method ----
 
@@ -199,8 +256,8 @@ class Newton:
         return bool(np.isfinite(self.state.theta).all())
 
     def finish(self, certify=True):
-        """Training ends: go as far as the passes of an unfinished direction allow."""
-        if self._x.any():
+        """Training ends: go as far as the passes of an unfinished direction allow, unless what is known is known of the model."""
+        if self._found is None and self._x.any():
             self._search()
             self._theta = self._at.to_user(self._v)
             self.state = replace(self.state, theta=self._result())
@@ -262,80 +319,104 @@ class Newton:
 
     def _minimise(self, is_enough):
         """Newton steps until the decrement before a step, an estimate of F - F*, is enough."""
-        problem, objective = self.problem, self.problem.objective
-        n, K = len(problem.visits), objective.outputs
-        margins = np.empty(n * K)
         while True:
             self._mark()
-            loss, g = self._gradient()
-            norm = self._norm = sqrt(float((g * g).sum()))
-            rounding = rounding_of(loss, self._worst, problem.rows.dtype)
+            loss, self._g = self._gradient()
+            self._norm = sqrt(float((self._g * self._g).sum()))
+            self.here = None if self._norm else (loss, 0.0)
+            self._known(None if self._norm else (0.0, "gradient"))
             self._curvatures()
-            self._inverse = self._inverse or self._metric()
-            x, r, self._u[:] = np.zeros_like(g), -g, 0
-            s = self._inverse(r)
-            first = rs = self._dot(r, s)
-            self._x, self._g = x, g
-            p, solved, curved, path = s, 0, np.full(rs.shape, True), []
-            self._known(None if norm else (0.0, "gradient"))
-            while True:
-                yield Epoch(loss, norm, float(self._step.max()))
-                Hp = self._curve(p, margins)
-                solved += 1
-                pHp = self._dot(p, Hp)
-                curved &= pHp > 1e-12 * rs
-                a = np.where(curved, rs / np.where(curved, pHp, 1), float(solved == 1))  # none: the line search finds how far to go
-                x += a * p
-                self._u.reshape(n, K)[:] += np.broadcast_to(a, (K, 1)).T * margins.reshape(n, K)
-                r -= a * Hp
-                s = self._inverse(r)
-                before, rs = rs, self._dot(r, s)
-                path.append((a * curved, np.where(before > 0, rs / np.where(before > 0, before, 1), 0.0)))
-                decrement = float(-(g * x).sum()) / 2
-                relative = decrement / max(self._worst - loss + decrement, rounding)
-                left = rs[curved].sum() / max(first.sum(), 1e-300)
-                rest = self._rest(path, np.where(curved, rs, 0.0)) if left <= PATIENT**2 else np.inf
-                settled = rest <= PATIENT * decrement
-                if settled:
-                    self._known(((decrement + rest) / max(self._worst - loss + decrement + rest, rounding), "Newton decrement"))
-                if left <= self._residual**2 and (relative > 0.1 or settled):
-                    break
-                if solved >= 50 + 2 * g.shape[1]:
-                    break
-                p = s + path[-1][1] * p
+            if self._inverse is None or self._inverse.is_stale(self._h):
+                self._inverse = self._metric()
+            decrement, passes = yield from self._direction(loss, self._g)
             self._search()
-            self._least_curvature = min(2 * self._least_curvature, self._next_least)
             if is_enough(decrement):
                 return
-            yield Epoch(loss, norm, float(self._step.max()))
-            self._residual = min(FORCING, sqrt(max(relative, 1e-12)))
-            if solved > 3:
+            yield Epoch(loss, self._norm, float(self._step.max()))
+            if passes > self._worth:
                 self._inverse = None
 
-    def _rest(self, path, rs):
-        """What more the decrement is at most, as far as the least eigenvalue is known: rs / (2 eigenvalue) summed over the outputs.
+    def _direction(self, loss, g):
+        """Conjugate gradients towards v - H^-1 g; yields an `Epoch` before each pass, returns (decrement, passes)."""
+        n, K = len(self.problem.visits), self._at.outputs
+        rounding = rounding_of(loss, self._worst, self.problem.rows.dtype)
+        x, r, margins, self._u[:] = np.zeros_like(g), -g, np.empty(n * K), 0
+        p = s = self._inverse(r)
+        first = rs = self._dot(r, s)
+        self._x, path = x, Path(rs)
+        decrement, self._begun = 0.0, self._theta
+        while True:
+            yield Epoch(loss - (0.0 if self._theta is self._begun else decrement), self._norm, float(self._step.max()))
+            Hp = self._curve(p, margins)
+            a = path.length(self._dot(p, Hp))
+            x += a * p
+            self._u.reshape(n, K)[:] += np.broadcast_to(a, (K, 1)).T * margins.reshape(n, K)
+            r -= a * Hp
+            s = self._inverse(r)
+            p = s + path.turn(self._dot(r, s)) * p
+            decrement = float(-(g * x).sum()) / 2
+            least, most = self._rest(path)
+            there = max(self._worst - loss + decrement, rounding)
+            self._tell(loss, decrement, least, most, rounding)
+            left = path.rs.sum() / max(first.sum(), 1e-300)
+            if self._is_quadratic():
+                settled = most <= self.leaves * self.tol * there or left <= EXACT
+            else:
+                enough = max(self._residual**2, self.leaves * self.tol * there / max(decrement, 1e-300))
+                settled = left <= enough and (decrement > 0.1 * there or most <= PATIENT * decrement)
+            if settled or path.passes >= 50 + 2 * g.shape[1]:
+                break
+        self._least_curvature = min(2 * self._least_curvature, path.least)
+        self._residual = min(FORCING, sqrt(max(decrement / there, 1e-12)))
+        return decrement, path.passes
 
-        `path` holds the lengths a and the ratios b of the conjugate gradients: their Lanczos tridiagonal's least eigenvalue is near
-        that of the Hessian in their metric once its direction matters. The paths before are remembered, and where they met flat
-        directions, a path must be long to be believed.
+    def _rest(self, path):
+        """(least, most) that conjugate gradients have left of the decrement, as far as the eigenvalues are known.
+
+        The paths before are remembered, and where they met flat directions, a short one may not have seen the flattest.
         """
-        rest, least = 0.0, np.inf
-        for k in np.flatnonzero(rs > 0):
-            a, b = np.array([(a[k, 0], b[k, 0]) for a, b in path if a[k, 0] > 0]).T
-            b = np.maximum(b, 0)  # rounding
-            diagonal = 1 / a + np.append(0.0, b[:-1] / a[:-1])
-            least = min(least, eigvalsh_tridiagonal(diagonal, np.sqrt(b[:-1]) / a[:-1], select="i", select_range=(0, 0))[0])
-            rest += float(rs[k, 0]) / (2 * max(min(least, self._least_curvature), 1e-16))
-        self._next_least = least
-        return rest if min(least, self._least_curvature) > FLAT or len(path) >= min(self._v.size, LONG) else np.inf
+        if not path.rs.any():
+            return 0.0, 0.0
+        least, total = min(path.least, self._least_curvature), float(path.rs.sum()) / 2
+        hidden = HIDDEN if least <= FLAT and path.passes < min(self._v.size, LONG) else 1.0
+        return total / max(path.largest, least), total / max(least * hidden, 1e-16)
+
+    def _tell(self, loss, decrement, least, most, rounding):
+        """Note how far the minimum is from v, as soon as it is about known; of a quadratic from v + x, which becomes the model."""
+        def ratio(distance, fallen=0.0):
+            return distance / max(self._worst - loss + fallen + distance, rounding), "Newton decrement"
+
+        if most <= VAGUE * decrement and self._is_model_true():
+            known = decrement + (least + most) / 2
+            self.here = loss, known
+            if not self._is_quadratic() or self._theta is self._begun:
+                self._known(ratio(known))
+        if self._is_quadratic() and most <= EVEN * least:
+            self._theta = self._at.to_user(self._v + self._x)
+            self._known(ratio(sqrt(least * most), decrement))
+
+    def _is_model_true(self):
+        """Whether the loss along all of x is about the quadratic model; of a loss in pieces that are quadratic it may be another."""
+        problem = self.problem
+        if problem.objective.loss not in IN_PIECES:
+            return True
+        h = np.empty_like(self._h)
+        newton.curvatures(problem.y, problem.weights, problem.visits, self._z + self._u, h, problem.objective.codes)
+        return np.abs(h - self._h).sum() <= CROSSING * self._h.sum()
 
     def _known(self, found):
         """Note what is known of how far the minimum is."""
         self._found = found
 
+    def _is_quadratic(self):
+        return self.problem.objective.loss == "squared_error"
+
     def _search(self):
-        """Move v along x to where the objective's slope is at most a tenth of what it was, one step length an output."""
+        """Move v along x to where the objective's slope is at most `FLATTENED` of what it was, one step length an output."""
         problem, x, v = self.problem, self._x, self._v
+        if self._is_quadratic() and not problem.objective.has_corners:
+            self._v, self._x = v + x, np.zeros_like(x)
+            return
         K = problem.objective.outputs
         start = self._dot(self._g, x).ravel()
         low, high = np.zeros(len(start)), np.full(len(start), np.inf)
@@ -343,10 +424,15 @@ class Newton:
         t, sums = np.ones(len(start)), np.empty((2, K))
         penalties = [self._dot(self._at.l2 * a, b).ravel() for a, b in ((v, v), (v, x), (x, x))]
         penalties[1] += problem.objective.tilt * self._dot(x, self._at.intercepts).ravel()
-        value0, _ = self._line(np.zeros(len(start)), sums, penalties)
+        value0 = None  # no need of it where the objective, which is convex, still falls, and is not only rounding
         for _ in range(SEARCHES):
             value, slope = self._line(t, sums, penalties)
-            good = (np.abs(slope) <= 0.1 * np.abs(start)) & (value <= value0)
+            good = np.abs(slope) <= FLATTENED * np.abs(start)
+            if good.all() and (slope <= 0).all() and (-start > TELLABLE * np.abs(value)).all():
+                break
+            if value0 is None:
+                value0, _ = self._line(np.zeros(len(start)), sums, penalties)
+            good &= value <= value0
             if good.all():
                 break
             up = (slope > 0) | ~np.isfinite(value)
@@ -357,7 +443,7 @@ class Newton:
             wide = high - low
             inside = np.where(np.isfinite(inside), np.clip(inside, low + 0.05 * wide, high - 0.05 * wide), low + wide / 2)
             t = np.where(good, t, np.where(np.isfinite(high), inside, 4 * t))
-        t = np.where(value <= value0, t, low)
+        t = t if value0 is None else np.where(value <= value0, t, low)
         self._step = t[:, None]
         self._v = v + self._step * x
         self._z = self._z + (np.broadcast_to(t, (K,)) * self._u.reshape(-1, K)).ravel()
@@ -390,20 +476,29 @@ class Newton:
         mean = h.mean(axis=0)
         mean = np.maximum(mean, 1e-3 * mean.max() or 1.0)[:, None]
         if not self._dense:
-            return Inverse(self._joint, mean + self._at.l2, None)
+            return Inverse(self._joint, mean + self._at.l2, None, self._h.copy())
         with one_blas_thread():
             factors = [cho_factor(self._gram(h[:, k], mean[k], self._at.l2[k]), lower=True, overwrite_a=True, check_finite=False)
                        for k in range(outputs)]
-        return Inverse(self._joint, mean + self._at.l2, factors)
+        return Inverse(self._joint, mean + self._at.l2, factors, self._h.copy())
 
     def _gram(self, h, mean, l2):
-        """The Hessian of an output whose rows have curvatures h, from as many of those that have any as are affordable."""
-        curved, size = np.flatnonzero(h), self._v.shape[1]
-        picked = curved[np.arange(min(len(curved), self._most)) * len(curved) // max(min(len(curved), self._most), 1)]
-        scale, root = len(curved) / max(len(picked), 1) / len(h), np.sqrt(h[picked])
+        """The Hessian of an output whose rows have curvatures h, from as many rows as are affordable.
+
+        They are drawn systematically by their curvature: as many times as a row is met, so many shares of all curvature it gets.
+        """
+        total = np.cumsum(h)
+        if self._most < len(h):
+            share = total[-1] / self._most
+            drawn = np.diff(np.floor(total / share + 0.5), prepend=0.0) * share
+        else:
+            drawn = h
+        picked, size = np.flatnonzero(drawn), self._v.shape[1]
+        root = np.sqrt(drawn[picked])
         gram = np.zeros((size, size), order="F")
         for begin in range(0, len(picked), CHUNK):
-            rows = self._at.standardised(picked[begin:begin + CHUNK]) * root[begin:begin + CHUNK, None]
-            gram = dsyrk(scale, rows.T, beta=1.0, c=gram, lower=True, overwrite_c=True)
+            rows = self._at.standardised(picked[begin:begin + CHUNK])
+            rows *= root[begin:begin + CHUNK, None]
+            gram = dsyrk(1 / len(h), rows.T, beta=1.0, c=gram, lower=True, overwrite_c=True)
         gram[np.diag_indices(size)] += l2 + (RIDGE if len(picked) > size else RIDGE_OF_FEW) * mean
         return gram

@@ -234,9 +234,6 @@ class Proximal(Newton):
         """What a model's minimisation may leave of its slopes: the less, the nearer the minimum is."""
         return min(FORCING, max(self._norm / max(self._first, 1e-300), 1e-4))
 
-    def _is_quadratic(self):
-        return self.problem.objective.loss == "squared_error"
-
     def _working_set(self, v, g):
         """Columns in use, and those of the steepest slopes beyond the kink."""
         excess = np.where((v != 0) | ~self._corner.exists, np.inf, np.abs(self._corner.subgradient(v, g)))

@@ -22,6 +22,7 @@ class Rounded(Newton):
     The slopes of a rounded loss are feasible for the dual of the loss itself, which bounds what is left.
     """
 
+    leaves = 0.0  # stages have ends of their own
     kept = *Newton.kept, "_best", "_least", "_beyond", "_cost", "_width", "_demand", "_last"
 
     def start(self, problem, theta, earlier):
@@ -86,9 +87,9 @@ class Rounded(Newton):
         else:
             self._beyond = 0.1 * self._beyond if self._beyond > 1e-4 else 0.0
 
-    def _rest(self, path, rs):
+    def _rest(self, path):
         """Nothing depends on it: the gap tells how far the minimum is."""
-        return 0.0
+        return 0.0, 0.0
 
     def _known(self, found):
         """The rounded objective's decrement tells nothing of the kinks."""
