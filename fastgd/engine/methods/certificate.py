@@ -65,7 +65,7 @@ def _from_slopes(method):
 
 
 def _decrement(method):
-    """What Newton's method finds out, in some passes, of where it begins: its decrement or else a duality gap where they lead to."""
+    """What Newton's method finds out, in some passes, of where it begins: its decrement, or a duality gap where they lead to."""
     value, kind = method.epoch(None).loss, "Newton decrement"
     for _ in range(LOOK):
         if method.here is not None:

@@ -62,6 +62,19 @@ def centred(a, joint):
     return a - a.mean(axis=0) if joint else a
 
 
+def draw(h, most):
+    """Curvatures of at most `most` rows in place of all those of h: large ones as they are, one share of all for some small ones.
+
+    These are drawn systematically, with probabilities in proportion to their curvatures.
+    """
+    share = h.sum() / most
+    if len(h) <= most or not share > 0:
+        return h
+    small = h < share
+    steps = np.floor(np.cumsum(np.where(small, h, 0.0)) / share + 0.5)
+    return np.where(small, share * np.diff(steps, prepend=0.0), h)
+
+
 @dataclass(frozen=True)
 class Inverse:
     """An approximate inverse of the Hessian: of its diagonal, or by Cholesky factors, one an output."""
@@ -135,19 +148,28 @@ class Coordinates:
 
     def standardised(self, rows, columns=None):
         """These rows of X (all columns, or those) dense, in these coordinates; column p, of ones, is the intercept's."""
-        p, X = len(self.inverse), self.problem.X[self.problem.visits[rows]]
+        p, X = len(self.inverse), self._rows_of_X(rows)
         columns = np.arange(p + 1) if columns is None else columns
         own = columns < p
         inside = columns[own]
-        X = X if len(inside) == p and (columns[:p] == np.arange(p)).all() else X[:, inside]
+        if not (len(inside) == p and (inside == np.arange(p)).all()):
+            X = X[:, inside] if sparse.issparse(X) else X.take(inside, axis=1)
         X = X.toarray() if sparse.issparse(X) else X
         out = np.full((X.shape[0], len(columns)), float(self.problem.objective.intercept))
-        into = out[:, :len(inside)] if own[:len(inside)].all() else np.empty(X.shape)
+        first = own[:len(inside)].all()
+        into = out[:, :len(inside)] if first else np.empty(X.shape)
         np.subtract(X, self.center[inside], out=into)
         into *= self.inverse[inside]
-        if into.base is None:
+        if not first:
             out[:, own] = into
         return out
+
+    def _rows_of_X(self, rows):
+        """Rows of X to train on, of a slice or of numbers; where it can be had, a view."""
+        visits, X = self.problem.visits, self.problem.X
+        if isinstance(rows, slice) and len(visits) and visits[-1] - visits[0] == len(visits) - 1:  # they are in ascending order
+            return X[visits[0] + rows.start:visits[0] + min(rows.stop, len(visits))]
+        return X[visits[rows]]
 
     def from_user(self, theta):
         W, b = unpack(theta.astype(float), self.outputs, self.problem.by_column)
@@ -396,7 +418,7 @@ class Newton:
             self._known(ratio(sqrt(least * most), decrement))
 
     def _is_model_true(self):
-        """Whether the loss along all of x is about the quadratic model; of a loss in pieces that are quadratic it may be another."""
+        """Whether the loss along all of x is about the quadratic model: one made of quadratic pieces may go on to others."""
         problem = self.problem
         if problem.objective.loss not in IN_PIECES:
             return True
@@ -483,16 +505,8 @@ class Newton:
         return Inverse(self._joint, mean + self._at.l2, factors, self._h.copy())
 
     def _gram(self, h, mean, l2):
-        """The Hessian of an output whose rows have curvatures h, from as many rows as are affordable.
-
-        They are drawn systematically by their curvature: as many times as a row is met, so many shares of all curvature it gets.
-        """
-        total = np.cumsum(h)
-        if self._most < len(h):
-            share = total[-1] / self._most
-            drawn = np.diff(np.floor(total / share + 0.5), prepend=0.0) * share
-        else:
-            drawn = h
+        """The Hessian of an output whose rows have curvatures h, from as many rows as are affordable."""
+        drawn = draw(h, self._most)
         picked, size = np.flatnonzero(drawn), self._v.shape[1]
         root = np.sqrt(drawn[picked])
         gram = np.zeros((size, size), order="F")

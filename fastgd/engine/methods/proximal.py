@@ -19,11 +19,12 @@ from fastgd.engine.duality import gap, relative, rounding_of
 from fastgd.kernels import coordinate, newton
 
 from .descent import Epoch
-from .newton import Newton, one_blas_thread
+from .newton import RIDGE_OF_FEW, STALE, Newton, draw, one_blas_thread
 
 LARGEST = 3000      # columns of a matrix
-PASSES = 160        # squared columns a column of X that a matrix may cost: about as much as four passes over X
+PASSES = 30        # squared columns a column of X that a matrix may cost: about as much as four passes over X
 ENOUGH = 1e-3       # of the decrease that the slope foretells, for a whole step
+ROWS = 10           # a column, that a matrix is made of where there are more than twice as many
 CHUNK = 256         # rows standardised at a time
 FRESH = 0.1         # of the subgradient that a step may leave for the next to go by the same matrix
 FLAT = ("huber", "squared_epsilon_insensitive", "squared_hinge", "modified_huber")  # losses that have pieces without curvature
@@ -110,7 +111,8 @@ def _step_on_support(H, w, g, corner):
 class Proximal(Newton):
     """Minimise a smooth loss + l1 |w|_1 + (l2/2) |w|^2; `dense_metric` allows matrices of some columns by some columns."""
 
-    kept = (*Newton.kept, "_lower", "_matrices", "_norm", "_first", "_fell", "_shortened", "_unsettled", "_reach", "_whole")
+    kept = (*Newton.kept, "_lower", "_matrices", "_norm", "_first", "_fell", "_shortened", "_unsettled", "_reach", "_whole",
+            "_some_rows", "_turn")
 
     def start(self, problem, theta, earlier):
         """Begin at theta, or where `earlier` stands; zeros are taken for the best constant model."""
@@ -124,6 +126,7 @@ class Proximal(Newton):
         self._lower, self._matrices, self._norm, self._columns = -np.inf, {}, np.inf, None
         self._shortened, self._unsettled, self._reach = False, False, 1.0
         self._whole = self.dense_metric
+        self._some_rows = self._turn = False  # whether matrices are of some rows only; whether it is conjugate gradients' turn
         self._first, self._fell = 0.0, 0.0  # the largest norm; by how much the last step lowered F
         self._mark()
 
@@ -144,7 +147,8 @@ class Proximal(Newton):
             newton.curvatures(problem.y, problem.weights, problem.visits, self._z, self._h, problem.objective.codes)
             if problem.objective.loss in FLAT:
                 self._h += DAMPING
-            x, by_gradient = self._by_coordinates(g) if self._whole else None, self._unsettled
+            by_coordinates = self._whole and not (self._turn and (self._some_rows or self.problem.rows.sparse))
+            x, by_gradient = self._by_coordinates(g) if by_coordinates else None, self._unsettled
             if x is None:
                 x = self._by_gradient(g) if by_gradient else (yield from self._by_conjugate_gradients(loss, g))
             if self._is_free and not by_gradient:
@@ -153,14 +157,15 @@ class Proximal(Newton):
             loss, g = yield from self._move(loss, g, x)
             if by_gradient:
                 self._reach *= float(np.clip(self._step.mean(), 0.1, 0.7)) if self._shortened else 1.5
-            self._unsettled = self._shortened or (by_gradient and ((self._v == 0) != zeros).any())
+            self._turn = by_coordinates
+            self._unsettled = not self._whole and (self._shortened or (by_gradient and ((self._v == 0) != zeros).any()))
             self._fell = before - loss
 
     def _bound(self, loss, g):
         """Bound the distance to the minimum; where that needs a pass of its own, only when the minimum may be near."""
         last, self._norm = self._norm, self._corner.norm(self._v, g)
         self._first = max(self._first, self._norm)
-        if self._norm > FRESH * last and not self._is_quadratic():
+        if self._norm > FRESH * last and not self._is_quadratic() and not self._some_rows:
             self._matrices = {}
         if not self._is_free and self._fell <= max(0.1 * (self._worst - loss), rounding_of(loss, self._worst)):
             _, slopes = self.losses()
@@ -213,20 +218,24 @@ class Proximal(Newton):
     def _by_coordinates(self, g):
         """The step to the model's minimum on the most promising columns; None: there are too many."""
         h = self._own_curvatures()
+        if self._matrices and np.abs(h - self._curvatures_then).sum() > STALE * h.sum():
+            self._matrices = {}
+        if not self._matrices:
+            self._curvatures_then, self._some_rows = h.copy(), False
         x, forcing, self._complete = np.zeros_like(g), self._forcing(), True
         for k in range(len(g)):
             columns = self._working_set(self._v[k], g[k])
             w, slopes, corner, l2 = self._v[k, columns], g[k, columns], self._corner[columns], self._at.l2[k, columns]
             if self.problem.rows.sparse:
                 coordinate.descend_columns(*self._by_column(), columns, self._scale, h[:, k].copy(), w, slopes, corner.above, l2,
-                                           forcing, ROUNDS * SWEEPS, corner.least)
+                                           FORCING, ROUNDS * SWEEPS, corner.least)
             elif len(columns) > LARGEST:
                 self._whole = False
                 return None
             else:
                 H = self._matrix(columns, h, k)
                 H[np.diag_indices(len(columns))] += l2
-                minimise(H, w, slopes, corner, EXACTLY if self._is_quadratic() else forcing)
+                minimise(H, w, slopes, corner, EXACTLY if self._is_quadratic() and not self._some_rows else forcing)
             x[k, columns] = w - self._v[k, columns]
         return x
 
@@ -248,8 +257,11 @@ class Proximal(Newton):
     def _matrix(self, columns, h, k):
         """X' diag(h_k) X / n of these columns in these coordinates; it is kept, with its h, and grows."""
         k = 0 if self._is_quadratic() else k
-        if k not in self._matrices:
-            h = h[:, k].copy()
+        known, drawn, _ = self._matrices.get(k, (columns, h, None))
+        few = np.count_nonzero(drawn) if self._some_rows else np.inf
+        if k not in self._matrices or 2 * few < ROWS * len(np.union1d(columns, known)):
+            h, some = self._drawn(h[:, k], ROWS * len(columns))
+            self._some_rows |= some
             self._matrices = self._matrices | {k: (columns, h, self._products(columns, columns, h))}
         known, h, H = self._matrices[k]
         new = np.setdiff1d(columns, known)
@@ -262,13 +274,20 @@ class Proximal(Newton):
         at = order[np.searchsorted(known, columns, sorter=order)]
         return H[np.ix_(at, at)]
 
+    def _drawn(self, h, most):
+        """(curvatures of the rows that a matrix is made of, whether they are not all)"""
+        if (2 if self._is_quadratic() else 1) * most >= len(h):  # quadratics need no second matrix
+            return h.copy(), False
+        return draw(h, most), True
+
     def _products(self, left, right, h):
         """X_left' diag(h) X_right / n."""
-        symmetric = left is right
-        H, root = np.zeros((len(left), len(right)), order="F"), np.sqrt(h)
-        for begin in range(0, len(h), CHUNK):
-            A = self._at.standardised(slice(begin, begin + CHUNK), left)
-            A *= root[begin:begin + CHUNK, None]
+        symmetric, rows = left is right, np.flatnonzero(h)
+        H, root = np.zeros((len(left), len(right)), order="F"), np.sqrt(h[rows])
+        for begin in range(0, len(rows), CHUNK):
+            chunk = slice(begin, begin + CHUNK)
+            A = self._at.standardised(rows[chunk] if len(rows) < len(h) else chunk, left)
+            A *= root[chunk, None]
             if symmetric:
                 H = dsyrk(1 / len(h), A.T, beta=1.0, c=H, lower=True, overwrite_c=True)
             else:  # `right` are the last of `left`
@@ -290,9 +309,9 @@ class Proximal(Newton):
         sign = corner.signs(v, g)
         free = (sign != 0) | ~corner.exists
         free[:, :-1] &= self._at.inverse > 0
-        metric, margins = self._metric_of_passes(), np.empty_like(self._z)
+        metric, margins = self._metric_of_passes(free), np.empty_like(self._z)
         x, r = np.zeros_like(g), np.where(free, -(g + l1 * sign), 0.0)
-        s = metric * r
+        s = metric(r)
         p, first = s, self._dot(r, s)
         rs = first
         for _ in range(50):
@@ -304,7 +323,7 @@ class Proximal(Newton):
             a = np.divide(rs, pHp, where=pHp > 1e-12 * rs, out=np.zeros_like(rs))
             x += a * p
             r -= a * Hp
-            s = metric * r
+            s = metric(r)
             before, rs = rs, self._dot(r, s)
             if rs.sum() <= 0.01 * first.sum():
                 break
@@ -316,14 +335,34 @@ class Proximal(Newton):
 
     def _by_gradient(self, g):
         """A proximal gradient step: sure to lead down, and taken until the zeros have settled where others had to be shortened."""
-        metric = self._reach * self._metric_of_passes()
+        metric = self._reach * self._diagonal()
         x = self._corner.prox(self._v - metric * g, metric) - self._v
         x[:, :-1] *= self._at.inverse > 0
         if not self.problem.objective.intercept:
             x[:, -1] = 0
         return x
 
-    def _metric_of_passes(self):
+    def _metric_of_passes(self, free):
+        """The approximate inverse of the Hessian of free coordinates: of the matrices where there are some, or of its diagonal."""
+        diagonal, solvers = self._diagonal(), {}
+        for k, (known, _, H) in (self._matrices if self._whole else {}).items():
+            for output in range(len(free)) if self._is_quadratic() else (k,):
+                inside = np.flatnonzero(free[output, known])
+                part = H[np.ix_(inside, inside)]
+                part[np.diag_indices(len(inside))] += self._at.l2[output, known[inside]] + RIDGE_OF_FEW * diagonal[output].min()
+                try:
+                    solvers[output] = known[inside], cho_factor(part, lower=True, overwrite_a=True, check_finite=False)
+                except LinAlgError:
+                    continue
+
+        def solve(r):
+            s = diagonal * r
+            for k, (columns, factor) in solvers.items():
+                s[k, columns] = cho_solve(factor, r[k, columns], check_finite=False)
+            return s
+        return solve
+
+    def _diagonal(self):
         """The inverse of the Hessian's diagonal, of columns of spread 1."""
         h = self._own_curvatures()
         mean = np.maximum(h.mean(axis=0), 1e-3 * max(h.mean(), 1e-300))[:, None]
