@@ -354,7 +354,7 @@ class Newton:
             self._search()
             if is_enough(decrement):
                 return
-            yield Epoch(loss, self._norm, float(self._step.max()))
+            yield self._pass_made(loss, decrement)
             if passes > self._worth:
                 self._inverse = None
 
@@ -368,7 +368,7 @@ class Newton:
         self._x, path = x, Path(rs)
         decrement, self._begun = 0.0, self._theta
         while True:
-            yield Epoch(loss - (0.0 if self._theta is self._begun else decrement), self._norm, float(self._step.max()))
+            yield self._pass_made(loss, decrement)
             Hp = self._curve(p, margins)
             a = path.length(self._dot(p, Hp))
             x += a * p
@@ -391,6 +391,10 @@ class Newton:
         self._least_curvature = min(2 * self._least_curvature, path.least)
         self._residual = min(FORCING, sqrt(max(decrement / there, 1e-12)))
         return decrement, path.passes
+
+    def _pass_made(self, loss, decrement):
+        """An `Epoch` of the model, which is where the gradient was taken or, of a quadratic, where conjugate gradients are."""
+        return Epoch(loss - (0.0 if self._theta is self._begun else decrement), self._norm, float(self._step.max()))
 
     def _rest(self, path):
         """(least, most) that conjugate gradients have left of the decrement, as far as the eigenvalues are known.

@@ -112,7 +112,7 @@ class Proximal(Newton):
     """Minimise a smooth loss + l1 |w|_1 + (l2/2) |w|^2; `dense_metric` allows matrices of some columns by some columns."""
 
     kept = (*Newton.kept, "_lower", "_matrices", "_norm", "_first", "_fell", "_shortened", "_unsettled", "_reach", "_whole",
-            "_some_rows", "_turn")
+            "_some_rows", "_turn", "_curvatures_then")
 
     def start(self, problem, theta, earlier):
         """Begin at theta, or where `earlier` stands; zeros are taken for the best constant model."""
@@ -124,6 +124,7 @@ class Proximal(Newton):
         self._is_free = not (problem.objective.l1 or np.all(problem.objective.l2))  # no slopes would do for a bound
         self._scale = np.append(self._at.inverse, 1.0)
         self._lower, self._matrices, self._norm, self._columns = -np.inf, {}, np.inf, None
+        self._curvatures_then = None  # when the matrices were made
         self._shortened, self._unsettled, self._reach = False, False, 1.0
         self._whole = self.dense_metric
         self._some_rows = self._turn = False  # whether matrices are of some rows only; whether it is conjugate gradients' turn
@@ -276,7 +277,7 @@ class Proximal(Newton):
 
     def _drawn(self, h, most):
         """(curvatures of the rows that a matrix is made of, whether they are not all)"""
-        if (2 if self._is_quadratic() else 1) * most >= len(h):  # quadratics need no second matrix
+        if self._is_free or (2 if self._is_quadratic() else 1) * most >= len(h):  # a quadratic needs no second matrix
             return h.copy(), False
         return draw(h, most), True
 

@@ -1,0 +1,179 @@
+"""Newton's method: metrics of some rows, quadratics in one system, and decrements that are true of the very model."""
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from sklearn import linear_model
+
+from fastgd import Lasso, LinearSVC, LogisticRegression, Ridge, SGDClassifier
+from fastgd.engine.data import Problem, as_rows
+from fastgd.engine.methods.newton import Coordinates, Newton, draw
+from fastgd.engine.methods.proximal import Proximal
+from fastgd.engine.metric import metric_of
+from fastgd.engine.objective import Objective
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+def correlated(rows, columns, seed=0):
+    """(X, z): neighbouring columns correlated; a linear signal of them."""
+    rng = np.random.default_rng(seed)
+    X = np.cumsum(rng.standard_normal((rows, columns)), axis=1) / np.sqrt(columns)
+    return X, X @ rng.standard_normal(columns)
+
+
+def test_few_rows_stand_for_all_curvature():
+    h = np.random.default_rng(0).lognormal(0, 3, 5000)
+    drawn = draw(h, 200)
+    share = h.sum() / 200
+    assert np.count_nonzero(drawn) <= 200
+    assert_array_equal(drawn[h >= share], h[h >= share])
+    assert set(np.round(drawn[h < share] / share, 9)) == {0.0, 1.0}
+    assert_allclose(drawn.sum(), h.sum(), rtol=0, atol=share)
+    assert draw(h, 5000) is h
+
+
+@pytest.mark.parametrize("layout", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize("columns", [None, [3, 0, 5], [5, 2], [1], [0, 1, 2, 3, 4]], ids=str)
+@pytest.mark.parametrize("visits", [range(20), range(4, 16), [0, 3, 4, 9, 19]], ids=["all", "in one piece", "scattered"])
+def test_rows_and_columns_are_standardised(visits, columns, layout):
+    X = np.random.default_rng(0).standard_normal((20, 5)) + 2
+    objective, visits = Objective("squared_error"), np.array(visits)
+    problem = Problem(as_rows(layout(X)), np.zeros(20), None, objective, visits, True, 1, layout(X))
+    metric = metric_of(problem)
+    all_columns = np.column_stack([(X - metric.center) / metric.scale, np.ones(20)])
+    chosen = np.arange(6) if columns is None else np.array(columns)
+    for rows in (slice(1, 4), np.array([4, 0, 2])):
+        found = Coordinates(problem, metric).standardised(rows, None if columns is None else chosen)
+        assert_allclose(found, all_columns[visits[rows]][:, chosen], rtol=1e-12)
+
+
+@pytest.mark.parametrize("tol", [1e-2, 1e-4, 1e-6, 1e-9])
+def test_a_quadratic_is_one_system(tol):
+    X, z = correlated(9000, 30)
+    y = z + np.random.default_rng(1).standard_normal(len(z))
+    model = Ridge(alpha=1.0, tol=tol).fit(X, y)
+    exact = linear_model.Ridge(alpha=1.0, solver="cholesky").fit(X, y)
+
+    def objective(fitted):
+        return ((y - fitted.predict(X)) ** 2).sum() / 2 + (fitted.coef_**2).sum() / 2
+
+    gap = (objective(model) - objective(exact)) / (((y - y.mean()) ** 2).sum() / 2 - objective(exact))
+    assert model.converged_ and 0.5 <= model.optimality_ / gap <= 2 and gap <= tol
+    assert np.all(np.diff(model.history_["loss"]) <= 0)
+    assert model.n_iter_ <= 2 - 2 * np.log10(tol)  # a gradient, and no second one: two passes a digit
+
+
+def minimum(X, t, alpha):
+    """(F at the minimum, F of the best constant) of the mean log-loss + alpha |w|^2 / 2, by many exact steps of Newton's."""
+    A, theta = np.column_stack([X, np.ones(len(t))]), np.zeros(X.shape[1] + 1)
+    penalty = np.append(np.full(X.shape[1], alpha), 0.0)
+    for _ in range(50):
+        p = 1 / (1 + np.exp(t * (A @ theta)))
+        H = (A.T * (p * (1 - p))) @ A / len(t) + np.diag(penalty)
+        theta = theta - np.linalg.solve(H, -A.T @ (t * p) / len(t) + penalty * theta)
+    share = np.mean(t > 0)
+    return log_loss(X, t, alpha, theta[:-1], theta[-1]), -share * np.log(share) - (1 - share) * np.log(1 - share)
+
+
+def log_loss(X, t, alpha, coef, intercept):
+    return np.logaddexp(0, -t * (X @ np.ravel(coef) + intercept)).mean() + alpha * (np.ravel(coef) ** 2).sum() / 2
+
+
+@pytest.mark.parametrize("passes", range(3, 16))
+def test_what_is_told_is_told_of_the_model(passes):
+    X, z = correlated(3000, 20)
+    t = np.where(3 * z + np.random.default_rng(2).logistic(size=len(z)) > 0, 1.0, -1.0)
+    alpha = 0.1 / len(t)
+    model = LogisticRegression(C=1 / 0.1, tol=1e-12, max_iter=passes).fit(X, t)
+    least, constant = minimum(X, t, alpha)
+    gap = (log_loss(X, t, alpha, model.coef_, model.intercept_) - least) / (constant - least)
+    if model.optimality_ is not None and 1e-10 < gap < 1e-2:
+        assert 0.5 <= model.optimality_ / gap <= 2
+
+
+def squared_hinge(X, t, strength, coef, intercept):
+    slack = np.maximum(1 - t * (X @ np.ravel(coef) + intercept), 0)
+    return (slack**2).mean() + strength * (np.ravel(coef) ** 2).sum() / 2
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_pieces_that_a_step_leaves_for_others_are_not_believed(seed):
+    """Nearly separable rows and hardly a penalty: the kinks lie closer than the minimum of the piece where one is."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((100, 33)) * 10 ** rng.uniform(-1, 1, 33)
+    z = X @ rng.standard_normal(33)
+    t = np.where(z / z.std() + 0.01 * rng.standard_normal(100) > 0, 1.0, -1.0)
+    fits = [LinearSVC(C=50.0, tol=tol, max_iter=5000).fit(X, t) for tol in (1e-5, 1e-13)]
+    value, least = (squared_hinge(X, t, 1 / 5000, fit.coef_, fit.intercept_) for fit in fits)
+    assert fits[0].converged_ and value - least <= 1e-4
+
+
+def test_a_stochastic_model_is_judged_where_it_is():
+    """Newton's method has to go on from the model, to where it can tell: what it tells is of the model all the same."""
+    rng = np.random.default_rng(4)
+    X = rng.standard_normal((100, 33)) * 10 ** rng.uniform(-1, 1, 33)
+    z = X @ rng.standard_normal(33)
+    t = np.where(z / z.std() + 0.01 * rng.standard_normal(100) > 0, 1.0, -1.0)
+    model = SGDClassifier("squared_hinge", alpha=1 / 5000, batch_size=32, tol=1e-3, max_iter=300, random_state=0).fit(X, t)
+    exact = LinearSVC(C=50.0, tol=1e-12, max_iter=5000).fit(X, t)
+    least = squared_hinge(X, t, 1 / 5000, exact.coef_, exact.intercept_)
+    gap = squared_hinge(X, t, 1 / 5000, model.coef_, model.intercept_) - least
+    if model.optimality_ is not None:
+        assert model.optimality_ >= 0.5 * gap / (1 - least)
+
+
+@np.errstate(all="ignore")  # as all training
+@pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
+def test_zeros_are_found_by_some_rows(loss):
+    """More rows than matrices are made of: the same minimum, and the same again from the middle."""
+    X, z = correlated(6000, 40)
+    y = z + np.random.default_rng(3).standard_normal(len(z))
+    y = y if loss == "squared_error" else np.where(y > 0, 1.0, -1.0)
+    problem = Problem(as_rows(X), y, None, Objective(loss, l1=0.01), np.arange(len(y)), True, 1, X)
+
+    def run(method, passes):
+        while passes and not (method.optimality() and method.optimality()[0] <= 1e-11):
+            method.epoch(None)
+            passes -= 1
+        return method
+
+    def begun():
+        method = Proximal(dense_metric=True, tol=1e-11)
+        method.start(problem, np.zeros(41), None)
+        return method
+
+    whole = run(begun(), 300)
+    assert whole._some_rows and whole.optimality()[0] <= 1e-11
+    middle, second = run(begun(), 7), Proximal(dense_metric=True, tol=1e-11)
+    second.resume(problem, middle.position())
+    run(second, 300)
+    assert_array_equal(second.solution()[0], whole.solution()[0])
+    passes = Proximal(dense_metric=False, tol=1e-11)
+    passes.start(problem, np.zeros(41), None)
+    other = run(passes, 3000).solution()[0]
+    assert_array_equal(whole.solution()[0] == 0, other == 0)
+    assert_allclose(whole.solution()[0], other, atol=1e-5 * np.abs(other).max())
+
+
+def test_lasso_of_many_rows_is_scikit_learns():
+    X, z = correlated(5000, 40)
+    y = z + np.random.default_rng(5).standard_normal(len(z))
+    ours = Lasso(alpha=0.02, tol=1e-12).fit(X, y)
+    theirs = linear_model.Lasso(alpha=0.02, tol=1e-12, max_iter=100_000).fit(X, y)
+    assert_allclose(ours.coef_, theirs.coef_, atol=1e-5 * np.abs(theirs.coef_).max())
+
+
+@np.errstate(all="ignore")  # as all training
+def test_a_metric_follows_the_curvatures():
+    """At the first model all rows are curved, near the minimum few: with the old metric conjugate gradients would crawl."""
+    X, z = correlated(6000, 40)
+    t = np.where(20 * z + np.random.default_rng(6).logistic(size=len(z)) > 0, 1.0, -1.0)
+    problem = Problem(as_rows(X), t, None, Objective("log_loss", l2=1e-6), np.arange(len(t)), True, 1, X)
+    method = Newton(dense_metric=True, tol=1e-8)
+    method.start(problem, np.zeros(41), None)
+    for passes in range(1, 41):
+        method.epoch(None)
+        if method.optimality() and method.optimality()[0] <= 1e-8:
+            break
+    assert passes <= 17  # 20 with the metric of the first model
