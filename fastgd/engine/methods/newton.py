@@ -32,6 +32,7 @@ EXACT = 1e-20       # of the squared residual, that conjugate gradients cannot m
 FLAT, LONG = 0.1, 20  # eigenvalues of the Hessian in the metric below that, and conjugate gradients that find them out:
 HIDDEN = 0.1        # fewer may have left unseen an eigenvalue so many times the least that they have seen
 WORK_A_PASS = 25    # of such products take as long as a pass
+DEAR = 7            # passes
 STALE = 0.3         # of the curvatures, that may have changed since a metric was made
 SEARCHES, FLATTENED = 30, 0.1  # evaluations of a line search; the slope that it may leave, of that at its begin
 LARGEST = 2000      # columns of a dense metric
@@ -189,8 +190,9 @@ class Newton:
     changed in place) to begin again: a later run goes on from there, over the few passes since.
     """
 
-    kept = "_v", "_step", "_found", "_least_curvature", "_residual", "_inverse"
+    kept = "_v", "_step", "_found", "_least_curvature", "_residual", "_inverse", "_coarse"
     repaired = False  # no step needs it
+    begins_coarsely = True  # with the diagonal where a dense metric is dear, until conjugate gradients take longer than it is worth
     leaves = 0.05     # of `tol`, that conjugate gradients may leave
 
     def __init__(self, dense_metric=False, tol=0.0):
@@ -218,6 +220,7 @@ class Newton:
         self._least_curvature = np.inf
         self._dense = self.dense_metric and self._is_affordable()
         self._worth = 3 + (self._most * self._v.shape[1] // (WORK_A_PASS * len(problem.visits)) if self._dense else 0)
+        self._coarse = self.begins_coarsely and self._worth >= DEAR and not self._is_quadratic()
         size = len(problem.visits) * problem.objective.outputs
         self._z, self._h, self._u = np.empty(size), np.empty(size), np.empty(size)
         self._x, self._step = np.zeros_like(self._v), np.ones((problem.objective.outputs, 1))
@@ -386,8 +389,10 @@ class Newton:
             else:
                 enough = max(self._residual**2, self.leaves * self.tol * there / max(decrement, 1e-300))
                 settled = left <= enough and (decrement > 0.1 * there or most <= PATIENT * decrement)
-            if settled or path.passes >= 50 + 2 * g.shape[1]:
+            if settled or path.passes >= (self._worth - 2 if self._coarse else 50 + 2 * g.shape[1]):
                 break
+        if self._coarse and not settled:
+            self._coarse, self._inverse = False, None
         self._least_curvature = min(2 * self._least_curvature, path.least)
         self._residual = min(FORCING, sqrt(max(decrement / there, 1e-12)))
         return decrement, path.passes
@@ -465,9 +470,8 @@ class Newton:
             high, above = np.where(up & ~good, t, high), np.where(up & ~good, slope, above)
             low, below = np.where(~up & ~good, t, low), np.where(~up & ~good, slope, below)
             with np.errstate(invalid="ignore"):
-                inside = low - below * (high - low) / (above - below)
-            wide = high - low
-            inside = np.where(np.isfinite(inside), np.clip(inside, low + 0.05 * wide, high - 0.05 * wide), low + wide / 2)
+                inside, wide = low - below * (high - low) / (above - below), high - low
+                inside = np.where(np.isfinite(inside), np.clip(inside, low + 0.05 * wide, high - 0.05 * wide), low + wide / 2)
             t = np.where(good, t, np.where(np.isfinite(high), inside, 4 * t))
         t = t if value0 is None else np.where(value <= value0, t, low)
         self._step = t[:, None]
@@ -501,7 +505,7 @@ class Newton:
         outputs, h = self.problem.objective.outputs, self._own_curvatures()
         mean = h.mean(axis=0)
         mean = np.maximum(mean, 1e-3 * mean.max() or 1.0)[:, None]
-        if not self._dense:
+        if not self._dense or self._coarse:
             return Inverse(self._joint, mean + self._at.l2, None, self._h.copy())
         with one_blas_thread():
             factors = [cho_factor(self._gram(h[:, k], mean[k], self._at.l2[k]), lower=True, overwrite_a=True, check_finite=False)

@@ -22,6 +22,7 @@ class Rounded(Newton):
     The slopes of a rounded loss are feasible for the dual of the loss itself, which bounds what is left.
     """
 
+    begins_coarsely = False
     leaves = 0.0  # stages have ends of their own
     kept = *Newton.kept, "_best", "_least", "_beyond", "_cost", "_width", "_demand", "_last"
 
