@@ -596,8 +596,8 @@ def test_models_survive_pickling(model, problem):
 def test_warm_starts_begin_at_the_last_solution(make, problem):
     X, values, _, classes, _ = problem
     y = classes if make is LogisticRegression else values
-    cold = make(tol=1e-8).fit(X, y)
-    warm = make(tol=1e-8, warm_start=True).fit(X, y)
+    cold = make(tol=1e-10).fit(X, y)
+    warm = make(tol=1e-10, warm_start=True).fit(X, y)
     assert warm.n_iter_ == cold.n_iter_
     assert warm.fit(X, y).n_iter_ < cold.n_iter_ / 2
     assert_allclose(warm.coef_, cold.coef_, rtol=1e-3)
