@@ -179,7 +179,8 @@ class NeuralNetwork(Model):
         patience = np.inf if self.solver == "lbfgs" and not self.early_stopping else self.n_iter_no_change + 1
         stopping = Stalling(method, 1.0 if self.early_stopping else method.unit, 1 if go_on else self.max_iter,
                             None if go_on else self.tol, patience, False, None if go_on else self.max_seconds)
-        order = Order(problem, problem.X, not problem.full_batch and self.shuffle, problem.random_state, len(history))
+        shuffle = "full" if self.shuffle and not problem.full_batch else False  # fetching a row is little beside its products
+        order = Order(problem, problem.X, shuffle, problem.random_state, len(history))
         validate = None if held_out is None else self._validator(held_out, problem)
         return Training(method, order, stopping, history, lambda: method.loss_at(origin), validate=validate,
                         early_stopping=self.early_stopping, keeps=problem.keeps)
