@@ -19,6 +19,7 @@ from .losses cimport SOFTMAX, VALUES, Objective, points, softmax, target
 from .random cimport draw
 from .rows cimport Products, Row, Rows, Table, column, dense_add, lanes_products, row_at, start_of
 from .rules cimport ADAMW, Rule, check_buffers, update
+from .signals cimport Watch, watch_end, watch_is_over, watch_start, watch_work
 
 cpdef enum Activation:
     IDENTITY
@@ -49,6 +50,7 @@ cdef struct Neuron:
     double value, slope
 
 cdef struct Run:                # what is the same for all batches
+    Watch watch
     const Table *X
     const double *y
     const double *weights       # NULL: all 1
@@ -287,6 +289,8 @@ cdef double batch_gradient(Run *run, const Py_ssize_t *order, Py_ssize_t size, c
         if g != NULL:
             backward(run, order + begin, rows, inverse, theta, room, g, begin == 0)
         begin += rows
+        if watch_work(&run.watch, rows * run.parameters):
+            break
     return loss
 
 
@@ -346,6 +350,7 @@ cdef char *prepare(Run *run, Rows rows, Py_ssize_t itemsize, const Py_ssize_t[::
     run.y_tile = run.z + run.tile * objective.outputs
     run.value = run.y_tile + run.tile * objective.outputs
     run.slope = run.value + run.tile * objective.outputs
+    watch_start(&run.watch)
     return room
 
 
@@ -376,6 +381,7 @@ def gradient(Rows rows not None, const double[::1] y not None, const double[::1]
     with nogil:
         loss = batch_gradient(&run, &order[0], order.shape[0], mid, factor, &theta[0], room, g)
     free(room)
+    watch_end(&run.watch)
     return loss
 
 
@@ -406,7 +412,7 @@ cdef void descend(Run *run, Sums *sums, const Py_ssize_t *order, Py_ssize_t visi
     cdef double l2, penalty, squares, rate
     cdef floating *g = room + 2 * run.activations * run.tile
     cdef Products found
-    while begin < visits:
+    while begin < visits and not watch_is_over(&run.watch):
         size, rate, at = min(batch_size, visits - begin), rates[sums.updates], 0
         sums.loss += batch_gradient(run, order + begin, size, center, inverse, theta, room, g)
         l2 = run.objective.l2 if rule.kind == ADAMW else run.objective.l2 / size
@@ -460,6 +466,7 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
     with nogil:
         descend(&run, &sums, &order[0], order.shape[0], mid, factor, &theta[0], room, m, a, &rates[0], &rule, batch_size, t)
     free(room)
+    watch_end(&run.watch)
     return sums
 
 
@@ -486,9 +493,10 @@ def margins(Rows rows not None, const Py_ssize_t[::1] order not None, const floa
     room = <floating *> prepare(&run, rows, sizeof(floating), widths, theta.shape[0], inverse is not None, visits, objective,
                                 network)
     with nogil:
-        while begin < visits:
+        while begin < visits and not watch_work(&run.watch, run.tile * run.parameters):
             size = min(run.tile, visits - begin)
             z = forward(&run, &order[begin], size, mid, factor, &theta[0], room, False)
             memcpy(&out[begin * K], z, size * K * sizeof(floating))
             begin += size
     free(room)
+    watch_end(&run.watch)
