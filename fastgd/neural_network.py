@@ -55,8 +55,11 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
         - 'adam'
         - 'adamw': Adam whose decay does not pass through the running means: each update takes off ``rate * alpha * W``
 
-    alpha : float, default=0.0001
+    alpha : float or 'auto', default='auto'
         Strength of the L2 penalty ``alpha / (2 rows) |W|^2`` of a batch's mean loss, in [0, inf). Intercepts are not penalised.
+        'auto': 0.0001, as in scikit-learn; with ``solver='auto'`` a batch's share of all rows (in `partial_fit` of those that have
+        come so far), so that the penalty of all of them together is ``|W|^2 / 2``, that of weights which are standard normal
+        before any row has been seen.
 
     batch_size : int, 'auto' or 'full', default='auto'
         Rows an update: 1 stochastic, n mini-batch, 'full' batch gradient descent; 'auto' is ``min(200, n_samples)``.
@@ -140,6 +143,9 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
     intercepts_ : list of ndarray of shape (units,)
         The layers' intercepts.
 
+    alpha_ : float
+        The `alpha` of the last fit.
+
     n_iter_ : int
         Epochs of the last fit.
 
@@ -207,7 +213,7 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
 
     _parameter_constraints: dict = {**NETWORK, "class_weight": [StrOptions({"balanced"}), dict, list, None]}
 
-    def __init__(self, hidden_layer_sizes=(100,), activation="relu", *, solver="auto", alpha=0.0001,
+    def __init__(self, hidden_layer_sizes=(100,), activation="relu", *, solver="auto", alpha="auto",
                  batch_size="auto", learning_rate="constant", learning_rate_init=0.001, power_t=0.5, max_iter=200, shuffle=True,
                  random_state=None, tol=1e-4, verbose=False, warm_start=False, momentum=0.9, nesterovs_momentum=True,
                  early_stopping=False, validation_fraction=0.1, beta_1=0.9, beta_2=0.999, epsilon=1e-8, n_iter_no_change=10,
@@ -409,8 +415,11 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
         - 'adam'
         - 'adamw': Adam whose decay does not pass through the running means: each update takes off ``rate * alpha * W``
 
-    alpha : float, default=0.0001
+    alpha : float or 'auto', default='auto'
         Strength of the L2 penalty ``alpha / (2 rows) |W|^2`` of a batch's mean loss, in [0, inf). Intercepts are not penalised.
+        'auto': 0.0001, as in scikit-learn; with ``solver='auto'`` a batch's share of all rows (in `partial_fit` of those that have
+        come so far), so that the penalty of all of them together is ``|W|^2 / 2``, that of weights which are standard normal
+        before any row has been seen.
 
     batch_size : int, 'auto' or 'full', default='auto'
         Rows an update: 1 stochastic, n mini-batch, 'full' batch gradient descent; 'auto' is ``min(200, n_samples)``.
@@ -490,6 +499,9 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
     intercepts_ : list of ndarray of shape (units,)
         The layers' intercepts.
 
+    alpha_ : float
+        The `alpha` of the last fit.
+
     n_iter_ : int
         Epochs of the last fit.
 
@@ -560,7 +572,7 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
         "delta": [POSITIVE],
     }
 
-    def __init__(self, loss="squared_error", hidden_layer_sizes=(100,), activation="relu", *, solver="auto", alpha=0.0001,
+    def __init__(self, loss="squared_error", hidden_layer_sizes=(100,), activation="relu", *, solver="auto", alpha="auto",
                  batch_size="auto", learning_rate="constant", learning_rate_init=0.001, power_t=0.5, max_iter=200, shuffle=True,
                  random_state=None, tol=1e-4, verbose=False, warm_start=False, momentum=0.9, nesterovs_momentum=True,
                  early_stopping=False, validation_fraction=0.1, beta_1=0.9, beta_2=0.999, epsilon=1e-8, n_iter_no_change=10,

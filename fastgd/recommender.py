@@ -1,4 +1,5 @@
 """Recommender systems: matrix factorization by stochastic gradient descent, and the measures of its rankings."""
+from contextlib import contextmanager
 from copy import copy
 from numbers import Integral, Real
 
@@ -18,6 +19,7 @@ from .engine.history import History, copy_of
 from .engine.methods.factorization import Factorization, Factors, Seeds, width_of
 from .engine.parameters import DESCENT, checked, thread_count
 from .engine.ratings import Ids, as_column, as_grid, as_interactions, lay_out
+from .engine.resumption import Resumption, fingerprint
 from .engine.schedules import Schedule, as_schedule
 from .engine.tasks import CallsBack
 from .engine.training import Runs, Stopping, Training
@@ -114,6 +116,11 @@ class MatrixFactorization(CallsBack, BaseEstimator):
     verbose : int, default=0
         1 or more: show the progress.
 
+    warm_start : bool, default=False
+        Whether `fit` goes on from the last one's factors. Where neither ratings nor parameters have changed (but for `max_iter`,
+        `max_seconds`, `tol`, `verbose` and `n_jobs`) it takes the very steps that a longer training would have taken; else users
+        and items that are new get new factors, as in `partial_fit`.
+
     max_seconds : float, default=None
         No epoch begins in `fit` later than that. None: no matter how long it takes.
 
@@ -168,7 +175,7 @@ class MatrixFactorization(CallsBack, BaseEstimator):
 
     _parameter_constraints = {name: DESCENT[name] for name in (
         "max_iter", "tol", "eta0", "power_t", "early_stopping", "validation_fraction", "n_iter_no_change", "n_jobs", "random_state",
-        "verbose", "max_seconds")} | {
+        "verbose", "max_seconds", "warm_start")} | {
         "loss": [StrOptions({"squared_error", "log_loss", "bpr"})],
         "n_factors": [Interval(Integral, 1, None, closed="left")],
         "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
@@ -184,7 +191,7 @@ class MatrixFactorization(CallsBack, BaseEstimator):
     def __init__(self, loss="squared_error", *, n_factors=50, alpha="auto", biased=True, positive=False, n_negatives=3, max_iter=30,
                  tol=1e-4, learning_rate="auto", eta0=0.01, power_t=0.5, early_stopping=False, validation_fraction=0.1,
                  n_iter_no_change=5, clip=True, handle_unknown="ignore", dtype="float32", n_jobs=None, random_state=None,
-                 verbose=0, max_seconds=None):
+                 verbose=0, max_seconds=None, warm_start=False):
         self.loss = loss
         self.n_factors = n_factors
         self.alpha = alpha
@@ -206,6 +213,7 @@ class MatrixFactorization(CallsBack, BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
         self.max_seconds = max_seconds
+        self.warm_start = warm_start
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -218,7 +226,7 @@ class MatrixFactorization(CallsBack, BaseEstimator):
     @checked
     @with_callbacks
     def fit(self, X, y=None):
-        """Train from the start.
+        """Train from the start (with `warm_start` from the last factors).
 
         Parameters
         ----------
@@ -238,7 +246,7 @@ class MatrixFactorization(CallsBack, BaseEstimator):
             user's own made the loss explode; the model is as it was before then.
         """
         tasks = self._tasks(X, y, None)
-        with unchanged_on_error(self):
+        with self._unchanged_on_error():
             return self._train(X, y, tasks=tasks)
 
     @checked
@@ -256,33 +264,74 @@ class MatrixFactorization(CallsBack, BaseEstimator):
         -------
         self : MatrixFactorization
         """
-        known = [len(ids) for ids in (self._users, self._items)] if hasattr(self, "_users") else None
+        with self._unchanged_on_error():
+            return self._train(X, y, go_on=True)
+
+    @contextmanager
+    def _unchanged_on_error(self):
+        """What fails leaves the model as it was, without the users and items that came with it."""
+        known = [(ids, len(ids)) for ids in (vars(self).get("_users"), vars(self).get("_items")) if ids is not None]
         history = vars(self).get("history_")
         try:
             with unchanged_on_error(self):
-                return self._train(X, y, go_on=True)
+                yield
         except BaseException:
-            if known and self.history_ is history:
-                self._users.forget(known[0])
-                self._items.forget(known[1])
+            if vars(self).get("history_") is history:
+                for ids, count in known:
+                    ids.forget(count)
             raise
 
     def _train(self, X, y, go_on=False, tasks=None):
+        """Train and store the model. `go_on`: one epoch more (partial_fit)."""
         implicit = self.loss != "squared_error"
         users, items, values = as_interactions(X, y, 1.0 if implicit else None)
-        if not go_on or not hasattr(self, "_users"):
+        earlier = None if go_on else self._resumable(users, items, values)
+        if not ((go_on or self.warm_start) and hasattr(self, "_users")):
             self._begin(values, implicit)
         for name, value in self._fixed.items():
             if getattr(self, name) != value:
                 raise ValueError(f"{name}={getattr(self, name)!r}, but the model was begun with {value!r}: that needs a new fit")
-        values = self._scaled(values, implicit)
         users, items = self._users.numbers(users, learn=True), self._items.numbers(items, learn=True)
-        seed = seed_of(self.random_state)
-        rng = np.random.default_rng([seed, self.t_])
+        data = fingerprint(users, items, values) if self.warm_start and not go_on else None
+        seed = earlier.random_state if earlier else seed_of(self.random_state)
+        self._begun = self._begun if earlier else self.t_
+        factors, layout, held_out = self._factors_of(users, items, self._scaled(values, implicit), seed, go_on, earlier)
+        method, theta = Factorization(self._schedule()), None
+        if earlier:
+            method.resume(factors, earlier.runs[0].position.method)
+        else:
+            theta = np.concatenate([self._rows[0][layout.users].ravel(), self._rows[1][layout.items].ravel()])
+            ages = np.concatenate([self._ages[0][layout.users], self._ages[1][layout.items]])
+            method.start(factors, theta, ages, self.t_ + 1)
+        training = self._training(method, theta, seed, held_out, go_on, earlier, data)
+        if tasks:
+            tasks.begin(lambda training: self._attributes(training, layout, seed, data))
+        try:
+            Runs([training], tasks).run()
+        except KeyboardInterrupt:
+            if training.epochs:
+                self._publish(training, layout, seed, data)
+            raise
+        self._publish(training, layout, seed, data)
+        if tasks:
+            tasks.end(training)
+        return self
+
+    def _resumable(self, users, items, values):
+        """The last fit's `Resumption`, if nothing has changed since; None: there is nothing to resume."""
+        earlier = vars(self).get("_resumption") if self.warm_start else None
+        if earlier and earlier.fits(self, fingerprint(self._users.numbers(users), self._items.numbers(items), values)):
+            return earlier
+        return None
+
+    def _factors_of(self, users, items, values, seed, go_on, earlier):
+        """(what the method is told, layout, the grid of the ratings held out or None); who is new gets rows."""
+        implicit, rng = self.loss != "squared_error", np.random.default_rng([seed, self._begun])
         training, held_out = self._split(len(values), rng, go_on)
         layout, users, items = lay_out(users, items, (len(self._users), len(self._items)), implicit, rng)
         self._grow(rng, layout, users[training], items[training], implicit)
-        self._met = [*self._met, (layout.users[users], layout.items[items])]
+        if not earlier:
+            self._met = [*self._met, (layout.users[users], layout.items[items])]
         met = self._items_met()[layout.users][:, layout.items] if implicit else None
         if implicit:
             met.sort_indices()
@@ -293,32 +342,25 @@ class MatrixFactorization(CallsBack, BaseEstimator):
             "negatives": self.n_negatives if implicit else 0, "factors": self.n_factors, "biased": self.biased,
             "positive": self.positive, "damped": self.learning_rate == "auto", "alpha": self._alpha(),
         }
-        method = Factorization(self._schedule())
-        theta = np.concatenate([self._rows[0][layout.users].ravel(), self._rows[1][layout.items].ravel()])
-        ages = np.concatenate([self._ages[0][layout.users], self._ages[1][layout.items]])
-        method.start(Factors(grids[0], course, self._rows[0].shape[1], thread_count(self.n_jobs)), theta, ages, self.t_ + 1)
+        factors = Factors(grids[0], course, self._rows[0].shape[1], thread_count(self.n_jobs))
+        return factors, layout, grids[1] if len(held_out) else None
+
+    def _training(self, method, theta, seed, held_out, go_on, earlier, data):
+        """The run of a method that has been started at theta, or (None) resumed."""
         stopping = Stopping(1 if go_on else self.max_iter, None if go_on else self.tol, self.n_iter_no_change,
                             max_seconds=None if go_on else self.max_seconds)
-        history = History(self.history_ if go_on and hasattr(self, "history_") else None)
+        history = History(self.history_ if (go_on or earlier) and hasattr(self, "history_") else None)
         last = history.record["loss"][-1:]
-        training = Training(method, Seeds((seed + self.t_) % 2**32), stopping, history,
+        training = Training(method, Seeds((seed + self._begun) % 2**32, self.t_ - self._begun), stopping, history,
                             lambda: last[0] if last else method.loss_at(theta),
-                            validate=self._validator(method, grids[1]) if len(held_out) else None, early_stopping=len(held_out) > 0)
-        if tasks:
-            tasks.begin(lambda training: self._attributes(training, layout))
-        try:
-            Runs([training], tasks).run()
-        except KeyboardInterrupt:
-            if training.epochs:
-                self._publish(training, layout)
-            raise
-        self._publish(training, layout)
-        if tasks:
-            tasks.end(training)
-        return self
+                            validate=None if held_out is None else self._validator(method, held_out),
+                            early_stopping=held_out is not None, keeps=data is not None)
+        if earlier:
+            training.resume(earlier.runs[0].position)
+        return training
 
-    def _publish(self, training, layout):
-        """Store the model that training has come to."""
+    def _publish(self, training, layout, seed, data):
+        """Store the model that training has come to, and where it stands; `data`: the fingerprint of what it was trained on."""
         self._rows, self._ages = (tuple(part.copy() for part in parts) for parts in (self._rows, self._ages))
         state, users = training.method.state, len(layout.users)
         for side, (order, seen) in enumerate(((layout.users, state.ages[:users]), (layout.items, state.ages[users:]))):
@@ -328,11 +370,18 @@ class MatrixFactorization(CallsBack, BaseEstimator):
         vars(self).pop("best_epoch_", None)
         if training.best:
             self.best_epoch_ = training.best.epoch
+        vars(self).pop("_resumption", None)
+        if training.position:
+            self._resumption = Resumption.of(self, data, seed, [training], training)
 
-    def _attributes(self, training, layout):
+    def _learnt(self):
+        """The arrays that make the model."""
+        return self._rows
+
+    def _attributes(self, training, layout, seed, data):
         """What the estimator would know if training stopped here."""
         model = copy(self)
-        model._publish(training, layout)
+        model._publish(training, layout, seed, data)
         model.history_ = copy_of(model.history_)
         return vars(model)
 

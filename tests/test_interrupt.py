@@ -17,9 +17,10 @@ from test_resume import METHODS, Told, assert_same_training
 
 import fastgd
 from fastgd import LogisticRegression, SGDClassifier, SGDRegressor
+from fastgd.engine.methods.network import Architecture
 from fastgd.engine.objective import Objective
 from fastgd.engine.optimizers import SGD
-from fastgd.kernels import batch, columns, coordinate, digest, dual, implicit, stochastic, variance
+from fastgd.kernels import batch, columns, coordinate, digest, dual, implicit, network, stochastic, variance
 from fastgd.kernels.rows import Rows, has_repeats
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -368,6 +369,24 @@ def test_hashes():
     with alarm():
         while True:
             digest.xxh64(np.zeros(2**26, np.uint8))
+
+
+@WITH_ALARM
+@pytest.mark.parametrize("kernel", ["gradient", "epoch", "margins"])
+def test_a_network(kernel, long, order):
+    """Of one unit, whose loss has the slope -1 at each visit, so that the intercept tells how many there were."""
+    theta, gradient, margins, y = np.zeros(401), np.zeros(401), np.full(VISITS, np.nan), np.full(40, 1e9)
+    widths, objective, codes = np.array([400, 1]), Objective("epsilon_insensitive").codes, Architecture((), "relu").codes()
+    rates = np.ones(VISITS)
+    with alarm():
+        if kernel == "gradient":
+            network.gradient(long, y, None, order, theta, None, None, gradient, widths, objective, codes)
+        elif kernel == "epoch":
+            network.epoch(long, y, None, order, theta, None, None, None, None, rates, widths, objective, codes, SGD().codes, 1, 1)
+        else:
+            network.margins(long, order, theta, None, None, margins, widths, codes)
+    visits = {"gradient": -VISITS * gradient[-1], "epoch": theta[-1], "margins": (~np.isnan(margins)).sum()}[kernel]
+    assert 0 < visits < 0.9 * VISITS
 
 
 def test_other_threads_train_and_hear_nothing(data):

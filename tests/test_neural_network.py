@@ -11,6 +11,7 @@ from sklearn import neural_network as peers
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine, make_blobs
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -441,6 +442,25 @@ def test_whole_weights_are_repeated_rows(solver):
     assert_allclose(weighted.predict_proba(X), repeated.predict_proba(X), rtol=1e-3, atol=1e-5)
 
 
+def test_the_automatic_penalty_makes_standard_normal_weights_likeliest():
+    """Of all rows together it is |W|^2 / 2, in the units of the method, whatever the batches; so weights count as rows do."""
+    X, y = load_wine(return_X_y=True)
+    X = StandardScaler().fit_transform(X)
+    options = {"hidden_layer_sizes": (6,), "random_state": 0, **FAST}
+    for size, alpha in ((50, 50 / 178), ("full", 1.0), ("auto", 1.0), (1, 1 / 178)):
+        model = MLPClassifier(batch_size=size, **options).fit(X, y)
+        assert model.alpha_ == pytest.approx(alpha)
+        same = MLPClassifier(batch_size=size, alpha=alpha, **options).fit(X, y)
+        assert_array_equal(same.coefs_[0], model.coefs_[0])
+    whole = MLPClassifier(batch_size="full", hidden_layer_sizes=(6,), random_state=0, max_iter=400, tol=None).fit(X, y)
+    theta = np.concatenate([W.ravel() for W in whole.coefs_])
+    assert whole.loss_ == pytest.approx(log_loss(y, whole.predict_proba(X)) + theta @ theta / (2 * len(X)), rel=0.01)
+    for solver in ("adam", "adamw", "sgd", "lbfgs"):
+        assert MLPClassifier(solver=solver, **options).fit(X, y).alpha_ == 1e-4  # scikit-learn's
+    stream = MLPClassifier(batch_size=10, random_state=0).partial_fit(X[::2], y[::2], classes=[0, 1, 2])
+    assert stream.alpha_ == 10 / 89 and stream.partial_fit(X[1::2], y[1::2]).alpha_ == 10 / 178
+
+
 def test_class_weights_are_sample_weights():
     X, y = load_wine(return_X_y=True)
     options = {"hidden_layer_sizes": (6,), "random_state": 0, "batch_size": 40, **FAST}
@@ -467,7 +487,7 @@ def test_several_targets_and_several_labels():
 def test_early_stopping_restores_the_best_epoch():
     X, X_val, y, y_val = train_test_split(*load_wine(return_X_y=True), random_state=0)
     noisy = np.where(np.random.default_rng(0).random(len(y)) < 0.3, 0, y)
-    model = MLPClassifier((50,), batch_size=20, early_stopping=True, random_state=0, n_iter_no_change=5)
+    model = MLPClassifier((50,), alpha=0.0, batch_size=20, early_stopping=True, random_state=0, n_iter_no_change=5)
     model.fit(X, noisy, X_val=X_val, y_val=y_val)
     assert model.score(X_val, y_val) == model.best_validation_score_ == max(model.validation_scores_)
     assert len(model.validation_scores_) == model.n_iter_ == len(model.history_["validation_loss"])
@@ -629,6 +649,16 @@ def test_auto_repairs_an_explosion(monkeypatch):
     model = MLPRegressor(hidden_layer_sizes=(50, 50, 50), batch_size=20, random_state=0, max_iter=40, tol=None).fit(X, y)
     assert model.history_["learning_rate"][-1] < model.history_["learning_rate"][0] or model.history_["learning_rate"][0] < 1
     assert model.score(X, y) > 0.3
+
+
+@pytest.mark.parametrize("solver, text", [("auto", "y is too large: its spread is"), ("lbfgs", "diverged"), ("adam", "diverged")])
+def test_targets_whose_squares_overflow_are_refused(solver, text):
+    X = np.arange(4.0).reshape(-1, 1)
+    with pytest.raises(ValueError, match=text):
+        MLPRegressor(solver=solver).fit(X, 1e300 * X[:, 0])
+    if solver == "auto":
+        model = MLPRegressor("absolute_error", random_state=0, max_iter=2, tol=None).fit(X, 1e300 * X[:, 0])
+        assert np.isfinite(model.predict(X)).all()
 
 
 @pytest.mark.parametrize("X, y", [

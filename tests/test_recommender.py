@@ -1,6 +1,7 @@
 """MatrixFactorization: steps against the formula and finite differences, planted factors, forms of input, rankings, bad input."""
 import pickle
 import signal
+from copy import deepcopy
 from functools import partial
 
 import numpy as np
@@ -17,7 +18,7 @@ from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from test_resume import Told
 
-from fastgd import Constant, LossCurveDisplay, MatrixFactorization, ndcg_at_k, precision_at_k
+from fastgd import Constant, CosineDecay, LossCurveDisplay, MatrixFactorization, ndcg_at_k, precision_at_k
 from fastgd.engine import ratings
 from fastgd.engine.ratings import Ids, as_grid, lay_out
 from fastgd.kernels import factorization
@@ -431,6 +432,60 @@ def test_the_best_epoch_is_kept():
 def test_early_stopping_of_implicit_feedback(loss):
     model = MatrixFactorization(loss, alpha=0, max_iter=300, early_stopping=True, random_state=0).fit(tastes())
     assert model.stop_reason_ == "validation"
+
+
+# ---- going on ----
+
+@pytest.mark.parametrize("options", [
+    {}, {"loss": "log_loss"}, {"loss": "bpr"}, {"positive": True}, {"early_stopping": True, "alpha": 0.0},
+    {"learning_rate": "adaptive", "tol": 1e-2, "n_iter_no_change": 1}, {"learning_rate": CosineDecay(0.05, epochs=9)},
+    {"random_state": np.random.RandomState(3)},
+], ids=" ".join)
+def test_a_fit_in_which_nothing_has_changed_goes_on_exactly(options):
+    pairs, ratings = planted(60, 50, noise=0.5)
+    ratings = abs(ratings)
+    settings = {"n_factors": 5, "tol": None, "random_state": 3, "warm_start": True} | options
+    whole, model = (MatrixFactorization(max_iter=epochs, **deepcopy(settings)) for epochs in (9, 4))
+    model.fit(pairs, ratings)
+    if isinstance(settings["random_state"], int):
+        model = pickle.loads(pickle.dumps(model))
+    model.set_params(max_iter=5, n_jobs=2).fit(pairs, ratings)
+    whole.fit(pairs, ratings)
+    assert_array_equal(model.user_factors_, whole.user_factors_)
+    assert_array_equal(model.item_biases_, whole.item_biases_)
+    assert model.history_["loss"] == whole.history_["loss"] and len(model.history_["loss"]) == 9 == model.t_
+    assert (model.n_iter_, whole.n_iter_) == (5, 9) and vars(model).get("best_epoch_") == vars(whole).get("best_epoch_")
+    assert_array_equal(model.recommend([3], 4)[0], whole.recommend([3], 4)[0])
+
+
+def test_a_fit_goes_on_from_an_interrupted_one():
+    pairs, ratings = planted(60, 50)
+    settings = {"n_factors": 5, "tol": None, "random_state": 0, "warm_start": True}
+    model = MatrixFactorization(max_iter=9, **settings)
+    model.set_callbacks(AtTheEndOf(3, lambda _: signal.raise_signal(signal.SIGINT)))
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(pairs, ratings)
+    model.set_callbacks().set_params(max_iter=3).fit(pairs, ratings)
+    assert_array_equal(model.user_factors_, MatrixFactorization(max_iter=6, **settings).fit(pairs, ratings).user_factors_)
+
+
+def test_a_warm_start_on_other_data_goes_on_from_the_factors():
+    pairs, ratings = planted(60, 50, noise=0.5)
+    old = pairs[:, 0] < 40
+    model = MatrixFactorization(n_factors=5, max_iter=20, tol=None, warm_start=True, random_state=0).fit(pairs[old], ratings[old])
+    before = model.user_factors_
+    with pytest.raises(ValueError, match="diverged"):
+        clone(model).set_params(learning_rate="constant", eta0=1e6).fit(pairs, ratings)
+    with pytest.raises(ValueError, match="diverged"):
+        model.set_params(learning_rate="constant", eta0=1e6).fit([*pairs.tolist(), ("new", "one")], np.append(ratings, 3))
+    assert len(model.user_ids_) == 40
+    assert_array_equal(model.user_factors_, before)
+    model.set_params(learning_rate="auto", max_iter=1).fit(pairs, ratings)
+    assert (len(model.user_ids_), model.n_iter_, model.t_, len(model.history_["loss"])) == (60, 1, 21, 1)
+    anew = clone(model).fit(pairs, ratings)
+    assert model.score(pairs[old], ratings[old]) > anew.score(pairs[old], ratings[old])
+    again = clone(model).set_params(warm_start=False).fit(pairs, ratings)
+    assert_array_equal(again.fit(pairs, ratings).user_factors_, anew.user_factors_)
 
 
 # ---- forms of input ----

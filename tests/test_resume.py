@@ -20,6 +20,7 @@ from fastgd import (
     ElasticNet,
     Lasso,
     LogisticRegression,
+    MatrixFactorization,
     MLPClassifier,
     MLPRegressor,
     SGDClassifier,
@@ -115,6 +116,7 @@ def test_all_others_go_on_too(name, epochs, keep, data, layout, dtype):
 def test_every_estimator_that_has_warm_start_is_among_these():
     kinds = {getattr(fastgd, name) for name in fastgd.__all__ if isinstance(getattr(fastgd, name), type)}
     tested = {type(model) for model in (*METHODS.values(), *OTHERS.values())} | {SGDRegressor, Lasso, ElasticNet}
+    tested |= {MatrixFactorization}  # of ratings: in test_recommender.py
     assert {kind for kind in kinds if "warm_start" in getattr(kind, "_parameter_constraints", ())} == tested
 
 

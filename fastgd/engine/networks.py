@@ -31,6 +31,7 @@ from .schedules import Adaptive, Constant, Schedule
 from .training import Runs, Stopping, Training
 
 BATCH = 200         # rows of batch_size="auto"
+ALPHA = 1e-4        # of alpha="auto", but for solver="auto"; scikit-learn's
 FEW_ROWS = 256      # for a call whose products BLAS would not share among threads anyway
 
 POSITIVE = Interval(Real, 0, None, closed="neither")
@@ -38,7 +39,7 @@ NETWORK = {  # constraints of the parameters
     "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
     "activation": [StrOptions(set(ACTIVATIONS))],
     "solver": [StrOptions({"auto", "lbfgs", "sgd", "adam", "adamw"})],
-    "alpha": [Interval(Real, 0, None, closed="left")],
+    "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
     "batch_size": [StrOptions({"auto", "full"}), Interval(Integral, 1, None, closed="left")],
     "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"}), Schedule],
     "learning_rate_init": [POSITIVE],
@@ -96,9 +97,23 @@ class NeuralNetwork(Model):
     def _architecture(self):
         return Architecture(self._hidden(), self.activation, float(self.dropout))
 
+    def _batch_size(self, n):
+        """Rows an update, of n; more than n mean all."""
+        return n if self.batch_size == "full" else BATCH if self.batch_size == "auto" else self.batch_size
+
+    def _alpha(self, n, before):
+        """The strength of the penalty on n rows, after so many visits `before`.
+
+        The rate-free default takes standard normal weights to be the likeliest, before it has seen a row: the penalty of all rows
+        together is |W|^2 / 2.
+        """
+        if self.alpha != "auto":
+            return float(self.alpha)
+        return min(self._batch_size(n), n) / (before + n) if self.solver == "auto" else ALPHA
+
     def _method(self, problem, go_on):
         n, architecture, seed = len(problem.visits), self._architecture(), problem.random_state
-        size = n if self.batch_size == "full" else BATCH if self.batch_size == "auto" else self.batch_size
+        size = self._batch_size(n)
         if self.solver == "lbfgs":
             if self.dropout:
                 raise ValueError(f"dropout={self.dropout} asks for another network in every step: solver='lbfgs' cannot follow")
@@ -134,7 +149,8 @@ class NeuralNetwork(Model):
         visits, left_out = self._split(self._rows_that_count(weights, X.shape[0]), labels, held_out, seed)
         mean = 1.0 if weights is None else float(weights[visits].mean())
         weights = None if weights is None else weights / mean
-        objective = Objective(loss, self._objective_delta, 0.0, self.alpha / mean, outputs)
+        self.alpha_ = self._alpha(len(visits), self.t_ if again and go_on else 0)
+        objective = Objective(loss, self._objective_delta, 0.0, self.alpha_ / mean, outputs)
         full = self.solver == "lbfgs" or self.batch_size == "full"
         problem = Problem(as_rows(X), y, weights, objective, visits, full, 1, X, data is not None, seed)
         if len(left_out):
@@ -179,7 +195,8 @@ class NeuralNetwork(Model):
         patience = np.inf if self.solver == "lbfgs" and not self.early_stopping else self.n_iter_no_change + 1
         stopping = Stalling(method, 1.0 if self.early_stopping else method.unit, 1 if go_on else self.max_iter,
                             None if go_on else self.tol, patience, False, None if go_on else self.max_seconds)
-        order = Order(problem, problem.X, not problem.full_batch and self.shuffle, problem.random_state, len(history))
+        shuffle = "full" if self.shuffle and not problem.full_batch else False  # fetching a row is little beside its products
+        order = Order(problem, problem.X, shuffle, problem.random_state, len(history))
         validate = None if held_out is None else self._validator(held_out, problem)
         return Training(method, order, stopping, history, lambda: method.loss_at(origin), validate=validate,
                         early_stopping=self.early_stopping, keeps=problem.keeps)

@@ -12,15 +12,12 @@ from libc.stdint cimport int32_t, uint64_t
 
 from .losses cimport LOG_LOSS, implicit, point
 from .random cimport draw, permute
+from .rows cimport PREFETCH, Products, lanes_products
 from .signals cimport Watch, watch_end, watch_is_over, watch_start, watch_work
 from .threads cimport Team, can_share, steps_have_reached, steps_reach, team_claim, team_post, team_rest, team_start
 
 cdef extern from "lanes.h" nogil:  # generic in the pointers' type, float or double
-    void PREFETCH(const void *)
-    ctypedef struct Products:
-        double product, first, second
-    Products lanes_products(...)   # (x, w, v, n, paired): x d, |x|^2, |d|^2 with d = w, or w - v
-    void lanes_couple(...)         # (x, w, v, n, a, b, keep_x, keep_w, paired): x <- keep_x (x + a d), w <- keep_w (w +- b x)
+    void lanes_couple(...)      # (x, w, v, n, a, b, keep_x, keep_w, paired): x <- keep_x (x + a d), w <- keep_w (w +- b x)
 
 cdef enum:
     AHEAD = 3                   # ratings to come whose rows are on their way

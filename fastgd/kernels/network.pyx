@@ -17,9 +17,9 @@ from scipy.linalg.cython_blas cimport dgemm, sgemm
 from .elementary cimport exp, log1p
 from .losses cimport SOFTMAX, VALUES, Objective, points, softmax, target
 from .random cimport draw
-from .penalty cimport squared_sum
-from .rows cimport Row, Rows, Table, column, dense_add, lanes_dot, row_at, start_of
+from .rows cimport Products, Row, Rows, Table, column, dense_add, lanes_products, row_at, start_of
 from .rules cimport ADAMW, Rule, check_buffers, update
+from .signals cimport Watch, watch_end, watch_is_over, watch_start, watch_work
 
 cpdef enum Activation:
     IDENTITY
@@ -33,6 +33,7 @@ cpdef enum Activation:
 
 cdef enum:
     TILE = 1024                 # rows that are worked on together
+    BLOCK = 4096                # parameters that are looked at and updated while they are in the first-level cache
 
 cdef struct Network:
     int activation
@@ -49,6 +50,7 @@ cdef struct Neuron:
     double value, slope
 
 cdef struct Run:                # what is the same for all batches
+    Watch watch
     const Table *X
     const double *y
     const double *weights       # NULL: all 1
@@ -287,6 +289,8 @@ cdef double batch_gradient(Run *run, const Py_ssize_t *order, Py_ssize_t size, c
         if g != NULL:
             backward(run, order + begin, rows, inverse, theta, room, g, begin == 0)
         begin += rows
+        if watch_work(&run.watch, rows * run.parameters):
+            break
     return loss
 
 
@@ -346,6 +350,7 @@ cdef char *prepare(Run *run, Rows rows, Py_ssize_t itemsize, const Py_ssize_t[::
     run.y_tile = run.z + run.tile * objective.outputs
     run.value = run.y_tile + run.tile * objective.outputs
     run.slope = run.value + run.tile * objective.outputs
+    watch_start(&run.watch)
     return room
 
 
@@ -376,6 +381,7 @@ def gradient(Rows rows not None, const double[::1] y not None, const double[::1]
     with nogil:
         loss = batch_gradient(&run, &order[0], order.shape[0], mid, factor, &theta[0], room, g)
     free(room)
+    watch_end(&run.watch)
     return loss
 
 
@@ -384,28 +390,44 @@ cdef inline floating *beyond(floating *buffer, Py_ssize_t at) noexcept nogil:
     return NULL if buffer == NULL else buffer + at
 
 
+cdef Products move(const Rule *rule, floating *w, const floating *g, floating *first, floating *second, Py_ssize_t n, double rate,
+                   Py_ssize_t t, double l2) noexcept nogil:
+    """The t-th update of n parameters w, in blocks that stay in the cache; returns the products of g and w as they were."""
+    cdef Products sums = Products(0, 0, 0), part
+    cdef Py_ssize_t at = 0, size
+    while at < n:
+        size = min(<Py_ssize_t> BLOCK, n - at)
+        part = lanes_products(g + at, w + at, w + at, size, 0)
+        sums = Products(sums.product + part.product, sums.first + part.first, sums.second + part.second)
+        update(rule, w + at, g + at, beyond(first, at), beyond(second, at), size, rate, t, 0.0, l2)
+        at += size
+    return sums
+
+
 cdef void descend(Run *run, Sums *sums, const Py_ssize_t *order, Py_ssize_t visits, const floating *center,
                   const floating *inverse, floating *theta, floating *room, floating *first, floating *second, const double *rates,
                   const Rule *rule, Py_ssize_t batch_size, Py_ssize_t t) noexcept nogil:
     """Batch after batch: gradient, and update layer by layer. Of AdamW the penalty is a decay, and no part of the loss."""
     cdef Py_ssize_t begin = 0, size, number, at, weights, units
-    cdef double l2, squares, length, rate
+    cdef double l2, penalty, squares, rate
     cdef floating *g = room + 2 * run.activations * run.tile
-    while begin < visits:
+    cdef Products found
+    while begin < visits and not watch_is_over(&run.watch):
         size, rate, at = min(batch_size, visits - begin), rates[sums.updates], 0
         sums.loss += batch_gradient(run, order + begin, size, center, inverse, theta, room, g)
         l2 = run.objective.l2 if rule.kind == ADAMW else run.objective.l2 / size
+        penalty = 0.0 if rule.kind == ADAMW else l2
         squares = 0
         for number in range(1, run.layers + 1):
             units, weights = run.widths[number], run.widths[number - 1] * run.widths[number]
-            squares += squared_sum(g + at, weights + units)
-            if l2 > 0 and rule.kind != ADAMW:
-                length = squared_sum(theta + at, weights)
-                sums.penalty += size * 0.5 * l2 * length
-                squares += l2 * (2 * lanes_dot(g + at, theta + at, weights) + l2 * length)
-            update(rule, theta + at, g + at, beyond(first, at), beyond(second, at), weights, rate, t + sums.updates, 0.0, l2)
+            found = move(rule, theta + at, g + at, beyond(first, at), beyond(second, at), weights, rate, t + sums.updates, l2)
+            squares += found.first
+            if penalty > 0:
+                sums.penalty += size * 0.5 * penalty * found.second
+                squares += penalty * (2 * found.product + penalty * found.second)
             at += weights
-            update(rule, theta + at, g + at, beyond(first, at), beyond(second, at), units, rate, t + sums.updates, 0.0, 0.0)
+            found = move(rule, theta + at, g + at, beyond(first, at), beyond(second, at), units, rate, t + sums.updates, 0.0)
+            squares += found.first
             at += units
         sums.gradient_norm += sqrt(squares if squares > 0 else 0 * squares)
         sums.updates += 1
@@ -444,6 +466,7 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
     with nogil:
         descend(&run, &sums, &order[0], order.shape[0], mid, factor, &theta[0], room, m, a, &rates[0], &rule, batch_size, t)
     free(room)
+    watch_end(&run.watch)
     return sums
 
 
@@ -470,9 +493,10 @@ def margins(Rows rows not None, const Py_ssize_t[::1] order not None, const floa
     room = <floating *> prepare(&run, rows, sizeof(floating), widths, theta.shape[0], inverse is not None, visits, objective,
                                 network)
     with nogil:
-        while begin < visits:
+        while begin < visits and not watch_work(&run.watch, run.tile * run.parameters):
             size = min(run.tile, visits - begin)
             z = forward(&run, &order[begin], size, mid, factor, &theta[0], room, False)
             memcpy(&out[begin * K], z, size * K * sizeof(floating))
             begin += size
     free(room)
+    watch_end(&run.watch)

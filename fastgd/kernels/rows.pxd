@@ -11,6 +11,9 @@ cdef extern from "lanes.h" nogil:  # generic in the pointers' type, float or dou
     ctypedef struct Ahead:
         double first, second, both
     Ahead lanes_advance(...)    # (behind, ahead, later, w, average, n, factor, first, second, threshold, below, paired)
+    ctypedef struct Products:
+        double product, first, second
+    Products lanes_products(...)    # (x, w, v, n, paired): x d, |x|^2, |d|^2 with d = w, or w - v
 
 ctypedef fused index:
     int32_t

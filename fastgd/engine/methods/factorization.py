@@ -18,6 +18,7 @@ def width_of(factors, dtype):
     lanes = LANES // np.dtype(dtype).itemsize
     return -(-(factors + 2) // lanes) * lanes
 
+
 @dataclass
 class State:
     """Where a run stands: the rows of users, then of items, in one vector, and the epochs that each has seen."""
@@ -39,10 +40,10 @@ class Factors:
 
 
 class Seeds:
-    """The order of the visits of an epoch is all in a seed."""
+    """The order of the visits of an epoch is all in a seed; `epochs` of them are over."""
 
-    def __init__(self, seed):
-        self._seed = seed << 32
+    def __init__(self, seed, epochs=0):
+        self._seed = (seed << 32) + epochs
 
     def next(self):
         """The seed of the next epoch."""
@@ -76,6 +77,15 @@ class Factorization:
             visits = visits[0] * (1 + course["negatives"]), visits[1]
         self._visits = np.concatenate([visits[0], visits[1] + drawn / grid.item_bounds[-1]])
         self.state = State(theta, ages, t, self._penalty(theta))
+
+    def position(self):
+        """What `resume` needs."""
+        return self.state, self.schedule
+
+    def resume(self, problem: Factors, position):
+        """Begin where an earlier run on the same grid was at `position`, and take the very steps that it would have taken."""
+        state, self.schedule = position
+        self.start(problem, state.theta, state.ages, state.t)
 
     def epoch(self, order):
         """Visit all ratings, in the order that the seed `order` gives; returns an `Epoch`."""

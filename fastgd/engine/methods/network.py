@@ -18,8 +18,8 @@ from .implicit import merged, pooled
 
 ACTIVATIONS = tuple(activation.name.lower() for activation in Activation)
 RECTIFIERS = ("relu", "leaky_relu", "gelu", "silu", "softplus")
-RATE = 0.4         # of schedule-free steps, over the layers of weights and the root of an epoch's updates
-QUIET = 3.0        # times that rate where batches have no noise: they are all rows
+RATE = 0.25        # of schedule-free steps, over the layers of weights and the root of an epoch's updates
+QUIET = 2.0        # times that rate where batches have no noise: they are all rows
 WARM_UP = 10       # updates over which that rate is reached
 EXPLODED = 10.0    # times the loss of the first model above it: no transient
 SLOWER = 4.0       # what an explosion divides the rate by
@@ -263,7 +263,10 @@ class Backpropagation(Descent):
         if problem.objective.loss in RESIDUAL:
             self._y = ((problem.y.reshape(-1, len(units.center)) - units.center) / units.unit).ravel()
             self.objective = replace(problem.objective, delta=problem.objective.delta / units.unit)
-            self._factor = units.unit ** (1 if problem.objective.loss == "epsilon_insensitive" else 2)
+            power = 1 if problem.objective.loss == "epsilon_insensitive" else 2
+            if units.unit > np.finfo(float).max ** (1 / power):
+                raise ValueError(f"y is too large: its spread is {units.unit:g}, and {problem.objective.loss} overflows")
+            self._factor = units.unit**power
 
     def _set_margin(self, theta, units):
         """Counts are best told from their mean on."""
@@ -400,6 +403,8 @@ class Lines(Backpropagation):
                                       dtype == np.float32)
             self._gradient, self._evaluations = np.empty_like(state.theta), 0
             self._tell()
+            if not isfinite(self._told):  # no line begins there
+                return Epoch(self._told, np.inf, 0.0)
         lines, before, searching = self._lines, self._lines.value, int(Status.SEARCHING)
         status = lines.propose()
         while status == searching:
@@ -418,9 +423,9 @@ class Lines(Backpropagation):
     def _tell(self):
         """Evaluate the objective where the search asks for it."""
         trial = self._lines.trial.astype(self._gradient.dtype)
-        value = self._value(trial, self._gradient, self._weight)
+        self._told = self._value(trial, self._gradient, self._weight)
         self._evaluations += 1
-        return self._lines.tell(value, self._gradient.astype(float, copy=False))
+        return self._lines.tell(self._told, self._gradient.astype(float, copy=False))
 
     def optimality(self):
         """(the largest component of the gradient, its kind)"""
