@@ -259,3 +259,10 @@ def test_partial_fit_keeps_to_it_even_after_a_fit_that_did_not(data, layout):
         model = SGDRegressor(random_state=0, **parameters).partial_fit(X, data.values)
         assert model.coef_.min() < 0
         assert (model.set_params(positive=True).partial_fit(X, data.values).coef_ >= 0).all()
+
+
+def test_where_no_weight_may_leave_zero():
+    """A model of no columns at all is certified."""
+    X, y = np.arange(1.0, 11.0)[:, None], -np.arange(1.0, 11.0)
+    model = SGDRegressor("epsilon_insensitive", epsilon=0.5, alpha=0, positive=True, fit_intercept=False, tol=1e-3, max_iter=6)
+    assert model.fit(X, y).coef_[0] == 0

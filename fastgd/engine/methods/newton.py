@@ -521,7 +521,7 @@ class Rounded(Newton):
 
 
 class Certificate:
-    """(estimate or bound of (F - F*) / (F0 - F*), its kind) of models that another method finds.
+    """(estimate or bound of (F - F*) / (F0 - F*), its kind) of models that another method finds; None if nothing is known yet.
 
     The decrement of a smooth objective, in a few passes; with an L1 part the duality gap of the losses' slopes; for losses with
     kinks, whose slopes at a model tell little, the bound of the minimum that rounded losses find, a few passes a call.
@@ -545,6 +545,8 @@ class Certificate:
         value, g = newton_._gradient()
         if self._kinked:
             least = self._least(theta)
+            if not np.isfinite(least):  # not yet
+                return None
             distance, self.nothing_to_gain = value - least, newton_._worst - least <= rounding_of(least, newton_._worst)
         else:
             distance = gap(problem, newton_._at, value, newton_.losses()[1], g - newton_._at.l2 * newton_._v)

@@ -270,7 +270,7 @@ class Proximal(Newton):
         """X_left' diag(h) X_right / n."""
         symmetric = left is right
         H, root = np.zeros((len(left), len(right)), order="F"), np.sqrt(h)
-        for begin in range(0, len(h), CHUNK):
+        for begin in range(0, len(h) if H.size else 0, CHUNK):  # BLAS refuses empty matrices
             A = self._at.standardised(slice(begin, begin + CHUNK), left)
             A *= root[begin:begin + CHUNK, None]
             if symmetric:
