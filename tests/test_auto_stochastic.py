@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import minimize
 
 import reference
+from fastgd import SGDRegressor
 from fastgd.engine.data import Problem
 from fastgd.engine.methods.implicit import AveragedImplicit
 from fastgd.engine.methods.variance import VarianceReduced
@@ -406,3 +407,19 @@ def test_a_stream_leaves_its_earlier_state_alone(data, as_rows):
     method.start(problem, None, state)
     method.epoch(problem.visits)
     assert pickle.dumps(replace(state)) == kept
+
+
+@pytest.mark.filterwarnings("ignore:Steps had to be taken back")
+@pytest.mark.parametrize("seed", [9, 26, 51, 55, 63, 66])
+def test_a_runaway_is_taken_back_not_refused(seed):
+    """Counts, and a row so far out that a step along it sends its mean, the exponential of its margin, beyond all bounds."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((150, 20)) * (rng.random((150, 20)) < 0.2)
+    X[rng.integers(150)] *= 10.0 ** rng.integers(1, 9)
+    z = X @ rng.standard_normal(20)
+    y, weights = np.floor(100 * np.clip(z / z.std(), 0, 5)), rng.exponential(size=150)
+    model = SGDRegressor("poisson", alpha=10, penalty="elasticnet", l1_ratio=0.3, max_iter=8, tol=None, batch_size=7,
+                         random_state=0)
+    z = X @ model.fit(X, y, sample_weight=weights).coef_ + model.intercept_
+    value = np.average(np.exp(z) - y * z, weights=weights) + 3 * np.abs(model.coef_).sum() + 3.5 * model.coef_ @ model.coef_
+    assert value <= 1.0 and np.isfinite(model.history_["loss"]).all()

@@ -17,6 +17,7 @@ from scipy.linalg.blas import dgemm, dsyrk
 
 from fastgd.engine.data import pack
 from fastgd.engine.duality import gap, relative, rounding_of
+from fastgd.engine.objective import KINKED
 from fastgd.kernels import coordinate, newton
 
 from .descent import Epoch
@@ -336,7 +337,7 @@ class Proximal(Newton):
 
 class CornerCertificate:
     """A `Certificate` of models with weights >= 0: the duality gap of the losses' slopes or, where nothing is penalised and no
-    slopes would do, the decrease that a model of the loss foretells.
+    slopes would do, the decrease that a model of the loss foretells; None at kinks, which no such model has.
     """
 
     nothing_to_gain = False
@@ -354,6 +355,8 @@ class CornerCertificate:
     def __call__(self, coef, intercept):
         method = Proximal(dense_metric=True)
         method.start(self._problem, pack(coef, intercept, self._problem.rows.dtype, self._problem.by_column), None)
+        if method._is_free and self._problem.objective.loss in set(KINKED) - {"huber"}:
+            return None
         for _ in range(LOOK):
             method.epoch(None)
             if method.optimality() is not None:

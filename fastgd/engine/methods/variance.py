@@ -7,6 +7,7 @@ from scipy.optimize import minimize_scalar
 from fastgd.engine.data import Problem, unpack
 from fastgd.engine.metric import Space, column_density, constant_model, damped, metric_of
 from fastgd.engine.objective import REGRESSION
+from fastgd.engine.training import DIVERGED
 from fastgd.kernels import implicit, variance
 from fastgd.kernels.losses import Loss
 from fastgd.kernels.order import sample
@@ -142,8 +143,10 @@ class VarianceReduced:
                 loss = self._exact_pass(order)
             else:
                 loss = self._saga_pass(order)
-            norm = self._norm = self._gradient_norm()
+            norm = self._norm = float(np.nan_to_num(self._gradient_norm(), nan=np.finfo(float).max))
         state.epochs += 1
+        if not loss <= DIVERGED * (1 + abs(self._reference)):  # what will be taken back, or was met on the way, is no end
+            loss = min(self._best, self._reference)
         return Epoch(loss, norm, float(state.rates.max()))
 
     def _warm_pass(self, order):
