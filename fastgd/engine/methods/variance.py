@@ -145,7 +145,7 @@ class VarianceReduced:
                 loss = self._saga_pass(order)
             norm = self._norm = float(np.nan_to_num(self._gradient_norm(), nan=np.finfo(float).max))
         state.epochs += 1
-        if not loss <= DIVERGED * (1 + abs(self._reference)):  # what will be taken back, or was met on the way, is no end
+        if not loss <= DIVERGED:  # what will be taken back, or was met on the way, is no end
             loss = min(self._best, self._reference)
         return Epoch(loss, norm, float(state.rates.max()))
 
