@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import minimize
 
 import reference
+from fastgd import SGDRegressor
 from fastgd.engine.data import Problem
 from fastgd.engine.methods.implicit import AveragedImplicit
 from fastgd.engine.methods.variance import VarianceReduced
@@ -155,6 +156,18 @@ def test_systematic_sampling():
     assert (again != drawn).any()
 
 
+def test_what_lies_near_a_kink(as_rows):
+    """The survey of losses with kinks, by which rows are drawn: 1 within the radius, 0 from twice the radius on."""
+    margins = np.array([-1.0, 0.2, 0.75, 1.0, 1.25, 1.6, 3.0])
+    lengths, smoothness = np.full(7, 2.0), np.zeros(7)
+    memory = margins, None, lengths, None
+    for loss, kinks in (("hinge", [1.0]), ("epsilon_insensitive", [0.5, 1.5]), ("quantile", [1.0])):
+        codes = Objective(loss, 0.5).codes | {"targets": 0}
+        variance.survey(np.ones(7), np.full(7, 3.0), np.arange(7), memory, np.full(7, 0.5), 0.2, codes, smoothness)
+        away = np.abs(margins[:, None] - kinks).min(axis=1)
+        assert_allclose(smoothness, 6.0 * np.clip(2 - away / 0.5, 0, 1))
+
+
 # ---- methods ----
 
 
@@ -194,6 +207,44 @@ def test_losses_with_kinks_come_near_it(loss, outputs, data, as_rows, layout):
     constant = constant_model(problem)[1]
     assert abs(many[0] - many[1]) <= 1e-3 * constant
     assert few - min(many) <= 1e-2 * constant
+
+
+@pytest.mark.parametrize("loss", ["hinge", "epsilon_insensitive"])
+def test_twenty_epochs_of_a_loss_with_kinks(loss, as_rows):
+    """Rates follow from the distance to go and the slopes, and rows near a kink are visited most."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((600, 8))
+    z = X @ rng.standard_normal(8) + 0.2 * rng.standard_normal(600)
+    y = np.where(z > 0, 1.0, -1.0) if loss == "hinge" else z
+    problem = problem_of(as_rows(X, "dense", np.float64), y[:, None], Objective(loss, 0.05, 0.0, 1e-3))
+    values = [value_of(problem, X, *fit(problem, epochs, seed=seed).solution()) for epochs in (20, 500) for seed in range(3)]
+    assert np.median(values[:3]) - min(values) <= 1e-4 * constant_model(problem)[1]
+
+
+@pytest.mark.parametrize("loss", ["log_loss", "hinge", "squared_hinge", "softmax"])
+def test_the_end_of_a_fit_is_as_far_as_it_pays(loss, data, as_rows, layout):
+    """Separable classes, few epochs: no multiple of the weights is better."""
+    outputs = 3 if loss == "softmax" else 1
+    X = data.X + (3.0 * data.classes if outputs > 1 else 6.0 * data.binary)[:, None]
+    Y = data.classes if outputs > 1 else values_of(loss, data)
+    problem = problem_of(as_rows(X, layout, np.float64), Y, Objective(loss, l2=1e-3, outputs=outputs))
+    method = fit(problem, 3)
+    method.finish()
+    coef, intercept = method.solution()
+    base, least = constant_model(problem)[0], value_of(problem, X, coef, intercept)
+    center = method._space.metric.center
+    for factor in (0.8, 0.95, 1.05, 1.2):
+        offset = base + factor * (method._space.offset(coef, intercept) - base)
+        assert value_of(problem, X, factor * coef, offset - factor * coef @ center) >= least * (1 - 1e-9)
+
+
+def test_the_constant_model_of_several_outputs(data, as_rows):
+    """Signs of several outputs, each with a frequency of its own."""
+    Y = values_of("hinge", data, 3)
+    problem = problem_of(as_rows(data.X, "dense", np.float64), Y, Objective("hinge", outputs=3))
+    intercepts, value = constant_model(problem)
+    assert_array_equal(intercepts, np.sign(Y.mean(axis=0)))
+    assert_allclose(value, np.maximum(0, 1 - Y * intercepts).mean(axis=0).sum())
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
@@ -356,3 +407,19 @@ def test_a_stream_leaves_its_earlier_state_alone(data, as_rows):
     method.start(problem, None, state)
     method.epoch(problem.visits)
     assert pickle.dumps(replace(state)) == kept
+
+
+@pytest.mark.filterwarnings("ignore:Steps had to be taken back")
+@pytest.mark.parametrize("seed", [9, 26, 51, 55, 63, 66])
+def test_a_runaway_is_taken_back_not_refused(seed):
+    """Counts, and a row so far out that a step along it sends its mean, the exponential of its margin, beyond all bounds."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((150, 20)) * (rng.random((150, 20)) < 0.2)
+    X[rng.integers(150)] *= 10.0 ** rng.integers(1, 9)
+    z = X @ rng.standard_normal(20)
+    y, weights = np.floor(100 * np.clip(z / z.std(), 0, 5)), rng.exponential(size=150)
+    model = SGDRegressor("poisson", alpha=10, penalty="elasticnet", l1_ratio=0.3, max_iter=8, tol=None, batch_size=7,
+                         random_state=0)
+    z = X @ model.fit(X, y, sample_weight=weights).coef_ + model.intercept_
+    value = np.average(np.exp(z) - y * z, weights=weights) + 3 * np.abs(model.coef_).sum() + 3.5 * model.coef_ @ model.coef_
+    assert value <= 1.0 and np.isfinite(model.history_["loss"]).all()

@@ -117,12 +117,23 @@ def test_a_full_batch_is_the_gradient_of_the_objective(points):
 # ---- the minimum, without a rate ----
 
 
-@pytest.mark.parametrize("batch_size, nu", [(1, 0.3), (1, 0.8), (16, 0.3), ("full", 0.3), ("full", 0.5), ("full", 0.8)])
+@pytest.mark.parametrize("batch_size, nu", [(1, 0.3), (1, 0.8), (16, 0.3), (16, 0.8), ("full", 0.3), ("full", 0.5), ("full", 0.8)])
 @pytest.mark.parametrize("layout", ["dense", "csr32"])
 def test_every_batch_size_reaches_the_minimum_and_knows_it(batch_size, nu, points, layout):
     model = SGDOneClassSVM(nu, batch_size=batch_size, random_state=0, tol=1e-3).fit(store(points, layout))
     assert model.converged_ and model.optimality_kind_ == "duality gap"
     assert -1e-5 <= distance(model, points) <= model.optimality_ + 1e-5 <= 1e-3 + 1e-5
+
+
+@pytest.mark.parametrize("batch_size", [1, 16])
+@pytest.mark.parametrize("nu", [0.3, 0.8])
+def test_far_from_the_start_nothing_is_taken_for_the_minimum(batch_size, nu):
+    """Raw columns: the first bounds of the minimum are infinite, which is no proof that the constant model is it."""
+    X = np.random.default_rng(0).standard_normal((200, 5)) * [1, 10, 100, 1000, 1] + [5, 50, 500, 5000, 0]
+    full, model = (SGDOneClassSVM(nu=nu, batch_size=size, random_state=0, tol=1e-2).fit(X) for size in ("full", batch_size))
+    best, value = (objective(fitted, X, fitted.coef_, fitted.offset_) for fitted in (full, model))
+    assert full.converged_ and model.converged_ and best < 0
+    assert value <= best + 0.03 * abs(best)
 
 
 def test_a_tight_tolerance_is_met(points):

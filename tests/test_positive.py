@@ -259,3 +259,14 @@ def test_partial_fit_keeps_to_it_even_after_a_fit_that_did_not(data, layout):
         model = SGDRegressor(random_state=0, **parameters).partial_fit(X, data.values)
         assert model.coef_.min() < 0
         assert (model.set_params(positive=True).partial_fit(X, data.values).coef_ >= 0).all()
+
+
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_losses_with_kinks_without_a_penalty_are_not_certified(sign):
+    """No slopes would do for a bound, and curvatures, which are 0, foretell nothing."""
+    X = np.arange(1.0, 11.0)[:, None]
+    model = SGDRegressor("epsilon_insensitive", epsilon=0.5, alpha=0, positive=True, fit_intercept=False, tol=1e-3, max_iter=6)
+    with pytest.warns(ConvergenceWarning, match="unknown"):
+        model.fit(X, sign * X[:, 0])
+    assert model.optimality_ is None and not model.converged_
+    assert np.abs(model.predict(X) - sign * X[:, 0]).mean() <= np.abs(X).mean() and (sign > 0 or model.coef_[0] == 0)

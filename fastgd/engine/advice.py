@@ -38,7 +38,7 @@ def warn_of(model, automatic, more=""):
              "Use values in the range [0.0, inf) instead.", FutureWarning)
     said = ""
     if model.stop_reason_ == "separable":
-        known = "" if model.optimality_ is None else f" at optimality_={model.optimality_:.2g} (tol={model.tol:g})"
+        known = "" if None in (model.optimality_, model.tol) else f" at optimality_={model.optimality_:.2g} (tol={model.tol:g})"
         said = ("The classes are separable and nothing is penalised: the larger the weights, the smaller the objective, so "
                 f"there is no minimum. Training stopped{known}; penalise the weights.")
     elif model.stop_reason_ in ("max_iter", "max_seconds") and model.tol is not None:

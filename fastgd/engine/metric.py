@@ -113,8 +113,7 @@ def constant_model(problem: Problem):
             return _constant_softmax(frequency, objective.intercept)
         columns = [(np.array([1.0, -1.0]), np.array([f, max(1 - f, 0.0)])) for f in frequency]
     elif objective.loss in CLASSIFICATION:
-        positive = float(weights @ (targets[:, 0] > 0))
-        columns = [(np.array([1.0, -1.0]), np.array([positive, 1 - positive]))]
+        columns = [(np.array([1.0, -1.0]), np.array([f, 1 - f])) for f in weights @ (targets > 0)]
     else:
         columns = [(targets[:, k].astype(float), weights) for k in range(outputs)]
     intercepts = np.array([_best(objective, y, s) if objective.intercept else 0.0 for y, s in columns])

@@ -304,7 +304,7 @@ cdef inline double implicit(int loss, double delta, double z, double y, double h
 
 
 cdef inline double curvature(int loss, double delta, double z, double y, double radius) noexcept nogil:
-    """The largest second derivative of L within `radius` of z; infinite derivatives at kinks are not told."""
+    """The largest second derivative of L within `radius` of z; of a kink 1, which falls to 0 at twice the radius from z."""
     cdef double m = y * z, a, e
     if loss == LOG_LOSS:
         a = fabs(m) - radius
@@ -322,7 +322,11 @@ cdef inline double curvature(int loss, double delta, double z, double y, double 
         return 2.0 if m - radius <= 1.0 and m + radius >= -1.0 else 0.0
     if loss == SQUARED_HINGE:
         return 2.0 if m - radius <= 1.0 else 0.0
-    return 0.0
+    if loss == HINGE or loss == PERCEPTRON:
+        a = fabs((1.0 if loss == HINGE else 0.0) - m)
+    else:
+        a = fabs(fabs(z - y) - (delta if loss == EPSILON_INSENSITIVE else 0.0))
+    return within(2.0 - a / (radius if radius > 1e-300 else 1e-300), 0.0, 1.0)
 
 
 cdef inline double softmax_curvature(const double *slope, Py_ssize_t outputs, Py_ssize_t label, double radius) noexcept nogil:

@@ -1,4 +1,6 @@
 """How far from the minimum the models are that another method finds: the methods that know it begin a run there."""
+import numpy as np
+
 from fastgd.engine.data import pack
 from fastgd.engine.duality import gap, relative, rounding_of
 from fastgd.engine.objective import KINKED
@@ -11,7 +13,7 @@ LOOK = 50  # passes that a certificate may take
 
 
 class Certificate:
-    """(estimate or bound of (F - F*) / (F0 - F*), its kind) of models that another method finds.
+    """(estimate or bound of (F - F*) / (F0 - F*), its kind) of models that another method finds; None if nothing is known yet.
 
     The decrement of a smooth objective, in a few passes; with an L1 part the duality gap of the losses' slopes; for losses with
     kinks, whose slopes at a model tell little, the bound of the minimum that rounded losses find, a few passes a call.
@@ -30,6 +32,8 @@ class Certificate:
             return _decrement(newton_)
         if self._kinked:
             value, least = newton_._gradient()[0], self._least(theta)
+            if not np.isfinite(least):  # not yet
+                return None
             distance, self.nothing_to_gain = value - least, newton_._worst - least <= rounding_of(least, newton_._worst)
         else:
             value, distance = _from_slopes(newton_)
@@ -79,7 +83,7 @@ def _decrement(method):
 
 class CornerCertificate:
     """A `Certificate` of models with weights >= 0: the duality gap of the losses' slopes or, where nothing is penalised and no
-    slopes would do, the decrease that a model of the loss foretells.
+    slopes would do, the decrease that a model of the loss foretells; None at kinks, which no such model has.
     """
 
     nothing_to_gain = False
@@ -97,6 +101,8 @@ class CornerCertificate:
     def __call__(self, coef, intercept):
         method = Proximal(dense_metric=True)
         method.start(self._problem, pack(coef, intercept, self._problem.rows.dtype, self._problem.by_column), None)
+        if method._is_free and self._problem.objective.loss in set(KINKED) - {"huber"}:
+            return None
         for _ in range(LOOK):
             method.epoch(None)
             if method.optimality() is not None:

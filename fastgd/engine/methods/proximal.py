@@ -285,7 +285,7 @@ class Proximal(Newton):
         """X_left' diag(h) X_right / n."""
         symmetric, rows = left is right, np.flatnonzero(h)
         H, root = np.zeros((len(left), len(right)), order="F"), np.sqrt(h[rows])
-        for begin in range(0, len(rows), CHUNK):
+        for begin in range(0, len(rows) if H.size else 0, CHUNK):  # BLAS refuses empty matrices
             chunk = slice(begin, begin + CHUNK)
             A = self._at.standardised(rows[chunk] if len(rows) < len(h) else chunk, left)
             A *= root[chunk, None]

@@ -2,10 +2,12 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.optimize import minimize_scalar
 
 from fastgd.engine.data import Problem, unpack
 from fastgd.engine.metric import Space, column_density, constant_model, damped, metric_of
 from fastgd.engine.objective import REGRESSION
+from fastgd.engine.training import DIVERGED
 from fastgd.kernels import implicit, variance
 from fastgd.kernels.losses import Loss
 from fastgd.kernels.order import sample
@@ -17,6 +19,7 @@ from .proximal import Corner
 
 KINKED = ("hinge", "epsilon_insensitive", "quantile", "perceptron")
 UNIFORM = 0.2            # share of the visits that is drawn evenly, the rest by curvature
+UNIFORM_KINKED = 0.5     # or by the distance from a kink
 LEAST_RADIUS = 0.5       # a row's curvature is the largest within what its margin moved lately, and at least within this
 WARM_RATE = 4.0          # of the first passes, times the inverse of the mean curvature: it falls where margins grow;
 WARM_RATE_CONSTANT = 1.0   # where it does not,
@@ -26,9 +29,11 @@ SETTLED = 8              # of this number
 GROWTH = 4.0             # times the last rate that a rate may be
 SLACK = 0.01             # of what has been gained on the constant model: a loss that rises by more is suspect;
 SLACK_KINKED = 0.1       # more where only the mean of the iterates comes to rest
-RATE_KINKED = 2.0        # times the inverse of the mean squared length;
-FEW_ROWS = 2000          # times sqrt(FEW_ROWS / rows) below
+RATE_KINKED = 1.2        # times the distance gone, over the size of the slopes,
+LEAST_SLOPES = 0.03      # which is no less: where no row has any, no rate would be too large
 SNAPSHOTS = 16           # iterates an epoch that enter the mean, for losses with kinks
+LONGEST = 2.0            # times its distance from the best constant model that a line search may add to a model
+LINE_TOL = 1e-3          # of that distance; a search that lowers the objective by a smaller part of it is the last
 SAMPLE, POWERS, SAFETY = 500, 3, 1.5  # rows and power iterations that the curvature of a batch is estimated from, from below
 
 
@@ -67,7 +72,7 @@ class VarianceReduced:
     A row's share of the visits, and the length of steps, follow the curvature that the loss has near the row's last margin. A step
     may therefore prove too long: when the loss at the stale margins rises, an epoch is spent on the exact one, and if the model is
     worse than the last good one, that one is restored and the steps are halved. Losses with kinks take implicit steps, for which no
-    step is too long, and the model is a mean of iterates. An epoch is as many visits as there are rows.
+    step is too long; rows near a kink are visited most, and the model is a mean of iterates. An epoch has a visit for each row.
 
     References
     ----------
@@ -138,8 +143,10 @@ class VarianceReduced:
                 loss = self._exact_pass(order)
             else:
                 loss = self._saga_pass(order)
-            norm = self._norm = self._gradient_norm()
+            norm = self._norm = float(np.nan_to_num(self._gradient_norm(), nan=np.finfo(float).max))
         state.epochs += 1
+        if not loss <= DIVERGED:  # what will be taken back, or was met on the way, is no end
+            loss = min(self._best, self._reference)
         return Epoch(loss, norm, float(state.rates.max()))
 
     def _warm_pass(self, order):
@@ -169,17 +176,15 @@ class VarianceReduced:
 
     def _saga_pass(self, order):
         state, problem, n = self.state, self.problem, len(order)
+        probability, largest = self._probability(order)
         if self._kinked:
-            probability, drawn = np.full(problem.rows.shape[0], 1 / n), order
-            rate = self._size ** 0.5 * RATE_KINKED * max(1.0, (FEW_ROWS / n) ** 0.5) / (self._length * self._caution)
-            state.rates = rate * self._margin_units()
+            state.rates = self._size ** 0.5 * RATE_KINKED / self._caution * self._balance()
         else:
-            probability, largest = self._probability(order)
-            drawn = np.empty_like(order)
-            sample(order, n * probability[order], drawn, self._seed * 2**32 + state.epochs)
             caution = CAUTION[state.epochs >= SETTLED] * self._caution
             rate = 1 / (caution * largest) if largest > 0 else np.inf
             state.rates = np.full(len(state.rates), min(rate, GROWTH * state.rates.max()))
+        drawn = np.empty_like(order)
+        sample(order, n * probability[order], drawn, self._seed * 2**32 + state.epochs)
         rarity = np.zeros(problem.rows.shape[1])
         if problem.by_column:
             variance.column_probability(problem.rows, problem.visits, probability, rarity, self._tag)
@@ -194,6 +199,18 @@ class VarianceReduced:
         state.updates += -(-n // self._size)
         return self._check()
 
+    def _balance(self):
+        """(outputs,) the rates at which Point-SAGA's bound is least: distance to go / (size of the slopes * sqrt(rows)).
+
+        The distance is taken to be the one from 0, and the slopes, whose changes count, those in the memory.
+        """
+        state, problem, outputs = self.state, self.problem, self.problem.objective.outputs
+        W, _ = unpack(state.average if state.averaged else state.v, outputs, problem.by_column)
+        slopes = state.memory[1].reshape(-1, outputs)[problem.visits]
+        slopes = np.maximum(np.sqrt((slopes * slopes).sum(axis=0)), LEAST_SLOPES)
+        distance = np.maximum(np.sqrt((W * W).sum(axis=1)), self._margin_units() / self._length**0.5)
+        return distance / (slopes * self._length**0.5)
+
     def _margin_units(self):
         """(outputs,) how far margins have to go: those of residuals, as far as these are from 0 on average."""
         problem, outputs = self.problem, self.problem.objective.outputs
@@ -205,10 +222,13 @@ class VarianceReduced:
     def _probability(self, order):
         """(each row's share of the visits, largest curvature that a step then meets)"""
         n, smoothness = len(order), self._survey()[0]
-        total = smoothness[order].sum()
-        share = UNIFORM / n + (1 - UNIFORM) * smoothness[order] / total if total > 0 else np.full(n, 1 / n)
+        if self._kinked:  # nearness * |x|^2 so far, but a step's slopes are bounded, not their change
+            length = self.state.memory[2]
+            smoothness /= np.sqrt(np.where(length > 0, length, 1.0))
+        total, even = smoothness[order].sum(), UNIFORM_KINKED if self._kinked else UNIFORM
+        share = even / n + (1 - even) * smoothness[order] / total if total > 0 else np.full(n, 1 / n)
         largest = (smoothness[order] / (n * share)).max()
-        if self._size > 1:
+        if self._size > 1 and not self._kinked:
             together = min(self._batch_curvature(order, smoothness), total / n)
             largest = largest / self._size + (1 - 1 / self._size) * together
         probability = np.full(self.problem.rows.shape[0], 1 / n)
@@ -236,7 +256,8 @@ class VarianceReduced:
     def _survey(self):
         """(weight * curvature * |x|^2 of each row, loss at the stale margins)"""
         problem, smoothness = self.problem, np.zeros(self.problem.rows.shape[0])
-        loss = variance.survey(problem.y, self._weights, problem.visits, self.state.memory, self.state.radius, LEAST_RADIUS,
+        least = self.state.radius[problem.visits].mean() if self._kinked else LEAST_RADIUS
+        loss = variance.survey(problem.y, self._weights, problem.visits, self.state.memory, self.state.radius, least,
                                problem.objective.codes, smoothness)
         return smoothness, loss / len(problem.visits) + self._penalty(self.state.v)
 
@@ -313,29 +334,65 @@ class VarianceReduced:
         return float(np.sqrt((G * G).sum() + objective.intercept * (g @ g)))
 
     def finish(self, certify=True):
-        """Make sure, by exact evaluations, that the result is not worse than the start or the last good weights."""
-        state, candidates = self.state, [self._model().copy(), self._good, self._origin]
-        losses = [self._exact_loss(v) for v in candidates]
-        best = 0 if self.problem.objective.loss == "perceptron" else int(np.argmin(losses))
-        self.state = replace(state, v=candidates[best], averaged=0, epochs=max(state.epochs, self._warm))
+        """Make sure, by exact evaluations, that the result is not worse than the start or the last good weights, and go on from
+        there along lines, on which margins are known without a pass over the rows, as far as that pays.
+        """
+        state, knows_nothing = self.state, self.problem.objective.loss == "perceptron"  # its best model does
+        candidates = [self._model().copy()]
+        if not knows_nothing:
+            candidates += [self._good, self._origin] + ([state.v.copy()] if state.averaged else [])
+        v, loss, margins = candidates[0], *self._exact(candidates[0])
+        for other in candidates[1:]:
+            found, its_margins = self._exact(other)
+            if found < loss:
+                v, loss, margins = other, found, its_margins
+        if not knows_nothing:
+            v = self._lengthened(v, loss, margins)
+        self.state = replace(state, v=v, averaged=0, epochs=max(state.epochs, self._warm))
         self._found, self._next_look = None, np.inf
         if self.tol and certify:
             self._certify()
 
+    def _lengthened(self, v, loss, margins):
+        """v after line searches: away from the best constant model, along the intercepts, and once more away."""
+        outputs, intercept = self.problem.objective.outputs, self.problem.objective.intercept
+        constant, nothing = self._constant[len(v) - outputs:], np.zeros(outputs)
+        for line in [nothing, *(np.diag(self._gains) if intercept else ()), nothing]:
+            away = not line.any()
+            step = v - self._constant if away else np.concatenate([np.zeros(len(v) - outputs), line])
+            change = (margins.reshape(-1, outputs) - constant if away else np.tile(line, (len(margins) // outputs, 1))).ravel()
+            found = minimize_scalar(lambda a: self._loss_at(v + a * step, margins + a * change), bounds=(-1.0, LONGEST),  # noqa: B023
+                                    method="bounded", options={"xatol": LINE_TOL})
+            gain = loss - found.fun
+            if gain > 0:
+                v, loss, margins = v + found.x * step, found.fun, margins + found.x * change
+            if away and not gain > LINE_TOL * abs(loss):
+                break
+        return v
+
+    def _loss_at(self, v, margins):
+        """The objective at v, which has these margins; infinite where it is not finite."""
+        problem, memory = self.problem, (margins, None, self.state.memory[2], None)
+        with np.errstate(over="ignore", invalid="ignore"):
+            loss = variance.survey(problem.y, self._weights, problem.visits, memory, self.state.radius, 0.0,
+                                   problem.objective.codes, np.empty(problem.rows.shape[0]))
+            loss = loss / len(problem.visits) + self._penalty(v)
+        return loss if np.isfinite(loss) else np.inf
+
     def loss_at(self, theta):
         """The objective at a flat vector in the user's units."""
         coef, intercept = unpack(theta.astype(np.float64), self.problem.objective.outputs, self.problem.by_column)
-        return self._exact_loss(self._space.enter(coef, self._space.offset(coef, intercept)))
+        return self._exact(self._space.enter(coef, self._space.offset(coef, intercept)))[0]
 
-    def _exact_loss(self, v):
-        """The objective at [W, b] in the metric; infinite where it is not finite. A pass over the rows."""
+    def _exact(self, v):
+        """(objective, margins) at [W, b] in the metric; infinite where it is not finite. A pass over the rows."""
         state, visits = self.state, self.problem.visits
-        self.state = state.copy(False)
+        self.state = state.copy(True)
         self.state.v = v.copy()
         with np.errstate(over="ignore", invalid="ignore"):
-            loss = self._visit(visits, np.zeros(-(-len(visits) // self._size)), memory=False) + self._penalty(v)
-        self.state = state
-        return loss if np.isfinite(loss) else np.inf
+            loss = self._visit(visits, np.zeros(-(-len(visits) // self._size))) + self._penalty(v)
+        margins, self.state = self.state.memory[0], state
+        return loss if np.isfinite(loss) else np.inf, margins
 
     def is_finite(self):
         return bool(np.isfinite(self._model()).all())
