@@ -103,8 +103,8 @@ def test_the_model_of_an_epoch_is_that_of_a_training_which_ends_there(data):
 
 
 def test_a_callback_stops_training_without_a_warning(model, data):
-    model.set_params(tol=1e-15, max_iter=50).set_callbacks(Records(stop_at=2)).fit(data.X, targets(model, data))
-    assert (model.stop_reason_, getattr(model, "converged_", False), model.n_iter_) == ("callback", False, 2)
+    model.set_params(tol=1e-15, max_iter=50).set_callbacks(Records(stop_at=1)).fit(data.X, targets(model, data))
+    assert (model.stop_reason_, getattr(model, "converged_", False), model.n_iter_) == ("callback", False, 1)
 
 
 def test_what_has_converged_was_not_stopped(data):

@@ -4,6 +4,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn import linear_model
+from sklearn.datasets import load_breast_cancer
 
 from fastgd import Lasso, LinearSVC, LogisticRegression, Ridge, SGDClassifier
 from fastgd.engine.data import Problem, as_rows
@@ -175,3 +176,12 @@ def test_a_metric_follows_the_curvatures():
     while not (method.optimality() and method.optimality()[0] <= 1e-8):
         method.epoch(None)
     assert method.state.epochs <= 17  # 20 with the metric of the first model
+
+
+@pytest.mark.parametrize("passes", [3, 5, 9])
+def test_kinks_that_are_still_rounded_off_count_where_training_ends(passes):
+    X, y = load_breast_cancer(return_X_y=True)
+    model = SGDClassifier(batch_size="full", max_iter=passes, tol=None).fit(X, y)
+    constant = 2 * min(y.mean(), 1 - y.mean())
+    assert np.maximum(0, 1 - (2 * y - 1) * model.decision_function(X)).mean() < 0.6 * constant
+    assert 0 < model.optimality_ < 1

@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import minimize
 from sklearn import linear_model, svm
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.kernel_approximation import Nystroem
 from sklearn.pipeline import make_pipeline
@@ -149,9 +150,11 @@ def test_weights_are_repetitions(points):
     for batch_size in (1, "full"):
         weighted = SGDOneClassSVM(0.3, batch_size=batch_size, tol=1e-4, random_state=0).fit(points, sample_weight=weights)
         assert abs(distance(weighted, points, weights)) <= 2e-4
-    repeated = SGDOneClassSVM(0.3, batch_size="full", tol=1e-4).fit(np.repeat(points, weights, axis=0))
+    model = SGDOneClassSVM(0.3, batch_size="full", tol=1e-12)
+    weighted = clone(model).fit(points, sample_weight=weights)
+    repeated = clone(model).fit(np.repeat(points, weights, axis=0))
     assert_allclose(weighted.coef_, repeated.coef_, atol=1e-6)
-    absent = SGDOneClassSVM(0.3, batch_size="full", tol=1e-4).fit(points[weights > 0], sample_weight=weights[weights > 0])
+    absent = clone(model).fit(points[weights > 0], sample_weight=weights[weights > 0])
     assert_array_equal(weighted.coef_, absent.coef_)
 
 

@@ -204,7 +204,7 @@ def test_sparse_and_dense_rows_end_at_the_same_model(model):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_memory_map_is_read_where_it_lies(model, dtype, tmp_path):
     """No array of half its size is made, in training and in prediction."""
-    shape = 8000, 500
+    shape = 30_000, 250
     np.random.default_rng(0).standard_normal(shape).astype(dtype).tofile(tmp_path / "X")
     X = np.memmap(tmp_path / "X", dtype, "r", shape=shape)
     y = (X[:, 0] > 0).astype(int)

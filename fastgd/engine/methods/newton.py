@@ -21,7 +21,6 @@ from fastgd.kernels.losses import Loss, evaluate
 
 from .descent import Epoch
 
-FORCING = 0.2       # the largest relative residual of a direction
 PATIENT = 0.1       # ... of the decrement, that a direction may leave which may be the last
 VAGUE = 0.5         # ... that may be missing where the decrement is told
 EVEN = 4.0          # ratio of the largest and the least that may be left of a quadratic, where it is told
@@ -194,6 +193,7 @@ class Newton:
     repaired = False  # no step needs it
     begins_coarsely = True  # with the diagonal where a dense metric is dear, until conjugate gradients take longer than it is worth
     leaves = 0.05     # of `tol`, that conjugate gradients may leave
+    forcing = 0.2     # the largest relative residual of a direction
 
     def __init__(self, dense_metric=False, tol=0.0):
         self.dense_metric, self.tol = dense_metric, tol
@@ -208,7 +208,7 @@ class Newton:
         self._theta = theta
         self._weight = len(problem.visits) if problem.weights is None else float(problem.weights[problem.visits].sum())
         self._joint = problem.objective.loss == "softmax"
-        self._residual, self._inverse = FORCING, None
+        self._residual, self._inverse = self.forcing, None
         self._at = Coordinates(problem, metric_of(problem))
         self._constant, self._worst = constant_model(problem)
         self._v = self._at.from_user(theta)
@@ -394,7 +394,7 @@ class Newton:
         if self._coarse and not settled:
             self._coarse, self._inverse = False, None
         self._least_curvature = min(2 * self._least_curvature, path.least)
-        self._residual = min(FORCING, sqrt(max(decrement / there, 1e-12)))
+        self._residual = min(self.forcing, sqrt(max(decrement / there, 1e-12)))
         return decrement, path.passes
 
     def _pass_made(self, loss, decrement):

@@ -11,7 +11,7 @@ from fastgd.engine.data import unpack
 from fastgd.engine.duality import gap, relative, rounding_of
 
 from .descent import Epoch
-from .newton import FORCING, Newton
+from .newton import Newton
 
 DEMANDS = 0.1, 1e-4, 1e-7, 1e-10, 1e-14  # decrements at the end of a stage, of what rounding kinks off may cost
 
@@ -24,11 +24,13 @@ class Rounded(Newton):
 
     begins_coarsely = False
     leaves = 0.0  # stages have ends of their own
+    forcing = 0.5  # far from a kink the quadratic model is not worth more
     kept = *Newton.kept, "_best", "_least", "_beyond", "_cost", "_width", "_demand", "_last"
 
     def start(self, problem, theta, earlier):
         """Begin at theta, or where `earlier` stands."""
         super().start(problem, theta, earlier)
+        self._exact = problem  # while kinks are rounded off, `problem` is another one
         v = np.zeros_like(self._v)
         v[:, -1] = self._constant
         self._best = self._worst, self._at.to_user(v)  # (objective, theta) of the best end of a stage, or of the constant model
@@ -38,7 +40,7 @@ class Rounded(Newton):
         self._mark()
 
     def _descend(self):
-        exact = self.problem
+        exact = self._exact
         while True:
             rounded = replace(exact, objective=replace(exact.objective, width=self._width))
             while self._demand < len(DEMANDS):
@@ -47,7 +49,7 @@ class Rounded(Newton):
                 self.problem = exact
                 distance, value = self._bound(self._width)
                 yield Epoch(value, self._norm, float(self._step.max()))
-                self._residual, self._inverse, self._last = FORCING, None, np.inf
+                self._residual, self._inverse, self._last = self.forcing, None, np.inf
                 if distance <= 4 * self._cost + rounding_of(value, self._worst, exact.rows.dtype):
                     break  # else the weights are held so loosely that the bound takes a better minimum
                 self._demand += 1
@@ -98,6 +100,14 @@ class Rounded(Newton):
     def _result(self):
         """The best parameters that are known."""
         return self._best[1]
+
+    def finish(self, certify=True):
+        """Training ends amid a stage: where it has come to counts too."""
+        if self._x.any():
+            self._search()
+        self.problem = self._exact
+        self._bound(self._width)
+        self.state = replace(self.state, theta=self._result())
 
     def _first_width(self):
         """So wide that at the start most rows are on a kink."""
