@@ -8,7 +8,7 @@ from scipy.special import logsumexp
 import reference
 from fastgd.engine.data import Problem, pack
 from fastgd.engine.duality import balanced, conjugate, domain, gap, relative, weighted_sums
-from fastgd.engine.methods.newton import Coordinates
+from fastgd.engine.methods.curvature import Coordinates
 from fastgd.engine.metric import metric_of
 from fastgd.engine.objective import Objective
 from fastgd.kernels import batch

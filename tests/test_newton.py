@@ -8,7 +8,8 @@ from sklearn.datasets import load_breast_cancer
 
 from fastgd import Lasso, LinearSVC, LogisticRegression, Ridge, SGDClassifier
 from fastgd.engine.data import Problem, as_rows
-from fastgd.engine.methods.newton import Coordinates, Newton, draw
+from fastgd.engine.methods.curvature import Coordinates, draw
+from fastgd.engine.methods.newton import Newton
 from fastgd.engine.methods.proximal import Proximal
 from fastgd.engine.metric import metric_of
 from fastgd.engine.objective import Objective

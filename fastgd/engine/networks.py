@@ -14,6 +14,7 @@ from .advice import warn
 from .data import HeldOut, Order, Problem, as_rows, distinct_columns, is_surely_finite, seed_of
 from .estimator import Model
 from .history import History, copy_of
+from .methods.curvature import one_blas_thread
 from .methods.network import (
     ACTIVATIONS,
     Architecture,
@@ -23,7 +24,6 @@ from .methods.network import (
     PerEpoch,
     pack,
 )
-from .methods.newton import one_blas_thread
 from .objective import Objective
 from .optimizers import SGD, Adam, AdamW, Momentum, Nesterov
 from .resumption import Resumption

@@ -8,10 +8,8 @@ from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
-from scipy import sparse
-from scipy.linalg import cho_factor, cho_solve, eigvalsh_tridiagonal
+from scipy.linalg import cho_factor
 from scipy.linalg.blas import dsyrk
-from sklearn.utils.parallel import _get_threadpool_controller
 
 from fastgd.engine.data import pack, unpack
 from fastgd.engine.duality import rounding_of
@@ -19,9 +17,10 @@ from fastgd.engine.metric import constant_model, metric_of
 from fastgd.kernels import batch, newton
 from fastgd.kernels.losses import Loss, evaluate
 
+from .curvature import Coordinates, Inverse, Path, centred, draw, one_blas_thread
 from .descent import Epoch
 
-PATIENT = 0.1       # ... of the decrement, that a direction may leave which may be the last
+PATIENT = 0.1       # of the decrement, that a direction may leave which may be the last
 VAGUE = 0.5         # ... that may be missing where the decrement is told
 EVEN = 4.0          # ratio of the largest and the least that may be left of a quadratic, where it is told
 TELLABLE = 1e-6     # of the objective: slopes along a step that rounding does not turn round, in float32 neither
@@ -32,18 +31,12 @@ FLAT, LONG = 0.1, 20  # eigenvalues of the Hessian in the metric below that, and
 HIDDEN = 0.1        # fewer may have left unseen an eigenvalue so many times the least that they have seen
 WORK_A_PASS = 25    # of such products take as long as a pass
 DEAR = 7            # passes
-STALE = 0.3         # of the curvatures, that may have changed since a metric was made
 SEARCHES, FLATTENED = 30, 0.1  # evaluations of a line search; the slope that it may leave, of that at its begin
 LARGEST = 2000      # columns of a dense metric
 ROWS_A_COLUMN, FEWEST_ROWS_A_COLUMN, LEAST_ROWS = 6, 4, 2000  # that it is made of: that are enough, that have to be
 DENSE_WORK = 160    # products a row of X, that it may cost: BLAS makes so many in the time of some passes over X
 CHUNK = 1024        # of them that are standardised at a time
 RIDGE, RIDGE_OF_FEW = 1e-10, 1e-6  # added to its diagonal; of no more rows than columns: rounding must not grow where it is flat
-
-
-def one_blas_thread():
-    """While this lasts BLAS does not share its sums among threads, whose number would change the bits."""
-    return _get_threadpool_controller().limit(limits=1, user_api="blas")
 
 
 @dataclass(frozen=True)
@@ -55,131 +48,6 @@ class State:
     averaged: int = 0
     t: int = 1
     epochs: int = 0
-
-
-def centred(a, joint):
-    """a, for softmax less what all outputs have in common: the loss does not see it, and the penalty wants it to be 0."""
-    return a - a.mean(axis=0) if joint else a
-
-
-def draw(h, most):
-    """Curvatures of at most `most` rows in place of all those of h: large ones as they are, one share of all for some small ones.
-
-    These are drawn systematically, with probabilities in proportion to their curvatures.
-    """
-    share = h.sum() / most
-    if len(h) <= most or not share > 0:
-        return h
-    small = h < share
-    steps = np.floor(np.cumsum(np.where(small, h, 0.0)) / share + 0.5)
-    return np.where(small, share * np.diff(steps, prepend=0.0), h)
-
-
-@dataclass(frozen=True)
-class Inverse:
-    """An approximate inverse of the Hessian: of its diagonal, or by Cholesky factors, one an output."""
-
-    joint: bool
-    diagonal: np.ndarray
-    factors: list | None
-    curvatures: np.ndarray
-
-    def is_stale(self, curvatures):
-        """Whether these, of all rows, differ much from those that it was made of."""
-        return np.abs(curvatures - self.curvatures).sum() > STALE * curvatures.sum()
-
-    def __call__(self, r):
-        r = centred(r, self.joint)
-        if self.factors is None:
-            return centred(r / self.diagonal, self.joint)
-        return centred(np.stack([cho_solve(factor, row, check_finite=False) for factor, row in zip(self.factors, r, strict=True)]),
-                       self.joint)
-
-
-class Path:
-    """The lengths and turns of conjugate gradients, an output each, and what they tell of the Hessian in their metric.
-
-    Lengths a and ratios b make a tridiagonal matrix (Lanczos), whose extreme eigenvalues are near those of the Hessian once the
-    directions of these matter.
-    """
-
-    def __init__(self, rs):
-        self.rs, self.passes, self.least, self.largest = rs, 0, np.inf, 0.0
-        self._curved, self._steps = np.full(rs.shape, True), []
-
-    def length(self, curvature):
-        """How far to go along a direction p, of p'Hp; of the first without curvature the line search finds it."""
-        self._curved &= curvature > 1e-12 * self.rs
-        a = np.where(self._curved, self.rs / np.where(self._curved, curvature, 1), float(self.passes == 0))
-        self._a, self.passes = a * self._curved, self.passes + 1
-        return a
-
-    def turn(self, rs):
-        """What the next direction has of the last one, of the squared length of the residual."""
-        before, self.rs = self.rs, np.maximum(np.where(self._curved, rs, 0.0), 0.0)
-        b = np.divide(self.rs, before, where=before > 0, out=np.zeros_like(before))
-        self._steps.append((self._a, b))
-        for k in np.flatnonzero(before > 0):
-            self._look(k)
-        return b
-
-    def _look(self, k):
-        """The extreme eigenvalues of an output's tridiagonal matrix."""
-        a, b = np.array([(a[k, 0], b[k, 0]) for a, b in self._steps if a[k, 0] > 0]).reshape(-1, 2).T
-        if len(a):
-            found = eigvalsh_tridiagonal(1 / a + np.append(0.0, b[:-1] / a[:-1]), np.sqrt(b[:-1]) / a[:-1], check_finite=False)
-            self.least, self.largest = min(self.least, found[0]), max(self.largest, found[-1])
-
-
-class Coordinates:
-    """Parameters (outputs, p + 1) of centred columns of spread 1, the intercept last, and what they are to the user."""
-
-    def __init__(self, problem, metric):
-        self.problem, self.outputs = problem, problem.objective.outputs
-        self.center, self.inverse = metric.center, metric.inverse
-        self.intercepts = np.append(np.zeros_like(self.center), 1.0)
-        with np.errstate(over="ignore"):
-            self.l2 = np.outer(np.broadcast_to(problem.objective.l2, self.outputs), np.append(self.inverse**2, 0.0))
-
-    def to_user(self, v):
-        """The kernels' flat vector."""
-        W = v[:, :-1] * self.inverse
-        return pack(W, v[:, -1] - W @ self.center, self.problem.rows.dtype, self.problem.by_column)
-
-    def standardised(self, rows, columns=None):
-        """These rows of X (all columns, or those) dense, in these coordinates; column p, of ones, is the intercept's."""
-        p, X = len(self.inverse), self._rows_of_X(rows)
-        columns = np.arange(p + 1) if columns is None else columns
-        own = columns < p
-        inside = columns[own]
-        if not (len(inside) == p and (inside == np.arange(p)).all()):
-            X = X[:, inside] if sparse.issparse(X) else X.take(inside, axis=1)
-        X = X.toarray() if sparse.issparse(X) else X
-        out = np.full((X.shape[0], len(columns)), float(self.problem.objective.intercept))
-        first = own[:len(inside)].all()
-        into = out[:, :len(inside)] if first else np.empty(X.shape)
-        np.subtract(X, self.center[inside], out=into)
-        into *= self.inverse[inside]
-        if not first:
-            out[:, own] = into
-        return out
-
-    def _rows_of_X(self, rows):
-        """Rows of X to train on, of a slice or of numbers; where it can be had, a view."""
-        visits, X = self.problem.visits, self.problem.X
-        if isinstance(rows, slice) and len(visits) and visits[-1] - visits[0] == len(visits) - 1:  # they are in ascending order
-            return X[visits[0] + rows.start:visits[0] + min(rows.stop, len(visits))]
-        return X[visits[rows]]
-
-    def from_user(self, theta):
-        W, b = unpack(theta.astype(float), self.outputs, self.problem.by_column)
-        scaled = np.divide(W, self.inverse, where=self.inverse > 0, out=np.zeros_like(W))
-        return np.column_stack([scaled, b + W @ self.center])
-
-    def gradient(self, flat):
-        """The gradient in these coordinates, of the kernels' one."""
-        W, b = unpack(flat.astype(float), self.outputs, self.problem.by_column)
-        return np.column_stack([(W - np.outer(b, self.center)) * self.inverse, b])
 
 
 class Newton:

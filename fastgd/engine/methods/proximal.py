@@ -18,8 +18,9 @@ from scipy.linalg.blas import dgemm, dsyrk
 from fastgd.engine.duality import gap, relative, rounding_of
 from fastgd.kernels import coordinate, newton
 
+from .curvature import STALE, draw, one_blas_thread
 from .descent import Epoch
-from .newton import RIDGE_OF_FEW, STALE, Newton, draw, one_blas_thread
+from .newton import RIDGE_OF_FEW, Newton
 
 LARGEST = 3000      # columns of a matrix
 PASSES = 30        # squared columns a column of X that a matrix may cost: about as much as four passes over X

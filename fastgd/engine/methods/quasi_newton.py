@@ -12,8 +12,9 @@ from fastgd.engine.schedules import Lipschitz
 from fastgd.kernels import batch
 from fastgd.kernels.quasi_newton import QuasiNewton, Status
 
+from .curvature import Coordinates
 from .descent import Descent, Epoch
-from .newton import Coordinates, State
+from .newton import State
 
 MEMORY = 30     # pairs
 ROUNDING = 1e3  # of a mean loss, in units of the precision

@@ -1,0 +1,141 @@
+"""What a Newton method knows of its Hessian: coordinates, what conjugate gradients tell of its spectrum, approximate inverses."""
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+from scipy.linalg import cho_solve, eigvalsh_tridiagonal
+from sklearn.utils.parallel import _get_threadpool_controller
+
+from fastgd.engine.data import pack, unpack
+
+STALE = 0.3  # of the curvatures, that may have changed since a metric was made
+
+
+def one_blas_thread():
+    """While this lasts BLAS does not share its sums among threads, whose number would change the bits."""
+    return _get_threadpool_controller().limit(limits=1, user_api="blas")
+
+
+def centred(a, joint):
+    """a, for softmax less what all outputs have in common: the loss does not see it, and the penalty wants it to be 0."""
+    return a - a.mean(axis=0) if joint else a
+
+
+def draw(h, most):
+    """Curvatures of at most `most` rows in place of all those of h: large ones as they are, one share of all for some small ones.
+
+    These are drawn systematically, with probabilities in proportion to their curvatures.
+    """
+    share = h.sum() / most
+    if len(h) <= most or not share > 0:
+        return h
+    small = h < share
+    steps = np.floor(np.cumsum(np.where(small, h, 0.0)) / share + 0.5)
+    return np.where(small, share * np.diff(steps, prepend=0.0), h)
+
+
+@dataclass(frozen=True)
+class Inverse:
+    """An approximate inverse of the Hessian: of its diagonal, or by Cholesky factors, one an output."""
+
+    joint: bool
+    diagonal: np.ndarray
+    factors: list | None
+    curvatures: np.ndarray
+
+    def is_stale(self, curvatures):
+        """Whether these, of all rows, differ much from those that it was made of."""
+        return np.abs(curvatures - self.curvatures).sum() > STALE * curvatures.sum()
+
+    def __call__(self, r):
+        r = centred(r, self.joint)
+        if self.factors is None:
+            return centred(r / self.diagonal, self.joint)
+        return centred(np.stack([cho_solve(factor, row, check_finite=False) for factor, row in zip(self.factors, r, strict=True)]),
+                       self.joint)
+
+
+class Path:
+    """The lengths and turns of conjugate gradients, an output each, and what they tell of the Hessian in their metric.
+
+    Lengths a and ratios b make a tridiagonal matrix (Lanczos), whose extreme eigenvalues are near those of the Hessian once the
+    directions of these matter.
+    """
+
+    def __init__(self, rs):
+        self.rs, self.passes, self.least, self.largest = rs, 0, np.inf, 0.0
+        self._curved, self._steps = np.full(rs.shape, True), []
+
+    def length(self, curvature):
+        """How far to go along a direction p, of p'Hp; of the first without curvature the line search finds it."""
+        self._curved &= curvature > 1e-12 * self.rs
+        a = np.where(self._curved, self.rs / np.where(self._curved, curvature, 1), float(self.passes == 0))
+        self._a, self.passes = a * self._curved, self.passes + 1
+        return a
+
+    def turn(self, rs):
+        """What the next direction has of the last one, of the squared length of the residual."""
+        before, self.rs = self.rs, np.maximum(np.where(self._curved, rs, 0.0), 0.0)
+        b = np.divide(self.rs, before, where=before > 0, out=np.zeros_like(before))
+        self._steps.append((self._a, b))
+        for k in np.flatnonzero(before > 0):
+            self._look(k)
+        return b
+
+    def _look(self, k):
+        """The extreme eigenvalues of an output's tridiagonal matrix."""
+        a, b = np.array([(a[k, 0], b[k, 0]) for a, b in self._steps if a[k, 0] > 0]).reshape(-1, 2).T
+        if len(a):
+            found = eigvalsh_tridiagonal(1 / a + np.append(0.0, b[:-1] / a[:-1]), np.sqrt(b[:-1]) / a[:-1], check_finite=False)
+            self.least, self.largest = min(self.least, found[0]), max(self.largest, found[-1])
+
+
+class Coordinates:
+    """Parameters (outputs, p + 1) of centred columns of spread 1, the intercept last, and what they are to the user."""
+
+    def __init__(self, problem, metric):
+        self.problem, self.outputs = problem, problem.objective.outputs
+        self.center, self.inverse = metric.center, metric.inverse
+        self.intercepts = np.append(np.zeros_like(self.center), 1.0)
+        with np.errstate(over="ignore"):
+            self.l2 = np.outer(np.broadcast_to(problem.objective.l2, self.outputs), np.append(self.inverse**2, 0.0))
+
+    def to_user(self, v):
+        """The kernels' flat vector."""
+        W = v[:, :-1] * self.inverse
+        return pack(W, v[:, -1] - W @ self.center, self.problem.rows.dtype, self.problem.by_column)
+
+    def standardised(self, rows, columns=None):
+        """These rows of X (all columns, or those) dense, in these coordinates; column p, of ones, is the intercept's."""
+        p, X = len(self.inverse), self._rows_of_X(rows)
+        columns = np.arange(p + 1) if columns is None else columns
+        own = columns < p
+        inside = columns[own]
+        if not (len(inside) == p and (inside == np.arange(p)).all()):
+            X = X[:, inside] if sparse.issparse(X) else X.take(inside, axis=1)
+        X = X.toarray() if sparse.issparse(X) else X
+        out = np.full((X.shape[0], len(columns)), float(self.problem.objective.intercept))
+        first = own[:len(inside)].all()
+        into = out[:, :len(inside)] if first else np.empty(X.shape)
+        np.subtract(X, self.center[inside], out=into)
+        into *= self.inverse[inside]
+        if not first:
+            out[:, own] = into
+        return out
+
+    def _rows_of_X(self, rows):
+        """Rows of X to train on, of a slice or of numbers; where it can be had, a view."""
+        visits, X = self.problem.visits, self.problem.X
+        if isinstance(rows, slice) and len(visits) and visits[-1] - visits[0] == len(visits) - 1:  # they are in ascending order
+            return X[visits[0] + rows.start:visits[0] + min(rows.stop, len(visits))]
+        return X[visits[rows]]
+
+    def from_user(self, theta):
+        W, b = unpack(theta.astype(float), self.outputs, self.problem.by_column)
+        scaled = np.divide(W, self.inverse, where=self.inverse > 0, out=np.zeros_like(W))
+        return np.column_stack([scaled, b + W @ self.center])
+
+    def gradient(self, flat):
+        """The gradient in these coordinates, of the kernels' one."""
+        W, b = unpack(flat.astype(float), self.outputs, self.problem.by_column)
+        return np.column_stack([(W - np.outer(b, self.center)) * self.inverse, b])
