@@ -232,7 +232,7 @@ def test_a_real_signal(model, parameters, tol):
             assert process.stdout.readline() == "epoch\n"
         process.send_signal(signal.SIGINT)
         lines = process.stdout.read().splitlines()
-        assert lines[-1] == "interrupted True (5000,)"
+        assert lines[-1].removeprefix("epoch") == "interrupted True (5000,)"  # the signal may come amid a line
         assert process.wait() == -signal.SIGINT
 
 
