@@ -1,16 +1,17 @@
 """Restarts that keep the best, and the one warning that names columns which make trouble."""
-
+import tracemalloc
 import warnings
 
 import numpy as np
 import pandas
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy.sparse import csr_matrix
+from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
 from fastgd import SGDClassifier, SGDRegressor
 from fastgd.engine.advice import trouble
+from fastgd.engine.metric import LOOK
 
 
 @pytest.fixture(scope="module")
@@ -123,3 +124,15 @@ def test_steps_that_were_taken_back_name_the_columns_of_long_tails(monkeypatch):
     monkeypatch.setattr("fastgd.engine.fit.trouble", after_a_repair)
     (said,) = messages(SGDClassifier("log_loss", random_state=0), X, y)
     assert "taken back: in columns 2 (" in said
+
+
+def test_a_look_at_sparse_columns_stays_sparse_and_judges_no_column_by_few_entries():
+    rng = np.random.default_rng(0)
+    X = sparse.random_array((2000, 50_000), density=2e-3, rng=rng, data_sampler=rng.standard_normal, format="csr")
+    y = rng.integers(0, 2, 2000)
+    model = SGDClassifier(learning_rate="constant", eta0=0.01, max_iter=1, tol=None).fit(X, y)  # no warning
+    tracemalloc.start()
+    model.fit(X, y)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < LOOK * X.shape[1]  # an eighth of those rows, dense

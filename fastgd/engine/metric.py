@@ -2,6 +2,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import sparse
 
 from fastgd.kernels.columns import moments
 from fastgd.kernels.losses import Loss, evaluate
@@ -12,6 +13,7 @@ from .objective import CLASSIFICATION
 
 SAMPLE = 32        # rows to guess the centres from
 LOOK = 256         # rows to judge the columns by
+TELLING = 8        # entries that tell a column's size
 UNEVEN = 1e3       # times the least root mean square of a column, that the largest may be
 LONG = 10.0        # standard deviations that a row may be away
 CONSTANT = 1e-12   # times the column's centre: a spread below is rounding
@@ -207,29 +209,37 @@ class Space:
         return offset - coef @ self.metric.center
 
 
-def _some_rows(problem: Problem):
-    """A few rows, dense."""
-    X = problem.X[problem.visits[::-(-len(problem.visits) // LOOK)]]
-    return np.asarray(X.toarray() if problem.rows.sparse else X, dtype=float)
-
-
 def _listed(names, numbers):
     return ", ".join(f"{name!r} ({number:.2g})" if isinstance(name, str) else f"{name} ({number:.2g})"
                      for name, number in zip(names, numbers, strict=True))
 
 
 @np.errstate(all="ignore")
+def _column_sizes(X):
+    """Root mean squares of the entries of each column that are not 0; 0 for columns of too few, or if all are about alike."""
+    p, is_sparse = X.shape[1], sparse.issparse(X)
+    values = np.abs(X.data if is_sparse else X).astype(float, copy=False)
+    if is_sparse:
+        largest = np.zeros(p)
+        np.maximum.at(largest, X.indices, values)
+    else:
+        largest = np.maximum.reduce(values)
+    filled = largest[largest > 0]
+    if not len(filled) or np.sqrt(LOOK) * filled.max() <= UNEVEN * filled.min():
+        return np.zeros(p)
+    shares = values / np.where(largest > 0, largest, 1)[X.indices if is_sparse else slice(None)]
+    if is_sparse:
+        counts, squares = (np.bincount(X.indices, weights, minlength=p) for weights in (values > 0, shares * shares))
+    else:
+        counts, squares = np.count_nonzero(values, axis=0), (shares * shares).sum(axis=0)
+    return np.where(counts >= TELLING, largest * np.sqrt(squares / np.maximum(counts, 1)), 0.0)
+
+
 def uneven_columns(problem: Problem, names):
     """Names the columns whose sizes, in a few rows, are too far apart for one learning rate; empty if none are."""
-    X = _some_rows(problem)
-    largest = np.maximum.reduce(np.abs(X))
-    filled = largest[largest > 0]
-    if not len(filled) or np.sqrt(LOOK) * filled.max() <= UNEVEN * filled.min():  # root mean squares are not so far apart
-        return ""
-    shares = X / np.where(largest > 0, largest, 1)
-    size = largest * np.sqrt((shares * shares).sum(axis=0) / np.maximum(np.count_nonzero(X, axis=0), 1))  # of the entries that are
+    size = _column_sizes(problem.X[problem.visits[::-(-len(problem.visits) // LOOK)]])
     order = np.argsort(size)[np.count_nonzero(size == 0):]
-    if size[order[-1]] <= UNEVEN * size[order[0]]:
+    if not len(order) or size[order[-1]] <= UNEVEN * size[order[0]]:
         return ""
     small, large = order[:min(3, len(order) // 2)], order[::-1][:min(3, len(order) // 2)]
     return (f"The columns of X differ in size: root mean squares are small in {_listed(names[small], size[small])} and large in "
