@@ -71,7 +71,7 @@ def messages(model, X, y):
     return [str(warning.message) for warning in caught if issubclass(warning.category, ConvergenceWarning)]
 
 
-@pytest.mark.parametrize("layout", [np.asarray, csr_matrix])
+@pytest.mark.parametrize("layout", [np.asarray, sparse.csr_matrix])
 def test_uneven_columns_are_named_once(values, layout):
     X, y = values
     X = X * np.array([1.0, 1e-4, 1.0, 30.0])
@@ -79,7 +79,7 @@ def test_uneven_columns_are_named_once(values, layout):
     assert "small in 1 (" in said
     assert "large in 3 (" in said
     assert "learning_rate='auto'" in said
-    assert ("MaxAbsScaler" if layout is csr_matrix else "StandardScaler") in said
+    assert ("MaxAbsScaler" if layout is sparse.csr_matrix else "StandardScaler") in said
 
 
 def test_named_columns_are_called_by_their_names(values):
