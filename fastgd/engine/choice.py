@@ -12,7 +12,7 @@ from .methods.proximal import Proximal
 from .methods.quasi_newton import FirstStep, QuasiNewtonLines
 from .methods.rounded import Rounded
 from .methods.variance import VarianceReduced
-from .objective import KINKED
+from .objective import KINKED, SHARP
 from .optimizers import SGD, AdaGrad, Adam, GradientNoise, RMSProp, as_optimizer
 from .schedules import Lipschitz, as_schedule
 
@@ -45,7 +45,7 @@ def automatic_method(model, problem, go_on):
     size = len(problem.visits) if problem.full_batch else model.batch_size
     if go_on:
         return AveragedImplicit(size)
-    kinked = problem.objective.loss in KINKED and problem.objective.loss != "huber"
+    kinked = problem.objective.loss in SHARP
     if not problem.full_batch or (kinked and problem.objective.has_corners):
         return VarianceReduced(size, seed_of(problem.random_state), model.tol)
     chooses = model.batch_size == "auto"

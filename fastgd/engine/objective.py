@@ -11,7 +11,8 @@ from .own import OwnLoss
 REGRESSION = ("squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive", "quantile", "poisson")
 CLASSIFICATION = ("hinge", "log_loss", "modified_huber", "squared_hinge", "perceptron", "softmax")
 EPSILON = ("huber", "epsilon_insensitive", "squared_epsilon_insensitive")  # losses whose parameter is `epsilon`
-KINKED = ("hinge", "perceptron", "epsilon_insensitive", "quantile", "huber")  # losses that are straight over long ways
+SHARP = ("hinge", "perceptron", "epsilon_insensitive", "quantile")  # losses with kinks
+KINKED = (*SHARP, "huber")  # losses that are straight over long ways
 PENALTIES = ("l2", "l1", "elasticnet")
 CURVATURE = {"log_loss": 0.25, "softmax": 0.5, "modified_huber": 2.0, "squared_hinge": 2.0,
              "squared_epsilon_insensitive": 2.0}  # largest second derivative of L in z, where it is not 1

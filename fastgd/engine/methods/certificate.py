@@ -3,7 +3,7 @@ import numpy as np
 
 from fastgd.engine.data import pack
 from fastgd.engine.duality import gap, relative, rounding_of
-from fastgd.engine.objective import KINKED
+from fastgd.engine.objective import KINKED, SHARP
 
 from .newton import Newton
 from .proximal import Proximal
@@ -101,7 +101,7 @@ class CornerCertificate:
     def __call__(self, coef, intercept):
         method = Proximal(dense_metric=True)
         method.start(self._problem, pack(coef, intercept, self._problem.rows.dtype, self._problem.by_column), None)
-        if method._is_free and self._problem.objective.loss in set(KINKED) - {"huber"}:
+        if method._is_free and self._problem.objective.loss in SHARP:
             return None
         for _ in range(LOOK):
             method.epoch(None)

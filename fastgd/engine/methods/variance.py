@@ -6,7 +6,7 @@ from scipy.optimize import minimize_scalar
 
 from fastgd.engine.data import Problem, unpack
 from fastgd.engine.metric import Space, column_density, constant_model, damped, metric_of
-from fastgd.engine.objective import REGRESSION
+from fastgd.engine.objective import REGRESSION, SHARP
 from fastgd.engine.training import DIVERGED
 from fastgd.kernels import implicit, variance
 from fastgd.kernels.losses import Loss
@@ -17,7 +17,6 @@ from .descent import Epoch
 from .implicit import CURVATURE, TargetStatistics, gains, mass
 from .proximal import Corner
 
-KINKED = ("hinge", "epsilon_insensitive", "quantile", "perceptron")
 UNIFORM = 0.2            # share of the visits that is drawn evenly, the rest by curvature
 UNIFORM_KINKED = 0.5     # or by the distance from a kink
 LEAST_RADIUS = 0.5       # a row's curvature is the largest within what its margin moved lately, and at least within this
@@ -111,8 +110,8 @@ class VarianceReduced:
         self._space = Space(problem, metric, coef)
         self._weights = None if problem.weights is None else problem.weights / problem.weights[visits].mean()
         self._gains = gains(objective, TargetStatistics.of(problem))
-        self._kinked, self._caution = objective.loss in KINKED, 1.0
-        self._bend = np.inf if objective.loss in (*KINKED, "poisson") else CURVATURE.get(objective.loss, 1.0)
+        self._kinked, self._caution = objective.loss in SHARP, 1.0
+        self._bend = np.inf if objective.loss in (*SHARP, "poisson") else CURVATURE.get(objective.loss, 1.0)
         self._size = min(self.batch_size, len(visits))
         self._tag = np.empty(1, problem.rows.dtype)
         constant, self._reference = constant_model(problem)
