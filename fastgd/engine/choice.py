@@ -1,21 +1,19 @@
-"""Which method trains a linear model: the one that its parameters ask for, or that its problem calls for."""
+"""Which method trains a linear model: the one that its parameters ask for, or that its problem calls for.
+
+Methods that few fits take are imported where they are chosen, so that nobody's `import` waits for them.
+"""
 import numpy as np
 
 from fastgd.kernels.rows import squared_norms
 
 from .data import seed_of
 from .methods.descent import Descent, check_compatible
-from .methods.dual import Dual, suits
 from .methods.implicit import AveragedImplicit
-from .methods.newton import Newton
-from .methods.proximal import Proximal
-from .methods.quasi_newton import FirstStep, QuasiNewtonLines
-from .methods.rounded import Rounded
-from .methods.variance import VarianceReduced
 from .objective import KINKED, SHARP
 from .optimizers import SGD, AdaGrad, Adam, GradientNoise, RMSProp, as_optimizer
 from .schedules import Lipschitz, as_schedule
 
+DUAL = ("hinge", "squared_hinge", "epsilon_insensitive")  # losses whose dual takes a step in closed form
 RATE = 0.01  # "auto" for rules that set their own scale
 
 
@@ -32,6 +30,8 @@ def method_of(model, problem, go_on, last):
     optimizer, full = as_optimizer(model.optimizer), problem.full_batch
     size = len(problem.visits) if full else model.batch_size
     if problem.objective.own and model.learning_rate == "auto" and optimizer == SGD() and not model.average:
+        from .methods.quasi_newton import FirstStep, QuasiNewtonLines
+
         return QuasiNewtonLines() if full and not go_on else FirstStep(size)
     schedule = as_schedule(model.learning_rate, eta0=model.eta0, power_t=model.power_t, alpha=model.alpha, max_iter=last,
                            lipschitz=lambda: Lipschitz(first_rate(model, problem, optimizer), decays=not full))
@@ -47,15 +47,31 @@ def automatic_method(model, problem, go_on):
         return AveragedImplicit(size)
     kinked = problem.objective.loss in SHARP
     if not problem.full_batch or (kinked and problem.objective.has_corners):
+        from .methods.variance import VarianceReduced
+
         return VarianceReduced(size, seed_of(problem.random_state), model.tol)
-    chooses = model.batch_size == "auto"
-    if chooses and suits(problem):
-        method = Dual
-    elif problem.objective.has_corners:
-        method = Proximal
-    else:
-        method = Rounded if problem.objective.loss in KINKED else Newton
-    return method(chooses, model.tol or 0.0)
+    chooses, tol = model.batch_size == "auto", model.tol or 0.0
+    if chooses and suits_dual(problem):
+        from .methods.dual import Dual
+
+        return Dual(chooses, tol)
+    if problem.objective.has_corners:
+        from .methods.proximal import Proximal
+
+        return Proximal(chooses, tol)
+    if problem.objective.loss in KINKED:
+        from .methods.rounded import Rounded
+
+        return Rounded(chooses, tol)
+    from .methods.newton import Newton
+
+    return Newton(chooses, tol)
+
+
+def suits_dual(problem):
+    """Whether the dual of a problem may be the shorter way."""
+    objective = problem.objective
+    return problem.rows.sparse and objective.loss in DUAL and objective.l2 > 0 and not objective.has_corners
 
 
 def first_rate(model, problem, optimizer):

@@ -1,7 +1,8 @@
 """Functions that users have compiled: their addresses, and whether their signature is one that the kernels call."""
 import ctypes
 import re
-from dataclasses import dataclass
+
+from .records import Record
 
 COST = "double (const double *x, double *gradient, intptr_t n, void *data)"
 LOSS = "void (double z, double y, double *value, double *slope, void *data)"
@@ -15,8 +16,7 @@ _INTEGER = {"intptr_t", "ssize_t", "Py_ssize_t", "npy_intp", "ptrdiff_t"} | {
 _FunctionPointer = ctypes.CFUNCTYPE(None).__bases__[0]
 
 
-@dataclass(frozen=True)
-class CFunction:
+class CFunction(Record):
     """The addresses of a C function and of the data that it is given, and which of the wanted signatures it has.
 
     `owner` is what the user passed: as long as it lives, so do both.

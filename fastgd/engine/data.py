@@ -1,5 +1,4 @@
 """From what users hold to what kernels read: rows, targets, weights, the flat parameter vector, the order of the visits."""
-from dataclasses import dataclass
 from numbers import Integral
 
 import numpy as np
@@ -10,6 +9,7 @@ from fastgd.kernels.order import shuffle, shuffle_blocks
 from fastgd.kernels.rows import Rows, has_repeats, squared_norms
 
 from .objective import Objective
+from .records import Record
 
 
 def check_compressed(X):
@@ -82,8 +82,7 @@ def unpack(theta, outputs, by_column):
     return coef.copy(), theta[len(theta) - outputs:].copy()
 
 
-@dataclass
-class Problem:
+class Problem(Record):
     """What is to be minimised, on which data: all that a method of descent is told.
 
     `visits` are the numbers of the rows to train on; `weights` (None: all 1) are relative to the mean of theirs; `full_batch` says
@@ -119,8 +118,7 @@ class Problem:
         return np.where(self.targets == np.arange(outputs), 1.0, -1.0) if self.objective.by_class else self.targets
 
 
-@dataclass
-class HeldOut:
+class HeldOut(Record):
     """Rows by which models are judged: `labels` as `score` takes them, `y` as the kernels do; `weights` (None: all 1)."""
 
     X: object

@@ -1,5 +1,4 @@
 """The metric in which steps are taken, made of the columns' means and spreads; and the best constant model."""
-from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
@@ -10,6 +9,7 @@ from fastgd.kernels.variance import column_probability
 
 from .data import Problem, pack, unpack
 from .objective import CLASSIFICATION
+from .records import Record
 
 SAMPLE = 32        # rows to guess the centres from
 LOOK = 256         # rows to judge the columns by
@@ -22,8 +22,7 @@ FEW = 0.1          # columns a row that a sparse metric may have
 CERTAIN = 1e-16    # the least frequency of a class, and the least mean count: a constant model stays finite
 
 
-@dataclass(frozen=True)
-class Metric:
+class Metric(Record):
     """Where each column lies and how far it spreads, (p,) float64 each; scale 0 marks a constant column."""
 
     center: np.ndarray

@@ -1,5 +1,5 @@
 """A run of descent on a cost function: what is asked of it, what it leaves behind, and the run of quasi-Newton lines."""
-from dataclasses import dataclass, field
+from dataclasses import field
 from inspect import signature
 from math import inf, isfinite
 from time import perf_counter
@@ -10,6 +10,7 @@ from scipy.optimize import OptimizeResult
 from fastgd.kernels.quasi_newton import QuasiNewton, Status
 
 from .cost import Cost
+from .records import Record
 
 CONVERGED, MAX_ITER, NO_DESCENT, UNDEFINED, DIVERGED, STALLED, STOPPED = 0, 1, 2, 3, 4, 5, 99
 MESSAGES = {
@@ -36,8 +37,7 @@ class NotFiniteError(ValueError):
     """The cost or its gradient is not finite where a run starts."""
 
 
-@dataclass
-class Task:
+class Task(Record):
     """What is to be minimised, f(x) + l1 |x|_1 over lower <= x <= upper (None: no bounds), from flat x0, and when to stop."""
 
     cost: Cost
@@ -76,8 +76,7 @@ class Task:
         return g
 
 
-@dataclass
-class Best:
+class Best(Record):
     """The best point so far; x None: the run's state has it; gradient None: to be evaluated."""
 
     x: np.ndarray | None
@@ -85,8 +84,7 @@ class Best:
     gradient: np.ndarray | None = None
 
 
-@dataclass
-class Trace:
+class Trace(Record):
     """The history, one entry an iterate, and whoever listens."""
 
     task: Task

@@ -1,5 +1,4 @@
 """What is minimised: the names of losses and penalties, and their codes in the kernels."""
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -7,6 +6,7 @@ import numpy as np
 from fastgd.kernels.losses import Loss, Targets, evaluate
 
 from .own import OwnLoss
+from .records import Record
 
 REGRESSION = ("squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive", "quantile", "poisson")
 CLASSIFICATION = ("hinge", "log_loss", "modified_huber", "squared_hinge", "perceptron", "softmax")
@@ -18,8 +18,7 @@ CURVATURE = {"log_loss": 0.25, "softmax": 0.5, "modified_huber": 2.0, "squared_h
              "squared_epsilon_insensitive": 2.0}  # largest second derivative of L in z, where it is not 1
 
 
-@dataclass(frozen=True)
-class Objective:
+class Objective(Record):
     """F(W, b) = sum_i s_i L(W x_i + b, y_i) / sum_i s_i + l1 |W|_1 + (l2 / 2) |W|^2 + tilt sum b, with `positive` where W >= 0.
 
     `delta` is the loss's own parameter (epsilon, or the quantile); `outputs` the number of rows of W; `one_vs_rest` says that

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from fastgd.kernels.rules import Kind
 
-from .settings import Settings
+from .records import Settings
 
 
 class Optimizer(Settings):

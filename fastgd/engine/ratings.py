@@ -1,5 +1,4 @@
 """From what users hold to what the kernel sweeps: (user, item, rating) columns, numbers for ids, ratings on a grid."""
-from dataclasses import dataclass
 from math import isinf
 
 import numpy as np
@@ -9,6 +8,7 @@ from sklearn.utils import check_consistent_length, column_or_1d
 from fastgd.kernels.factorization import Grid
 
 from .data import check_compressed
+from .records import Record
 
 CELL = 1000      # ratings that make a cell worth having
 MOST_BLOCKS = 64
@@ -155,8 +155,7 @@ class Ids:
         return self._values
 
 
-@dataclass
-class Layout:
+class Layout(Record):
     """Users and items in the order in which the grid has them, and where its blocks begin."""
 
     users: np.ndarray        # numbers of the users, by their place

@@ -1,5 +1,4 @@
 """What a fit with `warm_start` leaves, so that one in which nothing has changed goes on exactly."""
-from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
@@ -7,6 +6,7 @@ from scipy import sparse
 from fastgd.kernels.digest import xxh64
 
 from .history import copy_of
+from .records import Record
 from .training import UNDER_WAY, Position
 
 FREE = ("max_iter", "max_seconds", "tol", "verbose", "n_jobs")  # parameters that may change in between
@@ -36,8 +36,7 @@ def is_same(value, other):
     return np.array_equal(value, other) if isinstance(value, np.ndarray) else bool(np.all(value == other))
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(Record):
     """Where a training stands, its history, and why it has ended."""
 
     position: Position
@@ -50,8 +49,7 @@ class Run:
         return self.reason not in (UNDER_WAY, "max_iter", "max_seconds", "callback")
 
 
-@dataclass(frozen=True)
-class Resumption:
+class Resumption(Record):
     """`data` and `model` are fingerprints, of what was trained on and of the result; `random_state` is the number once drawn.
 
     `best` is the number of the run whose model was the result, `tol` that of the last fit.

@@ -7,7 +7,7 @@ import numpy as np
 
 from fastgd.kernels.stochastic import PassiveAggressive as Rate
 
-from .settings import Settings
+from .records import Settings
 
 
 def _check(schedule, **least):

@@ -1,5 +1,4 @@
 """The loop that every training runs: order the rows, ask the method for one epoch, record, check, tell the callbacks, stop."""
-from dataclasses import dataclass
 from math import isfinite
 from time import perf_counter
 
@@ -7,6 +6,7 @@ import numpy as np
 
 from .data import pack
 from .own import own_errors
+from .records import Record
 
 UNDER_WAY = "interrupted"  # what is to be said of a training that ends there
 DIVERGED = 1e10  # times the loss before training: clipped slopes can keep a runaway finite
@@ -41,8 +41,7 @@ class Stopping:
         return self._end < np.inf and perf_counter() >= self._end
 
 
-@dataclass(frozen=True)
-class Best:
+class Best(Record):
     """The epoch (from 1, of the whole history) of the best validation, and its model: the highest score, then the lowest loss."""
 
     epoch: int
@@ -55,8 +54,7 @@ class Best:
         return (score, -loss) > (self.score, -self.loss)
 
 
-@dataclass(frozen=True)
-class Position:
+class Position(Record):
     """Where a training stands after a complete epoch: all that another one, of the same data, needs to go on exactly.
 
     `stopping` is (best, stalled).

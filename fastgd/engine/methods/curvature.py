@@ -1,5 +1,4 @@
 """What a Newton method knows of its Hessian: coordinates, what conjugate gradients tell of its spectrum, approximate inverses."""
-from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
@@ -7,6 +6,7 @@ from scipy.linalg import cho_solve, eigvalsh_tridiagonal
 from sklearn.utils.parallel import _get_threadpool_controller
 
 from fastgd.engine.data import pack, unpack
+from fastgd.engine.records import Record
 
 STALE = 0.3  # of the curvatures, that may have changed since a metric was made
 
@@ -34,8 +34,7 @@ def draw(h, most):
     return np.where(small, share * np.diff(steps, prepend=0.0), h)
 
 
-@dataclass(frozen=True)
-class Inverse:
+class Inverse(Record):
     """An approximate inverse of the Hessian: of its diagonal, or by Cholesky factors, one an output."""
 
     joint: bool

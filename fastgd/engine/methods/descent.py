@@ -1,18 +1,17 @@
 """Descent by rates that somebody chose: theta <- theta - rate * mean gradient of a batch, by any of the update rules."""
-from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
 
 from fastgd.engine.data import Problem, pack, unpack
 from fastgd.engine.optimizers import SGD, Optimizer
+from fastgd.engine.records import Record
 from fastgd.engine.schedules import Schedule
 from fastgd.kernels import batch, stochastic
 from fastgd.kernels.stochastic import PassiveAggressive
 
 
-@dataclass
-class State:
+class State(Record):
     """Where a run of descent stands: parameters, the rule's buffers, and the sum of `averaged` iterates.
 
     An epoch works on a copy, so that one cut short leaves the state before as it was.
@@ -33,8 +32,7 @@ class State:
                      average if average is None else average.copy(), self.by_column, self.averaged, self.t, self.epochs)
 
 
-@dataclass
-class Epoch:
+class Epoch(Record):
     """Means over the epoch's visits (loss, penalty included; gradient norm) and its last rate."""
 
     loss: float

@@ -22,18 +22,11 @@ from .descent import Epoch
 from .newton import Newton
 from .rounded import Rounded
 
-LOSSES = ("hinge", "squared_hinge", "epsilon_insensitive")
 LONGEST = 10.0   # mean of |x|^2 / (n l2) up to which few passes are enough,
 LIMIT = 1e6      # and up to which there is hope
 HASTE = 100      # passes that it may be likely to take in all, or another method takes over
 CHANCES = 20     # bounds that were not enough, until then
 TRIAL = 10       # passes after which that is asked
-
-
-def suits(problem):
-    """Whether the dual of a problem may be the shorter way."""
-    objective = problem.objective
-    return problem.rows.sparse and objective.loss in LOSSES and objective.l2 > 0 and not objective.has_corners
 
 
 def _lengths(problem):

@@ -1,9 +1,9 @@
 """Stochastic descent of a matrix factorization: a sweep over the grid of ratings an epoch."""
-from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
 
+from fastgd.engine.records import Record
 from fastgd.kernels import factorization
 from fastgd.kernels.factorization import Grid
 from fastgd.kernels.order import shuffle
@@ -19,8 +19,7 @@ def width_of(factors, dtype):
     return -(-(factors + 2) // lanes) * lanes
 
 
-@dataclass
-class State:
+class State(Record):
     """Where a run stands: the rows of users, then of items, in one vector, and the epochs that each has seen."""
 
     theta: np.ndarray
@@ -29,8 +28,7 @@ class State:
     penalty: float = 0.0  # at theta
 
 
-@dataclass
-class Factors:
+class Factors(Record):
     """All that the method is told: ratings on their grid, what is minimised (the kernel's `Course`), threads."""
 
     grid: Grid

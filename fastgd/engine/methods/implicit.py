@@ -1,11 +1,12 @@
 """Averaged implicit stochastic gradient descent in the metric of the rows seen so far: for streams."""
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from fastgd.engine.data import Problem, unpack
 from fastgd.engine.metric import CONSTANT, Metric, Space, column_density, constant_model, damped, metric_of
 from fastgd.engine.objective import REGRESSION
+from fastgd.engine.records import Record
 from fastgd.kernels import implicit
 
 from .descent import Epoch
@@ -32,8 +33,7 @@ def mass(t):
     return t * (t + 1) * (t + 2) * (t + 3) / 4
 
 
-@dataclass
-class TargetStatistics:
+class TargetStatistics(Record):
     """Weighted mean and standard deviation of each output's targets."""
 
     center: np.ndarray
@@ -48,8 +48,7 @@ class TargetStatistics:
         return cls(center, np.sqrt(np.average((problem.targets - center) ** 2, axis=0, weights=weights)))
 
 
-@dataclass
-class Stream:
+class Stream(Record):
     """What a stream has taught so far: weights and their mean in the user's units, with margins at the columns' centre for
     intercepts; the columns' and the targets' statistics, of `rows` rows of total weight `weight`; the number of updates.
     """

@@ -1,5 +1,5 @@
 """Descent of feed-forward networks: steps by an update rule, steps that need no rate, and quasi-Newton lines over full batches."""
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import isfinite, sqrt
 
 import numpy as np
@@ -8,6 +8,7 @@ from fastgd.engine.data import Problem
 from fastgd.engine.metric import Metric, constant_model, metric_of
 from fastgd.engine.objective import REGRESSION
 from fastgd.engine.optimizers import SGD, AdamW, Optimizer, ScheduleFree
+from fastgd.engine.records import Record
 from fastgd.engine.schedules import InverseScaling, Schedule
 from fastgd.kernels import network
 from fastgd.kernels.network import Activation
@@ -81,8 +82,7 @@ def initial(widths, activation, random):
     return theta
 
 
-@dataclass(frozen=True)
-class Units:
+class Units(Record):
     """The units in which a network works: inputs in the metric's, targets less `center` in those of `spread`.
 
     `weight` is that of the rows that have told.
@@ -142,7 +142,6 @@ class Units:
         return theta
 
 
-@dataclass
 class NetworkState(State):
     """Where a run stands; `units` are those of theta (None: the user's), `rule` the update rule whose buffers there are."""
 
@@ -154,8 +153,7 @@ class NetworkState(State):
         return replace(self, theta=self.theta.copy(), first=first, second=second)
 
 
-@dataclass(frozen=True)
-class Architecture:
+class Architecture(Record):
     """What lies between inputs and outputs: the units of the hidden layers, their activation, and the share that is dropped."""
 
     hidden: tuple

@@ -4,7 +4,7 @@ A pass over X is either a gradient or the Hessian times a vector. Between passes
 the margins. Nothing has a learning rate, and the loss never rises. Sources: Nocedal and Wright, Numerical Optimization, chapter 7;
 Lin, Weng and Keerthi, "Trust region Newton method for large-scale logistic regression", JMLR 9 (2008).
 """
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import sqrt
 
 import numpy as np
@@ -14,6 +14,7 @@ from scipy.linalg.blas import dsyrk
 from fastgd.engine.data import pack, unpack
 from fastgd.engine.duality import rounding_of
 from fastgd.engine.metric import constant_model, metric_of
+from fastgd.engine.records import Record
 from fastgd.kernels import batch, newton
 from fastgd.kernels.losses import Loss, evaluate
 
@@ -39,8 +40,7 @@ CHUNK = 1024        # of them that are standardised at a time
 RIDGE, RIDGE_OF_FEW = 1e-10, 1e-6  # added to its diagonal; of no more rows than columns: rounding must not grow where it is flat
 
 
-@dataclass(frozen=True)
-class State:
+class State(Record):
     """Where a run stands: the user's own parameters."""
 
     theta: np.ndarray

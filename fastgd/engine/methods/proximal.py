@@ -8,7 +8,6 @@ Sources: Lee, Sun and Saunders, "Proximal Newton-type methods", SIAM J. Optim. 2
 "Regularization paths via coordinate descent", J. Stat. Softw. 33 (2010); Lee et al., "Efficient sparse coding algorithms", NIPS
 2006; Andrew and Gao, "Scalable training of L1-regularized log-linear models", ICML 2007.
 """
-from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
@@ -16,6 +15,7 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.linalg.blas import dgemm, dsyrk
 
 from fastgd.engine.duality import gap, relative, rounding_of
+from fastgd.engine.records import Record
 from fastgd.kernels import coordinate, newton
 
 from .curvature import STALE, draw, one_blas_thread
@@ -36,8 +36,7 @@ ROUNDS = 50         # of coordinate descent and a step on the support
 SWEEPS = 20         # of coordinate descent a round
 
 
-@dataclass
-class Corner:
+class Corner(Record):
     """What a weight meets at 0, (p,) numbers each: the slopes of its penalty above and, with the sign changed, below.
 
     Below 0 it is infinite for weights that have to be >= 0. Where both are 0 there is no corner.

@@ -1,5 +1,5 @@
 """Stochastic steps whose variance vanishes: SAGA in the metric, for sums of finitely many rows."""
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -7,6 +7,7 @@ from scipy.optimize import minimize_scalar
 from fastgd.engine.data import Problem, unpack
 from fastgd.engine.metric import Space, column_density, constant_model, damped, metric_of
 from fastgd.engine.objective import REGRESSION, SHARP
+from fastgd.engine.records import Record
 from fastgd.engine.training import DIVERGED
 from fastgd.kernels import implicit, variance
 from fastgd.kernels.losses import Loss
@@ -36,8 +37,7 @@ LINE_TOL = 1e-3          # of that distance; a search that lowers the objective 
 SAMPLE, POWERS, SAFETY = 500, 3, 1.5  # rows and power iterations that the curvature of a batch is estimated from, from below
 
 
-@dataclass
-class State:
+class State(Record):
     """Where a run stands.
 
     `v` is [W, b] in the metric; `memory` holds each row's stale margins, its slopes there and |x|^2, and the sum of slope x';

@@ -1,20 +1,24 @@
-"""What a user chooses once and nobody changes."""
+"""Classes that are little more than their fields.
+
+`dataclass` compiles each method that it is asked for, for each class: half of the time that importing fastgd's own modules took.
+So it is asked for the constructors alone.
+"""
 from dataclasses import FrozenInstanceError, dataclass, fields
 from typing import Any, ClassVar, dataclass_transform
 
 
-@dataclass_transform(frozen_default=True)
-class Settings:
-    """Its subclasses are frozen dataclasses.
-
-    Their methods but for the constructor are here: `dataclass` would compile them for each class, a third of the time that
-    importing fastgd's own modules took.
-    """
+@dataclass_transform()
+class Record:
+    """Its subclasses are dataclasses that are equal to themselves alone, as what holds arrays has to be."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
     def __init_subclass__(cls):
         dataclass(eq=False, repr=False)(cls)
+
+
+class Settings(Record):
+    """What a user chooses once and nobody changes: its subclasses are frozen, and equal where their fields are."""
 
     def __setattr__(self, name, value):
         if name in vars(self) or name not in self.__dataclass_fields__:  # the constructor's assignments are the first
