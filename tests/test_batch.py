@@ -182,8 +182,7 @@ def test_an_epoch_is_the_twins(batch_size, rule, l1, l2, data, as_rows, layout, 
         assert_close(computed, expected, dtype)
     assert sums["updates"] == updates == run.t - 1
     assert_close(sums["loss"] / data.weights.sum() + sums["penalty"] / 43, run.history["loss"][0], dtype)
-    if rule != "sgd":
-        assert_close(sums["gradient_norm"] / updates, run.history["gradient_norm"][0], dtype)
+    assert_close(sums["gradient_norm"] / updates, run.history["gradient_norm"][0], dtype)
 
 
 # ---- threads ----

@@ -95,6 +95,9 @@ def assert_is_twin(case, rows, layout, dtype, order=None, weights=None, average_
         assert_close(b_sum / (run.t - average_start), run.mean_b, dtype, "mean of b")
     total = len(order) if weights is None else weights[order].sum()
     assert_close(sums["loss"] / total, run.history["data_loss"][0], dtype, "loss without the penalty")
+    by_ends = sums["loss"] / total + sums["penalty"] / len(order)
+    assert_close(by_ends, run.history["loss_by_ends"][0], dtype, "loss with it")
+    assert_close(sums["gradient_norm"] / sums["updates"], run.history["gradient_norm"][0], dtype, "norm of the gradient")
 
 
 def case_of(loss, data, penalty="l2", outputs=1, **changes):

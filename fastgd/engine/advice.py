@@ -5,13 +5,14 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from sklearn import callback
 from sklearn.exceptions import ConvergenceWarning
 
 from .methods.descent import Descent
 from .metric import long_tails, uneven_columns
 from .optimizers import AdaGrad, Adam, RMSProp
 
-INSIDE = tuple(f"{Path(home).parent}{os.sep}" for home in (Path(__file__).parent, sys.modules["sklearn.callback"].__file__))
+INSIDE = tuple(f"{Path(home).parent}{os.sep}" for home in (Path(__file__).parent, callback.__file__))
 
 
 def warn(text, category):

@@ -50,8 +50,7 @@ class Model(CallsBack, BaseEstimator):
 
     def _assign(self, values):
         """Store the constructor's arguments, as scikit-learn's contract has it: each under its name, untouched."""
-        for name in self._get_param_names():
-            setattr(self, name, values[name])
+        vars(self).update((name, value) for name, value in values.items() if name != "self")
 
     @property
     def loss_curve_(self):

@@ -14,7 +14,7 @@ from .penalty cimport keep_positive, penalty
 from .rows cimport (
     Row, Rows, Table, accumulate, lanes_add4, lanes_dot4, margins as row_margins, row_at, row_work, start_of,
 )
-from .rules cimport SGD, Rule, add_noise, check_buffers, update
+from .rules cimport SGD, Rule, add_noise, check_buffers, gradient_norms, update
 from .signals cimport Watch, watch_end, watch_is_over, watch_start, watch_work
 from .threads cimport (
     Team, can_share, team_claim, team_end, team_finish_block, team_is_done, team_is_over, team_post, team_rest, team_start,
@@ -34,7 +34,7 @@ cdef enum:
 cdef struct Sums:               # over the epoch's visits
     double loss                 # of weight * loss
     double penalty              # of the penalty at the weights each row met
-    double gradient_norm        # sum of |gradient| over the updates (0 for plain SGD: its steps tell)
+    double gradient_norm        # over the updates, of |gradient|
     Py_ssize_t updates
 
 cdef struct Scratch:            # of one block
@@ -428,6 +428,7 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
     cdef floating *m = NULL if first is None else &first[0]
     cdef floating *a = NULL if second is None else &second[0]
     cdef floating *blocks
+    cdef floating *start = NULL
     cdef Run run
     if visits == 0:
         return sums
@@ -438,6 +439,12 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
     check_buffers(rule.kind, first is not None, second is not None)
     blocks = <floating *> prepare(&run, rows, sizeof(floating), parameters, y, weights, order, objective, batch_size)
     team = run.members = members(&run, min(batch_size, visits), visits, threads)
+    if rule.kind == SGD:  # whose steps tell of the gradients
+        start = <floating *> malloc(parameters * sizeof(floating))
+        if start == NULL:
+            free(blocks)
+            raise MemoryError()
+        memcpy(start, &theta[0], parameters * sizeof(floating))
     with nogil:
         for i in prange(team, schedule="static", chunksize=1, num_threads=team, use_threads_if=team > 1):
             if i == 0:
@@ -445,6 +452,9 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
                 team_end(&run.team)
             else:
                 assist(&run, &theta[0], blocks)
+    if start != NULL:
+        sums.gradient_norm = gradient_norms(start, &theta[0], parameters, &rates[0], sums.updates)
+    free(start)
     free(blocks)
     watch_end(&run.watch)
     return sums

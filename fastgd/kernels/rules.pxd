@@ -53,6 +53,19 @@ cdef inline void sgd(floating *restrict w, const floating *restrict g, Py_ssize_
         w[j] = soft(factor * w[j] - rate * g[j], rate * l1)
 
 
+cdef inline double gradient_norms(const floating *before, const floating *after, Py_ssize_t n, const double *rates,
+                                  Py_ssize_t updates) noexcept nogil:
+    """What plain steps tell of the gradients that made them: `updates` times |before - after| / sum of the rates."""
+    cdef double squares = 0, way = 0, step
+    cdef Py_ssize_t j
+    for j in range(n):
+        step = <double> before[j] - <double> after[j]
+        squares += step * step
+    for j in range(updates):
+        way += rates[j]
+    return updates * sqrt(squares) / (way if way != 0 else 1.0)
+
+
 cdef inline void momentum(floating *restrict w, const floating *restrict g, floating *restrict v, Py_ssize_t n,
                           floating rate, floating mu, floating ahead, floating l1, floating l2) noexcept nogil:
     """v <- mu v - rate g; w <- soft(w + v, rate l1), or with `ahead` (Nesterov) soft(w - rate g, rate l1) + mu v.

@@ -22,6 +22,8 @@ class Course(TypedDict):  # the structs of stochastic.pyx, as dicts
 @type_check_only
 class Sums(TypedDict):
     loss: float
+    penalty: float
+    gradient_norm: float
     updates: int
 
 def epoch(

@@ -6,12 +6,13 @@ Sparse rows go in batches of any size, and a step touches the batch's own column
 from cython cimport floating
 from libc.math cimport INFINITY
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from .losses cimport SOFTMAX, VALUES, Objective, Point, point_of, points, slope_at, softmax, target
-from .penalty cimport Lazy, catch_up, decay, is_late, keep_positive, pass_step, settle
+from .penalty cimport Lazy, catch_up, decay, is_late, keep_positive, pass_step, penalty, settle
 from .rows cimport (PREFETCH, Ahead, Row, Rows, Table, accumulate, column, fetch, lanes_advance, margins, row_at, row_work,
                     squared_norm, start_of)
+from .rules cimport gradient_norms
 from .signals cimport Watch, watch_end, watch_start, watch_work
 
 cdef enum:
@@ -40,6 +41,8 @@ cdef struct Visit:              # to a dense row
 
 cdef struct Sums:               # over the epoch's visits
     double loss                 # of weight * loss
+    double penalty              # of the penalty, which is taken at both ends of the epoch alone
+    double gradient_norm        # over the updates, of |gradient|
     Py_ssize_t updates
 
 cdef struct Tally:              # margins kept back
@@ -55,6 +58,7 @@ cdef struct Run:
     const double *rates         # one an update
     double *average             # sum of the iterates; NULL: none
     double *z                   # (2, outputs) or (batch size, outputs): margins, then slopes or steps
+    void *start                 # theta before the epoch
     Objective objective
     Course course
     Lazy lazy
@@ -288,6 +292,14 @@ cdef void sparse_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, flo
     settle(&run.lazy, theta, run.average, run.X.p, run.objective.outputs)
 
 
+cdef double penalty_at(const Run *run, const floating *theta) noexcept nogil:
+    cdef Py_ssize_t k, weights = run.X.p * run.objective.outputs
+    cdef double value = penalty(theta, weights, run.objective.l1, run.objective.l2)
+    for k in range(run.objective.outputs if run.objective.tilt != 0 else 0):
+        value += run.objective.tilt * theta[weights + k]
+    return value
+
+
 cdef int allocate(Run *run, Py_ssize_t updates) except -1:
     """Scratch, and what lazy steps need: a history as long as there are columns (or 65 536), so that settling costs O(1) a step."""
     cdef Lazy *lazy = &run.lazy
@@ -295,12 +307,13 @@ cdef int allocate(Run *run, Py_ssize_t updates) except -1:
     lazy.scale, lazy.shrunk, lazy.mass, lazy.now, lazy.capacity = 1, 0, 0, 0, min(max(run.X.p, 65536), updates)
     lazy.paid, lazy.last, lazy.history = NULL, NULL, NULL
     run.z = <double *> malloc(run.objective.outputs * max(run.course.batch_size, 2) * sizeof(double))
+    run.start = malloc(run.objective.outputs * (run.X.p + 1) * run.X.itemsize)
     if lasso and averaged:
         lazy.last = <Py_ssize_t *> calloc(run.X.p, sizeof(Py_ssize_t))
         lazy.history = <double *> calloc(3 * (lazy.capacity + 1), sizeof(double))
     elif lasso or averaged:
         lazy.paid = <double *> calloc(run.X.p, sizeof(double))
-    if run.z == NULL or ((lasso or averaged) and not is_late(lazy)) or (lazy.last != NULL and lazy.history == NULL):
+    if run.z == NULL or run.start == NULL or ((lasso or averaged) and not is_late(lazy)) or (lazy.last != NULL and lazy.history == NULL):
         release(run)
         raise MemoryError()
     return 0
@@ -308,6 +321,7 @@ cdef int allocate(Run *run, Py_ssize_t updates) except -1:
 
 cdef void release(Run *run) noexcept:
     free(run.z)
+    free(run.start)
     free(run.lazy.paid)
     free(run.lazy.last)
     free(run.lazy.history)
@@ -321,15 +335,15 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
     receives the sum of the iterates. Returns the `Sums` over the visits.
     """
     cdef Run run
-    cdef Py_ssize_t visits = order.shape[0]
+    cdef Py_ssize_t visits = order.shape[0], parameters = theta.shape[0]
     course.batch_size = min(course.batch_size, max(visits, 1))
-    rows.check(sizeof(floating), theta.shape[0], objective.outputs,
+    rows.check(sizeof(floating), parameters, objective.outputs,
                y.shape[0] // (objective.outputs if objective.targets == VALUES else 1), weights, order)
     if course.batch_size != 1 and (rows.table.indices == NULL or course.passive_aggressive != OFF):
         raise ValueError("dense rows, and passive-aggressive steps, come one at a time here")
-    if rates.shape[0] * course.batch_size < visits or (average is not None and average.shape[0] != theta.shape[0]):
+    if rates.shape[0] * course.batch_size < visits or (average is not None and average.shape[0] != parameters):
         raise ValueError("rates or average are too short")
-    run.X, run.objective, run.course, run.tally.size, run.sums = &rows.table, objective, course, 0, Sums(0, 0)
+    run.X, run.objective, run.course, run.tally.size, run.sums = &rows.table, objective, course, 0, Sums(0, 0, 0, 0)
     if visits == 0:
         return run.sums
     run.y, run.rates, run.weights = start_of(y), start_of(rates), start_of(weights)
@@ -338,11 +352,14 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
     allocate(&run, rates.shape[0])
     watch_start(&run.watch)
     with nogil:
+        memcpy(run.start, &theta[0], parameters * sizeof(floating))
         if run.X.indices == NULL:
             dense_sweep(&run, &order[0], visits, &theta[0])
         else:
             sparse_sweep(&run, &order[0], visits, &theta[0])
         value_tally(&run)
+        run.sums.penalty = (penalty_at(&run, <const floating *> run.start) + penalty_at(&run, &theta[0])) / 2 * visits
+        run.sums.gradient_norm = gradient_norms(<const floating *> run.start, &theta[0], parameters, run.rates, run.sums.updates)
     release(&run)
     watch_end(&run.watch)
     return run.sums

@@ -1,5 +1,4 @@
 """Descent by rates that somebody chose: theta <- theta - rate * mean gradient of a batch, by any of the update rules."""
-from math import sqrt
 
 import numpy as np
 
@@ -94,28 +93,16 @@ class Descent:
         self._weight = visits if problem.weights is None else float(problem.weights[problem.visits].sum())
         # the rows go straight into the weights: single dense rows, or sparse batches that touch few columns
         few = work < 4 * len(self.state.theta) if problem.by_column else self._size == 1
-        self._penalty = None  # at theta, once known
         self._in_place = isinstance(self.optimizer, SGD) and not problem.full_batch and few
 
     def epoch(self, order):
         """Visit the rows in `order` once; returns an `Epoch`."""
-        start, objective = self.state.theta, self.problem.objective
         state = self.state = self.state.copy()
         rates = self.schedule.rates(state.t, self._updates, state.epochs)
         sums = self._visit(order, rates)
-        penalty, norm = sums.get("penalty", 0.0), sums.get("gradient_norm", 0.0)
-        if self._in_place:  # these sweeps leave the penalty to the ends of the epoch
-            before = objective.penalty(*self._parts(start)) if self._penalty is None else self._penalty
-            self._penalty = objective.penalty(*self._parts(state.theta))
-            penalty = (before + self._penalty) / 2 * len(order)
-        loss = float(sums["loss"] / self._weight + penalty / len(order))
-        if isinstance(self.optimizer, SGD):
-            gone = (start - state.theta).astype(float, copy=False)
-            norm = sqrt(gone @ gone) / (float(np.add.reduce(rates)) or 1.0)
-        else:
-            norm /= self._updates
         state.epochs += 1
-        return Epoch(loss, norm, float(rates[-1]))
+        return Epoch(sums["loss"] / self._weight + sums["penalty"] / len(order), sums["gradient_norm"] / self._updates,
+                     float(rates[-1]))
 
     def loss_at(self, theta):
         """The objective at theta; at zero it needs no pass over X."""
@@ -131,7 +118,7 @@ class Descent:
         return None
 
     def is_finite(self):
-        """Whether all parameters are; plain SGD's gradient norm, made of them, has told already."""
+        """Whether all parameters are; plain SGD's gradient norm, made of its steps, has told already."""
         return isinstance(self.optimizer, SGD) or bool(np.isfinite(self.state.theta).all())
 
     def finish(self, certify=True):
