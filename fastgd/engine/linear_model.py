@@ -63,11 +63,12 @@ class LinearModel(SparseCoefMixin, Model):
 
     def _margins(self, X):
         """W x + b for the rows of X, shape (n, outputs)."""
-        check_is_fitted(self)
+        if not hasattr(self, "coef_"):
+            check_is_fitted(self)  # raises its error; where there is nothing to raise, its search takes as long as the rest
         X = self._check_X(X, reset=False, ensure_finite=False)
         coef = self.coef_.toarray() if sparse.issparse(self.coef_) else self.coef_
         outputs = len(np.atleast_2d(coef))
-        theta = pack(coef, np.broadcast_to(self.intercept_, outputs), X.dtype, sparse.issparse(X))
+        theta = pack(coef, np.full(outputs, self.intercept_), X.dtype, sparse.issparse(X))
         out = np.empty(X.shape[0] * outputs)
         batch.margins(as_rows(X), theta, outputs, out, thread_count(self.n_jobs))
         if not is_surely_finite(out):  # as it is where X is not: looking here saves a pass over X
