@@ -148,17 +148,18 @@ ALWAYS_INLINE Ahead NAME(pass)(const T *const *behind, const T *const *ahead, co
                                double *restrict average, ptrdiff_t n, T factor, T first, T second, T threshold,
                                T below, int paired, int lasso, int averaged) {
     const T *restrict x0 = behind[0], *restrict x1 = behind[1], *restrict a0 = ahead[0], *restrict a1 = ahead[1];
-    V z0[2] = {{0}}, z1[2] = {{0}}, both[2] = {{0}}, v, u;
+    V z0[2] = {{0}}, z1[2] = {{0}}, both[2] = {{0}}, v, u0, u1;
     T r0 = 0, r1 = 0, r2 = 0, one;
     ptrdiff_t j = 0;
-    const int wide = n * sizeof(T) > 2048; /* three such rows and w would fill the first-level cache */
+    const int wide = !paired && n * sizeof(T) > 2048; /* three such rows and w would fill the first-level cache */
 #define ADVANCE(at, k) \
     v = factor * NAME(load)(w + (at)) + first * NAME(load)(x0 + (at)); \
     if (paired) v += second * NAME(load)(x1 + (at)); \
     if (lasso) v -= NAME(clip)(v, below, threshold); \
     NAME(store)(w + (at), v); \
-    z0[k] += v * NAME(load)(a0 + (at)); \
-    if (paired) u = NAME(load)(a1 + (at)), z1[k] += v * u, both[k] += u * NAME(load)(a0 + (at)); \
+    u0 = NAME(load)(a0 + (at)); \
+    if (paired) { u1 = NAME(load)(a1 + (at)); ONCE(u0); ONCE(u1); z1[k] += v * u1, both[k] += u0 * u1; } \
+    z0[k] += v * u0; \
     if (averaged) NAME(add)(average + (at), v);
     for (; j + 2 * W <= n; j += 2 * W) {
         for (int line = 0; line < (int) (2 * W * sizeof(T)); line += 64) {

@@ -146,11 +146,11 @@ cdef inline Visit visit_of(Run *run, Py_ssize_t i, const floating *x) noexcept n
     return visit
 
 
-cdef inline double step_of(Run *run, const Visit *visit, Py_ssize_t k, double z, floating *b) noexcept nogil:
-    """The step along the row of its k-th output, which has margin z; the intercept takes it at once."""
-    cdef double step = -visit.step * slope_of(run, visit.i, k, z, visit.rate, visit.length)
+cdef inline double step_of(Run *run, const Visit *visit, Py_ssize_t k, double z, floating *intercept) noexcept nogil:
+    """The step along the row of its k-th output, where W x = z; the intercept takes it at once."""
+    cdef double step = -visit.step * slope_of(run, visit.i, k, z + intercept[0], visit.rate, visit.length)
     if run.objective.intercept:
-        b[k] += <floating> (step - visit.step * run.objective.tilt)
+        intercept[0] += <floating> (step - visit.step * run.objective.tilt)
     return step
 
 
@@ -182,6 +182,7 @@ cdef void dense_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floa
     cdef Visit nobody = Visit(0, 0.0, 0.0, 1.0, 0.0, False)
     cdef Visit[2] visit
     cdef Ahead met
+    cdef floating intercept
     memset(first, 0, 2 * outputs * sizeof(double))
     visit[0] = visit[1] = nobody
     ahead[0] = ahead[1] = X + order[0] * p
@@ -199,12 +200,13 @@ cdef void dense_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floa
             met = lanes_advance(behind, ahead, later, theta + k * p, average + k * p if average != NULL else average, p,
                                 <floating> factor, <floating> (carry * first[k]), <floating> second[k], <floating> threshold,
                                 <floating> (INFINITY if run.objective.positive else threshold), paired)
-            first[k], second[k] = met.first, met.second
             if not joint and size > 0:
-                first[k] = step_of(run, &visit[0], k, met.first + b[k], b)
-                second[k] = 0
-            if not joint and size > 1:
-                second[k] = step_of(run, &visit[1], k, visit[0].factor * met.second + first[k] * met.both + b[k], b)
+                intercept = b[k]  # in a register: the second step waits for it
+                met.first = step_of(run, &visit[0], k, met.first, &intercept)
+                met.second = visit[0].factor * met.second + met.first * met.both
+                met.second = step_of(run, &visit[1], k, met.second, &intercept) if size > 1 else 0.0
+                b[k] = intercept
+            first[k], second[k] = met.first, met.second
         if joint and size > 0:
             softmax_steps(run, &visit[0], first, b)
             for k in range(outputs):
