@@ -195,7 +195,8 @@ cdef void dense_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floa
             ahead[i] = X + order[min(v + i, visits - 1)] * p
             later[i] = X + order[min(v + i + distance, visits - 1)] * p
             PREFETCH(&run.y[order[min(v + i + distance, visits - 1)]])
-            visit[i] = visit_of(run, order[v + i], ahead[i]) if i < size else nobody
+        visit[0] = visit_of(run, order[v], ahead[0]) if size > 0 else nobody
+        visit[1] = visit_of(run, order[v + 1], ahead[1]) if size > 1 else nobody
         for k in range(outputs):
             met = lanes_advance(behind, ahead, later, theta + k * p, average + k * p if average != NULL else average, p,
                                 <floating> factor, <floating> (carry * first[k]), <floating> second[k], <floating> threshold,
