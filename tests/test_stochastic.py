@@ -214,6 +214,27 @@ def test_many_steps_of_a_lazy_penalty_stay_exact(as_rows):
     assert_allclose(W[0], w, rtol=1e-9)
 
 
+@pytest.mark.parametrize("start", [1, 20_000])
+def test_the_mean_of_many_steps_stays_exact(start, as_rows, dtype):
+    """The sums are settled four times, columns come seldom, and averaging may start amid."""
+    rng, visits, rate, l2 = np.random.default_rng(0), 40_000, 1e-2, 0.1
+    X = np.diag([1.0, 2.0, 0.5])
+    order = np.where(rng.random(visits) < 1e-3, rng.integers(0, 2, visits), 2)
+    problem = reference.Problem("squared_error", 0.0, 0.0, l2, intercept=False)
+    case = Case(problem, X, np.array([1.0, 2.0, 3.0]))
+    case.start = lambda: (np.array([[30.0, -4.0, 0.0]]), np.zeros(1))
+    _, _, W_sum, *_ = run_kernel(
+        case, as_rows(X, "csr32", dtype), "csr32", dtype, np.full(visits, rate), order, average_start=start
+    )
+    w, total = np.array([30.0, -4.0, 0.0]), np.zeros(3)
+    for step, i in enumerate(order, 1):
+        slope = w[i] * X[i, i] - case.y[i]
+        w *= 1 - rate * l2
+        w[i] -= rate * slope * X[i, i]
+        total += w if step >= start else 0
+    assert_allclose(W_sum[0], total, rtol=1e-11 if dtype == np.float64 else 1e-4)
+
+
 @pytest.mark.parametrize("outputs", [1, 3])
 @pytest.mark.parametrize("variant", ["pa1", "pa2"])
 def test_passive_aggressive_steps(variant, outputs, data, as_rows, layout, dtype):

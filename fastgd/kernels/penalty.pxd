@@ -47,14 +47,16 @@ cdef inline double penalty(const floating *w, Py_ssize_t n, double l1, double l2
 # A step shrinks every weight, but a sparse row should cost only its own columns. Hold w = scale * stored: the L2 factor of
 # a step goes into `scale` alone. Successive soft thresholds of a weight that is not otherwise touched add up, so the L1 part of
 # a step is one more term of the running sum `shrunk` (in units of `stored`), and what a column owes is the difference to its last
-# visit; its share in the sum of the iterates is a difference of running sums too. With both an L1 part and averaging a column must
-# also know when it reached zero: then the sums of all steps are kept. See docs/lazy.md. A weight that has to be >= 0 can fall below
-# only where rows are added, and is put back there: what its column owes later keeps it where it has to be.
+# visit. The sum of the iterates is `mass` times stored, but for what stored grew by later: that times the mass before is taken off
+# where it grows. With both an L1 part and averaging a column must know when it reached zero: then the sums of all steps are kept.
+# See docs/lazy.md. A weight that has to be >= 0 can fall below only where rows are added, and is put back there: what its column
+# owes later keeps it where it has to be.
 cdef struct Lazy:
     double scale
+    double least                # scale, until all is settled
     double shrunk               # sum of thresholds / scale over the steps
     double mass                 # sum of scale over the averaged steps
-    double *paid                # (p,) shrunk (or without L1 mass) at a column's last visit; NULL: scale alone is enough, or:
+    double *paid                # (p,) shrunk at a column's last visit; NULL: there is no L1 part, or:
     Py_ssize_t *last            # (p,) with L1 and averaging: the step of a column's last visit
     Py_ssize_t now, capacity    # steps in the history, and how many it can hold
     double *history             # (capacity + 1, 3): shrunk, mass, and the sum of scale * shrunk over the averaged steps
@@ -90,16 +92,18 @@ cdef inline void catch_up(const Lazy *lazy, floating *stored, double *average, P
                 owed = spent(lazy, then, fabs(stored[k]))
                 average[k] += owed if stored[k] > 0 else -owed
                 stored[k] = soft(stored[k], <floating> (lazy.shrunk - lazy.history[3 * then]))
-    elif average != NULL:
-        owed = lazy.mass - lazy.paid[j]
-        lazy.paid[j] = lazy.mass
-        for k in range(j * outputs, (j + 1) * outputs):
-            average[k] += owed * stored[k]
     else:
         owed = lazy.shrunk - lazy.paid[j]
         lazy.paid[j] = lazy.shrunk
         for k in range(j * outputs, (j + 1) * outputs):
             stored[k] = soft(stored[k], <floating> owed)
+
+
+cdef inline void change(const Lazy *lazy, floating *stored, double *average, floating value) noexcept nogil:
+    """Set one weight, and have its share of the average made of steps to come alone."""
+    if lazy.mass > 0 and lazy.last == NULL:
+        average[0] -= lazy.mass * (<double> value - stored[0])
+    stored[0] = value
 
 
 cdef inline bint is_late(const Lazy *lazy) noexcept nogil:
@@ -116,6 +120,8 @@ cdef inline void settle(Lazy *lazy, floating *stored, double *average, Py_ssize_
             lazy.last[j] = 0
         else:
             lazy.paid[j] = 0
+    for j in range(p * outputs if lazy.mass > 0 and lazy.last == NULL else 0):
+        average[j] += lazy.mass * stored[j]
     lazy.now, lazy.shrunk, lazy.mass = 0, 0, 0
     if lazy.last != NULL:
         lazy.history[0] = lazy.history[1] = lazy.history[2] = 0

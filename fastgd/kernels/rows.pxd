@@ -172,6 +172,34 @@ cdef inline void accumulate(const Row *row, double scale, const double *slope, f
                 W[j + k] += <floating> (scale * slope[k]) * x[t]
 
 
+cdef inline void summed_scatter(double scale, const double *slope, const floating *restrict x, const index *restrict columns,
+                                Py_ssize_t size, floating *restrict W, Py_ssize_t outputs, double *restrict sums,
+                                double mass) noexcept nogil:
+    cdef floating grown
+    cdef Py_ssize_t k, t, at
+    for t in range(size):
+        for k in range(outputs):
+            at = columns[t] * outputs + k
+            grown = W[at] + <floating> (scale * slope[k]) * x[t]
+            sums[at] -= mass * (<double> grown - W[at])
+            W[at] = grown
+
+
+cdef inline void summed_accumulate(const Row *row, double scale, const double *slope, floating *W, Py_ssize_t outputs, double *sums,
+                                   double mass) noexcept nogil:
+    """W += scale * slope x' for a sparse row, while what W grows by is taken off `sums`, `mass` times."""
+    cdef const floating *x = <const floating *> row.values
+    cdef const int32_t *columns = <const int32_t *> row.indices
+    if outputs == 1 and slope[0] == 0:
+        return
+    if row.wide:
+        summed_scatter(scale, slope, x, <const int64_t *> row.indices, row.size, W, outputs, sums, mass)
+    elif outputs == 1:  # the constant makes a loop of its own
+        summed_scatter(scale, slope, x, columns, row.size, W, 1, sums, mass)
+    else:
+        summed_scatter(scale, slope, x, columns, row.size, W, outputs, sums, mass)
+
+
 cdef inline double squared_norm(const Row *row, const floating *tag) noexcept nogil:
     """|x|^2; `tag` only carries the dtype. Columns must not repeat in a sparse row."""
     cdef const floating *x = <const floating *> row.values

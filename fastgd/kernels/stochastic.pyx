@@ -9,9 +9,9 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
 from .losses cimport SOFTMAX, VALUES, Objective, Point, point_of, points, slope_at, softmax, target
-from .penalty cimport Lazy, catch_up, decay, is_late, keep_positive, pass_step, penalty, settle
+from .penalty cimport Lazy, catch_up, change, decay, is_late, pass_step, penalty, settle
 from .rows cimport (PREFETCH, Ahead, Row, Rows, Table, accumulate, column, fetch, lanes_advance, margins, row_at, row_work,
-                    squared_norm, start_of)
+                    squared_norm, start_of, summed_accumulate)
 from .rules cimport gradient_norms
 from .signals cimport Watch, watch_end, watch_start, watch_work
 
@@ -252,14 +252,14 @@ cdef inline bint sparse_slopes(Run *run, const Py_ssize_t *order, Py_ssize_t siz
 
 cdef inline void sparse_step(Run *run, const Py_ssize_t *order, Py_ssize_t size, floating *theta) noexcept nogil:
     """Add the batch's rows to the weights."""
-    cdef Py_ssize_t v, k, p = run.X.p, outputs = run.objective.outputs
+    cdef Py_ssize_t v, k, t, at, p = run.X.p, outputs = run.objective.outputs
     cdef floating *b = theta + p * outputs
     cdef double rate = run.rates[run.sums.updates], scale = -rate / size, factor = decay(rate, run.objective.l2)
     cdef double *z = run.z
     cdef Lazy *lazy = &run.lazy
     cdef bint averaged = count_update(run)
     cdef Row row
-    if lazy.scale * factor < 1e-9 or (lazy.last != NULL and lazy.now == lazy.capacity):
+    if lazy.scale * factor < lazy.least or (lazy.last != NULL and lazy.now == lazy.capacity):
         settle(lazy, theta, run.average, p, outputs)
         if factor == 0:
             memset(theta, 0, p * outputs * sizeof(floating))
@@ -267,7 +267,10 @@ cdef inline void sparse_step(Run *run, const Py_ssize_t *order, Py_ssize_t size,
     lazy.scale *= factor
     for v in range(size):
         row = row_at(run.X, order[v])
-        accumulate(&row, scale / lazy.scale, z, theta, p, outputs)
+        if lazy.mass > 0 and lazy.last == NULL:
+            summed_accumulate(&row, scale / lazy.scale, z, theta, outputs, run.average, lazy.mass)
+        else:
+            accumulate(&row, scale / lazy.scale, z, theta, p, outputs)
         for k in range(outputs if run.objective.intercept else 0):
             b[k] += <floating> (scale * z[k])
         z += outputs
@@ -275,8 +278,10 @@ cdef inline void sparse_step(Run *run, const Py_ssize_t *order, Py_ssize_t size,
         b[k] -= <floating> (rate * run.objective.tilt)
     for v in range(size if run.objective.positive else 0):
         row = row_at(run.X, order[v])
-        for k in range(row.size):
-            keep_positive(theta + column(&row, k) * outputs, outputs)
+        for t in range(row.size):
+            for at in range(column(&row, t) * outputs, (column(&row, t) + 1) * outputs):
+                if theta[at] < 0:
+                    change(lazy, theta + at, run.average + at, <floating> 0)
     pass_step(lazy, rate * run.objective.l1, averaged)
     for k in range(outputs if averaged else 0):
         run.average[p * outputs + k] += b[k]
@@ -308,15 +313,16 @@ cdef int allocate(Run *run, Py_ssize_t updates) except -1:
     cdef Lazy *lazy = &run.lazy
     cdef bint lasso = run.X.indices != NULL and run.objective.l1 > 0, averaged = run.X.indices != NULL and run.average != NULL
     lazy.scale, lazy.shrunk, lazy.mass, lazy.now, lazy.capacity = 1, 0, 0, 0, min(max(run.X.p, 65536), updates)
+    lazy.least = 1e-4 if averaged and not lasso else 1e-9  # with the sums of all later ones, 1e-9 would cost nine digits
     lazy.paid, lazy.last, lazy.history = NULL, NULL, NULL
     run.z = <double *> malloc(run.objective.outputs * max(run.course.batch_size, 2) * sizeof(double))
     run.start = malloc(run.objective.outputs * (run.X.p + 1) * run.X.itemsize)
     if lasso and averaged:
         lazy.last = <Py_ssize_t *> calloc(run.X.p, sizeof(Py_ssize_t))
         lazy.history = <double *> calloc(3 * (lazy.capacity + 1), sizeof(double))
-    elif lasso or averaged:
+    elif lasso:
         lazy.paid = <double *> calloc(run.X.p, sizeof(double))
-    if run.z == NULL or run.start == NULL or ((lasso or averaged) and not is_late(lazy)) or (lazy.last != NULL and lazy.history == NULL):
+    if run.z == NULL or run.start == NULL or (lasso and not is_late(lazy)) or (lazy.last != NULL and lazy.history == NULL):
         release(run)
         raise MemoryError()
     return 0
