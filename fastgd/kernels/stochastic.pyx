@@ -18,7 +18,7 @@ from .signals cimport Watch, watch_end, watch_start, watch_work
 cdef enum:
     BLOCK = 256                 # margins kept back, so that their loss values are taken in one vectorised loop
     WIDE = 2048                 # bytes of a dense row, up to which rows are taken in pairs
-    FETCH_BYTES = 1024          # of dense rows to come that are on their way from memory
+    FETCH_BYTES = 2048          # of dense rows to come that are on their way from memory
     AHEAD = 4                   # sparse rows to come that are on their way
 
 cpdef enum PassiveAggressive:   # the step's length comes from the row itself: loss / |x|^2, bounded by the rate
