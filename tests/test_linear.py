@@ -15,6 +15,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from fastgd import (
     ElasticNet,
@@ -27,6 +28,7 @@ from fastgd import (
     SGDClassifier,
     SGDRegressor,
 )
+from fastgd.engine.methods import newton
 from reference import store
 
 TIGHT = {"tol": 1e-14, "max_iter": 20000}
@@ -566,6 +568,20 @@ def test_choices_of_a_path_have_no_effect(model, problem):
     X, values, binary, _, _ = problem
     y = binary if isinstance(model, CLASSIFIERS) else values
     assert_array_equal(model.fit(X, y).coef_, type(model)().fit(X, y).coef_)
+
+
+def test_fits_leave_blas_one_thread(monkeypatch):
+    seen, X = [], np.random.default_rng(0).standard_normal((50, 3))
+    constant = newton.constant_model
+
+    def look(problem):
+        seen.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        return constant(problem)
+
+    monkeypatch.setattr(newton, "constant_model", look)
+    with threadpool_limits(2, "blas"):
+        LogisticRegression().fit(X, X[:, 0] > 0)
+    assert set(seen) == {1}
 
 
 @pytest.mark.parametrize("model", PEERS)

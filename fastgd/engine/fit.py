@@ -1,4 +1,5 @@
 """One fit of a linear model: from checked data to trainings, and back to what the estimator knows."""
+from contextlib import nullcontext
 from copy import copy
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ from sklearn.utils import check_random_state
 from fastgd.kernels import batch
 
 from .advice import trouble, warn_of
+from .blas import one_blas_thread
 from .choice import is_automatic, method_of
 from .data import HeldOut, Order, Problem, as_rows, distinct_columns, pack, seed_of, unpack
 from .history import History, copy_of
@@ -65,7 +67,8 @@ class Fit:
         """Train, and store the model."""
         model, problem = self._model, self._problem
         try:
-            with np.errstate(all="ignore"):  # what overflows is told by what comes out
+            shares = self._automatic and not self._go_on  # sums of all rows, which BLAS would share among threads
+            with one_blas_thread() if shares else nullcontext():
                 training = self._train()
         except KeyboardInterrupt:
             self._publish_interrupted()
@@ -79,6 +82,7 @@ class Fit:
         if not self._go_on:
             warn_of(model, self._automatic, trouble(model, training.method))
 
+    @np.errstate(all="ignore")  # what overflows is told by what comes out
     def _train(self):
         """Returns the training whose model has been stored."""
         if self._tasks:

@@ -11,10 +11,10 @@ from sklearn.utils.validation import check_is_fitted
 from fastgd.kernels import network
 
 from .advice import warn
+from .blas import one_blas_thread
 from .data import HeldOut, Order, Problem, as_rows, distinct_columns, is_surely_finite, seed_of
 from .estimator import Model
 from .history import History, copy_of
-from .methods.curvature import one_blas_thread
 from .methods.network import (
     ACTIVATIONS,
     Architecture,

@@ -3,17 +3,11 @@
 import numpy as np
 from scipy import sparse
 from scipy.linalg import cho_solve, eigvalsh_tridiagonal
-from sklearn.utils.parallel import _get_threadpool_controller
 
 from fastgd.engine.data import pack, unpack
 from fastgd.engine.records import Record
 
 STALE = 0.3  # of the curvatures, that may have changed since a metric was made
-
-
-def one_blas_thread():
-    """While this lasts BLAS does not share its sums among threads, whose number would change the bits."""
-    return _get_threadpool_controller().limit(limits=1, user_api="blas")
 
 
 def centred(a, joint):

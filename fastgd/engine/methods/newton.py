@@ -18,7 +18,7 @@ from fastgd.engine.records import Record
 from fastgd.kernels import batch, newton
 from fastgd.kernels.losses import Loss, evaluate
 
-from .curvature import Coordinates, Inverse, Path, centred, draw, one_blas_thread
+from .curvature import Coordinates, Inverse, Path, centred, draw
 from .descent import Epoch
 
 PATIENT = 0.1       # of the decrement, that a direction may leave which may be the last
@@ -375,9 +375,8 @@ class Newton:
         mean = np.maximum(mean, 1e-3 * mean.max() or 1.0)[:, None]
         if not self._dense or self._coarse:
             return Inverse(self._joint, mean + self._at.l2, None, self._h.copy())
-        with one_blas_thread():
-            factors = [cho_factor(self._gram(h[:, k], mean[k], self._at.l2[k]), lower=True, overwrite_a=True, check_finite=False)
-                       for k in range(outputs)]
+        factors = [cho_factor(self._gram(h[:, k], mean[k], self._at.l2[k]), lower=True, overwrite_a=True, check_finite=False)
+                   for k in range(outputs)]
         return Inverse(self._joint, mean + self._at.l2, factors, self._h.copy())
 
     def _gram(self, h, mean, l2):

@@ -18,7 +18,7 @@ from fastgd.engine.duality import gap, relative, rounding_of
 from fastgd.engine.records import Record
 from fastgd.kernels import coordinate, newton
 
-from .curvature import STALE, draw, one_blas_thread
+from .curvature import STALE, draw
 from .descent import Epoch
 from .newton import RIDGE_OF_FEW, Newton
 
@@ -132,11 +132,6 @@ class Proximal(Newton):
         self._mark()
 
     # ---- the descent ----
-
-    def epoch(self, order):
-        """One pass over the rows; their order does not matter."""
-        with one_blas_thread():
-            return super().epoch(order)
 
     def _descend(self):
         """Yields an `Epoch` after each pass."""
