@@ -1,4 +1,4 @@
-"""BLAS beside the kernels: one thread of it while anything trains."""
+"""BLAS beside the kernels: one thread of it while threads of theirs are at work."""
 from sklearn.utils.parallel import _get_threadpool_controller
 
 

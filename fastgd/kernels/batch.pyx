@@ -391,9 +391,8 @@ cdef void descend(Run *run, Sums *sums, const Py_ssize_t *order, Py_ssize_t visi
         sums.loss += batch_gradient(run, order + begin, size, visits - begin, theta, g)
         if watch_is_over(&run.watch):
             return
-        sums.penalty += size * penalty(theta, w, l1, l2)
+        sums.penalty += size * penalty(theta, w, K, l1, l2, run.objective.tilt)
         for j in range(K if run.objective.tilt != 0 else 0):
-            sums.penalty += size * run.objective.tilt * theta[w + j]
             g[w + j] += <floating> run.objective.tilt
         if rule.noise > 0:
             add_noise(rule, g, run.parameters, t + sums.updates)

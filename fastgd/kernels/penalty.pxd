@@ -32,16 +32,18 @@ cdef inline double squared_sum(const floating *w, Py_ssize_t n) noexcept nogil:
     return lanes_dot(w, w, n)
 
 
-cdef inline double penalty(const floating *w, Py_ssize_t n, double l1, double l2) noexcept nogil:
-    """l1 |w|_1 + (l2 / 2) |w|^2"""
-    cdef double s0 = 0, s1 = 0
+cdef inline double penalty(const floating *w, Py_ssize_t n, Py_ssize_t outputs, double l1, double l2, double tilt) noexcept nogil:
+    """l1 |w|_1 + (l2 / 2) |w|^2 + tilt sum b of n weights w and the intercepts b that follow them."""
+    cdef double s0 = 0, s1 = 0, b = 0
     cdef Py_ssize_t j
     for j in range(0, n - 1 if l1 > 0 else 0, 2):
         s0 += fabs(w[j])
         s1 += fabs(w[j + 1])
     if l1 > 0 and n % 2:
         s0 += fabs(w[n - 1])
-    return l1 * (s0 + s1) + (0.5 * l2 * squared_sum(w, n) if l2 > 0 else 0.0)
+    for j in range(n, n + outputs if tilt != 0 else n):
+        b += w[j]
+    return l1 * (s0 + s1) + (0.5 * l2 * squared_sum(w, n) if l2 > 0 else 0.0) + tilt * b
 
 
 # A step shrinks every weight, but a sparse row should cost only its own columns. Hold w = scale * stored: the L2 factor of
@@ -99,9 +101,14 @@ cdef inline void catch_up(const Lazy *lazy, floating *stored, double *average, P
             stored[k] = soft(stored[k], <floating> owed)
 
 
+cdef inline bint takes_off(const Lazy *lazy) noexcept nogil:
+    """Whether the average is mass * stored, less what stored grows by from now on."""
+    return lazy.mass > 0 and lazy.last == NULL
+
+
 cdef inline void change(const Lazy *lazy, floating *stored, double *average, floating value) noexcept nogil:
     """Set one weight, and have its share of the average made of steps to come alone."""
-    if lazy.mass > 0 and lazy.last == NULL:
+    if takes_off(lazy):
         average[0] -= lazy.mass * (<double> value - stored[0])
     stored[0] = value
 
@@ -120,7 +127,7 @@ cdef inline void settle(Lazy *lazy, floating *stored, double *average, Py_ssize_
             lazy.last[j] = 0
         else:
             lazy.paid[j] = 0
-    for j in range(p * outputs if lazy.mass > 0 and lazy.last == NULL else 0):
+    for j in range(p * outputs if takes_off(lazy) else 0):
         average[j] += lazy.mass * stored[j]
     lazy.now, lazy.shrunk, lazy.mass = 0, 0, 0
     if lazy.last != NULL:

@@ -9,7 +9,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
 from .losses cimport SOFTMAX, VALUES, Objective, Point, point_of, points, slope_at, softmax, target
-from .penalty cimport Lazy, catch_up, change, decay, is_late, pass_step, penalty, settle
+from .penalty cimport Lazy, catch_up, change, decay, is_late, pass_step, penalty, settle, takes_off
 from .rows cimport (PREFETCH, Ahead, Row, Rows, Table, accumulate, column, fetch, lanes_advance, margins, row_at, row_work,
                     squared_norm, start_of, summed_accumulate)
 from .rules cimport gradient_norms
@@ -267,7 +267,7 @@ cdef inline void sparse_step(Run *run, const Py_ssize_t *order, Py_ssize_t size,
     lazy.scale *= factor
     for v in range(size):
         row = row_at(run.X, order[v])
-        if lazy.mass > 0 and lazy.last == NULL:
+        if takes_off(lazy):
             summed_accumulate(&row, scale / lazy.scale, z, theta, outputs, run.average, lazy.mass)
         else:
             accumulate(&row, scale / lazy.scale, z, theta, p, outputs)
@@ -301,11 +301,9 @@ cdef void sparse_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, flo
 
 
 cdef double penalty_at(const Run *run, const floating *theta) noexcept nogil:
-    cdef Py_ssize_t k, weights = run.X.p * run.objective.outputs
-    cdef double value = penalty(theta, weights, run.objective.l1, run.objective.l2)
-    for k in range(run.objective.outputs if run.objective.tilt != 0 else 0):
-        value += run.objective.tilt * theta[weights + k]
-    return value
+    """The penalty at theta."""
+    cdef const Objective *objective = &run.objective
+    return penalty(theta, run.X.p * objective.outputs, objective.outputs, objective.l1, objective.l2, objective.tilt)
 
 
 cdef int allocate(Run *run, Py_ssize_t updates) except -1:
