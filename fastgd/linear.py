@@ -684,7 +684,8 @@ class LogisticRegression(_Named):
         constant model.
 
     optimality_kind_ : str
-        What it is made of: 'Newton decrement', 'duality gap', or 'gradient' where it is zero.
+        What it is made of: 'Newton decrement' or 'half the duality gap', estimates; 'duality gap', a bound; or 'gradient' where it
+        is zero.
 
     stop_reason_ : str
         'tol', 'max_iter', 'max_seconds', 'callback', after Ctrl-C 'interrupted', or 'separable': nothing is penalised and the
@@ -847,7 +848,8 @@ class LinearSVC(_Named):
         objective of the best constant model.
 
     optimality_kind_ : str
-        What it is made of: 'Newton decrement', 'duality gap', or 'gradient' where it is zero.
+        What it is made of: 'Newton decrement' or 'half the duality gap', estimates; 'duality gap', a bound; or 'gradient' where it
+        is zero.
 
     stop_reason_ : str
         'tol', 'max_iter', 'max_seconds', 'callback' or, after Ctrl-C, 'interrupted'.

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_matrix
+from sklearn.base import clone
 
-from fastgd import LinearSVC, LinearSVR
+from fastgd import LinearSVC, LinearSVR, LogisticRegression
 from fastgd.engine.data import as_rows
 from fastgd.engine.methods import dual as method
 from fastgd.engine.objective import Objective
@@ -23,6 +24,8 @@ def best_slope(loss, slope, z, y, h):
         if loss == "epsilon_insensitive":
             r = at - y
             return (-1.0 if r <= -DELTA else 0.0 if r <= DELTA else 1.0), (1.0 if r >= DELTA else 0.0 if r >= -DELTA else -1.0)
+        if loss == "log_loss":
+            return 2 * (-y / (1 + np.exp(y * at)),)
         gap = 1 - y * at
         if loss == "squared_hinge":
             return 2 * (-2 * y * max(gap, 0),)[:1]
@@ -55,7 +58,7 @@ def slow_sweep(X, y, weights, order, W, b, slope, loss):
     return met
 
 
-@pytest.mark.parametrize("loss", ["hinge", "squared_hinge", "epsilon_insensitive"])
+@pytest.mark.parametrize("loss", ["hinge", "squared_hinge", "log_loss", "epsilon_insensitive"])
 @pytest.mark.parametrize("outputs", [1, 2])
 @pytest.mark.parametrize("sparse", [True, False])
 def test_a_sweep_is_the_twins(loss, outputs, sparse, dtype):
@@ -75,7 +78,7 @@ def test_a_sweep_is_the_twins(loss, outputs, sparse, dtype):
         largest, kept = dual.sweep(as_rows(csr_matrix(X) if sparse else X), y.ravel(), weights, order.copy(), lengths, theta, z,
                                    slope, objective.codes, STRENGTH, BIAS, np.inf)
         assert kept == n
-        assert largest > 0
+        assert (largest > 0) == (loss != "log_loss")  # which has no kinks
     tolerance = {"rtol": 1e-3, "atol": 1e-4} if dtype == np.float32 else {"rtol": 1e-7, "atol": 1e-9}
     assert_allclose(slope.reshape(n, outputs), a, **tolerance)
     assert_allclose(z.reshape(n, outputs), met, **tolerance)
@@ -119,6 +122,7 @@ MODELS = {
     "hinge": LinearSVC(loss="hinge", tol=1e-5),
     "hinge, no intercept": LinearSVC(loss="hinge", fit_intercept=False, tol=1e-5),
     "squared hinge": LinearSVC(tol=1e-7),
+    "logistic": LogisticRegression(C=3.0, tol=1e-7),
     "tube": LinearSVR(epsilon=0.1, tol=1e-4),
 }
 
@@ -129,7 +133,10 @@ def value(model, X, y, weights):
         losses = np.maximum(np.abs(z[:, 0] - y) - model.epsilon, 0)[:, None]
     else:
         signs = np.where(y[:, None] == (model.classes_ if len(model.classes_) > 2 else model.classes_[1:]), 1, -1)
-        losses = np.maximum(1 - signs * z, 0) ** (2 if model.loss == "squared_hinge" else 1)
+        if isinstance(model, LogisticRegression):
+            losses = np.logaddexp(0, -signs * z)
+        else:
+            losses = np.maximum(1 - signs * z, 0) ** (2 if model.loss == "squared_hinge" else 1)
     return float((weights[:, None] * losses).sum() * model.C + (model.coef_**2).sum() / 2)
 
 
@@ -144,6 +151,8 @@ def constant_value(model, y, weights):
 @pytest.mark.parametrize("classes", [2, 3])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_it_finds_the_minimum_that_passes_over_x_find(name, classes, weighted, words, monkeypatch):
+    if name == "logistic" and classes > 2:
+        pytest.skip("softmax")
     X, t, weights = words
     y = t if name == "tube" else np.digitize(t, np.quantile(t, np.arange(1, classes) / classes))
     weights = weights if weighted else np.ones(len(t))
@@ -154,7 +163,8 @@ def test_it_finds_the_minimum_that_passes_over_x_find(name, classes, weighted, w
     assert swept
     assert model.converged_
     assert model.optimality_ <= model.tol
-    assert model.optimality_kind_ in ("duality gap", "Newton decrement")
+    smooth = name in ("squared hinge", "logistic")
+    assert model.optimality_kind_ == ("half the duality gap" if smooth else "duality gap")
     found = value(model, X, y, weights)
     full = type(model)(**{**model.get_params(), "batch_size": "full", "tol": 1e-2, "max_iter": 200})
     with warnings.catch_warnings():
@@ -174,13 +184,40 @@ def test_the_same_bits_from_any_number_of_threads(words):
 
 
 def test_where_it_would_take_long_another_method_takes_over(words):
-    """A smooth loss on long rows is Newton's; so is a dense metric that costs little."""
+    """Of few columns a dense metric costs little: smooth losses are Newton's, and kinks on long rows."""
     X, t, _ = words
-    model = LinearSVC(tol=1e-4, C=20.0).fit(2 * X, t > 0)
-    assert model.converged_
-    assert model.optimality_kind_ == "Newton decrement"
+    for model in LinearSVC(tol=1e-4, C=0.1), LogisticRegression(tol=1e-4):
+        model.fit(X[:, :20], t > 0)
+        assert model.converged_
+        assert model.optimality_kind_ == "Newton decrement"
     narrow = LinearSVC(loss="hinge", tol=1e-3, C=100.0).fit(X[:, :3], t > 0)
     assert narrow.converged_
+
+
+def test_models_that_are_warm_started_are_left_to_another_method(words):
+    X, t, _ = words
+    model = LogisticRegression(warm_start=True, tol=1e-7).fit(X, t > 0)
+    assert model.optimality_kind_ == "Newton decrement"
+    assert_allclose(model.coef_, LogisticRegression(tol=1e-10).fit(X, t > 0).coef_, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["squared hinge", "logistic"])
+def test_half_the_gap_is_about_the_distance(name, words):
+    """Of smooth losses, at whatever pass the fit ends."""
+    X, t, weights = words
+    y = (t > 0).astype(int)
+    model = clone(MODELS[name])
+    least = value(clone(model).set_params(tol=1e-13).fit(X, y, weights), X, y, weights)
+    signs = 2 * y - 1
+    b = np.average(signs, weights=weights)
+    if name == "logistic":
+        b = np.log((1 + b) / (1 - b))
+    losses = np.logaddexp(0, -signs * b) if name == "logistic" else np.maximum(1 - signs * b, 0) ** 2
+    constant = model.C * weights @ losses
+    for tol in 1e-2, 1e-3, 1e-5, 1e-7:
+        model.set_params(tol=tol).fit(X, y, weights)
+        ratio = (value(model, X, y, weights) - least) / (constant - least)
+        assert 0.5 * ratio <= model.optimality_ <= 2 * ratio
 
 
 @pytest.mark.parametrize("change", [{"max_iter": 1}, {"max_iter": 3}])

@@ -13,7 +13,7 @@ from .objective import KINKED, SHARP
 from .optimizers import SGD, AdaGrad, Adam, GradientNoise, RMSProp, as_optimizer
 from .schedules import Lipschitz, as_schedule
 
-DUAL = ("hinge", "squared_hinge", "epsilon_insensitive")  # losses whose dual takes a step in closed form
+DUAL = ("log_loss", "hinge", "squared_hinge", "epsilon_insensitive")  # losses whose dual is worth it
 RATE = 0.01  # "auto" for rules that set their own scale
 
 
@@ -69,9 +69,9 @@ def automatic_method(model, problem, go_on):
 
 
 def suits_dual(problem):
-    """Whether the dual of a problem may be the shorter way."""
+    """Whether the dual of a problem may be the shorter way; from a model of before it does not go on."""
     objective = problem.objective
-    return problem.rows.sparse and objective.loss in DUAL and objective.l2 > 0 and not objective.has_corners
+    return problem.rows.sparse and objective.loss in DUAL and objective.l2 > 0 and not (objective.has_corners or problem.keeps)
 
 
 def first_rate(model, problem, optimizer):

@@ -231,23 +231,26 @@ cdef inline double within(double a, double low, double high) noexcept nogil:
 
 
 cdef inline double implicit_log_loss(double m, double h) noexcept nogil:
-    """sigma(-a) at the root a of a - m = h sigma(-a), which lies in [m, m + h]: Newton's method, kept in the bracket."""
-    cdef double low = m, high = m + h, a = m + h / (1.0 + exp(m)), e, probability, miss, tried
+    """sigma(-a) at the root a of a - m = h sigma(-a), which lies in [m, m + h]: Newton's method from m, kept in the bracket."""
+    cdef double low = m, high = m + h, probability = 1.0 / (1.0 + exp(m)), a = m + h * probability, e, steepness, miss, tried
     cdef int _
     if a > 3.0 and a > m + 3.0:  # far from m the root is near log h
         a = (m if m > 0 else 0.0) + log1p(h if h < 1 else 1.0) + (log(h) if h > 1 else 0.0)
         a = within(a, low, high)
+    else:
+        a = m + h * probability / (1.0 + h * probability * (1.0 - probability))
     for _ in range(50):
         e = exp(-fabs(a))
         probability = (e if a > 0 else 1.0) / (1.0 + e)
+        steepness = e / ((1.0 + e) * (1.0 + e))
         miss = a - m - h * probability
         if miss > 0:
             high = a
         else:
             low = a
-        tried = a - miss / (1.0 + h * e / ((1.0 + e) * (1.0 + e)))
-        if fabs(tried - a) <= 1e-10 * (1.0 + fabs(a)):
-            break
+        tried = a - miss / (1.0 + h * steepness)
+        if fabs(tried - a) <= 1e-5 + 1e-10 * fabs(a):  # the step's square is lost
+            return probability - steepness * (tried - a)
         if not low < tried < high:
             tried = 0.5 * (low + high)
         a = tried

@@ -1,4 +1,4 @@
-"""Dual coordinate descent for losses that have no curvature to go by, on short sparse rows: a step sets one row's slope.
+"""Dual coordinate descent on short sparse rows of many columns: a step sets one row's slope.
 
 The slopes a_i make the weights, w = -sum_i s_i a_i x_i / (n l2). The margins met on the way tell about how far the objective is
 above the dual, so the bound that costs passes is asked for when it is likely to be enough. An intercept, which is not penalised,
@@ -22,22 +22,19 @@ from .descent import Epoch
 from .newton import Newton
 from .rounded import Rounded
 
-LONGEST = 10.0   # mean of |x|^2 / (n l2) up to which few passes are enough,
-LIMIT = 1e6      # and up to which there is hope
+LIMIT = 1e6      # mean of |x|^2 / (n l2) up to which there is hope,
+LONGEST = 10.0   # and up to which few passes are enough
 HASTE = 100      # passes that it may be likely to take in all, or another method takes over
 CHANCES = 20     # bounds that were not enough, until then
 TRIAL = 10       # passes after which that is asked
-
-
-def _lengths(problem):
-    """|x|^2 of the rows to train on."""
-    return squared_norms(problem.rows, problem.visits, np.empty(1, problem.rows.dtype))
+PULL = 0.1       # of the mean of |x|^2, that the intercept's column counts for: more couples all rows, with less it comes late
+TELLING = 4096   # rows that tell how far the dual is about, of those that were visited
 
 
 class Dual(Newton):
     """Minimise an objective with L2 part, one row's slope at a time; where that goes slowly, as `Rounded` or `Newton` do.
 
-    The models that come here have no warm start, so nothing is kept to go on from.
+    The models that come here are not warm started, so nothing is kept to go on from.
     """
 
     def start(self, problem, theta, earlier):
@@ -59,12 +56,14 @@ class Dual(Newton):
 
     def _descend(self):
         """Yields an `Epoch` after each pass."""
-        # rounded losses without a dense metric crawl; else long rows, which make the dual crawl, are better left to the others
-        self._is_patient = self.problem.objective.loss in KINKED and not self._dense
-        mean = _lengths(self.problem).mean() / (self._weight * self.problem.objective.l2)
+        # without a dense metric Newton's method crawls; with one it is the faster, but for kinks and short rows
+        self._is_patient, kinked = not self._dense, self.problem.objective.loss in KINKED
+        self._share, self._kind = (1.0, "duality gap") if kinked else (0.5, "half the duality gap")
+        lengths = squared_norms(self.problem.rows, self.problem.visits, np.empty(1, self.problem.rows.dtype))
+        mean = lengths.mean() / (self._weight * self.problem.objective.l2)
         if self._other is None:
-            if self._is_cold and mean <= (LIMIT if self._is_patient else LONGEST):
-                yield from self._by_rows()
+            if self._is_cold and (mean <= LIMIT if self._is_patient else kinked and mean <= LONGEST):
+                yield from self._by_rows(lengths)
             self._other = self._successor()
             self._other.start(self.problem, self._best[1], None)
         while True:
@@ -72,13 +71,13 @@ class Dual(Newton):
             self._found = self._other.optimality()
             yield epoch
 
-    def _by_rows(self):
-        """Sweeps, until they seem to be the longer way."""
+    def _by_rows(self, squares):
+        """Sweeps, until they seem to be the longer way; `squares` are |x|^2 of the rows to train on."""
         problem, objective, visits = self.problem, self.problem.objective, self.problem.visits
         N, outputs, strength = problem.rows.shape[0], objective.outputs, objective.l2 * self._weight
         lengths = np.zeros(N)
-        lengths[visits] = _lengths(problem)
-        bias = float(lengths[visits].mean()) if objective.intercept else 0.0
+        lengths[visits] = squares
+        bias = PULL * float(squares.mean()) if objective.intercept else 0.0
         weights = np.ones(len(visits)) if problem.weights is None else problem.weights[visits]
         self._row_weights = weights / self._weight
         self._targets = np.zeros((N, outputs))
@@ -88,16 +87,20 @@ class Dual(Newton):
             if self._rest_of_pass == np.inf:
                 self._active = len(self._order)
             active, before = self._order[:self._active], theta.copy()
-            shuffle(active, len(self._estimates))
-            visited, slopes = active.copy(), self._by_row(self._slopes)[active]
+            shuffle(active, len(self._estimates))  # whole: neighbours that stay together take several times as many passes
+            some = active[::max(len(active) // TELLING, 1)].copy()
+            slopes = self._by_row(self._slopes)[some]
             self._rest_of_pass, self._active = dual.sweep(problem.rows, problem.y, problem.weights, active, lengths, theta,
                                                           self._margins, self._slopes, objective.codes, strength, bias,
                                                           self._rest_of_pass)
             if objective.intercept:
                 theta[len(theta) - outputs:] -= bias / objective.l2 * self._imbalance()
             value = self._value(theta)
-            distance = relative(self._distance(visited, slopes), value, self._worst)
+            distance = relative(self._share * self._distance(some, slopes, len(active)), value, self._worst)
+            last = self._estimates[-1] if self._estimates else np.inf
             self._estimates.append(distance)
+            if distance < last < np.inf:  # when the last rows were met, it was already less
+                distance *= sqrt(distance / last)
             moved = self._at.gradient(objective.l2 * (theta - before))
             norm = sqrt(float((moved * moved).sum()))
             yield Epoch(value, norm, 1.0)
@@ -134,27 +137,31 @@ class Dual(Newton):
         penalty = objective.penalty(theta[:len(theta) - objective.outputs])
         return float(weighted(self._row_weights, self.losses()[0]).sum() + penalty)
 
-    def _distance(self, rows, slopes):
+    def _distance(self, rows, slopes, visited):
         """About what the objective was above the dual, sum_i s_i (L(z_i) + L*(a_i) - a_i z_i) / n, when these rows were met.
 
-        Rows that sat out have a share of nothing, however their margins have moved: they are far from their kinks.
+        They are some of so many that were visited. Rows that sat out have a share of nothing, however their margins have moved:
+        they are far from their kinks.
         """
         problem, objective = self.problem, self.problem.objective
         z, targets = self._by_row(self._margins)[rows], self._targets[rows]
         value, _ = evaluate(Loss[objective.loss.upper()], objective.delta, z.ravel(), targets.ravel())
         each = value.reshape(z.shape) + conjugate(objective.loss, objective.delta, slopes, targets) - slopes * z
         weights = 1.0 if problem.weights is None else problem.weights[rows, None]
-        return max(float((weights * each).sum()) / self._weight, 0.0)
+        return max(float((weights * each).sum()) * visited / max(len(rows), 1) / self._weight, 0.0)
 
     def _check(self, theta):
-        """The objective at theta; it and the bound enter what is known."""
+        """The objective at theta; it and the bound enter what is known.
+
+        It lies between the minimum and the gap above it; where the loss is smooth, about half-way.
+        """
         problem, objective = self.problem, self.problem.objective
         batch.margins(problem.rows, theta, objective.outputs, self._margins, problem.threads)
         value = self._value(theta)
         self._lower = max(self._lower, value - gap(problem, self._at, value, self._by_row(self._slopes)[problem.visits]))
         if value <= self._best[0]:
             self._best = value, theta.copy()
-        self._found = relative(self._best[0] - self._lower, self._best[0], self._worst), "duality gap"
+        self._found = relative(self._share * (self._best[0] - self._lower), self._best[0], self._worst), self._kind
         return value
 
     def _result(self):
