@@ -15,7 +15,7 @@ from .losses cimport (
     EPSILON_INSENSITIVE, HINGE, PERCEPTRON, QUANTILE, SQUARED_EPSILON_INSENSITIVE, SQUARED_HINGE, VALUES, Objective, implicit,
     target,
 )
-from .rows cimport Row, Rows, Table, accumulate, ask_for, margins, row_at, row_work, start_of
+from .rows cimport PREFETCH, Row, Rows, Table, accumulate, ask_for, margins, row_at, row_work, start_of
 from .signals cimport Watch, watch_end, watch_start, watch_work
 
 cdef enum:
@@ -83,11 +83,12 @@ def sweep(Rows rows not None, const double[::1] y not None, const double[::1] we
     holds |x|^2, `slope` and `z` `outputs` numbers a row of X: the slopes that theta is made of, and the margins met.
     """
     cdef Py_ssize_t visits = order.shape[0], K = objective.outputs, N = rows.table.n, v, i, kept = 0
+    cdef Py_ssize_t targets = K if objective.targets == VALUES else 1
     cdef double[::1] change = np.empty(K)
     cdef double largest = 0, least, work = row_work(&rows.table) * K + 1
     cdef Watch watch
     cdef Run run
-    rows.check(sizeof(floating), theta.shape[0], K, y.shape[0] // (K if objective.targets == VALUES else 1), weights, order)
+    rows.check(sizeof(floating), theta.shape[0], K, y.shape[0] // targets, weights, order)
     if length.shape[0] != N or z.shape[0] != N * K or slope.shape[0] != N * K:
         raise ValueError("length, z or slope do not fit the rows")
     if not (strength > 0 and bias >= 0):
@@ -102,7 +103,12 @@ def sweep(Rows rows not None, const double[::1] y not None, const double[::1] we
             if watch_work(&watch, <long long> work):
                 break
             if v + AHEAD < visits:
-                ask_for(run.X, order[v + AHEAD])
+                i = order[v + AHEAD]
+                ask_for(run.X, i)
+                PREFETCH(run.y + i * targets)
+                PREFETCH(run.length + i)
+                PREFETCH(run.z + i * K)
+                PREFETCH(run.slope + i * K)
             i = order[v]
             largest = max(largest, visit(&run, i, &theta[0], &least))
             if least <= rest:
