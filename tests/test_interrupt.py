@@ -20,7 +20,7 @@ from fastgd import LogisticRegression, SGDClassifier, SGDRegressor
 from fastgd.engine.methods.network import Architecture
 from fastgd.engine.objective import Objective
 from fastgd.engine.optimizers import SGD
-from fastgd.kernels import batch, columns, coordinate, digest, dual, implicit, network, stochastic, variance
+from fastgd.kernels import batch, columns, coordinate, digest, dual, gram, implicit, network, stochastic, variance
 from fastgd.kernels.rows import Rows, has_repeats
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -329,6 +329,16 @@ def test_moments(long, order):
     with alarm():
         columns.moments(long, np.ones(40), order, np.ones(400), np.full(400, -1000.0), first, np.zeros(400), np.empty(1))
     assert long.sparse or 0 < first[0] < 999 * VISITS
+
+
+@WITH_ALARM
+@pytest.mark.parametrize("threads", [1, 2])
+def test_products_of_columns(threads, long, order):
+    out = np.zeros((401, 401), order="F")
+    with alarm():
+        gram.products(long, order, np.ones(VISITS), None, np.arange(401), 0, np.zeros(400), np.ones(400), True, out, threads,
+                      np.empty(1))
+    assert 0 < out[400, 400] < 0.9
 
 
 @WITH_ALARM

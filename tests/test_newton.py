@@ -7,12 +7,15 @@ from sklearn import linear_model
 from sklearn.datasets import load_breast_cancer
 
 from fastgd import Lasso, LinearSVC, LogisticRegression, Ridge, SGDClassifier
+from fastgd.engine.blas import one_blas_thread
 from fastgd.engine.data import Problem, as_rows
 from fastgd.engine.methods.curvature import Coordinates, draw
 from fastgd.engine.methods.newton import Newton
 from fastgd.engine.methods.proximal import Proximal
 from fastgd.engine.metric import metric_of
 from fastgd.engine.objective import Objective
+from fastgd.kernels import gram
+from fastgd.kernels.rows import Rows
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -35,23 +38,79 @@ def test_few_rows_stand_for_all_curvature():
     assert draw(h, 5000) is h
 
 
+@pytest.fixture(scope="module", params=[(20, range(20)), (20, [0, 3, 4, 9, 19]), (1400, range(3, 1399))],
+                ids=["few", "scattered", "many"])
+def coordinates(request):
+    """A function (layout, dtype, threads) -> (coordinates, the standardised rows and a column of ones)."""
+    n, visits = request.param
+    X, visits = np.random.default_rng(0).standard_normal((n, 5)) + 2, np.array(visits)
+    X[X < 1] = 0
+
+    def make(layout, dtype, threads=1, intercept=True):
+        stored = layout(X.astype(dtype))
+        objective = Objective("squared_error", intercept=intercept)
+        problem = Problem(as_rows(stored), np.zeros(n), None, objective, visits, True, threads, stored)
+        metric = metric_of(problem)
+        exact = X.astype(dtype).astype(float)
+        ones = np.full(n, float(intercept))
+        return Coordinates(problem, metric), np.column_stack([(exact - metric.center) / metric.scale, ones])[visits]
+
+    return make
+
+
 @pytest.mark.parametrize("layout", [np.asarray, sparse.csr_array])
-@pytest.mark.parametrize("columns", [None, [3, 0, 5], [5, 2], [1], [0, 1, 2, 3, 4]], ids=str)
-@pytest.mark.parametrize("visits", [range(20), range(4, 16), [0, 3, 4, 9, 19]], ids=["all", "in one piece", "scattered"])
-def test_rows_and_columns_are_standardised(visits, columns, layout):
-    X = np.random.default_rng(0).standard_normal((20, 5)) + 2
-    objective, visits = Objective("squared_error"), np.array(visits)
-    problem = Problem(as_rows(layout(X)), np.zeros(20), None, objective, visits, True, 1, layout(X))
-    metric = metric_of(problem)
-    all_columns = np.column_stack([(X - metric.center) / metric.scale, np.ones(20)])
-    chosen = np.arange(6) if columns is None else np.array(columns)
-    for rows in (slice(1, 4), np.array([4, 0, 2])):
-        found = Coordinates(problem, metric).standardised(rows, None if columns is None else chosen)
-        assert_allclose(found, all_columns[visits[rows]][:, chosen], rtol=1e-12)
+@pytest.mark.parametrize("columns", [None, [3, 0, 5], [5, 2], [1], [0, 1, 2, 3, 4], []], ids=str)
+@pytest.mark.parametrize("last", [None, 0, 1])
+def test_products_of_standardised_columns(columns, last, layout, dtype, coordinates):
+    at, rows = coordinates(layout, dtype)
+    h = np.random.default_rng(1).random(len(rows)) * (np.arange(len(rows)) % 3 > 0)
+    chosen = np.arange(6) if columns is None else np.array(columns, dtype=np.intp)
+    last = min(last, len(chosen)) if last else last
+    found = at.products(h, None if columns is None else chosen, last)
+    A = rows[:, chosen]
+    expected = (A.T * h) @ (A if last is None else A[:, len(chosen) - last:]) / len(h)
+    assert_allclose(found, np.tril(expected) if last is None else expected, rtol=1e-11, atol=1e-13)
+    for threads in 2, 3:
+        assert_array_equal(coordinates(layout, dtype, threads)[0].products(h, None if columns is None else chosen, last), found)
 
 
-@pytest.mark.parametrize("tol", [1e-2, 1e-4, 1e-6, 1e-9])
-def test_a_quadratic_is_one_system(tol):
+def test_products_without_an_intercept(coordinates):
+    at, rows = coordinates(np.asarray, np.float64, intercept=False)
+    h = np.ones(len(rows))
+    found = at.products(h)
+    assert_allclose(found[:5, :5], np.tril(rows[:, :5].T @ rows[:, :5]) / len(h), rtol=1e-12)
+    assert_array_equal(found[5], 0)
+
+
+def test_many_products_are_the_same_bits_for_any_number_of_threads():
+    """So many that threads share them."""
+    X = np.random.default_rng(0).standard_normal((3000, 60))
+    found = []
+    for threads in 1, 2, 3, 4, 9:
+        problem = Problem(as_rows(X), np.zeros(3000), None, Objective("squared_error"), np.arange(3000), True, threads, X)
+        with one_blas_thread():
+            found.append(Coordinates(problem, metric_of(problem)).products(np.ones(3000)))
+    for other in found[1:]:
+        assert_array_equal(other, found[0])
+
+
+@pytest.mark.parametrize(("error", "change"), [
+    (ValueError, {"h": np.ones(2)}), (ValueError, {"last": 7}), (ValueError, {"center": np.zeros(4)}),
+    (IndexError, {"columns": np.array([0, 6])}), (IndexError, {"place": np.array([0, 1, 2, 3, 4, 6])}),
+    (IndexError, {"order": np.array([0, 1, 9])}), (TypeError, {"tag": np.empty(1, np.float32)})])
+def test_products_check_what_they_are_given(error, change):
+    X = np.eye(3, 5)
+    columns = change.get("columns")
+    size = 6 if columns is None else len(columns)
+    given = {"rows": Rows(X), "order": np.arange(3), "h": np.ones(3), "columns": None, "place": None, "last": 0,
+             "center": np.zeros(5), "inverse": np.ones(5), "intercept": True, "out": np.zeros((size, size), order="F"),
+             "threads": 1, "tag": np.empty(1)} | change
+    with pytest.raises(error):
+        gram.products(*given.values())
+
+
+def quadratic(tol):
+    """(a ridge regression, its relative gap)"""
     X, z = correlated(9000, 30)
     y = z + np.random.default_rng(1).standard_normal(len(z))
     model = Ridge(alpha=1.0, tol=tol).fit(X, y)
@@ -60,10 +119,24 @@ def test_a_quadratic_is_one_system(tol):
     def objective(fitted):
         return ((y - fitted.predict(X)) ** 2).sum() / 2 + (fitted.coef_**2).sum() / 2
 
-    gap = (objective(model) - objective(exact)) / (((y - y.mean()) ** 2).sum() / 2 - objective(exact))
+    return model, (objective(model) - objective(exact)) / (((y - y.mean()) ** 2).sum() / 2 - objective(exact))
+
+
+@pytest.mark.parametrize("tol", [1e-2, 1e-4, 1e-6, 1e-9])
+def test_a_quadratic_is_one_system(tol, monkeypatch):
+    monkeypatch.setattr("fastgd.engine.methods.newton.WHOLE", 0)
+    model, gap = quadratic(tol)
     assert model.converged_ and 0.5 <= model.optimality_ / gap <= 2 and gap <= tol
     assert np.all(np.diff(model.history_["loss"]) <= 0)
     assert model.n_iter_ <= 2 - 2 * np.log10(tol)  # a gradient, and no second one: two passes a digit
+
+
+def test_a_quadratic_of_few_columns_is_solved_by_its_own_matrix():
+    model, gap = quadratic(1e-2)
+    assert model.converged_
+    assert model.n_iter_ == 2
+    assert abs(gap) <= 1e-14
+    assert model.optimality_ <= 1e-14
 
 
 def minimum(X, t, alpha):

@@ -1,11 +1,11 @@
 """What a Newton method knows of its Hessian: coordinates, what conjugate gradients tell of its spectrum, approximate inverses."""
 
 import numpy as np
-from scipy import sparse
 from scipy.linalg import cho_solve, eigvalsh_tridiagonal
 
 from fastgd.engine.data import pack, unpack
 from fastgd.engine.records import Record
+from fastgd.kernels import gram
 
 STALE = 0.3  # of the curvatures, that may have changed since a metric was made
 
@@ -98,30 +98,21 @@ class Coordinates:
         W = v[:, :-1] * self.inverse
         return pack(W, v[:, -1] - W @ self.center, self.problem.rows.dtype, self.problem.by_column)
 
-    def standardised(self, rows, columns=None):
-        """These rows of X (all columns, or those) dense, in these coordinates; column p, of ones, is the intercept's."""
-        p, X = len(self.inverse), self._rows_of_X(rows)
-        columns = np.arange(p + 1) if columns is None else columns
-        own = columns < p
-        inside = columns[own]
-        if not (len(inside) == p and (inside == np.arange(p)).all()):
-            X = X[:, inside] if sparse.issparse(X) else X.take(inside, axis=1)
-        X = X.toarray() if sparse.issparse(X) else X
-        out = np.full((X.shape[0], len(columns)), float(self.problem.objective.intercept))
-        first = own[:len(inside)].all()
-        into = out[:, :len(inside)] if first else np.empty(X.shape)
-        np.subtract(X, self.center[inside], out=into)
-        into *= self.inverse[inside]
-        if not first:
-            out[:, own] = into
-        return out
+    def products(self, h, columns=None, last=None):
+        """X' diag(h) Y / n in these coordinates, of the rows to train on: X of these columns, Y of the `last` of them.
 
-    def _rows_of_X(self, rows):
-        """Rows of X to train on, of a slice or of numbers; where it can be had, a view."""
-        visits, X = self.problem.visits, self.problem.X
-        if isinstance(rows, slice) and len(visits) and visits[-1] - visits[0] == len(visits) - 1:  # they are in ascending order
-            return X[visits[0] + rows.start:visits[0] + min(rows.stop, len(visits))]
-        return X[visits[rows]]
+        Without `columns` all, the intercept's at the end; without `last` Y is X, and only the lower triangle is filled.
+        """
+        problem, place = self.problem, None
+        if problem.rows.sparse:
+            place = np.full(len(self.inverse) + 1, -1)
+            place[slice(None) if columns is None else columns] = np.arange(len(place) if columns is None else len(columns))
+        size = len(self.inverse) + 1 if columns is None else len(columns)
+        out = np.zeros((size, size if last is None else last), order="F")
+        if out.size:
+            gram.products(problem.rows, problem.visits, np.ascontiguousarray(h), columns, place, last or 0, self.center,
+                          self.inverse, problem.objective.intercept, out, problem.threads, np.empty(1, problem.rows.dtype))
+        return out
 
     def from_user(self, theta):
         W, b = unpack(theta.astype(float), self.outputs, self.problem.by_column)

@@ -9,7 +9,6 @@ from math import sqrt
 
 import numpy as np
 from scipy.linalg import cho_factor
-from scipy.linalg.blas import dsyrk
 
 from fastgd.engine.data import pack, unpack
 from fastgd.engine.duality import rounding_of
@@ -35,8 +34,8 @@ DEAR = 7            # passes
 SEARCHES, FLATTENED = 30, 0.1  # evaluations of a line search; the slope that it may leave, of that at its begin
 LARGEST = 2000      # columns of a dense metric
 ROWS_A_COLUMN, FEWEST_ROWS_A_COLUMN, LEAST_ROWS = 6, 4, 2000  # that it is made of: that are enough, that have to be
+WHOLE = 200         # columns of a quadratic up to which it is made of all rows: it takes as long as some passes
 DENSE_WORK = 160    # products a row of X, that it may cost: BLAS makes so many in the time of some passes over X
-CHUNK = 1024        # of them that are standardised at a time
 RIDGE, RIDGE_OF_FEW = 1e-10, 1e-6  # added to its diagonal; of no more rows than columns: rounding must not grow where it is flat
 
 
@@ -118,6 +117,8 @@ class Newton:
         """Whether a dense metric costs no more than a few passes over X, and if so from how many rows it is made."""
         n, p = len(self.problem.visits), self.problem.rows.shape[1]
         self._most = int(min(n, max(ROWS_A_COLUMN * p, LEAST_ROWS), max(DENSE_WORK * n - p * p / 3, 0) / max(p, 1)))
+        if self._is_quadratic() and p <= WHOLE:
+            self._most = n
         return p <= LARGEST and self._most >= min(n, FEWEST_ROWS_A_COLUMN * p)
 
     # ---- the verbs of a method ----
@@ -382,12 +383,6 @@ class Newton:
     def _gram(self, h, mean, l2):
         """The Hessian of an output whose rows have curvatures h, from as many rows as are affordable."""
         drawn = draw(h, self._most)
-        picked, size = np.flatnonzero(drawn), self._v.shape[1]
-        root = np.sqrt(drawn[picked])
-        gram = np.zeros((size, size), order="F")
-        for begin in range(0, len(picked), CHUNK):
-            rows = self._at.standardised(picked[begin:begin + CHUNK])
-            rows *= root[begin:begin + CHUNK, None]
-            gram = dsyrk(1 / len(h), rows.T, beta=1.0, c=gram, lower=True, overwrite_c=True)
-        gram[np.diag_indices(size)] += l2 + (RIDGE if len(picked) > size else RIDGE_OF_FEW) * mean
+        gram, few = self._at.products(drawn), np.count_nonzero(drawn) <= self._v.shape[1]
+        gram[np.diag_indices(len(gram))] += l2 + (RIDGE_OF_FEW if few else RIDGE) * mean
         return gram

@@ -12,7 +12,6 @@ Sources: Lee, Sun and Saunders, "Proximal Newton-type methods", SIAM J. Optim. 2
 import numpy as np
 from scipy import sparse
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
-from scipy.linalg.blas import dgemm, dsyrk
 
 from fastgd.engine.duality import gap, relative, rounding_of
 from fastgd.engine.records import Record
@@ -26,7 +25,6 @@ LARGEST = 3000      # columns of a matrix
 PASSES = 30        # squared columns a column of X that a matrix may cost: about as much as four passes over X
 ENOUGH = 1e-3       # of the decrease that the slope foretells, for a whole step
 ROWS = 10           # a column, that a matrix is made of where there are more than twice as many
-CHUNK = 256         # rows standardised at a time
 FRESH = 0.1         # of the subgradient that a step may leave for the next to go by the same matrix
 FLAT = ("huber", "squared_epsilon_insensitive", "squared_hinge", "modified_huber")  # losses that have pieces without curvature
 DAMPING = 1e-3      # which are given some
@@ -73,6 +71,11 @@ class Corner(Record):
         """argmin of |w - v|^2 / (2 rates) + the penalty."""
         with np.errstate(invalid="ignore"):  # an infinite slope times a rate of 0
             return v - np.clip(v, np.nan_to_num(-rates * self.below, neginf=-np.inf), rates * self.above)
+
+
+def mirrored(H):
+    """The symmetric matrix of a lower triangle."""
+    return np.tril(H) + np.tril(H, -1).T
 
 
 def minimise(H, w, g, corner, reduction):
@@ -258,12 +261,12 @@ class Proximal(Newton):
         if k not in self._matrices or 2 * few < ROWS * len(np.union1d(columns, known)):
             h, some = self._drawn(h[:, k], ROWS * len(columns))
             self._some_rows |= some
-            self._matrices = self._matrices | {k: (columns, h, self._products(columns, columns, h))}
+            self._matrices = self._matrices | {k: (columns, h, mirrored(self._at.products(h, columns)))}
         known, h, H = self._matrices[k]
         new = np.setdiff1d(columns, known)
         if len(new):
             old, known = len(known), np.concatenate([known, new])
-            cross = self._products(known, new, h)
+            cross = self._at.products(h, known, len(new))
             H = np.block([[H, cross[:old]], [cross[:old].T, cross[old:]]])
             self._matrices = self._matrices | {k: (known, h, H)}
         order = np.argsort(known)
@@ -275,20 +278,6 @@ class Proximal(Newton):
         if self._is_free or (2 if self._is_quadratic() else 1) * most >= len(h):  # a quadratic needs no second matrix
             return h.copy(), False
         return draw(h, most), True
-
-    def _products(self, left, right, h):
-        """X_left' diag(h) X_right / n."""
-        symmetric, rows = left is right, np.flatnonzero(h)
-        H, root = np.zeros((len(left), len(right)), order="F"), np.sqrt(h[rows])
-        for begin in range(0, len(rows) if H.size else 0, CHUNK):  # BLAS refuses empty matrices
-            chunk = slice(begin, begin + CHUNK)
-            A = self._at.standardised(rows[chunk] if len(rows) < len(h) else chunk, left)
-            A *= root[chunk, None]
-            if symmetric:
-                H = dsyrk(1 / len(h), A.T, beta=1.0, c=H, lower=True, overwrite_c=True)
-            else:  # `right` are the last of `left`
-                H = dgemm(1 / len(h), A.T, A[:, -len(right):].T, trans_b=True, beta=1.0, c=H, overwrite_c=True)
-        return np.tril(H) + np.tril(H, -1).T if symmetric else H
 
     def _by_column(self):
         """X in CSC form: values, rows, starts."""
