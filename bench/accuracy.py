@@ -46,7 +46,7 @@ def measure(task, peers, options):
     optimum, forms, n = reference.optimum(task, X, t), solvers.layouts(X), len(t)
     runs, unsupported, best = {}, [], np.inf
     cap = QUICK_CAP if options.quick else CAP
-    with threadpool_limits(machine.cores()), warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name, peer in peers.items():
             settings = peer(task, n)
@@ -76,7 +76,7 @@ def climb(setting, X, t, task, optimum, cap, best):
             if setting.compiles and not number:
                 setting.make(level).fit(X[:COMPILED], t[:COMPILED])
             model = setting.make(level)
-            seconds = timing.seconds(model.fit, X, t)
+            seconds = fit_seconds(model, X, t)
             gap = optimum.gap(task.value(X, t, *solvers.coefficients(model)))
         except Exception as error:  # whatever a peer may raise is a line of the table
             yield {"setting": setting, "level": level, "seconds": np.inf, "gap": np.inf, "error": repr(error)[:100]}
@@ -84,6 +84,12 @@ def climb(setting, X, t, task, optimum, cap, best):
         yield {"setting": setting, "level": level, "seconds": seconds, "gap": gap}
         if gap <= GAPS[-1] or seconds > min(cap, PATIENCE * best) or seconds > best and gap > HOPELESS:
             return
+
+
+def fit_seconds(model, X, t):
+    """With all threads, whatever a peer has set in libraries that others use too (Snap ML leaves libgomp one thread)."""
+    with threadpool_limits(machine.cores()):
+        return timing.seconds(model.fit, X, t)
 
 
 def retime(runs, forms, t, repeats):
@@ -94,7 +100,7 @@ def retime(runs, forms, t, repeats):
             reached = sorted((run for run in tried if run["gap"] <= gap), key=lambda run: run["seconds"])
             finalists |= {(name, run["setting"].name, run["level"]): run for run in reached[:FINALISTS]}
     samples = {
-        key: lambda run=run: timing.seconds(run["setting"].make(run["level"]).fit, forms[run["setting"].order], t)
+        key: lambda run=run: fit_seconds(run["setting"].make(run["level"]), forms[run["setting"].order], t)
         for key, run in finalists.items()
     }
     for key, taken in timing.interleave(samples, repeats, ROUND_CAP, timing.SETTLE).items():
