@@ -200,8 +200,9 @@ def test_a_stochastic_model_is_judged_where_it_is():
 
 @np.errstate(all="ignore")  # as all training
 @pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
-def test_zeros_are_found_by_some_rows(loss):
+def test_zeros_are_found_by_some_rows(loss, monkeypatch):
     """More rows than matrices are made of: the same minimum, and the same again from the middle."""
+    monkeypatch.setattr("fastgd.engine.methods.proximal.WHOLE", 0)
     X, z = correlated(6000, 40)
     y = z + np.random.default_rng(3).standard_normal(len(z))
     y = y if loss == "squared_error" else np.where(y > 0, 1.0, -1.0)
@@ -229,6 +230,20 @@ def test_zeros_are_found_by_some_rows(loss):
     other = run(passes, 3000).solution()[0]
     assert_array_equal(whole.solution()[0] == 0, other == 0)
     assert_allclose(whole.solution()[0], other, atol=1e-5 * np.abs(other).max())
+
+
+@pytest.mark.parametrize("layout", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize("model", [LogisticRegression(C=3.0, l1_ratio=1.0, tol=1e-8), Lasso(alpha=1e-4, tol=1e-8)], ids=str)
+def test_columns_that_depend_on_one_another(model, layout):
+    """One of each group's columns is 1: along the ways between them only the penalty changes."""
+    rng = np.random.default_rng(0)
+    levels = rng.integers(6, size=(3000, 5))
+    X = (levels[:, :, None] == np.arange(6)).reshape(3000, 30).astype(float)
+    z = X @ rng.standard_normal(30)
+    y = z + 0.5 * rng.standard_normal(3000) if isinstance(model, Lasso) else z + rng.logistic(size=3000) > 0
+    model.fit(layout(X), y)
+    assert model.converged_
+    assert model.n_iter_ <= 12
 
 
 def test_lasso_of_many_rows_is_scikit_learns():

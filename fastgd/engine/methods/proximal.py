@@ -19,10 +19,11 @@ from fastgd.kernels import coordinate, newton
 
 from .curvature import STALE, draw
 from .descent import Epoch
-from .newton import RIDGE_OF_FEW, Newton
+from .newton import RIDGE_OF_FEW, WHOLE, Newton
 
 LARGEST = 3000      # columns of a matrix
 PASSES = 30        # squared columns a column of X that a matrix may cost: about as much as four passes over X
+PRODUCTS = 1500     # a stored entry of X that a matrix of few columns and of all rows may cost
 ENOUGH = 1e-3       # of the decrease that the slope foretells, for a whole step
 ROWS = 10           # a column, that a matrix is made of where there are more than twice as many
 FRESH = 0.1         # of the subgradient that a step may leave for the next to go by the same matrix
@@ -32,6 +33,7 @@ FORCING = 0.1       # the most that is left of a model's slopes by its minimisat
 EXACTLY = 1e-9      # ... if the model is all there is to it
 ROUNDS = 50         # of coordinate descent and a step on the support
 SWEEPS = 20         # of coordinate descent a round
+FEW_SWEEPS = 5      # over the columns of sparse rows, which find the zeros; conjugate gradients are sooner at the values
 
 
 class Corner(Record):
@@ -90,21 +92,21 @@ def minimise(H, w, g, corner, reduction):
 
 def _step_on_support(H, w, g, corner):
     """Newton's step of the coordinates that are not 0, to where the first of them would change its sign; False: there is none."""
-    l1, support = corner.above, np.flatnonzero((w != 0) | ~corner.exists)
+    support = np.flatnonzero((w != 0) | ~corner.exists)
+    down = -(g + corner.above * np.sign(w))[support]
     part = H[np.ix_(support, support)]
     part[np.diag_indices(len(support))] *= 1 + 1e-12
-    down = -(g + l1 * np.sign(w))[support]
     try:
         d = cho_solve(cho_factor(part, lower=True, overwrite_a=True, check_finite=False), down, check_finite=False)
     except LinAlgError:
         return False
     change = H[:, support] @ d
     slope, curvature = down @ d, d @ change[support]
-    if not (slope > 0 and curvature > 0):
-        return False
     crossing = (w[support] * d < 0) & corner.exists[support]
     limits = np.divide(-w[support], d, where=crossing, out=np.full(len(d), np.inf))
-    t = min(slope / curvature, limits.min(initial=np.inf))
+    t = min(slope / curvature if curvature > 0 else np.inf, limits.min(initial=np.inf))  # rounding hides the curvature of flat ways
+    if not (slope > 0 and np.isfinite(t)):
+        return False
     w[support] += t * d
     w[support[limits <= t]] = 0
     g += t * change
@@ -130,6 +132,9 @@ class Proximal(Newton):
         self._curvatures_then = None  # when the matrices were made
         self._shortened, self._unsettled, self._reach = False, False, 1.0
         self._whole = self.dense_metric
+        p, stored = len(self._at.inverse), problem.rows.stored / problem.rows.shape[0]
+        self._few = p <= WHOLE and p * p <= PRODUCTS * stored
+        self._by_columns = problem.rows.sparse and not self._few
         self._some_rows = self._turn = False  # whether matrices are of some rows only; whether it is conjugate gradients' turn
         self._first, self._fell = 0.0, 0.0  # the largest norm; by how much the last step lowered F
         self._mark()
@@ -146,7 +151,7 @@ class Proximal(Newton):
             newton.curvatures(problem.y, problem.weights, problem.visits, self._z, self._h, problem.objective.codes)
             if problem.objective.loss in FLAT:
                 self._h += DAMPING
-            by_coordinates = self._whole and not (self._turn and (self._some_rows or self.problem.rows.sparse))
+            by_coordinates = self._whole and not (self._turn and (self._some_rows or self._by_columns))
             x, by_gradient = self._by_coordinates(g) if by_coordinates else None, self._unsettled
             if x is None:
                 x = self._by_gradient(g) if by_gradient else (yield from self._by_conjugate_gradients(loss, g))
@@ -225,9 +230,9 @@ class Proximal(Newton):
         for k in range(len(g)):
             columns = self._working_set(self._v[k], g[k])
             w, slopes, corner, l2 = self._v[k, columns], g[k, columns], self._corner[columns], self._at.l2[k, columns]
-            if self.problem.rows.sparse:
+            if self._by_columns:
                 coordinate.descend_columns(*self._by_column(), columns, self._scale, h[:, k].copy(), w, slopes, corner.above, l2,
-                                           FORCING, ROUNDS * SWEEPS, corner.least)
+                                           FORCING, FEW_SWEEPS, corner.least)
             elif len(columns) > LARGEST:
                 self._whole = False
                 return None
@@ -275,14 +280,15 @@ class Proximal(Newton):
 
     def _drawn(self, h, most):
         """(curvatures of the rows that a matrix is made of, whether they are not all)"""
-        if self._is_free or (2 if self._is_quadratic() else 1) * most >= len(h):  # a quadratic needs no second matrix
+        if self._is_free or self._few or (2 if self._is_quadratic() else 1) * most >= len(h):  # a quadratic's is made once
             return h.copy(), False
         return draw(h, most), True
 
     def _by_column(self):
         """X in CSC form: values, rows, starts."""
         if self._columns is None:
-            X = sparse.csc_array(self.problem.X[self.problem.visits])
+            X, visits = self.problem.X, self.problem.visits
+            X = sparse.csc_array(X if len(visits) == X.shape[0] else X[visits])
             self._columns = X.data, X.indices, X.indptr
         return self._columns
 
