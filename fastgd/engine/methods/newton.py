@@ -34,7 +34,7 @@ DEAR = 7            # passes
 SEARCHES, FLATTENED = 30, 0.1  # evaluations of a line search; the slope that it may leave, of that at its begin
 LARGEST = 2000      # columns of a dense metric
 ROWS_A_COLUMN, FEWEST_ROWS_A_COLUMN, LEAST_ROWS = 6, 4, 2000  # that it is made of: that are enough, that have to be
-WHOLE = 200         # columns up to which one that need not be made often is made of all rows: it takes as long as some passes
+WHOLE, WHOLE_AGAIN = 200, 50  # columns up to which it is made of all rows: once, as of a quadratic, and whenever curvatures change
 DENSE_WORK = 160    # products a row of X, that it may cost: BLAS makes so many in the time of some passes over X
 RIDGE, RIDGE_OF_FEW = 1e-10, 1e-6  # added to its diagonal; of no more rows than columns: rounding must not grow where it is flat
 
@@ -117,7 +117,7 @@ class Newton:
         """Whether a dense metric costs no more than a few passes over X, and if so from how many rows it is made."""
         n, p = len(self.problem.visits), self.problem.rows.shape[1]
         self._most = int(min(n, max(ROWS_A_COLUMN * p, LEAST_ROWS), max(DENSE_WORK * n - p * p / 3, 0) / max(p, 1)))
-        if self._is_quadratic() and p <= WHOLE:
+        if p <= (WHOLE if self._is_quadratic() else WHOLE_AGAIN):
             self._most = n
         return p <= LARGEST and self._most >= min(n, FEWEST_ROWS_A_COLUMN * p)
 
