@@ -47,11 +47,12 @@ wheel: $(VENV)/wheel
 	$(BIN)/abi3audit --strict --summary dist/*.whl
 
 # That wheel against the sdist's tests and README, on both instruction sets (`make test` runs on the best one): in a fresh environment, in
-# a folder without the sources, and with nothing else on the PATH, so no compiler. On several Pythons: make wheel-test PYTHONS="python3.11 /some/where/python3.13"
+# a folder without the sources, and with nothing else on the PATH, so no compiler. NATIVE picks the tests on the best set. On several Pythons: make wheel-test PYTHONS="python3.11 /some/where/python3.13"
 wheel-test: wheel
 	$(foreach python,$(PYTHONS),$(call test-wheel,$(python)))
 
 ROOM := $(abspath build/wheel-test)
+NATIVE := tests README.md
 IS_THE_WHEEL := 'import sys, fastgd; from fastgd.kernels import ISA, threads; \
 	print(sys.version, ISA, fastgd.__file__); assert fastgd.__file__.startswith(sys.prefix) and threads.OPENMP'
 
@@ -61,7 +62,7 @@ define test-wheel
 	tar -xzf dist/*.tar.gz -C $(ROOM) --strip-components=1 --wildcards '*/tests' '*/conftest.py' '*/pyproject.toml' '*/README.md'
 	PATH=$(ROOM)/bin python -m pip install --quiet --only-binary :all: dist/*.whl $(call group,test)
 	cd $(ROOM) && PATH=$(ROOM)/bin python -c $(IS_THE_WHEEL)
-	cd $(ROOM) && PATH=$(ROOM)/bin python -m pytest -n auto --dist loadfile tests README.md
+	cd $(ROOM) && PATH=$(ROOM)/bin python -m pytest -n auto --dist loadfile $(NATIVE)
 	cd $(ROOM) && PATH=$(ROOM)/bin FASTGD_ISA=baseline python -m pytest -n auto --dist loadfile tests
 
 endef
