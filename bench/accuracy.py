@@ -142,7 +142,7 @@ def lines(result):
         cells = [f"{'-':>9}{'':<32}" if entry is None else f"{entry['seconds']:9.4f} {_setting(entry):<31}" for entry in found]
         yield f"    {name:<14}" + "".join(cells) + _end(result["best"][name])
     if "fastgd" in result["peers"]:
-        marks = "".join(f"  {gap:g}: {ratio:.2f}x{_mark(result, ratio, goal)}" for gap, goal, ratio in _rows(result))
+        marks = "".join(f"  {gap:g}: {ratio:.2f}x{_mark(result, gap, ratio)}" for gap, ratio in _rows(result))
         yield f"    fastest peer / fastgd{marks}"
     yield from (f"    failed: {error}" for error in result["errors"])
     if result["unsupported"]:
@@ -163,11 +163,13 @@ def _setting(entry):
 
 
 def _rows(result):
-    return [(gap, goal, ratio) for gap, goal, ratio in zip(GAPS, GOALS, result["ratios"], strict=True) if ratio is not None]
+    return [(gap, ratio) for gap, ratio in zip(GAPS, result["ratios"], strict=True) if ratio is not None]
 
 
-def _mark(result, ratio, goal):
-    return " BELOW THE FLOOR" if ratio < result["floor"] else " FASTGD LOSES" if ratio < 1 else ""
+def _mark(result, gap, ratio):
+    if gap == GAPS[0] and ratio < result["floor"]:
+        return " BELOW THE FLOOR"
+    return " FASTGD LOSES" if ratio < 1 else ""
 
 
 def summary(found):
