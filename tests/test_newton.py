@@ -109,6 +109,12 @@ def test_products_check_what_they_are_given(error, change):
         gram.products(*given.values())
 
 
+def test_products_of_sparse_rows_need_the_place_of_each_column():
+    with pytest.raises(ValueError, match="place"):
+        gram.products(as_rows(sparse.csr_array(np.eye(3, 5))), np.arange(3), np.ones(3), None, None, 0, np.zeros(5), np.ones(5),
+                      True, np.zeros((6, 6), order="F"), 1, np.empty(1))
+
+
 def quadratic(tol):
     """(a ridge regression, its relative gap)"""
     X, z = correlated(9000, 30)

@@ -69,9 +69,16 @@ def automatic_method(model, problem, go_on):
 
 
 def suits_dual(problem):
-    """Whether the dual of a problem may be the shorter way; from a model of before it does not go on."""
+    """Whether the dual of a problem may be the shorter way.
+
+    It does not go on from a model of before; and a dense metric that is affordable is the shorter way to smooth minima.
+    """
+    from .methods.newton import rows_of_metric
+
     objective = problem.objective
-    return problem.rows.sparse and objective.loss in DUAL and objective.l2 > 0 and not (objective.has_corners or problem.keeps)
+    if not problem.rows.sparse or objective.loss not in DUAL or objective.has_corners or problem.keeps:
+        return False
+    return objective.l2 > 0 and (objective.loss in KINKED or not rows_of_metric(problem))
 
 
 def first_rate(model, problem, optimizer):

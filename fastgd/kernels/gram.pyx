@@ -9,6 +9,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 from scipy.linalg.cython_blas cimport dgemm, dsyrk
 
+from .metric cimport center_and_scale
 from .rows cimport Row, Rows, Table, column, row_at, start_of
 from .signals cimport Watch, watch_end, watch_is_over, watch_start, watch_work
 from .threads cimport can_share
@@ -36,27 +37,25 @@ cdef inline void standardise(const Run *run, Py_ssize_t i, double root, double *
     """a = root times these columns of row i."""
     cdef Row row = row_at(run.X, i)
     cdef const floating *restrict x = <const floating *> row.values
-    cdef const double *restrict center = run.center
-    cdef const double *restrict inverse = run.inverse
-    cdef double *restrict out = a
     cdef Py_ssize_t p = run.X.p, t, j
     if row.indices != NULL:
         memset(a, 0, run.size * sizeof(double))
         for t in range(row.size):
             j = run.place[column(&row, t)]
             if j >= 0:
-                a[j] += root * (x[t] * inverse[column(&row, t)])
+                a[j] += root * (x[t] * run.inverse[column(&row, t)])
         j = run.place[p]
         if j >= 0:
             a[j] = root * run.ones
     elif run.columns == NULL:
+        center_and_scale(x, run.center, run.inverse, a, p)
         for j in range(p):
-            out[j] = root * ((x[j] - center[j]) * inverse[j])
+            a[j] *= root
         a[p] = root * run.ones
     else:
         for t in range(run.size):
             j = run.columns[t]
-            a[t] = root * ((x[j] - center[j]) * inverse[j] if j < p else run.ones)
+            a[t] = root * ((x[j] - run.center[j]) * run.inverse[j] if j < p else run.ones)
 
 
 cdef void part(Run *run, Py_ssize_t number, double *room, double *sums, const floating *tag) noexcept nogil:

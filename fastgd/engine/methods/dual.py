@@ -56,16 +56,15 @@ class Dual(Newton):
 
     def _descend(self):
         """Yields an `Epoch` after each pass."""
-        # without a dense metric Newton's method crawls; with one it is the faster, but for kinks and short rows
-        self._is_patient, kinked = not self._dense, self.problem.objective.loss in KINKED
+        kinked = self.problem.objective.loss in KINKED
         self._share, self._kind = (1.0, "duality gap") if kinked else (0.5, "half the duality gap")
+        self._is_patient = not self._dense  # the others crawl without a dense metric; with one they do better on long rows
         lengths = squared_norms(self.problem.rows, self.problem.visits, np.empty(1, self.problem.rows.dtype))
         mean = lengths.mean() / (self._weight * self.problem.objective.l2)
-        if self._other is None:
-            if self._is_cold and (mean <= LIMIT if self._is_patient else kinked and mean <= LONGEST):
-                yield from self._by_rows(lengths)
-            self._other = self._successor()
-            self._other.start(self.problem, self._best[1], None)
+        if self._is_cold and mean <= (LIMIT if self._is_patient else LONGEST):
+            yield from self._by_rows(lengths)
+        self._other = self._successor()
+        self._other.start(self.problem, self._best[1], None)
         while True:
             epoch = self._other.epoch(None)
             self._found = self._other.optimality()

@@ -39,6 +39,15 @@ DENSE_WORK = 160    # products a row of X, that it may cost: BLAS makes so many 
 RIDGE, RIDGE_OF_FEW = 1e-10, 1e-6  # added to its diagonal; of no more rows than columns: rounding must not grow where it is flat
 
 
+def rows_of_metric(problem):
+    """Of how many rows a dense metric is made that costs no more than a few passes over X; 0: of none, for it would cost more."""
+    n, p = len(problem.visits), problem.rows.shape[1]
+    most = int(min(n, max(ROWS_A_COLUMN * p, LEAST_ROWS), max(DENSE_WORK * n - p * p / 3, 0) / max(p, 1)))
+    if p <= (WHOLE if problem.objective.loss == "squared_error" else WHOLE_AGAIN):
+        most = n
+    return most if p <= LARGEST and most >= min(n, FEWEST_ROWS_A_COLUMN * p) else 0
+
+
 class State(Record):
     """Where a run stands: the user's own parameters."""
 
@@ -85,8 +94,9 @@ class Newton:
         self._v[:, shared] = centred(self._v[:, shared], self._joint)
         self._found = self.here = None  # how far the minimum is from the model; (F, how far) at v
         self._least_curvature = np.inf
-        self._dense = self.dense_metric and self._is_affordable()
-        self._worth = 3 + (self._most * self._v.shape[1] // (WORK_A_PASS * len(problem.visits)) if self._dense else 0)
+        self._most = rows_of_metric(problem) if self.dense_metric else 0
+        self._dense = self._most > 0
+        self._worth = 3 + self._most * self._v.shape[1] // (WORK_A_PASS * len(problem.visits))
         self._coarse = self.begins_coarsely and self._worth >= DEAR and not self._is_quadratic()
         size = len(problem.visits) * problem.objective.outputs
         self._z, self._h, self._u = np.empty(size), np.empty(size), np.empty(size)
@@ -112,14 +122,6 @@ class Newton:
         for _ in range(since):
             self.epoch(None)
         self.state = state
-
-    def _is_affordable(self):
-        """Whether a dense metric costs no more than a few passes over X, and if so from how many rows it is made."""
-        n, p = len(self.problem.visits), self.problem.rows.shape[1]
-        self._most = int(min(n, max(ROWS_A_COLUMN * p, LEAST_ROWS), max(DENSE_WORK * n - p * p / 3, 0) / max(p, 1)))
-        if p <= (WHOLE if self._is_quadratic() else WHOLE_AGAIN):
-            self._most = n
-        return p <= LARGEST and self._most >= min(n, FEWEST_ROWS_A_COLUMN * p)
 
     # ---- the verbs of a method ----
 
