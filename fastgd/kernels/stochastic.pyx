@@ -31,6 +31,16 @@ cdef struct Course:             # how the steps of the epoch are taken
     Py_ssize_t skip             # updates before averaging starts
     int passive_aggressive
 
+cdef struct Plain:              # rows of one output, all of one weight, that take nothing but steps
+    bint _
+
+cdef struct General:            # any others
+    bint _
+
+ctypedef fused manner:          # of a sweep: the plain loop is compiled without the questions
+    Plain
+    General
+
 cdef struct Visit:              # to a dense row
     Py_ssize_t i
     double rate
@@ -100,14 +110,18 @@ cdef inline double passive_aggressive(Run *run, double z, double t, double weigh
     return weight * (size / rate) * (1.0 if at.slope > 0 else -1.0 if at.slope < 0 else 0.0)
 
 
-cdef inline double slope_of(Run *run, Py_ssize_t i, Py_ssize_t k, double z, double rate, double length) noexcept nogil:
+cdef inline double slope_of(Run *run, Py_ssize_t i, Py_ssize_t k, double z, double rate, double length,
+                            const manner *tag) noexcept nogil:
     """weight * dL/dz of row i's k-th output at margin z; its loss is noted."""
-    cdef double t = target(&run.objective, run.y, i, k), weight = run.weights[i] if run.weights != NULL else 1.0, slope
-    if run.course.passive_aggressive != OFF:
-        return passive_aggressive(run, z, t, weight, rate, length)
+    cdef double t, weight
+    if manner is Plain:
+        t, weight = run.y[i], 1.0
+    else:
+        t, weight = target(&run.objective, run.y, i, k), run.weights[i] if run.weights != NULL else 1.0
+        if run.course.passive_aggressive != OFF:
+            return passive_aggressive(run, z, t, weight, rate, length)
     keep_back(run, z, t, weight)
-    slope = slope_at(&run.objective, z, t)
-    return slope if run.weights == NULL else weight * slope
+    return weight * slope_at(&run.objective, z, t)
 
 
 cdef inline void softmax_slopes(Run *run, Py_ssize_t i, double *z) noexcept nogil:
@@ -135,20 +149,26 @@ cdef inline bint count_update(Run *run) noexcept nogil:
     return run.average != NULL and run.sums.updates > run.course.skip
 
 
-cdef inline Visit visit_of(Run *run, Py_ssize_t i, const floating *x) noexcept nogil:
+cdef inline Visit visit_of(Run *run, Py_ssize_t i, const floating *x, const manner *tag) noexcept nogil:
     """What is known of the visit to dense row i before its margin is. The update is counted."""
     cdef Row row = Row(x, NULL, False, run.X.p)
-    cdef Visit visit = Visit(i, run.rates[run.sums.updates], 0.0, 1.0, 0.0, False)
+    cdef double rate = run.rates[run.sums.updates]
+    cdef Visit visit = Visit(i, rate, rate, decay(rate, run.objective.l2), 0.0, False)
+    if manner is Plain:
+        run.sums.updates += 1
+        return visit
     visit.length = length_of(run, &row, x)
-    if not is_passed_over(run, visit.length):
-        visit.step, visit.factor = visit.rate, decay(visit.rate, run.objective.l2)
+    if is_passed_over(run, visit.length):
+        visit.step, visit.factor = 0, 1
+    else:
         visit.averaged = count_update(run)
     return visit
 
 
-cdef inline double step_of(Run *run, const Visit *visit, Py_ssize_t k, double z, floating *intercept) noexcept nogil:
+cdef inline double step_of(Run *run, const Visit *visit, Py_ssize_t k, double z, floating *intercept,
+                           const manner *tag) noexcept nogil:
     """The step along the row of its k-th output, where W x = z; the intercept takes it at once."""
-    cdef double step = -visit.step * slope_of(run, visit.i, k, z + intercept[0], visit.rate, visit.length)
+    cdef double step = -visit.step * slope_of(run, visit.i, k, z + intercept[0], visit.rate, visit.length, tag)
     if run.objective.intercept:
         intercept[0] += <floating> (step - visit.step * run.objective.tilt)
     return step
@@ -166,16 +186,24 @@ cdef void softmax_steps(Run *run, const Visit *visit, double *z, floating *b) no
             b[k] += <floating> (z[k] - visit.step * run.objective.tilt)
 
 
-cdef void dense_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floating *theta) noexcept nogil:
+cdef inline bint is_plain(const Run *run) noexcept nogil:
+    """Whether narrow rows of one output, all of one weight, take nothing but steps."""
+    return (run.objective.outputs == 1 and run.objective.targets == VALUES and run.objective.loss != SOFTMAX and run.weights == NULL
+            and run.average == NULL and run.objective.l1 == 0 and not run.objective.positive
+            and run.course.passive_aggressive == OFF and run.X.p * run.X.itemsize <= WIDE)
+
+
+cdef void dense_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floating *theta, const manner *tag) noexcept nogil:
     """Row by row: a pass applies the steps of rows behind and takes the margins of rows ahead, two of them where it can."""
-    cdef Py_ssize_t v = 0, k, i, size = 1, p = run.X.p, outputs = run.objective.outputs
-    cdef bint joint = run.objective.loss == SOFTMAX
-    cdef bint paired = run.objective.l1 == 0 and not run.objective.positive and run.average == NULL and p * run.X.itemsize <= WIDE
+    cdef Py_ssize_t v = 0, k, i, size = 1, p = run.X.p, outputs = 1 if manner is Plain else run.objective.outputs
+    cdef bint joint = manner is General and run.objective.loss == SOFTMAX
+    cdef bint paired = manner is Plain or run.objective.l1 == 0 and not run.objective.positive and run.average == NULL and p * run.X.itemsize <= WIDE
     cdef Py_ssize_t stride = 2 if paired else 1, distance = stride * (1 + FETCH_BYTES // (run.X.itemsize * p * stride))
     cdef const floating *X = <const floating *> run.X.values
     cdef (const floating *)[2] behind, ahead, later
     cdef floating *b = theta + p * outputs
-    cdef double *first = run.z             # steps of the rows behind, then those of the rows ahead
+    cdef double[2] alone
+    cdef double *first = &alone[0] if manner is Plain else run.z    # steps of the rows behind, then those of the rows ahead
     cdef double *second = first + outputs
     cdef double *average
     cdef double factor, carry, threshold
@@ -189,23 +217,23 @@ cdef void dense_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floa
     while size > 0 and not watch_work(&run.watch, <long long> run.work):
         size = min(stride, visits - v)     # 0: one pass more, for the last rows' steps
         factor, carry, threshold = visit[0].factor * visit[1].factor, visit[1].factor, visit[0].step * run.objective.l1
-        average = run.average if visit[0].averaged else <double *> NULL
+        average = run.average if manner is General and visit[0].averaged else <double *> NULL
         for i in range(2):
             behind[i] = ahead[i]
             ahead[i] = X + order[min(v + i, visits - 1)] * p
             later[i] = X + order[min(v + i + distance, visits - 1)] * p
             PREFETCH(&run.y[order[min(v + i + distance, visits - 1)]])
-        visit[0] = visit_of(run, order[v], ahead[0]) if size > 0 else nobody
-        visit[1] = visit_of(run, order[v + 1], ahead[1]) if size > 1 else nobody
+        visit[0] = visit_of(run, order[v], ahead[0], tag) if size > 0 else nobody
+        visit[1] = visit_of(run, order[v + 1], ahead[1], tag) if size > 1 else nobody
         for k in range(outputs):
             met = lanes_advance(behind, ahead, later, theta + k * p, average + k * p if average != NULL else average, p,
                                 <floating> factor, <floating> (carry * first[k]), <floating> second[k], <floating> threshold,
                                 <floating> (INFINITY if run.objective.positive else threshold), paired)
             if not joint and size > 0:
                 intercept = b[k]  # in a register: the second step waits for it
-                met.first = step_of(run, &visit[0], k, met.first, &intercept)
+                met.first = step_of(run, &visit[0], k, met.first, &intercept, tag)
                 met.second = visit[0].factor * met.second + met.first * met.both
-                met.second = step_of(run, &visit[1], k, met.second, &intercept) if size > 1 else 0.0
+                met.second = step_of(run, &visit[1], k, met.second, &intercept, tag) if size > 1 else 0.0
                 b[k] = intercept
             first[k], second[k] = met.first, met.second
         if joint and size > 0:
@@ -216,7 +244,7 @@ cdef void dense_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floa
             softmax_steps(run, &visit[1], second, b)
         elif joint or size < 2:
             memset(second, 0, outputs * sizeof(double))
-        for k in range(outputs if visit[0].averaged else 0):
+        for k in range(outputs if manner is General and visit[0].averaged else 0):
             run.average[p * outputs + k] += b[k]
         v += size
 
@@ -244,7 +272,7 @@ cdef inline bint sparse_slopes(Run *run, const Py_ssize_t *order, Py_ssize_t siz
             softmax_slopes(run, order[v], z)
         else:
             for k in range(outputs):
-                z[k] = slope_of(run, order[v], k, z[k], rate, length)
+                z[k] = slope_of(run, order[v], k, z[k], rate, length, <const General *> NULL)
         moved = not is_passed_over(run, length)
         z += outputs
     return moved
@@ -360,8 +388,10 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
     watch_start(&run.watch)
     with nogil:
         memcpy(run.start, &theta[0], parameters * sizeof(floating))
-        if run.X.indices == NULL:
-            dense_sweep(&run, &order[0], visits, &theta[0])
+        if run.X.indices == NULL and is_plain(&run):
+            dense_sweep(&run, &order[0], visits, &theta[0], <const Plain *> NULL)
+        elif run.X.indices == NULL:
+            dense_sweep(&run, &order[0], visits, &theta[0], <const General *> NULL)
         else:
             sparse_sweep(&run, &order[0], visits, &theta[0])
         value_tally(&run)
