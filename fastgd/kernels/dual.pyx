@@ -15,11 +15,8 @@ from .losses cimport (
     EPSILON_INSENSITIVE, HINGE, PERCEPTRON, QUANTILE, SQUARED_EPSILON_INSENSITIVE, SQUARED_HINGE, VALUES, Objective, implicit,
     target,
 )
-from .rows cimport PREFETCH, Row, Rows, Table, accumulate, ask_for, margins, row_at, row_work, start_of
+from .rows cimport AHEAD, PREFETCH, Row, Rows, Table, accumulate, look_ahead, margins, row_at, row_work, start_of
 from .signals cimport Watch, watch_end, watch_start, watch_work
-
-cdef enum:
-    AHEAD = 4                   # rows to come that are on their way
 
 cdef struct Run:
     const Table *X
@@ -102,10 +99,9 @@ def sweep(Rows rows not None, const double[::1] y not None, const double[::1] we
         for v in range(visits):
             if watch_work(&watch, <long long> work):
                 break
+            look_ahead(run.X, run.y, targets, &order[0], v, visits)
             if v + AHEAD < visits:
                 i = order[v + AHEAD]
-                ask_for(run.X, i)
-                PREFETCH(run.y + i * targets)
                 PREFETCH(run.length + i)
                 PREFETCH(run.z + i * K)
                 PREFETCH(run.slope + i * K)

@@ -13,11 +13,8 @@ from cython cimport floating
 from .losses cimport SOFTMAX, VALUES, Objective, Point, implicit, point, softmax, target
 from .metric cimport Metric, standardised
 from .penalty cimport keep_positive, soft
-from .rows cimport Row, Rows, Table, accumulate, ask_for, column, margins, row_work, squared_norm, start_of
+from .rows cimport Row, Rows, Table, accumulate, column, look_ahead, margins, row_work, squared_norm, start_of
 from .signals cimport Watch, watch_end, watch_start, watch_work
-
-cdef enum:
-    AHEAD = 4                   # rows to come that are on their way
 
 cdef struct Memory:             # what is kept of the visits, for methods that reduce the variance; NULL: nothing
     double *z                   # (n, outputs) margins
@@ -142,13 +139,13 @@ cdef inline void end_update(Run *run, double rate) noexcept nogil:
 cdef void sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, Py_ssize_t batch_size, const double *rates,
                 const floating *tag) noexcept nogil:
     cdef Py_ssize_t begin = 0, size = 0, i, k, u = 0, p = run.X.p, K = run.objective.outputs
+    cdef Py_ssize_t targets = K if run.objective.targets == VALUES else 1
     cdef double scale, work = row_work(run.X) * K + 1
     cdef Row row
     while begin < visits and not watch_work(&run.watch, <long long> (size * work)):
         size = min(batch_size, visits - begin)
         for i in range(size):
-            if begin + i + AHEAD < visits:
-                ask_for(run.X, order[begin + i + AHEAD])
+            look_ahead(run.X, run.y, targets, order, begin + i, visits)
             row = standardised(run.X, order[begin + i], &run.metric, run.scratch, tag)
             visit(run, order[begin + i], &row, rates[u], run.step + i * K)
         scale = -rates[u] / size

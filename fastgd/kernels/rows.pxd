@@ -15,6 +15,10 @@ cdef extern from "lanes.h" nogil:  # generic in the pointers' type, float or dou
         double product, first, second
     Products lanes_products(...)    # (x, w, v, n, paired): x d, |x|^2, |d|^2 with d = w, or w - v
 
+cdef enum:
+    AHEAD = 4                   # visits by which a row is asked for before it is needed
+    EARLY = 12                  # and what it takes to ask for it
+
 ctypedef fused index:
     int32_t
     int64_t
@@ -83,24 +87,22 @@ cdef inline void dense_add(floating scale, const floating *restrict x, floating 
         w[j] += scale * x[j]
 
 
-cdef inline void fetch(const Table *X, Py_ssize_t i) noexcept nogil:
-    """Ask for a sparse row before it is needed."""
-    cdef Row row = row_at(X, i)
+cdef inline void look_ahead(const Table *X, const double *y, Py_ssize_t targets, const Py_ssize_t *order, Py_ssize_t v,
+                            Py_ssize_t visits) noexcept nogil:
+    """At visit v: ask for the row of a visit to come and, still earlier, for its targets and for where it begins, if it is sparse."""
     cdef Py_ssize_t at
-    for at in range(0, row.size * X.itemsize, 64):
-        PREFETCH_L2(<const char *> row.values + at)
-    for at in range(0, row.size * X.index_size, 64):
-        PREFETCH_L2(<const char *> row.indices + at)
-
-
-cdef inline void ask_for(const Table *X, Py_ssize_t i) noexcept nogil:
-    """Ask for a row of either layout before it is needed."""
-    cdef Py_ssize_t at
-    if X.indices != NULL:
-        fetch(X, i)
-    else:
-        for at in range(0, X.p * X.itemsize, 64):
-            PREFETCH_L2(X.values + i * X.p * X.itemsize + at)
+    cdef Row row
+    if v + EARLY < visits:
+        at = order[v + EARLY]
+        PREFETCH(y + at * targets)
+        if X.indices != NULL:
+            PREFETCH(X.indptr + at * X.index_size)
+    if v + AHEAD < visits:
+        row = row_at(X, order[v + AHEAD])
+        for at in range(0, row.size * X.itemsize, 64):
+            PREFETCH_L2(<const char *> row.values + at)
+        for at in range(0, row.size * X.index_size if X.indices != NULL else 0, 64):
+            PREFETCH_L2(<const char *> row.indices + at)
 
 
 cdef inline floating gather(const floating *restrict x, const index *restrict columns, const floating *restrict w,

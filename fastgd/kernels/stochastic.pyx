@@ -10,16 +10,15 @@ from libc.string cimport memcpy, memset
 
 from .losses cimport SOFTMAX, VALUES, Objective, Point, point_of, points, slope_at, softmax, target
 from .penalty cimport Lazy, catch_up, change, decay, is_late, pass_step, penalty, settle, takes_off
-from .rows cimport (PREFETCH, Ahead, Row, Rows, Table, accumulate, column, fetch, lanes_advance, margins, row_at, row_work,
-                    squared_norm, start_of, summed_accumulate)
+from .rows cimport (PREFETCH, Ahead, Row, Rows, Table, accumulate, column, lanes_advance, look_ahead, margins, row_at,
+                    row_work, squared_norm, start_of, summed_accumulate)
 from .rules cimport gradient_norms
 from .signals cimport Watch, watch_end, watch_start, watch_work
 
 cdef enum:
     BLOCK = 256                 # margins kept back, so that their loss values are taken in one vectorised loop
-    WIDE = 2048                 # bytes of a dense row, up to which rows are taken in pairs
+    WIDE = 4096                 # bytes of a dense row, up to which rows are taken in pairs
     FETCH_BYTES = 2048          # of dense rows to come that are on their way from memory
-    AHEAD = 4                   # sparse rows to come that are on their way
 
 cpdef enum PassiveAggressive:   # the step's length comes from the row itself: loss / |x|^2, bounded by the rate
     OFF
@@ -317,11 +316,11 @@ cdef inline void sparse_step(Run *run, const Py_ssize_t *order, Py_ssize_t size,
 
 cdef void sparse_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floating *theta) noexcept nogil:
     """Batch by batch."""
-    cdef Py_ssize_t begin = 0, size = 0, v
+    cdef Py_ssize_t begin = 0, size = 0, v, targets = run.objective.outputs if run.objective.targets == VALUES else 1
     while begin < visits and not watch_work(&run.watch, <long long> (size * run.work)):
         size = min(run.course.batch_size, visits - begin)
-        for v in range(min(begin + AHEAD, visits), min(begin + AHEAD + size, visits)):
-            fetch(run.X, order[v])
+        for v in range(begin, begin + size):
+            look_ahead(run.X, run.y, targets, order, v, visits)
         if sparse_slopes(run, order + begin, size, theta):
             sparse_step(run, order + begin, size, theta)
         begin += size

@@ -15,11 +15,8 @@ from libc.math cimport fabs
 from .losses cimport SOFTMAX, VALUES, Objective, curvature, implicit, point, softmax, softmax_curvature, target
 from .metric cimport Metric, standardised
 from .penalty cimport keep_positive, soft
-from .rows cimport Row, Rows, Table, ask_for, column, margins, row_at, row_work, start_of
+from .rows cimport Row, Rows, Table, column, look_ahead, margins, row_at, row_work, start_of
 from .signals cimport Watch, watch_end, watch_start, watch_work
-
-cdef enum:
-    AHEAD = 4                   # rows to come that are on their way
 
 cdef struct Run:
     const Table *X
@@ -148,12 +145,12 @@ cdef void update(Run *run, const Py_ssize_t *order, Py_ssize_t size, const float
 
 
 cdef void sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, Py_ssize_t batch_size, const floating *tag) noexcept nogil:
-    cdef Py_ssize_t begin = 0, size = 0, i
+    cdef Py_ssize_t begin = 0, size = 0, i, targets = run.objective.outputs if run.objective.targets == VALUES else 1
     cdef double work = row_work(run.X) * run.objective.outputs + 1
     while begin < visits and not watch_work(&run.watch, <long long> (size * work)):
         size = min(batch_size, visits - begin)
-        for i in range(begin + AHEAD, min(begin + AHEAD + size, visits)):
-            ask_for(run.X, order[i])
+        for i in range(begin, begin + size):
+            look_ahead(run.X, run.y, targets, order, i, visits)
         update(run, order + begin, size, tag)
         begin += size
 
