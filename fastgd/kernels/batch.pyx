@@ -461,10 +461,17 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
 
 cdef void range_margins(const Table *X, Py_ssize_t begin, Py_ssize_t most, const floating *theta, Py_ssize_t outputs,
                         double *z) noexcept nogil:
-    """The margins of the tile that begins at row `begin`."""
+    """The margins of the tile that begins at row `begin`: of one output row by row, so that memory is read from one end to the other."""
     cdef Py_ssize_t order[2 * MOST_TILE]
     cdef Py_ssize_t r, rows = min(most, X.n - begin), later = min(most, X.n - begin - rows)
     cdef Tile tile
+    cdef Row row
+    for r in range(rows if outputs == 1 else 0):
+        row = row_at(X, begin + r)
+        row_margins(&row, theta, X.p, outputs, z + r)
+        z[r] += theta[X.p]
+    if outputs == 1:
+        return
     tile.order, tile.rows, tile.next, tile.later, tile.columns = &order[0], rows, &order[rows], later, columns_of(X, outputs)
     for r in range(rows + later):
         order[r] = begin + r
