@@ -7,7 +7,7 @@ from fastgd.engine.data import pack, unpack
 from fastgd.engine.records import Record
 from fastgd.kernels import gram
 
-STALE = 0.3  # of the curvatures, that may have changed since a metric was made
+STALE = 0.5  # of the curvatures, that may have changed since a metric was made
 
 
 def centred(a, joint):

@@ -33,7 +33,7 @@ FORCING = 0.1       # the most that is left of a model's slopes by its minimisat
 EXACTLY = 1e-9      # ... if the model is all there is to it
 ROUNDS = 50         # of coordinate descent and a step on the support
 SWEEPS = 20         # of coordinate descent a round
-FEW_SWEEPS = 5      # over the columns of sparse rows, which find the zeros; conjugate gradients are sooner at the values
+FEW_SWEEPS = 4      # over the columns of sparse rows, which find the zeros; conjugate gradients are sooner at the values
 
 
 class Corner(Record):
@@ -117,7 +117,7 @@ class Proximal(Newton):
     """Minimise a smooth loss + l1 |w|_1 + (l2/2) |w|^2; `dense_metric` allows matrices of some columns by some columns."""
 
     kept = (*Newton.kept, "_lower", "_matrices", "_norm", "_first", "_fell", "_shortened", "_unsettled", "_reach", "_whole",
-            "_some_rows", "_turn", "_curvatures_then")
+            "_some_rows", "_turn", "_rounds", "_curvatures_then")
 
     def start(self, problem, theta, earlier):
         """Begin at theta, or where `earlier` stands; zeros are taken for the best constant model."""
@@ -135,7 +135,8 @@ class Proximal(Newton):
         p, stored = len(self._at.inverse), problem.rows.stored / problem.rows.shape[0]
         self._few = p <= WHOLE and p * p <= PRODUCTS * stored
         self._by_columns = problem.rows.sparse and not self._few
-        self._some_rows = self._turn = False  # whether matrices are of some rows only; whether it is conjugate gradients' turn
+        self._some_rows = False  # whether matrices are of some rows only
+        self._turn, self._rounds = 1, 1  # steps by coordinates until it is conjugate gradients' turn: now, and after that turn
         self._first, self._fell = 0.0, 0.0  # the largest norm; by how much the last step lowered F
         self._mark()
 
@@ -151,7 +152,7 @@ class Proximal(Newton):
             newton.curvatures(problem.y, problem.weights, problem.visits, self._z, self._h, problem.objective.codes)
             if problem.objective.loss in FLAT:
                 self._h += DAMPING
-            by_coordinates = self._whole and not (self._turn and (self._some_rows or self._by_columns))
+            by_coordinates = self._whole and (self._turn > 0 or not (self._some_rows or self._by_columns))
             x, by_gradient = self._by_coordinates(g) if by_coordinates else None, self._unsettled
             if x is None:
                 x = self._by_gradient(g) if by_gradient else (yield from self._by_conjugate_gradients(loss, g))
@@ -161,7 +162,9 @@ class Proximal(Newton):
             loss, g = yield from self._move(loss, g, x)
             if by_gradient:
                 self._reach *= float(np.clip(self._step.mean(), 0.1, 0.7)) if self._shortened else 1.5
-            self._turn = by_coordinates
+            if not by_coordinates:  # signs that have not settled cut its step short
+                self._rounds = 2 * self._rounds if self._shortened else 1
+            self._turn = self._turn - 1 if by_coordinates else self._rounds
             self._unsettled = not self._whole and (self._shortened or (by_gradient and ((self._v == 0) != zeros).any()))
             self._fell = before - loss
 
