@@ -98,7 +98,8 @@ def _dots(ax, position, entries, colours, with_goals):
 
 def _label(result):
     order = {True: ", shuffled", False: ", in order", None: ""}[result.get("shuffle")]
-    return f"{result['problem']}{order}, {result['threads']} thread{'s' if result['threads'] > 1 else ''}"
+    threads = f", {result['threads']} thread{'s' if result['threads'] > 1 else ''}" if "threads" in result else ""
+    return f"{result['problem']}{order}{threads}"
 
 
 def main():
