@@ -204,6 +204,22 @@ def test_a_stochastic_model_is_judged_where_it_is():
         assert model.optimality_ >= 0.5 * gap / (1 - least)
 
 
+@pytest.mark.parametrize("epochs", [2, 10])
+@pytest.mark.parametrize("seed", range(3))
+def test_steep_directions_do_not_hide_how_far_a_stochastic_model_is(seed, epochs):
+    """All columns have much in common: the gradient points there, while most of the distance is left in the many other directions."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((2000, 400)) + 2 * rng.standard_normal((2000, 1))
+    t = np.where(X @ rng.standard_normal(400) / 10 + rng.standard_normal(2000) > 0, 1.0, -1.0)
+    model = SGDClassifier("log_loss", alpha=0.01, max_iter=epochs, tol=1e-14, random_state=0).fit(X, t)
+    exact = LogisticRegression(C=1 / 20, tol=1e-12, max_iter=1000).fit(X, t)
+    value, least = (log_loss(X, t, 0.01, fit.coef_, fit.intercept_) for fit in (model, exact))
+    share = np.mean(t > 0)
+    constant = -share * np.log(share) - (1 - share) * np.log(1 - share)
+    assert model.optimality_kind_ == "Newton decrement"
+    assert 0.5 <= model.optimality_ / ((value - least) / (constant - least)) <= 2
+
+
 @np.errstate(all="ignore")  # as all training
 @pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
 def test_zeros_are_found_by_some_rows(loss, monkeypatch):

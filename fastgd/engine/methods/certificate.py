@@ -26,7 +26,7 @@ class Certificate:
 
     def __call__(self, coef, intercept):
         problem, newton_ = self._problem, Newton(dense_metric=True)
-        theta = pack(coef, intercept, problem.rows.dtype, problem.by_column)
+        theta, newton_.wary = pack(coef, intercept, problem.rows.dtype, problem.by_column), True
         newton_.start(problem, theta, None)
         if problem.objective.l1 == 0 and not self._kinked:
             return _decrement(newton_)

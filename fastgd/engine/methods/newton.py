@@ -27,8 +27,10 @@ TELLABLE = 1e-6     # of the objective: slopes along a step that rounding does n
 IN_PIECES = "squared_hinge", "modified_huber", "squared_epsilon_insensitive"  # losses whose curvature jumps,
 CROSSING = 1e-3     # and the share of all curvature that may jump where the decrement is told: no row of few
 EXACT = 1e-20       # of the squared residual, that conjugate gradients cannot make smaller
-FLAT, LONG = 0.1, 20  # eigenvalues of the Hessian in the metric below that, and conjugate gradients that find them out:
+TYPICAL = 1.0       # eigenvalues of the Hessian in the metric; steep directions, which come first, tell nothing of those
+FLAT, LONG = 0.1, 20  # eigenvalues below that, and conjugate gradients that find them out:
 HIDDEN = 0.1        # fewer may have left unseen an eigenvalue so many times the least that they have seen
+SHORT, CLEAR = 4, 0.01  # with a diagonal fewer tell nothing, unless no more of the decrement would be left by a perfect metric
 WORK_A_PASS = 25    # of such products take as long as a pass
 DEAR = 7            # passes
 SEARCHES, FLATTENED = 30, 0.1  # evaluations of a line search; the slope that it may leave, of that at its begin
@@ -70,6 +72,7 @@ class Newton:
     begins_coarsely = True  # with the diagonal where a dense metric is dear, until conjugate gradients take longer than it is worth
     leaves = 0.05     # of `tol`, that conjugate gradients may leave
     forcing = 0.2     # the largest relative residual of a direction
+    wary = False      # of short directions in a diagonal metric: of another's model, all that is left may be hidden from them
 
     def __init__(self, dense_metric=False, tol=0.0):
         self.dense_metric, self.tol = dense_metric, tol
@@ -253,14 +256,16 @@ class Newton:
             decrement = float(-(g * x).sum()) / 2
             least, most = self._rest(path)
             there = max(self._worst - loss + decrement, rounding)
-            self._tell(loss, decrement, least, most, rounding)
+            early = self.wary and self._is_early(path, decrement)
+            if not early:
+                self._tell(loss, decrement, least, most, rounding)
             left = path.rs.sum() / max(first.sum(), 1e-300)
             if self._is_quadratic():
                 settled = most <= self.leaves * self.tol * there or left <= EXACT
             else:
                 enough = max(self._residual**2, self.leaves * self.tol * there / max(decrement, 1e-300))
                 settled = left <= enough and (decrement > 0.1 * there or most <= PATIENT * decrement)
-            if settled or path.passes >= (self._worth - 2 if self._coarse else 50 + 2 * g.shape[1]):
+            if settled and not early or path.passes >= (self._worth - 2 if self._coarse else 50 + 2 * g.shape[1]):
                 break
         if self._coarse and not settled:
             self._coarse, self._inverse = False, None
@@ -279,9 +284,14 @@ class Newton:
         """
         if not path.rs.any():
             return 0.0, 0.0
-        least, total = min(path.least, self._least_curvature), float(path.rs.sum()) / 2
+        least, total = min(path.least, self._least_curvature, TYPICAL), float(path.rs.sum()) / 2
         hidden = HIDDEN if least <= FLAT and path.passes < min(self._v.size, LONG) else 1.0
         return total / max(path.largest, least), total / max(least * hidden, 1e-16)
+
+    def _is_early(self, path, decrement):
+        """Whether the metric is a diagonal, too few directions were seen to know how flat others are, and too much is left."""
+        few = path.passes < min(self._v.size, SHORT)
+        return self._inverse.factors is None and few and path.rs.sum() > 2 * CLEAR * decrement
 
     def _tell(self, loss, decrement, least, most, rounding):
         """Note how far the minimum is from v, as soon as it is about known; of a quadratic from v + x, which becomes the model."""
