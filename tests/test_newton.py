@@ -207,7 +207,7 @@ def test_a_stochastic_model_is_judged_where_it_is():
 @pytest.mark.parametrize("epochs", [2, 10])
 @pytest.mark.parametrize("seed", range(3))
 def test_steep_directions_do_not_hide_how_far_a_stochastic_model_is(seed, epochs):
-    """All columns have much in common: the gradient points there, while most of the distance is left in the many other directions."""
+    """All columns have much in common: the gradient points there, while most of the distance lies in the many other directions."""
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((2000, 400)) + 2 * rng.standard_normal((2000, 1))
     t = np.where(X @ rng.standard_normal(400) / 10 + rng.standard_normal(2000) > 0, 1.0, -1.0)

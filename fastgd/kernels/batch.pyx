@@ -461,7 +461,7 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
 
 cdef void range_margins(const Table *X, Py_ssize_t begin, Py_ssize_t most, const floating *theta, Py_ssize_t outputs,
                         double *z) noexcept nogil:
-    """The margins of the tile that begins at row `begin`: of one output row by row, so that memory is read from one end to the other."""
+    """The margins of the tile that begins at row `begin`: of one output row by row, so that memory is read in one stream."""
     cdef Py_ssize_t order[2 * MOST_TILE]
     cdef Py_ssize_t r, rows = min(most, X.n - begin), later = min(most, X.n - begin - rows)
     cdef Tile tile

@@ -89,7 +89,7 @@ cdef inline void dense_add(floating scale, const floating *restrict x, floating 
 
 cdef inline void look_ahead(const Table *X, const double *y, Py_ssize_t targets, const Py_ssize_t *order, Py_ssize_t v,
                             Py_ssize_t visits) noexcept nogil:
-    """At visit v: ask for the row of a visit to come and, still earlier, for its targets and for where it begins, if it is sparse."""
+    """At visit v: ask for the row of a visit to come and, earlier still, for its targets and where it begins if it is sparse."""
     cdef Py_ssize_t at
     cdef Row row
     if v + EARLY < visits:

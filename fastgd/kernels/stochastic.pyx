@@ -185,18 +185,23 @@ cdef void softmax_steps(Run *run, const Visit *visit, double *z, floating *b) no
             b[k] += <floating> (z[k] - visit.step * run.objective.tilt)
 
 
+cdef inline bint goes_in_pairs(const Run *run) noexcept nogil:
+    """Whether rows are narrow, and weights take nothing but steps."""
+    return (run.objective.l1 == 0 and not run.objective.positive and run.average == NULL
+            and run.X.p * run.X.itemsize <= WIDE)
+
+
 cdef inline bint is_plain(const Run *run) noexcept nogil:
-    """Whether narrow rows of one output, all of one weight, take nothing but steps."""
-    return (run.objective.outputs == 1 and run.objective.targets == VALUES and run.objective.loss != SOFTMAX and run.weights == NULL
-            and run.average == NULL and run.objective.l1 == 0 and not run.objective.positive
-            and run.course.passive_aggressive == OFF and run.X.p * run.X.itemsize <= WIDE)
+    """Whether such rows have one output and are all of one weight."""
+    return (goes_in_pairs(run) and run.objective.outputs == 1 and run.objective.targets == VALUES and run.weights == NULL
+            and run.objective.loss != SOFTMAX and run.course.passive_aggressive == OFF)
 
 
 cdef void dense_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floating *theta, const manner *tag) noexcept nogil:
     """Row by row: a pass applies the steps of rows behind and takes the margins of rows ahead, two of them where it can."""
     cdef Py_ssize_t v = 0, k, i, size = 1, p = run.X.p, outputs = 1 if manner is Plain else run.objective.outputs
     cdef bint joint = manner is General and run.objective.loss == SOFTMAX
-    cdef bint paired = manner is Plain or run.objective.l1 == 0 and not run.objective.positive and run.average == NULL and p * run.X.itemsize <= WIDE
+    cdef bint paired = manner is Plain or goes_in_pairs(run)
     cdef Py_ssize_t stride = 2 if paired else 1, distance = stride * (1 + FETCH_BYTES // (run.X.itemsize * p * stride))
     cdef const floating *X = <const floating *> run.X.values
     cdef (const floating *)[2] behind, ahead, later
