@@ -204,14 +204,17 @@ cdef void tile_scatter(const Table *X, const Tile *tile, const double *slope, Py
     """gradient += slope' X, and its intercept part."""
     cdef Py_ssize_t k, r, p = X.p, K = outputs
     cdef floating *b = gradient + p * K
+    cdef floating total
     cdef Row row
     dense_scatter(X, tile, slope, K, gradient)
     for r in range(fours_of(X, tile), tile.rows):
         row = row_at(X, tile.order[r])
         accumulate(&row, 1.0, slope + r * K, gradient, p, K)
-    for r in range(tile.rows):
-        for k in range(K):
-            b[k] += <floating> slope[r * K + k]
+    for k in range(K):
+        total = b[k]  # in a register: the next row waits for it
+        for r in range(tile.rows):
+            total += <floating> slope[r * K + k]
+        b[k] = total
 
 
 cdef inline Py_ssize_t block_begin(const Run *run, Py_ssize_t number) noexcept nogil:
