@@ -26,7 +26,8 @@ class Certificate:
 
     def __call__(self, coef, intercept):
         problem, newton_ = self._problem, Newton(dense_metric=True)
-        theta, newton_.wary = pack(coef, intercept, problem.rows.dtype, problem.by_column), True
+        newton_.wary = True
+        theta = pack(coef, intercept, problem.rows.dtype, problem.by_column)
         newton_.start(problem, theta, None)
         if problem.objective.l1 == 0 and not self._kinked:
             return _decrement(newton_)
