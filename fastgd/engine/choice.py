@@ -46,11 +46,15 @@ def automatic_method(model, problem, go_on):
     if go_on:
         return AveragedImplicit(size)
     kinked = problem.objective.loss in SHARP
-    if not problem.full_batch or (kinked and problem.objective.has_corners):
+    if not problem.full_batch or (kinked and problem.objective.has_corners) or problem.objective.is_degenerate:
         from .methods.variance import VarianceReduced
 
         return VarianceReduced(size, seed_of(problem.random_state), model.tol)
     chooses, tol = model.batch_size == "auto", model.tol or 0.0
+    if chooses and suits_row_space(problem):
+        from .methods.row_space import RowSpace
+
+        return RowSpace(lambda reduced: automatic_method(model, reduced, go_on))
     if chooses and suits_dual(problem):
         from .methods.dual import Dual
 
@@ -66,6 +70,15 @@ def automatic_method(model, problem, go_on):
     from .methods.newton import Newton
 
     return Newton(chooses, tol)
+
+
+def suits_row_space(problem):
+    """Whether a problem has fewer rows than columns, and its rows span all that its weights need."""
+    if not len(problem.visits) < problem.rows.shape[1]:
+        return False
+    from .methods.row_space import suits
+
+    return suits(problem)
 
 
 def suits_dual(problem):

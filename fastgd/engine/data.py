@@ -107,6 +107,11 @@ class Problem(Record):
         return self.rows.sparse
 
     @property
+    def total_weight(self):
+        """The sum of the weights of the rows to train on."""
+        return len(self.visits) if self.weights is None else float(self.weights[self.visits].sum())
+
+    @property
     def targets(self):
         """The targets of the rows to train on, a row each."""
         return self.y.reshape(self.rows.shape[0], -1)[self.visits]

@@ -17,6 +17,9 @@ from fastgd.kernels.losses import Loss
 from .data import pack
 
 ROUNDING = 64  # machine epsilons, of the sums that q is made of: no distance at all
+# Of the objective. What `gap` takes off q for rounding may lift a bound by some 1e-8 of it above the
+# objective, in float32 by more; slopes outside of the domain lift it by some 0.1 and more.
+CONTRADICTION = 1e-3
 
 
 def domain(loss, delta, y):
@@ -133,7 +136,7 @@ def weighted_sums(problem, slopes):
 
 
 def gap(problem, at, value, slopes, q=None, blur=0.0):
-    """An upper bound of value - F*, and infinity at worst.
+    """An upper bound of value - F*; infinity where there is none, or the claim contradicts itself.
 
     `value` is F where the slopes (n, outputs) of the losses, or of losses like them, were taken. `at` holds the coordinates in
     which columns have spread 1, so that rounding can be told from distance; `blur` is the rounding that the slopes came with. q is
@@ -144,6 +147,8 @@ def gap(problem, at, value, slopes, q=None, blur=0.0):
     y, n = problem.targets[:, 0] if objective.loss == "softmax" else problem.output_targets, len(slopes)
     weights = np.ones(n) if problem.weights is None else problem.weights[problem.visits]
     weights = weights / weights.sum()
+    if not _is_feasible(objective, slopes, y):
+        return np.inf
     s = balanced(objective.loss, objective.delta, slopes, y, weights, -objective.tilt) if objective.intercept else slopes
     if s is not slopes or q is None:
         q = at.gradient(weighted_sums(problem, s))
@@ -168,7 +173,18 @@ def gap(problem, at, value, slopes, q=None, blur=0.0):
         best = np.maximum(dual(np.zeros(len(q))), best)
     if (feasible < 1).any() and not objective.tilt:
         best = np.maximum(best, dual(feasible))
-    return value - float(best.sum())
+    distance = value - float(best.sum())
+    # A bound above the objective by more than rounding explains is no bound: something is wrong.
+    return max(distance, 0.0) if distance >= -CONTRADICTION * abs(value) else np.inf
+
+
+def _is_feasible(objective, slopes, y):
+    """Whether slopes lie in the domain of the conjugate, but for rounding."""
+    if objective.loss == "softmax":
+        return bool(np.isfinite(slopes).all())
+    low, high = domain(objective.loss, objective.delta, y)
+    slack = ROUNDING * np.finfo(float).eps * np.maximum(np.abs(slopes), 1.0)
+    return bool(((slopes >= low - slack) & (slopes <= high + slack)).all())
 
 
 @np.errstate(over="ignore", divide="ignore", invalid="ignore", under="ignore")
@@ -183,7 +199,11 @@ def rounding_of(value, worst, dtype=np.float64):
     return max(ROUNDING * float(np.finfo(dtype).eps) * max(abs(value), abs(worst)), 1e-300)
 
 
-def relative(distance, value, worst):
-    """An upper bound of (F - F*) / (F0 - F*), of one of F - F* and of F and F0: what `optimality` reports."""
-    rounding = rounding_of(value, worst)
+def relative(distance, value, worst, floor=0.0):
+    """(F - F*) / (F0 - F*), of a bound of F - F* and of F and F0: what `optimality` reports.
+
+    It is 0 where rounding, or `floor`, hides the distance. Where F0 is as near the minimum there is
+    nothing to gain, and the ratio is not made larger by it.
+    """
+    rounding = max(rounding_of(value, worst), floor)
     return 0.0 if distance <= rounding else float(distance / max(worst - value + distance, rounding))

@@ -38,11 +38,16 @@ class Fit:
         self._data, self._earlier = model._resumable(X, y, weights, held_out) if self._keeps else (None, None)
         if coef_init is not None or intercept_init is not None:
             self._earlier = None
-        self._stopping = Stopping(1 if go_on else model.max_iter or PASSES, None if go_on else model.tol,
-                                  model.n_iter_no_change if not self._automatic or model.early_stopping else 0,
-                                  max_seconds=None if go_on else model.max_seconds)
         self._problem = self._pose(X, y, weights, outputs, one_vs_rest)
+        self._stopping = Stopping(1 if go_on else model.max_iter or PASSES, None if go_on else model.tol,
+                                  model.n_iter_no_change if self._stops_at_plateaus() else 0,
+                                  max_seconds=None if go_on else model.max_seconds)
         self._stopping.full_gradient = self._problem.full_batch and not self._automatic
+
+    def _stops_at_plateaus(self):
+        """Whether a loss that no longer falls ends training: where no distance to the minimum is known."""
+        model = self._model
+        return not self._automatic or model.early_stopping or self._problem.objective.is_degenerate
 
     def _pose(self, X, y, weights, outputs, one_vs_rest):
         """The problem; what it leaves out of the rows is held out."""
@@ -200,7 +205,7 @@ class Fit:
         model.n_iter_, model.stop_reason_, model.history_ = training.epochs, reason, history
         model.t_, model._state = method.state.t, method.state if isinstance(method, (Descent, AveragedImplicit)) else None
         model.optimality_, model.optimality_kind_ = found or (None, None)
-        model.converged_ = reason == "tol" and is_last
+        model.converged_ = bool(found and model.tol is not None and found[0] <= model.tol)
         vars(model).pop("best_epoch_", None)
         vars(model).pop("_resumption", None)
         if best:

@@ -46,7 +46,8 @@ class LinearModel(SparseCoefMixin, Model):
                              own=OwnLoss(self.loss))
         delta = self.epsilon if self.loss in EPSILON else self.quantile if self.loss == "quantile" else 0.0
         loss = "log_loss" if self.loss == "softmax" and outputs == 1 else self.loss
-        return Objective(loss, float(delta), l1, l2, outputs, one_vs_rest, self.fit_intercept, positive=self.positive)
+        return Objective(loss, float(delta), l1, l2, outputs, one_vs_rest, self.fit_intercept,
+                         positive=self.positive, is_degenerate=loss == "perceptron")
 
     def _train(self, *data, **others):
         """Train on checked data and store the model; the arguments are those of a `Fit`."""

@@ -25,7 +25,7 @@ class Objective(Record):
     y holds class numbers, of which each output tells its own from the rest. Over `width` the kinks of piecewise
     linear losses are rounded off; slopes of losses without a bound of theirs stay within +-`steepest`. `l2` may be
     a tuple, a number an output, where full batches alone are asked for. `own` is the function of the
-    loss "own".
+    loss "own". `is_degenerate`: W = 0 is a minimum whatever the data, and not the one that is wanted.
     """
 
     loss: str
@@ -40,6 +40,7 @@ class Objective(Record):
     positive: bool = False
     tilt: float = 0.0
     own: OwnLoss | None = None
+    is_degenerate: bool = False
 
     @cached_property
     def codes(self):

@@ -135,6 +135,9 @@ class Training:
         # what is known of the minimum is known of the model as it is, and the best epoch's is not touched
         if reason != "tol" and not self.best:
             self.method.finish(reason not in ("max_seconds", "callback"))
+            found = self.method.optimality() if reason == "max_iter" and self._stopping.tol is not None else None
+            if found and found[0] <= self._stopping.tol:
+                reason = "tol"
         self.reason = reason
 
     def restore(self):
@@ -157,6 +160,8 @@ class Training:
         found = self.method.optimality()
         if found and found[0] <= stopping.tol:
             return "tol"
+        if getattr(self.method, "exhausted", False):  # rounding leaves nothing to gain
+            return "rounding"
         if stopping.is_small(self.history.record["gradient_norm"]):
             return "gradient"
         if stopping.patience and stopping.has_stalled(value):

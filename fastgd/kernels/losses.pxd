@@ -129,13 +129,18 @@ cdef inline Curve ramp(double a, double width) noexcept nogil:
 
 
 cdef inline Curve rounded(int loss, double delta, double width, double z, double y) noexcept nogil:
-    """A piecewise linear loss as a sum of rounded ramps; 'huber' with no less than `width` for its own parameter."""
+    """A piecewise linear loss as a sum of rounded ramps; 'huber' is quadratic over no less than `width`.
+
+    The slopes stay within those of the loss itself, as its dual asks for.
+    """
     cdef Curve up, down
-    cdef double tau, r, inner
+    cdef double tau, r, inner, bend
     if loss == HUBER:
         r, tau = z - y, delta if delta > width else width
+        bend = delta / tau
         inner = tau if r > tau else (-tau if r < -tau else r)
-        return Curve(inner * (r - 0.5 * inner), inner, 1.0 if inner == r else 0.0)
+        return Curve(bend * inner * (r - 0.5 * inner), delta if r > tau else (-delta if r < -tau else bend * r),
+                     bend if inner == r else 0.0)
     if loss == HINGE or loss == PERCEPTRON:
         up = ramp((1.0 if loss == HINGE else 0.0) - y * z, width)
         return Curve(up.value, -y * up.slope, y * y * up.curvature)

@@ -1,66 +1,95 @@
-"""How far from the minimum the models are that another method finds: the methods that know it begin a run there."""
+"""How far from the minimum the models are that another method finds: the methods that know it
+begin a run there."""
+
+from functools import partial
+
 import numpy as np
 
 from fastgd.engine.data import pack
-from fastgd.engine.duality import gap, relative, rounding_of
+from fastgd.engine.duality import gap, relative
 from fastgd.engine.objective import KINKED, SHARP
 
 from .newton import Newton
 from .proximal import Proximal
 from .rounded import Rounded
+from .row_space import RowSpace, suits
 
-LOOK = 50  # passes that a certificate may take
+# Passes that one look at a model may take.
+LOOK = 50
+# A known minimum is good enough to measure a distance by once at most this share of the distance
+# is unknown: what is told is then within a factor of 2 of the truth.
+UNKNOWN = 0.5
 
 
 class Certificate:
-    """(estimate or bound of (F - F*) / (F0 - F*), its kind) of models that another method finds; None if nothing is known yet.
+    """(estimate or bound of (F - F*) / (F0 - F*), its kind) of models that another method finds.
 
-    The decrement of a smooth objective, in a few passes; with an L1 part the duality gap of the losses' slopes; for losses with
-    kinks, whose slopes at a model tell little, the bound of the minimum that rounded losses find, a few passes a call.
+    None if nothing is known yet. It never changes a model. For a smooth objective it is the
+    decrement at the model, in a few passes; with an L1 part the duality gap of the losses' slopes;
+    for losses with kinks, whose slopes at a model tell little, and for fewer rows than columns, it
+    is measured from the minimum that the method above finds, a few passes a call.
     """
 
     def __init__(self, problem, tol):
-        self._problem, self._tol, self._rounded = problem, tol, None  # `_rounded`: what `_least` goes on with
-        self._kinked = problem.objective.loss in KINKED and problem.objective.l1 == 0
-        self.nothing_to_gain = False  # known only where a bound of the minimum is: no model is better than the constant one
+        self._problem, self._tol, self._solver = problem, tol, None
+        self._has_l1 = problem.objective.l1 != 0
+        self._solves = not self._has_l1 and (problem.objective.loss in KINKED or suits(problem))
 
     def __call__(self, coef, intercept):
-        problem, newton_ = self._problem, Newton(dense_metric=True)
-        newton_.wary = True
+        problem = self._problem
+        newton = Newton(dense_metric=True)
+        newton.wary = True
         theta = pack(coef, intercept, problem.rows.dtype, problem.by_column)
-        newton_.start(problem, theta, None)
-        if problem.objective.l1 == 0 and not self._kinked:
-            return _decrement(newton_)
-        if self._kinked:
-            value, least = newton_._gradient()[0], self._least(theta)
-            if not np.isfinite(least):  # not yet
-                return None
-            distance, self.nothing_to_gain = value - least, newton_._worst - least <= rounding_of(least, newton_._worst)
-        else:
-            value, distance = _from_slopes(newton_)
-        return relative(distance, value, newton_._worst), "duality gap"
+        newton.start(problem, theta, None)
+        if self._solves:
+            return self._from_minimum(newton, theta)
+        if self._has_l1:
+            value, distance = _from_slopes(newton)
+            return _told(newton, distance, value, "duality gap")
+        return _decrement(newton)
 
     def position(self):
         """What `resume` needs."""
-        return self._rounded and self._rounded.position()
+        return self._solver and self._solver.position()
 
     def resume(self, position):
         """Know again what was known at `position`."""
         if position is not None and self._tol:
-            self._rounded = Rounded(True, self._tol / 2)
-            self._rounded.resume(self._problem, position)
+            self._solver = self._make_solver()
+            self._solver.resume(self._problem, position)
 
-    def _least(self, theta):
-        """A bound of the minimum; each call makes it better, until it is good enough."""
-        if self._rounded is None:
-            self._rounded = Rounded(True, self._tol / 2)
-            self._rounded.start(self._problem, theta, None)
+    def _make_solver(self):
+        """A method that finds the minimum, and bounds or an estimate of it."""
+        method = Rounded if self._problem.objective.loss in KINKED else Newton
+        make = partial(method, True, self._tol / 2)
+        return RowSpace(lambda reduced: make()) if suits(self._problem) else make()
+
+    def _from_minimum(self, newton, theta):
+        """How far above the minimum a model is; each call knows the minimum better."""
+        if self._solver is None:
+            self._solver = self._make_solver()
+            self._solver.start(self._problem, theta, None)
+        value, is_smooth = newton.loss_at(theta), self._problem.objective.loss not in SHARP
         for _ in range(LOOK):
-            known = self._rounded.optimality()
-            if known is not None and known[0] <= self._tol / 2:
+            lower, upper = self._solver.bounds()
+            known = self._solver.optimality()
+            is_known = known is not None and known[0] <= self._tol / 2
+            if is_smooth:
+                is_known = upper - lower <= UNKNOWN * (value - lower)
+            if is_known or self._solver.exhausted:
                 break
-            self._rounded.epoch(None)
-        return self._rounded._least
+            self._solver.epoch(None)
+        if not np.isfinite(lower) or (is_smooth and not (is_known or self._solver.exhausted)):
+            return None
+        kind = "Newton decrement" if is_smooth else "duality gap"
+        return _told(newton, value - lower, value, kind)
+
+
+def _told(method, distance, value, kind):
+    """What is said of a distance from the minimum; None where it contradicts itself."""
+    if not np.isfinite(distance):
+        return None
+    return relative(distance, value, method._worst, method._floor), kind
 
 
 def _from_slopes(method):
@@ -79,15 +108,13 @@ def _decrement(method):
     else:
         method.here, kind = _from_slopes(method), "duality gap"
     loss, distance = method.here
-    return relative(value - loss + distance, value, method._worst), kind
+    return _told(method, value - loss + distance, value, kind)
 
 
 class CornerCertificate:
     """A `Certificate` of models with weights >= 0: the duality gap of the losses' slopes or, where nothing is penalised and no
     slopes would do, the decrease that a model of the loss foretells; None at kinks, which no such model has.
     """
-
-    nothing_to_gain = False
 
     def __init__(self, problem):
         self._problem = problem

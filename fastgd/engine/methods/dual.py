@@ -58,7 +58,7 @@ class Dual(Newton):
         """Yields an `Epoch` after each pass."""
         kinked = self.problem.objective.loss in KINKED
         self._share, self._kind = (1.0, "duality gap") if kinked else (0.5, "half the duality gap")
-        self._is_patient = not self._dense  # the others crawl without a dense metric; with one they do better on long rows
+        self._is_patient = not self._dense_at_once  # the others crawl without a dense metric; with one they do better on long rows
         lengths = squared_norms(self.problem.rows, self.problem.visits, np.empty(1, self.problem.rows.dtype))
         mean = lengths.mean() / (self._weight * self.problem.objective.l2)
         if self._is_cold and mean <= (LIMIT if self._is_patient else LONGEST):
@@ -160,7 +160,8 @@ class Dual(Newton):
         self._lower = max(self._lower, value - gap(problem, self._at, value, self._by_row(self._slopes)[problem.visits]))
         if value <= self._best[0]:
             self._best = value, theta.copy()
-        self._found = relative(self._share * (self._best[0] - self._lower), self._best[0], self._worst), self._kind
+        self._found = relative(self._share * (self._best[0] - self._lower), self._best[0], self._worst,
+                               self._floor), self._kind
         return value
 
     def _result(self):

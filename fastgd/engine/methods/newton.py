@@ -11,8 +11,8 @@ import numpy as np
 from scipy.linalg import cho_factor
 
 from fastgd.engine.data import pack, unpack
-from fastgd.engine.duality import rounding_of
-from fastgd.engine.metric import constant_model, metric_of
+from fastgd.engine.duality import gap, relative, rounding_of
+from fastgd.engine.metric import constant_model, metric_of, rounding_floor
 from fastgd.engine.records import Record
 from fastgd.kernels import batch, newton
 from fastgd.kernels.losses import Loss, evaluate
@@ -24,7 +24,7 @@ PATIENT = 0.1       # of the decrement, that a direction may leave which may be 
 VAGUE = 0.5         # ... that may be missing where the decrement is told
 EVEN = 4.0          # ratio of the largest and the least that may be left of a quadratic, where it is told
 TELLABLE = 1e-6     # of the objective: slopes along a step that rounding does not turn round, in float32 neither
-IN_PIECES = "squared_hinge", "modified_huber", "squared_epsilon_insensitive"  # losses whose curvature jumps,
+IN_PIECES = "huber", "squared_hinge", "modified_huber", "squared_epsilon_insensitive"  # losses whose curvature jumps,
 CROSSING = 1e-3     # and the share of all curvature that may jump where the decrement is told: no row of few
 EXACT = 1e-20       # of the squared residual, that conjugate gradients cannot make smaller
 TYPICAL = 1.0       # eigenvalues of the Hessian in the metric; steep directions, which come first, tell nothing of those
@@ -35,6 +35,7 @@ WORK_A_PASS = 25    # of such products take as long as a pass
 DEAR = 7            # passes
 SEARCHES, FLATTENED = 30, 0.1  # evaluations of a line search; the slope that it may leave, of that at its begin
 LARGEST = 2000      # columns of a dense metric
+MOST_FACTORS = 2**25  # numbers of the Cholesky factors of all outputs: 256 MB
 ROWS_A_COLUMN, FEWEST_ROWS_A_COLUMN, LEAST_ROWS = 6, 4, 2000  # that it is made of: that are enough, that have to be
 WHOLE, WHOLE_AGAIN = 200, 50  # columns up to which it is made of all rows: once, as of a quadratic, and whenever curvatures change
 DENSE_WORK = 160    # products a row of X, that it may cost: BLAS makes so many in the time of some passes over X
@@ -48,6 +49,15 @@ def rows_of_metric(problem):
     if p <= (WHOLE if problem.objective.loss == "squared_error" else WHOLE_AGAIN):
         most = n
     return most if p <= LARGEST and most >= min(n, FEWEST_ROWS_A_COLUMN * p) else 0
+
+
+def rows_of_late_metric(problem):
+    """Of how many rows a dense metric is made once conjugate gradients have taken as long as it takes to make; 0: of none."""
+    n, p = len(problem.visits), problem.rows.shape[1]
+    factors = 1 if problem.objective.loss == "squared_error" else problem.objective.outputs
+    if p > LARGEST or factors * p * p > MOST_FACTORS:
+        return 0
+    return min(n, max(ROWS_A_COLUMN * p, LEAST_ROWS))
 
 
 class State(Record):
@@ -69,6 +79,7 @@ class Newton:
 
     kept = "_v", "_step", "_found", "_least_curvature", "_residual", "_inverse", "_coarse"
     repaired = False  # no step needs it
+    is_factored = False  # whether X has been factored already, beside which the factor of a quadratic's Hessian costs little
     begins_coarsely = True  # with the diagonal where a dense metric is dear, until conjugate gradients take longer than it is worth
     leaves = 0.05     # of `tol`, that conjugate gradients may leave
     forcing = 0.2     # the largest relative residual of a direction
@@ -90,22 +101,36 @@ class Newton:
         self._residual, self._inverse = self.forcing, None
         self._at = Coordinates(problem, metric_of(problem))
         self._constant, self._worst = constant_model(problem)
+        self._floor, self._small = rounding_floor(problem, self._constant), 0
         self._v = self._at.from_user(theta)
         if not theta.any():
             self._v[:, -1] = self._constant
         shared = slice(-1, None) if problem.objective.positive else slice(None)  # weights would not stay positive
         self._v[:, shared] = centred(self._v[:, shared], self._joint)
+        self._bounds = -np.inf, np.inf
         self._found = self.here = None  # how far the minimum is from the model; (F, how far) at v
         self._least_curvature = np.inf
-        self._most = rows_of_metric(problem) if self.dense_metric else 0
-        self._dense = self._most > 0
-        self._worth = 3 + self._most * self._v.shape[1] // (WORK_A_PASS * len(problem.visits))
-        self._coarse = self.begins_coarsely and self._worth >= DEAR and not self._is_quadratic()
+        at_once, late = (rows_of_metric(problem), rows_of_late_metric(problem)) if self.dense_metric else (0, 0)
+        if self.is_factored and self._is_quadratic():
+            at_once = at_once or late
+        self._most = at_once or late
+        self._dense, self._dense_at_once = self._most > 0, at_once > 0
+        self._worth = 3 + self._passes_of_metric()
+        is_dear = self.begins_coarsely and self._worth >= DEAR and not self._is_quadratic()
+        self._coarse = self._dense and (is_dear or not at_once)
         size = len(problem.visits) * problem.objective.outputs
         self._z, self._h, self._u = np.empty(size), np.empty(size), np.empty(size)
         self._x, self._step = np.zeros_like(self._v), np.ones((problem.objective.outputs, 1))
         self._passes = self._descend()
         self._mark()
+
+    def _passes_of_metric(self):
+        """About how many passes over X take as long as a dense metric."""
+        n, p = len(self.problem.visits), self._v.shape[1]
+        if self._dense_at_once:
+            return self._most * p // (WORK_A_PASS * n)
+        numbers = max(self.problem.rows.stored * n // max(self.problem.rows.shape[0], 1), 1)
+        return (self._most * p * p + p**3 // 3) // (WORK_A_PASS * numbers)
 
     def _mark(self):
         """Here `_descend` can begin again."""
@@ -154,12 +179,27 @@ class Newton:
     def is_finite(self):
         return bool(np.isfinite(self.state.theta).all())
 
+    @property
+    def exhausted(self):
+        """Whether two directions in a row have promised no more than rounding."""
+        return self._small > 1
+
     def finish(self, certify=True):
-        """Training ends: go as far as the passes of an unfinished direction allow, unless what is known is known of the model."""
-        if self._found is None and self._x.any():
-            self._search()
-            self._theta = self._at.to_user(self._v)
-            self.state = replace(self.state, theta=self._result())
+        """Training ends: go as far as the passes of an unfinished direction allow."""
+        if not self._x.any() or self._is_quadratic():
+            return
+        self._search()
+        self._theta = self._at.to_user(self._v)
+        self.state = replace(self.state, theta=self._result())
+        self._known(None)  # what was known is known of the model before
+
+    def _value(self):
+        """The objective at v, of the margins last kept."""
+        problem, objective = self.problem, self.problem.objective
+        weights = 1 if problem.weights is None else problem.weights[problem.visits, None]
+        theta = self._at.to_user(self._v)
+        loss = float((weights * self.losses()[0]).sum()) / self._weight
+        return loss + objective.penalty(*unpack(theta, objective.outputs, problem.by_column))
 
     def react(self):
         """There is no rate to lower."""
@@ -223,11 +263,19 @@ class Newton:
             loss, self._g = self._gradient()
             self._norm = sqrt(float((self._g * self._g).sum()))
             self.here = None if self._norm else (loss, 0.0)
-            self._known(None if self._norm else (0.0, "gradient"))
+            self._known(None)
+            if not self._norm:
+                self._estimate(0.0, loss)
             self._curvatures()
             if self._inverse is None or self._inverse.is_stale(self._h):
                 self._inverse = self._metric()
             decrement, passes = yield from self._direction(loss, self._g)
+            if self._found is None and self._may_be_enough(loss, decrement):
+                # The decrement is small, and cannot be trusted: a bound tells, for one pass.
+                distance = gap(self.problem, self._at, loss, self.losses()[1], self._g - self._at.l2 * self._v)
+                if np.isfinite(distance):
+                    self._known((relative(distance, loss, self._worst, self._floor), "duality gap"))
+                yield self._pass_made(loss, decrement)
             self._search()
             if is_enough(decrement):
                 return
@@ -235,10 +283,14 @@ class Newton:
             if passes > self._worth:
                 self._inverse = None
 
+    def _may_be_enough(self, loss, decrement):
+        """Whether a decrement is within `tol`, and there is an L2 penalty, without which slopes make no bound."""
+        return decrement <= self.tol * (self._worst - loss) and np.all(self.problem.objective.l2)
+
     def _direction(self, loss, g):
         """Conjugate gradients towards v - H^-1 g; yields an `Epoch` before each pass, returns (decrement, passes)."""
         n, K = len(self.problem.visits), self._at.outputs
-        rounding = rounding_of(loss, self._worst, self.problem.rows.dtype)
+        rounding = max(rounding_of(loss, self._worst, self.problem.rows.dtype), self._floor)
         x, r, margins, self._u[:] = np.zeros_like(g), -g, np.empty(n * K), 0
         p = s = self._inverse(r)
         first = rs = self._dot(r, s)
@@ -257,8 +309,10 @@ class Newton:
             least, most = self._rest(path)
             there = max(self._worst - loss + decrement, rounding)
             early = self.wary and self._is_early(path, decrement)
+            if self._is_quadratic():
+                self._theta = self._at.to_user(self._v + x)
             if not early:
-                self._tell(loss, decrement, least, most, rounding)
+                self._tell(loss, decrement, least, most, there)
             left = path.rs.sum() / max(first.sum(), 1e-300)
             if self._is_quadratic():
                 settled = most <= self.leaves * self.tol * there or left <= EXACT
@@ -271,6 +325,9 @@ class Newton:
             self._coarse, self._inverse = False, None
         self._least_curvature = min(2 * self._least_curvature, path.least)
         self._residual = min(self.forcing, sqrt(max(decrement / there, 1e-12)))
+        self._small = self._small + 1 if decrement <= rounding else 0
+        if self.exhausted and self._found is None:
+            self._estimate(rounding, loss)
         return decrement, path.passes
 
     def _pass_made(self, loss, decrement):
@@ -293,19 +350,31 @@ class Newton:
         few = path.passes < min(self._v.size, SHORT)
         return self._inverse.factors is None and few and path.rs.sum() > 2 * CLEAR * decrement
 
-    def _tell(self, loss, decrement, least, most, rounding):
-        """Note how far the minimum is from v, as soon as it is about known; of a quadratic from v + x, which becomes the model."""
-        def ratio(distance, fallen=0.0):
-            return distance / max(self._worst - loss + fallen + distance, rounding), "Newton decrement"
-
+    def _tell(self, loss, decrement, least, most, there):
+        """Note how far the minimum is from v, as soon as it is about known; of a quadratic from v + x, which is the model."""
         if most <= VAGUE * decrement and self._is_model_true():
-            known = decrement + (least + most) / 2
-            self.here = loss, known
-            if not self._is_quadratic() or self._theta is self._begun:
-                self._known(ratio(known))
-        if self._is_quadratic() and most <= EVEN * least:
-            self._theta = self._at.to_user(self._v + self._x)
-            self._known(ratio(sqrt(least * most), decrement))
+            self.here = loss, decrement + (least + most) / 2
+            if not self._is_quadratic():
+                self._estimate(self.here[1], loss)
+        if self._is_quadratic():
+            if most <= EVEN * least:
+                self._estimate(sqrt(least * most), loss - decrement)
+            elif most <= self.tol * there:
+                self._estimate(most, loss - decrement)
+            else:
+                self._known(None)
+
+    def _estimate(self, distance, value):
+        """Note that a model of this objective is so far above the minimum, relative to what the best constant model leaves."""
+        rounding = max(rounding_of(value, self._worst), self._floor)
+        gain = self._worst - value + distance
+        nothing = gain <= rounding and distance <= rounding
+        self._bounds = value - distance, value
+        self._known((0.0 if nothing else distance / max(gain, rounding), "Newton decrement"))
+
+    def bounds(self):
+        """(the estimate of F*, the objective that it was made at)"""
+        return self._bounds
 
     def _is_model_true(self):
         """Whether the loss along all of x is about the quadratic model: one made of quadratic pieces may go on to others."""

@@ -33,6 +33,9 @@ FORCING = 0.1       # the most that is left of a model's slopes by its minimisat
 EXACTLY = 1e-9      # ... if the model is all there is to it
 ROUNDS = 50         # of coordinate descent and a step on the support
 SWEEPS = 20         # of coordinate descent a round
+STALLED = 5         # steps in a row that gain nothing: those of all kinds have been tried
+EPSILON = 4 * float(np.finfo(float).eps)  # of the objective: a decrease that is rounding
+NO_LESS = 0.99      # of the smallest subgradient: one that has not shrunk
 FEW_SWEEPS = 4      # over the columns of sparse rows, which find the zeros; conjugate gradients are sooner at the values
 
 
@@ -117,7 +120,7 @@ class Proximal(Newton):
     """Minimise a smooth loss + l1 |w|_1 + (l2/2) |w|^2; `dense_metric` allows matrices of some columns by some columns."""
 
     kept = (*Newton.kept, "_lower", "_matrices", "_norm", "_first", "_fell", "_shortened", "_unsettled", "_reach", "_whole",
-            "_some_rows", "_turn", "_rounds", "_curvatures_then")
+            "_some_rows", "_turn", "_rounds", "_curvatures_then", "_stalled", "_least_norm")
 
     def start(self, problem, theta, earlier):
         """Begin at theta, or where `earlier` stands; zeros are taken for the best constant model."""
@@ -137,6 +140,8 @@ class Proximal(Newton):
         self._by_columns = problem.rows.sparse and not self._few
         self._some_rows = False  # whether matrices are of some rows only
         self._turn, self._rounds = 1, 1  # steps by coordinates until it is conjugate gradients' turn: now, and after that turn
+        self._least_norm = np.inf
+        self._stalled = 0  # steps in a row that rounding has made worthless
         self._first, self._fell = 0.0, 0.0  # the largest norm; by how much the last step lowered F
         self._mark()
 
@@ -158,7 +163,7 @@ class Proximal(Newton):
                 x = self._by_gradient(g) if by_gradient else (yield from self._by_conjugate_gradients(loss, g))
             if self._is_free and not by_gradient:
                 self._estimate(loss, g, x)
-            zeros, before = self._v == 0, loss
+            zeros, before, bound = self._v == 0, loss, self._lower
             loss, g = yield from self._move(loss, g, x)
             if by_gradient:
                 self._reach *= float(np.clip(self._step.mean(), 0.1, 0.7)) if self._shortened else 1.5
@@ -167,6 +172,18 @@ class Proximal(Newton):
             self._turn = self._turn - 1 if by_coordinates else self._rounds
             self._unsettled = not self._whole and (self._shortened or (by_gradient and ((self._v == 0) != zeros).any()))
             self._fell = before - loss
+            stands = self._fell <= EPSILON * abs(loss) and self._lower - bound <= EPSILON * abs(loss)
+            stands = stands and self._norm >= NO_LESS * self._least_norm
+            self._least_norm = min(self._least_norm, self._norm)
+            self._stalled = self._stalled + 1 if stands else 0
+
+    @property
+    def exhausted(self):
+        """Whether several steps in a row have lowered neither the objective nor its subgradient."""
+        return self._stalled >= STALLED
+
+    def finish(self, certify=True):
+        """Training ends amid a step: only steps that have been tried count."""
 
     def _bound(self, loss, g):
         """Bound the distance to the minimum; where that needs a pass of its own, only when the minimum may be near."""
@@ -177,14 +194,14 @@ class Proximal(Newton):
         if not self._is_free and self._fell <= max(0.1 * (self._worst - loss), rounding_of(loss, self._worst)):
             _, slopes = self.losses()
             self._lower = max(self._lower, loss - gap(self.problem, self._at, loss, slopes, g - self._at.l2 * self._v))
-            self._found = relative(loss - self._lower, loss, self._worst), "duality gap"
+            self._found = relative(loss - self._lower, loss, self._worst, self._floor), "duality gap"
         yield Epoch(loss, self._norm, float(self._step.max()))
 
     def _estimate(self, loss, g, x):
         """Take a model's decrease for the distance to the minimum: at its own minimum it is at most the slope times the step."""
         if self._complete:
             decrement = max(-float((g * x).sum()), 0.0)
-            self._found = relative(decrement, loss, self._worst), "Newton decrement"
+            self._found = relative(decrement, loss, self._worst, self._floor), "Newton decrement"
 
     def _move(self, loss, g, x):
         """(F, gradient) after a step along x: all of it, or as far as a line search says. Never does F rise."""

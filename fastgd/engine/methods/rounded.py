@@ -7,7 +7,6 @@ from math import sqrt
 
 import numpy as np
 
-from fastgd.engine.data import unpack
 from fastgd.engine.duality import gap, relative, rounding_of
 
 from .descent import Epoch
@@ -25,7 +24,7 @@ class Rounded(Newton):
     begins_coarsely = False
     leaves = 0.0  # stages have ends of their own
     forcing = 0.5  # far from a kink the quadratic model is not worth more
-    kept = *Newton.kept, "_best", "_least", "_beyond", "_cost", "_width", "_demand", "_last"
+    kept = *Newton.kept, "_best", "_least", "_beyond", "_cost", "_width", "_demand", "_last", "_spent"
 
     def start(self, problem, theta, earlier):
         """Begin at theta, or where `earlier` stands."""
@@ -37,6 +36,7 @@ class Rounded(Newton):
         self._least = -np.inf                          # a bound of the minimum
         self._beyond, self._cost = 0.0, 0.0
         self._width, self._demand, self._last = self._first_width(), 0, np.inf  # of the stage at hand; its last decrement
+        self._spent = 0                                # ends of stages in a row that were within rounding of their minimum
         self._mark()
 
     def _descend(self):
@@ -49,16 +49,42 @@ class Rounded(Newton):
                 self.problem = exact
                 distance, value = self._bound(self._width)
                 yield Epoch(value, self._norm, float(self._step.max()))
-                self._residual, self._inverse, self._last = self.forcing, None, np.inf
-                if distance <= 4 * self._cost + rounding_of(value, self._worst, exact.rows.dtype):
+                rounding = rounding_of(value, self._worst, exact.rows.dtype)
+                self._spent = self._spent + 1 if self._cost + self._last <= rounding else 0
+                if not self._is_exact():
+                    self._residual, self._inverse = self.forcing, None
+                    self._last = np.inf
+                if distance <= 4 * self._cost + rounding:
                     break  # else the weights are held so loosely that the bound takes a better minimum
-                self._demand += 1
-            self._width *= min(0.3, max(0.1, 0.5 * self.tol / max(self._found[0], 1e-300)))
+                self._demand += not self._is_exact()
+            if not self._is_exact():
+                self._width *= min(0.3, max(0.1, 0.5 * self.tol / max(self._ratio(), 1e-300)))
             self._demand = 0
+
+    @property
+    def exhausted(self):
+        """Whether rounding hides all that narrower parabolas might still gain."""
+        return self._spent > 1
+
+    def _is_exact(self):
+        """Whether nothing is rounded off: 'huber' is quadratic up to `delta` by itself."""
+        objective = self._exact.objective
+        return objective.loss == "huber" and self._width <= objective.delta
+
+    def _is_smooth(self):
+        """Whether the decrement of 'huber' tells how far its minimum is: for half of the weight it has curvature."""
+        problem = self._exact
+        if not self._is_exact():
+            return False
+        inside = np.abs(self._z - problem.output_targets.ravel()) <= problem.objective.delta
+        inside = inside.reshape(len(problem.visits), -1).mean(axis=1)
+        return np.average(inside, weights=None if problem.weights is None else problem.weights[problem.visits]) >= 0.5
 
     def _is_enough(self, decrement):
         """Whether a decrement ends a stage: it is small against what rounding kinks off may cost, or no longer falls."""
         before, self._last = self._last, decrement
+        if self._is_exact():
+            return True
         stuck = decrement > 0.1 * before and decrement <= rounding_of(self._best[0], self._worst, self.problem.rows.dtype)
         return stuck or decrement <= DEMANDS[self._demand] * self._cost
 
@@ -66,13 +92,21 @@ class Rounded(Newton):
         """Those of the rounded losses, and a share of secants' where rows on kinks are too few to make a Hessian of."""
         super()._curvatures()
         problem, width, n = self.problem, self.problem.objective.width, len(self.problem.visits)
-        self._cost = max(width * self._h.sum(), 1.0) * width / (8 * n)  # a row on a kink: curvature 1 / width, cost <= width / 8
+        if problem.objective.loss == "huber":  # a row within width: curvature delta / width, cost <= delta (width - delta) / 2
+            delta, width = problem.objective.delta, max(width, problem.objective.delta)
+            self._cost = max(width * self._h.sum(), delta) * (width - delta) / (2 * n)
+        else:  # a row on a kink: curvature 1 / width, cost <= width / 8
+            self._cost = max(width * self._h.sum(), 1.0) * width / (8 * n)
         beyond = self._beyond if self._h.any() else 1.0
         if beyond > 0:
-            secant = beyond / np.maximum(self._distance(), width)
+            secant = beyond * self._jump() / np.maximum(self._distance(), width)
             if problem.weights is not None:
                 secant = (secant.reshape(n, -1) * problem.weights[problem.visits, None]).ravel()
             np.maximum(self._h, secant, out=self._h)
+
+    def _jump(self):
+        """By how much the slope of the loss changes at a kink."""
+        return self.problem.objective.delta if self.problem.objective.loss == "huber" else 1.0
 
     def _distance(self):
         """How far each margin is from the nearest kink of its loss."""
@@ -85,17 +119,26 @@ class Rounded(Newton):
         """As for smooth losses; steps that had to be cut short want the kinks beyond them in the next Hessian."""
         foremost = np.argmin(self._dot(self._g, self._x))
         super()._search()
+        value = self._value()
+        if value < self._best[0]:
+            self._best = value, self._at.to_user(self._v)
         if self._step[foremost] < 0.1:
             self._beyond = min(max(10 * self._beyond, 0.01), 1.0)
         else:
             self._beyond = 0.1 * self._beyond if self._beyond > 1e-4 else 0.0
 
     def _rest(self, path):
-        """Nothing depends on it: the gap tells how far the minimum is."""
-        return 0.0, 0.0
+        """Nothing depends on it where the gap tells how far the minimum is."""
+        return super()._rest(path) if self._is_exact() else (0.0, 0.0)
 
     def _known(self, found):
-        """The rounded objective's decrement tells nothing of the kinks."""
+        """The decrement of a rounded objective tells nothing of the kinks."""
+        if self._is_smooth():
+            self._found = found
+
+    def _may_be_enough(self, loss, decrement):
+        """The end of each stage asks for a bound anyway."""
+        return False
 
     def _result(self):
         """The best parameters that are known."""
@@ -109,6 +152,14 @@ class Rounded(Newton):
         self._bound(self._width)
         self.state = replace(self.state, theta=self._result())
 
+    def bounds(self):
+        """(lower bound of F*, the lowest F known)"""
+        return self._least, self._best[0]
+
+    def _ratio(self):
+        """The bound of the best model known, relative to what the best constant model leaves."""
+        return relative(self._best[0] - self._least, self._best[0], self._worst, self._floor)
+
     def _first_width(self):
         """So wide that at the start most rows are on a kink."""
         problem = self.problem
@@ -119,17 +170,15 @@ class Rounded(Newton):
 
     def _bound(self, width):
         """(bound of what rounded losses' minimum leaves, objective) where we are; both enter what is known."""
-        problem, objective = self.problem, self.problem.objective
-        value, _ = self.losses()
+        problem, value = self.problem, self._value()
         _, slopes = self.losses(width)
-        weights = 1 if problem.weights is None else problem.weights[problem.visits, None]
         theta = self._at.to_user(self._v)
-        value = float((weights * value).sum()) / self._weight
-        value += objective.penalty(*unpack(theta, objective.outputs, problem.by_column))
         blur = np.finfo(float).eps * sqrt(float(np.mean(self._z**2 * (np.abs(self._distance()) <= width)))) / width
         distance = gap(problem, self._at, value, slopes, blur=blur)
         self._least = max(self._least, value - distance)
         if value <= self._best[0]:
             self._best = value, theta
-        self._found = relative(self._best[0] - self._least, self._best[0], self._worst), "duality gap"
+        known = self._ratio()
+        # Where 'huber' is smooth, the decrement of the next step says more than the bound.
+        self._found = None if self._is_smooth() and known > 0 else (known, "duality gap")
         return distance, value

@@ -5,7 +5,8 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from fastgd.engine.data import Problem, unpack
-from fastgd.engine.metric import Space, column_density, constant_model, damped, metric_of
+from fastgd.engine.duality import rounding_of
+from fastgd.engine.metric import Space, column_density, constant_model, damped, metric_of, rounding_floor
 from fastgd.engine.objective import REGRESSION, SHARP
 from fastgd.engine.records import Record
 from fastgd.engine.training import DIVERGED
@@ -114,7 +115,8 @@ class VarianceReduced:
         self._bend = np.inf if objective.loss in (*SHARP, "poisson") else CURVATURE.get(objective.loss, 1.0)
         self._size = min(self.batch_size, len(visits))
         self._tag = np.empty(1, problem.rows.dtype)
-        constant, self._reference = constant_model(problem)
+        constant, self._constant_loss = constant_model(problem)
+        self._floor, self._reference = rounding_floor(problem, constant), self._constant_loss
         self._constant = self._space.enter(np.zeros_like(coef), constant)
         self._origin = self._space.enter(coef, self._space.offset(coef, intercept))
         v = self._origin.copy()
@@ -262,7 +264,7 @@ class VarianceReduced:
 
     def _slack(self):
         """By how much a loss may rise without being suspect."""
-        if not np.isfinite(self._best) or self.problem.objective.loss == "perceptron":  # whose best model is to know nothing
+        if not np.isfinite(self._best) or self.problem.objective.is_degenerate:
             return np.inf
         gained = max(self._reference - self._best, 0.0)
         return (SLACK_KINKED if self._kinked else SLACK) * gained + 1e-12 * abs(self._best)
@@ -336,17 +338,19 @@ class VarianceReduced:
         """Make sure, by exact evaluations, that the result is not worse than the start or the last good weights, and go on from
         there along lines, on which margins are known without a pass over the rows, as far as that pays.
         """
-        state, knows_nothing = self.state, self.problem.objective.loss == "perceptron"  # its best model does
+        state, is_degenerate = self.state, self.problem.objective.is_degenerate
         candidates = [self._model().copy()]
-        if not knows_nothing:
+        if not is_degenerate:
             candidates += [self._good, self._origin] + ([state.v.copy()] if state.averaged else [])
         v, loss, margins = candidates[0], *self._exact(candidates[0])
         for other in candidates[1:]:
             found, its_margins = self._exact(other)
             if found < loss:
                 v, loss, margins = other, found, its_margins
-        if not knows_nothing:
+        if not is_degenerate:
             v = self._lengthened(v, loss, margins)
+            if self._constant_loss < self._exact(v)[0]:
+                v = self._constant.copy()
         self.state = replace(state, v=v, averaged=0, epochs=max(state.epochs, self._warm))
         self._found, self._next_look = None, np.inf
         if self.tol and certify:
@@ -404,18 +408,32 @@ class VarianceReduced:
         """What a `Certificate` says of the model; asked once a small gradient lets hope, and then ever more seldom."""
         if self.tol and self._found is None and self._suspect is None and self.state.epochs >= self._next_look:
             least = 0.5 * self._norm**2 * self._gains.min() / self._length  # no decrement is less
-            if least <= self.tol * max(self._reference - self._best, 0.0) or self.problem.objective.tilt:
+            gained = self._constant_loss - self._best
+            if least <= self.tol * max(self._reference - self._best, 0.0) or gained <= self._rounding() or self.problem.objective.tilt:
                 self._next_look = 1 + 1.3 * self.state.epochs
                 self._certify()
         return self._found
 
+    def _rounding(self):
+        """What the objective cannot tell from nothing."""
+        return max(rounding_of(self._constant_loss, self._constant_loss, self.problem.rows.dtype), self._floor)
+
     def _certify(self):
+        """Ask how far the minimum is; first from the constant model, where no other is known to be better."""
+        if self.problem.objective.is_degenerate:
+            return
+        if self._constant_loss - self._best <= self._rounding():
+            found = self._certificate(*self._in_user_units(self._constant))
+            if found and found[0] <= self.tol:
+                self.state.v[:], self.state.averaged, self._found = self._constant, 0, found
+                return
         self._found = self._certificate(*self.solution())
-        if self._certificate.nothing_to_gain:
-            self.state.v[:], self.state.averaged = self._constant, 0
-            self._found = 0.0, self._found[1]
 
     def solution(self):
         """(coef, intercept)"""
-        coef, offset = self._space.leave(self._model())
+        return self._in_user_units(self._model())
+
+    def _in_user_units(self, v):
+        """(coef, intercept) of [W, b] in the metric."""
+        coef, offset = self._space.leave(v)
         return coef, self._space.intercept(coef, offset)
