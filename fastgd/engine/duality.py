@@ -206,4 +206,6 @@ def relative(distance, value, worst, floor=0.0):
     nothing to gain, and the ratio is not made larger by it.
     """
     rounding = max(rounding_of(value, worst), floor)
-    return 0.0 if distance <= rounding else float(distance / max(worst - value + distance, rounding))
+    if distance <= rounding:
+        return 0.0
+    return float(distance / max(worst - value + distance, rounding)) if distance < np.inf else np.inf

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 
 from fastgd.engine.data import pack
-from fastgd.engine.duality import gap, relative
+from fastgd.engine.duality import gap, relative, rounding_of
 from fastgd.engine.objective import KINKED, SHARP
 
 from .newton import Newton
@@ -69,13 +69,16 @@ class Certificate:
         if self._solver is None:
             self._solver = self._make_solver()
             self._solver.start(self._problem, theta, None)
-        value, is_smooth = newton.loss_at(theta), self._problem.objective.loss not in SHARP
+        value = newton.loss_at(theta)
+        rounding = max(rounding_of(value, newton._worst), newton._floor)
         for _ in range(LOOK):
             lower, upper = self._solver.bounds()
-            known = self._solver.optimality()
-            is_known = known is not None and known[0] <= self._tol / 2
+            is_smooth = self._solver.is_smooth()
             if is_smooth:
-                is_known = upper - lower <= UNKNOWN * (value - lower)
+                is_known = upper - lower <= max(UNKNOWN * (value - lower), rounding)
+            else:
+                known = self._solver.optimality()
+                is_known = known is not None and known[0] <= self._tol / 2
             if is_known or self._solver.exhausted:
                 break
             self._solver.epoch(None)

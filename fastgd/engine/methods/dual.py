@@ -31,6 +31,13 @@ PULL = 0.1       # of the mean of |x|^2, that the intercept's column counts for:
 TELLING = 4096   # rows that tell how far the dual is about, of those that were visited
 
 
+def _is_tried(passes):
+    """Whether the objective is evaluated after so many passes: 1, 2, 3, 4, 6, 8, 12, 16, ... as it takes a short one."""
+    while passes > 4 and passes % 2 == 0:
+        passes //= 2
+    return passes <= 4
+
+
 class Dual(Newton):
     """Minimise an objective with L2 part, one row's slope at a time; where that goes slowly, as `Rounded` or `Newton` do.
 
@@ -98,6 +105,8 @@ class Dual(Newton):
             distance = relative(self._share * self._distance(some, slopes, len(active)), value, self._worst)
             last = self._estimates[-1] if self._estimates else np.inf
             self._estimates.append(distance)
+            if _is_tried(len(self._estimates)):
+                self._note(theta)
             if distance < last < np.inf:  # when the last rows were met, it was already less
                 distance *= sqrt(distance / last)
             moved = self._at.gradient(objective.l2 * (theta - before))
@@ -148,6 +157,17 @@ class Dual(Newton):
         each = value.reshape(z.shape) + conjugate(objective.loss, objective.delta, slopes, targets) - slopes * z
         weights = 1.0 if problem.weights is None else problem.weights[rows, None]
         return max(float((weights * each).sum()) * visited / max(len(rows), 1) / self._weight, 0.0)
+
+    def _note(self, theta):
+        """Keep the parameters if they are the best known: the objective itself does not fall with every pass."""
+        problem, objective = self.problem, self.problem.objective
+        margins, kept = np.empty_like(self._margins), self._margins
+        batch.margins(problem.rows, theta, objective.outputs, margins, problem.threads)
+        self._margins = margins
+        value = self._value(theta)
+        self._margins = kept
+        if value <= self._best[0]:
+            self._best = value, theta.copy()
 
     def _check(self, theta):
         """The objective at theta; it and the bound enter what is known.

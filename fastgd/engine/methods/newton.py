@@ -33,6 +33,8 @@ HIDDEN = 0.1        # fewer may have left unseen an eigenvalue so many times the
 SHORT, CLEAR = 4, 0.01  # with a diagonal fewer tell nothing, unless no more of the decrement would be left by a perfect metric
 WORK_A_PASS = 25    # of such products take as long as a pass
 DEAR = 7            # passes
+STUCK = 0.25        # of the last decrement: Newton steps that are not at the end of rounding leave less
+FIRST_TRIAL = 4     # passes of an unfinished direction until it is tried, then after 8, 16, ...
 SEARCHES, FLATTENED = 30, 0.1  # evaluations of a line search; the slope that it may leave, of that at its begin
 LARGEST = 2000      # columns of a dense metric
 MOST_FACTORS = 2**25  # numbers of the Cholesky factors of all outputs: 256 MB
@@ -77,7 +79,7 @@ class Newton:
     changed in place) to begin again: a later run goes on from there, over the few passes since.
     """
 
-    kept = "_v", "_step", "_found", "_least_curvature", "_residual", "_inverse", "_coarse"
+    kept = "_v", "_step", "_found", "_least_curvature", "_residual", "_inverse", "_coarse", "_decrement", "_small"
     repaired = False  # no step needs it
     is_factored = False  # whether X has been factored already, beside which the factor of a quadratic's Hessian costs little
     begins_coarsely = True  # with the diagonal where a dense metric is dear, until conjugate gradients take longer than it is worth
@@ -101,7 +103,8 @@ class Newton:
         self._residual, self._inverse = self.forcing, None
         self._at = Coordinates(problem, metric_of(problem))
         self._constant, self._worst = constant_model(problem)
-        self._floor, self._small = rounding_floor(problem, self._constant), 0
+        self._floor = rounding_floor(problem, self._constant)
+        self._decrement, self._small = np.inf, 0  # the last decrement; directions in a row that rounding has made worthless
         self._v = self._at.from_user(theta)
         if not theta.any():
             self._v[:, -1] = self._constant
@@ -181,17 +184,11 @@ class Newton:
 
     @property
     def exhausted(self):
-        """Whether two directions in a row have promised no more than rounding."""
+        """Whether two directions in a row have promised no more than rounding, and hardly less than the one before."""
         return self._small > 1
 
     def finish(self, certify=True):
-        """Training ends: go as far as the passes of an unfinished direction allow."""
-        if not self._x.any() or self._is_quadratic():
-            return
-        self._search()
-        self._theta = self._at.to_user(self._v)
-        self.state = replace(self.state, theta=self._result())
-        self._known(None)  # what was known is known of the model before
+        """Training ends: the model is already the best that the passes so far have led to."""
 
     def _value(self):
         """The objective at v, of the margins last kept."""
@@ -276,16 +273,27 @@ class Newton:
                 if np.isfinite(distance):
                     self._known((relative(distance, loss, self._worst, self._floor), "duality gap"))
                 yield self._pass_made(loss, decrement)
-            self._search()
+            after, end = self._search(), self._end
+            if end and end[0] < after:
+                _, self._v, self._z, _ = end
             if is_enough(decrement):
                 return
+            if not (self._found and self._found[0] <= self.tol):
+                self._move_on()
             yield self._pass_made(loss, decrement)
             if passes > self._worth:
                 self._inverse = None
 
+    def _move_on(self):
+        """The model is where the line search has led; what is known is known of the model before."""
+        self._theta = self._at.to_user(self._v)
+        if not self._is_quadratic():
+            self._known(None)
+
     def _may_be_enough(self, loss, decrement):
-        """Whether a decrement is within `tol`, and there is an L2 penalty, without which slopes make no bound."""
-        return decrement <= self.tol * (self._worst - loss) and np.all(self.problem.objective.l2)
+        """Whether a decrement is within `tol`, which rounding does not hide, and an L2 penalty lets slopes make a bound."""
+        enough = self.tol * (self._worst - loss)
+        return max(decrement, rounding_of(loss, self._worst)) <= enough and np.all(self.problem.objective.l2)
 
     def _direction(self, loss, g):
         """Conjugate gradients towards v - H^-1 g; yields an `Epoch` before each pass, returns (decrement, passes)."""
@@ -294,8 +302,8 @@ class Newton:
         x, r, margins, self._u[:] = np.zeros_like(g), -g, np.empty(n * K), 0
         p = s = self._inverse(r)
         first = rs = self._dot(r, s)
-        self._x, path = x, Path(rs)
-        decrement, self._begun = 0.0, self._theta
+        self._x, path, self._end = x, Path(rs), None
+        decrement, begun = 0.0, self._theta
         while True:
             yield self._pass_made(loss, decrement)
             Hp = self._curve(p, margins)
@@ -313,6 +321,8 @@ class Newton:
                 self._theta = self._at.to_user(self._v + x)
             if not early:
                 self._tell(loss, decrement, least, most, there)
+            if self._end and self._found:
+                self._judge_end(begun, decrement, least, most)
             left = path.rs.sum() / max(first.sum(), 1e-300)
             if self._is_quadratic():
                 settled = most <= self.leaves * self.tol * there or left <= EXACT
@@ -321,18 +331,51 @@ class Newton:
                 settled = left <= enough and (decrement > 0.1 * there or most <= PATIENT * decrement)
             if settled and not early or path.passes >= (self._worth - 2 if self._coarse else 50 + 2 * g.shape[1]):
                 break
+            if self._is_tried(path.passes, loss >= self._worst - rounding):
+                self._try_unfinished(loss, decrement)
         if self._coarse and not settled:
             self._coarse, self._inverse = False, None
         self._least_curvature = min(2 * self._least_curvature, path.least)
         self._residual = min(self.forcing, sqrt(max(decrement / there, 1e-12)))
-        self._small = self._small + 1 if decrement <= rounding else 0
+        self._small = self._small + 1 if STUCK * self._decrement < decrement <= rounding else 0
+        self._decrement = decrement
         if self.exhausted and self._found is None:
             self._estimate(rounding, loss)
         return decrement, path.passes
 
+    def _is_tried(self, passes, is_first):
+        """Whether an unfinished direction is tried after so many passes: ever more seldom, as it costs evaluations."""
+        is_power = passes & (passes - 1) == 0
+        return not self._is_quadratic() and is_power and (is_first or passes >= FIRST_TRIAL)
+
+    def _try_unfinished(self, loss, decrement):
+        """Where training ends before a direction is finished, the model is the best end of it so far.
+
+        What is known of the model where the direction began is not known of that.
+        """
+        before = self._v, self._z, self._x, self._step
+        value = self._search()
+        if value < (self._end[0] if self._end else loss):
+            self._end = value, self._v, self._z, decrement
+            if not (self._found and self._found[0] <= self.tol):
+                self._move_on()
+        self._v, self._z, self._x, self._step = before
+
+    def _judge_end(self, begun, decrement, least, most):
+        """Say of the end of a direction what is known of where it began; or return there, if that is near enough."""
+        value, _, _, fallen = self._end
+        since = decrement - fallen
+        if self._found[0] <= self.tol:
+            self._theta = begun
+            return
+        if most <= 2 * since:  # what is known of the end is within a factor of 2
+            self._estimate(since + (least + most) / 2, value)
+        if most > 2 * since or self._found[0] <= self.tol:  # the rest of the direction is worth more than a stop
+            self._known(None)
+
     def _pass_made(self, loss, decrement):
         """An `Epoch` of the model, which is where the gradient was taken or, of a quadratic, where conjugate gradients are."""
-        return Epoch(loss - (0.0 if self._theta is self._begun else decrement), self._norm, float(self._step.max()))
+        return Epoch(loss - (decrement if self._is_quadratic() else 0.0), self._norm, float(self._step.max()))
 
     def _rest(self, path):
         """(least, most) that conjugate gradients have left of the decrement, as far as the eigenvalues are known.
@@ -372,6 +415,10 @@ class Newton:
         self._bounds = value - distance, value
         self._known((0.0 if nothing else distance / max(gain, rounding), "Newton decrement"))
 
+    def is_smooth(self):
+        """Whether the decrement tells how far the minimum is."""
+        return True
+
     def bounds(self):
         """(the estimate of F*, the objective that it was made at)"""
         return self._bounds
@@ -393,11 +440,14 @@ class Newton:
         return self.problem.objective.loss == "squared_error"
 
     def _search(self):
-        """Move v along x to where the objective's slope is at most `FLATTENED` of what it was, one step length an output."""
+        """Move v along x to where the objective's slope is at most `FLATTENED` of what it was, one step length an output.
+
+        Returns the objective there; of a quadratic, which needs no search, -infinity.
+        """
         problem, x, v = self.problem, self._x, self._v
         if self._is_quadratic() and not problem.objective.has_corners:
             self._v, self._x = v + x, np.zeros_like(x)
-            return
+            return -np.inf
         K = problem.objective.outputs
         start = self._dot(self._g, x).ravel()
         low, high = np.zeros(len(start)), np.full(len(start), np.inf)
@@ -423,11 +473,14 @@ class Newton:
                 inside, wide = low - below * (high - low) / (above - below), high - low
                 inside = np.where(np.isfinite(inside), np.clip(inside, low + 0.05 * wide, high - 0.05 * wide), low + wide / 2)
             t = np.where(good, t, np.where(np.isfinite(high), inside, 4 * t))
-        t = t if value0 is None else np.where(value <= value0, t, low)
+        if value0 is not None and not (value <= value0).all():
+            t = np.where(value <= value0, t, low)
+            value, _ = self._line(t, sums, penalties)
         self._step = t[:, None]
         self._v = v + self._step * x
         self._z = self._z + (np.broadcast_to(t, (K,)) * self._u.reshape(-1, K)).ravel()
         self._x = np.zeros_like(x)
+        return float(value.sum())
 
     @np.errstate(over="ignore", invalid="ignore")
     def _line(self, t, sums, penalties):
@@ -464,6 +517,6 @@ class Newton:
     def _gram(self, h, mean, l2):
         """The Hessian of an output whose rows have curvatures h, from as many rows as are affordable."""
         drawn = draw(h, self._most)
-        gram, few = self._at.products(drawn), np.count_nonzero(drawn) <= self._v.shape[1]
+        gram, few = self._at.products(drawn), np.count_nonzero(drawn) <= self._v.shape[1] and not self.is_factored
         gram[np.diag_indices(len(gram))] += l2 + (RIDGE_OF_FEW if few else RIDGE) * mean
         return gram

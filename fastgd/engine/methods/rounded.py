@@ -7,7 +7,9 @@ from math import sqrt
 
 import numpy as np
 
+from fastgd.engine.data import unpack
 from fastgd.engine.duality import gap, relative, rounding_of
+from fastgd.kernels import newton
 
 from .descent import Epoch
 from .newton import Newton
@@ -71,7 +73,7 @@ class Rounded(Newton):
         objective = self._exact.objective
         return objective.loss == "huber" and self._width <= objective.delta
 
-    def _is_smooth(self):
+    def is_smooth(self):
         """Whether the decrement of 'huber' tells how far its minimum is: for half of the weight it has curvature."""
         problem = self._exact
         if not self._is_exact():
@@ -104,6 +106,27 @@ class Rounded(Newton):
                 secant = (secant.reshape(n, -1) * problem.weights[problem.visits, None]).ravel()
             np.maximum(self._h, secant, out=self._h)
 
+    def _is_tried(self, passes, is_first):
+        """The best model is told apart, in `_pass_made`."""
+        return False
+
+    def _pass_made(self, loss, decrement):
+        """An `Epoch`; where an unfinished direction leads to is a model, too."""
+        if self._x.any():
+            t, sums = np.ones(self._at.outputs), np.empty((2, self._at.outputs))
+            exact, there = self._exact, self._v + self._x
+            newton.along(exact.y, exact.weights, exact.visits, self._z, self._u, t, sums,
+                         exact.objective.codes, exact.threads)
+            theta = self._at.to_user(there)
+            penalty = exact.objective.penalty(*unpack(theta, self._at.outputs, exact.by_column))
+            value = float(sums[0].sum()) / self._weight + penalty
+            if value < self._best[0]:
+                self._best = value, theta
+        return super()._pass_made(loss, decrement)
+
+    def _move_on(self):
+        """The best model is told apart from where the line search has led."""
+
     def _jump(self):
         """By how much the slope of the loss changes at a kink."""
         return self.problem.objective.delta if self.problem.objective.loss == "huber" else 1.0
@@ -118,14 +141,14 @@ class Rounded(Newton):
     def _search(self):
         """As for smooth losses; steps that had to be cut short want the kinks beyond them in the next Hessian."""
         foremost = np.argmin(self._dot(self._g, self._x))
-        super()._search()
-        value = self._value()
+        after, value = super()._search(), self._value()
         if value < self._best[0]:
             self._best = value, self._at.to_user(self._v)
         if self._step[foremost] < 0.1:
             self._beyond = min(max(10 * self._beyond, 0.01), 1.0)
         else:
             self._beyond = 0.1 * self._beyond if self._beyond > 1e-4 else 0.0
+        return after
 
     def _rest(self, path):
         """Nothing depends on it where the gap tells how far the minimum is."""
@@ -133,7 +156,7 @@ class Rounded(Newton):
 
     def _known(self, found):
         """The decrement of a rounded objective tells nothing of the kinks."""
-        if self._is_smooth():
+        if self.is_smooth():
             self._found = found
 
     def _may_be_enough(self, loss, decrement):
@@ -146,8 +169,6 @@ class Rounded(Newton):
 
     def finish(self, certify=True):
         """Training ends amid a stage: where it has come to counts too."""
-        if self._x.any():
-            self._search()
         self.problem = self._exact
         self._bound(self._width)
         self.state = replace(self.state, theta=self._result())
@@ -180,5 +201,6 @@ class Rounded(Newton):
             self._best = value, theta
         known = self._ratio()
         # Where 'huber' is smooth, the decrement of the next step says more than the bound.
-        self._found = None if self._is_smooth() and known > 0 else (known, "duality gap")
+        is_told = np.isfinite(known) and not (self.is_smooth() and known > 0)
+        self._found = (known, "duality gap") if is_told else None
         return distance, value

@@ -197,6 +197,10 @@ class RowSpace:
         """What the method knows: the objective and its minimum are the same."""
         return self._method.optimality()
 
+    def is_smooth(self):
+        """Whether the decrement tells how far the minimum is."""
+        return self._method.is_smooth()
+
     def bounds(self):
         """(a bound or an estimate of F*, the lowest F known)"""
         return self._method.bounds()
