@@ -126,11 +126,12 @@ def constant_model(problem: Problem):
 def rounding_floor(problem: Problem, intercepts):
     """By how much an objective varies when the intercepts of its best constant model are rounded.
 
-    Targets of 1e12 leave residuals of 1e-4: what lies within their loss is nothing.
+    Targets of 1e12 leave residuals of 1e-4: what lies within their loss is nothing. Margins of
+    classes have the size 1, and so have their losses.
     """
     objective = problem.objective
     if objective.loss in CLASSIFICATION or objective.own:
-        return 0.0
+        return 8 * float(np.finfo(float).eps) * objective.outputs
     blur = 8 * np.finfo(problem.rows.dtype).eps * np.abs(intercepts)
     with np.errstate(over="ignore"):
         floor = blur if objective.loss in SHARP else objective.curvature(problem.targets) * blur * blur / 2

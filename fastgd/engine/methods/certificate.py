@@ -9,7 +9,7 @@ from fastgd.engine.data import pack
 from fastgd.engine.duality import gap, relative, rounding_of
 from fastgd.engine.objective import KINKED, SHARP
 
-from .newton import Newton
+from .newton import IN_PIECES, Newton
 from .proximal import Proximal
 from .rounded import Rounded
 from .row_space import RowSpace, suits
@@ -26,14 +26,16 @@ class Certificate:
 
     None if nothing is known yet. It never changes a model. For a smooth objective it is the
     decrement at the model, in a few passes; with an L1 part the duality gap of the losses' slopes;
-    for losses with kinks, whose slopes at a model tell little, and for fewer rows than columns, it
-    is measured from the minimum that the method above finds, a few passes a call.
+    for losses with kinks or jumps of their curvature, which a model tells little of, and for fewer
+    rows than columns, it is measured from the minimum that the method above finds, a few passes a
+    call.
     """
 
     def __init__(self, problem, tol):
         self._problem, self._tol, self._solver = problem, tol, None
         self._has_l1 = problem.objective.l1 != 0
-        self._solves = not self._has_l1 and (problem.objective.loss in KINKED or suits(problem))
+        is_solved = problem.objective.loss in (*KINKED, *IN_PIECES) or suits(problem)
+        self._solves = is_solved and not self._has_l1
 
     def __call__(self, coef, intercept):
         problem = self._problem

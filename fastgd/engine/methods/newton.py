@@ -271,6 +271,7 @@ class Newton:
                 # The decrement is small, and cannot be trusted: a bound tells, for one pass.
                 distance = gap(self.problem, self._at, loss, self.losses()[1], self._g - self._at.l2 * self._v)
                 if np.isfinite(distance):
+                    self._bounds = loss - distance, loss
                     self._known((relative(distance, loss, self._worst, self._floor), "duality gap"))
                 yield self._pass_made(loss, decrement)
             after, end = self._search(), self._end

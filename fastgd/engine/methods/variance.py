@@ -349,8 +349,6 @@ class VarianceReduced:
                 v, loss, margins = other, found, its_margins
         if not is_degenerate:
             v = self._lengthened(v, loss, margins)
-            if not self._theta.any() and self._constant_loss < self._exact(v)[0]:
-                v = self._constant.copy()
         self.state = replace(state, v=v, averaged=0, epochs=max(state.epochs, self._warm))
         self._found, self._next_look = None, np.inf
         if self.tol and certify:
