@@ -572,4 +572,4 @@ class SGDRegressor(Regressor):
         if self.early_stopping:
             raise ValueError("early_stopping should be False with partial_fit")
         with unchanged_on_error(self):
-            return self._fit_targets(X, y, sample_weight, reset=not hasattr(self, "coef_"), go_on=True)
+            return self._fit_targets(X, y, sample_weight, reset=not self._is_trained, go_on=True)

@@ -12,6 +12,7 @@ from fastgd.kernels import batch
 from .data import as_rows, is_surely_finite, pack
 from .estimator import Model
 from .fit import Fit
+from .methods.sparse_stream import SparseStream
 from .objective import EPSILON, Objective, penalty_parts
 from .own import OwnLoss
 from .parameters import thread_count
@@ -37,6 +38,34 @@ class LinearModel(SparseCoefMixin, Model):
         twin = clone(plain)
         twin.loss = self.loss
         return twin
+
+    # ---- a stream of sparse rows ----
+
+    @property
+    def _is_trained(self):
+        """Whether there are coefficients; those of a sparse stream need not be made for that."""
+        return "coef_" in vars(self) or isinstance(vars(self).get("_state"), SparseStream)
+
+    def _follow(self, state, dtype):
+        """Have the model be that of a sparse stream; `coef_` is made once somebody asks for it."""
+        self._store(np.empty((state.outputs, 0), dtype), state.intercept().astype(dtype, copy=False))
+        vars(self).pop("coef_")
+        self._dtype = dtype
+
+    def __getattr__(self, name):
+        if name == "coef_" and self._is_trained:
+            twin = copy(vars(self))
+            coef, intercept = (part.astype(self._dtype, copy=False) for part in self._state.solution())
+            self._store(coef, intercept)
+            self.__dict__ = twin | {"coef_": vars(self)["coef_"]}
+            return vars(self)["coef_"]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        if isinstance(state.get("_state"), SparseStream):
+            state["coef_"], state["_state"] = self.coef_, copy(state["_state"])
+        return state
 
     def _objective(self, outputs, one_vs_rest, total):
         """What is minimised; `total` is the sum of the rows' weights."""
