@@ -24,6 +24,12 @@ cdef struct Memory:             # what is kept of the visits, for methods that r
     double *length              # (n,) |x|^2, the intercept's 1 included
     double *total               # the sum of slope x', as v lies
 
+cdef struct Race:               # of the iterates and their mean, on rows that neither has seen
+    double lead                 # by how much the mean does worse: a sum that begins anew where it is negative
+    double squares              # of its terms
+    double recent, recent_weight    # the mean's losses since then, and the weight of their rows
+    double loss, weight         # the same since the mean began
+
 cdef struct Run:
     const Table *X
     const double *y
@@ -39,9 +45,8 @@ cdef struct Run:
     double growth
     double mass                 # sum of the mean's weights
     double t                    # updates
-    double *lead                # (outputs,): sums of the mean's losses minus the iterates'; NULL: not compared
-    double *squares             # (outputs,): of these differences
-    bint is_led                 # whether the iterates are significantly better than their mean
+    Race *race                  # (outputs,): of the iterates and their mean; NULL: they are not compared
+    bint has_moved              # whether what is to be learnt has, as the race tells
     Memory memory
     Metric metric
     Objective objective
@@ -105,7 +110,7 @@ cdef inline void visit(Run *run, Py_ssize_t i, const Row *row, double rate, doub
         step[k] += run.v[p * K + k]
         if run.memory.z != NULL:
             run.memory.z[i * K + k] = step[k]
-    if run.lead != NULL and run.t > 0:
+    if run.race != NULL and run.t > 0:
         compare(run, i, row, step, weight)
     if run.objective.loss == SOFTMAX:
         run.loss += weight * softmax(step, step, K, <Py_ssize_t> run.y[i])
@@ -124,33 +129,47 @@ cdef inline void visit(Run *run, Py_ssize_t i, const Row *row, double rate, doub
 
 
 cdef inline void compare(Run *run, Py_ssize_t i, const Row *row, const double *z, double weight) noexcept nogil:
-    """Add to `lead` by how much the mean of the iterates does worse on row i than the iterate, whose margins are z."""
+    """Have the mean of the iterates and the iterate, whose margins are z, race on row i."""
     cdef Py_ssize_t k, p = run.X.p, K = run.objective.outputs
     cdef double *at = run.slope                 # free until the row's slopes are known
-    cdef double total = run.t * (run.t + 1) * (run.t + 2) * (run.t + 3) / 4, change, y
+    cdef double total = run.t * (run.t + 1) * (run.t + 2) * (run.t + 3) / 4, loss, other, y
     margins(row, run.average, p, K, at)
     for k in range(K):
         at[k] = (at[k] + run.average[p * K + k]) / total
     if run.objective.loss == SOFTMAX:
-        change = softmax(at, at, K, <Py_ssize_t> run.y[i])
-        change = weight * (change - softmax(z, at, K, <Py_ssize_t> run.y[i]))
-        follow(run.lead, run.squares, change)
+        loss = softmax(at, at, K, <Py_ssize_t> run.y[i])
+        other = softmax(z, at, K, <Py_ssize_t> run.y[i])
+        follow(run.race, weight, loss, other)
         return
     for k in range(K):
         y = target(&run.objective, run.y, i, k)
-        change = point(run.objective.loss, run.objective.delta, run.objective.steepest, at[k], y).value
-        change -= point(run.objective.loss, run.objective.delta, run.objective.steepest, z[k], y).value
-        follow(run.lead + k, run.squares + k, weight * change)
+        loss = point(run.objective.loss, run.objective.delta, run.objective.steepest, at[k], y).value
+        other = point(run.objective.loss, run.objective.delta, run.objective.steepest, z[k], y).value
+        follow(run.race + k, weight, loss, other)
 
 
-cdef inline void follow(double *lead, double *squares, double change) noexcept nogil:
-    """A cumulative sum that begins anew where it is not positive, and the sum of the squares of what is in it."""
-    if not isfinite(change):
+cdef inline void follow(Race *race, double weight, double loss, double other) noexcept nogil:
+    """Note a row on which the mean has this loss, and the iterate the other."""
+    cdef double change = weight * (loss - other)
+    if not (isfinite(change) and isfinite(change * change)):
         return
-    lead[0] += change
-    squares[0] += change * change
-    if lead[0] <= 0:
-        lead[0] = squares[0] = 0
+    race.loss += weight * loss
+    race.weight += weight
+    race.recent += weight * loss
+    race.recent_weight += weight
+    race.lead += change
+    race.squares += change * change
+    if race.lead <= 0:
+        race.lead = race.squares = race.recent = race.recent_weight = 0
+
+
+cdef inline bint has_moved(const Race *race, double significant) noexcept nogil:
+    """Whether the mean lags significantly, and is worse than it used to be or over twice as bad as the iterates.
+
+    A mean that lags though it gets better is one that is still on its way: the iterates are ahead.
+    """
+    return (race.lead > significant * sqrt(race.squares)
+            and (race.recent * race.weight > race.loss * race.recent_weight or 2 * race.lead > race.recent > 0))
 
 
 cdef inline void end_update(Run *run, double rate) noexcept nogil:
@@ -176,12 +195,12 @@ cdef inline void end_update(Run *run, double rate) noexcept nogil:
 
 cdef Py_ssize_t sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, Py_ssize_t batch_size, const double *rates,
                       double significant, const floating *tag) noexcept nogil:
-    """Updates, until the iterates lead significantly; returns the number of visits."""
+    """Updates, until what is to be learnt has moved; returns the number of visits."""
     cdef Py_ssize_t begin = 0, size = 0, i, k, u = 0, p = run.X.p, K = run.objective.outputs
     cdef Py_ssize_t targets = K if run.objective.targets == VALUES else 1
     cdef double scale, work = row_work(run.X) * K + 1
     cdef Row row
-    while begin < visits and not run.is_led and not watch_work(&run.watch, <long long> (size * work)):
+    while begin < visits and not run.has_moved and not watch_work(&run.watch, <long long> (size * work)):
         size = min(batch_size, visits - begin)
         for i in range(size):
             look_ahead(run.X, run.y, targets, order, begin + i, visits)
@@ -198,8 +217,8 @@ cdef Py_ssize_t sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, Py_s
         end_update(run, rates[u])
         begin += size
         u += 1
-        for k in range(K if run.lead != NULL else 0):
-            run.is_led |= run.lead[k] > significant * sqrt(run.squares[k])
+        for k in range(K if run.race != NULL else 0):
+            run.has_moved |= has_moved(run.race + k, significant)
     return begin
 
 
@@ -215,15 +234,15 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
 
     `lazy` (CSR; None: every column is up to date before and after) is (paid, sums): `paid` (p, 2) holds
     what `sums`, (moved, mass), were when a column was last up to date, and sums[2] is what rates are
-    multiplied by where they add up to what columns owe to the penalty. `race` (None: none) is (lead,
-    squares, end): by how much the mean of the iterates does worse than they do, one sum an output that
-    begins anew where it is negative, and the sum of the squares. Where it is over end[0] times the root
-    of the squares, this update is the last. end[1] takes the number of visits.
+    multiplied by where they add up to what columns owe to the penalty. `race` (None: none) is (sums, end):
+    `sums` (outputs, 6) holds how the iterates and their mean do on rows before these are learnt, see
+    `Race`. Where the mean lags by end[0] standard errors, and is worse than before or twice as bad as the
+    iterates, the update is the last, and end[1] is 1; end[2] takes the number of visits.
     """
     cdef Run run
     cdef Py_ssize_t visits = order.shape[0], n = rows.table.n, p = rows.table.p, K = objective.outputs
     cdef double[::1] scratch = np.empty(max(p, 1)), step = np.empty((min(batch_size, max(visits, 1)) + 1) * K)
-    cdef double[::1] paid, sums, z, slope, length, total, lead, squares, end
+    cdef double[::1] paid, sums, z, slope, length, total, standing, end
     cdef double significant = 0
     cdef bint settles = lazy is None
     cdef Py_ssize_t j
@@ -251,13 +270,12 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
     run.X, run.y, run.weights, run.gains, run.v = &rows.table, start_of(y), start_of(weights), &gains[0], &v[0]
     run.average = <double *> start_of(average)
     run.scratch, run.step, run.slope, run.paid = &scratch[0], &step[K], &step[0], start_of(paid)
-    run.lead = run.squares = NULL
-    run.is_led = False
+    run.race, run.has_moved = NULL, False
     if race is not None:
-        lead, squares, end = race
-        if not lead.shape[0] == squares.shape[0] == K or end.shape[0] != 2 or average is None:
-            raise ValueError("a race needs a sum of each kind for each output, and a mean")
-        run.lead, run.squares, significant = &lead[0], &squares[0], end[0]
+        standing, end = race[0].reshape(-1), race[1]
+        if standing.shape[0] != 6 * K or end.shape[0] != 3 or average is None:
+            raise ValueError("a race needs six sums for each output, and a mean")
+        run.race, significant = <Race *> &standing[0], end[0]
     run.metric = Metric(start_of(center), start_of(inverse), start_of(l1), start_of(l2))
     run.objective, run.penalised = objective, objective.l1 > 0 or objective.l2 > 0
     run.moved, run.mass, run.growth, run.t, run.loss = sums[0], sums[1], sums[2], t, 0
@@ -269,7 +287,7 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
                 settle_column(&run, j)
     sums[0], sums[1] = run.moved, run.mass
     if race is not None:
-        end[1] = visits
+        end[1], end[2] = run.has_moved, visits
     watch_end(&run.watch)
     return run.loss
 

@@ -56,8 +56,8 @@ class Stream(Record):
     """What a stream of dense rows has taught so far: weights and their mean in the user's units, with margins at the columns'
     centre for intercepts; the columns' and the targets' statistics, of `rows` rows of total weight `weight`; the number of updates.
 
-    The mean is that of the last `averaged` updates, after `begun` rows. `lead` and `squares` are what the race of iterates and mean
-    goes by, see `implicit.epoch`. An epoch works on a copy.
+    The mean is that of the last `averaged` updates, after `begun` rows. `race` is how they and their mean do, see `implicit.epoch`. An
+    epoch works on a copy.
     """
 
     coef: np.ndarray
@@ -72,8 +72,7 @@ class Stream(Record):
     updates: int = 0
     averaged: int = 0
     begun: int = 0
-    lead: np.ndarray | None = None
-    squares: np.ndarray | None = None
+    race: np.ndarray | None = None
 
     @property
     def t(self):
@@ -161,8 +160,7 @@ class AveragedImplicit:
     def _dense_epoch(self, order):
         state = self.state = replace(self.state)
         problem, objective = self.problem, self.problem.objective
-        state.lead, state.squares = (np.zeros(objective.outputs) if part is None else part.copy()
-                                     for part in (state.lead, state.squares))
+        state.race = np.zeros((objective.outputs, 6)) if state.race is None else state.race.copy()
         metric, length = damped(state.metric, state.density, state.rows, problem.by_column)
         space, before = Space(problem, metric, state.coef), objective.penalty(*self.solution())
         v, average = space.enter(state.coef, state.offset), space.enter(state.mean_coef, state.mean_offset) * mass(state.averaged)
@@ -193,7 +191,7 @@ class AveragedImplicit:
     def _visit(self, order, length, visit, restart):
         """(mean loss, last rate) of the rows in `order`, in as many parts as the mean begins anew."""
         state, problem, objective = self.state, self.problem, self.problem.objective
-        size, weights, end = min(self.batch_size, len(order)), problem.weights, np.array([SIGNIFICANT, 0.0])
+        size, weights, end = min(self.batch_size, len(order)), problem.weights, np.array([SIGNIFICANT, 0.0, 0.0])
         if weights is not None:
             weights = weights * (state.rows / state.weight)
         gain = gains(objective, state.targets)
@@ -203,16 +201,16 @@ class AveragedImplicit:
             rest, seen = order[done:], state.rows - len(order) + done
             rows = seen - state.begun + size * np.arange(-(-len(rest) // size))
             rates = highest / np.sqrt(1 + rows / HORIZON)
-            loss += visit(weights, rest, rates, gain, size, (state.lead, state.squares, end))
-            visits = int(end[1])
+            loss += visit(weights, rest, rates, gain, size, (state.race, end))
+            visits = int(end[2])
             done, updates = done + visits, -(-visits // size)
             state.updates, state.averaged = state.updates + updates, state.averaged + updates
             if not visits:
                 break
-            if (state.lead > SIGNIFICANT * np.sqrt(state.squares)).any():
+            if end[1]:
                 restart()
                 state.begun = seen + visits
-                state.lead[:] = state.squares[:] = 0
+                state.race[:] = 0
         return loss / (len(order) if weights is None else float(weights[order].sum())), float(rates[updates - 1])
 
     def loss_at(self, theta):
@@ -265,7 +263,8 @@ def as_sparse(state):
     stream.sums[1], stream.paid[:, 1] = mass(state.averaged), mass(state.averaged)
     for name in ("targets", "updates", "averaged", "begun"):
         setattr(stream, name, getattr(state, name))
-    stream.lead[:], stream.squares[:] = state.lead, state.squares
+    if state.race is not None:
+        stream.race[:] = state.race
     return stream
 
 
@@ -276,4 +275,4 @@ def as_dense(state):
     (coef, intercept), (mean, mean_intercept), active = state.iterate(), state.solution(), state.count > 0
     metric = Metric(np.zeros(len(active)), np.where(active, state.norm / np.sqrt(state.weight or 1.0), 0.0))
     return Stream(coef, intercept, mean, mean_intercept, metric, state.count / max(state.rows, 1), state.targets, state.weight, state.rows,
-                  state.updates, state.averaged, state.begun, state.lead, state.squares)
+                  state.updates, state.averaged, state.begun, state.race)

@@ -11,7 +11,7 @@ BINS = 1000
 # At most so many for the damping, whose equation is convex; from the value of the last call it takes two or three.
 NEWTON_STEPS = 100
 BY_COLUMN = "inverse", "l1", "l2", "paid", "norm", "count"  # arrays with an entry a column
-SHORT = "bins", "sums", "lead", "squares", "gains"  # arrays that do not grow with the columns
+SHORT = "bins", "sums", "race", "gains"  # arrays that do not grow with the columns
 
 
 class SparseStream:
@@ -32,7 +32,7 @@ class SparseStream:
         self.bins[0] = p
         self.damping, self.rows, self.weight, self.updates, self.averaged, self.begun = 0.0, 0, 0.0, 0, 0, 0
         self.targets, self.gains, self.penalty = None, np.ones(self.outputs), None
-        self.lead, self.squares = np.zeros(self.outputs), np.zeros(self.outputs)
+        self.race = np.zeros((self.outputs, 6))
         self.absolute, self.squared = float(np.abs(coef).sum()), float((coef * coef).sum())
         self._undo = None
 
