@@ -1,4 +1,4 @@
-"""Streams (`partial_fit` at the automatic rates): sparse rows cost their own columns, and drifts are followed."""
+"""Streams (`partial_fit` at the automatic rates): what sparse rows cost, and how drifts are followed."""
 
 import copy
 import pickle
@@ -42,7 +42,7 @@ def trained(model, X, y, size=1, begin=0):
 
 
 def plain_stream(X, Y, loss, delta):
-    """One row a call, without a penalty, every column touched in every step: the mean of the iterates."""
+    """The mean of plain iterates: one row a call, no penalty, all columns touched in every step."""
     n, p = X.shape
     K = Y.shape[1]
     W, b, squares, counts = np.zeros((K, p)), np.zeros(K), np.zeros(p), np.zeros(p)
@@ -76,7 +76,7 @@ def plain_stream(X, Y, loss, delta):
 @pytest.mark.parametrize("classes", [2, 3])
 @pytest.mark.parametrize("loss", ["log_loss", "hinge"])
 def test_untouched_columns_are_put_off_not_forgotten(loss, classes):
-    """Lazy sums and scales say what plain steps on all columns say. Counts up to 32 have bins of their own."""
+    """Lazy sums and scales agree with plain steps on all columns; counts up to 32 have their own bins."""
     X, _ = rows_of(30, 25, 0.2)
     y = np.random.default_rng(2).integers(0, classes, 30)
     y[:classes] = range(classes)
@@ -90,7 +90,7 @@ def test_untouched_columns_are_put_off_not_forgotten(loss, classes):
 
 @pytest.mark.parametrize("penalty", ["l2", "l1", "elasticnet"])
 def test_a_call_touches_no_columns_but_its_rows(penalty):
-    """Everything that is kept of other columns has the same bits after the call, and nobody has asked for `coef_`."""
+    """What is kept of other columns has the same bits after the call, and `coef_` is not made."""
     X, y = rows_of(40, 300, 0.03)
     model = trained(SGDClassifier("log_loss", penalty=penalty), X[:-1], y[:-1])
     state = model._state
@@ -167,7 +167,7 @@ def test_copies_go_on_alone_and_alike(copied):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
 def test_a_call_that_fails_has_not_been(error, monkeypatch):
-    """The state goes back, bit by bit, though arrays change in place; also where the mean began anew in the call."""
+    """Arrays that change in place go back, bit by bit; also where the mean began anew in the call."""
     X, y = rows_of(60, 40, 0.2)
     model, twin = (
         trained(SGDClassifier("log_loss", random_state=0), X[:40], y[:40], 10) for _ in range(2)
@@ -198,7 +198,7 @@ def test_a_call_that_fails_has_not_been(error, monkeypatch):
 
 
 def test_a_stream_may_change_its_layout():
-    """Dense columns have centres, sparse ones have none: what the model says of a row stays what it was."""
+    """Dense columns have centres, sparse ones have none; the model still says the same of each row."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((3000, 6)) + 5
     y = X @ rng.standard_normal(6) + 0.1 * rng.standard_normal(3000) + 20
@@ -237,6 +237,19 @@ def test_repeated_and_unsorted_columns_add_up():
     assert_allclose(ours.coef_, plain.coef_, rtol=1e-12)
 
 
+@pytest.mark.parametrize("penalty", ["l2", "l1"])
+def test_few_rows_are_predicted_without_all_coefficients(penalty):
+    """The margins have the bits that `coef_` gives, and `coef_` is not made for them."""
+    X, y = rows_of(60, 300, 0.03)
+    model = trained(SGDClassifier("log_loss", penalty=penalty), X[:50], y[:50])
+    margins = model.decision_function(X[50:])
+    assert "coef_" not in vars(model)
+    twin = copy.copy(model)
+    assert "coef_" in vars(twin)
+    assert_array_equal(twin.decision_function(X[50:]), margins)
+    assert_allclose(margins, X[50:] @ model.coef_[0] + model.intercept_, rtol=1e-12)
+
+
 # ---- drift ----
 
 
@@ -260,7 +273,7 @@ def drifting(kind, n, p, seed, classify):
 
 
 def error_of(model, w, level, classify):
-    """Mean squared error but for the noise, or the share of labels that differ, on standard normal rows."""
+    """On standard normal rows: mean squared error but for the noise, or share of other labels."""
     coef, intercept = model.coef_.ravel(), float(model.intercept_[0])
     if not classify:
         return float(((coef - w) ** 2).sum() + (intercept - level) ** 2)

@@ -175,8 +175,8 @@ class Fit:
         state = getattr(model, "_state", None) if go_on else None
         if isinstance(state, (Stream, SparseStream)) != self._automatic:  # another method's
             state = None
-        if state is not None and problem.objective.positive and self._has_negative(state):  # another objective's
-            state = None
+        if state is not None and problem.objective.positive and self._has_negative(state):
+            state = None  # another objective's
         if isinstance(state, (Stream, SparseStream)) or (state is not None and state.averaged):
             return None, state
         if (go_on or model.warm_start) and hasattr(model, "coef_"):
@@ -196,7 +196,7 @@ class Fit:
         return pack(coef, intercept, problem.rows.dtype, problem.by_column), state
 
     def _has_negative(self, state):
-        """Whether a model that goes on has negative weights; a sparse stream that has been kept from them is not asked."""
+        """Whether a model that goes on has negative weights; some sparse streams are kept from them."""
         kept = isinstance(state, SparseStream) and state.penalty is not None and state.penalty[2]
         return not kept and self._model.coef_.min() < 0
 
@@ -211,7 +211,8 @@ class Fit:
         if isinstance(method.state, SparseStream):
             model._follow(method.state, method.problem.rows.dtype)
         else:
-            model._store(*(part.astype(method.problem.rows.dtype, copy=False) for part in training.solution()))
+            solution, dtype = training.solution(), method.problem.rows.dtype
+            model._store(*(part.astype(dtype, copy=False) for part in solution))
         model.n_iter_, model.stop_reason_, model.history_ = training.epochs, reason, history
         model.t_, model._state = method.state.t, method.state if isinstance(method, (Descent, AveragedImplicit)) else None
         if isinstance(method.state, SparseStream):

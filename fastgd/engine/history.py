@@ -6,7 +6,8 @@ from time import perf_counter
 class History:
     """One list a quantity, one entry an epoch; `record` is the public ``history_``.
 
-    `earlier` is a record to go on with; if it `adds`, in the same lists, so that a call of a long stream does not copy them.
+    `earlier` is a record to go on with; if it `adds`, in the same lists, so that no call of a long stream
+    copies them.
     """
 
     def __init__(self, earlier=None, adds=False):

@@ -4,18 +4,19 @@
 
 over the rows of a batch; the penalty's prox is taken column by column, and the iterates' mean weighs the t-th one by
 t (t + 1) (t + 2) (polynomial decay; Shamir, Zhang, ICML 2013). Sparse rows touch their own columns only: what the others owe to the
-penalty and to the mean is a difference of running sums. A stream keeps these sums from call to call, so that a call touches no other
-columns either.
+penalty and to the mean is a difference of running sums. A stream keeps these sums from call to call, so
+that a call touches no other columns either.
 """
 import numpy as np
 
 from cython cimport floating
-from libc.math cimport hypot, isfinite, log2, sqrt
+from libc.math cimport INFINITY, hypot, isfinite, log2, sqrt
 
 from .losses cimport SOFTMAX, VALUES, Objective, Point, implicit, point, softmax, target
 from .metric cimport Metric, standardised
 from .penalty cimport keep_positive, soft
-from .rows cimport Row, Rows, Table, accumulate, column, look_ahead, margins, row_at, row_work, squared_norm, start_of
+from .rows cimport (Row, Rows, Table, accumulate, column, look_ahead, margins, row_at, row_work,
+                    squared_norm, start_of)
 from .signals cimport Watch, watch_end, watch_start, watch_work
 
 cdef struct Memory:             # what is kept of the visits, for methods that reduce the variance; NULL: nothing
@@ -25,7 +26,7 @@ cdef struct Memory:             # what is kept of the visits, for methods that r
     double *total               # the sum of slope x', as v lies
 
 cdef struct Race:               # of the iterates and their mean, on rows that neither has seen
-    double lead                 # by how much the mean does worse: a sum that begins anew where it is negative
+    double lead                 # how much worse the mean does: a sum that begins anew below 0
     double squares              # of its terms
     double recent, recent_weight    # the mean's losses since then, and the weight of their rows
     double loss, weight         # the same since the mean began
@@ -45,7 +46,7 @@ cdef struct Run:
     double growth
     double mass                 # sum of the mean's weights
     double t                    # updates
-    Race *race                  # (outputs,): of the iterates and their mean; NULL: they are not compared
+    Race *race                  # (outputs,); NULL: iterates and mean are not compared
     bint has_moved              # whether what is to be learnt has, as the race tells
     Memory memory
     Metric metric
@@ -128,7 +129,8 @@ cdef inline void visit(Run *run, Py_ssize_t i, const Row *row, double rate, doub
         remember(run, i, row, length)
 
 
-cdef inline void compare(Run *run, Py_ssize_t i, const Row *row, const double *z, double weight) noexcept nogil:
+cdef inline void compare(Run *run, Py_ssize_t i, const Row *row, const double *z,
+                         double weight) noexcept nogil:
     """Have the mean of the iterates and the iterate, whose margins are z, race on row i."""
     cdef Py_ssize_t k, p = run.X.p, K = run.objective.outputs
     cdef double *at = run.slope                 # free until the row's slopes are known
@@ -143,8 +145,8 @@ cdef inline void compare(Run *run, Py_ssize_t i, const Row *row, const double *z
         return
     for k in range(K):
         y = target(&run.objective, run.y, i, k)
-        loss = point(run.objective.loss, run.objective.delta, run.objective.steepest, at[k], y).value
-        other = point(run.objective.loss, run.objective.delta, run.objective.steepest, z[k], y).value
+        loss = point(run.objective.loss, run.objective.delta, INFINITY, at[k], y).value
+        other = point(run.objective.loss, run.objective.delta, INFINITY, z[k], y).value
         follow(run.race + k, weight, loss, other)
 
 
@@ -164,12 +166,13 @@ cdef inline void follow(Race *race, double weight, double loss, double other) no
 
 
 cdef inline bint has_moved(const Race *race, double significant) noexcept nogil:
-    """Whether the mean lags significantly, and is worse than it used to be or over twice as bad as the iterates.
+    """Whether the mean lags significantly, and is worse than before or over twice as bad as the iterates.
 
-    A mean that lags though it gets better is one that is still on its way: the iterates are ahead.
+    A mean that lags though it gets better is still on its way, and the iterates are ahead.
     """
     return (race.lead > significant * sqrt(race.squares)
-            and (race.recent * race.weight > race.loss * race.recent_weight or 2 * race.lead > race.recent > 0))
+            and (race.recent * race.weight > race.loss * race.recent_weight
+                 or 2 * race.lead > race.recent > 0))
 
 
 cdef inline void end_update(Run *run, double rate) noexcept nogil:
@@ -193,14 +196,15 @@ cdef inline void end_update(Run *run, double rate) noexcept nogil:
         add(weight, run.v + p * K, run.average + p * K, K)
 
 
-cdef Py_ssize_t sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, Py_ssize_t batch_size, const double *rates,
-                      double significant, const floating *tag) noexcept nogil:
+cdef Py_ssize_t sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, Py_ssize_t batch_size,
+                      const double *rates, double significant, const floating *tag) noexcept nogil:
     """Updates, until what is to be learnt has moved; returns the number of visits."""
     cdef Py_ssize_t begin = 0, size = 0, i, k, u = 0, p = run.X.p, K = run.objective.outputs
     cdef Py_ssize_t targets = K if run.objective.targets == VALUES else 1
     cdef double scale, work = row_work(run.X) * K + 1
     cdef Row row
-    while begin < visits and not run.has_moved and not watch_work(&run.watch, <long long> (size * work)):
+    while (begin < visits and not run.has_moved
+           and not watch_work(&run.watch, <long long> (size * work))):
         size = min(batch_size, visits - begin)
         for i in range(size):
             look_ahead(run.X, run.y, targets, order, begin + i, visits)
@@ -233,11 +237,11 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
     at each visit. `tag` tells the dtype.
 
     `lazy` (CSR; None: every column is up to date before and after) is (paid, sums): `paid` (p, 2) holds
-    what `sums`, (moved, mass), were when a column was last up to date, and sums[2] is what rates are
-    multiplied by where they add up to what columns owe to the penalty. `race` (None: none) is (sums, end):
-    `sums` (outputs, 6) holds how the iterates and their mean do on rows before these are learnt, see
-    `Race`. Where the mean lags by end[0] standard errors, and is worse than before or twice as bad as the
-    iterates, the update is the last, and end[1] is 1; end[2] takes the number of visits.
+    what `sums`, (moved, mass), were when a column was last up to date, and rates are multiplied by
+    sums[2] where they add up to what columns owe to the penalty. `race` (None: none) is (standing, end):
+    `standing` (outputs, 6) holds how the iterates and their mean do on rows before these are learnt, see
+    `Race`. Where the mean lags by end[0] standard errors, and is worse than before or twice as bad as
+    the iterates, the update is the last, and end[1] is 1; end[2] takes the number of visits.
     """
     cdef Run run
     cdef Py_ssize_t visits = order.shape[0], n = rows.table.n, p = rows.table.p, K = objective.outputs
@@ -255,7 +259,8 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
     if average is not None and average.shape[0] != v.shape[0]:
         raise ValueError("average is too short")
     if lazy is None:
-        paid, sums = np.zeros(2 * p + 1 if rows.table.indices != NULL else 1), np.array([0.0, 0.0, 1.0])
+        paid = np.zeros(2 * p + 1 if rows.table.indices != NULL else 1)
+        sums = np.array([0.0, 0.0, 1.0])
     else:
         paid, sums = lazy[0].reshape(-1), lazy[1]
         if rows.table.indices == NULL or paid.shape[0] != 2 * p or sums.shape[0] != 3:
@@ -301,7 +306,9 @@ cdef enum:
 
 
 cdef inline Py_ssize_t bin_of(long long count) noexcept nogil:
-    return count if count <= EXACT else EXACT + 1 + <Py_ssize_t> (FINE * log2(<double> count / EXACT))
+    if count <= EXACT:
+        return count
+    return EXACT + 1 + <Py_ssize_t> (FINE * log2(<double> count / EXACT))
 
 
 def bin_counts(Py_ssize_t bins):
@@ -320,8 +327,9 @@ def bins_of(const long long[::1] count not None):
     return bins
 
 
-def meet(Rows rows not None, const double[::1] weights, const Py_ssize_t[::1] order not None, double[::1] norm not None,
-         long long[::1] count not None, long long[::1] bins not None, const floating[::1] tag not None):
+def meet(Rows rows not None, const double[::1] weights, const Py_ssize_t[::1] order not None,
+         double[::1] norm not None, long long[::1] count not None, long long[::1] bins not None,
+         const floating[::1] tag not None):
     """Take sparse rows into the statistics of their columns.
 
     `norm` holds each column's root of the sum of weight * x^2, `count` the number of its entries that are
@@ -333,7 +341,8 @@ def meet(Rows rows not None, const double[::1] weights, const Py_ssize_t[::1] or
     cdef Py_ssize_t v, t, j, p = rows.table.p
     cdef Row row
     rows.check(sizeof(floating), p + 1, 1, rows.table.n, weights, order)
-    if rows.table.indices == NULL or not norm.shape[0] == count.shape[0] == p or bins.shape[0] <= bin_of(2**62):
+    if (rows.table.indices == NULL or not norm.shape[0] == count.shape[0] == p
+            or bins.shape[0] <= bin_of(2**62)):
         raise ValueError("sparse rows, two numbers a column and a bin for each count are needed")
     with nogil:
         for v in range(order.shape[0]):
@@ -349,25 +358,28 @@ def meet(Rows rows not None, const double[::1] weights, const Py_ssize_t[::1] or
                     bins[bin_of(count[j])] += 1
 
 
-def rescale(const Py_ssize_t[::1] columns not None, double[::1] v not None, double[::1] average not None, metric,
-            lazy, const double[::1] gains not None, Objective objective, const double[::1] norm not None,
-            const long long[::1] count not None, double weight, double damping):
+def rescale(const Py_ssize_t[::1] columns not None, double[::1] v not None, double[::1] average not None,
+            metric, lazy, const double[::1] gains not None, Objective objective,
+            const double[::1] norm not None, const long long[::1] count not None, double weight,
+            double damping):
     """Bring `columns` up to date, and into the metric of rows of total `weight` that have these statistics.
 
     The scale of a column is norm sqrt((1 + damping / count) / weight). Its penalties are divided by the
     weight: for a column that is not met its inverse square grows as that does.
     """
     cdef Run run
-    cdef double[::1] inverse = metric[1], l1 = metric[2], l2 = metric[3], paid = lazy[0].reshape(-1), sums = lazy[1]
+    cdef double[::1] inverse = metric[1], l1 = metric[2], l2 = metric[3]
+    cdef double[::1] paid = lazy[0].reshape(-1), sums = lazy[1]
     cdef Py_ssize_t i, j, k, p = norm.shape[0], K = objective.outputs
     cdef double fresh, ratio
-    if not (v.shape[0] == average.shape[0] == K * (p + 1) and paid.shape[0] == 2 * p and gains.shape[0] == K
-            and inverse.shape[0] == l1.shape[0] == l2.shape[0] == count.shape[0] == p):
+    if not (v.shape[0] == average.shape[0] == K * (p + 1) and paid.shape[0] == 2 * p
+            and gains.shape[0] == K and inverse.shape[0] == l1.shape[0] == l2.shape[0] == count.shape[0] == p):
         raise ValueError("the arrays of a stream do not fit each other")
     for i in range(columns.shape[0]):
         if not 0 <= columns[i] < p:
             raise IndexError(f"there is no column {columns[i]}")
-    run.v, run.average, run.paid, run.gains = start_of(v), start_of(average), start_of(paid), &gains[0]
+    run.v, run.average, run.paid = start_of(v), start_of(average), start_of(paid)
+    run.gains = &gains[0]
     run.metric = Metric(NULL, start_of(inverse), start_of(l1), start_of(l2))
     run.moved, run.mass, run.objective = sums[0], sums[1], objective
     with nogil:

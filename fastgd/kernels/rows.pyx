@@ -89,7 +89,7 @@ cdef inline bint ascends(const Row *row) noexcept nogil:
 
 
 def has_repeats(Rows rows not None):
-    """Whether some sparse row stores a column twice. Only rows that are not sorted need a note of all columns."""
+    """Whether some sparse row stores a column twice; only unsorted rows need a note of all columns."""
     cdef Py_ssize_t[::1] last = None
     cdef Py_ssize_t i, t, j
     cdef Row row

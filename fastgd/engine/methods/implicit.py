@@ -15,8 +15,9 @@ from .sparse_stream import SparseStream
 CURVATURE = {"log_loss": 0.25, "softmax": 0.5, "modified_huber": 2.0, "squared_hinge": 2.0, "squared_epsilon_insensitive": 2.0}
 RATE = 2.0         # times the inverse of the mean curvature
 HORIZON = 1000     # rows after which the rates fall as 1 / sqrt(rows)
-# Standard errors by which the mean of the iterates has to do worse than they do before it begins anew. A mean that is no
-# worse gets there by chance once in some 10^5 rows; from 3 to 5 the errors after a drift change by a tenth.
+# Standard errors by which the mean of the iterates has to do worse than they do before it begins anew:
+# 16 rows at least. Of 4 and 5, neither begins anew on stationary rows of the tests, and the errors
+# after a drift differ by a tenth.
 SIGNIFICANT = 4.0
 
 
@@ -53,11 +54,12 @@ class TargetStatistics(Record):
 
 
 class Stream(Record):
-    """What a stream of dense rows has taught so far: weights and their mean in the user's units, with margins at the columns'
-    centre for intercepts; the columns' and the targets' statistics, of `rows` rows of total weight `weight`; the number of updates.
+    """What a stream of dense rows has taught so far; an epoch works on a copy.
 
-    The mean is that of the last `averaged` updates, after `begun` rows. `race` is how they and their mean do, see `implicit.epoch`. An
-    epoch works on a copy.
+    Weights and their mean are in the user's units, with margins at the columns' centre for intercepts. The
+    columns' and the targets' statistics are those of `rows` rows of total weight `weight`. The mean is that
+    of the last `averaged` of `updates`, after `begun` rows. `race` is how iterates and mean do, see
+    `implicit.epoch`.
     """
 
     coef: np.ndarray
@@ -110,16 +112,16 @@ def merged_targets(old, new, part):
 class AveragedImplicit:
     """One pass over a stream: implicit steps of rate ~ 1 / sqrt(rows), and the mean of the iterates for a model.
 
-    Where the iterates predict the rows to come significantly better than their mean does, what is to be learnt has moved: the mean
-    begins anew, at the iterate, and so do the rates. The state of dense rows is copied by a call, that of sparse ones changed in
-    place.
+    Where the iterates predict new rows significantly better than their mean does, what is to be learnt has
+    moved: the mean begins anew, at the iterate, and so do the rates. A call copies the state of dense rows
+    and changes that of sparse ones in place.
 
     References
     ----------
     Kulis, Bartlett, "Implicit online learning", ICML 2010; Toulis, Airoldi, "Asymptotic and finite-sample properties of estimators
     based on stochastic gradients", Annals of Statistics 2017; Shamir, Zhang, "Stochastic gradient descent for non-smooth
-    optimization", ICML 2013; Dawid, "Present position and potential developments: the prequential approach", JRSS A 1984; Page,
-    "Continuous inspection schemes", Biometrika 1954.
+    optimization", ICML 2013; Dawid, "Present position and potential developments: the prequential
+    approach", JRSS A 1984; Page, "Continuous inspection schemes", Biometrika 1954.
     """
 
     repaired = False  # no step overshoots
@@ -136,7 +138,10 @@ class AveragedImplicit:
             coef, intercept = unpack(theta.astype(np.float64), objective.outputs, problem.by_column)
             if objective.loss in REGRESSION and not theta.any():
                 intercept = constant_model(problem)[0]
-            state = SparseStream(coef, intercept) if problem.by_column else Stream(coef, intercept, coef, intercept)
+            if problem.by_column:
+                state = SparseStream(coef, intercept)
+            else:
+                state = Stream(coef, intercept, coef, intercept)
         else:
             state = as_sparse(earlier) if problem.by_column else replace(as_dense(earlier))
             if state.targets is not None:
@@ -163,11 +168,13 @@ class AveragedImplicit:
         state.race = np.zeros((objective.outputs, 6)) if state.race is None else state.race.copy()
         metric, length = damped(state.metric, state.density, state.rows, problem.by_column)
         space, before = Space(problem, metric, state.coef), objective.penalty(*self.solution())
-        v, average = space.enter(state.coef, state.offset), space.enter(state.mean_coef, state.mean_offset) * mass(state.averaged)
+        v = space.enter(state.coef, state.offset)
+        average = space.enter(state.mean_coef, state.mean_offset) * mass(state.averaged)
 
         def visit(weights, rest, rates, gains, size, race):
-            return implicit.epoch(problem.rows, problem.y, weights, rest, v, average, space.arrays, rates, gains, objective.codes,
-                                  size, float(state.averaged), None, np.empty(1, problem.rows.dtype), race=race)
+            return implicit.epoch(problem.rows, problem.y, weights, rest, v, average, space.arrays, rates,
+                                  gains, objective.codes, size, float(state.averaged), None,
+                                  np.empty(1, problem.rows.dtype), race=race)
 
         def restart():
             state.averaged, average[:] = 0, 0
@@ -189,9 +196,10 @@ class AveragedImplicit:
         return Epoch(loss + (before + state.penalty_at(problem.objective)) / 2, 0.0, rate)
 
     def _visit(self, order, length, visit, restart):
-        """(mean loss, last rate) of the rows in `order`, in as many parts as the mean begins anew."""
+        """(mean loss, last rate) of the rows in `order`; the mean may begin anew on the way."""
         state, problem, objective = self.state, self.problem, self.problem.objective
-        size, weights, end = min(self.batch_size, len(order)), problem.weights, np.array([SIGNIFICANT, 0.0, 0.0])
+        size, weights = min(self.batch_size, len(order)), problem.weights
+        end = np.array([SIGNIFICANT, 0.0, 0.0])
         if weights is not None:
             weights = weights * (state.rows / state.weight)
         gain = gains(objective, state.targets)
@@ -211,14 +219,15 @@ class AveragedImplicit:
                 restart()
                 state.begun = seen + visits
                 state.race[:] = 0
-        return loss / (len(order) if weights is None else float(weights[order].sum())), float(rates[updates - 1])
+        total = len(order) if weights is None else float(weights[order].sum())
+        return loss / total, float(rates[updates - 1])
 
     def loss_at(self, theta):
         """The objective on the rows at hand, at a flat vector in the user's units."""
         problem, outputs = self.problem, self.problem.objective.outputs
         coef, intercept = unpack(theta.astype(np.float64), outputs, problem.by_column)
-        p = problem.rows.shape[1]
-        space = Space(problem, Metric(np.zeros(p), np.ones(p)) if problem.by_column else self.state.metric, coef)
+        p, metric = problem.rows.shape[1], self.state.metric
+        space = Space(problem, Metric(np.zeros(p), np.ones(p)) if problem.by_column else metric, coef)
         v = space.enter(coef, space.offset(coef, intercept))
         loss = implicit.epoch(problem.rows, problem.y, problem.weights, problem.visits, v, None, space.arrays,
                               np.zeros(len(problem.visits)), np.ones(outputs), problem.objective.codes, 1, 0.0, None,
@@ -253,14 +262,15 @@ class AveragedImplicit:
 
 
 def as_sparse(state):
-    """The state of a stream, dense rows so far or sparse ones, for sparse rows to come: columns have no centre then."""
+    """The state of a stream of any rows for sparse ones to come, whose columns have no centre."""
     if isinstance(state, SparseStream):
         return state
     center = state.metric.center
     stream = SparseStream(state.coef, state.offset - state.coef @ center)
     stream.know(np.hypot(state.metric.scale, center), state.density, state.rows, state.weight)
-    stream.average[:] = pack(state.mean_coef, state.mean_offset - state.mean_coef @ center, np.float64, True) * mass(state.averaged)
-    stream.sums[1], stream.paid[:, 1] = mass(state.averaged), mass(state.averaged)
+    mean_intercept, total = state.mean_offset - state.mean_coef @ center, mass(state.averaged)
+    stream.average[:] = pack(state.mean_coef, mean_intercept, np.float64, True) * total
+    stream.sums[1], stream.paid[:, 1] = total, total
     for name in ("targets", "updates", "averaged", "begun"):
         setattr(stream, name, getattr(state, name))
     if state.race is not None:
@@ -272,7 +282,7 @@ def as_dense(state):
     """The same for dense rows to come."""
     if isinstance(state, Stream):
         return state
-    (coef, intercept), (mean, mean_intercept), active = state.iterate(), state.solution(), state.count > 0
-    metric = Metric(np.zeros(len(active)), np.where(active, state.norm / np.sqrt(state.weight or 1.0), 0.0))
-    return Stream(coef, intercept, mean, mean_intercept, metric, state.count / max(state.rows, 1), state.targets, state.weight, state.rows,
-                  state.updates, state.averaged, state.begun, state.race)
+    scale, density = state.norm / np.sqrt(state.weight or 1.0), state.count / max(state.rows, 1)
+    metric = Metric(np.zeros(len(scale)), np.where(state.count > 0, scale, 0.0))
+    return Stream(*state.iterate(), *state.solution(), metric, density, state.targets, state.weight,
+                  state.rows, state.updates, state.averaged, state.begun, state.race)
