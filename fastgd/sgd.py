@@ -150,7 +150,8 @@ class SGDClassifier(Classifier):
     Attributes
     ----------
     coef_ : ndarray of shape (1, n_features) for two classes, else (n_classes, n_features)
-        W; float32 where X is.
+        W; float32 where X is. After `partial_fit` on sparse rows it is made when it is asked for; no call
+        changes an array that was made before.
 
     intercept_ : ndarray of shape (1,) or (n_classes,)
         b
@@ -276,6 +277,10 @@ class SGDClassifier(Classifier):
     @checked
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """One epoch on these rows, from where the last call ended. Callbacks and `verbose` have no part in it.
+
+        With ``learning_rate="auto"`` a drift is noticed and followed: where the model predicts new rows
+        significantly worse than the latest iterate does, it begins anew from there. Sparse rows cost in
+        proportion to what they store. `history_` grows in place.
 
         Parameters
         ----------
@@ -438,7 +443,8 @@ class SGDRegressor(Regressor):
     Attributes
     ----------
     coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
-        W; float32 where X is.
+        W; float32 where X is. After `partial_fit` on sparse rows it is made when it is asked for; no call
+        changes an array that was made before.
 
     intercept_ : ndarray of shape (1,) or (n_targets,)
         b
@@ -556,6 +562,10 @@ class SGDRegressor(Regressor):
     def partial_fit(self, X, y, sample_weight=None):
         """One epoch on these rows, from where the last call ended. Callbacks and `verbose` have no part in it.
 
+        With ``learning_rate="auto"`` a drift is noticed and followed: where the model predicts new rows
+        significantly worse than the latest iterate does, it begins anew from there. Sparse rows cost in
+        proportion to what they store. `history_` grows in place.
+
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
@@ -572,4 +582,4 @@ class SGDRegressor(Regressor):
         if self.early_stopping:
             raise ValueError("early_stopping should be False with partial_fit")
         with unchanged_on_error(self):
-            return self._fit_targets(X, y, sample_weight, reset=not hasattr(self, "coef_"), go_on=True)
+            return self._fit_targets(X, y, sample_weight, reset=not self._is_trained, go_on=True)

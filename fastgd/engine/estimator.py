@@ -23,6 +23,7 @@ def _is_not_numeric(array):
 def unchanged_on_error(estimator):
     """Give an estimator back what it knew, if what is done with it fails: but an interrupted one may have learnt something."""
     known = dict(vars(estimator))
+    epochs = len(known["history_"]["loss"]) if "history_" in known else 0
     try:
         yield
     except BaseException as error:
@@ -30,6 +31,10 @@ def unchanged_on_error(estimator):
             raise
         vars(estimator).clear()
         vars(estimator).update(known)
+        if hasattr(known.get("_state"), "roll_back"):  # what a stream changes in place
+            known["_state"].roll_back()
+        for values in known.get("history_", {}).values():
+            del values[epochs:]
         raise
 
 

@@ -16,6 +16,7 @@ from .data import HeldOut, Order, Problem, as_rows, distinct_columns, pack, seed
 from .history import History, copy_of
 from .methods.descent import Descent
 from .methods.implicit import AveragedImplicit, Stream
+from .methods.sparse_stream import SparseStream
 from .parameters import PASSES, thread_count
 from .resumption import Resumption
 from .training import UNDER_WAY, DivergedError, Runs, Stopping, Training
@@ -112,7 +113,8 @@ class Fit:
     def _started(self, coef_init, intercept_init):
         """A run that begins."""
         problem, go_on = self._problem, self._go_on
-        history = History(self._model.history_ if go_on and hasattr(self._model, "history_") else None)
+        earlier = self._model.history_ if go_on and hasattr(self._model, "history_") else None
+        history = History(earlier, adds=go_on and self._automatic)
         method = method_of(self._model, problem, go_on, self._model.max_iter or PASSES)
         theta, state = self._start(coef_init, intercept_init)
         if self._theta is None:
@@ -171,11 +173,11 @@ class Fit:
         """(flat vector to start from, earlier state to go on with); without a vector the state's own."""
         model, problem, go_on = self._model, self._problem, self._go_on
         state = getattr(model, "_state", None) if go_on else None
-        if isinstance(state, Stream) != self._automatic:  # another method's
+        if isinstance(state, (Stream, SparseStream)) != self._automatic:  # another method's
             state = None
-        if state is not None and problem.objective.positive and model.coef_.min() < 0:  # another objective's
-            state = None
-        if isinstance(state, Stream) or (state is not None and state.averaged):
+        if state is not None and problem.objective.positive and self._has_negative(state):
+            state = None  # another objective's
+        if isinstance(state, (Stream, SparseStream)) or (state is not None and state.averaged):
             return None, state
         if (go_on or model.warm_start) and hasattr(model, "coef_"):
             coef_init = model.coef_ if coef_init is None else coef_init
@@ -193,6 +195,11 @@ class Fit:
             coef = np.maximum(coef, 0)
         return pack(coef, intercept, problem.rows.dtype, problem.by_column), state
 
+    def _has_negative(self, state):
+        """Whether a model that goes on has negative weights; some sparse streams are kept from them."""
+        kept = isinstance(state, SparseStream) and state.penalty is not None and state.penalty[2]
+        return not kept and self._model.coef_.min() < 0
+
     # ---- what the estimator knows then ----
 
     def _publish(self, model, training, reason=None):
@@ -201,9 +208,15 @@ class Fit:
         reason = reason or training.reason
         is_last = best is None or best.epoch == len(training.history)
         found = method.optimality() if is_last and reason != UNDER_WAY else None
-        model._store(*(part.astype(method.problem.rows.dtype, copy=False) for part in training.solution()))
+        if isinstance(method.state, SparseStream):
+            model._follow(method.state, method.problem.rows.dtype)
+        else:
+            solution, dtype = training.solution(), method.problem.rows.dtype
+            model._store(*(part.astype(dtype, copy=False) for part in solution))
         model.n_iter_, model.stop_reason_, model.history_ = training.epochs, reason, history
         model.t_, model._state = method.state.t, method.state if isinstance(method, (Descent, AveragedImplicit)) else None
+        if isinstance(method.state, SparseStream):
+            method.state.close()
         model.optimality_, model.optimality_kind_ = found or (None, None)
         model.converged_ = bool(found and model.tol is not None and found[0] <= model.tol)
         vars(model).pop("best_epoch_", None)
@@ -218,9 +231,11 @@ class Fit:
         model, runs = self._model, self._runs
         if runs is not None:
             training = runs.best()
-            if training.epochs or not hasattr(model, "coef_"):
+            if training.epochs or not model._is_trained:
+                if not training.epochs and isinstance(training.method.state, SparseStream):
+                    training.method.state.roll_back()
                 self._publish(model, training, UNDER_WAY)
-        elif self._theta is not None and not hasattr(model, "coef_"):
+        elif self._theta is not None and not model._is_trained:
             theta, problem = self._theta, self._problem
             parts = unpack(theta, problem.objective.outputs, problem.by_column)
             model._store(*(part.astype(theta.dtype, copy=False) for part in parts))

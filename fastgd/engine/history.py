@@ -4,11 +4,15 @@ from time import perf_counter
 
 
 class History:
-    """One list a quantity, one entry an epoch; `record` is the public ``history_``. `earlier` is a record to go on with."""
+    """One list a quantity, one entry an epoch; `record` is the public ``history_``.
 
-    def __init__(self, earlier=None):
+    `earlier` is a record to go on with; if it `adds`, in the same lists, so that no call of a long stream
+    copies them.
+    """
+
+    def __init__(self, earlier=None, adds=False):
         empty = {"loss": [], "gradient_norm": [], "learning_rate": [], "seconds": []}
-        self.record = copy_of(earlier or empty)
+        self.record = dict(earlier) if earlier and adds else copy_of(earlier or empty)
         self._began = perf_counter() - (self.record["seconds"] or [0])[-1]
 
     def __len__(self):

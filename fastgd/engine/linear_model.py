@@ -8,10 +8,12 @@ from sklearn.linear_model._base import SparseCoefMixin
 from sklearn.utils.validation import check_is_fitted
 
 from fastgd.kernels import batch
+from fastgd.kernels.rows import Rows
 
 from .data import as_rows, is_surely_finite, pack
 from .estimator import Model
 from .fit import Fit
+from .methods.sparse_stream import SparseStream, columns_of
 from .objective import EPSILON, Objective, penalty_parts
 from .own import OwnLoss
 from .parameters import thread_count
@@ -37,6 +39,47 @@ class LinearModel(SparseCoefMixin, Model):
         twin = clone(plain)
         twin.loss = self.loss
         return twin
+
+    # ---- a stream of sparse rows ----
+
+    @property
+    def _is_trained(self):
+        """Whether there are coefficients; those of a sparse stream need not be made for that."""
+        return "coef_" in vars(self) or isinstance(vars(self).get("_state"), SparseStream)
+
+    def _follow(self, state, dtype):
+        """Have the model be that of a sparse stream; `coef_` is made once somebody asks for it."""
+        intercept = state.intercept().astype(dtype, copy=False)
+        self._store(np.empty((state.outputs, 0), dtype), intercept)
+        vars(self).pop("coef_")
+        self._dtype = dtype
+
+    def __getattr__(self, name):
+        if name == "coef_" and self._is_trained:
+            twin = copy(vars(self))
+            solution = self._state.solution()
+            self._store(*(part.astype(self._dtype, copy=False) for part in solution))
+            self.__dict__ = twin | {"coef_": vars(self)["coef_"]}
+            return vars(self)["coef_"]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def _stream_margins(self, X):
+        """`_margins` of a few sparse rows by a stream that has them: the work of their own columns."""
+        rows = as_rows(X)
+        columns = columns_of(rows, np.arange(X.shape[0]))
+        indices, indptr = rows.owners
+        coef, intercept = (part.astype(self._dtype) for part in self._state.solution(columns))
+        indices = np.searchsorted(columns, indices[: indptr[-1]]).astype(indices.dtype)
+        rows = Rows(rows.values, indices, indptr, (X.shape[0], len(columns)))
+        out = np.empty(X.shape[0] * len(coef))
+        batch.margins(rows, pack(coef, intercept, X.dtype, True), len(coef), out, 1)
+        return out.reshape(-1, len(coef)).astype(X.dtype, copy=False)
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        if isinstance(state.get("_state"), SparseStream):
+            state["coef_"], state["_state"] = self.coef_, copy(state["_state"])
+        return state
 
     def _objective(self, outputs, one_vs_rest, total):
         """What is minimised; `total` is the sum of the rows' weights."""
@@ -64,9 +107,11 @@ class LinearModel(SparseCoefMixin, Model):
 
     def _margins(self, X):
         """W x + b for the rows of X, shape (n, outputs)."""
-        if not hasattr(self, "coef_"):
+        if not self._is_trained:
             check_is_fitted(self)  # raises its error; where there is nothing to raise, its search takes as long as the rest
         X = self._check_X(X, reset=False, ensure_finite=False)
+        if "coef_" not in vars(self) and sparse.issparse(X) and X.nnz < X.shape[1]:
+            return self._stream_margins(X)
         coef = self.coef_.toarray() if sparse.issparse(self.coef_) else self.coef_
         outputs = len(np.atleast_2d(coef))
         theta = pack(coef, np.full(outputs, self.intercept_), X.dtype, sparse.issparse(X))

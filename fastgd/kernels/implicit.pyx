@@ -4,16 +4,19 @@
 
 over the rows of a batch; the penalty's prox is taken column by column, and the iterates' mean weighs the t-th one by
 t (t + 1) (t + 2) (polynomial decay; Shamir, Zhang, ICML 2013). Sparse rows touch their own columns only: what the others owe to the
-penalty and to the mean is a difference of running sums.
+penalty and to the mean is a difference of running sums. A stream keeps these sums from call to call, so
+that a call touches no other columns either.
 """
 import numpy as np
 
 from cython cimport floating
+from libc.math cimport INFINITY, hypot, isfinite, log2, sqrt
 
 from .losses cimport SOFTMAX, VALUES, Objective, Point, implicit, point, softmax, target
 from .metric cimport Metric, standardised
 from .penalty cimport keep_positive, soft
-from .rows cimport Row, Rows, Table, accumulate, column, look_ahead, margins, row_work, squared_norm, start_of
+from .rows cimport (Row, Rows, Table, accumulate, column, look_ahead, margins, row_at, row_work,
+                    squared_norm, start_of)
 from .signals cimport Watch, watch_end, watch_start, watch_work
 
 cdef struct Memory:             # what is kept of the visits, for methods that reduce the variance; NULL: nothing
@@ -21,6 +24,12 @@ cdef struct Memory:             # what is kept of the visits, for methods that r
     double *slope               # (n, outputs) weight * dL/dz there
     double *length              # (n,) |x|^2, the intercept's 1 included
     double *total               # the sum of slope x', as v lies
+
+cdef struct Race:               # of the iterates and their mean, on rows that neither has seen
+    double lead                 # how much worse the mean does: a sum that begins anew below 0
+    double squares              # of its terms
+    double recent, recent_weight    # the mean's losses since then, and the weight of their rows
+    double loss, weight         # the same since the mean began
 
 cdef struct Run:
     const Table *X
@@ -33,9 +42,12 @@ cdef struct Run:
     double *step                # (batch, outputs): slopes, then steps along the rows
     double *slope               # (outputs,): of the row at hand, at its margins
     double *paid                # (p, 2): the sums below at a sparse column's last visit
-    double moved                # sum of the rates
+    double moved                # sum of the rates, times `growth`
+    double growth
     double mass                 # sum of the mean's weights
     double t                    # updates
+    Race *race                  # (outputs,); NULL: iterates and mean are not compared
+    bint has_moved              # whether what is to be learnt has, as the race tells
     Memory memory
     Metric metric
     Objective objective
@@ -99,6 +111,8 @@ cdef inline void visit(Run *run, Py_ssize_t i, const Row *row, double rate, doub
         step[k] += run.v[p * K + k]
         if run.memory.z != NULL:
             run.memory.z[i * K + k] = step[k]
+    if run.race != NULL and run.t > 0:
+        compare(run, i, row, step, weight)
     if run.objective.loss == SOFTMAX:
         run.loss += weight * softmax(step, step, K, <Py_ssize_t> run.y[i])
         for k in range(K):  # no closed form: the curvature is at most 1/2
@@ -115,13 +129,59 @@ cdef inline void visit(Run *run, Py_ssize_t i, const Row *row, double rate, doub
         remember(run, i, row, length)
 
 
+cdef inline void compare(Run *run, Py_ssize_t i, const Row *row, const double *z,
+                         double weight) noexcept nogil:
+    """Have the mean of the iterates and the iterate, whose margins are z, race on row i."""
+    cdef Py_ssize_t k, p = run.X.p, K = run.objective.outputs
+    cdef double *at = run.slope                 # free until the row's slopes are known
+    cdef double total = run.t * (run.t + 1) * (run.t + 2) * (run.t + 3) / 4, loss, other, y
+    margins(row, run.average, p, K, at)
+    for k in range(K):
+        at[k] = (at[k] + run.average[p * K + k]) / total
+    if run.objective.loss == SOFTMAX:
+        loss = softmax(at, at, K, <Py_ssize_t> run.y[i])
+        other = softmax(z, at, K, <Py_ssize_t> run.y[i])
+        follow(run.race, weight, loss, other)
+        return
+    for k in range(K):
+        y = target(&run.objective, run.y, i, k)
+        loss = point(run.objective.loss, run.objective.delta, INFINITY, at[k], y).value
+        other = point(run.objective.loss, run.objective.delta, INFINITY, z[k], y).value
+        follow(run.race + k, weight, loss, other)
+
+
+cdef inline void follow(Race *race, double weight, double loss, double other) noexcept nogil:
+    """Note a row on which the mean has this loss, and the iterate the other."""
+    cdef double change = weight * (loss - other)
+    if not (isfinite(change) and isfinite(change * change)):
+        return
+    race.loss += weight * loss
+    race.weight += weight
+    race.recent += weight * loss
+    race.recent_weight += weight
+    race.lead += change
+    race.squares += change * change
+    if race.lead <= 0:
+        race.lead = race.squares = race.recent = race.recent_weight = 0
+
+
+cdef inline bint has_moved(const Race *race, double significant) noexcept nogil:
+    """Whether the mean lags significantly, and is worse than before or over twice as bad as the iterates.
+
+    A mean that lags though it gets better is still on its way, and the iterates are ahead.
+    """
+    return (race.lead > significant * sqrt(race.squares)
+            and (race.recent * race.weight > race.loss * race.recent_weight
+                 or 2 * race.lead > race.recent > 0))
+
+
 cdef inline void end_update(Run *run, double rate) noexcept nogil:
     """Count an update; dense weights are shrunk and enter the mean at once, sparse ones when their column is next met."""
     cdef Py_ssize_t k, p = run.X.p, K = run.objective.outputs
     cdef double weight
     run.t += 1
     weight = run.t * (run.t + 1) * (run.t + 2)
-    run.moved += rate
+    run.moved += rate * run.growth
     run.mass += weight
     for k in range(K if run.objective.intercept else 0):
         run.v[p * K + k] -= rate * run.gains[k] * run.objective.tilt
@@ -136,13 +196,15 @@ cdef inline void end_update(Run *run, double rate) noexcept nogil:
         add(weight, run.v + p * K, run.average + p * K, K)
 
 
-cdef void sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, Py_ssize_t batch_size, const double *rates,
-                const floating *tag) noexcept nogil:
+cdef Py_ssize_t sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, Py_ssize_t batch_size,
+                      const double *rates, double significant, const floating *tag) noexcept nogil:
+    """Updates, until what is to be learnt has moved; returns the number of visits."""
     cdef Py_ssize_t begin = 0, size = 0, i, k, u = 0, p = run.X.p, K = run.objective.outputs
     cdef Py_ssize_t targets = K if run.objective.targets == VALUES else 1
     cdef double scale, work = row_work(run.X) * K + 1
     cdef Row row
-    while begin < visits and not watch_work(&run.watch, <long long> (size * work)):
+    while (begin < visits and not run.has_moved
+           and not watch_work(&run.watch, <long long> (size * work))):
         size = min(batch_size, visits - begin)
         for i in range(size):
             look_ahead(run.X, run.y, targets, order, begin + i, visits)
@@ -159,24 +221,35 @@ cdef void sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, Py_ssize_t
         end_update(run, rates[u])
         begin += size
         u += 1
-    for k in range(p if run.X.indices != NULL else 0):
-        settle_column(run, k)
+        for k in range(K if run.race != NULL else 0):
+            run.has_moved |= has_moved(run.race + k, significant)
+    return begin
 
 
 def epoch(Rows rows not None, const double[::1] y not None, const double[::1] weights, const Py_ssize_t[::1] order not None,
           double[::1] v not None, double[::1] average, metric, const double[::1] rates not None,
           const double[::1] gains not None, Objective objective, Py_ssize_t batch_size, double t, memory,
-          const floating[::1] tag not None):
+          const floating[::1] tag not None, lazy=None, race=None):
     """Visit the rows in `order`, one update a batch; returns the sum of weight * loss at the margins met.
 
     `metric` is (center, inverse, l1, l2), (p,) each, in which v and average lie; `average` (None: none) goes on from `t` updates;
     `rates` holds one rate an update: with 0 nothing moves. `memory` (None: none) is (z, slope, length, total), brought up to date
     at each visit. `tag` tells the dtype.
+
+    `lazy` (CSR; None: every column is up to date before and after) is (paid, sums): `paid` (p, 2) holds
+    what `sums`, (moved, mass), were when a column was last up to date, and rates are multiplied by
+    sums[2] where they add up to what columns owe to the penalty. `race` (None: none) is (standing, end):
+    `standing` (outputs, 6) holds how the iterates and their mean do on rows before these are learnt, see
+    `Race`. Where the mean lags by end[0] standard errors, and is worse than before or twice as bad as
+    the iterates, the update is the last, and end[1] is 1; end[2] takes the number of visits.
     """
     cdef Run run
     cdef Py_ssize_t visits = order.shape[0], n = rows.table.n, p = rows.table.p, K = objective.outputs
     cdef double[::1] scratch = np.empty(max(p, 1)), step = np.empty((min(batch_size, max(visits, 1)) + 1) * K)
-    cdef double[::1] paid = np.zeros(2 * p + 1 if rows.table.indices != NULL else 1), z, slope, length, total
+    cdef double[::1] paid, sums, z, slope, length, total, standing, end
+    cdef double significant = 0
+    cdef bint settles = lazy is None
+    cdef Py_ssize_t j
     cdef const double[::1] center = metric[0], inverse = metric[1], l1 = metric[2], l2 = metric[3]
     rows.check(sizeof(floating), v.shape[0], K, y.shape[0] // (K if objective.targets == VALUES else 1), weights, order)
     if not center.shape[0] == inverse.shape[0] == l1.shape[0] == l2.shape[0] == p:
@@ -185,6 +258,13 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
         raise ValueError("rates or gains are too short")
     if average is not None and average.shape[0] != v.shape[0]:
         raise ValueError("average is too short")
+    if lazy is None:
+        paid = np.zeros(2 * p + 1 if rows.table.indices != NULL else 1)
+        sums = np.array([0.0, 0.0, 1.0])
+    else:
+        paid, sums = lazy[0].reshape(-1), lazy[1]
+        if rows.table.indices == NULL or paid.shape[0] != 2 * p or sums.shape[0] != 3:
+            raise ValueError("lazy sums are those of sparse columns: (p, 2), and 3 numbers")
     run.memory = Memory(NULL, NULL, NULL, NULL)
     if memory is not None:
         z, slope, length, total = memory
@@ -194,13 +274,127 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
             run.memory = Memory(&z[0], &slope[0], &length[0], &total[0])
     run.X, run.y, run.weights, run.gains, run.v = &rows.table, start_of(y), start_of(weights), &gains[0], &v[0]
     run.average = <double *> start_of(average)
-    run.scratch, run.step, run.slope, run.paid = &scratch[0], &step[K], &step[0], &paid[0]
+    run.scratch, run.step, run.slope, run.paid = &scratch[0], &step[K], &step[0], start_of(paid)
+    run.race, run.has_moved = NULL, False
+    if race is not None:
+        standing, end = race[0].reshape(-1), race[1]
+        if standing.shape[0] != 6 * K or end.shape[0] != 3 or average is None:
+            raise ValueError("a race needs six sums for each output, and a mean")
+        run.race, significant = <Race *> &standing[0], end[0]
     run.metric = Metric(start_of(center), start_of(inverse), start_of(l1), start_of(l2))
     run.objective, run.penalised = objective, objective.l1 > 0 or objective.l2 > 0
-    run.moved, run.mass, run.t, run.loss = 0, 0, t, 0
+    run.moved, run.mass, run.growth, run.t, run.loss = sums[0], sums[1], sums[2], t, 0
     watch_start(&run.watch)
     if visits:
         with nogil:
-            sweep(&run, &order[0], visits, batch_size, &rates[0], &tag[0])
+            visits = sweep(&run, &order[0], visits, batch_size, &rates[0], significant, &tag[0])
+            for j in range(p if settles and run.X.indices != NULL else 0):
+                settle_column(&run, j)
+    sums[0], sums[1] = run.moved, run.mass
+    if race is not None:
+        end[1], end[2] = run.has_moved, visits
     watch_end(&run.watch)
     return run.loss
+
+
+cdef double LARGE = 1e300       # a penalty that keeps a weight at 0, and whose product with 0 is 0
+
+
+cdef enum:
+    EXACT = 32                  # counts up to here have a bin each,
+    FINE = 16                   # and each octave beyond so many
+
+
+cdef inline Py_ssize_t bin_of(long long count) noexcept nogil:
+    if count <= EXACT:
+        return count
+    return EXACT + 1 + <Py_ssize_t> (FINE * log2(<double> count / EXACT))
+
+
+def bin_counts(Py_ssize_t bins):
+    """The count that each bin stands for."""
+    at = np.arange(bins)
+    return np.where(at <= EXACT, at, EXACT * 2.0 ** ((at - EXACT - 0.5) / FINE))
+
+
+def bins_of(const long long[::1] count not None):
+    """The bin of each count."""
+    bins = np.empty(count.shape[0], np.intp)
+    cdef Py_ssize_t[::1] out = bins
+    cdef Py_ssize_t j
+    for j in range(count.shape[0]):
+        out[j] = bin_of(count[j])
+    return bins
+
+
+def meet(Rows rows not None, const double[::1] weights, const Py_ssize_t[::1] order not None,
+         double[::1] norm not None, long long[::1] count not None, long long[::1] bins not None,
+         const floating[::1] tag not None):
+    """Take sparse rows into the statistics of their columns.
+
+    `norm` holds each column's root of the sum of weight * x^2, `count` the number of its entries that are
+    not 0, `bins` the number of columns by such a count, see `bin_counts`.
+    """
+    cdef const double *s = start_of(weights)
+    cdef const floating *x
+    cdef double root
+    cdef Py_ssize_t v, t, j, p = rows.table.p
+    cdef Row row
+    rows.check(sizeof(floating), p + 1, 1, rows.table.n, weights, order)
+    if (rows.table.indices == NULL or not norm.shape[0] == count.shape[0] == p
+            or bins.shape[0] <= bin_of(2**62)):
+        raise ValueError("sparse rows, two numbers a column and a bin for each count are needed")
+    with nogil:
+        for v in range(order.shape[0]):
+            row = row_at(&rows.table, order[v])
+            root = sqrt(s[order[v]]) if s != NULL else 1.0
+            x = <const floating *> row.values
+            for t in range(row.size):
+                if x[t] != 0:
+                    j = column(&row, t)
+                    norm[j] = hypot(norm[j], root * x[t])
+                    bins[bin_of(count[j])] -= 1
+                    count[j] += 1
+                    bins[bin_of(count[j])] += 1
+
+
+def rescale(const Py_ssize_t[::1] columns not None, double[::1] v not None, double[::1] average not None,
+            metric, lazy, const double[::1] gains not None, Objective objective,
+            const double[::1] norm not None, const long long[::1] count not None, double weight,
+            double damping):
+    """Bring `columns` up to date, and into the metric of rows of total `weight` that have these statistics.
+
+    The scale of a column is norm sqrt((1 + damping / count) / weight). Its penalties are divided by the
+    weight: for a column that is not met its inverse square grows as that does.
+    """
+    cdef Run run
+    cdef double[::1] inverse = metric[1], l1 = metric[2], l2 = metric[3]
+    cdef double[::1] paid = lazy[0].reshape(-1), sums = lazy[1]
+    cdef Py_ssize_t i, j, k, p = norm.shape[0], K = objective.outputs
+    cdef double fresh, ratio
+    if not (v.shape[0] == average.shape[0] == K * (p + 1) and paid.shape[0] == 2 * p
+            and gains.shape[0] == K and inverse.shape[0] == l1.shape[0] == l2.shape[0] == count.shape[0] == p):
+        raise ValueError("the arrays of a stream do not fit each other")
+    for i in range(columns.shape[0]):
+        if not 0 <= columns[i] < p:
+            raise IndexError(f"there is no column {columns[i]}")
+    run.v, run.average, run.paid = start_of(v), start_of(average), start_of(paid)
+    run.gains = &gains[0]
+    run.metric = Metric(NULL, start_of(inverse), start_of(l1), start_of(l2))
+    run.moved, run.mass, run.objective = sums[0], sums[1], objective
+    with nogil:
+        for i in range(columns.shape[0]):
+            j = columns[i]
+            settle_column(&run, j)
+            if count[j] == 0:
+                continue
+            fresh = sqrt(weight) / (norm[j] * sqrt(1 + damping / count[j]))
+            if not isfinite(fresh) or fresh == 0:
+                continue  # beyond what numbers can tell: it keeps the scale that it has
+            ratio = inverse[j] / fresh
+            for k in range(j * K, (j + 1) * K):
+                v[k] *= ratio if v[k] != 0 else 1.0
+                average[k] *= ratio if average[k] != 0 else 1.0
+            inverse[j] = fresh
+            l1[j] = min(objective.l1 * fresh / weight, LARGE)
+            l2[j] = min(objective.l2 * fresh * fresh / weight, LARGE)

@@ -41,7 +41,7 @@ cdef struct Row:
 cdef class Rows:
     cdef Table table
     cdef readonly object values, shape, dtype, stored, sparse, bytes
-    cdef object _owners         # the other arrays behind the pointers
+    cdef readonly object owners  # the other arrays behind the pointers: (indices, indptr)
     cdef int check(self, Py_ssize_t itemsize, Py_ssize_t parameters, Py_ssize_t outputs, Py_ssize_t targets,
                    const double[::1] weights, const Py_ssize_t[::1] order) except -1
 

@@ -33,7 +33,7 @@ cdef class Rows:
         self.sparse = indptr is not None
         self.stored = values.size if indptr is None else int(indptr[len(indptr) - 1])
         self.bytes = self.stored * (values.itemsize + (indices.itemsize if self.sparse else 0))
-        self._owners = (indices, indptr)
+        self.owners = (indices, indptr)
         self.table.n, self.table.p = self.shape
         self.table.itemsize = values.itemsize
         self.table.values = <const char *> <size_t> _address(values)
@@ -79,9 +79,18 @@ def squared_norms(Rows rows not None, const Py_ssize_t[::1] order not None, cons
     return norms
 
 
+cdef inline bint ascends(const Row *row) noexcept nogil:
+    """Whether each column of a sparse row is greater than the one before."""
+    cdef Py_ssize_t t
+    for t in range(1, row.size):
+        if column(row, t) <= column(row, t - 1):
+            return False
+    return True
+
+
 def has_repeats(Rows rows not None):
-    """Whether some sparse row stores a column twice."""
-    cdef Py_ssize_t[::1] last = np.full(rows.table.p, -1)
+    """Whether some sparse row stores a column twice; only unsorted rows need a note of all columns."""
+    cdef Py_ssize_t[::1] last = None
     cdef Py_ssize_t i, t, j
     cdef Row row
     cdef Watch watch
@@ -93,6 +102,11 @@ def has_repeats(Rows rows not None):
             row = row_at(&rows.table, i)
             if watch_work(&watch, row.size):
                 break
+            if ascends(&row):
+                continue
+            if last is None:
+                with gil:
+                    last = np.full(rows.table.p, -1)
             for t in range(row.size):
                 j = column(&row, t)
                 if last[j] == i:

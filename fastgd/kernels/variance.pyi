@@ -33,6 +33,19 @@ def survey(
     objective: Objective,
     smoothness: NDArray[np.float64],
 ) -> float: ...
+def along(
+    y: NDArray[np.float64],
+    weights: NDArray[np.float64] | None,
+    order: NDArray[np.intp],
+    z: NDArray[np.float64],
+    origin: NDArray[np.float64],
+    stretch: NDArray[np.float64],
+    shift: NDArray[np.float64],
+    objective: Objective,
+    value: NDArray[np.float64],
+    by_stretch: NDArray[np.float64],
+    by_shift: NDArray[np.float64],
+) -> None: ...
 def column_probability(
     rows: Rows,
     order: NDArray[np.intp],

@@ -12,7 +12,8 @@ import numpy as np
 from cython cimport floating
 from libc.math cimport fabs
 
-from .losses cimport SOFTMAX, VALUES, Objective, curvature, implicit, point, softmax, softmax_curvature, target
+from .losses cimport (SOFTMAX, VALUES, Objective, Point, curvature, implicit, point, softmax,
+                      softmax_curvature, target)
 from .metric cimport Metric, standardised
 from .penalty cimport keep_positive, soft
 from .rows cimport Row, Rows, Table, column, look_ahead, margins, row_at, row_work, start_of
@@ -222,6 +223,53 @@ def survey(const double[::1] y not None, const double[::1] weights, const Py_ssi
                     bend = max(bend, curvature(objective.loss, objective.delta, z[i * K + k], t, reach))
             smoothness[i] = weight * bend * length[i]
     return loss
+
+
+def along(const double[::1] y not None, const double[::1] weights,
+          const Py_ssize_t[::1] order not None, const double[::1] z not None,
+          const double[::1] origin not None, const double[::1] stretch not None,
+          const double[::1] shift not None, Objective objective, double[::1] value not None,
+          double[::1] by_stretch not None, double[::1] by_shift not None):
+    """Sums of weight * loss, and their derivatives, at z_ik + stretch_k (z_ik - origin_k) + shift_k.
+
+    `z` is (n, outputs); the rest has one number an output. The losses of 'softmax', which all outputs
+    share, add up in value[0], and the other values are 0.
+    """
+    cdef const double *s = start_of(weights)
+    cdef double[::1] margin = np.empty(objective.outputs), slope = np.empty(objective.outputs)
+    cdef Py_ssize_t v, i, k, K = objective.outputs, n = z.shape[0] // max(objective.outputs, 1)
+    cdef double weight
+    cdef Point at
+    if not (origin.shape[0] == stretch.shape[0] == shift.shape[0] == value.shape[0]
+            == by_stretch.shape[0] == by_shift.shape[0] == K):
+        raise ValueError(f"a number for each of the {K} outputs is needed")
+    if z.shape[0] != n * K or y.shape[0] != n * (K if objective.targets == VALUES else 1):
+        raise ValueError("z and y do not fit each other")
+    if weights is not None and weights.shape[0] != n:
+        raise ValueError(f"there are {n} rows, but {weights.shape[0]} weights")
+    for v in range(order.shape[0]):
+        if not 0 <= order[v] < n:
+            raise IndexError(f"order[{v}] = {order[v]} is not one of the {n} rows")
+    value[:] = 0
+    by_stretch[:] = 0
+    by_shift[:] = 0
+    with nogil:
+        for v in range(order.shape[0]):
+            i = order[v]
+            weight = s[i] if s != NULL else 1.0
+            for k in range(K):
+                margin[k] = z[i * K + k] + stretch[k] * (z[i * K + k] - origin[k]) + shift[k]
+            if objective.loss == SOFTMAX:
+                value[0] += weight * softmax(&margin[0], &slope[0], K, <Py_ssize_t> y[i])
+            else:
+                for k in range(K):
+                    at = point(objective.loss, objective.delta, objective.steepest, margin[k],
+                               target(&objective, &y[0], i, k))
+                    value[k] += weight * at.value
+                    slope[k] = at.slope
+            for k in range(K):
+                by_stretch[k] += weight * slope[k] * (z[i * K + k] - origin[k])
+                by_shift[k] += weight * slope[k]
 
 
 def column_probability(Rows rows not None, const Py_ssize_t[::1] order not None, const double[::1] probability not None,

@@ -2,9 +2,8 @@
 from dataclasses import replace
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
-from fastgd.engine.data import Problem, unpack
+from fastgd.engine.data import Problem, pack, unpack
 from fastgd.engine.duality import rounding_of
 from fastgd.engine.metric import Space, column_density, constant_model, damped, metric_of, rounding_floor
 from fastgd.engine.objective import REGRESSION, SHARP
@@ -17,6 +16,7 @@ from fastgd.kernels.order import sample
 from .certificate import Certificate, CornerCertificate
 from .descent import Epoch
 from .implicit import CURVATURE, TargetStatistics, gains, mass
+from .line_search import LineSearch
 from .proximal import Corner
 
 UNIFORM = 0.2            # share of the visits that is drawn evenly, the rest by curvature
@@ -33,8 +33,7 @@ SLACK_KINKED = 0.1       # more where only the mean of the iterates comes to res
 RATE_KINKED = 1.2        # times the distance gone, over the size of the slopes,
 LEAST_SLOPES = 0.03      # which is no less: where no row has any, no rate would be too large
 SNAPSHOTS = 16           # iterates an epoch that enter the mean, for losses with kinks
-LONGEST = 2.0            # times its distance from the best constant model that a line search may add to a model
-LINE_TOL = 1e-3          # of that distance; a search that lowers the objective by a smaller part of it is the last
+LINE_TOL = 1e-3          # of the objective: a line search that lowers it by less is the last
 SAMPLE, POWERS, SAFETY = 500, 3, 1.5  # rows and power iterations that the curvature of a batch is estimated from, from below
 
 
@@ -356,29 +355,15 @@ class VarianceReduced:
 
     def _lengthened(self, v, loss, margins):
         """v after line searches: away from the best constant model, along the intercepts, and once more away."""
-        outputs, intercept = self.problem.objective.outputs, self.problem.objective.intercept
-        constant, nothing = self._constant[len(v) - outputs:], np.zeros(outputs)
-        for line in [nothing, *(np.diag(self._gains) if intercept else ()), nothing]:
-            away = not line.any()
-            step = v - self._constant if away else np.concatenate([np.zeros(len(v) - outputs), line])
-            change = (margins.reshape(-1, outputs) - constant if away else np.tile(line, (len(margins) // outputs, 1))).ravel()
-            found = minimize_scalar(lambda a: self._loss_at(v + a * step, margins + a * change), bounds=(-1.0, LONGEST),  # noqa: B023
-                                    method="bounded", options={"xatol": LINE_TOL})
-            gain = loss - found.fun
-            if gain > 0:
-                v, loss, margins = v + found.x * step, found.fun, margins + found.x * change
-            if away and not gain > LINE_TOL * abs(loss):
-                break
-        return v
-
-    def _loss_at(self, v, margins):
-        """The objective at v, which has these margins; infinite where it is not finite."""
-        problem, memory = self.problem, (margins, None, self.state.memory[2], None)
-        with np.errstate(over="ignore", invalid="ignore"):
-            loss = variance.survey(problem.y, self._weights, problem.visits, memory, self.state.radius, 0.0,
-                                   problem.objective.codes, np.empty(problem.rows.shape[0]))
-            loss = loss / len(problem.visits) + self._penalty(v)
-        return loss if np.isfinite(loss) else np.inf
+        objective, outputs = self.problem.objective, self.problem.objective.outputs
+        W, b = unpack(v, outputs, self.problem.by_column)
+        coef, margins = W * self._space.arrays[1], margins.reshape(-1, outputs)
+        lines = LineSearch(self.problem, self._weights, coef, b, margins)
+        constant = self._constant[len(v) - outputs:]
+        if lines.away_from(constant) > LINE_TOL * abs(loss) and objective.intercept:
+            lines.shift(self._gains)
+            lines.away_from(constant)
+        return pack(W * lines.factor[:, None], lines.b, np.float64, self.problem.by_column)
 
     def loss_at(self, theta):
         """The objective at a flat vector in the user's units."""
