@@ -36,8 +36,8 @@ class Lowest:
 
 
 @np.errstate(invalid="ignore", over="ignore")
-def minimize_convex(function, outputs):
-    """(steps from LOWEST to HIGHEST at which convex functions are least, decreases from step 0).
+def minimize_convex(function, outputs, highest=HIGHEST):
+    """(steps from LOWEST to `highest` at which convex functions are least, decreases from step 0).
 
     Regula falsi (Illinois) finds the roots of the slopes; bisection takes over where two
     evaluations have not halved the bracket.
@@ -46,8 +46,8 @@ def minimize_convex(function, outputs):
     start = lowest.slope(np.zeros(outputs))
     before = lowest.values
     falls = start < 0  # to the right
-    ends = lowest.slope(np.where(falls, HIGHEST, LOWEST))
-    low, high = np.where(falls, 0.0, LOWEST), np.where(falls, HIGHEST, 0.0)
+    ends = lowest.slope(np.where(falls, highest, LOWEST))
+    low, high = np.where(falls, 0.0, LOWEST), np.where(falls, highest, 0.0)
     below, above = np.where(falls, start, ends), np.where(falls, ends, start)
     inside = (below < 0) & (above > 0)
     width = older = np.where(inside, high - low, 0.0)

@@ -15,6 +15,7 @@ from fastgd.kernels.order import sample
 
 from .certificate import Certificate, CornerCertificate
 from .descent import Epoch
+from .extrapolation import Extrapolation
 from .implicit import CURVATURE, TargetStatistics, gains, mass
 from .line_search import LineSearch
 from .proximal import Corner
@@ -86,7 +87,8 @@ class VarianceReduced:
 
     # ---- beginning ----
 
-    kept = "state", "_caution", "_good", "_good_loss", "_best", "_suspect", "_now", "_reference", "_next_look", "_found"
+    kept = "state", "_caution", "_good", "_good_loss", "_best", "_suspect", "_now", "_reference", "_next_look", "_found", \
+        "_extrapolation", "_since"
 
     def position(self):
         """What `resume` needs."""
@@ -129,6 +131,11 @@ class VarianceReduced:
         self._certificate = CornerCertificate(problem) if objective.positive else Certificate(problem, self.tol)
         self._next_look, self._found = self._warm + 1, None
         self._good, self._good_loss, self._best, self._suspect, self._now = v.copy(), np.inf, np.inf, None, None
+        # Zeros are no end of a line search, and implicit steps come to rest as a mean alone.
+        self._extrapolation, self._since = None, 0
+        if not (self._kinked or objective.has_corners):
+            margins = np.tile(constant, (len(visits), 1))
+            self._extrapolation = Extrapolation(self._constant, margins, self._constant_loss)
 
     # ---- epochs ----
 
@@ -141,13 +148,29 @@ class VarianceReduced:
                 loss = self._warm_pass(order)
             elif state.epochs == 0 or self._suspect is not None:
                 loss = self._exact_pass(order)
+            elif self._extrapolation and self._since >= self._extrapolation.interval:
+                loss = self._extrapolation_pass(order)
             else:
-                loss = self._saga_pass(order)
+                loss, self._since = self._saga_pass(order), self._since + 1
             norm = self._norm = float(np.nan_to_num(self._gradient_norm(), nan=np.finfo(float).max))
         state.epochs += 1
         if not loss <= DIVERGED:  # what will be taken back, or was met on the way, is no end
             loss = min(self._best, self._reference)
         return Epoch(loss, norm, float(state.rates.max()))
+
+    def _extrapolation_pass(self, order):
+        """The exact loss, which fills the memory; then line searches along the way since the last ones."""
+        state, outputs, visits = self.state, self.problem.objective.outputs, self.problem.visits
+        loss = self._visit(order, np.zeros(-(-len(order) // self._size))) + self._penalty(state.v)
+        margins = state.memory[0].reshape(-1, outputs)[visits]
+        self._extrapolation = self._extrapolation.search(
+            self.problem, self._weights, self._space.arrays[3], state.v.copy(), margins, loss)
+        self._since = 0
+        moved = np.abs(self._extrapolation.margins - margins).max(axis=1)
+        state.radius[visits] = np.maximum(state.radius[visits], moved)
+        state.v[:], loss = self._extrapolation.v, self._extrapolation.loss
+        self._best, self._good, self._good_loss = loss, state.v.copy(), loss
+        return loss
 
     def _warm_pass(self, order):
         """Implicit steps at falling rates; the mean of their iterates is where SAGA begins."""

@@ -1,0 +1,108 @@
+"""Longer steps for iterates that crawl along ravines: exact line searches along the way they came.
+
+Margins are linear in the parameters, so that a search costs no pass over X. The second direction,
+the step before, makes of the searches what conjugate gradients make of gradients.
+Source: Narkiss and Zibulevsky, "Sequential subspace optimization method for large-scale
+unconstrained problems", Technion, 2005.
+"""
+
+import numpy as np
+
+from fastgd.engine.data import pack, unpack
+from fastgd.engine.records import Record
+from fastgd.kernels import newton
+
+from .line_search import minimize_convex
+
+# Epochs between two searches: at least so many, each of which costs a pass.
+FEWEST, MOST = 4, 64
+# Of what the epochs since the last search have gained: a search that gains less comes less often.
+WORTH = 0.25
+# Times the way since the last search that a step may add to it.
+HIGHEST = 16.0
+
+
+class Extrapolation(Record):
+    """Where the last search ended, and its step, with margins of shape (rows, outputs).
+
+    `interval` is the number of epochs until the next one. A search returns another one.
+    """
+
+    v: np.ndarray
+    margins: np.ndarray
+    loss: float
+    step: tuple | None = None
+    interval: int = FEWEST
+
+    def search(self, problem, weights, l2, v, margins, loss):
+        """Search from v, the model of now, of which margins and loss are exact.
+
+        `weights` are those of all rows, or None; `l2` is that of each column, in the units of v.
+        """
+        came = v - self.v, margins - self.margins
+        line = Line(problem, weights, l2, v, margins)
+        for step in (came, self.step, came) if self.step else (came,):
+            line.move(*step)
+        gained = loss - line.loss
+        pays = gained >= WORTH * (self.loss - loss)
+        interval = max(self.interval // 2, FEWEST) if pays else min(2 * self.interval, MOST)
+        if not gained > 0:
+            return Extrapolation(v, margins, loss, None, interval)
+        step = line.v - self.v, line.margins - self.margins
+        return Extrapolation(line.v, line.margins, line.loss, step, interval)
+
+
+class Line:
+    """A model, its margins and its objective, which move along lines."""
+
+    def __init__(self, problem, weights, l2, v, margins):
+        self._problem, self._weights, self._l2 = problem, weights, l2
+        self.v, self.margins, self.loss = v, margins, np.inf
+        self._joint = problem.objective.loss == "softmax"
+
+    def move(self, step, change):
+        """Move along a step of the parameters, by which margins change so, to where F is least.
+
+        Each output goes its own length; those of softmax, which share a loss, the same.
+        """
+        problem, K = self._problem, self._problem.objective.outputs
+        count = 1 if self._joint else K
+        (W, _), (D, _) = (unpack(flat, K, problem.by_column) for flat in (self.v, step))
+        shape = (count, -1)
+        square, mixed, own = (
+            self._penalty(a * b).reshape(shape).sum(axis=1) for a, b in ((D, D), (W, D), (W, W))
+        )
+        n, sums = len(self.margins), np.empty((2, K))
+        z, u = self.margins.ravel(), np.ascontiguousarray(change).ravel()
+
+        def function(t):
+            steps = np.broadcast_to(t, K).astype(float)
+            newton.along(
+                problem.y,
+                self._weights,
+                problem.visits,
+                z,
+                u,
+                steps,
+                sums,
+                problem.objective.codes,
+                problem.threads,
+            )
+            value = sums[0, :count] / n + own / 2 + t * mixed + t * t * square / 2
+            return value, sums[1, :count] / n + mixed + t * square
+
+        t, gains = minimize_convex(function, count, highest=HIGHEST)
+        lengths = np.broadcast_to(t, K)
+        self.v = self.v + _by_output(lengths, step, K, problem.by_column)
+        self.margins = self.margins + lengths * change
+        self.loss = float(function(np.zeros(count))[0].sum() - gains.sum())
+
+    def _penalty(self, products):
+        """The penalty's terms; an infinite one keeps its weight at 0."""
+        return np.where(products != 0, self._l2 * products, 0.0)
+
+
+def _by_output(lengths, step, outputs, by_column):
+    """A step, each output's part so many times as long."""
+    W, b = unpack(step, outputs, by_column)
+    return pack(W * lengths[:, None], b * lengths, np.float64, by_column)
