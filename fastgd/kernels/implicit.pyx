@@ -147,6 +147,8 @@ cdef inline void compare(Run *run, Py_ssize_t i, const Row *row, const double *z
         y = target(&run.objective, run.y, i, k)
         loss = point(run.objective.loss, run.objective.delta, INFINITY, at[k], y).value
         other = point(run.objective.loss, run.objective.delta, INFINITY, z[k], y).value
+        loss += run.objective.tilt * run.average[p * K + k] / total
+        other += run.objective.tilt * run.v[p * K + k]
         follow(run.race + k, weight, loss, other)
 
 
