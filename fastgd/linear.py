@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import Hidden, Interval, StrOptions
 from sklearn.utils._sparse import _align_api_if_sparse
 
 from .engine.advice import warn
+from .engine.dual_gap import dual_gaps
 from .engine.objective import Objective
 from .engine.parameters import checked
 from .engine.supervised import Classifier, Regressor
@@ -358,6 +359,10 @@ class ElasticNet(_Penalised):
     optimality_kind_ : str
         What it is made of: 'Newton decrement', 'duality gap', or 'gradient' where it is zero.
 
+    dual_gap_ : float or ndarray of shape (n_targets,)
+        scikit-learn's duality gap: by how much each target's objective is above its minimum at most. (Without any penalty, the
+        squared norm of X' times the residuals, divided by n_samples.)
+
     stop_reason_ : str
         'tol', 'max_iter', 'max_seconds', 'callback' or, after Ctrl-C, 'interrupted'.
 
@@ -448,6 +453,10 @@ class ElasticNet(_Penalised):
         """`coef_` as a sparse matrix, of one row a target."""
         return _align_api_if_sparse(sparse.csr_array(np.atleast_2d(self.coef_)))
 
+    def _certify(self, problem, coef, intercept, method):
+        gaps = dual_gaps(problem, coef, intercept, method)
+        self.dual_gap_ = gaps[0] if len(gaps) == 1 else gaps
+
     def _objective(self, outputs, one_vs_rest, total):
         return Objective(self.loss, l1=float(self.alpha * self.l1_ratio), l2=float(self.alpha * (1 - self.l1_ratio)),
                          outputs=outputs, intercept=self.fit_intercept, positive=self.positive)
@@ -519,6 +528,10 @@ class Lasso(ElasticNet):
 
     optimality_kind_ : str
         What it is made of: 'Newton decrement', 'duality gap', or 'gradient' where it is zero.
+
+    dual_gap_ : float or ndarray of shape (n_targets,)
+        scikit-learn's duality gap: by how much each target's objective is above its minimum at most. (Without any penalty, the
+        squared norm of X' times the residuals, divided by n_samples.)
 
     stop_reason_ : str
         'tol', 'max_iter', 'max_seconds', 'callback' or, after Ctrl-C, 'interrupted'.

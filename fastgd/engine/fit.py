@@ -211,8 +211,7 @@ class Fit:
         if isinstance(method.state, SparseStream):
             model._follow(method.state, method.problem.rows.dtype)
         else:
-            solution, dtype = training.solution(), method.problem.rows.dtype
-            model._store(*(part.astype(dtype, copy=False) for part in solution))
+            self._store(model, *training.solution(), method)
         model.n_iter_, model.stop_reason_, model.history_ = training.epochs, reason, history
         model.t_, model._state = method.state.t, method.state if isinstance(method, (Descent, AveragedImplicit)) else None
         if isinstance(method.state, SparseStream):
@@ -226,6 +225,12 @@ class Fit:
         if self._keeps:
             model._resumption = Resumption.of(model, self._data, self._problem.random_state, self._runs.trainings, training)
 
+    def _store(self, model, coef, intercept, method=None):
+        """Store coefficients in an estimator, and what it tells of them besides."""
+        coef, intercept = (part.astype(self._problem.rows.dtype, copy=False) for part in (coef, intercept))
+        model._store(coef, intercept)
+        model._certify(self._problem, coef, intercept, method)
+
     def _publish_interrupted(self):
         """Store the model of the last complete epoch; without one, and without an earlier model, that of the start."""
         model, runs = self._model, self._runs
@@ -237,8 +242,7 @@ class Fit:
                 self._publish(model, training, UNDER_WAY)
         elif self._theta is not None and not model._is_trained:
             theta, problem = self._theta, self._problem
-            parts = unpack(theta, problem.objective.outputs, problem.by_column)
-            model._store(*(part.astype(theta.dtype, copy=False) for part in parts))
+            self._store(model, *unpack(theta, problem.objective.outputs, problem.by_column))
             model.n_iter_, model.t_, model.stop_reason_, model.converged_ = 0, 1, UNDER_WAY, False
             model.history_ = History().record
             model.optimality_, model.optimality_kind_, model._state = None, None, None

@@ -101,6 +101,12 @@ class LinearModel(SparseCoefMixin, Model):
         """All that has been learnt."""
         return self.coef_, self.intercept_
 
+    def _certify(self, problem, coef, intercept, method):
+        """Store what an estimator tells of the distance to the minimum besides `optimality_`.
+
+        `method` has found the model; None: it is where training was to begin.
+        """
+
     def _is_unbounded(self, objective, X, labels, visits):
         """Whether the objective falls for ever as the weights grow."""
         return False

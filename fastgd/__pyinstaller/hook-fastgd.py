@@ -1,0 +1,13 @@
+"""The compiled modules: the imports of compiled code are hidden from PyInstaller, and `_avx2` is no package."""
+from pathlib import Path
+
+KERNELS = Path(__file__).parent.parent / "kernels"
+
+
+def compiled(folder):
+    """The extension modules in a folder."""
+    return sorted(path for path in folder.glob("*") if path.suffix in (".so", ".pyd"))
+
+
+hiddenimports = [f"fastgd.kernels.{path.name.split('.')[0]}" for path in compiled(KERNELS)]
+binaries = [(str(path), "fastgd/kernels/_avx2") for path in compiled(KERNELS / "_avx2")]
