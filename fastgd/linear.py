@@ -8,6 +8,7 @@ from numbers import Integral, Real
 
 import numpy as np
 from scipy import sparse
+from sklearn import linear_model
 from sklearn.callback import with_callbacks
 from sklearn.utils._param_validation import Hidden, Interval, StrOptions
 from sklearn.utils._sparse import _align_api_if_sparse
@@ -33,6 +34,7 @@ class _Squared(Regressor):
     """sum_i s_i (y_i - x_i w - b)^2 / (2 sum_i s_i) + l1 |w|_1 + (l2 / 2) |w|^2"""
 
     loss = "squared_error"
+    draws_nothing = True
 
     @checked
     @with_callbacks
@@ -168,6 +170,11 @@ class LinearRegression(_Squared):
         return Objective(self.loss, outputs=outputs, intercept=self.fit_intercept, positive=self.positive)
 
 
+# scikit-learn asks isinstance where it means least squares: RANSACRegressor, of what its `min_samples` are. The class is
+# a virtual subclass: nothing is inherited.
+linear_model.LinearRegression.register(LinearRegression)
+
+
 class _Penalised(_Squared):
     def _store(self, coef, intercept):
         super()._store(coef, intercept)
@@ -182,7 +189,7 @@ class Ridge(_Penalised):
 
     Parameters
     ----------
-    alpha : float or ndarray of shape (n_targets,), default=1.0
+    alpha : float or array-like of shape (n_targets,), default=1.0
         Strength of the penalty, in [0, inf); an array: one for each target.
 
     fit_intercept : bool, default=True
@@ -205,7 +212,7 @@ class Ridge(_Penalised):
         Whether no weight may be negative.
 
     random_state : int, RandomState instance or None, default=None
-        No effect: nothing is drawn at random.
+        No effect: nothing is drawn at random. A call of `fit` warns where this is not None.
 
     batch_size : {'auto', 'full'}, default='auto'
         'auto' takes the fastest way to `tol`, be it by a matrix of n_features^2 numbers; 'full' keeps to passes over X.
@@ -267,7 +274,7 @@ class Ridge(_Penalised):
 
     _parameter_constraints: dict = {
         **COMMON,
-        "alpha": [NOT_NEGATIVE, np.ndarray],
+        "alpha": [NOT_NEGATIVE, "array-like"],
         "copy_X": ["boolean"],
         "solver": [StrOptions({"auto", "svd", "cholesky", "lsqr", "sparse_cg", "sag", "saga", "lbfgs"})],
         "positive": ["boolean"],
@@ -279,7 +286,10 @@ class Ridge(_Penalised):
         self._assign(locals())
 
     def _objective(self, outputs, one_vs_rest, total):
-        alpha = np.ravel(self.alpha)
+        try:
+            alpha = np.ravel(self.alpha).astype(float)
+        except (TypeError, ValueError):
+            alpha = np.array([np.nan])
         if len(alpha) not in (1, outputs):
             raise ValueError(f"Number of targets and number of penalties do not correspond: {len(alpha)} != {outputs}")
         if not (np.isfinite(alpha) & (alpha >= 0)).all():
@@ -327,7 +337,7 @@ class ElasticNet(_Penalised):
         Whether no weight may be negative.
 
     random_state : int, RandomState instance or None, default=None
-        No effect: nothing is drawn at random.
+        No effect: nothing is drawn at random. A call of `fit` warns where this is not None.
 
     selection : {'cyclic', 'random'}, default='cyclic'
         No effect: a matter of scikit-learn's solver.
@@ -497,7 +507,7 @@ class Lasso(ElasticNet):
         Whether no weight may be negative.
 
     random_state : int, RandomState instance or None, default=None
-        No effect: nothing is drawn at random.
+        No effect: nothing is drawn at random. A call of `fit` warns where this is not None.
 
     selection : {'cyclic', 'random'}, default='cyclic'
         No effect: a matter of scikit-learn's solver.
@@ -575,7 +585,7 @@ class Lasso(ElasticNet):
 
 CLASSES = {
     **COMMON,
-    "C": [Interval(Real, 0, None, closed="right")],
+    "C": [POSITIVE],
     "intercept_scaling": [POSITIVE],
     "class_weight": [StrOptions({"balanced"}), dict, None],
     "random_state": ["random_state"],
@@ -584,6 +594,8 @@ CLASSES = {
 
 
 class _Named(Classifier):
+    draws_nothing = True
+
     @checked
     @with_callbacks
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
@@ -652,7 +664,7 @@ class LogisticRegression(_Named):
         Weights of the classes, which multiply `sample_weight`; 'balanced': inversely proportional to the classes' weights in y.
 
     random_state : int, RandomState instance or None, default=None
-        No effect: nothing is drawn at random.
+        No effect: nothing is drawn at random. A call of `fit` warns where this is not None.
 
     solver : str, default='lbfgs'
         No effect: a way to the minimum, which is the same for all of them ('liblinear' penalises the intercept, which none does
@@ -740,6 +752,7 @@ class LogisticRegression(_Named):
     loss = "softmax"
     _parameter_constraints: dict = {
         **CLASSES,
+        "C": [Interval(Real, 0, None, closed="right")],
         "penalty": [StrOptions({"l1", "l2", "elasticnet"}), None, Hidden(StrOptions({"deprecated"}))],
         "l1_ratio": [Interval(Real, 0, 1, closed="both"), None],
         "dual": ["boolean"],
@@ -809,7 +822,7 @@ class LinearSVC(_Named):
         ``(F - F*) / (F0 - F*) <= tol``. In scikit-learn the same name means a bound of the gradient.
 
     C : float, default=1.0
-        Inverse strength of the penalty, in (0, inf]; ``np.inf``: no penalty.
+        Inverse strength of the penalty, in (0, inf).
 
     multi_class : {'ovr'}, default='ovr'
         Only one class against the rest is supported.
@@ -828,7 +841,7 @@ class LinearSVC(_Named):
         where there is no terminal, and inside of other estimators, one line when it ends.
 
     random_state : int, RandomState instance or None, default=None
-        No effect: nothing is drawn at random.
+        No effect: nothing is drawn at random. A call of `fit` warns where this is not None.
 
     max_iter : int, default=1000
         The most passes over X. In scikit-learn sweeps over the rows, which cost as much.
@@ -913,7 +926,7 @@ class LinearSVC(_Named):
         self._assign(locals())
 
     def _objective(self, outputs, one_vs_rest, total):
-        strength, mix = (0.0 if np.isinf(self.C) else 1 / (self.C * total)), float(self.penalty == "l1")
+        strength, mix = 1 / (self.C * total), float(self.penalty == "l1")
         return Objective(self.loss, l1=strength * mix, l2=strength * (1 - mix), outputs=outputs, one_vs_rest=one_vs_rest,
                          intercept=self.fit_intercept)
 
@@ -940,7 +953,7 @@ class LinearSVR(Regressor):
         ``(F - F*) / (F0 - F*) <= tol``. In scikit-learn the same name means a bound of the gradient.
 
     C : float, default=1.0
-        Inverse strength of the penalty, in (0, inf]; ``np.inf``: no penalty.
+        Inverse strength of the penalty, in (0, inf).
 
     loss : {'epsilon_insensitive', 'squared_epsilon_insensitive'}, default='epsilon_insensitive'
         The losses above.
@@ -959,7 +972,7 @@ class LinearSVR(Regressor):
         where there is no terminal, and inside of other estimators, one line when it ends.
 
     random_state : int, RandomState instance or None, default=None
-        No effect: nothing is drawn at random.
+        No effect: nothing is drawn at random. A call of `fit` warns where this is not None.
 
     max_iter : int, default=1000
         The most passes over X. In scikit-learn sweeps over the rows, which cost as much.
@@ -1030,7 +1043,7 @@ class LinearSVR(Regressor):
     _parameter_constraints: dict = {
         **COMMON,
         "epsilon": [NOT_NEGATIVE],
-        "C": [Interval(Real, 0, None, closed="right")],
+        "C": [POSITIVE],
         "loss": [StrOptions({"epsilon_insensitive", "squared_epsilon_insensitive"})],
         "intercept_scaling": [POSITIVE],
         "dual": ["boolean", StrOptions({"auto"})],
@@ -1042,7 +1055,7 @@ class LinearSVR(Regressor):
                  dual="auto", verbose=0, random_state=None, max_iter=1000, batch_size="auto", n_jobs=None, max_seconds=None):
         self._assign(locals())
 
-    fit = _Squared.fit
+    fit, draws_nothing = _Squared.fit, True
 
     def _store(self, coef, intercept):
         super()._store(coef, intercept)
@@ -1050,5 +1063,5 @@ class LinearSVR(Regressor):
             self.intercept_ = 0.0
 
     def _objective(self, outputs, one_vs_rest, total):
-        return Objective(self.loss, float(self.epsilon), l2=0.0 if np.isinf(self.C) else 1 / (self.C * total), outputs=outputs,
+        return Objective(self.loss, float(self.epsilon), l2=1 / (self.C * total), outputs=outputs,
                          intercept=self.fit_intercept)

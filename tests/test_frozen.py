@@ -1,4 +1,7 @@
-"""A program frozen by PyInstaller trains, on both instruction sets, and after a fork. `make wheel-test` has PyInstaller."""
+"""A program frozen by PyInstaller trains, on both instruction sets and in processes of its own.
+
+`make wheel-test` runs this on the installed wheel; elsewhere it is skipped, unless PyInstaller is there.
+"""
 import os
 import subprocess
 import sys
@@ -27,7 +30,7 @@ if __name__ == "__main__":
     with multiprocessing.Pool(1) as pool:
         scores += pool.map(train, [0])
     ratings = MatrixFactorization(random_state=0).fit([[0, 0], [0, 1], [1, 0]], [1.0, 2.0, 3.0])
-    found = minimize(lambda x: ((x - 3) ** 2).sum(), [0.0, 0.0])
+    found = minimize(lambda x: (((x - 3) ** 2).sum(), 2 * (x - 3)), [0.0, 0.0], True)
     print(ISA, "_avx2" in rows.__file__, min(scores) > 0.5, ratings.n_iter_ > 0, abs(found.x - 3).max() < 1e-4)
     assert fastgd.__file__.startswith(sys._MEIPASS)
 """
@@ -39,7 +42,9 @@ def program(tmp_path_factory):
     folder = tmp_path_factory.mktemp("frozen")
     (folder / "program.py").write_text(PROGRAM)
     without = [f"--exclude-module={name}" for name in UNNEEDED]
-    subprocess.run([sys.executable, "-m", "PyInstaller", "--log-level=ERROR", *without, "program.py"], cwd=folder, check=True)
+    tools = os.environ | {"PATH": os.environ["PATH"] + os.pathsep + os.defpath}  # such as ldd
+    subprocess.run([sys.executable, "-m", "PyInstaller", "--log-level=ERROR", *without, "program.py"],
+                   cwd=folder, env=tools, check=True)
     return folder / "dist" / "program" / ("program.exe" if sys.platform == "win32" else "program")
 
 

@@ -2,6 +2,8 @@
 import os
 import sys
 import warnings
+from functools import cache
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +14,50 @@ from .methods.descent import Descent
 from .metric import long_tails, uneven_columns
 from .optimizers import AdaGrad, Adam, RMSProp
 
-INSIDE = tuple(f"{Path(home).parent}{os.sep}" for home in (Path(__file__).parent, callback.__file__))
+SKLEARN = f"{Path(callback.__file__).parent.parent}{os.sep}"
+INSIDE = (f"{Path(__file__).parent.parent}{os.sep}", f"{SKLEARN}callback{os.sep}")
+
+
+def _caller():
+    """(file of the code that called the public method, how many frames it is above whoever asks)"""
+    level, frame = 0, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(INSIDE):
+        level, frame = level + 1, frame.f_back
+    return frame.f_code.co_filename, level
 
 
 def warn(text, category):
     """Warn whoever called the public method."""
-    level, frame = 1, sys._getframe(0)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(INSIDE):
-        level, frame = level + 1, frame.f_back
-    warnings.warn(text, category, stacklevel=level)
+    warnings.warn(text, category, stacklevel=_caller()[1] + 1)
+
+
+@cache
+def _defaults(kind):
+    """The default values of a class's parameters."""
+    return {name: parameter.default for name, parameter in signature(kind).parameters.items()}
+
+
+def _is_given(model, name):
+    """Whether a parameter differs from its default."""
+    return name in vars(model) and vars(model)[name] != _defaults(type(model)).get(name, vars(model)[name])
+
+
+def warn_of_ignored(model):
+    """Warn, once a fit, of parameters that were given and have no effect.
+
+    scikit-learn's meta-estimators give a `random_state` to all that have one, so that it counts as the user's own only where the
+    caller is no part of scikit-learn.
+    """
+    said = []
+    if model.draws_nothing and model.random_state is not None and not _caller()[0].startswith(SKLEARN):
+        said.append(f"random_state={model.random_state!r} has no effect: {type(model).__name__} draws nothing at random.")
+    names = [name for name in ("eta0", "power_t") if _is_given(model, name)] if model.learning_rate == "auto" else []
+    if names:
+        given = " and ".join(f"{name}={getattr(model, name)!r}" for name in names)
+        said.append(f"{given} {'have' if len(names) > 1 else 'has'} no effect: learning_rate='auto' chooses the rates itself. "
+                    "Choose another learning_rate, such as 'constant' or 'invscaling', to set them.")
+    if said:
+        warn(" ".join(said), UserWarning)
 
 
 def trouble(model, method):

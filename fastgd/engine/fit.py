@@ -180,7 +180,11 @@ class Fit:
         if isinstance(state, (Stream, SparseStream)) or (state is not None and state.averaged):
             return None, state
         if (go_on or model.warm_start) and hasattr(model, "coef_"):
-            coef_init = model.coef_ if coef_init is None else coef_init
+            if coef_init is None:
+                coef_init, columns = model.coef_, np.atleast_2d(model.coef_).shape[1]
+                if columns != problem.rows.shape[1]:
+                    raise ValueError(f"X has {problem.rows.shape[1]} features, but {type(model).__name__} is expecting "
+                                     f"{columns} features as input: warm_start goes on from the previous call to fit")
             if intercept_init is None and model.fit_intercept:
                 intercept_init = np.broadcast_to(model.intercept_, np.atleast_2d(model.coef_).shape[:1])
         outputs, p = problem.objective.outputs, problem.rows.shape[1]

@@ -29,7 +29,11 @@ class Classifier(ClassifierMixin, LinearModel):
             X, y = self._check_X(X, reset=True, y=y)
             if y.dtype.kind not in "iub":  # whole numbers are labels, whatever else they may be
                 check_classification_targets(y)
-            self.classes_ = np.unique(y)
+            classes = np.unique(y)
+            if self._goes_on_from_coefficients(others) and not np.array_equal(classes, getattr(self, "classes_", classes)):
+                raise ValueError("warm_start can only be used where `y` has the same classes as in the previous call to fit. "
+                                 f"Previously got {self.classes_}, `y` has {classes}")
+            self.classes_ = classes
             return self._fit_labels(X, y, sample_weight, tasks=tasks, **others)
 
     def _fit_labels(self, X, y, sample_weight, validation=(None, None, None), go_on=False, **others):
@@ -135,6 +139,9 @@ class Regressor(MultiOutputMixin, RegressorMixin, LinearModel):
         X, y = self._check_X(X, reset=reset, y=y, y_numeric=True, multi_output=True)
         targets = self._targets(y)
         outputs = 1 if y.ndim == 1 else y.shape[1]
+        if reset and self._goes_on_from_coefficients(others) and outputs != len(np.atleast_2d(self.coef_)):
+            raise ValueError("warm_start can only be used where `y` has as many targets as in the previous call to fit. "
+                             f"Previously got {len(np.atleast_2d(self.coef_))}, `y` has {outputs}")
         if not reset and outputs != len(self.intercept_):
             raise ValueError(f"y has {outputs} targets, but the model was fitted on {len(self.intercept_)}")
         self._one_target = y.ndim == 1
