@@ -15,14 +15,15 @@ class Checkpoint:
     """Keep the model of the last epochs in a file, from which training goes on exactly after the process has died.
 
     The file is a pickle of the estimator, without its callbacks, as if `fit` had stopped there; it knows all that the next `fit` on
-    the same data needs. It is replaced at once: whenever the process dies, the last complete one is there, also where several
-    processes write the same file.
+    the same data needs. It is replaced at once: whenever the process dies, the last complete one is
+    there, also where several processes write the same file.
 
     Parameters
     ----------
     path : str or path-like
-        The file, or a symbolic link to it, which stays. The file's folder must exist; the next one is written there before it takes
-        the file's place. A file that exists passes its mode on; that of a new one follows the umask.
+        The file, or a symbolic link to it, which stays. The file's folder must exist; the next one is
+        written there before it takes the file's place. A file that exists passes its mode on; that of
+        a new one follows the umask.
 
     every : int, default=1
         Epochs from one writing to the next; the last one of `fit` is always written.
@@ -32,12 +33,14 @@ class Checkpoint:
     ValueError
         When `fit` begins with an estimator that would not go on: one without ``warm_start=True``.
     OSError
-        When `fit` begins and there is no such folder, or `path` is something else than a file; when writing fails.
+        When `fit` begins and there is no such folder, or `path` is something else than a file; when
+        writing fails.
 
     Notes
     -----
-    On Linux the next file has no name until it is complete, so that nothing is left of it where the process is killed. Other
-    systems may keep a part of it under the name ``.fastgd-*.tmp``; the next `fit` with a `Checkpoint` in that folder removes it.
+    On Linux the next file has no name until it is complete, so that nothing is left of it where the
+    process is killed. Other systems may keep a part of it under the name ``.fastgd-*.tmp``; the next
+    `fit` with a `Checkpoint` in that folder removes it.
 
     Examples
     --------

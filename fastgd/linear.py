@@ -170,8 +170,8 @@ class LinearRegression(_Squared):
         return Objective(self.loss, outputs=outputs, intercept=self.fit_intercept, positive=self.positive)
 
 
-# scikit-learn asks isinstance where it means least squares: RANSACRegressor, of what its `min_samples` are. The class is
-# a virtual subclass: nothing is inherited.
+# RANSACRegressor asks isinstance to tell least squares, of which it knows how many rows they need. A
+# virtual subclass inherits nothing.
 linear_model.LinearRegression.register(LinearRegression)
 
 
@@ -370,8 +370,8 @@ class ElasticNet(_Penalised):
         What it is made of: 'Newton decrement', 'duality gap', or 'gradient' where it is zero.
 
     dual_gap_ : float or ndarray of shape (n_targets,)
-        scikit-learn's duality gap: by how much each target's objective is above its minimum at most. (Without any penalty, the
-        squared norm of X' times the residuals, divided by n_samples.)
+        scikit-learn's duality gap: by how much each target's objective is above its minimum at most.
+        (With alpha=0: the squared norm of X' times the residuals, divided by n_samples.)
 
     stop_reason_ : str
         'tol', 'max_iter', 'max_seconds', 'callback' or, after Ctrl-C, 'interrupted'.
@@ -540,8 +540,8 @@ class Lasso(ElasticNet):
         What it is made of: 'Newton decrement', 'duality gap', or 'gradient' where it is zero.
 
     dual_gap_ : float or ndarray of shape (n_targets,)
-        scikit-learn's duality gap: by how much each target's objective is above its minimum at most. (Without any penalty, the
-        squared norm of X' times the residuals, divided by n_samples.)
+        scikit-learn's duality gap: by how much each target's objective is above its minimum at most.
+        (With alpha=0: the squared norm of X' times the residuals, divided by n_samples.)
 
     stop_reason_ : str
         'tol', 'max_iter', 'max_seconds', 'callback' or, after Ctrl-C, 'interrupted'.

@@ -1,4 +1,5 @@
-"""What scikit-learn's users pass by habit: seeds, rates, numbers that are not finite, data of another kind than the last."""
+"""What scikit-learn's users pass by habit: seeds, rates, numbers that are not finite, other data."""
+
 import inspect
 import warnings
 
@@ -16,8 +17,12 @@ from fastgd import Constant, LogisticRegression, SGDClassifier, SGDOneClassSVM, 
 
 SEEDED = ["Ridge", "Lasso", "ElasticNet", "LogisticRegression", "LinearSVC", "LinearSVR"]  # in vain
 STREAMS = [SGDClassifier, SGDRegressor, SGDOneClassSVM]
-PEERS = {name: getattr(home, name) for home in (linear_model, svm, neural_network) for name in fastgd.__all__
-         if hasattr(home, name)}
+PEERS = {
+    name: getattr(home, name)
+    for home in (linear_model, svm, neural_network)
+    for name in fastgd.__all__
+    if hasattr(home, name)
+}
 
 
 def target(model, data):
@@ -51,15 +56,20 @@ def test_the_warning_is_of_the_line_that_calls_fit(data):
 
 
 def test_seeds_that_scikit_learn_hands_out_are_not_told(data):
-    """BaggingClassifier gives every model one; GridSearchCV and pipelines train what they are given."""
-    for model in (BaggingClassifier(LogisticRegression(), 2, random_state=0),
-                  GridSearchCV(LogisticRegression(random_state=0), {"C": [1.0, 2.0]}, cv=2),
-                  make_pipeline(LogisticRegression(random_state=0))):
+    """BaggingClassifier seeds every model; GridSearchCV and pipelines train what they are given."""
+    for model in (
+        BaggingClassifier(LogisticRegression(), 2, random_state=0),
+        GridSearchCV(LogisticRegression(random_state=0), {"C": [1.0, 2.0]}, cv=2),
+        make_pipeline(LogisticRegression(random_state=0)),
+    ):
         assert said(lambda model=model: model.fit(data.X, data.binary)) == []
 
 
 @pytest.mark.parametrize("kind", STREAMS)
-@pytest.mark.parametrize("settings", [{}, {"batch_size": 10}, {"batch_size": "full"}, {"average": True}, {"optimizer": "adam"}])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"batch_size": 10}, {"batch_size": "full"}, {"average": True}, {"optimizer": "adam"}],
+)
 def test_rates_beside_auto_are_told(kind, settings, data):
     def texts(**parameters):
         model = kind(max_iter=2, tol=None, random_state=0, **{**settings, **parameters})
@@ -81,7 +91,16 @@ def test_rates_beside_auto_are_told(kind, settings, data):
 def test_a_stream_is_told_too_and_clones_of_defaults_are_not(kind, data):
     for model, count in ((kind(eta0=0.5), 1), (clone(kind()), 0)):
         more = {"classes": [0, 1]} if kind is SGDClassifier else {}
-        assert len(said(lambda model=model, more=more: model.partial_fit(data.X, target(model, data), **more))) == count
+        assert (
+            len(
+                said(
+                    lambda model=model, more=more: model.partial_fit(
+                        data.X, target(model, data), **more
+                    )
+                )
+            )
+            == count
+        )
 
 
 # ---- not finite ----
@@ -114,7 +133,10 @@ def test_numbers_that_are_not_finite_are_refused_in_the_peers_words(name, data):
 
 
 def test_strengths_of_several_targets_may_be_a_list(data):
-    listed, array = (fastgd.Ridge(alpha).fit(data.X, data.pairs) for alpha in ([1.0, 2.0, 3.0], np.array([1.0, 2.0, 3.0])))
+    listed, array = (
+        fastgd.Ridge(alpha).fit(data.X, data.pairs)
+        for alpha in ([1.0, 2.0, 3.0], np.array([1.0, 2.0, 3.0]))
+    )
     assert_array_equal(listed.coef_, array.coef_)
     for wrong in ([1.0, np.nan, 1.0], [1.0, np.inf, 1.0], [1.0, -1.0, 1.0], ["a", "b", "c"]):
         with pytest.raises(ValueError, match="alpha must be finite and >= 0, got"):
@@ -126,12 +148,21 @@ def test_strengths_of_several_targets_may_be_a_list(data):
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("kind", [SGDClassifier, LogisticRegression])
-@pytest.mark.parametrize("first, then", [("two", "three"), ("three", "two"), ("two", "others"), ("three", "names")])
+@pytest.mark.parametrize(
+    "first, then", [("two", "three"), ("three", "two"), ("two", "others"), ("three", "names")]
+)
 def test_a_warm_start_with_other_classes_is_told(kind, first, then, data):
-    labels = {"two": data.binary, "three": data.classes, "others": data.binary + 7, "names": np.array(list("abc"))[data.classes]}
+    labels = {
+        "two": data.binary,
+        "three": data.classes,
+        "others": data.binary + 7,
+        "names": np.array(list("abc"))[data.classes],
+    }
     model = kind(warm_start=True).fit(data.X, labels[first])
     coef = model.coef_.copy()
-    with pytest.raises(ValueError, match="same classes as in the previous call to fit.*Previously got .*, `y` has"):
+    with pytest.raises(
+        ValueError, match="same classes as in the previous call to fit.*Previously got .*, `y` has"
+    ):
         model.fit(data.X, labels[then])
     assert_array_equal(model.coef_, coef)
     assert_array_equal(model.classes_, np.unique(labels[first]))
@@ -150,7 +181,11 @@ def test_coefficients_of_ones_own_may_start_other_classes(data):
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("name", ["SGDRegressor", "Lasso", "ElasticNet"])
 def test_a_warm_start_with_another_number_of_targets_is_told(name, data):
-    for first, then in ((data.values, data.pairs), (data.pairs, data.values), (data.pairs, data.pairs[:, :2])):
+    for first, then in (
+        (data.values, data.pairs),
+        (data.pairs, data.values),
+        (data.pairs, data.pairs[:, :2]),
+    ):
         model = getattr(fastgd, name)(warm_start=True).fit(data.X, first)
         with pytest.raises(ValueError, match="as many targets as in the previous call to fit"):
             model.fit(data.X, then)
@@ -158,12 +193,24 @@ def test_a_warm_start_with_another_number_of_targets_is_told(name, data):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("name", ["SGDClassifier", "SGDRegressor", "SGDOneClassSVM", "LogisticRegression", "Lasso", "ElasticNet"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "SGDClassifier",
+        "SGDRegressor",
+        "SGDOneClassSVM",
+        "LogisticRegression",
+        "Lasso",
+        "ElasticNet",
+    ],
+)
 def test_a_warm_start_with_other_columns_is_told(name, data):
     model = getattr(fastgd, name)(warm_start=True)
     y = target(model, data)
     model.fit(data.X, y)
-    with pytest.raises(ValueError, match=f"X has 4 features, but {name} is expecting 6 features as input"):
+    with pytest.raises(
+        ValueError, match=f"X has 4 features, but {name} is expecting 6 features as input"
+    ):
         model.fit(data.X[:, :4], y)
     assert model.n_features_in_ == 6
     model.predict(data.X)

@@ -1,4 +1,5 @@
-"""Where a `Checkpoint` writes: modes, links, processes that die or write the same file, and what they leave."""
+"""Where a `Checkpoint` writes: modes, links, and processes that die or write the same file."""
+
 import os
 import pickle
 import signal
@@ -30,7 +31,7 @@ def names(folder):
 
 @pytest.fixture(params=["unnamed", "named"])
 def way(request, monkeypatch):
-    """With files that have no name while they are written, where the system has them, and without."""
+    """With files that have no name while they are written, where there are such, and without."""
     if request.param == "named":
         monkeypatch.delattr(os, "O_TMPFILE", raising=False)
     elif not hasattr(os, "O_TMPFILE"):
@@ -63,11 +64,14 @@ def test_an_existing_file_keeps_its_mode(mode, way, tmp_path):
 @posix
 @pytest.mark.parametrize("exists", [True, False])
 def test_links_are_written_through(exists, way, tmp_path):
-    """A relative link, one to a link, one through a folder that is a link; whether or not the file is there yet."""
+    """A relative link, one to a link, one through a folder that is a link."""
     (tmp_path / "runs").mkdir()
     (tmp_path / "links").mkdir()
     (tmp_path / "now").symlink_to("runs")
-    real, links = tmp_path / "runs" / "model", [tmp_path / "links" / name for name in ("one", "two", "three")]
+    real, links = (
+        tmp_path / "runs" / "model",
+        [tmp_path / "links" / name for name in ("one", "two", "three")],
+    )
     links[0].symlink_to("../runs/model")
     links[1].symlink_to(links[0])
     links[2].symlink_to("../now/model")
@@ -173,8 +177,9 @@ for size in range(200):
 def test_two_processes_that_write_the_same_file_leave_a_complete_one(way, tmp_path):
     path = tmp_path / "model"
     path.write_bytes(b"a")
-    writers = [subprocess.Popen([sys.executable, "-c", WRITES, str(path), way, letter])
-               for letter in "ab"]
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITES, str(path), way, letter]) for letter in "ab"
+    ]
     while any(writer.poll() is None for writer in writers):
         text = path.read_bytes()
         assert text == text[:1] * len(text)

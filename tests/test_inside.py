@@ -1,4 +1,5 @@
 """Inside of scikit-learn's meta-estimators, beside its own classes of the same names."""
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -20,9 +21,18 @@ from sklearn.ensemble import (
 from sklearn.feature_selection import RFE, RFECV, SelectFromModel, SequentialFeatureSelector
 from sklearn.inspection import partial_dependence, permutation_importance
 from sklearn.linear_model import RANSACRegressor
-from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV, cross_val_predict
+from sklearn.model_selection import (
+    FixedThresholdClassifier,
+    TunedThresholdClassifierCV,
+    cross_val_predict,
+)
 from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier, OutputCodeClassifier
-from sklearn.multioutput import ClassifierChain, MultiOutputClassifier, MultiOutputRegressor, RegressorChain
+from sklearn.multioutput import (
+    ClassifierChain,
+    MultiOutputClassifier,
+    MultiOutputRegressor,
+    RegressorChain,
+)
 from sklearn.semi_supervised import SelfTrainingClassifier
 from sklearn.utils.estimator_checks import check_class_weight_balanced_linear_classifier
 
@@ -68,17 +78,26 @@ def test_ransac_finds_the_line_among_outliers(targets):
     y = X @ W.T + 5 + 1e-3 * rng.standard_normal((120, targets))
     y[:40] += 50 + 10 * rng.standard_normal((40, targets))
     y = y if targets > 1 else y[:, 0]
-    ours, theirs = (RANSACRegressor(model, random_state=0, residual_threshold=0.1).fit(X, y)
-                    for model in (fastgd.LinearRegression(), linear_model.LinearRegression()))
+    ours, theirs = (
+        RANSACRegressor(model, random_state=0, residual_threshold=0.1).fit(X, y)
+        for model in (fastgd.LinearRegression(), linear_model.LinearRegression())
+    )
     assert_array_equal(ours.inlier_mask_, theirs.inlier_mask_)
     assert not ours.inlier_mask_[:40].any()
     assert_allclose(ours.estimator_.coef_, np.squeeze(W), atol=1e-3)
-    assert_allclose(RANSACRegressor(fastgd.Ridge(1e-6), min_samples=4, random_state=0, residual_threshold=0.1).fit(X, y)
-                    .estimator_.coef_, np.squeeze(W), atol=1e-2)
+    assert_allclose(
+        RANSACRegressor(fastgd.Ridge(1e-6), min_samples=4, random_state=0, residual_threshold=0.1)
+        .fit(X, y)
+        .estimator_.coef_,
+        np.squeeze(W),
+        atol=1e-2,
+    )
 
 
 WITH_VALUES = {
-    "TransformedTargetRegressor": lambda model: TransformedTargetRegressor(model, func=np.log, inverse_func=np.exp),
+    "TransformedTargetRegressor": lambda model: TransformedTargetRegressor(
+        model, func=np.log, inverse_func=np.exp
+    ),
     "MultiOutputRegressor": MultiOutputRegressor,
     "RegressorChain": RegressorChain,
     "BaggingRegressor": lambda model: BaggingRegressor(model, 3, random_state=0),
@@ -94,7 +113,11 @@ WITH_VALUES = {
 @pytest.mark.parametrize("outer", WITH_VALUES)
 def test_regressors_predict_what_scikit_learns_do(outer, name, values):
     X, y = values
-    Y = np.column_stack([y, y**2 / 300]) if outer in ("MultiOutputRegressor", "RegressorChain") else y
+    Y = (
+        np.column_stack([y, y**2 / 300])
+        if outer in ("MultiOutputRegressor", "RegressorChain")
+        else y
+    )
     ours, theirs = (WITH_VALUES[outer](model).fit(X, Y) for model in pair(name, **REGRESSORS[name]))
     assert is_regressor(ours)
     assert_allclose(ours.predict(X), theirs.predict(X), rtol=1e-4)
@@ -109,7 +132,9 @@ WITH_CLASSES = {
     "ClassifierChain": ClassifierChain,
     "BaggingClassifier": lambda model: BaggingClassifier(model, 3, random_state=0),
     "AdaBoostClassifier": lambda model: AdaBoostClassifier(model, n_estimators=3, random_state=0),
-    "VotingClassifier": lambda model: VotingClassifier([("one", model), ("two", clone(model))], voting="soft"),
+    "VotingClassifier": lambda model: VotingClassifier(
+        [("one", model), ("two", clone(model))], voting="soft"
+    ),
     "StackingClassifier": lambda model: StackingClassifier([("one", model)], clone(model), cv=3),
     "SelfTrainingClassifier": SelfTrainingClassifier,
     "RFE": lambda model: RFE(model, n_features_to_select=2),
@@ -128,19 +153,39 @@ def test_classifiers_predict_what_scikit_learns_do(outer, classes):
     assert is_classifier(ours)
     assert_array_equal(ours.predict(X), theirs.predict(X))
     if hasattr(theirs, "predict_proba"):
-        for one, two in zip(ours.predict_proba(X), theirs.predict_proba(X), strict=True):  # rows, or outputs
+        for one, two in zip(
+            ours.predict_proba(X), theirs.predict_proba(X), strict=True
+        ):  # rows, or outputs
             assert_allclose(one, two, atol=1e-4)
 
 
-@pytest.mark.parametrize("outer", ["CalibratedClassifierCV", "OneVsRestClassifier", "BaggingClassifier", "StackingClassifier", "RFE"])
-@pytest.mark.parametrize("model", [fastgd.LinearSVC(), fastgd.SGDClassifier(random_state=0)], ids=lambda model: type(model).__name__)
+@pytest.mark.parametrize(
+    "outer",
+    [
+        "CalibratedClassifierCV",
+        "OneVsRestClassifier",
+        "BaggingClassifier",
+        "StackingClassifier",
+        "RFE",
+    ],
+)
+@pytest.mark.parametrize(
+    "model",
+    [fastgd.LinearSVC(), fastgd.SGDClassifier(random_state=0)],
+    ids=lambda model: type(model).__name__,
+)
 def test_margins_are_enough_where_they_are_for_scikit_learns(model, outer, classes):
     X, y = classes
     assert WITH_CLASSES[outer](clone(model)).fit(X, y).score(X, y) > 0.9
 
 
-@pytest.mark.parametrize("outer", [
-    lambda model: TunedThresholdClassifierCV(model, cv=3), lambda model: FixedThresholdClassifier(model, threshold=0.3)])
+@pytest.mark.parametrize(
+    "outer",
+    [
+        lambda model: TunedThresholdClassifierCV(model, cv=3),
+        lambda model: FixedThresholdClassifier(model, threshold=0.3),
+    ],
+)
 def test_thresholds_are_scikit_learns(outer):
     X, y = load_breast_cancer(return_X_y=True)
     X = (X[::4] - X.mean(axis=0)) / X.std(axis=0)
@@ -148,18 +193,31 @@ def test_thresholds_are_scikit_learns(outer):
     assert_array_equal(ours.predict(X), theirs.predict(X))
 
 
-@pytest.mark.parametrize("name, parameters", [("Lasso", {"alpha": 5.0}), ("Ridge", {}), ("LinearRegression", {})])
+@pytest.mark.parametrize(
+    "name, parameters", [("Lasso", {"alpha": 5.0}), ("Ridge", {}), ("LinearRegression", {})]
+)
 def test_the_same_columns_are_selected(name, parameters, values):
     X, y = values
     ours, theirs = pair(name, **parameters)
-    for select in (SelectFromModel, lambda model: SequentialFeatureSelector(model, n_features_to_select=3, cv=3),
-                   lambda model: SelectFromModel(model, max_features=3, threshold=-np.inf)):
-        assert_array_equal(select(ours).fit(X, y).get_support(), select(theirs).fit(X, y).get_support())
+    for select in (
+        SelectFromModel,
+        lambda model: SequentialFeatureSelector(model, n_features_to_select=3, cv=3),
+        lambda model: SelectFromModel(model, max_features=3, threshold=-np.inf),
+    ):
+        assert_array_equal(
+            select(ours).fit(X, y).get_support(), select(theirs).fit(X, y).get_support()
+        )
 
 
-@pytest.mark.parametrize("model", [
-    fastgd.LogisticRegression(l1_ratio=1, C=0.1), fastgd.LinearSVC(penalty="l1", C=0.01),
-    fastgd.SGDClassifier("log_loss", penalty="l1", alpha=0.1, random_state=0)], ids=lambda model: type(model).__name__)
+@pytest.mark.parametrize(
+    "model",
+    [
+        fastgd.LogisticRegression(l1_ratio=1, C=0.1),
+        fastgd.LinearSVC(penalty="l1", C=0.01),
+        fastgd.SGDClassifier("log_loss", penalty="l1", alpha=0.1, random_state=0),
+    ],
+    ids=lambda model: type(model).__name__,
+)
 def test_an_l1_penalty_selects_the_columns_that_are_not_zero(model, values):
     X, y = values
     select = SelectFromModel(model).fit(X, y > y.mean())
@@ -170,16 +228,26 @@ def test_an_l1_penalty_selects_the_columns_that_are_not_zero(model, values):
 def test_importances_and_dependences_are_scikit_learns(values):
     X, y = values
     ours, theirs = (model.fit(X, y) for model in pair("Ridge"))
-    one, two = (permutation_importance(model, X, y, n_repeats=3, random_state=0).importances for model in (ours, theirs))
+    one, two = (
+        permutation_importance(model, X, y, n_repeats=3, random_state=0).importances
+        for model in (ours, theirs)
+    )
     assert_allclose(one, two, atol=1e-6)
-    one, two = (partial_dependence(model, X, [0, 2], grid_resolution=5)["average"] for model in (ours, theirs))
+    one, two = (
+        partial_dependence(model, X, [0, 2], grid_resolution=5)["average"]
+        for model in (ours, theirs)
+    )
     assert_allclose(one, two, rtol=1e-6)
     one, two = (cross_val_predict(model, X, y, cv=3) for model in (ours, theirs))
     assert_allclose(one, two, rtol=1e-6)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning", "ignore:random_state=")
-@pytest.mark.parametrize("kind", [fastgd.LogisticRegression, fastgd.LinearSVC, fastgd.SGDClassifier], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind",
+    [fastgd.LogisticRegression, fastgd.LinearSVC, fastgd.SGDClassifier],
+    ids=lambda kind: kind.__name__,
+)
 def test_balanced_weights_are_those_of_scikit_learns_linear_classifiers(kind):
     """A check that `check_estimator` keeps for subclasses of its own."""
     check_class_weight_balanced_linear_classifier(kind.__name__, kind())

@@ -1,4 +1,5 @@
-"""What PyInstaller needs to know to freeze programs that use fastgd; the entry point of pyproject.toml leads here."""
+"""Hooks for PyInstaller, which the entry point in pyproject.toml leads to."""
+
 from pathlib import Path
 
 

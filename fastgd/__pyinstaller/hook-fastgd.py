@@ -1,4 +1,5 @@
-"""The compiled modules: the imports of compiled code are hidden from PyInstaller, and `_avx2` is no package."""
+"""PyInstaller sees neither what compiled code imports nor the folder `_avx2`, which is no package."""
+
 from pathlib import Path
 
 KERNELS = Path(__file__).parent.parent / "kernels"

@@ -39,23 +39,26 @@ def _defaults(kind):
 
 def _is_given(model, name):
     """Whether a parameter differs from its default."""
-    return name in vars(model) and vars(model)[name] != _defaults(type(model)).get(name, vars(model)[name])
+    default = _defaults(type(model)).get(name)
+    return default is not None and getattr(model, name, default) != default
 
 
 def warn_of_ignored(model):
     """Warn, once a fit, of parameters that were given and have no effect.
 
-    scikit-learn's meta-estimators give a `random_state` to all that have one, so that it counts as the user's own only where the
-    caller is no part of scikit-learn.
+    scikit-learn's meta-estimators give a `random_state` to all that have one, so that it counts as the
+    user's own only where the caller is no part of scikit-learn.
     """
-    said = []
-    if model.draws_nothing and model.random_state is not None and not _caller()[0].startswith(SKLEARN):
-        said.append(f"random_state={model.random_state!r} has no effect: {type(model).__name__} draws nothing at random.")
-    names = [name for name in ("eta0", "power_t") if _is_given(model, name)] if model.learning_rate == "auto" else []
-    if names:
-        given = " and ".join(f"{name}={getattr(model, name)!r}" for name in names)
-        said.append(f"{given} {'have' if len(names) > 1 else 'has'} no effect: learning_rate='auto' chooses the rates itself. "
-                    "Choose another learning_rate, such as 'constant' or 'invscaling', to set them.")
+    said, state = [], model.random_state
+    if model.draws_nothing and state is not None and not _caller()[0].startswith(SKLEARN):
+        name = type(model).__name__
+        said.append(f"random_state={state!r} has no effect: {name} draws nothing at random.")
+    if model.learning_rate == "auto":
+        names = [name for name in ("eta0", "power_t") if _is_given(model, name)]
+        if names:
+            given = " and ".join(f"{name}={getattr(model, name)!r}" for name in names)
+            said.append(f"{given} {'have' if len(names) > 1 else 'has'} no effect: learning_rate='auto' "
+                        "chooses the rates itself. Choose another one, such as 'constant', to set them.")
     if said:
         warn(" ".join(said), UserWarning)
 

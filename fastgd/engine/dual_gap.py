@@ -1,4 +1,5 @@
 """scikit-learn's `dual_gap_` of the lasso and the elastic net."""
+
 import numpy as np
 
 from fastgd.kernels import batch
@@ -59,8 +60,17 @@ def _looked_up(problem, coef, intercept):
     """(slopes, gradient of the mean loss) of a model; a pass over X."""
     theta = pack(coef, intercept, problem.rows.dtype, problem.by_column)
     gradient, margins = np.empty_like(theta), np.empty(problem.output_targets.size)
-    batch.gradient(problem.rows, problem.y, problem.weights, problem.visits, theta, gradient,
-                   problem.objective.codes, problem.threads, margins)
+    batch.gradient(
+        problem.rows,
+        problem.y,
+        problem.weights,
+        problem.visits,
+        theta,
+        gradient,
+        problem.objective.codes,
+        problem.threads,
+        margins,
+    )
     slopes = margins.reshape(len(problem.visits), -1) - problem.output_targets
     return slopes, _coefficients(problem, gradient)
 
@@ -72,4 +82,6 @@ def _known(method):
         return None
     inverse = method._at.inverse
     scaled = gradient[:, :-1]
-    return method.losses()[1], np.divide(scaled, inverse, where=inverse > 0, out=np.zeros_like(scaled))
+    return method.losses()[1], np.divide(
+        scaled, inverse, where=inverse > 0, out=np.zeros_like(scaled)
+    )

@@ -1,4 +1,5 @@
 """Files that are replaced at once: whoever looks finds the old one or the new one, complete."""
+
 import errno
 import os
 import stat
@@ -25,8 +26,11 @@ def resolved(path):
 def remove_abandoned(folder):
     """Remove temporary files of processes that were killed: nobody holds their locks."""
     with os.scandir(folder) as entries:
-        names = [entry.path for entry in entries
-                 if entry.name.startswith(PREFIX) and entry.name.endswith(SUFFIX)]
+        names = [
+            entry.path
+            for entry in entries
+            if entry.name.startswith(PREFIX) and entry.name.endswith(SUFFIX)
+        ]
     for name in names:
         try:
             _remove_unlocked(name)

@@ -183,8 +183,9 @@ class Fit:
             if coef_init is None:
                 coef_init, columns = model.coef_, np.atleast_2d(model.coef_).shape[1]
                 if columns != problem.rows.shape[1]:
-                    raise ValueError(f"X has {problem.rows.shape[1]} features, but {type(model).__name__} is expecting "
-                                     f"{columns} features as input: warm_start goes on from the previous call to fit")
+                    raise ValueError(
+                        f"X has {problem.rows.shape[1]} features, but {type(model).__name__} is expecting {columns} "
+                        "features as input: warm_start goes on from the previous call to fit")
             if intercept_init is None and model.fit_intercept:
                 intercept_init = np.broadcast_to(model.intercept_, np.atleast_2d(model.coef_).shape[:1])
         outputs, p = problem.objective.outputs, problem.rows.shape[1]
@@ -231,7 +232,8 @@ class Fit:
 
     def _store(self, model, coef, intercept, method=None):
         """Store coefficients in an estimator, and what it tells of them besides."""
-        coef, intercept = (part.astype(self._problem.rows.dtype, copy=False) for part in (coef, intercept))
+        dtype = self._problem.rows.dtype
+        coef, intercept = coef.astype(dtype, copy=False), intercept.astype(dtype, copy=False)
         model._store(coef, intercept)
         model._certify(self._problem, coef, intercept, method)
 

@@ -30,9 +30,11 @@ class Classifier(ClassifierMixin, LinearModel):
             if y.dtype.kind not in "iub":  # whole numbers are labels, whatever else they may be
                 check_classification_targets(y)
             classes = np.unique(y)
-            if self._goes_on_from_coefficients(others) and not np.array_equal(classes, getattr(self, "classes_", classes)):
-                raise ValueError("warm_start can only be used where `y` has the same classes as in the previous call to fit. "
-                                 f"Previously got {self.classes_}, `y` has {classes}")
+            earlier = getattr(self, "classes_", classes)
+            if self._goes_on_from_coefficients(others) and not np.array_equal(classes, earlier):
+                raise ValueError(
+                    "warm_start can only be used where `y` has the same classes as in the previous call to "
+                    f"fit. Previously got {earlier}, `y` has {classes}")
             self.classes_ = classes
             return self._fit_labels(X, y, sample_weight, tasks=tasks, **others)
 
@@ -139,9 +141,12 @@ class Regressor(MultiOutputMixin, RegressorMixin, LinearModel):
         X, y = self._check_X(X, reset=reset, y=y, y_numeric=True, multi_output=True)
         targets = self._targets(y)
         outputs = 1 if y.ndim == 1 else y.shape[1]
-        if reset and self._goes_on_from_coefficients(others) and outputs != len(np.atleast_2d(self.coef_)):
-            raise ValueError("warm_start can only be used where `y` has as many targets as in the previous call to fit. "
-                             f"Previously got {len(np.atleast_2d(self.coef_))}, `y` has {outputs}")
+        if reset and self._goes_on_from_coefficients(others):
+            earlier = np.atleast_2d(self.coef_).shape[0]
+            if outputs != earlier:
+                raise ValueError(
+                    "warm_start can only be used where `y` has as many targets as in the previous call to "
+                    f"fit. Previously got {earlier}, `y` has {outputs}")
         if not reset and outputs != len(self.intercept_):
             raise ValueError(f"y has {outputs} targets, but the model was fitted on {len(self.intercept_)}")
         self._one_target = y.ndim == 1
