@@ -47,8 +47,9 @@ wheel: $(VENV)/wheel
 	$(BIN)/abi3audit --strict --summary dist/*.whl
 
 # That wheel against the sdist's tests and README, on both instruction sets (`make test` runs on the best one): in a fresh environment, in
-# a folder without the sources, and with nothing else on the PATH, so no compiler. NATIVE picks the tests on the best set. tests/test_frozen.py freezes a program,
-# with PyInstaller where it installs. On several Pythons: make wheel-test PYTHONS="python3.11 /some/where/python3.13"
+# a folder without the sources, and with nothing else on the PATH, so no compiler. NATIVE picks the tests on the best set.
+# tests/test_frozen.py freezes a program, with PyInstaller where that installs. On several Pythons:
+# make wheel-test PYTHONS="python3.11 /some/where/python3.13"
 wheel-test: wheel
 	$(foreach python,$(PYTHONS),$(call test-wheel,$(python)))
 

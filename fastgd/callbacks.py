@@ -21,9 +21,9 @@ class Checkpoint:
     Parameters
     ----------
     path : str or path-like
-        The file, or a symbolic link to it, which stays. The file's folder must exist; the next one is
-        written there before it takes the file's place. A file that exists passes its mode on; that of
-        a new one follows the umask.
+        The file, or a symbolic link to it, which stays. The file's folder must exist; the next file
+        is written there before it takes its place. A file that exists passes its mode on; that of a
+        new one follows the umask.
 
     every : int, default=1
         Epochs from one writing to the next; the last one of `fit` is always written.
@@ -38,9 +38,9 @@ class Checkpoint:
 
     Notes
     -----
-    On Linux the next file has no name until it is complete, so that nothing is left of it where the
-    process is killed. Other systems may keep a part of it under the name ``.fastgd-*.tmp``; the next
-    `fit` with a `Checkpoint` in that folder removes it.
+    On Linux the next file has no name until it is complete, so that nothing is left of it if the
+    process is killed. Other systems may keep a part of it under the name ``.fastgd-*.tmp``; the
+    next `fit` with a `Checkpoint` in that folder removes it.
 
     Examples
     --------

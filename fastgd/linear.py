@@ -170,8 +170,8 @@ class LinearRegression(_Squared):
         return Objective(self.loss, outputs=outputs, intercept=self.fit_intercept, positive=self.positive)
 
 
-# RANSACRegressor asks isinstance to tell least squares, of which it knows how many rows they need. A
-# virtual subclass inherits nothing.
+# RANSACRegressor asks isinstance to tell least squares, of which it knows how many rows they need.
+# A virtual subclass inherits nothing.
 linear_model.LinearRegression.register(LinearRegression)
 
 
@@ -370,7 +370,7 @@ class ElasticNet(_Penalised):
         What it is made of: 'Newton decrement', 'duality gap', or 'gradient' where it is zero.
 
     dual_gap_ : float or ndarray of shape (n_targets,)
-        scikit-learn's duality gap: by how much each target's objective is above its minimum at most.
+        scikit-learn's duality gap: how far each target's objective is above its minimum at most.
         (With alpha=0: the squared norm of X' times the residuals, divided by n_samples.)
 
     stop_reason_ : str
@@ -540,7 +540,7 @@ class Lasso(ElasticNet):
         What it is made of: 'Newton decrement', 'duality gap', or 'gradient' where it is zero.
 
     dual_gap_ : float or ndarray of shape (n_targets,)
-        scikit-learn's duality gap: by how much each target's objective is above its minimum at most.
+        scikit-learn's duality gap: how far each target's objective is above its minimum at most.
         (With alpha=0: the squared norm of X' times the residuals, divided by n_samples.)
 
     stop_reason_ : str

@@ -1,4 +1,4 @@
-"""What scikit-learn's users pass by habit: seeds, rates, numbers that are not finite, other data."""
+"""What scikit-learn's users pass by habit: seeds, rates, infinite numbers, other data."""
 
 import inspect
 import warnings

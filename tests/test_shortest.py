@@ -1,4 +1,4 @@
-"""Of many least-squares solutions `LinearRegression` and `Ridge(alpha=0)` return the shortest, as scikit-learn does."""
+"""`LinearRegression` and `Ridge(alpha=0)` return the shortest of many least-squares solutions."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ MODELS = [LinearRegression(tol=1e-12, max_iter=1000), Ridge(alpha=0.0, tol=1e-12
 
 
 def shortest(X, Y, weights=None, fit_intercept=True):
-    """(W, b): the shortest W that minimises the squared errors, of centred data if there is an intercept."""
+    """(W, b): the shortest W that minimises squared errors, of centred data with an intercept."""
     s = np.ones(len(X)) if weights is None else weights
     means = (
         (s @ X / s.sum(), s @ Y / s.sum())

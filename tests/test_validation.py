@@ -379,6 +379,7 @@ print(told, trains())
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 def test_after_a_fork_in_c_it_still_trains():
-    """From the main thread and another one, and once more from the child; whether or not the child has trained before."""
-    done = subprocess.run([sys.executable, "-c", FORKED_IN_C], text=True, capture_output=True, timeout=60)
+    """From the main thread, from another one, and once more from the child."""
+    command = [sys.executable, "-c", FORKED_IN_C]
+    done = subprocess.run(command, text=True, capture_output=True, timeout=60)
     assert (done.stdout, done.stderr) == ("[True, True] True\n", "")

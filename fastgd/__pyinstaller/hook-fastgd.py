@@ -1,4 +1,4 @@
-"""PyInstaller sees neither what compiled code imports nor the folder `_avx2`, which is no package."""
+"""PyInstaller sees neither what compiled code imports nor `_avx2`, which is no package."""
 
 from pathlib import Path
 

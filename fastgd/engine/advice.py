@@ -46,8 +46,8 @@ def _is_given(model, name):
 def warn_of_ignored(model):
     """Warn, once a fit, of parameters that were given and have no effect.
 
-    scikit-learn's meta-estimators give a `random_state` to all that have one, so that it counts as the
-    user's own only where the caller is no part of scikit-learn.
+    scikit-learn's meta-estimators give a `random_state` to all that have one, so that it counts as
+    the user's own only where the caller is no part of scikit-learn.
     """
     said, state = [], model.random_state
     if model.draws_nothing and state is not None and not _caller()[0].startswith(SKLEARN):
@@ -57,8 +57,9 @@ def warn_of_ignored(model):
         names = [name for name in ("eta0", "power_t") if _is_given(model, name)]
         if names:
             given = " and ".join(f"{name}={getattr(model, name)!r}" for name in names)
-            said.append(f"{given} {'have' if len(names) > 1 else 'has'} no effect: learning_rate='auto' "
-                        "chooses the rates itself. Choose another one, such as 'constant', to set them.")
+            have = "have" if len(names) > 1 else "has"
+            said.append(f"{given} {have} no effect: learning_rate='auto' chooses the rates itself. "
+                        "Choose another one, such as 'constant', to set them.")
     if said:
         warn(" ".join(said), UserWarning)
 

@@ -184,8 +184,9 @@ class Fit:
                 coef_init, columns = model.coef_, np.atleast_2d(model.coef_).shape[1]
                 if columns != problem.rows.shape[1]:
                     raise ValueError(
-                        f"X has {problem.rows.shape[1]} features, but {type(model).__name__} is expecting {columns} "
-                        "features as input: warm_start goes on from the previous call to fit")
+                        f"X has {problem.rows.shape[1]} features, but {type(model).__name__} is "
+                        f"expecting {columns} features as input: warm_start goes on from the "
+                        "previous call to fit")
             if intercept_init is None and model.fit_intercept:
                 intercept_init = np.broadcast_to(model.intercept_, np.atleast_2d(model.coef_).shape[:1])
         outputs, p = problem.objective.outputs, problem.rows.shape[1]

@@ -33,8 +33,8 @@ class Classifier(ClassifierMixin, LinearModel):
             earlier = getattr(self, "classes_", classes)
             if self._goes_on_from_coefficients(others) and not np.array_equal(classes, earlier):
                 raise ValueError(
-                    "warm_start can only be used where `y` has the same classes as in the previous call to "
-                    f"fit. Previously got {earlier}, `y` has {classes}")
+                    "warm_start can only be used where `y` has the same classes as in the previous "
+                    f"call to fit. Previously got {earlier}, `y` has {classes}")
             self.classes_ = classes
             return self._fit_labels(X, y, sample_weight, tasks=tasks, **others)
 
@@ -145,8 +145,8 @@ class Regressor(MultiOutputMixin, RegressorMixin, LinearModel):
             earlier = np.atleast_2d(self.coef_).shape[0]
             if outputs != earlier:
                 raise ValueError(
-                    "warm_start can only be used where `y` has as many targets as in the previous call to "
-                    f"fit. Previously got {earlier}, `y` has {outputs}")
+                    "warm_start can only be used where `y` has as many targets as in the previous "
+                    f"call to fit. Previously got {earlier}, `y` has {outputs}")
         if not reset and outputs != len(self.intercept_):
             raise ValueError(f"y has {outputs} targets, but the model was fitted on {len(self.intercept_)}")
         self._one_target = y.ndim == 1

@@ -29,6 +29,6 @@ ISA = _choose(os.environ.get("FASTGD_ISA", ""))
 if ISA == "avx2":
     __path__.insert(0, _AVX2)
 
-# `threads` is imported before any kernel runs: forks end OpenMP's threads from then on. Otherwise only
-# compiled code imports `_cyutility`; here tools that look for imports, such as PyInstaller, find it.
+# `threads` is imported before any kernel runs: forks end OpenMP's threads from then on. Otherwise
+# only compiled code imports `_cyutility`; here PyInstaller and tools like it find the import.
 from . import _cyutility, threads  # noqa: E402, F401

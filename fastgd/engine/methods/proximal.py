@@ -122,7 +122,7 @@ class Proximal(Newton):
     kept = (*Newton.kept, "_lower", "_matrices", "_norm", "_first", "_fell", "_shortened", "_unsettled", "_reach", "_whole",
             "_some_rows", "_turn", "_rounds", "_curvatures_then", "_stalled", "_least_norm")
 
-    data_gradient = None  # (parameters, gradient of the mean loss there in scaled columns), for dual_gap.py
+    data_gradient = None  # (parameters, the mean loss's gradient there in scaled columns)
 
     def start(self, problem, theta, earlier):
         """Begin at theta, or where `earlier` stands; zeros are taken for the best constant model."""
