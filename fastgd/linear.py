@@ -212,7 +212,8 @@ class Ridge(_Penalised):
         Whether no weight may be negative.
 
     random_state : int, RandomState instance or None, default=None
-        No effect: nothing is drawn at random. A call of `fit` warns where this is not None.
+        No effect: nothing is drawn at random. The first `fit` warns of one that the constructor was
+        given.
 
     batch_size : {'auto', 'full'}, default='auto'
         'auto' takes the fastest way to `tol`, be it by a matrix of n_features^2 numbers; 'full' keeps to passes over X.
@@ -337,7 +338,8 @@ class ElasticNet(_Penalised):
         Whether no weight may be negative.
 
     random_state : int, RandomState instance or None, default=None
-        No effect: nothing is drawn at random. A call of `fit` warns where this is not None.
+        No effect: nothing is drawn at random. The first `fit` warns of one that the constructor was
+        given.
 
     selection : {'cyclic', 'random'}, default='cyclic'
         No effect: a matter of scikit-learn's solver.
@@ -507,7 +509,8 @@ class Lasso(ElasticNet):
         Whether no weight may be negative.
 
     random_state : int, RandomState instance or None, default=None
-        No effect: nothing is drawn at random. A call of `fit` warns where this is not None.
+        No effect: nothing is drawn at random. The first `fit` warns of one that the constructor was
+        given.
 
     selection : {'cyclic', 'random'}, default='cyclic'
         No effect: a matter of scikit-learn's solver.
@@ -664,7 +667,8 @@ class LogisticRegression(_Named):
         Weights of the classes, which multiply `sample_weight`; 'balanced': inversely proportional to the classes' weights in y.
 
     random_state : int, RandomState instance or None, default=None
-        No effect: nothing is drawn at random. A call of `fit` warns where this is not None.
+        No effect: nothing is drawn at random. The first `fit` warns of one that the constructor was
+        given.
 
     solver : str, default='lbfgs'
         No effect: a way to the minimum, which is the same for all of them ('liblinear' penalises the intercept, which none does
@@ -841,7 +845,8 @@ class LinearSVC(_Named):
         where there is no terminal, and inside of other estimators, one line when it ends.
 
     random_state : int, RandomState instance or None, default=None
-        No effect: nothing is drawn at random. A call of `fit` warns where this is not None.
+        No effect: nothing is drawn at random. The first `fit` warns of one that the constructor was
+        given.
 
     max_iter : int, default=1000
         The most passes over X. In scikit-learn sweeps over the rows, which cost as much.
@@ -972,7 +977,8 @@ class LinearSVR(Regressor):
         where there is no terminal, and inside of other estimators, one line when it ends.
 
     random_state : int, RandomState instance or None, default=None
-        No effect: nothing is drawn at random. A call of `fit` warns where this is not None.
+        No effect: nothing is drawn at random. The first `fit` warns of one that the constructor was
+        given.
 
     max_iter : int, default=1000
         The most passes over X. In scikit-learn sweeps over the rows, which cost as much.

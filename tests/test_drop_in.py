@@ -47,6 +47,10 @@ def test_a_seed_of_which_nothing_is_drawn_is_told(name, seed, data):
     (text,) = said(lambda: model.fit(data.X, target(model, data)))
     assert text.startswith("random_state=")
     assert f"no effect: {name} draws nothing at random" in text
+    assert said(lambda: model.fit(data.X, target(model, data))) == []  # once is enough
+    unset = getattr(fastgd, name)(random_state=seed).set_params(random_state=None)
+    for other in (clone(model), clone(model).set_params(random_state=1), unset):
+        assert said(lambda other=other: other.fit(data.X, target(model, data))) == []
 
 
 def test_the_warning_is_of_the_line_that_calls_fit(data):
@@ -56,13 +60,27 @@ def test_the_warning_is_of_the_line_that_calls_fit(data):
 
 
 def test_seeds_that_scikit_learn_hands_out_are_not_told(data):
-    """BaggingClassifier seeds every model; GridSearchCV and pipelines train what they are given."""
+    """BaggingClassifier seeds every model; GridSearchCV trains clones. A pipeline trains the model."""
+    seeded = LogisticRegression(random_state=0)
     for model in (
         BaggingClassifier(LogisticRegression(), 2, random_state=0),
-        GridSearchCV(LogisticRegression(random_state=0), {"C": [1.0, 2.0]}, cv=2),
-        make_pipeline(LogisticRegression(random_state=0)),
+        GridSearchCV(seeded, {"C": [1.0, 2.0]}, cv=2),
     ):
         assert said(lambda model=model: model.fit(data.X, data.binary)) == []
+    assert len(said(lambda: make_pipeline(seeded).fit(data.X, data.binary))) == 1
+
+
+class Own(LogisticRegression):
+    """A class of a user's own."""
+
+    def __init__(self, random_state=None):
+        super().__init__(random_state=random_state)
+
+
+def test_subclasses_are_told_alike(data):
+    model = Own(random_state=0)
+    assert said(lambda: clone(model).fit(data.X, data.binary)) == []
+    assert len(said(lambda: model.fit(data.X, data.binary))) == 1
 
 
 @pytest.mark.parametrize("kind", STREAMS)

@@ -5,6 +5,7 @@ import warnings
 from functools import cache
 from inspect import signature
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import numpy as np
 from sklearn import callback
@@ -14,21 +15,31 @@ from .methods.descent import Descent
 from .metric import long_tails, uneven_columns
 from .optimizers import AdaGrad, Adam, RMSProp
 
-SKLEARN = f"{Path(callback.__file__).parent.parent}{os.sep}"
-INSIDE = (f"{Path(__file__).parent.parent}{os.sep}", f"{SKLEARN}callback{os.sep}")
+HOME, SKLEARN = (f"{Path(home).parent.parent}{os.sep}" for home in (__file__, callback.__file__))
+INSIDE = HOME, f"{SKLEARN}callback{os.sep}"
 
-
-def _caller():
-    """(file of the code that called the public method, how many frames it is above whoever asks)"""
-    level, frame = 0, sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(INSIDE):
-        level, frame = level + 1, frame.f_back
-    return frame.f_code.co_filename, level
+_SEEDED = WeakValueDictionary()  # by id: models that the caller's own code has constructed with a random_state
 
 
 def warn(text, category):
     """Warn whoever called the public method."""
-    warnings.warn(text, category, stacklevel=_caller()[1] + 1)
+    level, frame = 1, sys._getframe(0)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(INSIDE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, category, stacklevel=level)
+
+
+def note_seed(model):
+    """Remember, for `warn_of_ignored`, that a constructor was given a random_state; to be called by it.
+
+    Where scikit-learn calls the constructor it clones a model, which is not told again. Nor is a seed of `set_params`, by which
+    meta-estimators seed whatever has the parameter.
+    """
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(HOME) or frame.f_code.co_name == "__init__":
+        frame = frame.f_back
+    if not frame.f_code.co_filename.startswith(SKLEARN):
+        _SEEDED[id(model)] = model
 
 
 @cache
@@ -44,13 +55,9 @@ def _is_given(model, name):
 
 
 def warn_of_ignored(model):
-    """Warn, once a fit, of parameters that were given and have no effect.
-
-    scikit-learn's meta-estimators give a `random_state` to all that have one, so that it counts as
-    the user's own only where the caller is no part of scikit-learn.
-    """
+    """Warn of parameters that were given and have no effect: of a `random_state` once a model."""
     said, state = [], model.random_state
-    if model.draws_nothing and state is not None and not _caller()[0].startswith(SKLEARN):
+    if _SEEDED.pop(id(model), None) is not None and state is not None:
         name = type(model).__name__
         said.append(f"random_state={state!r} has no effect: {name} draws nothing at random.")
     if model.learning_rate == "auto":

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastgd.kernels import batch
 from fastgd.kernels.rows import Rows
 
-from .advice import warn_of_ignored
+from .advice import note_seed, warn_of_ignored
 from .data import as_rows, is_surely_finite, pack
 from .estimator import Model
 from .fit import Fit
@@ -31,6 +31,11 @@ class LinearModel(SparseCoefMixin, Model):
     shuffle, average, n_restarts = True, False, 0
     n_jobs, random_state, positive = None, None, False
     draws_nothing = False  # whether no choice of parameters lets anything be drawn at random
+
+    def _assign(self, values):
+        super()._assign(values)
+        if self.draws_nothing and self.random_state is not None:
+            note_seed(self)
 
     def __sklearn_clone__(self):
         """A compiled loss cannot be copied: the clone has the same."""

@@ -15,7 +15,7 @@ static inline int max_threads(void) { return 1; }
    in its first parallel region. So the forking thread ends its pool before it forks; the next
    region makes new threads. The handler is the C library's: it runs for forks made in C too, of
    which Python's own hooks know nothing. (LLVM's OpenMP has a handler of its own.) */
-static void end_pool(void) { omp_pause_resource_all(omp_pause_hard); }
+static inline void end_pool(void) { omp_pause_resource_all(omp_pause_hard); }
 static inline int survive_forks(void) { return pthread_atfork(end_pool, NULL, NULL); }
 #else
 static inline int survive_forks(void) { return 0; }
