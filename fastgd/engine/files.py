@@ -53,9 +53,8 @@ def _remove_unlocked(name):
 def replace(path, write):
     """Have `write(file)` write a new file in the place of `path`, which symbolic links may lead to.
 
-    The links stay. A file that was there before leaves its mode to the new one; the umask decides
-    on that of others. While it is written the new file has no name where the system can do so
-    (Linux), and disappears with its process.
+    The links stay. The new file has the mode of the one before or, where there was none, what the
+    umask allows. On Linux it has no name while it is written, and disappears with its process.
     """
     target = resolved(path)
     folder = os.path.dirname(target)
@@ -81,7 +80,7 @@ def _replace(target, write, mode, create):
         return False
     try:
         with os.fdopen(descriptor, "wb") as file:
-            if mode is not None and hasattr(os, "fchmod"):
+            if mode not in (None, stat.S_IMODE(os.fstat(descriptor).st_mode)) and hasattr(os, "fchmod"):
                 os.fchmod(descriptor, mode)  # what the umask has taken from it
             write(file)
             file.flush()
