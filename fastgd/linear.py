@@ -292,7 +292,9 @@ class Ridge(_Penalised):
         except (TypeError, ValueError):
             alpha = np.array([np.nan])
         if len(alpha) not in (1, outputs):
-            raise ValueError(f"Number of targets and number of penalties do not correspond: {len(alpha)} != {outputs}")
+            raise ValueError(
+                f"Number of targets and number of penalties do not correspond: {len(alpha)} != {outputs}. "
+                "The 'alpha' parameter of Ridge is one number, or one for each target.")
         if not (np.isfinite(alpha) & (alpha >= 0)).all():
             raise ValueError(f"alpha must be finite and >= 0, got {self.alpha}")
         l2 = tuple(float(a / total) for a in alpha)

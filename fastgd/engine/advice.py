@@ -61,7 +61,9 @@ def warn_of_ignored(model):
         name = type(model).__name__
         said.append(f"random_state={state!r} has no effect: {name} draws nothing at random.")
     if model.learning_rate == "auto":
-        names = [name for name in ("eta0", "power_t") if _is_given(model, name)]
+        # a negative power_t is deprecated, of which `warn_of` warns
+        names = [name for name in ("eta0", "power_t")
+                 if _is_given(model, name) and getattr(model, name) >= 0]
         if names:
             given = " and ".join(f"{name}={getattr(model, name)!r}" for name in names)
             have = "have" if len(names) > 1 else "has"
