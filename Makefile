@@ -47,7 +47,9 @@ wheel: $(VENV)/wheel
 	$(BIN)/abi3audit --strict --summary dist/*.whl
 
 # That wheel against the sdist's tests and README, on both instruction sets (`make test` runs on the best one): in a fresh environment, in
-# a folder without the sources, and with nothing else on the PATH, so no compiler. NATIVE picks the tests on the best set. On several Pythons: make wheel-test PYTHONS="python3.11 /some/where/python3.13"
+# a folder without the sources, and with nothing else on the PATH, so no compiler. NATIVE picks the tests on the best set.
+# tests/test_frozen.py freezes a program, with PyInstaller where that installs. On several Pythons:
+# make wheel-test PYTHONS="python3.11 /some/where/python3.13"
 wheel-test: wheel
 	$(foreach python,$(PYTHONS),$(call test-wheel,$(python)))
 
@@ -61,6 +63,8 @@ define test-wheel
 	$(1) -m venv $(ROOM)
 	tar -xzf dist/*.tar.gz -C $(ROOM) --strip-components=1 --wildcards '*/tests' '*/conftest.py' '*/pyproject.toml' '*/README.md'
 	PATH=$(ROOM)/bin python -m pip install --quiet --only-binary :all: dist/*.whl $(call group,test)
+	PATH=$(ROOM)/bin python -m pip install --quiet --only-binary :all: $(call group,frozen) \
+		|| echo "no PyInstaller for $(1): tests/test_frozen.py is skipped"
 	cd $(ROOM) && PATH=$(ROOM)/bin python -c $(IS_THE_WHEEL)
 	cd $(ROOM) && PATH=$(ROOM)/bin python -m pytest -n auto --dist loadfile $(NATIVE)
 	cd $(ROOM) && PATH=$(ROOM)/bin FASTGD_ISA=baseline python -m pytest -n auto --dist loadfile tests

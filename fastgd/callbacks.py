@@ -1,12 +1,12 @@
 """Callbacks for `set_callbacks`, beside scikit-learn's own."""
 import os
 import pickle
-import tempfile
 from copy import copy
 from numbers import Integral
-from pathlib import Path
 
 from sklearn.utils._param_validation import Interval, validate_params
+
+from .engine.files import remove_abandoned, replace, resolved
 
 UNDER_WAY = ("_skl_callbacks", "_skl_callbacks_to_teardown", "_callback_fit_ctx", "_parent_callback_ctx")
 
@@ -15,12 +15,15 @@ class Checkpoint:
     """Keep the model of the last epochs in a file, from which training goes on exactly after the process has died.
 
     The file is a pickle of the estimator, without its callbacks, as if `fit` had stopped there; it knows all that the next `fit` on
-    the same data needs. It is replaced at once: whenever the process dies, the last complete one is there.
+    the same data needs. It is replaced at once: whenever the process dies, the last complete one is
+    there, also where several processes write the same file.
 
     Parameters
     ----------
     path : str or path-like
-        The file. Its folder must exist, and is where the next one is written before it takes its place.
+        The file, or a symbolic link to it, which stays. The file's folder must exist; the next file
+        is written there before it takes its place. A file that exists passes its mode on; that of a
+        new one follows the umask.
 
     every : int, default=1
         Epochs from one writing to the next; the last one of `fit` is always written.
@@ -29,6 +32,15 @@ class Checkpoint:
     ------
     ValueError
         When `fit` begins with an estimator that would not go on: one without ``warm_start=True``.
+    OSError
+        When `fit` begins and there is no such folder, or `path` is something else than a file; when
+        writing fails.
+
+    Notes
+    -----
+    On Linux the next file has no name until it is complete, so that nothing is left of it if the
+    process is killed. Other systems may keep a part of it under the name ``.fastgd-*.tmp``; the
+    next `fit` with a `Checkpoint` in that folder removes it.
 
     Examples
     --------
@@ -55,6 +67,7 @@ class Checkpoint:
         """scikit-learn calls it when a fit begins."""
         if not getattr(estimator, "warm_start", False):
             raise ValueError(f"Checkpoint needs an estimator with warm_start=True, which alone goes on exactly: got {estimator!r}")
+        remove_abandoned(os.path.dirname(resolved(self.path)))
 
     def on_fit_task_begin(self, estimator, context):
         """There is nothing to keep before an epoch is over."""
@@ -65,26 +78,7 @@ class Checkpoint:
             model = copy(fitted_estimator)
             for name in UNDER_WAY:
                 vars(model).pop(name, None)
-            self._write(model)
+            replace(self.path, lambda file: pickle.dump(model, file, protocol=5))
 
     def teardown(self, estimator, context):
         """scikit-learn calls it when a fit ends, however it ends."""
-
-    def _write(self, model):
-        path = Path(os.path.abspath(self.path))
-        descriptor, temporary = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".tmp", dir=path.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                pickle.dump(model, file, protocol=5)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-        if os.name == "posix":  # that the new name outlives a power cut, too
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)

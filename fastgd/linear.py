@@ -8,11 +8,13 @@ from numbers import Integral, Real
 
 import numpy as np
 from scipy import sparse
+from sklearn import linear_model
 from sklearn.callback import with_callbacks
 from sklearn.utils._param_validation import Hidden, Interval, StrOptions
 from sklearn.utils._sparse import _align_api_if_sparse
 
 from .engine.advice import warn
+from .engine.dual_gap import dual_gaps
 from .engine.objective import Objective
 from .engine.parameters import checked
 from .engine.supervised import Classifier, Regressor
@@ -32,6 +34,7 @@ class _Squared(Regressor):
     """sum_i s_i (y_i - x_i w - b)^2 / (2 sum_i s_i) + l1 |w|_1 + (l2 / 2) |w|^2"""
 
     loss = "squared_error"
+    draws_nothing = True
 
     @checked
     @with_callbacks
@@ -167,6 +170,11 @@ class LinearRegression(_Squared):
         return Objective(self.loss, outputs=outputs, intercept=self.fit_intercept, positive=self.positive)
 
 
+# RANSACRegressor asks isinstance to tell least squares, of which it knows how many rows they need.
+# A virtual subclass inherits nothing.
+linear_model.LinearRegression.register(LinearRegression)
+
+
 class _Penalised(_Squared):
     def _store(self, coef, intercept):
         super()._store(coef, intercept)
@@ -181,7 +189,7 @@ class Ridge(_Penalised):
 
     Parameters
     ----------
-    alpha : float or ndarray of shape (n_targets,), default=1.0
+    alpha : float or array-like of shape (n_targets,), default=1.0
         Strength of the penalty, in [0, inf); an array: one for each target.
 
     fit_intercept : bool, default=True
@@ -204,7 +212,8 @@ class Ridge(_Penalised):
         Whether no weight may be negative.
 
     random_state : int, RandomState instance or None, default=None
-        No effect: nothing is drawn at random.
+        No effect: nothing is drawn at random. The first `fit` warns of one that the constructor was
+        given.
 
     batch_size : {'auto', 'full'}, default='auto'
         'auto' takes the fastest way to `tol`, be it by a matrix of n_features^2 numbers; 'full' keeps to passes over X.
@@ -266,7 +275,7 @@ class Ridge(_Penalised):
 
     _parameter_constraints: dict = {
         **COMMON,
-        "alpha": [NOT_NEGATIVE, np.ndarray],
+        "alpha": [NOT_NEGATIVE, "array-like"],
         "copy_X": ["boolean"],
         "solver": [StrOptions({"auto", "svd", "cholesky", "lsqr", "sparse_cg", "sag", "saga", "lbfgs"})],
         "positive": ["boolean"],
@@ -278,9 +287,14 @@ class Ridge(_Penalised):
         self._assign(locals())
 
     def _objective(self, outputs, one_vs_rest, total):
-        alpha = np.ravel(self.alpha)
+        try:
+            alpha = np.ravel(self.alpha).astype(float)
+        except (TypeError, ValueError):
+            alpha = np.array([np.nan])
         if len(alpha) not in (1, outputs):
-            raise ValueError(f"Number of targets and number of penalties do not correspond: {len(alpha)} != {outputs}")
+            raise ValueError(
+                f"Number of targets and number of penalties do not correspond: {len(alpha)} != {outputs}. "
+                "The 'alpha' parameter of Ridge is one number, or one for each target.")
         if not (np.isfinite(alpha) & (alpha >= 0)).all():
             raise ValueError(f"alpha must be finite and >= 0, got {self.alpha}")
         l2 = tuple(float(a / total) for a in alpha)
@@ -326,7 +340,8 @@ class ElasticNet(_Penalised):
         Whether no weight may be negative.
 
     random_state : int, RandomState instance or None, default=None
-        No effect: nothing is drawn at random.
+        No effect: nothing is drawn at random. The first `fit` warns of one that the constructor was
+        given.
 
     selection : {'cyclic', 'random'}, default='cyclic'
         No effect: a matter of scikit-learn's solver.
@@ -357,6 +372,10 @@ class ElasticNet(_Penalised):
 
     optimality_kind_ : str
         What it is made of: 'Newton decrement', 'duality gap', or 'gradient' where it is zero.
+
+    dual_gap_ : float or ndarray of shape (n_targets,)
+        scikit-learn's duality gap: how far each target's objective is above its minimum at most.
+        (With alpha=0: the squared norm of X' times the residuals, divided by n_samples.)
 
     stop_reason_ : str
         'tol', 'max_iter', 'max_seconds', 'callback' or, after Ctrl-C, 'interrupted'.
@@ -448,6 +467,10 @@ class ElasticNet(_Penalised):
         """`coef_` as a sparse matrix, of one row a target."""
         return _align_api_if_sparse(sparse.csr_array(np.atleast_2d(self.coef_)))
 
+    def _certify(self, problem, coef, intercept, method):
+        gaps = dual_gaps(problem, coef, intercept, method)
+        self.dual_gap_ = gaps[0] if len(gaps) == 1 else gaps
+
     def _objective(self, outputs, one_vs_rest, total):
         return Objective(self.loss, l1=float(self.alpha * self.l1_ratio), l2=float(self.alpha * (1 - self.l1_ratio)),
                          outputs=outputs, intercept=self.fit_intercept, positive=self.positive)
@@ -488,7 +511,8 @@ class Lasso(ElasticNet):
         Whether no weight may be negative.
 
     random_state : int, RandomState instance or None, default=None
-        No effect: nothing is drawn at random.
+        No effect: nothing is drawn at random. The first `fit` warns of one that the constructor was
+        given.
 
     selection : {'cyclic', 'random'}, default='cyclic'
         No effect: a matter of scikit-learn's solver.
@@ -519,6 +543,10 @@ class Lasso(ElasticNet):
 
     optimality_kind_ : str
         What it is made of: 'Newton decrement', 'duality gap', or 'gradient' where it is zero.
+
+    dual_gap_ : float or ndarray of shape (n_targets,)
+        scikit-learn's duality gap: how far each target's objective is above its minimum at most.
+        (With alpha=0: the squared norm of X' times the residuals, divided by n_samples.)
 
     stop_reason_ : str
         'tol', 'max_iter', 'max_seconds', 'callback' or, after Ctrl-C, 'interrupted'.
@@ -562,7 +590,7 @@ class Lasso(ElasticNet):
 
 CLASSES = {
     **COMMON,
-    "C": [Interval(Real, 0, None, closed="right")],
+    "C": [POSITIVE],
     "intercept_scaling": [POSITIVE],
     "class_weight": [StrOptions({"balanced"}), dict, None],
     "random_state": ["random_state"],
@@ -571,6 +599,8 @@ CLASSES = {
 
 
 class _Named(Classifier):
+    draws_nothing = True
+
     @checked
     @with_callbacks
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
@@ -639,7 +669,8 @@ class LogisticRegression(_Named):
         Weights of the classes, which multiply `sample_weight`; 'balanced': inversely proportional to the classes' weights in y.
 
     random_state : int, RandomState instance or None, default=None
-        No effect: nothing is drawn at random.
+        No effect: nothing is drawn at random. The first `fit` warns of one that the constructor was
+        given.
 
     solver : str, default='lbfgs'
         No effect: a way to the minimum, which is the same for all of them ('liblinear' penalises the intercept, which none does
@@ -727,6 +758,7 @@ class LogisticRegression(_Named):
     loss = "softmax"
     _parameter_constraints: dict = {
         **CLASSES,
+        "C": [Interval(Real, 0, None, closed="right")],
         "penalty": [StrOptions({"l1", "l2", "elasticnet"}), None, Hidden(StrOptions({"deprecated"}))],
         "l1_ratio": [Interval(Real, 0, 1, closed="both"), None],
         "dual": ["boolean"],
@@ -796,7 +828,7 @@ class LinearSVC(_Named):
         ``(F - F*) / (F0 - F*) <= tol``. In scikit-learn the same name means a bound of the gradient.
 
     C : float, default=1.0
-        Inverse strength of the penalty, in (0, inf]; ``np.inf``: no penalty.
+        Inverse strength of the penalty, in (0, inf).
 
     multi_class : {'ovr'}, default='ovr'
         Only one class against the rest is supported.
@@ -815,7 +847,8 @@ class LinearSVC(_Named):
         where there is no terminal, and inside of other estimators, one line when it ends.
 
     random_state : int, RandomState instance or None, default=None
-        No effect: nothing is drawn at random.
+        No effect: nothing is drawn at random. The first `fit` warns of one that the constructor was
+        given.
 
     max_iter : int, default=1000
         The most passes over X. In scikit-learn sweeps over the rows, which cost as much.
@@ -900,7 +933,7 @@ class LinearSVC(_Named):
         self._assign(locals())
 
     def _objective(self, outputs, one_vs_rest, total):
-        strength, mix = (0.0 if np.isinf(self.C) else 1 / (self.C * total)), float(self.penalty == "l1")
+        strength, mix = 1 / (self.C * total), float(self.penalty == "l1")
         return Objective(self.loss, l1=strength * mix, l2=strength * (1 - mix), outputs=outputs, one_vs_rest=one_vs_rest,
                          intercept=self.fit_intercept)
 
@@ -927,7 +960,7 @@ class LinearSVR(Regressor):
         ``(F - F*) / (F0 - F*) <= tol``. In scikit-learn the same name means a bound of the gradient.
 
     C : float, default=1.0
-        Inverse strength of the penalty, in (0, inf]; ``np.inf``: no penalty.
+        Inverse strength of the penalty, in (0, inf).
 
     loss : {'epsilon_insensitive', 'squared_epsilon_insensitive'}, default='epsilon_insensitive'
         The losses above.
@@ -946,7 +979,8 @@ class LinearSVR(Regressor):
         where there is no terminal, and inside of other estimators, one line when it ends.
 
     random_state : int, RandomState instance or None, default=None
-        No effect: nothing is drawn at random.
+        No effect: nothing is drawn at random. The first `fit` warns of one that the constructor was
+        given.
 
     max_iter : int, default=1000
         The most passes over X. In scikit-learn sweeps over the rows, which cost as much.
@@ -1017,7 +1051,7 @@ class LinearSVR(Regressor):
     _parameter_constraints: dict = {
         **COMMON,
         "epsilon": [NOT_NEGATIVE],
-        "C": [Interval(Real, 0, None, closed="right")],
+        "C": [POSITIVE],
         "loss": [StrOptions({"epsilon_insensitive", "squared_epsilon_insensitive"})],
         "intercept_scaling": [POSITIVE],
         "dual": ["boolean", StrOptions({"auto"})],
@@ -1029,7 +1063,7 @@ class LinearSVR(Regressor):
                  dual="auto", verbose=0, random_state=None, max_iter=1000, batch_size="auto", n_jobs=None, max_seconds=None):
         self._assign(locals())
 
-    fit = _Squared.fit
+    fit, draws_nothing = _Squared.fit, True
 
     def _store(self, coef, intercept):
         super()._store(coef, intercept)
@@ -1037,5 +1071,5 @@ class LinearSVR(Regressor):
             self.intercept_ = 0.0
 
     def _objective(self, outputs, one_vs_rest, total):
-        return Objective(self.loss, float(self.epsilon), l2=0.0 if np.isinf(self.C) else 1 / (self.C * total), outputs=outputs,
+        return Objective(self.loss, float(self.epsilon), l2=1 / (self.C * total), outputs=outputs,
                          intercept=self.fit_intercept)

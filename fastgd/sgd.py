@@ -81,8 +81,9 @@ class SGDClassifier(Classifier):
         - 'auto': none to choose, and none to go wrong with. Steps are taken on columns of spread 1 (centred, if X is dense)
           without a copy of X, while penalties stay those of the user's own weights: single rows and mini-batches by SAGA with
           importance sampling after a pass or two of implicit steps, full batches by Newton's method with conjugate gradients and
-          exact line search, streams (`partial_fit`) by averaged implicit steps. `eta0` and `power_t` are not read. With another
-          `optimizer`, or with `average`, it is 'lipschitz' with 0.01 in place of `eta0`.
+          exact line search, streams (`partial_fit`) by averaged implicit steps. With another
+          `optimizer`, or with `average`, it is 'lipschitz' with a rate of 0.01. `eta0` and
+          `power_t` have no effect, of which a warning tells if they differ from their defaults.
         - 'lipschitz': ``1 / (L sqrt(1 + epochs done))``, L a bound of the gradient's Lipschitz constant from the longest row (full
           batches: 1 / L; 'poisson', which has none: a guess from the largest y). Standardise the columns for speed. Rules that
           scale themselves (AdaGrad, RMSProp, Adam, AdamW) take `eta0` in place of 1 / L.
@@ -378,8 +379,9 @@ class SGDRegressor(Regressor):
         - 'auto': none to choose, and none to go wrong with. Steps are taken on columns of spread 1 (centred, if X is dense)
           without a copy of X, while penalties stay those of the user's own weights: single rows and mini-batches by SAGA with
           importance sampling after a pass or two of implicit steps, full batches by Newton's method with conjugate gradients and
-          exact line search, streams (`partial_fit`) by averaged implicit steps. `eta0` and `power_t` are not read. With another
-          `optimizer`, or with `average`, it is 'lipschitz' with 0.01 in place of `eta0`.
+          exact line search, streams (`partial_fit`) by averaged implicit steps. With another
+          `optimizer`, or with `average`, it is 'lipschitz' with a rate of 0.01. `eta0` and
+          `power_t` have no effect, of which a warning tells if they differ from their defaults.
         - 'lipschitz': ``1 / (L sqrt(1 + epochs done))``, L a bound of the gradient's Lipschitz constant from the longest row (full
           batches: 1 / L; 'poisson', which has none: a guess from the largest y). Standardise the columns for speed. Rules that
           scale themselves (AdaGrad, RMSProp, Adam, AdamW) take `eta0` in place of 1 / L.

@@ -509,7 +509,7 @@ def test_validation_data_must_be_finite(name, bad):
     assert not hasattr(model, "n_iter_")
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning", "ignore:random_state=")
 @pytest.mark.parametrize("name", NAMES)
 def test_what_numpy_reads_as_numbers_are_numbers(name):
     """Booleans, whole numbers however large, masked arrays (as scikit-learn reads them), categories of numbers, and objects."""

@@ -564,6 +564,7 @@ def test_elastic_net_without_its_ratio(problem):
         ElasticNet(precompute=True, selection="random", copy_X=False, random_state=5),
     ],
 )
+@pytest.mark.filterwarnings("ignore:random_state=")
 def test_choices_of_a_path_have_no_effect(model, problem):
     X, values, binary, _, _ = problem
     y = binary if isinstance(model, CLASSIFIERS) else values

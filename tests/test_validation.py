@@ -1,6 +1,9 @@
 """Validation data of the user's own, early stopping, balanced streams, and what scikit-learn says of bad input."""
 import multiprocessing
+import os
 import re
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -334,3 +337,49 @@ def test_after_a_fork_it_still_trains(data):
     expected = train(X)
     with multiprocessing.get_context("fork").Pool(1) as pool:
         assert_array_equal(pool.apply(train, (X,)), expected)
+
+
+# A fork made in C, of which Python learns afterwards: so does uWSGI fork its workers.
+FORKED_IN_C = """
+import ctypes, os, threading
+import numpy as np
+from fastgd import SGDRegressor
+
+X = np.tile(np.arange(60.0).reshape(10, 6) % 7, (20_000, 1))
+
+def train():
+    return SGDRegressor(batch_size="full", max_iter=3, tol=None, n_jobs=2).fit(X, X[:, 0]).coef_
+
+expected = train()
+
+def trains():
+    return bool((train() == expected).all())
+
+def in_a_child(task):
+    child = ctypes.PyDLL(None).fork()
+    if child == 0:
+        done = False
+        try:
+            ctypes.pythonapi.PyOS_AfterFork_Child()
+            done = task()
+        finally:
+            os._exit(0 if done else 1)
+    return os.waitpid(child, 0)[1] == 0
+
+def everywhere():
+    return in_a_child(trains) and in_a_child(lambda: trains() and in_a_child(trains)) and trains()
+
+told = [everywhere()]
+thread = threading.Thread(target=lambda: told.append(trains() and everywhere()))
+thread.start()
+thread.join()
+print(told, trains())
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_after_a_fork_in_c_it_still_trains():
+    """From the main thread, from another one, and once more from the child."""
+    command = [sys.executable, "-c", FORKED_IN_C]
+    done = subprocess.run(command, text=True, capture_output=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("[True, True] True\n", "")

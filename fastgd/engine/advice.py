@@ -2,7 +2,10 @@
 import os
 import sys
 import warnings
+from functools import cache
+from inspect import signature
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import numpy as np
 from sklearn import callback
@@ -12,7 +15,10 @@ from .methods.descent import Descent
 from .metric import long_tails, uneven_columns
 from .optimizers import AdaGrad, Adam, RMSProp
 
-INSIDE = tuple(f"{Path(home).parent}{os.sep}" for home in (Path(__file__).parent, callback.__file__))
+HOME, SKLEARN = (f"{Path(home).parent.parent}{os.sep}" for home in (__file__, callback.__file__))
+INSIDE = HOME, f"{SKLEARN}callback{os.sep}"
+
+_SEEDED = WeakValueDictionary()  # by id: models that the caller's own code has constructed with a random_state
 
 
 def warn(text, category):
@@ -21,6 +27,50 @@ def warn(text, category):
     while frame.f_back is not None and frame.f_code.co_filename.startswith(INSIDE):
         level, frame = level + 1, frame.f_back
     warnings.warn(text, category, stacklevel=level)
+
+
+def note_seed(model):
+    """Remember, for `warn_of_ignored`, that a constructor was given a random_state; to be called by it.
+
+    Where scikit-learn calls the constructor it clones a model, which is not told again. Nor is a seed of `set_params`, by which
+    meta-estimators seed whatever has the parameter.
+    """
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(HOME) or frame.f_code.co_name == "__init__":
+        frame = frame.f_back
+    if not frame.f_code.co_filename.startswith(SKLEARN):
+        _SEEDED[id(model)] = model
+
+
+@cache
+def _defaults(kind):
+    """The default values of a class's parameters."""
+    return {name: parameter.default for name, parameter in signature(kind).parameters.items()}
+
+
+def _is_given(model, name):
+    """Whether a parameter differs from its default."""
+    default = _defaults(type(model)).get(name)
+    return default is not None and getattr(model, name, default) != default
+
+
+def warn_of_ignored(model):
+    """Warn of parameters that were given and have no effect: of a `random_state` once a model."""
+    said, state = [], model.random_state
+    if _SEEDED.pop(id(model), None) is not None and state is not None:
+        name = type(model).__name__
+        said.append(f"random_state={state!r} has no effect: {name} draws nothing at random.")
+    if model.learning_rate == "auto":
+        # a negative power_t is deprecated, of which `warn_of` warns
+        names = [name for name in ("eta0", "power_t")
+                 if _is_given(model, name) and getattr(model, name) >= 0]
+        if names:
+            given = " and ".join(f"{name}={getattr(model, name)!r}" for name in names)
+            have = "have" if len(names) > 1 else "has"
+            said.append(f"{given} {have} no effect: learning_rate='auto' chooses the rates itself. "
+                        "Choose another one, such as 'constant', to set them.")
+    if said:
+        warn(" ".join(said), UserWarning)
 
 
 def trouble(model, method):

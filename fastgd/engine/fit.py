@@ -180,7 +180,13 @@ class Fit:
         if isinstance(state, (Stream, SparseStream)) or (state is not None and state.averaged):
             return None, state
         if (go_on or model.warm_start) and hasattr(model, "coef_"):
-            coef_init = model.coef_ if coef_init is None else coef_init
+            if coef_init is None:
+                coef_init, columns = model.coef_, np.atleast_2d(model.coef_).shape[1]
+                if columns != problem.rows.shape[1]:
+                    raise ValueError(
+                        f"X has {problem.rows.shape[1]} features, but {type(model).__name__} is "
+                        f"expecting {columns} features as input: warm_start goes on from the "
+                        "previous call to fit")
             if intercept_init is None and model.fit_intercept:
                 intercept_init = np.broadcast_to(model.intercept_, np.atleast_2d(model.coef_).shape[:1])
         outputs, p = problem.objective.outputs, problem.rows.shape[1]
@@ -211,8 +217,7 @@ class Fit:
         if isinstance(method.state, SparseStream):
             model._follow(method.state, method.problem.rows.dtype)
         else:
-            solution, dtype = training.solution(), method.problem.rows.dtype
-            model._store(*(part.astype(dtype, copy=False) for part in solution))
+            self._store(model, *training.solution(), method)
         model.n_iter_, model.stop_reason_, model.history_ = training.epochs, reason, history
         model.t_, model._state = method.state.t, method.state if isinstance(method, (Descent, AveragedImplicit)) else None
         if isinstance(method.state, SparseStream):
@@ -226,6 +231,13 @@ class Fit:
         if self._keeps:
             model._resumption = Resumption.of(model, self._data, self._problem.random_state, self._runs.trainings, training)
 
+    def _store(self, model, coef, intercept, method=None):
+        """Store coefficients in an estimator, and what it tells of them besides."""
+        dtype = self._problem.rows.dtype
+        coef, intercept = coef.astype(dtype, copy=False), intercept.astype(dtype, copy=False)
+        model._store(coef, intercept)
+        model._certify(self._problem, coef, intercept, method)
+
     def _publish_interrupted(self):
         """Store the model of the last complete epoch; without one, and without an earlier model, that of the start."""
         model, runs = self._model, self._runs
@@ -237,8 +249,7 @@ class Fit:
                 self._publish(model, training, UNDER_WAY)
         elif self._theta is not None and not model._is_trained:
             theta, problem = self._theta, self._problem
-            parts = unpack(theta, problem.objective.outputs, problem.by_column)
-            model._store(*(part.astype(theta.dtype, copy=False) for part in parts))
+            self._store(model, *unpack(theta, problem.objective.outputs, problem.by_column))
             model.n_iter_, model.t_, model.stop_reason_, model.converged_ = 0, 1, UNDER_WAY, False
             model.history_ = History().record
             model.optimality_, model.optimality_kind_, model._state = None, None, None

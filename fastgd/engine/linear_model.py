@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastgd.kernels import batch
 from fastgd.kernels.rows import Rows
 
+from .advice import note_seed, warn_of_ignored
 from .data import as_rows, is_surely_finite, pack
 from .estimator import Model
 from .fit import Fit
@@ -29,6 +30,12 @@ class LinearModel(SparseCoefMixin, Model):
     learning_rate, optimizer, batch_size, init = "auto", "sgd", "auto", "zeros"
     shuffle, average, n_restarts = True, False, 0
     n_jobs, random_state, positive = None, None, False
+    draws_nothing = False  # whether no choice of parameters lets anything be drawn at random
+
+    def _assign(self, values):
+        super()._assign(values)
+        if self.draws_nothing and self.random_state is not None:
+            note_seed(self)
 
     def __sklearn_clone__(self):
         """A compiled loss cannot be copied: the clone has the same."""
@@ -94,12 +101,24 @@ class LinearModel(SparseCoefMixin, Model):
 
     def _train(self, *data, **others):
         """Train on checked data and store the model; the arguments are those of a `Fit`."""
+        warn_of_ignored(self)
         Fit(self, *data, **others).run()
         return self
 
     def _learnt(self):
         """All that has been learnt."""
         return self.coef_, self.intercept_
+
+    def _goes_on_from_coefficients(self, given):
+        """Whether a fit takes any from the last one; `given` may hold others to start from."""
+        named = given.get("coef_init"), given.get("intercept_init") if self.fit_intercept else 0
+        return self.warm_start and hasattr(self, "coef_") and any(part is None for part in named)
+
+    def _certify(self, problem, coef, intercept, method):
+        """Store what an estimator tells of the distance to the minimum besides `optimality_`.
+
+        `method` has found the model; None: it is where training was to begin.
+        """
 
     def _is_unbounded(self, objective, X, labels, visits):
         """Whether the objective falls for ever as the weights grow."""

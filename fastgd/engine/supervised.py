@@ -29,7 +29,13 @@ class Classifier(ClassifierMixin, LinearModel):
             X, y = self._check_X(X, reset=True, y=y)
             if y.dtype.kind not in "iub":  # whole numbers are labels, whatever else they may be
                 check_classification_targets(y)
-            self.classes_ = np.unique(y)
+            classes = np.unique(y)
+            earlier = getattr(self, "classes_", classes)
+            if self._goes_on_from_coefficients(others) and not np.array_equal(classes, earlier):
+                raise ValueError(
+                    "warm_start can only be used where `y` has the same classes as in the previous "
+                    f"call to fit. Previously got {earlier}, `y` has {classes}")
+            self.classes_ = classes
             return self._fit_labels(X, y, sample_weight, tasks=tasks, **others)
 
     def _fit_labels(self, X, y, sample_weight, validation=(None, None, None), go_on=False, **others):
@@ -135,6 +141,12 @@ class Regressor(MultiOutputMixin, RegressorMixin, LinearModel):
         X, y = self._check_X(X, reset=reset, y=y, y_numeric=True, multi_output=True)
         targets = self._targets(y)
         outputs = 1 if y.ndim == 1 else y.shape[1]
+        if reset and self._goes_on_from_coefficients(others):
+            earlier = np.atleast_2d(self.coef_).shape[0]
+            if outputs != earlier:
+                raise ValueError(
+                    "warm_start can only be used where `y` has as many targets as in the previous "
+                    f"call to fit. Previously got {earlier}, `y` has {outputs}")
         if not reset and outputs != len(self.intercept_):
             raise ValueError(f"y has {outputs} targets, but the model was fitted on {len(self.intercept_)}")
         self._one_target = y.ndim == 1

@@ -29,8 +29,6 @@ ISA = _choose(os.environ.get("FASTGD_ISA", ""))
 if ISA == "avx2":
     __path__.insert(0, _AVX2)
 
-if hasattr(os, "register_at_fork"):
-    from .threads import release
-
-    # A child inherits an OpenMP pool without its threads and would wait for them for ever.
-    os.register_at_fork(before=release)
+# `threads` is imported before any kernel runs: forks end OpenMP's threads from then on. Otherwise
+# only compiled code imports `_cyutility`; here PyInstaller and tools like it find the import.
+from . import _cyutility, threads  # noqa: E402, F401

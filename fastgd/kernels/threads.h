@@ -9,11 +9,16 @@ static inline int max_threads(void) { return omp_get_max_threads(); }
 static inline int has_openmp(void) { return 0; }
 static inline int max_threads(void) { return 1; }
 #endif
-#if defined(_OPENMP) && defined(__GNUC__) && !defined(__clang__)
-/* libgomp's idle threads do not survive fork(): let them go before it, the next region makes new ones */
-static inline void release_threads(void) { omp_pause_resource_all(omp_pause_hard); }
+#if defined(_OPENMP) && defined(__GNUC__) && !defined(__clang__) && !defined(_WIN32)
+#include <pthread.h>
+/* A child of fork() inherits libgomp's pool without its threads, and would wait for them for ever
+   in its first parallel region. So the forking thread ends its pool before it forks; the next
+   region makes new threads. The handler is the C library's: it runs for forks made in C too, of
+   which Python's own hooks know nothing. (LLVM's OpenMP has a handler of its own.) */
+static inline void end_pool(void) { omp_pause_resource_all(omp_pause_hard); }
+static inline int survive_forks(void) { return pthread_atfork(end_pool, NULL, NULL); }
 #else
-static inline void release_threads(void) {}
+static inline int survive_forks(void) { return 0; }
 #endif
 
 /* A team lives through a whole epoch, in one parallel region. Its leader posts jobs of `count` blocks; whoever is free claims the next

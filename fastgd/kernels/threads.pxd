@@ -3,7 +3,7 @@
 cdef extern from "threads.h" nogil:
     int has_openmp()
     int max_threads()
-    void release_threads()
+    int survive_forks()
     bint can_share()
 
     ctypedef struct Team:

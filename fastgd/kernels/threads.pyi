@@ -1,6 +1,5 @@
-"""Threads: how many OpenMP allows, whether there is OpenMP at all, and letting go of them before a fork."""
+"""Threads: how many OpenMP allows, and whether there is OpenMP at all."""
 
 OPENMP: bool
 
 def maximum() -> int: ...
-def release() -> None: ...

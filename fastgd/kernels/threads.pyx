@@ -1,13 +1,14 @@
-"""Threads: how many OpenMP allows, whether there is OpenMP at all, and letting go of them before a fork."""
+"""Threads: how many OpenMP allows, and whether there is OpenMP at all.
+
+Importing this module makes forked children safe, see threads.h.
+"""
 
 OPENMP = bool(has_openmp())
+
+if survive_forks() != 0:
+    raise MemoryError("no memory for the handler that ends OpenMP's threads before a fork")
 
 
 def maximum():
     """The threads that OpenMP allows now: OMP_NUM_THREADS, threadpoolctl and joblib's limits count."""
     return max_threads()
-
-
-def release():
-    """End OpenMP's idle threads; called before every fork, since a forked child would wait for them for ever."""
-    release_threads()

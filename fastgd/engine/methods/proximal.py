@@ -122,6 +122,8 @@ class Proximal(Newton):
     kept = (*Newton.kept, "_lower", "_matrices", "_norm", "_first", "_fell", "_shortened", "_unsettled", "_reach", "_whole",
             "_some_rows", "_turn", "_rounds", "_curvatures_then", "_stalled", "_least_norm")
 
+    data_gradient = None  # (parameters, the mean loss's gradient there in scaled columns)
+
     def start(self, problem, theta, earlier):
         """Begin at theta, or where `earlier` stands; zeros are taken for the best constant model."""
         super().start(problem, theta, earlier)
@@ -189,6 +191,7 @@ class Proximal(Newton):
         """Bound the distance to the minimum; where that needs a pass of its own, only when the minimum may be near."""
         last, self._norm = self._norm, self._corner.norm(self._v, g)
         self._first = max(self._first, self._norm)
+        self.data_gradient = self._theta, g - self._at.l2 * self._v
         if self._norm > FRESH * last and not self._is_quadratic() and not self._some_rows:
             self._matrices = {}
         if not self._is_free and self._fell <= max(0.1 * (self._worst - loss), rounding_of(loss, self._worst)):
