@@ -64,7 +64,7 @@ class Factorization:
     AGE = 5.0  # epochs
 
     def __init__(self, schedule=None):
-        self.schedule = schedule
+        self.schedule, self.has_rate = schedule, schedule is not None
 
     def start(self, problem: Factors, theta, ages, t):
         """Begin at theta, whose rows have seen `ages` epochs, with the t-th of all."""
