@@ -209,7 +209,7 @@ class NeuralNetwork(Model):
                             None if go_on else self.tol, patience, False, None if go_on else self.max_seconds)
         shuffle = "full" if self.shuffle and not problem.full_batch else False  # fetching a row is little beside its products
         order = Order(problem, problem.X, shuffle, problem.random_state, len(history))
-        validate = None if held_out is None else self._validator(held_out, problem, method.validation_scales)
+        validate = None if held_out is None else self._validator(held_out, *method.validation)
         return Training(method, order, stopping, history, lambda: method.loss_at(origin), validate=validate,
                         early_stopping=self.early_stopping, keeps=problem.keeps)
 
@@ -258,12 +258,12 @@ class NeuralNetwork(Model):
         model.history_ = copy_of(model.history_)
         return vars(model)
 
-    def _validator(self, held_out, problem, scales):
+    def _validator(self, held_out, objective, scales):
         """A function (coefs, intercepts) -> (score, loss) on the rows held out; a model that is not finite has the lowest score.
 
         `scales` are those of the outputs' losses, for the kernel.
         """
-        model, rows, weights, codes = copy(self), as_rows(held_out.X), held_out.weights, problem.objective.codes
+        model, rows, weights, codes = copy(self), as_rows(held_out.X), held_out.weights, objective.codes
         visits, total = np.arange(rows.shape[0]), float(rows.shape[0] if weights is None else weights.sum())
 
         def validate(coefs, intercepts):

@@ -29,7 +29,7 @@ MEMORY = 10        # pairs of L-BFGS
 FLAT = 2.2e-9      # of the loss: falls below that are rounding, or as good (SciPy's)
 RESIDUAL = ("squared_error", "huber", "epsilon_insensitive")  # losses of the difference from the target
 MOST_UPDATES = 100 # of a stream, by which its rate falls
-STRETCH = 4.0      # the most that weights of a column grow by when a stream's spread turns out to be larger
+STRETCH = 4.0      # times the spread that a column had in a stream: so far its weights say something
 SAME = 4 * np.finfo(float).eps  # times their mean, a spread of targets that is the rounding of equal ones
 SUSPICIOUS = 1e6   # a size of weights from which on an epoch's end is looked at
 HEADROOM = 1e4     # weights of the first layer may be so large before they overflow
@@ -152,13 +152,13 @@ class Units(Record):
     def follow(self, theta, widths, before, shift=True):
         """The network theta in the units `before`, in these units; shift=False: theta is a difference of two.
 
-        Columns and targets that were constant before keep their weights. Beyond a few times the spread that a column had nothing
-        has been learnt, so its weights grow by `STRETCH` at most.
+        What it predicts stays the same, but where nothing has been learnt: beyond `STRETCH` times the spread that a column had its
+        weights fade, to 0 for one that was constant (unless all were). Targets that were constant keep their weights.
         """
         theta = theta.astype(np.float64)
         (W, b), (V, c) = ends(theta, widths)
-        known = (before.inputs.scale > 0) & (self.inputs.scale > 0)
-        W *= np.minimum(np.divide(self.inputs.scale, before.inputs.scale, where=known, out=np.ones(len(known))), STRETCH)[:, None]
+        if before.inputs.scale.any():
+            W *= _stretch(before.inputs.scale, self.inputs.scale)[:, None]
         b += ((self.inputs.center - before.inputs.center) * self.inputs.inverse) @ W
         known = (before.unit > 0) & (self.unit > 0)
         ratio = np.divide(before.unit, self.unit, where=known, out=np.ones(len(known)))
@@ -167,6 +167,13 @@ class Units(Record):
         if shift:
             c += np.divide(before.center - self.center, self.unit, where=known, out=np.zeros(len(known)))
         return theta
+
+
+def _stretch(before, after):
+    """What the weights of columns are multiplied by when their spreads change."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        ratio = np.where(after > 0, after / before, 1.0)
+    return np.where(ratio <= STRETCH, ratio, STRETCH**2 / ratio)
 
 
 def _columns(problem):
@@ -316,10 +323,12 @@ class Backpropagation(Descent):
         """Work in these units.
 
         The user's objective is `_factor` times the one that is descended on, plus `_offset`; for several targets of a residual
-        loss it is that of targets divided by their spreads.
+        loss it is that of targets divided by their spreads. `validation`: the objective and the outputs' scales by which margins
+        and targets in the user's units have the same losses.
         """
         problem, dtype = self.problem, self.problem.rows.dtype
-        self._center = self._inverse = self._scales = self.validation_scales = None
+        self._center = self._inverse = self._scales = None
+        self.validation = problem.objective, None
         self._y, self.objective, self._factor, self._offset, self._still = problem.y, problem.objective, 1.0, 0.0, False
         if units is None:
             self._check_size()
@@ -355,7 +364,7 @@ class Backpropagation(Descent):
         if not unit.all() or objective.loss == "huber":
             self._scales = np.array([factors, shares])
         if outputs > 1:
-            self.validation_scales = np.array([factors / varied, shares])
+            self.validation = self.objective, np.array([factors / varied, shares])
             self._factor = 1.0
             return
         with np.errstate(over="ignore"):
