@@ -27,9 +27,12 @@ from .engine.training import Runs, Stopping, Training
 ALPHA, IMPLICIT_ALPHA = 0.1, 0.03
 INITIAL_SPREAD = 0.03     # variance of the products of the first factors, the ratings' being 1
 CHUNK = 1 << 24           # scores held at a time
-FINE = 0.01               # of the ratings' spread, that results in float32 must be able to tell apart
-LARGE = 1e-6              # of float32's largest number: ratings beyond have results in float64
-REBASED = 4.0             # a change of the ratings' spread by which the stored rows follow it
+# Results are float64 where float32 cannot resolve this share of the ratings' spread.
+FINE = 0.01
+# Results are float64 where a rating is above this share of float32's largest number.
+LARGE = 1e-6
+# Stored rows are put in the unit of the ratings' spread once it has changed by this factor.
+REBASED = 4.0
 SCHEDULES = ("auto", "constant", "invscaling", "adaptive", "step", "cosine", "one_cycle")
 
 
@@ -108,8 +111,8 @@ class MatrixFactorization(CallsBack, BaseEstimator):
         item's bias and the mean rating remain; 'error' raises a ValueError.
 
     dtype : {'float32', 'float64'}, default='float32'
-        Precision of factors and arithmetic. Results are float64 where float32 could not hold the ratings: those with a spread far
-        below their size, or beyond float32's range.
+        Precision of factors and arithmetic. Results are float64 where float32 could not hold the
+        ratings: those with a spread far below their size, or beyond float32's range.
 
     n_jobs : int, default=None
         Threads inside one fit. None: all that OpenMP allows; -1: all processors. Never changes the result.
@@ -123,8 +126,8 @@ class MatrixFactorization(CallsBack, BaseEstimator):
     warm_start : bool, default=False
         Whether `fit` goes on from the last one's factors. Where neither ratings nor parameters have changed (but for `max_iter`,
         `max_seconds`, `tol`, `verbose` and `n_jobs`) it takes the very steps that a longer training would have taken; else users
-        and items that are new get new factors, as in `partial_fit`, and the others begin with theirs, in units of the spread of the
-        new ratings.
+        and items that are new get new factors, as in `partial_fit`, and the others begin with
+        theirs, in units of the spread of the new ratings.
 
     max_seconds : float, default=None
         No epoch begins in `fit` later than that. None: no matter how long it takes.
@@ -137,15 +140,17 @@ class MatrixFactorization(CallsBack, BaseEstimator):
         In units of the ratings: ``mean_rating_ + user_biases_[u] + item_biases_[i] + user_factors_[u] @ item_factors_[i]``.
     user_biases_, item_biases_ : ndarray of shape (n_users,), (n_items,)
     mean_rating_ : float
-        The global bias: the ratings' mean (after `partial_fit` that of all ratings so far); 0 for implicit feedback.
+        The global bias: the ratings' mean (after `partial_fit` that of all ratings so far); 0 for
+        implicit feedback.
     history_ : dict of lists
         Loss, gradient norm, learning rate and seconds of every epoch, the validation loss too with `early_stopping`. The losses of
         'log_loss' and 'bpr' are those of the items drawn.
     n_iter_ : int
         Epochs of the last `fit` or `partial_fit`.
     stop_reason_ : str
-        Why training stopped: 'plateau', 'validation', 'max_iter', 'max_seconds', 'callback', 'tol' where all ratings are equal,
-        so that their mean is the model, or, after Ctrl-C, 'interrupted'.
+        Why training stopped: 'plateau', 'validation', 'max_iter', 'max_seconds', 'callback', 'tol'
+        where all ratings are equal, so that their mean is the model, or, after Ctrl-C,
+        'interrupted'.
     best_epoch_ : int
         With `early_stopping`: the epoch, from 1, whose model this is.
 
@@ -248,8 +253,9 @@ class MatrixFactorization(CallsBack, BaseEstimator):
         Raises
         ------
         ValueError
-            For ratings that are not finite numbers, missing ids, columns of one name, weights below zero, and, as a
-            `DivergedError`, where rates of the user's own made the loss explode; the model is as it was before then.
+            For ratings that are not finite numbers, missing ids, columns of one name, weights below
+            zero, and, as a `DivergedError`, where rates of the user's own made the loss explode;
+            the model is as it was before then.
         """
         tasks = self._tasks(X, y, None)
         with self._unchanged_on_error():
@@ -259,10 +265,11 @@ class MatrixFactorization(CallsBack, BaseEstimator):
     def partial_fit(self, X, y=None):
         """One epoch over more ratings, with new users and items where there are any; none are held out.
 
-        Rows have rates by the epochs that they themselves have seen. The ratings' mean and spread (of implicit feedback the mean
-        weight) are those of all ratings so far, so the first call may hold a single one. Where they change, what the model
-        predicts for an item it knows stays the same: the items' biases make up for the mean. Without biases predictions move with
-        the mean.
+        Rows have rates by the epochs that they themselves have seen. The ratings' mean and spread
+        (of implicit feedback the mean weight) are those of all ratings so far, so the first call
+        may hold a single one. Where they change, what the model predicts for an item it knows stays
+        the same: the items' biases make up for the mean. Without biases predictions move with the
+        mean.
 
         Parameters
         ----------
@@ -306,13 +313,15 @@ class MatrixFactorization(CallsBack, BaseEstimator):
         self._begun = self._begun if earlier else self.t_
         if not earlier:
             self._take_in(values, implicit, go_on)
-        factors, layout, held_out = self._factors_of(users, items, self._scaled(values), seed, go_on, earlier)
+        scaled = self._scaled(values)
+        factors, layout, held_out = self._factors_of(users, items, scaled, seed, go_on, earlier)
         method, theta = Factorization(self._schedule()), None
         if earlier:
             method.resume(factors, earlier.runs[0].position.method)
         else:
-            theta = np.concatenate([self._in_unit(self._rows[side][order], side, self._factor).ravel()
-                                    for side, order in enumerate((layout.users, layout.items))])
+            rows = self._rows[0][layout.users], self._rows[1][layout.items]
+            theta = np.concatenate([self._in_unit(part, side, self._factor).ravel()
+                                    for side, part in enumerate(rows)])
             ages = np.concatenate([self._ages[0][layout.users], self._ages[1][layout.items]])
             method.start(factors, theta, ages, self.t_ + 1)
         training = self._training(method, theta, seed, held_out, go_on, earlier, data)
@@ -355,7 +364,8 @@ class MatrixFactorization(CallsBack, BaseEstimator):
             "positive": self.positive, "damped": self.learning_rate == "auto", "alpha": self._alpha(),
         }
         constant = not implicit and self._statistics.spread == 0
-        factors = Factors(grids[0], course, self._rows[0].shape[1], thread_count(self.n_jobs), constant)
+        width, threads = self._rows[0].shape[1], thread_count(self.n_jobs)
+        factors = Factors(grids[0], course, width, threads, constant)
         return factors, layout, grids[1] if len(held_out) else None
 
     def _training(self, method, theta, seed, held_out, go_on, earlier, data):
@@ -377,7 +387,8 @@ class MatrixFactorization(CallsBack, BaseEstimator):
         self._rows, self._ages = (tuple(part.copy() for part in parts) for parts in (self._rows, self._ages))
         state, users = training.method.state, len(layout.users)
         for side, (order, seen) in enumerate(((layout.users, state.ages[:users]), (layout.items, state.ages[users:]))):
-            self._rows[side][order] = self._in_unit(training.solution()[side], side, 1 / self._factor)
+            rows = training.solution()[side]
+            self._rows[side][order] = self._in_unit(rows, side, 1 / self._factor)
             self._ages[side][order] = seen
         self.n_iter_, self.stop_reason_, self.history_ = training.epochs, training.reason, training.history.record
         self.t_ = state.t - 1
@@ -401,7 +412,8 @@ class MatrixFactorization(CallsBack, BaseEstimator):
 
     def _begin(self):
         """Nothing is known."""
-        self._statistics, self._unit, self._range, self.mean_rating_ = None, 0.0, (np.inf, -np.inf), 0.0
+        self._statistics, self._unit, self._range = None, 0.0, (np.inf, -np.inf)
+        self.mean_rating_ = 0.0
         self._users, self._items, self._met, self.t_ = Ids("user"), Ids("item"), [], 0
         self._fixed = {name: getattr(self, name) for name in ("loss", "n_factors", "biased", "dtype")}
         width = width_of(self.n_factors, self.dtype)
@@ -409,9 +421,10 @@ class MatrixFactorization(CallsBack, BaseEstimator):
         self._ages = tuple(np.zeros(0, np.int64) for _ in range(2))
 
     def _take_in(self, values, implicit, go_on):
-        """Take ratings or weights into their statistics; `go_on`: beside the earlier ones (partial_fit).
+        """Update the statistics of the ratings or weights; `go_on`: pool them with earlier ones.
 
-        Rows are stored in units of `_unit`, 0 while all ratings are equal, and trained in units of the ratings' spread.
+        Rows are stored in units of `_unit`, which is 0 while all ratings are equal, and trained in
+        units of the ratings' spread.
         """
         if implicit and (values < 0).any():
             raise ValueError(f"Weights of interactions must be >= 0 for loss={self.loss!r}, the least is {values.min():g}")
@@ -429,11 +442,12 @@ class MatrixFactorization(CallsBack, BaseEstimator):
             self._follow(known)
         else:
             if before:
-                self._rows = tuple(self._in_unit(rows, side, self._factor) for side, rows in enumerate(self._rows))
+                self._rows = tuple(self._in_unit(rows, side, self._factor)
+                                   for side, rows in enumerate(self._rows))
             self._statistics, self._unit, self.mean_rating_ = known, known.spread, known.mean
 
     def _follow(self, known):
-        """Have the statistics `known`, and predictions stay what they were: biases of items make up for another mean."""
+        """Adopt the statistics `known`; the items' biases keep predictions as they were."""
         if self._unit and self.biased:
             items = self._rows[1].copy()
             items[:-1, self.n_factors + 1] += (self.mean_rating_ - known.mean) / self._unit
@@ -448,8 +462,9 @@ class MatrixFactorization(CallsBack, BaseEstimator):
     def _rebased(self, side):
         """Rows in units of the ratings' spread.
 
-        Where the spread has grown the factors shrink. Those that have seen few epochs are still about the random ones that they
-        began as, and keep that length, half of it with each epoch: a product of two vectors near zero grows slowly.
+        Where the spread has grown, factors shrink. A product of two vectors near zero grows slowly,
+        so factors keep the length that random ones begin with, halved for each epoch that they have
+        seen: after few epochs they are still nearly random.
         """
         rows, k, first = self._rows[side], self.n_factors, (INITIAL_SPREAD * self.n_factors) ** 0.25
         shrunk = self._in_unit(rows, side, self._factor)
@@ -460,7 +475,7 @@ class MatrixFactorization(CallsBack, BaseEstimator):
 
     @property
     def _factor(self):
-        """What numbers in `_unit` are multiplied by to be in units of the ratings' spread."""
+        """The factor from `_unit` to units of the ratings' spread."""
         if self._fixed["loss"] != "squared_error" or self._unit == self._statistics.spread:
             return 1.0
         return self._unit / self._statistics.spread if self._unit else 0.0
@@ -700,21 +715,23 @@ class MatrixFactorization(CallsBack, BaseEstimator):
         return hasattr(self, "history_")
 
     def _factors(self, side):
-        return self._rows[side][:-1, :self._fixed["n_factors"]].astype(self._dtype) * self._unit**0.5
+        factors = self._rows[side][:-1, :self._fixed["n_factors"]]
+        return factors.astype(self._dtype) * self._unit**0.5
 
     def _biases(self, side):
-        return self._rows[side][:-1, self._fixed["n_factors"] + side].astype(self._dtype) * self._unit
+        biases = self._rows[side][:-1, self._fixed["n_factors"] + side]
+        return biases.astype(self._dtype) * self._unit
 
     @property
     def _dtype(self):
-        """That of results: float64 where float32 cannot tell ratings apart that differ by a hundredth of their spread."""
+        """The dtype of results: float64 where float32 cannot resolve `FINE` of the spread."""
         dtype, least, most = self._rows[0].dtype, *self._range
         if self._fixed["loss"] != "squared_error" or dtype == np.float64:
             return dtype
         size, fine, limits = max(abs(least), abs(most)), FINE * self._unit, np.finfo(dtype)
-        if size == 0 or float(limits.eps) * size <= fine and float(limits.tiny) <= fine and size <= LARGE * float(limits.max):
-            return dtype
-        return np.dtype(np.float64)
+        resolved = max(float(limits.eps) * size, float(limits.tiny)) <= fine
+        held = size == 0 or (resolved and size <= LARGE * float(limits.max))
+        return dtype if held else np.dtype(np.float64)
 
     def _in_units(self, scores):
         scores = scores.astype(np.float64)

@@ -259,18 +259,62 @@ def test_outputs_may_have_scales(loss, layout, as_rows):
                    for i in range(n) for k in range(K)) / n
 
     gradient = np.empty_like(theta)
-    total = network.gradient(rows, y, None, np.arange(n), theta, None, None, gradient, widths, objective.codes, codes(), scales)
+    total = network.gradient(
+        rows,
+        y,
+        None,
+        np.arange(n),
+        theta,
+        None,
+        None,
+        gradient,
+        widths,
+        objective.codes,
+        codes(),
+        scales,
+    )
     assert_allclose(total / n, loss_at(theta))
-    slopes = [(loss_at(theta + step) - loss_at(theta - step)) / 2e-6 for step in 1e-6 * np.eye(len(theta))]
+    slopes = [
+        (loss_at(theta + step) - loss_at(theta - step)) / 2e-6 for step in 1e-6 * np.eye(len(theta))
+    ]
     assert_allclose(gradient, slopes, atol=1e-6)
     moved = theta.copy()
-    sums = network.epoch(rows, y, None, np.arange(n), moved, None, None, None, None, np.full(1, 0.01), widths, objective.codes,
-                         codes(), SGD().codes, n, 1, scales)
+    sums = network.epoch(
+        rows,
+        y,
+        None,
+        np.arange(n),
+        moved,
+        None,
+        None,
+        None,
+        None,
+        np.full(1, 0.01),
+        widths,
+        objective.codes,
+        codes(),
+        SGD().codes,
+        n,
+        1,
+        scales,
+    )
     assert_allclose([sums["loss"] / n], [loss_at(theta)])
     assert_allclose(moved, theta - 0.01 * gradient)
     with pytest.raises(ValueError, match="scales must be a factor and a share"):
-        network.gradient(rows, y, None, np.arange(n), theta, None, None, gradient, widths, objective.codes, codes(),
-                         np.ones((2, K + 1)))
+        network.gradient(
+            rows,
+            y,
+            None,
+            np.arange(n),
+            theta,
+            None,
+            None,
+            gradient,
+            widths,
+            objective.codes,
+            codes(),
+            np.ones((2, K + 1)),
+        )
 
 
 @pytest.mark.parametrize("change, text", [
@@ -419,8 +463,16 @@ def test_folding_is_undone():
 def problem_of(X, y, loss="squared_error"):
     from fastgd.engine.data import Problem, as_rows
 
-    return Problem(as_rows(X), np.ascontiguousarray(y).ravel(), None, Objective(loss, outputs=y.shape[1]),
-                   np.arange(len(X)), False, 1, X)
+    return Problem(
+        as_rows(X),
+        np.ascontiguousarray(y).ravel(),
+        None,
+        Objective(loss, outputs=y.shape[1]),
+        np.arange(len(X)),
+        False,
+        1,
+        X,
+    )
 
 
 # ---- targets and columns in units of their own ----
@@ -429,14 +481,26 @@ def several(n=400, seed=0):
     """(X, Y): targets of three units, far from 0."""
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((n, 4))
-    Y = np.column_stack([X[:, 0], np.tanh(2 * X[:, 1]), X[:, 2] * X[:, 3]]) + 0.05 * rng.standard_normal((n, 3))
+    Y = np.column_stack(
+        [X[:, 0], np.tanh(2 * X[:, 1]), X[:, 2] * X[:, 3]]
+    ) + 0.05 * rng.standard_normal((n, 3))
     return X, Y * [1000, 0.01, 1] + [0, 5, -1e4]
 
 
-@pytest.mark.parametrize("loss, others", [
-    ("squared_error", {}), ("absolute_error", {}), ("huber", {}), ("huber", {"delta": 1e-3}), ("huber", {"delta": 1e6}),
-    ("squared_error", {"early_stopping": True}), ("huber", {"batch_size": "full"}), ("absolute_error", {"dropout": 0.05}),
-], ids=str)
+@pytest.mark.parametrize(
+    "loss, others",
+    [
+        ("squared_error", {}),
+        ("absolute_error", {}),
+        ("huber", {}),
+        ("huber", {"delta": 1e-3}),
+        ("huber", {"delta": 1e6}),
+        ("squared_error", {"early_stopping": True}),
+        ("huber", {"batch_size": "full"}),
+        ("absolute_error", {"dropout": 0.05}),
+    ],
+    ids=str,
+)
 def test_each_target_has_a_unit_of_its_own(loss, others):
     X, Y = several()
     model = MLPRegressor(loss, random_state=0, **others).fit(X, Y)
@@ -454,17 +518,22 @@ def test_units_of_several_targets_change_nothing(loss, call):
         model = MLPRegressor(loss, delta=delta, hidden_layer_sizes=(10,), random_state=0, **FAST)
         options = {"X_val": X[:50], "y_val": (Y * unit + offset)[:50]} if call == "fit" else {}
         models.append(getattr(model, call)(X, Y * unit + offset, **options))
-    assert_allclose((models[1].predict(X) - [1e-3, -1e7, 0]) / units, models[0].predict(X), rtol=1e-6)
+    assert_allclose(
+        (models[1].predict(X) - [1e-3, -1e7, 0]) / units, models[0].predict(X), rtol=1e-6
+    )
     assert_allclose(models[1].loss_curve_, models[0].loss_curve_, rtol=1e-6)
     if call == "fit":
-        assert_allclose(models[1].history_["validation_loss"], models[0].history_["validation_loss"], rtol=1e-6)
+        assert_allclose(
+            models[1].history_["validation_loss"], models[0].history_["validation_loss"], rtol=1e-6
+        )
 
 
 def huber(r, delta):
     return np.where(abs(r) < delta, r**2 / 2, delta * (abs(r) - delta / 2))
 
 
-PER_SPREAD = {  # (the objective of several targets, what that of one is told times); s is the spread, delta 0.5
+# (objective of several targets, factor of that of one); s is the spread, delta 0.5
+PER_SPREAD = {
     "squared_error": (lambda r, s: r**2 / 2 / s**2, lambda s: s**2),
     "absolute_error": (lambda r, s: abs(r) / s, lambda s: s),
     "huber": (lambda r, s: huber(r, 0.5) / (s * np.minimum(s, 0.5)), lambda s: s * min(s, 0.5)),
@@ -480,14 +549,23 @@ def test_losses_are_in_units_of_the_spreads(loss, targets):
     s = Y.std(axis=0)
     factor = unit(s[0]) if len(targets) == 1 else 1.0
     kernel = "epsilon_insensitive" if loss == "absolute_error" else loss
-    problem = dataclasses.replace(problem_of(X, Y), objective=Objective(kernel, 0.5 * (loss == "huber"), outputs=len(targets)))
+    problem = dataclasses.replace(
+        problem_of(X, Y), objective=Objective(kernel, 0.5 * (loss == "huber"), outputs=len(targets))
+    )
     method = methods.Automatic(methods.Architecture((5,), "tanh"), len(X), 0)
     method.start(problem, None, None)
     coefs, intercepts = method.solution()
     told = np.tanh(X @ coefs[0] + intercepts[0]) @ coefs[1] + intercepts[1]
-    assert_allclose(method.loss_at(method.state.theta), factor * objective(Y - told, s).sum(axis=1).mean())
+    assert_allclose(
+        method.loss_at(method.state.theta), factor * objective(Y - told, s).sum(axis=1).mean()
+    )
     model = MLPRegressor(loss, (5,), delta=0.5, random_state=0, **FAST)
-    model.fit(X, Y[:, 0] if len(targets) == 1 else Y, X_val=X[:99], y_val=Y[:99, 0] if len(targets) == 1 else Y[:99])
+    model.fit(
+        X,
+        Y[:, 0] if len(targets) == 1 else Y,
+        X_val=X[:99],
+        y_val=Y[:99, 0] if len(targets) == 1 else Y[:99],
+    )
     told = factor * objective(Y[:99] - model.predict(X[:99]).reshape(99, -1), s).sum(axis=1).mean()
     assert_allclose(model.history_["validation_loss"][-1], told)
 
@@ -507,19 +585,37 @@ def test_losses_of_counts_are_as_they_stand():
 def test_huber_losses_of_any_unit_fit(unit):
     X, Y = several()
     y = unit * (Y[:, 1] - 5) * 100
-    assert MLPRegressor("huber", random_state=0, max_iter=100, tol=None).fit(X, y).score(X, y) > 0.95
+    assert (
+        MLPRegressor("huber", random_state=0, max_iter=100, tol=None).fit(X, y).score(X, y) > 0.95
+    )
 
 
-@pytest.mark.parametrize("options", [{}, {"loss": "huber", "delta": 0.1}, {"loss": "poisson"}, {"early_stopping": True},
-                                     {"loss": "absolute_error", "hidden_layer_sizes": ()}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"loss": "huber", "delta": 0.1},
+        {"loss": "poisson"},
+        {"early_stopping": True},
+        {"loss": "absolute_error", "hidden_layer_sizes": ()},
+    ],
+    ids=str,
+)
 def test_fits_of_several_targets_go_on_exactly(options):
     X, Y = several()
     Y = np.abs(np.column_stack([Y, np.full(len(Y), 3.0)]))
-    settings = {"hidden_layer_sizes": (5,), "random_state": 0, "warm_start": True, "tol": None} | options
+    settings = {
+        "hidden_layer_sizes": (5,),
+        "random_state": 0,
+        "warm_start": True,
+        "tol": None,
+    } | options
     whole = MLPRegressor(max_iter=6, **settings).fit(X, Y)
     pieces = MLPRegressor(max_iter=2, **settings).fit(X, Y)
     pieces = pickle.loads(pickle.dumps(pieces)).set_params(max_iter=4).fit(X, Y)
-    for one, other in zip(pieces.coefs_ + pieces.intercepts_, whole.coefs_ + whole.intercepts_, strict=True):
+    for one, other in zip(
+        pieces.coefs_ + pieces.intercepts_, whole.coefs_ + whole.intercepts_, strict=True
+    ):
         assert_array_equal(one, other)
     assert pieces.loss_curve_ == whole.loss_curve_
     assert_array_equal(whole.predict(X)[:, 3], 3.0) if "loss" not in options else None
@@ -537,13 +633,19 @@ def test_other_units_leave_what_a_network_predicts_as_it_is(hidden, loss):
              for scale, offset, factor in ((1, 0, 1), (2.5, -3, 4), (0.2, 7, 0.3))]
     units.append(units[0].merge(units[1]))
     widths = np.array([4, *hidden, 3])
-    theta, other = (np.random.default_rng(seed).standard_normal(sum((a + 1) * b for a, b in itertools.pairwise(widths)))
-                    for seed in (0, 1))
+    theta, other = (
+        np.random.default_rng(seed).standard_normal(
+            sum((a + 1) * b for a, b in itertools.pairwise(widths))
+        )
+        for seed in (0, 1)
+    )
     for before, after in itertools.permutations(units, 2):
         ratio = after.inputs.scale / before.inputs.scale
         moved = after.follow(theta, widths, before)
         if ratio.max() < methods.STRETCH:
-            assert_allclose(after.to_user(moved, widths), before.to_user(theta, widths), rtol=1e-8, atol=1e-8)
+            assert_allclose(
+                after.to_user(moved, widths), before.to_user(theta, widths), rtol=1e-8, atol=1e-8
+            )
         step = after.follow(other - theta, widths, before, shift=False)
         assert_allclose(moved + step, after.follow(other, widths, before), rtol=1e-9, atol=1e-9)
 
@@ -557,7 +659,7 @@ def nonlinear(n=1400, seed=0):
 
 
 def streamed(model, X, y, first, epochs=60):
-    """A model that has met the parts `first`, each in a call of its own, before it meets everything."""
+    """A model that meets the parts `first`, one a call, before it meets everything."""
     for rows in first:
         model.partial_fit(X[rows], y[rows])
     for _ in range(epochs):
@@ -566,7 +668,10 @@ def streamed(model, X, y, first, epochs=60):
 
 
 BEGINNINGS = {
-    "one": [slice(1)], "two": [slice(2)], "thirty": [slice(i, i + 1) for i in range(30)], "equal": [slice(1)] * 30,
+    "one": [slice(1)],
+    "two": [slice(2)],
+    "thirty": [slice(i, i + 1) for i in range(30)],
+    "equal": [slice(1)] * 30,
     "growing": [slice(1), slice(1, 4), slice(4, 12), slice(12, 40), slice(40, 150)],
 }
 
@@ -575,12 +680,16 @@ BEGINNINGS = {
 @pytest.mark.parametrize("begin", BEGINNINGS)
 def test_streams_may_begin_with_any_rows(loss, begin):
     """They end as good as one that begins with all of them, in any units."""
-    unit, offset = {"squared_error": (1e6, -1e8), "absolute_error": (1e-6, 1e-3), "huber": (1, 0)}[loss]
+    unit, offset = {"squared_error": (1e6, -1e8), "absolute_error": (1e-6, 1e-3), "huber": (1, 0)}[
+        loss
+    ]
     X, y = nonlinear()
     X, y = X * [1, unit, 1, 1 / unit] + [offset, 0, 1, 0], unit * y + offset
     errors = []
     for first in (BEGINNINGS[begin], []):
-        model = streamed(MLPRegressor(loss, hidden_layer_sizes=(30,), random_state=1), X[:1000], y[:1000], first)
+        model = streamed(
+            MLPRegressor(loss, hidden_layer_sizes=(30,), random_state=1), X[:1000], y[:1000], first
+        )
         errors.append(((model.predict(X[1000:]) - y[1000:]) ** 2).mean() ** 0.5)
     assert errors[0] < 1.2 * errors[1] < 0.75 * y.std()
 
@@ -647,14 +756,20 @@ def test_a_column_far_out_in_mid_stream_breaks_nothing():
 
 def test_a_stream_goes_on_from_a_fit_and_from_a_file():
     X, Y = several()
-    model = MLPRegressor(hidden_layer_sizes=(30,), random_state=0, max_iter=100, tol=None).fit(X[:200], Y[:200])
+    model = MLPRegressor(hidden_layer_sizes=(30,), random_state=0, max_iter=100, tol=None).fit(
+        X[:200], Y[:200]
+    )
     before = r2_score(Y[200:], model.predict(X[200:]), multioutput="raw_values")
     other = pickle.loads(pickle.dumps(model))
     for rows in (slice(200, 201), slice(201, 210), slice(210, None), slice(None)):
         model.partial_fit(X[rows], Y[rows])
         other = pickle.loads(pickle.dumps(other)).partial_fit(X[rows], Y[rows])
-        assert (r2_score(Y[200:], model.predict(X[200:]), multioutput="raw_values") > before - 0.05).all()
-        for one, same in zip(model.coefs_ + model.intercepts_, other.coefs_ + other.intercepts_, strict=True):
+        assert (
+            r2_score(Y[200:], model.predict(X[200:]), multioutput="raw_values") > before - 0.05
+        ).all()
+        for one, same in zip(
+            model.coefs_ + model.intercepts_, other.coefs_ + other.intercepts_, strict=True
+        ):
             assert_array_equal(one, same)
 
 
@@ -665,7 +780,13 @@ def test_a_stream_has_the_same_bits_for_any_number_of_threads():
     found = []
     for threads in (1, 2):
         with threadpool_limits(threads):
-            model = streamed(MLPRegressor(hidden_layer_sizes=(200,), random_state=0), X, y, [slice(1), slice(2, 300)], epochs=1)
+            model = streamed(
+                MLPRegressor(hidden_layer_sizes=(200,), random_state=0),
+                X,
+                y,
+                [slice(1), slice(2, 300)],
+                epochs=1,
+            )
             found.append(model.coefs_)
     for one, two in zip(*found, strict=True):
         assert_array_equal(one, two)
@@ -679,7 +800,11 @@ def test_equal_targets_are_their_value(loss, value):
     X, _ = several(50)
     model = MLPRegressor(loss, random_state=0)
     told = 1e-16 if loss == "poisson" and value == 0 else value
-    for call, y in (("fit", np.full(50, value)), ("partial_fit", np.full(50, value)), ("fit", np.full((50, 2), value))):
+    for call, y in (
+        ("fit", np.full(50, value)),
+        ("partial_fit", np.full(50, value)),
+        ("fit", np.full((50, 2), value)),
+    ):
         assert_allclose(getattr(model, call)(X, y).predict(X), np.full(y.shape, told), rtol=1e-11)
         assert model.n_iter_ == 1
         if loss != "poisson":
@@ -698,8 +823,17 @@ def test_an_equal_target_does_not_disturb_the_others():
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("call", ["fit", "partial_fit"])
 @pytest.mark.parametrize("hidden", [(), (20,)], ids=str)
-@pytest.mark.parametrize("unit, loss", [(1e-300, "squared_error"), (1e-200, "huber"), (1e150, "squared_error"), (1e155, "huber"),
-                                        (1e155, "absolute_error"), (1e-310, "absolute_error")])
+@pytest.mark.parametrize(
+    "unit, loss",
+    [
+        (1e-300, "squared_error"),
+        (1e-200, "huber"),
+        (1e150, "squared_error"),
+        (1e155, "huber"),
+        (1e155, "absolute_error"),
+        (1e-310, "absolute_error"),
+    ],
+)
 def test_columns_and_targets_of_any_size(unit, loss, hidden, call):
     X, Y = several()
     X = X * [1e-200, 1e155, 1, 1]
@@ -717,19 +851,31 @@ def test_columns_whose_weights_overflow_do_not_count(dtype):
     plain = MLPRegressor(hidden_layer_sizes=(10,), random_state=0, **FAST).fit(X * [1, 1, 1, 0], Y)
     tiny = (X * [1, 1, 1, 100 * np.finfo(dtype).smallest_subnormal]).astype(dtype)
     model = clone(plain).fit(tiny, Y)
-    assert_allclose(model.predict(tiny) / Y.std(axis=0), plain.predict(X * [1, 1, 1, 0]) / Y.std(axis=0), atol=0.01)
+    assert_allclose(
+        model.predict(tiny) / Y.std(axis=0),
+        plain.predict(X * [1, 1, 1, 0]) / Y.std(axis=0),
+        atol=0.01,
+    )
     assert not model.coefs_[0][3].any()
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("X, y, options, text", [
-    (1, 1e155, {}, "y is too large: its spread is"),
-    (1, 1e-322, {}, "y is too small: its spread is"),
-    (1, 1e300, {"solver": "adam"}, "y is too large: training would have diverged"),
-    (1e155, 1, {"solver": "lbfgs", "tol": None}, "largest value of column 2 of X is"),
-    (1e155, 1, {"solver": "sgd"}, "learning rate smaller than 0.001. The largest value of column 2 of X is"),
-    (1.7e308, 1, {}, "Column 2 of X is too large"),
-])
+@pytest.mark.parametrize(
+    "X, y, options, text",
+    [
+        (1, 1e155, {}, "y is too large: its spread is"),
+        (1, 1e-322, {}, "y is too small: its spread is"),
+        (1, 1e300, {"solver": "adam"}, "y is too large: training would have diverged"),
+        (1e155, 1, {"solver": "lbfgs", "tol": None}, "largest value of column 2 of X is"),
+        (
+            1e155,
+            1,
+            {"solver": "sgd"},
+            "learning rate smaller than 0.001. The largest value of column 2 of X is",
+        ),
+        (1.7e308, 1, {}, "Column 2 of X is too large"),
+    ],
+)
 def test_what_overflows_is_named(X, y, options, text):
     rows, Y = several()
     rows = np.sign(rows) * [1, 1, X, 1]
@@ -742,7 +888,10 @@ def test_float32_holds_the_targets_or_refuses_them():
     X, Y = several()
     X = X.astype(np.float32)
     for unit in (1e-30, 1e30):
-        assert MLPRegressor(random_state=0).fit(X, unit * Y[:, 1] * 100).score(X, unit * Y[:, 1] * 100) > 0.9
+        assert (
+            MLPRegressor(random_state=0).fit(X, unit * Y[:, 1] * 100).score(X, unit * Y[:, 1] * 100)
+            > 0.9
+        )
     with pytest.raises(ValueError, match="y is too large: its largest value is .* float32"):
         MLPRegressor(random_state=0).fit(X, 1e36 * Y[:, 0])
     with pytest.raises(ValueError, match="y is too small: .* float32"):

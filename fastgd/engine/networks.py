@@ -32,7 +32,7 @@ from .training import DivergedError, Runs, Stopping, Training
 
 BATCH = 200         # rows of batch_size="auto"
 ALPHA = 1e-4        # of alpha="auto", but for solver="auto"; scikit-learn's
-LARGE = 1e3         # a size of inputs and targets that training by hand may diverge of, and that an error then names
+LARGE = 1e3         # an error of divergence names columns of X, and y, from this size on
 FEW_ROWS = 256      # for a call whose products BLAS would not share among threads anyway
 
 POSITIVE = Interval(Real, 0, None, closed="neither")
@@ -73,7 +73,7 @@ class Stalling(Stopping):
         self._method, self._unit = method, unit
 
     def has_stalled(self, value):
-        return super().has_stalled(value / self._unit) or self._method.exhausted
+        return super().has_stalled(value / self._unit) or self._method.settled
 
 
 class NeuralNetwork(Model):
@@ -181,11 +181,13 @@ class NeuralNetwork(Model):
     def _largest(self, problem):
         """Name what is so large in X and y that training may diverge of it; empty if nothing is."""
         names = getattr(self, "feature_names_in_", np.arange(problem.rows.shape[1]))
-        sizes = np.asarray(abs(problem.X).max(axis=0).todense()).ravel() if problem.rows.sparse else np.abs(problem.X).max(axis=0)
+        sizes = abs(problem.X).max(axis=0)
+        sizes = np.asarray(sizes.todense()).ravel() if problem.rows.sparse else sizes
         found = [(f"column {names[sizes.argmax()]!s} of X", sizes.max())]
         if problem.objective.loss in REGRESSION:
             found.append(("y", np.abs(problem.targets).max()))
-        return " ".join(f"The largest value of {name} is {size:.2g}." for name, size in found if size > LARGE)
+        found = [(name, size) for name, size in found if size > LARGE]
+        return " ".join(f"The largest value of {name} is {size:.2g}." for name, size in found)
 
     def _begun(self, method, problem, history, held_out, go_on, earlier):
         """The run of a method that starts, or goes on from where an earlier one ended."""
@@ -259,11 +261,13 @@ class NeuralNetwork(Model):
         return vars(model)
 
     def _validator(self, held_out, objective, scales):
-        """A function (coefs, intercepts) -> (score, loss) on the rows held out; a model that is not finite has the lowest score.
+        """A function (coefs, intercepts) -> (score, loss) on the rows held out; a model that is not
+        finite has the lowest score.
 
         `scales` are those of the outputs' losses, for the kernel.
         """
-        model, rows, weights, codes = copy(self), as_rows(held_out.X), held_out.weights, objective.codes
+        model, rows, weights = copy(self), as_rows(held_out.X), held_out.weights
+        codes = objective.codes
         visits, total = np.arange(rows.shape[0]), float(rows.shape[0] if weights is None else weights.sum())
 
         def validate(coefs, intercepts):

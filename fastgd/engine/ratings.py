@@ -13,7 +13,8 @@ from .methods.implicit import pooled
 from .records import Record
 
 CELL = 1000      # ratings that make a cell worth having
-CONSTANT = 4 * np.finfo(float).eps  # times their mean, a spread that is no more than the rounding of equal values
+# Values are equal but for rounding if their spread is below this share of their mean.
+CONSTANT = 4 * np.finfo(float).eps
 MOST_BLOCKS = 64
 
 
@@ -45,19 +46,22 @@ def columns_of(X):
 
 
 def names_of(X):
-    """The names of a data frame's columns, each of which is there once; None: X is no data frame."""
+    """The names of a data frame's columns, which must differ; None: X is no data frame."""
     names = getattr(X, "column_names", None)  # pyarrow's; in a pandas frame that would be a column
     names = names if isinstance(names, list) else getattr(X, "columns", None)
     for name, count in Counter(() if names is None else names).items():
         if count > 1:
-            raise ValueError(f"The columns of X must have different names: {name!r} is there {count} times")
+            raise ValueError(
+                f"The columns of X must have different names: {name!r} is there {count} times"
+            )
     return names
 
 
 def check_unmasked(values, name):
-    """Refuse masked entries: a plain array of the same numbers would have whatever lies under the mask."""
+    """Refuse masked entries: conversion would expose what lies under the mask."""
     if np.ma.is_masked(values):
-        raise ValueError(f"{name} must not have missing entries, {np.ma.count_masked(values)} are masked")
+        count = np.ma.count_masked(values)
+        raise ValueError(f"{name} must not have missing entries, {count} are masked")
 
 
 def is_missing(value):
@@ -113,7 +117,10 @@ def _numbers(values, name):
     except (TypeError, ValueError) as error:
         missing = [row for row, value in enumerate(values) if is_missing(value)]
         if missing:
-            raise ValueError(f"{name} must be finite, entry {missing[0]} is missing: {values[missing[0]]}") from error
+            row = missing[0]
+            raise ValueError(
+                f"{name} must be finite, entry {row} is missing: {values[row]}"
+            ) from error
         raise ValueError(f"{name} must hold numbers: {error}") from error
     if np.iscomplexobj(values):
         raise ValueError(f"Complex data not supported: {name} must be real")
@@ -123,7 +130,7 @@ def _numbers(values, name):
 
 
 class Statistics(Record):
-    """How many values there are, their mean and their standard deviation, which is 0 where no more than rounding differs."""
+    """Number, mean and standard deviation of values; 0 where they differ by rounding only."""
 
     count: int
     mean: float
@@ -131,18 +138,20 @@ class Statistics(Record):
 
     @classmethod
     def of(cls, values):
-        """Those of values, relative to the least and the largest: nothing overflows or underflows unless their difference does."""
+        """The statistics of values, without squares that overflow or underflow."""
         least, most = float(values.min()), float(values.max())
         size = most - least
         if not 0 < size < np.inf:
             return cls(len(values), least, size)
         shares = (values - least) / size
-        return cls(len(values), least + size * float(shares.mean()), size * float(shares.std()))._rounded()
+        mean, spread = float(shares.mean()), float(shares.std())
+        return cls(len(values), least + size * mean, size * spread)._rounded()
 
     def merge(self, other):
-        """Those of both."""
+        """The statistics of both sets of values."""
         count = self.count + other.count
-        center, spread = pooled(self.mean, self.spread, other.mean, other.spread, other.count / count)
+        part = other.count / count
+        center, spread = pooled(self.mean, self.spread, other.mean, other.spread, part)
         return Statistics(count, float(center), float(spread))._rounded()
 
     def _rounded(self):
@@ -211,7 +220,9 @@ class Ids:
 
     def _refuse(self, column):
         """Name the first entry of a column that is no id."""
-        row, value = next((row, value) for row, value in enumerate(column) if is_missing(value) or is_infinite(value))
+        row, value = next(
+            pair for pair in enumerate(column) if is_missing(pair[1]) or is_infinite(pair[1])
+        )
         raise ValueError(f"{self.kind} ids must not be missing or infinite: entry {row} is {value}")
 
     @property

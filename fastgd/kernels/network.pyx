@@ -66,7 +66,7 @@ cdef struct Run:                # what is the same for all batches
     double *y_tile
     double *value
     double *slope
-    const double *factors       # of each output's margins and targets; NULL: all 1, and the shares too
+    const double *factors       # of each output's margins and targets; NULL: all scales are 1
     const double *shares        # of each output's loss
 
 
@@ -227,7 +227,7 @@ cdef floating *forward(Run *run, const Py_ssize_t *order, Py_ssize_t rows, const
 
 
 cdef void scaled_points(Run *run, Py_ssize_t rows, Py_ssize_t K) noexcept nogil:
-    """Losses c L(a z, a y) and their slopes in z, each output k with a = factors[k] and c = shares[k] of its own."""
+    """Losses c L(a z, a y) and slopes in z, with a = factors[k] and c = shares[k] for output k."""
     cdef Py_ssize_t i, k
     for i in range(rows):
         for k in range(K):
@@ -347,8 +347,10 @@ cdef int check_targets(Rows rows, const double[::1] y, const double[::1] weights
         for v in range(order.shape[0]):
             if not 0 <= y[order[v]] < K:
                 raise ValueError(f"y[{order[v]}] = {y[order[v]]} is not one of the {K} classes")
-    if scales is not None and (scales.shape[0] != 2 or scales.shape[1] != K or objective.loss == SOFTMAX):
-        raise ValueError(f"scales must be a factor and a share for each of {K} outputs that have losses of their own")
+    if scales is not None and (scales.shape[0] != 2 or scales.shape[1] != K
+                               or objective.loss == SOFTMAX):
+        raise ValueError(f"scales must be a factor and a share for each of {K} outputs, which must "
+                         "have losses of their own")
     return 0
 
 
@@ -384,11 +386,13 @@ cdef char *prepare(Run *run, Rows rows, Py_ssize_t itemsize, const Py_ssize_t[::
 
 def gradient(Rows rows not None, const double[::1] y not None, const double[::1] weights, const Py_ssize_t[::1] order not None,
              const floating[::1] theta not None, const floating[::1] center, const floating[::1] inverse, floating[::1] out,
-             const Py_ssize_t[::1] widths not None, Objective objective, Network network, const double[:, ::1] scales=None):
+             const Py_ssize_t[::1] widths not None, Objective objective, Network network,
+             const double[:, ::1] scales=None):
     """out <- mean gradient of the data term over the rows in `order`; returns the sum of weight * loss.
 
     Inputs are (x - center) * inverse (None: x itself; of sparse rows only the factor counts). out=None: the loss alone, no unit
-    dropped. The loss of output k is ``scales[1, k] L(scales[0, k] z, scales[0, k] y)`` (None: L(z, y)).
+    dropped. The loss of output k is ``scales[1, k] L(scales[0, k] z, scales[0, k] y)``; None:
+    ``L(z, y)``.
     """
     cdef const floating *mid = numbers_of(center)
     cdef const floating *factor = numbers_of(inverse)
@@ -466,7 +470,8 @@ cdef void descend(Run *run, Sums *sums, const Py_ssize_t *order, Py_ssize_t visi
 def epoch(Rows rows not None, const double[::1] y not None, const double[::1] weights, const Py_ssize_t[::1] order not None,
           floating[::1] theta not None, const floating[::1] center, const floating[::1] inverse, floating[::1] first,
           floating[::1] second, const double[::1] rates not None, const Py_ssize_t[::1] widths not None, Objective objective,
-          Network network, Rule rule, Py_ssize_t batch_size, Py_ssize_t t, const double[:, ::1] scales=None):
+          Network network, Rule rule, Py_ssize_t batch_size, Py_ssize_t t,
+          const double[:, ::1] scales=None):
     """Visit the rows in `order`, `batch_size` at a time, and leave the new parameters in theta.
 
     A batch's penalty is (l2 / 2) |W|^2 / rows. `first`, `second` are the rule's buffers (None where it has none); the first update

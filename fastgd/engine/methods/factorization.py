@@ -29,7 +29,7 @@ class State(Record):
 
 
 class Factors(Record):
-    """All that the method is told: ratings on their grid, what is minimised (the kernel's `Course`), threads.
+    """What the method is given: ratings on their grid, the kernel's `Course`, threads.
 
     `constant`: all ratings are equal, so the model is their mean and there is nothing to learn.
     """
@@ -118,7 +118,7 @@ class Factorization:
         return self._sweep(theta.copy(), np.zeros(len(self._visits), theta.dtype), 0, grid) / len(grid.users)
 
     def optimality(self):
-        """(distance to the minimum, how it is known): 0 where all ratings are equal, else nothing is known."""
+        """(distance to the minimum, its kind): 0 for equal ratings; None: unknown."""
         return (0.0, "equal ratings") if self.problem.constant else None
 
     def is_finite(self):

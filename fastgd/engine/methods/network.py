@@ -29,11 +29,17 @@ MEMORY = 10        # pairs of L-BFGS
 FLAT = 2.2e-9      # of the loss: falls below that are rounding, or as good (SciPy's)
 RESIDUAL = ("squared_error", "huber", "epsilon_insensitive")  # losses of the difference from the target
 MOST_UPDATES = 100 # of a stream, by which its rate falls
-STRETCH = 4.0      # times the spread that a column had in a stream: so far its weights say something
-SAME = 4 * np.finfo(float).eps  # times their mean, a spread of targets that is the rounding of equal ones
-SUSPICIOUS = 1e6   # a size of weights from which on an epoch's end is looked at
-HEADROOM = 1e4     # weights of the first layer may be so large before they overflow
-CAPPED = 1e100     # a threshold of the Huber loss over the spread beyond which, and below whose inverse, nothing changes
+# A column's weights follow its spread up to this factor in a call; beyond, nothing is learnt yet.
+STRETCH = 4.0
+# Targets are equal but for rounding if their spread is below this share of their mean.
+SAME = 4 * np.finfo(float).eps
+# The size of weights from which on an epoch's result is checked for margins that overflow.
+SUSPICIOUS = 1e6
+# Weights of the trained network may be this large before they overflow in the user's units.
+HEADROOM = 1e4
+# Bounds delta / spread of the Huber loss: beyond, it is the squared (absolute) loss to rounding.
+CAPPED = 1e100
+
 
 
 # ---- parameters ----
@@ -88,11 +94,11 @@ def initial(widths, activation, random):
 
 
 class Units(Record):
-    """The units in which a network works: columns centred and of spread 1, and the margins z of the outputs such that the user's
-    are ``center + unit * z``.
+    """The units in which a network is trained.
 
-    `targets` holds the targets' means and standard deviations, 0 for those that are constant; `weight` is that of the rows that
-    have told.
+    Columns are centred and have spread 1. The user's margins are ``center + unit * z`` for margins
+    z of the trained network. `targets` holds means and standard deviations of the targets, 0 for
+    constant ones; `weight` is the total weight of the rows seen.
     """
 
     loss: str
@@ -105,26 +111,39 @@ class Units(Record):
         """Those of a problem's rows."""
         visits, weights = problem.visits, problem.weights
         weights = np.ones(len(visits)) if weights is None else weights[visits]
-        targets = _statistics(problem.targets, weights) if problem.objective.loss in REGRESSION else TargetStatistics.of(problem)
+        targets = (
+            _statistics(problem.targets, weights)
+            if problem.objective.loss in REGRESSION
+            else TargetStatistics.of(problem)
+        )
         return cls(problem.objective.loss, _columns(problem), targets, float(weights.sum()))
 
     def merge(self, new):
         """Those of all rows, `new` ones among them."""
         part = new.weight / (self.weight + new.weight)
         targets = merged_targets(self.targets, new.targets, part)
-        return Units(self.loss, merged(self.inputs, new.inputs, part), _rounded(targets), self.weight + new.weight)
+        return Units(
+            self.loss,
+            merged(self.inputs, new.inputs, part),
+            _rounded(targets),
+            self.weight + new.weight,
+        )
 
     @property
     def center(self):
-        """The outputs' margins where z is 0: the best constant model's, near enough."""
+        """The user's margins where z is 0."""
         if self.loss == "poisson":
             return np.log(np.where(self.targets.center > 0, self.targets.center, CERTAIN))
         return self.targets.center if self.loss in RESIDUAL else np.zeros(len(self.targets.center))
 
     @property
     def unit(self):
-        """That of each output's margins: for losses of a residual the targets' spread; 0 where targets are constant."""
-        return self.targets.spread if self.loss in RESIDUAL else (self.targets.spread > 0).astype(float)
+        """The factor of each output's margins: the spread of residuals' targets; 0 if constant."""
+        return (
+            self.targets.spread
+            if self.loss in RESIDUAL
+            else (self.targets.spread > 0).astype(float)
+        )
 
     def to_user(self, theta, widths):
         """The same network on the user's columns, telling the user's targets; float64."""
@@ -150,10 +169,11 @@ class Units(Record):
         return theta
 
     def follow(self, theta, widths, before, shift=True):
-        """The network theta in the units `before`, in these units; shift=False: theta is a difference of two.
+        """Convert theta from the units `before`; shift=False: theta is a difference of two vectors.
 
-        What it predicts stays the same, but where nothing has been learnt: beyond `STRETCH` times the spread that a column had its
-        weights fade, to 0 for one that was constant (unless all were). Targets that were constant keep their weights.
+        Predictions stay the same, with two exceptions. Where a column's spread has grown by more
+        than `STRETCH`, nothing has been learnt so far out: its weights fade, to 0 for a column that
+        was constant (unless all were). Targets that were constant keep their weights.
         """
         theta = theta.astype(np.float64)
         (W, b), (V, c) = ends(theta, widths)
@@ -165,7 +185,9 @@ class Units(Record):
         V *= ratio
         c *= ratio
         if shift:
-            c += np.divide(before.center - self.center, self.unit, where=known, out=np.zeros(len(known)))
+            c += np.divide(
+                before.center - self.center, self.unit, where=known, out=np.zeros(len(known))
+            )
         return theta
 
 
@@ -181,13 +203,15 @@ def _columns(problem):
     inputs, limit = metric_of(problem), float(np.finfo(problem.rows.dtype).max)
     large = np.flatnonzero(~(np.maximum(inputs.scale, np.abs(inputs.center)) < limit / 4))
     if len(large):
-        raise ValueError(f"Column {large[0]} of X is too large: differences of its entries overflow")
+        raise ValueError(
+            f"Column {large[0]} of X is too large: differences of its entries overflow"
+        )
     return inputs
 
 
 @np.errstate(over="ignore", invalid="ignore")
 def _statistics(targets, weights):
-    """Mean and spread of each target, taken relative to its first value: squares neither overflow nor underflow."""
+    """Mean and spread of each target, without squares that overflow or underflow."""
     away = targets - targets[0]
     size = np.abs(away).max(axis=0)
     if not np.isfinite(size).all():
@@ -200,7 +224,10 @@ def _statistics(targets, weights):
 
 def _rounded(targets):
     """Targets whose spread is no more than rounding are constant."""
-    return TargetStatistics(targets.center, np.where(targets.spread > SAME * np.abs(targets.center), targets.spread, 0.0))
+    return TargetStatistics(
+        targets.center,
+        np.where(targets.spread > SAME * np.abs(targets.center), targets.spread, 0.0),
+    )
 
 
 class NetworkState(State):
@@ -257,7 +284,7 @@ class Backpropagation(Descent):
     Rumelhart, Hinton, Williams, "Learning representations by back-propagating errors", Nature 1986.
     """
 
-    exhausted = False  # whether no further epoch would change anything
+    settled = False  # whether no further epoch would change anything
     spent = False      # whether that is so because there are no evaluations left
     unit = 1.0         # of losses, for `tol`: in regression by "auto" the best constant model's
 
@@ -275,9 +302,11 @@ class Backpropagation(Descent):
             theta = initial(self.widths, self.architecture.activation, np.random.default_rng(self.seed))
         elif theta is None and units and earlier.units:
             theta = earlier.theta
-            if kept and units.weight > 2 * kept.units.weight:  # more rows than all before, whose gradients were noisier
+            # a call with more rows than all before: the old means are of noisier gradients
+            if kept and units.weight > 2 * kept.units.weight:
                 theta, kept = self.optimizer.mean(theta, kept.first), None
-            if earlier.t > WARM_UP:  # before then weights are about the random ones, which are right in any units
+            # before then weights are nearly the random ones, which suit any units
+            if earlier.t > WARM_UP:
                 theta = units.follow(theta, self.widths, earlier.units)
         else:
             theta = to_user(earlier.theta, self.widths, earlier.units) if theta is None else theta
@@ -285,8 +314,10 @@ class Backpropagation(Descent):
         first, second = getattr(kept, "first", None), getattr(kept, "second", None)
         if first is not None and units and kept.t > WARM_UP:
             first = units.follow(first, self.widths, kept.units, shift=False)
-        first, second = (self._buffer(old, needed, len(theta))
-                         for old, needed in zip((first, second), self.optimizer.buffers, strict=True))
+        first, second = (
+            self._buffer(old, needed, len(theta))
+            for old, needed in zip((first, second), self.optimizer.buffers, strict=True)
+        )
         self.state = NetworkState(theta.astype(dtype), first, second, None, False, t=getattr(kept, "t", 1),
                                   epochs=getattr(kept, "epochs", 0), units=units, rule=self.optimizer)
 
@@ -306,7 +337,7 @@ class Backpropagation(Descent):
         self._weight = len(problem.visits) if problem.weights is None else float(problem.weights[problem.visits].sum())
 
     def _units(self, earlier):
-        """The data's own units, those of earlier data among them; None if it is the user's that count.
+        """The units of all rows so far; None: the user's.
 
         Columns so small that their weights overflow do not count.
         """
@@ -315,21 +346,25 @@ class Backpropagation(Descent):
         units = Units.of(self.problem)
         if earlier is not None and earlier.units is not None:
             units = earlier.units.merge(units)
-        unit = max(1.0, units.unit.max()) if len(self.widths) == 2 else 1.0  # one layer has both units in its weights
+        # the weights of a single layer hold both units
+        unit = max(1.0, units.unit.max()) if len(self.widths) == 2 else 1.0
         least, inputs = unit * HEADROOM / float(np.finfo(self.problem.rows.dtype).max), units.inputs
-        return replace(units, inputs=Metric(inputs.center, np.where(inputs.scale > least, inputs.scale, 0.0)))
+        return replace(
+            units, inputs=Metric(inputs.center, np.where(inputs.scale > least, inputs.scale, 0.0))
+        )
 
     def _enter(self, units):
         """Work in these units.
 
-        The user's objective is `_factor` times the one that is descended on, plus `_offset`; for several targets of a residual
-        loss it is that of targets divided by their spreads. `validation`: the objective and the outputs' scales by which margins
-        and targets in the user's units have the same losses.
+        The reported objective is `_factor` times the trained one, plus `_offset`: in the units of y
+        for one target, in units of the spreads for several targets of a residual loss. `validation`
+        is (objective, scales of the outputs) for margins and targets in the user's units.
         """
         problem, dtype = self.problem, self.problem.rows.dtype
         self._center = self._inverse = self._scales = None
         self.validation = problem.objective, None
-        self._y, self.objective, self._factor, self._offset, self._still = problem.y, problem.objective, 1.0, 0.0, False
+        self._y, self.objective = problem.y, problem.objective
+        self._factor, self._offset, self._still = 1.0, 0.0, False
         if units is None:
             self._check_size()
             return
@@ -343,24 +378,33 @@ class Backpropagation(Descent):
             self.unit = abs(self._constant_loss()) or 1.0
 
     def _enter_residuals(self, units):
-        """Targets less their means, in units of their spreads: each counts as much as any other one."""
+        """Standardise each target by its own mean and spread."""
         objective, unit, outputs = self.problem.objective, units.unit, len(units.unit)
         limits, varied = np.finfo(self.problem.rows.dtype), np.where(unit > 0, unit, 1.0)
-        size, least = np.maximum(HEADROOM * unit, np.abs(units.center)), HEADROOM * float(limits.smallest_subnormal)
+        size = np.maximum(HEADROOM * unit, np.abs(units.center))
+        least = HEADROOM * float(limits.smallest_subnormal)
         if size.max() > float(limits.max):
-            raise ValueError(f"y is too large: its largest value is {np.abs(self.problem.targets).max():g}, and weights in "
-                             f"{limits.dtype} overflow")
+            largest = np.abs(self.problem.targets).max()
+            raise ValueError(
+                f"y is too large: its largest value is {largest:g}, and weights in {limits.dtype} "
+                "overflow"
+            )
         if ((0 < unit) & (unit < least)).any():
-            raise ValueError(f"y is too small: its spread is {unit[unit > 0].min():g}, and weights in {limits.dtype} underflow")
+            least = unit[unit > 0].min()
+            raise ValueError(
+                f"y is too small: its spread is {least:g}, and weights in {limits.dtype} underflow"
+            )
         with np.errstate(over="ignore"):  # of rows that do not count
             self._y = ((self.problem.y.reshape(-1, outputs) - units.center) / varied).ravel()
         shares, factors = (unit > 0).astype(float), np.ones(outputs)
         self._factor = np.ones(outputs) if objective.loss == "epsilon_insensitive" else varied
-        if objective.loss == "huber":  # at most of slope 1 at a spread's distance, whatever the unit of delta
+        # divided by its largest slope where that is below 1: alpha means the same for any delta
+        if objective.loss == "huber":
             with np.errstate(over="ignore"):
                 delta = np.clip(objective.delta / varied, 1 / CAPPED, CAPPED)
             factors, shares = 1 / delta, shares * delta * np.maximum(delta, 1.0)
-            self.objective, self._factor = replace(objective, delta=1.0), varied * np.minimum(delta, 1.0)
+            self.objective = replace(objective, delta=1.0)
+            self._factor = varied * np.minimum(delta, 1.0)
         if not unit.all() or objective.loss == "huber":
             self._scales = np.array([factors, shares])
         if outputs > 1:
@@ -370,13 +414,16 @@ class Backpropagation(Descent):
         with np.errstate(over="ignore"):
             self._factor = float(varied[0] * self._factor[0])
         if not isfinite(self._factor):
-            raise ValueError(f"y is too large: its spread is {varied[0]:g}, and {objective.loss} overflows")
+            raise ValueError(
+                f"y is too large: its spread is {varied[0]:g}, and {objective.loss} overflows"
+            )
 
     def _enter_counts(self, units):
-        """Counts over their means m, and margins less log m: the loss is m times that of these, less y log m."""
+        """Divide counts by their mean m: exp(z) - y z = m (exp(z') - (y / m) z') - y log m."""
         objective, means, outputs = self.problem.objective, units.targets.center, len(units.unit)
         varied, visits, weights = units.unit > 0, self.problem.visits, self.problem.weights
-        told = np.average(self.problem.targets, axis=0, weights=None if weights is None else weights[visits])
+        weights = None if weights is None else weights[visits]
+        told = np.average(self.problem.targets, axis=0, weights=weights)
         self._y = (self.problem.y.reshape(-1, outputs) / np.where(means > 0, means, 1.0)).ravel()
         self._factor = max(1.0, float(means.max()))
         self._offset = float((np.where(varied, 0.0, means) - told * units.center).sum())
@@ -390,18 +437,21 @@ class Backpropagation(Descent):
         if self.problem.objective.loss == "squared_error":
             largest = float(np.abs(self.problem.targets).max())
             if not isfinite(largest * largest):
-                raise ValueError(f"y is too large: training would have diverged, since squares of its largest value {largest:g} "
-                                 "overflow")
+                raise ValueError(
+                    "y is too large: training would have diverged, since squares of its largest "
+                    f"value {largest:g} overflow"
+                )
 
     def _constant_loss(self):
-        """The objective of the best constant model, for losses of targets; those that are constant leave none."""
+        """The objective of the best constant model of targets."""
         outputs = self.objective.outputs
         factors, shares = np.ones((2, outputs)) if self._scales is None else self._scales
         total = self._offset
         for k in np.flatnonzero(shares):
             objective = replace(self.objective, outputs=1)
             y = self._y.reshape(-1, outputs)[:, k] * factors[k]
-            total += self._factor * shares[k] * float(constant_model(replace(self.problem, y=y, objective=objective))[1])
+            _, loss = constant_model(replace(self.problem, y=y, objective=objective))
+            total += self._factor * shares[k] * float(loss)
         return total
 
     def _buffer(self, old, needed, size):
@@ -415,27 +465,59 @@ class Backpropagation(Descent):
         rates = self.schedule.rates(state.t, self._updates, state.epochs)
         if self._still:
             state.epochs += 1
-            self.state, self.exhausted = state, True
+            self.state, self.settled = state, True
             return Epoch(self._offset, 0.0, float(rates[-1]))
-        sums = network.epoch(problem.rows, self._y, problem.weights, order, state.theta, self._center, self._inverse, state.first,
-                             state.second, rates, self.widths, self.objective.codes,
-                             self.architecture.codes((self.seed << 32) + state.epochs), self.optimizer.codes, self._size, state.t,
-                             self._scales)
+        sums = network.epoch(
+            problem.rows,
+            self._y,
+            problem.weights,
+            order,
+            state.theta,
+            self._center,
+            self._inverse,
+            state.first,
+            state.second,
+            rates,
+            self.widths,
+            self.objective.codes,
+            self.architecture.codes((self.seed << 32) + state.epochs),
+            self.optimizer.codes,
+            self._size,
+            state.t,
+            self._scales,
+        )
         state.t += sums["updates"]
         state.epochs += 1
         self.state = state
-        loss = self._factor * (sums["loss"] / self._weight + sums["penalty"] / len(order)) + self._offset
+        loss = (
+            self._factor * (sums["loss"] / self._weight + sums["penalty"] / len(order))
+            + self._offset
+        )
         return Epoch(loss, self._factor * sums["gradient_norm"] / self._updates, float(rates[-1]))
 
     def loss_at(self, theta):
         """The objective at theta, in the units that the run works in, with a batch's penalty."""
-        return self._offset + (0.0 if self._still else self._factor * self._value(theta, None, self._size))
+        return self._offset + (
+            0.0 if self._still else self._factor * self._value(theta, None, self._size)
+        )
 
     def _value(self, theta, gradient, rows):
         """The mean loss of all rows and (l2 / 2) |W|^2 / rows (AdamW: nothing); `gradient` receives its derivatives."""
         problem, objective = self.problem, self.objective
-        loss = network.gradient(problem.rows, self._y, problem.weights, problem.visits, theta, self._center, self._inverse,
-                                gradient, self.widths, objective.codes, self.architecture.codes(), self._scales)
+        loss = network.gradient(
+            problem.rows,
+            self._y,
+            problem.weights,
+            problem.visits,
+            theta,
+            self._center,
+            self._inverse,
+            gradient,
+            self.widths,
+            objective.codes,
+            self.architecture.codes(),
+            self._scales,
+        )
         value = loss / self._weight
         l2 = 0.0 if isinstance(self.optimizer, AdamW) else objective.l2 / rows
         for number, (W, _) in enumerate(layers(theta, self.widths) if l2 else ()):
@@ -445,7 +527,7 @@ class Backpropagation(Descent):
         return value
 
     def is_finite(self):
-        """Whether all parameters are, and where they are large the margins too: an epoch's loss is that of weights before it."""
+        """Whether all parameters are finite, and, where they are large, the margins too."""
         size = float(np.abs(self.state.theta).max())
         return size <= SUSPICIOUS or (isfinite(size) and isfinite(self.loss_at(self._model())))
 
@@ -455,7 +537,9 @@ class Backpropagation(Descent):
         with np.errstate(over="ignore", invalid="ignore"):
             user = to_user(theta, self.widths, self.state.units).astype(theta.dtype)
         if self.state.units and not is_surely_finite(user) and is_surely_finite(theta):
-            raise ValueError("y is too large beside the columns of X: weights between them overflow")
+            raise ValueError(
+                "y is too large beside the columns of X: weights between them overflow"
+            )
         return unpack(user, self.widths)
 
     def _model(self):
@@ -561,7 +645,7 @@ class Lines(Backpropagation):
         self._done += 1
         done = status != Status.MOVED or flat
         self.spent = self._evaluations >= self.max_fun and not done
-        self.exhausted = done or self.spent
+        self.settled = done or self.spent
         return Epoch(lines.value, float(np.linalg.norm(lines.gradient)), lines.step)
 
     def _tell(self):
