@@ -253,7 +253,7 @@ class MatrixFactorization(CallsBack, BaseEstimator):
         Raises
         ------
         ValueError
-            For ratings that are not finite numbers, missing ids, columns of one name, weights below
+            For ratings that are not finite numbers, missing ids, duplicate column names, weights below
             zero, and, as a `DivergedError`, where rates of the user's own made the loss explode;
             the model is as it was before then.
         """

@@ -1027,7 +1027,7 @@ def test_columns_of_one_name_are_named(names):
         partial(precision_at_k, model),
     ):
         with pytest.raises(
-            ValueError, match=f"different names: {twice!r} is there {names.count(twice)} times"
+            ValueError, match=f"duplicate column names: {twice!r} is there {names.count(twice)}"
         ):
             call(frame)
 

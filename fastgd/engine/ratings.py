@@ -51,9 +51,7 @@ def names_of(X):
     names = names if isinstance(names, list) else getattr(X, "columns", None)
     for name, count in Counter(() if names is None else names).items():
         if count > 1:
-            raise ValueError(
-                f"The columns of X must have different names: {name!r} is there {count} times"
-            )
+            raise ValueError(f"X has duplicate column names: {name!r} is there {count} times")
     return names
 
 
