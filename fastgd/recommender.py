@@ -253,9 +253,9 @@ class MatrixFactorization(CallsBack, BaseEstimator):
         Raises
         ------
         ValueError
-            For ratings that are not finite numbers, missing ids, duplicate column names, weights below
-            zero, and, as a `DivergedError`, where rates of the user's own made the loss explode;
-            the model is as it was before then.
+            For ratings that are not finite numbers, missing ids, duplicate column names, weights
+            below zero, and, as a `DivergedError`, where rates of the user's own made the loss
+            explode; the model is as it was before then.
         """
         tasks = self._tasks(X, y, None)
         with self._unchanged_on_error():

@@ -706,6 +706,23 @@ def test_units_do_not_matter_to_a_stream():
     assert_allclose(told[2], told[0], rtol=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["two", "labels"])
+def test_streams_may_begin_with_one_class(kind):
+    X, y = load_breast_cancer(return_X_y=True)
+    y = np.column_stack([y, X[:, 0] > 15, X[:, 1] > 20]).astype(int) if kind == "labels" else y
+    same = np.flatnonzero((y == y[0]).reshape(len(y), -1).all(axis=1))[:1]
+    scores = []
+    for first in ([same] * 15, []):
+        model = MLPClassifier((20,), random_state=0)
+        for number, rows in enumerate([*first, *[slice(None)] * 60]):
+            model.partial_fit(X[rows], y[rows], classes=[0, 1] if kind == "two" else [0, 1, 2])
+            if number == 14 and first:  # the class that alone has been seen is the likely one
+                told = model.predict_proba(X[same])
+                assert (told[:, y[0]] if kind == "two" else 1 - abs(told - y[0])).min() > 0.6
+        scores.append(model.score(X, y))
+    assert scores[0] > scores[1] - 0.02 > 0.8
+
+
 @pytest.mark.parametrize("begin", ["one", "thirty"])
 @pytest.mark.parametrize("layout", ["dense", "sparse"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -111,11 +111,10 @@ class Units(Record):
         """Those of a problem's rows."""
         visits, weights = problem.visits, problem.weights
         weights = np.ones(len(visits)) if weights is None else weights[visits]
-        targets = (
-            _statistics(problem.targets, weights)
-            if problem.objective.loss in REGRESSION
-            else TargetStatistics.of(problem)
-        )
+        outputs = problem.objective.outputs
+        targets = TargetStatistics(np.zeros(outputs), np.ones(outputs))
+        if problem.objective.loss in REGRESSION:
+            targets = _statistics(problem.targets, weights)
         return cls(problem.objective.loss, _columns(problem), targets, float(weights.sum()))
 
     def merge(self, new):
