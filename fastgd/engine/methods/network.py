@@ -31,6 +31,8 @@ RESIDUAL = ("squared_error", "huber", "epsilon_insensitive")  # losses of the di
 MOST_UPDATES = 100 # of a stream, by which its rate falls
 # A column's weights follow its spread up to this factor in a call; beyond, nothing is learnt yet.
 STRETCH = 4.0
+# A share of the rows so far from which on columns that vary for the first time are learnt anew.
+FRESH = 0.1
 # Targets are equal but for rounding if their spread is below this share of their mean.
 SAME = 4 * np.finfo(float).eps
 # The size of weights from which on an epoch's result is checked for margins that overflow.
@@ -128,6 +130,20 @@ class Units(Record):
             self.weight + new.weight,
         )
 
+    def part(self, before):
+        """The share of the rows that have come after `before`."""
+        return 1 - before.weight / self.weight
+
+    def outdates(self, before):
+        """Whether running means of the update rule are worth less than none.
+
+        A call has more rows than all before, whose gradients were noisier; or it has some share,
+        and columns or targets vary in it for the first time.
+        """
+        fresh = (before.inputs.scale == 0) & (self.inputs.scale > 0)
+        fresh = fresh.any() or ((before.unit == 0) & (self.unit > 0)).any()
+        return self.part(before) > (FRESH if fresh else 0.5)
+
     @property
     def center(self):
         """The user's margins where z is 0."""
@@ -171,13 +187,13 @@ class Units(Record):
         """Convert theta from the units `before`; shift=False: theta is a difference of two vectors.
 
         Predictions stay the same, with two exceptions. Where a column's spread has grown by more
-        than `STRETCH`, nothing has been learnt so far out: its weights fade, to 0 for a column that
-        was constant (unless all were). Targets that were constant keep their weights.
+        than `STRETCH`, nothing has been learnt so far out, and its weights fade. Columns and
+        targets that were constant keep their weights, but for columns that vary in few rows only.
         """
         theta = theta.astype(np.float64)
         (W, b), (V, c) = ends(theta, widths)
         if before.inputs.scale.any():
-            W *= _stretch(before.inputs.scale, self.inputs.scale)[:, None]
+            W *= _stretch(before.inputs.scale, self.inputs.scale, self.part(before))[:, None]
         b += ((self.inputs.center - before.inputs.center) * self.inputs.inverse) @ W
         known = (before.unit > 0) & (self.unit > 0)
         ratio = np.divide(before.unit, self.unit, where=known, out=np.ones(len(known)))
@@ -190,11 +206,15 @@ class Units(Record):
         return theta
 
 
-def _stretch(before, after):
-    """What the weights of columns are multiplied by when their spreads change."""
+def _stretch(before, after, part):
+    """The factors of columns' weights when their spreads change, by `part` of the rows.
+
+    Rows in which a column varies for the first time are 1 / sqrt(part) spreads away.
+    """
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratio = np.where(after > 0, after / before, 1.0)
-    return np.where(ratio <= STRETCH, ratio, STRETCH**2 / ratio)
+    fresh = sqrt(part) if part >= FRESH else 0.0
+    return np.where(ratio <= STRETCH, ratio, np.where(before > 0, STRETCH**2 / ratio, fresh))
 
 
 def _columns(problem):
@@ -301,8 +321,7 @@ class Backpropagation(Descent):
             theta = initial(self.widths, self.architecture.activation, np.random.default_rng(self.seed))
         elif theta is None and units and earlier.units:
             theta = earlier.theta
-            # a call with more rows than all before: the old means are of noisier gradients
-            if kept and units.weight > 2 * kept.units.weight:
+            if kept and units.outdates(kept.units):
                 theta, kept = self.optimizer.mean(theta, kept.first), None
             # before then weights are nearly the random ones, which suit any units
             if earlier.t > WARM_UP:
