@@ -45,11 +45,12 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
         ``z / (1 + exp(-z))``; ``log(1 + exp(z))``; ``tanh(z)``; ``1 / (1 + exp(-z))``; ``z``.
 
     solver : {'auto', 'lbfgs', 'sgd', 'adam', 'adamw'}, default='auto'
-        - 'auto': no learning rate to choose, and no columns to scale. Works on columns of spread 1 without a copy of X (and, for
-          losses of a residual, on targets of spread 1), which are folded into the first (and last) layer at the end, by
-          schedule-free Adam at a rate that follows from the number of layers and of an epoch's updates. `alpha` penalises the
-          weights in these units. `learning_rate`, `learning_rate_init`, `power_t`, `momentum`, `nesterovs_momentum`, `beta_1`,
-          `beta_2`, `epsilon` and `max_fun` are not read.
+        - 'auto': no learning rate to choose, and no columns to scale. Works on columns of spread 1
+          without a copy of X, which are folded into the first layer at the end, by schedule-free
+          Adam at a rate that follows from the number of layers and of an epoch's updates. `alpha`
+          penalises the weights in these units. `learning_rate`, `learning_rate_init`, `power_t`,
+          `momentum`, `nesterovs_momentum`, `beta_1`, `beta_2`, `epsilon` and `max_fun` are not
+          read.
         - 'lbfgs': L-BFGS on full batches, an epoch being an iteration; stops when no component of the gradient is above `tol`
         - 'sgd': gradient descent, with momentum
         - 'adam'
@@ -268,6 +269,12 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
     def partial_fit(self, X, y, sample_weight=None, classes=None):
         """One epoch on these rows, from where the last call ended.
 
+        With ``solver='auto'`` columns are standardised by the rows of all calls, so the first one
+        may hold a single row, in any units. When means and spreads change, the weights follow,
+        so that predictions stay the same, except within the first ten updates, when weights are
+        still nearly random. A call with more rows than all before it begins the running means of
+        the update rule anew.
+
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
@@ -383,6 +390,9 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
 
     Minimises ``sum_i s_i L(Z_L(x_i), y_i) / sum_i s_i + alpha / (2 rows) |W|^2`` over the weights and intercepts of the layers
     ``Z_l = A_(l-1) W_l + b_l``, ``A_l = f(Z_l)``, ``A_0 = x``. Several targets add their losses.
+    ``solver='auto'`` first divides each of several targets by its own spread (but for 'poisson',
+    whose counts have no unit), so that none counts for more than another because of its unit; the
+    other solvers minimise the sum as it stands, as scikit-learn's do.
 
     Takes scikit-learn's `MLPRegressor` parameters with their meanings, and adds ``solver='auto'`` and ``'adamw'``, activations,
     schedules, losses, ``batch_size='full'``, `delta`, `dropout`, and validation data of the user's own.
@@ -405,11 +415,14 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
         ``z / (1 + exp(-z))``; ``log(1 + exp(z))``; ``tanh(z)``; ``1 / (1 + exp(-z))``; ``z``.
 
     solver : {'auto', 'lbfgs', 'sgd', 'adam', 'adamw'}, default='auto'
-        - 'auto': no learning rate to choose, and no columns to scale. Works on columns of spread 1 without a copy of X (and, for
-          losses of a residual, on targets of spread 1), which are folded into the first (and last) layer at the end, by
-          schedule-free Adam at a rate that follows from the number of layers and of an epoch's updates. `alpha` penalises the
-          weights in these units. `learning_rate`, `learning_rate_init`, `power_t`, `momentum`, `nesterovs_momentum`, `beta_1`,
-          `beta_2`, `epsilon` and `max_fun` are not read.
+        - 'auto': no learning rate to choose, and no columns or targets to scale. Works on columns
+          of spread 1 without a copy of X, and on targets of mean 0 and spread 1 (for 'poisson' on
+          margins less the logarithm of the mean), which are folded into the first and the last
+          layer at the end, by schedule-free Adam at a rate that follows from the number of layers
+          and of an epoch's updates. `alpha` penalises the weights in these units. Equal targets
+          are predicted exactly, after one epoch. `learning_rate`, `learning_rate_init`, `power_t`,
+          `momentum`, `nesterovs_momentum`, `beta_1`, `beta_2`, `epsilon` and `max_fun` are not
+          read.
         - 'lbfgs': L-BFGS on full batches, an epoch being an iteration; stops when no component of the gradient is above `tol`
         - 'sgd': gradient descent, with momentum
         - 'adam'
@@ -486,7 +499,9 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
         Most evaluations of the loss by 'lbfgs'.
 
     delta : float, default=1.0
-        The threshold of 'huber', above 0, in the targets' units.
+        The threshold of 'huber', above 0, in the targets' units. ``solver='auto'`` divides the loss
+        by the spread s of the targets times the smaller of s and `delta`, so that `alpha` means the
+        same whatever the unit.
 
     dropout : float, default=0.0
         Share of the hidden units that each step does without, in [0, 1); the others speak the louder.
@@ -532,7 +547,9 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
     history_ : dict of lists
         One entry an epoch: ``loss``, penalty included, the mean over the epoch's visits at the weights that each row met;
         ``gradient_norm``, the mean of the batches'; ``learning_rate``, the last one; ``seconds`` since the fit began; with
-        held-out rows ``validation_loss`` and ``validation_score``. `pandas.DataFrame` takes it.
+        held-out rows ``validation_loss``, without the penalty, and ``validation_score``.
+        `pandas.DataFrame` takes it. Losses are in units of y, but for several targets with
+        ``solver='auto'``: theirs are sums over targets divided by their spreads.
 
     best_epoch_ : int
         The epoch (from 1) that was restored, with `early_stopping`.
@@ -615,6 +632,12 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
     @checked
     def partial_fit(self, X, y, sample_weight=None):
         """One epoch on these rows, from where the last call ended.
+
+        With ``solver='auto'`` columns and targets are standardised by the rows of all calls, so the
+        first one may hold a single row, in any units. When means and spreads change, the weights
+        follow, so that predictions stay the same, except for targets that vary for the first time,
+        and within the first ten updates, when weights are still nearly random. A call with more
+        rows than all before it begins the running means of the update rule anew.
 
         Parameters
         ----------

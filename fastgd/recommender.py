@@ -18,7 +18,7 @@ from .engine.estimator import unchanged_on_error
 from .engine.history import History, copy_of
 from .engine.methods.factorization import Factorization, Factors, Seeds, width_of
 from .engine.parameters import DESCENT, checked, thread_count
-from .engine.ratings import Ids, as_column, as_grid, as_interactions, lay_out
+from .engine.ratings import Ids, Statistics, as_column, as_grid, as_interactions, lay_out
 from .engine.resumption import Resumption, fingerprint
 from .engine.schedules import Schedule, as_schedule
 from .engine.tasks import CallsBack
@@ -27,6 +27,12 @@ from .engine.training import Runs, Stopping, Training
 ALPHA, IMPLICIT_ALPHA = 0.1, 0.03
 INITIAL_SPREAD = 0.03     # variance of the products of the first factors, the ratings' being 1
 CHUNK = 1 << 24           # scores held at a time
+# Results are float64 where float32 cannot resolve this share of the ratings' spread.
+FINE = 0.01
+# Results are float64 where a rating is above this share of float32's largest number.
+LARGE = 1e-6
+# Stored rows are put in the unit of the ratings' spread once it has changed by this factor.
+REBASED = 4.0
 SCHEDULES = ("auto", "constant", "invscaling", "adaptive", "step", "cosine", "one_cycle")
 
 
@@ -105,7 +111,8 @@ class MatrixFactorization(CallsBack, BaseEstimator):
         item's bias and the mean rating remain; 'error' raises a ValueError.
 
     dtype : {'float32', 'float64'}, default='float32'
-        Precision of factors and arithmetic.
+        Precision of factors and arithmetic. Results are float64 where float32 could not hold the
+        ratings: those with a spread far below their size, or beyond float32's range.
 
     n_jobs : int, default=None
         Threads inside one fit. None: all that OpenMP allows; -1: all processors. Never changes the result.
@@ -119,7 +126,8 @@ class MatrixFactorization(CallsBack, BaseEstimator):
     warm_start : bool, default=False
         Whether `fit` goes on from the last one's factors. Where neither ratings nor parameters have changed (but for `max_iter`,
         `max_seconds`, `tol`, `verbose` and `n_jobs`) it takes the very steps that a longer training would have taken; else users
-        and items that are new get new factors, as in `partial_fit`.
+        and items that are new get new factors, as in `partial_fit`, and the others begin with
+        theirs, in units of the spread of the new ratings.
 
     max_seconds : float, default=None
         No epoch begins in `fit` later than that. None: no matter how long it takes.
@@ -132,14 +140,17 @@ class MatrixFactorization(CallsBack, BaseEstimator):
         In units of the ratings: ``mean_rating_ + user_biases_[u] + item_biases_[i] + user_factors_[u] @ item_factors_[i]``.
     user_biases_, item_biases_ : ndarray of shape (n_users,), (n_items,)
     mean_rating_ : float
-        The global bias: the ratings' mean; 0 for implicit feedback.
+        The global bias: the ratings' mean (after `partial_fit` that of all ratings so far); 0 for
+        implicit feedback.
     history_ : dict of lists
         Loss, gradient norm, learning rate and seconds of every epoch, the validation loss too with `early_stopping`. The losses of
         'log_loss' and 'bpr' are those of the items drawn.
     n_iter_ : int
         Epochs of the last `fit` or `partial_fit`.
     stop_reason_ : str
-        Why training stopped: 'plateau', 'validation', 'max_iter', 'max_seconds', 'callback' or, after Ctrl-C, 'interrupted'.
+        Why training stopped: 'plateau', 'validation', 'max_iter', 'max_seconds', 'callback', 'tol'
+        where all ratings are equal, so that their mean is the model, or, after Ctrl-C,
+        'interrupted'.
     best_epoch_ : int
         With `early_stopping`: the epoch, from 1, whose model this is.
 
@@ -242,8 +253,9 @@ class MatrixFactorization(CallsBack, BaseEstimator):
         Raises
         ------
         ValueError
-            For ratings that are not finite numbers, missing ids, weights below zero, and, as a `DivergedError`, where rates of the
-            user's own made the loss explode; the model is as it was before then.
+            For ratings that are not finite numbers, missing ids, duplicate column names, weights
+            below zero, and, as a `DivergedError`, where rates of the user's own made the loss
+            explode; the model is as it was before then.
         """
         tasks = self._tasks(X, y, None)
         with self._unchanged_on_error():
@@ -253,7 +265,11 @@ class MatrixFactorization(CallsBack, BaseEstimator):
     def partial_fit(self, X, y=None):
         """One epoch over more ratings, with new users and items where there are any; none are held out.
 
-        Rows have rates by the epochs that they themselves have seen. The ratings' mean and spread are those of the first call.
+        Rows have rates by the epochs that they themselves have seen. The ratings' mean and spread
+        (of implicit feedback the mean weight) are those of all ratings so far, so the first call
+        may hold a single one. Where they change, what the model predicts for an item it knows stays
+        the same: the items' biases make up for the mean. Without biases predictions move with the
+        mean.
 
         Parameters
         ----------
@@ -287,7 +303,7 @@ class MatrixFactorization(CallsBack, BaseEstimator):
         users, items, values = as_interactions(X, y, 1.0 if implicit else None)
         earlier = None if go_on else self._resumable(users, items, values)
         if not ((go_on or self.warm_start) and hasattr(self, "_users")):
-            self._begin(values, implicit)
+            self._begin()
         for name, value in self._fixed.items():
             if getattr(self, name) != value:
                 raise ValueError(f"{name}={getattr(self, name)!r}, but the model was begun with {value!r}: that needs a new fit")
@@ -295,12 +311,17 @@ class MatrixFactorization(CallsBack, BaseEstimator):
         data = fingerprint(users, items, values) if self.warm_start and not go_on else None
         seed = earlier.random_state if earlier else seed_of(self.random_state)
         self._begun = self._begun if earlier else self.t_
-        factors, layout, held_out = self._factors_of(users, items, self._scaled(values, implicit), seed, go_on, earlier)
+        if not earlier:
+            self._take_in(values, implicit, go_on)
+        scaled = self._scaled(values)
+        factors, layout, held_out = self._factors_of(users, items, scaled, seed, go_on, earlier)
         method, theta = Factorization(self._schedule()), None
         if earlier:
             method.resume(factors, earlier.runs[0].position.method)
         else:
-            theta = np.concatenate([self._rows[0][layout.users].ravel(), self._rows[1][layout.items].ravel()])
+            rows = self._rows[0][layout.users], self._rows[1][layout.items]
+            theta = np.concatenate([self._in_unit(part, side, self._factor).ravel()
+                                    for side, part in enumerate(rows)])
             ages = np.concatenate([self._ages[0][layout.users], self._ages[1][layout.items]])
             method.start(factors, theta, ages, self.t_ + 1)
         training = self._training(method, theta, seed, held_out, go_on, earlier, data)
@@ -342,7 +363,9 @@ class MatrixFactorization(CallsBack, BaseEstimator):
             "negatives": self.n_negatives if implicit else 0, "factors": self.n_factors, "biased": self.biased,
             "positive": self.positive, "damped": self.learning_rate == "auto", "alpha": self._alpha(),
         }
-        factors = Factors(grids[0], course, self._rows[0].shape[1], thread_count(self.n_jobs))
+        constant = not implicit and self._statistics.spread == 0
+        width, threads = self._rows[0].shape[1], thread_count(self.n_jobs)
+        factors = Factors(grids[0], course, width, threads, constant)
         return factors, layout, grids[1] if len(held_out) else None
 
     def _training(self, method, theta, seed, held_out, go_on, earlier, data):
@@ -364,7 +387,9 @@ class MatrixFactorization(CallsBack, BaseEstimator):
         self._rows, self._ages = (tuple(part.copy() for part in parts) for parts in (self._rows, self._ages))
         state, users = training.method.state, len(layout.users)
         for side, (order, seen) in enumerate(((layout.users, state.ages[:users]), (layout.items, state.ages[users:]))):
-            self._rows[side][order], self._ages[side][order] = training.solution()[side], seen
+            rows = training.solution()[side]
+            self._rows[side][order] = self._in_unit(rows, side, 1 / self._factor)
+            self._ages[side][order] = seen
         self.n_iter_, self.stop_reason_, self.history_ = training.epochs, training.reason, training.history.record
         self.t_ = state.t - 1
         vars(self).pop("best_epoch_", None)
@@ -385,28 +410,91 @@ class MatrixFactorization(CallsBack, BaseEstimator):
         model.history_ = copy_of(model.history_)
         return vars(model)
 
-    def _begin(self, values, implicit):
-        """Nothing is known but the ratings' mean and spread."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            self.mean_rating_, spread = (0.0, values.mean()) if implicit else (float(values.mean()), values.std())
-        if not np.isfinite(spread):
-            raise ValueError("The ratings are too large: their spread overflows")
-        if implicit and spread == 0:
-            raise ValueError("All interactions have weight 0")
-        self._scale, self._range = float(spread) or 1.0, (np.inf, -np.inf)
-        self._unit = 1.0 if implicit else self._scale
+    def _begin(self):
+        """Nothing is known."""
+        self._statistics, self._unit, self._range = None, 0.0, (np.inf, -np.inf)
+        self.mean_rating_ = 0.0
         self._users, self._items, self._met, self.t_ = Ids("user"), Ids("item"), [], 0
         self._fixed = {name: getattr(self, name) for name in ("loss", "n_factors", "biased", "dtype")}
         width = width_of(self.n_factors, self.dtype)
         self._rows = tuple(np.zeros((1, width), self.dtype) for _ in range(2))  # the last one is that of whoever is unknown
         self._ages = tuple(np.zeros(0, np.int64) for _ in range(2))
 
-    def _scaled(self, values, implicit):
-        """Ratings standardised, or weights relative to their mean."""
+    def _take_in(self, values, implicit, go_on):
+        """Update the statistics of the ratings or weights; `go_on`: pool them with earlier ones.
+
+        Rows are stored in units of `_unit`, which is 0 while all ratings are equal, and trained in
+        units of the ratings' spread.
+        """
         if implicit and (values < 0).any():
             raise ValueError(f"Weights of interactions must be >= 0 for loss={self.loss!r}, the least is {values.min():g}")
+        known, before = Statistics.of(values), self._statistics
+        if go_on and before:
+            known = before.merge(known)
+        if not np.isfinite(known.spread):
+            raise ValueError("The ratings are too large: their differences overflow")
+        if implicit and known.mean == 0 and not go_on:
+            raise ValueError("All interactions have weight 0")
         self._range = min(self._range[0], float(values.min())), max(self._range[1], float(values.max()))
-        return (values - self.mean_rating_) / self._scale
+        if implicit:
+            self._statistics, self._unit = known, 1.0
+        elif go_on:
+            self._follow(known)
+        else:
+            if before:
+                self._rows = tuple(self._in_unit(rows, side, self._factor)
+                                   for side, rows in enumerate(self._rows))
+            self._statistics, self._unit, self.mean_rating_ = known, known.spread, known.mean
+
+    def _follow(self, known):
+        """Adopt the statistics `known`; the items' biases keep predictions as they were."""
+        if self._unit and self.biased:
+            items = self._rows[1].copy()
+            items[:-1, self.n_factors + 1] += (self.mean_rating_ - known.mean) / self._unit
+            self._rows = self._rows[0], items
+        known.spread = known.spread or self._unit
+        self._statistics, self.mean_rating_ = known, known.mean
+        if not 1 / REBASED <= self._factor <= REBASED:
+            if self._unit:
+                self._rows = tuple(self._rebased(side) for side in range(2))
+            self._unit = known.spread
+
+    def _rebased(self, side):
+        """Rows in units of the ratings' spread.
+
+        Where the spread has grown, factors shrink. A product of two vectors near zero grows slowly,
+        so factors keep the length that random ones begin with, halved for each epoch that they have
+        seen: after few epochs they are still nearly random.
+        """
+        rows, k, first = self._rows[side], self.n_factors, (INITIAL_SPREAD * self.n_factors) ** 0.25
+        shrunk = self._in_unit(rows, side, self._factor)
+        length, before = (np.linalg.norm(part[:-1, :k], axis=1) for part in (shrunk, rows))
+        wanted = np.maximum(length, np.minimum(before, first * 0.5 ** self._ages[side]))
+        shrunk[:-1, :k] *= (wanted / np.where(length > 0, length, 1))[:, None]
+        return shrunk
+
+    @property
+    def _factor(self):
+        """The factor from `_unit` to units of the ratings' spread."""
+        if self._fixed["loss"] != "squared_error" or self._unit == self._statistics.spread:
+            return 1.0
+        return self._unit / self._statistics.spread if self._unit else 0.0
+
+    def _in_unit(self, rows, side, factor):
+        """Rows whose scores are multiplied by a factor."""
+        if factor == 1:
+            return rows
+        rows, k = rows.copy(), self.n_factors
+        rows[:, :k] *= factor**0.5
+        rows[:, k + side] *= factor
+        return rows
+
+    def _scaled(self, values):
+        """Ratings standardised, or weights relative to their mean."""
+        known = self._statistics
+        if self.loss != "squared_error":
+            return values / (known.mean or 1.0)
+        return (values - known.mean) / (known.spread or 1.0)
 
     def _alpha(self):
         if self.alpha != "auto":
@@ -449,6 +537,7 @@ class MatrixFactorization(CallsBack, BaseEstimator):
             trained[places] = True
             new = np.sort(order[trained & (order >= len(old))])
             factors = rng.standard_normal((len(new), self.n_factors)) * (INITIAL_SPREAD / self.n_factors) ** 0.25
+            factors /= self._factor**0.5
             grown[new, :self.n_factors] = abs(factors) if self.positive else factors
             grown[:, self.n_factors + 1 - side] = self.biased
             rows.append(grown)
@@ -588,7 +677,9 @@ class MatrixFactorization(CallsBack, BaseEstimator):
         if self._fixed["loss"] != "squared_error":
             return ndcg_at_k(self, X, y, k=min(10, len(self._items)))
         users, items, values = as_interactions(X, y)
-        return -float(np.sqrt(np.mean((self._predict(users, items) - values) ** 2)))
+        errors = self._predict(users, items) - values
+        size = float(abs(errors).max()) or 1.0  # squares neither overflow nor underflow
+        return -size * float(np.sqrt(np.mean((errors / size) ** 2)))
 
     @property
     def user_ids_(self):
@@ -608,11 +699,11 @@ class MatrixFactorization(CallsBack, BaseEstimator):
 
     @property
     def user_biases_(self):
-        return self._rows[0][:-1, self._fixed["n_factors"]] * self._unit
+        return self._biases(0)
 
     @property
     def item_biases_(self):
-        return self._rows[1][:-1, self._fixed["n_factors"] + 1] * self._unit
+        return self._biases(1)
 
     @property
     def loss_curve_(self):
@@ -624,11 +715,28 @@ class MatrixFactorization(CallsBack, BaseEstimator):
         return hasattr(self, "history_")
 
     def _factors(self, side):
-        rows = self._rows[side]
-        return rows[:-1, :self._fixed["n_factors"]] * rows.dtype.type(self._unit**0.5)
+        factors = self._rows[side][:-1, :self._fixed["n_factors"]]
+        return factors.astype(self._dtype) * self._unit**0.5
+
+    def _biases(self, side):
+        biases = self._rows[side][:-1, self._fixed["n_factors"] + side]
+        return biases.astype(self._dtype) * self._unit
+
+    @property
+    def _dtype(self):
+        """The dtype of results: float64 where float32 cannot resolve `FINE` of the spread."""
+        dtype, least, most = self._rows[0].dtype, *self._range
+        if self._fixed["loss"] != "squared_error" or dtype == np.float64:
+            return dtype
+        size, fine, limits = max(abs(least), abs(most)), FINE * self._unit, np.finfo(dtype)
+        resolved = max(float(limits.eps) * size, float(limits.tiny)) <= fine
+        held = size == 0 or (resolved and size <= LARGE * float(limits.max))
+        return dtype if held else np.dtype(np.float64)
 
     def _in_units(self, scores):
-        return (self.mean_rating_ + self._unit * scores).astype(self._rows[0].dtype)
+        scores = scores.astype(np.float64)
+        scores = scores * self._unit if self._unit else np.where(np.isneginf(scores), scores, 0.0)
+        return (self.mean_rating_ + scores).astype(self._dtype)
 
     def _known(self, ids, column, handle_unknown=None):
         """The numbers of ids; those unknown have the one after the last, whose row is zero."""

@@ -1,5 +1,7 @@
 """Networks: gradients are those of finite differences, epochs those of a slow twin, steps scikit-learn's."""
+import dataclasses
 import itertools
+import pickle
 import warnings
 
 import numpy as np
@@ -11,7 +13,7 @@ from sklearn import neural_network as peers
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine, make_blobs
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import log_loss
+from sklearn.metrics import log_loss, r2_score
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -21,7 +23,7 @@ import reference
 from fastgd import CosineDecay, MLPClassifier, MLPRegressor
 from fastgd.engine.methods import network as methods
 from fastgd.engine.objective import Objective
-from fastgd.engine.optimizers import Adam, AdamW, Nesterov, ScheduleFree
+from fastgd.engine.optimizers import SGD, Adam, AdamW, Nesterov, ScheduleFree
 from fastgd.kernels import network, rules
 
 ACTIVATIONS = {  # f and f', as the textbooks have them
@@ -241,6 +243,80 @@ def test_dropping_keeps_the_mean(as_rows):
     assert_allclose(np.mean(parts, axis=0), whole, atol=5 * np.std(parts, axis=0).max() / np.sqrt(200))
 
 
+@pytest.mark.parametrize("loss", ["squared_error", "labels", "huber"])
+def test_outputs_may_have_scales(loss, layout, as_rows):
+    """The loss of output k is c_k L(a_k z, a_k y), in the gradient and in an epoch."""
+    X, y, widths, theta = case(loss, (5,))
+    objective, rows, n = LOSSES[loss][0], as_rows(X, layout, np.float64), len(X)
+    K = objective.outputs
+    scales = np.array([[2.0, 0.5, 3.0], [0.3, 0.0, 4.0]])[:, :K].copy()
+
+    def loss_at(theta):
+        z = np.empty(n * K)
+        network.margins(rows, np.arange(n), theta, None, None, z, widths, codes())
+        one, a, c = reference.LOSSES[objective.loss], *scales
+        return sum(c[k] * one(a[k] * z[i * K + k], a[k] * y[i * K + k], objective.delta)[0]
+                   for i in range(n) for k in range(K)) / n
+
+    gradient = np.empty_like(theta)
+    total = network.gradient(
+        rows,
+        y,
+        None,
+        np.arange(n),
+        theta,
+        None,
+        None,
+        gradient,
+        widths,
+        objective.codes,
+        codes(),
+        scales,
+    )
+    assert_allclose(total / n, loss_at(theta))
+    slopes = [
+        (loss_at(theta + step) - loss_at(theta - step)) / 2e-6 for step in 1e-6 * np.eye(len(theta))
+    ]
+    assert_allclose(gradient, slopes, atol=1e-6)
+    moved = theta.copy()
+    sums = network.epoch(
+        rows,
+        y,
+        None,
+        np.arange(n),
+        moved,
+        None,
+        None,
+        None,
+        None,
+        np.full(1, 0.01),
+        widths,
+        objective.codes,
+        codes(),
+        SGD().codes,
+        n,
+        1,
+        scales,
+    )
+    assert_allclose([sums["loss"] / n], [loss_at(theta)])
+    assert_allclose(moved, theta - 0.01 * gradient)
+    with pytest.raises(ValueError, match="scales must be a factor and a share"):
+        network.gradient(
+            rows,
+            y,
+            None,
+            np.arange(n),
+            theta,
+            None,
+            None,
+            gradient,
+            widths,
+            objective.codes,
+            codes(),
+            np.ones((2, K + 1)),
+        )
+
+
 @pytest.mark.parametrize("change, text", [
     ({"widths": [4, 0, 2]}, "layer 1 has 0 units"),
     ({"widths": [5, 3, 2]}, "need .* parameters"),
@@ -384,11 +460,459 @@ def test_folding_is_undone():
     assert_allclose(units.from_user(units.to_user(theta, widths), widths), theta)
 
 
-def problem_of(X, y):
+def problem_of(X, y, loss="squared_error"):
     from fastgd.engine.data import Problem, as_rows
 
-    return Problem(as_rows(X), np.ascontiguousarray(y).ravel(), None, Objective("squared_error", outputs=y.shape[1]),
-                   np.arange(len(X)), False, 1, X)
+    return Problem(
+        as_rows(X),
+        np.ascontiguousarray(y).ravel(),
+        None,
+        Objective(loss, outputs=y.shape[1]),
+        np.arange(len(X)),
+        False,
+        1,
+        X,
+    )
+
+
+# ---- targets and columns in units of their own ----
+
+def several(n=400, seed=0):
+    """(X, Y): targets of three units, far from 0."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, 4))
+    Y = np.column_stack(
+        [X[:, 0], np.tanh(2 * X[:, 1]), X[:, 2] * X[:, 3]]
+    ) + 0.05 * rng.standard_normal((n, 3))
+    return X, Y * [1000, 0.01, 1] + [0, 5, -1e4]
+
+
+@pytest.mark.parametrize(
+    "loss, others",
+    [
+        ("squared_error", {}),
+        ("absolute_error", {}),
+        ("huber", {}),
+        ("huber", {"delta": 1e-3}),
+        ("huber", {"delta": 1e6}),
+        ("squared_error", {"early_stopping": True}),
+        ("huber", {"batch_size": "full"}),
+        ("absolute_error", {"dropout": 0.05}),
+    ],
+    ids=str,
+)
+def test_each_target_has_a_unit_of_its_own(loss, others):
+    X, Y = several()
+    model = MLPRegressor(loss, random_state=0, **others).fit(X, Y)
+    scores = r2_score(Y, model.predict(X), multioutput="raw_values")
+    assert scores.min() > 0.93
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber"])
+@pytest.mark.parametrize("call", ["fit", "partial_fit"])
+def test_units_of_several_targets_change_nothing(loss, call):
+    X, Y = several()
+    models, units = [], np.array([1e-6, 1e6, 1e3])
+    for unit, offset in ((1, 0), (units, [1e-3, -1e7, 0])):
+        delta = 1e9 if loss == "huber" else 1.0  # which has one threshold for all
+        model = MLPRegressor(loss, delta=delta, hidden_layer_sizes=(10,), random_state=0, **FAST)
+        options = {"X_val": X[:50], "y_val": (Y * unit + offset)[:50]} if call == "fit" else {}
+        models.append(getattr(model, call)(X, Y * unit + offset, **options))
+    assert_allclose(
+        (models[1].predict(X) - [1e-3, -1e7, 0]) / units, models[0].predict(X), rtol=1e-6
+    )
+    assert_allclose(models[1].loss_curve_, models[0].loss_curve_, rtol=1e-6)
+    if call == "fit":
+        assert_allclose(
+            models[1].history_["validation_loss"], models[0].history_["validation_loss"], rtol=1e-6
+        )
+
+
+def huber(r, delta):
+    return np.where(abs(r) < delta, r**2 / 2, delta * (abs(r) - delta / 2))
+
+
+# (objective of several targets, factor of that of one); s is the spread, delta 0.5
+PER_SPREAD = {
+    "squared_error": (lambda r, s: r**2 / 2 / s**2, lambda s: s**2),
+    "absolute_error": (lambda r, s: abs(r) / s, lambda s: s),
+    "huber": (lambda r, s: huber(r, 0.5) / (s * np.minimum(s, 0.5)), lambda s: s * min(s, 0.5)),
+}
+
+
+@pytest.mark.parametrize("loss", PER_SPREAD)
+@pytest.mark.parametrize("targets", [[0], [1], [0, 1, 2]], ids=str)
+def test_losses_are_in_units_of_the_spreads(loss, targets):
+    """Those of one target in its own."""
+    X, Y = several()
+    Y, (objective, unit) = Y[:, targets], PER_SPREAD[loss]
+    s = Y.std(axis=0)
+    factor = unit(s[0]) if len(targets) == 1 else 1.0
+    kernel = "epsilon_insensitive" if loss == "absolute_error" else loss
+    problem = dataclasses.replace(
+        problem_of(X, Y), objective=Objective(kernel, 0.5 * (loss == "huber"), outputs=len(targets))
+    )
+    method = methods.Automatic(methods.Architecture((5,), "tanh"), len(X), 0)
+    method.start(problem, None, None)
+    coefs, intercepts = method.solution()
+    told = np.tanh(X @ coefs[0] + intercepts[0]) @ coefs[1] + intercepts[1]
+    assert_allclose(
+        method.loss_at(method.state.theta), factor * objective(Y - told, s).sum(axis=1).mean()
+    )
+    model = MLPRegressor(loss, (5,), delta=0.5, random_state=0, **FAST)
+    model.fit(
+        X,
+        Y[:, 0] if len(targets) == 1 else Y,
+        X_val=X[:99],
+        y_val=Y[:99, 0] if len(targets) == 1 else Y[:99],
+    )
+    told = factor * objective(Y[:99] - model.predict(X[:99]).reshape(99, -1), s).sum(axis=1).mean()
+    assert_allclose(model.history_["validation_loss"][-1], told)
+
+
+def test_losses_of_counts_are_as_they_stand():
+    X, Y = several()
+    Y = np.round(abs(Y))
+    problem = problem_of(X, Y, "poisson")
+    method = methods.Automatic(methods.Architecture((5,), "tanh"), len(X), 0)
+    method.start(problem, None, None)
+    coefs, intercepts = method.solution()
+    z = np.tanh(X @ coefs[0] + intercepts[0]) @ coefs[1] + intercepts[1]
+    assert_allclose(method.loss_at(method.state.theta), (np.exp(z) - Y * z).sum(axis=1).mean())
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1, 1e6])
+def test_huber_losses_of_any_unit_fit(unit):
+    X, Y = several()
+    y = unit * (Y[:, 1] - 5) * 100
+    assert (
+        MLPRegressor("huber", random_state=0, max_iter=100, tol=None).fit(X, y).score(X, y) > 0.95
+    )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"loss": "huber", "delta": 0.1},
+        {"loss": "poisson"},
+        {"early_stopping": True},
+        {"loss": "absolute_error", "hidden_layer_sizes": ()},
+    ],
+    ids=str,
+)
+def test_fits_of_several_targets_go_on_exactly(options):
+    X, Y = several()
+    Y = np.abs(np.column_stack([Y, np.full(len(Y), 3.0)]))
+    settings = {
+        "hidden_layer_sizes": (5,),
+        "random_state": 0,
+        "warm_start": True,
+        "tol": None,
+    } | options
+    whole = MLPRegressor(max_iter=6, **settings).fit(X, Y)
+    pieces = MLPRegressor(max_iter=2, **settings).fit(X, Y)
+    pieces = pickle.loads(pickle.dumps(pieces)).set_params(max_iter=4).fit(X, Y)
+    for one, other in zip(
+        pieces.coefs_ + pieces.intercepts_, whole.coefs_ + whole.intercepts_, strict=True
+    ):
+        assert_array_equal(one, other)
+    assert pieces.loss_curve_ == whole.loss_curve_
+    assert_array_equal(whole.predict(X)[:, 3], 3.0) if "loss" not in options else None
+    changed = whole.set_params(alpha=0.01, max_iter=1).fit(X, Y)  # a warm start from the weights
+    again = clone(changed).fit(X, Y)
+    assert changed.loss_ < again.loss_
+
+
+@pytest.mark.parametrize("hidden", [(), (6,), (5, 4)], ids=str)
+@pytest.mark.parametrize("loss", ["squared_error", "poisson"])
+def test_other_units_leave_what_a_network_predicts_as_it_is(hidden, loss):
+    X, Y = several()
+    Y = np.abs(Y)
+    units = [methods.Units.of(problem_of(X * scale + offset, Y * factor, loss))
+             for scale, offset, factor in ((1, 0, 1), (2.5, -3, 4), (0.2, 7, 0.3))]
+    units.append(units[0].merge(units[1]))
+    widths = np.array([4, *hidden, 3])
+    theta, other = (
+        np.random.default_rng(seed).standard_normal(
+            sum((a + 1) * b for a, b in itertools.pairwise(widths))
+        )
+        for seed in (0, 1)
+    )
+    for before, after in itertools.permutations(units, 2):
+        ratio = after.inputs.scale / before.inputs.scale
+        moved = after.follow(theta, widths, before)
+        if ratio.max() < methods.STRETCH:
+            assert_allclose(
+                after.to_user(moved, widths), before.to_user(theta, widths), rtol=1e-8, atol=1e-8
+            )
+        step = after.follow(other - theta, widths, before, shift=False)
+        assert_allclose(moved + step, after.follow(other, widths, before), rtol=1e-9, atol=1e-9)
+
+
+# ---- streams ----
+
+def nonlinear(n=1400, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, 4))
+    return X, np.sin(2 * X[:, 0]) + X[:, 1] * X[:, 2] + 0.05 * rng.standard_normal(n)
+
+
+def streamed(model, X, y, first, epochs=60):
+    """A model that meets the parts `first`, one a call, before it meets everything."""
+    for rows in first:
+        model.partial_fit(X[rows], y[rows])
+    for _ in range(epochs):
+        model.partial_fit(X, y)
+    return model
+
+
+BEGINNINGS = {
+    "one": [slice(1)],
+    "two": [slice(2)],
+    "thirty": [slice(i, i + 1) for i in range(30)],
+    "equal": [slice(1)] * 30,
+    "growing": [slice(1), slice(1, 4), slice(4, 12), slice(12, 40), slice(40, 150)],
+}
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber"])
+@pytest.mark.parametrize("begin", BEGINNINGS)
+def test_streams_may_begin_with_any_rows(loss, begin):
+    """They end as good as one that begins with all of them, in any units."""
+    unit, offset = {"squared_error": (1e6, -1e8), "absolute_error": (1e-6, 1e-3), "huber": (1, 0)}[
+        loss
+    ]
+    X, y = nonlinear()
+    X, y = X * [1, unit, 1, 1 / unit] + [offset, 0, 1, 0], unit * y + offset
+    errors = []
+    for first in (BEGINNINGS[begin], []):
+        model = streamed(
+            MLPRegressor(loss, hidden_layer_sizes=(30,), random_state=1), X[:1000], y[:1000], first
+        )
+        errors.append(((model.predict(X[1000:]) - y[1000:]) ** 2).mean() ** 0.5)
+    assert errors[0] < 1.2 * errors[1] < 0.75 * y.std()
+
+
+def test_units_do_not_matter_to_a_stream():
+    X, y = nonlinear(300)
+    told = []
+    for unit in (1, 1e-6, 1e6):
+        model = MLPRegressor(hidden_layer_sizes=(8,), random_state=0)
+        rows, values = X * [unit, 1, 1 / unit, 1] + [0, unit, 0, 3], unit * y - unit
+        model = streamed(model, rows, values, BEGINNINGS["growing"], epochs=30)
+        told.append(model.predict(rows) / unit)
+    assert_allclose(told[1], told[0], rtol=1e-6)
+    assert_allclose(told[2], told[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["two", "labels"])
+def test_streams_may_begin_with_one_class(kind):
+    X, y = load_breast_cancer(return_X_y=True)
+    y = np.column_stack([y, X[:, 0] > 15, X[:, 1] > 20]).astype(int) if kind == "labels" else y
+    same = np.flatnonzero((y == y[0]).reshape(len(y), -1).all(axis=1))[:1]
+    scores = []
+    for first in ([same] * 15, []):
+        model = MLPClassifier((20,), random_state=0)
+        for number, rows in enumerate([*first, *[slice(None)] * 60]):
+            model.partial_fit(X[rows], y[rows], classes=[0, 1] if kind == "two" else [0, 1, 2])
+            if number == 14 and first:  # the class that alone has been seen is the likely one
+                told = model.predict_proba(X[same])
+                assert (told[:, y[0]] if kind == "two" else 1 - abs(told - y[0])).min() > 0.53
+        scores.append(model.score(X, y))
+    assert scores[0] > scores[1] - 0.02 > 0.8
+
+
+@pytest.mark.parametrize("begin", ["one", "thirty"])
+@pytest.mark.parametrize("layout", ["dense", "sparse"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_streams_of_classes_may_begin_with_any_rows(begin, layout, dtype):
+    X, y = load_digits(return_X_y=True)
+    X, y = (X * (X > 4) * 1e-3).astype(dtype), y.astype(float)
+    rows = sparse.csr_array(X) if layout == "sparse" else X
+    scores = []
+    for first in (BEGINNINGS[begin], []):
+        model = MLPClassifier((30,), random_state=0)
+        for part in [*first, *[slice(1000)] * 12]:
+            model.partial_fit(rows[part], y[part], classes=np.arange(10))
+        scores.append(model.score(rows[1000:], y[1000:]))
+    assert scores[0] > scores[1] - 0.02 > 0.85
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e6])
+@pytest.mark.parametrize("calls", [5, 25])
+@pytest.mark.parametrize("layout", ["dense", "sparse"])
+def test_columns_and_targets_may_vary_later(layout, calls, unit):
+    """They are constant at first, among others that are not."""
+    X, y = nonlinear()
+    X, Y = X * [unit, 1, 1, 1], np.column_stack([unit * y, X[:, 0], X[:, 1]])
+    scores = []
+    for constant in (True, False):
+        model = MLPRegressor(hidden_layer_sizes=(30,), random_state=0)
+        early, told = X[:200].copy(), Y[:200].copy()
+        if constant:
+            early[:, 0], told[:, :2] = 0.5 * unit, told[0, :2]
+        for rows, values in [(early, told)] * calls + [(X[:1000], Y[:1000])] * 80:
+            model.partial_fit(sparse.csr_array(rows) if layout == "sparse" else rows, values)
+        scores.append(r2_score(Y[1000:], model.predict(X[1000:]), multioutput="raw_values"))
+    assert (scores[0] > scores[1] - 0.1).all() and scores[1].min() > 0.7
+
+
+def test_a_column_far_out_in_mid_stream_breaks_nothing():
+    """What was learnt within a millionth of its spread is not stretched to all of it."""
+    X, y = nonlinear()
+    early = X[:500] * [1, 1, 1, 1e-9]
+    model = MLPRegressor(hidden_layer_sizes=(30,), random_state=0)
+    for _ in range(30):
+        model.partial_fit(early, y[:500])
+    before = model.score(early, y[:500])
+    model.partial_fit(X[500:550], y[500:550])
+    assert model.score(X[:1000], y[:1000]) > before - 0.1
+    assert streamed(model, X[:1000], y[:1000], [], 30).score(X[1000:], y[1000:]) > before
+
+
+def test_a_stream_goes_on_from_a_fit_and_from_a_file():
+    X, Y = several()
+    model = MLPRegressor(hidden_layer_sizes=(30,), random_state=0, max_iter=100, tol=None).fit(
+        X[:200], Y[:200]
+    )
+    before = r2_score(Y[200:], model.predict(X[200:]), multioutput="raw_values")
+    other = pickle.loads(pickle.dumps(model))
+    for rows in (slice(200, 201), slice(201, 210), slice(210, None), slice(None)):
+        model.partial_fit(X[rows], Y[rows])
+        other = pickle.loads(pickle.dumps(other)).partial_fit(X[rows], Y[rows])
+        assert (
+            r2_score(Y[200:], model.predict(X[200:]), multioutput="raw_values") > before - 0.05
+        ).all()
+        for one, same in zip(
+            model.coefs_ + model.intercepts_, other.coefs_ + other.intercepts_, strict=True
+        ):
+            assert_array_equal(one, same)
+
+
+def test_a_stream_has_the_same_bits_for_any_number_of_threads():
+    from threadpoolctl import threadpool_limits
+
+    X, y = load_digits(return_X_y=True)
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            model = streamed(
+                MLPRegressor(hidden_layer_sizes=(200,), random_state=0),
+                X,
+                y,
+                [slice(1), slice(2, 300)],
+                epochs=1,
+            )
+            found.append(model.coefs_)
+    for one, two in zip(*found, strict=True):
+        assert_array_equal(one, two)
+
+
+# ---- numbers of any size ----
+
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber", "poisson"])
+@pytest.mark.parametrize("value", [0, 5, 0.1, 1e12, 1e155, 1e-200, 5e-324])
+def test_equal_targets_are_their_value(loss, value):
+    X, _ = several(50)
+    model = MLPRegressor(loss, random_state=0)
+    told = 1e-16 if loss == "poisson" and value == 0 else value
+    for call, y in (
+        ("fit", np.full(50, value)),
+        ("partial_fit", np.full(50, value)),
+        ("fit", np.full((50, 2), value)),
+    ):
+        assert_allclose(getattr(model, call)(X, y).predict(X), np.full(y.shape, told), rtol=1e-11)
+        assert model.n_iter_ == 1
+        if loss != "poisson":
+            assert model.loss_ == 0
+            assert_array_equal(model.predict(X), y)
+        model = clone(model)
+
+
+def test_an_equal_target_does_not_disturb_the_others():
+    X, Y = several()
+    model = MLPRegressor(random_state=0).fit(X, np.column_stack([Y, np.full(len(Y), 1e12)]))
+    assert r2_score(Y, model.predict(X)[:, :3], multioutput="raw_values").min() > 0.95
+    assert_array_equal(model.predict(X)[:, 3], 1e12)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("call", ["fit", "partial_fit"])
+@pytest.mark.parametrize("hidden", [(), (20,)], ids=str)
+@pytest.mark.parametrize(
+    "unit, loss",
+    [
+        (1e-300, "squared_error"),
+        (1e-200, "huber"),
+        (1e150, "squared_error"),
+        (1e155, "huber"),
+        (1e155, "absolute_error"),
+        (1e-310, "absolute_error"),
+    ],
+)
+def test_columns_and_targets_of_any_size(unit, loss, hidden, call):
+    X, Y = several()
+    X = X * [1e-200, 1e155, 1, 1]
+    y = (X[:, 2] + X[:, 3]) * unit
+    model = MLPRegressor(loss, hidden, random_state=0, max_iter=60, tol=None)
+    for _ in range(1 if call == "fit" else 60):
+        getattr(model, call)(X, y)
+    assert ((model.predict(X) / unit - y / unit) ** 2).mean() < 0.15
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_columns_whose_weights_overflow_do_not_count(dtype):
+    X, Y = several()
+    plain = MLPRegressor(hidden_layer_sizes=(10,), random_state=0, **FAST).fit(X * [1, 1, 1, 0], Y)
+    tiny = (X * [1, 1, 1, 100 * np.finfo(dtype).smallest_subnormal]).astype(dtype)
+    model = clone(plain).fit(tiny, Y)
+    assert_allclose(
+        model.predict(tiny) / Y.std(axis=0),
+        plain.predict(X * [1, 1, 1, 0]) / Y.std(axis=0),
+        atol=0.01,
+    )
+    assert not model.coefs_[0][3].any()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "X, y, options, text",
+    [
+        (1, 1e155, {}, "y is too large: its spread is"),
+        (1, 1e-322, {}, "y is too small: its spread is"),
+        (1, 1e300, {"solver": "adam"}, "y is too large: training would have diverged"),
+        (1e155, 1, {"solver": "lbfgs", "tol": None}, "largest value of column 2 of X is"),
+        (
+            1e155,
+            1,
+            {"solver": "sgd"},
+            "learning rate smaller than 0.001. The largest value of column 2 of X is",
+        ),
+        (1.7e308, 1, {}, "Column 2 of X is too large"),
+    ],
+)
+def test_what_overflows_is_named(X, y, options, text):
+    rows, Y = several()
+    rows = np.sign(rows) * [1, 1, X, 1]
+    with pytest.raises(ValueError, match=text) as caught:
+        MLPRegressor(random_state=0, max_iter=5, **options).fit(rows, np.tanh(Y[:, 0]) * y)
+    assert ("rate" in str(caught.value)) == (options.get("solver") == "sgd")
+
+
+def test_float32_holds_the_targets_or_refuses_them():
+    X, Y = several()
+    X = X.astype(np.float32)
+    for unit in (1e-30, 1e30):
+        assert (
+            MLPRegressor(random_state=0).fit(X, unit * Y[:, 1] * 100).score(X, unit * Y[:, 1] * 100)
+            > 0.9
+        )
+    with pytest.raises(ValueError, match="y is too large: its largest value is .* float32"):
+        MLPRegressor(random_state=0).fit(X, 1e36 * Y[:, 0])
+    with pytest.raises(ValueError, match="y is too small: .* float32"):
+        MLPRegressor(random_state=0).fit(X, 1e-42 * Y[:, 1])
 
 
 @pytest.mark.parametrize("solver", ["auto", "adam", "lbfgs"])

@@ -681,6 +681,149 @@ def test_what_partial_fit_cannot_change(change):
     assert model.fit(pairs, abs(ratings)).predict(pairs).shape == (len(pairs),)
 
 
+# ---- streams ----
+
+def streamed(pairs, ratings, first, epochs=30, **options):
+    """A model whose stream begins with the ratings `first`: (numbers, values)."""
+    model = MatrixFactorization(n_factors=6, random_state=0, **options)
+    rows, values = first
+    if len(rows):
+        model.partial_fit(pairs[rows], values)
+    for _ in range(epochs):
+        model.partial_fit(pairs, ratings)
+    return model
+
+
+@pytest.mark.parametrize("first", ["one", "equal", "nearly equal", "few"])
+@pytest.mark.parametrize("unit, offset", [(1, 0), (1e-6, 0), (0.01, 1), (1e6, -1e7)])
+def test_a_stream_may_begin_with_any_ratings(first, unit, offset):
+    """It ends as good as one whose first call holds all of them, in any unit."""
+    pairs, ratings = planted(100, 80, noise=0.3)
+    ratings = unit * ratings + offset
+    test = np.random.default_rng(1).random(len(ratings)) < 0.1
+    train, known = pairs[~test], ratings[~test]
+    rows = np.arange({"one": 1, "equal": 20, "nearly equal": 20, "few": 5}[first])
+    values = known[rows] if first in ("one", "few") else np.full(len(rows), known[0])
+    if first == "nearly equal":
+        values = values + 1e-9 * unit * rows
+    errors = [-streamed(train, known, begun).score(pairs[test], ratings[test])
+              for begun in ((rows, values), (rows[:0], values[:0]))]
+    assert errors[0] < 1.1 * errors[1] < 0.7 * ratings.std()
+
+
+@pytest.mark.parametrize("biased", [True, False])
+def test_units_do_not_matter_to_a_stream(biased):
+    pairs, ratings = planted(60, 50, noise=0.3)
+    told = []
+    for unit in (1, 1e-6, 1e6):
+        model = MatrixFactorization(n_factors=4, dtype="float64", biased=biased, random_state=0)
+        for part in np.split(np.arange(len(ratings)), [1, 3, 10, 100]):
+            model.partial_fit(pairs[part], unit * ratings[part])
+        told.append(model.predict(pairs) / unit)
+    assert_allclose(told[1], told[0], rtol=1e-6)
+    assert_allclose(told[2], told[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("far", [3.5, 1e3, -1e6])
+def test_other_statistics_leave_predictions_as_they_are(far):
+    """Ratings of a new user and a new item, of another size, do not move those of the others."""
+    pairs, ratings = planted(60, 50, noise=0.3)
+    model = MatrixFactorization(n_factors=4, clip=False, random_state=0).fit(pairs, ratings)
+    before = model.predict([*pairs.tolist(), (999, 3)])
+    model.partial_fit([("new", "one")], [far])
+    assert_allclose(model.predict([*pairs.tolist(), (999, 3)]), before, atol=1e-5 + 1e-8 * abs(far))
+    assert model.mean_rating_ == pytest.approx(np.append(ratings, far).mean())
+
+
+def test_a_stream_goes_on_from_a_file():
+    pairs, ratings = planted(60, 50, noise=0.3)
+    models = [MatrixFactorization(n_factors=4, random_state=0) for _ in range(2)]
+    for part in np.split(np.arange(len(ratings)), [1, 2, 50, 400]):
+        models = [models[0].partial_fit(pairs[part], ratings[part]),
+                  pickle.loads(pickle.dumps(models[1])).partial_fit(pairs[part], ratings[part])]
+    assert_array_equal(models[0].predict(pairs), models[1].predict(pairs))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_stream_has_the_same_bits_for_any_number_of_threads(loss):
+    rng = np.random.default_rng(0)
+    pairs = np.column_stack([rng.integers(0, 2000, 40_000), rng.integers(0, 1000, 40_000)])
+    ratings = rng.integers(1, 6, len(pairs))
+    models = [
+        MatrixFactorization(loss, n_factors=8, n_jobs=n_jobs, random_state=0) for n_jobs in (1, 4)
+    ]
+    for part in (slice(0, 1), slice(1, 100), slice(100, None)):
+        for model in models:
+            model.partial_fit(pairs[part], ratings[part])
+    assert_array_equal(models[0].user_factors_, models[1].user_factors_)
+    assert_array_equal(models[0].item_biases_, models[1].item_biases_)
+
+
+@pytest.mark.parametrize("loss", ["log_loss", "bpr"])
+@pytest.mark.parametrize("weight", [0.0, 1e-6, 100.0])
+def test_the_first_weight_of_a_stream_does_not_matter(loss, weight):
+    pairs = tastes()
+    scores = []
+    for first in (1.0, weight):
+        model = MatrixFactorization(loss, n_factors=8, random_state=0).partial_fit(
+            pairs[200:201], [first]
+        )
+        for _ in range(15):
+            model.partial_fit(pairs[200:])
+        scores.append(model.score(pairs[:200]))
+    assert scores[1] > 0.95 * scores[0] > 0.5
+
+
+def test_a_warm_start_is_in_units_of_the_new_ratings():
+    pairs, ratings = planted(60, 50, noise=0.3)
+    model = MatrixFactorization(n_factors=4, warm_start=True, random_state=0).fit(pairs, ratings)
+    plain = deepcopy(model).set_params(max_iter=5).fit(pairs, ratings + 0)
+    model.set_params(max_iter=5, tol=1e-5).fit(pairs, 1e3 * ratings + 1e5)
+    assert model.mean_rating_ == pytest.approx((1e3 * ratings + 1e5).mean())
+    assert model.score(pairs, 1e3 * ratings + 1e5) / 1e3 == pytest.approx(
+        plain.score(pairs, ratings), rel=0.05
+    )
+    assert_array_equal(
+        model.fit(pairs, np.full(len(pairs), 7.0)).set_params(clip=False).predict(pairs), 7
+    )
+    again = clone(model).fit(pairs, ratings)
+    assert model.fit(pairs, ratings).score(pairs, ratings) > 1.1 * again.score(pairs, ratings)
+
+
+# ---- numbers of any size ----
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "unit, offset", [(1e-310, 0), (1e-200, 0), (1e155, 0), (1e307, 0), (1, 1e8), (1, 1e12)]
+)
+def test_ratings_of_any_size(unit, offset, dtype):
+    pairs, ratings = planted(40, 30, noise=0.3)
+    ratings = np.round(ratings)
+    plain = MatrixFactorization(n_factors=4, dtype=dtype, random_state=0).fit(pairs, ratings)
+    model = clone(plain).fit(pairs, unit * ratings + offset)
+    assert_allclose((model.predict(pairs) - offset) / unit, plain.predict(pairs), atol=2e-3)
+    assert_allclose(
+        model.score(pairs, unit * ratings + offset) / unit, plain.score(pairs, ratings), rtol=1e-2
+    )
+    assert_allclose(
+        (model.recommend([3], 4)[1] - offset) / unit, plain.recommend([3], 4)[1], atol=2e-3
+    )
+    assert_allclose(model.user_biases_ / unit, plain.user_biases_, atol=2e-3)
+    assert_allclose(model.user_factors_ / unit**0.5, plain.user_factors_, atol=2e-2)
+
+
+@pytest.mark.parametrize("value", [0, 3, 0.1, 1e12, -1e155, 1e-200, 5e-324])
+def test_equal_ratings_are_their_value(value):
+    pairs = [(0, 0), (0, 1), (1, 1)] * 7
+    model = MatrixFactorization(clip=False, max_iter=100, random_state=0)
+    for method in (model.fit, model.partial_fit):
+        method(pairs, [value] * 21)
+        assert_array_equal(model.predict([(0, 0), (1, 0), (9, 9)]), value)
+        assert_array_equal(model.recommend([0, 9], 2, exclude_seen=False)[1], value)
+        assert model.n_iter_ == 1 and model.loss_curve_[-1] == 0
+    assert clone(model).fit(pairs, [value] * 21).stop_reason_ == "tol"
+
+
 # ---- scikit-learn ----
 
 NOT_PAIRS = "X has more than three columns there, or a single one: no pairs (user, item)"
@@ -778,27 +921,124 @@ def test_a_user_without_ratings():
     assert np.isfinite(scores).all()
 
 
-@pytest.mark.parametrize("X, y, message", [
-    ([(0, 0, np.nan), (1, 1, 2)], None, "ratings must be finite"),
-    ([(0, 0, np.inf), (1, 1, 2)], None, "ratings must be finite"),
-    ([(0, 0, "good"), (1, 1, "bad")], None, "ratings must hold numbers"),
-    ([(np.nan, 0, 1.0)], None, "user ids must not be missing"),
-    ([(0, None, 1.0)], None, "item ids must not be missing"),
-    ([(0, np.inf, 1.0)], None, "item ids must not be missing or infinite"),
-    ([(0, 1), (1, 2)], None, "requires y"),
-    ([(0, 1), (1, 2)], [1, 2, 3], "inconsistent numbers of samples"),
-    ([(0, 1), (1, 2, 3)], None, "of one length"),
-    ([(0, 1, 2, 3)], None, "4 feature"),
-    (np.empty((0, 3)), None, "0 sample"),
-    ([], None, "0 sample"),
-    (np.zeros(3), None, "two dimensions"),
-    (sparse.eye_array(3).tocsr(), [1, 2, 3], "sparse X"),
-    (7, None, "X must be a sparse matrix"),
-    ([(0, 0, 1e308), (1, 1, -1e308)], None, "too large"),
-])
+@pytest.mark.parametrize(
+    "X, y, message",
+    [
+        ([(0, 0, np.nan), (1, 1, 2)], None, "ratings must be finite"),
+        ([(0, 0, np.inf), (1, 1, 2)], None, "ratings must be finite"),
+        ([(0, 0, "good"), (1, 1, "bad")], None, "ratings must hold numbers"),
+        ([(np.nan, 0, 1.0)], None, "user ids must not be missing"),
+        ([(0, None, 1.0)], None, "item ids must not be missing"),
+        ([(0, np.inf, 1.0)], None, "item ids must not be missing or infinite"),
+        ([(0, 1), (1, 2)], None, "requires y"),
+        ([(0, 1), (1, 2)], [1, 2, 3], "inconsistent numbers of samples"),
+        ([(0, 1), (1, 2, 3)], None, "of one length"),
+        ([(0, 1, 2, 3)], None, "4 feature"),
+        (np.empty((0, 3)), None, "0 sample"),
+        ([], None, "0 sample"),
+        (np.zeros(3), None, "two dimensions"),
+        (sparse.eye_array(3).tocsr(), [1, 2, 3], "sparse X"),
+        (7, None, "X must be a sparse matrix"),
+        ([(0, 0, 1e308), (1, 1, -1e308)], None, "ratings are too large"),
+        ([(0, 0, 1.0), (1, 1, pd.NA)], None, "ratings must be finite, entry 1 is missing"),
+        ([(0, 0), (1, 1)], [1.0, pd.NA], "y must be finite, entry 1 is missing"),
+        (
+            [(0, 0), (1, 1)],
+            np.ma.array([1.0, 2.0], mask=[0, 1]),
+            "y must not have missing entries, 1 are masked",
+        ),
+        (
+            np.ma.array(np.ones((2, 3)), mask=[[0, 0, 0], [0, 1, 0]]),
+            None,
+            "X must not have missing entries, 1 are masked",
+        ),
+    ],
+)
 def test_what_is_refused(X, y, message):
     with pytest.raises(ValueError, match=message):
         MatrixFactorization().fit(X, y)
+
+
+MISSING = {
+    "NA": pd.NA,
+    "None": None,
+    "NaN": np.nan,
+    "NaT": pd.NaT,
+    "NumPy's NaT": np.datetime64("NaT"),
+}
+
+
+@pytest.mark.parametrize("value", MISSING.values(), ids=MISSING)
+@pytest.mark.parametrize("side", ["user", "item"])
+def test_missing_ids_are_named_everywhere(side, value):
+    triples = [["a", "x", 1.0], ["b", "y", 2.0], ["b", "x", 3.0]]
+    model = MatrixFactorization(n_factors=2, random_state=0).fit(triples)
+    implicit = MatrixFactorization("bpr", n_factors=2, random_state=0).fit(triples)
+    triples[2][side == "item"] = value
+    for X in (triples, pd.DataFrame(triples), pd.DataFrame(triples).to_numpy(dtype=object)):
+        for call in (
+            MatrixFactorization().fit,
+            MatrixFactorization().partial_fit,
+            model.partial_fit,
+            model.predict,
+            model.score,
+            partial(precision_at_k, implicit),
+            partial(ndcg_at_k, implicit),
+        ):
+            with pytest.raises(
+                ValueError, match=f"{side} ids must not be missing or infinite: entry 2 is"
+            ):
+                call(X)
+    assert len(model.user_ids_) == len(model.item_ids_) == 2
+    call = model.similar_items if side == "item" else model.recommend
+    for ids in (["x", value], pd.Series(["x", value])):
+        with pytest.raises(
+            ValueError, match=f"{side} ids must not be missing or infinite: entry 1 is"
+        ):
+            call(ids, 1)
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "string", "category", "Float64", "datetime64[ns]"])
+def test_missing_ids_of_any_column_are_named(dtype):
+    known = (
+        ["2020-01-01", None, "2020-01-02"]
+        if dtype in ("string", "category", "datetime64[ns]")
+        else [1, None, 2]
+    )
+    frame = pd.DataFrame(
+        {"who": [1, 1, 2], "what": pd.Series(known).astype(dtype), "stars": [1.0, 2.0, 3.0]}
+    )
+    with pytest.raises(ValueError, match="item ids must not be missing or infinite: entry 1 is"):
+        MatrixFactorization().fit(frame)
+
+
+@pytest.mark.parametrize(
+    "names", [["who", "who", "stars"], ["a", "a", "a"], [0, 1, 1], ["who", "who"]]
+)
+def test_columns_of_one_name_are_named(names):
+    frame = pd.DataFrame(np.ones((3, len(names)))).set_axis(names, axis=1)
+    model = MatrixFactorization().fit(frame.to_numpy(), np.arange(3))
+    twice = max(names, key=names.count)
+    for call in (
+        MatrixFactorization().fit,
+        model.partial_fit,
+        model.predict,
+        model.score,
+        partial(precision_at_k, model),
+    ):
+        with pytest.raises(
+            ValueError, match=f"duplicate column names: {twice!r} is there {names.count(twice)}"
+        ):
+            call(frame)
+
+
+def test_columns_may_have_any_names():
+    frame = pd.DataFrame({"columns": [1, 2], "column_names": [3, 4], "stars": [5.0, 1.0]})
+    expected = MatrixFactorization(random_state=0).fit(frame.to_numpy())
+    for X in (frame, frame.to_records(index=False)):
+        assert_array_equal(
+            MatrixFactorization(random_state=0).fit(X).user_factors_, expected.user_factors_
+        )
 
 
 def test_ids_without_a_hash_are_refused():

@@ -24,14 +24,15 @@ from .methods.network import (
     PerEpoch,
     pack,
 )
-from .objective import Objective
+from .objective import REGRESSION, Objective
 from .optimizers import SGD, Adam, AdamW, Momentum, Nesterov
 from .resumption import Resumption
 from .schedules import Adaptive, Constant, Schedule
-from .training import Runs, Stopping, Training
+from .training import DivergedError, Runs, Stopping, Training
 
 BATCH = 200         # rows of batch_size="auto"
 ALPHA = 1e-4        # of alpha="auto", but for solver="auto"; scikit-learn's
+LARGE = 1e3         # an error of divergence names columns of X, and y, from this size on
 FEW_ROWS = 256      # for a call whose products BLAS would not share among threads anyway
 
 POSITIVE = Interval(Real, 0, None, closed="neither")
@@ -72,7 +73,7 @@ class Stalling(Stopping):
         self._method, self._unit = method, unit
 
     def has_stalled(self, value):
-        return super().has_stalled(value / self._unit) or self._method.exhausted
+        return super().has_stalled(value / self._unit) or self._method.settled
 
 
 class NeuralNetwork(Model):
@@ -167,6 +168,8 @@ class NeuralNetwork(Model):
             if training is not None and training.epochs:
                 self._publish(training, *known)
             raise
+        except DivergedError as error:
+            raise DivergedError(f"{error} {self._largest(problem)}".strip()) from None
         self._publish(training, *known)
         if tasks:
             tasks.end(training)
@@ -174,6 +177,17 @@ class NeuralNetwork(Model):
             warn(f"Training stopped after {self.n_iter_} epochs, at {self.stop_reason_}={getattr(self, self.stop_reason_)}, and "
                  "the optimization hasn't converged yet.", ConvergenceWarning)
         return self
+
+    def _largest(self, problem):
+        """Name what is so large in X and y that training may diverge of it; empty if nothing is."""
+        names = getattr(self, "feature_names_in_", np.arange(problem.rows.shape[1]))
+        sizes = abs(problem.X).max(axis=0)
+        sizes = np.asarray(sizes.todense()).ravel() if problem.rows.sparse else sizes
+        found = [(f"column {names[sizes.argmax()]!s} of X", sizes.max())]
+        if problem.objective.loss in REGRESSION:
+            found.append(("y", np.abs(problem.targets).max()))
+        found = [(name, size) for name, size in found if size > LARGE]
+        return " ".join(f"The largest value of {name} is {size:.2g}." for name, size in found)
 
     def _begun(self, method, problem, history, held_out, go_on, earlier):
         """The run of a method that starts, or goes on from where an earlier one ended."""
@@ -197,7 +211,7 @@ class NeuralNetwork(Model):
                             None if go_on else self.tol, patience, False, None if go_on else self.max_seconds)
         shuffle = "full" if self.shuffle and not problem.full_batch else False  # fetching a row is little beside its products
         order = Order(problem, problem.X, shuffle, problem.random_state, len(history))
-        validate = None if held_out is None else self._validator(held_out, problem)
+        validate = None if held_out is None else self._validator(held_out, *method.validation)
         return Training(method, order, stopping, history, lambda: method.loss_at(origin), validate=validate,
                         early_stopping=self.early_stopping, keeps=problem.keeps)
 
@@ -246,9 +260,14 @@ class NeuralNetwork(Model):
         model.history_ = copy_of(model.history_)
         return vars(model)
 
-    def _validator(self, held_out, problem):
-        """A function (coefs, intercepts) -> (score, loss) on the rows held out; a model that is not finite has the lowest score."""
-        model, rows, weights, codes = copy(self), as_rows(held_out.X), held_out.weights, problem.objective.codes
+    def _validator(self, held_out, objective, scales):
+        """A function (coefs, intercepts) -> (score, loss) on the rows held out; a model that is not
+        finite has the lowest score.
+
+        `scales` are those of the outputs' losses, for the kernel.
+        """
+        model, rows, weights = copy(self), as_rows(held_out.X), held_out.weights
+        codes = objective.codes
         visits, total = np.arange(rows.shape[0]), float(rows.shape[0] if weights is None else weights.sum())
 
         def validate(coefs, intercepts):
@@ -257,7 +276,7 @@ class NeuralNetwork(Model):
             if not is_surely_finite(theta):
                 return -np.inf, np.inf
             loss = network.gradient(rows, held_out.y, weights, visits, theta, None, None, None, widths, codes,
-                                    model._architecture().codes())
+                                    model._architecture().codes(), scales)
             told = model._told(model._forward(held_out.X))
             return float(model._metric(held_out.labels, told, sample_weight=weights)), loss / total
 

@@ -1,4 +1,5 @@
 """From what users hold to what the kernel sweeps: (user, item, rating) columns, numbers for ids, ratings on a grid."""
+from collections import Counter
 from math import isinf
 
 import numpy as np
@@ -8,9 +9,12 @@ from sklearn.utils import check_consistent_length, column_or_1d
 from fastgd.kernels.factorization import Grid
 
 from .data import check_compressed
+from .methods.implicit import pooled
 from .records import Record
 
 CELL = 1000      # ratings that make a cell worth having
+# Values are equal but for rounding if their spread is below this share of their mean.
+CONSTANT = 4 * np.finfo(float).eps
 MOST_BLOCKS = 64
 
 
@@ -21,16 +25,17 @@ def columns_of(X):
         X = X.tocoo()
         rows, columns = X.coords if hasattr(X, "coords") else (X.row, X.col)
         return [rows, columns, X.data]
-    names = getattr(X, "column_names", None) or getattr(X, "columns", None)  # pyarrow's and the others'
-    if names is not None:
-        return [np.asarray(X[name]) for name in names]
     if isinstance(X, np.ndarray):
+        check_unmasked(X, "X")
         if X.dtype.names:
             return [X[name] for name in X.dtype.names]
         if X.ndim != 2:
             raise ValueError(f"X must have two dimensions, its shape is {X.shape}. Reshape your data: a row is a pair (user, item) "
                              "or a triple (user, item, rating)")
         return list(X.T)
+    names = names_of(X)
+    if names is not None:
+        return [np.asarray(X[name]) for name in names]
     try:
         rows = [tuple(row) for row in X]
         width = len(rows[0]) if rows else 2
@@ -38,6 +43,35 @@ def columns_of(X):
     except (TypeError, ValueError) as error:
         raise ValueError("X must be a sparse matrix, an array, a data frame, or a sequence of rows (user, item) or (user, item, "
                          f"rating) of one length: {error}") from error
+
+
+def names_of(X):
+    """The names of a data frame's columns, which must differ; None: X is no data frame."""
+    names = getattr(X, "column_names", None)  # pyarrow's; in a pandas frame that would be a column
+    names = names if isinstance(names, list) else getattr(X, "columns", None)
+    for name, count in Counter(() if names is None else names).items():
+        if count > 1:
+            raise ValueError(f"X has duplicate column names: {name!r} is there {count} times")
+    return names
+
+
+def check_unmasked(values, name):
+    """Refuse masked entries: conversion would expose what lies under the mask."""
+    if np.ma.is_masked(values):
+        count = np.ma.count_masked(values)
+        raise ValueError(f"{name} must not have missing entries, {count} are masked")
+
+
+def is_missing(value):
+    """Whether a value is None, NaN, NaT or pandas.NA."""
+    try:
+        return value is None or bool(value != value)
+    except TypeError:  # what pandas.NA says to any comparison
+        return True
+
+
+def is_infinite(value):
+    return isinstance(value, (float, np.floating)) and isinf(value)
 
 
 def as_column(values):
@@ -65,6 +99,7 @@ def as_interactions(X, y=None, values=None):
         if sparse.issparse(X):
             raise ValueError("The entries of a sparse X are the ratings, so y must be None")
         check_consistent_length(columns[0], y)
+        check_unmasked(y, "y")
         return *columns[:2], _numbers(column_or_1d(y, warn=True), "y")
     if len(columns) == 3:
         return *columns[:2], _numbers(columns[2], "ratings")
@@ -78,12 +113,49 @@ def _numbers(values, name):
     try:
         numbers = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
+        missing = [row for row, value in enumerate(values) if is_missing(value)]
+        if missing:
+            row = missing[0]
+            raise ValueError(
+                f"{name} must be finite, entry {row} is missing: {values[row]}"
+            ) from error
         raise ValueError(f"{name} must hold numbers: {error}") from error
     if np.iscomplexobj(values):
         raise ValueError(f"Complex data not supported: {name} must be real")
     if not np.isfinite(numbers).all():
         raise ValueError(f"{name} must be finite, it contains NaN or infinity")
     return numbers
+
+
+class Statistics(Record):
+    """Number, mean and standard deviation of values; 0 where they differ by rounding only."""
+
+    count: int
+    mean: float
+    spread: float
+
+    @classmethod
+    def of(cls, values):
+        """The statistics of values, without squares that overflow or underflow."""
+        least, most = float(values.min()), float(values.max())
+        size = most - least
+        if not 0 < size < np.inf:
+            return cls(len(values), least, size)
+        shares = (values - least) / size
+        mean, spread = float(shares.mean()), float(shares.std())
+        return cls(len(values), least + size * mean, size * spread)._rounded()
+
+    def merge(self, other):
+        """The statistics of both sets of values."""
+        count = self.count + other.count
+        part = other.count / count
+        center, spread = pooled(self.mean, self.spread, other.mean, other.spread, part)
+        return Statistics(count, float(center), float(spread))._rounded()
+
+    def _rounded(self):
+        if self.spread <= CONSTANT * abs(self.mean):
+            self.spread = 0.0
+        return self
 
 
 def distinct_values(column):
@@ -116,17 +188,19 @@ class Ids:
 
     def numbers(self, column, learn=False):
         """The numbers of a column of ids, int32; -1 for unknown ones unless they are to be learned."""
+        if column.dtype.kind in "mM" and np.isnat(column).any():
+            self._refuse(column)
         distinct, inverse = distinct_values(column)
         known = self._number
         try:
             if learn:
                 for value in distinct:
                     if value not in known:
-                        known[self._checked(value)] = len(known)
+                        known[self._checked(value, column)] = len(known)
                 self._values = None
             found = np.fromiter((known.get(value, -1) for value in distinct), np.int32, len(distinct))
             for unknown in np.flatnonzero(found < 0):
-                self._checked(distinct[unknown])
+                self._checked(distinct[unknown], column)
         except TypeError as error:
             raise TypeError(f"{self.kind} ids must be hashable: {error}") from error
         return found if inverse is None else found[inverse]
@@ -137,10 +211,17 @@ class Ids:
             self._number.popitem()
         self._values = None
 
-    def _checked(self, value):
-        if value is None or bool(value != value) or (isinstance(value, float) and isinf(value)):
-            raise ValueError(f"{self.kind} ids must not be missing or infinite: X contains {value}")
+    def _checked(self, value, column):
+        if is_missing(value) or is_infinite(value):
+            self._refuse(column)
         return int(value) if isinstance(value, float) and value.is_integer() else value
+
+    def _refuse(self, column):
+        """Name the first entry of a column that is no id."""
+        row, value = next(
+            pair for pair in enumerate(column) if is_missing(pair[1]) or is_infinite(pair[1])
+        )
+        raise ValueError(f"{self.kind} ids must not be missing or infinite: entry {row} is {value}")
 
     @property
     def values(self):

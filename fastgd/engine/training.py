@@ -149,10 +149,12 @@ class Training:
         """Refuse to go on where there is no way back: a loss beyond all that was known, or what is no number."""
         runaway = epoch.loss > DIVERGED and epoch.loss > DIVERGED * (1 + self._known_loss())
         if runaway or not (isfinite(epoch.loss) and isfinite(epoch.gradient_norm) and self.method.is_finite()):
+            rate = ""
+            if getattr(self.method, "has_rate", False):
+                rate = f" So does a learning rate smaller than {epoch.learning_rate:g}."
             raise DivergedError(
                 f"Training diverged. Floating-point under-/overflow occurred at epoch #{number}, the loss is {epoch.loss:g}. "
-                "Scaling input data with StandardScaler or MinMaxScaler might help. So does a learning rate smaller than "
-                f"{epoch.learning_rate:g}.")
+                f"Scaling input data with StandardScaler or MinMaxScaler might help.{rate}")
 
     def _reason(self, value):
         """Why training should stop; None: no reason. `value` is what must not stall."""

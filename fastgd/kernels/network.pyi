@@ -46,6 +46,7 @@ def gradient(
     widths: NDArray[np.intp],
     objective: Objective,
     network: Network,
+    scales: NDArray[np.float64] | None = None,
 ) -> float: ...
 def epoch(
     rows: Rows,
@@ -64,6 +65,7 @@ def epoch(
     rule: Rule,
     batch_size: int,
     t: int,
+    scales: NDArray[np.float64] | None = None,
 ) -> Sums: ...
 def margins(
     rows: Rows,

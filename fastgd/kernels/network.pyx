@@ -66,6 +66,8 @@ cdef struct Run:                # what is the same for all batches
     double *y_tile
     double *value
     double *slope
+    const double *factors       # of each output's margins and targets; NULL: all scales are 1
+    const double *shares        # of each output's loss
 
 
 cdef inline Neuron neuron(int activation, double z) noexcept nogil:
@@ -224,6 +226,20 @@ cdef floating *forward(Run *run, const Py_ssize_t *order, Py_ssize_t rows, const
     return z
 
 
+cdef void scaled_points(Run *run, Py_ssize_t rows, Py_ssize_t K) noexcept nogil:
+    """Losses c L(a z, a y) and slopes in z, with a = factors[k] and c = shares[k] for output k."""
+    cdef Py_ssize_t i, k
+    for i in range(rows):
+        for k in range(K):
+            run.z[i * K + k] *= run.factors[k]
+            run.y_tile[i * K + k] *= run.factors[k]
+    points(&run.objective, run.z, run.y_tile, run.value, run.slope, rows * K)
+    for i in range(rows):
+        for k in range(K):
+            run.value[i * K + k] *= run.shares[k]
+            run.slope[i * K + k] *= run.factors[k] * run.shares[k]
+
+
 cdef double output(Run *run, const Py_ssize_t *order, Py_ssize_t rows, double scale, floating *z) noexcept nogil:
     """z <- scale times the slopes of the losses at the margins z; returns the sum of weight * loss."""
     cdef Py_ssize_t i, k, K = run.objective.outputs
@@ -237,7 +253,10 @@ cdef double output(Run *run, const Py_ssize_t *order, Py_ssize_t rows, double sc
         for i in range(rows):
             for k in range(K):
                 run.y_tile[i * K + k] = target(&run.objective, run.y, order[i], k)
-        points(&run.objective, run.z, run.y_tile, run.value, run.slope, rows * K)
+        if run.factors == NULL:
+            points(&run.objective, run.z, run.y_tile, run.value, run.slope, rows * K)
+        else:
+            scaled_points(run, rows, K)
     for i in range(rows):
         weight, loss = 1.0 if run.weights == NULL else run.weights[order[i]], 0
         for k in range(1 if run.objective.loss == SOFTMAX else K):
@@ -320,7 +339,7 @@ cdef int check_widths(Rows rows, Py_ssize_t itemsize, const Py_ssize_t[::1] widt
 
 
 cdef int check_targets(Rows rows, const double[::1] y, const double[::1] weights, const Py_ssize_t[::1] order,
-                       const Objective *objective) except -1:
+                       const Objective *objective, const double[:, ::1] scales) except -1:
     """Refuse arrays of other sizes than will be read, and classes that are none."""
     cdef Py_ssize_t v, K = objective.outputs, n = y.shape[0] if objective.targets != VALUES else y.shape[0] // K
     rows.check(rows.table.itemsize, rows.table.p + 1, 1, n, weights, order)
@@ -328,7 +347,18 @@ cdef int check_targets(Rows rows, const double[::1] y, const double[::1] weights
         for v in range(order.shape[0]):
             if not 0 <= y[order[v]] < K:
                 raise ValueError(f"y[{order[v]}] = {y[order[v]]} is not one of the {K} classes")
+    if scales is not None and (scales.shape[0] != 2 or scales.shape[1] != K
+                               or objective.loss == SOFTMAX):
+        raise ValueError(f"scales must be a factor and a share for each of {K} outputs, which must "
+                         "have losses of their own")
     return 0
+
+
+cdef void set_scales(Run *run, const double[:, ::1] scales) noexcept:
+    """Where the factors and the shares of the outputs are."""
+    run.factors = run.shares = NULL
+    if scales is not None:
+        run.factors, run.shares = &scales[0, 0], &scales[1, 0]
 
 
 cdef char *prepare(Run *run, Rows rows, Py_ssize_t itemsize, const Py_ssize_t[::1] widths, Py_ssize_t parameters, bint scaled,
@@ -356,11 +386,13 @@ cdef char *prepare(Run *run, Rows rows, Py_ssize_t itemsize, const Py_ssize_t[::
 
 def gradient(Rows rows not None, const double[::1] y not None, const double[::1] weights, const Py_ssize_t[::1] order not None,
              const floating[::1] theta not None, const floating[::1] center, const floating[::1] inverse, floating[::1] out,
-             const Py_ssize_t[::1] widths not None, Objective objective, Network network):
+             const Py_ssize_t[::1] widths not None, Objective objective, Network network,
+             const double[:, ::1] scales=None):
     """out <- mean gradient of the data term over the rows in `order`; returns the sum of weight * loss.
 
     Inputs are (x - center) * inverse (None: x itself; of sparse rows only the factor counts). out=None: the loss alone, no unit
-    dropped.
+    dropped. The loss of output k is ``scales[1, k] L(scales[0, k] z, scales[0, k] y)``; None:
+    ``L(z, y)``.
     """
     cdef const floating *mid = numbers_of(center)
     cdef const floating *factor = numbers_of(inverse)
@@ -370,7 +402,7 @@ def gradient(Rows rows not None, const double[::1] y not None, const double[::1]
     cdef Run run
     check_widths(rows, sizeof(floating), widths, theta.shape[0], objective.outputs, 0 if center is None else center.shape[0],
                  0 if inverse is None else inverse.shape[0])
-    check_targets(rows, y, weights, order, &objective)
+    check_targets(rows, y, weights, order, &objective, scales)
     if order.shape[0] == 0 or (out is not None and out.shape[0] != theta.shape[0]):
         raise ValueError("order is empty, or out and theta differ in length")
     if out is not None:
@@ -378,6 +410,7 @@ def gradient(Rows rows not None, const double[::1] y not None, const double[::1]
     room = <floating *> prepare(&run, rows, sizeof(floating), widths, theta.shape[0], inverse is not None, order.shape[0],
                                 objective, network)
     run.y, run.weights = &y[0], start_of(weights)
+    set_scales(&run, scales)
     with nogil:
         loss = batch_gradient(&run, &order[0], order.shape[0], mid, factor, &theta[0], room, g)
     free(room)
@@ -437,11 +470,12 @@ cdef void descend(Run *run, Sums *sums, const Py_ssize_t *order, Py_ssize_t visi
 def epoch(Rows rows not None, const double[::1] y not None, const double[::1] weights, const Py_ssize_t[::1] order not None,
           floating[::1] theta not None, const floating[::1] center, const floating[::1] inverse, floating[::1] first,
           floating[::1] second, const double[::1] rates not None, const Py_ssize_t[::1] widths not None, Objective objective,
-          Network network, Rule rule, Py_ssize_t batch_size, Py_ssize_t t):
+          Network network, Rule rule, Py_ssize_t batch_size, Py_ssize_t t,
+          const double[:, ::1] scales=None):
     """Visit the rows in `order`, `batch_size` at a time, and leave the new parameters in theta.
 
     A batch's penalty is (l2 / 2) |W|^2 / rows. `first`, `second` are the rule's buffers (None where it has none); the first update
-    is the t-th. Returns the `Sums` over the visits.
+    is the t-th. `scales` as for `gradient`. Returns the `Sums` over the visits.
     """
     cdef Sums sums = Sums(0, 0, 0, 0)
     cdef const floating *mid = numbers_of(center)
@@ -452,7 +486,7 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
     cdef Run run
     check_widths(rows, sizeof(floating), widths, theta.shape[0], objective.outputs, 0 if center is None else center.shape[0],
                  0 if inverse is None else inverse.shape[0])
-    check_targets(rows, y, weights, order, &objective)
+    check_targets(rows, y, weights, order, &objective, scales)
     check_buffers(rule.kind, first is not None, second is not None)
     if (first is not None and first.shape[0] != theta.shape[0]) or (second is not None and second.shape[0] != theta.shape[0]):
         raise ValueError(f"theta has {theta.shape[0]} entries, the buffers must have as many")
@@ -463,6 +497,7 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
     room = <floating *> prepare(&run, rows, sizeof(floating), widths, theta.shape[0], inverse is not None,
                                 min(batch_size, order.shape[0]), objective, network)
     run.y, run.weights = &y[0], start_of(weights)
+    set_scales(&run, scales)
     with nogil:
         descend(&run, &sums, &order[0], order.shape[0], mid, factor, &theta[0], room, m, a, &rates[0], &rule, batch_size, t)
     free(room)

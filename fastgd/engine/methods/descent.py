@@ -46,6 +46,7 @@ class Descent:
     """
 
     repaired = False  # what goes wrong is the user's to mend
+    has_rate = True   # that the user has chosen
 
     def __init__(self, schedule: Schedule, optimizer: Optimizer, batch_size: int, average_from=None, seed=0):
         self.schedule, self.optimizer, self.batch_size, self.average_from = schedule, optimizer, batch_size, average_from

@@ -29,12 +29,16 @@ class State(Record):
 
 
 class Factors(Record):
-    """All that the method is told: ratings on their grid, what is minimised (the kernel's `Course`), threads."""
+    """What the method is given: ratings on their grid, the kernel's `Course`, threads.
+
+    `constant`: all ratings are equal, so the model is their mean and there is nothing to learn.
+    """
 
     grid: Grid
     course: dict
     width: int
     threads: int
+    constant: bool = False
 
 
 class Seeds:
@@ -60,7 +64,7 @@ class Factorization:
     AGE = 5.0  # epochs
 
     def __init__(self, schedule=None):
-        self.schedule = schedule
+        self.schedule, self.has_rate = schedule, schedule is not None
 
     def start(self, problem: Factors, theta, ages, t):
         """Begin at theta, whose rows have seen `ages` epochs, with the t-th of all."""
@@ -88,6 +92,9 @@ class Factorization:
     def epoch(self, order):
         """Visit all ratings, in the order that the seed `order` gives; returns an `Epoch`."""
         before, ratings, rates = self.state, len(self.problem.grid.users), self._rates()
+        if self.problem.constant:
+            self.state = State(before.theta, before.ages, before.t + 1, 0.0)
+            return Epoch(0.0, 0.0, float(rates.max()))
         theta = before.theta.copy()
         loss = self._sweep(theta, rates, order, self.problem.grid) / ratings
         self.state = State(theta, before.ages + 1, before.t + 1, self._penalty(theta))
@@ -96,10 +103,14 @@ class Factorization:
 
     def loss_at(self, theta):
         """The objective at theta; other items are drawn from one seed."""
+        if self.problem.constant:
+            return 0.0
         return self._still(theta, self.problem.grid) + self._penalty(theta)
 
     def data_loss(self, grid):
         """The mean loss of the ratings on another grid of the same users and items, the penalty left out."""
+        if self.problem.constant:
+            return 0.0
         return self._still(self.state.theta, grid)
 
     def _still(self, theta, grid):
@@ -107,8 +118,8 @@ class Factorization:
         return self._sweep(theta.copy(), np.zeros(len(self._visits), theta.dtype), 0, grid) / len(grid.users)
 
     def optimality(self):
-        """Nothing is known of how far the minimum is."""
-        return None
+        """(distance to the minimum, its kind): 0 for equal ratings; None: unknown."""
+        return (0.0, "equal ratings") if self.problem.constant else None
 
     def is_finite(self):
         """The gradient norm, made of all rows, has told already."""

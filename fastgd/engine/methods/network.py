@@ -4,8 +4,8 @@ from math import isfinite, sqrt
 
 import numpy as np
 
-from fastgd.engine.data import Problem
-from fastgd.engine.metric import Metric, constant_model, metric_of
+from fastgd.engine.data import Problem, is_surely_finite
+from fastgd.engine.metric import CERTAIN, Metric, constant_model, metric_of
 from fastgd.engine.objective import REGRESSION
 from fastgd.engine.optimizers import SGD, AdamW, Optimizer, ScheduleFree
 from fastgd.engine.records import Record
@@ -15,7 +15,7 @@ from fastgd.kernels.network import Activation
 from fastgd.kernels.quasi_newton import QuasiNewton, Status
 
 from .descent import Descent, Epoch, State
-from .implicit import merged, pooled
+from .implicit import TargetStatistics, merged, merged_targets
 
 ACTIVATIONS = tuple(activation.name.lower() for activation in Activation)
 RECTIFIERS = ("relu", "leaky_relu", "gelu", "silu", "softplus")
@@ -29,6 +29,19 @@ MEMORY = 10        # pairs of L-BFGS
 FLAT = 2.2e-9      # of the loss: falls below that are rounding, or as good (SciPy's)
 RESIDUAL = ("squared_error", "huber", "epsilon_insensitive")  # losses of the difference from the target
 MOST_UPDATES = 100 # of a stream, by which its rate falls
+# A column's weights follow its spread up to this factor in a call; beyond, nothing is learnt yet.
+STRETCH = 4.0
+# A share of the rows so far from which on columns that vary for the first time are learnt anew.
+FRESH = 0.1
+# Targets are equal but for rounding if their spread is below this share of their mean.
+SAME = 4 * np.finfo(float).eps
+# The size of weights from which on an epoch's result is checked for margins that overflow.
+SUSPICIOUS = 1e6
+# Weights of the trained network may be this large before they overflow in the user's units.
+HEADROOM = 1e4
+# Bounds delta / spread of the Huber loss: beyond, it is the squared (absolute) loss to rounding.
+CAPPED = 1e100
+
 
 
 # ---- parameters ----
@@ -83,41 +96,69 @@ def initial(widths, activation, random):
 
 
 class Units(Record):
-    """The units in which a network works: inputs in the metric's, targets less `center` in those of `spread`.
+    """The units in which a network is trained.
 
-    `weight` is that of the rows that have told.
+    Columns are centred and have spread 1. The user's margins are ``center + unit * z`` for margins
+    z of the trained network. `targets` holds means and standard deviations of the targets, 0 for
+    constant ones; `weight` is the total weight of the rows seen.
     """
 
+    loss: str
     inputs: Metric
-    center: np.ndarray
-    spread: np.ndarray
+    targets: TargetStatistics
     weight: float
 
     @classmethod
     def of(cls, problem: Problem):
-        """Columns of spread 1, and for losses of a residual targets too: one spread for all, so that none counts for more."""
-        outputs, visits, weights = problem.objective.outputs, problem.visits, problem.weights
-        center, spread = np.zeros(outputs), np.ones(1)
+        """Those of a problem's rows."""
+        visits, weights = problem.visits, problem.weights
         weights = np.ones(len(visits)) if weights is None else weights[visits]
-        if problem.objective.loss in RESIDUAL:
-            targets = problem.targets
-            size = np.abs(targets).max() or 1.0
-            center = np.average(targets / size, axis=0, weights=weights)
-            spread = size * np.sqrt(np.average((targets / size - center) ** 2, axis=0, weights=weights).mean(keepdims=True))
-            center = size * center
-        return cls(metric_of(problem), center, spread, float(weights.sum()))
+        outputs = problem.objective.outputs
+        targets = TargetStatistics(np.zeros(outputs), np.ones(outputs))
+        if problem.objective.loss in REGRESSION:
+            targets = _statistics(problem.targets, weights)
+        return cls(problem.objective.loss, _columns(problem), targets, float(weights.sum()))
 
     def merge(self, new):
-        """These units after new rows."""
+        """Those of all rows, `new` ones among them."""
         part = new.weight / (self.weight + new.weight)
-        center, spreads = pooled(self.center, self.spread, new.center, new.spread, part)
-        spread = np.sqrt(np.mean(spreads**2, keepdims=True))
-        return Units(merged(self.inputs, new.inputs, part), center, spread, self.weight + new.weight)
+        targets = merged_targets(self.targets, new.targets, part)
+        return Units(
+            self.loss,
+            merged(self.inputs, new.inputs, part),
+            _rounded(targets),
+            self.weight + new.weight,
+        )
+
+    def part(self, before):
+        """The share of the rows that have come after `before`."""
+        return 1 - before.weight / self.weight
+
+    def outdates(self, before):
+        """Whether running means of the update rule are worth less than none.
+
+        A call has more rows than all before, whose gradients were noisier; or it has some share,
+        and columns or targets vary in it for the first time.
+        """
+        fresh = (before.inputs.scale == 0) & (self.inputs.scale > 0)
+        fresh = fresh.any() or ((before.unit == 0) & (self.unit > 0)).any()
+        return self.part(before) > (FRESH if fresh else 0.5)
+
+    @property
+    def center(self):
+        """The user's margins where z is 0."""
+        if self.loss == "poisson":
+            return np.log(np.where(self.targets.center > 0, self.targets.center, CERTAIN))
+        return self.targets.center if self.loss in RESIDUAL else np.zeros(len(self.targets.center))
 
     @property
     def unit(self):
-        """The spread of the targets; 1 where they are constant."""
-        return float(self.spread[0]) if self.spread[0] > 1e-12 * np.abs(self.center).max() else 1.0
+        """The factor of each output's margins: the spread of residuals' targets; 0 if constant."""
+        return (
+            self.targets.spread
+            if self.loss in RESIDUAL
+            else (self.targets.spread > 0).astype(float)
+        )
 
     def to_user(self, theta, widths):
         """The same network on the user's columns, telling the user's targets; float64."""
@@ -131,15 +172,81 @@ class Units(Record):
         return theta
 
     def from_user(self, theta, widths):
-        """The inverse."""
+        """The inverse; what tells constant targets is left as it is."""
         theta = theta.astype(np.float64)
         (W, b), (V, c) = ends(theta, widths)
+        unit = np.where(self.unit > 0, self.unit, 1.0)
         c -= self.center
-        c /= self.unit
-        V /= self.unit
+        c /= unit
+        V /= unit
         b += self.inputs.center @ W
         W *= self.inputs.scale[:, None]
         return theta
+
+    def follow(self, theta, widths, before, shift=True):
+        """Convert theta from the units `before`; shift=False: theta is a difference of two vectors.
+
+        Predictions stay the same, with two exceptions. Where a column's spread has grown by more
+        than `STRETCH`, nothing has been learnt so far out, and its weights fade. Columns and
+        targets that were constant keep their weights, but for columns that vary in few rows only.
+        """
+        theta = theta.astype(np.float64)
+        (W, b), (V, c) = ends(theta, widths)
+        if before.inputs.scale.any():
+            W *= _stretch(before.inputs.scale, self.inputs.scale, self.part(before))[:, None]
+        b += ((self.inputs.center - before.inputs.center) * self.inputs.inverse) @ W
+        known = (before.unit > 0) & (self.unit > 0)
+        ratio = np.divide(before.unit, self.unit, where=known, out=np.ones(len(known)))
+        V *= ratio
+        c *= ratio
+        if shift:
+            c += np.divide(
+                before.center - self.center, self.unit, where=known, out=np.zeros(len(known))
+            )
+        return theta
+
+
+def _stretch(before, after, part):
+    """The factors of columns' weights when their spreads change, by `part` of the rows.
+
+    Rows in which a column varies for the first time are 1 / sqrt(part) spreads away.
+    """
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        ratio = np.where(after > 0, after / before, 1.0)
+    fresh = sqrt(part) if part >= FRESH else 0.0
+    return np.where(ratio <= STRETCH, ratio, np.where(before > 0, STRETCH**2 / ratio, fresh))
+
+
+def _columns(problem):
+    """The metric of the columns."""
+    inputs, limit = metric_of(problem), float(np.finfo(problem.rows.dtype).max)
+    large = np.flatnonzero(~(np.maximum(inputs.scale, np.abs(inputs.center)) < limit / 4))
+    if len(large):
+        raise ValueError(
+            f"Column {large[0]} of X is too large: differences of its entries overflow"
+        )
+    return inputs
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def _statistics(targets, weights):
+    """Mean and spread of each target, without squares that overflow or underflow."""
+    away = targets - targets[0]
+    size = np.abs(away).max(axis=0)
+    if not np.isfinite(size).all():
+        raise ValueError("y is too large: its differences overflow")
+    away /= np.where(size > 0, size, 1.0)
+    mean = np.average(away, axis=0, weights=weights)
+    spread = size * np.sqrt(np.average((away - mean) ** 2, axis=0, weights=weights))
+    return _rounded(TargetStatistics(targets[0] + size * mean, spread))
+
+
+def _rounded(targets):
+    """Targets whose spread is no more than rounding are constant."""
+    return TargetStatistics(
+        targets.center,
+        np.where(targets.spread > SAME * np.abs(targets.center), targets.spread, 0.0),
+    )
 
 
 class NetworkState(State):
@@ -196,7 +303,7 @@ class Backpropagation(Descent):
     Rumelhart, Hinton, Williams, "Learning representations by back-propagating errors", Nature 1986.
     """
 
-    exhausted = False  # whether no further epoch would change anything
+    settled = False  # whether no further epoch would change anything
     spent = False      # whether that is so because there are no evaluations left
     unit = 1.0         # of losses, for `tol`: in regression by "auto" the best constant model's
 
@@ -209,20 +316,26 @@ class Backpropagation(Descent):
         self._pose(problem)
         dtype, units = problem.rows.dtype, self._units(earlier)
         self._enter(units)
+        kept = earlier if earlier is not None and earlier.rule == self.optimizer else None
         if theta is None and earlier is None:
             theta = initial(self.widths, self.architecture.activation, np.random.default_rng(self.seed))
-            if units:
-                self._set_margin(theta, units)
+        elif theta is None and units and earlier.units:
+            theta = earlier.theta
+            if kept and units.outdates(kept.units):
+                theta, kept = self.optimizer.mean(theta, kept.first), None
+            # before then weights are nearly the random ones, which suit any units
+            if earlier.t > WARM_UP:
+                theta = units.follow(theta, self.widths, earlier.units)
         else:
-            begun = to_user(earlier.theta, self.widths, earlier.units) if theta is None else theta
-            begun = units.from_user(begun, self.widths) if units else begun
-            if theta is None and units and earlier.units:  # columns that vary for the first time begin with the weights they have
-                fresh = earlier.units.inputs.scale == 0
-                ends(begun, self.widths)[0][0][fresh] = ends(earlier.theta, self.widths)[0][0][fresh]
-            theta = begun
-        kept = earlier if earlier is not None and earlier.rule == self.optimizer else None
-        first, second = (self._buffer(getattr(kept, name, None), needed, len(theta))
-                         for name, needed in zip(("first", "second"), self.optimizer.buffers, strict=True))
+            theta = to_user(earlier.theta, self.widths, earlier.units) if theta is None else theta
+            theta = units.from_user(theta, self.widths) if units else theta
+        first, second = getattr(kept, "first", None), getattr(kept, "second", None)
+        if first is not None and units and kept.t > WARM_UP:
+            first = units.follow(first, self.widths, kept.units, shift=False)
+        first, second = (
+            self._buffer(old, needed, len(theta))
+            for old, needed in zip((first, second), self.optimizer.buffers, strict=True)
+        )
         self.state = NetworkState(theta.astype(dtype), first, second, None, False, t=getattr(kept, "t", 1),
                                   epochs=getattr(kept, "epochs", 0), units=units, rule=self.optimizer)
 
@@ -240,37 +353,124 @@ class Backpropagation(Descent):
         self._size = min(self.batch_size, len(problem.visits))
         self._updates = -(-len(problem.visits) // self._size)
         self._weight = len(problem.visits) if problem.weights is None else float(problem.weights[problem.visits].sum())
-        if self.standardises and problem.objective.loss in REGRESSION:
-            self.unit = abs(float(constant_model(problem)[1])) or 1.0
 
     def _units(self, earlier):
-        """The data's own units, those of earlier data among them; None if it is the user's that count."""
+        """The units of all rows so far; None: the user's.
+
+        Columns so small that their weights overflow do not count.
+        """
         if not self.standardises:
             return None
         units = Units.of(self.problem)
-        return units if earlier is None or earlier.units is None else earlier.units.merge(units)
+        if earlier is not None and earlier.units is not None:
+            units = earlier.units.merge(units)
+        # the weights of a single layer hold both units
+        unit = max(1.0, units.unit.max()) if len(self.widths) == 2 else 1.0
+        least, inputs = unit * HEADROOM / float(np.finfo(self.problem.rows.dtype).max), units.inputs
+        return replace(
+            units, inputs=Metric(inputs.center, np.where(inputs.scale > least, inputs.scale, 0.0))
+        )
 
     def _enter(self, units):
-        """Work in these units."""
+        """Work in these units.
+
+        The reported objective is `_factor` times the trained one, plus `_offset`: in the units of y
+        for one target, in units of the spreads for several targets of a residual loss. `validation`
+        is (objective, scales of the outputs) for margins and targets in the user's units.
+        """
         problem, dtype = self.problem, self.problem.rows.dtype
-        self._center = self._inverse = None
-        self._y, self.objective, self._factor = problem.y, problem.objective, 1.0
+        self._center = self._inverse = self._scales = None
+        self.validation = problem.objective, None
+        self._y, self.objective = problem.y, problem.objective
+        self._factor, self._offset, self._still = 1.0, 0.0, False
         if units is None:
+            self._check_size()
             return
         self._center, self._inverse = units.inputs.center.astype(dtype), units.inputs.inverse.astype(dtype)
         if problem.objective.loss in RESIDUAL:
-            self._y = ((problem.y.reshape(-1, len(units.center)) - units.center) / units.unit).ravel()
-            self.objective = replace(problem.objective, delta=problem.objective.delta / units.unit)
-            power = 1 if problem.objective.loss == "epsilon_insensitive" else 2
-            if units.unit > np.finfo(float).max ** (1 / power):
-                raise ValueError(f"y is too large: its spread is {units.unit:g}, and {problem.objective.loss} overflows")
-            self._factor = units.unit**power
+            self._enter_residuals(units)
+        elif problem.objective.loss == "poisson":
+            self._enter_counts(units)
+        if problem.objective.loss in REGRESSION:
+            self._still = not units.unit.any()
+            self.unit = abs(self._constant_loss()) or 1.0
 
-    def _set_margin(self, theta, units):
-        """Counts are best told from their mean on."""
-        if self.objective.loss == "poisson":
-            means = np.average(self.problem.targets, axis=0)
-            ends(theta, self.widths)[1][1][:] = np.log(np.maximum(means, 1e-16))
+    def _enter_residuals(self, units):
+        """Standardise each target by its own mean and spread."""
+        objective, unit, outputs = self.problem.objective, units.unit, len(units.unit)
+        limits, varied = np.finfo(self.problem.rows.dtype), np.where(unit > 0, unit, 1.0)
+        size = np.maximum(HEADROOM * unit, np.abs(units.center))
+        least = HEADROOM * float(limits.smallest_subnormal)
+        if size.max() > float(limits.max):
+            largest = np.abs(self.problem.targets).max()
+            raise ValueError(
+                f"y is too large: its largest value is {largest:g}, and weights in {limits.dtype} "
+                "overflow"
+            )
+        if ((0 < unit) & (unit < least)).any():
+            least = unit[unit > 0].min()
+            raise ValueError(
+                f"y is too small: its spread is {least:g}, and weights in {limits.dtype} underflow"
+            )
+        with np.errstate(over="ignore"):  # of rows that do not count
+            self._y = ((self.problem.y.reshape(-1, outputs) - units.center) / varied).ravel()
+        shares, factors = (unit > 0).astype(float), np.ones(outputs)
+        self._factor = np.ones(outputs) if objective.loss == "epsilon_insensitive" else varied
+        # divided by its largest slope where that is below 1: alpha means the same for any delta
+        if objective.loss == "huber":
+            with np.errstate(over="ignore"):
+                delta = np.clip(objective.delta / varied, 1 / CAPPED, CAPPED)
+            factors, shares = 1 / delta, shares * delta * np.maximum(delta, 1.0)
+            self.objective = replace(objective, delta=1.0)
+            self._factor = varied * np.minimum(delta, 1.0)
+        if not unit.all() or objective.loss == "huber":
+            self._scales = np.array([factors, shares])
+        if outputs > 1:
+            self.validation = self.objective, np.array([factors / varied, shares])
+            self._factor = 1.0
+            return
+        with np.errstate(over="ignore"):
+            self._factor = float(varied[0] * self._factor[0])
+        if not isfinite(self._factor):
+            raise ValueError(
+                f"y is too large: its spread is {varied[0]:g}, and {objective.loss} overflows"
+            )
+
+    def _enter_counts(self, units):
+        """Divide counts by their mean m: exp(z) - y z = m (exp(z') - (y / m) z') - y log m."""
+        objective, means, outputs = self.problem.objective, units.targets.center, len(units.unit)
+        varied, visits, weights = units.unit > 0, self.problem.visits, self.problem.weights
+        weights = None if weights is None else weights[visits]
+        told = np.average(self.problem.targets, axis=0, weights=weights)
+        self._y = (self.problem.y.reshape(-1, outputs) / np.where(means > 0, means, 1.0)).ravel()
+        self._factor = max(1.0, float(means.max()))
+        self._offset = float((np.where(varied, 0.0, means) - told * units.center).sum())
+        shares = np.where(varied, means, 0.0) / self._factor
+        self.objective = replace(objective, l2=objective.l2 / self._factor)
+        if (shares != 1.0).any():
+            self._scales = np.array([np.ones(outputs), shares])
+
+    def _check_size(self):
+        """Refuse targets whose squares overflow."""
+        if self.problem.objective.loss == "squared_error":
+            largest = float(np.abs(self.problem.targets).max())
+            if not isfinite(largest * largest):
+                raise ValueError(
+                    "y is too large: training would have diverged, since squares of its largest "
+                    f"value {largest:g} overflow"
+                )
+
+    def _constant_loss(self):
+        """The objective of the best constant model of targets."""
+        outputs = self.objective.outputs
+        factors, shares = np.ones((2, outputs)) if self._scales is None else self._scales
+        total = self._offset
+        for k in np.flatnonzero(shares):
+            objective = replace(self.objective, outputs=1)
+            y = self._y.reshape(-1, outputs)[:, k] * factors[k]
+            _, loss = constant_model(replace(self.problem, y=y, objective=objective))
+            total += self._factor * shares[k] * float(loss)
+        return total
 
     def _buffer(self, old, needed, size):
         if not needed:
@@ -281,24 +481,61 @@ class Backpropagation(Descent):
         """Visit the rows in `order` once; returns an `Epoch`."""
         state, problem = self.state.copy(), self.problem
         rates = self.schedule.rates(state.t, self._updates, state.epochs)
-        sums = network.epoch(problem.rows, self._y, problem.weights, order, state.theta, self._center, self._inverse, state.first,
-                             state.second, rates, self.widths, self.objective.codes,
-                             self.architecture.codes((self.seed << 32) + state.epochs), self.optimizer.codes, self._size, state.t)
+        if self._still:
+            state.epochs += 1
+            self.state, self.settled = state, True
+            return Epoch(self._offset, 0.0, float(rates[-1]))
+        sums = network.epoch(
+            problem.rows,
+            self._y,
+            problem.weights,
+            order,
+            state.theta,
+            self._center,
+            self._inverse,
+            state.first,
+            state.second,
+            rates,
+            self.widths,
+            self.objective.codes,
+            self.architecture.codes((self.seed << 32) + state.epochs),
+            self.optimizer.codes,
+            self._size,
+            state.t,
+            self._scales,
+        )
         state.t += sums["updates"]
         state.epochs += 1
         self.state = state
-        loss = self._factor * (sums["loss"] / self._weight + sums["penalty"] / len(order))
+        loss = (
+            self._factor * (sums["loss"] / self._weight + sums["penalty"] / len(order))
+            + self._offset
+        )
         return Epoch(loss, self._factor * sums["gradient_norm"] / self._updates, float(rates[-1]))
 
     def loss_at(self, theta):
         """The objective at theta, in the units that the run works in, with a batch's penalty."""
-        return self._factor * self._value(theta, None, self._size)
+        return self._offset + (
+            0.0 if self._still else self._factor * self._value(theta, None, self._size)
+        )
 
     def _value(self, theta, gradient, rows):
         """The mean loss of all rows and (l2 / 2) |W|^2 / rows (AdamW: nothing); `gradient` receives its derivatives."""
         problem, objective = self.problem, self.objective
-        loss = network.gradient(problem.rows, self._y, problem.weights, problem.visits, theta, self._center, self._inverse,
-                                gradient, self.widths, objective.codes, self.architecture.codes())
+        loss = network.gradient(
+            problem.rows,
+            self._y,
+            problem.weights,
+            problem.visits,
+            theta,
+            self._center,
+            self._inverse,
+            gradient,
+            self.widths,
+            objective.codes,
+            self.architecture.codes(),
+            self._scales,
+        )
         value = loss / self._weight
         l2 = 0.0 if isinstance(self.optimizer, AdamW) else objective.l2 / rows
         for number, (W, _) in enumerate(layers(theta, self.widths) if l2 else ()):
@@ -308,13 +545,20 @@ class Backpropagation(Descent):
         return value
 
     def is_finite(self):
-        """Whether all parameters are."""
-        return bool(np.isfinite(self.state.theta).all())
+        """Whether all parameters are finite, and, where they are large, the margins too."""
+        size = float(np.abs(self.state.theta).max())
+        return size <= SUSPICIOUS or (isfinite(size) and isfinite(self.loss_at(self._model())))
 
     def solution(self):
         """(coefs, intercepts) in the user's units."""
         theta = self._model()
-        return unpack(to_user(theta, self.widths, self.state.units).astype(theta.dtype), self.widths)
+        with np.errstate(over="ignore", invalid="ignore"):
+            user = to_user(theta, self.widths, self.state.units).astype(theta.dtype)
+        if self.state.units and not is_surely_finite(user) and is_surely_finite(theta):
+            raise ValueError(
+                "y is too large beside the columns of X: weights between them overflow"
+            )
+        return unpack(user, self.widths)
 
     def _model(self):
         """The parameters that make the model."""
@@ -326,6 +570,8 @@ class Automatic(Backpropagation):
 
     The loss of the first model is remembered: an epoch that ends far above it is taken again at a lower rate.
     """
+
+    has_rate = False
 
     def __init__(self, architecture: Architecture, batch_size, seed):
         super().__init__(architecture, None, ScheduleFree(), batch_size, seed, standardises=True)
@@ -371,6 +617,8 @@ class Lines(Backpropagation):
     Liu, Nocedal, "On the limited memory BFGS method for large scale optimization", Mathematical Programming 1989.
     """
 
+    has_rate = False
+
     def __init__(self, architecture: Architecture, seed, max_fun=np.inf):
         super().__init__(architecture, Schedule(), SGD(), np.iinfo(np.intp).max, seed)
         self.max_fun, self._lines = max_fun, None
@@ -415,7 +663,7 @@ class Lines(Backpropagation):
         self._done += 1
         done = status != Status.MOVED or flat
         self.spent = self._evaluations >= self.max_fun and not done
-        self.exhausted = done or self.spent
+        self.settled = done or self.spent
         return Epoch(lines.value, float(np.linalg.norm(lines.gradient)), lines.step)
 
     def _tell(self):
