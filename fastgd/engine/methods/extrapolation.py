@@ -9,6 +9,7 @@ unconstrained problems", Technion, 2005.
 import numpy as np
 
 from fastgd.engine.data import pack, unpack
+from fastgd.engine.duality import rounding_of
 from fastgd.engine.records import Record
 from fastgd.kernels import newton
 
@@ -44,9 +45,10 @@ class Extrapolation(Record):
         for step in (came, self.step, came) if self.step else (came,):
             line.move(*step)
         gained = loss - line.loss
-        pays = gained >= WORTH * (self.loss - loss)
+        is_real = gained > rounding_of(loss, loss)  # else the way since the last search is noise
+        pays = is_real and gained >= WORTH * (self.loss - loss)
         interval = max(self.interval // 2, FEWEST) if pays else min(2 * self.interval, MOST)
-        if not gained > 0:
+        if not is_real:
             return Extrapolation(v, margins, loss, None, interval)
         step = line.v - self.v, line.margins - self.margins
         return Extrapolation(line.v, line.margins, line.loss, step, interval)

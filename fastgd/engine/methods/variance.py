@@ -121,10 +121,9 @@ class VarianceReduced:
         self._constant = self._space.enter(np.zeros_like(coef), constant)
         self._origin = self._space.enter(coef, self._space.offset(coef, intercept))
         v = self._origin.copy()
-        cold = not theta.any()
-        if cold:
+        if not theta.any():
             v[len(v) - objective.outputs:] = constant
-        self._warm = 0 if not cold else 1 if self._kinked else 2  # passes of implicit steps
+        self._warm = 0 if coef.any() else 1 if self._kinked else 2  # passes of implicit steps
         n, outputs = problem.rows.shape[0], objective.outputs
         memory = np.zeros(n * outputs), np.zeros(n * outputs), np.zeros(n), np.zeros(len(v))
         self.state = State(v, memory, np.zeros(n), self._gains / self._length, np.zeros(len(v)))
