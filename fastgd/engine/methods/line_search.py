@@ -6,7 +6,7 @@ from fastgd.kernels import variance
 
 # Steps, in units of a model's distance from the constant one: -1 would lead to the constant model,
 # and lose the direction that a later fit may go on from; 2 leads to three times the distance.
-LOWEST, HIGHEST = -0.999, 2.0
+LOWEST, HIGHEST = -1.0 + 1e-6, 2.0
 # The final width of a bracket. The excess of a smooth objective is of the order of its square, 1e-6
 # of what the whole distance has gained.
 STEP_TOLERANCE = 1e-3
