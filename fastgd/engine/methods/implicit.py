@@ -201,7 +201,7 @@ class AveragedImplicit:
         size, weights = min(self.batch_size, len(order)), problem.weights
         end = np.array([SIGNIFICANT, 0.0, 0.0])
         if weights is not None:
-            weights = weights * (state.rows / state.weight)
+            weights = weights / (state.weight / state.rows)
         gain = gains(objective, state.targets)
         highest = (1 if objective.tilt else size) * RATE / (length + objective.intercept or 1.0)
         loss, done = 0.0, 0
