@@ -259,7 +259,8 @@ def _of_claims(case, model, coef, intercept):
     )
     if not is_bound and model.optimality_ > 0.01:
         return
-    lower = lower_value(problem, W, b, value - claimed * max(constant - value, 0) - rounding)
+    enough = value - claimed * max(constant - value, 0) - rounding
+    lower = lower_value(problem, W, b, enough, max(1e-12, 30 * eps))
     gap = float((value - lower) / max(constant - lower, LONG(1e-4000)))
     if gap > claimed and value - lower > rounding:
         yield (

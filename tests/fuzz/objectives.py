@@ -249,14 +249,17 @@ def _lowest(value, problem, k):
     return min(value(LONG(c)) for c in candidates)
 
 
-def lower_value(problem, W, b, enough):
-    """The least objective that L-BFGS finds from (W, b) and from 0; below `enough` it ends."""
+def lower_value(problem, W, b, enough, noise):
+    """The least objective that L-BFGS finds from (W, b) and from 0; below `enough` it ends.
+
+    Columns whose spread is below `noise` times their centre count as constant.
+    """
     K, p = problem.l1.shape
     center = (
         problem.weights @ problem.X if problem.intercept and not problem.tilt else np.zeros(p, LONG)
     )
     spread = np.sqrt(problem.weights @ (problem.X - center) ** 2)
-    active = spread > 1e-12 * abs(center)
+    active = spread > noise * abs(center)
     spread = np.where(active, spread, 1)
     A = ((problem.X - center) / spread).astype(float)
     A[:, ~active] = 0
