@@ -123,7 +123,8 @@ class Fit:
             self._runs = Runs(self._trainings(), self._tasks, self._problem.objective.own)
             self._runs.run()
         except DivergedError:
-            if not self._automatic or self._go_on or self._theta is None or not self._theta.any():
+            goes_on = self._go_on and hasattr(self._model, "coef_")
+            if not self._automatic or goes_on or self._theta is None or not self._theta.any():
                 raise
             outputs, p = self._problem.objective.outputs, self._problem.rows.shape[1]
             self._init = np.zeros((outputs, p)), np.zeros(outputs)
