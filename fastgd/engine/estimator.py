@@ -9,7 +9,6 @@ from .data import HeldOut, check_compressed, distinct_columns, is_plain, is_plai
 from .resumption import fingerprint
 from .tasks import CallsBack
 
-
 # Rows of less than this share of the largest weight count as absent: their losses are some 10^14 times
 # smaller than what rounding takes from the sum, but a column that no other row has would be tiny.
 NEGLIGIBLE = 2.0**-100

@@ -50,7 +50,7 @@ def metric_of(problem: Problem):
     if problem.metric is not None:
         return problem.metric
     rows, visits, weights = problem.rows, problem.visits, problem.weights
-    shift, factor = _amid(rows, visits), np.ones(rows.shape[1])
+    shift, factor = _amid(rows, visits, weights), np.ones(rows.shape[1])
     total = float(len(visits) if weights is None else weights[visits].sum())
     if not 1 / FAR < total < FAR:
         weights = weights / weights[visits].max()
@@ -73,12 +73,19 @@ def metric_of(problem: Problem):
     return Metric(center, scale)
 
 
-def _amid(rows, visits):
-    """A value amid each column, the median of a few; 0 for CSR."""
+def _amid(rows, visits, weights):
+    """A value amid each column, the median of a few by weight, the heaviest among them; 0 for CSR."""
     if rows.sparse:
         return np.zeros(rows.shape[1])
     picked = visits[np.linspace(0, len(visits) - 1, min(SAMPLE, len(visits))).astype(int)]
-    return np.sort(rows.values[picked].astype(float), axis=0)[len(picked) // 2]
+    if weights is None:
+        return np.sort(rows.values[picked].astype(float), axis=0)[len(picked) // 2]
+    picked = np.append(picked, visits[weights[visits].argmax()])
+    values, below = rows.values[picked].astype(float), weights[picked] / weights[picked].max()
+    order = values.argsort(axis=0)
+    below = below[order].cumsum(axis=0)
+    middle = (2 * below >= below[-1]).argmax(axis=0)
+    return values[order[middle, np.arange(values.shape[1])], np.arange(values.shape[1])]
 
 
 def column_density(problem: Problem):

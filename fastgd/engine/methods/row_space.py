@@ -174,7 +174,8 @@ class RowSpace:
 
     def resume(self, problem, position):
         """Begin where an earlier run on the same data was at `position`."""
-        self._method.resume(self._reduce(problem), position)
+        reduced = self._reduce(problem)
+        self._method.resume(reduced, position)
 
     @property
     def state(self):
