@@ -173,15 +173,16 @@ def _scaled_rows(X, exponents):
 
 def lost_columns(scaling, metric, coef, intercept, dtype):
     """(columns whose weights `dtype` cannot hold for the user, whether intercepts are lost)."""
-    user = scaling.to_user(coef, intercept)
+    sizes = np.maximum(np.abs(metric.center), metric.scale)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        back, back_intercept = scaling.to_scaled(*(part.astype(dtype) for part in user))
-        contributions = np.abs(coef) * metric.scale
-        most = contributions.max(initial=0.0)
-        lost = ~(np.abs(back - coef) * metric.scale <= LOST * most)
-        return lost.any(axis=0), not (
-            np.abs(back_intercept - intercept) <= LOST * max(most, np.abs(intercept).max())
-        ).all()
+        W, b = (part.astype(dtype) for part in scaling.to_user(coef, intercept))
+        back, offset = scaling.to_scaled(W, b)
+        most = (np.abs(coef) * metric.scale).max(initial=0.0)
+        lost = ~(np.abs(back - coef) * sizes <= LOST * most)
+        # Of normal numbers only the usual rounding is lost.
+        lost &= ~((np.abs(W) >= np.finfo(dtype).tiny) & np.isfinite(W))
+        kept = np.abs(offset - intercept) <= LOST * max(most, np.abs(intercept).max())
+    return lost.any(axis=0), not kept.all()
 
 
 def without(problem, columns):
