@@ -20,7 +20,7 @@ from .methods.sparse_stream import SparseStream
 from .metric import metric_of
 from .parameters import PASSES, thread_count
 from .resumption import Resumption
-from .scaling import beyond, lost_columns, scaled, without
+from .scaling import beyond, has_targets_beyond, lost_columns, scaled, without
 from .training import UNDER_WAY, DivergedError, Runs, Stopping, Training
 
 STEEPEST = 1e12        # slope at rates that somebody chose, as scikit-learn's: one wild row does not overflow the weights
@@ -105,12 +105,13 @@ class Fit:
         if self._automatic and not self._go_on:
             self._problem.metric = metric_of(self._problem)
             self._scaling, self._scaled = scaled(self._problem)
-            if self._scaling and self._scaling.is_out_of_range(self._problem.rows.dtype):
-                raise ValueError(self._beyond(np.zeros(self._problem.rows.shape[1], bool)))
+        narrow = self._automatic and self._problem.rows.dtype == np.float32
+        if narrow and has_targets_beyond(self._problem):
+            raise ValueError(self._beyond(np.zeros(self._problem.rows.shape[1], bool)))
         training = self._best_run()
         if self._scaling:
             training = self._representable(training)
-        elif self._automatic and self._problem.rows.dtype == np.float32:  # some methods work in float64
+        elif narrow and not isinstance(training.method.state, SparseStream):  # which looks at no column
             parts = training.solution()
             if not all(np.isfinite(part.astype(np.float32)).all() for part in parts):
                 raise ValueError(self._beyond(np.full(self._problem.rows.shape[1], True)))

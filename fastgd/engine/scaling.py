@@ -43,10 +43,6 @@ class Scaling(Record):
     degree: int
     held: np.ndarray
 
-    def is_out_of_range(self, dtype):
-        """Whether no prediction in `dtype` is as large as the largest target."""
-        return self.target > np.finfo(dtype).maxexp
-
     def to_user(self, coef, intercept):
         """A model in the user's units, float64."""
         with np.errstate(over="ignore", under="ignore"):
@@ -153,6 +149,12 @@ def _exponents(sizes, safe):
     if np.ptp(of_some) <= safe:
         exponents[:] = (of_some.min() + of_some.max()) // 2
     return exponents
+
+
+def has_targets_beyond(problem):
+    """Whether targets are larger than any prediction in the dtype of X."""
+    of_values = problem.objective.loss in DEGREE and not problem.objective.by_class
+    return of_values and _largest_target(problem) > np.finfo(problem.rows.dtype).max
 
 
 def _largest_target(problem):
