@@ -168,6 +168,14 @@ def test_sample_weights_of_any_size(size):
     assert np.isfinite(model.coef_).all()
 
 
+@pytest.mark.parametrize("epsilon", [1e3, 1e40, 1e300])
+@pytest.mark.parametrize("loss", ["epsilon_insensitive", "squared_epsilon_insensitive"])
+def test_where_all_errors_are_free_the_model_is_in_their_middle(epsilon, loss):
+    model = LinearSVR(epsilon=epsilon, loss=loss).fit(X, Y)
+    assert model.converged_ and not model.coef_.any()
+    assert Y.min() - 1e-9 <= model.intercept_[0] <= Y.max() + 1e-9
+
+
 @pytest.mark.parametrize("alpha", [1e-300, 1e300])
 @pytest.mark.parametrize("kind", [Ridge, Lasso, ElasticNet])
 def test_penalties_of_any_strength(kind, alpha):

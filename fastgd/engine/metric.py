@@ -179,7 +179,8 @@ def _best(objective, y, s):
     if loss == "quantile":
         return _quantile(y, s, delta)
     if loss == "epsilon_insensitive":
-        return _quantile(np.concatenate([y - delta, y + delta]), np.concatenate([s, s]) / 2, 0.5)
+        ends, s = np.concatenate([y - delta, y + delta]), np.concatenate([s, s]) / 2
+        return (_quantile(ends, s, 0.5) - _quantile(-ends, s, 0.5)) / 2  # amid all that are best
     return _root(lambda b: evaluate(Loss[loss.upper()], delta, b - y, np.zeros(len(y)))[1], y, s)
 
 

@@ -30,6 +30,8 @@ DEGREE = {
 # Sizes from 2^-100 to 2^100 (of float32 data 2^-40 to 2^40) are moderate: squares of products of
 # two are far from the ends of float64 at 2^1024, products of three from those of float32 at 2^128.
 SAFE = {8: 100, 4: 40}
+# Epsilon in scaled units, where no target is above 1: with more nothing changes but the rounding.
+WIDEST = 2.0**20
 # A weight is lost where rounding it changes its column's part in the predictions by more than this
 # share of the largest part: 1e-3 costs a millionth of the explained variance.
 LOST = 1e-3
@@ -129,7 +131,7 @@ def scaled(problem: Problem):
         delta = (
             objective.delta
             if objective.loss == "quantile"
-            else min(float(np.ldexp(objective.delta, -k)), limit)
+            else min(float(np.ldexp(objective.delta, -k)), WIDEST)
         )
     X = problem.X if columns_are_safe else _scaled_rows(problem.X, -columns)
     if (columns == columns[0]).all() and not held.any():  # one penalty for all columns
