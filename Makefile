@@ -10,13 +10,20 @@ SOURCES := pyproject.toml setup.py $(wildcard fastgd/kernels/*.pyx fastgd/kernel
 # The requirements of one dependency group of pyproject.toml; older pips have no --group.
 group = $$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["$(1)"])')
 
-.PHONY: demo test checked bench docs lint wheel wheel-test clean
+.PHONY: demo test fuzz checked bench docs lint wheel wheel-test clean
 
 demo: $(VENV)/built
 	$(BIN)/python -m bench.demo
 
 test: $(VENV)/built $(VENV)/test
 	$(BIN)/python -m pytest -n auto --dist loadfile
+
+# Hostile fits over every public entry point: prints those that are wrong, each with the line that
+# repeats it. How many, and which ones: make fuzz FITS=10000 SEED=0.
+FITS := 10000
+SEED := 0
+fuzz: $(VENV)/built $(VENV)/test
+	PYTHONPATH=tests $(BIN)/python -m fuzz --fits $(FITS) --seed $(SEED)
 
 # The same tests on kernels that check every index; a build of its own, so that the fast one stays in place.
 checked: $(VENV)/built $(VENV)/test

@@ -20,6 +20,7 @@ from .engine.parameters import checked
 from .engine.supervised import Classifier, Regressor
 
 POSITIVE, NOT_NEGATIVE = Interval(Real, 0, None, closed="neither"), Interval(Real, 0, None, closed="left")
+STRONGEST = np.finfo(float).max  # strength of a penalty
 COMMON = {
     "fit_intercept": ["boolean"],
     "tol": [NOT_NEGATIVE],
@@ -28,6 +29,11 @@ COMMON = {
     "batch_size": [StrOptions({"auto", "full"})],
     "n_jobs": [Integral, None],
 }
+
+
+def _strength(C, total):
+    """That of the penalty of a mean loss, where C times the sum of the losses is penalised by 1."""
+    return 0.0 if np.isinf(C) else min(1 / C / total, STRONGEST)
 
 
 class _Squared(Regressor):
@@ -297,7 +303,7 @@ class Ridge(_Penalised):
                 "The 'alpha' parameter of Ridge is one number, or one for each target.")
         if not (np.isfinite(alpha) & (alpha >= 0)).all():
             raise ValueError(f"alpha must be finite and >= 0, got {self.alpha}")
-        l2 = tuple(float(a / total) for a in alpha)
+        l2 = tuple(min(float(a) / total, STRONGEST) for a in alpha)
         l2 = l2[0] if len(set(l2)) == 1 else l2
         return Objective(self.loss, l2=l2, outputs=outputs, intercept=self.fit_intercept, positive=self.positive)
 
@@ -772,7 +778,7 @@ class LogisticRegression(_Named):
         self._assign(locals())
 
     def _objective(self, outputs, one_vs_rest, total):
-        strength, mix = (0.0 if np.isinf(self.C) or self.penalty is None else 1 / (self.C * total)), self._mix()
+        strength, mix = 0.0 if self.penalty is None else _strength(self.C, total), self._mix()
         return Objective("log_loss" if outputs == 1 else "softmax", l1=strength * mix, l2=strength * (1 - mix), outputs=outputs,
                          one_vs_rest=one_vs_rest, intercept=self.fit_intercept)
 
@@ -933,7 +939,7 @@ class LinearSVC(_Named):
         self._assign(locals())
 
     def _objective(self, outputs, one_vs_rest, total):
-        strength, mix = 1 / (self.C * total), float(self.penalty == "l1")
+        strength, mix = _strength(self.C, total), float(self.penalty == "l1")
         return Objective(self.loss, l1=strength * mix, l2=strength * (1 - mix), outputs=outputs, one_vs_rest=one_vs_rest,
                          intercept=self.fit_intercept)
 
@@ -1071,5 +1077,6 @@ class LinearSVR(Regressor):
             self.intercept_ = 0.0
 
     def _objective(self, outputs, one_vs_rest, total):
-        return Objective(self.loss, float(self.epsilon), l2=1 / (self.C * total), outputs=outputs,
+        l2 = _strength(self.C, total)
+        return Objective(self.loss, float(self.epsilon), l2=l2, outputs=outputs,
                          intercept=self.fit_intercept)

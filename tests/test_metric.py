@@ -98,3 +98,14 @@ def test_without_an_intercept_columns_are_not_centred(data, as_rows):
     metric = metric_of(problem_of(as_rows(X, "dense", np.float64), data.values, Objective("squared_error", intercept=False)))
     assert_array_equal(metric.center, 0)
     assert_allclose(metric.scale, np.sqrt((X**2).mean(axis=0)))
+
+
+def test_one_row_may_carry_nearly_all_the_weight(as_rows):
+    """The spread is that about the heavy row, not what rounding leaves of two large squares."""
+    X = np.random.default_rng(0).standard_normal((50, 2)) + 5
+    weights = np.full(50, 1e-20)
+    weights[33] = 1.0
+    metric = metric_of(problem_of(as_rows(X, "dense", np.float64), np.zeros(50), weights=weights))
+    spread = 1e-10 * np.sqrt(((X - X[33]) ** 2).sum(axis=0))
+    assert_allclose(metric.center, X[33], rtol=1e-15)
+    assert_allclose(metric.scale, spread, rtol=1e-6)

@@ -91,6 +91,8 @@ def suits_dual(problem):
     objective = problem.objective
     if not problem.rows.sparse or objective.loss not in DUAL or objective.has_corners or problem.keeps:
         return False
+    if objective.by_column:  # a strength for all columns is what the dual knows
+        return False
     return objective.l2 > 0 and (objective.loss in KINKED or not rows_of_metric(problem))
 
 

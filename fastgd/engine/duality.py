@@ -155,8 +155,7 @@ def gap(problem, at, value, slopes, q=None, blur=0.0):
     q = np.maximum(-q[:, :-1], 0) if objective.positive else np.abs(q[:, :-1])
     noise = np.finfo(problem.rows.dtype).eps * np.sqrt(weighted(weights, s * s))[:, None] + blur
     q = np.maximum(q - ROUNDING * noise, 0)
-    with np.errstate(over="ignore", under="ignore"):
-        l1, l2 = objective.l1 * at.inverse, at.l2[:, :-1]
+    l1, l2 = at.l1[:-1], at.l2[:, :-1]
     joint = objective.loss == "softmax"
     if joint:
         q, l1, l2 = q.reshape(1, -1), np.tile(l1, outputs), l2.reshape(1, -1)

@@ -9,6 +9,10 @@ from .data import HeldOut, check_compressed, distinct_columns, is_plain, is_plai
 from .resumption import fingerprint
 from .tasks import CallsBack
 
+# Rows of less than this share of the largest weight count as absent: their losses are some 10^14 times
+# smaller than what rounding takes from the sum, but a column that no other row has would be tiny.
+NEGLIGIBLE = 2.0**-100
+
 
 def _is_not_numeric(array):
     """Whether an array cannot be read as numbers."""
@@ -128,8 +132,10 @@ class Model(CallsBack, BaseEstimator):
         return HeldOut(X_val, labels, targets, weights)
 
     def _rows_that_count(self, weights, n):
-        """The numbers of the rows of positive weight."""
-        rows = np.arange(n) if weights is None else np.flatnonzero(weights > 0)
+        """The numbers of the rows of positive weight, but for those whose loss rounding hides in the sum."""
+        if weights is None:
+            return np.arange(n)
+        rows = np.flatnonzero(weights > NEGLIGIBLE * weights.max(initial=0.0))
         if not len(rows):
             raise ValueError("Sample weights must contain at least one non-zero number: sample_weight (times class_weight) is 0 "
                              "for every row.")

@@ -17,12 +17,18 @@ from .history import History, copy_of
 from .methods.descent import Descent
 from .methods.implicit import AveragedImplicit, Stream
 from .methods.sparse_stream import SparseStream
+from .metric import metric_of
 from .parameters import PASSES, thread_count
 from .resumption import Resumption
+from .scaling import beyond, has_targets_beyond, lost_columns, scaled, without
 from .training import UNDER_WAY, DivergedError, Runs, Stopping, Training
 
 STEEPEST = 1e12        # slope at rates that somebody chose, as scikit-learn's: one wild row does not overflow the weights
 INITIAL_SPREAD = 0.01  # standard deviation of init="normal": small against the weights of standardised columns
+TINY = np.finfo(float).tiny
+# Columns whose weights no float holds are left out if the objective without them is at most this times
+# that with them (for squares: a third of the remaining variance); else the fit is an error.
+MUCH = 1.5
 
 
 class Fit:
@@ -39,7 +45,8 @@ class Fit:
         self._data, self._earlier = model._resumable(X, y, weights, held_out) if self._keeps else (None, None)
         if coef_init is not None or intercept_init is not None:
             self._earlier = None
-        self._problem = self._pose(X, y, weights, outputs, one_vs_rest)
+        self._problem = self._scaled = self._pose(X, y, weights, outputs, one_vs_rest)
+        self._scaling = None  # `_scaled` is the problem in these units
         self._stopping = Stopping(1 if go_on else model.max_iter or PASSES, None if go_on else model.tol,
                                   model.n_iter_no_change if self._stops_at_plateaus() else 0,
                                   max_seconds=None if go_on else model.max_seconds)
@@ -61,7 +68,7 @@ class Fit:
         if not self._automatic:
             objective = replace(objective, steepest=STEEPEST)
         if weights is not None and not go_on:
-            weights = weights / weights[visits].mean()
+            weights = relative(weights, visits)
         if len(left_out):
             self._held_out = HeldOut.of(X, y, self._labels, weights, left_out)
         full = model.batch_size in ("full", "auto") or (not go_on and model.batch_size >= len(visits))
@@ -80,6 +87,8 @@ class Fit:
             self._publish_interrupted()
             raise
         except DivergedError as error:
+            if self._automatic:
+                raise ValueError(self._beyond(np.full(problem.rows.shape[1], True))) from None
             raise DivergedError(f"{error} {trouble(model, self._runs.trainings[0].method)}".strip()) from None
         if not self._go_on and self._automatic and model._is_unbounded(problem.objective, problem.X, self._labels, problem.visits):
             model.stop_reason_, model.converged_ = "separable", False
@@ -93,11 +102,59 @@ class Fit:
         """Returns the training whose model has been stored."""
         if self._tasks:
             self._tasks.begin(self._attributes)
-        self._runs = Runs(self._trainings(), self._tasks, self._problem.objective.own)
-        self._runs.run()
-        training = self._runs.best()
+        if self._automatic and not self._go_on:
+            self._problem.metric = metric_of(self._problem)
+            self._scaling, self._scaled = scaled(self._problem)
+        narrow = self._automatic and self._problem.rows.dtype == np.float32
+        if narrow and has_targets_beyond(self._problem):
+            raise ValueError(self._beyond(np.zeros(self._problem.rows.shape[1], bool)))
+        training = self._best_run()
+        if self._scaling:
+            training = self._representable(training)
+        elif narrow and not isinstance(training.method.state, SparseStream):  # which looks at no column
+            parts = training.solution()
+            if not all(np.isfinite(part.astype(np.float32)).all() for part in parts):
+                raise ValueError(self._beyond(np.full(self._problem.rows.shape[1], True)))
         self._publish(self._model, training)
         return training
+
+    def _best_run(self):
+        """Train, from 0 if the objective overflows at the start; returns the training that counts."""
+        try:
+            self._runs = Runs(self._trainings(), self._tasks, self._problem.objective.own)
+            self._runs.run()
+        except DivergedError:
+            goes_on = self._go_on and hasattr(self._model, "coef_")
+            if not self._automatic or goes_on or self._theta is None or not self._theta.any():
+                raise
+            outputs, p = self._problem.objective.outputs, self._problem.rows.shape[1]
+            self._init = np.zeros((outputs, p)), np.zeros(outputs)
+            self._runs = Runs([self._started(*self._init)], self._tasks)
+            self._runs.run()
+        return self._runs.best()
+
+    def _representable(self, training):
+        """The training, or one without the columns whose weights no float holds, if about as good."""
+        metric, dtype = self._scaled.metric, self._scaled.rows.dtype
+        solution = training.scaled_solution()
+        columns, intercepts = lost_columns(self._scaling, metric, *solution, dtype)
+        if columns.any():
+            loss = training.objective()
+            self._scaled = without(self._scaled, columns)
+            self._scaling.held = self._scaling.held | columns
+            self._earlier, self._keeps = None, False
+            training = self._best_run()
+            solution = training.scaled_solution()
+            more, intercepts = lost_columns(self._scaling, metric, *solution, dtype)
+            if more.any() or not training.objective() <= MUCH * loss:
+                raise ValueError(self._beyond(columns))
+        if intercepts:
+            raise ValueError(self._beyond(np.zeros(len(columns), bool)))
+        return training
+
+    def _beyond(self, columns):
+        names = getattr(self._model, "feature_names_in_", np.arange(len(columns)))
+        return beyond(self._problem, names, columns, self._problem.rows.dtype)
 
     def _trainings(self):
         """The runs: those of earlier fits, or of one start and as many random ones as are wanted."""
@@ -112,13 +169,16 @@ class Fit:
 
     def _started(self, coef_init, intercept_init):
         """A run that begins."""
-        problem, go_on = self._problem, self._go_on
+        problem, go_on = self._scaled, self._go_on
         earlier = self._model.history_ if go_on and hasattr(self._model, "history_") else None
         history = History(earlier, adds=go_on and self._automatic)
         method = method_of(self._model, problem, go_on, self._model.max_iter or PASSES)
         theta, state = self._start(coef_init, intercept_init)
         if self._theta is None:
             self._theta = theta
+        if self._scaling:
+            parts = unpack(theta, problem.objective.outputs, problem.by_column)
+            theta = pack(*self._scaling.start(*parts), problem.rows.dtype, problem.by_column)
         method.start(problem, theta, state)
         return self._training(method, theta, history, self._stopping.max_iter)
 
@@ -130,8 +190,8 @@ class Fit:
         earlier, run = self._earlier, self._earlier.runs[number]
         history = History(self._model.history_ if number == earlier.best else run.record)
         last = len(self._model.history_["loss"]) + self._stopping.max_iter
-        method = method_of(self._model, self._problem, False, last)
-        method.resume(self._problem, run.position.method)
+        method = method_of(self._model, self._scaled, False, last)
+        method.resume(self._scaled, run.position.method)
         training = self._training(method, None, history, last - len(history))
         training.resume(run.position)
         if len(history) >= last or not earlier.goes_on(run, self._model.tol):
@@ -140,20 +200,27 @@ class Fit:
 
     def _training(self, method, theta, history, max_iter):
         """The run of a method that has been started at theta (None: elsewhere), of so many epochs."""
-        model, problem, stopping = self._model, self._problem, copy(self._stopping)
+        model, problem, stopping = self._model, self._scaled, copy(self._stopping)
         stopping.max_iter = max_iter
         last = history.record["loss"][-1:]
         origin = None if last or theta is None else theta.copy()
-        known_loss = lambda: last[0] if last else method.loss_at(origin)  # noqa: E731
+        scale = self._scaling.loss_to_scaled if self._scaling else float
+        known_loss = lambda: scale(last[0]) if last else method.loss_at(origin)  # noqa: E731
         order = Order(problem, problem.X, not problem.full_batch and model.shuffle, problem.random_state,
                       len(history) if problem.keeps else 0)
         validate = self._validator() if self._held_out is not None else None
         return Training(method, order, stopping, history, known_loss, validate=validate, early_stopping=model.early_stopping,
-                        keeps=problem.keeps)
+                        keeps=problem.keeps, scaling=self._scaling)
 
     def _validator(self):
-        """A function (coef, intercept) -> (score, objective) on the rows held out."""
-        model, problem, held_out = copy(self._model), self._problem, self._held_out
+        """A function (coef, intercept) -> (score, objective) on the rows held out.
+
+        It takes a model in the method's units and returns the objective in the user's.
+        """
+        model, problem, held_out = copy(self._model), self._scaled, self._held_out
+        to_user = self._scaling.loss_to_user if self._scaling else float
+        if self._scaling:
+            held_out = self._scaling.held_out(held_out)
         rows, weights = as_rows(held_out.X), held_out.weights
         visits, total = np.arange(rows.shape[0]), float(rows.shape[0] if weights is None else weights.sum())
 
@@ -163,7 +230,8 @@ class Fit:
             loss = batch.gradient(rows, held_out.y, weights, visits, theta, np.empty_like(theta),
                                   problem.objective.codes, problem.threads)
             loss = loss / total + problem.objective.penalty(coef, intercept)
-            return float(model.score(held_out.X, held_out.labels, weights)), float(loss if np.isfinite(loss) else np.inf)
+            score = float(model.score(held_out.X, held_out.labels, weights))
+            return score, to_user(loss if np.isfinite(loss) else np.inf)
 
         return validate
 
@@ -260,6 +328,15 @@ class Fit:
         self._publish(model, training)
         model.history_ = copy_of(model.history_)
         return vars(model)
+
+
+def relative(weights, visits):
+    """The rows' weights over the mean of those of `visits`."""
+    mean = weights[visits].mean()
+    if not TINY <= mean < np.inf:
+        weights = weights / weights[visits].max()
+        mean = weights[visits].mean()
+    return weights / mean
 
 
 def checked_init(name, value, shape):

@@ -19,6 +19,8 @@ LONG = 10.0        # standard deviations that a row may be away
 CONSTANT = 1e-12   # times the column's centre: a spread below is rounding
 FAR = 2.0**512     # sums of squares beyond, or below its inverse, are taken again of a column divided, or multiplied, by it
 FEW = 0.1          # columns a row that a sparse metric may have
+# A penalty beyond this, of a column of spread 1, keeps the weight within 2^-400 of 0: it is taken for 0.
+STRONGEST = 2.0**400
 CERTAIN = 1e-16    # the least frequency of a class, and the least mean count: a constant model stays finite
 
 
@@ -38,15 +40,21 @@ class Metric(Record):
 
 @np.errstate(over="ignore", invalid="ignore", under="ignore")
 def metric_of(problem: Problem):
-    """Weighted means and standard deviations of the columns; zeros and root mean squares for CSR, so that zeros stay zeros, and for
-    an objective without an intercept.
+    """The problem's metric or, where it has none yet, weighted means and standard deviations of columns.
+
+    Zeros and root mean squares for CSR, so that zeros stay zeros, and for an objective without an intercept.
 
     One pass, in float64, over columns shifted to near their centre, which is guessed from a few rows. Where a square overflows or
     underflows, the column is multiplied by a power of two and passed over once more.
     """
+    if problem.metric is not None:
+        return problem.metric
     rows, visits, weights = problem.rows, problem.visits, problem.weights
-    shift, factor = _amid(rows, visits), np.ones(rows.shape[1])
+    shift, factor = _amid(rows, visits, weights), np.ones(rows.shape[1])
     total = float(len(visits) if weights is None else weights[visits].sum())
+    if not 1 / FAR < total < FAR:
+        weights = weights / weights[visits].max()
+        total = float(weights[visits].sum())
     for _ in range(4):
         first, second = np.zeros(len(shift)), np.zeros(len(shift))
         moments(rows, weights, visits, factor, shift * factor, first, second, np.empty(1, rows.dtype))
@@ -55,7 +63,7 @@ def metric_of(problem: Problem):
             break
         factor[large], factor[small] = factor[large] / FAR, np.minimum(factor[small] * FAR, 2.0**1000)
     mean = first / total
-    center = shift + mean / factor
+    center = (shift * factor + mean) / factor
     scale = np.sqrt(np.maximum(second / total - (0 if rows.sparse else mean * mean), 0)) / factor
     if rows.sparse:
         return Metric(np.zeros(len(shift)), scale)
@@ -65,12 +73,19 @@ def metric_of(problem: Problem):
     return Metric(center, scale)
 
 
-def _amid(rows, visits):
-    """A value amid each column, the median of a few; 0 for CSR."""
+def _amid(rows, visits, weights):
+    """A value amid each column, the median of a few by weight, the heaviest among them; 0 for CSR."""
     if rows.sparse:
         return np.zeros(rows.shape[1])
     picked = visits[np.linspace(0, len(visits) - 1, min(SAMPLE, len(visits))).astype(int)]
-    return np.sort(rows.values[picked].astype(float), axis=0)[len(picked) // 2]
+    if weights is None:
+        return np.sort(rows.values[picked].astype(float), axis=0)[len(picked) // 2]
+    picked = np.append(picked, visits[weights[visits].argmax()])
+    values, below = rows.values[picked].astype(float), weights[picked] / weights[picked].max()
+    order = values.argsort(axis=0)
+    below = below[order].cumsum(axis=0)
+    middle = (2 * below >= below[-1]).argmax(axis=0)
+    return values[order[middle, np.arange(values.shape[1])], np.arange(values.shape[1])]
 
 
 def column_density(problem: Problem):
@@ -164,7 +179,8 @@ def _best(objective, y, s):
     if loss == "quantile":
         return _quantile(y, s, delta)
     if loss == "epsilon_insensitive":
-        return _quantile(np.concatenate([y - delta, y + delta]), np.concatenate([s, s]) / 2, 0.5)
+        ends, s = np.concatenate([y - delta, y + delta]), np.concatenate([s, s]) / 2
+        return (_quantile(ends, s, 0.5) - _quantile(-ends, s, 0.5)) / 2  # amid all that are best
     return _root(lambda b: evaluate(Loss[loss.upper()], delta, b - y, np.zeros(len(y)))[1], y, s)
 
 
@@ -195,15 +211,19 @@ def _root(slope, y, s):
 class Space:
     """The metric at work: the weights v = scale * w that steps are taken on, v @ ((x - center) / scale) + c = w @ x + b.
 
-    Penalties stay those of w. Constant columns keep the weights of `coef`. `arrays` is what the kernels take.
+    Penalties stay those of w. The weights of constant columns stay those of `coef`, or 0 if there is a
+    penalty. Columns whose penalty is beyond `STRONGEST` have weights 0. `arrays` is for the kernels.
     """
 
     def __init__(self, problem: Problem, metric: Metric, coef):
-        self.metric, self._inverse, self._fixed, self._by_column = metric, metric.inverse, coef, problem.by_column
-        objective = problem.objective
-        with np.errstate(over="ignore"):  # an infinite penalty keeps a weight at 0
-            l1, l2 = objective.l1 * self._inverse, objective.l2 * self._inverse * self._inverse
-        self.arrays = metric.center, self._inverse, l1, l2
+        objective, inverse = problem.objective, metric.inverse
+        l1, l2 = objective.penalties(inverse)
+        free = (l1 < STRONGEST) & (l2 < STRONGEST)
+        if not free.all():
+            inverse, l1, l2 = (np.where(free, part, 0.0) for part in (inverse, l1, l2))
+        self.metric, self._inverse, self._by_column = metric, inverse, problem.by_column
+        self._fixed = np.zeros_like(coef) if objective.l1 or objective.l2 else coef
+        self.arrays = metric.center, inverse, l1, l2
         self.objective = objective
 
     def enter(self, coef, offset):

@@ -25,7 +25,9 @@ class Objective(Record):
     y holds class numbers, of which each output tells its own from the rest. Over `width` the kinks of piecewise
     linear losses are rounded off; slopes of losses without a bound of theirs stay within +-`steepest`. `l2` may be
     a tuple, a number an output, where full batches alone are asked for. `own` is the function of the
-    loss "own". `is_degenerate`: W = 0 is a minimum whatever the data, and not the one that is wanted.
+    loss "own". Where columns have been scaled, `by_column` holds l1 (p,) and l2 (p,) or (outputs, p) of
+    each; `l1` and `l2` then only say whether there is a penalty. `is_degenerate`: W = 0 is a minimum
+    whatever the data, and not the one that is wanted.
     """
 
     loss: str
@@ -41,6 +43,7 @@ class Objective(Record):
     tilt: float = 0.0
     own: OwnLoss | None = None
     is_degenerate: bool = False
+    by_column: tuple | None = None
 
     @cached_property
     def codes(self):
@@ -77,9 +80,19 @@ class Objective(Record):
         value, _ = evaluate(Loss[self.loss.upper()], self.delta, np.zeros(y.size), y.ravel(), own=self._own_address)
         return value.mean() * self.outputs
 
+    def penalties(self, inverse):
+        """(l1 (p,), l2 (p,) or (outputs, p)) of weights v, where w = inverse v."""
+        l2 = np.asarray(self.l2)[:, None] if isinstance(self.l2, tuple) else self.l2
+        l1, l2 = self.by_column or (self.l1, l2)
+        with np.errstate(over="ignore", under="ignore"):
+            return l1 * inverse, l2 * inverse * inverse
+
     def penalty(self, W, b=0.0):
         """l1 |W|_1 + (l2 / 2) |W|^2 + tilt sum b"""
         W = W.astype("float64", copy=False)
+        if self.by_column:
+            l1, l2 = self.by_column
+            return float((l1 * abs(W) + 0.5 * l2 * W * W).sum()) + self.tilt * float(np.sum(b))
         squares = np.add.reduce(W * W, axis=1 if isinstance(self.l2, tuple) else None)
         return ((self.l1 * float(np.add.reduce(abs(W), axis=None)) if self.l1 else 0.0)
                 + (float(np.dot(self.l2, squares)) / 2 if self.l2 else 0.0) + (self.tilt * float(np.sum(b)) if self.tilt else 0.0))

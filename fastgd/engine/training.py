@@ -1,5 +1,5 @@
 """The loop that every training runs: order the rows, ask the method for one epoch, record, check, tell the callbacks, stop."""
-from math import isfinite
+from math import inf, isfinite
 from time import perf_counter
 
 import numpy as np
@@ -70,13 +70,15 @@ class Training:
 
     `known_loss()` is what a model had before, to tell a runaway by; `validate(coef, intercept)` returns (score, loss) on held-out
     rows, by which it is stopped, and the best epoch kept, if `early_stopping`. If it `keeps` what it knew, its position is noted
-    after every epoch. `reason` is why it has ended.
+    after every epoch. `reason` is why it has ended. `scaling` holds the units that the method works in
+    (None: the user's).
     """
 
-    def __init__(self, method, order, stopping, history, known_loss, *, validate=None, early_stopping=False, keeps=False):
+    def __init__(self, method, order, stopping, history, known_loss, *, validate=None,
+                 early_stopping=False, keeps=False, scaling=None):
         self.method, self._order, self._stopping, self.history = method, order, stopping, history
         self._known_loss, self._validate, self._early_stopping = known_loss, validate, early_stopping
-        self._keeps, self._best, self.reason = keeps, None, UNDER_WAY
+        self._keeps, self._best, self._scaling, self.reason = keeps, None, scaling, UNDER_WAY
         self._begun = len(history)
         self._note()
 
@@ -111,7 +113,23 @@ class Training:
 
     def solution(self):
         """(coef, intercept) of the best epoch, with early stopping, else of the last."""
-        return (self.best.coef, self.best.intercept) if self.best else self.method.solution()
+        return (self.best.coef, self.best.intercept) if self.best else self._last()
+
+    def scaled_solution(self):
+        """The same in the method's units."""
+        if self._scaling and self.best:
+            return self._scaling.to_scaled(*self.solution())
+        return self.method.solution() if self._scaling else self.solution()
+
+    def objective(self):
+        """The objective at the solution, in the method's units."""
+        problem, solution = self.method.problem, self.scaled_solution()
+        return self.method.loss_at(pack(*solution, problem.rows.dtype, problem.by_column))
+
+    def _last(self):
+        """(coef, intercept) of the last epoch."""
+        solution = self.method.solution()
+        return self._scaling.to_user(*solution) if self._scaling else solution
 
     def is_late(self):
         return self._stopping.is_late()
@@ -123,9 +141,10 @@ class Training:
         if not (epoch.loss <= DIVERGED and isfinite(epoch.gradient_norm) and method.is_finite()):
             self._check(number, epoch)
         score, loss = self._validate(*method.solution()) if self._validate else (None, None)
-        self.history.add(epoch, score, loss)
+        users = self._scaling.epoch_to_user(epoch) if self._scaling else epoch
+        self.history.add(users, score, loss)
         if self._early_stopping and (self._best is None or self._best.is_beaten_by(score, loss)):
-            self._best = Best(len(self.history), score, loss, *method.solution())
+            self._best = Best(len(self.history), score, loss, *self._last())
         reason = None if stopping.tol is None else self._reason(-score if self._early_stopping else epoch.loss)
         self._note()
         return reason or ("max_iter" if number == stopping.max_iter else None)
@@ -147,8 +166,11 @@ class Training:
 
     def _check(self, number, epoch):
         """Refuse to go on where there is no way back: a loss beyond all that was known, or what is no number."""
+        finite = isfinite(epoch.gradient_norm) and self.method.is_finite()
+        if epoch.loss == inf and finite and not getattr(self.method, "runs_away", True):
+            return
         runaway = epoch.loss > DIVERGED and epoch.loss > DIVERGED * (1 + self._known_loss())
-        if runaway or not (isfinite(epoch.loss) and isfinite(epoch.gradient_norm) and self.method.is_finite()):
+        if runaway or not (isfinite(epoch.loss) and finite):
             rate = ""
             if getattr(self.method, "has_rate", False):
                 rate = f" So does a learning rate smaller than {epoch.learning_rate:g}."
@@ -209,8 +231,7 @@ class Runs:
         """The objective at what a training has come to."""
         at = len(training.history), training.reason
         if self._losses.get(training, (None, None))[0] != at:
-            problem = training.method.problem
-            loss = training.method.loss_at(pack(*training.solution(), problem.rows.dtype, problem.by_column))
+            loss = training.objective()
             self._losses[training] = at, loss if isfinite(loss) else np.inf
         return self._losses[training][1]
 

@@ -90,8 +90,9 @@ class Coordinates:
         self.problem, self.outputs = problem, problem.objective.outputs
         self.center, self.inverse = metric.center, metric.inverse
         self.intercepts = np.append(np.zeros_like(self.center), 1.0)
-        with np.errstate(over="ignore"):
-            self.l2 = np.outer(np.broadcast_to(problem.objective.l2, self.outputs), np.append(self.inverse**2, 0.0))
+        l1, l2 = problem.objective.penalties(self.inverse)
+        self.l1, self.l2 = np.append(l1, 0.0), np.zeros((self.outputs, len(self.inverse) + 1))
+        self.l2[:, :-1] = l2
 
     def to_user(self, v):
         """The kernels' flat vector."""

@@ -50,7 +50,10 @@ class TargetStatistics(Record):
             return cls(np.zeros(problem.objective.outputs), np.ones(problem.objective.outputs))
         weights = None if problem.weights is None else problem.weights[problem.visits]
         center = np.average(problem.targets, axis=0, weights=weights)
-        return cls(center, np.sqrt(np.average((problem.targets - center) ** 2, axis=0, weights=weights)))
+        far = np.abs(problem.targets - center)
+        most = far.max(axis=0)
+        far /= np.where(most > 0, most, 1.0)  # whose squares neither overflow nor underflow
+        return cls(center, most * np.sqrt(np.average(far * far, axis=0, weights=weights)))
 
 
 class Stream(Record):
@@ -125,6 +128,7 @@ class AveragedImplicit:
     """
 
     repaired = False  # no step overshoots
+    runs_away = False  # a loss that overflows is one of large targets
 
     def __init__(self, batch_size: int):
         self.batch_size = batch_size
@@ -201,7 +205,7 @@ class AveragedImplicit:
         size, weights = min(self.batch_size, len(order)), problem.weights
         end = np.array([SIGNIFICANT, 0.0, 0.0])
         if weights is not None:
-            weights = weights * (state.rows / state.weight)
+            weights = weights / (state.weight / state.rows)
         gain = gains(objective, state.targets)
         highest = (1 if objective.tilt else size) * RATE / (length + objective.intercept or 1.0)
         loss, done = 0.0, 0

@@ -127,8 +127,7 @@ class Proximal(Newton):
     def start(self, problem, theta, earlier):
         """Begin at theta, or where `earlier` stands; zeros are taken for the best constant model."""
         super().start(problem, theta, earlier)
-        with np.errstate(over="ignore"):
-            self._l1 = np.append(problem.objective.l1 * self._at.inverse, 0.0)
+        self._l1 = self._at.l1
         below = np.append(np.full(len(self._at.inverse), np.inf), 0.0) if problem.objective.positive else self._l1
         self._corner = Corner(self._l1, below)
         self._is_free = not (problem.objective.l1 or np.all(problem.objective.l2))  # no slopes would do for a bound

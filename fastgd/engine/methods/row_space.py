@@ -33,7 +33,7 @@ def suits(problem):
     objective, n, p = problem.objective, len(problem.visits), problem.rows.shape[1]
     if not n < p or n > MOST_ROWS or problem.X is None:
         return False
-    if objective.has_corners or objective.tilt or objective.own:
+    if objective.has_corners or objective.tilt or objective.own or objective.by_column:
         return False
     if objective.loss != "squared_error" and not np.all(objective.l2):
         return False  # without a minimum, or with a whole plane of them
@@ -162,6 +162,7 @@ class RowSpace:
             weights=weights,
             visits=np.arange(len(X)),
             X=X,
+            metric=None,
         )
         self._method = self._select(reduced)
         self._method.is_factored = True
@@ -173,7 +174,8 @@ class RowSpace:
 
     def resume(self, problem, position):
         """Begin where an earlier run on the same data was at `position`."""
-        self._method.resume(self._reduce(problem), position)
+        reduced = self._reduce(problem)
+        self._method.resume(reduced, position)
 
     @property
     def state(self):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastgd.engine.data import pack
-from fastgd.engine.metric import FEW
+from fastgd.engine.metric import FEW, STRONGEST
 from fastgd.kernels import implicit
 
 # Bins for the columns' counts of entries: 33 exact ones and 16 an octave up to 2^62.
@@ -177,8 +177,9 @@ class SparseStream:
         return flat[: len(flat) - self.outputs].reshape(-1, self.outputs)
 
     def _sizes(self, columns):
-        """The sums of |w| and w^2 over these columns."""
-        weights = self._block(self.v)[columns] * self.inverse[columns, None]
+        """The sums of |w| and w^2 over these columns; what a penalty beyond `STRONGEST` holds is 0."""
+        held = (self.l1[columns] >= STRONGEST) | (self.l2[columns] >= STRONGEST)
+        weights = self._block(self.v)[columns] * np.where(held, 0.0, self.inverse[columns])[:, None]
         return float(np.abs(weights).sum()), float((weights * weights).sum())
 
     @property
