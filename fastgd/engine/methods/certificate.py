@@ -77,7 +77,8 @@ class Certificate:
             lower, upper = self._solver.bounds()
             is_smooth = self._solver.is_smooth()
             if is_smooth:
-                is_known = upper - lower <= max(UNKNOWN * (value - lower), rounding)
+                enough = max(UNKNOWN * (value - lower), rounding)
+                is_known = np.isfinite(lower) and upper - lower <= enough
             else:
                 known = self._solver.optimality()
                 is_known = known is not None and known[0] <= self._tol / 2

@@ -112,7 +112,7 @@ class Rounded(Newton):
 
     def _pass_made(self, loss, decrement):
         """An `Epoch`; where an unfinished direction leads to is a model, too."""
-        if self._x.any():
+        if self._x.any() and not self.is_smooth():  # which tells of the model where the direction began
             t, sums = np.ones(self._at.outputs), np.empty((2, self._at.outputs))
             exact, there = self._exact, self._v + self._x
             newton.along(exact.y, exact.weights, exact.visits, self._z, self._u, t, sums,
