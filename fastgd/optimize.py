@@ -10,11 +10,13 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 
 from .engine.batch_runs import BatchRun
 from .engine.compiled import is_compiled
-from .engine.cost import CompiledCost, Cost
+from .engine.cost import Budget, CompiledCost, Cost, OutOfEvaluationsError, OutOfTimeError
 from .engine.minimization import (
     CONVERGED,
     DIVERGED,
+    MAX_FUN,
     MAX_ITER,
+    MAX_SECONDS,
     MESSAGES,
     NO_DESCENT,
     STOPPED,
@@ -26,6 +28,7 @@ from .engine.minimization import (
 )
 from .engine.optimizers import GradientNoise, Optimizer
 from .engine.parameters import thread_count
+from .engine.records import Record
 from .engine.rule_runs import METHODS, RuleRun
 from .engine.schedules import Schedule
 
@@ -34,11 +37,13 @@ ITERATIONS, PASSES = 10_000, 100  # at most, where max_iter is None
 _CONSTRAINTS = {
     "jac": [callable, "boolean", None],
     "method": [StrOptions({"auto", *METHODS}), Optimizer],
-    "args": [tuple],
     "learning_rate": [Interval(Real, 0, None, closed="neither"), Schedule, None],
     "callback": [callable, None],
     "tol": [Interval(Real, 0, None, closed="left")],
     "max_iter": [Interval(Integral, 0, None, closed="left"), None],
+    "max_fun": [Interval(Integral, 1, None, closed="left"), None],
+    "max_seconds": [Interval(Real, 0, None, closed="neither"), None],
+    "options": [dict, None],
     "n_restarts": [Interval(Integral, 1, None, closed="left")],
     "random_state": ["random_state"],
     "l1": [Interval(Real, 0, None, closed="left")],
@@ -48,9 +53,17 @@ _CONSTRAINTS = {
     "n_jobs": [Integral, None],
 }
 
+_OPTIONS = {
+    "maxiter": _CONSTRAINTS["max_iter"][:1],
+    "maxfun": _CONSTRAINTS["max_fun"][:1],
+    "ftol": _CONSTRAINTS["tol"],
+    "gtol": _CONSTRAINTS["tol"],
+}
+
 
 def minimize(fun, x0, jac=None, *, method="auto", args=(), learning_rate=None, batches=None, callback=None, tol=1e-6, max_iter=None,
-             n_restarts=1, random_state=None, bounds=None, l1=0.0, noise=0.0, patience=20, record_path=False, n_jobs=None):
+             n_restarts=1, random_state=None, bounds=None, l1=0.0, noise=0.0, patience=20, record_path=False, n_jobs=None,
+             max_fun=None, max_seconds=None, options=None):
     """Minimise a cost function by gradient descent.
 
     Minimises ``F(x) = fun(x) + l1 |x|_1`` over ``lower <= x <= upper``, from `x0`.
@@ -190,29 +203,36 @@ def minimize(fun, x0, jac=None, *, method="auto", args=(), learning_rate=None, b
     """
     _validate({name: value for name, value in locals().items() if name in _CONSTRAINTS})
     compiled, jac = is_compiled(fun), jac or None
+    args = args if isinstance(args, tuple) else (args,)
+    limits = _limits(options, tol, max_iter, max_fun)
     _refuse(fun, jac, method, args, learning_rate, batches, noise, compiled)
     start = _start(x0)
     lower, upper = _bounds(bounds, start)
     random = np.random.default_rng(check_random_state(random_state).randint(2**31))
+    budget = Budget(limits.max_fun, max_seconds)
     if compiled:
-        cost = CompiledCost(fun, start.shape)
+        cost = CompiledCost(fun, start.shape, budget)
     else:
-        cost = Cost(fun, jac, args, start.shape, start.dtype, None if lower is None else (lower, upper))
-    most = max_iter if max_iter is not None else ITERATIONS if batches is None else PASSES
+        cost = Cost(fun, jac, args, start.shape, start.dtype, None if lower is None else (lower, upper), budget)
+    most = limits.max_iter if limits.max_iter is not None else ITERATIONS if batches is None else PASSES
 
     runs = []
     for x in _starts(start.ravel(), lower, upper, n_restarts, random):
-        task = Task(cost, x, start.shape, lower, upper, float(l1), float(tol), most, callback, record_path, patience, float(noise),
-                    random, thread_count(n_jobs))
+        task = Task(cost, x, start.shape, lower, upper, float(l1), limits.tol, limits.ftol, limits.absolute, most, callback,
+                    record_path, patience, float(noise), random, thread_count(n_jobs))
         if batches is not None:
             run = BatchRun(task, "prodigy" if method == "auto" else method, learning_rate, batches)
         else:
             run = LineSearches(task) if method == "auto" else RuleRun(task, method, learning_rate)
         runs.append(run)
-        _go(run, runs)
-        if run.status == STOPPED:
+        with cost.watch():
+            _go(run, runs)
+        if run.status in ENDING:
             break
     return _result(runs)
+
+
+ENDING = (STOPPED, MAX_FUN, MAX_SECONDS)  # statuses that end all runs
 
 
 def _go(run, runs):
@@ -224,6 +244,10 @@ def _go(run, runs):
             _check_sign(run)
     except StoppedError:
         run.status = STOPPED
+    except OutOfEvaluationsError:
+        run.status = MAX_FUN
+    except OutOfTimeError:
+        run.status = MAX_SECONDS
     except NotFiniteError:
         if run is runs[0]:
             raise
@@ -260,20 +284,52 @@ def _result(runs):
     task, best = run.task, run.best
     cost = task.cost
     x = run.best_x()
-    gradient = cost(x)[1] if best.gradient is None and np.isfinite(best.value) else best.gradient
-    status = runs[-1].status if runs[-1].status == STOPPED else run.status
+    gradient = best.gradient
+    if gradient is None and np.isfinite(best.value):
+        cost.budget = Budget(None, None)  # the last evaluation belongs to the result
+        with cost.watch():
+            gradient = cost(x, *run.first_batch)[1]
+    status = runs[-1].status if runs[-1].status in ENDING else run.status
+    message = MESSAGES.get(status, "An exception ended the run.")
+    if status == run.status and run.message is not None:
+        message = run.message
     return OptimizeResult(
         x=np.array(x, dtype=task.x0.dtype).reshape(task.shape), fun=float(best.value),
         jac=None if gradient is None else np.array(gradient, dtype=task.x0.dtype).reshape(task.shape),
         nit=sum(other.nit for other in runs), nfev=cost.nfev, njev=cost.njev, success=status == CONVERGED, status=status,
-        message=MESSAGES.get(status, "An exception ended the run."), restarts=[float(other.best.value) for other in runs],
-        history=run.trace.finished())
+        message=message, restarts=[float(other.best.value) for other in runs], history=run.trace.finished())
 
 
 # ---- arguments ----
 
 def _validate(values):
     validate_parameter_constraints(_CONSTRAINTS, values, caller_name="minimize")
+
+
+class _Limits(Record):
+    """When runs end: arguments of `minimize`, or SciPy's options of other names."""
+
+    tol: float
+    ftol: float
+    absolute: bool      # tol is not relative to the cost
+    max_iter: int | None
+    max_fun: int | None
+
+
+def _limits(options, tol, max_iter, max_fun):
+    """The limits that arguments and SciPy's options set."""
+    options = options or {}
+    for name, value in options.items():
+        if name not in _OPTIONS:
+            raise ValueError(f"options[{name!r}] is unknown: SciPy's {', '.join(_OPTIONS)} are taken, all else is an argument of "
+                             "minimize itself")
+        validate_parameter_constraints({name: _OPTIONS[name]}, {name: value}, caller_name="minimize")
+    for name, given, argument in (("maxiter", max_iter, "max_iter"), ("maxfun", max_fun, "max_fun")):
+        if name in options and given is not None:
+            raise ValueError(f"options[{name!r}] and {argument} are the same: give one of them")
+    absolute = "gtol" in options
+    return _Limits(float(options.get("gtol", tol)), float(options.get("ftol", 0.0)), absolute, options.get("maxiter", max_iter),
+                   options.get("maxfun", max_fun))
 
 
 def _refuse(fun, jac, method, args, learning_rate, batches, noise, compiled):
@@ -301,9 +357,9 @@ def _refuse(fun, jac, method, args, learning_rate, batches, noise, compiled):
 
 
 def _start(x0):
-    """x0 as a new array of float32 or float64."""
+    """x0 as a new array of float32 or float64; a number as SciPy has it, an array of one."""
     try:
-        array = np.asarray(x0)
+        array = np.asarray(x0 if isinstance(x0, np.ndarray) or not np.isscalar(x0) else [x0])
     except ValueError:
         raise ValueError(f"x0 must be an array of real numbers, got {x0!r}") from None
     if array.dtype.kind not in "fiub":
@@ -411,11 +467,12 @@ def check_gradient(fun, jac, x, *, args=(), tol=1e-5):
     elif jac is None:
         raise ValueError("jac is None: there is no gradient to check")
     else:
-        cost = Cost(fun, jac, args, start.shape, start.dtype, None)
-    value, gradient = cost(start.ravel())
-    if not (np.isfinite(value) and np.isfinite(gradient).all()):
-        raise ValueError(f"the cost ({value}) or its gradient is not finite at x")
-    differences = approx_derivative(cost.value, start.ravel(), method="3-point")
+        cost = Cost(fun, jac, args if isinstance(args, tuple) else (args,), start.shape, start.dtype, None)
+    with cost.watch():
+        value, gradient = cost(start.ravel())
+        if not (np.isfinite(value) and np.isfinite(gradient).all()):
+            raise ValueError(f"the cost ({value}) or its gradient is not finite at x")
+        differences = approx_derivative(cost.value, start.ravel(), method="3-point")
     rounding = 1e-9 * abs(value)  # of the cost, over the length of a difference's step
     scale = np.abs(differences) + 0.01 * np.abs(differences).max() + rounding / tol
     errors = np.abs(gradient - differences) / np.where(scale > 0, scale, 1)
@@ -435,7 +492,8 @@ def _for_scipy(name):
             warnings.warn(f"Method {name} does not use Hessian information.", RuntimeWarning, stacklevel=3)
         if constraints:
             raise ValueError(f"method {name} knows bounds, but no constraints")
-        return minimize(fun, x0, jac, method=name, args=args, bounds=bounds, callback=callback, **options)
+        scipys = {name: options.pop(name) for name in _OPTIONS if name in options}
+        return minimize(fun, x0, jac, method=name, args=args, bounds=bounds, callback=callback, options=scipys, **options)
 
     method.__name__ = method.__qualname__ = name
     method.__doc__ = f"""`minimize` by {name!r}, for ``scipy.optimize.minimize(..., method=fastgd.{name})``.

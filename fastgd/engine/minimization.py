@@ -1,7 +1,8 @@
 """A run of descent on a cost function: what is asked of it, what it leaves behind, and the run of quasi-Newton lines."""
+from collections import deque
 from dataclasses import field
 from inspect import signature
-from math import inf, isfinite
+from math import inf, isfinite, sqrt
 from time import perf_counter
 
 import numpy as np
@@ -9,12 +10,12 @@ from scipy.optimize import OptimizeResult
 
 from fastgd.kernels.quasi_newton import QuasiNewton, Status
 
-from .cost import Cost
+from .cost import EPS, Cost
 from .records import Record
 
-CONVERGED, MAX_ITER, NO_DESCENT, UNDEFINED, DIVERGED, STALLED, STOPPED = 0, 1, 2, 3, 4, 5, 99
+CONVERGED, MAX_ITER, NO_DESCENT, UNDEFINED, DIVERGED, STALLED, MAX_FUN, MAX_SECONDS, STOPPED = 0, 1, 2, 3, 4, 5, 6, 7, 99
 MESSAGES = {
-    CONVERGED: "The gradient is small: max |gradient| <= tol * max(1, |fun|).",
+    CONVERGED: "The gradient is small, max |gradient| <= tol * max(1, |fun|), and little is left to gain.",
     MAX_ITER: "The maximum number of iterations has been reached.",
     NO_DESCENT: "No step along the gradient lowers the cost any more: rounding errors, a kink, or a gradient that is not that of "
                 "fun (see check_gradient).",
@@ -22,10 +23,19 @@ MESSAGES = {
                "defined, return inf, and the steps keep away.",
     DIVERGED: "The cost has become infinite; x is the best point so far. A smaller learning_rate may help.",
     STALLED: "The cost stays on a plateau, and the learning rate has been reduced as far as it goes.",
+    MAX_FUN: "The maximum number of evaluations has been reached; x is the best point so far.",
+    MAX_SECONDS: "max_seconds have passed; x is the best point so far.",
     STOPPED: "`callback` raised `StopIteration`.",
 }
+ROUNDED = "Rounding errors allow no further descent: the gradient is 0 to its precision, although it is not small beside tol."
+UNBOUNDED = "The cost falls without end: it has become -inf."
 
 SHARE = 0.05         # seconds of compiled iterations between two looks at Ctrl-C
+WINDOW = 10          # the fewest iterations, if there are as many, whose progress `Progress` looks at; and its most pairs
+NEGLIGIBLE = 1.5e-8  # of a parameter: the square root of double precision
+# Units in the last place by which `is_rounded` moves the parameters. By the first the gradient changes as it does by rounding.
+# By the others it changes in proportion where the cost is smooth, and not where it has a kink.
+ULPS, FEW_ULPS, MANY_ULPS = 16, 2**10, 2**16
 MEMORY = 200_000     # numbers a vector of pairs may hold beyond ten pairs: what is kept saves evaluations
 
 
@@ -47,6 +57,8 @@ class Task(Record):
     upper: np.ndarray | None
     l1: float
     tol: float
+    ftol: float
+    absolute: bool
     max_iter: int
     callback: object
     record_path: bool
@@ -55,8 +67,20 @@ class Task(Record):
     random: np.random.Generator
     threads: int
 
-    def is_small(self, norm, value):
-        return self.tol > 0 and norm <= self.tol * max(1.0, abs(value))
+    @property
+    def ends(self):
+        """Whether anything but a limit ends a run."""
+        return self.tol > 0 or self.ftol > 0
+
+    def is_small(self, norm, value, before=inf):
+        """Whether the gradient, or the fall of the cost from `before`, is small: `is_small` of the kernels."""
+        size = max(1.0, abs(value))
+        return 0 < self.tol >= norm / (1.0 if self.absolute else size) or 0 < self.ftol >= abs(before - value) / size
+
+    @property
+    def precision(self):
+        """The relative error of a cost."""
+        return max(self.cost.precision, float(np.finfo(self.x0.dtype).eps) if self.cost.compiled is None else EPS)
 
     def feasible(self, x):
         """The nearest point within the bounds."""
@@ -84,6 +108,14 @@ class Best(Record):
     gradient: np.ndarray | None = None
 
 
+def _parameters(callback):
+    """The names of a callback's parameters; none of what is compiled and does not say."""
+    try:
+        return set(signature(callback).parameters)
+    except ValueError:
+        return set()
+
+
 class Trace(Record):
     """The history, one entry an iterate, and whoever listens."""
 
@@ -93,7 +125,7 @@ class Trace(Record):
     def __post_init__(self):
         self._began = perf_counter()
         callback = self.task.callback
-        self._by_name = callback is not None and set(signature(callback).parameters) == {"intermediate_result"}
+        self._by_name = callback is not None and _parameters(callback) == {"intermediate_result"}
         if self.task.record_path:
             self.record["x"] = []
 
@@ -141,12 +173,80 @@ def slices(most):
             size *= 2
 
 
+class Progress:
+    """Whether the iterates of an update rule have reached a minimum: `is_minimum` of the quasi-Newton kernel, for iterates that
+    others make. The curvature is that of the last iterates whose gradients were small.
+    """
+
+    def __init__(self, task: Task):
+        self._task, self._anchors = task, [(0, task.x0), (0, task.x0)]
+        self._points = deque(maxlen=WINDOW + 1)
+        self.decrement = inf
+
+    @property
+    def next_anchor(self):
+        """The iteration whose iterate `set_anchor` wants to know."""
+        return max(WINDOW, 2 * self._anchors[1][0])
+
+    def set_anchor(self, iteration, x):
+        self._anchors = [self._anchors[1], (iteration, x.copy())]
+
+    @property
+    def is_watching(self):
+        """Whether the last gradient was small."""
+        return bool(self._points)
+
+    def leave(self):
+        """The gradient is no longer small."""
+        self._points.clear()
+
+    def is_minimum(self, x, gradient, costs):
+        """Take in an iterate whose gradient is small, the last one in the list of costs."""
+        task = self._task
+        slopes = task.slopes(x, gradient).astype(np.float64)
+        if not slopes.any():
+            return True
+        self._points.append((x.astype(np.float64), gradient.astype(np.float64)))
+        self.decrement, direction = inf, self._direction(slopes)
+        if direction is None:
+            return False
+        value, self.decrement = costs[-1], -float(slopes @ direction)
+        digits = 10 * task.precision * abs(value)
+        if self.decrement <= digits and len(costs) > 3 and abs(costs[-4] - value) <= digits:
+            return True
+        iteration, anchor = self._anchors[0]
+        share = task.tol or task.ftol
+        moved, size = np.abs(x - anchor), np.abs(direction)
+        return bool(0 <= self.decrement <= share * (costs[iteration] - value)
+                    and (size <= np.maximum(sqrt(share) * moved, NEGLIGIBLE * np.abs(x))).all())
+
+    def _direction(self, slopes):
+        """The direction of L-BFGS at the newest point, or None: too little is known of the curvature."""
+        points, free = self._points, slopes != 0
+        pairs = []
+        for (x, g), (later, h) in zip(points, list(points)[1:], strict=False):
+            s, y = (later - x) * free, (h - g) * free
+            sy = float(s @ y)
+            pairs.append((s, y, sy) if sy > EPS * float(y @ y) else None)
+        if not pairs or pairs[-1] is None or len(pairs) < min(WINDOW, len(slopes)):
+            return None
+        pairs, shares, d = [pair for pair in pairs if pair], [], -slopes
+        for s, y, sy in reversed(pairs):
+            shares.append(float(s @ d) / sy)
+            d -= shares[-1] * y
+        s, _, sy = pairs[-1]
+        d *= float(s @ s) / sy  # the flattest that the last step allows: what is not known is thought to be far away
+        for (s, y, sy), share in zip(pairs, reversed(shares), strict=True):
+            d += (share - float(y @ d) / sy) * s
+        return d
+
+
 class Run:
-    """What the runs share. `go` returns a status; `best` is there at any time."""
+    """What the runs share. `go` returns a status; `best` is there at any time, `message` where the status does not say all."""
 
     def __init__(self, task: Task):
         self.task, self.trace, self.nit = task, Trace(task), 0
-        self.best, self.status = Best(task.x0), None
+        self.best, self.status, self.message = Best(task.x0), None, None
         self.first_batch = ()  # further arguments of the cost at x0
 
     @property
@@ -163,30 +263,83 @@ class Run:
             part = f"the cost is {value}" if not isfinite(value) else "the gradient has entries that are not finite"
             raise NotFiniteError(f"fun is not finite at x0: {part}")
 
+    def _falls_without_end(self):
+        """The status of a run whose cost is minus infinity."""
+        self.message = UNBOUNDED
+        return DIVERGED
+
+    def _ends_at_rounding(self, status, decrement):
+        """`status`, that of a run which finds no descent any more, or CONVERGED where rounding errors are the reason."""
+        best, task = self.best, self.task
+        if task.ends and self._is_rounded(self.best_x(), best.value, best.gradient, decrement):
+            self.message = ROUNDED
+            return CONVERGED
+        return status
+
+    def _is_rounded(self, x, value, gradient, decrement):
+        """Whether the (sub)gradient at the best point is 0 to its precision.
+
+        It is where the rounding of x changes it by as much as it is, or where the costs cannot show the decrement.
+        """
+        task, cost = self.task, self.task.cost
+        if gradient is None:
+            gradient = cost(x, *self.first_batch)[1]
+        x, gradient = x.astype(np.float64), gradient.astype(np.float64)
+        slopes = task.slopes(x, gradient)
+        norm = float(np.abs(slopes).max())
+        if decrement <= 10 * task.precision * abs(value) and (task.is_small(norm, value) or cost.gradient_error):
+            return True
+        if cost.gradient_error:
+            return norm <= 4 * cost.gradient_error
+        free, eps = slopes != 0, float(np.finfo(task.x0.dtype).eps)
+        away = np.where(np.arange(len(x)) % 3 == 1, -eps, eps) * np.abs(x)
+
+        def change(ulps):
+            after, there = cost(task.feasible(x + ulps * away), *self.first_batch)
+            return float(np.abs((there - gradient)[free]).max()) if isfinite(after) else np.nan
+
+        return norm <= change(ULPS) and change(MANY_ULPS) >= 8 * change(FEW_ULPS)
+
 
 class LineSearches(Run):
     """L-BFGS with searched lines."""
 
     def __init__(self, task):
+        self._state = None
         super().__init__(task)
-        n, single = len(task.x0), task.x0.dtype == np.float32 and task.cost.compiled is None
-        memory = min(max(MEMORY // n, 10), 60)
-        noise = 1000 * float(np.finfo(task.x0.dtype).eps)
-        self._state = QuasiNewton(task.x0.astype(np.float64), task.lower, task.upper, task.l1, memory, noise, single)
+
+    @property
+    def best(self):
+        """The least cost evaluated."""
+        return self._start if self._state is None else Best(*self._state.best)
+
+    @best.setter
+    def best(self, start):
+        self._start = start
 
     def go(self):
-        value, gradient = self.task.cost(self._state.trial)
+        task, cost = self.task, self.task.cost
+        value, gradient = cost(task.x0)
         self._check_start(value, gradient)
+        n, single = len(task.x0), task.x0.dtype == np.float32 and cost.compiled is None
+        memory = min(max(MEMORY // n, 10), 60)
+        self._state = QuasiNewton(task.x0.astype(np.float64), task.lower, task.upper, task.l1, memory, 1000 * task.precision, single)
+        self._state.set_goal(task.tol, task.ftol, task.absolute)
         self._state.tell(value, np.asarray(gradient, np.float64))
-        return self._go_compiled() if self.task.cost.compiled else self._go()
+        return self._go_compiled() if cost.compiled else self._go()
 
     def _arrived(self, step):
         """Note the new iterate."""
         state = self._state
-        self.best = Best(state.x, state.value, state.gradient)
         self.trace.note_x(state.x)
         self.trace.add(state.value, state.norm, step, self.task.cost.nfev)
         self.trace.tell(state.x, state.value)
+
+    def _ended(self, status):
+        """The run's status after a line that has led nowhere."""
+        if status == Status.UNBOUNDED:
+            return self._falls_without_end()
+        return self._ends_at_rounding(UNDEFINED if status == Status.UNDEFINED else NO_DESCENT, self._state.decrement)
 
     def _go(self):
         state, task, cost = self._state, self.task, self.task.cost
@@ -194,40 +347,42 @@ class LineSearches(Run):
         step = 0.0
         while True:
             self._arrived(step)
-            if task.is_small(state.norm, state.value):
+            status = state.propose()
+            if task.ends and state.is_minimum:
                 return CONVERGED
             if self.nit == task.max_iter:
                 return MAX_ITER
-            status = state.propose()
             while status == searching:
                 value, gradient = cost(state.trial)
                 status = state.tell(value, np.asarray(gradient, np.float64))
-            if status == Status.UNDEFINED:
-                return UNDEFINED
-            if status == Status.STUCK and task.tol > 0:
-                return NO_DESCENT
+            if status != Status.MOVED and not (status == Status.STUCK and not task.ends):
+                return self._ended(status)
             self.nit += 1
             step = state.step
 
     def _go_compiled(self):
         state, task, cost = self._state, self.task, self.task.cost
+        function, failed = cost.compiled, cost.watched.failed
         self._arrived(0.0)
         for size in slices(task.max_iter) if task.callback is None else [1] * task.max_iter:
-            if task.is_small(state.norm, state.value):
-                return CONVERGED
+            cost.budget.check(cost.nfev, 1)
             record, path = np.empty((size, 4)), np.empty((size, len(task.x0))) if task.record_path else None
-            function = cost.compiled
-            done, evaluations, status = state.run(function.address, function.data, task.tol, record, path)
+            most = int(min(cost.budget.max_fun - cost.nfev, np.iinfo(np.intp).max))
+            done, evaluations, status = state.run(function.address, function.data, failed, most, record, path)
             for i in range(done):
                 value, norm, step, nfev = record[i].tolist()
                 if path is not None:
                     self.trace.note_x(path[i])
                 self.trace.add(value, norm, step, cost.nfev + int(nfev))
             cost.nfev, cost.njev, self.nit = cost.nfev + evaluations, cost.njev + evaluations, self.nit + done
-            self.best = Best(state.x, state.value, state.gradient)
-            if status == Status.UNDEFINED:
-                return UNDEFINED
-            if status == Status.STUCK and task.tol > 0:
-                return CONVERGED if task.is_small(state.norm, state.value) else NO_DESCENT
+            if status == Status.FAILED:
+                cost.watched.raise_error()
+            if status == Status.UNWRITTEN:
+                cost.check_written(state.unwritten)
+            if status == Status.SEARCHING and not state.is_minimum:
+                cost.budget.check(cost.nfev, 1)
+            if done < size:
+                return CONVERGED if task.ends and state.is_minimum else self._ended(status)
             self.trace.tell(state.x, state.value)
-        return CONVERGED if task.is_small(state.norm, state.value) else MAX_ITER
+        state.propose()
+        return CONVERGED if task.ends and state.is_minimum else MAX_ITER

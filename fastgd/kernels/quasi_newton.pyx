@@ -3,31 +3,44 @@
 Whoever holds the cost evaluates it at `trial` and calls `tell` until that returns something else than SEARCHING; then `propose`
 lays out the next line. For compiled costs `run` does both without Python. L1 and bounds make of every line an arc: the step keeps
 to the orthant and the box, and parameters that rest on an edge stay there while the gradient holds them.
+
+A trial where the cost or its gradient is not finite is off the domain: its step is an upper limit of the line.
 """
 import numpy as np
 
 from libc.math cimport INFINITY, fabs, fmax, fmin, isfinite, isnan, sqrt
 from libc.string cimport memcpy
 
-from .cost cimport Cost, Feasible, cost_at, excess, gradient_size, l1_at, slope_at
+from .cost cimport (
+    Cost, Feasible, Goal, blank, cost_at, excess, first_unwritten, gradient_size, is_small, l1_at, slope_at
+)
 from .rows cimport dense_add, lanes_dot
 
 cpdef enum Status:
     SEARCHING                   # evaluate at `trial`, and tell
     MOVED                       # x is a new iterate
     STUCK                       # no step along the steepest descent lowers the cost
-    UNDEFINED                   # the cost, or a component of its gradient, is not a finite number
+    UNDEFINED                   # STUCK, because the cost is not defined at some trials; or it is not at the start
+    UNBOUNDED                   # the cost is minus infinity
+    UNWRITTEN                   # a compiled cost has not written its whole gradient
+    FAILED                      # a compiled cost has raised an exception
 
 cdef enum:
     MOST_TRIALS = 20            # a line
+    WINDOW = 10                 # the fewest iterations, if there are as many, whose progress `is_minimum` looks at
 
 cdef enum Verdict:
     GO_ON
     ACCEPT
     GIVE_UP
 
-# More and Thuente's and L-BFGS-B's: sufficient decrease, curvature, relative width at which an interval is given up
+# More and Thuente's and L-BFGS-B's: sufficient decrease, curvature, relative width at which an interval is given up; the
+# longest step is FARTHEST times the first
 cdef double DECREASE = 1e-3, FLATTER = 0.9, WIDTH = 0.1, ARMIJO = 1e-4, FARTHEST = 1e10
+# The square root of double precision: a change of x that is smaller, relative to x, changes the cost at a minimum by
+# less than its rounding error.
+cdef double NEGLIGIBLE = 1.5e-8
+cdef double EPS = 2.2e-16
 
 
 cdef struct Point:
@@ -37,12 +50,18 @@ cdef struct Search:             # along a line; the interval (low, other) holds 
     Point start, low, other
     double step, least, most    # the next step, and where it may lie
     double width, older_width
+    double limit, farthest      # the shortest step that is known to leave the domain; the longest step allowed
     bint bracketed, curved      # curved: a step with sufficient decrease and a rising cost has been met
+    bint arc                    # weak Wolfe conditions: a kink may have no step with a flat slope
+    bint settled                # `step` is the best trial once more
+    bint outside                # a trial was off the domain
     int trials
 
 cdef struct Memory:
     Py_ssize_t n, capacity, pairs, next         # pairs held, and the place of the next
+    Py_ssize_t iterations
     bint begun, arcs, single    # single: trials are rounded to float32
+    bint learnt                 # the last step made a pair
     double *x
     double *gradient
     double *trial
@@ -53,9 +72,21 @@ cdef struct Memory:
     double *scale               # (capacity,) 1 / s'y; 0: the pair is passed over
     double *share               # (capacity,)
     double *free                # (n,) 1 where the step may go, else 0
+    double *anchor              # (2, n) the iterates of `anchored`
+    double *best_x              # the best point evaluated, unless that is x
+    double *best_gradient
     double gamma                # s'y / y'y of the newest pair
     double value, norm, noise
+    double rounding             # relative error of the cost: its precision
+    double best                 # the least cost evaluated
+    bint is_best                # x has it
+    double decrement            # -g'd of the quasi-Newton direction at x; INFINITY: not known
+    double length               # of the last step
+    Py_ssize_t[2] anchored      # two iterations, the second at least WINDOW, the first about half of it
+    double[2] anchor_values
+    double[3] recent            # costs of the last iterates but x
     Feasible feasible
+    Goal goal
     Search search
 
 
@@ -115,25 +146,52 @@ cdef inline void tilt(Point *at, double slope) noexcept nogil:
     at.slope -= slope
 
 
-cdef Verdict look(Search *at, double value, double slope, double noise) noexcept nogil:
-    """What the value and slope at `step` call for: accept it, give up, or evaluate at the new `step`."""
-    cdef double least_slope = DECREASE * at.start.slope, wanted = at.start.value + at.step * least_slope
+cdef Verdict settle(Search *at) noexcept nogil:
+    """End the search at its best trial, which is evaluated again unless it was the last one."""
+    if not at.low.value < at.start.value:
+        return GIVE_UP
+    if at.step == at.low.step:
+        return ACCEPT
+    at.step, at.settled = at.low.step, True
+    return GO_ON
+
+
+cdef Verdict turn_back(Search *at) noexcept nogil:
+    """The trial is off the cost's domain: a shorter step, and none as long again."""
+    at.outside = True
+    if at.step > at.low.step:
+        at.limit = at.step
+    if at.trials >= MOST_TRIALS or at.limit - at.low.step <= WIDTH * at.low.step:
+        return settle(at)
+    at.step = at.low.step + 0.1 * (at.step - at.low.step)
+    return GO_ON
+
+
+cdef Verdict look(Search *at, double value, double slope, double wanted, double noise) noexcept nogil:
+    """What the value and slope at `step` call for: accept it, give up, or evaluate at the new `step`.
+
+    `wanted` is the value of sufficient decrease; a value of infinity is off the domain.
+    """
+    cdef double least_slope = DECREASE * at.start.slope, flat = FLATTER * at.start.slope
     cdef bint fell = value <= wanted, ended
     at.trials += 1
-    if fell and fabs(slope) <= -FLATTER * at.start.slope:
+    if at.settled:
+        return ACCEPT if value < at.start.value else GIVE_UP
+    if value == INFINITY:
+        return turn_back(at)
+    if fell and slope >= flat and (at.arc or slope <= -flat):
         return ACCEPT
     # Hager and Zhang's test, where differences of the cost are rounding errors: the slopes tell more
-    if fabs(value - at.start.value) <= noise * fabs(at.start.value) and FLATTER * at.start.slope <= slope <= -0.8 * at.start.slope:
+    if fabs(value - at.start.value) <= noise * fabs(at.start.value) and flat <= slope <= -0.8 * at.start.slope:
         return ACCEPT
-    if isnan(value) or value == INFINITY:  # off the cost's domain
-        at.step = at.low.step + 0.1 * (at.step - at.low.step)
-        return GO_ON if at.trials < MOST_TRIALS else GIVE_UP
     at.curved = at.curved or (fell and slope >= 0)
     ended = at.trials >= MOST_TRIALS or (at.bracketed and (at.step <= at.least or at.step >= at.most
                                                            or at.most - at.least <= WIDTH * at.most))
-    if ended or (at.step >= FARTHEST and fell):
-        return ACCEPT if value < at.start.value else GIVE_UP
-    if not at.curved and not fell and value <= at.low.value:  # the line less its wanted decrease: it has a minimum sooner
+    if ended or (at.step >= at.farthest and fell):
+        if value <= at.low.value:
+            return ACCEPT if value < at.start.value else GIVE_UP
+        return settle(at)
+    if not at.arc and not at.curved and not fell and value <= at.low.value:  # the line less its wanted decrease: it has a minimum sooner
         tilt(&at.low, least_slope)
         tilt(&at.other, least_slope)
         narrow(at, Point(at.step, value - at.step * least_slope, slope - least_slope))
@@ -148,22 +206,14 @@ cdef Verdict look(Search *at, double value, double slope, double noise) noexcept
         at.least, at.most = fmin(at.low.step, at.other.step), fmax(at.low.step, at.other.step)
     else:
         at.least, at.most = at.step + 1.1 * (at.step - at.low.step), at.step + 4.0 * (at.step - at.low.step)
-    at.step = fmax(0.0, fmin(at.step, FARTHEST))
+    at.step = fmax(0.0, fmin(at.step, at.farthest))
     if at.bracketed and (at.step <= at.least or at.step >= at.most or at.most - at.least <= WIDTH * at.most):
         at.step = at.low.step
-    return GO_ON
-
-
-cdef Verdict look_along_arc(Search *at, double value, double promised) noexcept nogil:
-    """The same for an arc: sufficient decrease of the first order's promise, else a shorter step by the parabola."""
-    cdef double share
-    at.trials += 1
-    if promised < 0 and value <= at.start.value + ARMIJO * promised:
-        return ACCEPT
-    if at.trials >= MOST_TRIALS + 10:
-        return GIVE_UP
-    share = -0.5 * promised / (value - at.start.value - promised) if promised < 0 else 0.1
-    at.step *= 0.1 if not share > 0.1 else (0.5 if share > 0.5 else share)
+    if at.step >= at.limit:
+        if at.limit - at.low.step <= WIDTH * at.limit:
+            at.step = at.low.step
+            return settle(at)
+        at.step = 0.5 * (at.low.step + at.limit)
     return GO_ON
 
 
@@ -217,8 +267,8 @@ cdef void two_loops(Memory *at) noexcept nogil:
             project(d, at.free, n)
 
 
-cdef inline double steepest(Memory *at) noexcept nogil:
-    """direction <- -(sub)gradient; returns its slope. What is held by an edge is not free."""
+cdef inline void steepest(Memory *at) noexcept nogil:
+    """direction <- -(sub)gradient. What is held by an edge is not free."""
     cdef const Feasible *feasible = &at.feasible
     cdef Py_ssize_t j
     cdef bint edge
@@ -229,7 +279,15 @@ cdef inline double steepest(Memory *at) noexcept nogil:
             edge = l1_at(feasible, j) > 0 and at.x[j] == 0
             edge = edge or (feasible.lower != NULL and not feasible.lower[j] < at.x[j] < feasible.upper[j])
             at.free[j] = 0.0 if edge and at.direction[j] == 0 else 1.0
-    return -lanes_dot(at.direction, at.direction, at.n)
+
+
+cdef double steepest_unit(Memory *at) noexcept nogil:
+    """direction <- the steepest descent over its largest component, whose squares neither overflow nor vanish; its slope."""
+    cdef Py_ssize_t j
+    steepest(at)
+    for j in range(at.n):
+        at.direction[j] /= at.norm
+    return -at.norm * lanes_dot(at.direction, at.direction, at.n)
 
 
 cdef double keep_inside(Memory *at) noexcept nogil:
@@ -273,26 +331,50 @@ cdef void set_trial(Memory *at) noexcept nogil:
             at.trial[j] = <float> at.trial[j]
 
 
+cdef inline double path_slope(const Memory *at) noexcept nogil:
+    """The slope of the cost along the arc at trial: what an edge has stopped no longer counts."""
+    cdef const Feasible *feasible = &at.feasible
+    cdef double total = 0, a, l1
+    cdef Py_ssize_t j
+    for j in range(at.n):
+        a = at.x[j] + at.search.step * at.direction[j]
+        l1 = l1_at(feasible, j)
+        if l1 > 0 and (a * at.x[j] < 0 or a == 0):
+            continue
+        if feasible.lower != NULL and not feasible.lower[j] < a < feasible.upper[j]:
+            continue
+        total += (at.trial_gradient[j] + (l1 if a > 0 else -l1)) * at.direction[j]
+    return total
+
+
 cdef Status lay_out(Memory *at) noexcept nogil:
     """Choose a direction and the first step along it, which `trial` takes."""
-    cdef double slope = steepest(at), length = sqrt(-slope)
-    if slope == 0:
+    cdef Search *search = &at.search
+    cdef double slope = 0, reached
+    if at.norm == 0:
         return STUCK
-    if at.pairs and at.arcs:
-        restrict_pairs(at)
-        if at.gamma == 0:
-            at.pairs = 0
     if at.pairs:
+        steepest(at)
+        if at.arcs:
+            restrict_pairs(at)
         two_loops(at)
         slope = keep_inside(at) if at.arcs else lanes_dot(at.direction, at.gradient, at.n)
-        if not slope < 0:
+        at.decrement = -slope if slope < 0 else INFINITY
+        if not -INFINITY < slope < 0 or (at.arcs and at.gamma == 0):
             at.pairs = 0
-            slope = steepest(at)
-    at.search.start = at.search.low = at.search.other = Point(0, at.value, slope)
-    at.search.step = 1.0 if at.pairs else fmin(1.0 / length, FARTHEST)
-    at.search.least, at.search.most = 0, 5 * at.search.step
-    at.search.width, at.search.older_width = FARTHEST, 2 * FARTHEST
-    at.search.bracketed, at.search.curved, at.search.trials = False, False, 0
+    if not at.pairs:
+        slope = steepest_unit(at)
+    search.step = 1.0 if at.pairs else 1 / sqrt(lanes_dot(at.direction, at.direction, at.n))
+    if not at.learnt and at.length > 0:  # without curvature to go by, as far as the last step went
+        reached = at.length / sqrt(lanes_dot(at.direction, at.direction, at.n))
+        if at.pairs == 0 or reached > search.step:
+            search.step = reached
+    search.start = search.low = search.other = Point(0, at.value, slope)
+    search.least, search.most = 0, 5 * search.step
+    search.limit, search.farthest = INFINITY, FARTHEST * search.step
+    search.width, search.older_width = search.farthest, 2 * search.farthest
+    search.bracketed, search.curved, search.trials = False, False, 0
+    search.arc, search.settled = at.arcs, False
     set_trial(at)
     return SEARCHING
 
@@ -309,16 +391,77 @@ cdef void remember(Memory *at) noexcept nogil:
         s[j] = at.trial[j] - at.x[j]
         y[j] = at.trial_gradient[j] - at.gradient[j]
     sy, yy = lanes_dot(s, y, n), lanes_dot(y, y, n)
-    if sy > 2.2e-16 * yy and sy > 2.2e-16 * fabs(at.search.start.slope) * at.search.step:
+    at.length = sqrt(lanes_dot(s, s, n))
+    at.learnt = sy > EPS * yy and sy > EPS * fabs(at.search.start.slope) * at.search.step
+    if at.learnt:
         at.scale[at.next], at.gamma = 1 / sy, sy / yy
         at.next = (at.next + 1) % at.capacity
         at.pairs = min(at.pairs + 1, at.capacity)
 
 
+cdef void keep(Memory *at, const double *x, const double *gradient, double value) noexcept nogil:
+    """Keep a point that is no iterate, or no longer, as the best."""
+    memcpy(at.best_x, x, at.n * sizeof(double))
+    memcpy(at.best_gradient, gradient, at.n * sizeof(double))
+    at.best, at.is_best = value, False
+
+
+cdef void set_anchor(Memory *at) noexcept nogil:
+    """Remember x at iteration 0, and at WINDOW times the powers of two."""
+    cdef Py_ssize_t n = at.n
+    if at.iterations == 0:
+        memcpy(at.anchor, at.x, n * sizeof(double))
+        memcpy(at.anchor + n, at.x, n * sizeof(double))
+        at.anchored[0] = at.anchored[1] = 0
+        at.anchor_values[0] = at.anchor_values[1] = at.value
+    elif at.iterations == max(<Py_ssize_t> WINDOW, 2 * at.anchored[1]):
+        memcpy(at.anchor, at.anchor + n, n * sizeof(double))
+        memcpy(at.anchor + n, at.x, n * sizeof(double))
+        at.anchored[0], at.anchor_values[0] = at.anchored[1], at.anchor_values[1]
+        at.anchored[1], at.anchor_values[1] = at.iterations, at.value
+
+
 cdef void arrive(Memory *at, double value, double norm) noexcept nogil:
+    """The trial is the next iterate."""
+    if at.begun and at.is_best and value > at.best:
+        keep(at, at.x, at.gradient, at.value)
     memcpy(at.x, at.trial, at.n * sizeof(double))
     memcpy(at.gradient, at.trial_gradient, at.n * sizeof(double))
-    at.value, at.norm = value, norm
+    at.iterations += at.begun
+    at.recent[2], at.recent[1], at.recent[0] = at.recent[1], at.recent[0], at.value if at.begun else INFINITY
+    at.value, at.norm, at.decrement = value, norm, INFINITY
+    if not at.begun or value <= at.best:
+        at.best, at.is_best = value, True
+    at.begun = True
+    set_anchor(at)
+
+
+cdef bint is_minimum(const Memory *at) noexcept nogil:
+    """Whether x is a minimum as far as gradients tell. Call it when the next line is laid out.
+
+    A small gradient or a small fall of the cost, which the user's units decide, is not enough. What the quasi-Newton
+    model expects to gain must be small beside the fall of the later half of the iterations (at least the last WINDOW),
+    and its step beside their movement, parameter by parameter: the one holds for every scale and offset of the cost,
+    the other for every unit of the parameters, and neither holds while the cost falls without end. Where the cost's
+    digits no longer show a fall, the gain must be below them.
+    """
+    cdef Py_ssize_t j
+    cdef double share, digits = 10 * at.rounding * fabs(at.value)
+    if at.norm == 0:
+        return at.goal.tol > 0 or at.goal.ftol > 0
+    if not (at.learnt and at.pairs > 0 and is_small(&at.goal, at.norm, at.value, at.recent[0])):
+        return False
+    if at.decrement <= digits and fabs(at.recent[2] - at.value) <= digits:
+        return True
+    share = at.goal.tol if at.goal.tol > 0 else at.goal.ftol
+    if not at.decrement <= share * (at.anchor_values[0] - at.value):
+        return False
+    share = sqrt(share)
+    for j in range(at.n):
+        if (fabs(at.direction[j]) > share * fabs(at.x[j] - at.anchor[j])
+                and fabs(at.direction[j]) > NEGLIGIBLE * fabs(at.x[j])):
+            return False
+    return True
 
 
 cdef double promise(const Memory *at) noexcept nogil:
@@ -332,33 +475,53 @@ cdef double promise(const Memory *at) noexcept nogil:
 
 cdef Status learn(Memory *at, double value) noexcept nogil:
     """Take in the cost at trial, whose gradient is in place."""
+    cdef Search *search = &at.search
     cdef Verdict verdict
-    cdef double norm
+    cdef double norm, slope, wanted
     value += excess(at.trial, at.n, &at.feasible)
     norm = gradient_size(at.trial, at.trial_gradient, at.n, &at.feasible)
-    if isnan(value) or value == -INFINITY or (value < INFINITY and not isfinite(norm)):
-        return UNDEFINED
+    if value == -INFINITY:
+        return UNBOUNDED
+    if not isfinite(value) or not isfinite(norm):
+        value = INFINITY
     if not at.begun:
-        if not isfinite(value):
+        if value == INFINITY:
             return UNDEFINED
-        at.begun = True
+        search.outside = False
         arrive(at, value, norm)
         return MOVED
     if at.arcs:
-        verdict = look_along_arc(&at.search, value, promise(at))
+        slope = promise(at)
+        wanted = search.start.value + ARMIJO * slope if slope < 0 else -INFINITY
+        slope = path_slope(at)
     else:
-        verdict = look(&at.search, value, lanes_dot(at.direction, at.trial_gradient, at.n), at.noise)
+        slope = lanes_dot(at.direction, at.trial_gradient, at.n)
+        wanted = search.start.value + search.step * (DECREASE * search.start.slope)
+    verdict = look(search, value, slope, wanted, at.noise)
     if verdict == ACCEPT:
+        search.outside = False
         remember(at)
         arrive(at, value, norm)
         return MOVED
+    if value < at.best:
+        keep(at, at.trial, at.trial_gradient, value)
     if verdict == GO_ON:
         set_trial(at)
         return SEARCHING
     if at.pairs:
-        at.pairs = 0
+        at.pairs, at.length = 0, 0
         return lay_out(at)
-    return STUCK
+    return UNDEFINED if search.outside else STUCK
+
+
+def blank_gradient(double[::1] gradient not None):
+    """Fill it with what `unwritten` recognises."""
+    blank(&gradient[0], gradient.shape[0])
+
+
+def unwritten(const double[::1] gradient not None):
+    """The first entry that a compiled cost has not written; -1: none."""
+    return first_unwritten(&gradient[0], gradient.shape[0])
 
 
 cdef class QuasiNewton:
@@ -369,7 +532,7 @@ cdef class QuasiNewton:
     """
     cdef Memory at
     cdef readonly object x, gradient, trial
-    cdef object _owners
+    cdef object _owners, _best_x, _best_gradient, _trial_gradient
 
     def __init__(self, const double[::1] x0 not None, const double[::1] lower, const double[::1] upper, double l1, int memory,
                  double noise, bint single, const double[::1] share=None):
@@ -379,7 +542,7 @@ cdef class QuasiNewton:
         if ((lower is not None and (lower.shape[0] != n or upper.shape[0] != n))
                 or (share is not None and share.shape[0] != n)):
             raise ValueError(f"bounds and share must have {n} entries")
-        vectors = np.zeros((6 + 2 * memory, n))
+        vectors = np.zeros((10 + 2 * memory, n))
         scalars = np.zeros((2, memory))
         cdef double[:, ::1] rows = vectors, few = scalars
         self.at.n, self.at.capacity, self.at.pairs, self.at.next = n, memory, 0, 0
@@ -387,14 +550,46 @@ cdef class QuasiNewton:
         self.at.x, self.at.gradient, self.at.trial = &rows[0, 0], &rows[1, 0], &rows[2, 0]
         self.at.trial_gradient, self.at.direction, self.at.free = &rows[3, 0], &rows[4, 0], &rows[5, 0]
         self.at.s, self.at.y, self.at.scale, self.at.share = &rows[6, 0], &rows[6 + memory, 0], &few[0, 0], &few[1, 0]
-        self.at.noise, self.at.feasible = noise, Feasible(l1, NULL, NULL, NULL)
+        self.at.anchor, self.at.best_x = &rows[6 + 2 * memory, 0], &rows[8 + 2 * memory, 0]
+        self.at.best_gradient = &rows[9 + 2 * memory, 0]
+        self.at.noise, self.at.rounding, self.at.feasible = noise, noise / 1000, Feasible(l1, NULL, NULL, NULL)
+        self.at.iterations, self.at.learnt, self.at.length, self.at.goal = 0, False, 0, Goal(0, 0, False)
+        self.at.best = self.at.decrement = self.at.recent[0] = self.at.recent[1] = self.at.recent[2] = INFINITY
+        self.at.is_best = False
         if lower is not None:
             self.at.feasible.lower, self.at.feasible.upper = &lower[0], &upper[0]
         memcpy(self.at.trial, &x0[0], n * sizeof(double))
         if share is not None:
             self.at.feasible.share = &share[0]
         self._owners = vectors, scalars, lower, upper, share
-        self.x, self.gradient, self.trial = vectors[0], vectors[1], vectors[2]
+        self.x, self.gradient, self.trial, self._trial_gradient = vectors[:4]
+        self._best_x, self._best_gradient = vectors[-2:]
+
+    def set_goal(self, double tol, double ftol, bint absolute):
+        """What `is_minimum` asks for, and what ends `run`: see `Goal`."""
+        self.at.goal = Goal(tol, ftol, absolute)
+
+    @property
+    def best(self):
+        """(x, cost, gradient) of the least cost evaluated: views."""
+        if self.at.is_best:
+            return self.x, self.at.value, self.gradient
+        return self._best_x, self.at.best, self._best_gradient
+
+    @property
+    def decrement(self):
+        """What the last quasi-Newton direction at x expects to gain, twice; infinity: there was none."""
+        return self.at.decrement
+
+    @property
+    def is_minimum(self):
+        """Whether x is a minimum as far as gradients tell. Ask when `propose` has laid out the next line."""
+        return is_minimum(&self.at)
+
+    @property
+    def unwritten(self):
+        """The first entry of the gradient at `trial` that a compiled cost has not written; -1: none."""
+        return first_unwritten(self.at.trial_gradient, self.at.n)
 
     @property
     def value(self):
@@ -422,31 +617,42 @@ cdef class QuasiNewton:
         """Lay out a line from x; returns SEARCHING, or STUCK where the gradient is zero."""
         return lay_out(&self.at)
 
-    def run(self, size_t function, size_t data, double tol, double[:, ::1] record not None, double[:, ::1] path):
+    def run(self, size_t function, size_t data, int[::1] failed not None, Py_ssize_t most_evaluations,
+            double[:, ::1] record not None, double[:, ::1] path):
         """Iterate on a compiled cost until `record` is full: a row an iteration, (cost, gradient's size, step, evaluations so far).
 
-        `path` (None: none) receives the iterates. Stops where the gradient is at most tol * max(1, |cost|) (tol 0: never).
-        Returns (iterations, evaluations, the last `Status`).
+        `path` (None: none) receives the iterates. Stops where x is a minimum (`set_goal`), where the cost function has
+        set `failed`, and (SEARCHING) after `most_evaluations`. Returns (iterations, evaluations, the last `Status`).
         """
         cdef Cost cost = cost_at(function, data)
         cdef Memory *at = &self.at
         cdef Py_ssize_t done = 0, most = record.shape[0], evaluations = 0
         cdef Status status = MOVED
+        cdef volatile int *has_failed = &failed[0]
+        cdef double value
+        cdef bint ends = at.goal.tol > 0 or at.goal.ftol > 0
         if record.shape[1] != 4 or (path is not None and (path.shape[0] < most or path.shape[1] != at.n)):
             raise ValueError("record or path have the wrong shape")
         cdef double *to = NULL if path is None or path.shape[0] == 0 else &path[0, 0]
         with nogil:
             while done < most:
-                status = lay_out(at) if at.begun else SEARCHING
-                while status == SEARCHING:
-                    status = learn(at, cost.function(at.trial, at.trial_gradient, at.n, cost.data))
+                status = lay_out(at)
+                if ends and is_minimum(at):
+                    break
+                while status == SEARCHING and evaluations < most_evaluations:
+                    blank(at.trial_gradient, at.n)
+                    value = cost.function(at.trial, at.trial_gradient, at.n, cost.data)
                     evaluations += 1
-                if status == UNDEFINED or (status == STUCK and tol > 0):
+                    if has_failed[0]:
+                        status = FAILED
+                    elif isfinite(value) and first_unwritten(at.trial_gradient, at.n) >= 0:
+                        status = UNWRITTEN
+                    else:
+                        status = learn(at, value)
+                if status != MOVED and not (status == STUCK and not ends):
                     break
                 record[done, 0], record[done, 1], record[done, 2], record[done, 3] = at.value, at.norm, at.search.step, evaluations
                 if to != NULL:
                     memcpy(to + done * at.n, at.x, at.n * sizeof(double))
                 done += 1
-                if tol > 0 and at.norm <= tol * fmax(1.0, fabs(at.value)):
-                    break
         return done, evaluations, status
