@@ -53,7 +53,7 @@ class BatchRun(RuleRun):
                 if progress.is_minimum(begin, gradient, costs):
                     return CONVERGED
             else:
-                progress.leave()
+                progress.pass_by(begin, gradient)
             if task.patience and self._since >= task.patience:
                 self._since = 0
                 if not self._react() and task.ends:

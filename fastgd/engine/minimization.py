@@ -32,6 +32,7 @@ UNBOUNDED = "The cost falls without end: it has become -inf."
 
 SHARE = 0.05         # seconds of compiled iterations between two looks at Ctrl-C
 WINDOW = 10          # the fewest iterations, if there are as many, whose progress `Progress` looks at; and its most pairs
+FEWEST_PAIRS = 3     # that `Progress` believes, where there are as many parameters
 NEGLIGIBLE = 1.5e-8  # of a parameter: the square root of double precision
 # Units in the last place by which `is_rounded` moves the parameters. By the first the gradient changes as it does by rounding.
 # By the others it changes in proportion where the cost is smooth, and not where it has a kink.
@@ -181,6 +182,7 @@ class Progress:
     def __init__(self, task: Task):
         self._task, self._anchors = task, [(0, task.x0), (0, task.x0)]
         self._points = deque(maxlen=WINDOW + 1)
+        self._missed = 0
         self.decrement = inf
 
     @property
@@ -193,12 +195,20 @@ class Progress:
 
     @property
     def is_watching(self):
-        """Whether the last gradient was small."""
+        """Whether a gradient was small lately."""
         return bool(self._points)
 
-    def leave(self):
-        """The gradient is no longer small."""
-        self._points.clear()
+    def pass_by(self, x, gradient):
+        """Take in an iterate whose gradient is not small."""
+        if self.is_watching:
+            self._add(x, gradient)
+            self._missed += 1
+            if self._missed > WINDOW:
+                self._points.clear()
+
+    def _add(self, x, gradient):
+        if not self._points or (x != self._points[-1][0]).any():
+            self._points.append((x.astype(np.float64), gradient.astype(np.float64)))
 
     def is_minimum(self, x, gradient, costs):
         """Take in an iterate whose gradient is small, the last one in the list of costs."""
@@ -206,7 +216,8 @@ class Progress:
         slopes = task.slopes(x, gradient).astype(np.float64)
         if not slopes.any():
             return True
-        self._points.append((x.astype(np.float64), gradient.astype(np.float64)))
+        self._add(x, gradient)
+        self._missed = 0
         self.decrement, direction = inf, self._direction(slopes)
         if direction is None:
             return False
@@ -228,7 +239,7 @@ class Progress:
             s, y = (later - x) * free, (h - g) * free
             sy = float(s @ y)
             pairs.append((s, y, sy) if sy > EPS * float(y @ y) else None)
-        if not pairs or pairs[-1] is None or len(pairs) < min(WINDOW, len(slopes)):
+        if not pairs or pairs[-1] is None or len(pairs) < min(FEWEST_PAIRS, np.count_nonzero(free)):
             return None
         pairs, shares, d = [pair for pair in pairs if pair], [], -slopes
         for s, y, sy in reversed(pairs):

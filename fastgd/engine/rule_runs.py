@@ -143,7 +143,7 @@ class RuleRun(Run):
         x = self._state.x
         value, gradient = cost(x)
         self._check_start(value, gradient)
-        self.best = Best(task.x0, task.total(x, value), gradient.copy())
+        self.best, self._best_cost = Best(task.x0, task.total(x, value), gradient.copy()), value
         if self._found:
             if not self._choose_rate(value, gradient) and task.ends:
                 slopes = task.slopes(x, gradient)
@@ -163,7 +163,7 @@ class RuleRun(Run):
             rate = float(self._rates(self.nit, 1)[0])
             status = state.tell(value, gradient, rate, task.tol, task.patience, self._noisy(gradient))
             if status == Status.UNDEFINED:
-                self._take_best(gradient)
+                self._take_best(value, gradient)
                 return UNDEFINED
             if status == Status.UNBOUNDED:
                 return self._falls_without_end()
@@ -175,15 +175,15 @@ class RuleRun(Run):
                 if self.best.gradient is None:
                     value, gradient = cost(state.x)
                 else:
-                    value, gradient = self.best.value - task.total(state.x, 0.0), self.best.gradient
+                    value, gradient = self._best_cost, self.best.gradient
                 if self._is_exhausted() and (was_undefined or task.ends):
                     return UNDEFINED if was_undefined else self._without_descent(NO_DESCENT)
                 continue
-            self._note(x if watched else None, rate, gradient)
+            self._note(x if watched else None, rate, value, gradient)
             if status == Status.SMALL and self._is_minimum(x, gradient):
                 return CONVERGED
             if status == Status.MOVED:
-                progress.leave()
+                progress.pass_by(x, gradient)
             if status == Status.STALLED and not self._react() and task.ends:
                 return self._without_descent(STALLED)
             if self.nit == task.max_iter:
@@ -203,22 +203,23 @@ class RuleRun(Run):
         """`status`, or CONVERGED where rounding errors end the descent."""
         return self._ends_at_rounding(status, self._progress.decrement)
 
-    def _note(self, x, rate, gradient):
+    def _note(self, x, rate, value, gradient):
         """Take the iterate that was left into the history."""
         state = self._state
-        self._take_best(gradient)
+        self._take_best(value, gradient)
         self.trace.add(state.value, state.norm, rate, self.task.cost.nfev)
         if x is not None:
             self.trace.note_x(x)
             self.trace.tell(x, state.value)
 
-    def _take_best(self, gradient):
-        """See whether the point that was left is the best, with its gradient."""
+    def _take_best(self, value, gradient):
+        """See whether the point that was left is the best, with its cost (without L1) and gradient."""
         state = self._state
         if state.least <= self.best.value:
             self.best.x, self.best.value = None, state.least  # of the state, when somebody asks
             if state.value == state.least:
                 self.best.gradient = gradient.copy() if len(gradient) <= KEPT else None
+                self._best_cost = value
 
     def _go_back(self):
         """Return to the best point, at half the rate."""
@@ -300,8 +301,8 @@ class RuleRun(Run):
                         return UNDEFINED if was_undefined else self._without_descent(NO_DESCENT)
                 if status == Status.SMALL and self._is_minimum(path[done - 1] if progress.is_watching else None, gradient):
                     return CONVERGED
-                if status == Status.MOVED:
-                    progress.leave()
+                if status == Status.MOVED and progress.is_watching:
+                    progress.pass_by(path[done - 1], gradient)
                 if status == Status.STALLED and not self._react() and task.ends:
                     return self._without_descent(STALLED)
         return MAX_ITER

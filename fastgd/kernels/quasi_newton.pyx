@@ -8,7 +8,7 @@ A trial where the cost or its gradient is not finite is off the domain: its step
 """
 import numpy as np
 
-from libc.math cimport INFINITY, fabs, fmax, fmin, isfinite, isnan, sqrt
+from libc.math cimport INFINITY, fabs, fmax, fmin, frexp, isfinite, ldexp, sqrt
 from libc.string cimport memcpy
 
 from .cost cimport (
@@ -27,6 +27,7 @@ cpdef enum Status:
 
 cdef enum:
     MOST_TRIALS = 20            # a line
+    MOST_ARC_TRIALS = 30        # an arc, whose steps are shortened more cautiously
     WINDOW = 10                 # the fewest iterations, if there are as many, whose progress `is_minimum` looks at
 
 cdef enum Verdict:
@@ -167,13 +168,24 @@ cdef Verdict turn_back(Search *at) noexcept nogil:
     return GO_ON
 
 
-cdef Verdict look(Search *at, double value, double slope, double wanted, double noise) noexcept nogil:
+cdef Verdict shorten(Search *at, double value, double slope, double promised) noexcept nogil:
+    """A shorter step along an arc of which only its start is known to be good: the minimum of the parabola."""
+    cdef double share = -0.5 * promised / (value - at.start.value - promised) if promised < 0 else 0.1
+    at.other, at.bracketed = Point(at.step, value, slope), True
+    at.width = at.older_width = at.most = at.step
+    at.least = 0
+    at.step *= 0.1 if not share > 0.1 else (0.5 if share > 0.5 else share)
+    return GO_ON
+
+
+cdef Verdict look(Search *at, double value, double slope, double promised, double noise) noexcept nogil:
     """What the value and slope at `step` call for: accept it, give up, or evaluate at the new `step`.
 
-    `wanted` is the value of sufficient decrease; a value of infinity is off the domain.
+    `promised` is the change of the cost that the slopes at the start promise; a value of infinity is off the domain.
     """
+    cdef int most_trials = MOST_ARC_TRIALS if at.arc else MOST_TRIALS
     cdef double least_slope = DECREASE * at.start.slope, flat = FLATTER * at.start.slope
-    cdef bint fell = value <= wanted, ended
+    cdef bint fell = promised < 0 and value <= at.start.value + (ARMIJO if at.arc else DECREASE) * promised, ended
     at.trials += 1
     if at.settled:
         return ACCEPT if value < at.start.value else GIVE_UP
@@ -185,13 +197,15 @@ cdef Verdict look(Search *at, double value, double slope, double wanted, double 
     if fabs(value - at.start.value) <= noise * fabs(at.start.value) and flat <= slope <= -0.8 * at.start.slope:
         return ACCEPT
     at.curved = at.curved or (fell and slope >= 0)
-    ended = at.trials >= MOST_TRIALS or (at.bracketed and (at.step <= at.least or at.step >= at.most
+    ended = at.trials >= most_trials or (at.bracketed and (at.step <= at.least or at.step >= at.most
                                                            or at.most - at.least <= WIDTH * at.most))
     if ended or (at.step >= at.farthest and fell):
         if value <= at.low.value:
             return ACCEPT if value < at.start.value else GIVE_UP
         return settle(at)
-    if not at.arc and not at.curved and not fell and value <= at.low.value:  # the line less its wanted decrease: it has a minimum sooner
+    if at.arc and not fell and at.low.step == 0:
+        return shorten(at, value, slope, promised)
+    if not at.arc and not at.curved and not fell and value <= at.low.value:  # the line less its wanted decrease has a minimum
         tilt(&at.low, least_slope)
         tilt(&at.other, least_slope)
         narrow(at, Point(at.step, value - at.step * least_slope, slope - least_slope))
@@ -282,12 +296,16 @@ cdef inline void steepest(Memory *at) noexcept nogil:
 
 
 cdef double steepest_unit(Memory *at) noexcept nogil:
-    """direction <- the steepest descent over its largest component, whose squares neither overflow nor vanish; its slope."""
+    """direction <- the steepest descent over a power of two, so that no square overflows or vanishes; returns the slope."""
+    cdef int exponent
+    cdef double unit
     cdef Py_ssize_t j
     steepest(at)
+    frexp(at.norm, &exponent)
+    unit = ldexp(1.0, exponent)
     for j in range(at.n):
-        at.direction[j] /= at.norm
-    return -at.norm * lanes_dot(at.direction, at.direction, at.n)
+        at.direction[j] /= unit
+    return -unit * lanes_dot(at.direction, at.direction, at.n)
 
 
 cdef double keep_inside(Memory *at) noexcept nogil:
@@ -317,7 +335,8 @@ cdef inline double along_arc(const Memory *at, double step, Py_ssize_t j) noexce
     return a
 
 
-cdef void set_trial(Memory *at) noexcept nogil:
+cdef bint set_trial(Memory *at) noexcept nogil:
+    """trial <- the point at the search's step; returns whether it is another one than x."""
     cdef Py_ssize_t j
     cdef double step = at.search.step
     if at.arcs:
@@ -329,6 +348,10 @@ cdef void set_trial(Memory *at) noexcept nogil:
     if at.single:
         for j in range(at.n):
             at.trial[j] = <float> at.trial[j]
+    for j in range(at.n):
+        if at.trial[j] != at.x[j]:
+            return True
+    return False
 
 
 cdef inline double path_slope(const Memory *at) noexcept nogil:
@@ -345,6 +368,14 @@ cdef inline double path_slope(const Memory *at) noexcept nogil:
             continue
         total += (at.trial_gradient[j] + (l1 if a > 0 else -l1)) * at.direction[j]
     return total
+
+
+cdef Status give_up(Memory *at) noexcept nogil:
+    """No step along this direction is of use: the steepest descent is what is left."""
+    if at.pairs:
+        at.pairs, at.length = 0, 0
+        return lay_out(at)
+    return UNDEFINED if at.search.outside else STUCK
 
 
 cdef Status lay_out(Memory *at) noexcept nogil:
@@ -375,8 +406,7 @@ cdef Status lay_out(Memory *at) noexcept nogil:
     search.width, search.older_width = search.farthest, 2 * search.farthest
     search.bracketed, search.curved, search.trials = False, False, 0
     search.arc, search.settled = at.arcs, False
-    set_trial(at)
-    return SEARCHING
+    return SEARCHING if set_trial(at) else give_up(at)
 
 
 # ---- what an evaluation teaches ----
@@ -477,7 +507,7 @@ cdef Status learn(Memory *at, double value) noexcept nogil:
     """Take in the cost at trial, whose gradient is in place."""
     cdef Search *search = &at.search
     cdef Verdict verdict
-    cdef double norm, slope, wanted
+    cdef double norm, slope, promised
     value += excess(at.trial, at.n, &at.feasible)
     norm = gradient_size(at.trial, at.trial_gradient, at.n, &at.feasible)
     if value == -INFINITY:
@@ -491,13 +521,10 @@ cdef Status learn(Memory *at, double value) noexcept nogil:
         arrive(at, value, norm)
         return MOVED
     if at.arcs:
-        slope = promise(at)
-        wanted = search.start.value + ARMIJO * slope if slope < 0 else -INFINITY
-        slope = path_slope(at)
+        slope, promised = path_slope(at), promise(at)
     else:
-        slope = lanes_dot(at.direction, at.trial_gradient, at.n)
-        wanted = search.start.value + search.step * (DECREASE * search.start.slope)
-    verdict = look(search, value, slope, wanted, at.noise)
+        slope, promised = lanes_dot(at.direction, at.trial_gradient, at.n), search.step * search.start.slope
+    verdict = look(search, value, slope, promised, at.noise)
     if verdict == ACCEPT:
         search.outside = False
         remember(at)
@@ -505,13 +532,9 @@ cdef Status learn(Memory *at, double value) noexcept nogil:
         return MOVED
     if value < at.best:
         keep(at, at.trial, at.trial_gradient, value)
-    if verdict == GO_ON:
-        set_trial(at)
+    if verdict == GO_ON and set_trial(at):
         return SEARCHING
-    if at.pairs:
-        at.pairs, at.length = 0, 0
-        return lay_out(at)
-    return UNDEFINED if search.outside else STUCK
+    return give_up(at)
 
 
 def blank_gradient(double[::1] gradient not None):
@@ -532,7 +555,7 @@ cdef class QuasiNewton:
     """
     cdef Memory at
     cdef readonly object x, gradient, trial
-    cdef object _owners, _best_x, _best_gradient, _trial_gradient
+    cdef object _owners, _best_x, _best_gradient
 
     def __init__(self, const double[::1] x0 not None, const double[::1] lower, const double[::1] upper, double l1, int memory,
                  double noise, bint single, const double[::1] share=None):
@@ -562,8 +585,9 @@ cdef class QuasiNewton:
         if share is not None:
             self.at.feasible.share = &share[0]
         self._owners = vectors, scalars, lower, upper, share
-        self.x, self.gradient, self.trial, self._trial_gradient = vectors[:4]
-        self._best_x, self._best_gradient = vectors[-2:]
+        self.x, self.gradient, self.trial = vectors[0], vectors[1], vectors[2]
+        self._best_x = vectors[8 + 2 * memory]
+        self._best_gradient = vectors[9 + 2 * memory]
 
     def set_goal(self, double tol, double ftol, bint absolute):
         """What `is_minimum` asks for, and what ends `run`: see `Goal`."""
