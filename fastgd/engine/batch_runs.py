@@ -50,7 +50,7 @@ class BatchRun(RuleRun):
             if len(costs) - 1 == progress.next_anchor:
                 progress.set_anchor(len(costs) - 1, begin)
             if task.is_small(norm, value, costs[-2] if len(costs) > 1 else np.inf) and not has_risen:
-                if progress.is_minimum(begin, gradient, costs):
+                if progress.is_minimum(begin, gradient, costs, verifies=False):
                     return CONVERGED
             else:
                 progress.pass_by(begin, gradient)

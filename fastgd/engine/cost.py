@@ -197,8 +197,8 @@ class Differences:
         while True:
             slope, rise, width = self._central(x, value, batch, j, self.central[j] * size)
             longer = 30 * self.central[j]
-            # a difference of rounding errors alone calls for a longer step
-            if rise >= 10 * rounding or longer * size > np.cbrt(precision) * max(1.0, size):
+            # a difference of rounding errors alone calls for a longer step, and a small parameter may have just begun
+            if rise >= 10 * rounding or longer * size > max(1.0, size):
                 break
             self.central[j] = longer
         self.error = max(self.error, 2 * rounding / width if width else 0.0)

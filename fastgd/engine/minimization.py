@@ -32,6 +32,8 @@ UNBOUNDED = "The cost falls without end: it has become -inf."
 
 SHARE = 0.05         # seconds of compiled iterations between two looks at Ctrl-C
 WINDOW = 10          # the fewest iterations, if there are as many, whose progress `Progress` looks at; and its most pairs
+PROBE = 1e-4         # what the verifying step changes a parameter by, as in the quasi-Newton kernel
+VERIFIED = 0.01      # how much of what is not worth another step it may see
 FEWEST_PAIRS = 3     # that `Progress` believes, where there are as many parameters
 NEGLIGIBLE = 1.5e-8  # of a parameter: the square root of double precision
 # Units in the last place by which `is_rounded` moves the parameters. By the first the gradient changes as it does by rounding.
@@ -72,6 +74,11 @@ class Task(Record):
     def ends(self):
         """Whether anything but a limit ends a run."""
         return self.tol > 0 or self.ftol > 0
+
+    @property
+    def share(self):
+        """What share of a run's progress is not worth another step: `share_of` of the kernels."""
+        return min(self.tol or self.ftol, 1e-4)
 
     def is_small(self, norm, value, before=inf):
         """Whether the gradient, or the fall of the cost from `before`, is small: `is_small` of the kernels."""
@@ -175,14 +182,15 @@ def slices(most):
 
 
 class Progress:
-    """Whether the iterates of an update rule have reached a minimum: `is_minimum` of the quasi-Newton kernel, for iterates that
-    others make. The curvature is that of the last iterates whose gradients were small.
+    """Whether the iterates of an update rule have reached a minimum: `may_be_minimum` of the quasi-Newton kernel, for iterates
+    that others make. The curvature is that of the last iterates whose gradients were small.
     """
 
     def __init__(self, task: Task):
         self._task, self._anchors = task, [(0, task.x0), (0, task.x0)]
         self._points = deque(maxlen=WINDOW + 1)
-        self._missed = 0
+        self._missed = self._next_check = 0
+        self.trial = Best(task.x0)  # the last point that was evaluated to verify a minimum
         self.decrement = inf
 
     @property
@@ -210,8 +218,11 @@ class Progress:
         if not self._points or (x != self._points[-1][0]).any():
             self._points.append((x.astype(np.float64), gradient.astype(np.float64)))
 
-    def is_minimum(self, x, gradient, costs):
-        """Take in an iterate whose gradient is small, the last one in the list of costs."""
+    def is_minimum(self, x, gradient, costs, verifies=True):
+        """Take in an iterate whose gradient is small, the last one in the list of costs.
+
+        `verifies`: one more evaluation has to confirm a minimum.
+        """
         task = self._task
         slopes = task.slopes(x, gradient).astype(np.float64)
         if not slopes.any():
@@ -221,15 +232,21 @@ class Progress:
         self.decrement, direction = inf, self._direction(slopes)
         if direction is None:
             return False
-        value, self.decrement = costs[-1], -float(slopes @ direction)
+        value, self.decrement, done = costs[-1], -float(slopes @ direction), len(costs) - 1
         digits = 10 * task.precision * abs(value)
-        if self.decrement <= digits and len(costs) > 3 and abs(costs[-4] - value) <= digits:
-            return True
         iteration, anchor = self._anchors[0]
-        share = task.tol or task.ftol
-        moved, size = np.abs(x - anchor), np.abs(direction)
-        return bool(0 <= self.decrement <= share * (costs[iteration] - value)
-                    and (size <= np.maximum(sqrt(share) * moved, NEGLIGIBLE * np.abs(x))).all())
+        enough, moved = task.share * (costs[iteration] - value), np.abs(x - anchor)
+        if self.decrement > digits or done < 3 or abs(costs[-4] - value) > digits:
+            negligible = np.maximum(sqrt(task.share) * moved, NEGLIGIBLE * np.abs(x))
+            if not (0 <= self.decrement <= enough and (np.abs(direction) <= negligible).all()):
+                return False
+        if not verifies:
+            return True
+        if done < self._next_check:
+            return False
+        self._next_check = done + max(WINDOW, done // 4)
+        gain, self.trial = scaled_gain(task, x.astype(np.float64), slopes, np.maximum(np.abs(x), moved))
+        return gain <= max(VERIFIED * enough, digits)
 
     def _direction(self, slopes):
         """The direction of L-BFGS at the newest point, or None: too little is known of the curvature."""
@@ -250,6 +267,30 @@ class Progress:
         for (s, y, sy), share in zip(pairs, reversed(shares), strict=True):
             d += (share - float(y @ d) / sy) * s
         return d
+
+
+def scaled_gain(task, x, slopes, sizes, batch=()):
+    """(what the best step down the slopes gains, in parameters scaled by their sizes; the trial that tells, a `Best`).
+
+    `verify` of the quasi-Newton kernel says why it is asked.
+    """
+    longest = float((sizes * np.abs(slopes)).max())
+    step = PROBE / longest if longest > 0 else 0.0
+    while step > 0:
+        trial = task.feasible(x - step * sizes**2 * slopes)
+        if task.l1:  # no parameter crosses zero
+            trial = np.where(trial * x < 0, 0, trial)
+        trial = trial.astype(task.x0.dtype)
+        moved = trial - x
+        if not moved.any():
+            break
+        value, gradient = task.cost(trial, *batch)
+        if isfinite(value) and np.isfinite(gradient).all():
+            before = float(slopes @ moved)
+            rise = float((gradient + task.l1 * np.sign(trial)) @ moved) - before
+            return 0.5 * before**2 / rise if rise > 0 else inf, Best(trial, task.total(trial, value), gradient)
+        step /= 10
+    return 0.0, Best(x)
 
 
 class Run:
@@ -290,26 +331,32 @@ class Run:
     def _is_rounded(self, x, value, gradient, decrement):
         """Whether the (sub)gradient at the best point is 0 to its precision.
 
-        It is where the rounding of x changes it by as much as it is, or where the costs cannot show the decrement.
+        It is where the rounding of x changes it by as much as it is, in parameters scaled by their sizes, or where the costs
+        cannot show what is to be gained.
         """
         task, cost = self.task, self.task.cost
         if gradient is None:
             gradient = cost(x, *self.first_batch)[1]
         x, gradient = x.astype(np.float64), gradient.astype(np.float64)
-        slopes = task.slopes(x, gradient)
+        slopes, sizes, digits = task.slopes(x, gradient), np.abs(x), 10 * task.precision * abs(value)
         norm = float(np.abs(slopes).max())
-        if decrement <= 10 * task.precision * abs(value) and (task.is_small(norm, value) or cost.gradient_error):
+        if cost.gradient_error and norm <= 4 * cost.gradient_error:
             return True
+        if decrement <= digits and (task.is_small(norm, value) or cost.gradient_error):
+            return scaled_gain(task, x, slopes, sizes, self.first_batch)[0] <= digits
         if cost.gradient_error:
-            return norm <= 4 * cost.gradient_error
+            return False
         free, eps = slopes != 0, float(np.finfo(task.x0.dtype).eps)
-        away = np.where(np.arange(len(x)) % 3 == 1, -eps, eps) * np.abs(x)
+        away = np.where(np.arange(len(x)) % 3 == 1, -eps, eps) * sizes
 
         def change(ulps):
             after, there = cost(task.feasible(x + ulps * away), *self.first_batch)
-            return float(np.abs((there - gradient)[free]).max()) if isfinite(after) else np.nan
+            return np.abs(there - gradient) * free if isfinite(after) else np.full(len(x), np.nan)
 
-        return norm <= change(ULPS) and change(MANY_ULPS) >= 8 * change(FEW_ULPS)
+        rounding = change(ULPS)
+        if not (np.abs(slopes) * sizes).max() <= (rounding * sizes).max() or (np.abs(slopes) > rounding)[sizes == 0].any():
+            return False
+        return change(MANY_ULPS).max() >= 8 * change(FEW_ULPS).max()
 
 
 class LineSearches(Run):
@@ -347,7 +394,10 @@ class LineSearches(Run):
         self.trace.tell(state.x, state.value)
 
     def _ended(self, status):
-        """The run's status after a line that has led nowhere."""
+        """The run's status after a line that has led nowhere, or has shown that there is nowhere to go."""
+        if status == Status.CONVERGED:
+            self.trace.record["nfev"][-1] = self.task.cost.nfev
+            return CONVERGED
         if status == Status.UNBOUNDED:
             return self._falls_without_end()
         return self._ends_at_rounding(UNDEFINED if status == Status.UNDEFINED else NO_DESCENT, self._state.decrement)
@@ -359,9 +409,7 @@ class LineSearches(Run):
         while True:
             self._arrived(step)
             status = state.propose()
-            if task.ends and state.is_minimum:
-                return CONVERGED
-            if self.nit == task.max_iter:
+            if self.nit == task.max_iter and status != Status.CONVERGED:
                 return MAX_ITER
             while status == searching:
                 value, gradient = cost(state.trial)
@@ -390,10 +438,9 @@ class LineSearches(Run):
                 cost.watched.raise_error()
             if status == Status.UNWRITTEN:
                 cost.check_written(state.unwritten)
-            if status == Status.SEARCHING and not state.is_minimum:
+            if status == Status.SEARCHING:
                 cost.budget.check(cost.nfev, 1)
             if done < size:
-                return CONVERGED if task.ends and state.is_minimum else self._ended(status)
+                return self._ended(status)
             self.trace.tell(state.x, state.value)
-        state.propose()
-        return CONVERGED if task.ends and state.is_minimum else MAX_ITER
+        return self._ended(Status.CONVERGED) if state.propose() == Status.CONVERGED else MAX_ITER

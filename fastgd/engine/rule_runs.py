@@ -134,7 +134,7 @@ class RuleRun(Run):
 
     def go(self):
         status = self._descend()
-        if self._least_trial.value < self.best.value:  # a step that was tried went lower than the rule did
+        if self._least_trial.value < self.best.value:  # a point that was tried lies lower than the rule's
             self.best = self._least_trial
         return status
 
@@ -197,7 +197,11 @@ class RuleRun(Run):
         """Whether an iterate of small gradient (x None: it is the first such one, and the best) is a minimum."""
         if x is None:
             x = self.best_x()
-        return self._progress.is_minimum(x, gradient, self.trace.record["fun"])
+        is_minimum = self._progress.is_minimum(x, gradient, self.trace.record["fun"])
+        self.trace.record["nfev"][-1] = self.task.cost.nfev
+        if self._progress.trial.value < self._least_trial.value:
+            self._least_trial = self._progress.trial
+        return is_minimum
 
     def _without_descent(self, status):
         """`status`, or CONVERGED where rounding errors end the descent."""

@@ -24,6 +24,12 @@ cdef struct Goal:
     bint absolute               # tol is not relative to max(1, |cost|)
 
 
+cdef inline double share_of(const Goal *goal) noexcept nogil:
+    """What share of a run's progress is not worth another step."""
+    cdef double share = goal.tol if goal.tol > 0 else goal.ftol
+    return share if share < 1e-4 else 1e-4  # a coarse tol bounds the gradient alone
+
+
 cdef inline bint is_small(const Goal *goal, double norm, double value, double previous) noexcept nogil:
     """Whether the gradient or the last fall of the cost is small. It says nothing of the distance to a minimum."""
     cdef double size = fmax(1.0, fabs(value))

@@ -12,7 +12,8 @@ from libc.math cimport INFINITY, fabs, fmax, fmin, frexp, isfinite, ldexp, sqrt
 from libc.string cimport memcpy
 
 from .cost cimport (
-    Cost, Feasible, Goal, blank, cost_at, excess, first_unwritten, gradient_size, is_small, l1_at, slope_at
+    Cost, Feasible, Goal, blank, cost_at, excess, first_unwritten, gradient_size, is_small, l1_at, share_of,
+    slope_at
 )
 from .rows cimport dense_add, lanes_dot
 
@@ -24,11 +25,12 @@ cpdef enum Status:
     UNBOUNDED                   # the cost is minus infinity
     UNWRITTEN                   # a compiled cost has not written its whole gradient
     FAILED                      # a compiled cost has raised an exception
+    CONVERGED                   # x is a minimum as far as gradients tell (`set_goal`)
 
 cdef enum:
     MOST_TRIALS = 20            # a line
     MOST_ARC_TRIALS = 30        # an arc, whose steps are shortened more cautiously
-    WINDOW = 10                 # the fewest iterations, if there are as many, whose progress `is_minimum` looks at
+    WINDOW = 10                 # the fewest iterations, if there are as many, whose progress `may_be_minimum` looks at
 
 cdef enum Verdict:
     GO_ON
@@ -41,6 +43,11 @@ cdef double DECREASE = 1e-3, FLATTER = 0.9, WIDTH = 0.1, ARMIJO = 1e-4, FARTHEST
 # The square root of double precision: a change of x that is smaller, relative to x, changes the cost at a minimum by
 # less than its rounding error.
 cdef double NEGLIGIBLE = 1.5e-8
+# What the verifying step changes a parameter by, relative to its size: little, so that it stays where the cost is a
+# parabola, and much beside the 1e-8 at which rounding errors blur a curvature
+cdef double PROBE = 1e-4
+# That step sees less of the gain than a Newton step would, since its parameters differ in curvature; so it must see little.
+cdef double VERIFIED = 0.01
 cdef double EPS = 2.2e-16
 
 
@@ -63,6 +70,7 @@ cdef struct Memory:
     Py_ssize_t iterations
     bint begun, arcs, single    # single: trials are rounded to float32
     bint learnt                 # the last step made a pair
+    bint verifying              # the trial is to tell whether x is a minimum
     double *x
     double *gradient
     double *trial
@@ -231,6 +239,16 @@ cdef Verdict look(Search *at, double value, double slope, double promised, doubl
     return GO_ON
 
 
+cdef void begin_search(Search *at, double value, double slope, double step, bint arc) noexcept nogil:
+    """Begin a line of that cost and slope at `step`."""
+    at.start = at.low = at.other = Point(0, value, slope)
+    at.step, at.least, at.most = step, 0, 5 * step
+    at.limit, at.farthest = INFINITY, FARTHEST * step
+    at.width, at.older_width = at.farthest, 2 * at.farthest
+    at.bracketed = at.curved = at.settled = False
+    at.arc, at.trials = arc, 0
+
+
 # ---- directions ----
 
 cdef inline void project(double *v, const double *free, Py_ssize_t n) noexcept nogil:
@@ -382,8 +400,6 @@ cdef Status lay_out(Memory *at) noexcept nogil:
     """Choose a direction and the first step along it, which `trial` takes."""
     cdef Search *search = &at.search
     cdef double slope = 0, reached
-    if at.norm == 0:
-        return STUCK
     if at.pairs:
         steepest(at)
         if at.arcs:
@@ -400,12 +416,8 @@ cdef Status lay_out(Memory *at) noexcept nogil:
         reached = at.length / sqrt(lanes_dot(at.direction, at.direction, at.n))
         if at.pairs == 0 or reached > search.step:
             search.step = reached
-    search.start = search.low = search.other = Point(0, at.value, slope)
-    search.least, search.most = 0, 5 * search.step
-    search.limit, search.farthest = INFINITY, FARTHEST * search.step
-    search.width, search.older_width = search.farthest, 2 * search.farthest
-    search.bracketed, search.curved, search.trials = False, False, 0
-    search.arc, search.settled = at.arcs, False
+    begin_search(search, at.value, slope, search.step, at.arcs)
+    at.verifying = False
     return SEARCHING if set_trial(at) else give_up(at)
 
 
@@ -466,32 +478,56 @@ cdef void arrive(Memory *at, double value, double norm) noexcept nogil:
     set_anchor(at)
 
 
-cdef bint is_minimum(const Memory *at) noexcept nogil:
-    """Whether x is a minimum as far as gradients tell. Call it when the next line is laid out.
+cdef inline double small_gain(const Memory *at) noexcept nogil:
+    """What is not worth going on for: a share of the fall of the later half of the iterations."""
+    return share_of(&at.goal) * (at.anchor_values[0] - at.value)
 
-    A small gradient or a small fall of the cost, which the user's units decide, is not enough. What the quasi-Newton
-    model expects to gain must be small beside the fall of the later half of the iterations (at least the last WINDOW),
-    and its step beside their movement, parameter by parameter: the one holds for every scale and offset of the cost,
-    the other for every unit of the parameters, and neither holds while the cost falls without end. Where the cost's
-    digits no longer show a fall, the gain must be below them.
+
+cdef bint may_be_minimum(const Memory *at) noexcept nogil:
+    """Whether x is a minimum as far as the quasi-Newton model tells. Call it when the next line is laid out.
+
+    A small gradient or a small fall of the cost, which the user's units decide, is not enough. What the model expects to
+    gain must be small beside the fall of the later half of the iterations (at least the last WINDOW), and its step beside
+    their movement, parameter by parameter: the one holds for every scale and offset of the cost, the other for every unit
+    of the parameters, and neither holds while the cost falls without end. Where the cost's digits no longer show a fall,
+    the gain must be below them.
     """
     cdef Py_ssize_t j
     cdef double share, digits = 10 * at.rounding * fabs(at.value)
-    if at.norm == 0:
-        return at.goal.tol > 0 or at.goal.ftol > 0
     if not (at.learnt and at.pairs > 0 and is_small(&at.goal, at.norm, at.value, at.recent[0])):
         return False
     if at.decrement <= digits and fabs(at.recent[2] - at.value) <= digits:
         return True
-    share = at.goal.tol if at.goal.tol > 0 else at.goal.ftol
-    if not at.decrement <= share * (at.anchor_values[0] - at.value):
+    if not at.decrement <= small_gain(at):
         return False
-    share = sqrt(share)
+    share = sqrt(share_of(&at.goal))
     for j in range(at.n):
         if (fabs(at.direction[j]) > share * fabs(at.x[j] - at.anchor[j])
                 and fabs(at.direction[j]) > NEGLIGIBLE * fabs(at.x[j])):
             return False
     return True
+
+
+cdef Status verify(Memory *at) noexcept nogil:
+    """Lay out a line down the gradient in parameters scaled by their sizes, whose first trial tells what is gained along it.
+
+    The model knows no curvature where no step has gone: a parameter of large unit has a small gradient, and so the first
+    steps hardly move it.
+    """
+    cdef Search *search = &at.search
+    cdef double size, slope = 0, longest = 0, v
+    cdef Py_ssize_t j
+    for j in range(at.n):
+        size = fmax(fabs(at.x[j]), fabs(at.x[j] - at.anchor[j]))
+        v = slope_at(at.x[j], at.gradient[j], &at.feasible, j)
+        longest = fmax(longest, size * fabs(v))
+        at.direction[j] = -size * size * v
+        slope += v * at.direction[j]
+    if not (0 < longest < INFINITY and -INFINITY < slope < 0):
+        return CONVERGED
+    begin_search(search, at.value, slope, PROBE / longest, at.arcs)
+    at.verifying = True
+    return SEARCHING if set_trial(at) else CONVERGED
 
 
 cdef double promise(const Memory *at) noexcept nogil:
@@ -507,7 +543,7 @@ cdef Status learn(Memory *at, double value) noexcept nogil:
     """Take in the cost at trial, whose gradient is in place."""
     cdef Search *search = &at.search
     cdef Verdict verdict
-    cdef double norm, slope, promised
+    cdef double norm, slope, promised, curvature, gain
     value += excess(at.trial, at.n, &at.feasible)
     norm = gradient_size(at.trial, at.trial_gradient, at.n, &at.feasible)
     if value == -INFINITY:
@@ -524,6 +560,14 @@ cdef Status learn(Memory *at, double value) noexcept nogil:
         slope, promised = path_slope(at), promise(at)
     else:
         slope, promised = lanes_dot(at.direction, at.trial_gradient, at.n), search.step * search.start.slope
+    if at.verifying and value < INFINITY:
+        at.verifying = False
+        curvature = (slope - search.start.slope) / search.step
+        gain = 0.5 * search.start.slope * search.start.slope / curvature if curvature > 0 else INFINITY
+        if gain <= fmax(VERIFIED * small_gain(at), 10 * at.rounding * fabs(at.value)):
+            if value < at.best:
+                keep(at, at.trial, at.trial_gradient, value)
+            return CONVERGED
     verdict = look(search, value, slope, promised, at.noise)
     if verdict == ACCEPT:
         search.outside = False
@@ -535,6 +579,15 @@ cdef Status learn(Memory *at, double value) noexcept nogil:
     if verdict == GO_ON and set_trial(at):
         return SEARCHING
     return give_up(at)
+
+
+cdef Status advance(Memory *at) noexcept nogil:
+    """Lay out the line that leaves x, or verifies that it is a minimum."""
+    cdef Status status
+    if at.norm == 0:
+        return CONVERGED if at.goal.tol > 0 or at.goal.ftol > 0 else STUCK
+    status = lay_out(at)
+    return verify(at) if status == SEARCHING and may_be_minimum(at) else status
 
 
 def blank_gradient(double[::1] gradient not None):
@@ -590,7 +643,7 @@ cdef class QuasiNewton:
         self._best_gradient = vectors[9 + 2 * memory]
 
     def set_goal(self, double tol, double ftol, bint absolute):
-        """What `is_minimum` asks for, and what ends `run`: see `Goal`."""
+        """When a run is CONVERGED: see `Goal`. Without a goal it never is."""
         self.at.goal = Goal(tol, ftol, absolute)
 
     @property
@@ -604,11 +657,6 @@ cdef class QuasiNewton:
     def decrement(self):
         """What the last quasi-Newton direction at x expects to gain, twice; infinity: there was none."""
         return self.at.decrement
-
-    @property
-    def is_minimum(self):
-        """Whether x is a minimum as far as gradients tell. Ask when `propose` has laid out the next line."""
-        return is_minimum(&self.at)
 
     @property
     def unwritten(self):
@@ -638,15 +686,15 @@ cdef class QuasiNewton:
         return learn(&self.at, value)
 
     def propose(self):
-        """Lay out a line from x; returns SEARCHING, or STUCK where the gradient is zero."""
-        return lay_out(&self.at)
+        """Lay out a line from x; returns SEARCHING, or CONVERGED or (without a goal) STUCK where the gradient is zero."""
+        return advance(&self.at)
 
     def run(self, size_t function, size_t data, int[::1] failed not None, Py_ssize_t most_evaluations,
             double[:, ::1] record not None, double[:, ::1] path):
         """Iterate on a compiled cost until `record` is full: a row an iteration, (cost, gradient's size, step, evaluations so far).
 
-        `path` (None: none) receives the iterates. Stops where x is a minimum (`set_goal`), where the cost function has
-        set `failed`, and (SEARCHING) after `most_evaluations`. Returns (iterations, evaluations, the last `Status`).
+        `path` (None: none) receives the iterates. Stops at a minimum, where the cost function has set `failed`, and
+        (SEARCHING) after `most_evaluations`. Returns (iterations, evaluations, the last `Status`).
         """
         cdef Cost cost = cost_at(function, data)
         cdef Memory *at = &self.at
@@ -660,9 +708,7 @@ cdef class QuasiNewton:
         cdef double *to = NULL if path is None or path.shape[0] == 0 else &path[0, 0]
         with nogil:
             while done < most:
-                status = lay_out(at)
-                if ends and is_minimum(at):
-                    break
+                status = advance(at)
                 while status == SEARCHING and evaluations < most_evaluations:
                     blank(at.trial_gradient, at.n)
                     value = cost.function(at.trial, at.trial_gradient, at.n, cost.data)
