@@ -394,9 +394,12 @@ def _bounds(bounds, start):
     if np.isnan(pair).any():
         raise ValueError("bounds must not be NaN")
     if start.dtype == np.float32:  # the nearest numbers of that precision within
+        side_below, side_above = pair
         lower, upper = (side.astype(np.float32) for side in pair)
         pair = [np.where(lower < pair[0], np.nextafter(lower, np.float32(np.inf)), lower).astype(float),
                 np.where(upper > pair[1], np.nextafter(upper, np.float32(-np.inf)), upper).astype(float)]
+        between = (pair[0] > pair[1]) & (side_below <= side_above)  # no such number lies within
+        pair = [np.where(between, side_below.astype(np.float32), side) for side in pair]
     lower, upper = map(np.ascontiguousarray, pair)
     crossed = np.flatnonzero((lower > upper) | (lower == np.inf) | (upper == -np.inf))
     if len(crossed):
