@@ -31,7 +31,8 @@ ROUNDED = "Rounding errors allow no further descent: the gradient is 0 to its pr
 UNBOUNDED = "The cost falls without end: it has become -inf."
 
 SHARE = 0.05         # seconds of compiled iterations between two looks at Ctrl-C
-WINDOW = 10          # the fewest iterations, if there are as many, whose progress `Progress` looks at; and its most pairs
+WINDOW = 10          # the most pairs of `Progress`, and the fewest iterations between two verifications
+DIGITS = 4           # rounding errors that a difference of costs does not tell from 0, as in the quasi-Newton kernel
 PROBE = 1e-4         # what the verifying step changes a parameter by, as in the quasi-Newton kernel
 VERIFIED = 0.01      # how much of what is not worth another step it may see
 FEWEST_PAIRS = 3     # that `Progress` believes, where there are as many parameters
@@ -196,7 +197,7 @@ class Progress:
     @property
     def next_anchor(self):
         """The iteration whose iterate `set_anchor` wants to know."""
-        return max(WINDOW, 2 * self._anchors[1][0])
+        return max(1, 2 * self._anchors[1][0])
 
     def set_anchor(self, iteration, x):
         self._anchors = [self._anchors[1], (iteration, x.copy())]
@@ -233,7 +234,7 @@ class Progress:
         if direction is None:
             return False
         value, self.decrement, done = costs[-1], -float(slopes @ direction), len(costs) - 1
-        digits = 10 * task.precision * abs(value)
+        digits = DIGITS * task.precision * abs(value)
         iteration, anchor = self._anchors[0]
         enough, moved = task.share * (costs[iteration] - value), np.abs(x - anchor)
         if self.decrement > digits or done < 3 or abs(costs[-4] - value) > digits:
@@ -255,7 +256,7 @@ class Progress:
         for (x, g), (later, h) in zip(points, list(points)[1:], strict=False):
             s, y = (later - x) * free, (h - g) * free
             sy = float(s @ y)
-            pairs.append((s, y, sy) if sy > EPS * float(y @ y) else None)
+            pairs.append((s, y, sy) if sy > EPS * sqrt(float(s @ s)) * sqrt(float(y @ y)) else None)
         if not pairs or pairs[-1] is None or len(pairs) < min(FEWEST_PAIRS, np.count_nonzero(free)):
             return None
         pairs, shares, d = [pair for pair in pairs if pair], [], -slopes
@@ -338,12 +339,12 @@ class Run:
         if gradient is None:
             gradient = cost(x, *self.first_batch)[1]
         x, gradient = x.astype(np.float64), gradient.astype(np.float64)
-        slopes, sizes, digits = task.slopes(x, gradient), np.abs(x), 10 * task.precision * abs(value)
+        slopes, sizes, digits = task.slopes(x, gradient), np.abs(x), DIGITS * task.precision * abs(value)
         norm = float(np.abs(slopes).max())
         if cost.gradient_error and norm <= 4 * cost.gradient_error:
             return True
-        if decrement <= digits and (task.is_small(norm, value) or cost.gradient_error):
-            return scaled_gain(task, x, slopes, sizes, self.first_batch)[0] <= digits
+        if decrement <= digits and scaled_gain(task, x, slopes, sizes, self.first_batch)[0] <= digits:
+            return True
         if cost.gradient_error:
             return False
         free, eps = slopes != 0, float(np.finfo(task.x0.dtype).eps)

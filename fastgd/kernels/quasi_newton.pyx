@@ -30,7 +30,6 @@ cpdef enum Status:
 cdef enum:
     MOST_TRIALS = 20            # a line
     MOST_ARC_TRIALS = 30        # an arc, whose steps are shortened more cautiously
-    WINDOW = 10                 # the fewest iterations, if there are as many, whose progress `may_be_minimum` looks at
 
 cdef enum Verdict:
     GO_ON
@@ -49,6 +48,7 @@ cdef double PROBE = 1e-4
 # That step sees less of the gain than a Newton step would, since its parameters differ in curvature; so it must see little.
 cdef double VERIFIED = 0.01
 cdef double EPS = 2.2e-16
+cdef double DIGITS = 4          # rounding errors that a difference of costs does not tell from 0
 
 
 cdef struct Point:
@@ -91,7 +91,7 @@ cdef struct Memory:
     bint is_best                # x has it
     double decrement            # -g'd of the quasi-Newton direction at x; INFINITY: not known
     double length               # of the last step
-    Py_ssize_t[2] anchored      # two iterations, the second at least WINDOW, the first about half of it
+    Py_ssize_t[2] anchored      # two iterations, powers of two: the first is between a quarter and half of `iterations`
     double[2] anchor_values
     double[3] recent            # costs of the last iterates but x
     Feasible feasible
@@ -268,13 +268,18 @@ cdef inline double masked_dot(const double *a, const double *b, const double *fr
 cdef void restrict_pairs(Memory *at) noexcept nogil:
     """The pairs' scales, and gamma, in the space of the free parameters."""
     cdef Py_ssize_t i, k, n = at.n
-    cdef double sy, yy
+    cdef double ss, sy, yy
+    cdef double *s
+    cdef double *y
+    cdef bint is_convex
     at.gamma = 0
     for i in range(at.pairs):
         k = (at.next - 1 - i + at.capacity) % at.capacity
-        sy, yy = masked_dot(at.s + k * n, at.y + k * n, at.free, n), masked_dot(at.y + k * n, at.y + k * n, at.free, n)
-        at.scale[k] = 1 / sy if sy > 1e-10 * yy else 0.0
-        if at.gamma == 0 and sy > 1e-10 * yy:
+        s, y = at.s + k * n, at.y + k * n
+        ss, sy, yy = masked_dot(s, s, at.free, n), masked_dot(s, y, at.free, n), masked_dot(y, y, at.free, n)
+        is_convex = sy > 1e-10 * sqrt(ss) * sqrt(yy)
+        at.scale[k] = 1 / sy if is_convex else 0.0
+        if at.gamma == 0 and is_convex:
             at.gamma = sy / yy
 
 
@@ -434,7 +439,7 @@ cdef void remember(Memory *at) noexcept nogil:
         y[j] = at.trial_gradient[j] - at.gradient[j]
     sy, yy = lanes_dot(s, y, n), lanes_dot(y, y, n)
     at.length = sqrt(lanes_dot(s, s, n))
-    at.learnt = sy > EPS * yy and sy > EPS * fabs(at.search.start.slope) * at.search.step
+    at.learnt = sy > EPS * at.length * sqrt(yy) and sy > EPS * fabs(at.search.start.slope) * at.search.step
     if at.learnt:
         at.scale[at.next], at.gamma = 1 / sy, sy / yy
         at.next = (at.next + 1) % at.capacity
@@ -449,14 +454,14 @@ cdef void keep(Memory *at, const double *x, const double *gradient, double value
 
 
 cdef void set_anchor(Memory *at) noexcept nogil:
-    """Remember x at iteration 0, and at WINDOW times the powers of two."""
+    """Remember x at iteration 0, and at the powers of two."""
     cdef Py_ssize_t n = at.n
     if at.iterations == 0:
         memcpy(at.anchor, at.x, n * sizeof(double))
         memcpy(at.anchor + n, at.x, n * sizeof(double))
         at.anchored[0] = at.anchored[1] = 0
         at.anchor_values[0] = at.anchor_values[1] = at.value
-    elif at.iterations == max(<Py_ssize_t> WINDOW, 2 * at.anchored[1]):
+    elif at.iterations == max(<Py_ssize_t> 1, 2 * at.anchored[1]):
         memcpy(at.anchor, at.anchor + n, n * sizeof(double))
         memcpy(at.anchor + n, at.x, n * sizeof(double))
         at.anchored[0], at.anchor_values[0] = at.anchored[1], at.anchor_values[1]
@@ -487,13 +492,13 @@ cdef bint may_be_minimum(const Memory *at) noexcept nogil:
     """Whether x is a minimum as far as the quasi-Newton model tells. Call it when the next line is laid out.
 
     A small gradient or a small fall of the cost, which the user's units decide, is not enough. What the model expects to
-    gain must be small beside the fall of the later half of the iterations (at least the last WINDOW), and its step beside
-    their movement, parameter by parameter: the one holds for every scale and offset of the cost, the other for every unit
+    gain must be small beside the fall of the later half of the iterations (not beside that of all: the first ones may have
+    come from far away), and its step beside their movement, parameter by parameter: the one holds for every scale and offset of the cost, the other for every unit
     of the parameters, and neither holds while the cost falls without end. Where the cost's digits no longer show a fall,
     the gain must be below them.
     """
     cdef Py_ssize_t j
-    cdef double share, digits = 10 * at.rounding * fabs(at.value)
+    cdef double share, digits = DIGITS * at.rounding * fabs(at.value)
     if not (at.learnt and at.pairs > 0 and is_small(&at.goal, at.norm, at.value, at.recent[0])):
         return False
     if at.decrement <= digits and fabs(at.recent[2] - at.value) <= digits:
@@ -564,7 +569,7 @@ cdef Status learn(Memory *at, double value) noexcept nogil:
         at.verifying = False
         curvature = (slope - search.start.slope) / search.step
         gain = 0.5 * search.start.slope * search.start.slope / curvature if curvature > 0 else INFINITY
-        if gain <= fmax(VERIFIED * small_gain(at), 10 * at.rounding * fabs(at.value)):
+        if gain <= fmax(VERIFIED * small_gain(at), DIGITS * at.rounding * fabs(at.value)):
             if value < at.best:
                 keep(at, at.trial, at.trial_gradient, value)
             return CONVERGED
