@@ -79,7 +79,7 @@ class Task(Record):
     @property
     def share(self):
         """What share of a run's progress is not worth another step: `share_of` of the kernels."""
-        return min(self.tol or self.ftol, 1e-4)
+        return 0.01 * min(self.tol or self.ftol, 1e-4)
 
     def is_small(self, norm, value, before=inf):
         """Whether the gradient, or the fall of the cost from `before`, is small: `is_small` of the kernels."""
@@ -239,7 +239,7 @@ class Progress:
         enough, moved = task.share * (costs[iteration] - value), np.abs(x - anchor)
         if self.decrement > digits or done < 3 or abs(costs[-4] - value) > digits:
             negligible = np.maximum(sqrt(task.share) * moved, NEGLIGIBLE * np.abs(x))
-            if not (0 <= self.decrement <= enough and (np.abs(direction) <= negligible).all()):
+            if not (0 <= max(self.decrement, abs(costs[max(done - 2, 0)] - value)) <= enough and (np.abs(direction) <= negligible).all()):
                 return False
         if not verifies:
             return True
@@ -348,7 +348,7 @@ class Run:
         if cost.gradient_error:
             return False
         free, eps = slopes != 0, float(np.finfo(task.x0.dtype).eps)
-        away = np.where(np.arange(len(x)) % 3 == 1, -eps, eps) * sizes
+        away = eps * sizes * np.random.default_rng(0).uniform(-1, 1, len(x))
 
         def change(ulps):
             after, there = cost(task.feasible(x + ulps * away), *self.first_batch)

@@ -93,7 +93,7 @@ cdef struct Memory:
     double length               # of the last step
     Py_ssize_t[2] anchored      # two iterations, powers of two: the first is between a quarter and half of `iterations`
     double[2] anchor_values
-    double[3] recent            # costs of the last iterates but x
+    double[10] recent           # costs of the last iterates but x
     Feasible feasible
     Goal goal
     Search search
@@ -470,12 +470,15 @@ cdef void set_anchor(Memory *at) noexcept nogil:
 
 cdef void arrive(Memory *at, double value, double norm) noexcept nogil:
     """The trial is the next iterate."""
+    cdef int i
     if at.begun and at.is_best and value > at.best:
         keep(at, at.x, at.gradient, at.value)
     memcpy(at.x, at.trial, at.n * sizeof(double))
     memcpy(at.gradient, at.trial_gradient, at.n * sizeof(double))
     at.iterations += at.begun
-    at.recent[2], at.recent[1], at.recent[0] = at.recent[1], at.recent[0], at.value if at.begun else INFINITY
+    for i in range(9, 0, -1):
+        at.recent[i] = at.recent[i - 1]
+    at.recent[0] = at.value if at.begun else INFINITY
     at.value, at.norm, at.decrement = value, norm, INFINITY
     if not at.begun or value <= at.best:
         at.best, at.is_best = value, True
@@ -484,15 +487,16 @@ cdef void arrive(Memory *at, double value, double norm) noexcept nogil:
 
 
 cdef inline double small_gain(const Memory *at) noexcept nogil:
-    """What is not worth going on for: a share of the fall of the later half of the iterations."""
-    return share_of(&at.goal) * (at.anchor_values[0] - at.value)
+    """What is not worth going on for: a share of the fall of about the later half of the iterations."""
+    cdef Py_ssize_t half = (at.iterations + 1) // 2
+    return share_of(&at.goal) * ((at.recent[half - 1] if 1 <= half <= 10 else at.anchor_values[0]) - at.value)
 
 
 cdef bint may_be_minimum(const Memory *at) noexcept nogil:
     """Whether x is a minimum as far as the quasi-Newton model tells. Call it when the next line is laid out.
 
     A small gradient or a small fall of the cost, which the user's units decide, is not enough. What the model expects to
-    gain must be small beside the fall of the later half of the iterations (not beside that of all: the first ones may have
+    gain, and what the last two iterations have gained, must be small beside the fall of the later half of the iterations (not beside that of all: the first ones may have
     come from far away), and its step beside their movement, parameter by parameter: the one holds for every scale and offset of the cost, the other for every unit
     of the parameters, and neither holds while the cost falls without end. Where the cost's digits no longer show a fall,
     the gain must be below them.
@@ -503,7 +507,7 @@ cdef bint may_be_minimum(const Memory *at) noexcept nogil:
         return False
     if at.decrement <= digits and fabs(at.recent[2] - at.value) <= digits:
         return True
-    if not at.decrement <= small_gain(at):
+    if not fmax(at.decrement, fabs(at.recent[1] - at.value)) <= small_gain(at):
         return False
     share = sqrt(share_of(&at.goal))
     for j in range(at.n):
@@ -635,7 +639,8 @@ cdef class QuasiNewton:
         self.at.best_gradient = &rows[9 + 2 * memory, 0]
         self.at.noise, self.at.rounding, self.at.feasible = noise, noise / 1000, Feasible(l1, NULL, NULL, NULL)
         self.at.iterations, self.at.learnt, self.at.length, self.at.goal = 0, False, 0, Goal(0, 0, False)
-        self.at.best = self.at.decrement = self.at.recent[0] = self.at.recent[1] = self.at.recent[2] = INFINITY
+        self.at.best = self.at.decrement = INFINITY
+        self.at.recent = [INFINITY] * 10
         self.at.is_best = False
         if lower is not None:
             self.at.feasible.lower, self.at.feasible.upper = &lower[0], &upper[0]
