@@ -27,7 +27,7 @@ cdef struct Goal:
 cdef inline double share_of(const Goal *goal) noexcept nogil:
     """What share of a run's progress is not worth another step."""
     cdef double share = goal.tol if goal.tol > 0 else goal.ftol
-    return 0.01 * (share if share < 1e-4 else 1e-4)  # a coarse tol bounds the gradient alone
+    return 0.1 * (share if share < 1e-4 else 1e-4)  # a coarse tol bounds the gradient alone
 
 
 cdef inline bint is_small(const Goal *goal, double norm, double value, double previous) noexcept nogil:
