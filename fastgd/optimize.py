@@ -72,19 +72,22 @@ def minimize(fun, x0, jac=None, *, method="auto", args=(), learning_rate=None, b
     ----------
     fun : callable or compiled function
         The cost, ``fun(x, *args) -> float``; with ``jac=True`` it returns (cost, gradient), as ``jax.value_and_grad`` makes it;
-        with `batches` it is called ``fun(x, batch, *args)``. x is a copy of the shape and precision of `x0`. `numpy.inf` says that
-        x is outside of the cost's domain.
+        with `batches` it is called ``fun(x, batch, *args)``. x is a copy of the shape and precision of `x0`. `numpy.inf` or NaN
+        says that x is outside of the cost's domain: steps become shorter and do not go as far again.
 
         Compiled: a `scipy.LowLevelCallable`, a `numba.cfunc` or a function pointer of ctypes of the signature
         ``double (const double *x, double *gradient, intptr_t n, void *data)``, which fills in the gradient and returns the cost.
         Then there is no Python between the iterations, and `jac` and `args` must be left alone; x is always float64 in it.
+        An exception in it, and an entry of the gradient that it does not write, are errors.
 
-    x0 : array-like
-        The start, of any shape. float32 stays float32, all else becomes float64. What lies outside of the bounds is moved to them.
+    x0 : array-like or float
+        The start, of any shape; a number is an array of one. float32 stays float32, all else becomes float64. What lies
+        outside of the bounds is moved to them.
 
     jac : callable, bool or None, default=None
-        The gradient ``jac(x, *args)``, of the shape of x; True: `fun` returns it too; None or False: SciPy's finite differences,
-        which call `fun` once for every parameter.
+        The gradient ``jac(x, *args)``, of the shape of x but for axes of length 1; it may be one buffer for all calls. True:
+        `fun` returns it too; None or False: finite differences, which call `fun` once or twice for every parameter that is
+        not fixed by its bounds, with steps that suit the precision of its values.
 
     method : str or rule, default='auto'
         - 'auto': limited-memory BFGS with the line search of More and Thuente, or with L1 or bounds its orthant-wise and projected
@@ -96,7 +99,7 @@ def minimize(fun, x0, jac=None, *, method="auto", args=(), learning_rate=None, b
         - 'prodigy': Adam whose rate is a growing estimate of the distance to the minimum; nothing to choose either
 
     args : tuple, default=()
-        Further arguments of `fun` and `jac`.
+        Further arguments of `fun` and `jac`; what is no tuple is the only one.
 
     learning_rate : float, schedule or None, default=None
         The rate eta, or a schedule, to which an iteration is an epoch: `Constant`, `Adaptive` (reduce on plateau, see `patience`),
@@ -121,8 +124,9 @@ def minimize(fun, x0, jac=None, *, method="auto", args=(), learning_rate=None, b
 
     tol : float, default=1e-6
         Stop when ``max |gradient| <= tol * max(1, |F|)``, the gradient being the least subgradient where there is L1, and without
-        the components by which x presses against its bounds; with `batches` both are the means over a pass. 0: never before
-        `max_iter`.
+        the components by which x presses against its bounds; with `batches` both are the means over a pass. Besides, what a
+        quasi-Newton model expects to gain must be small beside what the later half of the iterations has gained, and its
+        step small beside their movement in each parameter; or the gradient is 0. 0: never before `max_iter`.
 
     max_iter : int, default=None
         Most iterations. None: 10000, or 100 passes over `batches`.
@@ -153,16 +157,26 @@ def minimize(fun, x0, jac=None, *, method="auto", args=(), learning_rate=None, b
     n_jobs : int, default=None
         Threads that update very many parameters. None: all that OpenMP allows; -1: all processors. Never changes the result.
 
+    max_fun : int, default=None
+        Most evaluations of `fun`, those of finite differences and of all restarts among them; the first gradient is free.
+
+    max_seconds : float, default=None
+        Stop at the first evaluation after so many seconds.
+
+    options : dict, default=None
+        SciPy's names: 'maxiter' and 'maxfun' are `max_iter` and `max_fun`; 'gtol' is a `tol` that is not relative to F; 'ftol'
+        takes a fall of F of at most ``ftol * max(1, |F|)`` in an iteration for a small gradient. No others are allowed.
+
     Returns
     -------
     scipy.optimize.OptimizeResult
-        ``x``, the best point (with `batches` the last, unless the cost has risen); ``fun``, F there (with `batches` its mean over
-        the pass); ``jac``, the gradient of `fun`; ``nit, nfev, njev`` over all runs; ``success, status, message``: 0 the gradient
-        is small, 1 `max_iter`, 2 no descent, 3 the cost is not a number, 4 it is infinite, 5 a plateau, 99 the callback;
-        ``restarts``, the least cost of each run; ``history`` of the best run, one entry an iterate from x0 on (with `batches` a
-        pass): lists ``fun``,
-        ``gradient_norm`` (the largest component), ``learning_rate`` (for 'auto' the step along the line), ``nfev``, ``seconds``,
-        and with `record_path` the array ``x``.
+        ``x``, the point of the lowest cost that the search has evaluated (with `batches` the last, unless the cost has risen);
+        ``fun``, F there (with `batches` its mean over the pass); ``jac``, the gradient of `fun`, None where no evaluation was
+        left for it; ``nit, nfev, njev`` over all runs; ``success, status, message``: 0 a minimum, or one to rounding (the
+        message says so), 1 `max_iter`, 2 no descent, 3 the cost is not a number, 4 it is infinite, 5 a plateau, 6 `max_fun`,
+        7 `max_seconds`, 99 the callback; ``restarts``, the least cost of each run; ``history`` of the best run, one entry an
+        iterate from x0 on (with `batches` a pass): lists ``fun``, ``gradient_norm`` (the largest component),
+        ``learning_rate`` (for 'auto' the step along the line), ``nfev``, ``seconds``, and with `record_path` the array ``x``.
 
     Raises
     ------
@@ -180,7 +194,8 @@ def minimize(fun, x0, jac=None, *, method="auto", args=(), learning_rate=None, b
     Nocedal, "Updating quasi-Newton matrices with limited storage", Math. Comp. 1980; More, Thuente, "Line search algorithms with
     guaranteed sufficient decrease", ACM TOMS 1994; Andrew, Gao, "Scalable training of L1-regularized log-linear models", ICML 2007;
     Bertsekas, "Projected Newton methods for optimization problems with simple constraints", SIAM J. Control Optim. 1982;
-    Mishchenko, Defazio, "Prodigy: an expeditiously adaptive parameter-free learner", ICML 2024.
+    Mishchenko, Defazio, "Prodigy: an expeditiously adaptive parameter-free learner", ICML 2024; More, Wild, "Estimating
+    computational noise", SIAM J. Sci. Comput. 2011.
 
     Examples
     --------
@@ -270,12 +285,19 @@ def _check_sign(run):
         return
     x = task.x0.astype(np.float64)
     step = np.cbrt(np.finfo(task.x0.dtype).eps) * max(1.0, np.abs(x).max()) / np.abs(slopes).max() * slopes
-    ahead, behind = task.feasible(x - step), task.feasible(x + step)
-    promised = float(gradient.astype(np.float64) @ (ahead - behind))
-    found = task.cost.value(ahead, *batch) - task.cost.value(behind, *batch)
-    if promised and found / promised < -0.5:
-        raise ValueError("the gradient has the wrong sign: along it the cost changes by "
-                         f"{found / promised:.3g} times what it says. See check_gradient.")
+
+    def ratio(step):
+        """The change of the cost along a step over that which the gradient promises; 0 where rounding hides it."""
+        ahead, behind = task.feasible(x - step), task.feasible(x + step)
+        promised = float(gradient.astype(np.float64) @ (ahead - behind))
+        found = task.cost.value(ahead, *batch) - task.cost.value(behind, *batch)
+        return found / promised if promised and abs(found) > 100 * task.precision * abs(value) else 0.0
+
+    long, short = ratio(step), ratio(step / 10)
+    # near a minimum the change is that of third derivatives, a hundredth of what it is along the longer step
+    if long < -0.5 and 0.5 < short / long < 2:
+        raise ValueError(f"the gradient has the wrong sign: along it the cost changes by {long:.3g} times what it says. "
+                         "See check_gradient.")
 
 
 def _result(runs):
@@ -285,10 +307,12 @@ def _result(runs):
     cost = task.cost
     x = run.best_x()
     gradient = best.gradient
-    if gradient is None and np.isfinite(best.value):
-        cost.budget = Budget(None, None)  # the last evaluation belongs to the result
-        with cost.watch():
-            gradient = cost(x, *run.first_batch)[1]
+    if gradient is None and np.isfinite(best.value) and runs[-1].status is not None:
+        try:
+            with cost.watch():
+                gradient = cost(x, *run.first_batch)[1]
+        except (OutOfEvaluationsError, OutOfTimeError):
+            pass
     status = runs[-1].status if runs[-1].status in ENDING else run.status
     message = MESSAGES.get(status, "An exception ended the run.")
     if status == run.status and run.message is not None:
@@ -436,7 +460,7 @@ def check_gradient(fun, jac, x, *, args=(), tol=1e-5):
     x : array-like
         Where to compare.
     args : tuple, default=()
-        Further arguments of `fun` and `jac`.
+        Further arguments of `fun` and `jac`; what is no tuple is the only one.
     tol : float, default=1e-5
         Relative error that is allowed to a component; one that is small beside the largest may be wrong by a hundredth of `tol`
         times that one.
@@ -501,7 +525,8 @@ def _for_scipy(name):
     method.__name__ = method.__qualname__ = name
     method.__doc__ = f"""`minimize` by {name!r}, for ``scipy.optimize.minimize(..., method=fastgd.{name})``.
 
-    SciPy passes its own arguments; `minimize`'s others, such as ``learning_rate``, go into SciPy's ``options``.
+    SciPy passes its own arguments; `minimize`'s others, such as ``learning_rate``, go into SciPy's ``options``, and so do
+    ``maxiter``, ``maxfun``, ``ftol`` and ``gtol``.
     """
     return method
 

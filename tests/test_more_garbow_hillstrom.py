@@ -275,3 +275,22 @@ def test_minimum(name):
         result = minimize(cost_of(residuals), start, jac=True)
     assert result.success, result.message
     assert any(abs(result.fun - least) <= 1e-5 * least + 1e-9 for least in minima), result.fun
+
+
+@pytest.mark.parametrize("name", [name for name in PROBLEMS if name not in ("meyer", "brown_badly_scaled")])
+@pytest.mark.parametrize("unit, offset, size", [(1e-8, 0, 1), (1e8, 0, 1), (1, -1e6, 1), (1, 0, 1e-3), (1e-6, 1, 1e6)])
+def test_a_success_in_other_units_is_a_minimum(name, unit, offset, size):
+    """Those two start where the cost has 13 digits more than its minimum."""
+    residuals, start, minima = PROBLEMS[name]
+    cost = cost_of(residuals, unit, offset)
+
+    def other(x):
+        value, gradient = cost(x / size)
+        return value, gradient / size
+
+    with np.errstate(all="ignore"):
+        result = minimize(other, start * size, jac=True)
+        least = cost_of(residuals)(result.x / size)[0]
+        lower = minimize(cost_of(residuals), result.x / size, jac=True).fun  # another minimum than the paper's will do
+    assert result.success
+    assert least <= lower + 1e-5 * abs(lower) + 1e-6 + 1e3 * np.finfo(float).eps * abs(offset) / unit

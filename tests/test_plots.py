@@ -201,6 +201,16 @@ def test_the_costs_on_the_way_are_drawn():
         DescentPathDisplay.from_result(bowl, result)
 
 
+def test_results_without_a_history_are_named():
+    by_scipy = scipy_minimize(bowl, [4, 1], jac=bowls_gradient)
+    for results, name in ((by_scipy, "minimize"), ({"ours": minimize(bowl, [4, 1], bowls_gradient), "theirs": by_scipy}, "theirs")):
+        with pytest.raises(ValueError, match=f"result '{name}' has no history: draw what fastgd.minimize returns"):
+            LossCurveDisplay.from_result(results)
+        with pytest.raises(ValueError, match=f"result '{name}' has no history"):
+            DescentPathDisplay.from_result(bowl, results)
+    assert LossCurveDisplay.from_result(scipy_minimize(bowl, [4, 1], jac=bowls_gradient, method=fastgd.auto)).lines_
+
+
 def test_contours_are_those_of_the_cost():
     """The lowest level is the least cost in the picture, and the rings of a bowl lie evenly: their levels grow as squares."""
     display = DescentPathDisplay(lambda theta: theta @ theta, {"a": [(0, 0)]}).plot(xlim=(-1, 1), ylim=(-1, 1), resolution=101)

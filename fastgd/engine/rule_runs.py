@@ -265,8 +265,8 @@ class RuleRun(Run):
                 if recorded == progress.next_anchor:
                     progress.set_anchor(recorded, state.x)
                 now = 1 if progress.is_watching else min(size, progress.next_anchor - recorded)
-                now = int(min(now, max(cost.budget.max_fun - cost.nfev, 1)))
-                cost.budget.check(cost.nfev, 1)
+                cost.budget.check(cost.nfev, 2)  # the result's gradient is evaluated in the end
+                now = int(min(now, cost.budget.max_fun - cost.nfev - 1))
                 keeps = watched or progress.is_watching
                 record, path = np.empty((now, 2)), np.empty((now, n)) if keeps else None
                 rates = self._rates(recorded, now)
