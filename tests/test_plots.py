@@ -4,10 +4,12 @@ import matplotlib
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from scipy.optimize import minimize as scipy_minimize
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+import fastgd
 from fastgd import (
     CoefficientPathDisplay,
     DescentPathDisplay,

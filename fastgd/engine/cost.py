@@ -16,6 +16,8 @@ EPS = float(np.finfo(np.float64).eps)
 
 # Differences of the cost are trusted to a gradient's sign and size if they are this many times its rounding error.
 SIGNIFICANT = 1e3
+# A central difference of fewer rounding errors than VISIBLE is made again with a step that is LONGER
+VISIBLE, LONGER = 100, 30
 # Spacings, relative to the parameters, at which the noise of the cost is looked for, and the points of each
 SPACINGS, NOISE_POINTS = (1e-12, 1e-9, 1e-6), 7
 
@@ -151,15 +153,15 @@ class Differences:
         self.lower, self.upper = (np.full((2, n), [[-inf], [inf]]) if cost.bounds is None else cost.bounds)
         self.free = np.flatnonzero(self.lower < self.upper)
         self.count = 1 + len(self.free)
-        self.sizes = np.zeros(n)       # the largest |x_j| so far
-        self.central = np.zeros(n)     # steps, relative to the sizes, of the parameters that need central differences
+        self.sizes = np.ones(n)                 # |x_j|, or where that is 0 what it was before
+        self.central = np.zeros(n, dtype=bool)  # the parameters that need central differences
         self._is_measured = False
 
     def __call__(self, x, value, batch):
         gradient = np.zeros(len(x), self.cost.dtype)
         if not isfinite(value):
             return gradient
-        self.sizes = np.maximum(self.sizes, np.abs(x))
+        self.sizes = np.where(x != 0, np.abs(x), self.sizes)
         if not self._is_measured:
             self._is_measured = True
             self.cost.precision = max(self.cost.precision, float(np.finfo(self.cost.dtype).eps), self._noise(x, value, batch))
@@ -181,7 +183,7 @@ class Differences:
 
     def _component(self, x, value, batch, j):
         precision = self.cost.precision
-        size = self.sizes[j] or 1.0
+        size = self.sizes[j]
         rounding = precision * abs(value)
         if not self.central[j]:
             step = sqrt(precision) * size
@@ -193,14 +195,14 @@ class Differences:
             if taken and isfinite(after) and abs(after - value) >= SIGNIFICANT * rounding:
                 self.error = max(self.error, 2 * rounding / abs(taken))
                 return (after - value) / taken
-            self.central[j] = np.cbrt(precision)
+            self.central[j] = True
+        step = np.cbrt(precision) * size
         while True:
-            slope, rise, width = self._central(x, value, batch, j, self.central[j] * size)
-            longer = 30 * self.central[j]
+            slope, rise, width = self._central(x, value, batch, j, step)
             # a difference of rounding errors alone calls for a longer step, and a small parameter may have just begun
-            if rise >= 10 * rounding or longer * size > max(1.0, size):
+            if rise >= VISIBLE * rounding or LONGER * step > max(1.0, size):
                 break
-            self.central[j] = longer
+            step *= LONGER
         self.error = max(self.error, 2 * rounding / width if width else 0.0)
         return slope
 
@@ -220,12 +222,11 @@ class Differences:
 
     def _noise(self, x, value, batch):
         """The relative noise of the cost near x; 0 where none is seen."""
-        size = np.where(self.sizes > 0, self.sizes, 1.0)
         inward = np.where(x - self.lower > self.upper - x, -1.0, 1.0) * (self.lower < self.upper)
         for spacing in SPACINGS:
             costs = [value]
             for i in range(1, NOISE_POINTS):
-                costs.append(self._at(np.clip(x + i * spacing * inward * size, self.lower, self.upper), batch))
+                costs.append(self._at(np.clip(x + i * spacing * inward * self.sizes, self.lower, self.upper), batch))
             if not np.isfinite(costs).all():
                 return 0.0
             differences = np.array(costs)

@@ -27,7 +27,7 @@ MESSAGES = {
     MAX_SECONDS: "max_seconds have passed; x is the best point so far.",
     STOPPED: "`callback` raised `StopIteration`.",
 }
-ROUNDED = "Rounding errors allow no further descent: the gradient is 0 to its precision, although it is not small beside tol."
+ROUNDED = "Rounding errors allow no further descent: what is left to gain, or the gradient, is 0 to its precision."
 UNBOUNDED = "The cost falls without end: it has become -inf."
 
 SHARE = 0.05         # seconds of compiled iterations between two looks at Ctrl-C
@@ -39,7 +39,7 @@ FEWEST_PAIRS = 3     # that `Progress` believes, where there are as many paramet
 NEGLIGIBLE = 1.5e-8  # of a parameter: the square root of double precision
 # Units in the last place by which `is_rounded` moves the parameters. By the first the gradient changes as it does by rounding.
 # By the others it changes in proportion where the cost is smooth, and not where it has a kink.
-ULPS, FEW_ULPS, MANY_ULPS = 16, 2**10, 2**16
+ULPS, FEW_ULPS, MANY_ULPS = 64, 2**10, 2**16
 MEMORY = 200_000     # numbers a vector of pairs may hold beyond ten pairs: what is kept saves evaluations
 
 
@@ -276,6 +276,8 @@ def scaled_gain(task, x, slopes, sizes, batch=()):
     `verify` of the quasi-Newton kernel says why it is asked.
     """
     longest = float((sizes * np.abs(slopes)).max())
+    if slopes[sizes == 0].any():
+        return inf, Best(x)
     step = PROBE / longest if longest > 0 else 0.0
     while step > 0:
         trial = task.feasible(x - step * sizes**2 * slopes)
@@ -343,7 +345,8 @@ class Run:
         norm = float(np.abs(slopes).max())
         if cost.gradient_error and norm <= 4 * cost.gradient_error:
             return True
-        if decrement <= digits and scaled_gain(task, x, slopes, sizes, self.first_batch)[0] <= digits:
+        no_gain = decrement <= digits or (decrement == inf and task.is_small(norm, value))
+        if no_gain and scaled_gain(task, x, slopes, sizes, self.first_batch)[0] <= digits:
             return True
         if cost.gradient_error:
             return False
