@@ -46,6 +46,7 @@ class Budget:
     def __init__(self, max_fun, max_seconds):
         self.max_fun = inf if max_fun is None else max_fun
         self.deadline = inf if max_seconds is None else perf_counter() + max_seconds
+        self.is_finite = max_fun is not None or max_seconds is not None
 
     def check(self, done, needed):
         """Raise where `needed` evaluations after `done` are too many, or the time is over."""
@@ -77,11 +78,12 @@ class Cost:
 
     def __call__(self, x, *batch):
         """(cost, gradient) at flat x."""
-        self.budget.check(self.nfev, 1 if self.jac is not None else self._differences.count)
+        if self.budget.is_finite:
+            self.budget.check(self.nfev, 1 if self.jac is not None else self._differences.count)
         x = np.array(x, dtype=self.dtype).reshape(self.shape)
         self.nfev += 1
         if self.jac is True:
-            value, gradient = self._both(x, batch)
+            value, gradient = self._pair(self.fun(x, *batch, *self.args))
             self.njev += 1
             return self._number(value), self._vector(gradient, "the gradient that fun returns")
         value = self._number(self.fun(x, *batch, *self.args))
@@ -97,7 +99,7 @@ class Cost:
         self.nfev += 1
         if self.jac is True:
             self.njev += 1
-            return self._number(self._both(x, batch)[0])
+            return self._number(self._pair(self.fun(x, *batch, *self.args))[0])
         return self._number(self.fun(x, *batch, *self.args))
 
     def watch(self):
@@ -109,8 +111,7 @@ class Cost:
         """What the precision of the costs leaves uncertain of a gradient's component; 0: not known."""
         return self._differences.error if self.jac is None else 0.0
 
-    def _both(self, x, batch):
-        both = self.fun(x, *batch, *self.args)
+    def _pair(self, both):
         try:
             value, gradient = both
         except (TypeError, ValueError):
@@ -137,7 +138,7 @@ class Cost:
             raise ValueError(f"{what} has shape {array.shape}, but the parameters have {self.shape}")
         if array.dtype.kind not in "fiu":
             raise TypeError(f"{what} must hold real numbers, got {array.dtype}")
-        return np.array(array, self.dtype, order="C").reshape(-1)
+        return array.astype(self.dtype, "C").reshape(-1)
 
 
 class Differences:

@@ -306,9 +306,9 @@ class Run:
 
     @property
     def has_fallen(self):
-        """Whether the cost is anywhere below that of the start, or there was no step."""
+        """Whether an iterate's cost is below that of the start, or there was no step."""
         costs = self.trace.record["fun"]
-        return self.nit == 0 and self.status == MAX_ITER or (bool(costs) and self.best.value < costs[0])
+        return self.nit == 0 and self.status == MAX_ITER or (bool(costs) and min(costs) < costs[0])
 
     def best_x(self):
         return self.best.x
@@ -325,14 +325,16 @@ class Run:
 
     def _ends_at_rounding(self, status, decrement):
         """`status`, that of a run which finds no descent any more, or CONVERGED where rounding errors are the reason."""
-        best, task = self.best, self.task
-        if task.ends and self._is_rounded(self.best_x(), best.value, best.gradient, decrement):
-            self.message = ROUNDED
-            return CONVERGED
+        best, probes = self.best, []
+        if self.task.ends and self._is_rounded(self.best_x(), best.value, best.gradient, decrement, probes):
+            self.message, status = ROUNDED, CONVERGED
+        lowest = min(probes, key=lambda probe: probe.value, default=best)
+        if lowest.value < best.value:
+            self.best = lowest
         return status
 
-    def _is_rounded(self, x, value, gradient, decrement):
-        """Whether the (sub)gradient at the best point is 0 to its precision.
+    def _is_rounded(self, x, value, gradient, decrement, probes):
+        """Whether the (sub)gradient at the best point is 0 to its precision; points evaluated are appended to `probes`.
 
         It is where the rounding of x changes it by as much as it is, in parameters scaled by their sizes, or where the costs
         cannot show what is to be gained.
@@ -346,15 +348,21 @@ class Run:
         if cost.gradient_error and norm <= 4 * cost.gradient_error:
             return True
         no_gain = decrement <= digits or (decrement == inf and task.is_small(norm, value))
-        if no_gain and scaled_gain(task, x, slopes, sizes, self.first_batch)[0] <= digits:
-            return True
+        if no_gain:
+            gain, probe = scaled_gain(task, x, slopes, sizes, self.first_batch)
+            probes.append(probe)
+            if gain <= digits:
+                return True
         if cost.gradient_error:
             return False
         free, eps = slopes != 0, float(np.finfo(task.x0.dtype).eps)
         away = eps * sizes * np.random.default_rng(0).uniform(-1, 1, len(x))
 
         def change(ulps):
-            after, there = cost(task.feasible(x + ulps * away), *self.first_batch)
+            probe = task.feasible(x + ulps * away).astype(task.x0.dtype)
+            after, there = cost(probe, *self.first_batch)
+            if isfinite(after) and np.isfinite(there).all():
+                probes.append(Best(probe, task.total(probe, after), there))
             return np.abs(there - gradient) * free if isfinite(after) else np.full(len(x), np.nan)
 
         rounding = change(ULPS)
@@ -373,11 +381,13 @@ class LineSearches(Run):
     @property
     def best(self):
         """The least cost evaluated."""
-        return self._start if self._state is None else Best(*self._state.best)
+        if self._state is None or self._outside.value < self._state.best[1]:
+            return self._outside
+        return Best(*self._state.best)
 
     @best.setter
-    def best(self, start):
-        self._start = start
+    def best(self, point):
+        self._outside = point  # the start before it is evaluated, or a point that no line has met
 
     def go(self):
         task, cost = self.task, self.task.cost

@@ -156,20 +156,25 @@ class RuleRun(Run):
     def _go(self, value, gradient):
         state, task, cost = self._state, self.task, self.task.cost
         watched, progress = task.record_path or task.callback is not None, self._progress
+        moved, next_anchor = int(Status.MOVED), progress.next_anchor
         while True:
-            if self.nit == progress.next_anchor:
+            if self.nit == next_anchor:
                 progress.set_anchor(self.nit, state.x)
+                next_anchor = progress.next_anchor
             x = state.x.copy() if watched or progress.is_watching else None
             rate = float(self._rates(self.nit, 1)[0])
             status = state.tell(value, gradient, rate, task.tol, task.patience, self._noisy(gradient))
-            if status == Status.UNDEFINED:
-                self._take_best(value, gradient)
-                return UNDEFINED
-            if status == Status.UNBOUNDED:
-                return self._falls_without_end()
-            if status == Status.ROSE:
-                if not self._found:
-                    return DIVERGED
+            if status == moved:
+                self._note(x if watched else None, rate, value, gradient)
+                if x is not None:
+                    progress.pass_by(x, gradient)
+            elif status in (Status.SMALL, Status.STALLED):
+                self._note(x if watched else None, rate, value, gradient)
+                if status == Status.SMALL and self._is_minimum(x, gradient):
+                    return CONVERGED
+                if status == Status.STALLED and not self._react() and task.ends:
+                    return self._without_descent(STALLED)
+            elif status == Status.ROSE and self._found:
                 was_undefined = np.isnan(state.value)
                 self._go_back()
                 if self.best.gradient is None:
@@ -179,19 +184,23 @@ class RuleRun(Run):
                 if self._is_exhausted() and (was_undefined or task.ends):
                     return UNDEFINED if was_undefined else self._without_descent(NO_DESCENT)
                 continue
-            self._note(x if watched else None, rate, value, gradient)
-            if status == Status.SMALL and self._is_minimum(x, gradient):
-                return CONVERGED
-            if status == Status.MOVED:
-                progress.pass_by(x, gradient)
-            if status == Status.STALLED and not self._react() and task.ends:
-                return self._without_descent(STALLED)
+            else:
+                return self._failed(status, value, gradient)
             if self.nit == task.max_iter:
                 return MAX_ITER
             self.nit += 1
             if self._is_plain:
                 self._schedule = replace(self._schedule, eta0=rate * GROWTH)
             value, gradient = cost(state.x)
+
+    def _failed(self, status, value, gradient):
+        """The status of a run whose cost or gradient at the iterate cannot be gone on from."""
+        if status == Status.UNBOUNDED:
+            return self._falls_without_end()
+        if status == Status.ROSE:
+            return DIVERGED
+        self._take_best(value, gradient)
+        return UNDEFINED
 
     def _is_minimum(self, x, gradient):
         """Whether an iterate of small gradient (x None: it is the first such one, and the best) is a minimum."""

@@ -68,7 +68,7 @@ class QuasiNewtonLines:
         lines, theta = self._lines, self.state.theta
         if not self._is_stuck:
             status = lines.tell(*self._evaluate(lines.trial))
-            if status == Status.UNDEFINED:
+            if status in (Status.UNDEFINED, Status.UNBOUNDED):
                 return Epoch(np.nan, np.nan, lines.step)
             if status == Status.MOVED:
                 theta = self._at.to_user(lines.x.reshape(self.problem.objective.outputs, -1))
