@@ -257,6 +257,7 @@ def _go(run, runs):
             run.status = run.go()
         if run.status in (NO_DESCENT, DIVERGED, UNDEFINED, MAX_ITER) and not run.has_fallen:
             _check_sign(run)
+        run.take_probes()
     except StoppedError:
         run.status = STOPPED
     except OutOfEvaluationsError:

@@ -302,6 +302,7 @@ class Run:
     def __init__(self, task: Task):
         self.task, self.trace, self.nit = task, Trace(task), 0
         self.best, self.status, self.message = Best(task.x0), None, None
+        self._probes = []      # points that were evaluated to judge the best one
         self.first_batch = ()  # further arguments of the cost at x0
 
     @property
@@ -325,16 +326,20 @@ class Run:
 
     def _ends_at_rounding(self, status, decrement):
         """`status`, that of a run which finds no descent any more, or CONVERGED where rounding errors are the reason."""
-        best, probes = self.best, []
-        if self.task.ends and self._is_rounded(self.best_x(), best.value, best.gradient, decrement, probes):
-            self.message, status = ROUNDED, CONVERGED
-        lowest = min(probes, key=lambda probe: probe.value, default=best)
-        if lowest.value < best.value:
-            self.best = lowest
+        best = self.best
+        if self.task.ends and self._is_rounded(self.best_x(), best.value, best.gradient, decrement):
+            self.message = ROUNDED
+            return CONVERGED
         return status
 
-    def _is_rounded(self, x, value, gradient, decrement, probes):
-        """Whether the (sub)gradient at the best point is 0 to its precision; points evaluated are appended to `probes`.
+    def take_probes(self):
+        """Let a point that was evaluated to judge the best one be the best, if its cost is lower."""
+        lowest = min(self._probes, key=lambda probe: probe.value, default=self.best)
+        if lowest.value < self.best.value:
+            self.best = lowest
+
+    def _is_rounded(self, x, value, gradient, decrement):
+        """Whether the (sub)gradient at the best point is 0 to its precision.
 
         It is where the rounding of x changes it by as much as it is, in parameters scaled by their sizes, or where the costs
         cannot show what is to be gained.
@@ -350,7 +355,7 @@ class Run:
         no_gain = decrement <= digits or (decrement == inf and task.is_small(norm, value))
         if no_gain:
             gain, probe = scaled_gain(task, x, slopes, sizes, self.first_batch)
-            probes.append(probe)
+            self._probes.append(probe)
             if gain <= digits:
                 return True
         if cost.gradient_error:
@@ -362,7 +367,7 @@ class Run:
             probe = task.feasible(x + ulps * away).astype(task.x0.dtype)
             after, there = cost(probe, *self.first_batch)
             if isfinite(after) and np.isfinite(there).all():
-                probes.append(Best(probe, task.total(probe, after), there))
+                self._probes.append(Best(probe, task.total(probe, after), there))
             return np.abs(there - gradient) * free if isfinite(after) else np.full(len(x), np.nan)
 
         rounding = change(ULPS)
