@@ -34,6 +34,7 @@ SHARE = 0.05         # seconds of compiled iterations between two looks at Ctrl-
 WINDOW = 10          # the most pairs of `Progress`, and the fewest iterations between two verifications
 DIGITS = 4           # rounding errors that a difference of costs does not tell from 0, as in the quasi-Newton kernel
 PROBE = 1e-4         # what the verifying step changes a parameter by, as in the quasi-Newton kernel
+CENTRED = 1e-3       # what part of its movement is the size of a parameter near 0, as there
 VERIFIED = 0.01      # how much of what is not worth another step it may see
 FEWEST_PAIRS = 3     # that `Progress` believes, where there are as many parameters
 NEGLIGIBLE = 1.5e-8  # of a parameter: the square root of double precision
@@ -246,7 +247,7 @@ class Progress:
         if done < self._next_check:
             return False
         self._next_check = done + max(WINDOW, done // 4)
-        gain, self.trial = scaled_gain(task, x.astype(np.float64), slopes, np.maximum(np.abs(x), moved))
+        gain, self.trial = scaled_gain(task, x.astype(np.float64), slopes, np.maximum(np.abs(x), CENTRED * moved))
         return gain <= max(VERIFIED * enough, digits)
 
     def _direction(self, slopes):

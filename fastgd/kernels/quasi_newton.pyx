@@ -45,6 +45,8 @@ cdef double NEGLIGIBLE = 1.5e-8
 # What the verifying step changes a parameter by, relative to its size: little, so that it stays where the cost is a
 # parabola, and much beside the 1e-8 at which rounding errors blur a curvature
 cdef double PROBE = 1e-4
+# The size of a parameter is its own or, if it ends near 0, this part of its movement, which may have begun far away.
+cdef double CENTRED = 1e-3
 # That step sees less of the gain than a Newton step would, since its parameters differ in curvature; so it must see little.
 cdef double VERIFIED = 0.01
 cdef double EPS = 2.2e-16
@@ -527,7 +529,7 @@ cdef Status verify(Memory *at) noexcept nogil:
     cdef double size, slope = 0, longest = 0, v
     cdef Py_ssize_t j
     for j in range(at.n):
-        size = fmax(fabs(at.x[j]), fabs(at.x[j] - at.anchor[j]))
+        size = fmax(fabs(at.x[j]), CENTRED * fabs(at.x[j] - at.anchor[j]))
         v = slope_at(at.x[j], at.gradient[j], &at.feasible, j)
         longest = fmax(longest, size * fabs(v))
         at.direction[j] = -size * size * v
