@@ -230,11 +230,10 @@ def test_an_entry_that_a_compiled_cost_does_not_write_is_named(method):
             gradient[i] = 2 * (i + 1) * x[i]
         return sum((i + 1) * x[i] ** 2 for i in range(n))
 
-    for good in (0, 8):
+    for good in (8, 0):  # noqa: B007
         calls.clear()
         with pytest.raises(ValueError, match="has not written entry 7 of the gradient"):
             minimize(cost, np.full(9, 5.0), method=method, tol=0)
-    good = 0
     with pytest.raises(ValueError, match="entry 7"):
         check_gradient(cost, None, np.full(9, 5.0))
 

@@ -3,6 +3,7 @@
 Each is a sum of squares of `residuals(x)`, written for real and complex x, from the paper's standard start; gradients are those of
 complex steps, which have no rounding error. `minima` are the paper's: any of them counts.
 """
+
 import numpy as np
 import pytest
 
@@ -70,7 +71,9 @@ def helical_valley(x):
 
 @problem([1, 1, 1], 8.21487e-3, 17.4286)
 def bard(x):
-    y = np.array([.14, .18, .22, .25, .29, .32, .35, .39, .37, .58, .73, .96, 1.34, 2.10, 4.39])
+    y = np.array(
+        [0.14, 0.18, 0.22, 0.25, 0.29, 0.32, 0.35, 0.39, 0.37, 0.58, 0.73, 0.96, 1.34, 2.10, 4.39]
+    )
     u = np.arange(1.0, 16)
     v = 16 - u
     return y - (x[0] + u / (v * x[1] + np.minimum(u, v) * x[2]))
@@ -78,14 +81,33 @@ def bard(x):
 
 @problem([0.4, 1, 0], 1.12793e-8)
 def gaussian(x):
-    half = [.0009, .0044, .0175, .0540, .1295, .2420, .3521]
-    y, t = np.array([*half, .3989, *half[::-1]]), (8 - np.arange(1.0, 16)) / 2
+    half = [0.0009, 0.0044, 0.0175, 0.0540, 0.1295, 0.2420, 0.3521]
+    y, t = np.array([*half, 0.3989, *half[::-1]]), (8 - np.arange(1.0, 16)) / 2
     return x[0] * np.exp(-x[1] * (t - x[2]) ** 2 / 2) - y
 
 
 @problem([0.02, 4000, 250], 87.9458)
 def meyer(x):
-    y = np.array([34780, 28610, 23650, 19630, 16370, 13720, 11540, 9744, 8261, 7030, 6005, 5147, 4427, 3820, 3307, 2872])
+    y = np.array(
+        [
+            34780,
+            28610,
+            23650,
+            19630,
+            16370,
+            13720,
+            11540,
+            9744,
+            8261,
+            7030,
+            6005,
+            5147,
+            4427,
+            3820,
+            3307,
+            2872,
+        ]
+    )
     return x[0] * np.exp(x[1] / (45 + 5 * np.arange(1.0, 17) + x[2])) - y
 
 
@@ -112,13 +134,22 @@ def powell_singular(x):
 @problem([-3, -1, -3, -1], 0)
 def wood(x):
     a, b, c, d = x
-    return stack(10 * (b - a**2), 1 - a, np.sqrt(90) * (d - c**2), 1 - c, np.sqrt(10) * (b + d - 2), (b - d) / np.sqrt(10))
+    return stack(
+        10 * (b - a**2),
+        1 - a,
+        np.sqrt(90) * (d - c**2),
+        1 - c,
+        np.sqrt(10) * (b + d - 2),
+        (b - d) / np.sqrt(10),
+    )
 
 
-@problem([.25, .39, .415, .39], 3.07505e-4, 1.02734e-3)
+@problem([0.25, 0.39, 0.415, 0.39], 3.07505e-4, 1.02734e-3)
 def kowalik_osborne(x):
-    y = np.array([.1957, .1947, .1735, .1600, .0844, .0627, .0456, .0342, .0323, .0235, .0246])
-    u = np.array([4, 2, 1, .5, .25, .167, .125, .1, .0833, .0714, .0625])
+    y = np.array(
+        [0.1957, 0.1947, 0.1735, 0.1600, 0.0844, 0.0627, 0.0456, 0.0342, 0.0323, 0.0235, 0.0246]
+    )
+    u = np.array([4, 2, 1, 0.5, 0.25, 0.167, 0.125, 0.1, 0.0833, 0.0714, 0.0625])
     return y - x[0] * (u**2 + u * x[1]) / (u**2 + u * x[2] + x[3])
 
 
@@ -128,10 +159,45 @@ def brown_dennis(x):
     return (x[0] + t * x[1] - np.exp(t)) ** 2 + (x[2] + x[3] * np.sin(t) - np.cos(t)) ** 2
 
 
-@problem([.5, 1.5, -1, .01, .02], 5.46489e-5)
+@problem([0.5, 1.5, -1, 0.01, 0.02], 5.46489e-5)
 def osborne_1(x):
-    y = np.array([.844, .908, .932, .936, .925, .908, .881, .850, .818, .784, .751, .718, .685, .658, .628, .603, .580, .558, .538,
-                  .522, .506, .490, .478, .467, .457, .448, .438, .431, .424, .420, .414, .411, .406])
+    y = np.array(
+        [
+            0.844,
+            0.908,
+            0.932,
+            0.936,
+            0.925,
+            0.908,
+            0.881,
+            0.850,
+            0.818,
+            0.784,
+            0.751,
+            0.718,
+            0.685,
+            0.658,
+            0.628,
+            0.603,
+            0.580,
+            0.558,
+            0.538,
+            0.522,
+            0.506,
+            0.490,
+            0.478,
+            0.467,
+            0.457,
+            0.448,
+            0.438,
+            0.431,
+            0.424,
+            0.420,
+            0.414,
+            0.411,
+            0.406,
+        ]
+    )
     t = 10.0 * np.arange(33)
     return y - (x[0] + x[1] * np.exp(-t * x[3]) + x[2] * np.exp(-t * x[4]))
 
@@ -143,15 +209,84 @@ def biggs_exp_6(x):
     return x[2] * np.exp(-t * x[0]) - x[3] * np.exp(-t * x[1]) + x[5] * np.exp(-t * x[4]) - y
 
 
-@problem([1.3, .65, .65, .7, .6, 3, 5, 7, 2, 4.5, 5.5], 4.01377e-2)
+@problem([1.3, 0.65, 0.65, 0.7, 0.6, 3, 5, 7, 2, 4.5, 5.5], 4.01377e-2)
 def osborne_2(x):
-    y = np.array([1.366, 1.191, 1.112, 1.013, .991, .885, .831, .847, .786, .725, .746, .679, .608, .655, .616, .606, .602, .626,
-                  .651, .724, .649, .649, .694, .644, .624, .661, .612, .558, .533, .495, .500, .423, .395, .375, .372, .391,
-                  .396, .405, .428, .429, .523, .562, .607, .653, .672, .708, .633, .668, .645, .632, .591, .559, .597, .625,
-                  .739, .710, .729, .720, .636, .581, .428, .292, .162, .098, .054])
+    y = np.array(
+        [
+            1.366,
+            1.191,
+            1.112,
+            1.013,
+            0.991,
+            0.885,
+            0.831,
+            0.847,
+            0.786,
+            0.725,
+            0.746,
+            0.679,
+            0.608,
+            0.655,
+            0.616,
+            0.606,
+            0.602,
+            0.626,
+            0.651,
+            0.724,
+            0.649,
+            0.649,
+            0.694,
+            0.644,
+            0.624,
+            0.661,
+            0.612,
+            0.558,
+            0.533,
+            0.495,
+            0.500,
+            0.423,
+            0.395,
+            0.375,
+            0.372,
+            0.391,
+            0.396,
+            0.405,
+            0.428,
+            0.429,
+            0.523,
+            0.562,
+            0.607,
+            0.653,
+            0.672,
+            0.708,
+            0.633,
+            0.668,
+            0.645,
+            0.632,
+            0.591,
+            0.559,
+            0.597,
+            0.625,
+            0.739,
+            0.710,
+            0.729,
+            0.720,
+            0.636,
+            0.581,
+            0.428,
+            0.292,
+            0.162,
+            0.098,
+            0.054,
+        ]
+    )
     t = np.arange(65) / 10
-    return y - (x[0] * np.exp(-t * x[4]) + x[1] * np.exp(-((t - x[8]) ** 2) * x[5]) + x[2] * np.exp(-((t - x[9]) ** 2) * x[6])
-                + x[3] * np.exp(-((t - x[10]) ** 2) * x[7]))
+    return y - (
+        x[0] * np.exp(-t * x[4])
+        + x[1] * np.exp(-((t - x[8]) ** 2) * x[5])
+        + x[2] * np.exp(-((t - x[9]) ** 2) * x[6])
+        + x[3] * np.exp(-((t - x[10]) ** 2) * x[7])
+    )
 
 
 @problem(np.zeros(6), 2.28767e-3)
@@ -167,7 +302,7 @@ def extended_rosenbrock(x):
 
 @problem([3, -1, 0, 1] * 3, 0)
 def extended_powell_singular(x):
-    return stack(*(powell_singular(x[i:i + 4]) for i in range(0, 12, 4)))
+    return stack(*(powell_singular(x[i : i + 4]) for i in range(0, 12, 4)))
 
 
 @problem(np.arange(1, 5), 2.24997e-5)
@@ -179,8 +314,12 @@ def penalty_1(x):
 def penalty_2(x):
     n, a, e = len(x), np.sqrt(1e-5), np.exp(x / 10)
     i = np.arange(2, n + 1)
-    return stack(x[0] - 0.2, a * (e[1:] + e[:-1] - np.exp(i / 10) - np.exp((i - 1) / 10)), a * (e[1:] - np.exp(-1 / 10)),
-                 (np.arange(n, 0, -1) * x**2).sum() - 1)
+    return stack(
+        x[0] - 0.2,
+        a * (e[1:] + e[:-1] - np.exp(i / 10) - np.exp((i - 1) / 10)),
+        a * (e[1:] - np.exp(-1 / 10)),
+        (np.arange(n, 0, -1) * x**2).sum() - 1,
+    )
 
 
 @problem(1 - np.arange(1, 11) / 10, 0)
@@ -214,7 +353,14 @@ def discrete_boundary_value(x):
 def discrete_integral_equation(x):
     t = grid(10)
     cubes = (x + t + 1) ** 3
-    return x + ((1 - t) * np.cumsum(t * cubes) + t * (((1 - t) * cubes).sum() - np.cumsum((1 - t) * cubes))) / 22
+    return (
+        x
+        + (
+            (1 - t) * np.cumsum(t * cubes)
+            + t * (((1 - t) * cubes).sum() - np.cumsum((1 - t) * cubes))
+        )
+        / 22
+    )
 
 
 @problem(np.full(10, -1.0), 0)
@@ -256,9 +402,12 @@ def chebyquad(x):
 
 def cost_of(residuals, unit=1.0, offset=0.0):
     """(sum of squares, gradient)"""
+
     def cost(x):
         r = residuals(x)
-        jacobian = np.array([residuals(x + 1e-30j * (np.arange(len(x)) == j)).imag / 1e-30 for j in range(len(x))])
+        jacobian = np.array(
+            [residuals(x + 1e-30j * (np.arange(len(x)) == j)).imag / 1e-30 for j in range(len(x))]
+        )
         return float(unit * (r @ r) + offset), unit * 2 * (jacobian @ r)
 
     return cost
@@ -277,8 +426,12 @@ def test_minimum(name):
     assert any(abs(result.fun - least) <= 1e-5 * least + 1e-9 for least in minima), result.fun
 
 
-@pytest.mark.parametrize("name", [name for name in PROBLEMS if name not in ("meyer", "brown_badly_scaled")])
-@pytest.mark.parametrize("unit, offset, size", [(1e-8, 0, 1), (1e8, 0, 1), (1, -1e6, 1), (1, 0, 1e-3), (1e-6, 1, 1e6)])
+@pytest.mark.parametrize(
+    "name", [name for name in PROBLEMS if name not in ("meyer", "brown_badly_scaled")]
+)
+@pytest.mark.parametrize(
+    "unit, offset, size", [(1e-8, 0, 1), (1e8, 0, 1), (1, -1e6, 1), (1, 0, 1e-3), (1e-6, 1, 1e6)]
+)
 def test_a_success_in_other_units_is_a_minimum(name, unit, offset, size):
     """Those two start where the cost has 13 digits more than its minimum."""
     residuals, start, minima = PROBLEMS[name]
@@ -291,6 +444,10 @@ def test_a_success_in_other_units_is_a_minimum(name, unit, offset, size):
     with np.errstate(all="ignore"):
         result = minimize(other, start * size, jac=True)
         least = cost_of(residuals)(result.x / size)[0]
-        lower = minimize(cost_of(residuals), result.x / size, jac=True).fun  # another minimum than the paper's will do
+        lower = minimize(
+            cost_of(residuals), result.x / size, jac=True
+        ).fun  # another minimum than the paper's will do
     assert result.success
-    assert least <= lower + 1e-5 * abs(lower) + 1e-6 + 1e3 * np.finfo(float).eps * abs(offset) / unit
+    assert (
+        least <= lower + 1e-5 * abs(lower) + 1e-6 + 1e3 * np.finfo(float).eps * abs(offset) / unit
+    )

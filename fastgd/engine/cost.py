@@ -1,4 +1,5 @@
 """A user's cost function as the minimisers want it: flat parameters in, one number and a flat gradient out, or an error."""
+
 import warnings
 from contextlib import nullcontext
 from math import factorial, inf, isfinite, sqrt
@@ -64,16 +65,26 @@ class Cost:
     """
 
     def __init__(self, fun, jac, args, shape, dtype, bounds, budget=None):
-        self.fun, self.jac, self.args, self.shape, self.dtype, self.bounds = fun, jac, args, shape, dtype, bounds
+        self.fun, self.jac, self.args, self.shape, self.dtype, self.bounds = (
+            fun,
+            jac,
+            args,
+            shape,
+            dtype,
+            bounds,
+        )
         self.budget = budget or Budget(None, None)
         self.nfev = self.njev = 0
         self.compiled = None
         self.precision = EPS  # of the costs, relative
         if jac is None:
             n = int(np.prod(shape))
-            warnings.warn(f"jac is None: finite differences call fun {n} times more for every gradient, which has about half of "
-                          "the digits. Pass the gradient as jac, or jac=True and a fun that returns both.", OptimizeWarning,
-                          stacklevel=3)
+            warnings.warn(
+                f"jac is None: finite differences call fun {n} times more for every gradient, which has about half of "
+                "the digits. Pass the gradient as jac, or jac=True and a fun that returns both.",
+                OptimizeWarning,
+                stacklevel=3,
+            )
             self._differences = Differences(self, n)
 
     def __call__(self, x, *batch):
@@ -115,7 +126,9 @@ class Cost:
         try:
             value, gradient = both
         except (TypeError, ValueError):
-            raise ValueError(f"with jac=True, fun must return (cost, gradient), got {type(both).__name__}") from None
+            raise ValueError(
+                f"with jac=True, fun must return (cost, gradient), got {type(both).__name__}"
+            ) from None
         return value, gradient
 
     def _number(self, value):
@@ -135,7 +148,9 @@ class Cost:
     def _vector(self, gradient, what):
         array = _array(gradient)
         if array.shape != self.shape and _core(array.shape) != _core(self.shape):
-            raise ValueError(f"{what} has shape {array.shape}, but the parameters have {self.shape}")
+            raise ValueError(
+                f"{what} has shape {array.shape}, but the parameters have {self.shape}"
+            )
         if array.dtype.kind not in "fiu":
             raise TypeError(f"{what} must hold real numbers, got {array.dtype}")
         return array.astype(self.dtype, "C").reshape(-1)
@@ -151,10 +166,12 @@ class Differences:
 
     def __init__(self, cost, n):
         self.cost, self.error = cost, 0.0
-        self.lower, self.upper = (np.full((2, n), [[-inf], [inf]]) if cost.bounds is None else cost.bounds)
+        self.lower, self.upper = (
+            np.full((2, n), [[-inf], [inf]]) if cost.bounds is None else cost.bounds
+        )
         self.free = np.flatnonzero(self.lower < self.upper)
         self.count = 1 + len(self.free)
-        self.sizes = np.ones(n)                 # |x_j|, or where that is 0 what it was before
+        self.sizes = np.ones(n)  # |x_j|, or where that is 0 what it was before
         self.central = np.zeros(n, dtype=bool)  # the parameters that need central differences
         self._is_measured = False
 
@@ -165,7 +182,11 @@ class Differences:
         self.sizes = np.where(x != 0, np.abs(x), self.sizes)
         if not self._is_measured:
             self._is_measured = True
-            self.cost.precision = max(self.cost.precision, float(np.finfo(self.cost.dtype).eps), self._noise(x, value, batch))
+            self.cost.precision = max(
+                self.cost.precision,
+                float(np.finfo(self.cost.dtype).eps),
+                self._noise(x, value, batch),
+            )
         self.error = 0.0
         for j in self.free:
             gradient[j] = self._component(x, value, batch, j)
@@ -209,14 +230,20 @@ class Differences:
 
     def _central(self, x, value, batch, j, step):
         """(slope, the larger of two changes of the cost, the width of the difference); one-sided at the domain's edge."""
-        ends = [(moved[j], self._at(moved, batch)) if moved[j] != x[j] else (x[j], value)
-                for moved in (self._moved(x, j, -step), self._moved(x, j, step))]
-        (low, before), (high, after) = [(place, cost) if isfinite(cost) else (x[j], value) for place, cost in ends]
+        ends = [
+            (moved[j], self._at(moved, batch)) if moved[j] != x[j] else (x[j], value)
+            for moved in (self._moved(x, j, -step), self._moved(x, j, step))
+        ]
+        (low, before), (high, after) = [
+            (place, cost) if isfinite(cost) else (x[j], value) for place, cost in ends
+        ]
         if high == low:
             return 0.0, inf, 0.0
         back, ahead = x[j] - low, high - x[j]
         if back and ahead:  # exact for parabolas where a bound has cut one side short
-            slope = (back / ahead * (after - value) + ahead / back * (value - before)) / (back + ahead)
+            slope = (back / ahead * (after - value) + ahead / back * (value - before)) / (
+                back + ahead
+            )
         else:
             slope = (after - before) / (high - low)
         return slope, max(abs(after - value), abs(value - before)), high - low
@@ -227,7 +254,12 @@ class Differences:
         for spacing in SPACINGS:
             costs = [value]
             for i in range(1, NOISE_POINTS):
-                costs.append(self._at(np.clip(x + i * spacing * inward * self.sizes, self.lower, self.upper), batch))
+                costs.append(
+                    self._at(
+                        np.clip(x + i * spacing * inward * self.sizes, self.lower, self.upper),
+                        batch,
+                    )
+                )
             if not np.isfinite(costs).all():
                 return 0.0
             differences = np.array(costs)
@@ -236,7 +268,13 @@ class Differences:
             levels = []
             for order in range(1, NOISE_POINTS - 1):
                 differences = np.diff(differences)
-                levels.append(sqrt(factorial(order) ** 2 / factorial(2 * order) * float(np.mean(differences**2))))
+                levels.append(
+                    sqrt(
+                        factorial(order) ** 2
+                        / factorial(2 * order)
+                        * float(np.mean(differences**2))
+                    )
+                )
             level = min(levels[2:])  # the trend of the cost is in the lower differences
             return min(level / abs(value), 1e-2) if value else 0.0
         return 0.0

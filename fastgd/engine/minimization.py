@@ -240,7 +240,10 @@ class Progress:
         enough, moved = task.share * (costs[iteration] - value), np.abs(x - anchor)
         if self.decrement > digits or done < 3 or abs(costs[-4] - value) > digits:
             negligible = np.maximum(sqrt(task.share) * moved, NEGLIGIBLE * np.abs(x))
-            if not (0 <= max(self.decrement, abs(costs[max(done - 2, 0)] - value)) <= enough and (np.abs(direction) <= negligible).all()):
+            lately = abs(costs[max(done - 2, 0)] - value)
+            if not 0 <= max(self.decrement, lately) <= enough:
+                return False
+            if (np.abs(direction) > negligible).any():
                 return False
         if not verifies:
             return True
@@ -401,7 +404,8 @@ class LineSearches(Run):
         self._check_start(value, gradient)
         n, single = len(task.x0), task.x0.dtype == np.float32 and cost.compiled is None
         memory = min(max(MEMORY // n, 10), 60)
-        self._state = QuasiNewton(task.x0.astype(np.float64), task.lower, task.upper, task.l1, memory, 1000 * task.precision, single)
+        self._state = QuasiNewton(task.x0.astype(np.float64), task.lower, task.upper, task.l1, memory,
+                                  1000 * task.precision, single)
         self._state.set_goal(task.tol, task.ftol, task.absolute)
         self._state.tell(value, np.asarray(gradient, np.float64))
         return self._go_compiled() if cost.compiled else self._go()

@@ -497,11 +497,13 @@ cdef inline double small_gain(const Memory *at) noexcept nogil:
 cdef bint may_be_minimum(const Memory *at) noexcept nogil:
     """Whether x is a minimum as far as the quasi-Newton model tells. Call it when the next line is laid out.
 
-    A small gradient or a small fall of the cost, which the user's units decide, is not enough. What the model expects to
-    gain, and what the last two iterations have gained, must be small beside the fall of the later half of the iterations (not beside that of all: the first ones may have
-    come from far away), and its step beside their movement, parameter by parameter: the one holds for every scale and offset of the cost, the other for every unit
-    of the parameters, and neither holds while the cost falls without end. Where the cost's digits no longer show a fall,
-    the gain must be below them.
+    A small gradient or a small fall of the cost, which the user's units decide, is not enough. What
+    the model expects to gain, and what the last two iterations have gained, must be small beside the
+    fall of the later half of the iterations (not beside that of all: the first ones may have come
+    from far away), and its step beside their movement, parameter by parameter. The one holds for
+    every scale and offset of the cost, the other for every unit of the parameters, and neither holds
+    while the cost falls without end. Where the cost's digits no longer show a fall, the gain must be
+    below them.
     """
     cdef Py_ssize_t j
     cdef double share, digits = DIGITS * at.rounding * fabs(at.value)

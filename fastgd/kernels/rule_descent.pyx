@@ -347,8 +347,8 @@ cdef class RuleDescent:
     def tell(self, double value, gradient not None, double rate, double tol, Py_ssize_t patience, noisy=None):
         """Learn the cost and its gradient at `x`, and take a step of the rule (by the gradient `noisy`, if there is one).
 
-        Both are contiguous and of x's precision; tol is that of `Goal`. Returns a `Status`; STALLED where the cost has reached no new low for `patience`
-        iterations (0: never).
+        Both are contiguous and of x's precision; tol is that of `Goal`. Returns a `Status`; STALLED
+        where the cost has reached no new low for `patience` iterations (0: never).
         """
         cdef const unsigned char[::1] g = gradient.view(np.uint8), h
         cdef Py_ssize_t size = self.at.n * (4 if self.at.single else 8)
