@@ -10,11 +10,13 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 
 from .engine.batch_runs import BatchRun
 from .engine.compiled import is_compiled
-from .engine.cost import CompiledCost, Cost
+from .engine.cost import Budget, CompiledCost, Cost, OutOfEvaluationsError, OutOfTimeError
 from .engine.minimization import (
     CONVERGED,
     DIVERGED,
+    MAX_FUN,
     MAX_ITER,
+    MAX_SECONDS,
     MESSAGES,
     NO_DESCENT,
     STOPPED,
@@ -26,6 +28,7 @@ from .engine.minimization import (
 )
 from .engine.optimizers import GradientNoise, Optimizer
 from .engine.parameters import thread_count
+from .engine.records import Record
 from .engine.rule_runs import METHODS, RuleRun
 from .engine.schedules import Schedule
 
@@ -34,11 +37,13 @@ ITERATIONS, PASSES = 10_000, 100  # at most, where max_iter is None
 _CONSTRAINTS = {
     "jac": [callable, "boolean", None],
     "method": [StrOptions({"auto", *METHODS}), Optimizer],
-    "args": [tuple],
     "learning_rate": [Interval(Real, 0, None, closed="neither"), Schedule, None],
     "callback": [callable, None],
     "tol": [Interval(Real, 0, None, closed="left")],
     "max_iter": [Interval(Integral, 0, None, closed="left"), None],
+    "max_fun": [Interval(Integral, 1, None, closed="left"), None],
+    "max_seconds": [Interval(Real, 0, None, closed="neither"), None],
+    "options": [dict, None],
     "n_restarts": [Interval(Integral, 1, None, closed="left")],
     "random_state": ["random_state"],
     "l1": [Interval(Real, 0, None, closed="left")],
@@ -48,9 +53,17 @@ _CONSTRAINTS = {
     "n_jobs": [Integral, None],
 }
 
+_OPTIONS = {
+    "maxiter": _CONSTRAINTS["max_iter"][:1],
+    "maxfun": _CONSTRAINTS["max_fun"][:1],
+    "ftol": _CONSTRAINTS["tol"],
+    "gtol": _CONSTRAINTS["tol"],
+}
+
 
 def minimize(fun, x0, jac=None, *, method="auto", args=(), learning_rate=None, batches=None, callback=None, tol=1e-6, max_iter=None,
-             n_restarts=1, random_state=None, bounds=None, l1=0.0, noise=0.0, patience=20, record_path=False, n_jobs=None):
+             n_restarts=1, random_state=None, bounds=None, l1=0.0, noise=0.0, patience=20, record_path=False, n_jobs=None,
+             max_fun=None, max_seconds=None, options=None):
     """Minimise a cost function by gradient descent.
 
     Minimises ``F(x) = fun(x) + l1 |x|_1`` over ``lower <= x <= upper``, from `x0`.
@@ -59,19 +72,22 @@ def minimize(fun, x0, jac=None, *, method="auto", args=(), learning_rate=None, b
     ----------
     fun : callable or compiled function
         The cost, ``fun(x, *args) -> float``; with ``jac=True`` it returns (cost, gradient), as ``jax.value_and_grad`` makes it;
-        with `batches` it is called ``fun(x, batch, *args)``. x is a copy of the shape and precision of `x0`. `numpy.inf` says that
-        x is outside of the cost's domain.
+        with `batches` it is called ``fun(x, batch, *args)``. x is a copy of the shape and precision of `x0`. `numpy.inf` or NaN
+        says that x is outside of the cost's domain: steps become shorter and do not go as far again.
 
         Compiled: a `scipy.LowLevelCallable`, a `numba.cfunc` or a function pointer of ctypes of the signature
         ``double (const double *x, double *gradient, intptr_t n, void *data)``, which fills in the gradient and returns the cost.
         Then there is no Python between the iterations, and `jac` and `args` must be left alone; x is always float64 in it.
+        An exception in it, and an entry of the gradient that it does not write, are errors.
 
-    x0 : array-like
-        The start, of any shape. float32 stays float32, all else becomes float64. What lies outside of the bounds is moved to them.
+    x0 : array-like or float
+        The start, of any shape; a number is an array of one. float32 stays float32, all else becomes float64. What lies
+        outside of the bounds is moved to them.
 
     jac : callable, bool or None, default=None
-        The gradient ``jac(x, *args)``, of the shape of x; True: `fun` returns it too; None or False: SciPy's finite differences,
-        which call `fun` once for every parameter.
+        The gradient ``jac(x, *args)``, of the shape of x but for axes of length 1; it may be one buffer for all calls. True:
+        `fun` returns it too; None or False: finite differences, which call `fun` once or twice for every parameter that is
+        not fixed by its bounds, with steps that suit the precision of its values.
 
     method : str or rule, default='auto'
         - 'auto': limited-memory BFGS with the line search of More and Thuente, or with L1 or bounds its orthant-wise and projected
@@ -83,7 +99,7 @@ def minimize(fun, x0, jac=None, *, method="auto", args=(), learning_rate=None, b
         - 'prodigy': Adam whose rate is a growing estimate of the distance to the minimum; nothing to choose either
 
     args : tuple, default=()
-        Further arguments of `fun` and `jac`.
+        Further arguments of `fun` and `jac`; what is no tuple is the only one.
 
     learning_rate : float, schedule or None, default=None
         The rate eta, or a schedule, to which an iteration is an epoch: `Constant`, `Adaptive` (reduce on plateau, see `patience`),
@@ -108,8 +124,9 @@ def minimize(fun, x0, jac=None, *, method="auto", args=(), learning_rate=None, b
 
     tol : float, default=1e-6
         Stop when ``max |gradient| <= tol * max(1, |F|)``, the gradient being the least subgradient where there is L1, and without
-        the components by which x presses against its bounds; with `batches` both are the means over a pass. 0: never before
-        `max_iter`.
+        the components by which x presses against its bounds; with `batches` both are the means over a pass. Besides, what a
+        quasi-Newton model expects to gain must be small beside what the later half of the iterations has gained, and its
+        step small beside their movement in each parameter; or the gradient is 0. 0: never before `max_iter`.
 
     max_iter : int, default=None
         Most iterations. None: 10000, or 100 passes over `batches`.
@@ -140,16 +157,26 @@ def minimize(fun, x0, jac=None, *, method="auto", args=(), learning_rate=None, b
     n_jobs : int, default=None
         Threads that update very many parameters. None: all that OpenMP allows; -1: all processors. Never changes the result.
 
+    max_fun : int, default=None
+        Most evaluations of `fun`, those of finite differences and of all restarts among them; the first gradient is free.
+
+    max_seconds : float, default=None
+        Stop at the first evaluation after so many seconds.
+
+    options : dict, default=None
+        SciPy's names: 'maxiter' and 'maxfun' are `max_iter` and `max_fun`; 'gtol' is a `tol` that is not relative to F; 'ftol'
+        takes a fall of F of at most ``ftol * max(1, |F|)`` in an iteration for a small gradient. No others are allowed.
+
     Returns
     -------
     scipy.optimize.OptimizeResult
-        ``x``, the best point (with `batches` the last, unless the cost has risen); ``fun``, F there (with `batches` its mean over
-        the pass); ``jac``, the gradient of `fun`; ``nit, nfev, njev`` over all runs; ``success, status, message``: 0 the gradient
-        is small, 1 `max_iter`, 2 no descent, 3 the cost is not a number, 4 it is infinite, 5 a plateau, 99 the callback;
-        ``restarts``, the least cost of each run; ``history`` of the best run, one entry an iterate from x0 on (with `batches` a
-        pass): lists ``fun``,
-        ``gradient_norm`` (the largest component), ``learning_rate`` (for 'auto' the step along the line), ``nfev``, ``seconds``,
-        and with `record_path` the array ``x``.
+        ``x``, the point of the lowest cost that the search has evaluated (with `batches` the last, unless the cost has risen);
+        ``fun``, F there (with `batches` its mean over the pass); ``jac``, the gradient of `fun`, None where no evaluation was
+        left for it; ``nit, nfev, njev`` over all runs; ``success, status, message``: 0 a minimum, or one to rounding (the
+        message says so), 1 `max_iter`, 2 no descent, 3 the cost is not a number, 4 it is infinite, 5 a plateau, 6 `max_fun`,
+        7 `max_seconds`, 99 the callback; ``restarts``, the least cost of each run; ``history`` of the best run, one entry an
+        iterate from x0 on (with `batches` a pass): lists ``fun``, ``gradient_norm`` (the largest component),
+        ``learning_rate`` (for 'auto' the step along the line), ``nfev``, ``seconds``, and with `record_path` the array ``x``.
 
     Raises
     ------
@@ -167,7 +194,8 @@ def minimize(fun, x0, jac=None, *, method="auto", args=(), learning_rate=None, b
     Nocedal, "Updating quasi-Newton matrices with limited storage", Math. Comp. 1980; More, Thuente, "Line search algorithms with
     guaranteed sufficient decrease", ACM TOMS 1994; Andrew, Gao, "Scalable training of L1-regularized log-linear models", ICML 2007;
     Bertsekas, "Projected Newton methods for optimization problems with simple constraints", SIAM J. Control Optim. 1982;
-    Mishchenko, Defazio, "Prodigy: an expeditiously adaptive parameter-free learner", ICML 2024.
+    Mishchenko, Defazio, "Prodigy: an expeditiously adaptive parameter-free learner", ICML 2024; More, Wild, "Estimating
+    computational noise", SIAM J. Sci. Comput. 2011.
 
     Examples
     --------
@@ -190,29 +218,36 @@ def minimize(fun, x0, jac=None, *, method="auto", args=(), learning_rate=None, b
     """
     _validate({name: value for name, value in locals().items() if name in _CONSTRAINTS})
     compiled, jac = is_compiled(fun), jac or None
+    args = args if isinstance(args, tuple) else (args,)
+    limits = _limits(options, tol, max_iter, max_fun)
     _refuse(fun, jac, method, args, learning_rate, batches, noise, compiled)
     start = _start(x0)
     lower, upper = _bounds(bounds, start)
     random = np.random.default_rng(check_random_state(random_state).randint(2**31))
+    budget = Budget(limits.max_fun, max_seconds)
     if compiled:
-        cost = CompiledCost(fun, start.shape)
+        cost = CompiledCost(fun, start.shape, budget)
     else:
-        cost = Cost(fun, jac, args, start.shape, start.dtype, None if lower is None else (lower, upper))
-    most = max_iter if max_iter is not None else ITERATIONS if batches is None else PASSES
+        cost = Cost(fun, jac, args, start.shape, start.dtype, None if lower is None else (lower, upper), budget)
+    most = limits.max_iter if limits.max_iter is not None else ITERATIONS if batches is None else PASSES
 
     runs = []
     for x in _starts(start.ravel(), lower, upper, n_restarts, random):
-        task = Task(cost, x, start.shape, lower, upper, float(l1), float(tol), most, callback, record_path, patience, float(noise),
-                    random, thread_count(n_jobs))
+        task = Task(cost, x, start.shape, lower, upper, float(l1), limits.tol, limits.ftol, limits.absolute, most, callback,
+                    record_path, patience, float(noise), random, thread_count(n_jobs))
         if batches is not None:
             run = BatchRun(task, "prodigy" if method == "auto" else method, learning_rate, batches)
         else:
             run = LineSearches(task) if method == "auto" else RuleRun(task, method, learning_rate)
         runs.append(run)
-        _go(run, runs)
-        if run.status == STOPPED:
+        with cost.watch():
+            _go(run, runs)
+        if run.status in ENDING:
             break
     return _result(runs)
+
+
+ENDING = (STOPPED, MAX_FUN, MAX_SECONDS)  # statuses that end all runs
 
 
 def _go(run, runs):
@@ -222,8 +257,13 @@ def _go(run, runs):
             run.status = run.go()
         if run.status in (NO_DESCENT, DIVERGED, UNDEFINED, MAX_ITER) and not run.has_fallen:
             _check_sign(run)
+        run.take_probes()
     except StoppedError:
         run.status = STOPPED
+    except OutOfEvaluationsError:
+        run.status = MAX_FUN
+    except OutOfTimeError:
+        run.status = MAX_SECONDS
     except NotFiniteError:
         if run is runs[0]:
             raise
@@ -246,12 +286,19 @@ def _check_sign(run):
         return
     x = task.x0.astype(np.float64)
     step = np.cbrt(np.finfo(task.x0.dtype).eps) * max(1.0, np.abs(x).max()) / np.abs(slopes).max() * slopes
-    ahead, behind = task.feasible(x - step), task.feasible(x + step)
-    promised = float(gradient.astype(np.float64) @ (ahead - behind))
-    found = task.cost.value(ahead, *batch) - task.cost.value(behind, *batch)
-    if promised and found / promised < -0.5:
-        raise ValueError("the gradient has the wrong sign: along it the cost changes by "
-                         f"{found / promised:.3g} times what it says. See check_gradient.")
+
+    def ratio(step):
+        """The change of the cost along a step over that which the gradient promises; 0 where rounding hides it."""
+        ahead, behind = task.feasible(x - step), task.feasible(x + step)
+        promised = float(gradient.astype(np.float64) @ (ahead - behind))
+        found = task.cost.value(ahead, *batch) - task.cost.value(behind, *batch)
+        return found / promised if promised and abs(found) > 100 * task.precision * abs(value) else 0.0
+
+    long, short = ratio(step), ratio(step / 10)
+    # near a minimum the change is that of third derivatives, a hundredth of what it is along the longer step
+    if long < -0.5 and 0.5 < short / long < 2:
+        raise ValueError(f"the gradient has the wrong sign: along it the cost changes by {long:.3g} times what it says. "
+                         "See check_gradient.")
 
 
 def _result(runs):
@@ -260,20 +307,54 @@ def _result(runs):
     task, best = run.task, run.best
     cost = task.cost
     x = run.best_x()
-    gradient = cost(x)[1] if best.gradient is None and np.isfinite(best.value) else best.gradient
-    status = runs[-1].status if runs[-1].status == STOPPED else run.status
+    gradient = best.gradient
+    if gradient is None and np.isfinite(best.value) and runs[-1].status is not None:
+        try:
+            with cost.watch():
+                gradient = cost(x, *run.first_batch)[1]
+        except (OutOfEvaluationsError, OutOfTimeError):
+            pass
+    status = runs[-1].status if runs[-1].status in ENDING else run.status
+    message = MESSAGES.get(status, "An exception ended the run.")
+    if status == run.status and run.message is not None:
+        message = run.message
     return OptimizeResult(
         x=np.array(x, dtype=task.x0.dtype).reshape(task.shape), fun=float(best.value),
         jac=None if gradient is None else np.array(gradient, dtype=task.x0.dtype).reshape(task.shape),
         nit=sum(other.nit for other in runs), nfev=cost.nfev, njev=cost.njev, success=status == CONVERGED, status=status,
-        message=MESSAGES.get(status, "An exception ended the run."), restarts=[float(other.best.value) for other in runs],
-        history=run.trace.finished())
+        message=message, restarts=[float(other.best.value) for other in runs], history=run.trace.finished())
 
 
 # ---- arguments ----
 
 def _validate(values):
     validate_parameter_constraints(_CONSTRAINTS, values, caller_name="minimize")
+
+
+class _Limits(Record):
+    """When runs end: arguments of `minimize`, or SciPy's options of other names."""
+
+    tol: float
+    ftol: float
+    absolute: bool      # tol is not relative to the cost
+    max_iter: int | None
+    max_fun: int | None
+
+
+def _limits(options, tol, max_iter, max_fun):
+    """The limits that arguments and SciPy's options set."""
+    options = options or {}
+    for name, value in options.items():
+        if name not in _OPTIONS:
+            raise ValueError(f"options[{name!r}] is unknown: SciPy's {', '.join(_OPTIONS)} are taken, all else is an argument of "
+                             "minimize itself")
+        validate_parameter_constraints({name: _OPTIONS[name]}, {name: value}, caller_name="minimize")
+    for name, given, argument in (("maxiter", max_iter, "max_iter"), ("maxfun", max_fun, "max_fun")):
+        if name in options and given is not None:
+            raise ValueError(f"options[{name!r}] and {argument} are the same: give one of them")
+    absolute = "gtol" in options
+    return _Limits(float(options.get("gtol", tol)), float(options.get("ftol", 0.0)), absolute, options.get("maxiter", max_iter),
+                   options.get("maxfun", max_fun))
 
 
 def _refuse(fun, jac, method, args, learning_rate, batches, noise, compiled):
@@ -301,9 +382,9 @@ def _refuse(fun, jac, method, args, learning_rate, batches, noise, compiled):
 
 
 def _start(x0):
-    """x0 as a new array of float32 or float64."""
+    """x0 as a new array of float32 or float64; a number as SciPy has it, an array of one."""
     try:
-        array = np.asarray(x0)
+        array = np.asarray(x0 if isinstance(x0, np.ndarray) or not np.isscalar(x0) else [x0])
     except ValueError:
         raise ValueError(f"x0 must be an array of real numbers, got {x0!r}") from None
     if array.dtype.kind not in "fiub":
@@ -338,9 +419,12 @@ def _bounds(bounds, start):
     if np.isnan(pair).any():
         raise ValueError("bounds must not be NaN")
     if start.dtype == np.float32:  # the nearest numbers of that precision within
+        side_below, side_above = pair
         lower, upper = (side.astype(np.float32) for side in pair)
         pair = [np.where(lower < pair[0], np.nextafter(lower, np.float32(np.inf)), lower).astype(float),
                 np.where(upper > pair[1], np.nextafter(upper, np.float32(-np.inf)), upper).astype(float)]
+        between = (pair[0] > pair[1]) & (side_below <= side_above)  # no such number lies within
+        pair = [np.where(between, side_below.astype(np.float32), side) for side in pair]
     lower, upper = map(np.ascontiguousarray, pair)
     crossed = np.flatnonzero((lower > upper) | (lower == np.inf) | (upper == -np.inf))
     if len(crossed):
@@ -377,7 +461,7 @@ def check_gradient(fun, jac, x, *, args=(), tol=1e-5):
     x : array-like
         Where to compare.
     args : tuple, default=()
-        Further arguments of `fun` and `jac`.
+        Further arguments of `fun` and `jac`; what is no tuple is the only one.
     tol : float, default=1e-5
         Relative error that is allowed to a component; one that is small beside the largest may be wrong by a hundredth of `tol`
         times that one.
@@ -411,11 +495,12 @@ def check_gradient(fun, jac, x, *, args=(), tol=1e-5):
     elif jac is None:
         raise ValueError("jac is None: there is no gradient to check")
     else:
-        cost = Cost(fun, jac, args, start.shape, start.dtype, None)
-    value, gradient = cost(start.ravel())
-    if not (np.isfinite(value) and np.isfinite(gradient).all()):
-        raise ValueError(f"the cost ({value}) or its gradient is not finite at x")
-    differences = approx_derivative(cost.value, start.ravel(), method="3-point")
+        cost = Cost(fun, jac, args if isinstance(args, tuple) else (args,), start.shape, start.dtype, None)
+    with cost.watch():
+        value, gradient = cost(start.ravel())
+        if not (np.isfinite(value) and np.isfinite(gradient).all()):
+            raise ValueError(f"the cost ({value}) or its gradient is not finite at x")
+        differences = approx_derivative(cost.value, start.ravel(), method="3-point")
     rounding = 1e-9 * abs(value)  # of the cost, over the length of a difference's step
     scale = np.abs(differences) + 0.01 * np.abs(differences).max() + rounding / tol
     errors = np.abs(gradient - differences) / np.where(scale > 0, scale, 1)
@@ -435,12 +520,14 @@ def _for_scipy(name):
             warnings.warn(f"Method {name} does not use Hessian information.", RuntimeWarning, stacklevel=3)
         if constraints:
             raise ValueError(f"method {name} knows bounds, but no constraints")
-        return minimize(fun, x0, jac, method=name, args=args, bounds=bounds, callback=callback, **options)
+        scipys = {name: options.pop(name) for name in _OPTIONS if name in options}
+        return minimize(fun, x0, jac, method=name, args=args, bounds=bounds, callback=callback, options=scipys, **options)
 
     method.__name__ = method.__qualname__ = name
     method.__doc__ = f"""`minimize` by {name!r}, for ``scipy.optimize.minimize(..., method=fastgd.{name})``.
 
-    SciPy passes its own arguments; `minimize`'s others, such as ``learning_rate``, go into SciPy's ``options``.
+    SciPy passes its own arguments; `minimize`'s others, such as ``learning_rate``, go into SciPy's ``options``, and so do
+    ``maxiter``, ``maxfun``, ``ftol`` and ``gtol``.
     """
     return method
 

@@ -124,8 +124,7 @@ class LossCurveDisplay:
         -------
         display : LossCurveDisplay
         """
-        histories = {name: result.history for name, result in _named(results).items()}
-        return cls(histories, x=x, y=y).plot(ax=ax, log_scale=log_scale, line_kw=line_kw)
+        return cls(_histories(results), x=x, y=y).plot(ax=ax, log_scale=log_scale, line_kw=line_kw)
 
     def plot(self, ax=None, *, log_scale=None, line_kw=None):
         """Draw the curves; see `from_estimator` for the parameters.
@@ -249,12 +248,12 @@ class DescentPathDisplay:
         display : DescentPathDisplay
             Its attribute ``results_`` has the results.
         """
-        results = _named(results)
-        for name, result in results.items():
-            if "x" not in result.history:
+        histories = _histories(results)
+        for name, history in histories.items():
+            if "x" not in history:
                 raise ValueError(f"result {name!r} has no path: it needs minimize(..., record_path=True)")
-        display = cls(fun, {name: result.history["x"] for name, result in results.items()})
-        display.results_ = results
+        display = cls(fun, {name: history["x"] for name, history in histories.items()})
+        display.results_ = _named(results)
         return display.plot(ax=ax, **(plot_kw or {}))
 
     def plot(self, ax=None, *, xlim=None, ylim=None, levels=20, resolution=120, names=("theta[0]", "theta[1]"), line_kw=None):
@@ -533,6 +532,16 @@ def _last_step(estimator):
 def _named(results):
     """A dict of results."""
     return results if isinstance(results, dict) and not isinstance(results, OptimizeResult) else {"minimize": results}
+
+
+def _histories(results):
+    """The histories of results, by name."""
+    histories = {name: getattr(result, "history", None) for name, result in _named(results).items()}
+    for name, history in histories.items():
+        if not isinstance(history, dict) or "fun" not in history:
+            raise ValueError(f"result {name!r} has no history: draw what fastgd.minimize returns; SciPy's own methods keep "
+                             "no costs of their iterations (scipy.optimize.minimize(..., method=fastgd.auto) does)")
+    return histories
 
 
 def _path(name, points):

@@ -1,5 +1,6 @@
 """Costs and losses that users compile, or write in Python: the same models as the built-in ones, without Python in the loop."""
 import ctypes
+import sys
 
 import numpy as np
 import pytest
@@ -190,6 +191,85 @@ def test_a_compiled_cost_that_fails_later_keeps_the_best_point():
         result = minimize(cost, np.full(9, 5.0), method=method, tol=0)
         assert result.status == 3 and not result.success
         assert result.fun == pytest.approx((np.arange(1, 10) * result.x**2).sum())
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("good", [0, 1, 3, 20])
+def test_an_exception_in_a_compiled_cost_is_raised(method, good):
+    """Also after the gradient has been written."""
+    calls = []
+
+    @CostType
+    def cost(x, gradient, n, data):
+        calls.append(1)
+        for i in range(n):
+            gradient[i] = 2 * (i + 1) * x[i]
+        if len(calls) > good:
+            raise ZeroDivisionError("mine")
+        return sum((i + 1) * x[i] ** 2 for i in range(n))
+
+    hook = sys.unraisablehook
+    with pytest.raises(ZeroDivisionError, match="mine") as caught:
+        minimize(cost, np.full(9, 5.0), method=method, tol=0)
+    assert sys.unraisablehook is hook
+    if good:
+        result = caught.value.result
+        assert not result.success and result.fun == pytest.approx((np.arange(1, 10) * result.x**2).sum())
+    else:
+        assert not hasattr(caught.value, "result")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_entry_that_a_compiled_cost_does_not_write_is_named(method):
+    calls = []
+
+    @CostType
+    def cost(x, gradient, n, data):
+        calls.append(1)
+        for i in range(n if len(calls) <= good else n - 2):
+            gradient[i] = 2 * (i + 1) * x[i]
+        return sum((i + 1) * x[i] ** 2 for i in range(n))
+
+    for good in (8, 0):  # noqa: B007
+        calls.clear()
+        with pytest.raises(ValueError, match="has not written entry 7 of the gradient"):
+            minimize(cost, np.full(9, 5.0), method=method, tol=0)
+    with pytest.raises(ValueError, match="entry 7"):
+        check_gradient(cost, None, np.full(9, 5.0))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_off_its_domain_a_compiled_cost_need_not_write_a_gradient(method):
+    @CostType
+    def barrier(x, gradient, n, data):
+        if min(x[i] for i in range(n)) <= 0:
+            return np.inf
+        for i in range(n):
+            gradient[i] = 1 - 1 / x[i]
+        return sum(x[i] - np.log(x[i]) for i in range(n))
+
+    result = minimize(barrier, [30.0, 0.01], method=method, max_iter=100)
+    assert np.isfinite(result.fun) and result.fun < 30
+    if method == "auto":
+        assert result.success
+        assert_allclose(result.x, 1, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_evaluations_and_offsets_of_a_compiled_cost(method):
+    calls = []
+
+    @CostType
+    def cost(x, gradient, n, data):
+        calls.append(1)
+        for i in range(n):
+            gradient[i] = (i + 1) * (x[i] - 1.3)
+        return 1e6 + sum((i + 1) * (x[i] - 1.3) ** 2 / 2 for i in range(n))
+
+    few = minimize(cost, np.zeros(4), method=method, max_fun=12)
+    assert (few.status, few.nfev) == (6, len(calls)) and few.nfev <= 12
+    result = minimize(cost, np.zeros(4), method=method, max_iter=500)
+    assert not result.success or np.abs(result.x - 1.3).max() < 1e-3
 
 
 @pytest.mark.parametrize("method", METHODS)

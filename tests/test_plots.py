@@ -4,10 +4,12 @@ import matplotlib
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from scipy.optimize import minimize as scipy_minimize
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+import fastgd
 from fastgd import (
     CoefficientPathDisplay,
     DescentPathDisplay,
@@ -199,6 +201,16 @@ def test_the_costs_on_the_way_are_drawn():
     assert_array_equal(curve(line)[1], result.history["gradient_norm"])
     with pytest.raises(ValueError, match="result 'minimize' has no path: it needs .*record_path=True"):
         DescentPathDisplay.from_result(bowl, result)
+
+
+def test_results_without_a_history_are_named():
+    by_scipy = scipy_minimize(bowl, [4, 1], jac=bowls_gradient)
+    for results, name in ((by_scipy, "minimize"), ({"ours": minimize(bowl, [4, 1], bowls_gradient), "theirs": by_scipy}, "theirs")):
+        with pytest.raises(ValueError, match=f"result '{name}' has no history: draw what fastgd.minimize returns"):
+            LossCurveDisplay.from_result(results)
+        with pytest.raises(ValueError, match=f"result '{name}' has no history"):
+            DescentPathDisplay.from_result(bowl, results)
+    assert LossCurveDisplay.from_result(scipy_minimize(bowl, [4, 1], jac=bowls_gradient, method=fastgd.auto)).lines_
 
 
 def test_contours_are_those_of_the_cost():

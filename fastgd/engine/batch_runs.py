@@ -31,6 +31,7 @@ class BatchRun(RuleRun):
         task = self.task
         self.trace.note_x(task.x0)
         while self.nit < task.max_iter:
+            begin = self._state.x.copy()
             value, gradient, status = self._epoch()
             if status is not None:
                 return status
@@ -45,11 +46,17 @@ class BatchRun(RuleRun):
                 self._since += 1
             self.best = self._lowest if has_risen else latest
             self.trace.tell(x, value)
-            if task.is_small(norm, value) and not has_risen:  # a runaway's gradient may be small beside its cost
-                return CONVERGED
+            costs, progress = self.trace.record["fun"], self._progress
+            if len(costs) - 1 == progress.next_anchor:
+                progress.set_anchor(len(costs) - 1, begin)
+            if task.is_small(norm, value, costs[-2] if len(costs) > 1 else np.inf) and not has_risen:
+                if progress.is_minimum(begin, gradient, costs, verifies=False):
+                    return CONVERGED
+            else:
+                progress.pass_by(begin, gradient)
             if task.patience and self._since >= task.patience:
                 self._since = 0
-                if not self._react() and task.tol > 0:
+                if not self._react() and task.ends:
                     return STALLED
         return MAX_ITER
 
@@ -70,11 +77,13 @@ class BatchRun(RuleRun):
                 self._check_start(value, gradient)
                 self.best = self._lowest = Best(task.x0, task.total(x, value), gradient.copy())
                 self.first_batch = (batch,)
-                if self._found and not self._choose_rate(value, gradient, self.first_batch) and task.tol > 0:
+                if self._found and not self._choose_rate(value, gradient, self.first_batch) and task.ends:
                     return 0.0, gradients, self._why_no_rate()
             rates = self._scale * self._schedule.rates(self._updates + 1, max(self._count, count + 1), self.nit)
             self._last_rate = float(rates[count])
             status = state.tell(value, gradient, self._last_rate, 0.0, 0, self._noisy(gradient))
+            if status == Status.UNBOUNDED:
+                return 0.0, gradients, self._falls_without_end()
             if status in (Status.UNDEFINED, Status.ROSE):
                 self.best = self._lowest
                 return 0.0, gradients, UNDEFINED if status == Status.UNDEFINED else DIVERGED

@@ -1,6 +1,10 @@
 """Functions that users have compiled: their addresses, and whether their signature is one that the kernels call."""
 import ctypes
 import re
+import sys
+from threading import Lock, get_ident
+
+import numpy as np
 
 from .records import Record
 
@@ -83,3 +87,52 @@ def _addresses(callable_):
 
 
 COST_POINTER = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_void_p)
+
+
+class Watch:
+    """Notices exceptions in callbacks that C calls, which cannot pass them on: Python hands them to `sys.unraisablehook`.
+
+    Use it as a context around the calls. A callback that raises in this thread sets `failed`, which kernels can read, and
+    `error`; what a callback returns then is arbitrary.
+    """
+
+    _of_thread: dict = {}
+    _lock = Lock()
+    _hook_before = None
+
+    def __init__(self, owner):
+        self.owner, self.error, self.failed = owner, None, np.zeros(1, np.intc)
+
+    def __enter__(self):
+        with Watch._lock:
+            if not Watch._of_thread:
+                Watch._hook_before, sys.unraisablehook = sys.unraisablehook, Watch._hook
+            self._outer = Watch._of_thread.get(get_ident())
+            Watch._of_thread[get_ident()] = self
+        return self
+
+    def __exit__(self, *exception):
+        with Watch._lock:
+            if self._outer is None:
+                del Watch._of_thread[get_ident()]
+            else:
+                Watch._of_thread[get_ident()] = self._outer
+            if not Watch._of_thread:
+                sys.unraisablehook = Watch._hook_before
+
+    def raise_error(self):
+        """Raise what the callback has raised, if anything."""
+        if self.failed[0]:
+            error, self.error, self.failed[0] = self.error, None, 0
+            raise error
+
+    @staticmethod
+    def _hook(raised):
+        watch = Watch._of_thread.get(get_ident())
+        # ctypes hands over the function, later versions a message; numba the function's name
+        is_callback = watch is not None and (raised.object is watch.owner or isinstance(raised.object, str)
+                                             or "callback function" in (raised.err_msg or ""))
+        if not is_callback:
+            Watch._hook_before(raised)
+        elif not watch.failed[0]:
+            watch.error, watch.failed[0] = raised.exc_value or raised.exc_type(), 1

@@ -4,6 +4,7 @@ from numbers import Real
 
 import numpy as np
 
+from fastgd.kernels.quasi_newton import unwritten
 from fastgd.kernels.rule_descent import RuleDescent, Status
 
 from .minimization import (
@@ -14,6 +15,7 @@ from .minimization import (
     STALLED,
     UNDEFINED,
     Best,
+    Progress,
     Run,
     Task,
     slices,
@@ -44,10 +46,13 @@ class RuleRun(Run):
         self._found = learning_rate is None
         self._scale = 1.0
         self._tried = 0.0  # the cost where a rate was tried last
+        self._least_trial = Best(None)  # of those that were tried
+        self._progress = Progress(task)
         self._state = RuleDescent(
             task.x0.astype(np.float64) if task.cost.compiled else task.x0, self._optimizer.codes,
             DECAY if isinstance(self._optimizer, AdamW) else 0.0, FIRST_DISTANCE if self._prodigy else 0.0,
             task.lower, task.upper, task.l1, task.threads)
+        self._state.set_goal(task.ftol, task.absolute)
 
     def best_x(self):
         return self._state.best if self.best.x is None else self.best.x
@@ -105,6 +110,8 @@ class RuleRun(Run):
             if task.l1:  # no parameter crosses zero
                 trial = np.where(trial * x < 0, 0, trial)
             self._tried = after = task.total(trial, task.cost.value(trial, *batch))
+            if after < self._least_trial.value:
+                self._least_trial = Best(trial.astype(task.x0.dtype), after)
             return after < start and (adaptive or after <= start - 0.5 * float(slopes @ (x - trial)))
 
         if not is_good(rate):
@@ -121,50 +128,64 @@ class RuleRun(Run):
 
     def _why_no_rate(self):
         """The status of a run for which no rate was found."""
-        return UNDEFINED if np.isnan(self._tried) else NO_DESCENT
+        return self._ends_at_rounding(UNDEFINED if np.isnan(self._tried) else NO_DESCENT, self._progress.decrement)
 
     # ---- the run ----
 
     def go(self):
+        status = self._descend()
+        if self._least_trial.value < self.best.value:  # a point that was tried lies lower than the rule's
+            self.best = self._least_trial
+        return status
+
+    def _descend(self):
         task, cost = self.task, self.task.cost
         x = self._state.x
         value, gradient = cost(x)
         self._check_start(value, gradient)
-        self.best = Best(task.x0, task.total(x, value), gradient.copy())
+        self.best, self._best_cost = Best(task.x0, task.total(x, value), gradient.copy()), value
         if self._found:
-            if not self._choose_rate(value, gradient) and task.tol > 0:
+            if not self._choose_rate(value, gradient) and task.ends:
+                slopes = task.slopes(x, gradient)
                 self.trace.note_x(x)
-                self.trace.add(self.best.value, float(np.abs(task.slopes(x, gradient)).max()), self._schedule.eta0, cost.nfev)
+                self.trace.add(self.best.value, float(np.abs(slopes).max()), self._schedule.eta0, cost.nfev)
                 return self._why_no_rate()
             self._state.forbid_rise(self.best.value, self._is_plain)
         return self._go_compiled() if cost.compiled and not task.noise else self._go(value, gradient)
 
     def _go(self, value, gradient):
         state, task, cost = self._state, self.task, self.task.cost
-        watched = task.record_path or task.callback is not None
+        watched, progress = task.record_path or task.callback is not None, self._progress
+        moved, next_anchor = int(Status.MOVED), progress.next_anchor
         while True:
-            x = state.x.copy() if watched else None
+            if self.nit == next_anchor:
+                progress.set_anchor(self.nit, state.x)
+                next_anchor = progress.next_anchor
+            x = state.x.copy() if watched or progress.is_watching else None
             rate = float(self._rates(self.nit, 1)[0])
             status = state.tell(value, gradient, rate, task.tol, task.patience, self._noisy(gradient))
-            if status == Status.UNDEFINED:
-                self._take_best(gradient)
-                return UNDEFINED
-            if status == Status.ROSE:
-                if not self._found:
-                    return DIVERGED
+            if status == moved:
+                self._note(x if watched else None, rate, value, gradient)
+                if x is not None:
+                    progress.pass_by(x, gradient)
+            elif status in (Status.SMALL, Status.STALLED):
+                self._note(x if watched else None, rate, value, gradient)
+                if status == Status.SMALL and self._is_minimum(x, gradient):
+                    return CONVERGED
+                if status == Status.STALLED and not self._react() and task.ends:
+                    return self._without_descent(STALLED)
+            elif status == Status.ROSE and self._found:
+                was_undefined = np.isnan(state.value)
                 self._go_back()
                 if self.best.gradient is None:
                     value, gradient = cost(state.x)
                 else:
-                    value, gradient = self.best.value - task.total(state.x, 0.0), self.best.gradient
-                if self._is_exhausted() and task.tol > 0:
-                    return NO_DESCENT
+                    value, gradient = self._best_cost, self.best.gradient
+                if self._is_exhausted() and (was_undefined or task.ends):
+                    return UNDEFINED if was_undefined else self._without_descent(NO_DESCENT)
                 continue
-            self._note(x, rate, gradient)
-            if status == Status.CONVERGED:
-                return CONVERGED
-            if status == Status.STALLED and not self._react() and task.tol > 0:
-                return STALLED
+            else:
+                return self._failed(status, value, gradient)
             if self.nit == task.max_iter:
                 return MAX_ITER
             self.nit += 1
@@ -172,22 +193,46 @@ class RuleRun(Run):
                 self._schedule = replace(self._schedule, eta0=rate * GROWTH)
             value, gradient = cost(state.x)
 
-    def _note(self, x, rate, gradient):
+    def _failed(self, status, value, gradient):
+        """The status of a run whose cost or gradient at the iterate cannot be gone on from."""
+        if status == Status.UNBOUNDED:
+            return self._falls_without_end()
+        if status == Status.ROSE:
+            return DIVERGED
+        self._take_best(value, gradient)
+        return UNDEFINED
+
+    def _is_minimum(self, x, gradient):
+        """Whether an iterate of small gradient (x None: it is the first such one, and the best) is a minimum."""
+        if x is None:
+            x = self.best_x()
+        is_minimum = self._progress.is_minimum(x, gradient, self.trace.record["fun"])
+        self.trace.record["nfev"][-1] = self.task.cost.nfev
+        if self._progress.trial.value < self._least_trial.value:
+            self._least_trial = self._progress.trial
+        return is_minimum
+
+    def _without_descent(self, status):
+        """`status`, or CONVERGED where rounding errors end the descent."""
+        return self._ends_at_rounding(status, self._progress.decrement)
+
+    def _note(self, x, rate, value, gradient):
         """Take the iterate that was left into the history."""
         state = self._state
-        self._take_best(gradient)
+        self._take_best(value, gradient)
         self.trace.add(state.value, state.norm, rate, self.task.cost.nfev)
         if x is not None:
             self.trace.note_x(x)
             self.trace.tell(x, state.value)
 
-    def _take_best(self, gradient):
-        """See whether the point that was left is the best, with its gradient."""
+    def _take_best(self, value, gradient):
+        """See whether the point that was left is the best, with its cost (without L1) and gradient."""
         state = self._state
         if state.least <= self.best.value:
             self.best.x, self.best.value = None, state.least  # of the state, when somebody asks
             if state.value == state.least:
                 self.best.gradient = gradient.copy() if len(gradient) <= KEPT else None
+                self._best_cost = value
 
     def _go_back(self):
         """Return to the best point, at half the rate."""
@@ -221,13 +266,21 @@ class RuleRun(Run):
     def _go_compiled(self):
         """The same without Python between the iterations."""
         state, task, cost, function = self._state, self.task, self.task.cost, self.task.cost.compiled
+        progress, failed = self._progress, cost.watched.failed
         n, recorded, watched = len(task.x0), 0, task.record_path or task.callback is not None
         gradient = np.empty(n)
         for size in slices(task.max_iter + 1) if task.callback is None else [1] * (task.max_iter + 1):
             while size > 0:
-                record, path = np.empty((size, 2)), np.empty((size, n)) if watched else None
-                rates = self._rates(recorded, size)
-                done, status = state.run(function.address, function.data, rates, task.tol, task.patience, gradient, record, path)
+                if recorded == progress.next_anchor:
+                    progress.set_anchor(recorded, state.x)
+                now = 1 if progress.is_watching else min(size, progress.next_anchor - recorded)
+                cost.budget.check(cost.nfev, 2)  # the result's gradient is evaluated in the end
+                now = int(min(now, cost.budget.max_fun - cost.nfev - 1))
+                keeps = watched or progress.is_watching
+                record, path = np.empty((now, 2)), np.empty((now, n)) if keeps else None
+                rates = self._rates(recorded, now)
+                done, status = state.run(function.address, function.data, failed, rates, task.tol, task.patience, gradient, record,
+                                         path)
                 recorded, size = recorded + done, size - done
                 self.nit = max(recorded - 1, 0)
                 if done:
@@ -241,19 +294,28 @@ class RuleRun(Run):
                         self.trace.tell(path[i], record[i, 0])
                 if self._is_plain:
                     self._schedule = replace(self._schedule, eta0=self._schedule.eta0 * GROWTH**done)
-                if status in (Status.UNDEFINED, Status.ROSE):
+                if status not in (Status.MOVED, Status.SMALL, Status.STALLED):
                     cost.nfev += 1
                     cost.njev += 1
+                if status == Status.FAILED:
+                    cost.watched.raise_error()
+                if status == Status.UNWRITTEN:
+                    cost.check_written(unwritten(gradient))
                 if status == Status.UNDEFINED:
                     return UNDEFINED
+                if status == Status.UNBOUNDED:
+                    return self._falls_without_end()
                 if status == Status.ROSE:
                     if not self._found:
                         return DIVERGED
+                    was_undefined = np.isnan(state.value)
                     self._go_back()
-                    if self._is_exhausted() and task.tol > 0:
-                        return NO_DESCENT
-                if status == Status.CONVERGED:
+                    if self._is_exhausted() and (was_undefined or task.ends):
+                        return UNDEFINED if was_undefined else self._without_descent(NO_DESCENT)
+                if status == Status.SMALL and self._is_minimum(path[done - 1] if progress.is_watching else None, gradient):
                     return CONVERGED
-                if status == Status.STALLED and not self._react() and task.tol > 0:
-                    return STALLED
+                if status == Status.MOVED and progress.is_watching:
+                    progress.pass_by(path[done - 1], gradient)
+                if status == Status.STALLED and not self._react() and task.ends:
+                    return self._without_descent(STALLED)
         return MAX_ITER

@@ -1,7 +1,7 @@
 """Cost functions f that are compiled, and what is added to them: l1 |x|_1, and bounds lower <= x <= upper."""
-from libc.math cimport fabs
-from libc.stdint cimport intptr_t
-from libc.string cimport memset
+from libc.math cimport fabs, fmax
+from libc.stdint cimport intptr_t, uint64_t
+from libc.string cimport memcpy, memset
 
 from cython cimport floating
 
@@ -16,6 +16,52 @@ cdef struct Feasible:
     const double *share         # (n,) what part of l1 each parameter has; NULL: all
     const double *lower         # NULL: no bounds
     const double *upper
+
+
+cdef struct Goal:
+    double tol                  # of the gradient's largest component; 0: nothing ends a run
+    double ftol                 # of a fall of the cost, relative to max(1, |cost|); 0: falls do not count
+    bint absolute               # tol is not relative to max(1, |cost|)
+
+
+cdef inline double share_of(const Goal *goal) noexcept nogil:
+    """What share of a run's progress is not worth another step."""
+    cdef double share = goal.tol if goal.tol > 0 else goal.ftol
+    return 0.1 * (share if share < 1e-4 else 1e-4)  # a coarse tol bounds the gradient alone
+
+
+cdef inline bint is_small(const Goal *goal, double norm, double value, double previous) noexcept nogil:
+    """Whether the gradient or the last fall of the cost is small. It says nothing of the distance to a minimum."""
+    cdef double size = fmax(1.0, fabs(value))
+    if goal.tol > 0 and norm <= goal.tol * (1.0 if goal.absolute else size):
+        return True
+    return goal.ftol > 0 and fabs(previous - value) <= goal.ftol * size
+
+
+cdef inline uint64_t unwritten_bits() noexcept nogil:
+    """A quiet NaN that no arithmetic makes: what a gradient holds until the cost function writes it."""
+    return <uint64_t> 0x7FF8F45D6D1A15D5
+
+
+cdef inline void blank(double *gradient, Py_ssize_t n) noexcept nogil:
+    """Fill a gradient with `unwritten_bits`."""
+    cdef uint64_t bits = unwritten_bits()
+    cdef double mark
+    cdef Py_ssize_t j
+    memcpy(&mark, &bits, sizeof(double))
+    for j in range(n):
+        gradient[j] = mark
+
+
+cdef inline Py_ssize_t first_unwritten(const double *gradient, Py_ssize_t n) noexcept nogil:
+    """The first entry that still holds `unwritten_bits`; -1: none."""
+    cdef uint64_t bits, expected = unwritten_bits()
+    cdef Py_ssize_t j
+    for j in range(n):
+        memcpy(&bits, &gradient[j], sizeof(double))
+        if bits == expected:
+            return j
+    return -1
 
 
 cdef inline Cost cost_at(size_t function, size_t data) noexcept nogil:

@@ -11,6 +11,13 @@ class Status(IntEnum):
     MOVED = 1
     STUCK = 2
     UNDEFINED = 3
+    UNBOUNDED = 4
+    UNWRITTEN = 5
+    FAILED = 6
+    CONVERGED = 7
+
+def blank_gradient(gradient: _Vector) -> None: ...
+def unwritten(gradient: _Vector) -> int: ...
 
 class QuasiNewton:
     x: _Vector
@@ -30,6 +37,21 @@ class QuasiNewton:
         single: bool,
         share: _Vector | None = None,
     ) -> None: ...
+    def set_goal(self, tol: float, ftol: float, absolute: bool) -> None: ...
+    @property
+    def best(self) -> tuple[_Vector, float, _Vector]: ...
+    @property
+    def decrement(self) -> float: ...
+    @property
+    def unwritten(self) -> int: ...
     def tell(self, value: float, gradient: _Vector) -> Status: ...
     def propose(self) -> Status: ...
-    def run(self, function: int, data: int, tol: float, record: _Vector, path: _Vector | None) -> tuple[int, int, Status]: ...
+    def run(
+        self,
+        function: int,
+        data: int,
+        failed: NDArray[np.intc],
+        most_evaluations: int,
+        record: _Vector,
+        path: _Vector | None,
+    ) -> tuple[int, int, Status]: ...

@@ -3,31 +3,54 @@
 Whoever holds the cost evaluates it at `trial` and calls `tell` until that returns something else than SEARCHING; then `propose`
 lays out the next line. For compiled costs `run` does both without Python. L1 and bounds make of every line an arc: the step keeps
 to the orthant and the box, and parameters that rest on an edge stay there while the gradient holds them.
+
+A trial where the cost or its gradient is not finite is off the domain: its step is an upper limit of the line.
 """
 import numpy as np
 
-from libc.math cimport INFINITY, fabs, fmax, fmin, isfinite, isnan, sqrt
+from libc.math cimport INFINITY, fabs, fmax, fmin, frexp, isfinite, ldexp, sqrt
 from libc.string cimport memcpy
 
-from .cost cimport Cost, Feasible, cost_at, excess, gradient_size, l1_at, slope_at
+from .cost cimport (
+    Cost, Feasible, Goal, blank, cost_at, excess, first_unwritten, gradient_size, is_small, l1_at, share_of,
+    slope_at
+)
 from .rows cimport dense_add, lanes_dot
 
 cpdef enum Status:
     SEARCHING                   # evaluate at `trial`, and tell
     MOVED                       # x is a new iterate
     STUCK                       # no step along the steepest descent lowers the cost
-    UNDEFINED                   # the cost, or a component of its gradient, is not a finite number
+    UNDEFINED                   # STUCK, because the cost is not defined at some trials; or it is not at the start
+    UNBOUNDED                   # the cost is minus infinity
+    UNWRITTEN                   # a compiled cost has not written its whole gradient
+    FAILED                      # a compiled cost has raised an exception
+    CONVERGED                   # x is a minimum as far as gradients tell (`set_goal`)
 
 cdef enum:
     MOST_TRIALS = 20            # a line
+    MOST_ARC_TRIALS = 30        # an arc, whose steps are shortened more cautiously
 
 cdef enum Verdict:
     GO_ON
     ACCEPT
     GIVE_UP
 
-# More and Thuente's and L-BFGS-B's: sufficient decrease, curvature, relative width at which an interval is given up
+# More and Thuente's and L-BFGS-B's: sufficient decrease, curvature, relative width at which an interval is given up; the
+# longest step is FARTHEST times the first
 cdef double DECREASE = 1e-3, FLATTER = 0.9, WIDTH = 0.1, ARMIJO = 1e-4, FARTHEST = 1e10
+# The square root of double precision: a change of x that is smaller, relative to x, changes the cost at a minimum by
+# less than its rounding error.
+cdef double NEGLIGIBLE = 1.5e-8
+# What the verifying step changes a parameter by, relative to its size: little, so that it stays where the cost is a
+# parabola, and much beside the 1e-8 at which rounding errors blur a curvature
+cdef double PROBE = 1e-4
+# The size of a parameter is its own or, if it ends near 0, this part of its movement, which may have begun far away.
+cdef double CENTRED = 1e-3
+# That step sees less of the gain than a Newton step would, since its parameters differ in curvature; so it must see little.
+cdef double VERIFIED = 0.01
+cdef double EPS = 2.2e-16
+cdef double DIGITS = 4          # rounding errors that a difference of costs does not tell from 0
 
 
 cdef struct Point:
@@ -37,12 +60,19 @@ cdef struct Search:             # along a line; the interval (low, other) holds 
     Point start, low, other
     double step, least, most    # the next step, and where it may lie
     double width, older_width
+    double limit, farthest      # the shortest step that is known to leave the domain; the longest step allowed
     bint bracketed, curved      # curved: a step with sufficient decrease and a rising cost has been met
+    bint arc                    # weak Wolfe conditions: a kink may have no step with a flat slope
+    bint settled                # `step` is the best trial once more
+    bint outside                # a trial was off the domain
     int trials
 
 cdef struct Memory:
     Py_ssize_t n, capacity, pairs, next         # pairs held, and the place of the next
+    Py_ssize_t iterations
     bint begun, arcs, single    # single: trials are rounded to float32
+    bint learnt                 # the last step made a pair
+    bint verifying              # the trial is to tell whether x is a minimum
     double *x
     double *gradient
     double *trial
@@ -53,9 +83,21 @@ cdef struct Memory:
     double *scale               # (capacity,) 1 / s'y; 0: the pair is passed over
     double *share               # (capacity,)
     double *free                # (n,) 1 where the step may go, else 0
+    double *anchor              # (2, n) the iterates of `anchored`
+    double *best_x              # the best point evaluated, unless that is x
+    double *best_gradient
     double gamma                # s'y / y'y of the newest pair
     double value, norm, noise
+    double rounding             # relative error of the cost: its precision
+    double best                 # the least cost evaluated
+    bint is_best                # x has it
+    double decrement            # -g'd of the quasi-Newton direction at x; INFINITY: not known
+    double length               # of the last step
+    Py_ssize_t[2] anchored      # two iterations, powers of two: the first is between a quarter and half of `iterations`
+    double[2] anchor_values
+    double[10] recent           # costs of the last iterates but x
     Feasible feasible
+    Goal goal
     Search search
 
 
@@ -115,25 +157,65 @@ cdef inline void tilt(Point *at, double slope) noexcept nogil:
     at.slope -= slope
 
 
-cdef Verdict look(Search *at, double value, double slope, double noise) noexcept nogil:
-    """What the value and slope at `step` call for: accept it, give up, or evaluate at the new `step`."""
-    cdef double least_slope = DECREASE * at.start.slope, wanted = at.start.value + at.step * least_slope
-    cdef bint fell = value <= wanted, ended
+cdef Verdict settle(Search *at) noexcept nogil:
+    """End the search at its best trial, which is evaluated again unless it was the last one."""
+    if not at.low.value < at.start.value:
+        return GIVE_UP
+    if at.step == at.low.step:
+        return ACCEPT
+    at.step, at.settled = at.low.step, True
+    return GO_ON
+
+
+cdef Verdict turn_back(Search *at) noexcept nogil:
+    """The trial is off the cost's domain: a shorter step, and none as long again."""
+    at.outside = True
+    if at.step > at.low.step:
+        at.limit = at.step
+    if at.trials >= MOST_TRIALS or at.limit - at.low.step <= WIDTH * at.low.step:
+        return settle(at)
+    at.step = at.low.step + 0.1 * (at.step - at.low.step)
+    return GO_ON
+
+
+cdef Verdict shorten(Search *at, double value, double slope, double promised) noexcept nogil:
+    """A shorter step along an arc of which only its start is known to be good: the minimum of the parabola."""
+    cdef double share = -0.5 * promised / (value - at.start.value - promised) if promised < 0 else 0.1
+    at.other, at.bracketed = Point(at.step, value, slope), True
+    at.width = at.older_width = at.most = at.step
+    at.least = 0
+    at.step *= 0.1 if not share > 0.1 else (0.5 if share > 0.5 else share)
+    return GO_ON
+
+
+cdef Verdict look(Search *at, double value, double slope, double promised, double noise) noexcept nogil:
+    """What the value and slope at `step` call for: accept it, give up, or evaluate at the new `step`.
+
+    `promised` is the change of the cost that the slopes at the start promise; a value of infinity is off the domain.
+    """
+    cdef int most_trials = MOST_ARC_TRIALS if at.arc else MOST_TRIALS
+    cdef double least_slope = DECREASE * at.start.slope, flat = FLATTER * at.start.slope
+    cdef bint fell = promised < 0 and value <= at.start.value + (ARMIJO if at.arc else DECREASE) * promised, ended
     at.trials += 1
-    if fell and fabs(slope) <= -FLATTER * at.start.slope:
+    if at.settled:
+        return ACCEPT if value < at.start.value else GIVE_UP
+    if value == INFINITY:
+        return turn_back(at)
+    if fell and slope >= flat and (at.arc or slope <= -flat):
         return ACCEPT
     # Hager and Zhang's test, where differences of the cost are rounding errors: the slopes tell more
-    if fabs(value - at.start.value) <= noise * fabs(at.start.value) and FLATTER * at.start.slope <= slope <= -0.8 * at.start.slope:
+    if fabs(value - at.start.value) <= noise * fabs(at.start.value) and flat <= slope <= -0.8 * at.start.slope:
         return ACCEPT
-    if isnan(value) or value == INFINITY:  # off the cost's domain
-        at.step = at.low.step + 0.1 * (at.step - at.low.step)
-        return GO_ON if at.trials < MOST_TRIALS else GIVE_UP
     at.curved = at.curved or (fell and slope >= 0)
-    ended = at.trials >= MOST_TRIALS or (at.bracketed and (at.step <= at.least or at.step >= at.most
+    ended = at.trials >= most_trials or (at.bracketed and (at.step <= at.least or at.step >= at.most
                                                            or at.most - at.least <= WIDTH * at.most))
-    if ended or (at.step >= FARTHEST and fell):
-        return ACCEPT if value < at.start.value else GIVE_UP
-    if not at.curved and not fell and value <= at.low.value:  # the line less its wanted decrease: it has a minimum sooner
+    if ended or (at.step >= at.farthest and fell):
+        if value <= at.low.value:
+            return ACCEPT if value < at.start.value else GIVE_UP
+        return settle(at)
+    if at.arc and not fell and at.low.step == 0:
+        return shorten(at, value, slope, promised)
+    if not at.arc and not at.curved and not fell and value <= at.low.value:  # the line less its wanted decrease has a minimum
         tilt(&at.low, least_slope)
         tilt(&at.other, least_slope)
         narrow(at, Point(at.step, value - at.step * least_slope, slope - least_slope))
@@ -148,23 +230,25 @@ cdef Verdict look(Search *at, double value, double slope, double noise) noexcept
         at.least, at.most = fmin(at.low.step, at.other.step), fmax(at.low.step, at.other.step)
     else:
         at.least, at.most = at.step + 1.1 * (at.step - at.low.step), at.step + 4.0 * (at.step - at.low.step)
-    at.step = fmax(0.0, fmin(at.step, FARTHEST))
+    at.step = fmax(0.0, fmin(at.step, at.farthest))
     if at.bracketed and (at.step <= at.least or at.step >= at.most or at.most - at.least <= WIDTH * at.most):
         at.step = at.low.step
+    if at.step >= at.limit:
+        if at.limit - at.low.step <= WIDTH * at.limit:
+            at.step = at.low.step
+            return settle(at)
+        at.step = 0.5 * (at.low.step + at.limit)
     return GO_ON
 
 
-cdef Verdict look_along_arc(Search *at, double value, double promised) noexcept nogil:
-    """The same for an arc: sufficient decrease of the first order's promise, else a shorter step by the parabola."""
-    cdef double share
-    at.trials += 1
-    if promised < 0 and value <= at.start.value + ARMIJO * promised:
-        return ACCEPT
-    if at.trials >= MOST_TRIALS + 10:
-        return GIVE_UP
-    share = -0.5 * promised / (value - at.start.value - promised) if promised < 0 else 0.1
-    at.step *= 0.1 if not share > 0.1 else (0.5 if share > 0.5 else share)
-    return GO_ON
+cdef void begin_search(Search *at, double value, double slope, double step, bint arc) noexcept nogil:
+    """Begin a line of that cost and slope at `step`."""
+    at.start = at.low = at.other = Point(0, value, slope)
+    at.step, at.least, at.most = step, 0, 5 * step
+    at.limit, at.farthest = INFINITY, FARTHEST * step
+    at.width, at.older_width = at.farthest, 2 * at.farthest
+    at.bracketed = at.curved = at.settled = False
+    at.arc, at.trials = arc, 0
 
 
 # ---- directions ----
@@ -186,13 +270,18 @@ cdef inline double masked_dot(const double *a, const double *b, const double *fr
 cdef void restrict_pairs(Memory *at) noexcept nogil:
     """The pairs' scales, and gamma, in the space of the free parameters."""
     cdef Py_ssize_t i, k, n = at.n
-    cdef double sy, yy
+    cdef double ss, sy, yy
+    cdef double *s
+    cdef double *y
+    cdef bint is_convex
     at.gamma = 0
     for i in range(at.pairs):
         k = (at.next - 1 - i + at.capacity) % at.capacity
-        sy, yy = masked_dot(at.s + k * n, at.y + k * n, at.free, n), masked_dot(at.y + k * n, at.y + k * n, at.free, n)
-        at.scale[k] = 1 / sy if sy > 1e-10 * yy else 0.0
-        if at.gamma == 0 and sy > 1e-10 * yy:
+        s, y = at.s + k * n, at.y + k * n
+        ss, sy, yy = masked_dot(s, s, at.free, n), masked_dot(s, y, at.free, n), masked_dot(y, y, at.free, n)
+        is_convex = sy > 1e-10 * sqrt(ss) * sqrt(yy)
+        at.scale[k] = 1 / sy if is_convex else 0.0
+        if at.gamma == 0 and is_convex:
             at.gamma = sy / yy
 
 
@@ -217,8 +306,8 @@ cdef void two_loops(Memory *at) noexcept nogil:
             project(d, at.free, n)
 
 
-cdef inline double steepest(Memory *at) noexcept nogil:
-    """direction <- -(sub)gradient; returns its slope. What is held by an edge is not free."""
+cdef inline void steepest(Memory *at) noexcept nogil:
+    """direction <- -(sub)gradient. What is held by an edge is not free."""
     cdef const Feasible *feasible = &at.feasible
     cdef Py_ssize_t j
     cdef bint edge
@@ -229,7 +318,19 @@ cdef inline double steepest(Memory *at) noexcept nogil:
             edge = l1_at(feasible, j) > 0 and at.x[j] == 0
             edge = edge or (feasible.lower != NULL and not feasible.lower[j] < at.x[j] < feasible.upper[j])
             at.free[j] = 0.0 if edge and at.direction[j] == 0 else 1.0
-    return -lanes_dot(at.direction, at.direction, at.n)
+
+
+cdef double steepest_unit(Memory *at) noexcept nogil:
+    """direction <- the steepest descent over a power of two, so that no square overflows or vanishes; returns the slope."""
+    cdef int exponent
+    cdef double unit
+    cdef Py_ssize_t j
+    steepest(at)
+    frexp(at.norm, &exponent)
+    unit = ldexp(1.0, exponent)
+    for j in range(at.n):
+        at.direction[j] /= unit
+    return -unit * lanes_dot(at.direction, at.direction, at.n)
 
 
 cdef double keep_inside(Memory *at) noexcept nogil:
@@ -259,7 +360,8 @@ cdef inline double along_arc(const Memory *at, double step, Py_ssize_t j) noexce
     return a
 
 
-cdef void set_trial(Memory *at) noexcept nogil:
+cdef bint set_trial(Memory *at) noexcept nogil:
+    """trial <- the point at the search's step; returns whether it is another one than x."""
     cdef Py_ssize_t j
     cdef double step = at.search.step
     if at.arcs:
@@ -271,30 +373,59 @@ cdef void set_trial(Memory *at) noexcept nogil:
     if at.single:
         for j in range(at.n):
             at.trial[j] = <float> at.trial[j]
+    for j in range(at.n):
+        if at.trial[j] != at.x[j]:
+            return True
+    return False
+
+
+cdef inline double path_slope(const Memory *at) noexcept nogil:
+    """The slope of the cost along the arc at trial: what an edge has stopped no longer counts."""
+    cdef const Feasible *feasible = &at.feasible
+    cdef double total = 0, a, l1
+    cdef Py_ssize_t j
+    for j in range(at.n):
+        a = at.x[j] + at.search.step * at.direction[j]
+        l1 = l1_at(feasible, j)
+        if l1 > 0 and (a * at.x[j] < 0 or a == 0):
+            continue
+        if feasible.lower != NULL and not feasible.lower[j] < a < feasible.upper[j]:
+            continue
+        total += (at.trial_gradient[j] + (l1 if a > 0 else -l1)) * at.direction[j]
+    return total
+
+
+cdef Status give_up(Memory *at) noexcept nogil:
+    """No step along this direction is of use: the steepest descent is what is left."""
+    if at.pairs:
+        at.pairs, at.length = 0, 0
+        return lay_out(at)
+    return UNDEFINED if at.search.outside else STUCK
 
 
 cdef Status lay_out(Memory *at) noexcept nogil:
     """Choose a direction and the first step along it, which `trial` takes."""
-    cdef double slope = steepest(at), length = sqrt(-slope)
-    if slope == 0:
-        return STUCK
-    if at.pairs and at.arcs:
-        restrict_pairs(at)
-        if at.gamma == 0:
-            at.pairs = 0
+    cdef Search *search = &at.search
+    cdef double slope = 0, reached
     if at.pairs:
+        steepest(at)
+        if at.arcs:
+            restrict_pairs(at)
         two_loops(at)
         slope = keep_inside(at) if at.arcs else lanes_dot(at.direction, at.gradient, at.n)
-        if not slope < 0:
+        at.decrement = -slope if slope < 0 else INFINITY
+        if not -INFINITY < slope < 0 or (at.arcs and at.gamma == 0):
             at.pairs = 0
-            slope = steepest(at)
-    at.search.start = at.search.low = at.search.other = Point(0, at.value, slope)
-    at.search.step = 1.0 if at.pairs else fmin(1.0 / length, FARTHEST)
-    at.search.least, at.search.most = 0, 5 * at.search.step
-    at.search.width, at.search.older_width = FARTHEST, 2 * FARTHEST
-    at.search.bracketed, at.search.curved, at.search.trials = False, False, 0
-    set_trial(at)
-    return SEARCHING
+    if not at.pairs:
+        slope = steepest_unit(at)
+    search.step = 1.0 if at.pairs else 1 / sqrt(lanes_dot(at.direction, at.direction, at.n))
+    if not at.learnt and at.length > 0:  # without curvature to go by, as far as the last step went
+        reached = at.length / sqrt(lanes_dot(at.direction, at.direction, at.n))
+        if at.pairs == 0 or reached > search.step:
+            search.step = reached
+    begin_search(search, at.value, slope, search.step, at.arcs)
+    at.verifying = False
+    return SEARCHING if set_trial(at) else give_up(at)
 
 
 # ---- what an evaluation teaches ----
@@ -309,16 +440,107 @@ cdef void remember(Memory *at) noexcept nogil:
         s[j] = at.trial[j] - at.x[j]
         y[j] = at.trial_gradient[j] - at.gradient[j]
     sy, yy = lanes_dot(s, y, n), lanes_dot(y, y, n)
-    if sy > 2.2e-16 * yy and sy > 2.2e-16 * fabs(at.search.start.slope) * at.search.step:
+    at.length = sqrt(lanes_dot(s, s, n))
+    at.learnt = sy > EPS * at.length * sqrt(yy) and sy > EPS * fabs(at.search.start.slope) * at.search.step
+    if at.learnt:
         at.scale[at.next], at.gamma = 1 / sy, sy / yy
         at.next = (at.next + 1) % at.capacity
         at.pairs = min(at.pairs + 1, at.capacity)
 
 
+cdef void keep(Memory *at, const double *x, const double *gradient, double value) noexcept nogil:
+    """Keep a point that is no iterate, or no longer, as the best."""
+    memcpy(at.best_x, x, at.n * sizeof(double))
+    memcpy(at.best_gradient, gradient, at.n * sizeof(double))
+    at.best, at.is_best = value, False
+
+
+cdef void set_anchor(Memory *at) noexcept nogil:
+    """Remember x at iteration 0, and at the powers of two."""
+    cdef Py_ssize_t n = at.n
+    if at.iterations == 0:
+        memcpy(at.anchor, at.x, n * sizeof(double))
+        memcpy(at.anchor + n, at.x, n * sizeof(double))
+        at.anchored[0] = at.anchored[1] = 0
+        at.anchor_values[0] = at.anchor_values[1] = at.value
+    elif at.iterations == max(<Py_ssize_t> 1, 2 * at.anchored[1]):
+        memcpy(at.anchor, at.anchor + n, n * sizeof(double))
+        memcpy(at.anchor + n, at.x, n * sizeof(double))
+        at.anchored[0], at.anchor_values[0] = at.anchored[1], at.anchor_values[1]
+        at.anchored[1], at.anchor_values[1] = at.iterations, at.value
+
+
 cdef void arrive(Memory *at, double value, double norm) noexcept nogil:
+    """The trial is the next iterate."""
+    cdef int i
+    if at.begun and at.is_best and value > at.best:
+        keep(at, at.x, at.gradient, at.value)
     memcpy(at.x, at.trial, at.n * sizeof(double))
     memcpy(at.gradient, at.trial_gradient, at.n * sizeof(double))
-    at.value, at.norm = value, norm
+    at.iterations += at.begun
+    for i in range(9, 0, -1):
+        at.recent[i] = at.recent[i - 1]
+    at.recent[0] = at.value if at.begun else INFINITY
+    at.value, at.norm, at.decrement = value, norm, INFINITY
+    if not at.begun or value <= at.best:
+        at.best, at.is_best = value, True
+    at.begun = True
+    set_anchor(at)
+
+
+cdef inline double small_gain(const Memory *at) noexcept nogil:
+    """What is not worth going on for: a share of the fall of about the later half of the iterations."""
+    cdef Py_ssize_t half = (at.iterations + 1) // 2
+    return share_of(&at.goal) * ((at.recent[half - 1] if 1 <= half <= 10 else at.anchor_values[0]) - at.value)
+
+
+cdef bint may_be_minimum(const Memory *at) noexcept nogil:
+    """Whether x is a minimum as far as the quasi-Newton model tells. Call it when the next line is laid out.
+
+    A small gradient or a small fall of the cost, which the user's units decide, is not enough. What
+    the model expects to gain, and what the last two iterations have gained, must be small beside the
+    fall of the later half of the iterations (not beside that of all: the first ones may have come
+    from far away), and its step beside their movement, parameter by parameter. The one holds for
+    every scale and offset of the cost, the other for every unit of the parameters, and neither holds
+    while the cost falls without end. Where the cost's digits no longer show a fall, the gain must be
+    below them.
+    """
+    cdef Py_ssize_t j
+    cdef double share, digits = DIGITS * at.rounding * fabs(at.value)
+    if not (at.learnt and at.pairs > 0 and is_small(&at.goal, at.norm, at.value, at.recent[0])):
+        return False
+    if at.decrement <= digits and fabs(at.recent[2] - at.value) <= digits:
+        return True
+    if not fmax(at.decrement, fabs(at.recent[1] - at.value)) <= small_gain(at):
+        return False
+    share = sqrt(share_of(&at.goal))
+    for j in range(at.n):
+        if (fabs(at.direction[j]) > share * fabs(at.x[j] - at.anchor[j])
+                and fabs(at.direction[j]) > NEGLIGIBLE * fabs(at.x[j])):
+            return False
+    return True
+
+
+cdef Status verify(Memory *at) noexcept nogil:
+    """Lay out a line down the gradient in parameters scaled by their sizes, whose first trial tells what is gained along it.
+
+    The model knows no curvature where no step has gone: a parameter of large unit has a small gradient, and so the first
+    steps hardly move it.
+    """
+    cdef Search *search = &at.search
+    cdef double size, slope = 0, longest = 0, v
+    cdef Py_ssize_t j
+    for j in range(at.n):
+        size = fmax(fabs(at.x[j]), CENTRED * fabs(at.x[j] - at.anchor[j]))
+        v = slope_at(at.x[j], at.gradient[j], &at.feasible, j)
+        longest = fmax(longest, size * fabs(v))
+        at.direction[j] = -size * size * v
+        slope += v * at.direction[j]
+    if not (0 < longest < INFINITY and -INFINITY < slope < 0):
+        return CONVERGED
+    begin_search(search, at.value, slope, PROBE / longest, at.arcs)
+    at.verifying = True
+    return SEARCHING if set_trial(at) else CONVERGED
 
 
 cdef double promise(const Memory *at) noexcept nogil:
@@ -332,33 +554,63 @@ cdef double promise(const Memory *at) noexcept nogil:
 
 cdef Status learn(Memory *at, double value) noexcept nogil:
     """Take in the cost at trial, whose gradient is in place."""
+    cdef Search *search = &at.search
     cdef Verdict verdict
-    cdef double norm
+    cdef double norm, slope, promised, curvature, gain
     value += excess(at.trial, at.n, &at.feasible)
     norm = gradient_size(at.trial, at.trial_gradient, at.n, &at.feasible)
-    if isnan(value) or value == -INFINITY or (value < INFINITY and not isfinite(norm)):
-        return UNDEFINED
+    if value == -INFINITY:
+        return UNBOUNDED
+    if not isfinite(value) or not isfinite(norm):
+        value = INFINITY
     if not at.begun:
-        if not isfinite(value):
+        if value == INFINITY:
             return UNDEFINED
-        at.begun = True
+        search.outside = False
         arrive(at, value, norm)
         return MOVED
     if at.arcs:
-        verdict = look_along_arc(&at.search, value, promise(at))
+        slope, promised = path_slope(at), promise(at)
     else:
-        verdict = look(&at.search, value, lanes_dot(at.direction, at.trial_gradient, at.n), at.noise)
+        slope, promised = lanes_dot(at.direction, at.trial_gradient, at.n), search.step * search.start.slope
+    if at.verifying and value < INFINITY:
+        at.verifying = False
+        curvature = (slope - search.start.slope) / search.step
+        gain = 0.5 * search.start.slope * search.start.slope / curvature if curvature > 0 else INFINITY
+        if gain <= fmax(VERIFIED * small_gain(at), DIGITS * at.rounding * fabs(at.value)):
+            if value < at.best:
+                keep(at, at.trial, at.trial_gradient, value)
+            return CONVERGED
+    verdict = look(search, value, slope, promised, at.noise)
     if verdict == ACCEPT:
+        search.outside = False
         remember(at)
         arrive(at, value, norm)
         return MOVED
-    if verdict == GO_ON:
-        set_trial(at)
+    if value < at.best:
+        keep(at, at.trial, at.trial_gradient, value)
+    if verdict == GO_ON and set_trial(at):
         return SEARCHING
-    if at.pairs:
-        at.pairs = 0
-        return lay_out(at)
-    return STUCK
+    return give_up(at)
+
+
+cdef Status advance(Memory *at) noexcept nogil:
+    """Lay out the line that leaves x, or verifies that it is a minimum."""
+    cdef Status status
+    if at.norm == 0:
+        return CONVERGED if at.goal.tol > 0 or at.goal.ftol > 0 else STUCK
+    status = lay_out(at)
+    return verify(at) if status == SEARCHING and may_be_minimum(at) else status
+
+
+def blank_gradient(double[::1] gradient not None):
+    """Fill it with what `unwritten` recognises."""
+    blank(&gradient[0], gradient.shape[0])
+
+
+def unwritten(const double[::1] gradient not None):
+    """The first entry that a compiled cost has not written; -1: none."""
+    return first_unwritten(&gradient[0], gradient.shape[0])
 
 
 cdef class QuasiNewton:
@@ -369,7 +621,7 @@ cdef class QuasiNewton:
     """
     cdef Memory at
     cdef readonly object x, gradient, trial
-    cdef object _owners
+    cdef object _owners, _best_x, _best_gradient
 
     def __init__(self, const double[::1] x0 not None, const double[::1] lower, const double[::1] upper, double l1, int memory,
                  double noise, bint single, const double[::1] share=None):
@@ -379,7 +631,7 @@ cdef class QuasiNewton:
         if ((lower is not None and (lower.shape[0] != n or upper.shape[0] != n))
                 or (share is not None and share.shape[0] != n)):
             raise ValueError(f"bounds and share must have {n} entries")
-        vectors = np.zeros((6 + 2 * memory, n))
+        vectors = np.zeros((10 + 2 * memory, n))
         scalars = np.zeros((2, memory))
         cdef double[:, ::1] rows = vectors, few = scalars
         self.at.n, self.at.capacity, self.at.pairs, self.at.next = n, memory, 0, 0
@@ -387,7 +639,13 @@ cdef class QuasiNewton:
         self.at.x, self.at.gradient, self.at.trial = &rows[0, 0], &rows[1, 0], &rows[2, 0]
         self.at.trial_gradient, self.at.direction, self.at.free = &rows[3, 0], &rows[4, 0], &rows[5, 0]
         self.at.s, self.at.y, self.at.scale, self.at.share = &rows[6, 0], &rows[6 + memory, 0], &few[0, 0], &few[1, 0]
-        self.at.noise, self.at.feasible = noise, Feasible(l1, NULL, NULL, NULL)
+        self.at.anchor, self.at.best_x = &rows[6 + 2 * memory, 0], &rows[8 + 2 * memory, 0]
+        self.at.best_gradient = &rows[9 + 2 * memory, 0]
+        self.at.noise, self.at.rounding, self.at.feasible = noise, noise / 1000, Feasible(l1, NULL, NULL, NULL)
+        self.at.iterations, self.at.learnt, self.at.length, self.at.goal = 0, False, 0, Goal(0, 0, False)
+        self.at.best = self.at.decrement = INFINITY
+        self.at.recent = [INFINITY] * 10
+        self.at.is_best = False
         if lower is not None:
             self.at.feasible.lower, self.at.feasible.upper = &lower[0], &upper[0]
         memcpy(self.at.trial, &x0[0], n * sizeof(double))
@@ -395,6 +653,29 @@ cdef class QuasiNewton:
             self.at.feasible.share = &share[0]
         self._owners = vectors, scalars, lower, upper, share
         self.x, self.gradient, self.trial = vectors[0], vectors[1], vectors[2]
+        self._best_x = vectors[8 + 2 * memory]
+        self._best_gradient = vectors[9 + 2 * memory]
+
+    def set_goal(self, double tol, double ftol, bint absolute):
+        """When a run is CONVERGED: see `Goal`. Without a goal it never is."""
+        self.at.goal = Goal(tol, ftol, absolute)
+
+    @property
+    def best(self):
+        """(x, cost, gradient) of the least cost evaluated: views."""
+        if self.at.is_best:
+            return self.x, self.at.value, self.gradient
+        return self._best_x, self.at.best, self._best_gradient
+
+    @property
+    def decrement(self):
+        """What the last quasi-Newton direction at x expects to gain, twice; infinity: there was none."""
+        return self.at.decrement
+
+    @property
+    def unwritten(self):
+        """The first entry of the gradient at `trial` that a compiled cost has not written; -1: none."""
+        return first_unwritten(self.at.trial_gradient, self.at.n)
 
     @property
     def value(self):
@@ -419,34 +700,43 @@ cdef class QuasiNewton:
         return learn(&self.at, value)
 
     def propose(self):
-        """Lay out a line from x; returns SEARCHING, or STUCK where the gradient is zero."""
-        return lay_out(&self.at)
+        """Lay out a line from x; returns SEARCHING, or CONVERGED or (without a goal) STUCK where the gradient is zero."""
+        return advance(&self.at)
 
-    def run(self, size_t function, size_t data, double tol, double[:, ::1] record not None, double[:, ::1] path):
+    def run(self, size_t function, size_t data, int[::1] failed not None, Py_ssize_t most_evaluations,
+            double[:, ::1] record not None, double[:, ::1] path):
         """Iterate on a compiled cost until `record` is full: a row an iteration, (cost, gradient's size, step, evaluations so far).
 
-        `path` (None: none) receives the iterates. Stops where the gradient is at most tol * max(1, |cost|) (tol 0: never).
-        Returns (iterations, evaluations, the last `Status`).
+        `path` (None: none) receives the iterates. Stops at a minimum, where the cost function has set `failed`, and
+        (SEARCHING) after `most_evaluations`. Returns (iterations, evaluations, the last `Status`).
         """
         cdef Cost cost = cost_at(function, data)
         cdef Memory *at = &self.at
         cdef Py_ssize_t done = 0, most = record.shape[0], evaluations = 0
         cdef Status status = MOVED
+        cdef volatile int *has_failed = &failed[0]
+        cdef double value
+        cdef bint ends = at.goal.tol > 0 or at.goal.ftol > 0
         if record.shape[1] != 4 or (path is not None and (path.shape[0] < most or path.shape[1] != at.n)):
             raise ValueError("record or path have the wrong shape")
         cdef double *to = NULL if path is None or path.shape[0] == 0 else &path[0, 0]
         with nogil:
             while done < most:
-                status = lay_out(at) if at.begun else SEARCHING
-                while status == SEARCHING:
-                    status = learn(at, cost.function(at.trial, at.trial_gradient, at.n, cost.data))
+                status = advance(at)
+                while status == SEARCHING and evaluations < most_evaluations:
+                    blank(at.trial_gradient, at.n)
+                    value = cost.function(at.trial, at.trial_gradient, at.n, cost.data)
                     evaluations += 1
-                if status == UNDEFINED or (status == STUCK and tol > 0):
+                    if has_failed[0]:
+                        status = FAILED
+                    elif isfinite(value) and first_unwritten(at.trial_gradient, at.n) >= 0:
+                        status = UNWRITTEN
+                    else:
+                        status = learn(at, value)
+                if status != MOVED and not (status == STUCK and not ends):
                     break
                 record[done, 0], record[done, 1], record[done, 2], record[done, 3] = at.value, at.norm, at.search.step, evaluations
                 if to != NULL:
                     memcpy(to + done * at.n, at.x, at.n * sizeof(double))
                 done += 1
-                if tol > 0 and at.norm <= tol * fmax(1.0, fabs(at.value)):
-                    break
         return done, evaluations, status

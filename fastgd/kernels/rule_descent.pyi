@@ -11,10 +11,13 @@ _Parameters = NDArray[np.float32] | NDArray[np.float64]
 
 class Status(IntEnum):
     MOVED = 0
-    CONVERGED = 1
+    SMALL = 1
     STALLED = 2
     ROSE = 3
     UNDEFINED = 4
+    UNBOUNDED = 5
+    UNWRITTEN = 6
+    FAILED = 7
 
 class RuleDescent:
     x: _Parameters
@@ -35,6 +38,7 @@ class RuleDescent:
         threads: int,
     ) -> None: ...
     def forbid_rise(self, ceiling: float, monotone: bool) -> None: ...
+    def set_goal(self, ftol: float, absolute: bool) -> None: ...
     def go_back(self) -> None: ...
     def reset_stall(self) -> None: ...
     def tell(
@@ -44,6 +48,7 @@ class RuleDescent:
         self,
         function: int,
         data: int,
+        failed: NDArray[np.intc],
         rates: _Vector,
         tol: float,
         patience: int,

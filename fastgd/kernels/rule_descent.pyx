@@ -9,24 +9,29 @@ import numpy as np
 
 from cython cimport floating
 from cython.parallel cimport prange
-from libc.math cimport INFINITY, fabs, fmax, isfinite, isnan, pow, sqrt
+from libc.math cimport INFINITY, fabs, isfinite, isnan, pow, sqrt
 from libc.string cimport memcpy, memset
 
-from .cost cimport Cost, Feasible, clip, cost_at, excess, gradient_size
+from .cost cimport Cost, Feasible, Goal, blank, clip, cost_at, excess, first_unwritten, gradient_size, is_small
 from .penalty cimport soft
 from .rules cimport ADAGRAD, ADAM, ADAMW, MOMENTUM, NESTEROV, RMSPROP, Rule, root, update
 from .threads cimport can_share
 
 cpdef enum Status:
     MOVED                       # a step was taken
-    CONVERGED                   # the gradient is small: no step
+    SMALL                       # a step was taken from a point of small gradient, whose cost is the least but for rounding
     STALLED                     # a step was taken, and the cost has not reached a new low for `patience` iterations
     ROSE                        # the cost is above what is allowed, or infinite: no step
     UNDEFINED                   # the cost, or a component of its gradient, is not a number: no step that counts
+    UNBOUNDED                   # the cost is minus infinity: no step
+    UNWRITTEN                   # a compiled cost has not written its whole gradient: no step
+    FAILED                      # a compiled cost has raised an exception: no step
 
 cdef enum:
     RANGE = 2048                # parameters that stay in cache while they are looked at and moved
     SHARED = 65536              # parameters that are worth more than one thread
+
+cdef double EPS = 2.2e-16
 
 cdef struct Distance:           # what Prodigy knows of the distance to the minimum; first 0: it is not asked
     double first, now           # its first guess, and the greatest lower bound so far
@@ -53,7 +58,8 @@ cdef struct Course:
     Distance distance
     bint monotone               # the cost may not rise at all, or else not above the ceiling
     double ceiling
-    double origin               # the first cost; a runaway's gradient may be small beside its cost, but is no minimum
+    bint guarded                # a cost above the ceiling, or one that is not a number, is no error
+    Goal goal
     double value, norm, least   # cost and gradient's size of the last iterate that was looked at; the least cost
     Py_ssize_t stalled          # iterations since the least cost
 
@@ -186,28 +192,23 @@ cdef void recover_best(Course *at) noexcept nogil:
     at.best, at.behind = at.other, False
 
 
-cdef Status look(Course *at, double value, const floating *g, const floating *h, double rate, double tol,
-                 Py_ssize_t patience) noexcept nogil:
+cdef Status look(Course *at, double value, const floating *g, const floating *h, double rate, Py_ssize_t patience) noexcept nogil:
     """Take in the cost and its gradient at the iterate, and leave it by a step."""
     cdef char *from_here = at.here
-    cdef char *target = at.here
+    cdef char *target
+    cdef double before = at.value
     cdef bint best, behind
     value += excess(<floating *> at.here, at.n, &at.feasible)
     at.value = value
-    if isnan(value) or value == -INFINITY:
-        return UNDEFINED
+    if value == -INFINITY:
+        return UNBOUNDED
+    if isnan(value):
+        return ROSE if at.guarded else UNDEFINED
     if value == INFINITY or value > (at.least if at.monotone else at.ceiling):
         return ROSE
-    if at.best == NULL and not at.behind:
-        at.origin = at.least = value
     best = value < at.least or at.best == at.here or (at.best == NULL and not at.behind)
     if not best:
         recover_best(at)
-    if not best and tol > 0:
-        at.norm = gradient_size(<floating *> at.here, g, at.n, &at.feasible)
-        if value <= at.origin and at.norm <= tol * fmax(1.0, fabs(value)):
-            at.best, at.least = at.here, value
-            return CONVERGED
     behind = best and can_step_back(at)
     target = at.other if best and not behind else at.here
     step(at, g, h, target, rate)
@@ -219,18 +220,19 @@ cdef Status look(Course *at, double value, const floating *g, const floating *h,
     if not isfinite(at.norm):
         return UNDEFINED
     at.t += 1
-    if tol > 0 and best and at.norm <= tol * fmax(1.0, fabs(value)):
-        return CONVERGED
     at.stalled += not best
-    return STALLED if patience and at.stalled >= patience else MOVED
+    if patience and at.stalled >= patience:
+        return STALLED
+    if value <= at.least + 10 * EPS * fabs(at.least) and (at.norm == 0 or is_small(&at.goal, at.norm, value, before)):
+        return SMALL if at.goal.tol > 0 or at.goal.ftol > 0 else MOVED
+    return MOVED
 
 
-cdef Status look_at(Course *at, double value, const void *g, const void *h, double rate, double tol,
-                    Py_ssize_t patience) noexcept nogil:
+cdef Status look_at(Course *at, double value, const void *g, const void *h, double rate, Py_ssize_t patience) noexcept nogil:
     """The same in the iterate's own precision."""
     if at.single:
-        return look(at, value, <const float *> g, <const float *> h, rate, tol, patience)
-    return look(at, value, <const double *> g, <const double *> h, rate, tol, patience)
+        return look(at, value, <const float *> g, <const float *> h, rate, patience)
+    return look(at, value, <const double *> g, <const double *> h, rate, patience)
 
 
 cdef class RuleDescent:
@@ -265,7 +267,8 @@ cdef class RuleDescent:
         self.at.first = self.at.second = self.at.best = NULL
         self.at.behind = False
         self.at.value = self.at.norm = self.at.least = self.at.ceiling = INFINITY
-        self.at.monotone = False
+        self.at.monotone = self.at.guarded = False
+        self.at.goal = Goal(0, 0, False)
         self.at.stalled = 0
         if rule.kind in (MOMENTUM, NESTEROV, ADAM, ADAMW):
             self._first = np.zeros_like(x0)
@@ -321,8 +324,12 @@ cdef class RuleDescent:
         return self.at.norm
 
     def forbid_rise(self, double ceiling, bint monotone):
-        """From now on answer ROSE to a cost above the ceiling, or (`monotone`) above the least so far."""
-        self.at.ceiling, self.at.monotone = ceiling, monotone
+        """From now on answer ROSE to NaN and to a cost above the ceiling, or (`monotone`) above the least so far."""
+        self.at.ceiling, self.at.monotone, self.at.guarded = ceiling, monotone, True
+
+    def set_goal(self, double ftol, bint absolute):
+        """When, besides `tol`, an iterate is SMALL: see `Goal`."""
+        self.at.goal.ftol, self.at.goal.absolute = ftol, absolute
 
     def go_back(self):
         """Return to `best`, whose cost is to be told again, with empty buffers."""
@@ -340,8 +347,8 @@ cdef class RuleDescent:
     def tell(self, double value, gradient not None, double rate, double tol, Py_ssize_t patience, noisy=None):
         """Learn the cost and its gradient at `x`, and take a step of the rule (by the gradient `noisy`, if there is one).
 
-        Both are contiguous and of x's precision. Stops at a gradient of at most tol * max(1, |cost|) (tol 0: never), and tells when
-        the cost has reached no new low for `patience` iterations (0: never). Returns a `Status`.
+        Both are contiguous and of x's precision; tol is that of `Goal`. Returns a `Status`; STALLED
+        where the cost has reached no new low for `patience` iterations (0: never).
         """
         cdef const unsigned char[::1] g = gradient.view(np.uint8), h
         cdef Py_ssize_t size = self.at.n * (4 if self.at.single else 8)
@@ -349,36 +356,46 @@ cdef class RuleDescent:
         if g.shape[0] != size or h.shape[0] != size:
             raise ValueError(f"the gradient must have {self.at.n} entries of x's precision")
         cdef Status status
+        self.at.goal.tol = tol
         with nogil:
-            status = look_at(&self.at, value, &g[0], &h[0], rate, tol, patience)
+            status = look_at(&self.at, value, &g[0], &h[0], rate, patience)
         return status
 
     def reset_stall(self):
         """Count the iterations without a new low from here on."""
         self.at.stalled = 0
 
-    def run(self, size_t function, size_t data, const double[::1] rates not None, double tol, Py_ssize_t patience,
-            double[::1] gradient not None, double[:, ::1] record not None, double[:, ::1] path):
+    def run(self, size_t function, size_t data, int[::1] failed not None, const double[::1] rates not None, double tol,
+            Py_ssize_t patience, double[::1] gradient not None, double[:, ::1] record not None, double[:, ::1] path):
         """Iterate on a compiled cost, a rate each, until `tell` would return something else than MOVED.
 
-        `gradient` is scratch; `record` receives (cost, gradient's size) and `path` (None: none) x, a row an iteration that has a
-        cost. Returns (iterations, the last `Status`).
+        `gradient` receives the last gradient; `record` receives (cost, gradient's size) and `path` (None: none) x, a row an
+        iteration that has a cost. Ends where the cost function has set `failed`. Returns (iterations, the last `Status`).
         """
         cdef Cost cost = cost_at(function, data)
         cdef Course *at = &self.at
         cdef Py_ssize_t done = 0, most = rates.shape[0], n = at.n
         cdef Status status = MOVED
+        cdef double value
+        cdef volatile int *has_failed = &failed[0]
         if (at.single or gradient.shape[0] != n or record.shape[0] < most or record.shape[1] != 2
                 or (path is not None and (path.shape[0] < most or path.shape[1] != n))):
             raise ValueError("x is float32, or gradient, record or path have the wrong shape")
         cdef double *to = NULL if path is None or most == 0 else &path[0, 0]
+        at.goal.tol = tol
         with nogil:
             while done < most and status == MOVED:
                 if to != NULL:
                     memcpy(to + done * n, at.here, n * sizeof(double))
-                status = look_at(at, cost.function(<double *> at.here, &gradient[0], n, cost.data), &gradient[0], &gradient[0],
-                                 rates[done], tol, patience)
-                if status == UNDEFINED or status == ROSE:
+                blank(&gradient[0], n)
+                value = cost.function(<double *> at.here, &gradient[0], n, cost.data)
+                if has_failed[0]:
+                    status = FAILED
+                elif isfinite(value) and first_unwritten(&gradient[0], n) >= 0:
+                    status = UNWRITTEN
+                else:
+                    status = look_at(at, value, &gradient[0], &gradient[0], rates[done], patience)
+                if status not in (MOVED, SMALL, STALLED):
                     break
                 record[done, 0], record[done, 1] = at.value, at.norm
                 done += 1

@@ -67,8 +67,10 @@ class QuasiNewtonLines:
         """One evaluation, and what follows from it; returns an `Epoch` of the last iterate."""
         lines, theta = self._lines, self.state.theta
         if not self._is_stuck:
-            status = lines.tell(*self._evaluate(lines.trial))
-            if status == Status.UNDEFINED:
+            loss, gradient = self._evaluate(lines.trial)
+            # a loss that is no number may be an interrupted one, which a line must not take for the end of the domain
+            status = Status.UNDEFINED if np.isnan(loss) else lines.tell(loss, gradient)
+            if status in (Status.UNDEFINED, Status.UNBOUNDED):
                 return Epoch(np.nan, np.nan, lines.step)
             if status == Status.MOVED:
                 theta = self._at.to_user(lines.x.reshape(self.problem.objective.outputs, -1))
