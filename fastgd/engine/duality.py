@@ -17,6 +17,8 @@ from fastgd.kernels.losses import Loss
 from .data import pack
 
 ROUNDING = 64  # machine epsilons, of the sums that q is made of: no distance at all
+# Machine epsilons, of each q_j in units of the slopes: its rounding, which tells of no distance.
+NOISE = 8
 # Of the objective. What `gap` takes off q for rounding may lift a bound by some 1e-8 of it above the
 # objective, in float32 by more; slopes outside of the domain lift it by some 0.1 and more.
 CONTRADICTION = 1e-3
@@ -135,11 +137,11 @@ def weighted_sums(problem, slopes):
     return out
 
 
-def gap(problem, at, value, slopes, q=None, blur=0.0):
+def gap(problem, at, value, slopes, q=None):
     """An upper bound of value - F*; infinity where there is none, or the claim contradicts itself.
 
     `value` is F where the slopes (n, outputs) of the losses, or of losses like them, were taken. `at` holds the coordinates in
-    which columns have spread 1, so that rounding can be told from distance; `blur` is the rounding that the slopes came with. q is
+    which columns have spread 1, so that rounding can be told from distance. q is
     the gradient of the mean loss in them, (outputs, p + 1), if the slopes are those of the losses: it is used if they are balanced
     as they are, else there is one pass over X.
     """
@@ -153,8 +155,8 @@ def gap(problem, at, value, slopes, q=None, blur=0.0):
     if s is not slopes or q is None:
         q = at.gradient(weighted_sums(problem, s))
     q = np.maximum(-q[:, :-1], 0) if objective.positive else np.abs(q[:, :-1])
-    noise = np.finfo(problem.rows.dtype).eps * np.sqrt(weighted(weights, s * s))[:, None] + blur
-    q = np.maximum(q - ROUNDING * noise, 0)
+    noise = np.finfo(problem.rows.dtype).eps * np.sqrt(weighted(weights, s * s))[:, None]
+    q = np.maximum(q - NOISE * noise, 0)
     l1, l2 = at.l1[:-1], at.l2[:, :-1]
     joint = objective.loss == "softmax"
     if joint:

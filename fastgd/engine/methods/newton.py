@@ -33,6 +33,7 @@ HIDDEN = 0.1        # fewer may have left unseen an eigenvalue so many times the
 SHORT, CLEAR = 4, 0.01  # with a diagonal fewer tell nothing, unless no more of the decrement would be left by a perfect metric
 WORK_A_PASS = 25    # of such products take as long as a pass
 DEAR = 7            # passes
+PATIENCE = 20       # passes that a quadratic's model, once near enough, waits at most to be told how near
 STUCK = 0.25        # of the last decrement: Newton steps that are not at the end of rounding leave less
 FIRST_TRIAL = 4     # passes of an unfinished direction until it is tried, then after 8, 16, ...
 SEARCHES, FLATTENED = 30, 0.1  # evaluations of a line search; the slope that it may leave, of that at its begin
@@ -303,7 +304,7 @@ class Newton:
         x, r, margins, self._u[:] = np.zeros_like(g), -g, np.empty(n * K), 0
         p = s = self._inverse(r)
         first = rs = self._dot(r, s)
-        self._x, path, self._end = x, Path(rs), None
+        self._x, path, self._end, self._near = x, Path(rs), None, None
         decrement, begun = 0.0, self._theta
         while True:
             yield self._pass_made(loss, decrement)
@@ -318,15 +319,15 @@ class Newton:
             least, most = self._rest(path)
             there = max(self._worst - loss + decrement, rounding)
             early = self.wary and self._is_early(path, decrement)
-            if self._is_quadratic():
+            if self._is_quadratic() and not self._near:
                 self._theta = self._at.to_user(self._v + x)
             if not early:
-                self._tell(loss, decrement, least, most, there)
+                self._tell(loss, decrement, least, most, there, path)
             if self._end and self._found:
                 self._judge_end(begun, decrement, least, most)
             left = path.rs.sum() / max(first.sum(), 1e-300)
             if self._is_quadratic():
-                settled = most <= self.leaves * self.tol * there or left <= EXACT
+                settled = not self._near and most <= self.leaves * self.tol * there or left <= EXACT
             else:
                 enough = max(self._residual**2, self.leaves * self.tol * there / max(decrement, 1e-300))
                 settled = left <= enough and (decrement > 0.1 * there or most <= PATIENT * decrement)
@@ -394,19 +395,31 @@ class Newton:
         few = path.passes < min(self._v.size, SHORT)
         return self._inverse.factors is None and few and path.rs.sum() > 2 * CLEAR * decrement
 
-    def _tell(self, loss, decrement, least, most, there):
+    def _tell(self, loss, decrement, least, most, there, path):
         """Note how far the minimum is from v, as soon as it is about known; of a quadratic from v + x, which is the model."""
         if most <= VAGUE * decrement and self._is_model_true():
             self.here = loss, decrement + (least + most) / 2
             if not self._is_quadratic():
                 self._estimate(self.here[1], loss)
         if self._is_quadratic():
-            if most <= EVEN * least:
-                self._estimate(sqrt(least * most), loss - decrement)
-            elif most <= self.tol * there:
-                self._estimate(most, loss - decrement)
-            else:
-                self._known(None)
+            self._tell_quadratic(loss, decrement, least, most, there, path)
+
+    def _tell_quadratic(self, loss, decrement, least, most, there, path):
+        """The same of a quadratic, whose model is where conjugate gradients are.
+
+        One that is near enough waits for a few passes more, which tell how near it is.
+        """
+        if self._near:
+            passes, fallen = self._near
+            since = decrement - fallen
+            if most <= since or path.passes >= passes + PATIENCE or not path.rs.any():
+                self._estimate(since + (least + most) / 2, loss - fallen)
+        elif most <= EVEN * least:
+            self._estimate(sqrt(least * most), loss - decrement)
+        else:
+            self._known(None)
+            if most <= self.tol * there:
+                self._near = path.passes, decrement
 
     def _estimate(self, distance, value):
         """Note that a model of this objective is so far above the minimum, relative to what the best constant model leaves."""

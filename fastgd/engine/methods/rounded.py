@@ -194,8 +194,7 @@ class Rounded(Newton):
         problem, value = self.problem, self._value()
         _, slopes = self.losses(width)
         theta = self._at.to_user(self._v)
-        blur = np.finfo(float).eps * sqrt(float(np.mean(self._z**2 * (np.abs(self._distance()) <= width)))) / width
-        distance = gap(problem, self._at, value, slopes, blur=blur)
+        distance = gap(problem, self._at, value, slopes)
         self._least = max(self._least, value - distance)
         if value <= self._best[0]:
             self._best = value, theta
