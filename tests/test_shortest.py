@@ -10,7 +10,6 @@ from reference import store
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
-    pytest.mark.xfail(strict=False, reason="one of the solutions, not always the shortest"),
 ]
 
 MODELS = [LinearRegression(tol=1e-12, max_iter=1000), Ridge(alpha=0.0, tol=1e-12, max_iter=1000)]

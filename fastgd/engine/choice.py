@@ -74,7 +74,7 @@ def automatic_method(model, problem, go_on):
 
 def suits_row_space(problem):
     """Whether a problem has fewer rows than columns, and its rows span all that its weights need."""
-    if not len(problem.visits) < problem.rows.shape[1]:
+    if len(problem.visits) > problem.rows.shape[1]:
         return False
     from .methods.row_space import suits
 

@@ -1,12 +1,17 @@
 """What a Newton method knows of its Hessian: coordinates, what conjugate gradients tell of its spectrum, approximate inverses."""
 
 import numpy as np
-from scipy.linalg import cho_solve, eigvalsh_tridiagonal
+from scipy.linalg import cho_solve, eigh, eigvalsh_tridiagonal, lstsq
 
 from fastgd.engine.data import pack, unpack
 from fastgd.engine.records import Record
 from fastgd.kernels import gram
 
+# Of the largest squared pivot of a Cholesky factor: a smaller one may come from columns that depend
+# on one another, of which the ridge of `Newton` leaves 1e-10 and more.
+SMALL_PIVOT = 1e-8
+# Machine epsilons times columns, of the largest eigenvalue: what rounding leaves of one that is 0.
+NULL, FEWEST_COLUMNS = 16, 50
 STALE = 0.5  # of the curvatures, that may have changed since a metric was made
 
 
@@ -40,12 +45,26 @@ class Inverse(Record):
         """Whether these, of all rows, differ much from those that it was made of."""
         return np.abs(curvatures - self.curvatures).sum() > STALE * curvatures.sum()
 
+    def is_nearly_singular(self):
+        """Whether columns may depend on one another, as far as the factors tell."""
+        squares = [np.diagonal(factor[0]) ** 2 for factor in self.factors or ()]
+        return any(square.min() <= SMALL_PIVOT * square.max() for square in squares if len(square))
+
     def __call__(self, r):
         r = centred(r, self.joint)
         if self.factors is None:
             return centred(r / self.diagonal, self.joint)
         return centred(np.stack([cho_solve(factor, row, check_finite=False) for factor, row in zip(self.factors, r, strict=True)]),
                        self.joint)
+
+
+def shortest(at, null, coef, intercept):
+    """(coef, intercept) of the least |coef| with the same margins; `null` is `at.null_space()`."""
+    directions, center = null
+    ways = at.inverse[:, None] * directions
+    coef, before = coef.astype(float), coef
+    coef = coef - (ways @ lstsq(ways, coef.T, check_finite=False)[0]).T
+    return coef, intercept + (before - coef) @ center * at.problem.objective.intercept
 
 
 class Path:
@@ -114,6 +133,29 @@ class Coordinates:
             gram.products(problem.rows, problem.visits, np.ascontiguousarray(h), columns, place, last or 0, self.center,
                           self.inverse, problem.objective.intercept, out, problem.threads, np.empty(1, problem.rows.dtype))
         return out
+
+    def null_space(self):
+        """(directions of the weights, (p, directions), that change all margins alike or not at all, means of the columns).
+
+        Without an intercept, that would make up for it, the first kind does not count.
+        """
+        problem, n, p = self.problem, len(self.problem.visits), len(self.inverse)
+        h = np.ones(n) if problem.weights is None else problem.weights[problem.visits]
+        columns, mean = np.flatnonzero(self.inverse > 0), np.zeros(p)
+        with_ones = np.append(columns, p) if problem.objective.intercept else columns
+        gram = np.tril(self.products(h / h.mean(), with_ones))
+        gram += np.tril(gram, -1).T
+        if problem.objective.intercept:
+            mean[columns] = gram[-1, :-1] / gram[-1, -1]
+            gram = gram[:-1, :-1] - np.outer(mean[columns], gram[-1, :-1])
+        values, vectors = eigh(gram, check_finite=False)
+        limit = NULL * max(p, FEWEST_COLUMNS) * float(np.finfo(float).eps)
+        if problem.rows.dtype == np.float32:
+            limit = max(limit, (max(n, p) * float(np.finfo(np.float32).eps)) ** 2)
+        found = np.zeros((p, np.count_nonzero(values <= limit * max(values.max(initial=0.0), 0.0))))
+        found[columns] = vectors[:, : found.shape[1]]
+        scale = np.divide(1.0, self.inverse, where=self.inverse > 0, out=np.zeros(p))
+        return found, self.center + mean * scale
 
     def from_user(self, theta):
         W, b = unpack(theta.astype(float), self.outputs, self.problem.by_column)

@@ -17,7 +17,7 @@ from fastgd.engine.records import Record
 from fastgd.kernels import batch, newton
 from fastgd.kernels.losses import Loss, evaluate
 
-from .curvature import Coordinates, Inverse, Path, centred, draw
+from .curvature import Coordinates, Inverse, Path, centred, draw, shortest
 from .descent import Epoch
 
 PATIENT = 0.1       # of the decrement, that a direction may leave which may be the last
@@ -112,10 +112,11 @@ class Newton:
         shared = slice(-1, None) if problem.objective.positive else slice(None)  # weights would not stay positive
         self._v[:, shared] = centred(self._v[:, shared], self._joint)
         self._bounds = -np.inf, np.inf
+        self._null = None  # what `shortest` takes off, once it is known
         self._found = self.here = None  # how far the minimum is from the model; (F, how far) at v
         self._least_curvature = np.inf
         at_once, late = (rows_of_metric(problem), rows_of_late_metric(problem)) if self.dense_metric else (0, 0)
-        if self.is_factored and self._is_quadratic():
+        if self._is_quadratic() and (self.is_factored or self._is_free_quadratic()):
             at_once = at_once or late
         self._most = at_once or late
         self._dense, self._dense_at_once = self._most > 0, at_once > 0
@@ -173,8 +174,18 @@ class Newton:
         return self._found
 
     def solution(self):
-        """(coef, intercept)"""
-        return unpack(self.state.theta, self.problem.objective.outputs, self.problem.by_column)
+        """(coef, intercept); the shortest, where least squares are reached by many."""
+        coef, intercept = unpack(self.state.theta, self.problem.objective.outputs, self.problem.by_column)
+        if self._is_free_quadratic() and self._inverse and self._inverse.is_nearly_singular():
+            if self._null is None:
+                self._null = self._at.null_space()
+            return shortest(self._at, self._null, coef, intercept)
+        return coef, intercept
+
+    def _is_free_quadratic(self):
+        """Whether least squares are minimised without a penalty: if columns depend on one another, many models reach it."""
+        objective = self.problem.objective
+        return self._is_quadratic() and not (objective.has_corners or np.any(objective.l2))
 
     def loss_at(self, theta):
         """The objective at theta."""
@@ -398,7 +409,8 @@ class Newton:
     def _tell(self, loss, decrement, least, most, there, path):
         """Note how far the minimum is from v, as soon as it is about known; of a quadratic from v + x, which is the model."""
         if most <= VAGUE * decrement and self._is_model_true():
-            self.here = loss, decrement + (least + most) / 2
+            # Where the classes are separated and nothing is penalised, the infimum is 0.
+            self.here = loss, loss if self._is_separated() else decrement + (least + most) / 2
             if not self._is_quadratic():
                 self._estimate(self.here[1], loss)
         if self._is_quadratic():
@@ -420,6 +432,17 @@ class Newton:
             self._known(None)
             if most <= self.tol * there:
                 self._near = path.passes, decrement
+
+    def _is_separated(self):
+        """Whether the logistic losses of all rows fall for ever as the weights grow."""
+        objective, z = self.problem.objective, self._z.reshape(len(self.problem.visits), -1)
+        if objective.loss not in ("log_loss", "softmax") or np.any(objective.l2) or objective.l1:
+            return False
+        if self._joint:
+            labels = self.problem.targets[:, 0].astype(np.intp)
+            own = z[np.arange(len(z)), labels]
+            return bool(((z < own[:, None]).sum(axis=1) == z.shape[1] - 1).all())
+        return bool((self.problem.output_targets * z > 0).all())
 
     def _estimate(self, distance, value):
         """Note that a model of this objective is so far above the minimum, relative to what the best constant model leaves."""

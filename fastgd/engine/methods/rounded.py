@@ -38,6 +38,7 @@ class Rounded(Newton):
         self._least = -np.inf                          # a bound of the minimum
         self._beyond, self._cost = 0.0, 0.0
         self._width, self._demand, self._last = self._first_width(), 0, np.inf  # of the stage at hand; its last decrement
+        self._is_first = True
         self._spent = 0                                # ends of stages in a row that were within rounding of their minimum
         self._mark()
 
@@ -50,7 +51,7 @@ class Rounded(Newton):
                 yield from self._minimise(self._is_enough)
                 self.problem = exact
                 distance, value = self._bound(self._width)
-                yield Epoch(value, self._norm, float(self._step.max()))
+                yield self._pass_made(value, 0.0)
                 rounding = rounding_of(value, self._worst, exact.rows.dtype)
                 self._spent = self._spent + 1 if self._cost + self._last <= rounding else 0
                 if not self._is_exact():
@@ -111,7 +112,7 @@ class Rounded(Newton):
         return False
 
     def _pass_made(self, loss, decrement):
-        """An `Epoch`; where an unfinished direction leads to is a model, too."""
+        """An `Epoch` of the best model known; where an unfinished direction leads to is one, too."""
         if self._x.any() and not self.is_smooth():  # which tells of the model where the direction began
             t, sums = np.ones(self._at.outputs), np.empty((2, self._at.outputs))
             exact, there = self._exact, self._v + self._x
@@ -122,7 +123,16 @@ class Rounded(Newton):
             value = float(sums[0].sum()) / self._weight + penalty
             if value < self._best[0]:
                 self._best = value, theta
-        return super()._pass_made(loss, decrement)
+        return Epoch(self._best[0], self._norm, float(self._step.max()))
+
+    def _gradient(self):
+        """(F, gradient) at v; the model that training begins with is the first that is known."""
+        found = super()._gradient()
+        if self._is_first:
+            self._is_first, value = False, self._value()
+            if value < self._best[0]:
+                self._best = value, self._theta
+        return found
 
     def _move_on(self):
         """The best model is told apart from where the line search has led."""

@@ -29,9 +29,9 @@ RANK_TOLERANCE = 8
 
 
 def suits(problem):
-    """Whether a problem has fewer rows than columns, and is one of the row space alone."""
+    """Whether a problem has fewer rows than columns, of which an intercept is one, and its rows span all weights."""
     objective, n, p = problem.objective, len(problem.visits), problem.rows.shape[1]
-    if not n < p or n > MOST_ROWS or problem.X is None:
+    if not n < p + objective.intercept or n > MOST_ROWS or problem.X is None:
         return False
     if objective.has_corners or objective.tilt or objective.own or objective.by_column:
         return False
