@@ -40,8 +40,8 @@ def method_of(model, problem, go_on, last):
     return Descent(schedule, optimizer, size, average_from=-(-model.average // size) if model.average else None, seed=seed)
 
 
-def automatic_method(model, problem, go_on):
-    """The method that needs no rate."""
+def automatic_method(model, problem, go_on, is_reduced=False):
+    """The method that needs no rate; `is_reduced`: the problem is one in the span of its rows already."""
     size = len(problem.visits) if problem.full_batch else model.batch_size
     if go_on:
         return AveragedImplicit(size)
@@ -51,10 +51,10 @@ def automatic_method(model, problem, go_on):
 
         return VarianceReduced(size, seed_of(problem.random_state), model.tol)
     chooses, tol = model.batch_size == "auto", model.tol or 0.0
-    if chooses and suits_row_space(problem):
+    if chooses and not is_reduced and suits_row_space(problem):
         from .methods.row_space import RowSpace
 
-        return RowSpace(lambda reduced: automatic_method(model, reduced, go_on))
+        return RowSpace(lambda reduced: automatic_method(model, reduced, go_on, is_reduced=True))
     if chooses and suits_dual(problem):
         from .methods.dual import Dual
 

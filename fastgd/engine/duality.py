@@ -9,6 +9,7 @@ equality. P* is infinite where l2 = 0 and |q_j| > l1; slopes are then shrunk unt
 those q_j count that are negative. Where the intercept costs something, sum_i w_i s_i / n = -tilt.
 """
 import numpy as np
+from scipy.linalg import lstsq
 from scipy.special import xlogy
 
 from fastgd.kernels import batch
@@ -19,6 +20,8 @@ from .data import pack
 ROUNDING = 64  # machine epsilons, of the sums that q is made of: no distance at all
 # Machine epsilons, of each q_j in units of the slopes: its rounding, which tells of no distance.
 NOISE = 8
+# Of the largest singular value: a direction of less is none in which slopes can be balanced.
+RANK_TOLERANCE = 1e-10
 # Of the objective. What `gap` takes off q for rounding may lift a bound by some 1e-8 of it above the
 # objective, in float32 by more; slopes outside of the domain lift it by some 0.1 and more.
 CONTRADICTION = 1e-3
@@ -186,6 +189,31 @@ def _is_feasible(objective, slopes, y):
     low, high = domain(objective.loss, objective.delta, y)
     slack = ROUNDING * np.finfo(float).eps * np.maximum(np.abs(slopes), 1.0)
     return bool(((slopes >= low - slack) & (slopes <= high + slack)).all())
+
+
+def without_weights(problem, at, slopes):
+    """Slopes near these for which W = 0 is best: sum_i w_i s_i x_i = 0. None where none are found.
+
+    They prove that the best constant model is a minimum. Slopes move in proportion to their room
+    within the domain, and as little as that allows: a system of as many equations as columns.
+    """
+    objective = problem.objective
+    weights = 1.0 if problem.weights is None else problem.weights[problem.visits]
+    low, high = domain(objective.loss, objective.delta, problem.output_targets)
+    room = np.maximum(np.minimum(slopes - low, high - slopes), 0)
+    moved, q = slopes.copy(), at.gradient(weighted_sums(problem, slopes))
+    for k in range(objective.outputs):
+        products = np.tril(at.products(weights * room[:, k]))
+        products += np.tril(products, -1).T
+        if not (np.isfinite(products).all() and np.isfinite(q).all()):
+            return None
+        step = np.zeros_like(q)
+        step[k] = -lstsq(products, q[k], cond=RANK_TOLERANCE, check_finite=False)[0]
+        margins = np.empty(problem.rows.shape[0] * objective.outputs)
+        batch.margins(problem.rows, at.to_user(step), objective.outputs, margins, problem.threads)
+        margins = margins.reshape(-1, objective.outputs)[problem.visits, k]
+        moved[:, k] += room[:, k] * margins
+    return moved if ((moved >= low) & (moved <= high)).all() else None
 
 
 @np.errstate(over="ignore", divide="ignore", invalid="ignore", under="ignore")

@@ -146,7 +146,7 @@ def rounding_floor(problem: Problem, intercepts):
     """
     objective = problem.objective
     if objective.loss in CLASSIFICATION or objective.own:
-        return 8 * float(np.finfo(float).eps) * objective.outputs
+        return 64 * float(np.finfo(float).eps) * objective.outputs
     blur = 8 * np.finfo(problem.rows.dtype).eps * np.abs(intercepts)
     with np.errstate(over="ignore"):
         floor = blur if objective.loss in SHARP else objective.curvature(problem.targets) * blur * blur / 2

@@ -8,11 +8,11 @@ from math import sqrt
 import numpy as np
 
 from fastgd.engine.data import unpack
-from fastgd.engine.duality import gap, relative, rounding_of
+from fastgd.engine.duality import gap, relative, rounding_of, without_weights
 from fastgd.kernels import newton
 
 from .descent import Epoch
-from .newton import Newton
+from .newton import LARGEST, Newton
 
 DEMANDS = 0.1, 1e-4, 1e-7, 1e-10, 1e-14  # decrements at the end of a stage, of what rounding kinks off may cost
 
@@ -183,6 +183,17 @@ class Rounded(Newton):
         self._bound(self._width)
         self.state = replace(self.state, theta=self._result())
 
+    def _has_nothing_to_gain(self, slopes):
+        """Whether slopes near these prove that the best constant model, which none has beaten, is a minimum."""
+        objective, rounding = self.problem.objective, rounding_of(self._worst, self._worst)
+        is_stuck = self._best[0] >= self._worst - rounding and self._least < self._worst - rounding
+        if not is_stuck or objective.tilt or objective.positive or self._v.shape[1] > LARGEST:
+            return False
+        moved = without_weights(self.problem, self._at, slopes)
+        if moved is None:
+            return False
+        return gap(self.problem, self._at, self._worst, moved) <= rounding
+
     def bounds(self):
         """(lower bound of F*, the lowest F known)"""
         return self._least, self._best[0]
@@ -208,6 +219,8 @@ class Rounded(Newton):
         self._least = max(self._least, value - distance)
         if value <= self._best[0]:
             self._best = value, theta
+        if self._has_nothing_to_gain(slopes):
+            self._least = max(self._least, self._worst)
         known = self._ratio()
         # Where 'huber' is smooth, the decrement of the next step says more than the bound.
         is_told = np.isfinite(known) and not (self.is_smooth() and known > 0)

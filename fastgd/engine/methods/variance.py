@@ -432,7 +432,10 @@ class VarianceReduced:
             if found and found[0] <= self.tol:
                 self.state.v[:], self.state.averaged, self._found = self._constant, 0, found
                 return
-        self._found = self._certificate(*self.solution())
+        slopes = None
+        if self._kinked:  # implicit slopes come to rest at those that bound the minimum
+            slopes = self.state.memory[1].reshape(-1, self.problem.objective.outputs)[self.problem.visits]
+        self._found = self._certificate(*self.solution(), slopes)
 
     def solution(self):
         """(coef, intercept)"""
