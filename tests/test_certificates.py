@@ -5,13 +5,21 @@ import warnings
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose, assert_array_equal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 from sklearn.exceptions import ConvergenceWarning
 
-from fastgd import SGDClassifier, SGDRegressor
+from fastgd import LogisticRegression, SGDClassifier, SGDOneClassSVM, SGDRegressor
+from fastgd.engine.data import Problem as EngineProblem
+from fastgd.engine.data import as_rows
+from fastgd.engine.duality import gap
+from fastgd.engine.methods.curvature import Coordinates
+from fastgd.engine.metric import metric_of
+from fastgd.engine.objective import Objective
 from reference import store
 
 REGRESSION = (
@@ -190,3 +198,152 @@ def test_optimality_is_true(loss, seed):
             assert gap <= found * (1 + 1e-6) + rounding
         elif 1e-10 + 100 * rounding < gap < 1e-2:
             assert 0.5 <= found / gap <= 2, model.optimality_kind_
+
+
+# ---- where F0 = F* ----
+
+TARGETS = [0.0, 1.0, -3.7, 1e12, 1e-12, 1e155, 1e-200]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("batch_size", [1, 16, "full"])
+@pytest.mark.parametrize("loss", REGRESSION)
+def test_equal_targets_leave_nothing_to_gain(loss, batch_size, target):
+    X = np.random.default_rng(0).standard_normal((60, 3))
+    y = np.full(60, target)
+    model = SGDRegressor(loss, batch_size=batch_size, random_state=0).fit(X, y)
+    assert model.converged_ and model.optimality_ == 0 and model.n_iter_ <= 5
+    assert_allclose(model.predict(X), y, rtol=1e-12, atol=0.1 if loss.endswith("insensitive") else 0)
+
+
+@pytest.mark.parametrize("batch_size", [1, 16, "full"])
+@pytest.mark.parametrize("loss", CLASSIFICATION)
+def test_one_class_with_all_the_weight_leaves_nothing_to_gain(loss, batch_size):
+    rng = np.random.default_rng(1)
+    X, y = rng.standard_normal((60, 3)), rng.integers(0, 2, 60)
+    model = SGDClassifier(loss, batch_size=batch_size, random_state=0)
+    model.fit(X, y, sample_weight=(y == 1) * 1.0)
+    assert model.converged_ and model.optimality_ == 0 and model.n_iter_ <= 5
+    assert (model.predict(X) == 1).all()
+
+
+@pytest.mark.parametrize("alpha", [1e-4, 1.0])
+@pytest.mark.parametrize("batch_size", [1, 16, "full"])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_hinge_whose_best_weights_are_0(seed, batch_size, alpha):
+    """Few of one class amid the others: slopes of the others make up for theirs."""
+    rng = np.random.default_rng(seed)
+    X, y = rng.standard_normal((200, 3)), (rng.random(200) < 0.06).astype(int)
+    y[:2] = 0, 1
+    model = SGDClassifier("hinge", alpha=alpha, batch_size=batch_size, random_state=0).fit(X, y)
+    assert model.converged_ and model.optimality_ == 0 and model.n_iter_ <= 20
+    assert_array_equal(model.coef_, 0)
+
+
+@pytest.mark.parametrize("batch_size", [1, 16, "full"])
+@pytest.mark.parametrize("nu", [0.1, 0.5, 0.9])
+def test_a_one_class_machine_without_an_offset_has_weights_of_0(nu, batch_size):
+    X = np.random.default_rng(2).standard_normal((80, 3)) + [5, 0, 0]
+    model = SGDOneClassSVM(nu, fit_intercept=False, batch_size=batch_size, random_state=0).fit(X)
+    assert model.converged_ and model.optimality_ == 0 and model.n_iter_ <= 10
+
+
+# ---- certificates that cannot tell ----
+
+
+@pytest.mark.parametrize("epsilon", [1e-3, 1.35, 60.0])
+@pytest.mark.parametrize("batch_size", [1, 32, "full"])
+def test_huber_losses_keep_their_model(batch_size, epsilon):
+    """Targets whose spread is many times epsilon, and few: the certificate leaves the model alone."""
+    X, y = load_diabetes(return_X_y=True)
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    model = SGDRegressor("huber", epsilon=epsilon, batch_size=batch_size, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(X, y)
+    if epsilon >= 1:
+        assert model.converged_ and model.score(X, y) > 0.5
+    assert model.optimality_ is None or model.optimality_ > 0
+
+
+def test_a_perceptron_keeps_its_model():
+    X, y = load_digits(return_X_y=True)
+    for batch_size in (1, 32, "full"):
+        model = SGDClassifier("perceptron", batch_size=batch_size, random_state=0).fit(X, y)
+        assert model.score(X, y) > (0.8 if batch_size == "full" else 0.9)  # of few steps
+        assert model.stop_reason_ == "plateau" and model.optimality_ is None
+
+
+@pytest.mark.parametrize("batch_size", [32, 256])
+def test_mini_batches_of_raw_columns_converge(batch_size):
+    X, y = load_breast_cancer(return_X_y=True)
+    model = SGDClassifier("log_loss", batch_size=batch_size, random_state=0).fit(X, y)
+    assert model.converged_ and model.n_iter_ < 500
+
+
+@pytest.mark.parametrize("loss", ["hinge", "squared_hinge", "modified_huber"])
+def test_one_vs_rest_of_digits_converges(loss):
+    X, y = load_digits(return_X_y=True)
+    model = SGDClassifier(loss, random_state=0).fit(X, y)
+    assert model.converged_ and model.n_iter_ < 500
+
+
+def test_hinges_of_many_classes_of_sparse_rows_converge():
+    """More columns than rows, each class with a few of its own: slopes of the steps make the bound."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 8, 300)
+    X = (rng.random((300, 2000)) < 0.004).astype(float)
+    X[np.arange(300), 5 * y + rng.integers(0, 5, 300)] = 1.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = SGDClassifier(random_state=0).fit(store(X, "csr32"), y)
+    assert model.converged_ and model.n_iter_ < 200
+
+
+@pytest.mark.parametrize("layout", ["dense", "csr32"])
+def test_rounding_ends_a_training_that_has_nothing_to_gain(layout):
+    X, y = load_breast_cancer(return_X_y=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = LogisticRegression(C=10.0, tol=1e-300, max_iter=20000).fit(store(X, layout), y)
+    assert model.n_iter_ < 2000
+    assert model.stop_reason_ in ("rounding", "tol")
+    assert model.converged_ == (model.optimality_ <= 1e-300)
+
+
+@pytest.mark.parametrize("model", [LogisticRegression(C=np.inf), SGDClassifier("log_loss", alpha=0)])
+def test_separated_classes_have_the_infimum_0(model):
+    rng = np.random.default_rng(3)
+    X = rng.standard_normal((100, 4))
+    y = X @ rng.standard_normal(4) > 0
+    with pytest.warns(ConvergenceWarning, match="separable"):
+        model.fit(X, y)
+    t, share = 2.0 * y - 1, y.mean()
+    value = np.logaddexp(0, -t * model.decision_function(X)).mean()
+    constant = -share * np.log(share) - (1 - share) * np.log(1 - share)
+    assert_allclose(model.optimality_, value / constant, rtol=1e-6, atol=1e-13)
+
+
+# ---- claims that contradict themselves ----
+
+
+def test_slopes_outside_of_the_domain_make_no_bound():
+    X, y = load_diabetes(return_X_y=True)
+    objective = Objective("huber", 1.0, l2=0.1)
+    data = EngineProblem(as_rows(X), y, None, objective, np.arange(len(y)), True, 1)
+    at = Coordinates(data, metric_of(data))
+    slopes = np.clip(y.mean() - y, -1, 1)[:, None]
+    r = np.abs(y - y.mean())
+    value = np.where(r < 1, r**2 / 2, r - 0.5).mean()
+    assert 0 < gap(data, at, value, slopes) < np.inf
+    assert gap(data, at, value, 1.5 * slopes) == np.inf
+
+
+def test_a_bound_above_the_objective_is_withdrawn():
+    X, y = load_diabetes(return_X_y=True)
+    objective = Objective("squared_error", l2=0.1)
+    data = EngineProblem(as_rows(X), y, None, objective, np.arange(len(y)), True, 1)
+    at = Coordinates(data, metric_of(data))
+    value = y.var() / 2
+    assert gap(data, at, value, (y.mean() - y)[:, None]) < np.inf
+    assert gap(data, at, value / 1e3, (y.mean() - y)[:, None]) == np.inf

@@ -291,7 +291,7 @@ class Newton:
                 _, self._v, self._z, _ = end
             if is_enough(decrement):
                 return
-            if not (self._found and self._found[0] <= self.tol):
+            if not (self.exhausted or (self._found and self._found[0] <= self.tol)):
                 self._move_on()
             yield self._pass_made(loss, decrement)
             if passes > self._worth:
