@@ -132,10 +132,11 @@ class LinearRegression(_Squared):
         Estimate of ``(F - F*) / (F0 - F*)``, F* being the minimum and F0 the objective of the best constant model.
 
     optimality_kind_ : str
-        What it is made of: 'Newton decrement', or 'gradient' where it is zero.
+        What it is made of: 'Newton decrement', an estimate.
 
     stop_reason_ : str
-        'tol', 'max_iter', 'max_seconds', 'callback' or, after Ctrl-C, 'interrupted'.
+        'tol', 'max_iter', 'max_seconds', 'callback', 'rounding' where no step gains more than
+        rounding and `tol` is not reached, or, after Ctrl-C, 'interrupted'.
 
     n_iter_ : int
         Passes over X.
@@ -245,10 +246,11 @@ class Ridge(_Penalised):
         Estimate of ``(F - F*) / (F0 - F*)``, F* being the minimum and F0 the objective of the best constant model.
 
     optimality_kind_ : str
-        What it is made of: 'Newton decrement', or 'gradient' where it is zero.
+        What it is made of: 'Newton decrement', an estimate.
 
     stop_reason_ : str
-        'tol', 'max_iter', 'max_seconds', 'callback' or, after Ctrl-C, 'interrupted'.
+        'tol', 'max_iter', 'max_seconds', 'callback', 'rounding' where no step gains more than
+        rounding and `tol` is not reached, or, after Ctrl-C, 'interrupted'.
 
     n_iter_ : int
         Passes over X.
@@ -377,14 +379,15 @@ class ElasticNet(_Penalised):
         constant model.
 
     optimality_kind_ : str
-        What it is made of: 'Newton decrement', 'duality gap', or 'gradient' where it is zero.
+        What it is made of: 'Newton decrement', an estimate, or 'duality gap', a bound.
 
     dual_gap_ : float or ndarray of shape (n_targets,)
         scikit-learn's duality gap: how far each target's objective is above its minimum at most.
         (With alpha=0: the squared norm of X' times the residuals, divided by n_samples.)
 
     stop_reason_ : str
-        'tol', 'max_iter', 'max_seconds', 'callback' or, after Ctrl-C, 'interrupted'.
+        'tol', 'max_iter', 'max_seconds', 'callback', 'rounding' where no step gains more than
+        rounding and `tol` is not reached, or, after Ctrl-C, 'interrupted'.
 
     n_iter_ : int
         Passes over X.
@@ -548,14 +551,15 @@ class Lasso(ElasticNet):
         constant model.
 
     optimality_kind_ : str
-        What it is made of: 'Newton decrement', 'duality gap', or 'gradient' where it is zero.
+        What it is made of: 'Newton decrement', an estimate, or 'duality gap', a bound.
 
     dual_gap_ : float or ndarray of shape (n_targets,)
         scikit-learn's duality gap: how far each target's objective is above its minimum at most.
         (With alpha=0: the squared norm of X' times the residuals, divided by n_samples.)
 
     stop_reason_ : str
-        'tol', 'max_iter', 'max_seconds', 'callback' or, after Ctrl-C, 'interrupted'.
+        'tol', 'max_iter', 'max_seconds', 'callback', 'rounding' where no step gains more than
+        rounding and `tol` is not reached, or, after Ctrl-C, 'interrupted'.
 
     n_iter_ : int
         Passes over X.
@@ -721,12 +725,13 @@ class LogisticRegression(_Named):
         constant model.
 
     optimality_kind_ : str
-        What it is made of: 'Newton decrement' or 'half the duality gap', estimates; 'duality gap', a bound; or 'gradient' where it
-        is zero.
+        What it is made of: 'Newton decrement' or 'half the duality gap', estimates, or
+        'duality gap', a bound.
 
     stop_reason_ : str
-        'tol', 'max_iter', 'max_seconds', 'callback', after Ctrl-C 'interrupted', or 'separable': nothing is penalised and the
-        classes are separable, so that there is no minimum.
+        'tol', 'max_iter', 'max_seconds', 'callback', 'rounding' where no step gains more than
+        rounding and `tol` is not reached, after Ctrl-C 'interrupted', or 'separable': nothing is
+        penalised and the classes are separable, so that there is no minimum.
 
     n_iter_ : int
         Passes over X.
@@ -887,11 +892,12 @@ class LinearSVC(_Named):
         objective of the best constant model.
 
     optimality_kind_ : str
-        What it is made of: 'Newton decrement' or 'half the duality gap', estimates; 'duality gap', a bound; or 'gradient' where it
-        is zero.
+        What it is made of: 'Newton decrement' or 'half the duality gap', estimates, or
+        'duality gap', a bound.
 
     stop_reason_ : str
-        'tol', 'max_iter', 'max_seconds', 'callback' or, after Ctrl-C, 'interrupted'.
+        'tol', 'max_iter', 'max_seconds', 'callback', 'rounding' where no step gains more than
+        rounding and `tol` is not reached, or, after Ctrl-C, 'interrupted'.
 
     n_iter_ : int
         Passes over X.
@@ -1016,10 +1022,11 @@ class LinearSVR(Regressor):
         objective of the best constant model.
 
     optimality_kind_ : str
-        What it is made of: 'Newton decrement', 'duality gap', or 'gradient' where it is zero.
+        What it is made of: 'Newton decrement', an estimate, or 'duality gap', a bound.
 
     stop_reason_ : str
-        'tol', 'max_iter', 'max_seconds', 'callback' or, after Ctrl-C, 'interrupted'.
+        'tol', 'max_iter', 'max_seconds', 'callback', 'rounding' where no step gains more than
+        rounding and `tol` is not reached, or, after Ctrl-C, 'interrupted'.
 
     n_iter_ : int
         Passes over X.

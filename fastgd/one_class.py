@@ -100,7 +100,8 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
         ``history_["loss"]``
 
     stop_reason_ : str
-        'tol', 'plateau', 'gradient', 'max_iter', 'max_seconds', 'callback' or, after Ctrl-C, 'interrupted'.
+        'tol', 'plateau', 'gradient', 'max_iter', 'max_seconds', 'callback', 'rounding' where no
+        step gains more than rounding and `tol` is not reached, or, after Ctrl-C, 'interrupted'.
 
     converged_ : bool
         Whether `optimality_` has reached `tol`.

@@ -178,20 +178,24 @@ class SGDClassifier(Classifier):
         ``history_["loss"]``
 
     stop_reason_ : str
-        'tol', 'plateau', 'gradient', 'validation', 'max_iter', 'max_seconds', 'callback' or, after Ctrl-C, 'interrupted'.
+        'tol', 'plateau', 'gradient', 'validation', 'max_iter', 'max_seconds', 'callback',
+        'rounding' where no step gains more than rounding and `tol` is not reached, or, after
+        Ctrl-C, 'interrupted'.
 
     best_epoch_ : int
         With `early_stopping`: the epoch, from 1, whose model this is; its entries in `history_` have index ``best_epoch_ - 1``.
 
     converged_ : bool
-        Whether `optimality_` has reached `tol`. A plateau or a small step is no convergence.
+        Whether `optimality_` has reached `tol`. A plateau, a small step or rounding is no
+        convergence, nor is a small objective of separable classes, which has no minimum.
 
     optimality_ : float or None
         Estimate or bound of ``(F - F*) / (F0 - F*)``; None where nothing is known of the minimum: at rates chosen by hand, after
         `partial_fit`, and with ``tol=None``.
 
     optimality_kind_ : str or None
-        'Newton decrement', an estimate for smooth objectives, or 'duality gap', a bound for the others.
+        'Newton decrement', an estimate for smooth objectives, or 'duality gap', a bound. None for
+        the loss 'perceptron', whose minimum without weights says nothing of a useful model.
 
     n_features_in_ : int
         Number of columns of X.
@@ -469,20 +473,24 @@ class SGDRegressor(Regressor):
         ``history_["loss"]``
 
     stop_reason_ : str
-        'tol', 'plateau', 'gradient', 'validation', 'max_iter', 'max_seconds', 'callback' or, after Ctrl-C, 'interrupted'.
+        'tol', 'plateau', 'gradient', 'validation', 'max_iter', 'max_seconds', 'callback',
+        'rounding' where no step gains more than rounding and `tol` is not reached, or, after
+        Ctrl-C, 'interrupted'.
 
     best_epoch_ : int
         With `early_stopping`: the epoch, from 1, whose model this is; its entries in `history_` have index ``best_epoch_ - 1``.
 
     converged_ : bool
-        Whether `optimality_` has reached `tol`. A plateau or a small step is no convergence.
+        Whether `optimality_` has reached `tol`. A plateau, a small step or rounding is no
+        convergence, nor is a small objective of separable classes, which has no minimum.
 
     optimality_ : float or None
         Estimate or bound of ``(F - F*) / (F0 - F*)``; None where nothing is known of the minimum: at rates chosen by hand, after
         `partial_fit`, and with ``tol=None``.
 
     optimality_kind_ : str or None
-        'Newton decrement', an estimate for smooth objectives, or 'duality gap', a bound for the others.
+        'Newton decrement', an estimate for smooth objectives, or 'duality gap', a bound. None for
+        the loss 'perceptron', whose minimum without weights says nothing of a useful model.
 
     n_features_in_ : int
         Number of columns of X.

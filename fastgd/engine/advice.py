@@ -92,10 +92,25 @@ def warn_of(model, automatic, more=""):
         known = "" if None in (model.optimality_, model.tol) else f" at optimality_={model.optimality_:.2g} (tol={model.tol:g})"
         said = ("The classes are separable and nothing is penalised: the larger the weights, the smaller the objective, so "
                 f"there is no minimum. Training stopped{known}; penalise the weights.")
-    elif model.stop_reason_ in ("max_iter", "max_seconds") and model.tol is not None:
+    elif model.stop_reason_ == "rounding" and not model.converged_:
+        said = _at_rounding(model)
+    elif (
+        model.stop_reason_ in ("max_iter", "max_seconds")
+        and model.tol is not None
+        and not getattr(model, "converged_", False)
+    ):
         said = _too_early(model) if automatic else _too_early_by_hand(model)
     if said or more:
         warn(f"{said} {more}".strip(), ConvergenceWarning)
+
+
+def _at_rounding(model):
+    known = "unknown" if model.optimality_ is None else f"{model.optimality_:.2g}"
+    return (
+        f"Training stopped after {model.n_iter_} passes over X, where rounding leaves nothing to gain: "
+        f"optimality_ ({model.optimality_kind_}) is {known}, and tol={model.tol:g} is not reached. "
+        "Increase tol."
+    )
 
 
 def _too_early(model):

@@ -31,8 +31,8 @@ PULL = 0.1       # of the mean of |x|^2, that the intercept's column counts for:
 TELLING = 4096   # rows that tell how far the dual is about, of those that were visited
 
 
-def _is_tried(passes):
-    """Whether the objective is evaluated after so many passes: 1, 2, 3, 4, 6, 8, 12, 16, ... as it takes a short one."""
+def _is_kept(passes):
+    """Whether the parameters after so many passes are kept: 1, 2, 3, 4, 6, 8, 12, 16, ..."""
     while passes > 4 and passes % 2 == 0:
         passes //= 2
     return passes <= 4
@@ -53,6 +53,10 @@ class Dual(Newton):
         nothing[:, -1] = self._constant
         self._theta = self._at.to_user(nothing)
         self._best = self._worst, self._theta.copy()
+        # The objective does not fall with every pass. Where training ends early, the best of some
+        # parameters is the result: those of the lowest objective, as far as the margins met on the
+        # way tell, and those after some passes.
+        self._lowest, self._candidates = (np.inf, self._theta), []
         self._margins, self._slopes = np.zeros(size), np.zeros(size)
         self._order, self._active, self._rest_of_pass = problem.visits.copy(), len(problem.visits), np.inf
         self._estimates, self._checked, self._failures = [], np.inf, 0
@@ -105,8 +109,10 @@ class Dual(Newton):
             distance = relative(self._share * self._distance(some, slopes, len(active)), value, self._worst)
             last = self._estimates[-1] if self._estimates else np.inf
             self._estimates.append(distance)
-            if _is_tried(len(self._estimates)):
-                self._note(theta)
+            if _is_kept(len(self._estimates)):
+                self._candidates.append(theta.copy())
+            elif value < self._lowest[0]:
+                self._lowest = value, theta.copy()
             if distance < last < np.inf:  # when the last rows were met, it was already less
                 distance *= sqrt(distance / last)
             moved = self._at.gradient(objective.l2 * (theta - before))
@@ -159,15 +165,12 @@ class Dual(Newton):
         return max(float((weights * each).sum()) * visited / max(len(rows), 1) / self._weight, 0.0)
 
     def _note(self, theta):
-        """Keep the parameters if they are the best known: the objective itself does not fall with every pass."""
+        """Keep parameters that are the best known."""
         problem, objective = self.problem, self.problem.objective
-        margins, kept = np.empty_like(self._margins), self._margins
-        batch.margins(problem.rows, theta, objective.outputs, margins, problem.threads)
-        self._margins = margins
+        batch.margins(problem.rows, theta, objective.outputs, self._margins, problem.threads)
         value = self._value(theta)
-        self._margins = kept
-        if value <= self._best[0]:
-            self._best = value, theta.copy()
+        if value < self._best[0]:
+            self._best = value, theta
 
     def _check(self, theta):
         """The objective at theta; it and the bound enter what is known.
@@ -180,13 +183,19 @@ class Dual(Newton):
         self._lower = max(self._lower, value - gap(problem, self._at, value, self._by_row(self._slopes)[problem.visits]))
         if value <= self._best[0]:
             self._best = value, theta.copy()
-        self._found = relative(self._share * (self._best[0] - self._lower), self._best[0], self._worst,
-                               self._floor), self._kind
+        self._tell_gap()
         return value
 
+    def _tell_gap(self):
+        """Note how far the best parameters are from the minimum at most, or of smooth losses about."""
+        self._found = relative(self._share * (self._best[0] - self._lower), self._best[0], self._worst,
+                               self._floor), self._kind
+
     def _result(self):
-        """The best parameters that are known."""
-        return self._best[1] if self._other is None else self._other.state.theta
+        """The best parameters that are known; before the first bound, as far as the margins met tell."""
+        if self._other is not None:
+            return self._other.state.theta
+        return self._best[1] if self._lower > -np.inf else self._lowest[1]
 
     def finish(self, certify=True):
         """Training ends: what has been reached is weighed."""
@@ -194,4 +203,7 @@ class Dual(Newton):
             self._other.finish(certify)
         elif self._estimates:
             self._check(self._theta)
+            for theta in (self._lowest[1], *self._candidates):
+                self._note(theta)
+            self._tell_gap()
         self.state = replace(self.state, theta=self._result())

@@ -3,7 +3,6 @@
 Source: the smoothing technique of Nesterov, "Smooth minimization of non-smooth functions", Mathematical Programming 103 (2005).
 """
 from dataclasses import replace
-from math import sqrt
 
 import numpy as np
 

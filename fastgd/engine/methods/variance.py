@@ -413,8 +413,9 @@ class VarianceReduced:
         """What a `Certificate` says of the model; asked once a small gradient lets hope, and then ever more seldom."""
         if self.tol and self._found is None and self._suspect is None and self.state.epochs >= self._next_look:
             least = 0.5 * self._norm * self._norm * self._gains.min() / self._length  # no decrement is less
-            gained = self._constant_loss - self._best
-            if least <= self.tol * max(self._reference - self._best, 0.0) or gained <= self._rounding() or self.problem.objective.tilt:
+            hope = least <= self.tol * max(self._reference - self._best, 0.0)
+            is_constant = self._constant_loss - self._best <= self._rounding()
+            if hope or is_constant or self.problem.objective.tilt:
                 self._next_look = 1 + 1.3 * self.state.epochs
                 self._certify()
         return self._found
