@@ -51,14 +51,14 @@ def automatic_method(model, problem, go_on, is_reduced=False):
 
         return VarianceReduced(size, seed_of(problem.random_state), model.tol)
     chooses, tol = model.batch_size == "auto", model.tol or 0.0
-    if chooses and not is_reduced and suits_row_space(problem):
-        from .methods.row_space import RowSpace
-
-        return RowSpace(lambda reduced: automatic_method(model, reduced, go_on, is_reduced=True))
     if chooses and suits_dual(problem):
         from .methods.dual import Dual
 
         return Dual(chooses, tol)
+    if chooses and not is_reduced and suits_row_space(problem):
+        from .methods.row_space import RowSpace
+
+        return RowSpace(lambda reduced: automatic_method(model, reduced, go_on, is_reduced=True))
     if problem.objective.has_corners:
         from .methods.proximal import Proximal
 

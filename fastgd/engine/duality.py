@@ -191,24 +191,31 @@ def _is_feasible(objective, slopes, y):
     return bool(((slopes >= low - slack) & (slopes <= high + slack)).all())
 
 
-def without_weights(problem, at, slopes):
-    """Slopes near these for which W = 0 is best: sum_i w_i s_i x_i = 0. None where none are found.
+def slopes_for(problem, at, slopes, weights):
+    """Slopes near these for which weights (outputs, p + 1) are best: q = -l2 weights. None where none are found.
 
-    They prove that the best constant model is a minimum. Slopes move in proportion to their room
-    within the domain, and as little as that allows: a system of as many equations as columns.
+    Slopes move in proportion to their room within the domain, and as little as that allows: a
+    system of as many equations as columns for each output. Of smoothed losses with a small width
+    they are better slopes than the smoothed ones, which are rounded as much as margins over the
+    width. Slopes for weights of 0 prove that the best constant model is a minimum.
     """
+    target = -at.l2 * weights
+    target[:, -1] = -problem.objective.tilt
     objective = problem.objective
-    weights = 1.0 if problem.weights is None else problem.weights[problem.visits]
+    counts = 1.0 if problem.weights is None else problem.weights[problem.visits]
     low, high = domain(objective.loss, objective.delta, problem.output_targets)
     room = np.maximum(np.minimum(slopes - low, high - slopes), 0)
     moved, q = slopes.copy(), at.gradient(weighted_sums(problem, slopes))
+    missing = target - q
+    if not objective.intercept:
+        missing[:, -1] = 0
     for k in range(objective.outputs):
-        products = np.tril(at.products(weights * room[:, k]))
+        products = np.tril(at.products(counts * room[:, k]))
         products += np.tril(products, -1).T
-        if not (np.isfinite(products).all() and np.isfinite(q).all()):
+        if not (np.isfinite(products).all() and np.isfinite(missing).all()):
             return None
         step = np.zeros_like(q)
-        step[k] = -lstsq(products, q[k], cond=RANK_TOLERANCE, check_finite=False)[0]
+        step[k] = lstsq(products, missing[k], cond=RANK_TOLERANCE, check_finite=False)[0]
         margins = np.empty(problem.rows.shape[0] * objective.outputs)
         batch.margins(problem.rows, at.to_user(step), objective.outputs, margins, problem.threads)
         margins = margins.reshape(-1, objective.outputs)[problem.visits, k]

@@ -140,6 +140,8 @@ class Training:
         epoch, number = method.epoch(self._order.next()), self.epochs + 1
         if not (epoch.loss <= DIVERGED and isfinite(epoch.gradient_norm) and method.is_finite()):
             self._check(number, epoch)
+        if self._early_stopping and stopping.tol is not None:
+            method.optimality()  # it may take the best constant model, which is then the one to judge
         score, loss = self._validate(*method.solution()) if self._validate else (None, None)
         users = self._scaling.epoch_to_user(epoch) if self._scaling else epoch
         self.history.add(users, score, loss)

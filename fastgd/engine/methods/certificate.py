@@ -16,7 +16,7 @@ from .row_space import RowSpace, suits
 
 # Passes that one look at a model may take.
 LOOK = 50
-# Share of what a bound by slopes said last, within which it is on its way and nothing else is asked.
+# Ask nothing else while the slopes' bound is at most this share of the last one.
 FALLS = 0.7
 # A known minimum is good enough to measure a distance by once at most this share of the distance
 # is unknown: what is told is then within a factor of 2 of the truth.
@@ -27,7 +27,7 @@ class Certificate:
     """(estimate or bound of (F - F*) / (F0 - F*), its kind) of models that another method finds.
 
     None if nothing is known yet. It never changes a model. For a smooth objective it is the
-    decrement at the model, in a few passes; with an L1 part the duality gap of the losses' slopes;
+    decrement at the model, in a few passes; with an L1 part the best duality gap so far;
     for losses with kinks or jumps of their curvature, which a model tells little of, and for fewer
     rows than columns, it is measured from the minimum that the method above finds, a few passes a
     call.
@@ -60,7 +60,8 @@ class Certificate:
             return self._from_minimum(newton, theta)
         if self._has_l1:
             value, distance = _from_slopes(newton)
-            return _told(newton, distance, value, "duality gap")
+            self._lower = max(self._lower, value - distance)
+            return _told(newton, value - self._lower, value, "duality gap")
         return _decrement(newton)
 
     def position(self):
@@ -102,7 +103,7 @@ class Certificate:
         lower = max(lower, self._lower)
         if not np.isfinite(lower) or (is_smooth and not (is_known or self._solver.exhausted)):
             return None
-        kind = "Newton decrement" if is_smooth else "duality gap"
+        kind = "duality gap" if self._problem.objective.loss in KINKED else "Newton decrement"
         return _told(newton, value - lower, value, kind)
 
 

@@ -56,7 +56,7 @@ class Dual(Newton):
         # The objective does not fall with every pass. Where training ends early, the best of some
         # parameters is the result: those of the lowest objective, as far as the margins met on the
         # way tell, and those after some passes.
-        self._lowest, self._candidates = (np.inf, self._theta), []
+        self._lowest, self._candidates = (np.inf, self._theta.copy()), []
         self._margins, self._slopes = np.zeros(size), np.zeros(size)
         self._order, self._active, self._rest_of_pass = problem.visits.copy(), len(problem.visits), np.inf
         self._estimates, self._checked, self._failures = [], np.inf, 0
@@ -185,6 +185,11 @@ class Dual(Newton):
             self._best = value, theta.copy()
         self._tell_gap()
         return value
+
+    @property
+    def exhausted(self):
+        """Whether the method that has taken over has nothing left to gain."""
+        return self._other is not None and self._other.exhausted
 
     def _tell_gap(self):
         """Note how far the best parameters are from the minimum at most, or of smooth losses about."""

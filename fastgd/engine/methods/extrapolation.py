@@ -17,7 +17,8 @@ from .line_search import minimize_convex
 
 # Epochs between two searches: at least so many, each of which costs a pass.
 FEWEST, MOST = 4, 64
-# Of what the epochs since the last search have gained: a search that gains less comes less often.
+# Double the interval after a search that gains less than this share of what the epochs since the
+# last one have gained.
 WORTH = 0.25
 # Times the way since the last search that a step may add to it.
 HIGHEST = 16.0
@@ -40,9 +41,9 @@ class Extrapolation(Record):
 
         `weights` are those of all rows, or None; `l2` is that of each column, in the units of v.
         """
-        came = v - self.v, margins - self.margins
+        displacement = v - self.v, margins - self.margins
         line = Line(problem, weights, l2, v, margins)
-        for step in (came, self.step, came) if self.step else (came,):
+        for step in (displacement, self.step, displacement) if self.step else (displacement,):
             line.move(*step)
         gained = loss - line.loss
         is_real = gained > rounding_of(loss, loss)  # else the way since the last search is noise
@@ -71,7 +72,7 @@ class Line:
         count = 1 if self._joint else K
         (W, _), (D, _) = (unpack(flat, K, problem.by_column) for flat in (self.v, step))
         shape = (count, -1)
-        square, mixed, own = (
+        step_square, cross, square = (
             self._penalty(a * b).reshape(shape).sum(axis=1) for a, b in ((D, D), (W, D), (W, W))
         )
         n, sums = len(self.margins), np.empty((2, K))
@@ -90,8 +91,8 @@ class Line:
                 problem.objective.codes,
                 problem.threads,
             )
-            value = sums[0, :count] / n + own / 2 + t * mixed + t * t * square / 2
-            return value, sums[1, :count] / n + mixed + t * square
+            value = sums[0, :count] / n + square / 2 + t * cross + t * t * step_square / 2
+            return value, sums[1, :count] / n + cross + t * step_square
 
         t, gains = minimize_convex(function, count, highest=HIGHEST)
         lengths = np.broadcast_to(t, K)

@@ -80,17 +80,10 @@ class LineSearch:
         objective = self._objective = problem.objective
         self._joint = objective.loss == "softmax"
         self.factor, self.b = np.ones(objective.outputs), b
+        l1, l2 = objective.penalties(np.ones(coef.shape[1]))
         with np.errstate(over="ignore"):
-            self._l1 = (
-                objective.l1 * np.abs(coef).sum(axis=1)
-                if objective.l1
-                else np.zeros(objective.outputs)
-            )
-            self._l2 = (
-                objective.l2 * (coef * coef).sum(axis=1)
-                if objective.l2
-                else np.zeros(objective.outputs)
-            )
+            self._l1 = (l1 * np.abs(coef)).sum(axis=1)
+            self._l2 = (l2 * coef * coef).sum(axis=1)
 
     def away_from(self, constant):
         """Move away from, or towards, a constant model; returns by how much the objective falls."""

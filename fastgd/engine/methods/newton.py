@@ -33,8 +33,8 @@ HIDDEN = 0.1        # fewer may have left unseen an eigenvalue so many times the
 SHORT, CLEAR = 4, 0.01  # with a diagonal fewer tell nothing, unless no more of the decrement would be left by a perfect metric
 WORK_A_PASS = 25    # of such products take as long as a pass
 DEAR = 7            # passes
-PATIENCE = 20       # passes that a quadratic's model, once near enough, waits at most to be told how near
-STUCK = 0.25        # of the last decrement: Newton steps that are not at the end of rounding leave less
+PATIENCE = 20       # extra passes, at most, to estimate the distance of a quadratic's model that is within `tol`
+STUCK = 0.25        # a decrement within rounding and above this share of the previous one is stalled
 FIRST_TRIAL = 4     # passes of an unfinished direction until it is tried, then after 8, 16, ...
 SEARCHES, FLATTENED = 30, 0.1  # evaluations of a line search; the slope that it may leave, of that at its begin
 LARGEST = 2000      # columns of a dense metric
@@ -80,7 +80,7 @@ class Newton:
     changed in place) to begin again: a later run goes on from there, over the few passes since.
     """
 
-    kept = "_v", "_step", "_found", "_least_curvature", "_residual", "_inverse", "_coarse", "_decrement", "_small"
+    kept = "_v", "_step", "_found", "_least_curvature", "_residual", "_inverse", "_coarse", "_decrement", "_small", "_bounds"
     repaired = False  # no step needs it
     is_factored = False  # whether X has been factored already, beside which the factor of a quadratic's Hessian costs little
     begins_coarsely = True  # with the diagonal where a dense metric is dear, until conjugate gradients take longer than it is worth
@@ -99,7 +99,7 @@ class Newton:
             theta = pack(coef, intercept, problem.rows.dtype, problem.by_column)
         self.state = State(theta, problem.by_column, t=getattr(earlier, "t", 1), epochs=getattr(earlier, "epochs", 0))
         self._theta = theta
-        self._weight = len(problem.visits) if problem.weights is None else float(problem.weights[problem.visits].sum())
+        self._weight = problem.total_weight
         self._joint = problem.objective.loss == "softmax"
         self._residual, self._inverse = self.forcing, None
         self._at = Coordinates(problem, metric_of(problem))
@@ -112,6 +112,7 @@ class Newton:
         shared = slice(-1, None) if problem.objective.positive else slice(None)  # weights would not stay positive
         self._v[:, shared] = centred(self._v[:, shared], self._joint)
         self._bounds = -np.inf, np.inf
+        self._near = None  # (passes, decrement) of a quadratic's model that is within `tol`
         self._null = None  # what `shortest` takes off, once it is known
         self._found = self.here = None  # how far the minimum is from the model; (F, how far) at v
         self._least_curvature = np.inf
@@ -124,7 +125,7 @@ class Newton:
         is_dear = self.begins_coarsely and self._worth >= DEAR and not self._is_quadratic()
         self._coarse = self._dense and (is_dear or not at_once)
         size = len(problem.visits) * problem.objective.outputs
-        self._z, self._h, self._u = np.empty(size), np.empty(size), np.empty(size)
+        self._z, self._h, self._u = np.zeros(size), np.empty(size), np.empty(size)
         self._x, self._step = np.zeros_like(self._v), np.ones((problem.objective.outputs, 1))
         self._passes = self._descend()
         self._mark()
@@ -316,7 +317,7 @@ class Newton:
         p = s = self._inverse(r)
         first = rs = self._dot(r, s)
         self._x, path, self._end, self._near = x, Path(rs), None, None
-        decrement, begun = 0.0, self._theta
+        decrement = 0.0
         while True:
             yield self._pass_made(loss, decrement)
             Hp = self._curve(p, margins)
@@ -335,7 +336,7 @@ class Newton:
             if not early:
                 self._tell(loss, decrement, least, most, there, path)
             if self._end and self._found:
-                self._judge_end(begun, decrement, least, most)
+                self._judge_end(loss, decrement, least, most)
             left = path.rs.sum() / max(first.sum(), 1e-300)
             if self._is_quadratic():
                 settled = not self._near and most <= self.leaves * self.tol * there or left <= EXACT
@@ -374,21 +375,22 @@ class Newton:
                 self._move_on()
         self._v, self._z, self._x, self._step = before
 
-    def _judge_end(self, begun, decrement, least, most):
-        """Say of the end of a direction what is known of where it began; or return there, if that is near enough."""
+    def _judge_end(self, loss, decrement, least, most):
+        """Say of the end of a direction what is known of where it began, less what the end has gained."""
         value, _, _, fallen = self._end
-        since = decrement - fallen
-        if self._found[0] <= self.tol:
-            self._theta = begun
-            return
+        since, is_enough = decrement - fallen, self._found[0] <= self.tol
+        left = since + (least + most) / 2
         if most <= 2 * since:  # what is known of the end is within a factor of 2
-            self._estimate(since + (least + most) / 2, value)
-        if most > 2 * since or self._found[0] <= self.tol:  # the rest of the direction is worth more than a stop
-            self._known(None)
+            self._estimate(left, value)
+        elif is_enough:
+            self._estimate(max(self.here[1] - (loss - value), left), value)
+        if not is_enough and (most > 2 * since or self._found[0] <= self.tol):
+            self._known(None)  # the rest of the direction is worth more than a stop
 
     def _pass_made(self, loss, decrement):
         """An `Epoch` of the model, which is where the gradient was taken or, of a quadratic, where conjugate gradients are."""
-        return Epoch(loss - (decrement if self._is_quadratic() else 0.0), self._norm, float(self._step.max()))
+        fallen = (self._near[1] if self._near else decrement) if self._is_quadratic() else 0.0
+        return Epoch(loss - fallen, self._norm, float(self._step.max()))
 
     def _rest(self, path):
         """(least, most) that conjugate gradients have left of the decrement, as far as the eigenvalues are known.
@@ -457,7 +459,7 @@ class Newton:
         return True
 
     def bounds(self):
-        """(the estimate of F*, the objective that it was made at)"""
+        """(a bound or an estimate of F*, the objective that it was made at)"""
         return self._bounds
 
     def _is_model_true(self):

@@ -153,6 +153,7 @@ class Proximal(Newton):
         loss, g = self._gradient()
         while True:
             self._mark()
+            bound = self._lower
             yield from self._bound(loss, g)
             problem = self.problem
             newton.curvatures(problem.y, problem.weights, problem.visits, self._z, self._h, problem.objective.codes)
@@ -164,7 +165,7 @@ class Proximal(Newton):
                 x = self._by_gradient(g) if by_gradient else (yield from self._by_conjugate_gradients(loss, g))
             if self._is_free and not by_gradient:
                 self._estimate(loss, g, x)
-            zeros, before, bound = self._v == 0, loss, self._lower
+            zeros, before = self._v == 0, loss
             loss, g = yield from self._move(loss, g, x)
             if by_gradient:
                 self._reach *= float(np.clip(self._step.mean(), 0.1, 0.7)) if self._shortened else 1.5
@@ -173,7 +174,7 @@ class Proximal(Newton):
             self._turn = self._turn - 1 if by_coordinates else self._rounds
             self._unsettled = not self._whole and (self._shortened or (by_gradient and ((self._v == 0) != zeros).any()))
             self._fell = before - loss
-            stands = self._fell <= EPSILON * abs(loss) and self._lower - bound <= EPSILON * abs(loss)
+            stands = self._fell <= EPSILON * abs(loss) and not self._lower > bound + EPSILON * abs(loss)
             stands = stands and self._norm >= NO_LESS * self._least_norm
             self._least_norm = min(self._least_norm, self._norm)
             self._stalled = self._stalled + 1 if stands else 0
@@ -196,7 +197,8 @@ class Proximal(Newton):
         if not self._is_free and self._fell <= max(0.1 * (self._worst - loss), rounding_of(loss, self._worst)):
             _, slopes = self.losses()
             self._lower = max(self._lower, loss - gap(self.problem, self._at, loss, slopes, g - self._at.l2 * self._v))
-            self._found = relative(loss - self._lower, loss, self._worst, self._floor), "duality gap"
+            if self._lower > -np.inf:
+                self._found = relative(loss - self._lower, loss, self._worst, self._floor), "duality gap"
         yield Epoch(loss, self._norm, float(self._step.max()))
 
     def _estimate(self, loss, g, x):

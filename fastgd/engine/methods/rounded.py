@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from fastgd.engine.data import unpack
-from fastgd.engine.duality import gap, relative, rounding_of, without_weights
+from fastgd.engine.duality import gap, relative, rounding_of, slopes_for
 from fastgd.kernels import newton
 
 from .descent import Epoch
@@ -25,7 +25,7 @@ class Rounded(Newton):
     begins_coarsely = False
     leaves = 0.0  # stages have ends of their own
     forcing = 0.5  # far from a kink the quadratic model is not worth more
-    kept = *Newton.kept, "_best", "_least", "_beyond", "_cost", "_width", "_demand", "_last", "_spent"
+    kept = *Newton.kept, "_best", "_least", "_beyond", "_cost", "_width", "_demand", "_last", "_spent", "_is_first"
 
     def start(self, problem, theta, earlier):
         """Begin at theta, or where `earlier` stands."""
@@ -107,7 +107,7 @@ class Rounded(Newton):
             np.maximum(self._h, secant, out=self._h)
 
     def _is_tried(self, passes, is_first):
-        """The best model is told apart, in `_pass_made`."""
+        """Never: `_pass_made` evaluates unfinished directions."""
         return False
 
     def _pass_made(self, loss, decrement):
@@ -134,7 +134,7 @@ class Rounded(Newton):
         return found
 
     def _move_on(self):
-        """The best model is told apart from where the line search has led."""
+        """Nothing to do: `_result` returns the best model."""
 
     def _jump(self):
         """By how much the slope of the loss changes at a kink."""
@@ -184,14 +184,18 @@ class Rounded(Newton):
 
     def _has_nothing_to_gain(self, slopes):
         """Whether slopes near these prove that the best constant model, which none has beaten, is a minimum."""
-        objective, rounding = self.problem.objective, rounding_of(self._worst, self._worst)
-        is_stuck = self._best[0] >= self._worst - rounding and self._least < self._worst - rounding
-        if not is_stuck or objective.tilt or objective.positive or self._v.shape[1] > LARGEST:
+        rounding = rounding_of(self._worst, self._worst)
+        if not self._best[0] >= self._worst - rounding > self._least:
             return False
-        moved = without_weights(self.problem, self._at, slopes)
-        if moved is None:
-            return False
-        return gap(self.problem, self._at, self._worst, moved) <= rounding
+        nothing = np.zeros_like(self._v)
+        return self._gap_of(nothing, self._worst, slopes) <= rounding
+
+    def _gap_of(self, v, value, slopes):
+        """The gap of slopes near these for which v is best; infinite where none are found."""
+        if self.problem.objective.positive or v.shape[1] > LARGEST:
+            return np.inf
+        moved = slopes_for(self.problem, self._at, slopes, v)
+        return np.inf if moved is None else gap(self.problem, self._at, value, moved)
 
     def bounds(self):
         """(lower bound of F*, the lowest F known)"""
@@ -215,6 +219,8 @@ class Rounded(Newton):
         _, slopes = self.losses(width)
         theta = self._at.to_user(self._v)
         distance = gap(problem, self._at, value, slopes)
+        if distance > 4 * self._cost + rounding_of(value, self._worst):
+            distance = min(distance, self._gap_of(self._v, value, slopes))
         self._least = max(self._least, value - distance)
         if value <= self._best[0]:
             self._best = value, theta

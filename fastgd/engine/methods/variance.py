@@ -130,7 +130,7 @@ class VarianceReduced:
         self._certificate = CornerCertificate(problem) if objective.positive else Certificate(problem, self.tol)
         self._next_look, self._found = self._warm + 1, None
         self._good, self._good_loss, self._best, self._suspect, self._now = v.copy(), np.inf, np.inf, None, None
-        # Zeros are no end of a line search, and implicit steps come to rest as a mean alone.
+        # A line search leaves no exact zeros, and with kinks only the mean of the iterates converges.
         self._extrapolation, self._since = None, 0
         if not (self._kinked or objective.has_corners):
             margins = np.tile(constant, (len(visits), 1))
@@ -369,6 +369,7 @@ class VarianceReduced:
             if found < loss:
                 v, loss, margins = other, found, its_margins
         if not is_degenerate:
+            self._best = min(self._best, loss)
             v = self._lengthened(v, loss, margins)
         self.state = replace(state, v=v, averaged=0, epochs=max(state.epochs, self._warm))
         self._found, self._next_look = None, np.inf
