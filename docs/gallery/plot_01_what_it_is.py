@@ -27,9 +27,9 @@ def gradient(theta):
 
 
 result = minimize(J, 6.0, gradient, method="gd", learning_rate=0.2, record_path=True)
-print(f"theta = {float(result.x):.6f}, J(theta) = {result.fun:.6f}, after {result.nit} steps. {result.message}")
+print(f"theta = {result.x[0]:.6f}, J(theta) = {result.fun:.6f}, after {result.nit} steps. {result.message}")
 
-steps, costs = result.history["x"], np.array(result.history["fun"])
+steps, costs = np.ravel(result.history["x"]), np.array(result.history["fun"])
 theta = np.linspace(-2.5, 6.5, 200)
 fig, ax = plt.subplots(figsize=(6.4, 4), layout="constrained")
 ax.plot(theta, J(theta), color="0.5")

@@ -154,8 +154,12 @@ class CornerCertificate:
         method.start(self._problem, pack(coef, intercept, self._problem.rows.dtype, self._problem.by_column), None)
         if method._is_free and self._problem.objective.loss in SHARP:
             return None
+        value = method.epoch(None).loss
         for _ in range(LOOK):
-            method.epoch(None)
             if method.optimality() is not None:
                 break
-        return method.optimality()
+            method.epoch(None)
+        if method.here is None:
+            return method.optimality()
+        loss, distance = method.here  # of a later model
+        return _told(method, value - loss + distance, value, "Newton decrement")

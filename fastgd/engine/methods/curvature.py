@@ -12,6 +12,8 @@ from fastgd.kernels import gram
 SMALL_PIVOT = 1e-8
 # Machine epsilons times columns, of the largest eigenvalue: what rounding leaves of one that is 0.
 NULL, FEWEST_COLUMNS = 16, 50
+# Of a column's mean square: a variance below is left alone, as sums of squares do not tell it well.
+TELLING_VARIANCE = 1e-6
 STALE = 0.5  # of the curvatures, that may have changed since a metric was made
 
 
@@ -148,12 +150,20 @@ class Coordinates:
         if problem.objective.intercept:
             mean[columns] = gram[-1, :-1] / gram[-1, -1]
             gram = gram[:-1, :-1] - np.outer(mean[columns], gram[-1, :-1])
+        # Of sparse columns with a large mean hardly anything is left: what is, is rounding, unless the
+        # column is constant.
+        squares, epsilon = np.diagonal(gram).copy(), float(np.finfo(float).eps)
+        varies, constant = squares >= TELLING_VARIANCE, columns[squares <= NULL * epsilon]
+        size = np.sqrt(squares[varies])
+        gram = gram[np.ix_(varies, varies)] / np.outer(size, size)
         values, vectors = eigh(gram, check_finite=False)
-        limit = NULL * max(p, FEWEST_COLUMNS) * float(np.finfo(float).eps)
+        limit = NULL * max(p, FEWEST_COLUMNS) * epsilon
         if problem.rows.dtype == np.float32:
             limit = max(limit, (max(n, p) * float(np.finfo(np.float32).eps)) ** 2)
-        found = np.zeros((p, np.count_nonzero(values <= limit * max(values.max(initial=0.0), 0.0))))
-        found[columns] = vectors[:, : found.shape[1]]
+        count = np.count_nonzero(values <= limit * max(values.max(initial=0.0), 0.0))
+        found = np.zeros((p, count + len(constant)))
+        found[columns[varies], :count] = vectors[:, :count] / size[:, None]
+        found[constant, count + np.arange(len(constant))] = 1.0
         scale = np.divide(1.0, self.inverse, where=self.inverse > 0, out=np.zeros(p))
         return found, self.center + mean * scale
 

@@ -555,7 +555,8 @@ class Newton:
 
     def _gram(self, h, mean, l2):
         """The Hessian of an output whose rows have curvatures h, from as many rows as are affordable."""
-        drawn = draw(h, self._most)
-        gram, few = self._at.products(drawn), np.count_nonzero(drawn) <= self._v.shape[1] and not self.is_factored
+        drawn, columns = draw(h, self._most), l2[:-1]
+        gram, is_whole = self._at.products(drawn), self._most >= len(h) and columns.all()
+        few = np.count_nonzero(drawn) <= self._v.shape[1] and not (self.is_factored or is_whole)
         gram[np.diag_indices(len(gram))] += l2 + (RIDGE_OF_FEW if few else RIDGE) * mean
         return gram

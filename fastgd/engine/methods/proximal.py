@@ -205,6 +205,7 @@ class Proximal(Newton):
         """Take a model's decrease for the distance to the minimum: at its own minimum it is at most the slope times the step."""
         if self._complete:
             decrement = max(-float((g * x).sum()), 0.0)
+            self.here = loss, decrement
             self._found = relative(decrement, loss, self._worst, self._floor), "Newton decrement"
 
     def _move(self, loss, g, x):

@@ -29,6 +29,8 @@ RANK_TOLERANCE = 8
 # The eigenvectors of X X' take some n^3 operations, for each stored number of sparse X at most so
 # many. Beyond, passes are the shorter way: 600 rows of 60 entries, Ridge, 6 ms instead of 85.
 MOST_WORK = 20
+# Rows whose eigenvectors take less than a millisecond.
+FEW_ROWS = 64
 
 
 def suits(problem):
@@ -40,15 +42,20 @@ def suits(problem):
         return False
     if objective.loss != "squared_error" and not np.all(objective.l2):
         return False  # without a minimum, or with a whole plane of them
-    if problem.rows.sparse:
-        return not np.all(objective.l2) or n**3 <= MOST_WORK * problem.rows.stored
-    return n * p <= MOST_NUMBERS and _are_even(problem.X)
+    if not problem.rows.sparse:
+        return n * p <= MOST_NUMBERS and _are_even(problem.X)
+    is_short = n <= FEW_ROWS or n**3 <= MOST_WORK * problem.rows.stored
+    return (is_short or not np.all(objective.l2)) and _are_even(problem.X)
 
 
 @np.errstate(over="ignore", invalid="ignore")
 def _are_even(X):
-    """Whether the columns that vary do so by about as much."""
-    widths = X.max(axis=0).astype(float) - X.min(axis=0)
+    """Whether the columns that vary do so by about as much; of sparse ones the sizes count."""
+    if sparse.issparse(X):
+        widths = np.zeros(X.shape[1])
+        np.maximum.at(widths, X.indices, np.abs(X.data))
+    else:
+        widths = X.max(axis=0).astype(float) - X.min(axis=0)
     widths = widths[widths > 0]
     return not len(widths) or widths.max() <= MOST_UNEVEN * widths.min()
 

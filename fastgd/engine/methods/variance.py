@@ -88,7 +88,7 @@ class VarianceReduced:
     # ---- beginning ----
 
     kept = "state", "_caution", "_good", "_good_loss", "_best", "_suspect", "_now", "_reference", "_next_look", "_found", \
-        "_extrapolation", "_since"
+        "_extrapolation", "_since", "_norm"
 
     def position(self):
         """What `resume` needs."""
@@ -131,7 +131,7 @@ class VarianceReduced:
         self._next_look, self._found = self._warm + 1, None
         self._good, self._good_loss, self._best, self._suspect, self._now = v.copy(), np.inf, np.inf, None, None
         # A line search leaves no exact zeros, and with kinks only the mean of the iterates converges.
-        self._extrapolation, self._since = None, 0
+        self._extrapolation, self._since, self._norm = None, 0, np.inf
         if not (self._kinked or objective.has_corners):
             margins = np.tile(constant, (len(visits), 1))
             self._extrapolation = Extrapolation(self._constant, margins, self._constant_loss)
