@@ -1,0 +1,87 @@
+"""Exact line searches along the way that stochastic steps came."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy.optimize import minimize_scalar
+
+from fastgd import SGDClassifier
+from fastgd.engine.data import Problem, as_rows
+from fastgd.engine.methods.extrapolation import FEWEST, HIGHEST, MOST, Extrapolation, Line
+from fastgd.engine.objective import Objective
+from fastgd.kernels.losses import Loss, evaluate
+
+
+def case(loss, outputs, seed=0):
+    """(problem, l2 of each column, model, step) of a few rows, dense."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((40, 3))
+    if loss == "softmax" or outputs > 1:
+        y = rng.integers(0, outputs, 40).astype(float)
+    else:
+        y = rng.choice([-1.0, 1.0], 40)
+    by_class = outputs > 1 and loss != "softmax"
+    objective = Objective(loss, l2=0.1, outputs=outputs, one_vs_rest=by_class)
+    problem = Problem(as_rows(X), y, None, objective, np.arange(40), True, 1, X)
+    return problem, np.full(3, 0.1), rng.standard_normal(outputs * 4), rng.standard_normal(outputs * 4)
+
+
+def margins(problem, v):
+    K = problem.objective.outputs
+    return problem.X @ v[: 3 * K].reshape(K, 3).T + v[3 * K :]
+
+
+def value(problem, v):
+    """The objective, in plain NumPy but for the losses."""
+    objective, z, K = problem.objective, margins(problem, v), problem.objective.outputs
+    if objective.loss == "softmax":
+        losses = evaluate(Loss.SOFTMAX, 0.0, z, problem.targets[:, 0])[0]
+    else:
+        Y = problem.output_targets
+        losses = sum(evaluate(Loss[objective.loss.upper()], 0.0, z[:, k], Y[:, k])[0] for k in range(K))
+    return losses.mean() + 0.05 * (v[: 3 * K] ** 2).sum()
+
+
+@pytest.mark.parametrize("loss, outputs", [("log_loss", 1), ("squared_hinge", 3), ("softmax", 3)])
+def test_a_line_ends_where_the_objective_is_least(loss, outputs):
+    problem, l2, v, step = case(loss, outputs)
+    line = Line(problem, None, l2, v, margins(problem, v))
+    line.move(step, margins(problem, step))
+    assert_allclose(line.margins, margins(problem, line.v), atol=1e-12)
+    assert_allclose(line.loss, value(problem, line.v), rtol=1e-12)
+    together = minimize_scalar(
+        lambda t: value(problem, v + t * step), bounds=(-1, HIGHEST), method="bounded"
+    ).fun
+    assert line.loss <= together + 1e-4 * abs(together)
+
+
+def test_intervals_grow_where_searches_gain_nothing():
+    problem, l2, v, step = case("log_loss", 1)
+    for _ in range(30):  # to the minimum along this line
+        line = Line(problem, None, l2, v, margins(problem, v))
+        line.move(step, margins(problem, step))
+        v = line.v
+    before = Extrapolation(v - 1e-3 * step, margins(problem, v - 1e-3 * step), line.loss + 1.0)
+    after = before.search(problem, None, l2, v, margins(problem, v), line.loss)
+    assert (before.interval, after.interval) == (FEWEST, 2 * FEWEST)
+    assert after.loss <= line.loss
+    for _ in range(10):
+        after = after.search(problem, None, l2, after.v, after.margins, after.loss)
+    assert after.interval == MOST and np.abs(after.v - v).max() < 0.1
+
+
+def test_mini_batches_leave_a_ravine(monkeypatch):
+    """Columns that have nearly all in common."""
+    rng = np.random.default_rng(1)
+    X = rng.standard_normal((600, 1)) + 0.03 * rng.standard_normal((600, 12))
+    y = X @ rng.standard_normal(12) + 0.1 * rng.standard_normal(600) > 0
+    settings = {"batch_size": 64, "alpha": 1e-5, "max_iter": 100, "tol": 1e-9, "random_state": 0}
+
+    def gap():
+        return SGDClassifier("log_loss", **settings).fit(X, y).optimality_
+
+    with pytest.warns(match="before it converged"):
+        with_searches = gap()
+    monkeypatch.setattr("fastgd.engine.methods.variance.Extrapolation", lambda *_: None)
+    with pytest.warns(match="before it converged"):
+        assert with_searches < 0.1 * gap()
