@@ -34,6 +34,7 @@ SHORT, CLEAR = 4, 0.01  # with a diagonal fewer tell nothing, unless no more of 
 WORK_A_PASS = 25    # of such products take as long as a pass
 DEAR = 7            # passes
 PATIENCE = 20       # extra passes, at most, to estimate the distance of a quadratic's model that is within `tol`
+TRUE_SLOPE = 0.25   # of the slope at its begin, that a Newton step may leave where the model is about quadratic
 STUCK = 0.25        # a decrement within rounding and above this share of the previous one is stalled
 FIRST_TRIAL = 4     # passes of an unfinished direction until it is tried, then after 8, 16, ...
 SEARCHES, FLATTENED = 30, 0.1  # evaluations of a line search; the slope that it may leave, of that at its begin
@@ -463,8 +464,17 @@ class Newton:
         return self._bounds
 
     def _is_model_true(self):
-        """Whether the loss along all of x is about the quadratic model: one made of quadratic pieces may go on to others."""
+        """Whether the loss along all of x is about the quadratic model: one made of quadratic pieces may go on to others.
+
+        Of another's model this is asked of all losses. Far from the minimum a row far out may have
+        nearly all the curvature, and hide what is left once it has lost it.
+        """
         problem = self.problem
+        if self.wary and not self._is_quadratic():
+            start, sums = self._dot(self._g, self._x).ravel(), np.empty((2, self._at.outputs))
+            _, slope = self._line(np.ones(len(start)), sums, self._penalties_along())
+            if not np.abs(slope).sum() <= TRUE_SLOPE * np.abs(start).sum():
+                return False
         if problem.objective.loss not in IN_PIECES:
             return True
         h = np.empty_like(self._h)
@@ -492,8 +502,7 @@ class Newton:
         low, high = np.zeros(len(start)), np.full(len(start), np.inf)
         below, above = start.copy(), np.full(len(start), np.inf)
         t, sums = np.ones(len(start)), np.empty((2, K))
-        penalties = [self._dot(self._at.l2 * a, b).ravel() for a, b in ((v, v), (v, x), (x, x))]
-        penalties[1] += problem.objective.tilt * self._dot(x, self._at.intercepts).ravel()
+        penalties = self._penalties_along()
         value0 = None  # no need of it where the objective, which is convex, still falls, and is not only rounding
         for _ in range(SEARCHES):
             value, slope = self._line(t, sums, penalties)
@@ -520,6 +529,13 @@ class Newton:
         self._z = self._z + (np.broadcast_to(t, (K,)) * self._u.reshape(-1, K)).ravel()
         self._x = np.zeros_like(x)
         return float(value.sum())
+
+    def _penalties_along(self):
+        """What the penalty of v + t x is made of: numbers an output (or in all) for 1, t and t^2 / 2."""
+        v, x = self._v, self._x
+        penalties = [self._dot(self._at.l2 * a, b).ravel() for a, b in ((v, v), (v, x), (x, x))]
+        penalties[1] += self.problem.objective.tilt * self._dot(x, self._at.intercepts).ravel()
+        return penalties
 
     @np.errstate(over="ignore", invalid="ignore")
     def _line(self, t, sums, penalties):
