@@ -62,12 +62,14 @@ def test_intervals_grow_where_searches_gain_nothing():
         line.move(step, margins(problem, step))
         v = line.v
     before = Extrapolation(v - 1e-3 * step, margins(problem, v - 1e-3 * step), line.loss + 1.0)
-    after = before.search(problem, None, l2, v, margins(problem, v), line.loss)
+    after, end = before.search(problem, None, l2, v, margins(problem, v), line.loss)
     assert (before.interval, after.interval) == (FEWEST, 2 * FEWEST)
-    assert after.loss <= line.loss
-    for _ in range(10):
-        after = after.search(problem, None, l2, after.v, after.margins, after.loss)
-    assert after.interval == MOST and np.abs(after.v - v).max() < 0.1
+    assert after.loss == end.loss <= line.loss
+    for _ in range(100):
+        exact = margins(problem, end.v), value(problem, end.v)
+        assert_allclose(end.loss, exact[1], rtol=1e-12)
+        after, end = after.search(problem, None, l2, end.v, *exact)
+    assert after.interval == MOST and np.abs(end.v - v).max() < 0.1
 
 
 def test_mini_batches_leave_a_ravine(monkeypatch):

@@ -241,7 +241,7 @@ def relative(distance, value, worst, floor=0.0):
     It is 0 where rounding, or `floor`, hides the distance. Where F0 is as near the minimum there is
     nothing to gain, and the ratio is not made larger by it.
     """
-    rounding = max(rounding_of(value, worst), floor)
+    rounding = max(2 * rounding_of(value, worst), floor)  # of F and of its bound
     if distance <= rounding:
         return 0.0
     return float(distance / max(worst - value + distance, rounding)) if distance < np.inf else np.inf

@@ -25,34 +25,36 @@ HIGHEST = 16.0
 
 
 class Extrapolation(Record):
-    """Where the last search ended, and its step, with margins of shape (rows, outputs).
+    """Where the last search began, and the way that led there, with margins of shape (rows, outputs).
 
-    `interval` is the number of epochs until the next one. A search returns another one.
+    All margins are exact: those of the end of a search carry its rounding, which the next one would
+    multiply. `loss` is that of the end; `interval` is the number of epochs until the next search.
     """
 
     v: np.ndarray
     margins: np.ndarray
     loss: float
-    step: tuple | None = None
+    way: tuple | None = None
     interval: int = FEWEST
 
     def search(self, problem, weights, l2, v, margins, loss):
-        """Search from v, the model of now, of which margins and loss are exact.
+        """Search from v, the model of now; returns (the next `Extrapolation`, the `Line` at its end).
 
-        `weights` are those of all rows, or None; `l2` is that of each column, in the units of v.
+        `margins` and `loss` are exact. `weights` are those of all rows, or None; `l2` is that of
+        each column, in the units of v.
         """
-        displacement = v - self.v, margins - self.margins
+        way = v - self.v, margins - self.margins
         line = Line(problem, weights, l2, v, margins)
-        for step in (displacement, self.step, displacement) if self.step else (displacement,):
-            line.move(*step)
+        for direction in (way, self.way, way) if self.way else (way,):
+            line.move(*direction)
         gained = loss - line.loss
         is_real = gained > rounding_of(loss, loss)  # else the way since the last search is noise
         pays = is_real and gained >= WORTH * (self.loss - loss)
         interval = max(self.interval // 2, FEWEST) if pays else min(2 * self.interval, MOST)
         if not is_real:
-            return Extrapolation(v, margins, loss, None, interval)
-        step = line.v - self.v, line.margins - self.margins
-        return Extrapolation(line.v, line.margins, line.loss, step, interval)
+            line = Line(problem, weights, l2, v, margins)
+            line.loss = loss
+        return Extrapolation(v, margins, line.loss, way if is_real else None, interval), line
 
 
 class Line:

@@ -162,12 +162,12 @@ class VarianceReduced:
         state, outputs, visits = self.state, self.problem.objective.outputs, self.problem.visits
         loss = self._visit(order, np.zeros(-(-len(order) // self._size))) + self._penalty(state.v)
         margins = state.memory[0].reshape(-1, outputs)[visits]
-        self._extrapolation = self._extrapolation.search(
+        self._extrapolation, line = self._extrapolation.search(
             self.problem, self._weights, self._space.arrays[3], state.v.copy(), margins, loss)
         self._since = 0
-        moved = np.abs(self._extrapolation.margins - margins).max(axis=1)
+        moved = np.abs(line.margins - margins).max(axis=1)
         state.radius[visits] = np.maximum(state.radius[visits], moved)
-        state.v[:], loss = self._extrapolation.v, self._extrapolation.loss
+        state.v[:], loss = line.v, line.loss
         self._best, self._good, self._good_loss = loss, state.v.copy(), loss
         return loss
 
