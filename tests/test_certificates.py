@@ -180,7 +180,10 @@ def is_smooth(problem, model):
 @settings(max_examples=12, deadline=None, derandomize=True, database=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_optimality_is_true(loss, seed):
-    """A bound is never too low; an estimate is within a factor of 2 once below 1e-2."""
+    """A bound is never too low; an estimate is within a factor of 2 once below 1e-2.
+
+    Of smooth losses it is an estimate, but for pieces whose curvature jumps amid a step.
+    """
     problem = Problem(loss, seed)
     exact = problem.fit(tol=1e-9, max_iter=2000)
     constant = problem.constant()
@@ -194,7 +197,7 @@ def test_optimality_is_true(loss, seed):
         assert value <= constant * (1 + 1e-9) + 1e-300
         if found is None or constant - least <= 1e-12 * constant:
             continue
-        if not is_smooth(problem, model):
+        if not is_smooth(problem, model) or model.optimality_kind_ == "duality gap":
             assert gap <= found * (1 + 1e-6) + rounding
         elif 1e-10 + 100 * rounding < gap < 1e-2:
             assert 0.5 <= found / gap <= 2, model.optimality_kind_

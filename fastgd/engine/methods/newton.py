@@ -337,7 +337,7 @@ class Newton:
             if not early:
                 self._tell(loss, decrement, least, most, there, path)
             if self._end and self._found:
-                self._judge_end(loss, decrement, least, most)
+                self._judge_end(decrement, least, most)
             left = path.rs.sum() / max(first.sum(), 1e-300)
             if self._is_quadratic():
                 settled = not self._near and most <= self.leaves * self.tol * there or left <= EXACT
@@ -376,17 +376,15 @@ class Newton:
                 self._move_on()
         self._v, self._z, self._x, self._step = before
 
-    def _judge_end(self, loss, decrement, least, most):
-        """Say of the end of a direction what is known of where it began, less what the end has gained."""
+    def _judge_end(self, decrement, least, most):
+        """Say of the end of a direction what is known of it; nothing if the rest of the direction is worth more."""
         value, _, _, fallen = self._end
-        since, is_enough = decrement - fallen, self._found[0] <= self.tol
-        left = since + (least + most) / 2
+        since, was_enough = decrement - fallen, self._found[0] <= self.tol
+        self._known(None)
         if most <= 2 * since:  # what is known of the end is within a factor of 2
-            self._estimate(left, value)
-        elif is_enough:
-            self._estimate(max(self.here[1] - (loss - value), left), value)
-        if not is_enough and (most > 2 * since or self._found[0] <= self.tol):
-            self._known(None)  # the rest of the direction is worth more than a stop
+            self._estimate(since + (least + most) / 2, value)
+            if not was_enough and self._found[0] <= self.tol:
+                self._known(None)
 
     def _pass_made(self, loss, decrement):
         """An `Epoch` of the model, which is where the gradient was taken or, of a quadratic, where conjugate gradients are."""
