@@ -379,11 +379,11 @@ class Newton:
     def _judge_end(self, decrement, least, most):
         """Say of the end of a direction what is known of it; nothing if the rest of the direction is worth more."""
         value, _, _, fallen = self._end
-        since, was_enough = decrement - fallen, self._found[0] <= self.tol
+        since = decrement - fallen
         self._known(None)
         if most <= 2 * since:  # what is known of the end is within a factor of 2
             self._estimate(since + (least + most) / 2, value)
-            if not was_enough and self._found[0] <= self.tol:
+            if self._found[0] <= self.tol:
                 self._known(None)
 
     def _pass_made(self, loss, decrement):
