@@ -1,10 +1,12 @@
 """From what users hold to what kernels read: rows, targets, weights, the flat parameter vector, the order of the visits."""
+from functools import cached_property
 from numbers import Integral
 
 import numpy as np
 from scipy import sparse
 from sklearn.utils import check_random_state
 
+from fastgd.kernels import batch
 from fastgd.kernels.order import shuffle, shuffle_blocks
 from fastgd.kernels.rows import Rows, has_repeats, squared_norms
 
@@ -108,10 +110,30 @@ class Problem(Record):
         """Whether the weights lie column by column, as sparse rows want them."""
         return self.rows.sparse
 
-    @property
+    @cached_property
     def total_weight(self):
         """The sum of the weights of the rows to train on."""
         return len(self.visits) if self.weights is None else float(self.weights[self.visits].sum())
+
+    def value(self, theta, gradient, margins=None):
+        """The objective at theta, in a pass over X.
+
+        `gradient` receives that of the mean loss, without the penalty; `margins` the rows' margins.
+        """
+        objective = self.objective
+        total = batch.gradient(
+            self.rows,
+            self.y,
+            self.weights,
+            self.visits,
+            theta,
+            gradient,
+            objective.codes,
+            self.threads,
+            margins,
+        )
+        W, b = unpack(theta, objective.outputs, self.by_column)
+        return total / self.total_weight + objective.penalty(W, b)
 
     @property
     def targets(self):

@@ -210,8 +210,7 @@ def slopes_for(problem, at, slopes, weights):
     if not objective.intercept:
         missing[:, -1] = 0
     for k in range(objective.outputs):
-        products = np.tril(at.products(counts * room[:, k]))
-        products += np.tril(products, -1).T
+        products = at.symmetric_products(counts * room[:, k])
         if not (np.isfinite(products).all() and np.isfinite(missing).all()):
             return None
         step = np.zeros_like(q)

@@ -136,6 +136,11 @@ class Coordinates:
                           self.inverse, problem.objective.intercept, out, problem.threads, np.empty(1, problem.rows.dtype))
         return out
 
+    def symmetric_products(self, h, columns=None):
+        """`products` of columns with themselves, both triangles filled."""
+        lower = np.tril(self.products(h, columns))
+        return lower + np.tril(lower, -1).T
+
     def null_space(self):
         """(directions of the weights, (p, directions), that change all margins alike or not at all, means of the columns).
 
@@ -145,8 +150,7 @@ class Coordinates:
         h = np.ones(n) if problem.weights is None else problem.weights[problem.visits]
         columns, mean = np.flatnonzero(self.inverse > 0), np.zeros(p)
         with_ones = np.append(columns, p) if problem.objective.intercept else columns
-        gram = np.tril(self.products(h / h.mean(), with_ones))
-        gram += np.tril(gram, -1).T
+        gram = self.symmetric_products(h / h.mean(), with_ones)
         if problem.objective.intercept:
             mean[columns] = gram[-1, :-1] / gram[-1, -1]
             gram = gram[:-1, :-1] - np.outer(mean[columns], gram[-1, :-1])

@@ -91,7 +91,7 @@ class Descent:
         self._size = min(self.batch_size, visits)
         self._updates = -(-visits // self._size)
         work = self._size * problem.objective.outputs * max(problem.rows.stored / max(problem.rows.shape[0], 1), 1)
-        self._weight = visits if problem.weights is None else float(problem.weights[problem.visits].sum())
+        self._weight = problem.total_weight
         # the rows go straight into the weights: single dense rows, or sparse batches that touch few columns
         few = work < 4 * len(self.state.theta) if problem.by_column else self._size == 1
         self._in_place = isinstance(self.optimizer, SGD) and not problem.full_batch and few

@@ -352,7 +352,7 @@ class Backpropagation(Descent):
         self.widths = self.architecture.widths(problem.rows.shape[1], problem.objective.outputs)
         self._size = min(self.batch_size, len(problem.visits))
         self._updates = -(-len(problem.visits) // self._size)
-        self._weight = len(problem.visits) if problem.weights is None else float(problem.weights[problem.visits].sum())
+        self._weight = problem.total_weight
 
     def _units(self, earlier):
         """The units of all rows so far; None: the user's.

@@ -219,10 +219,7 @@ class Newton:
     # ---- passes over X ----
 
     def _evaluate(self, theta, out, margins=None):
-        problem = self.problem
-        loss = batch.gradient(problem.rows, problem.y, problem.weights, problem.visits, theta, out, problem.objective.codes,
-                              problem.threads, margins)
-        return loss / self._weight + problem.objective.penalty(*unpack(theta, problem.objective.outputs, problem.by_column))
+        return self.problem.value(theta, out, margins)
 
     def _gradient(self):
         """(F, gradient) at v; the margins are kept."""

@@ -78,11 +78,6 @@ class Corner(Record):
             return v - np.clip(v, np.nan_to_num(-rates * self.below, neginf=-np.inf), rates * self.above)
 
 
-def mirrored(H):
-    """The symmetric matrix of a lower triangle."""
-    return np.tril(H) + np.tril(H, -1).T
-
-
 def minimise(H, w, g, corner, reduction):
     """Minimise g'd + d'Hd / 2 + P(w) over w = (w at first) + d, until its slopes are `reduction` times what they were."""
     enough = reduction * np.abs(corner.subgradient(w, g)).max(initial=0.0)
@@ -183,9 +178,6 @@ class Proximal(Newton):
     def exhausted(self):
         """Whether several steps in a row have lowered neither the objective nor its subgradient."""
         return self._stalled >= STALLED
-
-    def finish(self, certify=True):
-        """Training ends amid a step: only steps that have been tried count."""
 
     def _bound(self, loss, g):
         """Bound the distance to the minimum; where that needs a pass of its own, only when the minimum may be near."""
@@ -291,7 +283,7 @@ class Proximal(Newton):
         if k not in self._matrices or 2 * few < ROWS * len(np.union1d(columns, known)):
             h, some = self._drawn(h[:, k], ROWS * len(columns))
             self._some_rows |= some
-            self._matrices = self._matrices | {k: (columns, h, mirrored(self._at.products(h, columns)))}
+            self._matrices = self._matrices | {k: (columns, h, self._at.symmetric_products(h, columns))}
         known, h, H = self._matrices[k]
         new = np.setdiff1d(columns, known)
         if len(new):

@@ -38,7 +38,7 @@ class QuasiNewtonLines:
             theta = pack(coef, intercept, problem.rows.dtype, problem.by_column)
         self.state = State(theta, problem.by_column, t=getattr(earlier, "t", 1), epochs=getattr(earlier, "epochs", 0))
         self._origin, self._done = theta, 0
-        self._weight = len(problem.visits) if problem.weights is None else float(problem.weights[problem.visits].sum())
+        self._weight = problem.total_weight
         self._at = Coordinates(problem, metric_of(problem))
         share = np.tile(np.append(self._at.inverse, 0.0), objective.outputs)
         lower = upper = None

@@ -15,7 +15,6 @@ from scipy.linalg import eigh, qr
 from scipy.linalg.lapack import dgeqrf, dormqr
 
 from fastgd.engine.data import as_rows, pack, unpack
-from fastgd.kernels import batch
 
 # The factorisation of dense X takes the time of about n / 10 passes over it. Without it a fit often
 # takes more than 100.
@@ -227,20 +226,7 @@ class RowSpace:
 
     def loss_at(self, theta):
         """The objective at theta."""
-        problem, objective = self.problem, self.problem.objective
-        total = batch.gradient(
-            problem.rows,
-            problem.y,
-            problem.weights,
-            problem.visits,
-            theta,
-            np.empty_like(theta),
-            objective.codes,
-            problem.threads,
-        )
-        return total / problem.total_weight + objective.penalty(
-            *unpack(theta, objective.outputs, problem.by_column)
-        )
+        return self.problem.value(theta, np.empty_like(theta))
 
     def is_finite(self):
         """Whether all parameters are."""
