@@ -45,7 +45,7 @@ def value(problem, v):
 @pytest.mark.parametrize("loss, outputs", [("log_loss", 1), ("squared_hinge", 3), ("softmax", 3)])
 def test_a_line_ends_where_the_objective_is_least(loss, outputs):
     problem, l2, v, step = case(loss, outputs)
-    line = Line(problem, None, l2, v, margins(problem, v))
+    line = Line(problem, None, l2, v, margins(problem, v), value(problem, v))
     line.move(step, margins(problem, step))
     assert_allclose(line.margins, margins(problem, line.v), atol=1e-12)
     assert_allclose(line.loss, value(problem, line.v), rtol=1e-12)
@@ -58,7 +58,7 @@ def test_a_line_ends_where_the_objective_is_least(loss, outputs):
 def test_intervals_grow_where_searches_gain_nothing():
     problem, l2, v, step = case("log_loss", 1)
     for _ in range(30):  # to the minimum along this line
-        line = Line(problem, None, l2, v, margins(problem, v))
+        line = Line(problem, None, l2, v, margins(problem, v), value(problem, v))
         line.move(step, margins(problem, step))
         v = line.v
     before = Extrapolation(v - 1e-3 * step, margins(problem, v - 1e-3 * step), line.loss + 1.0)

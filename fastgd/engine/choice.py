@@ -73,7 +73,7 @@ def automatic_method(model, problem, go_on, is_reduced=False):
 
 
 def suits_row_space(problem):
-    """Whether a problem has fewer rows than columns, and its rows span all that its weights need."""
+    """Whether a problem is better solved in the span of its rows, which are fewer than its columns."""
     if len(problem.visits) > problem.rows.shape[1]:
         return False
     from .methods.row_space import suits

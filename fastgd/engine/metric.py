@@ -147,9 +147,11 @@ def rounding_floor(problem: Problem, intercepts):
     objective = problem.objective
     if objective.loss in CLASSIFICATION or objective.own:
         return 64 * float(np.finfo(float).eps) * objective.outputs
-    blur = 8 * np.finfo(problem.rows.dtype).eps * np.abs(intercepts)
+    rounding_error = 8 * np.finfo(problem.rows.dtype).eps * np.abs(intercepts)
+    if objective.loss in SHARP:
+        return float(rounding_error.sum())
     with np.errstate(over="ignore"):
-        floor = blur if objective.loss in SHARP else objective.curvature(problem.targets) * blur * blur / 2
+        floor = objective.curvature(problem.targets) * rounding_error * rounding_error / 2
     return float(floor.sum())
 
 

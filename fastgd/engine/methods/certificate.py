@@ -52,7 +52,7 @@ class Certificate:
             value, before = newton.loss_at(theta), self._last
             distance = gap(problem, newton._at, value, slopes)
             self._lower = max(self._lower, value - distance)
-            found = _told(newton, value - self._lower, value, "duality gap")
+            found = _relative_distance(newton, value - self._lower, value, "duality gap")
             self._last = found[0] if found else np.inf
             if found and (found[0] <= self._tol or found[0] <= FALLS * min(before, 1.0)):
                 return found  # or will be soon, at no other cost
@@ -61,7 +61,7 @@ class Certificate:
         if self._has_l1:
             value, distance = _from_slopes(newton)
             self._lower = max(self._lower, value - distance)
-            return _told(newton, value - self._lower, value, "duality gap")
+            return _relative_distance(newton, value - self._lower, value, "duality gap")
         return _decrement(newton)
 
     def position(self):
@@ -104,11 +104,11 @@ class Certificate:
         if not np.isfinite(lower) or (is_smooth and not (is_known or self._solver.exhausted)):
             return None
         kind = "duality gap" if self._problem.objective.loss in KINKED else "Newton decrement"
-        return _told(newton, value - lower, value, kind)
+        return _relative_distance(newton, value - lower, value, kind)
 
 
-def _told(method, distance, value, kind):
-    """What is said of a distance from the minimum; None where it contradicts itself."""
+def _relative_distance(method, distance, value, kind):
+    """(a distance from the minimum relative to that of the constant model, its kind); None if it is infinite."""
     if not np.isfinite(distance):
         return None
     return relative(distance, value, method._worst, method._floor), kind
@@ -130,7 +130,7 @@ def _decrement(method):
     else:
         method.here, kind = _from_slopes(method), "duality gap"
     loss, distance = method.here
-    return _told(method, value - loss + distance, value, kind)
+    return _relative_distance(method, value - loss + distance, value, kind)
 
 
 class CornerCertificate:
@@ -162,4 +162,4 @@ class CornerCertificate:
         if method.here is None:
             return method.optimality()
         loss, distance = method.here  # of a later model
-        return _told(method, value - loss + distance, value, "Newton decrement")
+        return _relative_distance(method, value - loss + distance, value, "Newton decrement")

@@ -11,7 +11,7 @@ from fastgd.kernels import gram
 # on one another, of which the ridge of `Newton` leaves 1e-10 and more.
 SMALL_PIVOT = 1e-8
 # Machine epsilons times columns, of the largest eigenvalue: what rounding leaves of one that is 0.
-NULL, FEWEST_COLUMNS = 16, 50
+NULL_TOLERANCE, FEWEST_COLUMNS = 16, 50
 # Of a column's mean square: a variance below is left alone, as sums of squares do not tell it well.
 TELLING_VARIANCE = 1e-6
 STALE = 0.5  # of the curvatures, that may have changed since a metric was made
@@ -63,9 +63,9 @@ class Inverse(Record):
 def shortest(at, null, coef, intercept):
     """(coef, intercept) of the least |coef| with the same margins; `null` is `at.null_space()`."""
     directions, center = null
-    ways = at.inverse[:, None] * directions
+    basis = at.inverse[:, None] * directions
     coef, before = coef.astype(float), coef
-    coef = coef - (ways @ lstsq(ways, coef.T, check_finite=False)[0]).T
+    coef = coef - (basis @ lstsq(basis, coef.T, check_finite=False)[0]).T
     return coef, intercept + (before - coef) @ center * at.problem.objective.intercept
 
 
@@ -157,11 +157,11 @@ class Coordinates:
         # Of sparse columns with a large mean hardly anything is left: what is, is rounding, unless the
         # column is constant.
         squares, epsilon = np.diagonal(gram).copy(), float(np.finfo(float).eps)
-        varies, constant = squares >= TELLING_VARIANCE, columns[squares <= NULL * epsilon]
+        varies, constant = squares >= TELLING_VARIANCE, columns[squares <= NULL_TOLERANCE * epsilon]
         size = np.sqrt(squares[varies])
         gram = gram[np.ix_(varies, varies)] / np.outer(size, size)
         values, vectors = eigh(gram, check_finite=False)
-        limit = NULL * max(p, FEWEST_COLUMNS) * epsilon
+        limit = NULL_TOLERANCE * max(p, FEWEST_COLUMNS) * epsilon
         if problem.rows.dtype == np.float32:
             limit = max(limit, (max(n, p) * float(np.finfo(np.float32).eps)) ** 2)
         count = np.count_nonzero(values <= limit * max(values.max(initial=0.0), 0.0))

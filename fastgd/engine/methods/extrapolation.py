@@ -44,7 +44,7 @@ class Extrapolation(Record):
         each column, in the units of v.
         """
         way = v - self.v, margins - self.margins
-        line = Line(problem, weights, l2, v, margins)
+        line = Line(problem, weights, l2, v, margins, loss)
         for direction in (way, self.way, way) if self.way else (way,):
             line.move(*direction)
         gained = loss - line.loss
@@ -52,17 +52,16 @@ class Extrapolation(Record):
         pays = is_real and gained >= WORTH * (self.loss - loss)
         interval = max(self.interval // 2, FEWEST) if pays else min(2 * self.interval, MOST)
         if not is_real:
-            line = Line(problem, weights, l2, v, margins)
-            line.loss = loss
+            line = Line(problem, weights, l2, v, margins, loss)
         return Extrapolation(v, margins, line.loss, way if is_real else None, interval), line
 
 
 class Line:
     """A model, its margins and its objective, which move along lines."""
 
-    def __init__(self, problem, weights, l2, v, margins):
+    def __init__(self, problem, weights, l2, v, margins, loss):
         self._problem, self._weights, self._l2 = problem, weights, l2
-        self.v, self.margins, self.loss = v, margins, np.inf
+        self.v, self.margins, self.loss = v, margins, loss
         self._joint = problem.objective.loss == "softmax"
 
     def move(self, step, change):
@@ -100,7 +99,7 @@ class Line:
         lengths = np.broadcast_to(t, K)
         self.v = self.v + _by_output(lengths, step, K, problem.by_column)
         self.margins = self.margins + lengths * change
-        self.loss = float(function(np.zeros(count))[0].sum() - gains.sum())
+        self.loss -= float(gains.sum())
 
     def _penalty(self, products):
         """The penalty's terms; an infinite one keeps its weight at 0."""

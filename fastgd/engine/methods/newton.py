@@ -191,7 +191,7 @@ class Newton:
 
     def loss_at(self, theta):
         """The objective at theta."""
-        return self._evaluate(theta, np.empty_like(theta))
+        return self.problem.value(theta, np.empty_like(theta))
 
     def is_finite(self):
         return bool(np.isfinite(self.state.theta).all())
@@ -204,28 +204,17 @@ class Newton:
     def finish(self, certify=True):
         """Training ends: the model is already the best that the passes so far have led to."""
 
-    def _value(self):
-        """The objective at v, of the margins last kept."""
-        problem, objective = self.problem, self.problem.objective
-        weights = 1 if problem.weights is None else problem.weights[problem.visits, None]
-        theta = self._at.to_user(self._v)
-        loss = float((weights * self.losses()[0]).sum()) / self._weight
-        return loss + objective.penalty(*unpack(theta, objective.outputs, problem.by_column))
-
     def react(self):
         """There is no rate to lower."""
         return False
 
     # ---- passes over X ----
 
-    def _evaluate(self, theta, out, margins=None):
-        return self.problem.value(theta, out, margins)
-
     def _gradient(self):
         """(F, gradient) at v; the margins are kept."""
         theta = self._at.to_user(self._v)
         out = np.empty_like(theta)
-        loss = self._evaluate(theta, out, self._z)
+        loss = self.problem.value(theta, out, self._z)
         out[-self._at.outputs:] += self.problem.objective.tilt
         self._theta = theta
         return loss, self._at.gradient(out) + self._at.l2 * self._v
@@ -438,8 +427,8 @@ class Newton:
             return False
         if self._joint:
             labels = self.problem.targets[:, 0].astype(np.intp)
-            own = z[np.arange(len(z)), labels]
-            return bool(((z < own[:, None]).sum(axis=1) == z.shape[1] - 1).all())
+            of_label = z[np.arange(len(z)), labels]
+            return bool(((z < of_label[:, None]).sum(axis=1) == z.shape[1] - 1).all())
         return bool((self.problem.output_targets * z > 0).all())
 
     def _estimate(self, distance, value):

@@ -133,6 +133,14 @@ class Rounded(Newton):
                 self._best = value, self._theta
         return found
 
+    def _value(self):
+        """The objective at v, of the margins last kept."""
+        problem, objective = self.problem, self.problem.objective
+        weights = 1 if problem.weights is None else problem.weights[problem.visits, None]
+        theta = self._at.to_user(self._v)
+        loss = float((weights * self.losses()[0]).sum()) / self._weight
+        return loss + objective.penalty(*unpack(theta, objective.outputs, problem.by_column))
+
     def _move_on(self):
         """Nothing to do: `_result` returns the best model."""
 

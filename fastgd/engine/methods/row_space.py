@@ -33,7 +33,7 @@ FEW_ROWS = 64
 
 
 def suits(problem):
-    """Whether a problem has fewer rows than columns, of which an intercept is one, and its rows span all weights."""
+    """Whether there are fewer rows than columns, of which an intercept is one, and the minimum lies in the span of the rows."""
     objective, n, p = problem.objective, len(problem.visits), problem.rows.shape[1]
     if not n < p + objective.intercept or n > MOST_ROWS or problem.X is None:
         return False
@@ -90,7 +90,7 @@ class Span:
         self._reflectors, self._tau, _, _ = dgeqrf(centred.T, overwrite_a=True)
         n = len(centred)
         self.coordinates = np.ascontiguousarray(np.triu(self._reflectors[:n]).T) * self._unit
-        self._turn = np.eye(n)
+        self._rotation = np.eye(n)
         self._sparse = None
 
     def _factor_gram(self, X, weights, centred):
@@ -104,7 +104,7 @@ class Span:
         lengths = np.sqrt(values[kept])
         self.coordinates = np.ascontiguousarray(vectors[:, kept] * lengths) * self._unit
         self._sparse = X, vectors[:, kept] / (lengths * self._unit), centred
-        self._turn = np.eye(len(lengths))
+        self._rotation = np.eye(len(lengths))
 
     def _drop_null_space(self):
         """Keep the coordinates in which the rows vary: then only one u has its margins."""
@@ -112,13 +112,13 @@ class Span:
         sizes = np.abs(np.diagonal(r))
         limit = RANK_TOLERANCE * max(self.coordinates.shape) * np.finfo(float).eps
         rank = np.count_nonzero(sizes > limit * sizes.max(initial=0.0))
-        self._turn = q[:, :rank]
+        self._rotation = q[:, :rank]
         self.coordinates = np.empty((len(order), rank))
         self.coordinates[order] = r[:rank].T
 
     def to_columns(self, u):
         """The weights in the columns of X, a row an output."""
-        turned = u @ self._turn.T
+        turned = u @ self._rotation.T
         if self._sparse:
             X, basis, centred = self._sparse
             a = basis @ turned.T
@@ -133,9 +133,9 @@ class Span:
         if self._sparse:
             X, basis, centred = self._sparse
             margins = X @ W.T
-            return ((margins - centred * (self.center @ W.T)).T @ basis) @ self._turn
+            return ((margins - centred * (self.center @ W.T)).T @ basis) @ self._rotation
         wide = np.array(W.T, dtype=float, order="F")
-        return self._apply("T", wide)[: len(self._turn)].T @ self._turn
+        return self._apply("T", wide)[: len(self._rotation)].T @ self._rotation
 
     def _apply(self, trans, wide):
         """Q or its transpose times the columns of `wide`."""
