@@ -86,9 +86,10 @@ class _Squared(Regressor):
 class LinearRegression(_Squared):
     """Least squares.
 
-    Minimises ``sum_i s_i (y_i - x_i w - b)^2`` over w and b. Several targets share the passes over X. Where columns depend on each
-    other linearly (as they must if there are fewer rows than columns) many w reach the minimum; this is one of them, not always
-    the shortest, which scikit-learn returns.
+    Minimises ``sum_i s_i (y_i - x_i w - b)^2`` over w and b. Several targets share the passes over X.
+    Where columns depend on each other linearly (as they must if there are fewer rows than columns)
+    many w reach the minimum; with ``batch_size="auto"`` this is the shortest, as scikit-learn's, if
+    X has at most 2000 columns, or at most 1500 rows and fewer than columns.
 
     Parameters
     ----------

@@ -42,7 +42,7 @@ class Certificate:
         self._solves = is_solved and not self._has_l1
 
     def __call__(self, coef, intercept, slopes=None):
-        """Judge a model; `slopes` (rows, outputs) are those of the losses that it is made of, if known."""
+        """Judge a model; `slopes` (rows, outputs) are those of the losses that made it, if known."""
         problem = self._problem
         newton = Newton(dense_metric=True)
         newton.wary = True
@@ -108,7 +108,7 @@ class Certificate:
 
 
 def _relative_distance(method, distance, value, kind):
-    """(a distance from the minimum relative to that of the constant model, its kind); None if it is infinite."""
+    """(a distance relative to that of the constant model, its kind); None if it is infinite."""
     if not np.isfinite(distance):
         return None
     return relative(distance, value, method._worst, method._floor), kind

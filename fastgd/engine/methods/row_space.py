@@ -33,7 +33,10 @@ FEW_ROWS = 64
 
 
 def suits(problem):
-    """Whether there are fewer rows than columns, of which an intercept is one, and the minimum lies in the span of the rows."""
+    """Whether there are fewer rows than columns, and the minimum lies in the span of the rows.
+
+    An intercept counts as a column.
+    """
     objective, n, p = problem.objective, len(problem.visits), problem.rows.shape[1]
     if not n < p + objective.intercept or n > MOST_ROWS or problem.X is None:
         return False
