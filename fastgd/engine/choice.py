@@ -67,9 +67,9 @@ def automatic_method(model, problem, go_on, is_reduced=False):
         from .methods.rounded import Rounded
 
         return Rounded(chooses, tol)
-    from .methods.newton import Newton
+    from .methods.active_set import newton_for
 
-    return Newton(chooses, tol)
+    return newton_for(problem, chooses, tol)
 
 
 def suits_row_space(problem):

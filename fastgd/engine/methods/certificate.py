@@ -1,14 +1,13 @@
 """How far from the minimum the models are that another method finds: the methods that know it
 begin a run there."""
 
-from functools import partial
-
 import numpy as np
 
 from fastgd.engine.data import pack
 from fastgd.engine.duality import gap, relative, rounding_of
 from fastgd.engine.objective import KINKED, SHARP
 
+from .active_set import newton_for
 from .newton import IN_PIECES, Newton
 from .proximal import Proximal
 from .rounded import Rounded
@@ -77,9 +76,12 @@ class Certificate:
 
     def _make_solver(self):
         """A method that finds the minimum, and bounds or an estimate of it."""
-        method = Rounded if self._problem.objective.loss in KINKED else Newton
-        make = partial(method, True, self._tol / 2)
-        return RowSpace(lambda reduced: make()) if suits(self._problem) else make()
+        def make(problem):
+            if problem.objective.loss in KINKED:
+                return Rounded(True, self._tol / 2)
+            return newton_for(problem, True, self._tol / 2)
+
+        return RowSpace(make) if suits(self._problem) else make(self._problem)
 
     def _from_minimum(self, newton, theta):
         """How far above the minimum a model is; each call knows the minimum better."""

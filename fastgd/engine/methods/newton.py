@@ -84,6 +84,7 @@ class Newton:
     kept = "_v", "_step", "_found", "_least_curvature", "_residual", "_inverse", "_coarse", "_decrement", "_small", "_bounds"
     repaired = False  # no step needs it
     is_factored = False  # whether X has been factored already, beside which the factor of a quadratic's Hessian costs little
+    always_dense = False  # whether a dense metric is made at once, whatever it takes
     begins_coarsely = True  # with the diagonal where a dense metric is dear, until conjugate gradients take longer than it is worth
     leaves = 0.05     # of `tol`, that conjugate gradients may leave
     forcing = 0.2     # the largest relative residual of a direction
@@ -118,7 +119,8 @@ class Newton:
         self._found = self.here = None  # how far the minimum is from the model; (F, how far) at v
         self._least_curvature = np.inf
         at_once, late = (rows_of_metric(problem), rows_of_late_metric(problem)) if self.dense_metric else (0, 0)
-        if self._is_quadratic() and (self.is_factored or self._is_free_quadratic()):
+        is_exact = self._is_quadratic() and (self.is_factored or self._is_free_quadratic())
+        if is_exact or self.always_dense:
             at_once = at_once or late
         self._most = at_once or late
         self._dense, self._dense_at_once = self._most > 0, at_once > 0
@@ -223,6 +225,12 @@ class Newton:
         """The second derivatives of the losses at the margins."""
         problem = self.problem
         newton.curvatures(problem.y, problem.weights, problem.visits, self._z, self._h, problem.objective.codes)
+
+    def _curvatures_beyond(self):
+        """The same at the end of the whole step."""
+        problem, h = self.problem, np.empty_like(self._h)
+        newton.curvatures(problem.y, problem.weights, problem.visits, self._z + self._u, h, problem.objective.codes)
+        return h
 
     def _curve(self, d, margins):
         """The Hessian times d; the margins of d are kept."""
@@ -453,17 +461,14 @@ class Newton:
         Of another's model this is asked of all losses. Far from the minimum a row far out may have
         nearly all the curvature, and hide what is left once it has lost it.
         """
-        problem = self.problem
         if self.wary and not self._is_quadratic():
             start, sums = self._dot(self._g, self._x).ravel(), np.empty((2, self._at.outputs))
             _, slope = self._line(np.ones(len(start)), sums, self._penalties_along())
             if not np.abs(slope).sum() <= TRUE_SLOPE * np.abs(start).sum():
                 return False
-        if problem.objective.loss not in IN_PIECES:
+        if self.problem.objective.loss not in IN_PIECES:
             return True
-        h = np.empty_like(self._h)
-        newton.curvatures(problem.y, problem.weights, problem.visits, self._z + self._u, h, problem.objective.codes)
-        return np.abs(h - self._h).sum() <= CROSSING * self._h.sum()
+        return np.abs(self._curvatures_beyond() - self._h).sum() <= CROSSING * self._h.sum()
 
     def _known(self, found):
         """Note what is known of how far the minimum is."""
