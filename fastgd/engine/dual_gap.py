@@ -2,8 +2,6 @@
 
 import numpy as np
 
-from fastgd.kernels import batch
-
 from .data import pack, unpack
 from .duality import balanced, weighted, weighted_sums
 
@@ -60,17 +58,7 @@ def _looked_up(problem, coef, intercept):
     """(slopes, gradient of the mean loss) of a model; a pass over X."""
     theta = pack(coef, intercept, problem.rows.dtype, problem.by_column)
     gradient, margins = np.empty_like(theta), np.empty(problem.output_targets.size)
-    batch.gradient(
-        problem.rows,
-        problem.y,
-        problem.weights,
-        problem.visits,
-        theta,
-        gradient,
-        problem.objective.codes,
-        problem.threads,
-        margins,
-    )
+    problem.value(theta, gradient, margins)
     slopes = margins.reshape(len(problem.visits), -1) - problem.output_targets
     return slopes, _coefficients(problem, gradient)
 

@@ -165,24 +165,21 @@ class Dual(Newton):
         return max(float((weights * each).sum()) * visited / max(len(rows), 1) / self._weight, 0.0)
 
     def _note(self, theta):
-        """Keep parameters that are the best known."""
+        """The objective at theta, whose parameters are kept if they are the best known."""
         problem, objective = self.problem, self.problem.objective
         batch.margins(problem.rows, theta, objective.outputs, self._margins, problem.threads)
         value = self._value(theta)
-        if value < self._best[0]:
-            self._best = value, theta
+        if value <= self._best[0]:
+            self._best = value, theta.copy()
+        return value
 
     def _check(self, theta):
         """The objective at theta; it and the bound enter what is known.
 
         It lies between the minimum and the gap above it; where the loss is smooth, about half-way.
         """
-        problem, objective = self.problem, self.problem.objective
-        batch.margins(problem.rows, theta, objective.outputs, self._margins, problem.threads)
-        value = self._value(theta)
+        problem, value = self.problem, self._note(theta)
         self._lower = max(self._lower, value - gap(problem, self._at, value, self._by_row(self._slopes)[problem.visits]))
-        if value <= self._best[0]:
-            self._best = value, theta.copy()
         self._tell_gap()
         return value
 
