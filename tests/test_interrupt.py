@@ -327,7 +327,17 @@ def test_steps_of_little_variance(long):
 def test_moments(long, order):
     first = np.zeros(400)
     with alarm():
-        columns.moments(long, np.ones(40), order, np.ones(400), np.full(400, -1000.0), first, np.zeros(400), np.empty(1))
+        columns.moments(
+            long,
+            np.ones(40),
+            order,
+            np.ones(400),
+            np.full(400, -1000.0),
+            first,
+            np.zeros(400),
+            np.zeros(400),
+            np.empty(1),
+        )
     assert long.sparse or 0 < first[0] < 999 * VISITS
 
 

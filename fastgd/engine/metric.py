@@ -25,10 +25,14 @@ CERTAIN = 1e-16    # the least frequency of a class, and the least mean count: a
 
 
 class Metric(Record):
-    """Where each column lies and how far it spreads, (p,) float64 each; scale 0 marks a constant column."""
+    """Where each column lies and how far it spreads, (p,) float64 each; scale 0 marks a constant column.
+
+    `peak` is the share of a column's squared deviations that its outermost row has, if that is known.
+    """
 
     center: np.ndarray
     scale: np.ndarray
+    peak: np.ndarray | None = None
 
     @property
     def inverse(self):
@@ -56,21 +60,22 @@ def metric_of(problem: Problem):
         weights = weights / weights[visits].max()
         total = float(weights[visits].sum())
     for _ in range(4):
-        first, second = np.zeros(len(shift)), np.zeros(len(shift))
-        moments(rows, weights, visits, factor, shift * factor, first, second, np.empty(1, rows.dtype))
+        first, second, largest = np.zeros((3, len(shift)))
+        moments(rows, weights, visits, factor, shift * factor, first, second, largest, np.empty(1, rows.dtype))
         large, small = ~(second < FAR), (second < 1 / FAR) & (first != 0)
         if not (large | small).any():
             break
         factor[large], factor[small] = factor[large] / FAR, np.minimum(factor[small] * FAR, 2.0**1000)
     mean = first / total
+    peak = np.divide(largest, second, out=np.zeros(len(shift)), where=second > 0)
     center = (shift * factor + mean) / factor
     scale = np.sqrt(np.maximum(second / total - (0 if rows.sparse else mean * mean), 0)) / factor
     if rows.sparse:
-        return Metric(np.zeros(len(shift)), scale)
+        return Metric(np.zeros(len(shift)), scale, peak)
     scale = np.where(scale > CONSTANT * np.abs(center), scale, 0.0)
     if not problem.objective.intercept or problem.objective.tilt:  # nothing makes up for a centre, or at a price
-        return Metric(np.zeros(len(shift)), np.hypot(scale, center))
-    return Metric(center, scale)
+        return Metric(np.zeros(len(shift)), np.hypot(scale, center), peak)
+    return Metric(center, scale, peak)
 
 
 def _amid(rows, visits, weights):

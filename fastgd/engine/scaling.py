@@ -121,6 +121,7 @@ def scaled(problem: Problem):
     with np.errstate(over="ignore", under="ignore"):
         l1 = np.minimum(np.ldexp(objective.l1, k * (1 - degree) - columns), STRONGEST)
         l2 = np.asarray(objective.l2)[:, None] if isinstance(objective.l2, tuple) else objective.l2
+        l2 = np.where(l2 >= np.finfo(float).max, np.inf, l2)  # alpha / total, or 1 / (C total), overflowed
         l2 = np.minimum(np.ldexp(l2, k * (2 - degree) - 2 * columns), STRONGEST)
         held = (l1 >= STRONGEST) | (np.atleast_2d(l2) >= STRONGEST).all(axis=0)
         center, scale = (
@@ -139,7 +140,7 @@ def scaled(problem: Problem):
         objective = replace(objective, delta=delta, l1=float(l1[0]), l2=l2)
     else:
         objective = replace(objective, delta=delta, by_column=(l1, l2))
-    metric = Metric(center, scale)
+    metric = Metric(center, scale, problem.metric.peak)
     posed = replace(problem, X=X, rows=as_rows(X), y=y, metric=metric, objective=objective)
     return Scaling(columns, k, degree, held), posed
 
@@ -155,7 +156,7 @@ def _exponents(sizes, safe):
 
 def has_targets_beyond(problem):
     """Whether targets are larger than any prediction in the dtype of X."""
-    of_values = problem.objective.loss in DEGREE and not problem.objective.by_class
+    of_values = problem.objective.loss in REGRESSION and not problem.objective.by_class
     return of_values and _largest_target(problem) > np.finfo(problem.rows.dtype).max
 
 
@@ -197,7 +198,7 @@ def without(problem, columns):
         X = sparse.csr_array((X.data * kept[X.indices], X.indices, X.indptr), shape=X.shape)
     else:
         X = np.where(columns, 0, X).astype(problem.rows.dtype)
-    metric = Metric(metric.center * kept, metric.scale * kept)
+    metric = Metric(metric.center * kept, metric.scale * kept, metric.peak * kept)
     return replace(problem, X=X, rows=as_rows(X), metric=metric)
 
 

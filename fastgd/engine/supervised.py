@@ -52,21 +52,28 @@ class Classifier(ClassifierMixin, LinearModel):
             given = np.array(list(self.class_weight.values()) if isinstance(self.class_weight, dict) else [], dtype=float)
             if not (np.isfinite(given) & (given >= 0)).all():
                 raise ValueError(f"class_weight must be finite and >= 0, got {self.class_weight}")
-            by_class = self._balance(number, weights, go_on) if self.class_weight == "balanced" else compute_class_weight(
-                self.class_weight, classes=self.classes_, y=y)
-            weights = by_class[number] if weights is None else weights * by_class[number]
+            if self.class_weight == "balanced":
+                factor, divisor = self._balance(number, weights, go_on)
+            else:
+                factor = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+                divisor = np.ones(count)
+            # In this order no factor / divisor overflows.
+            weights = (1 if weights is None else weights) / divisor[number] * factor[number]
             if held_out is not None:
-                own = by_class[np.searchsorted(self.classes_, held_out.labels)]
-                held_out.weights = own if held_out.weights is None else held_out.weights * own
+                label, own = np.searchsorted(self.classes_, held_out.labels), held_out.weights
+                held_out.weights = (1 if own is None else own) / divisor[label] * factor[label]
         return self._train(X, self._targets(number), y, weights, outputs, outputs > 1, held_out=held_out, go_on=go_on, **others)
 
     def _balance(self, number, weights, go_on):
-        """The classes' weights, inversely proportional to their weight in all rows seen so far; 0 for a class not seen yet."""
+        """(a, b) such that a / b are the classes' weights: inversely proportional to their weight in all rows seen so far.
+
+        They are 0 for a class not seen yet.
+        """
         totals = np.bincount(number, weights, len(self.classes_))
         if go_on:
             totals = totals + getattr(self, "_class_totals", 0.0)
         self._class_totals, seen = totals, totals > 0
-        return np.divide(totals.sum(), seen.sum() * totals, where=seen, out=np.zeros(len(totals)))
+        return np.where(seen, totals.sum() / seen.sum(), 0.0), np.where(seen, totals, 1.0)
 
     def _targets(self, number):
         """What the kernels call classes: +1 and -1, or their numbers."""
@@ -178,3 +185,4 @@ class Regressor(MultiOutputMixin, RegressorMixin, LinearModel):
         margins = self._margins(X)
         prediction = np.exp(margins) if self.loss == "poisson" else margins
         return prediction[:, 0] if self.coef_.ndim == 1 else prediction
+

@@ -1,5 +1,5 @@
 """The loop that every training runs: order the rows, ask the method for one epoch, record, check, tell the callbacks, stop."""
-from math import inf, isfinite
+from math import isfinite, isnan
 from time import perf_counter
 
 import numpy as np
@@ -169,7 +169,7 @@ class Training:
     def _check(self, number, epoch):
         """Refuse to go on where there is no way back: a loss beyond all that was known, or what is no number."""
         finite = isfinite(epoch.gradient_norm) and self.method.is_finite()
-        if epoch.loss == inf and finite and not getattr(self.method, "runs_away", True):
+        if finite and not getattr(self.method, "runs_away", True) and not isnan(epoch.loss):
             return
         runaway = epoch.loss > DIVERGED and epoch.loss > DIVERGED * (1 + self._known_loss())
         if runaway or not (isfinite(epoch.loss) and finite):

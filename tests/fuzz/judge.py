@@ -257,8 +257,9 @@ def _of_claims(case, model, coef, intercept):
     claimed = max(
         1.2 * model.optimality_ if is_bound else 10 * model.optimality_,
         10 * tol if model.converged_ else 0.0,
+        1e-10,  # what the rounding of the parameters themselves costs
     )
-    if not is_bound and model.optimality_ > 0.01:
+    if model.optimality_ > (1 if is_bound else 0.01):
         return
     enough = value - claimed * max(constant - value, 0) - rounding
     # Sparse columns are not centred: the squares of their spread are told from those of their size.

@@ -130,6 +130,8 @@ def _decrement(method):
             break
         method.epoch(None)
     else:
+        if not np.all(method.problem.objective.l2):  # gradients of rounding size tell nothing
+            return None
         method.here, kind = _from_slopes(method), "duality gap"
     loss, distance = method.here
     return _relative_distance(method, value - loss + distance, value, kind)

@@ -128,7 +128,7 @@ class AveragedImplicit:
     """
 
     repaired = False  # no step overshoots
-    runs_away = False  # a loss that overflows is one of large targets
+    runs_away = False  # a large loss is one of large targets, or of weights that a penalty has not met yet
 
     def __init__(self, batch_size: int):
         self.batch_size = batch_size

@@ -17,6 +17,7 @@ from fastgd.engine.records import Record
 from fastgd.kernels import batch, newton
 from fastgd.kernels.losses import Loss, evaluate
 
+from .carried import CarriedColumns
 from .curvature import Coordinates, Inverse, Path, centred, draw, shortest
 from .descent import Epoch
 
@@ -25,6 +26,7 @@ VAGUE = 0.5         # ... that may be missing where the decrement is told
 EVEN = 4.0          # ratio of the largest and the least that may be left of a quadratic, where it is told
 TELLABLE = 1e-6     # of the objective: slopes along a step that rounding does not turn round, in float32 neither
 IN_PIECES = "huber", "squared_hinge", "modified_huber", "squared_epsilon_insensitive"  # losses whose curvature jumps,
+HIDES = 2.0         # decrements, that columns may be worth which it sees
 CROSSING = 1e-3     # and the share of all curvature that may jump where the decrement is told: no row of few
 EXACT = 1e-20       # of the squared residual, that conjugate gradients cannot make smaller
 TYPICAL = 1.0       # eigenvalues of the Hessian in the metric; steep directions, which come first, tell nothing of those
@@ -114,6 +116,7 @@ class Newton:
         shared = slice(-1, None) if problem.objective.positive else slice(None)  # weights would not stay positive
         self._v[:, shared] = centred(self._v[:, shared], self._joint)
         self._bounds = -np.inf, np.inf
+        self._carried = None
         self._near = None  # (passes, decrement) of a quadratic's model that is within `tol`
         self._null = None  # what `shortest` takes off, once it is known
         self._found = self.here = None  # how far the minimum is from the model; (F, how far) at v
@@ -466,9 +469,18 @@ class Newton:
             _, slope = self._line(np.ones(len(start)), sums, self._penalties_along())
             if not np.abs(slope).sum() <= TRUE_SLOPE * np.abs(start).sum():
                 return False
-        if self.problem.objective.loss not in IN_PIECES:
+        if self._is_quadratic():
             return True
+        if self.problem.objective.loss not in IN_PIECES:
+            return not self._is_hidden()
         return np.abs(self._curvatures_beyond() - self._h).sum() <= CROSSING * self._h.sum()
+
+    def _is_hidden(self):
+        """Whether columns that few rows carry may be worth more than the decrement, which hardly sees them."""
+        if self._carried is None:
+            self._carried = CarriedColumns(self._at, metric_of(self.problem))
+        decrement = -float((self._g * self._x).sum()) / 2
+        return self._carried.gain(self._g, self._own_curvatures()) > HIDES * decrement
 
     def _known(self, found):
         """Note what is known of how far the minimum is."""

@@ -180,7 +180,11 @@ class SparseStream:
         """The sums of |w| and w^2 over these columns; what a penalty beyond `STRONGEST` holds is 0."""
         held = (self.l1[columns] >= STRONGEST) | (self.l2[columns] >= STRONGEST)
         weights = self._block(self.v)[columns] * np.where(held, 0.0, self.inverse[columns])[:, None]
-        return float(np.abs(weights).sum()), float((weights * weights).sum())
+        most = np.finfo(float).max  # differences of sums that overflow are numbers, too
+        return (
+            float(min(np.abs(weights).sum(), most)),
+            float(min((weights * weights).sum(), most)),
+        )
 
     @property
     def metric(self):

@@ -1,0 +1,117 @@
+"""Columns of which few rows have nearly all the spread, as where an entry is mistyped."""
+
+import warnings
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from fastgd import LogisticRegression, SGDClassifier
+from fastgd.engine.data import Problem, as_rows
+from fastgd.engine.methods.carried import CarriedColumns
+from fastgd.engine.methods.curvature import Coordinates
+from fastgd.engine.metric import metric_of
+from fastgd.engine.objective import Objective
+
+
+def mistyped(seed, rows=1, size=1e6):
+    """(X, y) of two classes; in column 1 the entries of some rows are `size` times too large."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((120, 4))
+    y = rng.random(120) < expit(X @ [1.0, 2.0, 0.0, -1.0])
+    # On the side of their class: at the minimum their losses are flat.
+    X[:rows, 1] = size * np.where(y[:rows], 1, -1) * (1 + rng.random(rows))
+    return X, y
+
+
+def gap_of(model, X, y, l2):
+    """(F - F*) / (F0 - F*) of a logistic model."""
+    sign = np.where(y, 1.0, -1.0)
+
+    def value(theta):
+        m = sign * (X @ theta[:-1] + theta[-1])
+        slopes = -sign * expit(-m) / len(X)
+        gradient = np.append(X.T @ slopes + l2 * theta[:-1], slopes.sum())
+        return np.logaddexp(0, -m).mean() + l2 / 2 * theta[:-1] @ theta[:-1], gradient
+
+    def hessian(theta):
+        z = X @ theta[:-1] + theta[-1]
+        A = np.column_stack([X, np.ones(len(X))])
+        return (A.T * (expit(z) * expit(-z))) @ A / len(X) + np.diag([*[l2] * X.shape[1], 0.0])
+
+    # From the model of the ordinary rows, at which the losses of the others are flat.
+    ordinary = np.abs(X[:, 1]) < 100
+    start = np.zeros(X.shape[1] + 1)
+    rest = LogisticRegression(C=100.0).fit(X[ordinary], y[ordinary])
+    start[:-1], start[-1] = rest.coef_[0], rest.intercept_[0]
+    best = minimize(value, start, jac=True, hess=hessian, method="trust-exact", tol=1e-10).fun
+    frequency = y.mean()
+    constant = -frequency * np.log(frequency) - (1 - frequency) * np.log(1 - frequency)
+    at = value(np.append(model.coef_[0], model.intercept_))[0]
+    return (at - best) / (constant - best)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("tol", [0.01, 1e-4])
+@pytest.mark.parametrize("C", [1.0, np.inf])
+def test_rows_that_carry_a_column_hide_nothing(seed, tol, C):
+    X, y = mistyped(seed, rows=1 + seed % 2)
+    model = LogisticRegression(C=C, tol=tol).fit(X, y)
+    assert model.converged_
+    assert gap_of(model, X, y, 1 / C / len(X)) <= 2 * model.optimality_ + 1e-9
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("penalty", [None, "l2"])
+def test_stochastic_steps_claim_no_minimum_that_such_rows_hide(seed, penalty):
+    X, y = mistyped(seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = SGDClassifier(
+            "log_loss", penalty=penalty, alpha=1e-4, max_iter=100, random_state=0
+        ).fit(X, y)
+    gap = gap_of(model, X, y, 1e-4 if penalty else 0.0)
+    assert model.optimality_ is None or gap <= 2 * model.optimality_ + 1e-9
+
+
+def carried_columns(X, y, weights=None):
+    X = sparse.csr_array(X) if sparse.issparse(X) else X
+    problem = Problem(
+        as_rows(X),
+        np.where(y, 1.0, -1.0),
+        weights,
+        Objective("log_loss"),
+        np.arange(len(y)),
+        full_batch=True,
+        threads=1,
+        X=X,
+    )
+    metric = metric_of(problem)
+    at = Coordinates(problem, metric)
+    return CarriedColumns(at, metric), at
+
+
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_array])
+def test_which_columns_few_rows_carry(form):
+    X, y = mistyped(0)
+    ordinary, _ = carried_columns(form(mistyped(0, size=1.0)[0]), y)
+    assert len(ordinary.columns) == 0
+    assert_array_equal(carried_columns(form(X), y)[0].columns, [1])
+    weights = np.ones(120)
+    weights[0] = 0
+    assert len(carried_columns(form(X), y, weights)[0].columns) == 0
+
+
+def test_gain_of_the_other_rows():
+    X, y = mistyped(0)
+    found, at = carried_columns(X, y)
+    rng = np.random.default_rng(1)
+    curvatures, g = rng.random((120, 1)), rng.standard_normal((1, 5))
+    # The direction of column 1, with the intercept that keeps the mean margin of the other rows.
+    scale, center, mean = 1 / at.inverse[1], at.center[1], X[1:, 1].mean()
+    slope = g[0, 1] + g[0, 4] * (center - mean) / scale
+    curvature = (curvatures[1:, 0] * ((X[1:, 1] - mean) / scale) ** 2).sum() / 120
+    assert_allclose(found.gain(g, curvatures), slope**2 / (2 * curvature))
