@@ -9,7 +9,7 @@ from scipy import sparse
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from fastgd import LogisticRegression, SGDClassifier
+from fastgd import LinearSVC, LogisticRegression, SGDClassifier
 from fastgd.engine.data import Problem, as_rows
 from fastgd.engine.methods.carried import CarriedColumns
 from fastgd.engine.methods.curvature import Coordinates
@@ -115,3 +115,22 @@ def test_gain_of_the_other_rows():
     slope = g[0, 1] + g[0, 4] * (center - mean) / scale
     curvature = (curvatures[1:, 0] * ((X[1:, 1] - mean) / scale) ** 2).sum() / 120
     assert_allclose(found.gain(g, curvatures), slope**2 / (2 * curvature))
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("C", [1.0, 100.0])
+def test_pieces_that_such_rows_leave(seed, C):
+    X, y = mistyped(seed, rows=1 + seed % 2)
+    ordinary = np.abs(X[:, 1]) < 100
+    sign = np.where(y, 1.0, -1.0)
+
+    def value(model):
+        losses = np.maximum(1 - sign * model.decision_function(X), 0) ** 2
+        return C * losses.sum() + (model.coef_**2).sum() / 2
+
+    # Losses of the other rows are 0 at the minimum of the ordinary ones, which is then that of all.
+    best = LinearSVC(C=C, tol=1e-10).fit(X[ordinary], y[ordinary])
+    assert (sign * best.decision_function(X))[~ordinary].min() > 1
+    model = LinearSVC(C=C, tol=1e-4).fit(X, y)
+    assert model.converged_
+    assert value(model) <= value(best) * (1 + 1e-4)

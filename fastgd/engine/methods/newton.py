@@ -406,7 +406,7 @@ class Newton:
 
     def _tell(self, loss, decrement, least, most, there, path):
         """Note how far the minimum is from v, as soon as it is about known; of a quadratic from v + x, which is the model."""
-        if most <= VAGUE * decrement and self._is_model_true():
+        if most <= VAGUE * decrement and self._is_model_true(loss, decrement):
             # Where the classes are separated and nothing is penalised, the infimum is 0.
             self.here = loss, loss if self._is_separated() else decrement + (least + most) / 2
             if not self._is_quadratic():
@@ -458,7 +458,7 @@ class Newton:
         """(a bound or an estimate of F*, the objective that it was made at)"""
         return self._bounds
 
-    def _is_model_true(self):
+    def _is_model_true(self, loss, decrement):
         """Whether the loss along all of x is about the quadratic model: one made of quadratic pieces may go on to others.
 
         Of another's model this is asked of all losses. Far from the minimum a row far out may have
@@ -471,16 +471,18 @@ class Newton:
                 return False
         if self._is_quadratic():
             return True
-        if self.problem.objective.loss not in IN_PIECES:
-            return not self._is_hidden()
-        return np.abs(self._curvatures_beyond() - self._h).sum() <= CROSSING * self._h.sum()
+        if self.problem.objective.loss in IN_PIECES:
+            crossing = np.abs(self._curvatures_beyond() - self._h).sum()
+            if not crossing <= CROSSING * self._h.sum():
+                return False
+        return not self._is_hidden(loss, decrement)
 
-    def _is_hidden(self):
+    def _is_hidden(self, loss, decrement):
         """Whether columns that few rows carry may be worth more than the decrement, which hardly sees them."""
         if self._carried is None:
             self._carried = CarriedColumns(self._at, metric_of(self.problem))
-        decrement = -float((self._g * self._x).sum()) / 2
-        return self._carried.gain(self._g, self._own_curvatures()) > HIDES * decrement
+        gain = self._carried.gain(self._g, self._own_curvatures())
+        return gain > max(HIDES * decrement, rounding_of(loss, self._worst), self._floor)
 
     def _known(self, found):
         """Note what is known of how far the minimum is."""
