@@ -14,6 +14,8 @@ class Tasks:
 
     def __init__(self, estimator, context, X, y, sample_weight, with_epochs):
         self._context, self.with_epochs = context, with_epochs
+        # A fit that has to begin again, without columns that no float holds, may have more epochs.
+        self._left = context.max_subtasks
         self._told = {"estimator": estimator, "X": X, "y": y,
                       "metadata": None if sample_weight is None else {"sample_weight": sample_weight}}
 
@@ -26,11 +28,17 @@ class Tasks:
 
     def begin_epoch(self, best):
         """An epoch begins; `best()` is the training that counts."""
+        self._epoch = None
+        if not self._left:
+            return
+        self._left -= 1
         self._epoch = self._context.subcontext(task_name="epoch")
         self._epoch.call_on_fit_task_begin(**self._told, reconstruction_attributes=lambda: self._attributes(best()))
 
     def end_epoch(self, best):
         """An epoch is over; returns whether a callback wants training to stop."""
+        if self._epoch is None:
+            return False
         return self._epoch.call_on_fit_task_end(**self._told, reconstruction_attributes=lambda: self._attributes(best()))
 
 

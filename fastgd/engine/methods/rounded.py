@@ -99,12 +99,14 @@ class Rounded(Newton):
             self._cost = max(width * self._h.sum(), delta) * (width - delta) / (2 * n)
         else:  # a row on a kink: curvature 1 / width, cost <= width / 8
             self._cost = max(width * self._h.sum(), 1.0) * width / (8 * n)
-        beyond = self._beyond if self._h.any() else 1.0
-        if beyond > 0:
-            secant = beyond * self._jump() / np.maximum(self._distance(), width)
+        h = self._h.reshape(n, -1)
+        # Without any curvature a step along the intercept would have no length.
+        beyond = np.where(h.any(axis=0), self._beyond, 1.0)
+        if beyond.any():
+            secant = beyond * (self._jump() / np.maximum(self._distance(), width)).reshape(h.shape)
             if problem.weights is not None:
-                secant = (secant.reshape(n, -1) * problem.weights[problem.visits, None]).ravel()
-            np.maximum(self._h, secant, out=self._h)
+                secant *= problem.weights[problem.visits, None]
+            np.maximum(h, secant, out=h)
 
     def _is_tried(self, passes, is_first):
         """Never: `_pass_made` evaluates unfinished directions."""
