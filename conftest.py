@@ -1,4 +1,5 @@
 """Run the README's Python blocks as tests; draw without a screen."""
+
 import os
 
 from sybil import Sybil
@@ -6,6 +7,10 @@ from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 
-collect_ignore_glob = ["docs/*.py"]  # Sphinx's settings and the gallery, which tests/test_gallery.py runs
+collect_ignore_glob = [
+    "docs/*.py"
+]  # Sphinx's settings and the gallery, which tests/test_gallery.py runs
 
-pytest_collect_file = Sybil(parsers=[PythonCodeBlockParser(), SkipParser()], patterns=["README.md", "docs/*.md"]).pytest()
+pytest_collect_file = Sybil(
+    parsers=[PythonCodeBlockParser(), SkipParser()], patterns=["README.md", "docs/*.md"]
+).pytest()

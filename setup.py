@@ -1,7 +1,10 @@
-"""Compile every kernel once per instruction set; ``fastgd/kernels/__init__.py`` picks one at import.
+"""Compile every kernel once per instruction set; ``fastgd/kernels/__init__.py`` picks one at
+import.
 
-The environment at build time: FASTGD_OPENMP=0 builds without threads, FASTGD_BOUNDSCHECK=1 with every index checked.
+The environment at build time: FASTGD_OPENMP=0 builds without threads, FASTGD_BOUNDSCHECK=1 with
+every index checked.
 """
+
 import copy
 import os
 import sys
@@ -24,7 +27,8 @@ if sys.platform == "win32":
     CFLAGS, AVX2_CFLAGS = ["/O2"], ["/arch:AVX2"]
     OPENMP_CFLAGS, OPENMP_LDFLAGS = ["/openmp"], []
 else:
-    # Nothing here reorders a sum or forgets NaN, as -ffast-math would; the last two let exp and sqrt vectorise.
+    # Nothing here reorders a sum or forgets NaN, as -ffast-math would; the last two let exp and
+    # sqrt vectorise.
     CFLAGS = ["-O3", "-g0", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"]
     AVX2_CFLAGS = ["-mavx2", "-mfma"]
     OPENMP_CFLAGS, OPENMP_LDFLAGS = ["-fopenmp"], ["-fopenmp"]
@@ -46,7 +50,7 @@ class build_ext(_build_ext):  # noqa: N801
 
     def finalize_options(self):
         super().finalize_options()
-        self.parallel = self.parallel or True    # True is one job a processor
+        self.parallel = self.parallel or True  # True is one job a processor
 
     def build_extensions(self):
         if OPENMP and self.has_openmp():
@@ -58,17 +62,24 @@ class build_ext(_build_ext):  # noqa: N801
     def has_openmp(self):
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder, "probe.c")
-            source.write_text("#include <omp.h>\nint probe(void) { return omp_get_max_threads(); }\n")
+            source.write_text(
+                "#include <omp.h>\nint probe(void) { return omp_get_max_threads(); }\n"
+            )
             try:
-                objects = self.compiler.compile([str(source)], output_dir=folder, extra_postargs=OPENMP_CFLAGS)
-                self.compiler.link_shared_object(objects, str(Path(folder, "probe.so")), extra_postargs=OPENMP_LDFLAGS)
+                objects = self.compiler.compile(
+                    [str(source)], output_dir=folder, extra_postargs=OPENMP_CFLAGS
+                )
+                self.compiler.link_shared_object(
+                    objects, str(Path(folder, "probe.so")), extra_postargs=OPENMP_LDFLAGS
+                )
             except (CompileError, LinkError):
                 self.warn("the compiler has no OpenMP: fastgd is built without threads")
                 return False
             return True
 
     def build_extension(self, extension):
-        # A folder of objects each: the instruction sets share a .c file and compile side by side, hence the copy.
+        # A folder of objects each: the instruction sets share a .c file and compile side by side,
+        # hence the copy.
         job = copy.copy(self)
         job.build_temp = str(Path(self.build_temp, extension.name))
         super(build_ext, job).build_extension(extension)
@@ -81,13 +92,22 @@ class build_ext(_build_ext):  # noqa: N801
 
 def extension(name, sources, *cflags, **options):
     return Extension(
-        name, sources, include_dirs=[str(KERNELS)], extra_compile_args=[*CFLAGS, *cflags], py_limited_api=STABLE_ABI,
-        define_macros=[("Py_LIMITED_API", "0x030B0000")] if STABLE_ABI else [], **options)
+        name,
+        sources,
+        include_dirs=[str(KERNELS)],
+        extra_compile_args=[*CFLAGS, *cflags],
+        py_limited_api=STABLE_ABI,
+        define_macros=[("Py_LIMITED_API", "0x030B0000")] if STABLE_ABI else [],
+        **options,
+    )
 
 
 def settings_file():
     """A file rewritten only when the settings change, for the extensions to depend on."""
-    settings, path = f"{OPENMP=} {CHECKED=} {CFLAGS=} {AVX2_CFLAGS=} {DIRECTIVES=}\n", Path("build", "settings.txt")
+    settings, path = (
+        f"{OPENMP=} {CHECKED=} {CFLAGS=} {AVX2_CFLAGS=} {DIRECTIVES=}\n",
+        Path("build", "settings.txt"),
+    )
     if not path.exists() or path.read_text() != settings:
         path.parent.mkdir(exist_ok=True)
         path.write_text(settings)
@@ -95,21 +115,33 @@ def settings_file():
 
 
 def extensions():
-    """The baseline from the .pyx files, then the same generated C once more as ``fastgd.kernels._avx2.<name>``."""
+    """The baseline from the .pyx files, then the same generated C once more as
+    ``fastgd.kernels._avx2.<name>``.
+    """
     paths = sorted(KERNELS.glob("*.pyx"))
     baseline = cythonize(
-        [extension("fastgd.kernels._cyutility", [str(KERNELS / "_cyutility.c")]),
-         *(extension(f"fastgd.kernels.{path.stem}", [str(path)]) for path in paths)],
+        [
+            extension("fastgd.kernels._cyutility", [str(KERNELS / "_cyutility.c")]),
+            *(extension(f"fastgd.kernels.{path.stem}", [str(path)]) for path in paths),
+        ],
         build_dir="build/cython-checked" if CHECKED else "build/cython",
         shared_utility_qualified_name="fastgd.kernels._cyutility",
-        compiler_directives=DIRECTIVES)
+        compiler_directives=DIRECTIVES,
+    )
     for built in baseline:
         built.depends.append(settings_file())
     avx2 = [
-        extension(f"fastgd.kernels._avx2.{path.stem}", built.sources, *AVX2_CFLAGS, depends=built.depends)
-        for built, path in zip(baseline[1:], paths, strict=True) if X86]
+        extension(
+            f"fastgd.kernels._avx2.{path.stem}", built.sources, *AVX2_CFLAGS, depends=built.depends
+        )
+        for built, path in zip(baseline[1:], paths, strict=True)
+        if X86
+    ]
     return baseline + avx2
 
 
-setup(ext_modules=extensions(), cmdclass={"build_ext": build_ext},
-      options={"bdist_wheel": {"py_limited_api": "cp311"}} if STABLE_ABI else {})
+setup(
+    ext_modules=extensions(),
+    cmdclass={"build_ext": build_ext},
+    options={"bdist_wheel": {"py_limited_api": "cp311"}} if STABLE_ABI else {},
+)

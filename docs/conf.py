@@ -1,4 +1,5 @@
 """How Sphinx builds the documentation: ``make docs``."""
+
 import os
 
 import fastgd
@@ -31,11 +32,16 @@ html_show_sourcelink = False
 default_role = "autolink"
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
-suppress_warnings = ["config.cache"]  # sphinx-gallery's settings hold functions, which no cache can keep
+# sphinx-gallery's settings hold functions, which no cache can keep
+suppress_warnings = ["config.cache"]
 
 numpydoc_show_class_members = False
 # Names that only differ in case would be one file where the file system does not tell them apart.
-methods = [name for name in fastgd.__all__ if name.islower() and any(name == other.lower() != other for other in fastgd.__all__)]
+methods = [
+    name
+    for name in fastgd.__all__
+    if name.islower() and any(name == other.lower() != other for other in fastgd.__all__)
+]
 autosummary_filename_map = {f"fastgd.{name}": f"fastgd.{name}-method" for name in methods}
 
 sphinx_gallery_conf = {
@@ -58,7 +64,9 @@ sphinx_gallery_conf = {
 
 
 def link_to_source(app, docname, source):
-    """Links of the pages to folders of the source, which cannot be shown, become the folders' names; the gallery has been made."""
+    """Links of the pages to folders of the source, which cannot be shown, become the folders'
+    names; the gallery has been made.
+    """
     source[0] = source[0].replace("](gallery)", "](auto_gallery/index.rst)")
     for folder in ("fastgd/engine/methods", "fastgd/kernels", "bench"):
         source[0] = source[0].replace(f"](../{folder})", f"](../{folder}/__init__.py)")

@@ -1,7 +1,9 @@
-"""Recommend movies: MovieLens 100k where the package recbole is installed (pip install --no-deps recbole), else synthetic ratings.
+"""Recommend movies: MovieLens 100k where the package recbole is installed (pip install --no-deps
+recbole), else synthetic ratings.
 
 Run it by ``python examples/recommend_movies.py``.
 """
+
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -24,9 +26,15 @@ def load():
 
 def synthetic(users=500, items=400, rank=5):
     rng = np.random.default_rng(0)
-    stars = 3.5 + 0.4 * rng.standard_normal((users, rank)) @ rng.standard_normal((rank, items)) + 0.5 * rng.standard_normal(items)
+    stars = (
+        3.5
+        + 0.4 * rng.standard_normal((users, rank)) @ rng.standard_normal((rank, items))
+        + 0.5 * rng.standard_normal(items)
+    )
     u, i = np.nonzero(rng.random(stars.shape) < 0.1)
-    return np.column_stack([u, i, np.clip(np.round(stars[u, i] + 0.5 * rng.standard_normal(len(u))), 1, 5)])
+    return np.column_stack(
+        [u, i, np.clip(np.round(stars[u, i] + 0.5 * rng.standard_normal(len(u))), 1, 5)]
+    )
 
 
 def main():
@@ -48,13 +56,19 @@ def main():
     for number, score in zip(ids[0], scores[0], strict=True):
         print(f"  {score:5.2f}  {titles.get(number, number)}")
     alike, _ = model.similar_items(liked[:1], 5)
-    print(f"Like {titles.get(int(liked[0]), int(liked[0]))}: {', '.join(str(titles.get(one, one)) for one in alike[0])}")
+    print(
+        f"Like {titles.get(int(liked[0]), int(liked[0]))}: "
+        f"{', '.join(str(titles.get(one, one)) for one in alike[0])}"
+    )
 
     # implicit feedback: who rated 4 stars or more has met and liked the item
     train, test = train_test_split(ratings[ratings[:, 2] >= 4, :2], test_size=0.2, random_state=0)
     for loss in ("log_loss", "bpr"):
         ranking = MatrixFactorization(loss, random_state=0).fit(train)
-        print(f"{loss:<9} NDCG@10 {ndcg_at_k(ranking, test):.3f}   precision@10 {precision_at_k(ranking, test):.3f}")
+        print(
+            f"{loss:<9} NDCG@10 {ndcg_at_k(ranking, test):.3f}   precision@10 "
+            f"{precision_at_k(ranking, test):.3f}"
+        )
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 Every public name is loaded when it is first used, so that ``import fastgd`` costs next to nothing.
 """
+
 from importlib import import_module
 
 __version__ = "0.1.0"
@@ -9,9 +10,34 @@ __version__ = "0.1.0"
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # the same names for editors and type checkers, which do not run __getattr__
     from .callbacks import Checkpoint
-    from .engine.optimizers import SGD, AdaGrad, Adam, AdamW, GradientNoise, Momentum, Nesterov, RMSProp
-    from .engine.schedules import Adaptive, Constant, CosineDecay, InverseScaling, OneCycle, Optimal, StepDecay
-    from .linear import ElasticNet, Lasso, LinearRegression, LinearSVC, LinearSVR, LogisticRegression, Ridge
+    from .engine.optimizers import (
+        SGD,
+        AdaGrad,
+        Adam,
+        AdamW,
+        GradientNoise,
+        Momentum,
+        Nesterov,
+        RMSProp,
+    )
+    from .engine.schedules import (
+        Adaptive,
+        Constant,
+        CosineDecay,
+        InverseScaling,
+        OneCycle,
+        Optimal,
+        StepDecay,
+    )
+    from .linear import (
+        ElasticNet,
+        Lasso,
+        LinearRegression,
+        LinearSVC,
+        LinearSVR,
+        LogisticRegression,
+        Ridge,
+    )
     from .neural_network import MLPClassifier, MLPRegressor
     from .one_class import SGDOneClassSVM
     from .optimize import (
@@ -27,7 +53,12 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which do not 
         prodigy,
         rmsprop,
     )
-    from .plots import CoefficientPathDisplay, DescentPathDisplay, LearningRateDisplay, LossCurveDisplay
+    from .plots import (
+        CoefficientPathDisplay,
+        DescentPathDisplay,
+        LearningRateDisplay,
+        LossCurveDisplay,
+    )
     from .rates import learning_rate_range
     from .recommender import MatrixFactorization, ndcg_at_k, precision_at_k
     from .sgd import SGDClassifier, SGDRegressor

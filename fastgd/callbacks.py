@@ -1,4 +1,5 @@
 """Callbacks for `set_callbacks`, beside scikit-learn's own."""
+
 import os
 import pickle
 from copy import copy
@@ -8,15 +9,21 @@ from sklearn.utils._param_validation import Interval, validate_params
 
 from .engine.files import remove_abandoned, replace, resolved
 
-UNDER_WAY = ("_skl_callbacks", "_skl_callbacks_to_teardown", "_callback_fit_ctx", "_parent_callback_ctx")
+UNDER_WAY = (
+    "_skl_callbacks",
+    "_skl_callbacks_to_teardown",
+    "_callback_fit_ctx",
+    "_parent_callback_ctx",
+)
 
 
 class Checkpoint:
-    """Keep the model of the last epochs in a file, from which training goes on exactly after the process has died.
+    """Keep the model of the last epochs in a file, from which training goes on exactly after the
+    process has died.
 
-    The file is a pickle of the estimator, without its callbacks, as if `fit` had stopped there; it knows all that the next `fit` on
-    the same data needs. It is replaced at once: whenever the process dies, the last complete one is
-    there, also where several processes write the same file.
+    The file is a pickle of the estimator, without its callbacks, as if `fit` had stopped there; it
+    knows all that the next `fit` on the same data needs. It is replaced at once: whenever the
+    process dies, the last complete one is there, also where several processes write the same file.
 
     Parameters
     ----------
@@ -58,15 +65,20 @@ class Checkpoint:
     5
     """
 
-    @validate_params({"path": [str, os.PathLike], "every": [Interval(Integral, 1, None, closed="left")]},
-                     prefer_skip_nested_validation=True)
+    @validate_params(
+        {"path": [str, os.PathLike], "every": [Interval(Integral, 1, None, closed="left")]},
+        prefer_skip_nested_validation=True,
+    )
     def __init__(self, path, every=1):
         self.path, self.every = path, every
 
     def setup(self, estimator, context):
         """scikit-learn calls it when a fit begins."""
         if not getattr(estimator, "warm_start", False):
-            raise ValueError(f"Checkpoint needs an estimator with warm_start=True, which alone goes on exactly: got {estimator!r}")
+            raise ValueError(
+                "Checkpoint needs an estimator with warm_start=True, which alone goes on "
+                f"exactly: got {estimator!r}"
+            )
         remove_abandoned(os.path.dirname(resolved(self.path)))
 
     def on_fit_task_begin(self, estimator, context):
@@ -74,7 +86,9 @@ class Checkpoint:
 
     def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
         """Write what has been reached."""
-        if fitted_estimator is not None and (context.max_subtasks or fitted_estimator.n_iter_ % self.every == 0):
+        if fitted_estimator is not None and (
+            context.max_subtasks or fitted_estimator.n_iter_ % self.every == 0
+        ):
             model = copy(fitted_estimator)
             for name in UNDER_WAY:
                 vars(model).pop(name, None)

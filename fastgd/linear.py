@@ -1,9 +1,11 @@
 """The named linear models: each names its loss, its penalty and its convention, and little more.
 
-They take scikit-learn's parameters with scikit-learn's objectives. Their descent chooses its own way (`batch_size="auto"`), so the
-parameters by which scikit-learn's users choose one (`solver`, `dual`, `selection`, `precompute`, `copy_X`, `random_state`) are
-checked and have no effect on the result.
+They take scikit-learn's parameters with scikit-learn's objectives. Their descent chooses its own
+way (`batch_size="auto"`), so the parameters by which scikit-learn's users choose one (`solver`,
+`dual`, `selection`, `precompute`, `copy_X`, `random_state`) are checked and have no effect on the
+result.
 """
+
 from numbers import Integral, Real
 
 import numpy as np
@@ -19,7 +21,10 @@ from .engine.objective import Objective
 from .engine.parameters import checked
 from .engine.supervised import Classifier, Regressor
 
-POSITIVE, NOT_NEGATIVE = Interval(Real, 0, None, closed="neither"), Interval(Real, 0, None, closed="left")
+POSITIVE, NOT_NEGATIVE = (
+    Interval(Real, 0, None, closed="neither"),
+    Interval(Real, 0, None, closed="left"),
+)
 STRONGEST = np.finfo(float).max  # strength of a penalty
 COMMON = {
     "fit_intercept": ["boolean"],
@@ -86,10 +91,10 @@ class _Squared(Regressor):
 class LinearRegression(_Squared):
     """Least squares.
 
-    Minimises ``sum_i s_i (y_i - x_i w - b)^2`` over w and b. Several targets share the passes over X.
-    Where columns depend on each other linearly (as they must if there are fewer rows than columns)
-    many w reach the minimum; with ``batch_size="auto"`` this is the shortest, as scikit-learn's, if
-    X has at most 2000 columns, or at most 1500 rows and fewer than columns.
+    Minimises ``sum_i s_i (y_i - x_i w - b)^2`` over w and b. Several targets share the passes over
+    X. Where columns depend on each other linearly (as they must if there are fewer rows than
+    columns) many w reach the minimum; with ``batch_size="auto"`` this is the shortest, as
+    scikit-learn's, if X has at most 2000 columns, or at most 1500 rows and fewer than columns.
 
     Parameters
     ----------
@@ -100,11 +105,13 @@ class LinearRegression(_Squared):
         No effect: X is never changed, and seldom copied.
 
     tol : float, default=1e-6
-        Training stops when the objective is within `tol` of its minimum, relative to what the best constant model leaves to gain:
-        ``(F - F*) / (F0 - F*) <= tol``. In scikit-learn the same name means the precision of its solver for sparse X.
+        Training stops when the objective is within `tol` of its minimum, relative to what the best
+        constant model leaves to gain: ``(F - F*) / (F0 - F*) <= tol``. In scikit-learn the same
+        name means the precision of its solver for sparse X.
 
     n_jobs : int, default=None
-        Threads inside the fit. None: all that OpenMP allows; -1: all processors. Never changes the result.
+        Threads inside the fit. None: all that OpenMP allows; -1: all processors. Never changes the
+        result.
 
     positive : bool, default=False
         Whether no weight may be negative.
@@ -113,7 +120,8 @@ class LinearRegression(_Squared):
         The most passes over X; None: 1000. scikit-learn's has no such parameter.
 
     batch_size : {'auto', 'full'}, default='auto'
-        'auto' takes the fastest way to `tol`, be it by a matrix of n_features^2 numbers; 'full' keeps to passes over X.
+        'auto' takes the fastest way to `tol`, be it by a matrix of n_features^2 numbers; 'full'
+        keeps to passes over X.
 
     max_seconds : float, default=None
         No pass begins later than that. None: no matter how long it takes.
@@ -130,7 +138,8 @@ class LinearRegression(_Squared):
         Whether `optimality_` has reached `tol`.
 
     optimality_ : float
-        Estimate of ``(F - F*) / (F0 - F*)``, F* being the minimum and F0 the objective of the best constant model.
+        Estimate of ``(F - F*) / (F0 - F*)``, F* being the minimum and F0 the objective of the best
+        constant model.
 
     optimality_kind_ : str
         What it is made of: 'Newton decrement', an estimate.
@@ -143,10 +152,10 @@ class LinearRegression(_Squared):
         Passes over X.
 
     history_ : dict of lists
-        An entry a pass: ``loss``, the objective (a pass that only turns the direction repeats it); ``gradient_norm``, in
-        coordinates in which columns have spread 1; ``learning_rate``, the length of the last step, of which 1 is Newton's;
-        ``seconds`` since the fit began; with validation rows ``validation_loss`` and ``validation_score``. `pandas.DataFrame` takes
-        it.
+        An entry a pass: ``loss``, the objective (a pass that only turns the direction repeats it);
+        ``gradient_norm``, in coordinates in which columns have spread 1; ``learning_rate``, the
+        length of the last step, of which 1 is Newton's; ``seconds`` since the fit began; with
+        validation rows ``validation_loss`` and ``validation_score``. `pandas.DataFrame` takes it.
 
     n_features_in_ : int
         Number of columns of X.
@@ -170,12 +179,24 @@ class LinearRegression(_Squared):
 
     _parameter_constraints: dict = {**COMMON, "copy_X": ["boolean"], "positive": ["boolean"]}
 
-    def __init__(self, *, fit_intercept=True, copy_X=True, tol=1e-6, n_jobs=None, positive=False, max_iter=None,
-                 batch_size="auto", max_seconds=None):
+    def __init__(
+        self,
+        *,
+        fit_intercept=True,
+        copy_X=True,
+        tol=1e-6,
+        n_jobs=None,
+        positive=False,
+        max_iter=None,
+        batch_size="auto",
+        max_seconds=None,
+    ):
         self._assign(locals())
 
     def _objective(self, outputs, one_vs_rest, total):
-        return Objective(self.loss, outputs=outputs, intercept=self.fit_intercept, positive=self.positive)
+        return Objective(
+            self.loss, outputs=outputs, intercept=self.fit_intercept, positive=self.positive
+        )
 
 
 # RANSACRegressor asks isinstance to tell least squares, of which it knows how many rows they need.
@@ -193,7 +214,8 @@ class _Penalised(_Squared):
 class Ridge(_Penalised):
     """Least squares with an L2 penalty.
 
-    Minimises ``sum_i s_i (y_i - x_i w - b)^2 + alpha |w|^2`` over w and b. Several targets share the passes over X.
+    Minimises ``sum_i s_i (y_i - x_i w - b)^2 + alpha |w|^2`` over w and b. Several targets share
+    the passes over X.
 
     Parameters
     ----------
@@ -210,11 +232,13 @@ class Ridge(_Penalised):
         The most passes over X; None: 1000. In scikit-learn the iterations of its solver.
 
     tol : float, default=1e-4
-        Training stops when the objective is within `tol` of its minimum, relative to what the best constant model leaves to gain:
-        ``(F - F*) / (F0 - F*) <= tol``. In scikit-learn the same name means the precision of the iterative ones among its solvers.
+        Training stops when the objective is within `tol` of its minimum, relative to what the best
+        constant model leaves to gain: ``(F - F*) / (F0 - F*) <= tol``. In scikit-learn the same
+        name means the precision of the iterative ones among its solvers.
 
     solver : str, default='auto'
-        No effect: a way to the minimum, which is the same for all of them. scikit-learn's names are allowed.
+        No effect: a way to the minimum, which is the same for all of them. scikit-learn's names are
+        allowed.
 
     positive : bool, default=False
         Whether no weight may be negative.
@@ -224,10 +248,12 @@ class Ridge(_Penalised):
         given.
 
     batch_size : {'auto', 'full'}, default='auto'
-        'auto' takes the fastest way to `tol`, be it by a matrix of n_features^2 numbers; 'full' keeps to passes over X.
+        'auto' takes the fastest way to `tol`, be it by a matrix of n_features^2 numbers; 'full'
+        keeps to passes over X.
 
     n_jobs : int, default=None
-        Threads inside the fit. None: all that OpenMP allows; -1: all processors. Never changes the result.
+        Threads inside the fit. None: all that OpenMP allows; -1: all processors. Never changes the
+        result.
 
     max_seconds : float, default=None
         No pass begins later than that. None: no matter how long it takes.
@@ -244,7 +270,8 @@ class Ridge(_Penalised):
         Whether `optimality_` has reached `tol`.
 
     optimality_ : float
-        Estimate of ``(F - F*) / (F0 - F*)``, F* being the minimum and F0 the objective of the best constant model.
+        Estimate of ``(F - F*) / (F0 - F*)``, F* being the minimum and F0 the objective of the best
+        constant model.
 
     optimality_kind_ : str
         What it is made of: 'Newton decrement', an estimate.
@@ -257,10 +284,10 @@ class Ridge(_Penalised):
         Passes over X.
 
     history_ : dict of lists
-        An entry a pass: ``loss``, the objective (a pass that only turns the direction repeats it); ``gradient_norm``, in
-        coordinates in which columns have spread 1; ``learning_rate``, the length of the last step, of which 1 is Newton's;
-        ``seconds`` since the fit began; with validation rows ``validation_loss`` and ``validation_score``. `pandas.DataFrame` takes
-        it.
+        An entry a pass: ``loss``, the objective (a pass that only turns the direction repeats it);
+        ``gradient_norm``, in coordinates in which columns have spread 1; ``learning_rate``, the
+        length of the last step, of which 1 is Newton's; ``seconds`` since the fit began; with
+        validation rows ``validation_loss`` and ``validation_score``. `pandas.DataFrame` takes it.
 
     n_features_in_ : int
         Number of columns of X.
@@ -270,7 +297,8 @@ class Ridge(_Penalised):
 
     References
     ----------
-    Hoerl and Kennard, "Ridge regression: biased estimation for nonorthogonal problems", Technometrics 12 (1970).
+    Hoerl and Kennard, "Ridge regression: biased estimation for nonorthogonal problems",
+    Technometrics 12 (1970).
 
     Examples
     --------
@@ -286,13 +314,28 @@ class Ridge(_Penalised):
         **COMMON,
         "alpha": [NOT_NEGATIVE, "array-like"],
         "copy_X": ["boolean"],
-        "solver": [StrOptions({"auto", "svd", "cholesky", "lsqr", "sparse_cg", "sag", "saga", "lbfgs"})],
+        "solver": [
+            StrOptions({"auto", "svd", "cholesky", "lsqr", "sparse_cg", "sag", "saga", "lbfgs"})
+        ],
         "positive": ["boolean"],
         "random_state": ["random_state"],
     }
 
-    def __init__(self, alpha=1.0, *, fit_intercept=True, copy_X=True, max_iter=None, tol=1e-4, solver="auto", positive=False,
-                 random_state=None, batch_size="auto", n_jobs=None, max_seconds=None):
+    def __init__(
+        self,
+        alpha=1.0,
+        *,
+        fit_intercept=True,
+        copy_X=True,
+        max_iter=None,
+        tol=1e-4,
+        solver="auto",
+        positive=False,
+        random_state=None,
+        batch_size="auto",
+        n_jobs=None,
+        max_seconds=None,
+    ):
         self._assign(locals())
 
     def _objective(self, outputs, one_vs_rest, total):
@@ -302,20 +345,25 @@ class Ridge(_Penalised):
             alpha = np.array([np.nan])
         if len(alpha) not in (1, outputs):
             raise ValueError(
-                f"Number of targets and number of penalties do not correspond: {len(alpha)} != {outputs}. "
-                "The 'alpha' parameter of Ridge is one number, or one for each target.")
+                f"Number of targets and number of penalties do not correspond: {len(alpha)} != "
+                f"{outputs}. "
+                "The 'alpha' parameter of Ridge is one number, or one for each target."
+            )
         if not (np.isfinite(alpha) & (alpha >= 0)).all():
             raise ValueError(f"alpha must be finite and >= 0, got {self.alpha}")
         l2 = tuple(min(float(a) / total, STRONGEST) for a in alpha)
         l2 = l2[0] if len(set(l2)) == 1 else l2
-        return Objective(self.loss, l2=l2, outputs=outputs, intercept=self.fit_intercept, positive=self.positive)
+        return Objective(
+            self.loss, l2=l2, outputs=outputs, intercept=self.fit_intercept, positive=self.positive
+        )
 
 
 class ElasticNet(_Penalised):
     """Least squares with L1 and L2 penalties.
 
-    Minimises ``sum_i s_i (y_i - x_i w - b)^2 / (2 sum_i s_i) + alpha l1_ratio |w|_1 + alpha (1 - l1_ratio) |w|^2 / 2`` over w and
-    b; several targets each by itself, all in the same passes over X.
+    Minimises ``sum_i s_i (y_i - x_i w - b)^2 / (2 sum_i s_i) + alpha l1_ratio |w|_1 + alpha (1 -
+    l1_ratio) |w|^2 / 2`` over w and b; several targets each by itself, all in the same passes over
+    X.
 
     Parameters
     ----------
@@ -338,12 +386,14 @@ class ElasticNet(_Penalised):
         No effect: X is never changed, and seldom copied.
 
     tol : float, default=1e-4
-        Training stops when the objective is within `tol` of its minimum, relative to what the best constant model leaves to gain:
-        ``(F - F*) / (F0 - F*) <= tol``. In scikit-learn the same name means a duality gap relative to ``|y|^2``.
+        Training stops when the objective is within `tol` of its minimum, relative to what the best
+        constant model leaves to gain: ``(F - F*) / (F0 - F*) <= tol``. In scikit-learn the same
+        name means a duality gap relative to ``|y|^2``.
 
     warm_start : bool, default=False
-        Start from the last fit's coefficients, or where nothing has changed since but `max_iter`, `max_seconds`, `tol`, `verbose`,
-        `n_jobs` or the callbacks, go on exactly as if that fit had not ended. Changes how many passes it takes, not the minimum.
+        Start from the last fit's coefficients, or where nothing has changed since but `max_iter`,
+        `max_seconds`, `tol`, `verbose`, `n_jobs` or the callbacks, go on exactly as if that fit had
+        not ended. Changes how many passes it takes, not the minimum.
 
     positive : bool, default=False
         Whether no weight may be negative.
@@ -356,10 +406,12 @@ class ElasticNet(_Penalised):
         No effect: a matter of scikit-learn's solver.
 
     batch_size : {'auto', 'full'}, default='auto'
-        'auto' takes the fastest way to `tol`, be it by a matrix of n_features^2 numbers; 'full' keeps to passes over X.
+        'auto' takes the fastest way to `tol`, be it by a matrix of n_features^2 numbers; 'full'
+        keeps to passes over X.
 
     n_jobs : int, default=None
-        Threads inside the fit. None: all that OpenMP allows; -1: all processors. Never changes the result.
+        Threads inside the fit. None: all that OpenMP allows; -1: all processors. Never changes the
+        result.
 
     max_seconds : float, default=None
         No pass begins later than that. None: no matter how long it takes.
@@ -376,8 +428,8 @@ class ElasticNet(_Penalised):
         Whether `optimality_` has reached `tol`.
 
     optimality_ : float
-        Estimate, or with L1 an upper bound, of ``(F - F*) / (F0 - F*)``, F* being the minimum and F0 the objective of the best
-        constant model.
+        Estimate, or with L1 an upper bound, of ``(F - F*) / (F0 - F*)``, F* being the minimum and
+        F0 the objective of the best constant model.
 
     optimality_kind_ : str
         What it is made of: 'Newton decrement', an estimate, or 'duality gap', a bound.
@@ -394,10 +446,10 @@ class ElasticNet(_Penalised):
         Passes over X.
 
     history_ : dict of lists
-        An entry a pass: ``loss``, the objective (a pass that only turns the direction repeats it); ``gradient_norm``, in
-        coordinates in which columns have spread 1; ``learning_rate``, the length of the last step, of which 1 is Newton's;
-        ``seconds`` since the fit began; with validation rows ``validation_loss`` and ``validation_score``. `pandas.DataFrame` takes
-        it.
+        An entry a pass: ``loss``, the objective (a pass that only turns the direction repeats it);
+        ``gradient_norm``, in coordinates in which columns have spread 1; ``learning_rate``, the
+        length of the last step, of which 1 is Newton's; ``seconds`` since the fit began; with
+        validation rows ``validation_loss`` and ``validation_score``. `pandas.DataFrame` takes it.
 
     n_features_in_ : int
         Number of columns of X.
@@ -407,8 +459,8 @@ class ElasticNet(_Penalised):
 
     References
     ----------
-    Zou and Hastie, "Regularization and variable selection via the elastic net", Journal of the Royal Statistical Society B 67
-    (2005).
+    Zou and Hastie, "Regularization and variable selection via the elastic net", Journal of the
+    Royal Statistical Society B 67 (2005).
 
     Examples
     --------
@@ -432,14 +484,39 @@ class ElasticNet(_Penalised):
         "selection": [StrOptions({"cyclic", "random"})],
     }
 
-    def __init__(self, alpha=1.0, *, l1_ratio=0.5, fit_intercept=True, precompute=False, max_iter=1000, copy_X=True, tol=1e-4,
-                 warm_start=False, positive=False, random_state=None, selection="cyclic", batch_size="auto", n_jobs=None,
-                 max_seconds=None):
+    def __init__(
+        self,
+        alpha=1.0,
+        *,
+        l1_ratio=0.5,
+        fit_intercept=True,
+        precompute=False,
+        max_iter=1000,
+        copy_X=True,
+        tol=1e-4,
+        warm_start=False,
+        positive=False,
+        random_state=None,
+        selection="cyclic",
+        batch_size="auto",
+        n_jobs=None,
+        max_seconds=None,
+    ):
         self._assign(locals())
 
     @checked
     @with_callbacks
-    def fit(self, X, y, sample_weight=None, check_input=True, *, X_val=None, y_val=None, sample_weight_val=None):
+    def fit(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        check_input=True,
+        *,
+        X_val=None,
+        y_val=None,
+        sample_weight_val=None,
+    ):
         """Train.
 
         Parameters
@@ -482,15 +559,21 @@ class ElasticNet(_Penalised):
         self.dual_gap_ = gaps[0] if len(gaps) == 1 else gaps
 
     def _objective(self, outputs, one_vs_rest, total):
-        return Objective(self.loss, l1=float(self.alpha * self.l1_ratio), l2=float(self.alpha * (1 - self.l1_ratio)),
-                         outputs=outputs, intercept=self.fit_intercept, positive=self.positive)
+        return Objective(
+            self.loss,
+            l1=float(self.alpha * self.l1_ratio),
+            l2=float(self.alpha * (1 - self.l1_ratio)),
+            outputs=outputs,
+            intercept=self.fit_intercept,
+            positive=self.positive,
+        )
 
 
 class Lasso(ElasticNet):
     """Least squares with an L1 penalty.
 
-    Minimises ``sum_i s_i (y_i - x_i w - b)^2 / (2 sum_i s_i) + alpha |w|_1`` over w and b; several targets each by itself, all in
-    the same passes over X.
+    Minimises ``sum_i s_i (y_i - x_i w - b)^2 / (2 sum_i s_i) + alpha |w|_1`` over w and b; several
+    targets each by itself, all in the same passes over X.
 
     Parameters
     ----------
@@ -510,12 +593,14 @@ class Lasso(ElasticNet):
         The most passes over X. In scikit-learn sweeps over the columns, which cost as much.
 
     tol : float, default=1e-4
-        Training stops when the objective is within `tol` of its minimum, relative to what the best constant model leaves to gain:
-        ``(F - F*) / (F0 - F*) <= tol``. In scikit-learn the same name means a duality gap relative to ``|y|^2``.
+        Training stops when the objective is within `tol` of its minimum, relative to what the best
+        constant model leaves to gain: ``(F - F*) / (F0 - F*) <= tol``. In scikit-learn the same
+        name means a duality gap relative to ``|y|^2``.
 
     warm_start : bool, default=False
-        Start from the last fit's coefficients, or where nothing has changed since but `max_iter`, `max_seconds`, `tol`, `verbose`,
-        `n_jobs` or the callbacks, go on exactly as if that fit had not ended. Changes how many passes it takes, not the minimum.
+        Start from the last fit's coefficients, or where nothing has changed since but `max_iter`,
+        `max_seconds`, `tol`, `verbose`, `n_jobs` or the callbacks, go on exactly as if that fit had
+        not ended. Changes how many passes it takes, not the minimum.
 
     positive : bool, default=False
         Whether no weight may be negative.
@@ -528,10 +613,12 @@ class Lasso(ElasticNet):
         No effect: a matter of scikit-learn's solver.
 
     batch_size : {'auto', 'full'}, default='auto'
-        'auto' takes the fastest way to `tol`, be it by a matrix of n_features^2 numbers; 'full' keeps to passes over X.
+        'auto' takes the fastest way to `tol`, be it by a matrix of n_features^2 numbers; 'full'
+        keeps to passes over X.
 
     n_jobs : int, default=None
-        Threads inside the fit. None: all that OpenMP allows; -1: all processors. Never changes the result.
+        Threads inside the fit. None: all that OpenMP allows; -1: all processors. Never changes the
+        result.
 
     max_seconds : float, default=None
         No pass begins later than that. None: no matter how long it takes.
@@ -548,8 +635,8 @@ class Lasso(ElasticNet):
         Whether `optimality_` has reached `tol`.
 
     optimality_ : float
-        Estimate, or with L1 an upper bound, of ``(F - F*) / (F0 - F*)``, F* being the minimum and F0 the objective of the best
-        constant model.
+        Estimate, or with L1 an upper bound, of ``(F - F*) / (F0 - F*)``, F* being the minimum and
+        F0 the objective of the best constant model.
 
     optimality_kind_ : str
         What it is made of: 'Newton decrement', an estimate, or 'duality gap', a bound.
@@ -566,10 +653,10 @@ class Lasso(ElasticNet):
         Passes over X.
 
     history_ : dict of lists
-        An entry a pass: ``loss``, the objective (a pass that only turns the direction repeats it); ``gradient_norm``, in
-        coordinates in which columns have spread 1; ``learning_rate``, the length of the last step, of which 1 is Newton's;
-        ``seconds`` since the fit began; with validation rows ``validation_loss`` and ``validation_score``. `pandas.DataFrame` takes
-        it.
+        An entry a pass: ``loss``, the objective (a pass that only turns the direction repeats it);
+        ``gradient_norm``, in coordinates in which columns have spread 1; ``learning_rate``, the
+        length of the last step, of which 1 is Newton's; ``seconds`` since the fit began; with
+        validation rows ``validation_loss`` and ``validation_score``. `pandas.DataFrame` takes it.
 
     n_features_in_ : int
         Number of columns of X.
@@ -579,7 +666,8 @@ class Lasso(ElasticNet):
 
     References
     ----------
-    Tibshirani, "Regression shrinkage and selection via the lasso", Journal of the Royal Statistical Society B 58 (1996).
+    Tibshirani, "Regression shrinkage and selection via the lasso", Journal of the Royal Statistical
+    Society B 58 (1996).
 
     Examples
     --------
@@ -591,11 +679,28 @@ class Lasso(ElasticNet):
     True
     """
 
-    _parameter_constraints: dict = {k: v for k, v in ElasticNet._parameter_constraints.items() if k != "l1_ratio"}
+    _parameter_constraints: dict = {
+        k: v for k, v in ElasticNet._parameter_constraints.items() if k != "l1_ratio"
+    }
     l1_ratio = 1.0
 
-    def __init__(self, alpha=1.0, *, fit_intercept=True, precompute=False, copy_X=True, max_iter=1000, tol=1e-4, warm_start=False,
-                 positive=False, random_state=None, selection="cyclic", batch_size="auto", n_jobs=None, max_seconds=None):
+    def __init__(
+        self,
+        alpha=1.0,
+        *,
+        fit_intercept=True,
+        precompute=False,
+        copy_X=True,
+        max_iter=1000,
+        tol=1e-4,
+        warm_start=False,
+        positive=False,
+        random_state=None,
+        selection="cyclic",
+        batch_size="auto",
+        n_jobs=None,
+        max_seconds=None,
+    ):
         self._assign(locals())
 
 
@@ -649,13 +754,15 @@ class _Named(Classifier):
 class LogisticRegression(_Named):
     """Logistic regression; of more than two classes jointly (softmax).
 
-    Minimises ``C sum_i s_i L_i + l1_ratio |W|_1 + (1 - l1_ratio) |W|^2 / 2`` over W and b, L_i being ``log(1 + exp(-y z))`` for two
-    classes, y = +-1, and ``log sum_k exp(z_k) - z_y`` for more.
+    Minimises ``C sum_i s_i L_i + l1_ratio |W|_1 + (1 - l1_ratio) |W|^2 / 2`` over W and b, L_i
+    being ``log(1 + exp(-y z))`` for two classes, y = +-1, and ``log sum_k exp(z_k) - z_y`` for
+    more.
 
     Parameters
     ----------
     penalty : {'l1', 'l2', 'elasticnet', None}, default='l2'
-        Deprecated, as in scikit-learn 1.8: `l1_ratio` 1, 0, or between, and ``C=np.inf`` say the same.
+        Deprecated, as in scikit-learn 1.8: `l1_ratio` 1, 0, or between, and ``C=np.inf`` say the
+        same.
 
     C : float, default=1.0
         Inverse strength of the penalty, in (0, inf]; ``np.inf``: no penalty.
@@ -667,8 +774,9 @@ class LogisticRegression(_Named):
         No effect: both problems have the same solution.
 
     tol : float, default=1e-4
-        Training stops when the objective is within `tol` of its minimum, relative to what the best constant model leaves to gain:
-        ``(F - F*) / (F0 - F*) <= tol``. In scikit-learn the same name means a bound of the gradient or of the steps, by solver.
+        Training stops when the objective is within `tol` of its minimum, relative to what the best
+        constant model leaves to gain: ``(F - F*) / (F0 - F*) <= tol``. In scikit-learn the same
+        name means a bound of the gradient or of the steps, by solver.
 
     fit_intercept : bool, default=True
         Whether there is a b. It is never penalised.
@@ -677,32 +785,38 @@ class LogisticRegression(_Named):
         No effect: it softens the penalty of an intercept, and this one has none.
 
     class_weight : dict, 'balanced' or None, default=None
-        Weights of the classes, which multiply `sample_weight`; 'balanced': inversely proportional to the classes' weights in y.
+        Weights of the classes, which multiply `sample_weight`; 'balanced': inversely proportional
+        to the classes' weights in y.
 
     random_state : int, RandomState instance or None, default=None
         No effect: nothing is drawn at random. The first `fit` warns of one that the constructor was
         given.
 
     solver : str, default='lbfgs'
-        No effect: a way to the minimum, which is the same for all of them ('liblinear' penalises the intercept, which none does
-        here). scikit-learn's names are allowed.
+        No effect: a way to the minimum, which is the same for all of them ('liblinear' penalises
+        the intercept, which none does here). scikit-learn's names are allowed.
 
     max_iter : int, default=1000
-        The most passes over X. In scikit-learn iterations (100), of which some solvers take several passes each.
+        The most passes over X. In scikit-learn iterations (100), of which some solvers take several
+        passes each.
 
     verbose : int, default=0
-        1 or more: `fit` shows a progress bar with loss, rate and time left, which needs rich (``pip install 'fastgd[progress]'``);
-        where there is no terminal, and inside of other estimators, one line when it ends.
+        1 or more: `fit` shows a progress bar with loss, rate and time left, which needs rich (``pip
+        install 'fastgd[progress]'``); where there is no terminal, and inside of other estimators,
+        one line when it ends.
 
     warm_start : bool, default=False
-        Start from the last fit's coefficients, or where nothing has changed since but `max_iter`, `max_seconds`, `tol`, `verbose`,
-        `n_jobs` or the callbacks, go on exactly as if that fit had not ended. Changes how many passes it takes, not the minimum.
+        Start from the last fit's coefficients, or where nothing has changed since but `max_iter`,
+        `max_seconds`, `tol`, `verbose`, `n_jobs` or the callbacks, go on exactly as if that fit had
+        not ended. Changes how many passes it takes, not the minimum.
 
     n_jobs : int, default=None
-        Threads inside the fit. None: all that OpenMP allows; -1: all processors. Never changes the result.
+        Threads inside the fit. None: all that OpenMP allows; -1: all processors. Never changes the
+        result.
 
     batch_size : {'auto', 'full'}, default='auto'
-        'auto' takes the fastest way to `tol`, be it by a matrix of n_features^2 numbers; 'full' keeps to passes over X.
+        'auto' takes the fastest way to `tol`, be it by a matrix of n_features^2 numbers; 'full'
+        keeps to passes over X.
 
     max_seconds : float, default=None
         No pass begins later than that. None: no matter how long it takes.
@@ -722,8 +836,8 @@ class LogisticRegression(_Named):
         Whether `optimality_` has reached `tol` and there is a minimum.
 
     optimality_ : float
-        Estimate, or with L1 an upper bound, of ``(F - F*) / (F0 - F*)``, F* being the minimum and F0 the objective of the best
-        constant model.
+        Estimate, or with L1 an upper bound, of ``(F - F*) / (F0 - F*)``, F* being the minimum and
+        F0 the objective of the best constant model.
 
     optimality_kind_ : str
         What it is made of: 'Newton decrement' or 'half the duality gap', estimates, or
@@ -738,10 +852,10 @@ class LogisticRegression(_Named):
         Passes over X.
 
     history_ : dict of lists
-        An entry a pass: ``loss``, the objective (a pass that only turns the direction repeats it); ``gradient_norm``, in
-        coordinates in which columns have spread 1; ``learning_rate``, the length of the last step, of which 1 is Newton's;
-        ``seconds`` since the fit began; with validation rows ``validation_loss`` and ``validation_score``. `pandas.DataFrame` takes
-        it.
+        An entry a pass: ``loss``, the objective (a pass that only turns the direction repeats it);
+        ``gradient_norm``, in coordinates in which columns have spread 1; ``learning_rate``, the
+        length of the last step, of which 1 is Newton's; ``seconds`` since the fit began; with
+        validation rows ``validation_loss`` and ``validation_score``. `pandas.DataFrame` takes it.
 
     n_features_in_ : int
         Number of columns of X.
@@ -751,11 +865,11 @@ class LogisticRegression(_Named):
 
     References
     ----------
-    Cox, "The regression analysis of binary sequences", Journal of the Royal Statistical Society B 20 (1958). McCullagh and Nelder,
-    Generalized Linear Models, 2nd edition (1989).
+    Cox, "The regression analysis of binary sequences", Journal of the Royal Statistical Society B
+    20 (1958). McCullagh and Nelder, Generalized Linear Models, 2nd edition (1989).
 
-    Lin, Weng and Keerthi, "Trust region Newton method for large-scale logistic regression", Journal of Machine Learning Research 9
-    (2008): the descent, by conjugate gradients.
+    Lin, Weng and Keerthi, "Trust region Newton method for large-scale logistic regression", Journal
+    of Machine Learning Research 9 (2008): the descent, by conjugate gradients.
 
     Examples
     --------
@@ -771,36 +885,79 @@ class LogisticRegression(_Named):
     _parameter_constraints: dict = {
         **CLASSES,
         "C": [Interval(Real, 0, None, closed="right")],
-        "penalty": [StrOptions({"l1", "l2", "elasticnet"}), None, Hidden(StrOptions({"deprecated"}))],
+        "penalty": [
+            StrOptions({"l1", "l2", "elasticnet"}),
+            None,
+            Hidden(StrOptions({"deprecated"})),
+        ],
         "l1_ratio": [Interval(Real, 0, 1, closed="both"), None],
         "dual": ["boolean"],
-        "solver": [StrOptions({"lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"})],
+        "solver": [
+            StrOptions({"lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"})
+        ],
         "warm_start": ["boolean"],
     }
 
-    def __init__(self, penalty="deprecated", *, C=1.0, l1_ratio=0.0, dual=False, tol=1e-4, fit_intercept=True, intercept_scaling=1,
-                 class_weight=None, random_state=None, solver="lbfgs", max_iter=1000, verbose=0, warm_start=False, n_jobs=None,
-                 batch_size="auto", max_seconds=None):
+    def __init__(
+        self,
+        penalty="deprecated",
+        *,
+        C=1.0,
+        l1_ratio=0.0,
+        dual=False,
+        tol=1e-4,
+        fit_intercept=True,
+        intercept_scaling=1,
+        class_weight=None,
+        random_state=None,
+        solver="lbfgs",
+        max_iter=1000,
+        verbose=0,
+        warm_start=False,
+        n_jobs=None,
+        batch_size="auto",
+        max_seconds=None,
+    ):
         self._assign(locals())
 
     def _objective(self, outputs, one_vs_rest, total):
         strength, mix = 0.0 if self.penalty is None else _strength(self.C, total), self._mix()
-        return Objective("log_loss" if outputs == 1 else "softmax", l1=strength * mix, l2=strength * (1 - mix), outputs=outputs,
-                         one_vs_rest=one_vs_rest, intercept=self.fit_intercept)
+        return Objective(
+            "log_loss" if outputs == 1 else "softmax",
+            l1=strength * mix,
+            l2=strength * (1 - mix),
+            outputs=outputs,
+            one_vs_rest=one_vs_rest,
+            intercept=self.fit_intercept,
+        )
 
     def _mix(self):
-        """The share of L1, and scikit-learn's warnings of the ways to name it that are on their way out."""
+        """The share of L1, and scikit-learn's warnings of the ways to name it that are on their way
+        out.
+        """
         penalty, ratio = self.penalty, self.l1_ratio
         if penalty == "deprecated":
             if ratio is None:
-                warn("'l1_ratio=None' was deprecated in scikit-learn 1.8. Use 0<=l1_ratio<=1 instead.", FutureWarning)
+                warn(
+                    "'l1_ratio=None' was deprecated in scikit-learn 1.8. Use 0<=l1_ratio<=1 "
+                    "instead.",
+                    FutureWarning,
+                )
             if np.isinf(self.C) and ratio not in (None, 0, 1):
-                warn("l1_ratio parameter is only used when penalty is 'elasticnet'. Got (penalty=None): nothing is penalised with "
-                     "C=np.inf", UserWarning)
+                warn(
+                    "l1_ratio parameter is only used when penalty is 'elasticnet'. Got "
+                    "(penalty=None): nothing is penalised with "
+                    "C=np.inf",
+                    UserWarning,
+                )
             return ratio or 0.0
-        warn("'penalty' was deprecated in scikit-learn 1.8: use l1_ratio=0 instead of penalty='l2', l1_ratio=1 instead of "
-             "penalty='l1', l1_ratio between them instead of penalty='elasticnet', and C=np.inf instead of penalty=None.",
-             FutureWarning)
+        warn(
+            "'penalty' was deprecated in scikit-learn 1.8: use l1_ratio=0 instead of "
+            "penalty='l2', l1_ratio=1 instead of "
+            "penalty='l1', l1_ratio between them instead of penalty='elasticnet', and C=np.inf "
+            "instead of penalty=None.",
+            FutureWarning,
+        )
         if penalty == "elasticnet":
             if ratio is None:
                 raise ValueError("l1_ratio must be specified when penalty is elasticnet.")
@@ -808,21 +965,29 @@ class LogisticRegression(_Named):
         if penalty is None and self.C != 1.0:
             warn("Setting penalty=None will ignore the C and l1_ratio parameters", UserWarning)
         if ratio is not None and 0 < ratio < 1:
-            warn(f"l1_ratio parameter is only used when penalty is 'elasticnet'. Got (penalty={penalty})", UserWarning)
+            warn(
+                "l1_ratio parameter is only used when penalty is 'elasticnet'. Got "
+                f"(penalty={penalty})",
+                UserWarning,
+            )
         if ratio != {"l1": 1, "l2": 0}.get(penalty, ratio):
-            warn(f"Inconsistent values: penalty={penalty} with l1_ratio={ratio}. penalty is deprecated. Please use l1_ratio only.",
-                 UserWarning)
+            warn(
+                f"Inconsistent values: penalty={penalty} with l1_ratio={ratio}. penalty is "
+                "deprecated. Please use l1_ratio only.",
+                UserWarning,
+            )
         return float(penalty == "l1")
 
 
 class LinearSVC(_Named):
     """Linear support vector machines, one class against the rest.
 
-    Minimises ``C sum_i s_i max(0, 1 - y_i z_i)^2 + |w|^2 / 2`` over w and b for each class, or with loss='hinge' the same without
-    the square. All classes share the passes over X.
+    Minimises ``C sum_i s_i max(0, 1 - y_i z_i)^2 + |w|^2 / 2`` over w and b for each class, or with
+    loss='hinge' the same without the square. All classes share the passes over X.
 
-    On one point scikit-learn's `LinearSVC` is not followed: there the intercept is penalised like a weight, which moves the
-    solution (less so with a large `intercept_scaling`); here it is not, as in its `SVC`.
+    On one point scikit-learn's `LinearSVC` is not followed: there the intercept is penalised like a
+    weight, which moves the solution (less so with a large `intercept_scaling`); here it is not, as
+    in its `SVC`.
 
     Parameters
     ----------
@@ -836,8 +1001,9 @@ class LinearSVC(_Named):
         No effect: both problems have the same solution.
 
     tol : float, default=1e-4
-        Training stops when the objective is within `tol` of its minimum, relative to what the best constant model leaves to gain:
-        ``(F - F*) / (F0 - F*) <= tol``. In scikit-learn the same name means a bound of the gradient.
+        Training stops when the objective is within `tol` of its minimum, relative to what the best
+        constant model leaves to gain: ``(F - F*) / (F0 - F*) <= tol``. In scikit-learn the same
+        name means a bound of the gradient.
 
     C : float, default=1.0
         Inverse strength of the penalty, in (0, inf).
@@ -852,11 +1018,13 @@ class LinearSVC(_Named):
         No effect: it softens the penalty of an intercept, and this one has none.
 
     class_weight : dict, 'balanced' or None, default=None
-        Weights of the classes, which multiply `sample_weight`; 'balanced': inversely proportional to the classes' weights in y.
+        Weights of the classes, which multiply `sample_weight`; 'balanced': inversely proportional
+        to the classes' weights in y.
 
     verbose : int, default=0
-        1 or more: `fit` shows a progress bar with loss, rate and time left, which needs rich (``pip install 'fastgd[progress]'``);
-        where there is no terminal, and inside of other estimators, one line when it ends.
+        1 or more: `fit` shows a progress bar with loss, rate and time left, which needs rich (``pip
+        install 'fastgd[progress]'``); where there is no terminal, and inside of other estimators,
+        one line when it ends.
 
     random_state : int, RandomState instance or None, default=None
         No effect: nothing is drawn at random. The first `fit` warns of one that the constructor was
@@ -866,10 +1034,12 @@ class LinearSVC(_Named):
         The most passes over X. In scikit-learn sweeps over the rows, which cost as much.
 
     batch_size : {'auto', 'full'}, default='auto'
-        'auto' takes the fastest way to `tol`, be it by a matrix of n_features^2 numbers; 'full' keeps to passes over X.
+        'auto' takes the fastest way to `tol`, be it by a matrix of n_features^2 numbers; 'full'
+        keeps to passes over X.
 
     n_jobs : int, default=None
-        Threads inside the fit. None: all that OpenMP allows; -1: all processors. Never changes the result.
+        Threads inside the fit. None: all that OpenMP allows; -1: all processors. Never changes the
+        result.
 
     max_seconds : float, default=None
         No pass begins later than that. None: no matter how long it takes.
@@ -889,8 +1059,8 @@ class LinearSVC(_Named):
         Whether `optimality_` has reached `tol`.
 
     optimality_ : float
-        Estimate of the smooth losses', upper bound of the others', of ``(F - F*) / (F0 - F*)``, F* being the minimum and F0 the
-        objective of the best constant model.
+        Estimate of the smooth losses', upper bound of the others', of ``(F - F*) / (F0 - F*)``, F*
+        being the minimum and F0 the objective of the best constant model.
 
     optimality_kind_ : str
         What it is made of: 'Newton decrement' or 'half the duality gap', estimates, or
@@ -904,10 +1074,11 @@ class LinearSVC(_Named):
         Passes over X.
 
     history_ : dict of lists
-        An entry a pass: ``loss``, the objective (a pass that only turns the direction repeats it; that of a loss with kinks may
-        rise while they are rounded off); ``gradient_norm``, in coordinates in which columns have spread 1; ``learning_rate``, the
-        length of the last step, of which 1 is Newton's; ``seconds`` since the fit began; with validation rows ``validation_loss``
-        and ``validation_score``. `pandas.DataFrame` takes it.
+        An entry a pass: ``loss``, the objective (a pass that only turns the direction repeats it;
+        that of a loss with kinks may rise while they are rounded off); ``gradient_norm``, in
+        coordinates in which columns have spread 1; ``learning_rate``, the length of the last step,
+        of which 1 is Newton's; ``seconds`` since the fit began; with validation rows
+        ``validation_loss`` and ``validation_score``. `pandas.DataFrame` takes it.
 
     n_features_in_ : int
         Number of columns of X.
@@ -919,8 +1090,8 @@ class LinearSVC(_Named):
     ----------
     Cortes and Vapnik, "Support-vector networks", Machine Learning 20 (1995).
 
-    Lin, Weng and Keerthi, "Trust region Newton method for large-scale logistic regression", Journal of Machine Learning Research 9
-    (2008): the descent, by conjugate gradients.
+    Lin, Weng and Keerthi, "Trust region Newton method for large-scale logistic regression", Journal
+    of Machine Learning Research 9 (2008): the descent, by conjugate gradients.
 
     Examples
     --------
@@ -940,15 +1111,37 @@ class LinearSVC(_Named):
         "multi_class": [StrOptions({"ovr"})],
     }
 
-    def __init__(self, penalty="l2", loss="squared_hinge", *, dual="auto", tol=1e-4, C=1.0, multi_class="ovr", fit_intercept=True,
-                 intercept_scaling=1, class_weight=None, verbose=0, random_state=None, max_iter=1000, batch_size="auto",
-                 n_jobs=None, max_seconds=None):
+    def __init__(
+        self,
+        penalty="l2",
+        loss="squared_hinge",
+        *,
+        dual="auto",
+        tol=1e-4,
+        C=1.0,
+        multi_class="ovr",
+        fit_intercept=True,
+        intercept_scaling=1,
+        class_weight=None,
+        verbose=0,
+        random_state=None,
+        max_iter=1000,
+        batch_size="auto",
+        n_jobs=None,
+        max_seconds=None,
+    ):
         self._assign(locals())
 
     def _objective(self, outputs, one_vs_rest, total):
         strength, mix = _strength(self.C, total), float(self.penalty == "l1")
-        return Objective(self.loss, l1=strength * mix, l2=strength * (1 - mix), outputs=outputs, one_vs_rest=one_vs_rest,
-                         intercept=self.fit_intercept)
+        return Objective(
+            self.loss,
+            l1=strength * mix,
+            l2=strength * (1 - mix),
+            outputs=outputs,
+            one_vs_rest=one_vs_rest,
+            intercept=self.fit_intercept,
+        )
 
     def _store(self, coef, intercept):
         self.coef_, self.intercept_ = coef, intercept if self.fit_intercept else 0.0
@@ -958,10 +1151,12 @@ class LinearSVR(Regressor):
     """Linear support vector regression.
 
     Minimises ``C sum_i s_i max(0, |y_i - x_i w - b| - epsilon) + |w|^2 / 2`` over w and b, or with
-    loss='squared_epsilon_insensitive' the same with the square of that maximum. Several targets share the passes over X.
+    loss='squared_epsilon_insensitive' the same with the square of that maximum. Several targets
+    share the passes over X.
 
-    On one point scikit-learn's `LinearSVR` is not followed: there the intercept is penalised like a weight, which moves the
-    solution (less so with a large `intercept_scaling`); here it is not, as in its `SVR`.
+    On one point scikit-learn's `LinearSVR` is not followed: there the intercept is penalised like a
+    weight, which moves the solution (less so with a large `intercept_scaling`); here it is not, as
+    in its `SVR`.
 
     Parameters
     ----------
@@ -969,8 +1164,9 @@ class LinearSVR(Regressor):
         The difference that costs nothing, >= 0.
 
     tol : float, default=1e-4
-        Training stops when the objective is within `tol` of its minimum, relative to what the best constant model leaves to gain:
-        ``(F - F*) / (F0 - F*) <= tol``. In scikit-learn the same name means a bound of the gradient.
+        Training stops when the objective is within `tol` of its minimum, relative to what the best
+        constant model leaves to gain: ``(F - F*) / (F0 - F*) <= tol``. In scikit-learn the same
+        name means a bound of the gradient.
 
     C : float, default=1.0
         Inverse strength of the penalty, in (0, inf).
@@ -988,8 +1184,9 @@ class LinearSVR(Regressor):
         No effect: both problems have the same solution.
 
     verbose : int, default=0
-        1 or more: `fit` shows a progress bar with loss, rate and time left, which needs rich (``pip install 'fastgd[progress]'``);
-        where there is no terminal, and inside of other estimators, one line when it ends.
+        1 or more: `fit` shows a progress bar with loss, rate and time left, which needs rich (``pip
+        install 'fastgd[progress]'``); where there is no terminal, and inside of other estimators,
+        one line when it ends.
 
     random_state : int, RandomState instance or None, default=None
         No effect: nothing is drawn at random. The first `fit` warns of one that the constructor was
@@ -999,10 +1196,12 @@ class LinearSVR(Regressor):
         The most passes over X. In scikit-learn sweeps over the rows, which cost as much.
 
     batch_size : {'auto', 'full'}, default='auto'
-        'auto' takes the fastest way to `tol`, be it by a matrix of n_features^2 numbers; 'full' keeps to passes over X.
+        'auto' takes the fastest way to `tol`, be it by a matrix of n_features^2 numbers; 'full'
+        keeps to passes over X.
 
     n_jobs : int, default=None
-        Threads inside the fit. None: all that OpenMP allows; -1: all processors. Never changes the result.
+        Threads inside the fit. None: all that OpenMP allows; -1: all processors. Never changes the
+        result.
 
     max_seconds : float, default=None
         No pass begins later than that. None: no matter how long it takes.
@@ -1019,8 +1218,8 @@ class LinearSVR(Regressor):
         Whether `optimality_` has reached `tol`.
 
     optimality_ : float
-        Estimate of the smooth losses', upper bound of the others', of ``(F - F*) / (F0 - F*)``, F* being the minimum and F0 the
-        objective of the best constant model.
+        Estimate of the smooth losses', upper bound of the others', of ``(F - F*) / (F0 - F*)``, F*
+        being the minimum and F0 the objective of the best constant model.
 
     optimality_kind_ : str
         What it is made of: 'Newton decrement', an estimate, or 'duality gap', a bound.
@@ -1033,10 +1232,11 @@ class LinearSVR(Regressor):
         Passes over X.
 
     history_ : dict of lists
-        An entry a pass: ``loss``, the objective (a pass that only turns the direction repeats it; that of a loss with kinks may
-        rise while they are rounded off); ``gradient_norm``, in coordinates in which columns have spread 1; ``learning_rate``, the
-        length of the last step, of which 1 is Newton's; ``seconds`` since the fit began; with validation rows ``validation_loss``
-        and ``validation_score``. `pandas.DataFrame` takes it.
+        An entry a pass: ``loss``, the objective (a pass that only turns the direction repeats it;
+        that of a loss with kinks may rise while they are rounded off); ``gradient_norm``, in
+        coordinates in which columns have spread 1; ``learning_rate``, the length of the last step,
+        of which 1 is Newton's; ``seconds`` since the fit began; with validation rows
+        ``validation_loss`` and ``validation_score``. `pandas.DataFrame` takes it.
 
     n_features_in_ : int
         Number of columns of X.
@@ -1046,11 +1246,11 @@ class LinearSVR(Regressor):
 
     References
     ----------
-    Drucker, Burges, Kaufman, Smola and Vapnik, "Support vector regression machines", Advances in Neural Information Processing
-    Systems 9 (1996).
+    Drucker, Burges, Kaufman, Smola and Vapnik, "Support vector regression machines", Advances in
+    Neural Information Processing Systems 9 (1996).
 
-    Lin, Weng and Keerthi, "Trust region Newton method for large-scale logistic regression", Journal of Machine Learning Research 9
-    (2008): the descent, by conjugate gradients.
+    Lin, Weng and Keerthi, "Trust region Newton method for large-scale logistic regression", Journal
+    of Machine Learning Research 9 (2008): the descent, by conjugate gradients.
 
     Examples
     --------
@@ -1073,8 +1273,23 @@ class LinearSVR(Regressor):
         "verbose": ["verbose"],
     }
 
-    def __init__(self, *, epsilon=0.0, tol=1e-4, C=1.0, loss="epsilon_insensitive", fit_intercept=True, intercept_scaling=1.0,
-                 dual="auto", verbose=0, random_state=None, max_iter=1000, batch_size="auto", n_jobs=None, max_seconds=None):
+    def __init__(
+        self,
+        *,
+        epsilon=0.0,
+        tol=1e-4,
+        C=1.0,
+        loss="epsilon_insensitive",
+        fit_intercept=True,
+        intercept_scaling=1.0,
+        dual="auto",
+        verbose=0,
+        random_state=None,
+        max_iter=1000,
+        batch_size="auto",
+        n_jobs=None,
+        max_seconds=None,
+    ):
         self._assign(locals())
 
     fit, draws_nothing = _Squared.fit, True
@@ -1086,5 +1301,6 @@ class LinearSVR(Regressor):
 
     def _objective(self, outputs, one_vs_rest, total):
         l2 = _strength(self.C, total)
-        return Objective(self.loss, float(self.epsilon), l2=l2, outputs=outputs,
-                         intercept=self.fit_intercept)
+        return Objective(
+            self.loss, float(self.epsilon), l2=l2, outputs=outputs, intercept=self.fit_intercept
+        )

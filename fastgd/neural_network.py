@@ -1,4 +1,5 @@
 """Feed-forward networks: a classifier and a regressor."""
+
 import numpy as np
 from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin, MultiOutputMixin, RegressorMixin
@@ -28,21 +29,25 @@ def _takes_streams(model):
 class MLPClassifier(ClassifierMixin, NeuralNetwork):
     """Feed-forward networks for two classes, several, or several labels at a time.
 
-    Minimises ``sum_i s_i L(Z_L(x_i), y_i) / sum_i s_i + alpha / (2 rows) |W|^2`` over the weights and intercepts of the layers
-    ``Z_l = A_(l-1) W_l + b_l``, ``A_l = f(Z_l)``, ``A_0 = x``; L is ``log sum_k exp(z_k) - z_y`` for several classes (softmax), and
-    ``log(1 + exp(-y z))`` for two, and for each label of several at a time.
+    Minimises ``sum_i s_i L(Z_L(x_i), y_i) / sum_i s_i + alpha / (2 rows) |W|^2`` over the weights
+    and intercepts of the layers ``Z_l = A_(l-1) W_l + b_l``, ``A_l = f(Z_l)``, ``A_0 = x``; L is
+    ``log sum_k exp(z_k) - z_y`` for several classes (softmax), and ``log(1 + exp(-y z))`` for two,
+    and for each label of several at a time.
 
-    Takes scikit-learn's `MLPClassifier` parameters with their meanings, and adds ``solver='auto'`` and ``'adamw'``, activations,
-    schedules, ``batch_size='full'``, `class_weight`, `dropout`, and validation data of the user's own.
+    Takes scikit-learn's `MLPClassifier` parameters with their meanings, and adds ``solver='auto'``
+    and ``'adamw'``, activations, schedules, ``batch_size='full'``, `class_weight`, `dropout`, and
+    validation data of the user's own.
 
     Parameters
     ----------
     hidden_layer_sizes : int or sequence of int, default=(100,)
         Units of each hidden layer, each above 0.
 
-    activation : {'relu', 'leaky_relu', 'gelu', 'silu', 'softplus', 'tanh', 'logistic', 'identity'}, default='relu'
-        f of the hidden layers: ``max(0, z)``; the same with slope 0.01 below 0; ``z Phi(z)``, Phi the normal distribution;
-        ``z / (1 + exp(-z))``; ``log(1 + exp(z))``; ``tanh(z)``; ``1 / (1 + exp(-z))``; ``z``.
+    activation : {'relu', 'leaky_relu', 'gelu', 'silu', 'softplus', 'tanh', 'logistic', 'identity'},
+    default='relu'
+        f of the hidden layers: ``max(0, z)``; the same with slope 0.01 below 0; ``z Phi(z)``, Phi
+        the normal distribution; ``z / (1 + exp(-z))``; ``log(1 + exp(z))``; ``tanh(z)``; ``1 / (1 +
+        exp(-z))``; ``z``.
 
     solver : {'auto', 'lbfgs', 'sgd', 'adam', 'adamw'}, default='auto'
         - 'auto': no learning rate to choose, and no columns to scale. Works on columns of spread 1
@@ -51,23 +56,28 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
           penalises the weights in these units. `learning_rate`, `learning_rate_init`, `power_t`,
           `momentum`, `nesterovs_momentum`, `beta_1`, `beta_2`, `epsilon` and `max_fun` are not
           read.
-        - 'lbfgs': L-BFGS on full batches, an epoch being an iteration; stops when no component of the gradient is above `tol`
+        - 'lbfgs': L-BFGS on full batches, an epoch being an iteration; stops when no component of
+          the gradient is above `tol`
         - 'sgd': gradient descent, with momentum
         - 'adam'
-        - 'adamw': Adam whose decay does not pass through the running means: each update takes off ``rate * alpha * W``
+        - 'adamw': Adam whose decay does not pass through the running means: each update takes off
+          ``rate * alpha * W``
 
     alpha : float or 'auto', default='auto'
-        Strength of the L2 penalty ``alpha / (2 rows) |W|^2`` of a batch's mean loss, in [0, inf). Intercepts are not penalised.
-        'auto': 0.0001, as in scikit-learn; with ``solver='auto'`` a batch's share of all rows (in `partial_fit` of those that have
-        come so far), so that the penalty of all of them together is ``|W|^2 / 2``, that of weights which are standard normal
+        Strength of the L2 penalty ``alpha / (2 rows) |W|^2`` of a batch's mean loss, in [0, inf).
+        Intercepts are not penalised. 'auto': 0.0001, as in scikit-learn; with ``solver='auto'`` a
+        batch's share of all rows (in `partial_fit` of those that have come so far), so that the
+        penalty of all of them together is ``|W|^2 / 2``, that of weights which are standard normal
         before any row has been seen.
 
     batch_size : int, 'auto' or 'full', default='auto'
-        Rows an update: 1 stochastic, n mini-batch, 'full' batch gradient descent; 'auto' is ``min(200, n_samples)``.
+        Rows an update: 1 stochastic, n mini-batch, 'full' batch gradient descent; 'auto' is
+        ``min(200, n_samples)``.
 
     learning_rate : {'constant', 'invscaling', 'adaptive'} or schedule, default='constant'
-        For ``solver='sgd'``: the rate is ``learning_rate_init``; that over ``(1 + rows visited)**power_t``, set once an epoch; or
-        divided by 5 each time the loss has stalled. A configured schedule (`CosineDecay` ...) serves Adam and AdamW too.
+        For ``solver='sgd'``: the rate is ``learning_rate_init``; that over ``(1 + rows
+        visited)**power_t``, set once an epoch; or divided by 5 each time the loss has stalled. A
+        configured schedule (`CosineDecay` ...) serves Adam and AdamW too.
 
     learning_rate_init : float, default=0.001
         The first rate of 'sgd', 'adam' and 'adamw'.
@@ -85,21 +95,22 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
         Visit the rows in a new random order each epoch.
 
     random_state : int, RandomState instance or None, default=None
-        Seed of the first weights, the shuffling, the dropping and the validation split. Same seed, same bits, whatever the number
-        of threads: training uses one.
+        Seed of the first weights, the shuffling, the dropping and the validation split. Same seed,
+        same bits, whatever the number of threads: training uses one.
 
     tol : float or None, default=1e-4
-        Training stops when the loss has not fallen by `tol` below its best for more than `n_iter_no_change` epochs in a row (with
-        `early_stopping`: the score has not risen by it). ``solver="auto"`` counts, in regression, in losses of the best
-        constant model. None: all `max_iter` epochs.
+        Training stops when the loss has not fallen by `tol` below its best for more than
+        `n_iter_no_change` epochs in a row (with `early_stopping`: the score has not risen by it).
+        ``solver="auto"`` counts, in regression, in losses of the best constant model. None: all
+        `max_iter` epochs.
 
     verbose : bool or int, default=False
         Show the epochs' progress.
 
     warm_start : bool, default=False
-        Go on from the last fit. Where nothing has changed since but `max_iter`, `max_seconds`, `tol`, `verbose` or the callbacks,
-        training takes the very steps that it would have taken in the same `fit`, and `history_` and `t_` go on; else it starts
-        from the last fit's weights.
+        Go on from the last fit. Where nothing has changed since but `max_iter`, `max_seconds`,
+        `tol`, `verbose` or the callbacks, training takes the very steps that it would have taken in
+        the same `fit`, and `history_` and `t_` go on; else it starts from the last fit's weights.
 
     momentum : float, default=0.9
         Of 'sgd', in [0, 1).
@@ -108,8 +119,8 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
         Whether it is Nesterov's.
 
     early_stopping : bool, default=False
-        Stop when the score on held-out rows has stalled, and restore the best epoch. The rows are those of `fit`'s `X_val`, else
-        `validation_fraction` of the training rows.
+        Stop when the score on held-out rows has stalled, and restore the best epoch. The rows are
+        those of `fit`'s `X_val`, else `validation_fraction` of the training rows.
 
     validation_fraction : float, default=0.1
         Share of the rows that is held out, in (0, 1).
@@ -127,11 +138,12 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
         Most evaluations of the loss by 'lbfgs'.
 
     class_weight : dict, list of dict, 'balanced' or None, default=None
-        Weights of the classes, which multiply `sample_weight`; 'balanced': inversely proportional to the classes' weights in y. For
-        several labels at a time a dict each.
+        Weights of the classes, which multiply `sample_weight`; 'balanced': inversely proportional
+        to the classes' weights in y. For several labels at a time a dict each.
 
     dropout : float, default=0.0
-        Share of the hidden units that each step does without, in [0, 1); the others speak the louder.
+        Share of the hidden units that each step does without, in [0, 1); the others speak the
+        louder.
 
     Attributes
     ----------
@@ -175,15 +187,17 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
         The highest of them.
 
     history_ : dict of lists
-        One entry an epoch: ``loss``, penalty included, the mean over the epoch's visits at the weights that each row met;
-        ``gradient_norm``, the mean of the batches'; ``learning_rate``, the last one; ``seconds`` since the fit began; with
-        held-out rows ``validation_loss`` and ``validation_score``. `pandas.DataFrame` takes it.
+        One entry an epoch: ``loss``, penalty included, the mean over the epoch's visits at the
+        weights that each row met; ``gradient_norm``, the mean of the batches'; ``learning_rate``,
+        the last one; ``seconds`` since the fit began; with held-out rows ``validation_loss`` and
+        ``validation_score``. `pandas.DataFrame` takes it.
 
     best_epoch_ : int
         The epoch (from 1) that was restored, with `early_stopping`.
 
     stop_reason_ : str
-        'tol', 'plateau', 'validation', 'max_iter', 'max_fun', 'max_seconds', 'callback' or 'interrupted'.
+        'tol', 'plateau', 'validation', 'max_iter', 'max_fun', 'max_seconds', 'callback' or
+        'interrupted'.
 
     t_ : int
         Rows visited.
@@ -196,9 +210,10 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
 
     References
     ----------
-    Rumelhart, Hinton, Williams, "Learning representations by back-propagating errors", Nature 1986; Kingma, Ba, "Adam: a method for
-    stochastic optimization", ICLR 2015; Defazio et al., "The road less scheduled", NeurIPS 2024; He et al., "Delving deep into
-    rectifiers", ICCV 2015; Glorot, Bengio, "Understanding the difficulty of training deep feedforward neural networks", AISTATS
+    Rumelhart, Hinton, Williams, "Learning representations by back-propagating errors", Nature 1986;
+    Kingma, Ba, "Adam: a method for stochastic optimization", ICLR 2015; Defazio et al., "The road
+    less scheduled", NeurIPS 2024; He et al., "Delving deep into rectifiers", ICCV 2015; Glorot,
+    Bengio, "Understanding the difficulty of training deep feedforward neural networks", AISTATS
     2010; Srivastava et al., "Dropout", JMLR 2014.
 
     Examples
@@ -212,13 +227,41 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
     True
     """
 
-    _parameter_constraints: dict = {**NETWORK, "class_weight": [StrOptions({"balanced"}), dict, list, None]}
+    _parameter_constraints: dict = {
+        **NETWORK,
+        "class_weight": [StrOptions({"balanced"}), dict, list, None],
+    }
 
-    def __init__(self, hidden_layer_sizes=(100,), activation="relu", *, solver="auto", alpha="auto",
-                 batch_size="auto", learning_rate="constant", learning_rate_init=0.001, power_t=0.5, max_iter=200, shuffle=True,
-                 random_state=None, tol=1e-4, verbose=False, warm_start=False, momentum=0.9, nesterovs_momentum=True,
-                 early_stopping=False, validation_fraction=0.1, beta_1=0.9, beta_2=0.999, epsilon=1e-8, n_iter_no_change=10,
-                 max_fun=15000, class_weight=None, dropout=0.0, max_seconds=None):
+    def __init__(
+        self,
+        hidden_layer_sizes=(100,),
+        activation="relu",
+        *,
+        solver="auto",
+        alpha="auto",
+        batch_size="auto",
+        learning_rate="constant",
+        learning_rate_init=0.001,
+        power_t=0.5,
+        max_iter=200,
+        shuffle=True,
+        random_state=None,
+        tol=1e-4,
+        verbose=False,
+        warm_start=False,
+        momentum=0.9,
+        nesterovs_momentum=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        n_iter_no_change=10,
+        max_fun=15000,
+        class_weight=None,
+        dropout=0.0,
+        max_seconds=None,
+    ):
         self._assign(locals())
 
     def __sklearn_tags__(self):
@@ -240,7 +283,8 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, >= 0. A row of weight 0 counts as absent.
         X_val, y_val, sample_weight_val : like X, y and sample_weight, default=None
-            Held-out rows: each epoch is judged by them, and with `early_stopping` the best one is kept.
+            Held-out rows: each epoch is judged by them, and with `early_stopping` the best one is
+            kept.
 
         Returns
         -------
@@ -258,8 +302,11 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
             y = self._check_labels(y)
             classes = unique_labels(y)
             if not first and not np.array_equal(classes, self.classes_):
-                raise ValueError("warm_start can only be used where `y` has the same classes as in the previous call to fit. "
-                                 f"Previously got {self.classes_}, `y` has {classes}")
+                raise ValueError(
+                    "warm_start can only be used where `y` has the same classes as in the "
+                    "previous call to fit. "
+                    f"Previously got {self.classes_}, `y` has {classes}"
+                )
             self._set_classes(classes, y.ndim == 2)
             held_out = self._held_out(X_val, y_val, sample_weight_val, X.dtype)
             return self._fit_labels(X, y, sample_weight, held_out=held_out, tasks=tasks)
@@ -293,8 +340,11 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
         if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         if self.class_weight == "balanced":
-            raise ValueError("class_weight 'balanced' is not supported for partial_fit: use compute_class_weight('balanced', "
-                             "classes=classes, y=y) on a sample and pass the resulting weights as class_weight.")
+            raise ValueError(
+                "class_weight 'balanced' is not supported for partial_fit: use "
+                "compute_class_weight('balanced', "
+                "classes=classes, y=y) on a sample and pass the resulting weights as class_weight."
+            )
         with unchanged_on_error(self):
             X, y = self._check_X(X, reset=not hasattr(self, "classes_"), y=y, multi_output=True)
             y = self._check_labels(y)
@@ -308,24 +358,36 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
         y = y.toarray() if hasattr(y, "toarray") else y
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        if y.dtype.kind not in "iub" or y.ndim == 2:  # whole numbers are labels, whatever else they may be
+        if (
+            y.dtype.kind not in "iub" or y.ndim == 2
+        ):  # whole numbers are labels, whatever else they may be
             check_classification_targets(y)
             if y.ndim == 2 and type_of_target(y) != "multilabel-indicator":
-                raise ValueError("Multioutput target data is not supported: y must hold one label a row, or 0 and 1 for each label")
+                raise ValueError(
+                    "Multioutput target data is not supported: y must hold one label a row, or 0 "
+                    "and 1 for each label"
+                )
         return y
 
     def _set_classes(self, classes, several):
         if len(classes) < 2 and not several:
-            raise ValueError(f"The number of classes has to be greater than one; got {len(classes)} class")
+            raise ValueError(
+                f"The number of classes has to be greater than one; got {len(classes)} class"
+            )
         self.classes_, self._several_labels = classes, several
         self.out_activation_ = "logistic" if several or len(classes) == 2 else "softmax"
 
     def _check_known(self, y):
-        if (y.ndim == 2) != self._several_labels or (y.ndim == 2 and y.shape[1] != len(self.classes_)):
+        if (y.ndim == 2) != self._several_labels or (
+            y.ndim == 2 and y.shape[1] != len(self.classes_)
+        ):
             raise ValueError(f"y has shape {y.shape}, which is not that of the first call")
         unknown = np.setdiff1d(unique_labels(y), self.classes_)
         if len(unknown):
-            raise ValueError(f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {unknown}.")
+            raise ValueError(
+                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. "
+                f"'y' has {unknown}."
+            )
 
     def _targets(self, y):
         """The kernels' targets: +1 and -1, or the number of the class."""
@@ -354,7 +416,9 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
     def _weights_of_classes(self, y, weights):
         if self._several_labels:
             return compute_sample_weight(self.class_weight, y)
-        by_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y, sample_weight=weights)
+        by_class = compute_class_weight(
+            self.class_weight, classes=self.classes_, y=y, sample_weight=weights
+        )
         return by_class[np.searchsorted(self.classes_, y)]
 
     def _metric(self, labels, told, sample_weight):
@@ -365,14 +429,20 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
     def _told(self, margins):
         if self._several_labels:
             return (margins > 0).astype(int)
-        return self.classes_[(margins[:, 0] > 0).astype(int) if margins.shape[1] == 1 else margins.argmax(axis=1)]
+        return self.classes_[
+            (margins[:, 0] > 0).astype(int) if margins.shape[1] == 1 else margins.argmax(axis=1)
+        ]
 
     def predict(self, X):
-        """The most probable label of each row, shape (n_samples,); of several labels at a time 0 or 1, (n_samples, n_labels)."""
+        """The most probable label of each row, shape (n_samples,); of several labels at a time 0 or
+        1, (n_samples, n_labels).
+        """
         return self._told(self._margins(X))
 
     def predict_proba(self, X):
-        """Probabilities of the classes, shape (n_samples, n_classes), or of each of several labels, (n_samples, n_labels)."""
+        """Probabilities of the classes, shape (n_samples, n_classes), or of each of several labels,
+        (n_samples, n_labels).
+        """
         margins = self._margins(X)
         if self.out_activation_ == "softmax":
             return softmax(margins, axis=1)
@@ -388,14 +458,15 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
 class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
     """Feed-forward networks for one target or several.
 
-    Minimises ``sum_i s_i L(Z_L(x_i), y_i) / sum_i s_i + alpha / (2 rows) |W|^2`` over the weights and intercepts of the layers
-    ``Z_l = A_(l-1) W_l + b_l``, ``A_l = f(Z_l)``, ``A_0 = x``. Several targets add their losses.
-    ``solver='auto'`` first divides each of several targets by its own spread (but for 'poisson',
-    whose counts have no unit), so that none counts for more than another because of its unit; the
-    other solvers minimise the sum as it stands, as scikit-learn's do.
+    Minimises ``sum_i s_i L(Z_L(x_i), y_i) / sum_i s_i + alpha / (2 rows) |W|^2`` over the weights
+    and intercepts of the layers ``Z_l = A_(l-1) W_l + b_l``, ``A_l = f(Z_l)``, ``A_0 = x``. Several
+    targets add their losses. ``solver='auto'`` first divides each of several targets by its own
+    spread (but for 'poisson', whose counts have no unit), so that none counts for more than another
+    because of its unit; the other solvers minimise the sum as it stands, as scikit-learn's do.
 
-    Takes scikit-learn's `MLPRegressor` parameters with their meanings, and adds ``solver='auto'`` and ``'adamw'``, activations,
-    schedules, losses, ``batch_size='full'``, `delta`, `dropout`, and validation data of the user's own.
+    Takes scikit-learn's `MLPRegressor` parameters with their meanings, and adds ``solver='auto'``
+    and ``'adamw'``, activations, schedules, losses, ``batch_size='full'``, `delta`, `dropout`, and
+    validation data of the user's own.
 
     Parameters
     ----------
@@ -410,9 +481,11 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
     hidden_layer_sizes : int or sequence of int, default=(100,)
         Units of each hidden layer, each above 0.
 
-    activation : {'relu', 'leaky_relu', 'gelu', 'silu', 'softplus', 'tanh', 'logistic', 'identity'}, default='relu'
-        f of the hidden layers: ``max(0, z)``; the same with slope 0.01 below 0; ``z Phi(z)``, Phi the normal distribution;
-        ``z / (1 + exp(-z))``; ``log(1 + exp(z))``; ``tanh(z)``; ``1 / (1 + exp(-z))``; ``z``.
+    activation : {'relu', 'leaky_relu', 'gelu', 'silu', 'softplus', 'tanh', 'logistic', 'identity'},
+    default='relu'
+        f of the hidden layers: ``max(0, z)``; the same with slope 0.01 below 0; ``z Phi(z)``, Phi
+        the normal distribution; ``z / (1 + exp(-z))``; ``log(1 + exp(z))``; ``tanh(z)``; ``1 / (1 +
+        exp(-z))``; ``z``.
 
     solver : {'auto', 'lbfgs', 'sgd', 'adam', 'adamw'}, default='auto'
         - 'auto': no learning rate to choose, and no columns or targets to scale. Works on columns
@@ -423,23 +496,28 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
           are predicted exactly, after one epoch. `learning_rate`, `learning_rate_init`, `power_t`,
           `momentum`, `nesterovs_momentum`, `beta_1`, `beta_2`, `epsilon` and `max_fun` are not
           read.
-        - 'lbfgs': L-BFGS on full batches, an epoch being an iteration; stops when no component of the gradient is above `tol`
+        - 'lbfgs': L-BFGS on full batches, an epoch being an iteration; stops when no component of
+          the gradient is above `tol`
         - 'sgd': gradient descent, with momentum
         - 'adam'
-        - 'adamw': Adam whose decay does not pass through the running means: each update takes off ``rate * alpha * W``
+        - 'adamw': Adam whose decay does not pass through the running means: each update takes off
+          ``rate * alpha * W``
 
     alpha : float or 'auto', default='auto'
-        Strength of the L2 penalty ``alpha / (2 rows) |W|^2`` of a batch's mean loss, in [0, inf). Intercepts are not penalised.
-        'auto': 0.0001, as in scikit-learn; with ``solver='auto'`` a batch's share of all rows (in `partial_fit` of those that have
-        come so far), so that the penalty of all of them together is ``|W|^2 / 2``, that of weights which are standard normal
+        Strength of the L2 penalty ``alpha / (2 rows) |W|^2`` of a batch's mean loss, in [0, inf).
+        Intercepts are not penalised. 'auto': 0.0001, as in scikit-learn; with ``solver='auto'`` a
+        batch's share of all rows (in `partial_fit` of those that have come so far), so that the
+        penalty of all of them together is ``|W|^2 / 2``, that of weights which are standard normal
         before any row has been seen.
 
     batch_size : int, 'auto' or 'full', default='auto'
-        Rows an update: 1 stochastic, n mini-batch, 'full' batch gradient descent; 'auto' is ``min(200, n_samples)``.
+        Rows an update: 1 stochastic, n mini-batch, 'full' batch gradient descent; 'auto' is
+        ``min(200, n_samples)``.
 
     learning_rate : {'constant', 'invscaling', 'adaptive'} or schedule, default='constant'
-        For ``solver='sgd'``: the rate is ``learning_rate_init``; that over ``(1 + rows visited)**power_t``, set once an epoch; or
-        divided by 5 each time the loss has stalled. A configured schedule (`CosineDecay` ...) serves Adam and AdamW too.
+        For ``solver='sgd'``: the rate is ``learning_rate_init``; that over ``(1 + rows
+        visited)**power_t``, set once an epoch; or divided by 5 each time the loss has stalled. A
+        configured schedule (`CosineDecay` ...) serves Adam and AdamW too.
 
     learning_rate_init : float, default=0.001
         The first rate of 'sgd', 'adam' and 'adamw'.
@@ -457,21 +535,22 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
         Visit the rows in a new random order each epoch.
 
     random_state : int, RandomState instance or None, default=None
-        Seed of the first weights, the shuffling, the dropping and the validation split. Same seed, same bits, whatever the number
-        of threads: training uses one.
+        Seed of the first weights, the shuffling, the dropping and the validation split. Same seed,
+        same bits, whatever the number of threads: training uses one.
 
     tol : float or None, default=1e-4
-        Training stops when the loss has not fallen by `tol` below its best for more than `n_iter_no_change` epochs in a row (with
-        `early_stopping`: the score has not risen by it). ``solver="auto"`` counts, in regression, in losses of the best
-        constant model. None: all `max_iter` epochs.
+        Training stops when the loss has not fallen by `tol` below its best for more than
+        `n_iter_no_change` epochs in a row (with `early_stopping`: the score has not risen by it).
+        ``solver="auto"`` counts, in regression, in losses of the best constant model. None: all
+        `max_iter` epochs.
 
     verbose : bool or int, default=False
         Show the epochs' progress.
 
     warm_start : bool, default=False
-        Go on from the last fit. Where nothing has changed since but `max_iter`, `max_seconds`, `tol`, `verbose` or the callbacks,
-        training takes the very steps that it would have taken in the same `fit`, and `history_` and `t_` go on; else it starts
-        from the last fit's weights.
+        Go on from the last fit. Where nothing has changed since but `max_iter`, `max_seconds`,
+        `tol`, `verbose` or the callbacks, training takes the very steps that it would have taken in
+        the same `fit`, and `history_` and `t_` go on; else it starts from the last fit's weights.
 
     momentum : float, default=0.9
         Of 'sgd', in [0, 1).
@@ -480,8 +559,8 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
         Whether it is Nesterov's.
 
     early_stopping : bool, default=False
-        Stop when the score on held-out rows has stalled, and restore the best epoch. The rows are those of `fit`'s `X_val`, else
-        `validation_fraction` of the training rows.
+        Stop when the score on held-out rows has stalled, and restore the best epoch. The rows are
+        those of `fit`'s `X_val`, else `validation_fraction` of the training rows.
 
     validation_fraction : float, default=0.1
         Share of the rows that is held out, in (0, 1).
@@ -504,7 +583,8 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
         same whatever the unit.
 
     dropout : float, default=0.0
-        Share of the hidden units that each step does without, in [0, 1); the others speak the louder.
+        Share of the hidden units that each step does without, in [0, 1); the others speak the
+        louder.
 
     Attributes
     ----------
@@ -545,17 +625,19 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
         The highest of them.
 
     history_ : dict of lists
-        One entry an epoch: ``loss``, penalty included, the mean over the epoch's visits at the weights that each row met;
-        ``gradient_norm``, the mean of the batches'; ``learning_rate``, the last one; ``seconds`` since the fit began; with
-        held-out rows ``validation_loss``, without the penalty, and ``validation_score``.
-        `pandas.DataFrame` takes it. Losses are in units of y, but for several targets with
-        ``solver='auto'``: theirs are sums over targets divided by their spreads.
+        One entry an epoch: ``loss``, penalty included, the mean over the epoch's visits at the
+        weights that each row met; ``gradient_norm``, the mean of the batches'; ``learning_rate``,
+        the last one; ``seconds`` since the fit began; with held-out rows ``validation_loss``,
+        without the penalty, and ``validation_score``. `pandas.DataFrame` takes it. Losses are in
+        units of y, but for several targets with ``solver='auto'``: theirs are sums over targets
+        divided by their spreads.
 
     best_epoch_ : int
         The epoch (from 1) that was restored, with `early_stopping`.
 
     stop_reason_ : str
-        'tol', 'plateau', 'validation', 'max_iter', 'max_fun', 'max_seconds', 'callback' or 'interrupted'.
+        'tol', 'plateau', 'validation', 'max_iter', 'max_fun', 'max_seconds', 'callback' or
+        'interrupted'.
 
     t_ : int
         Rows visited.
@@ -568,9 +650,10 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
 
     References
     ----------
-    Rumelhart, Hinton, Williams, "Learning representations by back-propagating errors", Nature 1986; Kingma, Ba, "Adam: a method for
-    stochastic optimization", ICLR 2015; Defazio et al., "The road less scheduled", NeurIPS 2024; He et al., "Delving deep into
-    rectifiers", ICCV 2015; Glorot, Bengio, "Understanding the difficulty of training deep feedforward neural networks", AISTATS
+    Rumelhart, Hinton, Williams, "Learning representations by back-propagating errors", Nature 1986;
+    Kingma, Ba, "Adam: a method for stochastic optimization", ICLR 2015; Defazio et al., "The road
+    less scheduled", NeurIPS 2024; He et al., "Delving deep into rectifiers", ICCV 2015; Glorot,
+    Bengio, "Understanding the difficulty of training deep feedforward neural networks", AISTATS
     2010; Srivastava et al., "Dropout", JMLR 2014.
 
     Examples
@@ -578,7 +661,8 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
     >>> from sklearn.datasets import load_diabetes
     >>> from fastgd import MLPRegressor
     >>> X, y = load_diabetes(return_X_y=True)
-    >>> model = MLPRegressor(hidden_layer_sizes=(20,), max_iter=20, tol=None, random_state=0).fit(X, y)
+    >>> model = MLPRegressor(hidden_layer_sizes=(20,), max_iter=20, tol=None, random_state=0)
+    >>> model = model.fit(X, y)
     >>> model.score(X, y) > 0.5
     True
     """
@@ -589,11 +673,37 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
         "delta": [POSITIVE],
     }
 
-    def __init__(self, loss="squared_error", hidden_layer_sizes=(100,), activation="relu", *, solver="auto", alpha="auto",
-                 batch_size="auto", learning_rate="constant", learning_rate_init=0.001, power_t=0.5, max_iter=200, shuffle=True,
-                 random_state=None, tol=1e-4, verbose=False, warm_start=False, momentum=0.9, nesterovs_momentum=True,
-                 early_stopping=False, validation_fraction=0.1, beta_1=0.9, beta_2=0.999, epsilon=1e-8, n_iter_no_change=10,
-                 max_fun=15000, delta=1.0, dropout=0.0, max_seconds=None):
+    def __init__(
+        self,
+        loss="squared_error",
+        hidden_layer_sizes=(100,),
+        activation="relu",
+        *,
+        solver="auto",
+        alpha="auto",
+        batch_size="auto",
+        learning_rate="constant",
+        learning_rate_init=0.001,
+        power_t=0.5,
+        max_iter=200,
+        shuffle=True,
+        random_state=None,
+        tol=1e-4,
+        verbose=False,
+        warm_start=False,
+        momentum=0.9,
+        nesterovs_momentum=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        n_iter_no_change=10,
+        max_fun=15000,
+        delta=1.0,
+        dropout=0.0,
+        max_seconds=None,
+    ):
         self._assign(locals())
 
     @checked
@@ -610,7 +720,8 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, >= 0. A row of weight 0 counts as absent.
         X_val, y_val, sample_weight_val : like X, y and sample_weight, default=None
-            Held-out rows: each epoch is judged by them, and with `early_stopping` the best one is kept.
+            Held-out rows: each epoch is judged by them, and with `early_stopping` the best one is
+            kept.
 
         Returns
         -------
@@ -623,7 +734,13 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
         """
         tasks = self._tasks(X, y, sample_weight)
         with unchanged_on_error(self):
-            X, y = self._check_X(X, reset=not (self.warm_start and hasattr(self, "coefs_")), y=y, y_numeric=True, multi_output=True)
+            X, y = self._check_X(
+                X,
+                reset=not (self.warm_start and hasattr(self, "coefs_")),
+                y=y,
+                y_numeric=True,
+                multi_output=True,
+            )
             self._set_targets(y)
             held_out = self._held_out(X_val, y_val, sample_weight_val, X.dtype)
             return self._fit_targets(X, y, sample_weight, held_out=held_out, tasks=tasks)
@@ -655,7 +772,9 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
         if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         with unchanged_on_error(self):
-            X, y = self._check_X(X, reset=not hasattr(self, "coefs_"), y=y, y_numeric=True, multi_output=True)
+            X, y = self._check_X(
+                X, reset=not hasattr(self, "coefs_"), y=y, y_numeric=True, multi_output=True
+            )
             if hasattr(self, "coefs_"):
                 self._check_known(y)
             else:
@@ -692,7 +811,15 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
     def _fit_targets(self, X, y, sample_weight, **others):
         loss = "epsilon_insensitive" if self.loss == "absolute_error" else self.loss
         labels = y.ravel() if self._count == 1 else y
-        return self._train(X, self._targets(y), labels, self._sample_weight(sample_weight, X), loss, self._count, **others)
+        return self._train(
+            X,
+            self._targets(y),
+            labels,
+            self._sample_weight(sample_weight, X),
+            loss,
+            self._count,
+            **others,
+        )
 
     def _metric(self, labels, told, sample_weight):
         from sklearn.metrics import r2_score

@@ -1,4 +1,5 @@
 """What is usual and what is not: the linear one-class support vector machine."""
+
 from numbers import Real
 
 import numpy as np
@@ -15,20 +16,22 @@ from .engine.schedules import NAMES, Schedule
 
 
 class SGDOneClassSVM(OutlierMixin, LinearModel):
-    """The linear one-class support vector machine by batch, mini-batch or stochastic gradient descent.
+    """The linear one-class support vector machine by batch, mini-batch or stochastic gradient
+    descent.
 
-    Minimises ``sum_i s_i max(0, offset - w x_i) / sum_i s_i - nu offset + nu |w|^2 / 2`` over w and the offset: that is a hinge of
-    the margins ``w x_i + b``, with ``b = 1 - offset``, of which b costs nu. Of the kernel machine it makes one with a map of the
-    kernel before it, such as `sklearn.kernel_approximation.Nystroem`.
+    Minimises ``sum_i s_i max(0, offset - w x_i) / sum_i s_i - nu offset + nu |w|^2 / 2`` over w and
+    the offset: that is a hinge of the margins ``w x_i + b``, with ``b = 1 - offset``, of which b
+    costs nu. Of the kernel machine it makes one with a map of the kernel before it, such as
+    `sklearn.kernel_approximation.Nystroem`.
 
-    Takes scikit-learn's `SGDOneClassSVM` parameters with their meanings, and adds `batch_size`, `optimizer`, `n_jobs` and
-    `max_seconds`.
+    Takes scikit-learn's `SGDOneClassSVM` parameters with their meanings, and adds `batch_size`,
+    `optimizer`, `n_jobs` and `max_seconds`.
 
     Parameters
     ----------
     nu : float, default=0.5
-        An upper bound of the share of the training rows that are outliers, and a lower bound of the share of support vectors, in
-        (0, 1].
+        An upper bound of the share of the training rows that are outliers, and a lower bound of the
+        share of support vectors, in (0, 1].
 
     fit_intercept : bool, default=True
         Whether there is an offset; without one it is 0.
@@ -37,13 +40,14 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
         Most epochs: passes over the training rows.
 
     tol : float or None, default=1e-3
-        With ``learning_rate="auto"`` training stops when the objective F is known to be within `tol` of its minimum, relative to
-        what w = 0 leaves to gain: ``(F - F*) / (F0 - F*) <= tol``. With other rates it stops when F has not fallen by `tol` below
-        its best for 5 epochs in a row. None: all `max_iter` epochs.
+        With ``learning_rate="auto"`` training stops when the objective F is known to be within
+        `tol` of its minimum, relative to what w = 0 leaves to gain: ``(F - F*) / (F0 - F*) <=
+        tol``. With other rates it stops when F has not fallen by `tol` below its best for 5 epochs
+        in a row. None: all `max_iter` epochs.
 
     shuffle : bool or 'full', default=True
-        True: visit the rows in an order as good as a new random permutation each epoch; 'full': always a full permutation;
-        False: in the order given. A full batch has no order.
+        True: visit the rows in an order as good as a new random permutation each epoch; 'full':
+        always a full permutation; False: in the order given. A full batch has no order.
 
     verbose : int, default=0
         1 or more: show how training goes.
@@ -52,8 +56,8 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
         Seed of the shuffling. Same seed, same bits.
 
     learning_rate : str or schedule, default='auto'
-        The rate of the t-th update, as in `SGDClassifier`; 'auto' needs no tuning and no scaling. 'optimal' is scikit-learn's
-        default.
+        The rate of the t-th update, as in `SGDClassifier`; 'auto' needs no tuning and no scaling.
+        'optimal' is scikit-learn's default.
 
     eta0 : float, default=0.01
         The first rate of the schedules that use it.
@@ -74,7 +78,8 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
         What a step does with the gradient, as in `SGDClassifier`.
 
     n_jobs : int, default=None
-        Threads inside one fit. None: all that OpenMP allows; -1: all processors. Never changes the result.
+        Threads inside one fit. None: all that OpenMP allows; -1: all processors. Never changes the
+        result.
 
     max_seconds : float, default=None
         No epoch begins in `fit` later than that. None: no matter how long it takes.
@@ -94,7 +99,8 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
         Number of updates, plus one.
 
     history_ : dict of lists
-        One entry an epoch: ``loss``, ``gradient_norm``, ``learning_rate`` and ``seconds``, as in `SGDClassifier`.
+        One entry an epoch: ``loss``, ``gradient_norm``, ``learning_rate`` and ``seconds``, as in
+        `SGDClassifier`.
 
     loss_curve_ : list
         ``history_["loss"]``
@@ -107,8 +113,8 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
         Whether `optimality_` has reached `tol`.
 
     optimality_ : float or None
-        Upper bound of ``(F - F*) / (F0 - F*)``; None where nothing is known of the minimum: at rates chosen by hand, after
-        `partial_fit`, and with ``tol=None``.
+        Upper bound of ``(F - F*) / (F0 - F*)``; None where nothing is known of the minimum: at
+        rates chosen by hand, after `partial_fit`, and with ``tol=None``.
 
     optimality_kind_ : str or None
         'duality gap'
@@ -121,8 +127,8 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
 
     References
     ----------
-    Schölkopf, Platt, Shawe-Taylor, Smola and Williamson, "Estimating the support of a high-dimensional distribution", Neural
-    Computation 13 (2001).
+    Schölkopf, Platt, Shawe-Taylor, Smola and Williamson, "Estimating the support of a
+    high-dimensional distribution", Neural Computation 13 (2001).
 
     Examples
     --------
@@ -133,22 +139,55 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
     array([ 1, -1], dtype=int32)
     """
 
-    _CHOICES = ("fit_intercept", "max_iter", "tol", "shuffle", "verbose", "random_state", "learning_rate", "eta0", "power_t",
-                "warm_start", "average", "batch_size", "optimizer", "n_jobs", "max_seconds")
+    _CHOICES = (
+        "fit_intercept",
+        "max_iter",
+        "tol",
+        "shuffle",
+        "verbose",
+        "random_state",
+        "learning_rate",
+        "eta0",
+        "power_t",
+        "warm_start",
+        "average",
+        "batch_size",
+        "optimizer",
+        "n_jobs",
+        "max_seconds",
+    )
     _parameter_constraints: dict = {"nu": [Interval(Real, 0, 1, closed="right")]} | {
         **{name: DESCENT[name] for name in _CHOICES},
         "learning_rate": [StrOptions(set(NAMES) - {"pa1", "pa2"}), Schedule],
     }
     n_iter_no_change = 5
 
-    def __init__(self, nu=0.5, fit_intercept=True, max_iter=1000, tol=1e-3, shuffle=True, verbose=0, random_state=None,
-                 learning_rate="auto", eta0=0.01, power_t=0.5, warm_start=False, average=False, batch_size=1, optimizer="sgd",
-                 n_jobs=None, max_seconds=None):
+    def __init__(
+        self,
+        nu=0.5,
+        fit_intercept=True,
+        max_iter=1000,
+        tol=1e-3,
+        shuffle=True,
+        verbose=0,
+        random_state=None,
+        learning_rate="auto",
+        eta0=0.01,
+        power_t=0.5,
+        warm_start=False,
+        average=False,
+        batch_size=1,
+        optimizer="sgd",
+        n_jobs=None,
+        max_seconds=None,
+    ):
         self._assign(locals())
 
     @property
     def loss(self):
-        """Without an offset b is 1 for good, and the hinge of w x + 1 is the perceptron's loss of w x."""
+        """Without an offset b is 1 for good, and the hinge of w x + 1 is the perceptron's loss of w
+        x.
+        """
         return "hinge" if self.fit_intercept else "perceptron"
 
     @property
@@ -192,7 +231,14 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
         """
         tasks = self._tasks(X, y, sample_weight)
         with unchanged_on_error(self):
-            return self._fit_rows(X, sample_weight, reset=True, tasks=tasks, coef_init=coef_init, offset_init=offset_init)
+            return self._fit_rows(
+                X,
+                sample_weight,
+                reset=True,
+                tasks=tasks,
+                coef_init=coef_init,
+                offset_init=offset_init,
+            )
 
     @checked
     def partial_fit(self, X, y=None, sample_weight=None):
@@ -219,13 +265,36 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
         weights, ones = self._sample_weight(sample_weight, X), np.ones(X.shape[0])
         go_on = others.get("go_on", False)
         known = (go_on or self.warm_start) and self._is_trained
-        intercept_init = None if offset_init is None else 1 - np.asarray(offset_init, dtype=np.float64)
-        if self.fit_intercept and not known and (go_on or coef_init is not None or not is_automatic(self)):
-            intercept_init = np.ones(1) if intercept_init is None else intercept_init  # scikit-learn's: an offset of 0
-        return self._train(X, ones, ones, weights, 1, False, coef_init=coef_init, intercept_init=intercept_init, **others)
+        intercept_init = (
+            None if offset_init is None else 1 - np.asarray(offset_init, dtype=np.float64)
+        )
+        if (
+            self.fit_intercept
+            and not known
+            and (go_on or coef_init is not None or not is_automatic(self))
+        ):
+            intercept_init = (
+                np.ones(1) if intercept_init is None else intercept_init
+            )  # scikit-learn's: an offset of 0
+        return self._train(
+            X,
+            ones,
+            ones,
+            weights,
+            1,
+            False,
+            coef_init=coef_init,
+            intercept_init=intercept_init,
+            **others,
+        )
 
     def _objective(self, outputs, one_vs_rest, total):
-        return Objective(self.loss, l2=float(self.nu), intercept=self.fit_intercept, tilt=self.nu if self.fit_intercept else 0.0)
+        return Objective(
+            self.loss,
+            l2=float(self.nu),
+            intercept=self.fit_intercept,
+            tilt=self.nu if self.fit_intercept else 0.0,
+        )
 
     def _store(self, coef, intercept):
         self.coef_, self.offset_ = coef[0], (1 if self.fit_intercept else 0) - intercept

@@ -1,4 +1,5 @@
 """Gradient descent on a user's own cost function."""
+
 import warnings
 from numbers import Integral, Real
 
@@ -61,9 +62,30 @@ _OPTIONS = {
 }
 
 
-def minimize(fun, x0, jac=None, *, method="auto", args=(), learning_rate=None, batches=None, callback=None, tol=1e-6, max_iter=None,
-             n_restarts=1, random_state=None, bounds=None, l1=0.0, noise=0.0, patience=20, record_path=False, n_jobs=None,
-             max_fun=None, max_seconds=None, options=None):
+def minimize(
+    fun,
+    x0,
+    jac=None,
+    *,
+    method="auto",
+    args=(),
+    learning_rate=None,
+    batches=None,
+    callback=None,
+    tol=1e-6,
+    max_iter=None,
+    n_restarts=1,
+    random_state=None,
+    bounds=None,
+    l1=0.0,
+    noise=0.0,
+    patience=20,
+    record_path=False,
+    n_jobs=None,
+    max_fun=None,
+    max_seconds=None,
+    options=None,
+):
     """Minimise a cost function by gradient descent.
 
     Minimises ``F(x) = fun(x) + l1 |x|_1`` over ``lower <= x <= upper``, from `x0`.
@@ -71,69 +93,81 @@ def minimize(fun, x0, jac=None, *, method="auto", args=(), learning_rate=None, b
     Parameters
     ----------
     fun : callable or compiled function
-        The cost, ``fun(x, *args) -> float``; with ``jac=True`` it returns (cost, gradient), as ``jax.value_and_grad`` makes it;
-        with `batches` it is called ``fun(x, batch, *args)``. x is a copy of the shape and precision of `x0`. `numpy.inf` or NaN
-        says that x is outside of the cost's domain: steps become shorter and do not go as far again.
+        The cost, ``fun(x, *args) -> float``; with ``jac=True`` it returns (cost, gradient), as
+        ``jax.value_and_grad`` makes it; with `batches` it is called ``fun(x, batch, *args)``. x is
+        a copy of the shape and precision of `x0`. `numpy.inf` or NaN says that x is outside of the
+        cost's domain: steps become shorter and do not go as far again.
 
-        Compiled: a `scipy.LowLevelCallable`, a `numba.cfunc` or a function pointer of ctypes of the signature
-        ``double (const double *x, double *gradient, intptr_t n, void *data)``, which fills in the gradient and returns the cost.
-        Then there is no Python between the iterations, and `jac` and `args` must be left alone; x is always float64 in it.
-        An exception in it, and an entry of the gradient that it does not write, are errors.
+        Compiled: a `scipy.LowLevelCallable`, a `numba.cfunc` or a function pointer of ctypes of the
+        signature ``double (const double *x, double *gradient, intptr_t n, void *data)``, which
+        fills in the gradient and returns the cost. Then there is no Python between the iterations,
+        and `jac` and `args` must be left alone; x is always float64 in it. An exception in it, and
+        an entry of the gradient that it does not write, are errors.
 
     x0 : array-like or float
-        The start, of any shape; a number is an array of one. float32 stays float32, all else becomes float64. What lies
-        outside of the bounds is moved to them.
+        The start, of any shape; a number is an array of one. float32 stays float32, all else
+        becomes float64. What lies outside of the bounds is moved to them.
 
     jac : callable, bool or None, default=None
-        The gradient ``jac(x, *args)``, of the shape of x but for axes of length 1; it may be one buffer for all calls. True:
-        `fun` returns it too; None or False: finite differences, which call `fun` once or twice for every parameter that is
-        not fixed by its bounds, with steps that suit the precision of its values.
+        The gradient ``jac(x, *args)``, of the shape of x but for axes of length 1; it may be one
+        buffer for all calls. True: `fun` returns it too; None or False: finite differences, which
+        call `fun` once or twice for every parameter that is not fixed by its bounds, with steps
+        that suit the precision of its values.
 
     method : str or rule, default='auto'
-        - 'auto': limited-memory BFGS with the line search of More and Thuente, or with L1 or bounds its orthant-wise and projected
-          form; nothing to choose. With `batches` it is 'prodigy'.
+        - 'auto': limited-memory BFGS with the line search of More and Thuente, or with L1 or bounds
+          its orthant-wise and projected form; nothing to choose. With `batches` it is 'prodigy'.
         - 'gd' ``x <- x - eta g``
-        - 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adam': `Momentum`, `Nesterov`, `AdaGrad`, `RMSProp` and `Adam` with their
-          defaults; or such a rule itself, ``Adam(beta1=0.8)``
-        - 'adamw': Adam, and every step shrinks x by the factor ``1 - 0.01 eta``, so it goes to a point beside the minimum
-        - 'prodigy': Adam whose rate is a growing estimate of the distance to the minimum; nothing to choose either
+        - 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adam': `Momentum`, `Nesterov`, `AdaGrad`,
+          `RMSProp` and `Adam` with their defaults; or such a rule itself, ``Adam(beta1=0.8)``
+        - 'adamw': Adam, and every step shrinks x by the factor ``1 - 0.01 eta``, so it goes to a
+          point beside the minimum
+        - 'prodigy': Adam whose rate is a growing estimate of the distance to the minimum; nothing
+          to choose either
 
     args : tuple, default=()
         Further arguments of `fun` and `jac`; what is no tuple is the only one.
 
     learning_rate : float, schedule or None, default=None
-        The rate eta, or a schedule, to which an iteration is an epoch: `Constant`, `Adaptive` (reduce on plateau, see `patience`),
-        `CosineDecay`, ...; for 'prodigy' a factor. 'auto' has none. None:
+        The rate eta, or a schedule, to which an iteration is an epoch: `Constant`, `Adaptive`
+        (reduce on plateau, see `patience`), `CosineDecay`, ...; for 'prodigy' a factor. 'auto' has
+        none. None:
 
-        - 'gd', 'momentum', 'nesterov': the inverse of the curvature along the first gradient, found by doubling or halving
-        - 'adagrad' 1, 'rmsprop', 'adam', 'adamw' 0.1, halved until a first step lowers the cost; with `batches` a tenth of these,
-          halved until it lowers that of the first batch
-        - afterwards 'gd' raises it by a tenth in each iteration, and whenever the cost would rise goes back and halves it; the
-          others halve it on plateaus, and go back to the best point when the cost exceeds that of `x0`. With `batches` it falls as
-          ``1 / sqrt(1 + passes)`` instead
+        - 'gd', 'momentum', 'nesterov': the inverse of the curvature along the first gradient, found
+          by doubling or halving
+        - 'adagrad' 1, 'rmsprop', 'adam', 'adamw' 0.1, halved until a first step lowers the cost;
+          with `batches` a tenth of these, halved until it lowers that of the first batch
+        - afterwards 'gd' raises it by a tenth in each iteration, and whenever the cost would rise
+          goes back and halves it; the others halve it on plateaus, and go back to the best point
+          when the cost exceeds that of `x0`. With `batches` it falls as ``1 / sqrt(1 + passes)``
+          instead
         - 'prodigy': 1, down to 0 along a cosine over `max_iter` iterations
 
     batches : iterable, (n, batch_size) or None, default=None
-        Makes of `fun` a stochastic cost: an update for every batch in it, and an iteration is one pass over it. It must start anew
-        in every pass, as a list does. (n, batch_size): the batches are arrays of that many row numbers, the last perhaps of fewer,
-        in a new random order of the n rows each pass. Not for compiled costs.
+        Makes of `fun` a stochastic cost: an update for every batch in it, and an iteration is one
+        pass over it. It must start anew in every pass, as a list does. (n, batch_size): the batches
+        are arrays of that many row numbers, the last perhaps of fewer, in a new random order of the
+        n rows each pass. Not for compiled costs.
 
     callback : callable, default=None
-        Called after each iteration as SciPy does: ``callback(intermediate_result)``, if that is what its parameter is called, an
-        `OptimizeResult` with ``x, fun, nit``; else ``callback(x)``. It ends the run by raising `StopIteration`.
+        Called after each iteration as SciPy does: ``callback(intermediate_result)``, if that is
+        what its parameter is called, an `OptimizeResult` with ``x, fun, nit``; else
+        ``callback(x)``. It ends the run by raising `StopIteration`.
 
     tol : float, default=1e-6
-        Stop when ``max |gradient| <= tol * max(1, |F|)``, the gradient being the least subgradient where there is L1, and without
-        the components by which x presses against its bounds; with `batches` both are the means over a pass. Besides, what a
-        quasi-Newton model expects to gain must be small beside what the later half of the iterations has gained, and its
-        step small beside their movement in each parameter; or the gradient is 0. 0: never before `max_iter`.
+        Stop when ``max |gradient| <= tol * max(1, |F|)``, the gradient being the least subgradient
+        where there is L1, and without the components by which x presses against its bounds; with
+        `batches` both are the means over a pass. Besides, what a quasi-Newton model expects to gain
+        must be small beside what the later half of the iterations has gained, and its step small
+        beside their movement in each parameter; or the gradient is 0. 0: never before `max_iter`.
 
     max_iter : int, default=None
         Most iterations. None: 10000, or 100 passes over `batches`.
 
     n_restarts : int, default=1
-        Runs, of which the best counts: the first from `x0`, the others from random points, uniform in finite `bounds`, else normal
-        around `x0` with standard deviation ``max(1, |x0_j|)``. For costs with several minima.
+        Runs, of which the best counts: the first from `x0`, the others from random points, uniform
+        in finite `bounds`, else normal around `x0` with standard deviation ``max(1, |x0_j|)``. For
+        costs with several minima.
 
     random_state : int, RandomState instance or None, default=None
         Seed of the restarts, the batches and the noise.
@@ -145,45 +179,53 @@ def minimize(fun, x0, jac=None, *, method="auto", args=(), learning_rate=None, b
         Strength of the L1 penalty; parameters become exactly zero.
 
     noise : float, default=0.0
-        Standard deviation of normal noise on the gradients that steps take, falling as ``t**-0.275``: shakes x off saddles, out of
-        plateaus and of shallow minima. Not for 'auto'.
+        Standard deviation of normal noise on the gradients that steps take, falling as
+        ``t**-0.275``: shakes x off saddles, out of plateaus and of shallow minima. Not for 'auto'.
 
     patience : int, default=20
-        Iterations without a new least cost after which the rate that was found, or `Adaptive`, is reduced. 0: never.
+        Iterations without a new least cost after which the rate that was found, or `Adaptive`, is
+        reduced. 0: never.
 
     record_path : bool, default=False
         Keep every iterate (with `batches`: after every update) in ``history["x"]``.
 
     n_jobs : int, default=None
-        Threads that update very many parameters. None: all that OpenMP allows; -1: all processors. Never changes the result.
+        Threads that update very many parameters. None: all that OpenMP allows; -1: all processors.
+        Never changes the result.
 
     max_fun : int, default=None
-        Most evaluations of `fun`, those of finite differences and of all restarts among them; the first gradient is free.
+        Most evaluations of `fun`, those of finite differences and of all restarts among them; the
+        first gradient is free.
 
     max_seconds : float, default=None
         Stop at the first evaluation after so many seconds.
 
     options : dict, default=None
-        SciPy's names: 'maxiter' and 'maxfun' are `max_iter` and `max_fun`; 'gtol' is a `tol` that is not relative to F; 'ftol'
-        takes a fall of F of at most ``ftol * max(1, |F|)`` in an iteration for a small gradient. No others are allowed.
+        SciPy's names: 'maxiter' and 'maxfun' are `max_iter` and `max_fun`; 'gtol' is a `tol` that
+        is not relative to F; 'ftol' takes a fall of F of at most ``ftol * max(1, |F|)`` in an
+        iteration for a small gradient. No others are allowed.
 
     Returns
     -------
     scipy.optimize.OptimizeResult
-        ``x``, the point of the lowest cost that the search has evaluated (with `batches` the last, unless the cost has risen);
-        ``fun``, F there (with `batches` its mean over the pass); ``jac``, the gradient of `fun`, None where no evaluation was
-        left for it; ``nit, nfev, njev`` over all runs; ``success, status, message``: 0 a minimum, or one to rounding (the
-        message says so), 1 `max_iter`, 2 no descent, 3 the cost is not a number, 4 it is infinite, 5 a plateau, 6 `max_fun`,
-        7 `max_seconds`, 99 the callback; ``restarts``, the least cost of each run; ``history`` of the best run, one entry an
-        iterate from x0 on (with `batches` a pass): lists ``fun``, ``gradient_norm`` (the largest component),
-        ``learning_rate`` (for 'auto' the step along the line), ``nfev``, ``seconds``, and with `record_path` the array ``x``.
+        ``x``, the point of the lowest cost that the search has evaluated (with `batches` the last,
+        unless the cost has risen); ``fun``, F there (with `batches` its mean over the pass);
+        ``jac``, the gradient of `fun`, None where no evaluation was left for it; ``nit, nfev,
+        njev`` over all runs; ``success, status, message``: 0 a minimum, or one to rounding (the
+        message says so), 1 `max_iter`, 2 no descent, 3 the cost is not a number, 4 it is infinite,
+        5 a plateau, 6 `max_fun`, 7 `max_seconds`, 99 the callback; ``restarts``, the least cost of
+        each run; ``history`` of the best run, one entry an iterate from x0 on (with `batches` a
+        pass): lists ``fun``, ``gradient_norm`` (the largest component), ``learning_rate`` (for
+        'auto' the step along the line), ``nfev``, ``seconds``, and with `record_path` the array
+        ``x``.
 
     Raises
     ------
     ValueError, TypeError
-        An argument is not allowed; the cost or its gradient is not finite at `x0`, or not of the right shape; the gradient has the
-        wrong sign. What `fun`, `jac` or `callback` raise passes through. An exception that comes after the start has the result so
-        far, with the best point, as its attribute ``result``.
+        An argument is not allowed; the cost or its gradient is not finite at `x0`, or not of the
+        right shape; the gradient has the wrong sign. What `fun`, `jac` or `callback` raise passes
+        through. An exception that comes after the start has the result so far, with the best point,
+        as its attribute ``result``.
 
     See Also
     --------
@@ -191,11 +233,12 @@ def minimize(fun, x0, jac=None, *, method="auto", args=(), learning_rate=None, b
 
     References
     ----------
-    Nocedal, "Updating quasi-Newton matrices with limited storage", Math. Comp. 1980; More, Thuente, "Line search algorithms with
-    guaranteed sufficient decrease", ACM TOMS 1994; Andrew, Gao, "Scalable training of L1-regularized log-linear models", ICML 2007;
-    Bertsekas, "Projected Newton methods for optimization problems with simple constraints", SIAM J. Control Optim. 1982;
-    Mishchenko, Defazio, "Prodigy: an expeditiously adaptive parameter-free learner", ICML 2024; More, Wild, "Estimating
-    computational noise", SIAM J. Sci. Comput. 2011.
+    Nocedal, "Updating quasi-Newton matrices with limited storage", Math. Comp. 1980; More, Thuente,
+    "Line search algorithms with guaranteed sufficient decrease", ACM TOMS 1994; Andrew, Gao,
+    "Scalable training of L1-regularized log-linear models", ICML 2007; Bertsekas, "Projected Newton
+    methods for optimization problems with simple constraints", SIAM J. Control Optim. 1982;
+    Mishchenko, Defazio, "Prodigy: an expeditiously adaptive parameter-free learner", ICML 2024;
+    More, Wild, "Estimating computational noise", SIAM J. Sci. Comput. 2011.
 
     Examples
     --------
@@ -228,13 +271,43 @@ def minimize(fun, x0, jac=None, *, method="auto", args=(), learning_rate=None, b
     if compiled:
         cost = CompiledCost(fun, start.shape, budget)
     else:
-        cost = Cost(fun, jac, args, start.shape, start.dtype, None if lower is None else (lower, upper), budget)
-    most = limits.max_iter if limits.max_iter is not None else ITERATIONS if batches is None else PASSES
+        cost = Cost(
+            fun,
+            jac,
+            args,
+            start.shape,
+            start.dtype,
+            None if lower is None else (lower, upper),
+            budget,
+        )
+    most = (
+        limits.max_iter
+        if limits.max_iter is not None
+        else ITERATIONS
+        if batches is None
+        else PASSES
+    )
 
     runs = []
     for x in _starts(start.ravel(), lower, upper, n_restarts, random):
-        task = Task(cost, x, start.shape, lower, upper, float(l1), limits.tol, limits.ftol, limits.absolute, most, callback,
-                    record_path, patience, float(noise), random, thread_count(n_jobs))
+        task = Task(
+            cost,
+            x,
+            start.shape,
+            lower,
+            upper,
+            float(l1),
+            limits.tol,
+            limits.ftol,
+            limits.absolute,
+            most,
+            callback,
+            record_path,
+            patience,
+            float(noise),
+            random,
+            thread_count(n_jobs),
+        )
         if batches is not None:
             run = BatchRun(task, "prodigy" if method == "auto" else method, learning_rate, batches)
         else:
@@ -253,7 +326,9 @@ ENDING = (STOPPED, MAX_FUN, MAX_SECONDS)  # statuses that end all runs
 def _go(run, runs):
     """Run it. An exception is given what is known so far."""
     try:
-        with np.errstate(over="ignore", invalid="ignore"):  # a run that goes astray overflows, and is told by what comes out
+        with np.errstate(
+            over="ignore", invalid="ignore"
+        ):  # a run that goes astray overflows, and is told by what comes out
             run.status = run.go()
         if run.status in (NO_DESCENT, DIVERGED, UNDEFINED, MAX_ITER) and not run.has_fallen:
             _check_sign(run)
@@ -285,20 +360,33 @@ def _check_sign(run):
     if not slopes.any():
         return
     x = task.x0.astype(np.float64)
-    step = np.cbrt(np.finfo(task.x0.dtype).eps) * max(1.0, np.abs(x).max()) / np.abs(slopes).max() * slopes
+    step = (
+        np.cbrt(np.finfo(task.x0.dtype).eps)
+        * max(1.0, np.abs(x).max())
+        / np.abs(slopes).max()
+        * slopes
+    )
 
     def ratio(step):
-        """The change of the cost along a step over that which the gradient promises; 0 where rounding hides it."""
+        """The change of the cost along a step over that which the gradient promises; 0 where
+        rounding hides it.
+        """
         ahead, behind = task.feasible(x - step), task.feasible(x + step)
         promised = float(gradient.astype(np.float64) @ (ahead - behind))
         found = task.cost.value(ahead, *batch) - task.cost.value(behind, *batch)
-        return found / promised if promised and abs(found) > 100 * task.precision * abs(value) else 0.0
+        return (
+            found / promised if promised and abs(found) > 100 * task.precision * abs(value) else 0.0
+        )
 
     long, short = ratio(step), ratio(step / 10)
-    # near a minimum the change is that of third derivatives, a hundredth of what it is along the longer step
+    # near a minimum the change is that of third derivatives, a hundredth of what it is along the
+    # longer step
     if long < -0.5 and 0.5 < short / long < 2:
-        raise ValueError(f"the gradient has the wrong sign: along it the cost changes by {long:.3g} times what it says. "
-                         "See check_gradient.")
+        raise ValueError(
+            f"the gradient has the wrong sign: along it the cost changes by {long:.3g} times what "
+            "it says. "
+            "See check_gradient."
+        )
 
 
 def _result(runs):
@@ -319,13 +407,24 @@ def _result(runs):
     if status == run.status and run.message is not None:
         message = run.message
     return OptimizeResult(
-        x=np.array(x, dtype=task.x0.dtype).reshape(task.shape), fun=float(best.value),
-        jac=None if gradient is None else np.array(gradient, dtype=task.x0.dtype).reshape(task.shape),
-        nit=sum(other.nit for other in runs), nfev=cost.nfev, njev=cost.njev, success=status == CONVERGED, status=status,
-        message=message, restarts=[float(other.best.value) for other in runs], history=run.trace.finished())
+        x=np.array(x, dtype=task.x0.dtype).reshape(task.shape),
+        fun=float(best.value),
+        jac=None
+        if gradient is None
+        else np.array(gradient, dtype=task.x0.dtype).reshape(task.shape),
+        nit=sum(other.nit for other in runs),
+        nfev=cost.nfev,
+        njev=cost.njev,
+        success=status == CONVERGED,
+        status=status,
+        message=message,
+        restarts=[float(other.best.value) for other in runs],
+        history=run.trace.finished(),
+    )
 
 
 # ---- arguments ----
+
 
 def _validate(values):
     validate_parameter_constraints(_CONSTRAINTS, values, caller_name="minimize")
@@ -336,7 +435,7 @@ class _Limits(Record):
 
     tol: float
     ftol: float
-    absolute: bool      # tol is not relative to the cost
+    absolute: bool  # tol is not relative to the cost
     max_iter: int | None
     max_fun: int | None
 
@@ -346,15 +445,28 @@ def _limits(options, tol, max_iter, max_fun):
     options = options or {}
     for name, value in options.items():
         if name not in _OPTIONS:
-            raise ValueError(f"options[{name!r}] is unknown: SciPy's {', '.join(_OPTIONS)} are taken, all else is an argument of "
-                             "minimize itself")
-        validate_parameter_constraints({name: _OPTIONS[name]}, {name: value}, caller_name="minimize")
-    for name, given, argument in (("maxiter", max_iter, "max_iter"), ("maxfun", max_fun, "max_fun")):
+            raise ValueError(
+                f"options[{name!r}] is unknown: SciPy's {', '.join(_OPTIONS)} are taken, all else "
+                "is an argument of "
+                "minimize itself"
+            )
+        validate_parameter_constraints(
+            {name: _OPTIONS[name]}, {name: value}, caller_name="minimize"
+        )
+    for name, given, argument in (
+        ("maxiter", max_iter, "max_iter"),
+        ("maxfun", max_fun, "max_fun"),
+    ):
         if name in options and given is not None:
             raise ValueError(f"options[{name!r}] and {argument} are the same: give one of them")
     absolute = "gtol" in options
-    return _Limits(float(options.get("gtol", tol)), float(options.get("ftol", 0.0)), absolute, options.get("maxiter", max_iter),
-                   options.get("maxfun", max_fun))
+    return _Limits(
+        float(options.get("gtol", tol)),
+        float(options.get("ftol", 0.0)),
+        absolute,
+        options.get("maxiter", max_iter),
+        options.get("maxfun", max_fun),
+    )
 
 
 def _refuse(fun, jac, method, args, learning_rate, batches, noise, compiled):
@@ -363,22 +475,40 @@ def _refuse(fun, jac, method, args, learning_rate, batches, noise, compiled):
         raise TypeError(f"fun must be callable or compiled, got {fun!r}")
     if compiled and (jac is not None or args or batches is not None):
         named = "jac" if jac is not None else "args" if args else "batches"
-        raise ValueError(f"{named} does not go with a compiled fun, whose signature has the gradient and the data, but no batch")
+        raise ValueError(
+            f"{named} does not go with a compiled fun, whose signature has the gradient and the "
+            "data, but no batch"
+        )
     if isinstance(method, GradientNoise):
-        raise ValueError(f"method={method!r}: the noise of minimize is its parameter noise, beside method={method.rule!r}")
+        raise ValueError(
+            f"method={method!r}: the noise of minimize is its parameter noise, beside "
+            f"method={method.rule!r}"
+        )
     if batches is None and isinstance(method, str) and method == "auto":
         for name, value in (("learning_rate", learning_rate), ("noise", noise)):
             if value:
-                raise ValueError(f"{name} does not go with method='auto', which searches along lines: choose another method")
-    if isinstance(batches, tuple) and len(batches) == 2 and all(isinstance(number, Integral) for number in batches):
+                raise ValueError(
+                    f"{name} does not go with method='auto', which searches along lines: choose "
+                    "another method"
+                )
+    if (
+        isinstance(batches, tuple)
+        and len(batches) == 2
+        and all(isinstance(number, Integral) for number in batches)
+    ):
         if min(batches) < 1:
-            raise ValueError(f"batches=(n, batch_size) must be two numbers of at least 1, got {batches}")
+            raise ValueError(
+                f"batches=(n, batch_size) must be two numbers of at least 1, got {batches}"
+            )
     elif batches is not None:
         if not hasattr(batches, "__iter__"):
             raise TypeError(f"batches must be an iterable or (n, batch_size), got {batches!r}")
         if iter(batches) is batches:
-            raise ValueError("batches is an iterator, which can be passed over once only: pass a list, or an object whose __iter__ "
-                             "starts anew")
+            raise ValueError(
+                "batches is an iterator, which can be passed over once only: pass a list, or an "
+                "object whose __iter__ "
+                "starts anew"
+            )
 
 
 def _start(x0):
@@ -391,7 +521,9 @@ def _start(x0):
         raise TypeError(f"x0 must hold real numbers, got {array.dtype}")
     if not array.size:
         raise ValueError(f"x0 is empty: it has shape {array.shape}")
-    array = np.array(array, dtype=np.float32 if array.dtype == np.float32 else np.float64, order="C")
+    array = np.array(
+        array, dtype=np.float32 if array.dtype == np.float32 else np.float64, order="C"
+    )
     if not np.isfinite(array).all():
         at = np.argwhere(~np.isfinite(array))[0].tolist()
         raise ValueError(f"x0 must be finite, but x0{at} is {array[tuple(at)]}")
@@ -405,36 +537,51 @@ def _bounds(bounds, start):
     try:
         if isinstance(bounds, Bounds):
             sides = (np.asarray(side, dtype=float) for side in (bounds.lb, bounds.ub))
-            pair = [(side if side.size == start.size else np.broadcast_to(side, start.shape)).ravel() for side in sides]
+            pair = [
+                (side if side.size == start.size else np.broadcast_to(side, start.shape)).ravel()
+                for side in sides
+            ]
         else:
             lower, upper = zip(*bounds, strict=True)
-            pair = [np.array([absent if limit is None else limit for limit in side], dtype=float)
-                    for side, absent in ((lower, -np.inf), (upper, np.inf))]
+            pair = [
+                np.array([absent if limit is None else limit for limit in side], dtype=float)
+                for side, absent in ((lower, -np.inf), (upper, np.inf))
+            ]
         is_fit = pair[0].shape == pair[1].shape == (start.size,)
     except (TypeError, ValueError):
         is_fit = False
     if not is_fit:
-        raise ValueError(f"bounds must be a pair (lower, upper) of numbers or None for each of the {start.size} parameters, got "
-                         f"{bounds!r}")
+        raise ValueError(
+            "bounds must be a pair (lower, upper) of numbers or None for each of the "
+            f"{start.size} parameters, got "
+            f"{bounds!r}"
+        )
     if np.isnan(pair).any():
         raise ValueError("bounds must not be NaN")
     if start.dtype == np.float32:  # the nearest numbers of that precision within
         side_below, side_above = pair
         lower, upper = (side.astype(np.float32) for side in pair)
-        pair = [np.where(lower < pair[0], np.nextafter(lower, np.float32(np.inf)), lower).astype(float),
-                np.where(upper > pair[1], np.nextafter(upper, np.float32(-np.inf)), upper).astype(float)]
+        pair = [
+            np.where(lower < pair[0], np.nextafter(lower, np.float32(np.inf)), lower).astype(float),
+            np.where(upper > pair[1], np.nextafter(upper, np.float32(-np.inf)), upper).astype(
+                float
+            ),
+        ]
         between = (pair[0] > pair[1]) & (side_below <= side_above)  # no such number lies within
         pair = [np.where(between, side_below.astype(np.float32), side) for side in pair]
     lower, upper = map(np.ascontiguousarray, pair)
     crossed = np.flatnonzero((lower > upper) | (lower == np.inf) | (upper == -np.inf))
     if len(crossed):
         j = crossed[0]
-        raise ValueError(f"bounds cross: parameter {j} has lower bound {lower[j]} and upper bound {upper[j]}")
+        raise ValueError(
+            f"bounds cross: parameter {j} has lower bound {lower[j]} and upper bound {upper[j]}"
+        )
     return (lower, upper) if np.isfinite(pair).any() else (None, None)
 
 
 def _starts(x0, lower, upper, count, random):
     """x0 within its bounds, then random points."""
+
     def inside(x):
         return x if lower is None else np.clip(x, lower, upper).astype(x.dtype)
 
@@ -448,6 +595,7 @@ def _starts(x0, lower, upper, count, random):
 
 
 # ---- the gradient ----
+
 
 def check_gradient(fun, jac, x, *, args=(), tol=1e-5):
     """Compare a gradient with central differences of its cost.
@@ -463,8 +611,8 @@ def check_gradient(fun, jac, x, *, args=(), tol=1e-5):
     args : tuple, default=()
         Further arguments of `fun` and `jac`; what is no tuple is the only one.
     tol : float, default=1e-5
-        Relative error that is allowed to a component; one that is small beside the largest may be wrong by a hundredth of `tol`
-        times that one.
+        Relative error that is allowed to a component; one that is small beside the largest may be
+        wrong by a hundredth of `tol` times that one.
 
     Returns
     -------
@@ -490,12 +638,16 @@ def check_gradient(fun, jac, x, *, args=(), tol=1e-5):
     start = _start(x).astype(np.float64)
     if is_compiled(fun):
         if jac is not None:
-            raise ValueError("jac does not go with a compiled fun, which has the gradient in its signature")
+            raise ValueError(
+                "jac does not go with a compiled fun, which has the gradient in its signature"
+            )
         cost = CompiledCost(fun, start.shape)
     elif jac is None:
         raise ValueError("jac is None: there is no gradient to check")
     else:
-        cost = Cost(fun, jac, args if isinstance(args, tuple) else (args,), start.shape, start.dtype, None)
+        cost = Cost(
+            fun, jac, args if isinstance(args, tuple) else (args,), start.shape, start.dtype, None
+        )
     with cost.watch():
         value, gradient = cost(start.ravel())
         if not (np.isfinite(value) and np.isfinite(gradient).all()):
@@ -507,29 +659,59 @@ def check_gradient(fun, jac, x, *, args=(), tol=1e-5):
     if not errors.max() <= tol:
         worst = int(np.argmax(errors))
         place = [int(i) for i in np.unravel_index(worst, start.shape)]
-        raise ValueError(f"component {place} of the gradient is {gradient[worst]:.6g}, but differences of the cost say "
-                         f"{differences[worst]:.6g}")
+        raise ValueError(
+            f"component {place} of the gradient is {gradient[worst]:.6g}, but differences of the "
+            "cost say "
+            f"{differences[worst]:.6g}"
+        )
     return float(errors.max())
 
 
 # ---- for scipy.optimize.minimize ----
 
+
 def _for_scipy(name):
-    def method(fun, x0, args=(), jac=None, hess=None, hessp=None, bounds=None, constraints=(), callback=None, **options):
+    def method(
+        fun,
+        x0,
+        args=(),
+        jac=None,
+        hess=None,
+        hessp=None,
+        bounds=None,
+        constraints=(),
+        callback=None,
+        **options,
+    ):
         if hess is not None or hessp is not None:
-            warnings.warn(f"Method {name} does not use Hessian information.", RuntimeWarning, stacklevel=3)
+            warnings.warn(
+                f"Method {name} does not use Hessian information.", RuntimeWarning, stacklevel=3
+            )
         if constraints:
             raise ValueError(f"method {name} knows bounds, but no constraints")
         scipys = {name: options.pop(name) for name in _OPTIONS if name in options}
-        return minimize(fun, x0, jac, method=name, args=args, bounds=bounds, callback=callback, options=scipys, **options)
+        return minimize(
+            fun,
+            x0,
+            jac,
+            method=name,
+            args=args,
+            bounds=bounds,
+            callback=callback,
+            options=scipys,
+            **options,
+        )
 
     method.__name__ = method.__qualname__ = name
-    method.__doc__ = f"""`minimize` by {name!r}, for ``scipy.optimize.minimize(..., method=fastgd.{name})``.
+    method.__doc__ = f"""`minimize` by {name!r}, as a method of `scipy.optimize.minimize`.
 
-    SciPy passes its own arguments; `minimize`'s others, such as ``learning_rate``, go into SciPy's ``options``, and so do
-    ``maxiter``, ``maxfun``, ``ftol`` and ``gtol``.
+    Pass it as ``scipy.optimize.minimize(..., method=fastgd.{name})``. SciPy passes its own
+    arguments; `minimize`'s others, such as ``learning_rate``, go into SciPy's ``options``, and so
+    do ``maxiter``, ``maxfun``, ``ftol`` and ``gtol``.
     """
     return method
 
 
-auto, gd, momentum, nesterov, adagrad, rmsprop, adam, adamw, prodigy = map(_for_scipy, ("auto", *METHODS))
+auto, gd, momentum, nesterov, adagrad, rmsprop, adam, adamw, prodigy = map(
+    _for_scipy, ("auto", *METHODS)
+)

@@ -1,4 +1,7 @@
-"""Pictures of descent, in the style of scikit-learn's displays; matplotlib is loaded when something is drawn."""
+"""Pictures of descent, in the style of scikit-learn's displays; matplotlib is loaded when something
+is drawn.
+"""
+
 from importlib import import_module
 from itertools import cycle
 
@@ -11,10 +14,15 @@ from .optimize import minimize
 from .rates import learning_rate_range
 
 ALONG = {"epochs": "Epoch", "iterations": "Iteration", "seconds": "Time in seconds"}
-QUANTITIES = {"loss": "Loss", "fun": "Cost", "gradient_norm": "Norm of the gradient", "learning_rate": "Learning rate"}
-MARKED_STEPS = 60    # paths with more steps are drawn without a dot at each
+QUANTITIES = {
+    "loss": "Loss",
+    "fun": "Cost",
+    "gradient_norm": "Norm of the gradient",
+    "learning_rate": "Learning rate",
+}
+MARKED_STEPS = 60  # paths with more steps are drawn without a dot at each
 NAMED_COEFFICIENTS = 12
-FEW_NAMES = 8        # more do not leave enough of a picture to be written into it
+FEW_NAMES = 8  # more do not leave enough of a picture to be written into it
 BESIDE = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "frameon": False}  # a legend's place
 
 
@@ -34,13 +42,14 @@ def _axes(ax, width=6.4):
 class LossCurveDisplay:
     """Loss curves of one or several trainings.
 
-    Use `from_estimator` to make one from fitted estimators, `from_result` from what `minimize` returns.
+    Use `from_estimator` to make one from fitted estimators, `from_result` from what `minimize`
+    returns.
 
     Parameters
     ----------
     histories : dict of str to dict
-        Under each curve's name a history, as an estimator's ``history_``: lists ``loss``, ``seconds`` and perhaps
-        ``validation_loss``.
+        Under each curve's name a history, as an estimator's ``history_``: lists ``loss``,
+        ``seconds`` and perhaps ``validation_loss``.
     x : {'epochs', 'iterations', 'seconds'}, default='epochs'
         What runs along the horizontal axis. Epochs count from 1, iterations from 0, the start.
     y : {'loss', 'fun', 'gradient_norm', 'learning_rate'}, default='loss'
@@ -49,7 +58,8 @@ class LossCurveDisplay:
     Attributes
     ----------
     lines_ : list of matplotlib Line2D
-        The curves; of validation losses, dashed and in the same colour, behind those of their training losses.
+        The curves; of validation losses, dashed and in the same colour, behind those of their
+        training losses.
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
 
@@ -58,7 +68,8 @@ class LossCurveDisplay:
     >>> from sklearn.datasets import load_diabetes
     >>> from fastgd import LossCurveDisplay, SGDRegressor
     >>> X, y = load_diabetes(return_X_y=True)
-    >>> models = {f"batch_size={size}": SGDRegressor(batch_size=size, random_state=0, max_iter=30, tol=None).fit(X, y)
+    >>> settings = {"random_state": 0, "max_iter": 30, "tol": None}
+    >>> models = {f"batch_size={size}": SGDRegressor(batch_size=size, **settings).fit(X, y)
     ...           for size in (1, 32, "full")}
     >>> display = LossCurveDisplay.from_estimator(models)
     >>> len(display.lines_)
@@ -71,19 +82,23 @@ class LossCurveDisplay:
         self.y = y
 
     @classmethod
-    def from_estimator(cls, estimators, *, x="epochs", y="loss", log_scale=None, ax=None, line_kw=None):
+    def from_estimator(
+        cls, estimators, *, x="epochs", y="loss", log_scale=None, ax=None, line_kw=None
+    ):
         """Draw the curves of fitted estimators.
 
         Parameters
         ----------
         estimators : estimator, list of estimators, or dict of str to estimator
-            Fitted estimators of this library, or pipelines that end in one. A dict names the curves.
+            Fitted estimators of this library, or pipelines that end in one. A dict names the
+            curves.
         x : {'epochs', 'seconds'}, default='epochs'
             What runs along the horizontal axis.
         y : {'loss', 'gradient_norm', 'learning_rate'}, default='loss'
             What is drawn; beside the loss also that of the rows held out, where there is one.
         log_scale : bool or None, default=None
-            Logarithmic vertical axis; None: where all values are positive and span more than a factor of ten.
+            Logarithmic vertical axis; None: where all values are positive and span more than a
+            factor of ten.
         ax : matplotlib Axes, default=None
             Where to draw; None: a new figure.
         line_kw : dict, default=None
@@ -106,7 +121,9 @@ class LossCurveDisplay:
         return cls(histories, x=x, y=y).plot(ax=ax, log_scale=log_scale, line_kw=line_kw)
 
     @classmethod
-    def from_result(cls, results, *, x="iterations", y="fun", log_scale=None, ax=None, line_kw=None):
+    def from_result(
+        cls, results, *, x="iterations", y="fun", log_scale=None, ax=None, line_kw=None
+    ):
         """Draw the costs that `minimize` went through.
 
         Parameters
@@ -135,23 +152,36 @@ class LossCurveDisplay:
         """
         for name, value, allowed in (("x", self.x, ALONG), ("y", self.y, QUANTITIES)):
             if value not in allowed:
-                raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+                raise ValueError(
+                    f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}"
+                )
         if not self.histories:
             raise ValueError("estimators must not be empty: there is nothing to draw")
         self.ax_ = _axes(ax)
         self.figure_, self.lines_ = self.ax_.figure, []
         for name, history in self.histories.items():
-            numbers = np.arange(len(history[self.y])) + (self.x == "epochs")    # iteration 0 is the start, epoch 1 the first pass
+            numbers = np.arange(len(history[self.y])) + (
+                self.x == "epochs"
+            )  # iteration 0 is the start, epoch 1 the first pass
             along = history["seconds"] if self.x == "seconds" else numbers
             style = {"label": name, "marker": "." if len(numbers) < 3 else None, **(line_kw or {})}
             self.lines_ += self.ax_.plot(along, history[self.y], **style)
             if f"validation_{self.y}" in history:
-                style |= {"label": f"{name}, validation", "color": self.lines_[-1].get_color(), "linestyle": "--"}
+                style |= {
+                    "label": f"{name}, validation",
+                    "color": self.lines_[-1].get_color(),
+                    "linestyle": "--",
+                }
                 self.lines_ += self.ax_.plot(along, history[f"validation_{self.y}"], **style)
-        if log_scale or (log_scale is None and _is_wide(np.concatenate([line.get_ydata() for line in self.lines_]))):
+        if log_scale or (
+            log_scale is None
+            and _is_wide(np.concatenate([line.get_ydata() for line in self.lines_]))
+        ):
             self.ax_.set_yscale("log")
         self.ax_.set(xlabel=ALONG[self.x], ylabel=QUANTITIES[self.y])
-        self.ax_.locator_params(axis="x", **{"nbins": 5} if self.x == "seconds" else {"integer": True})  # seconds have many digits
+        self.ax_.locator_params(
+            axis="x", **{"nbins": 5} if self.x == "seconds" else {"integer": True}
+        )  # seconds have many digits
         self.ax_.legend(**BESIDE if len(self.lines_) > FEW_NAMES else {})
         return self
 
@@ -159,7 +189,8 @@ class LossCurveDisplay:
 class DescentPathDisplay:
     """Paths of descent over the contours of a cost with two parameters.
 
-    Use `from_function` to let methods descend from one start, or `from_result` to draw what `minimize` has recorded.
+    Use `from_function` to let methods descend from one start, or `from_result` to draw what
+    `minimize` has recorded.
 
     Parameters
     ----------
@@ -187,7 +218,8 @@ class DescentPathDisplay:
     ...     return theta[0] ** 2 + 4 * theta[1] ** 2
     >>> def gradient(theta):
     ...     return np.array([2 * theta[0], 8 * theta[1]])
-    >>> display = DescentPathDisplay.from_function(cost, [3, 2], gradient, ["gd", "momentum", "adam"])
+    >>> methods = ["gd", "momentum", "adam"]
+    >>> display = DescentPathDisplay.from_function(cost, [3, 2], gradient, methods)
     >>> {name: result.success for name, result in display.results_.items()}
     {'gd': True, 'momentum': True, 'adam': True}
     """
@@ -223,8 +255,15 @@ class DescentPathDisplay:
         display : DescentPathDisplay
             Its attribute ``results_`` has what `minimize` returned.
         """
-        runs = methods if isinstance(methods, dict) else {method: {"method": method} for method in methods}
-        results = {name: minimize(fun, x0, jac, record_path=True, **{**settings, **run}) for name, run in runs.items()}
+        runs = (
+            methods
+            if isinstance(methods, dict)
+            else {method: {"method": method} for method in methods}
+        )
+        results = {
+            name: minimize(fun, x0, jac, record_path=True, **{**settings, **run})
+            for name, run in runs.items()
+        }
         cost = (lambda theta: fun(theta)[0]) if jac is True else fun
         return cls.from_result(cost, results, ax=ax, plot_kw=plot_kw)
 
@@ -235,7 +274,8 @@ class DescentPathDisplay:
         Parameters
         ----------
         fun : callable
-            The cost to draw contours of, ``fun(theta) -> float``; of a stochastic cost that of all rows.
+            The cost to draw contours of, ``fun(theta) -> float``; of a stochastic cost that of all
+            rows.
         results : OptimizeResult or dict of str to OptimizeResult
             What ``minimize(..., record_path=True)`` returned. A dict names the paths.
         ax : matplotlib Axes, default=None
@@ -251,12 +291,24 @@ class DescentPathDisplay:
         histories = _histories(results)
         for name, history in histories.items():
             if "x" not in history:
-                raise ValueError(f"result {name!r} has no path: it needs minimize(..., record_path=True)")
+                raise ValueError(
+                    f"result {name!r} has no path: it needs minimize(..., record_path=True)"
+                )
         display = cls(fun, {name: history["x"] for name, history in histories.items()})
         display.results_ = _named(results)
         return display.plot(ax=ax, **(plot_kw or {}))
 
-    def plot(self, ax=None, *, xlim=None, ylim=None, levels=20, resolution=120, names=("theta[0]", "theta[1]"), line_kw=None):
+    def plot(
+        self,
+        ax=None,
+        *,
+        xlim=None,
+        ylim=None,
+        levels=20,
+        resolution=120,
+        names=("theta[0]", "theta[1]"),
+        line_kw=None,
+    ):
         """Draw the contours and the paths.
 
         Parameters
@@ -266,7 +318,8 @@ class DescentPathDisplay:
         xlim, ylim : (float, float), default=None
             The part of the plane that is drawn; None: where the paths are, and a little more.
         levels : int, default=20
-            Contours. They lie at quantiles of the cost in the picture, so that bowls have even rings and ravines are visible.
+            Contours. They lie at quantiles of the cost in the picture, so that bowls have even
+            rings and ravines are visible.
         resolution : int, default=120
             The cost is evaluated at ``resolution**2`` points.
         names : (str, str), default=('theta[0]', 'theta[1]')
@@ -284,25 +337,47 @@ class DescentPathDisplay:
         patheffects = _import_matplotlib("patheffects")
         self.ax_ = _axes(ax)
         self.figure_ = self.ax_.figure
-        x, y = (_span(np.concatenate(list(paths.values()))[:, k], given) for k, given in enumerate((xlim, ylim)))
+        x, y = (
+            _span(np.concatenate(list(paths.values()))[:, k], given)
+            for k, given in enumerate((xlim, ylim))
+        )
         self._draw_contours(np.linspace(*x, resolution), np.linspace(*y, resolution), levels)
         width = (line_kw or {}).get("linewidth", 1.5)
         halo = [patheffects.withStroke(linewidth=2 * width, foreground="white")]
         self.lines_, self.ends_ = [], []
         for name, points in paths.items():
             marker = {"marker": "o", "markersize": 3} if len(points) <= MARKED_STEPS else {}
-            style = {"label": name, "linewidth": width, "path_effects": halo, "solid_joinstyle": "round"}
+            style = {
+                "label": name,
+                "linewidth": width,
+                "path_effects": halo,
+                "solid_joinstyle": "round",
+            }
             self.lines_ += self.ax_.plot(*points.T, **{**style, **marker, **(line_kw or {})})
-            end = {"color": self.lines_[-1].get_color(), "markersize": 8, "markeredgecolor": "white", "zorder": 4}
+            end = {
+                "color": self.lines_[-1].get_color(),
+                "markersize": 8,
+                "markeredgecolor": "white",
+                "zorder": 4,
+            }
             self.ends_ += self.ax_.plot(*points[-1:].T, "o", **end)
         starts = np.unique([points[0] for points in paths.values()], axis=0)
-        self.ax_.plot(*starts.T, "o", color="white", markersize=7, markeredgecolor="black", zorder=5, label="start")
+        self.ax_.plot(
+            *starts.T,
+            "o",
+            color="white",
+            markersize=7,
+            markeredgecolor="black",
+            zorder=5,
+            label="start",
+        )
         self.ax_.set(xlim=x, ylim=y, xlabel=names[0], ylabel=names[1])
         self.ax_.legend(framealpha=0.9)
         return self
 
     def save_animation(self, file, *, seconds=5.0, fps=12):
-        """Write a GIF in which the paths grow, all by the same number of steps a frame; in its last second it stands still.
+        """Write a GIF in which the paths grow, all by the same number of steps a frame; in its last
+        second it stands still.
 
         Parameters
         ----------
@@ -316,15 +391,21 @@ class DescentPathDisplay:
         if not hasattr(self, "lines_"):
             self.plot()
         paths = [np.asarray(points, dtype=float) for points in self.paths.values()]
-        steps = np.linspace(1, max(map(len, paths)), max(2, round((seconds - 1) * fps))).round().astype(int)
+        steps = (
+            np.linspace(1, max(map(len, paths)), max(2, round((seconds - 1) * fps)))
+            .round()
+            .astype(int)
+        )
         self.figure_.draw_without_rendering()
         legend = self.ax_.get_legend()
-        if legend is not None:  # one place for all frames: that where it hides least of the whole paths
+        if (
+            legend is not None
+        ):  # one place for all frames: that where it hides least of the whole paths
             place = legend.get_window_extent().transformed(self.ax_.transAxes.inverted())
             legend.set_bbox_to_anchor(None)
             legend.set_loc((place.x0, place.y0))
         layout = self.figure_.get_layout_engine()
-        self.figure_.set_layout_engine("none")      # one layout for all frames
+        self.figure_.set_layout_engine("none")  # one layout for all frames
         writer = _import_matplotlib("animation").PillowWriter(fps=fps)
         with writer.saving(self.figure_, file, self.figure_.dpi):
             for shown in [*steps, *[steps[-1]] * fps]:
@@ -342,12 +423,14 @@ class DescentPathDisplay:
         if not finite.size:
             raise ValueError("fun is nowhere finite in the picture")
         found = np.unique(np.quantile(finite, np.linspace(0, 1, levels + 1) ** 2))
-        if len(found) < 2:      # a plane as flat as a table
+        if len(found) < 2:  # a plane as flat as a table
             found = found[0] + np.array([-1.0, 1.0])
         # Darker is lower; colours go by rank, since costs may span many powers of ten.
         shades = _pyplot().get_cmap("Greys_r")(np.linspace(0.5, 0.98, len(found) - 1))
         self.contours_ = self.ax_.contourf(x, y, cost, found, colors=shades)
-        self.ax_.contour(x, y, cost, found, colors="white", linewidths=0.6, linestyles="solid", alpha=0.8)
+        self.ax_.contour(
+            x, y, cost, found, colors="white", linewidths=0.6, linestyles="solid", alpha=0.8
+        )
 
 
 class CoefficientPathDisplay:
@@ -393,8 +476,8 @@ class CoefficientPathDisplay:
         Parameters
         ----------
         estimator : estimator
-            One with a parameter `alpha` and a single row of coefficients, such as `Lasso` and `Ridge`, or a pipeline that ends
-            in one.
+            One with a parameter `alpha` and a single row of coefficients, such as `Lasso` and
+            `Ridge`, or a pipeline that ends in one.
         X, y : array-likes
             What it is fitted to.
         alphas : array-like of shape (n_alphas,)
@@ -415,14 +498,21 @@ class CoefficientPathDisplay:
         weights = {} if sample_weight is None else {f"{last}sample_weight": sample_weight}
         coefs = []
         for alpha in alphas:
-            coef = np.asarray(_last_step(model.set_params(**{f"{last}alpha": alpha}).fit(X, y, **weights)).coef_)
+            coef = np.asarray(
+                _last_step(model.set_params(**{f"{last}alpha": alpha}).fit(X, y, **weights)).coef_
+            )
             if coef.size != coef.shape[-1]:
-                raise ValueError(f"estimator must have a single row of coefficients, and coef_ has shape {coef.shape}")
+                raise ValueError(
+                    "estimator must have a single row of coefficients, and coef_ has shape "
+                    f"{coef.shape}"
+                )
             coefs.append(coef.ravel().copy())
         fitted = _last_step(model)
         names = getattr(fitted, "feature_names_in_", getattr(model, "feature_names_in_", None))
         names = None if names is None or len(names) != len(coefs[0]) else list(names)
-        return cls(np.asarray(alphas), np.array(coefs), feature_names=names).plot(ax=ax, line_kw=line_kw)
+        return cls(np.asarray(alphas), np.array(coefs), feature_names=names).plot(
+            ax=ax, line_kw=line_kw
+        )
 
     def plot(self, ax=None, *, line_kw=None):
         """Draw the paths; see `from_estimator` for the parameters.
@@ -433,23 +523,38 @@ class CoefficientPathDisplay:
         """
         alphas, coefs = np.asarray(self.alphas, dtype=float), np.asarray(self.coefs, dtype=float)
         if coefs.ndim != 2 or len(coefs) != len(alphas) or not len(alphas):
-            raise ValueError(f"coefs must have a row for each of the {len(alphas)} alphas, got shape {coefs.shape}")
+            raise ValueError(
+                f"coefs must have a row for each of the {len(alphas)} alphas, got shape "
+                f"{coefs.shape}"
+            )
         if not (alphas > 0).all():
             raise ValueError("alphas must be positive: their axis is logarithmic")
-        names = [f"x{k}" for k in range(coefs.shape[1])] if self.feature_names is None else list(self.feature_names)
+        names = (
+            [f"x{k}" for k in range(coefs.shape[1])]
+            if self.feature_names is None
+            else list(self.feature_names)
+        )
         self.ax_ = _axes(ax, width=7.2)
         self.figure_ = self.ax_.figure
         order = np.argsort(alphas)
-        dashes = cycle(["-"] * 10 + ["--"] * 10 + [":"] * 10)     # there are ten colours
+        dashes = cycle(["-"] * 10 + ["--"] * 10 + [":"] * 10)  # there are ten colours
         self.lines_ = []
         for name, coef, dash in zip(names, coefs[order].T, dashes, strict=False):
-            self.lines_ += self.ax_.plot(alphas[order], coef, **{"label": name, "linestyle": dash, **(line_kw or {})})
+            self.lines_ += self.ax_.plot(
+                alphas[order], coef, **{"label": name, "linestyle": dash, **(line_kw or {})}
+            )
         self.ax_.axhline(0, color="black", linewidth=0.8, zorder=1)
         self.ax_.set(xscale="log", xlabel="alpha", ylabel="Coefficient")
         least = coefs[order[0]]
         named = np.argsort(-np.abs(least), kind="stable")[:NAMED_COEFFICIENTS]
-        named = named[np.argsort(-least[named], kind="stable")]     # from top to bottom as the lines begin
-        self.ax_.legend(handles=[self.lines_[k] for k in named], title="Largest" if len(named) < len(names) else None, **BESIDE)
+        named = named[
+            np.argsort(-least[named], kind="stable")
+        ]  # from top to bottom as the lines begin
+        self.ax_.legend(
+            handles=[self.lines_[k] for k in named],
+            title="Largest" if len(named) < len(names) else None,
+            **BESIDE,
+        )
         return self
 
 
@@ -474,7 +579,8 @@ class LearningRateDisplay:
     >>> from sklearn.datasets import load_iris
     >>> from fastgd import LearningRateDisplay, SGDClassifier
     >>> X, y = load_iris(return_X_y=True)
-    >>> display = LearningRateDisplay.from_estimator(SGDClassifier("log_loss", batch_size=8), X, y, random_state=0)
+    >>> model = SGDClassifier("log_loss", batch_size=8)
+    >>> display = LearningRateDisplay.from_estimator(model, X, y, random_state=0)
     >>> display.ax_.get_xscale()
     'log'
     """
@@ -484,7 +590,19 @@ class LearningRateDisplay:
         self.losses = losses
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, low=1e-6, high=10.0, *, n_steps=100, random_state=None, ax=None, line_kw=None):
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        y,
+        low=1e-6,
+        high=10.0,
+        *,
+        n_steps=100,
+        random_state=None,
+        ax=None,
+        line_kw=None,
+    ):
         """Run a learning-rate range test and draw it; see `learning_rate_range` for the parameters.
 
         Parameters
@@ -501,7 +619,9 @@ class LearningRateDisplay:
         display : LearningRateDisplay
         """
         _pyplot()  # before the work
-        rates, losses = learning_rate_range(estimator, X, y, low, high, n_steps=n_steps, random_state=random_state)
+        rates, losses = learning_rate_range(
+            estimator, X, y, low, high, n_steps=n_steps, random_state=random_state
+        )
         return cls(rates, losses).plot(ax=ax, line_kw=line_kw)
 
     def plot(self, ax=None, *, line_kw=None):
@@ -514,7 +634,12 @@ class LearningRateDisplay:
         self.ax_ = _axes(ax)
         self.figure_ = self.ax_.figure
         (self.line_,) = self.ax_.plot(self.rates, self.losses, **(line_kw or {}))
-        self.ax_.set(xlabel="Learning rate", ylabel="Loss", xscale="log", yscale="log" if _is_wide(self.losses) else "linear")
+        self.ax_.set(
+            xlabel="Learning rate",
+            ylabel="Loss",
+            xscale="log",
+            yscale="log" if _is_wide(self.losses) else "linear",
+        )
         return self
 
 
@@ -531,7 +656,11 @@ def _last_step(estimator):
 
 def _named(results):
     """A dict of results."""
-    return results if isinstance(results, dict) and not isinstance(results, OptimizeResult) else {"minimize": results}
+    return (
+        results
+        if isinstance(results, dict) and not isinstance(results, OptimizeResult)
+        else {"minimize": results}
+    )
 
 
 def _histories(results):
@@ -539,8 +668,12 @@ def _histories(results):
     histories = {name: getattr(result, "history", None) for name, result in _named(results).items()}
     for name, history in histories.items():
         if not isinstance(history, dict) or "fun" not in history:
-            raise ValueError(f"result {name!r} has no history: draw what fastgd.minimize returns; SciPy's own methods keep "
-                             "no costs of their iterations (scipy.optimize.minimize(..., method=fastgd.auto) does)")
+            raise ValueError(
+                f"result {name!r} has no history: draw what fastgd.minimize returns; SciPy's own "
+                "methods keep "
+                "no costs of their iterations (scipy.optimize.minimize(..., method=fastgd.auto) "
+                "does)"
+            )
     return histories
 
 
@@ -553,7 +686,9 @@ def _path(name, points):
 
 
 def _is_wide(values):
-    """Whether all are positive and span more than a factor of ten, those left out that are not finite."""
+    """Whether all are positive and span more than a factor of ten, those left out that are not
+    finite.
+    """
     values = np.asarray(values, dtype=float)
     values = values[np.isfinite(values)]
     return values.min(initial=np.inf) > 0 and values.max() > 10 * values.min()

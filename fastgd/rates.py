@@ -1,4 +1,5 @@
 """Which learning rates a model bears: for those who want to see it."""
+
 import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.utils import _safe_indexing, check_random_state, indexable
@@ -10,12 +11,14 @@ FAR = 4.0  # times the first loss: what follows tells nothing more
 
 
 def learning_rate_range(estimator, X, y, low=1e-6, high=10.0, *, n_steps=100, random_state=None):
-    """The losses that a model has while its learning rate rises from `low` to `high`: a learning-rate range test.
+    """The losses that a model has while its learning rate rises from `low` to `high`: a
+    learning-rate range test.
 
-    A clone of the estimator is trained by `partial_fit`, without a start anew, on one random part of the rows after the other,
-    each at a rate by the same factor higher than the one before. The loss falls where the rate is large enough to matter, and
-    rises where it is too large; good rates lie a little below those where it falls fastest. The test ends early when training
-    diverges, or the loss is four times the first.
+    A clone of the estimator is trained by `partial_fit`, without a start anew, on one random part
+    of the rows after the other, each at a rate by the same factor higher than the one before. The
+    loss falls where the rate is large enough to matter, and rises where it is too large; good rates
+    lie a little below those where it falls fastest. The test ends early when training diverges, or
+    the loss is four times the first.
 
     Parameters
     ----------
@@ -48,12 +51,15 @@ def learning_rate_range(estimator, X, y, low=1e-6, high=10.0, *, n_steps=100, ra
     >>> from sklearn.datasets import load_iris
     >>> from fastgd import SGDClassifier, learning_rate_range
     >>> X, y = load_iris(return_X_y=True)
-    >>> rates, losses = learning_rate_range(SGDClassifier("log_loss", batch_size=8), X, y, 1e-4, 1.0, n_steps=20, random_state=0)
+    >>> model = SGDClassifier("log_loss", batch_size=8)
+    >>> rates, losses = learning_rate_range(model, X, y, 1e-4, 1.0, n_steps=20, random_state=0)
     >>> bool(losses.min() < losses[0])
     True
     """
     if not 0 < low < high < np.inf:
-        raise ValueError(f"low and high must be finite, with 0 < low < high, got {low!r} and {high!r}")
+        raise ValueError(
+            f"low and high must be finite, with 0 < low < high, got {low!r} and {high!r}"
+        )
     if n_steps < 2:
         raise ValueError(f"n_steps must be at least 2, got {n_steps!r}")
     X, y = indexable(X, y)
@@ -71,12 +77,14 @@ def learning_rate_range(estimator, X, y, low=1e-6, high=10.0, *, n_steps=100, ra
         losses.append(model.history_["loss"][-1])
         if not losses[-1] <= FAR * losses[0]:
             break
-    return rates[:len(losses)], np.array(losses)
+    return rates[: len(losses)], np.array(losses)
 
 
 def _parts(model, n, n_steps, random):
-    """The row numbers of each step: all of them for a full batch, else whole batches, in a new order each time round."""
+    """The row numbers of each step: all of them for a full batch, else whole batches, in a new
+    order each time round.
+    """
     size = model.batch_size if isinstance(model.batch_size, int) else n
     size = min(n, -(-max(size, n // n_steps) // size) * size)
     order = np.concatenate([random.permutation(n) for _ in range(-(-size * n_steps // n))])
-    return order[:size * n_steps].reshape(n_steps, size)
+    return order[: size * n_steps].reshape(n_steps, size)

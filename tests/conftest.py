@@ -1,4 +1,6 @@
-"""Fixtures: every layout of X in both precisions, and small seeded problems that have a bit of everything."""
+"""Fixtures: every layout of X in both precisions, and small seeded problems that have a bit of
+everything.
+"""
 
 from types import SimpleNamespace
 
@@ -34,8 +36,8 @@ def as_rows():
 def data():
     """One small matrix and a target of every kind.
 
-    43 rows, so that batches of 2, 7 and 10 leave a short one; half of the entries are zero; row 5 and column 3 are all
-    zero. Entries are exact in float32.
+    43 rows, so that batches of 2, 7 and 10 leave a short one; half of the entries are zero; row 5
+    and column 3 are all zero. Entries are exact in float32.
     """
     rng = np.random.default_rng(7)
     X = rng.standard_normal((43, 6)).astype(np.float32).astype(np.float64)

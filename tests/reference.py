@@ -1,9 +1,11 @@
-"""The slow twin: every loss, update rule, schedule and training run of fastgd in plain NumPy, written to be read.
+"""The slow twin: every loss, update rule, schedule and training run of fastgd in plain NumPy,
+written to be read.
 
-Nothing here is clever. A loss is a function of one margin and one target; a rule is a class with one method; a training
-run is two nested loops. The compiled library must give the same numbers. Everything is float64, ``X`` is a dense array,
-and the parameters are a matrix ``W`` of shape (outputs, features) and a vector ``b`` of shape (outputs,), so that the
-margins of a row are ``W @ x + b``.
+Nothing here is clever. A loss is a function of one margin and one target; a rule is a class with
+one method; a training run is two nested loops. The compiled library must give the same numbers.
+Everything is float64, ``X`` is a dense array, and the parameters are a matrix ``W`` of shape
+(outputs, features) and a vector ``b`` of shape (outputs,), so that the margins of a row are ``W @ x
++ b``.
 
     F(W, b) = sum_i s_i L(W x_i + b, y_i) / sum_i s_i + l1 |W|_1 + l2/2 |W|^2
 """
@@ -88,7 +90,9 @@ def perceptron(z, y, delta=0.0):
 
 
 def softmax(z, y, delta=0.0):
-    """The only loss that sees all margins of a row: ``z`` has one entry a class, ``y`` is the right one's number."""
+    """The only loss that sees all margins of a row: ``z`` has one entry a class, ``y`` is the right
+    one's number.
+    """
     shift = max(z)
     exps = [math.exp(margin - shift) for margin in z]
     slope = [e / sum(exps) for e in exps]
@@ -97,11 +101,26 @@ def softmax(z, y, delta=0.0):
 
 
 REGRESSION = {
-    f.__name__: f for f in (squared_error, huber, epsilon_insensitive, squared_epsilon_insensitive, quantile, poisson)
+    f.__name__: f
+    for f in (
+        squared_error,
+        huber,
+        epsilon_insensitive,
+        squared_epsilon_insensitive,
+        quantile,
+        poisson,
+    )
 }
-CLASSIFICATION = {f.__name__: f for f in (log_loss, modified_huber, hinge, squared_hinge, perceptron)}
+CLASSIFICATION = {
+    f.__name__: f for f in (log_loss, modified_huber, hinge, squared_hinge, perceptron)
+}
 LOSSES = {**REGRESSION, **CLASSIFICATION}
-NEEDS_DELTA = {"huber": 0.1, "epsilon_insensitive": 0.1, "squared_epsilon_insensitive": 0.1, "quantile": 0.5}
+NEEDS_DELTA = {
+    "huber": 0.1,
+    "epsilon_insensitive": 0.1,
+    "squared_epsilon_insensitive": 0.1,
+    "quantile": 0.5,
+}
 
 
 def clip(slope):
@@ -115,7 +134,8 @@ def clip(slope):
 class Problem:
     """What is minimised.
 
-    ``targets``: "values" (y holds one number an output), "one-vs-rest" or "softmax" (y is a class number).
+    ``targets``: "values" (y holds one number an output), "one-vs-rest" or "softmax" (y is a class
+    number).
     """
 
     loss: str
@@ -168,7 +188,9 @@ def objective(problem, X, y, W, b, weights=None):
 
 
 def gradient(problem, X, y, W, b, weights):
-    """Summed loss and mean gradient of the data term over a batch: ``sum_i s_i grad L_i / rows``."""
+    """Summed loss and mean gradient of the data term over a batch: ``sum_i s_i grad L_i /
+    rows``.
+    """
     value, G, g = 0.0, np.zeros_like(W), np.zeros_like(b)
     for x, target, weight in zip(X, y, weights, strict=True):
         value_i, slope = row_loss(problem, W @ x + b, target)
@@ -178,7 +200,8 @@ def gradient(problem, X, y, W, b, weights):
     return value, G, g if problem.intercept else 0 * g
 
 
-# ---- update rules: parameters and gradient are flat vectors; l1 and l2 are too, with 0 for the intercepts ----
+# ---- update rules: parameters and gradient are flat vectors; l1 and l2 are too, with 0 for the
+# intercepts ----
 
 
 def soft(a, k):
@@ -212,7 +235,9 @@ class Nesterov:
         g = g + l2 * w
         full = w - rate * g
         kept = soft(full, rate * l1)
-        self.v = np.where((kept == 0) & (full != 0), 0, self.momentum * self.v - rate * g - (full - kept))
+        self.v = np.where(
+            (kept == 0) & (full != 0), 0, self.momentum * self.v - rate * g - (full - kept)
+        )
         return kept + self.momentum * self.v
 
 
@@ -249,7 +274,9 @@ class Adam:
     def moments(self, g, rate, t):
         self.m = self.beta1 * self.m + (1 - self.beta1) * g
         self.a = self.beta2 * self.a + (1 - self.beta2) * g**2
-        return self.m / (1 - self.beta1**t), rate / (np.sqrt(self.a / (1 - self.beta2**t)) + self.eps)
+        return self.m / (1 - self.beta1**t), rate / (
+            np.sqrt(self.a / (1 - self.beta2**t)) + self.eps
+        )
 
 
 class AdamW(Adam):
@@ -265,8 +292,10 @@ class GradientNoise:
     def step(self, w, g, rate, l1, l2, t):
         draw = splitmix64(splitmix64_once(splitmix64_once(self.seed) + t))
         pairs = [normal_pair(draw) for _ in range(0, len(g), 2)]
-        noise = np.array(pairs).ravel()[:len(g)]
-        return self.rule.step(w, g + math.sqrt(self.variance / t**self.fading) * noise, rate, l1, l2, t)
+        noise = np.array(pairs).ravel()[: len(g)]
+        return self.rule.step(
+            w, g + math.sqrt(self.variance / t**self.fading) * noise, rate, l1, l2, t
+        )
 
 
 def splitmix64(state):
@@ -293,7 +322,9 @@ def normal_pair(draw):
     return length * math.cos(angle), length * math.sin(angle)
 
 
-RULES = {rule.__name__.lower(): rule for rule in (SGD, Momentum, Nesterov, AdaGrad, RMSProp, Adam, AdamW)}
+RULES = {
+    rule.__name__.lower(): rule for rule in (SGD, Momentum, Nesterov, AdaGrad, RMSProp, Adam, AdamW)
+}
 
 
 # ---- learning rates that depend on the update's number t = 1, 2, ... only ----
@@ -308,13 +339,17 @@ def invscaling(eta0, power_t):
 
 
 def optimal(alpha):
-    """Bottou's: ``1 / (alpha (t0 + t - 1))``, the first rate being the typical weight ``alpha^(-1/4)``."""
+    """Bottou's: ``1 / (alpha (t0 + t - 1))``, the first rate being the typical weight
+    ``alpha^(-1/4)``.
+    """
     first = 1 / math.sqrt(math.sqrt(alpha))
     return lambda t: 1 / (alpha * (1 / (first * alpha) + t - 1))
 
 
 def step(eta0, factor, every, per_epoch):
-    """``eta0 factor^k``: the rate is multiplied by ``factor`` after every ``every`` epochs of ``per_epoch`` updates."""
+    """``eta0 factor^k``: the rate is multiplied by ``factor`` after every ``every`` epochs of
+    ``per_epoch`` updates.
+    """
     return lambda t: eta0 * factor ** ((t - 1) // per_epoch // every)
 
 
@@ -330,8 +365,9 @@ def cosine(eta0, epochs, per_epoch):
 class Run:
     """Where training got to. ``t`` is the number of updates so far, plus one.
 
-    An epoch's ``loss`` is the mean of what its visits met: ``data_loss`` plus the penalty. Sweeps that put rows straight
-    into the weights may take the penalty as the mean of its two values at the ends of the epoch: ``loss_by_ends``.
+    An epoch's ``loss`` is the mean of what its visits met: ``data_loss`` plus the penalty. Sweeps
+    that put rows straight into the weights may take the penalty as the mean of its two values at
+    the ends of the epoch: ``loss_by_ends``.
     """
 
     W: np.ndarray
@@ -340,7 +376,13 @@ class Run:
     mean_W: np.ndarray = None
     mean_b: np.ndarray = None
     history: dict = field(
-        default_factory=lambda: {"loss": [], "data_loss": [], "loss_by_ends": [], "gradient_norm": [], "learning_rate": []}
+        default_factory=lambda: {
+            "loss": [],
+            "data_loss": [],
+            "loss_by_ends": [],
+            "gradient_norm": [],
+            "learning_rate": [],
+        }
     )
 
 
@@ -351,12 +393,24 @@ def batches(order, batch_size):
 
 
 def train(
-    problem, X, y, rate, orders, *, batch_size=1, rule=None, weights=None, start=None, outputs=1, average_start=0
+    problem,
+    X,
+    y,
+    rate,
+    orders,
+    *,
+    batch_size=1,
+    rule=None,
+    weights=None,
+    start=None,
+    outputs=1,
+    average_start=0,
 ):
-    """Descend once for every visiting order in ``orders``; ``rate`` maps the number of an update to its learning rate.
+    """Descend once for every visiting order in ``orders``; ``rate`` maps the number of an update to
+    its learning rate.
 
-    ``weights`` act as given: a fit divides them by their mean first. ``average_start``: the first update whose result
-    enters the mean.
+    ``weights`` act as given: a fit divides them by their mean first. ``average_start``: the first
+    update whose result enters the mean.
     """
     rule = SGD() if rule is None else rule
     weights = np.ones(len(X)) if weights is None else np.asarray(weights, dtype=float)
@@ -384,7 +438,9 @@ def epoch(problem, X, y, rate, order, batch_size, rule, weights, average_start, 
     run.history["data_loss"].append(data_loss)
     run.history["loss"].append(data_loss + penalties / len(order))
     W_before, _ = unflat(before, run.W.shape)
-    run.history["loss_by_ends"].append(data_loss + (penalty(problem, W_before) + penalty(problem, run.W)) / 2)
+    run.history["loss_by_ends"].append(
+        data_loss + (penalty(problem, W_before) + penalty(problem, run.W)) / 2
+    )
     run.history["gradient_norm"].append(
         np.linalg.norm(flat(run.W, run.b) - before) / sum(rates) if plain else np.mean(norms)
     )
@@ -419,10 +475,14 @@ def unflat(theta, shape):
     return theta[: shape[0] * shape[1]].reshape(shape), theta[shape[0] * shape[1] :]
 
 
-def passive_aggressive(problem, X, y, eta0, orders, *, variant, weights=None, start=None, outputs=1, average_start=0):
-    """Crammer et al. (2006), one row at a time: just far enough to satisfy the row (hinge or epsilon-insensitive).
+def passive_aggressive(
+    problem, X, y, eta0, orders, *, variant, weights=None, start=None, outputs=1, average_start=0
+):
+    """Crammer et al. (2006), one row at a time: just far enough to satisfy the row (hinge or
+    epsilon-insensitive).
 
-    "pa1": at most ``eta0`` far, and a row of zeros is passed over entirely. "pa2": softened by ``1 / (2 eta0)``.
+    "pa1": at most ``eta0`` far, and a row of zeros is passed over entirely. "pa2": softened by ``1
+    / (2 eta0)``.
     """
     weights = np.ones(len(X)) if weights is None else np.asarray(weights, dtype=float)
     W, b = start if start is not None else (np.zeros((outputs, X.shape[1])), np.zeros(outputs))
@@ -436,9 +496,13 @@ def passive_aggressive(problem, X, y, eta0, orders, *, variant, weights=None, st
             for k in range(len(z)):
                 target = target_of(problem, y[i], k, len(z))
                 value = LOSSES[problem.loss](z[k], target, problem.delta)[0]
-                move = min(eta0, value / length) if variant == "pa1" else value / (length + 0.5 / eta0)
+                move = (
+                    min(eta0, value / length) if variant == "pa1" else value / (length + 0.5 / eta0)
+                )
                 towards = target if problem.loss == "hinge" else (-1 if target < z[k] else 1)
-                run.W[k] = soft(run.W[k] * decay + weights[i] * move * towards * X[i], eta0 * problem.l1)
+                run.W[k] = soft(
+                    run.W[k] * decay + weights[i] * move * towards * X[i], eta0 * problem.l1
+                )
                 run.W[k] = allowed(problem, run.W[k])
                 run.b[k] += weights[i] * move * towards * problem.intercept
             include_in_mean(run, average_start)
@@ -466,7 +530,9 @@ def fit(model, X, y, sample_weight=None, epochs=None, **changes):
     }
     orders = [np.arange(len(X))] * (epochs or model.max_iter)
     if model.learning_rate in ("pa1", "pa2"):
-        return passive_aggressive(problem, X, y, model.eta0, orders, variant=model.learning_rate, **settings)
+        return passive_aggressive(
+            problem, X, y, model.eta0, orders, variant=model.learning_rate, **settings
+        )
     per_epoch = len(batches(orders[0], model.batch_size))
     rate = {
         "constant": lambda: constant(model.eta0),
@@ -480,7 +546,9 @@ def fit(model, X, y, sample_weight=None, epochs=None, **changes):
 
 
 def problem_of(model, y):
-    """What the model's parameters ask for: the problem, the number of outputs, the targets as numbers."""
+    """What the model's parameters ask for: the problem, the number of outputs, the targets as
+    numbers.
+    """
     l1_ratio = {"l1": 1.0, "l2": 0.0, "elasticnet": model.l1_ratio, None: 0.0}[model.penalty]
     alpha = 0.0 if model.penalty is None else model.alpha
     targets, outputs = "values", 1 if y.ndim == 1 else y.shape[1]
@@ -488,10 +556,20 @@ def problem_of(model, y):
         classes, y = np.unique(y, return_inverse=True)
         targets = "softmax" if model.loss == "softmax" and len(classes) > 2 else "one-vs-rest"
         outputs = len(classes) if len(classes) > 2 else 1
-    loss = "log_loss" if model.loss == "softmax" and outputs == 1 else model.loss  # two classes need one margin only
+    loss = (
+        "log_loss" if model.loss == "softmax" and outputs == 1 else model.loss
+    )  # two classes need one margin only
     delta = model.quantile if model.loss == "quantile" else model.epsilon
     return (
-        Problem(loss, delta, alpha * l1_ratio, alpha * (1 - l1_ratio), targets, model.fit_intercept, model.positive),
+        Problem(
+            loss,
+            delta,
+            alpha * l1_ratio,
+            alpha * (1 - l1_ratio),
+            targets,
+            model.fit_intercept,
+            model.positive,
+        ),
         outputs,
         y,
     )
@@ -516,7 +594,9 @@ def store(X, layout="dense", dtype=np.float64):
 
 
 def pack(W, b, layout="dense", dtype=np.float64):
-    """The parameters as kernels hold them: one vector, W by outputs (for sparse rows by columns), then b."""
+    """The parameters as kernels hold them: one vector, W by outputs (for sparse rows by columns),
+    then b.
+    """
     return np.concatenate([(W if layout == "dense" else W.T).ravel(), b]).astype(dtype)
 
 
@@ -526,7 +606,8 @@ def unpack(theta, outputs, layout="dense"):
     return (W.reshape(outputs, -1) if layout == "dense" else W.reshape(-1, outputs).T), b
 
 
-# ---- steps in the metric: rows are x -> (x - center) / scale, weights v = scale * w, targets one number an output ----
+# ---- steps in the metric: rows are x -> (x - center) / scale, weights v = scale * w, targets one
+# number an output ----
 
 
 def implicit(loss, z, y, delta, h):
@@ -547,7 +628,9 @@ def prox(v, l1, l2):
 
 
 def implicit_epoch(problem, X, Y, V, c, rates, l1, l2, weights, batch_size=1):
-    """Implicit steps on rows X in the metric, in order; (V, c, mean of V, mean of c). l1 and l2 have an entry a column."""
+    """Implicit steps on rows X in the metric, in order; (V, c, mean of V, mean of c). l1 and l2
+    have an entry a column.
+    """
     loss, V, c = LOSSES[problem.loss], V.copy(), c.copy()
     iterates, orders = [], batches(np.arange(len(X)), batch_size)
     for rate, batch in zip(rates, orders, strict=True):
@@ -562,12 +645,16 @@ def implicit_epoch(problem, X, Y, V, c, rates, l1, l2, weights, batch_size=1):
         iterates.append((V, c))
     t = np.arange(1, len(iterates) + 1)
     mass = t * (t + 1) * (t + 2)
-    mean_V, mean_c = (np.average([pair[part] for pair in iterates], axis=0, weights=mass) for part in (0, 1))
+    mean_V, mean_c = (
+        np.average([pair[part] for pair in iterates], axis=0, weights=mass) for part in (0, 1)
+    )
     return V, c, mean_V, mean_c
 
 
 def saga_epoch(problem, X, Y, V, c, slopes, rate, l1, l2, weights, probability, order, bend):
-    """SAGA from stale slopes (n, outputs), rows drawn with the given probabilities; (V, c, slopes)."""
+    """SAGA from stale slopes (n, outputs), rows drawn with the given probabilities; (V, c,
+    slopes).
+    """
     loss, V, c, slopes, n = LOSSES[problem.loss], V.copy(), c.copy(), slopes.copy(), len(X)
     for i in order:
         G, g, share = slopes.T @ X / n, slopes.sum(axis=0) / n, 1 / (n * probability[i])
@@ -577,9 +664,13 @@ def saga_epoch(problem, X, Y, V, c, slopes, rate, l1, l2, weights, probability, 
             if h * weights[i] * bend <= 1:
                 fresh[k] = weights[i] * loss(z, Y[i, k], problem.delta)[1]
             else:
-                fresh[k] = weights[i] * implicit(loss, z + h * slopes[i, k], Y[i, k], problem.delta, h * weights[i])
+                fresh[k] = weights[i] * implicit(
+                    loss, z + h * slopes[i, k], Y[i, k], problem.delta, h * weights[i]
+                )
         change = fresh - slopes[i]
-        V = allowed(problem, prox(V - rate * (share * np.outer(change, X[i]) + G), rate * l1, rate * l2))
+        V = allowed(
+            problem, prox(V - rate * (share * np.outer(change, X[i]) + G), rate * l1, rate * l2)
+        )
         c = c - rate * (share * change + g) * problem.intercept
         slopes[i] = fresh
     return V, c, slopes

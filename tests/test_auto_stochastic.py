@@ -1,4 +1,7 @@
-"""Steps without a rate to choose: the kernels against their twins, and the methods against the optimum."""
+"""Steps without a rate to choose: the kernels against their twins, and the methods against the
+optimum.
+"""
+
 import pickle
 from dataclasses import replace
 
@@ -34,7 +37,9 @@ def values_of(loss, data, outputs=1):
 
 def problem_of(rows, Y, objective, weights=None, visits=None):
     visits = np.arange(rows.shape[0]) if visits is None else visits
-    return Problem(rows, np.ascontiguousarray(Y, float).ravel(), weights, objective, visits, False, 1)
+    return Problem(
+        rows, np.ascontiguousarray(Y, float).ravel(), weights, objective, visits, False, 1
+    )
 
 
 def value_of(problem, X, coef, intercept):
@@ -44,7 +49,9 @@ def value_of(problem, X, coef, intercept):
     if o.loss == "softmax":
         losses = evaluate(Loss.SOFTMAX, 0, Z, Y[:, 0])[0]
     else:
-        losses = sum(evaluate(Loss[o.loss.upper()], o.delta, Z[:, k], Y[:, k])[0] for k in range(o.outputs))
+        losses = sum(
+            evaluate(Loss[o.loss.upper()], o.delta, Z[:, k], Y[:, k])[0] for k in range(o.outputs)
+        )
     with np.errstate(over="ignore"):
         return np.average(losses, weights=s) + o.penalty(coef)
 
@@ -85,10 +92,30 @@ def test_an_implicit_step_solves_its_equation(loss, as_rows):
             for h in (1e-6, 0.1, 1.0, 30.0, 1e5):
                 v = np.array([z, 0.0])
                 metric = np.zeros(1), np.ones(1), np.zeros(1), np.zeros(1)
-                implicit.epoch(rows, np.array([y]), None, np.zeros(1, np.intp), v, None, metric, np.array([h]), np.ones(1), codes,
-                               1, 0.0, None, np.empty(1))
+                implicit.epoch(
+                    rows,
+                    np.array([y]),
+                    None,
+                    np.zeros(1, np.intp),
+                    v,
+                    None,
+                    metric,
+                    np.array([h]),
+                    np.ones(1),
+                    codes,
+                    1,
+                    0.0,
+                    None,
+                    np.empty(1),
+                )
                 g = reference.implicit(reference.LOSSES[loss], z, y, 0.3, h)
-                assert_allclose(v[0], z - h * g, rtol=1e-7, atol=1e-8 * (1 + abs(z)) + 1e-9 * h, err_msg=f"{z=} {y=} {h=}")
+                assert_allclose(
+                    v[0],
+                    z - h * g,
+                    rtol=1e-7,
+                    atol=1e-8 * (1 + abs(z)) + 1e-9 * h,
+                    err_msg=f"{z=} {y=} {h=}",
+                )
 
 
 def kernel_case(loss, data, layout, dtype, as_rows, outputs, l1=0.0, l2=0.0):
@@ -99,7 +126,10 @@ def kernel_case(loss, data, layout, dtype, as_rows, outputs, l1=0.0, l2=0.0):
     arrays = metric.center, metric.inverse, l1 * metric.inverse, l2 * metric.inverse**2
     codes = Objective(loss, 0.3, l1, l2, outputs).codes
     rng = np.random.default_rng(0)
-    V, c = 0.1 * rng.standard_normal((outputs, 6)) * (metric.scale > 0), rng.standard_normal(outputs)
+    V, c = (
+        0.1 * rng.standard_normal((outputs, 6)) * (metric.scale > 0),
+        rng.standard_normal(outputs),
+    )
     return problem, rows, Y, Z, arrays, codes, V, c
 
 
@@ -109,35 +139,91 @@ def kernel_case(loss, data, layout, dtype, as_rows, outputs, l1=0.0, l2=0.0):
 def test_a_pass_of_implicit_steps(loss, batch_size, outputs, data, as_rows, layout, dtype):
     """Also with penalties where rows are dense; sparse columns owe theirs until they are met."""
     l1, l2 = (0.01, 0.1) if layout == "dense" else (0.0, 0.0)
-    problem, rows, Y, Z, arrays, codes, V, c = kernel_case(loss, data, layout, dtype, as_rows, outputs, l1, l2)
+    problem, rows, Y, Z, arrays, codes, V, c = kernel_case(
+        loss, data, layout, dtype, as_rows, outputs, l1, l2
+    )
     rates = 0.5 / np.arange(1, -(-43 // batch_size) + 1) ** 0.5
     v = reference.pack(V, c, layout)
     average = np.zeros(len(v))
-    implicit.epoch(rows, Y.ravel(), data.weights, np.arange(43), v, average, arrays, rates, np.ones(outputs), codes, batch_size,
-                   0.0, None, np.empty(1, dtype))
-    expected = reference.implicit_epoch(problem, Z, Y, V, c, rates, arrays[2], arrays[3], data.weights, batch_size)
+    implicit.epoch(
+        rows,
+        Y.ravel(),
+        data.weights,
+        np.arange(43),
+        v,
+        average,
+        arrays,
+        rates,
+        np.ones(outputs),
+        codes,
+        batch_size,
+        0.0,
+        None,
+        np.empty(1, dtype),
+    )
+    expected = reference.implicit_epoch(
+        problem, Z, Y, V, c, rates, arrays[2], arrays[3], data.weights, batch_size
+    )
     t = len(rates)
     mean = average / (t * (t + 1) * (t + 2) * (t + 3) / 4)
-    for computed, twin in zip((*reference.unpack(v, outputs, layout), *reference.unpack(mean, outputs, layout)), expected,
-                              strict=True):
+    for computed, twin in zip(
+        (*reference.unpack(v, outputs, layout), *reference.unpack(mean, outputs, layout)),
+        expected,
+        strict=True,
+    ):
         assert_allclose(computed, twin, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("outputs", [1, 3])
 @pytest.mark.parametrize("loss", ["log_loss", "hinge", "squared_hinge", "huber"])
 def test_a_pass_of_saga(loss, outputs, data, as_rows, dtype):
-    problem, rows, Y, Z, arrays, codes, V, c = kernel_case(loss, data, "dense", dtype, as_rows, outputs, 0.01, 0.1)
-    rng, n, bend = np.random.default_rng(1), 43, np.inf if loss == "hinge" else CURVATURE.get(loss, 1.0)
+    problem, rows, Y, Z, arrays, codes, V, c = kernel_case(
+        loss, data, "dense", dtype, as_rows, outputs, 0.01, 0.1
+    )
+    rng, n, bend = (
+        np.random.default_rng(1),
+        43,
+        np.inf if loss == "hinge" else CURVATURE.get(loss, 1.0),
+    )
     probability = rng.uniform(0.5, 1.5, n)
     probability /= probability.sum()
     order, slopes = rng.choice(n, 2 * n, p=probability), 0.1 * rng.standard_normal((n, outputs))
     v, total = reference.pack(V, c), reference.pack(slopes.T @ Z, slopes.sum(axis=0))
     length = (Z**2).sum(axis=1) + 1
     memory = np.zeros(n * outputs), slopes.ravel().copy(), length, total
-    variance.epoch(rows, Y.ravel(), data.weights, order, v, arrays, np.full(outputs, 0.05), 1 / (n * probability), np.zeros(6),
-                   codes, 1, n, memory, np.zeros(n), bend, np.empty(1, dtype))
-    W, b, twin = reference.saga_epoch(problem, Z, Y, V, c, slopes, 0.05, arrays[2], arrays[3], data.weights, probability, order,
-                                      bend)
+    variance.epoch(
+        rows,
+        Y.ravel(),
+        data.weights,
+        order,
+        v,
+        arrays,
+        np.full(outputs, 0.05),
+        1 / (n * probability),
+        np.zeros(6),
+        codes,
+        1,
+        n,
+        memory,
+        np.zeros(n),
+        bend,
+        np.empty(1, dtype),
+    )
+    W, b, twin = reference.saga_epoch(
+        problem,
+        Z,
+        Y,
+        V,
+        c,
+        slopes,
+        0.05,
+        arrays[2],
+        arrays[3],
+        data.weights,
+        probability,
+        order,
+        bend,
+    )
     assert_allclose(v, reference.pack(W, b), rtol=1e-7, atol=1e-8)
     assert_allclose(memory[1].reshape(n, outputs), twin, rtol=1e-7, atol=1e-8)
     assert_allclose(memory[3], reference.pack(twin.T @ Z, twin.sum(axis=0)), rtol=1e-7, atol=1e-8)
@@ -157,13 +243,24 @@ def test_systematic_sampling():
 
 
 def test_what_lies_near_a_kink(as_rows):
-    """The survey of losses with kinks, by which rows are drawn: 1 within the radius, 0 from twice the radius on."""
+    """The survey of losses with kinks, by which rows are drawn: 1 within the radius, 0 from twice
+    the radius on.
+    """
     margins = np.array([-1.0, 0.2, 0.75, 1.0, 1.25, 1.6, 3.0])
     lengths, smoothness = np.full(7, 2.0), np.zeros(7)
     memory = margins, None, lengths, None
     for loss, kinks in (("hinge", [1.0]), ("epsilon_insensitive", [0.5, 1.5]), ("quantile", [1.0])):
         codes = Objective(loss, 0.5).codes | {"targets": 0}
-        variance.survey(np.ones(7), np.full(7, 3.0), np.arange(7), memory, np.full(7, 0.5), 0.2, codes, smoothness)
+        variance.survey(
+            np.ones(7),
+            np.full(7, 3.0),
+            np.arange(7),
+            memory,
+            np.full(7, 0.5),
+            0.2,
+            codes,
+            smoothness,
+        )
         away = np.abs(margins[:, None] - kinks).min(axis=1)
         assert_allclose(smoothness, 6.0 * np.clip(2 - away / 0.5, 0, 1))
 
@@ -176,9 +273,11 @@ def optimum(problem, X, coef, intercept):
     shape = coef.shape
 
     def value(theta):
-        return value_of(problem, X, theta[:coef.size].reshape(shape), theta[coef.size:])
+        return value_of(problem, X, theta[: coef.size].reshape(shape), theta[coef.size :])
 
-    return minimize(value, np.concatenate([coef.ravel(), intercept]), method="BFGS", options={"gtol": 1e-9}).fun
+    return minimize(
+        value, np.concatenate([coef.ravel(), intercept]), method="BFGS", options={"gtol": 1e-9}
+    ).fun
 
 
 @pytest.mark.parametrize("batch_size", [1, 5])
@@ -201,9 +300,13 @@ def test_smooth_losses_reach_the_optimum(loss, outputs, batch_size, data, as_row
 def test_losses_with_kinks_come_near_it(loss, outputs, data, as_rows, layout):
     """Many epochs from two seeds agree, and few epochs are not far."""
     objective = Objective(loss, 0.3, 0.0, 0.02, outputs)
-    problem = problem_of(as_rows(data.X, layout, np.float64), values_of(loss, data, outputs), objective)
-    few, *many = (value_of(problem, data.X, *fit(problem, epochs, seed=seed).solution())
-                  for epochs, seed in ((60, 0), (500, 1), (500, 2)))
+    problem = problem_of(
+        as_rows(data.X, layout, np.float64), values_of(loss, data, outputs), objective
+    )
+    few, *many = (
+        value_of(problem, data.X, *fit(problem, epochs, seed=seed).solution())
+        for epochs, seed in ((60, 0), (500, 1), (500, 2))
+    )
     constant = constant_model(problem)[1]
     assert abs(many[0] - many[1]) <= 1e-3 * constant
     assert few - min(many) <= 1e-2 * constant
@@ -211,13 +314,21 @@ def test_losses_with_kinks_come_near_it(loss, outputs, data, as_rows, layout):
 
 @pytest.mark.parametrize("loss", ["hinge", "epsilon_insensitive"])
 def test_twenty_epochs_of_a_loss_with_kinks(loss, as_rows):
-    """Rates follow from the distance to go and the slopes, and rows near a kink are visited most."""
+    """Rates follow from the distance to go and the slopes, and rows near a kink are visited
+    most.
+    """
     rng = np.random.default_rng(0)
     X = rng.standard_normal((600, 8))
     z = X @ rng.standard_normal(8) + 0.2 * rng.standard_normal(600)
     y = np.where(z > 0, 1.0, -1.0) if loss == "hinge" else z
-    problem = problem_of(as_rows(X, "dense", np.float64), y[:, None], Objective(loss, 0.05, 0.0, 1e-3))
-    values = [value_of(problem, X, *fit(problem, epochs, seed=seed).solution()) for epochs in (20, 500) for seed in range(3)]
+    problem = problem_of(
+        as_rows(X, "dense", np.float64), y[:, None], Objective(loss, 0.05, 0.0, 1e-3)
+    )
+    values = [
+        value_of(problem, X, *fit(problem, epochs, seed=seed).solution())
+        for epochs in (20, 500)
+        for seed in range(3)
+    ]
     assert np.median(values[:3]) - min(values) <= 1e-4 * constant_model(problem)[1]
 
 
@@ -227,7 +338,9 @@ def test_the_end_of_a_fit_is_as_far_as_it_pays(loss, data, as_rows, layout):
     outputs = 3 if loss == "softmax" else 1
     X = data.X + (3.0 * data.classes if outputs > 1 else 6.0 * data.binary)[:, None]
     Y = data.classes if outputs > 1 else values_of(loss, data)
-    problem = problem_of(as_rows(X, layout, np.float64), Y, Objective(loss, l2=1e-3, outputs=outputs))
+    problem = problem_of(
+        as_rows(X, layout, np.float64), Y, Objective(loss, l2=1e-3, outputs=outputs)
+    )
     method = fit(problem, 3)
     method.finish()
     coef, intercept = method.solution()
@@ -235,7 +348,9 @@ def test_the_end_of_a_fit_is_as_far_as_it_pays(loss, data, as_rows, layout):
     center = method._space.metric.center
     for factor in (0.8, 0.95, 1.05, 1.2):
         offset = base + factor * (method._space.offset(coef, intercept) - base)
-        assert value_of(problem, X, factor * coef, offset - factor * coef @ center) >= least * (1 - 1e-9)
+        assert value_of(problem, X, factor * coef, offset - factor * coef @ center) >= least * (
+            1 - 1e-9
+        )
 
 
 def test_the_constant_model_of_several_outputs(data, as_rows):
@@ -262,7 +377,11 @@ def test_lasso_weights_are_zero_where_they_should_be(loss, data, as_rows, layout
 @pytest.mark.parametrize("loss", ["log_loss", "hinge", "softmax"])
 def test_the_same_seed_gives_the_same_bits(loss, data, as_rows, layout):
     Y = data.classes if loss == "softmax" else values_of(loss, data)
-    problem = problem_of(as_rows(data.X, layout, np.float64), Y, Objective(loss, outputs=3 if loss == "softmax" else 1))
+    problem = problem_of(
+        as_rows(data.X, layout, np.float64),
+        Y,
+        Objective(loss, outputs=3 if loss == "softmax" else 1),
+    )
     first, again, other = (fit(problem, 6, seed=seed).solution() for seed in (0, 0, 1))
     assert_array_equal(first[0], again[0])
     assert_array_equal(first[1], again[1])
@@ -271,8 +390,18 @@ def test_the_same_seed_gives_the_same_bits(loss, data, as_rows, layout):
 
 def test_precision_and_index_width_change_nothing(data, as_rows):
     """All sums are float64; the data are exact in float32."""
-    solutions = [fit(problem_of(as_rows(data.X, layout, dtype), values_of("log_loss", data), Objective("log_loss", l2=0.01)), 5)
-                 .solution()[0] for layout in ("csr32", "csr64") for dtype in reference.DTYPES]
+    solutions = [
+        fit(
+            problem_of(
+                as_rows(data.X, layout, dtype),
+                values_of("log_loss", data),
+                Objective("log_loss", l2=0.01),
+            ),
+            5,
+        ).solution()[0]
+        for layout in ("csr32", "csr64")
+        for dtype in reference.DTYPES
+    ]
     for other in solutions[1:]:
         assert_array_equal(other, solutions[0])
 
@@ -282,44 +411,72 @@ def test_weights_are_repeated_rows(data, as_rows):
     objective = Objective("log_loss", l2=0.05)
     Y = values_of("log_loss", data)
     weighted = problem_of(as_rows(data.X, "dense", np.float64), Y, objective, counts.astype(float))
-    repeated = problem_of(as_rows(data.X.repeat(counts, axis=0), "dense", np.float64), Y.repeat(counts, axis=0), objective)
-    assert_allclose(fit(weighted, 300).solution()[0], fit(repeated, 300).solution()[0], rtol=1e-5, atol=1e-6)
+    repeated = problem_of(
+        as_rows(data.X.repeat(counts, axis=0), "dense", np.float64),
+        Y.repeat(counts, axis=0),
+        objective,
+    )
+    assert_allclose(
+        fit(weighted, 300).solution()[0], fit(repeated, 300).solution()[0], rtol=1e-5, atol=1e-6
+    )
 
 
 def test_only_the_rows_to_train_on_matter(data, as_rows, layout):
     X, keep = data.X.copy(), np.flatnonzero(np.arange(43) % 3)
     X[::3] = 1e6
     objective = Objective("log_loss", l2=0.05)
-    part = problem_of(as_rows(X, layout, np.float64), values_of("log_loss", data), objective, visits=keep)
-    alone = problem_of(as_rows(X[keep], layout, np.float64), values_of("log_loss", data)[keep], objective)
-    assert_allclose(fit(part, 200).solution()[0], fit(alone, 200).solution()[0], rtol=1e-5, atol=1e-6)
+    part = problem_of(
+        as_rows(X, layout, np.float64), values_of("log_loss", data), objective, visits=keep
+    )
+    alone = problem_of(
+        as_rows(X[keep], layout, np.float64), values_of("log_loss", data)[keep], objective
+    )
+    assert_allclose(
+        fit(part, 200).solution()[0], fit(alone, 200).solution()[0], rtol=1e-5, atol=1e-6
+    )
 
 
 def test_without_an_intercept_it_stays_zero(data, as_rows, layout):
     X = data.X + (np.arange(6) if layout == "dense" else 0)
     for loss in ("squared_error", "log_loss"):
-        rows, Y, objective = as_rows(X, layout, np.float64), values_of(loss, data), Objective(loss, l2=0.01, intercept=False)
+        rows, Y, objective = (
+            as_rows(X, layout, np.float64),
+            values_of(loss, data),
+            Objective(loss, l2=0.01, intercept=False),
+        )
         problem = problem_of(rows, Y, objective)
         coef, intercept = fit(problem, 300).solution()
         assert intercept == stream(rows, Y, objective, [20, 23]).solution()[1] == 0
         z = X @ coef[0]
-        gradient = X.T @ evaluate(Loss[loss.upper()], 0, z, problem.targets[:, 0])[1] / 43 + 0.01 * coef[0]
+        gradient = (
+            X.T @ evaluate(Loss[loss.upper()], 0, z, problem.targets[:, 0])[1] / 43 + 0.01 * coef[0]
+        )
         assert_allclose(gradient, 0, atol=1e-2)
 
 
 def test_the_loss_at_given_weights(data, as_rows, layout):
-    problem = problem_of(as_rows(data.X, layout, np.float64), values_of("log_loss", data, 3), Objective("log_loss", 0, 0.1, 0.2, 3),
-                         data.weights)
+    problem = problem_of(
+        as_rows(data.X, layout, np.float64),
+        values_of("log_loss", data, 3),
+        Objective("log_loss", 0, 0.1, 0.2, 3),
+        data.weights,
+    )
     rng = np.random.default_rng(0)
     W, b = rng.standard_normal((3, 6)), rng.standard_normal(3)
     W[:, 3] = 0
     for method in (VarianceReduced(1, 0), AveragedImplicit(1)):
         method.start(problem, np.zeros(21), None)
-        assert_allclose(method.loss_at(reference.pack(W, b, layout)), value_of(problem, data.X, W, b))
+        assert_allclose(
+            method.loss_at(reference.pack(W, b, layout)), value_of(problem, data.X, W, b)
+        )
 
 
 def test_a_warm_start_goes_on_from_where_it_is(data, as_rows, layout):
-    problem = problem_of(as_rows(data.X, layout, np.float64), values_of("log_loss", data), Objective("log_loss", l2=0.01))
+    problem = problem_of(
+        as_rows(data.X, layout, np.float64),
+        values_of("log_loss", data),
+        Objective("log_loss", l2=0.01),
+    )
     coef, intercept = fit(problem, 300).solution()
     theta = reference.pack(coef, intercept, layout)
     for epochs in (1, 3, 20):
@@ -334,7 +491,11 @@ def awkward():
     yield "scales", X * scales, y
     yield "scales off centre", X * scales + 100 * scales, y
     yield "an outlying row", np.where(np.arange(40)[:, None] == 3, 1e100, 1) * X, y
-    yield "equal, constant and empty columns", np.column_stack([X[:, 0], X[:, 0], np.full(40, 7.0), np.zeros(40), X[:, 1]]), y
+    yield (
+        "equal, constant and empty columns",
+        np.column_stack([X[:, 0], X[:, 0], np.full(40, 7.0), np.zeros(40), X[:, 1]]),
+        y,
+    )
     yield "nothing", 0 * X, y
     yield "huge targets", X, 1e12 * y
     yield "heavy tails", rng.standard_cauchy((40, 5)), rng.standard_cauchy(40)
@@ -353,7 +514,11 @@ def test_no_data_break_it(loss, X, y, as_rows):
     elif loss == "poisson":
         y = np.minimum(np.abs(y), 1e6).round()
     for layout in ("dense", "csr32"):
-        for batch_size, l1, l2, intercept in ((1, 0.0, 1e-4, True), (7, 1e-3, 0.0, False), (1, 0.0, 0.0, True)):
+        for batch_size, l1, l2, intercept in (
+            (1, 0.0, 1e-4, True),
+            (7, 1e-3, 0.0, False),
+            (1, 0.0, 0.0, True),
+        ):
             objective = Objective(loss, 0.3, l1, l2, intercept=intercept)
             rows = as_rows(X, layout, np.float64)
             problem = problem_of(rows, y, objective)
@@ -399,7 +564,11 @@ def test_the_cut_of_a_stream_matters_little(data, as_rows, layout):
 
 
 def test_a_stream_leaves_its_earlier_state_alone(data, as_rows):
-    rows, Y, objective = as_rows(data.X, "dense", np.float64), values_of("log_loss", data), Objective("log_loss")
+    rows, Y, objective = (
+        as_rows(data.X, "dense", np.float64),
+        values_of("log_loss", data),
+        Objective("log_loss"),
+    )
     state = stream(rows, Y, objective, [20]).state
     kept = pickle.dumps(replace(state))
     method = AveragedImplicit(1)
@@ -412,14 +581,28 @@ def test_a_stream_leaves_its_earlier_state_alone(data, as_rows):
 @pytest.mark.filterwarnings("ignore:Steps had to be taken back")
 @pytest.mark.parametrize("seed", [9, 26, 51, 55, 63, 66])
 def test_a_runaway_is_taken_back_not_refused(seed):
-    """Counts, and a row so far out that a step along it sends its mean, the exponential of its margin, beyond all bounds."""
+    """Counts, and a row so far out that a step along it sends its mean, the exponential of its
+    margin, beyond all bounds.
+    """
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((150, 20)) * (rng.random((150, 20)) < 0.2)
     X[rng.integers(150)] *= 10.0 ** rng.integers(1, 9)
     z = X @ rng.standard_normal(20)
     y, weights = np.floor(100 * np.clip(z / z.std(), 0, 5)), rng.exponential(size=150)
-    model = SGDRegressor("poisson", alpha=10, penalty="elasticnet", l1_ratio=0.3, max_iter=8, tol=None, batch_size=7,
-                         random_state=0)
+    model = SGDRegressor(
+        "poisson",
+        alpha=10,
+        penalty="elasticnet",
+        l1_ratio=0.3,
+        max_iter=8,
+        tol=None,
+        batch_size=7,
+        random_state=0,
+    )
     z = X @ model.fit(X, y, sample_weight=weights).coef_ + model.intercept_
-    value = np.average(np.exp(z) - y * z, weights=weights) + 3 * np.abs(model.coef_).sum() + 3.5 * model.coef_ @ model.coef_
+    value = (
+        np.average(np.exp(z) - y * z, weights=weights)
+        + 3 * np.abs(model.coef_).sum()
+        + 3.5 * model.coef_ @ model.coef_
+    )
     assert value <= 1.0 and np.isfinite(model.history_["loss"]).all()

@@ -1,4 +1,6 @@
-"""What cannot be trained on is refused before anything runs, in words that name the argument and what is wrong."""
+"""What cannot be trained on is refused before anything runs, in words that name the argument and
+what is wrong.
+"""
 
 import numpy as np
 import pandas as pd
@@ -73,7 +75,10 @@ def test_y_must_be_finite(bad):
 def test_weights_must_be_finite_and_not_negative(bad):
     weights = with_entry(np.ones(20), bad)
     refuses(lambda: classifier().fit(X, LABELS, sample_weight=weights), "sample_weight")
-    refuses(lambda: classifier().partial_fit(X, LABELS, classes=[0, 1], sample_weight=weights), "sample_weight")
+    refuses(
+        lambda: classifier().partial_fit(X, LABELS, classes=[0, 1], sample_weight=weights),
+        "sample_weight",
+    )
     refuses(lambda: regressor().fit(X, VALUES, sample_weight=weights), "sample_weight")
     refuses(lambda: regressor().partial_fit(X, VALUES, sample_weight=weights), "sample_weight")
 
@@ -88,7 +93,12 @@ def test_lengths_must_match(length):
     refuses(lambda: regressor().fit(X, np.ones(length)), "20", str(length))
     refuses(lambda: classifier().fit(X, np.arange(length) % 2), "20", str(length))
     refuses(lambda: regressor().partial_fit(X, np.ones(length)), "20", str(length))
-    refuses(lambda: regressor().fit(X, VALUES, sample_weight=np.ones(length)), "sample_weight", "20", str(length))
+    refuses(
+        lambda: regressor().fit(X, VALUES, sample_weight=np.ones(length)),
+        "sample_weight",
+        "20",
+        str(length),
+    )
     refuses(lambda: regressor().fit(X, VALUES, sample_weight=np.ones((20, 1))), "sample_weight")
 
 
@@ -96,7 +106,8 @@ def test_lengths_must_match(length):
 @pytest.mark.parametrize("sort", [np.asarray, sparse.csr_array])
 def test_x_must_not_be_empty(shape, sort):
     refuses(
-        lambda: regressor().fit(sort(np.zeros(shape)), np.zeros(shape[0])), "0 sample" if not shape[0] else "0 feature"
+        lambda: regressor().fit(sort(np.zeros(shape)), np.zeros(shape[0])),
+        "0 sample" if not shape[0] else "0 feature",
     )
 
 
@@ -151,7 +162,11 @@ def test_the_number_of_columns_must_not_change():
         model.fit(X, y)
         for rows in (X[:, :3], store(X[:, :3], "csr32")):
             refuses(lambda model=model, rows=rows: model.predict(rows), "3 features", "4 features")
-            refuses(lambda model=model, rows=rows, y=y: model.partial_fit(rows, y), "3 features", "4 features")
+            refuses(
+                lambda model=model, rows=rows, y=y: model.partial_fit(rows, y),
+                "3 features",
+                "4 features",
+            )
 
 
 def test_the_number_of_targets_must_not_change():
@@ -166,7 +181,9 @@ def test_starting_values_must_have_the_right_shape():
     refuses(lambda: regressor().fit(X, VALUES, coef_init=np.full(4, np.nan)), "coef_init")
 
 
-@pytest.mark.parametrize("class_weight", [{0: -1.0, 1: 1.0}, {0: np.nan, 1: 1.0}, "uniform", [1, 2]])
+@pytest.mark.parametrize(
+    "class_weight", [{0: -1.0, 1: 1.0}, {0: np.nan, 1: 1.0}, "uniform", [1, 2]]
+)
 def test_class_weight_must_make_sense(class_weight):
     refuses(lambda: classifier(class_weight=class_weight).fit(X, LABELS), "class_weight")
 
@@ -202,7 +219,9 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("name, value", [(name, value) for name, values in WRONG.items() for value in values])
+@pytest.mark.parametrize(
+    "name, value", [(name, value) for name, values in WRONG.items() for value in values]
+)
 def test_a_wrong_parameter_is_named_with_its_value(name, value):
     changes = {
         name: value,
@@ -210,7 +229,11 @@ def test_a_wrong_parameter_is_named_with_its_value(name, value):
         **({"penalty": "elasticnet"} if name == "l1_ratio" else {}),
         **({"learning_rate": "invscaling"} if name in ("eta0", "power_t") else {}),
     }
-    shown = repr(value) if not isinstance(value, (str, np.ndarray)) and type(value) is not object else str(value)
+    shown = (
+        repr(value)
+        if not isinstance(value, (str, np.ndarray)) and type(value) is not object
+        else str(value)
+    )
     for call in (
         lambda: regressor(**changes).fit(X, VALUES),
         lambda: regressor(**changes).partial_fit(X, VALUES),
@@ -235,10 +258,26 @@ def test_a_regressor_takes_no_loss_of_classes(parameters, parts):
 COMBINATIONS = [
     (SGDClassifier, {"learning_rate": "optimal", "alpha": 0.0}, ["optimal", "alpha"]),
     (SGDClassifier, {"learning_rate": "pa1", "loss": "log_loss"}, ["pa1", "log_loss", "hinge"]),
-    (SGDClassifier, {"learning_rate": "pa2", "loss": "squared_hinge"}, ["pa2", "squared_hinge", "hinge"]),
-    (SGDRegressor, {"learning_rate": "pa1", "loss": "squared_error"}, ["pa1", "squared_error", "epsilon_insensitive"]),
-    (SGDClassifier, {"learning_rate": "pa1", "loss": "hinge", "batch_size": 10}, ["pa1", "batch_size"]),
-    (SGDClassifier, {"learning_rate": "pa2", "loss": "hinge", "optimizer": "adam"}, ["pa2", "optimizer"]),
+    (
+        SGDClassifier,
+        {"learning_rate": "pa2", "loss": "squared_hinge"},
+        ["pa2", "squared_hinge", "hinge"],
+    ),
+    (
+        SGDRegressor,
+        {"learning_rate": "pa1", "loss": "squared_error"},
+        ["pa1", "squared_error", "epsilon_insensitive"],
+    ),
+    (
+        SGDClassifier,
+        {"learning_rate": "pa1", "loss": "hinge", "batch_size": 10},
+        ["pa1", "batch_size"],
+    ),
+    (
+        SGDClassifier,
+        {"learning_rate": "pa2", "loss": "hinge", "optimizer": "adam"},
+        ["pa2", "optimizer"],
+    ),
     (SGDClassifier, {"penalty": "elasticnet", "l1_ratio": None}, ["elasticnet", "l1_ratio"]),
 ]
 
@@ -250,7 +289,11 @@ def test_parts_that_do_not_go_together_are_both_named(kind, parameters, parts):
 
 
 def test_early_stopping_needs_the_whole_data():
-    refuses(lambda: regressor(early_stopping=True).partial_fit(X, VALUES), "early_stopping", "partial_fit")
+    refuses(
+        lambda: regressor(early_stopping=True).partial_fit(X, VALUES),
+        "early_stopping",
+        "partial_fit",
+    )
 
 
 def test_early_stopping_needs_rows_on_both_sides():
@@ -377,7 +420,10 @@ BREAKS = [
 @pytest.mark.parametrize("change, array", BREAKS, ids=[change.__name__ for change, _ in BREAKS])
 def test_malformed_csr_is_refused_everywhere(change, array, index):
     rows = broken(change, index)
-    trained_classifier, trained_regressor = classifier(loss="log_loss").fit(X, LABELS), regressor().fit(X, VALUES)
+    trained_classifier, trained_regressor = (
+        classifier(loss="log_loss").fit(X, LABELS),
+        regressor().fit(X, VALUES),
+    )
     for call in (
         lambda: classifier().fit(rows, LABELS),
         lambda: classifier(batch_size=7, early_stopping=True).fit(rows, LABELS),
@@ -393,7 +439,9 @@ def test_malformed_csr_is_refused_everywhere(change, array, index):
         lambda: trained_regressor.score(rows, VALUES),
     ):
         refuses(call, "X", array, error=ValueError)
-    model = classifier().fit(store(X, index), LABELS)  # and the next, sound matrix is trained on as if nothing had been
+    model = classifier().fit(
+        store(X, index), LABELS
+    )  # and the next, sound matrix is trained on as if nothing had been
     assert_array_equal(model.coef_, classifier().fit(store(X, index), LABELS).coef_)
 
 
@@ -405,7 +453,9 @@ def test_malformed_csr_of_scipys_older_kind_is_refused_too():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_huge_and_infinite_numbers_raise_no_warning_of_their_own(dtype):
-    """Numbers whose sum overflows are numbers; infinities of both signs are scikit-learn's error. (Warnings are errors here.)"""
+    """Numbers whose sum overflows are numbers; infinities of both signs are scikit-learn's error.
+    (Warnings are errors here.)
+    """
     model = regressor().fit(X.astype(dtype), VALUES)
     huge = np.full((3, X.shape[1]), np.finfo(dtype).max, dtype)
     model.predict(huge * dtype(0.5))
@@ -429,7 +479,9 @@ OFFERS = {  # what users offer: a function of an unfitted model and a good y
     "complex y": lambda model, y: model.fit(X_GOOD, y + 1j),
     "generator X": lambda model, y: model.fit((row for row in X_GOOD), y),
     "text": lambda model, y: model.fit(np.array([["a", "b"]] * 30), y),
-    "categories": lambda model, y: model.fit(pd.DataFrame({"a": pd.Categorical(list("ab") * 15), "b": y}), y),
+    "categories": lambda model, y: model.fit(
+        pd.DataFrame({"a": pd.Categorical(list("ab") * 15), "b": y}), y
+    ),
     "no X": lambda model, y: model.fit(None, y),
     "no y": lambda model, y: model.fit(X_GOOD, None),
     "a column": lambda model, y: model.fit(X_GOOD[:, 0], y),
@@ -441,8 +493,12 @@ OFFERS = {  # what users offer: a function of an unfitted model and a good y
 }
 
 
-PEERS = {name: getattr(home, name) for home in (linear_model, svm, neural_network) for name in home.__all__
-         if name in fastgd.__all__}
+PEERS = {
+    name: getattr(home, name)
+    for home in (linear_model, svm, neural_network)
+    for name in home.__all__
+    if name in fastgd.__all__
+}
 NAMES = list(PEERS)
 CLASSIFIERS = [name for name in NAMES if is_classifier(PEERS[name]())]
 
@@ -470,14 +526,19 @@ def test_refusals_are_scikit_learns(offer, name):
 def test_labels_of_mixed_types_are_no_labels(name):
     y = np.array([1, "a"] * 15, dtype=object)
     for kind in PEERS[name], getattr(fastgd, name):
-        with pytest.raises((TypeError, ValueError), match="Unknown label type|not supported between instances|mix of") as said:
+        with pytest.raises(
+            (TypeError, ValueError),
+            match="Unknown label type|not supported between instances|mix of",
+        ) as said:
             kind().fit(X_GOOD, y)
     assert said.type is ValueError
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_one_class_is_refused_in_scikit_learns_words(name):
-    kinds = [getattr(fastgd, name)] + [PEERS[name]] * (name != "MLPClassifier")  # theirs learns to say nothing else
+    kinds = [getattr(fastgd, name)] + [PEERS[name]] * (
+        name != "MLPClassifier"
+    )  # theirs learns to say nothing else
     told = []
     for kind in kinds:
         with pytest.raises(ValueError, match="class") as said:
@@ -490,9 +551,15 @@ def test_one_class_is_refused_in_scikit_learns_words(name):
 def test_classes_that_come_late_are_refused_in_scikit_learns_words(name):
     for kind in PEERS[name], getattr(fastgd, name):
         model = kind().partial_fit(X_GOOD, CLASSES, classes=[0, 1])
-        with pytest.raises(ValueError, match="classes should include all valid labels that can be in y|not in `self.classes_`"):
+        with pytest.raises(
+            ValueError,
+            match="classes should include all valid labels that can be in y|not in `self.classes_`",
+        ):
             model.partial_fit(X_GOOD, CLASSES + 1)
-        with pytest.raises(ValueError, match=r"`classes=\[0, 1, 2\]` is not the same as on last call to partial_fit"):
+        with pytest.raises(
+            ValueError,
+            match=r"`classes=\[0, 1, 2\]` is not the same as on last call to partial_fit",
+        ):
             model.partial_fit(X_GOOD, CLASSES, classes=[0, 1, 2])
 
 
@@ -501,21 +568,46 @@ def test_classes_that_come_late_are_refused_in_scikit_learns_words(name):
 def test_validation_data_must_be_finite(name, bad):
     model = getattr(fastgd, name)()
     y = CLASSES if is_classifier(model) else TARGETS
-    refuses(lambda: model.fit(X_GOOD, y, X_val=with_entry(X_GOOD, bad), y_val=y), "X_val", "NaN" if np.isnan(bad) else "infinity")
-    refuses(lambda: model.fit(X_GOOD, y, X_val=X_GOOD, y_val=with_entry(y, bad)), "y_val", "NaN" if np.isnan(bad) else "infinity")
-    refuses(lambda: model.fit(X_GOOD, y, X_val=X_GOOD, y_val=y, sample_weight_val=np.full(30, bad)), "sample_weight_val")
-    refuses(lambda: model.fit(X_GOOD, y, X_val=X_GOOD, y_val=y, sample_weight_val=np.zeros(30)), "sample_weight_val")
-    refuses(lambda: model.fit(X_GOOD, y, X_val=X_GOOD[:, :2], y_val=y), "X_val", "2 features", "4 features")
+    refuses(
+        lambda: model.fit(X_GOOD, y, X_val=with_entry(X_GOOD, bad), y_val=y),
+        "X_val",
+        "NaN" if np.isnan(bad) else "infinity",
+    )
+    refuses(
+        lambda: model.fit(X_GOOD, y, X_val=X_GOOD, y_val=with_entry(y, bad)),
+        "y_val",
+        "NaN" if np.isnan(bad) else "infinity",
+    )
+    refuses(
+        lambda: model.fit(X_GOOD, y, X_val=X_GOOD, y_val=y, sample_weight_val=np.full(30, bad)),
+        "sample_weight_val",
+    )
+    refuses(
+        lambda: model.fit(X_GOOD, y, X_val=X_GOOD, y_val=y, sample_weight_val=np.zeros(30)),
+        "sample_weight_val",
+    )
+    refuses(
+        lambda: model.fit(X_GOOD, y, X_val=X_GOOD[:, :2], y_val=y),
+        "X_val",
+        "2 features",
+        "4 features",
+    )
     assert not hasattr(model, "n_iter_")
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning", "ignore:random_state=")
 @pytest.mark.parametrize("name", NAMES)
 def test_what_numpy_reads_as_numbers_are_numbers(name):
-    """Booleans, whole numbers however large, masked arrays (as scikit-learn reads them), categories of numbers, and objects."""
+    """Booleans, whole numbers however large, masked arrays (as scikit-learn reads them), categories
+    of numbers, and objects.
+    """
     kind = getattr(fastgd, name)
     y = CLASSES if is_classifier(kind()) else TARGETS
-    parameters = {name: value for name, value in {"random_state": 0, "max_iter": 20}.items() if name in kind().get_params()}
+    parameters = {
+        name: value
+        for name, value in {"random_state": 0, "max_iter": 20}.items()
+        if name in kind().get_params()
+    }
     whole = np.arange(60).reshape(30, 2) % 7
     same = {
         "bool": (X_GOOD > 0, (X_GOOD > 0).astype(float)),
@@ -523,7 +615,10 @@ def test_what_numpy_reads_as_numbers_are_numbers(name):
         "object": (X_GOOD.astype(object), X_GOOD),
         "huge": (whole.astype(object) * 2**70, whole * 2.0**70),
         "int8": (whole.astype(np.int8), whole.astype(float)),
-        "categories": (pd.DataFrame({"a": pd.Categorical(whole[:, 0]), "b": whole[:, 1]}).to_numpy(), whole.astype(float)),
+        "categories": (
+            pd.DataFrame({"a": pd.Categorical(whole[:, 0]), "b": whole[:, 1]}).to_numpy(),
+            whole.astype(float),
+        ),
         "list": (X_GOOD.tolist(), X_GOOD),
         "column order": (np.asfortranarray(X_GOOD), X_GOOD),
         "strided": (np.repeat(X_GOOD, 2, axis=1)[:, ::2], X_GOOD),

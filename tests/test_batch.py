@@ -1,4 +1,6 @@
-"""The batch kernels: gradients, margins and epochs are the twin's, for any batch size and any number of threads."""
+"""The batch kernels: gradients, margins and epochs are the twin's, for any batch size and any
+number of threads.
+"""
 
 import numpy as np
 import pytest
@@ -32,7 +34,9 @@ def objective_of(problem, outputs):
         "outputs": outputs,
         "targets": Targets.VALUES if problem.targets == "values" else Targets.CLASSES,
         "intercept": problem.intercept,
-        "positive": problem.positive, "tilt": problem.tilt, "own": 0,
+        "positive": problem.positive,
+        "tilt": problem.tilt,
+        "own": 0,
     }
 
 
@@ -55,7 +59,9 @@ def kernel_gradient(rows, y, problem, W, b, layout, dtype, order, weights=None, 
     theta = reference.pack(W, b, layout, dtype)
     out = np.full_like(theta, np.nan)
     y = np.asarray(y, dtype=float).ravel()
-    loss = batch.gradient(rows, y, weights, order, theta, out, objective_of(problem, len(b)), threads)
+    loss = batch.gradient(
+        rows, y, weights, order, theta, out, objective_of(problem, len(b)), threads
+    )
     return loss, *reference.unpack(out, len(b), layout)
 
 
@@ -73,7 +79,15 @@ def test_the_gradient_is_the_twins(loss, weighted, data, as_rows, layout, dtype)
     for order in (np.arange(43), np.arange(42, -1, -2), np.array([5]), np.array([4, 4, 4, 4, 4])):
         expected = reference.gradient(problem, data.X[order], y[order], W, b, weights[order])
         computed = kernel_gradient(
-            as_rows(data.X, layout, dtype), y, problem, W, b, layout, dtype, order, weights if weighted else None
+            as_rows(data.X, layout, dtype),
+            y,
+            problem,
+            W,
+            b,
+            layout,
+            dtype,
+            order,
+            weights if weighted else None,
         )
         for a, e in zip(computed, expected, strict=True):
             assert_close(a, e, dtype)
@@ -114,13 +128,17 @@ def test_margins_are_x_times_w_plus_b(data, as_rows, layout, dtype):
     for outputs in (1, 2, 5):
         W, b = start(outputs, 6)
         z = np.full(43 * outputs, np.nan)
-        batch.margins(as_rows(data.X, layout, dtype), reference.pack(W, b, layout, dtype), outputs, z, 1)
+        batch.margins(
+            as_rows(data.X, layout, dtype), reference.pack(W, b, layout, dtype), outputs, z, 1
+        )
         assert_close(z.reshape(43, outputs), data.X @ W.T + b, dtype)
 
 
 @pytest.mark.parametrize("outputs", [1, 2, 3, 10])
 def test_columns_taken_in_parts_are_all_taken(outputs, as_rows, dtype):
-    """Columns and outputs so many that their weights exceed the first-level cache; rows that leave a rest of four."""
+    """Columns and outputs so many that their weights exceed the first-level cache; rows that leave
+    a rest of four.
+    """
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((70, 2501)), rng.standard_normal((70, outputs))
     W, b = start(outputs, 2501)
@@ -131,14 +149,18 @@ def test_columns_taken_in_parts_are_all_taken(outputs, as_rows, dtype):
         assert_allclose(a, e, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype] * np.abs(e).max())
     z = np.full(70 * outputs, np.nan)
     batch.margins(rows, reference.pack(W, b, "dense", dtype), outputs, z, 1)
-    assert_allclose(z.reshape(70, outputs), X @ W.T + b, rtol=TOLERANCE[dtype], atol=100 * TOLERANCE[dtype])
+    assert_allclose(
+        z.reshape(70, outputs), X @ W.T + b, rtol=TOLERANCE[dtype], atol=100 * TOLERANCE[dtype]
+    )
 
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("batch_size", [1, 2, 10, 43, 50])
 @pytest.mark.parametrize("l1, l2", [(0.0, 0.1), (0.05, 0.1)])
 def test_an_epoch_is_the_twins(batch_size, rule, l1, l2, data, as_rows, layout, dtype):
-    """The last batch is as short as it comes, averaging starts at once, and the sums are over the visits."""
+    """The last batch is as short as it comes, averaging starts at once, and the sums are over the
+    visits.
+    """
     problem = reference.Problem("log_loss", 0.3, l1, l2, "one-vs-rest")
     W, b = start(3, 6)
     theta = reference.pack(W, b, layout, dtype)
@@ -181,7 +203,9 @@ def test_an_epoch_is_the_twins(batch_size, rule, l1, l2, data, as_rows, layout, 
     ):
         assert_close(computed, expected, dtype)
     assert sums["updates"] == updates == run.t - 1
-    assert_close(sums["loss"] / data.weights.sum() + sums["penalty"] / 43, run.history["loss"][0], dtype)
+    assert_close(
+        sums["loss"] / data.weights.sum() + sums["penalty"] / 43, run.history["loss"][0], dtype
+    )
     assert_close(sums["gradient_norm"] / updates, run.history["gradient_norm"][0], dtype)
 
 
@@ -206,7 +230,9 @@ def test_the_bits_of_a_gradient_do_not_depend_on_the_threads(loss, as_rows, layo
     alone = kernel_gradient(rows, y, problem, W, b, layout, dtype, order)
     for threads in (2, 3, 8):
         for together, one in zip(
-            kernel_gradient(rows, y, problem, W, b, layout, dtype, order, threads=threads), alone, strict=True
+            kernel_gradient(rows, y, problem, W, b, layout, dtype, order, threads=threads),
+            alone,
+            strict=True,
         ):
             assert_array_equal(together, one)
 
@@ -216,12 +242,22 @@ def test_a_gradient_in_many_blocks_is_still_right(as_rows, layout, dtype):
     W, b = start(3, 130)
     order = np.arange(5000)
     loss, G, g = kernel_gradient(
-        rows, y, reference.Problem("log_loss", targets="one-vs-rest"), W, b, layout, dtype, order, threads=2
+        rows,
+        y,
+        reference.Problem("log_loss", targets="one-vs-rest"),
+        W,
+        b,
+        layout,
+        dtype,
+        order,
+        threads=2,
     )
     sign = np.where(y[:, None] == np.arange(3), 1.0, -1.0)
     margin = sign * (X @ W.T + b)
     slope = -sign / (1 + np.exp(margin))
-    assert loss == pytest.approx(np.logaddexp(0, -margin).sum(), rel=1e-5 if dtype == np.float32 else 1e-12)
+    assert loss == pytest.approx(
+        np.logaddexp(0, -margin).sum(), rel=1e-5 if dtype == np.float32 else 1e-12
+    )
     assert_close(G, slope.T @ X / 5000, dtype)
     assert_close(g, slope.mean(axis=0), dtype)
 
@@ -234,7 +270,9 @@ def test_the_bits_of_margins_do_not_depend_on_the_threads(as_rows, layout, dtype
     for threads, out in zip((1, 2, 3, 8), z, strict=True):
         batch.margins(rows, theta, 3, out, threads)
         assert_array_equal(out, z[0])
-    assert_allclose(z[0].reshape(5000, 3), X @ W.T + b, rtol=TOLERANCE[dtype], atol=20 * TOLERANCE[dtype])
+    assert_allclose(
+        z[0].reshape(5000, 3), X @ W.T + b, rtol=TOLERANCE[dtype], atol=20 * TOLERANCE[dtype]
+    )
 
 
 # ---- shapes ----
@@ -251,7 +289,9 @@ def test_the_bits_of_margins_do_not_depend_on_the_threads(as_rows, layout, dtype
     seed=st.integers(0, 5),
 )
 def test_any_shape(as_rows, rows, columns, outputs, density, layout, dtype, seed):
-    """One row, one column, empty rows, no nonzeros; sizes around the 4 rows and 16 columns of one go."""
+    """One row, one column, empty rows, no nonzeros; sizes around the 4 rows and 16 columns of one
+    go.
+    """
     rng = np.random.default_rng(seed)
     X = np.where(rng.random((rows, columns)) < density, rng.standard_normal((rows, columns)), 0)
     X, y = X.astype(np.float32).astype(float), rng.standard_normal((rows, outputs))
@@ -259,8 +299,14 @@ def test_any_shape(as_rows, rows, columns, outputs, density, layout, dtype, seed
     order = rng.integers(0, rows, rng.integers(1, 25))
     matrix = as_rows(X, layout, dtype)
     computed = kernel_gradient(matrix, y, problem, W, b, layout, dtype, order)
-    for a, e in zip(computed, reference.gradient(problem, X[order], y[order], W, b, np.ones(len(order))), strict=True):
+    for a, e in zip(
+        computed,
+        reference.gradient(problem, X[order], y[order], W, b, np.ones(len(order))),
+        strict=True,
+    ):
         assert_allclose(a, e, rtol=TOLERANCE[dtype], atol=10 * TOLERANCE[dtype])
     z = np.empty(rows * outputs)
     batch.margins(matrix, reference.pack(W, b, layout, dtype), outputs, z, 1)
-    assert_allclose(z.reshape(rows, outputs), X @ W.T + b, rtol=TOLERANCE[dtype], atol=10 * TOLERANCE[dtype])
+    assert_allclose(
+        z.reshape(rows, outputs), X @ W.T + b, rtol=TOLERANCE[dtype], atol=10 * TOLERANCE[dtype]
+    )

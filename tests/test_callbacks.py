@@ -1,4 +1,5 @@
 """scikit-learn's callbacks on every estimator, and the progress bar, which is one of them."""
+
 import io
 import pickle
 import sys
@@ -20,8 +21,20 @@ from test_resume import Told
 import fastgd
 from fastgd import LogisticRegression, SGDClassifier, SGDRegressor
 
-NAMES = ["SGDClassifier", "SGDRegressor", "SGDOneClassSVM", "LinearRegression", "Ridge", "Lasso", "ElasticNet",
-         "LogisticRegression", "LinearSVC", "LinearSVR", "MLPClassifier", "MLPRegressor"]
+NAMES = [
+    "SGDClassifier",
+    "SGDRegressor",
+    "SGDOneClassSVM",
+    "LinearRegression",
+    "Ridge",
+    "Lasso",
+    "ElasticNet",
+    "LogisticRegression",
+    "LinearSVC",
+    "LinearSVR",
+    "MLPClassifier",
+    "MLPRegressor",
+]
 
 
 @pytest.fixture(params=NAMES)
@@ -48,7 +61,9 @@ class Records(Told):
     def on_fit_task_begin(self, estimator, context, *, fitted_estimator=None):
         self.told.append(("begin", context.task_name, context.task_id))
 
-    def on_fit_task_end(self, estimator, context, *, X=None, y=None, metadata=None, fitted_estimator=None):
+    def on_fit_task_end(
+        self, estimator, context, *, X=None, y=None, metadata=None, fitted_estimator=None
+    ):
         self.told.append(("end", context.task_name, context.task_id))
         self.models.append((fitted_estimator, X, y, metadata))
         return not context.max_subtasks and context.task_id + 1 == self.stop_at
@@ -65,9 +80,16 @@ def test_every_epoch_is_a_task(model, data):
     records = Records()
     model.set_callbacks(records).fit(data.X, targets(model, data))
     most = model.max_iter or 1000
-    epochs = [[("begin", "epoch", number), ("end", "epoch", number)] for number in range(model.n_iter_)]
-    assert records.told == [("setup", "fit", most), ("begin", "fit", 0), *sum(epochs, []), ("end", "fit", 0),
-                            ("teardown", "fit", most)]
+    epochs = [
+        [("begin", "epoch", number), ("end", "epoch", number)] for number in range(model.n_iter_)
+    ]
+    assert records.told == [
+        ("setup", "fit", most),
+        ("begin", "fit", 0),
+        *sum(epochs, []),
+        ("end", "fit", 0),
+        ("teardown", "fit", most),
+    ]
 
 
 def test_callbacks_change_nothing(model, data):
@@ -90,7 +112,10 @@ def test_a_callback_gets_a_fitted_estimator_of_each_epoch(model, data):
         assert (fitted.stop_reason_, getattr(fitted, "converged_", False)) == ("interrupted", False)
     last = records.models[-1][0]
     assert_same_model(last, model)
-    assert (last.stop_reason_, getattr(last, "optimality_", 0)) == (model.stop_reason_, getattr(model, "optimality_", 0))
+    assert (last.stop_reason_, getattr(last, "optimality_", 0)) == (
+        model.stop_reason_,
+        getattr(model, "optimality_", 0),
+    )
 
 
 def test_the_model_of_an_epoch_is_that_of_a_training_which_ends_there(data):
@@ -103,13 +128,21 @@ def test_the_model_of_an_epoch_is_that_of_a_training_which_ends_there(data):
 
 
 def test_a_callback_stops_training_without_a_warning(model, data):
-    model.set_params(tol=1e-15, max_iter=50).set_callbacks(Records(stop_at=1)).fit(data.X, targets(model, data))
-    assert (model.stop_reason_, getattr(model, "converged_", False), model.n_iter_) == ("callback", False, 1)
+    model.set_params(tol=1e-15, max_iter=50).set_callbacks(Records(stop_at=1)).fit(
+        data.X, targets(model, data)
+    )
+    assert (model.stop_reason_, getattr(model, "converged_", False), model.n_iter_) == (
+        "callback",
+        False,
+        1,
+    )
 
 
 def test_what_has_converged_was_not_stopped(data):
     first = LogisticRegression().fit(data.X, data.classes)
-    model = LogisticRegression().set_callbacks(Records(stop_at=first.n_iter_)).fit(data.X, data.classes)
+    model = (
+        LogisticRegression().set_callbacks(Records(stop_at=first.n_iter_)).fit(data.X, data.classes)
+    )
     assert (model.stop_reason_, model.converged_) == ("tol", True)
 
 
@@ -170,11 +203,15 @@ def test_a_search_of_pipelines_with_callbacks(n_jobs, data):
     model = SGDClassifier(max_iter=3, tol=None, random_state=0)
     pipeline = make_pipeline(StandardScaler(), clone(model).set_callbacks(monitor))
     parameters = {"sgdclassifier__alpha": [1e-4, 1e-3]}
-    search = GridSearchCV(pipeline, parameters, cv=2, n_jobs=n_jobs, error_score="raise").set_callbacks(ProgressBar())
+    search = GridSearchCV(
+        pipeline, parameters, cv=2, n_jobs=n_jobs, error_score="raise"
+    ).set_callbacks(ProgressBar())
     search.fit(data.X, data.binary)
     log = monitor.get_logs().data_as_pandas
     assert (log.task_name == "epoch").sum() == (4 + 1) * 3
-    alone = GridSearchCV(make_pipeline(StandardScaler(), model), parameters, cv=2).fit(data.X, data.binary)
+    alone = GridSearchCV(make_pipeline(StandardScaler(), model), parameters, cv=2).fit(
+        data.X, data.binary
+    )
     assert_array_equal(search.cv_results_["mean_test_score"], alone.cv_results_["mean_test_score"])
     assert_array_equal(search.decision_function(data.X), alone.decision_function(data.X))
 
@@ -186,7 +223,9 @@ def test_a_progress_bar_of_scikit_learns_goes_down_to_the_epochs(data, capsys):
 
 
 def test_a_fitted_model_with_callbacks_is_pickled(data):
-    model = SGDClassifier(max_iter=2, tol=None).set_callbacks(ScoringMonitor(scoring="accuracy"), ProgressBar())
+    model = SGDClassifier(max_iter=2, tol=None).set_callbacks(
+        ScoringMonitor(scoring="accuracy"), ProgressBar()
+    )
     again = pickle.loads(pickle.dumps(model.fit(data.X, data.binary)))
     assert_array_equal(again.predict(data.X), model.predict(data.X))
     assert len(again._skl_callbacks) == 2
@@ -199,13 +238,20 @@ def lines(capsys):
     return capsys.readouterr().out.splitlines()
 
 
-@pytest.mark.parametrize("name", ["SGDClassifier", "SGDRegressor", "LogisticRegression", "LinearSVC", "LinearSVR"])
+@pytest.mark.parametrize(
+    "name", ["SGDClassifier", "SGDRegressor", "LogisticRegression", "LinearSVC", "LinearSVR"]
+)
 def test_verbose_prints_one_line_where_nobody_watches(name, data, capsys):
     model = getattr(fastgd, name)(verbose=1)
     model.fit(data.X, targets(model, data))
     (line,) = lines(capsys)
-    assert line.startswith(f"{name}: {model.stop_reason_} {model.n_iter_}/{model.n_iter_} epochs loss ")
-    assert f"loss {model.history_['loss'][-1]:.6g}, rate {model.history_['learning_rate'][-1]:.3g}" in line
+    assert line.startswith(
+        f"{name}: {model.stop_reason_} {model.n_iter_}/{model.n_iter_} epochs loss "
+    )
+    assert (
+        f"loss {model.history_['loss'][-1]:.6g}, rate {model.history_['learning_rate'][-1]:.3g}"
+        in line
+    )
     assert not hasattr(model, "_skl_callbacks")
 
 
@@ -216,7 +262,9 @@ def terminal(monkeypatch):
     from rich.console import Console
 
     shown = io.StringIO()
-    console = Console(file=shown, force_terminal=True, width=100, color_system=None, legacy_windows=False)
+    console = Console(
+        file=shown, force_terminal=True, width=100, color_system=None, legacy_windows=False
+    )
     monkeypatch.setattr(rich, "get_console", lambda: console)
     return shown
 
@@ -246,7 +294,11 @@ def test_inside_of_others_and_in_threads_bars_are_lines(data, terminal, capsys):
 
 def test_verbose_goes_with_other_callbacks_and_stays_out_of_partial_fit(data, capsys):
     records = Records()
-    model = SGDRegressor(max_iter=2, tol=None, verbose=1).set_callbacks(records).fit(data.X, data.values)
+    model = (
+        SGDRegressor(max_iter=2, tol=None, verbose=1)
+        .set_callbacks(records)
+        .fit(data.X, data.values)
+    )
     assert (len(lines(capsys)), len(records.models)) == (1, 3)
     assert model._skl_callbacks == [records]
     model.partial_fit(data.X, data.values)

@@ -216,7 +216,9 @@ def test_equal_targets_leave_nothing_to_gain(loss, batch_size, target):
     y = np.full(60, target)
     model = SGDRegressor(loss, batch_size=batch_size, random_state=0).fit(X, y)
     assert model.converged_ and model.optimality_ == 0 and model.n_iter_ <= 5
-    assert_allclose(model.predict(X), y, rtol=1e-12, atol=0.1 if loss.endswith("insensitive") else 0)
+    assert_allclose(
+        model.predict(X), y, rtol=1e-12, atol=0.1 if loss.endswith("insensitive") else 0
+    )
 
 
 @pytest.mark.parametrize("batch_size", [1, 16, "full"])
@@ -257,7 +259,9 @@ def test_a_one_class_machine_without_an_offset_has_weights_of_0(nu, batch_size):
 @pytest.mark.parametrize("epsilon", [1e-3, 1.35, 60.0])
 @pytest.mark.parametrize("batch_size", [1, 32, "full"])
 def test_huber_losses_keep_their_model(batch_size, epsilon):
-    """Targets whose spread is many times epsilon, and few: the certificate leaves the model alone."""
+    """Targets whose spread is many times epsilon, and few: the certificate leaves the model
+    alone.
+    """
     X, y = load_diabetes(return_X_y=True)
     X = (X - X.mean(axis=0)) / X.std(axis=0)
     model = SGDRegressor("huber", epsilon=epsilon, batch_size=batch_size, random_state=0)
@@ -292,7 +296,9 @@ def test_one_vs_rest_of_digits_converges(loss):
 
 
 def test_hinges_of_many_classes_of_sparse_rows_converge():
-    """More columns than rows, each class with a few of its own: slopes of the steps make the bound."""
+    """More columns than rows, each class with a few of its own: slopes of the steps make the
+    bound.
+    """
     rng = np.random.default_rng(0)
     y = rng.integers(0, 8, 300)
     X = (rng.random((300, 2000)) < 0.004).astype(float)
@@ -314,7 +320,9 @@ def test_rounding_ends_a_training_that_has_nothing_to_gain(layout):
     assert model.converged_ == (model.optimality_ <= 1e-300)
 
 
-@pytest.mark.parametrize("model", [LogisticRegression(C=np.inf), SGDClassifier("log_loss", alpha=0)])
+@pytest.mark.parametrize(
+    "model", [LogisticRegression(C=np.inf), SGDClassifier("log_loss", alpha=0)]
+)
 def test_separated_classes_have_the_infimum_0(model):
     rng = np.random.default_rng(3)
     X = rng.standard_normal((100, 4))

@@ -1,4 +1,7 @@
-"""Costs and losses that users compile, or write in Python: the same models as the built-in ones, without Python in the loop."""
+"""Costs and losses that users compile, or write in Python: the same models as the built-in ones,
+without Python in the loop.
+"""
+
 import ctypes
 import sys
 
@@ -72,7 +75,9 @@ def as_numba(loss, signature):
     double, pointer = numba.types.double, numba.types.CPointer(numba.types.double)
     types = {
         "one": numba.types.void(double, double, pointer, pointer, numba.types.voidptr),
-        "many": numba.types.void(pointer, pointer, pointer, pointer, numba.types.intp, numba.types.voidptr),
+        "many": numba.types.void(
+            pointer, pointer, pointer, pointer, numba.types.intp, numba.types.voidptr
+        ),
         "cost": double(pointer, pointer, numba.types.intp, numba.types.voidptr),
     }
     return numba.cfunc(types[signature])(loss)
@@ -88,6 +93,7 @@ FORMS = {
 
 
 # ---- costs ----
+
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_compiled_cost_goes_the_way_of_the_same_in_python(method):
@@ -115,7 +121,13 @@ def test_data_restarts_bounds_l1_and_shapes_reach_a_compiled_cost():
     scale = ctypes.c_double(3.0)
     cost = LowLevelCallable(scaled_bowl, ctypes.cast(ctypes.pointer(scale), Pointer))
     for method in ("auto", "nesterov"):
-        result = minimize(cost, np.zeros((2, 2), np.float32), method=method, bounds=[(0, 0.5)] + [(None, None)] * 3, l1=1.5)
+        result = minimize(
+            cost,
+            np.zeros((2, 2), np.float32),
+            method=method,
+            bounds=[(0, 0.5)] + [(None, None)] * 3,
+            l1=1.5,
+        )
         assert result.x.dtype == np.float32 and result.success
         assert_allclose(result.x, [[0.5, 0.5], [0.5, 0.5]], atol=1e-6)
         result = minimize(cost, np.zeros(3), method=method, n_restarts=3, random_state=0)
@@ -135,7 +147,16 @@ def test_callbacks_and_noise_with_a_compiled_cost():
 
     for method in ("auto", "adam"):
         assert minimize(rosenbrock, [-1.2, 1.0], method=method, callback=stop).status == 99
-    noisy = minimize(rosenbrock, [-1.2, 1.0], method="gd", learning_rate=1e-3, noise=1.0, max_iter=50, tol=0, random_state=0)
+    noisy = minimize(
+        rosenbrock,
+        [-1.2, 1.0],
+        method="gd",
+        learning_rate=1e-3,
+        noise=1.0,
+        max_iter=50,
+        tol=0,
+        random_state=0,
+    )
     calm = minimize(rosenbrock, [-1.2, 1.0], method="gd", learning_rate=1e-3, max_iter=50, tol=0)
     assert noisy.fun != calm.fun
 
@@ -172,7 +193,11 @@ def test_a_line_without_descent_is_no_iteration_of_a_compiled_cost_either():
         return value
 
     own, python = minimize(compiled, np.zeros(2)), minimize(false, np.zeros(2), jac=True)
-    assert (own.status, own.nit, own.history["fun"]) == (python.status, python.nit, python.history["fun"])
+    assert (own.status, own.nit, own.history["fun"]) == (
+        python.status,
+        python.nit,
+        python.history["fun"],
+    )
     assert own.status == 2
 
 
@@ -214,7 +239,9 @@ def test_an_exception_in_a_compiled_cost_is_raised(method, good):
     assert sys.unraisablehook is hook
     if good:
         result = caught.value.result
-        assert not result.success and result.fun == pytest.approx((np.arange(1, 10) * result.x**2).sum())
+        assert not result.success and result.fun == pytest.approx(
+            (np.arange(1, 10) * result.x**2).sum()
+        )
     else:
         assert not hasattr(caught.value, "result")
 
@@ -288,7 +315,9 @@ def test_numba_costs(method):
 
 def test_costs_of_another_signature_are_refused():
     for function in (one(log_loss), LowLevelCallable(one(log_loss))):
-        with pytest.raises(TypeError, match="fun is compiled with the signature 'void .*; 'double .const double .x"):
+        with pytest.raises(
+            TypeError, match="fun is compiled with the signature 'void .*; 'double .const double .x"
+        ):
             minimize(function, np.zeros(2))
     bare = ctypes.CDLL(None).cos
     with pytest.raises(TypeError, match="without argtypes"):
@@ -300,9 +329,15 @@ def test_costs_of_another_signature_are_refused():
         check_gradient(rosenbrock, rosen_der, np.zeros(2))
 
 
-@pytest.mark.parametrize("spelling", [
-    COST, "double (double *, double *, long, void *)", "double(double*,double*,npy_intp,void*)",
-    "double (const double * x, double * gradient, Py_ssize_t n, void * data)"])
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        COST,
+        "double (double *, double *, long, void *)",
+        "double(double*,double*,npy_intp,void*)",
+        "double (const double * x, double * gradient, Py_ssize_t n, void * data)",
+    ],
+)
 def test_spellings_of_a_signature(spelling):
     if ctypes.sizeof(ctypes.c_long) != ctypes.sizeof(Size):
         spelling = spelling.replace("long", "long long")
@@ -311,6 +346,7 @@ def test_spellings_of_a_signature(spelling):
 
 
 # ---- losses of linear models ----
+
 
 @pytest.fixture(scope="module")
 def classes():
@@ -321,12 +357,25 @@ def classes():
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("settings", [
-    {"batch_size": 1}, {"batch_size": 1, "penalty": "l1", "average": True}, {"batch_size": 20, "optimizer": "adam"},
-    {"batch_size": "full", "optimizer": "momentum"}], ids=str)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"batch_size": 1},
+        {"batch_size": 1, "penalty": "l1", "average": True},
+        {"batch_size": 20, "optimizer": "adam"},
+        {"batch_size": "full", "optimizer": "momentum"},
+    ],
+    ids=str,
+)
 def test_an_own_loss_trains_like_the_same_built_in_one(form, layout, dtype, settings, classes):
     X, y = store(classes[0], layout, dtype), classes[1]
-    settings = {"learning_rate": "constant", "eta0": 0.01, "max_iter": 3, "tol": None, "random_state": 0} | settings
+    settings = {
+        "learning_rate": "constant",
+        "eta0": 0.01,
+        "max_iter": 3,
+        "tol": None,
+        "random_state": 0,
+    } | settings
     own = SGDClassifier(FORMS[form](log_loss), **settings).fit(X, y)
     built_in = SGDClassifier("log_loss", **settings).fit(X, y)
     rtol = 1e-9 if dtype == np.float64 else 1e-4
@@ -340,12 +389,22 @@ def test_an_own_loss_trains_like_the_same_built_in_one(form, layout, dtype, sett
 def test_auto_on_full_batches_finds_the_built_in_loss_s_minimum(penalty, layout):
     X, y = load_diabetes(return_X_y=True)
     X = store(X * np.logspace(-2, 2, 10), layout, np.float64)
-    settings = {"penalty": penalty, "alpha": 1e-3, "batch_size": "full", "tol": 1e-10, "max_iter": 2000}
+    settings = {
+        "penalty": penalty,
+        "alpha": 1e-3,
+        "batch_size": "full",
+        "tol": 1e-10,
+        "max_iter": 2000,
+    }
     own = SGDRegressor(squared_error, **settings).fit(X, y)
     built_in = SGDRegressor("squared_error", **settings).fit(X, y)
     assert own.history_["loss"][-1] == pytest.approx(built_in.history_["loss"][-1], rel=1e-6)
     assert_allclose(own.predict(X), built_in.predict(X), atol=0.5)
-    assert own.stop_reason_ in ("plateau", "gradient") and not own.converged_ and own.optimality_ is None
+    assert (
+        own.stop_reason_ in ("plateau", "gradient")
+        and not own.converged_
+        and own.optimality_ is None
+    )
 
 
 def test_auto_on_full_batches_keeps_an_absent_intercept_at_zero_and_weighs_rows(classes):
@@ -353,7 +412,9 @@ def test_auto_on_full_batches_keeps_an_absent_intercept_at_zero_and_weighs_rows(
     weights = np.random.default_rng(0).integers(0, 3, len(y))
     settings = {"batch_size": "full", "alpha": 0.01, "tol": 1e-9, "fit_intercept": False}
     own = SGDClassifier(log_loss, **settings).fit(X, y, sample_weight=weights)
-    repeated = SGDClassifier("log_loss", **settings).fit(np.repeat(X, weights, axis=0), np.repeat(y, weights))
+    repeated = SGDClassifier("log_loss", **settings).fit(
+        np.repeat(X, weights, axis=0), np.repeat(y, weights)
+    )
     assert_array_equal(own.intercept_, [0])
     assert_allclose(own.coef_, repeated.coef_, atol=1e-3)
 
@@ -366,7 +427,9 @@ def test_auto_learns_several_classes_and_targets(batch_size):
     model = SGDClassifier(log_loss, batch_size=batch_size, random_state=0, max_iter=300).fit(X, y)
     assert model.score(X, y) > 0.9 and model.coef_.shape == (3, 4)
     Y = np.column_stack([X[:, 0], 2 * X[:, 1]])
-    model = SGDRegressor(squared_error, batch_size=batch_size, random_state=0, max_iter=300).fit(X[:, 2:], Y)
+    model = SGDRegressor(squared_error, batch_size=batch_size, random_state=0, max_iter=300).fit(
+        X[:, 2:], Y
+    )
     assert model.score(X[:, 2:], Y) > 0.3
 
 
@@ -379,7 +442,9 @@ def test_same_bits_for_any_number_of_threads():
         value[0], slope[0] = gap * gap, -2 * y * gap
 
     own = as_numba(loss, "one")
-    models = [SGDClassifier(own, batch_size="full", max_iter=5, n_jobs=jobs).fit(X, y) for jobs in (1, 2)]
+    models = [
+        SGDClassifier(own, batch_size="full", max_iter=5, n_jobs=jobs).fit(X, y) for jobs in (1, 2)
+    ]
     assert_array_equal(models[0].coef_, models[1].coef_)
 
 
@@ -389,7 +454,11 @@ def test_partial_fit_and_early_stopping(classes):
     for _ in range(5):
         model.partial_fit(X, y, classes=[0, 1])
     assert model.score(X, y) > 0.8
-    assert SGDClassifier(log_loss, early_stopping=True, random_state=0).fit(X, y).history_["validation_loss"]
+    assert (
+        SGDClassifier(log_loss, early_stopping=True, random_state=0)
+        .fit(X, y)
+        .history_["validation_loss"]
+    )
 
 
 def test_models_with_an_own_loss_can_be_cloned(classes):
@@ -419,7 +488,9 @@ def test_a_loss_that_raises_or_has_the_wrong_shape_is_named(classes):
 
 
 def test_losses_that_are_none_or_of_another_signature(classes):
-    with pytest.raises(TypeError, match="loss is compiled with the signature 'double .*; 'void .double z"):
+    with pytest.raises(
+        TypeError, match="loss is compiled with the signature 'double .*; 'void .double z"
+    ):
         SGDClassifier(rosenbrock).fit(*classes)
     with pytest.raises(ValueError, match="loss"):
         SGDClassifier(3).fit(*classes)
@@ -447,7 +518,14 @@ def test_a_warm_start_takes_the_very_steps_of_one_long_fit(batch_size, classes):
 @pytest.mark.parametrize("penalty", ["l2", "l1"])
 def test_auto_on_full_batches_keeps_weights_positive_where_that_is_asked_for(penalty):
     X, y = load_diabetes(return_X_y=True)
-    settings = {"positive": True, "penalty": penalty, "alpha": 1e-3, "batch_size": "full", "tol": 1e-9, "max_iter": 500}
+    settings = {
+        "positive": True,
+        "penalty": penalty,
+        "alpha": 1e-3,
+        "batch_size": "full",
+        "tol": 1e-9,
+        "max_iter": 500,
+    }
     own = SGDRegressor(squared_error, **settings).fit(X, y)
     built_in = SGDRegressor("squared_error", **settings).fit(X, y)
     assert (own.coef_ >= 0).all() and (own.coef_ == 0).any()

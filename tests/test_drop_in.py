@@ -60,7 +60,9 @@ def test_the_warning_is_of_the_line_that_calls_fit(data):
 
 
 def test_seeds_that_scikit_learn_hands_out_are_not_told(data):
-    """BaggingClassifier seeds every model; GridSearchCV trains clones. A pipeline trains the model."""
+    """BaggingClassifier seeds every model; GridSearchCV trains clones. A pipeline trains the
+    model.
+    """
     seeded = LogisticRegression(random_state=0)
     for model in (
         BaggingClassifier(LogisticRegression(), 2, random_state=0),

@@ -18,12 +18,16 @@ STRENGTH, BIAS, DELTA = 3.0, 0.7, 0.2
 
 
 def best_slope(loss, slope, z, y, h):
-    """The a with a = dL/dz at z - h (a - slope), by halving: z - h (a - slope) falls in a, and dL/dz rises in z."""
+    """The a with a = dL/dz at z - h (a - slope), by halving: z - h (a - slope) falls in a, and
+    dL/dz rises in z.
+    """
 
     def slopes(at):  # the least and the greatest at a kink
         if loss == "epsilon_insensitive":
             r = at - y
-            return (-1.0 if r <= -DELTA else 0.0 if r <= DELTA else 1.0), (1.0 if r >= DELTA else 0.0 if r >= -DELTA else -1.0)
+            return (-1.0 if r <= -DELTA else 0.0 if r <= DELTA else 1.0), (
+                1.0 if r >= DELTA else 0.0 if r >= -DELTA else -1.0
+            )
         if loss == "log_loss":
             return 2 * (-y / (1 + np.exp(y * at)),)
         gap = 1 - y * at
@@ -51,7 +55,9 @@ def slow_sweep(X, y, weights, order, W, b, slope, loss):
     for i in order:
         for k in range(len(b)):
             z = met[i, k] = X[i] @ W[k] + b[k]
-            a = best_slope(loss, slope[i, k], z, y[i, k], weights[i] * (X[i] @ X[i] + BIAS) / STRENGTH)
+            a = best_slope(
+                loss, slope[i, k], z, y[i, k], weights[i] * (X[i] @ X[i] + BIAS) / STRENGTH
+            )
             change, slope[i, k] = a - slope[i, k], a
             W[k] -= weights[i] * change * X[i] / STRENGTH
             b[k] -= weights[i] * change * BIAS / STRENGTH
@@ -64,27 +70,53 @@ def slow_sweep(X, y, weights, order, W, b, slope, loss):
 def test_a_sweep_is_the_twins(loss, outputs, sparse, dtype):
     rng = np.random.default_rng(0)
     n, p = 30, 6
-    X = np.where(rng.random((n, p)) < 0.5, rng.standard_normal((n, p)), 0.0).astype(np.float32).astype(dtype)
+    X = (
+        np.where(rng.random((n, p)) < 0.5, rng.standard_normal((n, p)), 0.0)
+        .astype(np.float32)
+        .astype(dtype)
+    )
     y = rng.standard_normal((n, outputs))
     if loss != "epsilon_insensitive":
         y = np.sign(y)
     weights, order = rng.uniform(0.5, 2, n), rng.permutation(n)
     objective = Objective(loss, DELTA, outputs=outputs)
-    theta, z, slope = np.zeros(outputs * (p + 1), dtype), np.zeros(n * outputs), np.zeros(n * outputs)
+    theta, z, slope = (
+        np.zeros(outputs * (p + 1), dtype),
+        np.zeros(n * outputs),
+        np.zeros(n * outputs),
+    )
     W, b, a = np.zeros((outputs, p)), np.zeros(outputs), np.zeros((n, outputs))
     lengths = (X.astype(float) ** 2).sum(axis=1)
     for _ in range(2):
         met = slow_sweep(X.astype(float), y, weights, order, W, b, a, loss)
-        largest, kept = dual.sweep(as_rows(csr_matrix(X) if sparse else X), y.ravel(), weights, order.copy(), lengths, theta, z,
-                                   slope, objective.codes, STRENGTH, BIAS, np.inf)
+        largest, kept = dual.sweep(
+            as_rows(csr_matrix(X) if sparse else X),
+            y.ravel(),
+            weights,
+            order.copy(),
+            lengths,
+            theta,
+            z,
+            slope,
+            objective.codes,
+            STRENGTH,
+            BIAS,
+            np.inf,
+        )
         assert kept == n
         assert (largest > 0) == (loss != "log_loss")  # which has no kinks
-    tolerance = {"rtol": 1e-3, "atol": 1e-4} if dtype == np.float32 else {"rtol": 1e-7, "atol": 1e-9}
+    tolerance = (
+        {"rtol": 1e-3, "atol": 1e-4} if dtype == np.float32 else {"rtol": 1e-7, "atol": 1e-9}
+    )
     assert_allclose(slope.reshape(n, outputs), a, **tolerance)
     assert_allclose(z.reshape(n, outputs), met, **tolerance)
-    coef = theta[:outputs * p].reshape(p, outputs).T if sparse else theta[:outputs * p].reshape(outputs, p)
+    coef = (
+        theta[: outputs * p].reshape(p, outputs).T
+        if sparse
+        else theta[: outputs * p].reshape(outputs, p)
+    )
     assert_allclose(coef, W, **tolerance)
-    assert_allclose(theta[outputs * p:], b, **tolerance)
+    assert_allclose(theta[outputs * p :], b, **tolerance)
 
 
 def test_rows_that_rest_far_from_their_kink_are_left_out():
@@ -99,11 +131,50 @@ def test_rows_that_rest_far_from_their_kink_are_left_out():
 def test_what_does_not_fit_is_refused():
     X, order, codes = as_rows(csr_matrix(np.eye(3))), np.arange(3), Objective("hinge").codes
     with pytest.raises(ValueError, match="do not fit"):
-        dual.sweep(X, np.ones(3), None, order, np.ones(2), np.zeros(4), np.zeros(3), np.zeros(3), codes, 1.0, 0.0, np.inf)
+        dual.sweep(
+            X,
+            np.ones(3),
+            None,
+            order,
+            np.ones(2),
+            np.zeros(4),
+            np.zeros(3),
+            np.zeros(3),
+            codes,
+            1.0,
+            0.0,
+            np.inf,
+        )
     with pytest.raises(ValueError, match="strength"):
-        dual.sweep(X, np.ones(3), None, order, np.ones(3), np.zeros(4), np.zeros(3), np.zeros(3), codes, 0.0, 0.0, np.inf)
+        dual.sweep(
+            X,
+            np.ones(3),
+            None,
+            order,
+            np.ones(3),
+            np.zeros(4),
+            np.zeros(3),
+            np.zeros(3),
+            codes,
+            0.0,
+            0.0,
+            np.inf,
+        )
     with pytest.raises(IndexError):
-        dual.sweep(X, np.ones(3), None, order + 1, np.ones(3), np.zeros(4), np.zeros(3), np.zeros(3), codes, 1.0, 0.0, np.inf)
+        dual.sweep(
+            X,
+            np.ones(3),
+            None,
+            order + 1,
+            np.ones(3),
+            np.zeros(4),
+            np.zeros(3),
+            np.zeros(3),
+            codes,
+            1.0,
+            0.0,
+            np.inf,
+        )
 
 
 # ---- the models that use it ----
@@ -132,7 +203,9 @@ def value(model, X, y, weights):
     if isinstance(model, LinearSVR):
         losses = np.maximum(np.abs(z[:, 0] - y) - model.epsilon, 0)[:, None]
     else:
-        signs = np.where(y[:, None] == (model.classes_ if len(model.classes_) > 2 else model.classes_[1:]), 1, -1)
+        signs = np.where(
+            y[:, None] == (model.classes_ if len(model.classes_) > 2 else model.classes_[1:]), 1, -1
+        )
         if isinstance(model, LogisticRegression):
             losses = np.logaddexp(0, -signs * z)
         else:
@@ -158,7 +231,9 @@ def test_it_finds_the_minimum_that_passes_over_x_find(name, classes, weighted, w
     weights = weights if weighted else np.ones(len(t))
     swept = []
     original = dual.sweep
-    monkeypatch.setattr(method.dual, "sweep", lambda *arguments: swept.append(1) or original(*arguments))
+    monkeypatch.setattr(
+        method.dual, "sweep", lambda *arguments: swept.append(1) or original(*arguments)
+    )
     model = MODELS[name].fit(X, y, weights)
     assert swept
     assert model.converged_
@@ -184,7 +259,9 @@ def test_the_same_bits_from_any_number_of_threads(words):
 
 
 def test_where_it_would_take_long_another_method_takes_over(words):
-    """Of few columns a dense metric costs little: smooth losses are Newton's, and kinks on long rows."""
+    """Of few columns a dense metric costs little: smooth losses are Newton's, and kinks on long
+    rows.
+    """
     X, t, _ = words
     for model in LinearSVC(tol=1e-4, C=0.1), LogisticRegression(tol=1e-4):
         model.fit(X[:, :20], t > 0)
@@ -212,7 +289,9 @@ def test_half_the_gap_is_about_the_distance(name, words):
     b = np.average(signs, weights=weights)
     if name == "logistic":
         b = np.log((1 + b) / (1 - b))
-    losses = np.logaddexp(0, -signs * b) if name == "logistic" else np.maximum(1 - signs * b, 0) ** 2
+    losses = (
+        np.logaddexp(0, -signs * b) if name == "logistic" else np.maximum(1 - signs * b, 0) ** 2
+    )
     constant = model.C * weights @ losses
     for tol in 1e-2, 1e-3, 1e-5, 1e-7:
         model.set_params(tol=tol).fit(X, y, weights)

@@ -1,4 +1,7 @@
-"""Conjugates against numerical maximisation; gaps against distances to minima that a general solver finds."""
+"""Conjugates against numerical maximisation; gaps against distances to minima that a general solver
+finds.
+"""
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -31,7 +34,10 @@ def test_conjugates_are_the_largest_difference(loss):
     low, high = domain(loss, DELTA, y)
     s = rng.uniform(np.maximum(low, -3), np.minimum(high, 3))
     z = np.concatenate([np.linspace(-12, 12, 240001), [y.min(), y.max()]])
-    largest = [np.max(a * z - evaluate(Loss[loss.upper()], DELTA, z, np.full(len(z), b))[0]) for a, b in zip(s, y, strict=True)]
+    largest = [
+        np.max(a * z - evaluate(Loss[loss.upper()], DELTA, z, np.full(len(z), b))[0])
+        for a, b in zip(s, y, strict=True)
+    ]
     assert_allclose(conjugate(loss, DELTA, s, y), largest, atol=3e-4)
 
 
@@ -52,7 +58,10 @@ def test_softmax_attains_its_conjugate():
     value, s = evaluate(Loss.SOFTMAX, 0.0, z, y.astype(float))
     assert_allclose(value + conjugate("softmax", 0.0, s, y), (s * z).sum(axis=1), atol=1e-13)
     other = rng.standard_normal((50, 4)) * 3
-    assert (logsumexp(other, axis=1) - other[np.arange(50), y] + conjugate("softmax", 0.0, s, y) >= (s * other).sum(axis=1)).all()
+    assert (
+        logsumexp(other, axis=1) - other[np.arange(50), y] + conjugate("softmax", 0.0, s, y)
+        >= (s * other).sum(axis=1)
+    ).all()
 
 
 @pytest.mark.parametrize("spread", [0.1, 1.0, 10.0])
@@ -63,7 +72,9 @@ def test_balanced_slopes_stay_in_the_domain(loss, spread):
     weights /= weights.sum()
     if loss == "softmax":
         y = rng.integers(0, 3, 60)
-        _, s = evaluate(Loss.SOFTMAX, 0.0, rng.standard_normal((60, 4)) * spread + [0, 1, 0, 0], y.astype(float))
+        _, s = evaluate(
+            Loss.SOFTMAX, 0.0, rng.standard_normal((60, 4)) * spread + [0, 1, 0, 0], y.astype(float)
+        )
         p = balanced(loss, DELTA, s, y, weights)
         assert_allclose(weights @ p, 0, atol=1e-15)
         p[np.arange(60), y] += 1
@@ -84,19 +95,41 @@ def test_balanced_slopes_stay_in_the_domain(loss, spread):
 def make_problem(loss, penalty, intercept, weighted, outputs, layout, data, as_rows):
     l1, l2 = penalty
     by_class = loss in (*reference.CLASSIFICATION, "softmax")
-    y = (data.classes if outputs > 1 else data.binary) if by_class else data.counts if loss == "poisson" else data.values
+    y = (
+        (data.classes if outputs > 1 else data.binary)
+        if by_class
+        else data.counts
+        if loss == "poisson"
+        else data.values
+    )
     if not by_class and outputs > 1:
         y = np.column_stack([y, y[::-1], 0 * y + 1])
     weights = data.weights / data.weights.mean() if weighted else None
     objective = Objective(loss, DELTA, l1, l2, outputs, by_class and loss != "softmax", intercept)
     rows = as_rows(data.X, layout, np.float64)
-    return Problem(rows, np.asarray(y, float).ravel(), weights, objective, np.arange(len(data.X)), True, 1)
+    return Problem(
+        rows, np.asarray(y, float).ravel(), weights, objective, np.arange(len(data.X)), True, 1
+    )
 
 
 def value_and_flat(problem, theta):
     out, margins = np.empty_like(theta), np.empty(len(problem.visits) * problem.objective.outputs)
-    loss = batch.gradient(problem.rows, problem.y, problem.weights, problem.visits, theta, out, problem.objective.codes, 1, margins)
-    return loss / len(problem.visits) + problem.objective.penalty(theta[:-problem.objective.outputs]), out, margins
+    loss = batch.gradient(
+        problem.rows,
+        problem.y,
+        problem.weights,
+        problem.visits,
+        theta,
+        out,
+        problem.objective.codes,
+        1,
+        margins,
+    )
+    return (
+        loss / len(problem.visits) + problem.objective.penalty(theta[: -problem.objective.outputs]),
+        out,
+        margins,
+    )
 
 
 def slopes_at(problem, margins):
@@ -106,7 +139,9 @@ def slopes_at(problem, margins):
         return evaluate(Loss.SOFTMAX, 0.0, margins.reshape(len(y), -1), y[:, 0])[1]
     if objective.by_class:
         y = np.where(y == np.arange(objective.outputs), 1.0, -1.0)
-    return evaluate(Loss[objective.loss.upper()], objective.delta, margins, y.ravel())[1].reshape(y.shape)
+    return evaluate(Loss[objective.loss.upper()], objective.delta, margins, y.ravel())[1].reshape(
+        y.shape
+    )
 
 
 def gap_at(problem, theta):
@@ -120,25 +155,43 @@ def solved(problem, smooth):
     K, w = problem.objective.outputs, problem.objective.outputs * problem.rows.shape[1]
 
     def split(v):
-        theta = np.concatenate([v[:w] - v[w:2 * w], v[2 * w:]])
+        theta = np.concatenate([v[:w] - v[w : 2 * w], v[2 * w :]])
         value, out, _ = value_and_flat(problem, theta)
         loss = value - problem.objective.penalty(theta[:-K])
-        g, l1, l2 = out[:w] + problem.objective.l2 * theta[:w], problem.objective.l1, problem.objective.l2
-        return loss + l1 * v[:2 * w].sum() + l2 / 2 * theta[:w] @ theta[:w], np.concatenate([g + l1, l1 - g, out[w:]])
+        g, l1, l2 = (
+            out[:w] + problem.objective.l2 * theta[:w],
+            problem.objective.l1,
+            problem.objective.l2,
+        )
+        return loss + l1 * v[: 2 * w].sum() + l2 / 2 * theta[:w] @ theta[:w], np.concatenate(
+            [g + l1, l1 - g, out[w:]]
+        )
 
     bounds = [(0, None)] * (2 * w) + [(None, None) if problem.objective.intercept else (0, 0)] * K
-    v = minimize(split, np.zeros(2 * w + K), jac=True, method="L-BFGS-B", bounds=bounds,
-                 options={"maxfun": 4000 if smooth else 400, "ftol": 1e-16, "gtol": 1e-11, "maxcor": 30}).x
-    return np.concatenate([v[:w] - v[w:2 * w], v[2 * w:]])
+    v = minimize(
+        split,
+        np.zeros(2 * w + K),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=bounds,
+        options={"maxfun": 4000 if smooth else 400, "ftol": 1e-16, "gtol": 1e-11, "maxcor": 30},
+    ).x
+    return np.concatenate([v[:w] - v[w : 2 * w], v[2 * w :]])
 
 
-@pytest.mark.parametrize("penalty", [(0.05, 0.0), (0.0, 0.1), (0.03, 0.05)], ids=["l1", "l2", "both"])
+@pytest.mark.parametrize(
+    "penalty", [(0.05, 0.0), (0.0, 0.1), (0.03, 0.05)], ids=["l1", "l2", "both"]
+)
 @pytest.mark.parametrize("loss", [*SCALAR, "softmax"])
 def test_the_gap_is_a_bound_and_closes(loss, penalty, data, as_rows):
     rng = np.random.default_rng(5)
     smooth = loss not in ("hinge", "perceptron", "epsilon_insensitive", "quantile")
     for case in range(4):
-        intercept, weighted, outputs = bool(case & 1), bool(case & 2), 3 if case in (0, 3) or loss == "softmax" else 1
+        intercept, weighted, outputs = (
+            bool(case & 1),
+            bool(case & 2),
+            3 if case in (0, 3) or loss == "softmax" else 1,
+        )
         layout = "dense" if case in (0, 1) else "csr32"
         problem = make_problem(loss, penalty, intercept, weighted, outputs, layout, data, as_rows)
         best = solved(problem, smooth)
@@ -147,14 +200,18 @@ def test_the_gap_is_a_bound_and_closes(loss, penalty, data, as_rows):
         if smooth:
             assert at_best <= 1e-6 * least + 1e-9, case
         for spread in (0.01, 0.1, 1.0):
-            theta = best + spread * rng.standard_normal(len(best)) * np.repeat([1, intercept], [len(best) - outputs, outputs])
+            theta = best + spread * rng.standard_normal(len(best)) * np.repeat(
+                [1, intercept], [len(best) - outputs, outputs]
+            )
             value, bound = gap_at(problem, theta)
             assert bound >= value - least - 1e-13
 
 
 def test_sums_of_slopes_are_the_gradient(data, as_rows, layout):
     problem = make_problem("softmax", (0.0, 0.1), True, True, 3, layout, data, as_rows)
-    theta = pack(np.random.default_rng(0).standard_normal((3, 6)), np.zeros(3), np.float64, problem.by_column)
+    theta = pack(
+        np.random.default_rng(0).standard_normal((3, 6)), np.zeros(3), np.float64, problem.by_column
+    )
     _, flat, margins = value_and_flat(problem, theta)
     assert_allclose(weighted_sums(problem, slopes_at(problem, margins)), flat, atol=1e-15)
 

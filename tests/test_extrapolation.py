@@ -23,7 +23,12 @@ def case(loss, outputs, seed=0):
     by_class = outputs > 1 and loss != "softmax"
     objective = Objective(loss, l2=0.1, outputs=outputs, one_vs_rest=by_class)
     problem = Problem(as_rows(X), y, None, objective, np.arange(40), True, 1, X)
-    return problem, np.full(3, 0.1), rng.standard_normal(outputs * 4), rng.standard_normal(outputs * 4)
+    return (
+        problem,
+        np.full(3, 0.1),
+        rng.standard_normal(outputs * 4),
+        rng.standard_normal(outputs * 4),
+    )
 
 
 def margins(problem, v):
@@ -38,7 +43,9 @@ def value(problem, v):
         losses = evaluate(Loss.SOFTMAX, 0.0, z, problem.targets[:, 0])[0]
     else:
         Y = problem.output_targets
-        losses = sum(evaluate(Loss[objective.loss.upper()], 0.0, z[:, k], Y[:, k])[0] for k in range(K))
+        losses = sum(
+            evaluate(Loss[objective.loss.upper()], 0.0, z[:, k], Y[:, k])[0] for k in range(K)
+        )
     return losses.mean() + 0.05 * (v[: 3 * K] ** 2).sum()
 
 

@@ -1,4 +1,5 @@
 """The gallery's scripts run, and the documentation names all that is public."""
+
 import re
 import runpy
 from pathlib import Path
@@ -44,6 +45,10 @@ def test_the_reference_lists_every_public_name():
 def test_every_page_is_reachable():
     """From the index, by the tables of contents."""
     pages = {path.stem for path in DOCS.glob("*.md")} | {path.stem for path in DOCS.glob("*.rst")}
-    listed = {name for page in DOCS.glob("*.md") for block in re.findall(r"```\{toctree\}(.*?)```", page.read_text(), re.S)
-              for name in re.findall(r"^([\w-]+)$", block, re.M)}
+    listed = {
+        name
+        for page in DOCS.glob("*.md")
+        for block in re.findall(r"```\{toctree\}(.*?)```", page.read_text(), re.S)
+        for name in re.findall(r"^([\w-]+)$", block, re.M)
+    }
     assert pages - listed == {"index"}, "docs/internals.md"

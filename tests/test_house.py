@@ -1,4 +1,7 @@
-"""The rules of the house: imports run downward only, nothing is loaded before it is needed, every name is listed."""
+"""The rules of the house: imports run downward only, nothing is loaded before it is needed, every
+name is listed.
+"""
+
 import ast
 import os
 import re
@@ -37,15 +40,23 @@ def imported(path, package):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(HOUSE)))
 def test_imports_run_downward(path):
     package = ".".join(["fastgd", *path.relative_to(HOUSE).parent.parts])
-    above = [name for name in imported(path, package)
-             if name.split(".")[0] == "fastgd" and floor(name) > floor(f"{package}.{path.stem}")]
+    above = [
+        name
+        for name in imported(path, package)
+        if name.split(".")[0] == "fastgd" and floor(name) > floor(f"{package}.{path.stem}")
+    ]
     assert not above
 
 
 def run(code, **environment):
     """What a fresh interpreter prints, errors included."""
-    done = subprocess.run([sys.executable, "-c", code], env=os.environ | environment, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     return done.stdout.strip()
 
 
@@ -74,14 +85,21 @@ def test_type_checkers_see_the_same_names():
 
 
 def test_instruction_set_is_the_one_asked_for():
-    show = "from fastgd import kernels; from fastgd.kernels import rows; print(kernels.ISA, '_avx2' in rows.__file__)"
+    show = (
+        "from fastgd import kernels; from fastgd.kernels import rows; "
+        "print(kernels.ISA, '_avx2' in rows.__file__)"
+    )
     assert run(show, FASTGD_ISA="baseline") == "baseline False"
     assert run(show, FASTGD_ISA="") in ("avx2 True", "baseline False")
     assert run(show, FASTGD_ISA="sse9").endswith(
         "ValueError: FASTGD_ISA='sse9' is not an instruction set: use 'avx2' or 'baseline', "
-        "or leave it unset for the best that this processor runs")
+        "or leave it unset for the best that this processor runs"
+    )
 
 
 def test_kernels_keep_subnormal_numbers():
     """-ffast-math in any module would flush them to zero in the whole process."""
-    assert run("import sys; from fastgd.kernels import rows; print(sys.float_info.min / 4 > 0)") == "True"
+    assert (
+        run("import sys; from fastgd.kernels import rows; print(sys.float_info.min / 4 > 0)")
+        == "True"
+    )

@@ -69,6 +69,7 @@ def test_a_linear_regression_is_one_of_scikit_learns():
         if name != "LinearRegression" and isinstance(getattr(fastgd, name), type):
             assert not issubclass(getattr(fastgd, name), linear_model.LinearRegression)
 
+
 # joblib asks programs that need not be on the PATH.
 pytestmark = pytest.mark.filterwarnings("ignore:Could not find the number of physical cores")
 

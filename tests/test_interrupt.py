@@ -1,4 +1,7 @@
-"""Ctrl-C: the model of the last complete epoch is stored, and KeyboardInterrupt goes on; in the kernels it is heard at once."""
+"""Ctrl-C: the model of the last complete epoch is stored, and KeyboardInterrupt goes on; in the
+kernels it is heard at once.
+"""
+
 import os
 import signal
 import subprocess
@@ -20,7 +23,18 @@ from fastgd import LogisticRegression, SGDClassifier, SGDRegressor
 from fastgd.engine.methods.network import Architecture
 from fastgd.engine.objective import Objective
 from fastgd.engine.optimizers import SGD
-from fastgd.kernels import batch, columns, coordinate, digest, dual, gram, implicit, network, stochastic, variance
+from fastgd.kernels import (
+    batch,
+    columns,
+    coordinate,
+    digest,
+    dual,
+    gram,
+    implicit,
+    network,
+    stochastic,
+    variance,
+)
 from fastgd.kernels.rows import Rows, has_repeats
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -47,26 +61,47 @@ def interrupted(model, X, y, epoch):
 def test_the_last_complete_epoch_is_stored_and_a_resumption_goes_on_from_it(name, data):
     whole = clone(METHODS[name]).set_params(max_iter=5).fit(data.X, data.classes)
     model = interrupted(clone(METHODS[name]).set_params(max_iter=5), data.X, data.classes, 2)
-    assert (model.stop_reason_, model.converged_, model.n_iter_, model.optimality_) == ("interrupted", False, 2, None)
+    assert (model.stop_reason_, model.converged_, model.n_iter_, model.optimality_) == (
+        "interrupted",
+        False,
+        2,
+        None,
+    )
     assert all(len(values) == 2 for values in model.history_.values())
     assert model.predict(data.X).shape == (43,)
     assert_same_training(model.set_params(max_iter=3).fit(data.X, data.classes), whole)
 
 
 def test_the_stored_model_is_that_of_a_training_which_ends_there(data):
-    settings = {"learning_rate": "constant", "tol": None, "random_state": 0, "batch_size": 5, "optimizer": "adam"}
+    settings = {
+        "learning_rate": "constant",
+        "tol": None,
+        "random_state": 0,
+        "batch_size": 5,
+        "optimizer": "adam",
+    }
     model = interrupted(SGDClassifier(max_iter=5, **settings), data.X, data.classes, 3)
-    assert_array_equal(model.coef_, SGDClassifier(max_iter=3, **settings).fit(data.X, data.classes).coef_)
+    assert_array_equal(
+        model.coef_, SGDClassifier(max_iter=3, **settings).fit(data.X, data.classes).coef_
+    )
     assert not hasattr(model, "_resumption")
 
 
-KERNELS = [(batch, "gradient"), (batch, "epoch"), (stochastic, "epoch"), (implicit, "epoch"), (variance, "epoch"),
-           (coordinate, "descend")]
+KERNELS = [
+    (batch, "gradient"),
+    (batch, "epoch"),
+    (stochastic, "epoch"),
+    (implicit, "epoch"),
+    (variance, "epoch"),
+    (coordinate, "descend"),
+]
 
 
 @contextmanager
 def interrupt_after(calls, monkeypatch):
-    """Ctrl-C comes when so many kernel calls have done their work; yields a list of those that were made."""
+    """Ctrl-C comes when so many kernel calls have done their work; yields a list of those that were
+    made.
+    """
     made = []
 
     def watched(kernel):
@@ -76,6 +111,7 @@ def interrupt_after(calls, monkeypatch):
             if len(made) == calls:
                 raise KeyboardInterrupt
             return result
+
         return run
 
     with monkeypatch.context() as patch:
@@ -133,14 +169,21 @@ def test_interrupted_while_it_begins_it_holds_the_start(data, monkeypatch):
         model = LogisticRegression()
         with pytest.raises(KeyboardInterrupt):
             model.fit(data.X, data.classes)
-    assert (model.stop_reason_, model.n_iter_, model.t_, model.converged_) == ("interrupted", 0, 1, False)
+    assert (model.stop_reason_, model.n_iter_, model.t_, model.converged_) == (
+        "interrupted",
+        0,
+        1,
+        False,
+    )
     assert_array_equal(model.coef_, np.zeros((3, 6)))
 
 
 @pytest.mark.parametrize("restarts", [0, 2])
 @pytest.mark.parametrize("batch_size", [1, "full"])
 def test_ctrl_c_in_a_loss_of_the_users_own(batch_size, restarts, data):
-    """Within the kernels it is known by losses that are no numbers, and stays Ctrl-C, not a divergence."""
+    """Within the kernels it is known by losses that are no numbers, and stays Ctrl-C, not a
+    divergence.
+    """
     calls = []
 
     def loss(z, y):
@@ -149,7 +192,13 @@ def test_ctrl_c_in_a_loss_of_the_users_own(batch_size, restarts, data):
             raise KeyboardInterrupt
         return (z - y) ** 2 / 2, z - y
 
-    settings = {"batch_size": batch_size, "tol": None, "random_state": 0, "n_restarts": restarts, "warm_start": True}
+    settings = {
+        "batch_size": batch_size,
+        "tol": None,
+        "random_state": 0,
+        "n_restarts": restarts,
+        "warm_start": True,
+    }
     at = 0
     whole = SGDRegressor(loss, max_iter=6, **settings).fit(data.X, data.values)
     at, calls = len(calls) // 2, []
@@ -159,7 +208,9 @@ def test_ctrl_c_in_a_loss_of_the_users_own(batch_size, restarts, data):
     assert model.stop_reason_ == "interrupted"
     assert np.isfinite(model.coef_).all()
     assert len(model.history_["loss"]) == model.n_iter_ < 6
-    assert_same_training(model.set_params(max_iter=6 - model.n_iter_).fit(data.X, data.values), whole)
+    assert_same_training(
+        model.set_params(max_iter=6 - model.n_iter_).fit(data.X, data.values), whole
+    )
 
 
 def test_an_interrupted_partial_fit_is_not_begun(data, monkeypatch):
@@ -194,7 +245,9 @@ def test_a_search_stops(data):
             signal.raise_signal(signal.SIGINT)
 
     first = First()
-    search = GridSearchCV(SGDClassifier(max_iter=3, tol=None).set_callbacks(first), {"alpha": [1e-4, 1e-3]}, cv=2)
+    search = GridSearchCV(
+        SGDClassifier(max_iter=3, tol=None).set_callbacks(first), {"alpha": [1e-4, 1e-3]}, cv=2
+    )
     with pytest.raises(KeyboardInterrupt):
         search.fit(data.X, data.binary)
     assert first.fits == 1
@@ -217,22 +270,33 @@ model = {model}({parameters}, max_iter=10**9, tol={tol}).set_callbacks(Says())
 try:
     model.fit(X, y)
 except KeyboardInterrupt:
-    print(model.stop_reason_, model.n_iter_ == len(model.history_["loss"]) > 0, model.predict(X).shape, flush=True)
+    known = model.n_iter_ == len(model.history_["loss"]) > 0
+    print(model.stop_reason_, known, model.predict(X).shape, flush=True)
     raise
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for one process")
-@pytest.mark.parametrize("model, parameters, tol", [("SGDClassifier", "'log_loss'", None), ("LogisticRegression", "C=1e9", 0.0)])
+@pytest.mark.parametrize(
+    "model, parameters, tol",
+    [("SGDClassifier", "'log_loss'", None), ("LogisticRegression", "C=1e9", 0.0)],
+)
 def test_a_real_signal(model, parameters, tol):
     code = PROCESS.format(model=model, parameters=parameters, tol=tol)
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-                          cwd=Path(fastgd.__file__).parent.parent) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=Path(fastgd.__file__).parent.parent,
+    ) as process:
         for _ in range(3):
             assert process.stdout.readline() == "epoch\n"
         process.send_signal(signal.SIGINT)
         lines = process.stdout.read().splitlines()
-        assert lines[-1].removeprefix("epoch") == "interrupted True (5000,)"  # the signal may come amid a line
+        assert (
+            lines[-1].removeprefix("epoch") == "interrupted True (5000,)"
+        )  # the signal may come amid a line
         assert process.wait() == -signal.SIGINT
 
 
@@ -242,6 +306,7 @@ def test_a_real_signal(model, parameters, tol):
 @contextmanager
 def alarm():
     """A signal comes while the kernel works, and its handler raises."""
+
     def ring(number, frame):
         raise TimeoutError
 
@@ -275,7 +340,17 @@ def long(request, as_rows):
 def test_a_gradient(threads, long, order):
     margins, theta = np.full(VISITS, np.nan), np.zeros(401)
     with alarm():
-        batch.gradient(long, np.ones(40), None, order, theta, np.empty(401), Objective("log_loss").codes, threads, margins)
+        batch.gradient(
+            long,
+            np.ones(40),
+            None,
+            order,
+            theta,
+            np.empty(401),
+            Objective("log_loss").codes,
+            threads,
+            margins,
+        )
     assert 0 < np.isnan(margins).sum() < VISITS
 
 
@@ -286,8 +361,23 @@ def test_batches(threads, size, long, order):
     updates = -(-VISITS // size)
     average = np.zeros(401)
     with alarm():
-        batch.epoch(long, np.ones(40), None, order, np.ones(401), None, None, average, np.zeros(updates),
-                    Objective("squared_error").codes, SGD().codes, size, 1, 0, threads)
+        batch.epoch(
+            long,
+            np.ones(40),
+            None,
+            order,
+            np.ones(401),
+            None,
+            None,
+            average,
+            np.zeros(updates),
+            Objective("squared_error").codes,
+            SGD().codes,
+            size,
+            1,
+            0,
+            threads,
+        )
     assert average[0] < updates
 
 
@@ -295,8 +385,17 @@ def test_batches(threads, size, long, order):
 def test_single_rows(long, order):
     average = np.zeros(401)
     with alarm():
-        stochastic.epoch(long, np.ones(40), None, order, np.ones(401), average, np.zeros(VISITS), Objective("squared_error").codes,
-                         {"batch_size": 1, "skip": 0, "passive_aggressive": 0})
+        stochastic.epoch(
+            long,
+            np.ones(40),
+            None,
+            order,
+            np.ones(401),
+            average,
+            np.zeros(VISITS),
+            Objective("squared_error").codes,
+            {"batch_size": 1, "skip": 0, "passive_aggressive": 0},
+        )
     assert average[400] < VISITS
 
 
@@ -308,8 +407,22 @@ def metric():
 def test_implicit_steps(long, order):
     average = np.zeros(401)
     with alarm():
-        implicit.epoch(long, np.ones(40), None, order, np.ones(401), average, metric(), np.zeros(VISITS), np.ones(1),
-                       Objective("squared_error").codes, 1, 0.0, None, np.empty(1))
+        implicit.epoch(
+            long,
+            np.ones(40),
+            None,
+            order,
+            np.ones(401),
+            average,
+            metric(),
+            np.zeros(VISITS),
+            np.ones(1),
+            Objective("squared_error").codes,
+            1,
+            0.0,
+            None,
+            np.empty(1),
+        )
     assert average[400] < VISITS**4 / 4 / 2
 
 
@@ -318,8 +431,24 @@ def test_steps_of_little_variance(long):
     rows = np.arange(40).repeat(VISITS // 40)  # the last rows are not met before the end
     memory = np.full(40, np.nan), np.zeros(40), np.ones(40), np.zeros(401)
     with alarm():
-        variance.epoch(long, np.ones(40), None, rows, np.ones(401), metric(), np.zeros(1), np.ones(40), np.ones(400),
-                       Objective("squared_error").codes, 1, 40, memory, np.zeros(40), 1.0, np.empty(1))
+        variance.epoch(
+            long,
+            np.ones(40),
+            None,
+            rows,
+            np.ones(401),
+            metric(),
+            np.zeros(1),
+            np.ones(40),
+            np.ones(400),
+            Objective("squared_error").codes,
+            1,
+            40,
+            memory,
+            np.zeros(40),
+            1.0,
+            np.empty(1),
+        )
     assert np.isnan(memory[0]).any()
 
 
@@ -344,10 +473,25 @@ def test_moments(long, order):
 @WITH_ALARM
 @pytest.mark.parametrize("threads", [1, 2])
 def test_products_of_columns(threads, long, order):
-    out, ones = np.zeros((401, 401), order="F"), np.ones(VISITS)  # made before the alarm is set: it takes a while
+    out, ones = (
+        np.zeros((401, 401), order="F"),
+        np.ones(VISITS),
+    )  # made before the alarm is set: it takes a while
     with alarm():
-        gram.products(long, order, ones, None, np.arange(401), 0, np.zeros(400), np.ones(400), True, out, threads,
-                      np.empty(1))
+        gram.products(
+            long,
+            order,
+            ones,
+            None,
+            np.arange(401),
+            0,
+            np.zeros(400),
+            np.ones(400),
+            True,
+            out,
+            threads,
+            np.empty(1),
+        )
     assert 0 < out[400, 400] < 0.9
 
 
@@ -355,22 +499,54 @@ def test_products_of_columns(threads, long, order):
 def test_coordinate_descent():
     w, H = np.zeros(2000), np.eye(2000) + 1.0
     with alarm():
-        coordinate.descend(H, w, np.random.default_rng(0).standard_normal(2000), np.zeros(2000), 0.0, 10**9)
+        coordinate.descend(
+            H, w, np.random.default_rng(0).standard_normal(2000), np.zeros(2000), 0.0, 10**9
+        )
     n, p = 1000, 200
     rng = np.random.default_rng(0)
-    values, rows, starts = rng.standard_normal(n * p), np.tile(np.arange(n), p), n * np.arange(p + 1)
+    values, rows, starts = (
+        rng.standard_normal(n * p),
+        np.tile(np.arange(n), p),
+        n * np.arange(p + 1),
+    )
     with alarm():
-        coordinate.descend_columns(values, rows, starts, np.arange(p), np.ones(p + 1), np.ones(n), np.zeros(p), np.ones(p),
-                                   np.zeros(p), np.full(p, 1e-9), 0.0, 10**9)
+        coordinate.descend_columns(
+            values,
+            rows,
+            starts,
+            np.arange(p),
+            np.ones(p + 1),
+            np.ones(n),
+            np.zeros(p),
+            np.ones(p),
+            np.zeros(p),
+            np.full(p, 1e-9),
+            0.0,
+            10**9,
+        )
 
 
 @WITH_ALARM
 def test_a_dual_sweep(long, order):
     slopes = np.zeros(40)
-    rows = np.arange(40, dtype=np.intp).repeat(VISITS // 40)  # the last rows are not met before the end
+    rows = np.arange(40, dtype=np.intp).repeat(
+        VISITS // 40
+    )  # the last rows are not met before the end
     with alarm():
-        dual.sweep(long, np.ones(40), None, rows, np.full(40, 400.0), np.zeros(401), np.zeros(40), slopes,
-                   Objective("hinge").codes, 1e3, 1.0, np.inf)
+        dual.sweep(
+            long,
+            np.ones(40),
+            None,
+            rows,
+            np.full(40, 400.0),
+            np.zeros(401),
+            np.zeros(40),
+            slopes,
+            Objective("hinge").codes,
+            1e3,
+            1.0,
+            np.inf,
+        )
     assert slopes[0] != 0
     assert slopes[-1] == 0
 
@@ -378,7 +554,12 @@ def test_a_dual_sweep(long, order):
 @WITH_ALARM
 def test_looking_for_columns_that_repeat():
     n, p = 20_000_000, 1000
-    rows = Rows(np.zeros(n), np.tile(np.arange(p, dtype=np.int32), n // p), np.arange(0, n + 1, p, dtype=np.int32), (n // p, p))
+    rows = Rows(
+        np.zeros(n),
+        np.tile(np.arange(p, dtype=np.int32), n // p),
+        np.arange(0, n + 1, p, dtype=np.int32),
+        (n // p, p),
+    )
     with alarm():
         while True:
             has_repeats(rows)
@@ -394,24 +575,61 @@ def test_hashes():
 @WITH_ALARM
 @pytest.mark.parametrize("kernel", ["gradient", "epoch", "margins"])
 def test_a_network(kernel, long, order):
-    """Of one unit, whose loss has the slope -1 at each visit, so that the intercept tells how many there were."""
-    theta, gradient, margins, y = np.zeros(401), np.zeros(401), np.full(VISITS, np.nan), np.full(40, 1e9)
-    widths, objective, codes = np.array([400, 1]), Objective("epsilon_insensitive").codes, Architecture((), "relu").codes()
+    """Of one unit, whose loss has the slope -1 at each visit, so that the intercept tells how many
+    there were.
+    """
+    theta, gradient, margins, y = (
+        np.zeros(401),
+        np.zeros(401),
+        np.full(VISITS, np.nan),
+        np.full(40, 1e9),
+    )
+    widths, objective, codes = (
+        np.array([400, 1]),
+        Objective("epsilon_insensitive").codes,
+        Architecture((), "relu").codes(),
+    )
     rates = np.ones(VISITS)
     with alarm():
         if kernel == "gradient":
-            network.gradient(long, y, None, order, theta, None, None, gradient, widths, objective, codes)
+            network.gradient(
+                long, y, None, order, theta, None, None, gradient, widths, objective, codes
+            )
         elif kernel == "epoch":
-            network.epoch(long, y, None, order, theta, None, None, None, None, rates, widths, objective, codes, SGD().codes, 1, 1)
+            network.epoch(
+                long,
+                y,
+                None,
+                order,
+                theta,
+                None,
+                None,
+                None,
+                None,
+                rates,
+                widths,
+                objective,
+                codes,
+                SGD().codes,
+                1,
+                1,
+            )
         else:
             network.margins(long, order, theta, None, None, margins, widths, codes)
-    visits = {"gradient": -VISITS * gradient[-1], "epoch": theta[-1], "margins": (~np.isnan(margins)).sum()}[kernel]
+    visits = {
+        "gradient": -VISITS * gradient[-1],
+        "epoch": theta[-1],
+        "margins": (~np.isnan(margins)).sum(),
+    }[kernel]
     assert 0 < visits < 0.9 * VISITS
 
 
 def test_other_threads_train_and_hear_nothing(data):
     """Only the main thread has handlers run; a signal that comes meanwhile is for it."""
-    models = [SGDRegressor(batch_size="full", learning_rate="constant", max_iter=20, tol=None, n_jobs=2) for _ in range(2)]
+    models = [
+        SGDRegressor(batch_size="full", learning_rate="constant", max_iter=20, tol=None, n_jobs=2)
+        for _ in range(2)
+    ]
     X = np.tile(data.X, (3000, 1))
     threads = [Thread(target=model.fit, args=(X, np.tile(data.values, 3000))) for model in models]
     for thread in threads:
@@ -430,23 +648,40 @@ def test_other_threads_train_and_hear_nothing(data):
 
 
 @pytest.mark.filterwarnings("default::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("parameters", [{}, {"learning_rate": "constant"}, {"batch_size": "full"}, {"batch_size": 10}])
+@pytest.mark.parametrize(
+    "parameters", [{}, {"learning_rate": "constant"}, {"batch_size": "full"}, {"batch_size": 10}]
+)
 def test_no_epoch_begins_after_max_seconds(parameters, data):
-    model = SGDClassifier("log_loss", tol=1e-14, n_iter_no_change=10**6, max_seconds=1e-9, max_iter=10**6, **parameters)
+    model = SGDClassifier(
+        "log_loss",
+        tol=1e-14,
+        n_iter_no_change=10**6,
+        max_seconds=1e-9,
+        max_iter=10**6,
+        **parameters,
+    )
     with pytest.warns(ConvergenceWarning, match="max_seconds"):
         model.fit(data.X, data.binary)
     assert (model.stop_reason_, model.converged_, model.n_iter_) == ("max_seconds", False, 1)
 
 
 def test_warnings_are_about_the_line_that_trains(data):
-    for model in SGDClassifier(max_iter=1), LogisticRegression(max_iter=1), fastgd.Ridge(max_iter=1, tol=1e-15):
+    for model in (
+        SGDClassifier(max_iter=1),
+        LogisticRegression(max_iter=1),
+        fastgd.Ridge(max_iter=1, tol=1e-15),
+    ):
         with pytest.warns(ConvergenceWarning) as told:
             model.fit(data.X, data.binary)
         assert told[0].filename == __file__
 
 
 def test_max_seconds_counts_from_the_fit_at_hand(data):
-    model = clone(METHODS["mini-batches"]).set_params(max_seconds=1000, max_iter=4).fit(data.X, data.classes)
+    model = (
+        clone(METHODS["mini-batches"])
+        .set_params(max_seconds=1000, max_iter=4)
+        .fit(data.X, data.classes)
+    )
     model.history_["seconds"][-1] = 5000.0
     assert model.fit(data.X, data.classes).stop_reason_ == "max_iter"
     assert model.history_["seconds"][-1] > 5000
@@ -459,6 +694,10 @@ def test_a_budget_that_is_not_needed_is_not_told(data):
 
 @pytest.mark.parametrize("wrong", [0, -1, "1 s", np.nan])
 def test_nonsense_for_a_budget(wrong, data):
-    for model in SGDClassifier(max_seconds=wrong), LogisticRegression(max_seconds=wrong), fastgd.Ridge(max_seconds=wrong):
+    for model in (
+        SGDClassifier(max_seconds=wrong),
+        LogisticRegression(max_seconds=wrong),
+        fastgd.Ridge(max_seconds=wrong),
+    ):
         with pytest.raises(ValueError, match="max_seconds"):
             model.fit(data.X, data.binary)

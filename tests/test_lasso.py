@@ -1,4 +1,7 @@
-"""Proximal Newton: subgradients vanish, scikit-learn agrees, nothing rises, no column is too large, too small or superfluous."""
+"""Proximal Newton: subgradients vanish, scikit-learn agrees, nothing rises, no column is too large,
+too small or superfluous.
+"""
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -11,20 +14,41 @@ from fastgd.engine.objective import Objective
 from fastgd.kernels import batch, coordinate
 
 MODES = pytest.mark.parametrize("dense_metric", [True, False], ids=["matrix", "passes"])
-LOSSES = ["squared_error", "log_loss", "softmax", "huber", "squared_hinge", "poisson", "squared_epsilon_insensitive",
-          "modified_huber"]
+LOSSES = [
+    "squared_error",
+    "log_loss",
+    "softmax",
+    "huber",
+    "squared_hinge",
+    "poisson",
+    "squared_epsilon_insensitive",
+    "modified_huber",
+]
 
 
 def make_problem(X, y, loss, l1, l2=0.0, outputs=1, weights=None, threads=1, **options):
     objective = Objective(loss, 0.5, l1, l2, outputs, **options)
-    return Problem(as_rows(X), np.asarray(y, float).ravel(), weights, objective, np.arange(X.shape[0]), True, threads, X)
+    return Problem(
+        as_rows(X),
+        np.asarray(y, float).ravel(),
+        weights,
+        objective,
+        np.arange(X.shape[0]),
+        True,
+        threads,
+        X,
+    )
 
 
 @np.errstate(all="ignore")  # as all training
 def solve(problem, dense_metric, tol=1e-12, passes=1500):
     """(coef, intercept, losses, bound) of a run until the bound is below tol."""
     method = Proximal(dense_metric)
-    method.start(problem, np.zeros(problem.objective.outputs * (problem.rows.shape[1] + 1), problem.rows.dtype), None)
+    method.start(
+        problem,
+        np.zeros(problem.objective.outputs * (problem.rows.shape[1] + 1), problem.rows.dtype),
+        None,
+    )
     losses = []
     for _ in range(passes):
         losses.append(method.epoch(problem.visits).loss)
@@ -36,13 +60,26 @@ def solve(problem, dense_metric, tol=1e-12, passes=1500):
 
 
 def subgradients(problem, coef, intercept):
-    """The least subgradient in each weight and intercept, in units of the penalty, or for the intercepts of 1."""
+    """The least subgradient in each weight and intercept, in units of the penalty, or for the
+    intercepts of 1.
+    """
     theta = np.concatenate([(coef.T if problem.by_column else coef).ravel(), intercept])
     out, K = np.empty_like(theta), problem.objective.outputs
-    batch.gradient(problem.rows, problem.y, problem.weights, problem.visits, theta, out, problem.objective.codes, 1)
+    batch.gradient(
+        problem.rows,
+        problem.y,
+        problem.weights,
+        problem.visits,
+        theta,
+        out,
+        problem.objective.codes,
+        1,
+    )
     g, w = out[:-K] + problem.objective.l2 * theta[:-K], theta[:-K]
     l1 = problem.objective.l1
-    return np.append(np.where(w != 0, g + l1 * np.sign(w), np.maximum(np.abs(g) - l1, 0)) / l1, out[-K:])
+    return np.append(
+        np.where(w != 0, g + l1 * np.sign(w), np.maximum(np.abs(g) - l1, 0)) / l1, out[-K:]
+    )
 
 
 @MODES
@@ -50,8 +87,14 @@ def subgradients(problem, coef, intercept):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_subgradients_vanish(loss, layout, dense_metric):
     rng = np.random.default_rng(0)
-    for intercept, weighted, many, l2 in [(True, False, False, 0.0), (False, True, True, 0.02), (True, True, True, 0.0)]:
-        X = rng.standard_normal((120, 30)) * (rng.random((120, 30)) < 0.5) + (0.5 if layout == "dense" else 0)
+    for intercept, weighted, many, l2 in [
+        (True, False, False, 0.0),
+        (False, True, True, 0.02),
+        (True, True, True, 0.0),
+    ]:
+        X = rng.standard_normal((120, 30)) * (rng.random((120, 30)) < 0.5) + (
+            0.5 if layout == "dense" else 0
+        )
         signal = X[:, :3] @ [1.0, -2.0, 1.0] + rng.standard_normal(120)
         outputs = 3 if many or loss == "softmax" else 1
         by_class = loss in ("log_loss", "squared_hinge", "modified_huber", "softmax")
@@ -63,9 +106,20 @@ def test_subgradients_vanish(loss, layout, dense_metric):
         weights = rng.uniform(0.5, 2, 120) if weighted else None
         weights = weights / weights.mean() if weighted else None
         X = sparse.csr_array(X) if layout == "csr" else X
-        problem = make_problem(X, y, loss, 0.05, l2, outputs, weights, intercept=intercept,
-                               one_vs_rest=by_class and loss != "softmax")
-        tol = 1e-7 if loss == "softmax" else 1e-9  # a block-diagonal model comes no nearer than rounding lets F tell
+        problem = make_problem(
+            X,
+            y,
+            loss,
+            0.05,
+            l2,
+            outputs,
+            weights,
+            intercept=intercept,
+            one_vs_rest=by_class and loss != "softmax",
+        )
+        tol = (
+            1e-7 if loss == "softmax" else 1e-9
+        )  # a block-diagonal model comes no nearer than rounding lets F tell
         coef, b, _, bound = solve(problem, dense_metric, tol)
         assert bound <= tol
         assert 0 < np.count_nonzero(coef) < coef.size
@@ -77,9 +131,16 @@ def test_subgradients_vanish(loss, layout, dense_metric):
 @pytest.mark.parametrize("shape", [(200, 40), (60, 150)])
 def test_lasso_is_scikit_learns(shape, dense_metric):
     rng = np.random.default_rng(1)
-    X = rng.standard_normal(shape) @ (np.eye(shape[1]) + 0.3 * rng.standard_normal((shape[1], shape[1]))) + 3
+    X = (
+        rng.standard_normal(shape)
+        @ (np.eye(shape[1]) + 0.3 * rng.standard_normal((shape[1], shape[1])))
+        + 3
+    )
     y = X[:, :5].sum(axis=1) + rng.standard_normal(shape[0]) - 7
-    for model, l1, l2 in [(Lasso(0.3, tol=1e-14, max_iter=10**6), 0.3, 0), (ElasticNet(0.2, tol=1e-14, max_iter=10**6), 0.1, 0.1)]:
+    for model, l1, l2 in [
+        (Lasso(0.3, tol=1e-14, max_iter=10**6), 0.3, 0),
+        (ElasticNet(0.2, tol=1e-14, max_iter=10**6), 0.1, 0.1),
+    ]:
         model.fit(X, y)
         coef, b, _, _ = solve(make_problem(X, y, "squared_error", l1, l2), dense_metric, 1e-13)
         assert_allclose(coef[0], model.coef_, atol=1e-5 * np.abs(model.coef_).max())
@@ -93,7 +154,9 @@ def test_logistic_l1_is_scikit_learns(layout, dense_metric):
     rng = np.random.default_rng(2)
     X = rng.standard_normal((300, 20)) * (rng.random((300, 20)) < 0.6)
     y = X[:, :4] @ [1.0, -1, 2, 0.5] + rng.logistic(size=300) > 0.7
-    theirs = LogisticRegression(l1_ratio=1.0, C=0.2, solver="saga", tol=1e-12, max_iter=10**5).fit(X, y)
+    theirs = LogisticRegression(l1_ratio=1.0, C=0.2, solver="saga", tol=1e-12, max_iter=10**5).fit(
+        X, y
+    )
     X = sparse.csr_array(X) if layout == "csr" else X
     problem = make_problem(X, ~y, "log_loss", 1 / (0.2 * 300), one_vs_rest=True)
     coef, b, _, _ = solve(problem, dense_metric, 1e-13)
@@ -151,8 +214,14 @@ def test_threads_never_change_the_bits(layout, dense_metric):
     X = rng.standard_normal((20000, 40))
     y = X[:, 0] + rng.standard_normal(20000) > 0
     X = sparse.csr_array(X * (rng.random(X.shape) < 0.5)) if layout == "csr" else X
-    found = [solve(make_problem(X, y, "log_loss", 0.01, one_vs_rest=True, threads=threads), dense_metric, 1e-6)[0]
-             for threads in (1, 2, 4)]
+    found = [
+        solve(
+            make_problem(X, y, "log_loss", 0.01, one_vs_rest=True, threads=threads),
+            dense_metric,
+            1e-6,
+        )[0]
+        for threads in (1, 2, 4)
+    ]
     assert_array_equal(found[0], found[1])
     assert_array_equal(found[0], found[2])
 
@@ -172,16 +241,37 @@ def test_both_ways_of_coordinate_descent_agree(positions):
     rng = np.random.default_rng(8)
     X = sparse.csc_array(rng.standard_normal((50, 9)) * (rng.random((50, 9)) < 0.5))
     h, scale, columns = rng.uniform(0.5, 2, 50), rng.uniform(0.5, 2, 10), np.array([0, 2, 3, 7, 9])
-    l2, l1, g, w = rng.uniform(0, 1, 5), rng.uniform(0, 1, 5), rng.standard_normal(5) * 2, rng.standard_normal(5)
+    l2, l1, g, w = (
+        rng.uniform(0, 1, 5),
+        rng.uniform(0, 1, 5),
+        rng.standard_normal(5) * 2,
+        rng.standard_normal(5),
+    )
     A = (np.column_stack([X.toarray(), np.ones(50)]) * scale)[:, columns]
     H = A.T @ (h[:, None] * A) / 50 + np.diag(l2)
     first, second, slopes = w.copy(), w.copy(), g.copy()
     coordinate.descend(H, first, slopes, l1, 1e-13, 1000)
-    coordinate.descend_columns(X.data, X.indices.astype(positions), X.indptr.astype(positions), columns, scale, h, second, g, l1,
-                               l2, 1e-13, 1000)
+    coordinate.descend_columns(
+        X.data,
+        X.indices.astype(positions),
+        X.indptr.astype(positions),
+        columns,
+        scale,
+        h,
+        second,
+        g,
+        l1,
+        l2,
+        1e-13,
+        1000,
+    )
     assert_allclose(first, second, atol=1e-11)
     assert_allclose(slopes, g + H @ (first - w), atol=1e-12)
-    assert_allclose(np.where(first != 0, slopes + l1 * np.sign(first), np.maximum(np.abs(slopes) - l1, 0)), 0, atol=1e-11)
+    assert_allclose(
+        np.where(first != 0, slopes + l1 * np.sign(first), np.maximum(np.abs(slopes) - l1, 0)),
+        0,
+        atol=1e-11,
+    )
 
 
 def test_shapes_are_checked():

@@ -67,11 +67,17 @@ KINKED = {
 
 
 def pointwise(model, Z, y):
-    """(values (n,), slopes (n, K), curvatures (n, K, K)) of the model's loss at margins Z, y as the model takes them."""
+    """(values (n,), slopes (n, K), curvatures (n, K, K)) of the model's loss at margins Z, y as the
+    model takes them.
+    """
     loss, K = getattr(model, "loss", "softmax"), Z.shape[1]
     if loss == "softmax" and K > 1:
         p, hot = softmax_of(Z, axis=1), np.eye(K)[y]
-        return logsumexp(Z, axis=1) - Z[np.arange(len(y)), y], p - hot, p[:, :, None] * (np.eye(K) - p[:, None, :])
+        return (
+            logsumexp(Z, axis=1) - Z[np.arange(len(y)), y],
+            p - hot,
+            p[:, :, None] * (np.eye(K) - p[:, None, :]),
+        )
     if isinstance(model, CLASSIFIERS):
         Y = np.where(y[:, None] == (np.arange(K) if K > 1 else 1), 1.0, -1.0)
         M = 1 - Y * Z
@@ -87,9 +93,15 @@ def pointwise(model, Z, y):
         value, slope, curve = {
             "squared_error": (R**2 / 2, R, 1 + 0 * R),
             "epsilon_insensitive": (np.maximum(E, 0), np.sign(R) * (E > 0), 0 * R),
-            "squared_epsilon_insensitive": (np.maximum(E, 0) ** 2, 2 * np.sign(R) * np.maximum(E, 0), 2.0 * (E > 0)),
+            "squared_epsilon_insensitive": (
+                np.maximum(E, 0) ** 2,
+                2 * np.sign(R) * np.maximum(E, 0),
+                2.0 * (E > 0),
+            ),
             "quantile": (
-                np.maximum((getattr(model, "quantile", 0.5) - 1) * -R, getattr(model, "quantile", 0.5) * -R),
+                np.maximum(
+                    (getattr(model, "quantile", 0.5) - 1) * -R, getattr(model, "quantile", 0.5) * -R
+                ),
                 0 * R,
                 0 * R,
             ),
@@ -123,7 +135,9 @@ def outputs_of(model, y):
 
 
 def minimum(model, X, y, weights=None):
-    """(W, b, F) of a smooth objective, by Newton's method with all of the Hessian, on standardised columns."""
+    """(W, b, F) of a smooth objective, by Newton's method with all of the Hessian, on standardised
+    columns.
+    """
     n, p = X.shape
     s = np.ones(n) if weights is None else weights
     s, l2, K = s / s.sum(), strength(model, s.sum()), outputs_of(model, y)
@@ -142,9 +156,9 @@ def minimum(model, X, y, weights=None):
         g = (slope * s[:, None]).T @ A + ridge * V
         blocks = [[(A * (s * curve[:, k, m])[:, None]).T @ A for m in range(K)] for k in range(K)]
         H = np.block(blocks) + np.diag(np.tile(ridge, K))
-        x = -np.linalg.lstsq(H + 1e-14 * np.trace(H) / len(H) * np.eye(len(H)), g.ravel(), rcond=1e-15)[0].reshape(
-            g.shape
-        )
+        x = -np.linalg.lstsq(
+            H + 1e-14 * np.trace(H) / len(H) * np.eye(len(H)), g.ravel(), rcond=1e-15
+        )[0].reshape(g.shape)
         t, here = 1.0, value(V)
         while value(V + t * x) > here and t > 1e-10:
             t /= 2
@@ -167,7 +181,10 @@ def constant_value(model, X, y, weights=None):
         sides = [y == k for k in range(classes)] if classes > 1 else [y]
         return (
             sum(
-                min(s @ pointwise(model, np.full((len(y), 1), b), side * 1 if classes > 1 else y)[0] for b in kinks)
+                min(
+                    s @ pointwise(model, np.full((len(y), 1), b), side * 1 if classes > 1 else y)[0]
+                    for b in kinks
+                )
                 for side in sides
             )
             / s.sum()
@@ -184,14 +201,22 @@ def relative_gap(model, X, y, weights=None, least=None):
 
 
 def least_of(model, X, y):
-    """The minimum of an objective with kinks: of LIBSVM's solution and of a much tighter fit the lower one."""
+    """The minimum of an objective with kinks: of LIBSVM's solution and of a much tighter fit the
+    lower one.
+    """
     tight = clone(model).set_params(tol=1e-10, max_iter=20000).fit(X, y)
     values = [objective(model, X, y, tight.coef_, tight.intercept_)]
-    if model.fit_intercept and isinstance(model, LinearSVC | LinearSVR) and outputs_of(model, y) == 1:
+    if (
+        model.fit_intercept
+        and isinstance(model, LinearSVC | LinearSVR)
+        and outputs_of(model, y) == 1
+    ):
         peer = (
             svm.SVC(kernel="linear", C=model.C, tol=1e-9, max_iter=20000)
             if isinstance(model, LinearSVC)
-            else svm.SVR(kernel="linear", C=model.C, epsilon=model.epsilon, tol=1e-9, max_iter=20000)
+            else svm.SVR(
+                kernel="linear", C=model.C, epsilon=model.epsilon, tol=1e-9, max_iter=20000
+            )
         )
         fit_quietly(peer, X, y)
         values.append(objective(model, X, y, peer.coef_, peer.intercept_))
@@ -203,14 +228,19 @@ def random_problem(seed, multi=False):
     rng = np.random.default_rng(seed)
     n, p = int(rng.integers(5, 150)), int(rng.integers(1, 12))
     X = rng.standard_normal((n, p)) @ (
-        np.diag(10.0 ** rng.uniform(-rng.choice([0, 1, 3]), 0, p)) @ np.linalg.qr(rng.standard_normal((p, p)))[0]
+        np.diag(10.0 ** rng.uniform(-rng.choice([0, 1, 3]), 0, p))
+        @ np.linalg.qr(rng.standard_normal((p, p)))[0]
     )
     if rng.random() < 0.3:
         X[:, 0] = X[:, -1]
     if rng.random() < 0.3:
         X *= rng.random(X.shape) < 0.3
     spread = X.std(axis=0)
-    signal = (X - X.mean(axis=0)) @ (rng.standard_normal(p) / np.where(spread > 0, spread, 1)) / np.sqrt(p)
+    signal = (
+        (X - X.mean(axis=0))
+        @ (rng.standard_normal(p) / np.where(spread > 0, spread, 1))
+        / np.sqrt(p)
+    )
     X = X * 10.0 ** rng.uniform(-4, 4, p) + (rng.random() < 0.3) * 10.0 ** rng.uniform(-2, 3, p)
     noisy = signal + rng.choice([0.05, 0.5, 2.0]) * rng.standard_normal(n)
     classes = np.digitize(noisy, np.quantile(noisy, [0.3, 0.7] if multi else [0.6]))
@@ -220,7 +250,11 @@ def random_problem(seed, multi=False):
 def any_strength(model, rng):
     """The model with a strength of penalty from almost none to almost all."""
     name = "C" if hasattr(model, "C") else "alpha" if hasattr(model, "alpha") else None
-    decades = rng.uniform(-3, 3) if not isinstance(model, SGDClassifier | SGDRegressor) else rng.uniform(-6, 0)
+    decades = (
+        rng.uniform(-3, 3)
+        if not isinstance(model, SGDClassifier | SGDRegressor)
+        else rng.uniform(-6, 0)
+    )
     return model.set_params(**({name: 10.0**decades} if name else {}))
 
 
@@ -238,10 +272,18 @@ def layout(request):
 @pytest.fixture(scope="module")
 def problem():
     rng = np.random.default_rng(3)
-    X = rng.standard_normal((120, 7)) * 10.0 ** np.array([-3, 0, 0, 1, 2, 0, 3]) + np.array([0, 5, 0, 0, -300, 0, 0.0])
+    X = rng.standard_normal((120, 7)) * 10.0 ** np.array([-3, 0, 0, 1, 2, 0, 3]) + np.array(
+        [0, 5, 0, 0, -300, 0, 0.0]
+    )
     signal = ((X - X.mean(axis=0)) / X.std(axis=0)) @ rng.standard_normal(7) / 2
     noisy = signal + 0.7 * rng.standard_normal(120)
-    return X, noisy, (noisy > 0.3).astype(int), np.digitize(noisy, [-0.7, 0.7]), rng.uniform(0.1, 3, 120)
+    return (
+        X,
+        noisy,
+        (noisy > 0.3).astype(int),
+        np.digitize(noisy, [-0.7, 0.7]),
+        rng.uniform(0.1, 3, 120),
+    )
 
 
 def assert_same_model(a, W, b, rtol=1e-5):
@@ -279,7 +321,9 @@ def test_logistic_regression_is_scikit_learns(several, fit_intercept, C, problem
         ours = LogisticRegression(C=C, fit_intercept=fit_intercept, tol=1e-15, max_iter=20000).fit(
             store(X, layout), y, s
         )
-        W, b, _ = minimum(ours, X, y, s)  # scikit-learn's own solvers do not get there on raw columns
+        W, b, _ = minimum(
+            ours, X, y, s
+        )  # scikit-learn's own solvers do not get there on raw columns
         assert ours.converged_
         if several:  # what all classes have in common, nothing tells
             W, b = W - W.mean(axis=0) * np.isinf(C), b - b.mean()
@@ -290,10 +334,12 @@ def test_logistic_regression_is_scikit_learns(several, fit_intercept, C, problem
     peer = linear_model.LogisticRegression(
         C=C, fit_intercept=fit_intercept, solver="newton-cholesky", tol=1e-12, max_iter=1000
     )
-    ours = LogisticRegression(C=C, fit_intercept=fit_intercept, tol=1e-15, max_iter=20000, class_weight="balanced").fit(
-        Z, y
+    ours = LogisticRegression(
+        C=C, fit_intercept=fit_intercept, tol=1e-15, max_iter=20000, class_weight="balanced"
+    ).fit(Z, y)
+    assert_same_model(
+        ours, peer.set_params(class_weight="balanced").fit(Z, y).coef_, peer.intercept_
     )
-    assert_same_model(ours, peer.set_params(class_weight="balanced").fit(Z, y).coef_, peer.intercept_)
     assert_allclose(ours.predict_proba(Z), peer.predict_proba(Z), atol=1e-5)
     assert_allclose(ours.predict_log_proba(Z), peer.predict_log_proba(Z), atol=1e-4)
     assert_array_equal(ours.predict(Z), peer.predict(Z))
@@ -312,7 +358,11 @@ def test_squared_hinge_and_its_regression_twin(C, problem, layout):
     Z = X / X.std(axis=0)
     for model, peer, y in [
         (LinearSVC, svm.LinearSVC, classes),
-        (squared_svr, partial(svm.LinearSVR, loss="squared_epsilon_insensitive", epsilon=0.1), values),
+        (
+            squared_svr,
+            partial(svm.LinearSVR, loss="squared_epsilon_insensitive", epsilon=0.1),
+            values,
+        ),
     ]:
         ours = model(C=C, fit_intercept=False, **TIGHT).fit(store(Z, layout), y)
         peer = peer(C=C, fit_intercept=False, tol=1e-12, max_iter=100000, dual=False).fit(Z, y)
@@ -352,7 +402,9 @@ def test_float32_is_close(name, problem):
         double = fit_quietly(clone(model), store(X.astype(float), layout), y)
         assert_allclose(
             model.decision_function(X) if hasattr(model, "decision_function") else model.predict(X),
-            double.decision_function(X) if hasattr(double, "decision_function") else double.predict(X),
+            double.decision_function(X)
+            if hasattr(double, "decision_function")
+            else double.predict(X),
             atol=0.05,
         )
 
@@ -362,7 +414,11 @@ def test_odd_columns(kind, problem, layout):
     X, values, binary, _, _ = problem
     X = X / X.std(axis=0)
     if kind == "wide":
-        X, values, binary = np.random.default_rng(0).standard_normal((30, 45)), values[:30], binary[:30]
+        X, values, binary = (
+            np.random.default_rng(0).standard_normal((30, 45)),
+            values[:30],
+            binary[:30],
+        )
     elif kind in ("constant", "zero"):
         X = np.column_stack([X, np.full(len(X), 7.0 if kind == "constant" else 0.0)])
     else:
@@ -386,8 +442,12 @@ def test_lasso_and_elastic_net_are_scikit_learns(fit_intercept, problem, layout)
             (partial(ElasticNet, l1_ratio=0.3), partial(linear_model.ElasticNet, l1_ratio=0.3)),
         ]:
             for alpha in (1e-4, 0.05, 10.0):  # the last: the weights are 0 from the start
-                ours = model(alpha, fit_intercept=fit_intercept, tol=1e-12).fit(store(Z, layout), y, s)
-                theirs = peer(alpha, fit_intercept=fit_intercept, tol=1e-14, max_iter=100000).fit(Z, y, s)
+                ours = model(alpha, fit_intercept=fit_intercept, tol=1e-12).fit(
+                    store(Z, layout), y, s
+                )
+                theirs = peer(alpha, fit_intercept=fit_intercept, tol=1e-14, max_iter=100000).fit(
+                    Z, y, s
+                )
                 assert ours.converged_
                 assert_same_model(ours, theirs.coef_, theirs.intercept_)
                 assert_array_equal(ours.coef_ == 0, theirs.coef_ == 0)
@@ -398,9 +458,9 @@ def test_lasso_and_elastic_net_are_scikit_learns(fit_intercept, problem, layout)
 def test_logistic_regression_with_l1_is_scikit_learns(several, l1_ratio, problem, layout):
     X, _, binary, classes, _ = problem
     Z, y = (X - X.mean(axis=0)) / X.std(axis=0), classes if several else binary
-    peer = linear_model.LogisticRegression(C=0.5, l1_ratio=l1_ratio, solver="saga", tol=1e-12, max_iter=100000).fit(
-        Z, y
-    )
+    peer = linear_model.LogisticRegression(
+        C=0.5, l1_ratio=l1_ratio, solver="saga", tol=1e-12, max_iter=100000
+    ).fit(Z, y)
     ours = fit_quietly(LogisticRegression(C=0.5, l1_ratio=l1_ratio, tol=1e-12), store(Z, layout), y)
     assert ours.optimality_ < 1e-10
     assert_same_model(ours, peer.coef_, ours.intercept_)
@@ -409,8 +469,12 @@ def test_logistic_regression_with_l1_is_scikit_learns(several, l1_ratio, problem
 def test_linear_svc_with_l1_is_scikit_learns(problem, layout):
     X, _, binary, _, _ = problem
     Z = X / X.std(axis=0)
-    peer = svm.LinearSVC(penalty="l1", C=0.1, fit_intercept=False, tol=1e-8, max_iter=100000).fit(Z, binary)
-    ours = LinearSVC(penalty="l1", C=0.1, fit_intercept=False, tol=1e-12).fit(store(Z, layout), binary)
+    peer = svm.LinearSVC(penalty="l1", C=0.1, fit_intercept=False, tol=1e-8, max_iter=100000).fit(
+        Z, binary
+    )
+    ours = LinearSVC(penalty="l1", C=0.1, fit_intercept=False, tol=1e-12).fit(
+        store(Z, layout), binary
+    )
     assert_same_model(ours, peer.coef_, peer.intercept_)
 
 
@@ -431,7 +495,9 @@ def test_linear_svc_with_l1_is_scikit_learns(problem, layout):
     ]
 )
 def test_scikit_learns_own_checks_of_an_estimator(estimator, check):
-    """At a tight tolerance, because it compares fits of repeated rows with fits of weighted ones to seven digits."""
+    """At a tight tolerance, because it compares fits of repeated rows with fits of weighted ones to
+    seven digits.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         check(estimator)
@@ -451,7 +517,9 @@ def test_parameters_are_scikit_learns_and_a_few_more(model):
 def test_shapes_are_scikit_learns(model, fit_intercept, columns, problem):
     X, y, _, _, _ = problem
     Y = y if columns is None else np.tile(y[:, None], columns)
-    ours, theirs = (fit_quietly(kind(fit_intercept=fit_intercept), X, Y) for kind in (model, PEERS[model]))
+    ours, theirs = (
+        fit_quietly(kind(fit_intercept=fit_intercept), X, Y) for kind in (model, PEERS[model])
+    )
     assert ours.coef_.shape == theirs.coef_.shape
     assert type(ours.intercept_) is type(theirs.intercept_)
     assert np.shape(ours.intercept_) == np.shape(theirs.intercept_)
@@ -464,12 +532,17 @@ def test_shapes_of_classifiers_are_scikit_learns(model, fit_intercept, problem):
     X, _, binary, classes, _ = problem
     for y in (binary, classes):
         ours, theirs = (
-            fit_quietly(kind(fit_intercept=fit_intercept, max_iter=100), X, y) for kind in (model, PEERS[model])
+            fit_quietly(kind(fit_intercept=fit_intercept, max_iter=100), X, y)
+            for kind in (model, PEERS[model])
         )
         assert ours.coef_.shape == theirs.coef_.shape
         assert np.shape(ours.intercept_) == np.shape(theirs.intercept_)
         assert ours.decision_function(X).shape == theirs.decision_function(X).shape
-    assert hasattr(ours, "predict_proba") == hasattr(theirs, "predict_proba") == (model is LogisticRegression)
+    assert (
+        hasattr(ours, "predict_proba")
+        == hasattr(theirs, "predict_proba")
+        == (model is LogisticRegression)
+    )
 
 
 def test_labels_and_column_names_are_kept(problem):
@@ -504,8 +577,14 @@ def test_deprecated_ways_to_name_the_penalty(parameters, categories, problem):
         assert all(w.filename == __file__ for w in caught)
     with warnings.catch_warnings(record=True) as theirs:
         warnings.simplefilter("always")
-        solver = "saga" if "l1_ratio" in parameters and np.isinf(parameters.get("C", 1)) else "newton-cholesky"
-        peer = linear_model.LogisticRegression(tol=1e-12, solver=solver, max_iter=10000, **parameters).fit(Z, y)
+        solver = (
+            "saga"
+            if "l1_ratio" in parameters and np.isinf(parameters.get("C", 1))
+            else "newton-cholesky"
+        )
+        peer = linear_model.LogisticRegression(
+            tol=1e-12, solver=solver, max_iter=10000, **parameters
+        ).fit(Z, y)
     theirs = [w for w in theirs if w.category is not ConvergenceWarning]
     assert [w.category for w in theirs] == categories
     for told in theirs:
@@ -519,14 +598,26 @@ def test_deprecated_ways_to_name_the_penalty(parameters, categories, problem):
 def test_ridge_takes_a_strength_for_each_target(batch_size, positive, problem, layout):
     X, y, _, _, weights = problem
     Y, alpha = np.column_stack([y, -2 * y, X[:, 0] + 0.1 * y]), np.array([0.1, 20.0, 3.0])
-    together = Ridge(alpha, tol=1e-14, batch_size=batch_size, positive=positive).fit(store(X, layout), Y, sample_weight=weights)
+    together = Ridge(alpha, tol=1e-14, batch_size=batch_size, positive=positive).fit(
+        store(X, layout), Y, sample_weight=weights
+    )
     for k in range(3):
-        peer = linear_model.Ridge(alpha[k], positive=positive, tol=1e-10).fit(X, Y[:, k], sample_weight=weights)
-        assert_allclose(together.coef_[k], peer.coef_, rtol=1e-4, atol=1e-4 * np.abs(peer.coef_).max())
+        peer = linear_model.Ridge(alpha[k], positive=positive, tol=1e-10).fit(
+            X, Y[:, k], sample_weight=weights
+        )
+        assert_allclose(
+            together.coef_[k], peer.coef_, rtol=1e-4, atol=1e-4 * np.abs(peer.coef_).max()
+        )
         assert_allclose(together.intercept_[k], peer.intercept_, rtol=1e-4)
-    assert_allclose(Ridge(alpha[:1], tol=1e-14).fit(X, Y).coef_, Ridge(0.1, tol=1e-14).fit(X, Y).coef_, rtol=1e-6)
+    assert_allclose(
+        Ridge(alpha[:1], tol=1e-14).fit(X, Y).coef_,
+        Ridge(0.1, tol=1e-14).fit(X, Y).coef_,
+        rtol=1e-6,
+    )
     for kind in (Ridge, linear_model.Ridge):
-        with pytest.raises(ValueError, match="Number of targets and number of penalties do not correspond: 2 != 3"):
+        with pytest.raises(
+            ValueError, match="Number of targets and number of penalties do not correspond: 2 != 3"
+        ):
             kind(alpha[:2]).fit(X, Y)
     with pytest.raises(ValueError, match="alpha must be finite and >= 0"):
         Ridge(-alpha).fit(X, Y)
@@ -607,9 +698,7 @@ def test_models_survive_pickling(model, problem):
     assert copy.optimality_ == model.optimality_
 
 
-@pytest.mark.parametrize(
-    "make", [LogisticRegression, Lasso, ElasticNet]
-)
+@pytest.mark.parametrize("make", [LogisticRegression, Lasso, ElasticNet])
 def test_warm_starts_begin_at_the_last_solution(make, problem):
     X, values, _, classes, _ = problem
     y = classes if make is LogisticRegression else values
@@ -623,7 +712,9 @@ def test_warm_starts_begin_at_the_last_solution(make, problem):
 def test_warm_starts_without_an_intercept(problem):
     X, values, _, _, _ = problem
     model = Lasso(warm_start=True, fit_intercept=False).fit(X, np.column_stack([values, values]))
-    assert model.set_params(fit_intercept=True).fit(X, np.column_stack([values, values])).intercept_.shape == (2,)
+    assert model.set_params(fit_intercept=True).fit(
+        X, np.column_stack([values, values])
+    ).intercept_.shape == (2,)
 
 
 # ---- convergence that can be believed ----
@@ -634,7 +725,9 @@ def test_warm_starts_without_an_intercept(problem):
 def test_smooth_losses_never_rise_and_know_where_they_are(name, batch_size, problem):
     X, values, binary, classes, weights = problem
     for y in (
-        (values, np.column_stack([values, values**2])) if "Reg" in name and "Log" not in name else (binary, classes)
+        (values, np.column_stack([values, values**2]))
+        if "Reg" in name and "Log" not in name
+        else (binary, classes)
     ):
         model = SMOOTH[name]()
         if isinstance(model, SGDClassifier | SGDRegressor) and batch_size == "auto":
@@ -651,7 +744,11 @@ def test_smooth_losses_never_rise_and_know_where_they_are(name, batch_size, prob
             assert (np.diff(losses) <= 1e-14 * np.abs(losses[1:])).all()
             gap = relative_gap(model, X, y, weights, least)
             assert gap <= 1 + 1e-12
-            if model.optimality_ is not None and 1e-8 < model.optimality_ < 1e-2 and model.converged_:
+            if (
+                model.optimality_ is not None
+                and 1e-8 < model.optimality_ < 1e-2
+                and model.converged_
+            ):
                 assert 0.5 * gap <= model.optimality_ <= 2 * gap + 1e-12
 
 
@@ -716,7 +813,9 @@ EVERY = [
 
 
 def assert_sound(model, X, y):
-    """Trained without a warning (but for L1, whose bound may stay loose): finite, and no worse than the best constant model."""
+    """Trained without a warning (but for L1, whose bound may stay loose): finite, and no worse than
+    the best constant model.
+    """
     for layout in ("dense", "csr32"):
         if isinstance(model, ElasticNet):
             model = fit_quietly(clone(model).set_params(max_iter=100), store(X, layout), y)
@@ -726,7 +825,10 @@ def assert_sound(model, X, y):
         assert np.isfinite(model.history_["loss"]).all()
         with np.errstate(over="ignore"):
             worst = constant_value(model, X, y)
-            assert objective(model, X, y, model.coef_, model.intercept_) <= worst + 1e-13 * abs(worst) + 1e-30
+            assert (
+                objective(model, X, y, model.coef_, model.intercept_)
+                <= worst + 1e-13 * abs(worst) + 1e-30
+            )
 
 
 @pytest.mark.parametrize("model", EVERY, ids=str)
@@ -734,7 +836,13 @@ def test_columns_of_any_scale(model, problem):
     X, values, binary, classes, _ = problem
     rng = np.random.default_rng(0)
     for y in (binary, classes) if isinstance(model, CLASSIFIERS) else (values,):
-        for scale in (1e-150, 1e-30, 1e150, 10.0 ** rng.uniform(-150, 150, 7), 10.0 ** rng.uniform(-150, 150, 7)):
+        for scale in (
+            1e-150,
+            1e-30,
+            1e150,
+            10.0 ** rng.uniform(-150, 150, 7),
+            10.0 ** rng.uniform(-150, 150, 7),
+        ):
             assert_sound(model, (X - X.mean(axis=0)) / X.std(axis=0) * scale, y)
 
 
@@ -771,13 +879,16 @@ def test_rows_far_out(model, problem):
 
 
 @pytest.mark.parametrize(
-    "model", [model for model in EVERY if not isinstance(model, SGDClassifier | SGDRegressor)], ids=str
+    "model",
+    [model for model in EVERY if not isinstance(model, SGDClassifier | SGDRegressor)],
+    ids=str,
 )
 def test_too_few_passes_say_so_in_numbers(model, problem):
     X, values, _, classes, _ = problem
     y = classes if isinstance(model, CLASSIFIERS) else values
     with pytest.warns(
-        ConvergenceWarning, match=r"after 1 passes over X.*optimality_.*tol=1e-10.*Increase max_iter or tol"
+        ConvergenceWarning,
+        match=r"after 1 passes over X.*optimality_.*tol=1e-10.*Increase max_iter or tol",
     ) as caught:
         model = clone(model).set_params(max_iter=1, tol=1e-10).fit(X, y)
     assert caught[0].filename == __file__
@@ -788,7 +899,9 @@ def test_too_few_passes_say_so_in_numbers(model, problem):
 def test_separable_classes_are_named_without_a_tolerance_too(batch_size):
     X = np.arange(10.0)[:, None] - 4.5
     with pytest.warns(ConvergenceWarning, match="no minimum. Training stopped; penalise"):
-        model = SGDClassifier("log_loss", alpha=0, tol=None, max_iter=20, batch_size=batch_size).fit(X, X[:, 0] > 0)
+        model = SGDClassifier(
+            "log_loss", alpha=0, tol=None, max_iter=20, batch_size=batch_size
+        ).fit(X, X[:, 0] > 0)
     assert model.stop_reason_ == "separable" and not model.converged_
 
 
@@ -797,7 +910,9 @@ def test_separable_classes_without_a_penalty_are_named(several, problem, layout)
     X, values, _, _, _ = problem
     X = np.column_stack([X, values])
     y = np.digitize(values, [-0.7, 0.7] if several else [0])
-    with pytest.warns(ConvergenceWarning, match="The classes are separable and nothing is penalised") as caught:
+    with pytest.warns(
+        ConvergenceWarning, match="The classes are separable and nothing is penalised"
+    ) as caught:
         model = LogisticRegression(C=np.inf).fit(store(X, layout), y)
     assert caught[0].filename == __file__
     assert model.stop_reason_ == "separable" and not model.converged_
@@ -816,14 +931,22 @@ def test_raw_columns_of_the_bundled_sets():
         assert model.score(X, y) > 0.45
 
 
-@pytest.mark.parametrize("model", [LinearRegression(), Ridge(tol=1e-8), SGDRegressor(tol=1e-6, **full_sgd), squared_svr()], ids=str)
+@pytest.mark.parametrize(
+    "model",
+    [LinearRegression(), Ridge(tol=1e-8), SGDRegressor(tol=1e-6, **full_sgd), squared_svr()],
+    ids=str,
+)
 def test_slopes_have_no_bound_where_steps_are_not_chosen_by_hand(model, problem):
-    """Targets of 1e15 have residuals beyond the bound that keeps hand-set rates from overflowing."""
+    """Targets of 1e15 have residuals beyond the bound that keeps hand-set rates from
+    overflowing.
+    """
     X, values, *_ = problem
     X = (X - X.mean(axis=0)) / X.std(axis=0)
     model = clone(model).fit(X, 1e15 * values)
     assert model.converged_
-    assert_allclose(model.score(X, 1e15 * values), LinearRegression().fit(X, values).score(X, values), atol=0.01)
+    assert_allclose(
+        model.score(X, 1e15 * values), LinearRegression().fit(X, values).score(X, values), atol=0.01
+    )
 
 
 @pytest.mark.parametrize("model", [Lasso(0.1), ElasticNet(0.1)], ids=repr)
@@ -835,4 +958,7 @@ def test_what_else_the_lassos_of_scikit_learn_have(model, problem):
     assert type(model.sparse_coef_) is type(peer.sparse_coef_)
     assert model.sparse_coef_.shape == peer.sparse_coef_.shape
     assert_array_equal(model.sparse_coef_.toarray()[0], model.coef_)
-    assert clone(model).fit(Z, np.column_stack([values, -values])).sparse_coef_.shape == (2, X.shape[1])
+    assert clone(model).fit(Z, np.column_stack([values, -values])).sparse_coef_.shape == (
+        2,
+        X.shape[1],
+    )

@@ -1,4 +1,6 @@
-"""Every loss and its slope: against finite differences, against the twin, and where they are hard to compute."""
+"""Every loss and its slope: against finite differences, against the twin, and where they are hard
+to compute.
+"""
 
 import numpy as np
 import pytest
@@ -26,12 +28,16 @@ def grid(name, margins):
 
 def kernel(name, z, y, delta=DELTA):
     """The compiled loss: values and slopes."""
-    return evaluate(Loss[name.upper()], delta, np.asarray(z, dtype=float), np.asarray(y, dtype=float))
+    return evaluate(
+        Loss[name.upper()], delta, np.asarray(z, dtype=float), np.asarray(y, dtype=float)
+    )
 
 
 def twin(name, z, y, delta=DELTA):
     """The twin's loss: values and slopes."""
-    pairs = [reference.LOSSES[name](margin, target, delta) for margin, target in zip(z, y, strict=True)]
+    pairs = [
+        reference.LOSSES[name](margin, target, delta) for margin, target in zip(z, y, strict=True)
+    ]
     return np.array(pairs).T
 
 
@@ -76,7 +82,9 @@ def test_loss_is_convex(name):
     ],
 )
 def test_slope_at_a_kink(name, z, y, slope):
-    """Where two slopes meet, the one that scikit-learn takes, so that descents agree step for step."""
+    """Where two slopes meet, the one that scikit-learn takes, so that descents agree step for
+    step.
+    """
     assert kernel(name, [z], [y], delta=0.25)[1] == slope
 
 
@@ -87,7 +95,9 @@ def test_quantile_leans_to_its_side():
 
 
 def test_log_loss_is_exact_far_from_zero():
-    """Neither overflow nor loss of digits: log(1 + exp(-m)) is exp(-m) on one side and -m on the other."""
+    """Neither overflow nor loss of digits: log(1 + exp(-m)) is exp(-m) on one side and -m on the
+    other.
+    """
     value, slope = kernel("log_loss", [40.0, 700.0, -40.0, -700.0, 1e308, -1e308], np.ones(6))
     assert_allclose(value[:4], [np.exp(-40.0), np.exp(-700.0), 40.0, 700.0], rtol=1e-13)
     assert_allclose(slope[:4], [-np.exp(-40.0), -np.exp(-700.0), -1.0, -1.0], rtol=1e-13)
@@ -95,7 +105,9 @@ def test_log_loss_is_exact_far_from_zero():
     assert_allclose(slope[4:], [0, -1], rtol=1e-13, atol=1e-300)
 
 
-@pytest.mark.parametrize("name", ["squared_error", "squared_hinge", "squared_epsilon_insensitive", "poisson"])
+@pytest.mark.parametrize(
+    "name", ["squared_error", "squared_hinge", "squared_epsilon_insensitive", "poisson"]
+)
 def test_slopes_are_clipped(name):
     """One wild row must not throw the weights to infinity."""
     loss = Loss[name.upper()]
@@ -126,8 +138,13 @@ def test_softmax_slope_is_the_derivative(k):
     z, y = softmax_grid()
     step = np.zeros(4)
     step[k] = 1e-6
-    above, below = evaluate(Loss.SOFTMAX, 0.0, z + step, y)[0], evaluate(Loss.SOFTMAX, 0.0, z - step, y)[0]
-    assert_allclose(evaluate(Loss.SOFTMAX, 0.0, z, y)[1][:, k], (above - below) / 2e-6, rtol=1e-6, atol=1e-8)
+    above, below = (
+        evaluate(Loss.SOFTMAX, 0.0, z + step, y)[0],
+        evaluate(Loss.SOFTMAX, 0.0, z - step, y)[0],
+    )
+    assert_allclose(
+        evaluate(Loss.SOFTMAX, 0.0, z, y)[1][:, k], (above - below) / 2e-6, rtol=1e-6, atol=1e-8
+    )
 
 
 def test_softmax_slopes_add_up_to_zero_and_margins_may_be_shifted():
@@ -148,6 +165,8 @@ def test_softmax_of_two_classes_is_log_loss_of_their_difference():
 
 
 def test_softmax_stays_finite_far_from_zero():
-    value, slope = evaluate(Loss.SOFTMAX, 0.0, np.array([[1e4, 0.0, -1e4], [0.0, 1e300, 0.0]]), np.array([1.0, 1.0]))
+    value, slope = evaluate(
+        Loss.SOFTMAX, 0.0, np.array([[1e4, 0.0, -1e4], [0.0, 1e300, 0.0]]), np.array([1.0, 1.0])
+    )
     assert_allclose(value, [1e4, 0.0])
     assert_allclose(slope, [[1, -1, 0], [0, 0, 0]], atol=1e-15)

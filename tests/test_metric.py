@@ -1,4 +1,5 @@
 """Centres and scales of columns, and the best constant model, against what NumPy and SciPy say."""
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -12,8 +13,15 @@ from fastgd.kernels.losses import Loss, evaluate
 
 
 def problem_of(rows, y, objective=None, weights=None):
-    return Problem(rows, np.asarray(y, float).ravel(), weights, objective or Objective("squared_error"), np.arange(rows.shape[0]),
-                   False, 1)
+    return Problem(
+        rows,
+        np.asarray(y, float).ravel(),
+        weights,
+        objective or Objective("squared_error"),
+        np.arange(rows.shape[0]),
+        False,
+        1,
+    )
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -23,7 +31,12 @@ def test_means_and_spreads(weighted, data, as_rows, layout, dtype):
     metric = metric_of(problem_of(as_rows(X, layout, dtype), data.values, weights=weights))
     center = np.average(X, axis=0, weights=weights) if layout == "dense" else np.zeros(6)
     assert_allclose(metric.center, center, rtol=1e-12, atol=1e-14)
-    assert_allclose(metric.scale, np.sqrt(np.average((X - center) ** 2, axis=0, weights=weights)), rtol=1e-12, atol=1e-14)
+    assert_allclose(
+        metric.scale,
+        np.sqrt(np.average((X - center) ** 2, axis=0, weights=weights)),
+        rtol=1e-12,
+        atol=1e-14,
+    )
     assert metric.scale[3] == metric.inverse[3] == 0
 
 
@@ -58,11 +71,15 @@ def test_the_best_constant_model(loss, data, as_rows):
     by_class = loss in reference.CLASSIFICATION
     y = binary_codes(data.binary) if by_class else data.counts if loss == "poisson" else data.values
     objective = Objective(loss, 0.3, one_vs_rest=by_class)
-    (b,), value = constant_model(problem_of(as_rows(data.X, "dense", np.float64), y, objective, data.weights))
+    (b,), value = constant_model(
+        problem_of(as_rows(data.X, "dense", np.float64), y, objective, data.weights)
+    )
     targets = np.where(y == 0, 1.0, -1.0) if by_class else y
 
     def mean_loss(b):
-        return np.average(evaluate(Loss[loss.upper()], 0.3, np.full(len(y), b), targets)[0], weights=data.weights)
+        return np.average(
+            evaluate(Loss[loss.upper()], 0.3, np.full(len(y), b), targets)[0], weights=data.weights
+        )
 
     assert_allclose(value, mean_loss(b), rtol=1e-13)
     assert value <= minimize_scalar(mean_loss, bracket=(b - 1, b + 1.1), tol=1e-9).fun + 1e-8
@@ -82,20 +99,30 @@ def test_constant_models_of_several_outputs(data, as_rows):
 @pytest.mark.parametrize("loss", ["softmax", "log_loss", "hinge"])
 def test_a_class_nobody_has_stays_finite(loss, data, as_rows):
     objective = Objective(loss, outputs=4, one_vs_rest=loss != "softmax")
-    b, value = constant_model(problem_of(as_rows(data.X, "dense", np.float64), data.classes, objective))
+    b, value = constant_model(
+        problem_of(as_rows(data.X, "dense", np.float64), data.classes, objective)
+    )
     assert np.isfinite(b).all() and np.isfinite(value)
 
 
 def test_without_an_intercept_it_says_zero(data, as_rows):
     objective = Objective("squared_error", intercept=False)
-    b, value = constant_model(problem_of(as_rows(data.X, "dense", np.float64), data.values, objective))
+    b, value = constant_model(
+        problem_of(as_rows(data.X, "dense", np.float64), data.values, objective)
+    )
     assert_array_equal(b, 0)
     assert_allclose(value, (data.values**2).mean() / 2)
 
 
 def test_without_an_intercept_columns_are_not_centred(data, as_rows):
     X = data.X + np.arange(6)
-    metric = metric_of(problem_of(as_rows(X, "dense", np.float64), data.values, Objective("squared_error", intercept=False)))
+    metric = metric_of(
+        problem_of(
+            as_rows(X, "dense", np.float64),
+            data.values,
+            Objective("squared_error", intercept=False),
+        )
+    )
     assert_array_equal(metric.center, 0)
     assert_allclose(metric.scale, np.sqrt((X**2).mean(axis=0)))
 

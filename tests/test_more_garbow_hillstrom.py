@@ -1,7 +1,9 @@
-"""The unconstrained problems of More, Garbow and Hillstrom, "Testing unconstrained optimization software", ACM TOMS 1981.
+"""The unconstrained problems of More, Garbow and Hillstrom, "Testing unconstrained optimization
+software", ACM TOMS 1981.
 
-Each is a sum of squares of `residuals(x)`, written for real and complex x, from the paper's standard start; gradients are those of
-complex steps, which have no rounding error. `minima` are the paper's: any of them counts.
+Each is a sum of squares of `residuals(x)`, written for real and complex x, from the paper's
+standard start; gradients are those of complex steps, which have no rounding error. `minima` are the
+paper's: any of them counts.
 """
 
 import numpy as np

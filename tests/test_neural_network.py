@@ -1,4 +1,7 @@
-"""Networks: gradients are those of finite differences, epochs those of a slow twin, steps scikit-learn's."""
+"""Networks: gradients are those of finite differences, epochs those of a slow twin, steps
+scikit-learn's.
+"""
+
 import dataclasses
 import itertools
 import pickle
@@ -32,16 +35,24 @@ ACTIVATIONS = {  # f and f', as the textbooks have them
     "tanh": (np.tanh, lambda z: 1 - np.tanh(z) ** 2),
     "relu": (lambda z: np.maximum(z, 0), lambda z: (z > 0) * 1.0),
     "leaky_relu": (lambda z: np.where(z > 0, z, 0.01 * z), lambda z: np.where(z > 0, 1, 0.01)),
-    "gelu": (lambda z: z * (1 + erf(z / np.sqrt(2))) / 2,
-             lambda z: (1 + erf(z / np.sqrt(2))) / 2 + z * np.exp(-z * z / 2) / np.sqrt(2 * np.pi)),
+    "gelu": (
+        lambda z: z * (1 + erf(z / np.sqrt(2))) / 2,
+        lambda z: (1 + erf(z / np.sqrt(2))) / 2 + z * np.exp(-z * z / 2) / np.sqrt(2 * np.pi),
+    ),
     "silu": (lambda z: z * expit(z), lambda z: expit(z) + z * expit(z) * expit(-z)),
     "softplus": (lambda z: np.logaddexp(0, z), expit),
 }
 LOSSES = {  # (objective, targets of n rows)
-    "softmax": (Objective("softmax", outputs=3), lambda rng, n: rng.integers(0, 3, n).astype(float)),
+    "softmax": (
+        Objective("softmax", outputs=3),
+        lambda rng, n: rng.integers(0, 3, n).astype(float),
+    ),
     "log_loss": (Objective("log_loss"), lambda rng, n: rng.choice([-1.0, 1.0], n)),
     "labels": (Objective("log_loss", outputs=3), lambda rng, n: rng.choice([-1.0, 1.0], 3 * n)),
-    "squared_error": (Objective("squared_error", outputs=2), lambda rng, n: rng.standard_normal(2 * n)),
+    "squared_error": (
+        Objective("squared_error", outputs=2),
+        lambda rng, n: rng.standard_normal(2 * n),
+    ),
     "absolute_error": (Objective("epsilon_insensitive"), lambda rng, n: rng.standard_normal(n)),
     "huber": (Objective("huber", delta=0.5), lambda rng, n: rng.standard_normal(n)),
     "poisson": (Objective("poisson"), lambda rng, n: rng.poisson(2, n).astype(float)),
@@ -62,9 +73,9 @@ class Twin:
     def layers(self, theta):
         at = 0
         for inputs, units in itertools.pairwise(self.widths):
-            W = theta[at:at + inputs * units].reshape(inputs, units)
+            W = theta[at : at + inputs * units].reshape(inputs, units)
             at += (inputs + 1) * units
-            yield W, theta[at - units:at]
+            yield W, theta[at - units : at]
 
     def loss_and_slopes(self, z, y):
         K = self.objective.outputs
@@ -72,8 +83,13 @@ class Twin:
             points = [reference.softmax(row, label) for row, label in zip(z, y, strict=True)]
             return sum(value for value, _ in points), np.array([slope for _, slope in points])
         one = reference.LOSSES[self.objective.loss]
-        points = [[one(z[i, k], y[i * K + k], self.objective.delta) for k in range(K)] for i in range(len(z))]
-        return sum(value for row in points for value, _ in row), np.array([[slope for _, slope in row] for row in points])
+        points = [
+            [one(z[i, k], y[i * K + k], self.objective.delta) for k in range(K)]
+            for i in range(len(z))
+        ]
+        return sum(value for row in points for value, _ in row), np.array(
+            [[slope for _, slope in row] for row in points]
+        )
 
     def gradient(self, X, y, theta):
         """(mean loss, its gradient)"""
@@ -107,18 +123,37 @@ def case(loss, hidden, n=11, p=4, seed=0):
     X = rng.standard_normal((n, p)).astype(np.float32).astype(float)
     X[rng.random(X.shape) < 0.4] = 0
     widths = np.array([p, *hidden, objective.outputs])
-    theta = rng.standard_normal(sum((a + 1) * b for a, b in itertools.pairwise(widths))).astype(np.float32).astype(float) / 2
+    theta = (
+        rng.standard_normal(sum((a + 1) * b for a, b in itertools.pairwise(widths)))
+        .astype(np.float32)
+        .astype(float)
+        / 2
+    )
     return X, targets(rng, n), widths, theta
 
 
-def kernel_gradient(rows, y, widths, theta, loss, weights=None, order=None, units=(None, None), **architecture):
+def kernel_gradient(
+    rows, y, widths, theta, loss, weights=None, order=None, units=(None, None), **architecture
+):
     gradient = np.empty_like(theta)
     order = np.arange(rows.shape[0]) if order is None else order
-    total = network.gradient(rows, y, weights, order, theta, *units, gradient, widths, LOSSES[loss][0].codes, codes(**architecture))
+    total = network.gradient(
+        rows,
+        y,
+        weights,
+        order,
+        theta,
+        *units,
+        gradient,
+        widths,
+        LOSSES[loss][0].codes,
+        codes(**architecture),
+    )
     return total / len(order), gradient
 
 
 # ---- the kernel ----
+
 
 @pytest.mark.parametrize("hidden", [(), (5,), (3, 6)], ids=str)
 def test_gradients_are_those_of_finite_differences(hidden, activation, loss, as_rows):
@@ -126,17 +161,31 @@ def test_gradients_are_those_of_finite_differences(hidden, activation, loss, as_
     rng = np.random.default_rng(1)
     weights, units = rng.random(len(X)), (rng.random(X.shape[1]), rng.random(X.shape[1]) + 0.5)
     rows = as_rows(X, "dense", np.float64)
-    options = {"weights": weights, "units": units, "activation": activation, "dropout": 0.3, "seed": 5}
+    options = {
+        "weights": weights,
+        "units": units,
+        "activation": activation,
+        "dropout": 0.3,
+        "seed": 5,
+    }
     gradient = kernel_gradient(rows, y, widths, theta, loss, **options)[1]
     steps = 1e-6 * np.eye(len(theta))
-    slopes = [(kernel_gradient(rows, y, widths, theta + step, loss, **options)[0]
-               - kernel_gradient(rows, y, widths, theta - step, loss, **options)[0]) / 2e-6 for step in steps]
+    slopes = [
+        (
+            kernel_gradient(rows, y, widths, theta + step, loss, **options)[0]
+            - kernel_gradient(rows, y, widths, theta - step, loss, **options)[0]
+        )
+        / 2e-6
+        for step in steps
+    ]
     assert_allclose(gradient, slopes, atol=2e-6)
 
 
 def test_kernel_and_twin_agree(activation, loss, layout, dtype, as_rows):
     X, y, widths, theta = case(loss, (5, 3))
-    value, gradient = kernel_gradient(as_rows(X, layout, dtype), y, widths, theta.astype(dtype), loss, activation=activation)
+    value, gradient = kernel_gradient(
+        as_rows(X, layout, dtype), y, widths, theta.astype(dtype), loss, activation=activation
+    )
     expected_value, expected = Twin(widths, activation, loss).gradient(X, y, theta)
     tolerance = 1e-12 if dtype == np.float64 else 2e-5
     assert_allclose(value, expected_value, rtol=tolerance, atol=tolerance)
@@ -158,11 +207,21 @@ def test_activations_far_out(activation):
     theta = np.array([1.0, 0.0, 1.0, 0.0])
     rows = network_rows(z[:, None])
     out = np.empty(len(z))
-    network.margins(rows, np.arange(len(z)), theta, None, None, out, np.array([1, 1, 1]), codes(activation))
+    network.margins(
+        rows, np.arange(len(z)), theta, None, None, out, np.array([1, 1, 1]), codes(activation)
+    )
     with np.errstate(over="ignore"):
         assert_allclose(out, f(z), rtol=1e-12, atol=1e-15)
-    network.margins(network_rows(np.array([[np.nan]])), np.arange(1), theta, None, None, out[:1], np.array([1, 1, 1]),
-                    codes(activation))
+    network.margins(
+        network_rows(np.array([[np.nan]])),
+        np.arange(1),
+        theta,
+        None,
+        None,
+        out[:1],
+        np.array([1, 1, 1]),
+        codes(activation),
+    )
     assert np.isnan(out[0])
 
 
@@ -172,30 +231,61 @@ def network_rows(X):
     return Rows(X)
 
 
-@pytest.mark.parametrize("optimizer", [Nesterov(), Adam(), AdamW(), ScheduleFree()], ids=lambda rule: type(rule).__name__)
+@pytest.mark.parametrize(
+    "optimizer", [Nesterov(), Adam(), AdamW(), ScheduleFree()], ids=lambda rule: type(rule).__name__
+)
 def test_an_epoch_is_the_twins(optimizer, layout, dtype, as_rows):
     """Batches of 4, 4 and 3 rows, penalties of batches on weights only, rates that differ."""
     X, y, widths, theta = case("squared_error", (5, 3))
     objective = Objective("squared_error", outputs=2, l2=0.3)
     order, rates = np.array([3, 1, 4, 10, 5, 9, 2, 6, 8, 7, 0]), np.array([0.1, 0.05, 0.02])
-    first, second = (np.zeros(len(theta), dtype) if needed else None for needed in optimizer.buffers)
+    first, second = (
+        np.zeros(len(theta), dtype) if needed else None for needed in optimizer.buffers
+    )
     found = theta.astype(dtype)
-    sums = network.epoch(as_rows(X, layout, dtype), y, None, order, found, None, None, first, second, rates, widths,
-                         objective.codes, codes(), optimizer.codes, 4, 1)
+    sums = network.epoch(
+        as_rows(X, layout, dtype),
+        y,
+        None,
+        order,
+        found,
+        None,
+        None,
+        first,
+        second,
+        rates,
+        widths,
+        objective.codes,
+        codes(),
+        optimizer.codes,
+        4,
+        1,
+    )
     twin, expected, loss, penalty = Twin(widths, "tanh", "squared_error"), theta.copy(), 0.0, 0.0
-    is_weight = np.concatenate([np.repeat([True, False], [a * b, b]) for a, b in itertools.pairwise(widths)])
+    is_weight = np.concatenate(
+        [np.repeat([True, False], [a * b, b]) for a, b in itertools.pairwise(widths)]
+    )
     m, a = np.zeros(len(theta)), np.zeros(len(theta))
     decays = isinstance(optimizer, AdamW)
     for t, (begin, rate) in enumerate(zip((0, 4, 8), rates, strict=True), 1):
-        batch = order[begin:begin + 4]
+        batch = order[begin : begin + 4]
         value, gradient = twin.gradient(X[batch], y.reshape(-1, 2)[batch].ravel(), expected)
         loss += value * len(batch)
         l2 = 0.3 if decays else 0.3 / len(batch)
         penalty += 0.0 if decays else len(batch) * l2 / 2 * (expected[is_weight] ** 2).sum()
         for part, shrink in ((is_weight, l2), (~is_weight, 0.0)):
             w, parts = expected[part], (m[part], a[part])
-            rules.step(optimizer.codes, w, gradient[part], parts[0] if first is not None else None,
-                       parts[1] if second is not None else None, rate, t, 0.0, shrink)
+            rules.step(
+                optimizer.codes,
+                w,
+                gradient[part],
+                parts[0] if first is not None else None,
+                parts[1] if second is not None else None,
+                rate,
+                t,
+                0.0,
+                shrink,
+            )
             expected[part], m[part], a[part] = w, *parts
     tolerance = 1e-11 if dtype == np.float64 else 1e-4
     assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
@@ -207,8 +297,24 @@ def test_the_gradient_norm_is_that_of_the_objective(as_rows):
     X, y, widths, theta = case("squared_error", (5,))
     objective = Objective("squared_error", outputs=2, l2=0.7)
     rows = as_rows(X, "dense", np.float64)
-    sums = network.epoch(rows, y, None, np.arange(len(X)), theta.copy(), None, None, np.zeros(len(theta)), None, np.ones(1),
-                         widths, objective.codes, codes(), Nesterov().codes, 100, 1)
+    sums = network.epoch(
+        rows,
+        y,
+        None,
+        np.arange(len(X)),
+        theta.copy(),
+        None,
+        None,
+        np.zeros(len(theta)),
+        None,
+        np.ones(1),
+        widths,
+        objective.codes,
+        codes(),
+        Nesterov().codes,
+        100,
+        1,
+    )
     gradient = Twin(widths, "tanh", "squared_error").gradient(X, y, theta)[1]
     for number, (W, _) in enumerate(methods.layers(theta, widths)):
         [*methods.layers(gradient, widths)][number][0][:] += 0.7 / len(X) * W
@@ -217,7 +323,13 @@ def test_the_gradient_norm_is_that_of_the_objective(as_rows):
 
 def test_schedule_free_steps_are_the_papers():
     rng = np.random.default_rng(0)
-    start, gradients, rate, beta, beta2 = rng.standard_normal(7), rng.standard_normal((20, 7)), 0.1, 0.8, 0.9
+    start, gradients, rate, beta, beta2 = (
+        rng.standard_normal(7),
+        rng.standard_normal((20, 7)),
+        0.1,
+        0.8,
+        0.9,
+    )
     rule = ScheduleFree(beta, beta2)
     w, ahead, a = start.copy(), np.zeros(7), np.zeros(7)
     x = z = start
@@ -237,10 +349,16 @@ def test_dropping_keeps_the_mean(as_rows):
     X, y, widths, theta = case("squared_error", (40,), n=200)
     rows = as_rows(X, "dense", np.float64)
     whole = kernel_gradient(rows, y, widths, theta, "squared_error", activation="identity")[1][-2:]
-    parts = [kernel_gradient(rows, y, widths, theta, "squared_error", activation="identity", dropout=0.5, seed=seed)[1][-2:]
-             for seed in range(200)]
+    parts = [
+        kernel_gradient(
+            rows, y, widths, theta, "squared_error", activation="identity", dropout=0.5, seed=seed
+        )[1][-2:]
+        for seed in range(200)
+    ]
     assert np.std(parts) > 0
-    assert_allclose(np.mean(parts, axis=0), whole, atol=5 * np.std(parts, axis=0).max() / np.sqrt(200))
+    assert_allclose(
+        np.mean(parts, axis=0), whole, atol=5 * np.std(parts, axis=0).max() / np.sqrt(200)
+    )
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "labels", "huber"])
@@ -255,8 +373,14 @@ def test_outputs_may_have_scales(loss, layout, as_rows):
         z = np.empty(n * K)
         network.margins(rows, np.arange(n), theta, None, None, z, widths, codes())
         one, a, c = reference.LOSSES[objective.loss], *scales
-        return sum(c[k] * one(a[k] * z[i * K + k], a[k] * y[i * K + k], objective.delta)[0]
-                   for i in range(n) for k in range(K)) / n
+        return (
+            sum(
+                c[k] * one(a[k] * z[i * K + k], a[k] * y[i * K + k], objective.delta)[0]
+                for i in range(n)
+                for k in range(K)
+            )
+            / n
+        )
 
     gradient = np.empty_like(theta)
     total = network.gradient(
@@ -317,19 +441,24 @@ def test_outputs_may_have_scales(loss, layout, as_rows):
         )
 
 
-@pytest.mark.parametrize("change, text", [
-    ({"widths": [4, 0, 2]}, "layer 1 has 0 units"),
-    ({"widths": [5, 3, 2]}, "need .* parameters"),
-    ({"widths": [4, 3, 1]}, "need .* parameters"),
-    ({"units": (np.zeros(3), np.ones(3))}, "center 3"),
-    ({"order": np.array([11])}, "order.0. = 11"),
-])
+@pytest.mark.parametrize(
+    "change, text",
+    [
+        ({"widths": [4, 0, 2]}, "layer 1 has 0 units"),
+        ({"widths": [5, 3, 2]}, "need .* parameters"),
+        ({"widths": [4, 3, 1]}, "need .* parameters"),
+        ({"units": (np.zeros(3), np.ones(3))}, "center 3"),
+        ({"order": np.array([11])}, "order.0. = 11"),
+    ],
+)
 def test_the_kernel_refuses_what_does_not_fit(change, text, as_rows):
     X, y, widths, theta = case("squared_error", (3,))
     options = {"widths": widths} | change
     options["widths"] = np.array(options["widths"])
     with pytest.raises((ValueError, IndexError), match=text):
-        kernel_gradient(as_rows(X, "dense", np.float64), y, theta=theta, loss="squared_error", **options)
+        kernel_gradient(
+            as_rows(X, "dense", np.float64), y, theta=theta, loss="squared_error", **options
+        )
 
 
 def test_the_kernel_refuses_unknown_classes(as_rows):
@@ -340,6 +469,7 @@ def test_the_kernel_refuses_unknown_classes(as_rows):
 
 # ---- the estimators ----
 
+
 def fitted_beside(own, peer, X, y, start):
     """Both trained from the same weights, in the order given."""
     with warnings.catch_warnings():
@@ -347,53 +477,90 @@ def fitted_beside(own, peer, X, y, start):
         models = [model.set_params(warm_start=True, shuffle=False) for model in (own, peer)]
         for model in models:
             model.set_params(max_iter=1).fit(X, y)
-            model.coefs_, model.intercepts_ = [W.copy() for W in start.coefs_], [b.copy() for b in start.intercepts_]
+            model.coefs_, model.intercepts_ = (
+                [W.copy() for W in start.coefs_],
+                [b.copy() for b in start.intercepts_],
+            )
             model.set_params(max_iter=5).fit(X, y)
     return models
 
 
-@pytest.mark.parametrize("solver, options", [
-    ("sgd", {}),
-    ("sgd", {"nesterovs_momentum": False}),
-    ("sgd", {"momentum": 0.0, "learning_rate": "constant"}),
-    ("adam", {"epsilon": 1e-300}),
-    ("adam", {"epsilon": 1e-300, "beta_1": 0.5, "beta_2": 0.9}),
-])
+@pytest.mark.parametrize(
+    "solver, options",
+    [
+        ("sgd", {}),
+        ("sgd", {"nesterovs_momentum": False}),
+        ("sgd", {"momentum": 0.0, "learning_rate": "constant"}),
+        ("adam", {"epsilon": 1e-300}),
+        ("adam", {"epsilon": 1e-300, "beta_1": 0.5, "beta_2": 0.9}),
+    ],
+)
 @pytest.mark.parametrize("kind", ["classes", "two", "labels", "values", "several"])
 def test_steps_are_scikit_learns(kind, solver, options):
-    """Same weights before, same order of the rows: same weights after five epochs, short batches and penalties included."""
+    """Same weights before, same order of the rows: same weights after five epochs, short batches
+    and penalties included.
+    """
     X, number = load_wine(return_X_y=True)
     X = StandardScaler().fit_transform(X)
-    y = {"classes": number, "two": number == 1, "labels": np.column_stack([number == 0, number < 2]).astype(int),
-         "values": X[:, 0] + number, "several": np.column_stack([number, X[:, 1]])}[kind]
-    own, peer = (MLPRegressor, peers.MLPRegressor) if kind in ("values", "several") else (MLPClassifier, peers.MLPClassifier)
-    options = {"solver": solver, "hidden_layer_sizes": (7, 5), "batch_size": 50, "alpha": 0.5, "learning_rate_init": 0.01,
-               "activation": "tanh", "random_state": 0, **options}
+    y = {
+        "classes": number,
+        "two": number == 1,
+        "labels": np.column_stack([number == 0, number < 2]).astype(int),
+        "values": X[:, 0] + number,
+        "several": np.column_stack([number, X[:, 1]]),
+    }[kind]
+    own, peer = (
+        (MLPRegressor, peers.MLPRegressor)
+        if kind in ("values", "several")
+        else (MLPClassifier, peers.MLPClassifier)
+    )
+    options = {
+        "solver": solver,
+        "hidden_layer_sizes": (7, 5),
+        "batch_size": 50,
+        "alpha": 0.5,
+        "learning_rate_init": 0.01,
+        "activation": "tanh",
+        "random_state": 0,
+        **options,
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         start = peer(**options, max_iter=1).fit(X, y)
     model, other = fitted_beside(own(**options), peer(**options), X, y, start)
-    for mine, theirs in zip(model.coefs_ + model.intercepts_, other.coefs_ + other.intercepts_, strict=True):
+    for mine, theirs in zip(
+        model.coefs_ + model.intercepts_, other.coefs_ + other.intercepts_, strict=True
+    ):
         assert_allclose(mine, theirs, rtol=1e-7, atol=1e-10)
     assert_allclose(model.predict(X), other.predict(X), rtol=1e-7, atol=1e-9)
     if kind not in ("values", "several"):
         assert_allclose(model.predict_proba(X), other.predict_proba(X), rtol=1e-7, atol=1e-10)
-    factor = 2 if kind == "several" else 1  # scikit-learn reports a mean over the targets, and descends on the sum
+    factor = (
+        2 if kind == "several" else 1
+    )  # scikit-learn reports a mean over the targets, and descends on the sum
     if not (factor == 2 and options["alpha"]):
         assert_allclose(model.loss_curve_[-5:], other.loss_curve_[-5:], rtol=1e-7)
 
 
 def test_lbfgs_finds_no_worse_a_minimum_than_scikit_learns():
     X, y = load_diabetes(return_X_y=True)
-    options = {"hidden_layer_sizes": (5,), "activation": "tanh", "solver": "lbfgs", "alpha": 10.0, "max_iter": 2000,
-               "random_state": 0}
+    options = {
+        "hidden_layer_sizes": (5,),
+        "activation": "tanh",
+        "solver": "lbfgs",
+        "alpha": 10.0,
+        "max_iter": 2000,
+        "random_state": 0,
+    }
     y = (y - y.mean()) / y.std()
     own, peer = MLPRegressor(**options).fit(X, y), peers.MLPRegressor(**options).fit(X, y)
     assert own.stop_reason_ in ("tol", "plateau") and own.loss_ < peer.loss_ * 1.02
 
 
 def test_invscaling_is_scikit_learns():
-    model = MLPClassifier(solver="sgd", learning_rate="invscaling", learning_rate_init=0.5, power_t=0.3, **FAST)
+    model = MLPClassifier(
+        solver="sgd", learning_rate="invscaling", learning_rate_init=0.5, power_t=0.3, **FAST
+    )
     X, y = make_blobs(40, random_state=0)
     with pytest.warns(ConvergenceWarning) if model.tol is not None else warnings.catch_warnings():
         model.fit(X, y)
@@ -402,7 +569,9 @@ def test_invscaling_is_scikit_learns():
 
 def test_schedules_serve_adam_too():
     X, y = make_blobs(40, random_state=0)
-    model = MLPClassifier(solver="adam", learning_rate=CosineDecay(0.1, epochs=3), batch_size="full", **FAST).fit(X, y)
+    model = MLPClassifier(
+        solver="adam", learning_rate=CosineDecay(0.1, epochs=3), batch_size="full", **FAST
+    ).fit(X, y)
     assert_allclose(model.history_["learning_rate"], [0.1, 0.075, 0.025])
 
 
@@ -411,7 +580,9 @@ def test_xor(solver):
     """No linear model tells these four."""
     X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]] * 10, dtype=float)
     y = np.array([0, 1, 1, 0] * 10)
-    model = MLPClassifier((8,), "tanh", solver=solver, learning_rate_init=0.05, max_iter=300, tol=1e-6, random_state=0)
+    model = MLPClassifier(
+        (8,), "tanh", solver=solver, learning_rate_init=0.05, max_iter=300, tol=1e-6, random_state=0
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         assert model.fit(X, y).score(X, y) == 1
@@ -424,21 +595,41 @@ def test_separable_blobs(activation):
 
 def test_without_hidden_layers_it_is_a_linear_model():
     X, y = load_diabetes(return_X_y=True)
-    model = MLPRegressor(hidden_layer_sizes=(), solver="lbfgs", alpha=0.0, max_iter=2000, tol=1e-9, random_state=0).fit(X, y)
+    model = MLPRegressor(
+        hidden_layer_sizes=(), solver="lbfgs", alpha=0.0, max_iter=2000, tol=1e-9, random_state=0
+    ).fit(X, y)
     w = np.linalg.lstsq(np.column_stack([X, np.ones(len(X))]), y, rcond=None)[0]
     assert_allclose(model.predict(X), X @ w[:-1] + w[-1], rtol=1e-3)
 
 
-@pytest.mark.parametrize("loss, center", [("squared_error", np.mean), ("absolute_error", np.median), ("poisson", np.mean),
-                                          ("huber", None)])
+@pytest.mark.parametrize(
+    "loss, center",
+    [
+        ("squared_error", np.mean),
+        ("absolute_error", np.median),
+        ("poisson", np.mean),
+        ("huber", None),
+    ],
+)
 def test_of_constant_columns_the_best_constant_is_learnt(loss, center):
     y = np.array([1.0, 2.0, 2.0, 3.0, 20.0])
-    model = MLPRegressor(loss, (3,), solver="adam", learning_rate_init=0.01, batch_size="full", alpha=0.0, max_iter=3000,
-                         tol=None, random_state=0)
+    model = MLPRegressor(
+        loss,
+        (3,),
+        solver="adam",
+        learning_rate_init=0.01,
+        batch_size="full",
+        alpha=0.0,
+        max_iter=3000,
+        tol=None,
+        random_state=0,
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         told = model.fit(np.ones((5, 2)), y).predict(np.ones((1, 2)))[0]
-    wanted = center(y) if center else 7 / 3  # of huber: residuals of -1, cut, -1/3 twice, 2/3 and 1, cut, add up to nothing
+    wanted = (
+        center(y) if center else 7 / 3
+    )  # of huber: residuals of -1, cut, -1/3 twice, 2/3 and 1, cut, add up to nothing
     assert told == pytest.approx(wanted, rel=0.02)
 
 
@@ -449,7 +640,11 @@ def test_units_of_columns_and_targets_do_not_matter_to_auto():
     options = {"hidden_layer_sizes": (20,), "batch_size": 50, "random_state": 0, **FAST}
     plain = MLPRegressor(**options).fit(X, y)
     scaled = MLPRegressor(**options).fit((X / X.std(axis=0) + offset) * factor, 1e6 * y + 1e8)
-    assert_allclose((scaled.predict((X / X.std(axis=0) + offset) * factor) - 1e8) / 1e6, plain.predict(X), rtol=1e-4)
+    assert_allclose(
+        (scaled.predict((X / X.std(axis=0) + offset) * factor) - 1e8) / 1e6,
+        plain.predict(X),
+        rtol=1e-4,
+    )
     assert_allclose(np.array(scaled.loss_curve_) / 1e12, plain.loss_curve_, rtol=1e-2)
 
 
@@ -476,6 +671,7 @@ def problem_of(X, y, loss="squared_error"):
 
 
 # ---- targets and columns in units of their own ----
+
 
 def several(n=400, seed=0):
     """(X, Y): targets of three units, far from 0."""
@@ -629,8 +825,10 @@ def test_fits_of_several_targets_go_on_exactly(options):
 def test_other_units_leave_what_a_network_predicts_as_it_is(hidden, loss):
     X, Y = several()
     Y = np.abs(Y)
-    units = [methods.Units.of(problem_of(X * scale + offset, Y * factor, loss))
-             for scale, offset, factor in ((1, 0, 1), (2.5, -3, 4), (0.2, 7, 0.3))]
+    units = [
+        methods.Units.of(problem_of(X * scale + offset, Y * factor, loss))
+        for scale, offset, factor in ((1, 0, 1), (2.5, -3, 4), (0.2, 7, 0.3))
+    ]
     units.append(units[0].merge(units[1]))
     widths = np.array([4, *hidden, 3])
     theta, other = (
@@ -651,6 +849,7 @@ def test_other_units_leave_what_a_network_predicts_as_it_is(hidden, loss):
 
 
 # ---- streams ----
+
 
 def nonlinear(n=1400, seed=0):
     rng = np.random.default_rng(seed)
@@ -811,6 +1010,7 @@ def test_a_stream_has_the_same_bits_for_any_number_of_threads():
 
 # ---- numbers of any size ----
 
+
 @pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber", "poisson"])
 @pytest.mark.parametrize("value", [0, 5, 0.1, 1e12, 1e155, 1e-200, 5e-324])
 def test_equal_targets_are_their_value(loss, value):
@@ -945,7 +1145,9 @@ def test_same_seed_same_bits_whatever_the_threads():
     found = []
     for threads in (1, 2):
         with threadpool_limits(threads):
-            model = MLPClassifier((300,), batch_size=600, dropout=0.2, random_state=3, **FAST).fit(X, y)
+            model = MLPClassifier((300,), batch_size=600, dropout=0.2, random_state=3, **FAST).fit(
+                X, y
+            )
             found.append((*model.coefs_, *model.intercepts_, model.predict_proba(X)))
     for one, two in zip(*found, strict=True):
         assert_array_equal(one, two)
@@ -957,17 +1159,30 @@ def test_whole_weights_are_repeated_rows(solver):
     X, y = load_wine(return_X_y=True)
     X = StandardScaler().fit_transform(X)
     weights = np.random.default_rng(0).integers(0, 3, len(X))
-    options = {"hidden_layer_sizes": (6,), "solver": solver, "batch_size": "full", "alpha": 1.0, "random_state": 0,
-               "learning_rate_init": 0.01, "max_iter": 15, "tol": None}
+    options = {
+        "hidden_layer_sizes": (6,),
+        "solver": solver,
+        "batch_size": "full",
+        "alpha": 1.0,
+        "random_state": 0,
+        "learning_rate_init": 0.01,
+        "max_iter": 15,
+        "tol": None,
+    }
     rows = np.repeat(np.arange(len(X)), weights)
-    weighted, repeated = MLPClassifier(**options).fit(X, y, weights), MLPClassifier(**options).fit(X[rows], y[rows])
+    weighted, repeated = (
+        MLPClassifier(**options).fit(X, y, weights),
+        MLPClassifier(**options).fit(X[rows], y[rows]),
+    )
     if solver == "adam":
         assert_allclose(weighted.coefs_[0], repeated.coefs_[0], rtol=1e-6, atol=1e-9)
     assert_allclose(weighted.predict_proba(X), repeated.predict_proba(X), rtol=1e-3, atol=1e-5)
 
 
 def test_the_automatic_penalty_makes_standard_normal_weights_likeliest():
-    """Of all rows together it is |W|^2 / 2, in the units of the method, whatever the batches; so weights count as rows do."""
+    """Of all rows together it is |W|^2 / 2, in the units of the method, whatever the batches; so
+    weights count as rows do.
+    """
     X, y = load_wine(return_X_y=True)
     X = StandardScaler().fit_transform(X)
     options = {"hidden_layer_sizes": (6,), "random_state": 0, **FAST}
@@ -976,12 +1191,18 @@ def test_the_automatic_penalty_makes_standard_normal_weights_likeliest():
         assert model.alpha_ == pytest.approx(alpha)
         same = MLPClassifier(batch_size=size, alpha=alpha, **options).fit(X, y)
         assert_array_equal(same.coefs_[0], model.coefs_[0])
-    whole = MLPClassifier(batch_size="full", hidden_layer_sizes=(6,), random_state=0, max_iter=400, tol=None).fit(X, y)
+    whole = MLPClassifier(
+        batch_size="full", hidden_layer_sizes=(6,), random_state=0, max_iter=400, tol=None
+    ).fit(X, y)
     theta = np.concatenate([W.ravel() for W in whole.coefs_])
-    assert whole.loss_ == pytest.approx(log_loss(y, whole.predict_proba(X)) + theta @ theta / (2 * len(X)), rel=0.01)
+    assert whole.loss_ == pytest.approx(
+        log_loss(y, whole.predict_proba(X)) + theta @ theta / (2 * len(X)), rel=0.01
+    )
     for solver in ("adam", "adamw", "sgd", "lbfgs"):
         assert MLPClassifier(solver=solver, **options).fit(X, y).alpha_ == 1e-4  # scikit-learn's
-    stream = MLPClassifier(batch_size=10, random_state=0).partial_fit(X[::2], y[::2], classes=[0, 1, 2])
+    stream = MLPClassifier(batch_size=10, random_state=0).partial_fit(
+        X[::2], y[::2], classes=[0, 1, 2]
+    )
     assert stream.alpha_ == 10 / 89 and stream.partial_fit(X[1::2], y[1::2]).alpha_ == 10 / 178
 
 
@@ -999,8 +1220,14 @@ def test_class_weights_are_sample_weights():
 def test_several_targets_and_several_labels():
     X, y = load_diabetes(return_X_y=True)
     targets = np.column_stack([y, -y])
-    model = MLPRegressor(hidden_layer_sizes=(20,), random_state=0, max_iter=30, tol=None).fit(X, targets)
-    assert model.predict(X).shape == targets.shape and model.score(X, targets) > 0.5 and model.n_outputs_ == 2
+    model = MLPRegressor(hidden_layer_sizes=(20,), random_state=0, max_iter=30, tol=None).fit(
+        X, targets
+    )
+    assert (
+        model.predict(X).shape == targets.shape
+        and model.score(X, targets) > 0.5
+        and model.n_outputs_ == 2
+    )
     labels = np.column_stack([y > 100, y > 200]).astype(int)
     model = MLPClassifier((20,), random_state=0, max_iter=30, tol=None).fit(X, labels)
     assert set(np.unique(model.predict(X))) == {0, 1} and model.score(X, labels) > 0.6
@@ -1011,9 +1238,13 @@ def test_several_targets_and_several_labels():
 def test_early_stopping_restores_the_best_epoch():
     X, X_val, y, y_val = train_test_split(*load_wine(return_X_y=True), random_state=0)
     noisy = np.where(np.random.default_rng(0).random(len(y)) < 0.3, 0, y)
-    model = MLPClassifier((50,), alpha=0.0, batch_size=20, early_stopping=True, random_state=0, n_iter_no_change=5)
+    model = MLPClassifier(
+        (50,), alpha=0.0, batch_size=20, early_stopping=True, random_state=0, n_iter_no_change=5
+    )
     model.fit(X, noisy, X_val=X_val, y_val=y_val)
-    assert model.score(X_val, y_val) == model.best_validation_score_ == max(model.validation_scores_)
+    assert (
+        model.score(X_val, y_val) == model.best_validation_score_ == max(model.validation_scores_)
+    )
     assert len(model.validation_scores_) == model.n_iter_ == len(model.history_["validation_loss"])
     assert model.stop_reason_ == "validation" and model.best_loss_ is None
     assert model.best_validation_score_ > model.validation_scores_[-1]
@@ -1021,8 +1252,12 @@ def test_early_stopping_restores_the_best_epoch():
 
 def test_early_stopping_splits_if_nobody_else_does():
     X, y = load_diabetes(return_X_y=True)
-    model = MLPRegressor(hidden_layer_sizes=(20,), early_stopping=True, validation_fraction=0.3, random_state=0).fit(X, y)
-    assert model.validation_scores_[-1] <= model.best_validation_score_ and model.t_ == model.n_iter_ * round(0.7 * len(X))
+    model = MLPRegressor(
+        hidden_layer_sizes=(20,), early_stopping=True, validation_fraction=0.3, random_state=0
+    ).fit(X, y)
+    assert model.validation_scores_[
+        -1
+    ] <= model.best_validation_score_ and model.t_ == model.n_iter_ * round(0.7 * len(X))
     labels = np.column_stack([y > 100, y > 200]).astype(int)
     MLPClassifier((5,), early_stopping=True, random_state=0, **FAST).fit(X, labels)
 
@@ -1038,10 +1273,14 @@ def test_validation_rows_alone_stop_nothing():
 @pytest.mark.parametrize("solver", ["auto", "sgd", "adam"])
 def test_partial_fit_goes_on(solver):
     X, y = load_digits(return_X_y=True)
-    model = MLPClassifier((30,), solver=solver, learning_rate_init=0.1 if solver == "sgd" else 0.01, random_state=0)
+    model = MLPClassifier(
+        (30,), solver=solver, learning_rate_init=0.1 if solver == "sgd" else 0.01, random_state=0
+    )
     for _ in range(3):
         for rows in np.array_split(np.arange(1000), 4):
-            model.partial_fit(X[rows] / (1 if solver == "auto" else 16), y[rows], classes=np.arange(10))
+            model.partial_fit(
+                X[rows] / (1 if solver == "auto" else 16), y[rows], classes=np.arange(10)
+            )
     assert len(model.loss_curve_) == 12 and model.t_ == 3000 and model.n_iter_ == 1
     assert model.score(X[1000:] / (1 if solver == "auto" else 16), y[1000:]) > 0.8
     with pytest.raises(ValueError, match="classes not in"):
@@ -1052,7 +1291,7 @@ def test_partial_fit_bears_tiny_first_batches():
     X, y = load_diabetes(return_X_y=True)
     model = MLPRegressor(hidden_layer_sizes=(20,), random_state=0)
     for begin in (0, 1, 2, 10):
-        model.partial_fit(X[begin:begin + 1], y[begin:begin + 1])
+        model.partial_fit(X[begin : begin + 1], y[begin : begin + 1])
     for _ in range(30):
         model.partial_fit(X, y)
     assert model.score(X, y) > 0.4
@@ -1066,10 +1305,16 @@ def test_partial_fit_needs_a_stochastic_solver():
 def test_warm_starts_go_on_from_the_weights():
     X, y = load_wine(return_X_y=True)
     for solver in ("auto", "adam", "lbfgs"):
-        model = MLPClassifier((6,), solver=solver, warm_start=True, random_state=0, **FAST).fit(X, y)
+        model = MLPClassifier((6,), solver=solver, warm_start=True, random_state=0, **FAST).fit(
+            X, y
+        )
         before = model.loss_curve_[-1]
         model.fit(X, y)
-        assert len(model.loss_curve_) == 6 and model.n_iter_ == 3 and model.loss_curve_[3] < before * 1.5
+        assert (
+            len(model.loss_curve_) == 6
+            and model.n_iter_ == 3
+            and model.loss_curve_[3] < before * 1.5
+        )
         with pytest.raises(ValueError, match="layers"):
             model.set_params(hidden_layer_sizes=(7,)).fit(X, y)
 
@@ -1077,7 +1322,10 @@ def test_warm_starts_go_on_from_the_weights():
 def test_dropout_trains_another_model_that_tells_the_same():
     X, X_test, y, y_test = train_test_split(*load_digits(return_X_y=True), random_state=0)
     options = {"random_state": 0, "max_iter": 20, "tol": None}
-    plain, dropped = MLPClassifier(**options).fit(X, y), MLPClassifier(dropout=0.3, **options).fit(X, y)
+    plain, dropped = (
+        MLPClassifier(**options).fit(X, y),
+        MLPClassifier(dropout=0.3, **options).fit(X, y),
+    )
     assert not np.array_equal(plain.coefs_[0], dropped.coefs_[0]) and dropped.loss_ > plain.loss_
     assert dropped.score(X_test, y_test) > 0.95
     with pytest.raises(ValueError, match="dropout"):
@@ -1086,7 +1334,11 @@ def test_dropout_trains_another_model_that_tells_the_same():
 
 def test_weights_begin_as_he_and_glorot_have_it():
     widths = [200, 300, 400]
-    wanted = {"relu": (2 / 200, 2 / 700), "tanh": (2 / 500, 2 / 700), "logistic": (2 / 3 / 500, 2 / 3 / 700)}
+    wanted = {
+        "relu": (2 / 200, 2 / 700),
+        "tanh": (2 / 500, 2 / 700),
+        "logistic": (2 / 3 / 500, 2 / 3 / 700),
+    }
     for activation, variances in wanted.items():
         theta = methods.initial(widths, activation, np.random.default_rng(0))
         for (W, b), variance in zip(methods.layers(theta, widths), variances, strict=True):
@@ -1097,9 +1349,17 @@ def test_weights_begin_as_he_and_glorot_have_it():
 def test_only_intercepts_escape_the_penalty(solver):
     X, y = load_diabetes(return_X_y=True)
     y = y / y.std()
-    model = MLPRegressor(hidden_layer_sizes=(5,), solver=solver, alpha=90.0 if solver == "adamw" else 1e5,
-                         learning_rate_init=1e-3 if solver == "sgd" else 1e-2, momentum=0.0,
-                         batch_size="full", max_iter=300, tol=None, random_state=0)
+    model = MLPRegressor(
+        hidden_layer_sizes=(5,),
+        solver=solver,
+        alpha=90.0 if solver == "adamw" else 1e5,
+        learning_rate_init=1e-3 if solver == "sgd" else 1e-2,
+        momentum=0.0,
+        batch_size="full",
+        max_iter=300,
+        tol=None,
+        random_state=0,
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(X, y)
@@ -1142,6 +1402,7 @@ def test_an_interrupt_leaves_the_last_complete_epoch(monkeypatch):
 
 # ---- bad input ----
 
+
 @pytest.mark.parametrize("sizes", [0, -3, (5, 0), (5, -1), (2.5,), ("a",), (True,)])
 def test_hidden_sizes_must_be_positive(sizes):
     with pytest.raises(ValueError, match="hidden_layer_sizes"):
@@ -1151,15 +1412,21 @@ def test_hidden_sizes_must_be_positive(sizes):
 def test_a_batch_larger_than_the_data_is_all_of_it():
     X, y = load_wine(return_X_y=True)
     with pytest.warns(UserWarning, match="batch_size"):
-        model = MLPClassifier((5,), solver="adam", batch_size=1000, random_state=0, **FAST).fit(X, y)
-    full = MLPClassifier((5,), solver="adam", batch_size="full", shuffle=False, random_state=0, **FAST).fit(X, y)
+        model = MLPClassifier((5,), solver="adam", batch_size=1000, random_state=0, **FAST).fit(
+            X, y
+        )
+    full = MLPClassifier(
+        (5,), solver="adam", batch_size="full", shuffle=False, random_state=0, **FAST
+    ).fit(X, y)
     assert_allclose(model.loss_curve_, full.loss_curve_)
 
 
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
 def test_an_explosion_is_told_and_the_last_good_model_kept(solver):
     X, y = load_diabetes(return_X_y=True)
-    model = MLPRegressor(hidden_layer_sizes=(5,), solver=solver, random_state=0, max_iter=5, tol=None).fit(X, y)
+    model = MLPRegressor(
+        hidden_layer_sizes=(5,), solver=solver, random_state=0, max_iter=5, tol=None
+    ).fit(X, y)
     before = model.predict(X)
     with pytest.raises(ValueError, match="diverged"):
         model.set_params(solver="sgd", learning_rate_init=1e12, max_iter=50).fit(X * 1e6, y)
@@ -1167,42 +1434,62 @@ def test_an_explosion_is_told_and_the_last_good_model_kept(solver):
 
 
 def test_auto_repairs_an_explosion(monkeypatch):
-    """At a thousand times its rate the first epochs blow up; they are taken again until they do not."""
+    """At a thousand times its rate the first epochs blow up; they are taken again until they do
+    not.
+    """
     monkeypatch.setattr(methods, "RATE", 400.0)
     X, y = load_diabetes(return_X_y=True)
-    model = MLPRegressor(hidden_layer_sizes=(50, 50, 50), batch_size=20, random_state=0, max_iter=40, tol=None).fit(X, y)
-    assert model.history_["learning_rate"][-1] < model.history_["learning_rate"][0] or model.history_["learning_rate"][0] < 1
+    model = MLPRegressor(
+        hidden_layer_sizes=(50, 50, 50), batch_size=20, random_state=0, max_iter=40, tol=None
+    ).fit(X, y)
+    assert (
+        model.history_["learning_rate"][-1] < model.history_["learning_rate"][0]
+        or model.history_["learning_rate"][0] < 1
+    )
     assert model.score(X, y) > 0.3
 
 
-@pytest.mark.parametrize("solver, text", [("auto", "y is too large: its spread is"), ("lbfgs", "diverged"), ("adam", "diverged")])
+@pytest.mark.parametrize(
+    "solver, text",
+    [("auto", "y is too large: its spread is"), ("lbfgs", "diverged"), ("adam", "diverged")],
+)
 def test_targets_whose_squares_overflow_are_refused(solver, text):
     X = np.arange(4.0).reshape(-1, 1)
     with pytest.raises(ValueError, match=text):
         MLPRegressor(solver=solver).fit(X, 1e300 * X[:, 0])
     if solver == "auto":
-        model = MLPRegressor("absolute_error", random_state=0, max_iter=2, tol=None).fit(X, 1e300 * X[:, 0])
+        model = MLPRegressor("absolute_error", random_state=0, max_iter=2, tol=None).fit(
+            X, 1e300 * X[:, 0]
+        )
         assert np.isfinite(model.predict(X)).all()
 
 
-@pytest.mark.parametrize("X, y", [
-    (np.array([[1e200], [-1e200], [3e200], [0.0]]), np.array([1.0, 2.0, 3.0, 4.0])),
-    (np.array([[1.0], [2.0], [3.0], [4.0]]), np.array([1e80, -1e80, 2e80, 0.0])),
-    (np.full((4, 2), 7.0), np.array([1.0, 2.0, 3.0, 4.0])),
-    (np.array([[1.0], [2.0], [3.0], [4.0]]), np.full(4, 5.0)),
-])
+@pytest.mark.parametrize(
+    "X, y",
+    [
+        (np.array([[1e200], [-1e200], [3e200], [0.0]]), np.array([1.0, 2.0, 3.0, 4.0])),
+        (np.array([[1.0], [2.0], [3.0], [4.0]]), np.array([1e80, -1e80, 2e80, 0.0])),
+        (np.full((4, 2), 7.0), np.array([1.0, 2.0, 3.0, 4.0])),
+        (np.array([[1.0], [2.0], [3.0], [4.0]]), np.full(4, 5.0)),
+    ],
+)
 def test_auto_bears_units_of_any_size(X, y):
-    model = MLPRegressor(hidden_layer_sizes=(5,), batch_size=2, random_state=0, max_iter=20, tol=None).fit(X, y)
+    model = MLPRegressor(
+        hidden_layer_sizes=(5,), batch_size=2, random_state=0, max_iter=20, tol=None
+    ).fit(X, y)
     assert np.isfinite(model.predict(X)).all()
 
 
-@pytest.mark.parametrize("change, text", [
-    ({"activation": "sigmoid"}, "activation"),
-    ({"solver": "newton"}, "solver"),
-    ({"dropout": 1.0}, "dropout"),
-    ({"momentum": 1.0}, "momentum"),
-    ({"batch_size": 0}, "batch_size"),
-])
+@pytest.mark.parametrize(
+    "change, text",
+    [
+        ({"activation": "sigmoid"}, "activation"),
+        ({"solver": "newton"}, "solver"),
+        ({"dropout": 1.0}, "dropout"),
+        ({"momentum": 1.0}, "momentum"),
+        ({"batch_size": 0}, "batch_size"),
+    ],
+)
 def test_unknown_choices_are_refused(change, text):
     with pytest.raises(ValueError, match=text):
         MLPClassifier(**change).fit([[0.0], [1.0]], [0, 1])
@@ -1226,14 +1513,26 @@ def test_targets_that_cannot_be_told_are_refused():
 def test_a_budget_of_evaluations_that_is_spent_is_told(kind):
     X, y = load_wine(return_X_y=True)
     for home in peers, fastgd:
-        model = getattr(home, kind)(solver="lbfgs", hidden_layer_sizes=50, max_iter=150, max_fun=10, random_state=1)
+        model = getattr(home, kind)(
+            solver="lbfgs", hidden_layer_sizes=50, max_iter=150, max_fun=10, random_state=1
+        )
         with pytest.warns(ConvergenceWarning, match="hasn't converged yet|failed to converge"):
             model.fit(X, y)
     assert model.stop_reason_ == "max_fun"
 
 
-@pytest.mark.parametrize("model", [peers.MLPRegressor(early_stopping=True), MLPRegressor(early_stopping=True),
-                                   fastgd.SGDRegressor(early_stopping=True)], ids=lambda model: type(model).__module__)
+@pytest.mark.parametrize(
+    "model",
+    [
+        peers.MLPRegressor(early_stopping=True),
+        MLPRegressor(early_stopping=True),
+        fastgd.SGDRegressor(early_stopping=True),
+    ],
+    ids=lambda model: type(model).__module__,
+)
 def test_one_row_is_too_few_to_validate_a_regression_by(model):
-    with pytest.raises(ValueError, match="The validation set is too small. Increase 'validation_fraction' or the size of your"):
+    with pytest.raises(
+        ValueError,
+        match="The validation set is too small. Increase 'validation_fraction' or the size of your",
+    ):
         model.fit([[1.0, 2], [3, 4], [1, 1]], [1.0, 2, 3])

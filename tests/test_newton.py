@@ -1,4 +1,7 @@
-"""Newton's method: metrics of some rows, quadratics in one system, and decrements that are true of the very model."""
+"""Newton's method: metrics of some rows, quadratics in one system, and decrements that are true of
+the very model.
+"""
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -38,10 +41,15 @@ def test_few_rows_stand_for_all_curvature():
     assert draw(h, 5000) is h
 
 
-@pytest.fixture(scope="module", params=[(20, range(20)), (20, [0, 3, 4, 9, 19]), (1400, range(3, 1399))],
-                ids=["few", "scattered", "many"])
+@pytest.fixture(
+    scope="module",
+    params=[(20, range(20)), (20, [0, 3, 4, 9, 19]), (1400, range(3, 1399))],
+    ids=["few", "scattered", "many"],
+)
 def coordinates(request):
-    """A function (layout, dtype, threads) -> (coordinates, the standardised rows and a column of ones)."""
+    """A function (layout, dtype, threads) -> (coordinates, the standardised rows and a column of
+    ones).
+    """
     n, visits = request.param
     X, visits = np.random.default_rng(0).standard_normal((n, 5)) + 2, np.array(visits)
     X[X < 1] = 0
@@ -49,11 +57,15 @@ def coordinates(request):
     def make(layout, dtype, threads=1, intercept=True):
         stored = layout(X.astype(dtype))
         objective = Objective("squared_error", intercept=intercept)
-        problem = Problem(as_rows(stored), np.zeros(n), None, objective, visits, True, threads, stored)
+        problem = Problem(
+            as_rows(stored), np.zeros(n), None, objective, visits, True, threads, stored
+        )
         metric = metric_of(problem)
         exact = X.astype(dtype).astype(float)
         ones = np.full(n, float(intercept))
-        return Coordinates(problem, metric), np.column_stack([(exact - metric.center) / metric.scale, ones])[visits]
+        return Coordinates(problem, metric), np.column_stack(
+            [(exact - metric.center) / metric.scale, ones]
+        )[visits]
 
     return make
 
@@ -68,10 +80,15 @@ def test_products_of_standardised_columns(columns, last, layout, dtype, coordina
     last = min(last, len(chosen)) if last else last
     found = at.products(h, None if columns is None else chosen, last)
     A = rows[:, chosen]
-    expected = (A.T * h) @ (A if last is None else A[:, len(chosen) - last:]) / len(h)
+    expected = (A.T * h) @ (A if last is None else A[:, len(chosen) - last :]) / len(h)
     assert_allclose(found, np.tril(expected) if last is None else expected, rtol=1e-11, atol=1e-13)
     for threads in 2, 3:
-        assert_array_equal(coordinates(layout, dtype, threads)[0].products(h, None if columns is None else chosen, last), found)
+        assert_array_equal(
+            coordinates(layout, dtype, threads)[0].products(
+                h, None if columns is None else chosen, last
+            ),
+            found,
+        )
 
 
 def test_products_without_an_intercept(coordinates):
@@ -87,32 +104,72 @@ def test_many_products_are_the_same_bits_for_any_number_of_threads():
     X = np.random.default_rng(0).standard_normal((3000, 60))
     found = []
     for threads in 1, 2, 3, 4, 9:
-        problem = Problem(as_rows(X), np.zeros(3000), None, Objective("squared_error"), np.arange(3000), True, threads, X)
+        problem = Problem(
+            as_rows(X),
+            np.zeros(3000),
+            None,
+            Objective("squared_error"),
+            np.arange(3000),
+            True,
+            threads,
+            X,
+        )
         with one_blas_thread():
             found.append(Coordinates(problem, metric_of(problem)).products(np.ones(3000)))
     for other in found[1:]:
         assert_array_equal(other, found[0])
 
 
-@pytest.mark.parametrize(("error", "change"), [
-    (ValueError, {"h": np.ones(2)}), (ValueError, {"last": 7}), (ValueError, {"center": np.zeros(4)}),
-    (IndexError, {"columns": np.array([0, 6])}), (IndexError, {"place": np.array([0, 1, 2, 3, 4, 6])}),
-    (IndexError, {"order": np.array([0, 1, 9])}), (TypeError, {"tag": np.empty(1, np.float32)})])
+@pytest.mark.parametrize(
+    ("error", "change"),
+    [
+        (ValueError, {"h": np.ones(2)}),
+        (ValueError, {"last": 7}),
+        (ValueError, {"center": np.zeros(4)}),
+        (IndexError, {"columns": np.array([0, 6])}),
+        (IndexError, {"place": np.array([0, 1, 2, 3, 4, 6])}),
+        (IndexError, {"order": np.array([0, 1, 9])}),
+        (TypeError, {"tag": np.empty(1, np.float32)}),
+    ],
+)
 def test_products_check_what_they_are_given(error, change):
     X = np.eye(3, 5)
     columns = change.get("columns")
     size = 6 if columns is None else len(columns)
-    given = {"rows": Rows(X), "order": np.arange(3), "h": np.ones(3), "columns": None, "place": None, "last": 0,
-             "center": np.zeros(5), "inverse": np.ones(5), "intercept": True, "out": np.zeros((size, size), order="F"),
-             "threads": 1, "tag": np.empty(1)} | change
+    given = {
+        "rows": Rows(X),
+        "order": np.arange(3),
+        "h": np.ones(3),
+        "columns": None,
+        "place": None,
+        "last": 0,
+        "center": np.zeros(5),
+        "inverse": np.ones(5),
+        "intercept": True,
+        "out": np.zeros((size, size), order="F"),
+        "threads": 1,
+        "tag": np.empty(1),
+    } | change
     with pytest.raises(error):
         gram.products(*given.values())
 
 
 def test_products_of_sparse_rows_need_the_place_of_each_column():
     with pytest.raises(ValueError, match="place"):
-        gram.products(as_rows(sparse.csr_array(np.eye(3, 5))), np.arange(3), np.ones(3), None, None, 0, np.zeros(5), np.ones(5),
-                      True, np.zeros((6, 6), order="F"), 1, np.empty(1))
+        gram.products(
+            as_rows(sparse.csr_array(np.eye(3, 5))),
+            np.arange(3),
+            np.ones(3),
+            None,
+            None,
+            0,
+            np.zeros(5),
+            np.ones(5),
+            True,
+            np.zeros((6, 6), order="F"),
+            1,
+            np.empty(1),
+        )
 
 
 def quadratic(tol):
@@ -125,7 +182,9 @@ def quadratic(tol):
     def objective(fitted):
         return ((y - fitted.predict(X)) ** 2).sum() / 2 + (fitted.coef_**2).sum() / 2
 
-    return model, (objective(model) - objective(exact)) / (((y - y.mean()) ** 2).sum() / 2 - objective(exact))
+    return model, (objective(model) - objective(exact)) / (
+        ((y - y.mean()) ** 2).sum() / 2 - objective(exact)
+    )
 
 
 @pytest.mark.parametrize("tol", [1e-2, 1e-4, 1e-6, 1e-9])
@@ -134,7 +193,9 @@ def test_a_quadratic_is_one_system(tol, monkeypatch):
     model, gap = quadratic(tol)
     assert model.converged_ and 0.5 <= model.optimality_ / gap <= 2 and gap <= tol
     assert np.all(np.diff(model.history_["loss"]) <= 0)
-    assert model.n_iter_ <= 2 - 2 * np.log10(tol)  # a gradient, and no second one: two passes a digit
+    assert model.n_iter_ <= 2 - 2 * np.log10(
+        tol
+    )  # a gradient, and no second one: two passes a digit
 
 
 def test_a_quadratic_of_few_columns_is_solved_by_its_own_matrix():
@@ -146,7 +207,9 @@ def test_a_quadratic_of_few_columns_is_solved_by_its_own_matrix():
 
 
 def minimum(X, t, alpha):
-    """(F at the minimum, F of the best constant) of the mean log-loss + alpha |w|^2 / 2, by many exact steps of Newton's."""
+    """(F at the minimum, F of the best constant) of the mean log-loss + alpha |w|^2 / 2, by many
+    exact steps of Newton's.
+    """
     A, theta = np.column_stack([X, np.ones(len(t))]), np.zeros(X.shape[1] + 1)
     penalty = np.append(np.full(X.shape[1], alpha), 0.0)
     for _ in range(50):
@@ -154,11 +217,16 @@ def minimum(X, t, alpha):
         H = (A.T * (p * (1 - p))) @ A / len(t) + np.diag(penalty)
         theta = theta - np.linalg.solve(H, -A.T @ (t * p) / len(t) + penalty * theta)
     share = np.mean(t > 0)
-    return log_loss(X, t, alpha, theta[:-1], theta[-1]), -share * np.log(share) - (1 - share) * np.log(1 - share)
+    return log_loss(X, t, alpha, theta[:-1], theta[-1]), -share * np.log(share) - (
+        1 - share
+    ) * np.log(1 - share)
 
 
 def log_loss(X, t, alpha, coef, intercept):
-    return np.logaddexp(0, -t * (X @ np.ravel(coef) + intercept)).mean() + alpha * (np.ravel(coef) ** 2).sum() / 2
+    return (
+        np.logaddexp(0, -t * (X @ np.ravel(coef) + intercept)).mean()
+        + alpha * (np.ravel(coef) ** 2).sum() / 2
+    )
 
 
 @pytest.mark.parametrize("passes", range(3, 16))
@@ -180,7 +248,9 @@ def squared_hinge(X, t, strength, coef, intercept):
 
 @pytest.mark.parametrize("seed", range(12))
 def test_pieces_that_a_step_leaves_for_others_are_not_believed(seed):
-    """Nearly separable rows and hardly a penalty: the kinks lie closer than the minimum of the piece where one is."""
+    """Nearly separable rows and hardly a penalty: the kinks lie closer than the minimum of the
+    piece where one is.
+    """
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((100, 33)) * 10 ** rng.uniform(-1, 1, 33)
     z = X @ rng.standard_normal(33)
@@ -191,12 +261,16 @@ def test_pieces_that_a_step_leaves_for_others_are_not_believed(seed):
 
 
 def test_a_stochastic_model_is_judged_where_it_is():
-    """Newton's method has to go on from the model, to where it can tell: what it tells is of the model all the same."""
+    """Newton's method has to go on from the model, to where it can tell: what it tells is of the
+    model all the same.
+    """
     rng = np.random.default_rng(4)
     X = rng.standard_normal((100, 33)) * 10 ** rng.uniform(-1, 1, 33)
     z = X @ rng.standard_normal(33)
     t = np.where(z / z.std() + 0.01 * rng.standard_normal(100) > 0, 1.0, -1.0)
-    model = SGDClassifier("squared_hinge", alpha=1 / 5000, batch_size=32, tol=1e-3, max_iter=300, random_state=0).fit(X, t)
+    model = SGDClassifier(
+        "squared_hinge", alpha=1 / 5000, batch_size=32, tol=1e-3, max_iter=300, random_state=0
+    ).fit(X, t)
     exact = LinearSVC(C=50.0, tol=1e-12, max_iter=5000).fit(X, t)
     least = squared_hinge(X, t, 1 / 5000, exact.coef_, exact.intercept_)
     gap = squared_hinge(X, t, 1 / 5000, model.coef_, model.intercept_) - least
@@ -207,11 +281,15 @@ def test_a_stochastic_model_is_judged_where_it_is():
 @pytest.mark.parametrize("epochs", [2, 10])
 @pytest.mark.parametrize("seed", range(3))
 def test_steep_directions_do_not_hide_how_far_a_stochastic_model_is(seed, epochs):
-    """All columns have much in common: the gradient points there, while most of the distance lies in the many other directions."""
+    """All columns have much in common: the gradient points there, while most of the distance lies
+    in the many other directions.
+    """
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((2000, 400)) + 2 * rng.standard_normal((2000, 1))
     t = np.where(X @ rng.standard_normal(400) / 10 + rng.standard_normal(2000) > 0, 1.0, -1.0)
-    model = SGDClassifier("log_loss", alpha=0.01, max_iter=epochs, tol=1e-14, random_state=0).fit(X, t)
+    model = SGDClassifier("log_loss", alpha=0.01, max_iter=epochs, tol=1e-14, random_state=0).fit(
+        X, t
+    )
     exact = LogisticRegression(C=1 / 20, tol=1e-12, max_iter=1000).fit(X, t)
     value, least = (log_loss(X, t, 0.01, fit.coef_, fit.intercept_) for fit in (model, exact))
     share = np.mean(t > 0)
@@ -255,14 +333,22 @@ def test_zeros_are_found_by_some_rows(loss, monkeypatch):
 
 
 @pytest.mark.parametrize("layout", [np.asarray, sparse.csr_array])
-@pytest.mark.parametrize("model", [LogisticRegression(C=3.0, l1_ratio=1.0, tol=1e-8), Lasso(alpha=1e-4, tol=1e-8)], ids=str)
+@pytest.mark.parametrize(
+    "model",
+    [LogisticRegression(C=3.0, l1_ratio=1.0, tol=1e-8), Lasso(alpha=1e-4, tol=1e-8)],
+    ids=str,
+)
 def test_columns_that_depend_on_one_another(model, layout):
     """One of each group's columns is 1: along the ways between them only the penalty changes."""
     rng = np.random.default_rng(0)
     levels = rng.integers(6, size=(3000, 5))
     X = (levels[:, :, None] == np.arange(6)).reshape(3000, 30).astype(float)
     z = X @ rng.standard_normal(30)
-    y = z + 0.5 * rng.standard_normal(3000) if isinstance(model, Lasso) else z + rng.logistic(size=3000) > 0
+    y = (
+        z + 0.5 * rng.standard_normal(3000)
+        if isinstance(model, Lasso)
+        else z + rng.logistic(size=3000) > 0
+    )
     model.fit(layout(X), y)
     assert model.converged_
     assert model.n_iter_ <= 12
@@ -278,10 +364,14 @@ def test_lasso_of_many_rows_is_scikit_learns():
 
 @np.errstate(all="ignore")  # as all training
 def test_a_metric_follows_the_curvatures():
-    """At the first model all rows are curved, near the minimum few: with the old metric conjugate gradients would crawl."""
+    """At the first model all rows are curved, near the minimum few: with the old metric conjugate
+    gradients would crawl.
+    """
     X, z = correlated(6000, 40)
     t = np.where(20 * z + np.random.default_rng(6).logistic(size=len(z)) > 0, 1.0, -1.0)
-    problem = Problem(as_rows(X), t, None, Objective("log_loss", l2=1e-6), np.arange(len(t)), True, 1, X)
+    problem = Problem(
+        as_rows(X), t, None, Objective("log_loss", l2=1e-6), np.arange(len(t)), True, 1, X
+    )
     method = Newton(dense_metric=True, tol=1e-8)
     method.start(problem, np.zeros(41), None)
     while not (method.optimality() and method.optimality()[0] <= 1e-8):

@@ -1,4 +1,5 @@
 """SGDOneClassSVM: scikit-learn's steps, the minimum by every method, and what nu promises."""
+
 import pickle
 import warnings
 
@@ -22,7 +23,9 @@ STEPS = {"shuffle": False, "tol": None, "max_iter": 3, "learning_rate": "constan
 def points():
     """Two clouds away from the origin, one of them small, columns of different spread."""
     rng = np.random.default_rng(0)
-    return np.concatenate([rng.normal([2, 3, 0.2], [0.5, 2.0, 0.1], (190, 3)), rng.normal([-1, 0, 0], 1.0, (10, 3))])
+    return np.concatenate(
+        [rng.normal([2, 3, 0.2], [0.5, 2.0, 0.1], (190, 3)), rng.normal([-1, 0, 0], 1.0, (10, 3))]
+    )
 
 
 def objective(model, X, coef, offset, weights=None):
@@ -34,13 +37,25 @@ LEAST = {}
 
 
 def least(model, X, weights=None):
-    """The minimum by its dual, a quadratic of the shares a_i in [0, s_i] that sum to nu: 0 >= F* = -|sum a_i x_i|^2 / (2 nu)."""
+    """The minimum by its dual, a quadratic of the shares a_i in [0, s_i] that sum to nu: 0 >= F* =
+    -|sum a_i x_i|^2 / (2 nu).
+    """
     key = model.nu, weights is None
     if key not in LEAST:
         s = np.full(len(X), 1 / len(X)) if weights is None else weights / weights.sum()
-        found = minimize(lambda a: ((a @ X) ** 2).sum() / 2, key[0] * s, jac=lambda a: X @ (a @ X),
-                         constraints={"type": "eq", "fun": lambda a: a.sum() - key[0], "jac": lambda a: np.ones(len(a))},
-                         bounds=[(0, most) for most in s], method="SLSQP", options={"maxiter": 500, "ftol": 1e-14})
+        found = minimize(
+            lambda a: ((a @ X) ** 2).sum() / 2,
+            key[0] * s,
+            jac=lambda a: X @ (a @ X),
+            constraints={
+                "type": "eq",
+                "fun": lambda a: a.sum() - key[0],
+                "jac": lambda a: np.ones(len(a)),
+            },
+            bounds=[(0, most) for most in s],
+            method="SLSQP",
+            options={"maxiter": 500, "ftol": 1e-14},
+        )
         LEAST[key] = -found.fun / key[0]
     return LEAST[key]
 
@@ -59,7 +74,12 @@ def distance(model, X, weights=None):
 @pytest.mark.parametrize("learning_rate", ["constant", "invscaling", "optimal", "adaptive"])
 def test_steps_are_scikit_learns(learning_rate, average, fit_intercept, points):
     for nu in (0.03, 0.2):  # above, scikit-learn's means are rounded to 1e-8
-        shared = STEPS | {"learning_rate": learning_rate, "average": average, "nu": nu, "fit_intercept": fit_intercept}
+        shared = STEPS | {
+            "learning_rate": learning_rate,
+            "average": average,
+            "nu": nu,
+            "fit_intercept": fit_intercept,
+        }
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             theirs = linear_model.SGDOneClassSVM(**shared).fit(points)
@@ -69,18 +89,30 @@ def test_steps_are_scikit_learns(learning_rate, average, fit_intercept, points):
         assert_allclose(ours.offset_, theirs.offset_, rtol=0, atol=1e-12 * scale)
         assert ours.coef_.shape == theirs.coef_.shape and ours.offset_.shape == theirs.offset_.shape
         assert (ours.t_, ours.n_iter_) == (theirs.t_, theirs.n_iter_)
-        assert_allclose(ours.decision_function(points), theirs.decision_function(points), atol=1e-11 * scale)
-        assert_allclose(ours.score_samples(points), theirs.score_samples(points), atol=1e-11 * scale)
+        assert_allclose(
+            ours.decision_function(points), theirs.decision_function(points), atol=1e-11 * scale
+        )
+        assert_allclose(
+            ours.score_samples(points), theirs.score_samples(points), atol=1e-11 * scale
+        )
         assert_array_equal(ours.predict(points), theirs.predict(points))
 
 
 def test_stops_starts_and_pieces_are_scikit_learns(points):
-    for changes in ({"tol": 1e-3, "max_iter": 500}, {"tol": 1e-3, "max_iter": 500, "learning_rate": "adaptive"}):
-        ours, theirs = (kind(**STEPS | changes).fit(points) for kind in (SGDOneClassSVM, linear_model.SGDOneClassSVM))
+    for changes in (
+        {"tol": 1e-3, "max_iter": 500},
+        {"tol": 1e-3, "max_iter": 500, "learning_rate": "adaptive"},
+    ):
+        ours, theirs = (
+            kind(**STEPS | changes).fit(points)
+            for kind in (SGDOneClassSVM, linear_model.SGDOneClassSVM)
+        )
         assert ours.stop_reason_ == "plateau"
         assert_allclose(ours.coef_, theirs.coef_, atol=0.02)
     start = {"coef_init": np.array([0.5, -1.0, 2.0]), "offset_init": np.array([0.3])}
-    ours, theirs = (kind(**STEPS).fit(points, **start) for kind in (SGDOneClassSVM, linear_model.SGDOneClassSVM))
+    ours, theirs = (
+        kind(**STEPS).fit(points, **start) for kind in (SGDOneClassSVM, linear_model.SGDOneClassSVM)
+    )
     assert_allclose(ours.coef_, theirs.coef_, atol=1e-12)
     for _ in range(2):
         ours, theirs = (model.partial_fit(points) for model in (ours, theirs))
@@ -89,7 +121,9 @@ def test_stops_starts_and_pieces_are_scikit_learns(points):
     ours, theirs = (model.set_params(warm_start=True).fit(points) for model in (ours, theirs))
     assert_allclose(ours.coef_, theirs.coef_, atol=1e-12)
     assert_allclose(ours.offset_, theirs.offset_, atol=1e-12)
-    ours, theirs = (kind(**STEPS).partial_fit(points) for kind in (SGDOneClassSVM, linear_model.SGDOneClassSVM))
+    ours, theirs = (
+        kind(**STEPS).partial_fit(points) for kind in (SGDOneClassSVM, linear_model.SGDOneClassSVM)
+    )
     assert_allclose(ours.offset_, theirs.offset_, atol=1e-12)
 
 
@@ -108,20 +142,35 @@ def test_a_full_batch_is_the_gradient_of_the_objective(points):
     model = SGDOneClassSVM(**STEPS | {"batch_size": "full", "max_iter": 1}, nu=0.3).fit(points)
     start = np.append(np.array([0.2, 0.1, -0.3]), 0.7)  # (w, offset)
     model.fit(points, coef_init=start[:3], offset_init=start[3:])
-    slope = [(objective(model, points, (start + e)[:3], (start + e)[3]) - objective(model, points, (start - e)[:3], (start - e)[3]))
-             / 2e-6 for e in 1e-6 * np.eye(4)]
-    assert_allclose(np.append(model.coef_, model.offset_), start - 0.05 * np.array(slope), atol=1e-8)
+    slope = [
+        (
+            objective(model, points, (start + e)[:3], (start + e)[3])
+            - objective(model, points, (start - e)[:3], (start - e)[3])
+        )
+        / 2e-6
+        for e in 1e-6 * np.eye(4)
+    ]
+    assert_allclose(
+        np.append(model.coef_, model.offset_), start - 0.05 * np.array(slope), atol=1e-8
+    )
     # the objective of the docs is the engine's less nu
-    assert_allclose(model.history_["loss"][0] - 0.3, objective(model, points, start[:3], start[3]), rtol=1e-12)
+    assert_allclose(
+        model.history_["loss"][0] - 0.3, objective(model, points, start[:3], start[3]), rtol=1e-12
+    )
 
 
 # ---- the minimum, without a rate ----
 
 
-@pytest.mark.parametrize("batch_size, nu", [(1, 0.3), (1, 0.8), (16, 0.3), (16, 0.8), ("full", 0.3), ("full", 0.5), ("full", 0.8)])
+@pytest.mark.parametrize(
+    "batch_size, nu",
+    [(1, 0.3), (1, 0.8), (16, 0.3), (16, 0.8), ("full", 0.3), ("full", 0.5), ("full", 0.8)],
+)
 @pytest.mark.parametrize("layout", ["dense", "csr32"])
 def test_every_batch_size_reaches_the_minimum_and_knows_it(batch_size, nu, points, layout):
-    model = SGDOneClassSVM(nu, batch_size=batch_size, random_state=0, tol=1e-3).fit(store(points, layout))
+    model = SGDOneClassSVM(nu, batch_size=batch_size, random_state=0, tol=1e-3).fit(
+        store(points, layout)
+    )
     assert model.converged_ and model.optimality_kind_ == "duality gap"
     assert -1e-5 <= distance(model, points) <= model.optimality_ + 1e-5 <= 1e-3 + 1e-5
 
@@ -129,9 +178,20 @@ def test_every_batch_size_reaches_the_minimum_and_knows_it(batch_size, nu, point
 @pytest.mark.parametrize("batch_size", [1, 16])
 @pytest.mark.parametrize("nu", [0.3, 0.8])
 def test_far_from_the_start_nothing_is_taken_for_the_minimum(batch_size, nu):
-    """Raw columns: the first bounds of the minimum are infinite, which is no proof that the constant model is it."""
-    X = np.random.default_rng(0).standard_normal((200, 5)) * [1, 10, 100, 1000, 1] + [5, 50, 500, 5000, 0]
-    full, model = (SGDOneClassSVM(nu=nu, batch_size=size, random_state=0, tol=1e-2).fit(X) for size in ("full", batch_size))
+    """Raw columns: the first bounds of the minimum are infinite, which is no proof that the
+    constant model is it.
+    """
+    X = np.random.default_rng(0).standard_normal((200, 5)) * [1, 10, 100, 1000, 1] + [
+        5,
+        50,
+        500,
+        5000,
+        0,
+    ]
+    full, model = (
+        SGDOneClassSVM(nu=nu, batch_size=size, random_state=0, tol=1e-2).fit(X)
+        for size in ("full", batch_size)
+    )
     best, value = (objective(fitted, X, fitted.coef_, fitted.offset_) for fitted in (full, model))
     assert full.converged_ and model.converged_ and best < 0
     assert value <= best + 0.03 * abs(best)
@@ -148,7 +208,9 @@ def test_a_tight_tolerance_is_met(points):
 def test_weights_are_repetitions(points):
     weights = np.arange(len(points)) % 4
     for batch_size in (1, "full"):
-        weighted = SGDOneClassSVM(0.3, batch_size=batch_size, tol=1e-4, random_state=0).fit(points, sample_weight=weights)
+        weighted = SGDOneClassSVM(0.3, batch_size=batch_size, tol=1e-4, random_state=0).fit(
+            points, sample_weight=weights
+        )
         assert abs(distance(weighted, points, weights)) <= 2e-4
     model = SGDOneClassSVM(0.3, batch_size="full", tol=1e-12)
     weighted = clone(model).fit(points, sample_weight=weights)
@@ -160,7 +222,10 @@ def test_weights_are_repetitions(points):
 
 @pytest.mark.parametrize("batch_size", [1, 16])
 def test_streams_come_near(batch_size, points):
-    model, rng = SGDOneClassSVM(0.3, batch_size=batch_size, random_state=0), np.random.default_rng(0)
+    model, rng = (
+        SGDOneClassSVM(0.3, batch_size=batch_size, random_state=0),
+        np.random.default_rng(0),
+    )
     for _ in range(60):
         model.partial_fit(points[rng.permutation(len(points))])
     assert distance(model, points) < 0.05
@@ -172,7 +237,9 @@ def test_without_an_offset_nothing_is_the_best(points):
     for batch_size in (1, "full"):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            model = SGDOneClassSVM(0.2, fit_intercept=False, batch_size=batch_size, random_state=0, max_iter=100).fit(points)
+            model = SGDOneClassSVM(
+                0.2, fit_intercept=False, batch_size=batch_size, random_state=0, max_iter=100
+            ).fit(points)
         assert_allclose(model.coef_, 0, atol=0.02)
         assert_array_equal(model.offset_, 0)
 
@@ -189,7 +256,10 @@ def test_nu_bounds_the_share_of_outliers(nu, points):
 
 def test_with_a_kernels_map_it_is_the_kernel_machine(points):
     rbf = svm.OneClassSVM(gamma=0.1, nu=0.1).fit(points)
-    ours = make_pipeline(Nystroem(gamma=0.1, n_components=100, random_state=0), SGDOneClassSVM(0.1, batch_size="full"))
+    ours = make_pipeline(
+        Nystroem(gamma=0.1, n_components=100, random_state=0),
+        SGDOneClassSVM(0.1, batch_size="full"),
+    )
     assert np.mean(ours.fit(points).predict(points) == rbf.predict(points)) > 0.93
 
 

@@ -1,4 +1,6 @@
-"""The order of the visits: every row once an epoch, as random as promised, and descent by it as good as by full permutations."""
+"""The order of the visits: every row once an epoch, as random as promised, and descent by it as
+good as by full permutations.
+"""
 
 from itertools import pairwise
 
@@ -40,7 +42,9 @@ def epochs_of(order, count=2):
 
 
 def places(visits, block):
-    """Where the rows of each block of neighbours are met: its first and its last place, a row a block."""
+    """Where the rows of each block of neighbours are met: its first and its last place, a row a
+    block.
+    """
     at = np.argsort(visits)
     at = at[: len(at) // block * block].reshape(-1, block)
     return np.column_stack([at.min(1), at.max(1)])
@@ -56,7 +60,12 @@ def stays_near(visits, block):
 
 
 @settings(deadline=None)
-@given(rows=st.integers(0, 300), block=st.integers(1, 70), pool=st.integers(1, 70), seed=st.integers(0, 2**64 - 1))
+@given(
+    rows=st.integers(0, 300),
+    block=st.integers(1, 70),
+    pool=st.integers(1, 70),
+    seed=st.integers(0, 2**64 - 1),
+)
 def test_blocks_visit_every_row_once(rows, block, pool, seed):
     visits = 3 * np.arange(rows) + 1  # any numbers, not only the first ones
     out, blocks = np.full_like(visits, -1), np.arange(-(-rows // block))
@@ -65,7 +74,9 @@ def test_blocks_visit_every_row_once(rows, block, pool, seed):
         assert_array_equal(np.sort(out), visits)
         assert_array_equal(np.sort(blocks), np.arange(len(blocks)))
     drawn = [visits[number * block : (number + 1) * block] for number in blocks]
-    ends = np.cumsum([0] + [sum(map(len, drawn[at : at + pool])) for at in range(0, len(drawn), pool)])
+    ends = np.cumsum(
+        [0] + [sum(map(len, drawn[at : at + pool])) for at in range(0, len(drawn), pool)]
+    )
     for number, (begin, end) in enumerate(pairwise(ends)):  # each pool has the rows of its blocks
         rows_of_pool = np.concatenate(drawn[number * pool : (number + 1) * pool])
         assert_array_equal(np.sort(out[begin:end]), np.sort(rows_of_pool))
@@ -85,7 +96,9 @@ def test_blocks_that_do_not_fit_are_refused(pool, count, length):
         shuffle_blocks(np.arange(10), np.empty(length, np.intp), np.arange(count), 3, pool, 0)
 
 
-@pytest.mark.parametrize("block, pool, blocks", [(0, 4, [0]), (3, 0, [0, 1]), (3, 4, [0, 2]), (3, 4, [0, -1])])
+@pytest.mark.parametrize(
+    "block, pool, blocks", [(0, 4, [0]), (3, 0, [0, 1]), (3, 4, [0, 2]), (3, 4, [0, -1])]
+)
 def test_blocks_that_are_none_are_refused(block, pool, blocks):
     with pytest.raises(ValueError, match="block"):
         shuffle_blocks(np.arange(6), np.empty(6, np.intp), np.array(blocks), block, pool, 0)
@@ -131,7 +144,9 @@ def test_every_row_is_met_in_every_place():
 )
 def test_every_epoch_visits_every_row_once(rows, columns, layout, how, cache, pool, seed):
     X, y = np.ones((rows, columns)), np.random.default_rng(rows).standard_normal(rows)
-    visits = np.flatnonzero(np.random.default_rng(seed).random(rows) < 0.9)  # rows of weight 0 are left out
+    visits = np.flatnonzero(
+        np.random.default_rng(seed).random(rows) < 0.9
+    )  # rows of weight 0 are left out
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Order, "CACHE", cache)
         patch.setattr(Order, "POOL", pool)
@@ -147,7 +162,10 @@ def test_orders_differ_between_epochs_and_seeds(how, columns, block, no_cache):
     a, b = (epochs_of(order_of(X, y, how, seed), 3) for seed in (0, 1))
     assert stays_near(a[0], block) == (how is True)
     assert len(np.unique(np.concatenate([a, b]), axis=0)) == 6
-    agreement = [np.mean(one == other) for one, other in [(a[0], a[1]), (a[1], a[2]), (a[0], b[0]), (a[1], b[0])]]
+    agreement = [
+        np.mean(one == other)
+        for one, other in [(a[0], a[1]), (a[1], a[2]), (a[0], b[0]), (a[1], b[0])]
+    ]
     assert max(agreement) < 0.005
 
 
@@ -164,7 +182,9 @@ def test_no_shuffle_is_the_order_given(no_cache):
 
 def is_full(X, y, seed=0):
     """Whether shuffle=True visits exactly as shuffle="full" does."""
-    return np.array_equal(epochs_of(order_of(X, y, True, seed)), epochs_of(order_of(X, y, "full", seed)))
+    return np.array_equal(
+        epochs_of(order_of(X, y, True, seed)), epochs_of(order_of(X, y, "full", seed))
+    )
 
 
 def test_rows_that_fit_the_cache_are_fully_permuted(monkeypatch):
@@ -245,11 +265,17 @@ def sample(kind, seed, group=50):
     X = rng.standard_normal((ROWS, 10))
     if kind == "grouped":
         _, X = grouped(rng, group)
-    if kind == "mirrored":  # a group is a direction; the sign is each row's own, and so the targets of neighbours differ
+    if (
+        kind == "mirrored"
+        # a group is a direction; the sign is each row's own, and so the targets of neighbours
+        # differ
+    ):
         centres, X = grouped(rng, group)
         X += (rng.choice([-2, 0], ROWS))[:, None] * centres
     if kind == "slopes":  # every group has slopes of its own; the targets do not tell
-        w = w + np.repeat(rng.standard_normal((-(-ROWS // group), 10)), group, axis=0)[:ROWS] / np.sqrt(10)
+        w = w + np.repeat(rng.standard_normal((-(-ROWS // group), 10)), group, axis=0)[
+            :ROWS
+        ] / np.sqrt(10)
     y = (X * w).sum(1) + 0.5 * rng.standard_normal(ROWS)
     keys = {"by target": y, "by label": y > 0, "by column": X[:, 0]}
     rows = np.argsort(keys[kind], kind="stable") if kind in keys else slice(None)
@@ -287,18 +313,27 @@ def descend(loss, X, y, order, rates):
     course = {"batch_size": 1, "skip": 0, "passive_aggressive": stochastic.PassiveAggressive.OFF}
     found = [objective_of(loss, X, y, theta)]
     for rate in rates:
-        stochastic.epoch(rows, y, None, order.next(), theta, None, np.full(len(y), rate), objective, course)
+        stochastic.epoch(
+            rows, y, None, order.next(), theta, None, np.full(len(y), rate), objective, course
+        )
         found.append(objective_of(loss, X, y, theta))
     return found
 
 
 def mean_curves(kind, loss, rates, seeds, how=(True, "full")):
-    """Over the seeds: the mean objective at the start and after each epoch, a row for each of `how`."""
+    """Over the seeds: the mean objective at the start and after each epoch, a row for each of
+    `how`.
+    """
     curves = []
     for seed in range(seeds):
         X, y = sample(kind, seed)
         y = np.where(y > 0, 1.0, -1.0) if loss == "log_loss" else y
-        curves.append([descend(loss, X, y, order_of(X, y, each, 10 * seed + at), rates) for at, each in enumerate(how)])
+        curves.append(
+            [
+                descend(loss, X, y, order_of(X, y, each, 10 * seed + at), rates)
+                for at, each in enumerate(how)
+            ]
+        )
     return np.mean(curves, axis=0)
 
 
@@ -312,7 +347,9 @@ def epochs_to(goal, curve):
 
 LOSSES = ["squared_error", "log_loss"]
 KINDS = ["by target", "by label", "by column", "grouped", "mirrored", "slopes"]
-DECAYING = 0.02 / np.sqrt(np.arange(1, 6))  # large: the objective is that of the steps' noise after an epoch
+DECAYING = 0.02 / np.sqrt(
+    np.arange(1, 6)
+)  # large: the objective is that of the steps' noise after an epoch
 STEADY = {"squared_error": 1e-4, "log_loss": 1e-3}  # small: the way to the minimum takes epochs
 
 
@@ -348,7 +385,9 @@ def test_visits_in_the_order_of_the_targets_take_longer(loss):
 
 
 def test_data_sorted_by_a_column_costs_little(no_cache):
-    """It gets blocks: a pool has rows of few kinds, and at a rate that averages over a pool this shows, a little."""
+    """It gets blocks: a pool has rows of few kinds, and at a rate that averages over a pool this
+    shows, a little.
+    """
     X, y = sample("by column", 0)
     assert not is_full(X, y)
     blocks, full = mean_curves("by column", "squared_error", np.full(5, 1e-3), 40)

@@ -32,7 +32,13 @@ def no_figures_left():
 
 
 def fitted(data, **parameters):
-    settings = {"loss": "log_loss", "learning_rate": "constant", "tol": None, "max_iter": 6, "random_state": 0}
+    settings = {
+        "loss": "log_loss",
+        "learning_rate": "constant",
+        "tol": None,
+        "max_iter": 6,
+        "random_state": 0,
+    }
     return SGDClassifier(**{**settings, **parameters}).fit(data.X, data.binary)
 
 
@@ -75,10 +81,12 @@ def test_a_list_of_estimators_has_distinct_names(data):
 
 
 def test_it_looks_into_a_pipeline(data):
-    model = make_pipeline(StandardScaler(), SGDClassifier(max_iter=4, tol=None, random_state=0)).fit(
-        data.X, data.binary
+    model = make_pipeline(
+        StandardScaler(), SGDClassifier(max_iter=4, tol=None, random_state=0)
+    ).fit(data.X, data.binary)
+    assert_array_equal(
+        curve(LossCurveDisplay.from_estimator(model).ax_.lines[0])[1], model[-1].loss_curve_
     )
-    assert_array_equal(curve(LossCurveDisplay.from_estimator(model).ax_.lines[0])[1], model[-1].loss_curve_)
 
 
 def test_it_draws_the_validation_loss_where_there_is_one(data):
@@ -127,7 +135,9 @@ def test_seconds_have_few_ticks():
 
 @pytest.mark.parametrize("count", [3, 12])
 def test_many_names_stand_beside_the_curves(count):
-    display = LossCurveDisplay({f"model {k}": {"loss": [3.0, 2.0 + k]} for k in range(count)}).plot()
+    display = LossCurveDisplay(
+        {f"model {k}": {"loss": [3.0, 2.0 + k]} for k in range(count)}
+    ).plot()
     display.figure_.draw_without_rendering()
     legend, inside = display.ax_.get_legend().get_window_extent(), display.ax_.get_window_extent()
     assert (legend.x0 > inside.x1) == (count == 12)
@@ -135,7 +145,9 @@ def test_many_names_stand_beside_the_curves(count):
 
 def test_the_scale_can_be_logarithmic(data):
     assert LossCurveDisplay.from_estimator(fitted(data), log_scale=True).ax_.get_yscale() == "log"
-    assert LossCurveDisplay.from_estimator(fitted(data), log_scale=False).ax_.get_yscale() == "linear"
+    assert (
+        LossCurveDisplay.from_estimator(fitted(data), log_scale=False).ax_.get_yscale() == "linear"
+    )
 
 
 def test_what_cannot_be_drawn_is_refused(data):
@@ -151,7 +163,10 @@ def test_what_cannot_be_drawn_is_refused(data):
 
 def test_losses_of_a_range_test_that_span_much_have_a_logarithmic_axis():
     rates = np.geomspace(1e-3, 1, 4)
-    narrow, wide = LearningRateDisplay(rates, [4, 3, 2, 5]).plot(), LearningRateDisplay(rates, [4, 3, 0.2, 50]).plot()
+    narrow, wide = (
+        LearningRateDisplay(rates, [4, 3, 2, 5]).plot(),
+        LearningRateDisplay(rates, [4, 3, 0.2, 50]).plot(),
+    )
     assert (narrow.ax_.get_yscale(), wide.ax_.get_yscale()) == ("linear", "log")
     assert_array_equal(curve(wide.line_)[0], rates)
 
@@ -179,15 +194,22 @@ def test_paths_of_descent_are_drawn_from_start_to_end():
 
 
 def test_methods_descend_from_one_start():
-    ways = {"slow": {"method": "gd", "learning_rate": 0.01}, "fast": {"method": "gd", "learning_rate": 0.1}}
-    display = DescentPathDisplay.from_function(bowl, [4, 1], bowls_gradient, ways, max_iter=5, tol=0)
+    ways = {
+        "slow": {"method": "gd", "learning_rate": 0.01},
+        "fast": {"method": "gd", "learning_rate": 0.1},
+    }
+    display = DescentPathDisplay.from_function(
+        bowl, [4, 1], bowls_gradient, ways, max_iter=5, tol=0
+    )
     for (name, settings), line in zip(ways.items(), display.lines_, strict=True):
         theta = np.array([4.0, 1.0])
         for point in line.get_xydata():
             np.testing.assert_allclose(point, theta, rtol=1e-12)
             theta = theta - settings["learning_rate"] * bowls_gradient(theta)
         assert line.get_label() == name and len(line.get_xydata()) == 6
-    both = DescentPathDisplay.from_function(lambda theta: (bowl(theta), bowls_gradient(theta)), [4, 1], True, ["gd", "adam"])
+    both = DescentPathDisplay.from_function(
+        lambda theta: (bowl(theta), bowls_gradient(theta)), [4, 1], True, ["gd", "adam"]
+    )
     assert [line.get_label() for line in both.lines_] == ["gd", "adam"]
     assert both.contours_.levels[-1] > 1
 
@@ -199,23 +221,36 @@ def test_the_costs_on_the_way_are_drawn():
     assert_array_equal(curve(line)[1], result.history["fun"])
     (line,) = LossCurveDisplay.from_result({"a": result}, x="seconds", y="gradient_norm").lines_
     assert_array_equal(curve(line)[1], result.history["gradient_norm"])
-    with pytest.raises(ValueError, match="result 'minimize' has no path: it needs .*record_path=True"):
+    with pytest.raises(
+        ValueError, match="result 'minimize' has no path: it needs .*record_path=True"
+    ):
         DescentPathDisplay.from_result(bowl, result)
 
 
 def test_results_without_a_history_are_named():
     by_scipy = scipy_minimize(bowl, [4, 1], jac=bowls_gradient)
-    for results, name in ((by_scipy, "minimize"), ({"ours": minimize(bowl, [4, 1], bowls_gradient), "theirs": by_scipy}, "theirs")):
-        with pytest.raises(ValueError, match=f"result '{name}' has no history: draw what fastgd.minimize returns"):
+    for results, name in (
+        (by_scipy, "minimize"),
+        ({"ours": minimize(bowl, [4, 1], bowls_gradient), "theirs": by_scipy}, "theirs"),
+    ):
+        with pytest.raises(
+            ValueError, match=f"result '{name}' has no history: draw what fastgd.minimize returns"
+        ):
             LossCurveDisplay.from_result(results)
         with pytest.raises(ValueError, match=f"result '{name}' has no history"):
             DescentPathDisplay.from_result(bowl, results)
-    assert LossCurveDisplay.from_result(scipy_minimize(bowl, [4, 1], jac=bowls_gradient, method=fastgd.auto)).lines_
+    assert LossCurveDisplay.from_result(
+        scipy_minimize(bowl, [4, 1], jac=bowls_gradient, method=fastgd.auto)
+    ).lines_
 
 
 def test_contours_are_those_of_the_cost():
-    """The lowest level is the least cost in the picture, and the rings of a bowl lie evenly: their levels grow as squares."""
-    display = DescentPathDisplay(lambda theta: theta @ theta, {"a": [(0, 0)]}).plot(xlim=(-1, 1), ylim=(-1, 1), resolution=101)
+    """The lowest level is the least cost in the picture, and the rings of a bowl lie evenly: their
+    levels grow as squares.
+    """
+    display = DescentPathDisplay(lambda theta: theta @ theta, {"a": [(0, 0)]}).plot(
+        xlim=(-1, 1), ylim=(-1, 1), resolution=101
+    )
     levels = display.contours_.levels
     assert levels[0] == 0 and levels[-1] == pytest.approx(2)
     radii = np.sqrt(levels[levels < 0.9])
@@ -224,14 +259,20 @@ def test_contours_are_those_of_the_cost():
 
 
 def test_contours_below_zero_are_drawn_like_the_others():
-    display = DescentPathDisplay(lambda theta: theta @ theta - 1, {"a": [(0, 0)]}).plot(xlim=(-1, 1), ylim=(-1, 1), resolution=30)
+    display = DescentPathDisplay(lambda theta: theta @ theta - 1, {"a": [(0, 0)]}).plot(
+        xlim=(-1, 1), ylim=(-1, 1), resolution=30
+    )
     lines = [drawn for drawn in display.ax_.collections if drawn is not display.contours_]
-    assert lines and all(dashes == (0.0, None) for drawn in lines for dashes in drawn.get_linestyle())
+    assert lines and all(
+        dashes == (0.0, None) for drawn in lines for dashes in drawn.get_linestyle()
+    )
 
 
 def test_costs_may_be_flat_or_undefined_in_places():
     with np.errstate(invalid="ignore"):
-        display = DescentPathDisplay(lambda theta: np.log(theta[0]), {"a": [(1, 1)]}).plot(xlim=(-1, 2), ylim=(0, 1))
+        display = DescentPathDisplay(lambda theta: np.log(theta[0]), {"a": [(1, 1)]}).plot(
+            xlim=(-1, 2), ylim=(0, 1)
+        )
         assert display.contours_.levels[-1] == pytest.approx(np.log(2))
         with pytest.raises(ValueError, match="nowhere finite"):
             DescentPathDisplay(lambda theta: np.log(theta[0]), {"a": [(-2, 1), (-1, 1)]}).plot()
@@ -264,7 +305,9 @@ def test_the_legend_stands_still_while_paths_grow(tmp_path, monkeypatch, legend)
 
     monkeypatch.setattr(PillowWriter, "grab_frame", watch)
     corner = {"a": [(0, 0), (0, 1), (1, 1), (1, 0.6)], "b": [(0, 0), (1, 0)]}
-    display = DescentPathDisplay(bowl, corner).plot(plt.subplots(figsize=(5, 4), layout="constrained")[1], resolution=10)
+    display = DescentPathDisplay(bowl, corner).plot(
+        plt.subplots(figsize=(5, 4), layout="constrained")[1], resolution=10
+    )
     if legend:
         display.ax_.legend(**legend)
     display.figure_.draw_without_rendering()
@@ -283,7 +326,9 @@ def test_paths_have_two_parameters(points):
 
 def test_coefficients_are_those_of_a_fit_at_every_alpha(data):
     alphas = [1.0, 0.01, 0.1]
-    display = CoefficientPathDisplay.from_estimator(Lasso(tol=1e-8), data.X, data.values, alphas=alphas)
+    display = CoefficientPathDisplay.from_estimator(
+        Lasso(tol=1e-8), data.X, data.values, alphas=alphas
+    )
     assert display.coefs.shape == (3, data.X.shape[1])
     for alpha, coef in zip(alphas, display.coefs, strict=True):
         assert_array_equal(coef, Lasso(alpha, tol=1e-8).fit(data.X, data.values).coef_)
@@ -298,9 +343,15 @@ def test_coefficients_in_a_pipeline_have_the_names_of_the_columns():
     X = pandas.DataFrame(np.random.default_rng(0).standard_normal((30, 3)), columns=["a", "b", "c"])
     model = make_pipeline(StandardScaler(), Ridge())
     weights = np.arange(30.0)
-    display = CoefficientPathDisplay.from_estimator(model, X, X @ [1.0, -2.0, 0.5], alphas=[0.1, 1], sample_weight=weights)
+    display = CoefficientPathDisplay.from_estimator(
+        model, X, X @ [1.0, -2.0, 0.5], alphas=[0.1, 1], sample_weight=weights
+    )
     assert [line.get_label() for line in display.lines_] == ["a", "b", "c"]
-    assert [text.get_text() for text in display.ax_.get_legend().get_texts()] == ["a", "c", "b"]   # from top to bottom
+    assert [text.get_text() for text in display.ax_.get_legend().get_texts()] == [
+        "a",
+        "c",
+        "b",
+    ]  # from top to bottom
     alone = Ridge(0.1).fit(StandardScaler().fit_transform(X), X @ [1.0, -2.0, 0.5], weights)
     np.testing.assert_allclose(display.coefs[0], alone.coef_)
     assert model.named_steps["ridge"].alpha == 1.0 and not hasattr(model[-1], "coef_")
@@ -320,4 +371,6 @@ def test_coefficients_that_cannot_be_drawn_are_refused(data):
     with pytest.raises(ValueError, match="a row for each of the 2 alphas, got shape"):
         CoefficientPathDisplay([1, 2], np.ones((3, 2))).plot()
     with pytest.raises(ValueError, match="single row of coefficients"):
-        CoefficientPathDisplay.from_estimator(Ridge(), data.X, np.column_stack([data.values, data.values]), alphas=[1])
+        CoefficientPathDisplay.from_estimator(
+            Ridge(), data.X, np.column_stack([data.values, data.values]), alphas=[1]
+        )

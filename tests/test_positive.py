@@ -1,4 +1,7 @@
-"""positive=True: no weight is negative, by every method; against twins, scikit-learn, SciPy and the conditions of a minimum."""
+"""positive=True: no weight is negative, by every method; against twins, scikit-learn, SciPy and the
+conditions of a minimum.
+"""
+
 import warnings
 
 import numpy as np
@@ -29,7 +32,9 @@ SMOOTH = [*(loss for loss in reference.LOSSES if loss not in KINKED or loss == "
 @pytest.mark.parametrize("batch_size", [1, 2, 7, "full"])
 def test_every_penalty_and_batch_size_is_the_twins(penalty, batch_size, data, layout, dtype):
     for y in (data.binary, data.classes):
-        model = classifier(penalty=penalty, alpha=0.05, batch_size=batch_size, positive=True).fit(store(data.X, layout, dtype), y)
+        model = classifier(penalty=penalty, alpha=0.05, batch_size=batch_size, positive=True).fit(
+            store(data.X, layout, dtype), y
+        )
         assert (model.coef_ >= 0).all() and (model.coef_ == 0).any() and (model.coef_ > 0).any()
         assert_is_twin(model, data.X, y)
 
@@ -45,7 +50,9 @@ def test_averages_are_the_twins(average, penalty, data, layout):
 @pytest.mark.parametrize("optimizer", reference.RULES)
 def test_every_rule_is_the_twins(optimizer, data, layout):
     for batch_size in (1, 10, "full"):
-        model = classifier(penalty="elasticnet", batch_size=batch_size, optimizer=optimizer, positive=True)
+        model = classifier(
+            penalty="elasticnet", batch_size=batch_size, optimizer=optimizer, positive=True
+        )
         assert_is_twin(model.fit(store(data.X, layout), data.binary), data.X, data.binary)
 
 
@@ -57,7 +64,9 @@ def test_every_loss_is_the_twins(loss, data, layout):
 
 @pytest.mark.parametrize("learning_rate", ["pa1", "pa2"])
 def test_passive_aggressive_steps_are_the_twins(learning_rate, data, layout):
-    model = classifier(loss="hinge", learning_rate=learning_rate, eta0=0.3, positive=True, penalty="elasticnet")
+    model = classifier(
+        loss="hinge", learning_rate=learning_rate, eta0=0.3, positive=True, penalty="elasticnet"
+    )
     model.fit(store(data.X, layout), data.classes)
     run = reference.fit(model, data.X, data.classes)
     assert (model.coef_ == 0).any()
@@ -84,12 +93,33 @@ def test_a_pass_of_implicit_steps(batch_size, outputs, data, as_rows, dtype):
     rates = 0.5 / np.arange(1, -(-43 // batch_size) + 1) ** 0.5
     v = reference.pack(V, c)
     average, t = np.zeros(len(v)), len(rates)
-    implicit.epoch(rows, Y.ravel(), data.weights, np.arange(43), v, average, arrays, rates, np.ones(outputs), codes, batch_size,
-                   0.0, None, np.empty(1, dtype))
-    W, b, mean_W, mean_b = reference.implicit_epoch(problem, Z, Y, V, c, rates, arrays[2], arrays[3], data.weights, batch_size)
+    implicit.epoch(
+        rows,
+        Y.ravel(),
+        data.weights,
+        np.arange(43),
+        v,
+        average,
+        arrays,
+        rates,
+        np.ones(outputs),
+        codes,
+        batch_size,
+        0.0,
+        None,
+        np.empty(1, dtype),
+    )
+    W, b, mean_W, mean_b = reference.implicit_epoch(
+        problem, Z, Y, V, c, rates, arrays[2], arrays[3], data.weights, batch_size
+    )
     assert (W == 0).any()
     assert_allclose(v, reference.pack(W, b), rtol=1e-6, atol=1e-7)
-    assert_allclose(average / (t * (t + 1) * (t + 2) * (t + 3) / 4), reference.pack(mean_W, mean_b), rtol=1e-6, atol=1e-7)
+    assert_allclose(
+        average / (t * (t + 1) * (t + 2) * (t + 3) / 4),
+        reference.pack(mean_W, mean_b),
+        rtol=1e-6,
+        atol=1e-7,
+    )
 
 
 @pytest.mark.parametrize("outputs", [1, 3])
@@ -99,9 +129,39 @@ def test_a_pass_of_saga(outputs, data, as_rows, dtype):
     order, slopes = np.random.default_rng(1).integers(n, size=2 * n), np.zeros((n, outputs))
     v, total = reference.pack(V, c), np.zeros(outputs * 7)
     memory = np.zeros(n * outputs), slopes.ravel().copy(), (Z**2).sum(axis=1) + 1, total
-    variance.epoch(rows, Y.ravel(), data.weights, order, v, arrays, np.full(outputs, 0.05), np.ones(n), np.zeros(6),
-                   codes, 1, n, memory, np.zeros(n), CURVATURE.get("squared_error", 1.0), np.empty(1, dtype))
-    W, b, _ = reference.saga_epoch(problem, Z, Y, V, c, slopes, 0.05, arrays[2], arrays[3], data.weights, probability, order, 1.0)
+    variance.epoch(
+        rows,
+        Y.ravel(),
+        data.weights,
+        order,
+        v,
+        arrays,
+        np.full(outputs, 0.05),
+        np.ones(n),
+        np.zeros(6),
+        codes,
+        1,
+        n,
+        memory,
+        np.zeros(n),
+        CURVATURE.get("squared_error", 1.0),
+        np.empty(1, dtype),
+    )
+    W, b, _ = reference.saga_epoch(
+        problem,
+        Z,
+        Y,
+        V,
+        c,
+        slopes,
+        0.05,
+        arrays[2],
+        arrays[3],
+        data.weights,
+        probability,
+        order,
+        1.0,
+    )
     assert (W == 0).any()
     assert_allclose(v, reference.pack(W, b), rtol=1e-7, atol=1e-8)
 
@@ -130,25 +190,46 @@ def residual_of_the_conditions(model, X, y, l1, l2, weights=None):
     weights = np.ones(len(X)) if weights is None else weights / np.mean(weights)
     W = np.atleast_2d(model.coef_)
     _, G, g = reference.gradient(problem, X, targets, W, np.atleast_1d(model.intercept_), weights)
-    _, G0, g0 = reference.gradient(problem, X, targets, 0 * W, 0 * np.atleast_1d(model.intercept_), weights)
+    _, G0, g0 = reference.gradient(
+        problem, X, targets, 0 * W, 0 * np.atleast_1d(model.intercept_), weights
+    )
     G = G + l1 + l2 * W
     fault = np.where(W > 0, np.abs(G), np.maximum(-G, 0))
     return max(fault.max(), np.abs(g).max()) / np.abs(G0).max()
 
 
-@pytest.mark.parametrize("penalty, alpha", [(None, 0.0), ("l2", 0.02), ("l1", 0.02), ("elasticnet", 0.02)])
+@pytest.mark.parametrize(
+    "penalty, alpha", [(None, 0.0), ("l2", 0.02), ("l1", 0.02), ("elasticnet", 0.02)]
+)
 @pytest.mark.parametrize("loss", SMOOTH)
 def test_full_batches_meet_the_conditions_of_a_minimum(loss, penalty, alpha, data, layout):
-    if penalty is None and loss in ("perceptron", "softmax", "log_loss", "modified_huber", "squared_hinge"):
+    if penalty is None and loss in (
+        "perceptron",
+        "softmax",
+        "log_loss",
+        "modified_huber",
+        "squared_hinge",
+    ):
         pytest.skip("there may be no minimum")
     y = targets_for(loss, data) if loss != "softmax" else data.classes
     kind = SGDClassifier if loss in (*reference.CLASSIFICATION, "softmax") else SGDRegressor
-    model = kind(loss, penalty=penalty, alpha=alpha, batch_size="full", tol=1e-14, positive=True, max_iter=3000)
+    model = kind(
+        loss,
+        penalty=penalty,
+        alpha=alpha,
+        batch_size="full",
+        tol=1e-14,
+        positive=True,
+        max_iter=3000,
+    )
     model.fit(store(data.X, layout), y, sample_weight=data.weights)
     assert model.converged_ and 0 <= model.optimality_ <= 1e-14
     assert (model.coef_ >= 0).all() and (model.coef_ == 0).any()
     mix = {None: 0, "l2": 0, "l1": 1, "elasticnet": 0.15}[penalty]
-    assert residual_of_the_conditions(model, data.X, y, alpha * mix, alpha * (1 - mix), data.weights) < 1e-5
+    assert (
+        residual_of_the_conditions(model, data.X, y, alpha * mix, alpha * (1 - mix), data.weights)
+        < 1e-5
+    )
 
 
 @pytest.mark.parametrize("batch_size", [1, 8])
@@ -159,7 +240,13 @@ def test_stochastic_steps_reach_the_same_minimum(loss, penalty, batch_size, data
         pytest.skip("there may be no minimum")
     y = data.classes if loss == "softmax" else targets_for(loss, data)
     kind = SGDClassifier if loss in (*reference.CLASSIFICATION, "softmax") else SGDRegressor
-    shared = {"penalty": penalty, "alpha": 0.02, "positive": True, "max_iter": 3000, "random_state": 0}
+    shared = {
+        "penalty": penalty,
+        "alpha": 0.02,
+        "positive": True,
+        "max_iter": 3000,
+        "random_state": 0,
+    }
     full = kind(loss, batch_size="full", tol=1e-10, **shared).fit(store(data.X, layout), y)
     model = kind(loss, batch_size=batch_size, tol=1e-7, **shared).fit(store(data.X, layout), y)
     assert model.converged_ and (model.coef_ >= 0).all()
@@ -171,7 +258,15 @@ def test_stochastic_steps_reach_the_same_minimum(loss, penalty, batch_size, data
 def test_losses_with_kinks_come_near_and_never_claim_too_much(loss, batch_size, data):
     y = targets_for(loss, data)
     kind = SGDClassifier if loss in reference.CLASSIFICATION else SGDRegressor
-    model = kind(loss, alpha=0.05, batch_size=batch_size, tol=1e-3, positive=True, max_iter=300, random_state=0)
+    model = kind(
+        loss,
+        alpha=0.05,
+        batch_size=batch_size,
+        tol=1e-3,
+        positive=True,
+        max_iter=300,
+        random_state=0,
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(data.X, y)
@@ -181,9 +276,14 @@ def test_losses_with_kinks_come_near_and_never_claim_too_much(loss, batch_size, 
     def value(theta):
         return reference.objective(problem, data.X, targets, theta[None, :-1], theta[-1:])
 
-    smoother = kind({"hinge": "squared_hinge"}.get(loss, "huber"), alpha=0.05, batch_size="full", positive=True).fit(data.X, y)
+    smoother = kind(
+        {"hinge": "squared_hinge"}.get(loss, "huber"), alpha=0.05, batch_size="full", positive=True
+    ).fit(data.X, y)
     start = np.append(smoother.coef_, smoother.intercept_)
-    least = min(minimize(value, start, method="Powell", bounds=[(0, 10)] * 6 + [(-10, 10)]).fun, value(start))
+    least = min(
+        minimize(value, start, method="Powell", bounds=[(0, 10)] * 6 + [(-10, 10)]).fun,
+        value(start),
+    )
     constant = min(value(np.append(np.zeros(6), b)) for b in np.linspace(-3, 3, 2001))
     reached = value(np.append(model.coef_, model.intercept_))
     assert reached - least <= 0.02 * (constant - least)
@@ -241,19 +341,36 @@ def test_where_no_weight_helps_all_are_zero(kind, data):
 
 def test_a_start_below_zero_is_moved_to_zero(data, layout):
     start = np.array([1.0, -1.0, 2.0, 0.0, -3.0, 0.5])
-    steps = {"learning_rate": "constant", "eta0": 1e-9, "max_iter": 1, "tol": None, "penalty": None, "shuffle": False}
+    steps = {
+        "learning_rate": "constant",
+        "eta0": 1e-9,
+        "max_iter": 1,
+        "tol": None,
+        "penalty": None,
+        "shuffle": False,
+    }
     for batch_size in (1, 10, "full"):
-        model = SGDRegressor(positive=True, batch_size=batch_size, **steps).fit(store(data.X, layout), data.values, coef_init=start)
+        model = SGDRegressor(positive=True, batch_size=batch_size, **steps).fit(
+            store(data.X, layout), data.values, coef_init=start
+        )
         assert_allclose(model.coef_, np.maximum(start, 0), atol=1e-6)
         assert (model.coef_ >= 0).all()
-    model = SGDRegressor(positive=True, init="normal", random_state=0, **steps).fit(data.X, data.values)
+    model = SGDRegressor(positive=True, init="normal", random_state=0, **steps).fit(
+        data.X, data.values
+    )
     assert (model.coef_ >= 0).all()
 
 
 def test_partial_fit_keeps_to_it_even_after_a_fit_that_did_not(data, layout):
     X = store(data.X, layout)
-    for parameters in ({}, {"learning_rate": "constant"}, {"learning_rate": "constant", "average": True}):
-        model = SGDRegressor(positive=True, random_state=0, **parameters).partial_fit(X, data.values)
+    for parameters in (
+        {},
+        {"learning_rate": "constant"},
+        {"learning_rate": "constant", "average": True},
+    ):
+        model = SGDRegressor(positive=True, random_state=0, **parameters).partial_fit(
+            X, data.values
+        )
         for _ in range(3):
             assert (model.partial_fit(X, data.values).coef_ >= 0).all()
         model = SGDRegressor(random_state=0, **parameters).partial_fit(X, data.values)
@@ -265,8 +382,18 @@ def test_partial_fit_keeps_to_it_even_after_a_fit_that_did_not(data, layout):
 def test_losses_with_kinks_without_a_penalty_are_not_certified(sign):
     """No slopes would do for a bound, and curvatures, which are 0, foretell nothing."""
     X = np.arange(1.0, 11.0)[:, None]
-    model = SGDRegressor("epsilon_insensitive", epsilon=0.5, alpha=0, positive=True, fit_intercept=False, tol=1e-3, max_iter=6)
+    model = SGDRegressor(
+        "epsilon_insensitive",
+        epsilon=0.5,
+        alpha=0,
+        positive=True,
+        fit_intercept=False,
+        tol=1e-3,
+        max_iter=6,
+    )
     with pytest.warns(ConvergenceWarning, match="unknown"):
         model.fit(X, sign * X[:, 0])
     assert model.optimality_ is None and not model.converged_
-    assert np.abs(model.predict(X) - sign * X[:, 0]).mean() <= np.abs(X).mean() and (sign > 0 or model.coef_[0] == 0)
+    assert np.abs(model.predict(X) - sign * X[:, 0]).mean() <= np.abs(X).mean() and (
+        sign > 0 or model.coef_[0] == 0
+    )

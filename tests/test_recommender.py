@@ -1,4 +1,7 @@
-"""MatrixFactorization: steps against the formula and finite differences, planted factors, forms of input, rankings, bad input."""
+"""MatrixFactorization: steps against the formula and finite differences, planted factors, forms of
+input, rankings, bad input.
+"""
+
 import pickle
 import signal
 from copy import deepcopy
@@ -18,7 +21,14 @@ from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from test_resume import Told
 
-from fastgd import Constant, CosineDecay, LossCurveDisplay, MatrixFactorization, ndcg_at_k, precision_at_k
+from fastgd import (
+    Constant,
+    CosineDecay,
+    LossCurveDisplay,
+    MatrixFactorization,
+    ndcg_at_k,
+    precision_at_k,
+)
 from fastgd.engine import ratings
 from fastgd.engine.ratings import Ids, as_grid, lay_out
 from fastgd.kernels import factorization
@@ -34,15 +44,23 @@ def softplus(z):
 
 # ---- the kernel ----
 
+
 def course_of(loss, negatives=1, **others):
-    return {"loss": int(Loss.SQUARED_ERROR if loss == "squared_error" else Loss.LOG_LOSS), "pairwise": loss == "bpr",
-            "negatives": 0 if loss == "squared_error" else negatives, "factors": FACTORS, "biased": True, "positive": False,
-            "damped": False, "alpha": 0.0} | others
+    return {
+        "loss": int(Loss.SQUARED_ERROR if loss == "squared_error" else Loss.LOG_LOSS),
+        "pairwise": loss == "bpr",
+        "negatives": 0 if loss == "squared_error" else negatives,
+        "factors": FACTORS,
+        "biased": True,
+        "positive": False,
+        "damped": False,
+        "alpha": 0.0,
+    } | others
 
 
 def random_rows(n, side, rng, dtype=np.float64):
     rows = np.zeros((n, WIDTH), dtype)
-    rows[:, :FACTORS + 2] = 0.5 * rng.standard_normal((n, FACTORS + 2))
+    rows[:, : FACTORS + 2] = 0.5 * rng.standard_normal((n, FACTORS + 2))
     rows[:, FACTORS + 1 - side] = 1
     return rows
 
@@ -59,25 +77,50 @@ def sweep(grid, P, Q, course, rate, seed=0, threads=1, pairs=None):
 def one_rating(value, dtype=np.float64, met=()):
     """The grid of one user with one rating, and of two items."""
     known = (np.array([0, 1], np.intp), np.array([0], np.int32)) if met else ()
-    return factorization.Grid(np.zeros(1, np.int32), np.zeros(1, np.int32), np.array([value], dtype), np.array([0, 1, 1]),
-                              np.array([0, 1], np.int32), np.array([0, 1, 2], np.int32), *known)
+    return factorization.Grid(
+        np.zeros(1, np.int32),
+        np.zeros(1, np.int32),
+        np.array([value], dtype),
+        np.array([0, 1, 1]),
+        np.array([0, 1], np.int32),
+        np.array([0, 1, 2], np.int32),
+        *known,
+    )
 
 
 def all_but_one(loss, users=4, items=5):
-    """(users, items, values, grid): everybody has met all items but the last, so that the one to be drawn is known."""
-    u, i = (part.ravel().astype(np.int32) for part in np.meshgrid(np.arange(users), np.arange(items - 1), indexing="ij"))
+    """(users, items, values, grid): everybody has met all items but the last, so that the one to be
+    drawn is known.
+    """
+    u, i = (
+        part.ravel().astype(np.int32)
+        for part in np.meshgrid(np.arange(users), np.arange(items - 1), indexing="ij")
+    )
     values = np.random.default_rng(3).uniform(0.5, 2, len(u))
-    known = np.arange(users + 1) * (items - 1), np.tile(np.arange(items - 1), users).astype(np.int32)
-    grid = factorization.Grid(u, i, values, np.array([0, len(u), len(u)]), np.array([0, users], np.int32),
-                              np.array([0, items, items], np.int32), *(known if loss != "squared_error" else ()))
+    known = (
+        np.arange(users + 1) * (items - 1),
+        np.tile(np.arange(items - 1), users).astype(np.int32),
+    )
+    grid = factorization.Grid(
+        u,
+        i,
+        values,
+        np.array([0, len(u), len(u)]),
+        np.array([0, users], np.int32),
+        np.array([0, items, items], np.int32),
+        *(known if loss != "squared_error" else ()),
+    )
     return u, i, values, grid
 
 
 def total_loss(loss, u, i, values, P, Q):
     z = np.einsum("ij,ij->i", P[u], Q[i])
     other = P[u] @ Q[-1]
-    return {"squared_error": ((values - z) ** 2 / 2).sum(), "log_loss": (values * (softplus(-z) + softplus(other))).sum(),
-            "bpr": (values * softplus(other - z)).sum()}[loss]
+    return {
+        "squared_error": ((values - z) ** 2 / 2).sum(),
+        "log_loss": (values * (softplus(-z) + softplus(other))).sum(),
+        "bpr": (values * softplus(other - z)).sum(),
+    }[loss]
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -98,8 +141,12 @@ def test_steps_go_down_the_gradient(loss):
             for sign in (1, -1):
                 shifted = rows.copy()
                 shifted[at] += sign * h
-                tried.append(total_loss(loss, u, i, values, *((shifted, Q) if side == 0 else (P, shifted))))
-            assert_allclose((rows - moved)[at] / rate, (tried[0] - tried[1]) / (2 * h), rtol=1e-5, atol=1e-6)
+                tried.append(
+                    total_loss(loss, u, i, values, *((shifted, Q) if side == 0 else (P, shifted)))
+                )
+            assert_allclose(
+                (rows - moved)[at] / rate, (tried[0] - tried[1]) / (2 * h), rtol=1e-5, atol=1e-6
+            )
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -107,7 +154,13 @@ def test_steps_go_down_the_gradient(loss):
 @pytest.mark.parametrize("damped", [False, True])
 def test_one_step_is_the_formula(dtype, positive, damped):
     rng = np.random.default_rng(1)
-    P, Q, r, rate, alpha = random_rows(1, 0, rng, dtype), random_rows(2, 1, rng, dtype), 1.7, 0.3, 0.2
+    P, Q, r, rate, alpha = (
+        random_rows(1, 0, rng, dtype),
+        random_rows(2, 1, rng, dtype),
+        1.7,
+        0.3,
+        0.2,
+    )
     course = course_of("squared_error", positive=positive, damped=damped, alpha=alpha)
     _, new_P, new_Q = sweep(one_rating(r, dtype), P, Q, course, rate)
     p, q = P[0].astype(float), Q[0].astype(float)
@@ -119,7 +172,12 @@ def test_one_step_is_the_formula(dtype, positive, damped):
         expected[one] = 1
         if positive:
             expected[:FACTORS] = np.maximum(expected[:FACTORS], 0)
-        assert_allclose(new, expected, rtol=2e-6 if dtype == np.float32 else 1e-14, atol=1e-7 if dtype == np.float32 else 1e-15)
+        assert_allclose(
+            new,
+            expected,
+            rtol=2e-6 if dtype == np.float32 else 1e-14,
+            atol=1e-7 if dtype == np.float32 else 1e-15,
+        )
     assert_array_equal(new_Q[1], Q[1])
 
 
@@ -129,13 +187,21 @@ def test_implicit_steps_never_overshoot(loss, rate):
     rng = np.random.default_rng(2)
     P, Q = random_rows(1, 0, rng), random_rows(2, 1, rng)
     _, new_P, new_Q = sweep(one_rating(1.0, met=(0,)), P, Q, course_of(loss, damped=True), rate)
-    margin = [p[0] @ q[0] - (p[0] @ q[1] if loss == "bpr" else 0) for p, q in ((P, Q), (new_P, new_Q))]
+    margin = [
+        p[0] @ q[0] - (p[0] @ q[1] if loss == "bpr" else 0) for p, q in ((P, Q), (new_P, new_Q))
+    ]
     assert np.isfinite(new_P).all() and np.isfinite(new_Q).all()
     assert margin[1] > margin[0]
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(1, 400), st.integers(1, 60), st.integers(1, 60), st.integers(0, 2**31), st.booleans())
+@given(
+    st.integers(1, 400),
+    st.integers(1, 60),
+    st.integers(1, 60),
+    st.integers(0, 2**31),
+    st.booleans(),
+)
 def test_a_sweep_visits_every_rating_once(n, users, items, seed, drawn):
     rng = np.random.default_rng(seed)
     u, i, values = rng.integers(0, users, n), rng.integers(0, items, n), rng.standard_normal(n)
@@ -148,8 +214,12 @@ def test_a_sweep_visits_every_rating_once(n, users, items, seed, drawn):
     assert_array_equal(layout.items[place_i], i)
     assert len(layout.items) == (items if drawn else len(np.unique(i)))
     P, Q = random_rows(len(layout.users), 0, rng), random_rows(len(layout.items), 1, rng)
-    loss, new_P, new_Q = sweep(grid, P, Q, course_of("squared_error"), 0.0, seed, pairs=rng.permutation(2 * grid.blocks))
-    assert_allclose(loss, ((values - np.einsum("ij,ij->i", P[place_u], Q[place_i])) ** 2 / 2).sum(), rtol=1e-9)
+    loss, new_P, new_Q = sweep(
+        grid, P, Q, course_of("squared_error"), 0.0, seed, pairs=rng.permutation(2 * grid.blocks)
+    )
+    assert_allclose(
+        loss, ((values - np.einsum("ij,ij->i", P[place_u], Q[place_i])) ** 2 / 2).sum(), rtol=1e-9
+    )
     assert_array_equal(new_P, P)
     assert_array_equal(new_Q, Q)
 
@@ -170,13 +240,19 @@ def test_drawn_items_are_those_not_met_and_all_as_likely():
     P[:, FACTORS + 1] = Q[:, FACTORS] = 1
     draws, rate, epochs = np.zeros(items), 1e-9, 200
     for seed in range(epochs):
-        _, _, moved = sweep(grid, P, Q, course_of("bpr"), rate, seed, pairs=rng.permutation(2 * grid.blocks))
+        _, _, moved = sweep(
+            grid, P, Q, course_of("bpr"), rate, seed, pairs=rng.permutation(2 * grid.blocks)
+        )
         draws += np.round((known.sum(axis=0) * rate / 2 - moved[:, FACTORS + 1]) / (rate / 2))
     counts = known.sum(axis=1)
-    expected = epochs * ((~known.toarray()) / (items - counts)[:, None] * counts[:, None]).sum(axis=0)
+    expected = epochs * ((~known.toarray()) / (items - counts)[:, None] * counts[:, None]).sum(
+        axis=0
+    )
     assert draws.sum() == epochs * len(u)
     assert_allclose(draws, expected, rtol=0.1)
-    nobody = sparse.csr_array(np.ones((users, items), bool))  # has anything left to meet: nothing is drawn
+    nobody = sparse.csr_array(
+        np.ones((users, items), bool)
+    )  # has anything left to meet: nothing is drawn
     full = as_grid(layout, place_u, place_i, np.ones(len(u)), nobody)
     assert sweep(full, P, Q, course_of("bpr"), rate)[0] == 0
 
@@ -199,17 +275,31 @@ def test_the_kernel_refuses_what_does_not_fit():
     with pytest.raises(ValueError, match="as many"):
         factorization.Grid(u[1:], i, values, grid.cells, grid.user_bounds, grid.item_bounds)
     with pytest.raises(ValueError, match="more than 1000"):
-        factorization.Grid(u[:0], i[:0], values[:0], np.zeros(2 * 1001**2 + 1, np.intp), np.zeros(1002, np.int32),
-                           np.zeros(2003, np.int32))
+        factorization.Grid(
+            u[:0],
+            i[:0],
+            values[:0],
+            np.zeros(2 * 1001**2 + 1, np.intp),
+            np.zeros(1002, np.int32),
+            np.zeros(2003, np.int32),
+        )
     with pytest.raises(ValueError, match="cannot be drawn"):
         sweep(grid, np.zeros((4, WIDTH)), np.zeros((5, WIDTH)), course_of("bpr"), 0.1)
     with pytest.raises(ValueError, match="do not fit"):
         sweep(grid, np.zeros((3, WIDTH)), np.zeros((5, WIDTH)), course_of("squared_error"), 0.1)
     with pytest.raises(ValueError, match="permutation"):
-        sweep(grid, np.zeros((4, WIDTH)), np.zeros((5, WIDTH)), course_of("squared_error"), 0.1, pairs=np.zeros(2))
+        sweep(
+            grid,
+            np.zeros((4, WIDTH)),
+            np.zeros((5, WIDTH)),
+            course_of("squared_error"),
+            0.1,
+            pairs=np.zeros(2),
+        )
 
 
 # ---- what is learned ----
+
 
 def planted(users=300, items=200, rank=3, share=0.3, noise=0.0, seed=0, positive=False):
     """(pairs, ratings) of a matrix of low rank with biases."""
@@ -225,7 +315,10 @@ def planted(users=300, items=200, rank=3, share=0.3, noise=0.0, seed=0, positive
 def tastes(users=120, items=60, groups=4, seed=0):
     """Pairs of users and items of one group."""
     rng = np.random.default_rng(seed)
-    pairs = np.argwhere((np.arange(users)[:, None] % groups == np.arange(items) % groups) & (rng.random((users, items)) < 0.6))
+    pairs = np.argwhere(
+        (np.arange(users)[:, None] % groups == np.arange(items) % groups)
+        & (rng.random((users, items)) < 0.6)
+    )
     return rng.permutation(pairs)
 
 
@@ -234,7 +327,15 @@ def tastes(users=120, items=60, groups=4, seed=0):
 def test_planted_factors_are_recovered(positive, dtype):
     pairs, ratings = planted(positive=positive)
     test = np.arange(len(ratings)) % 10 == 0
-    model = MatrixFactorization(n_factors=6, alpha=1e-4, max_iter=150, tol=None, positive=positive, dtype=dtype, random_state=0)
+    model = MatrixFactorization(
+        n_factors=6,
+        alpha=1e-4,
+        max_iter=150,
+        tol=None,
+        positive=positive,
+        dtype=dtype,
+        random_state=0,
+    )
     model.fit(pairs[~test], ratings[~test])
     assert -model.score(pairs[test], ratings[test]) < 0.05 * ratings.std()
     assert model.predict(pairs).dtype == dtype
@@ -267,7 +368,9 @@ def test_training_ends_near_a_stationary_point():
         b, c = model.user_biases_ / s, model.item_biases_ / s
         e = (P[u] * Q[i]).sum(axis=1) + b[u] + c[i] - (ratings - ratings.mean()) / s
         parts = [np.zeros_like(part) for part in (P, Q, b, c)]
-        for part, at, by in zip(parts, (u, i, u, i), (Q[i], P[u], np.ones(len(e)), np.ones(len(e))), strict=True):
+        for part, at, by in zip(
+            parts, (u, i, u, i), (Q[i], P[u], np.ones(len(e)), np.ones(len(e))), strict=True
+        ):
             np.add.at(part, at, (e * by.T).T)
         sizes = np.bincount(u), np.bincount(i)
         for part, theta, size in zip(parts, (P, Q, b, c), (*sizes, *sizes), strict=True):
@@ -280,20 +383,38 @@ def test_training_ends_near_a_stationary_point():
     last = clone(model).set_params(max_iter=1000).fit(pairs, ratings)
     assert gradient(last) < 0.01 * first
     loss = last.history_["loss"]
-    assert loss[-1] < loss[0] and last.history_["gradient_norm"][-1] < 0.1 * last.history_["gradient_norm"][0]
+    assert (
+        loss[-1] < loss[0]
+        and last.history_["gradient_norm"][-1] < 0.1 * last.history_["gradient_norm"][0]
+    )
 
 
 def test_the_loss_in_the_history_is_the_objective():
     pairs, ratings = planted(50, 40, noise=0.3)
-    model = MatrixFactorization(n_factors=4, max_iter=300, dtype="float64", tol=None, random_state=0).fit(pairs, ratings)
+    model = MatrixFactorization(
+        n_factors=4, max_iter=300, dtype="float64", tol=None, random_state=0
+    ).fit(pairs, ratings)
     s, (u, i) = ratings.std(), pairs.T
-    lengths = [(factors**2).sum(axis=1) / s + (biases / s)**2 for factors, biases in (
-        (model.user_factors_, model.user_biases_), (model.item_factors_, model.item_biases_))]
+    lengths = [
+        (factors**2).sum(axis=1) / s + (biases / s) ** 2
+        for factors, biases in (
+            (model.user_factors_, model.user_biases_),
+            (model.item_factors_, model.item_biases_),
+        )
+    ]
     fit = model.set_params(clip=False).predict(pairs)
-    objective = ((ratings - fit)**2 / 2 / s**2).mean() + 0.1 / 2 * (lengths[0][u] + lengths[1][i]).mean()
+    objective = ((ratings - fit) ** 2 / 2 / s**2).mean() + 0.1 / 2 * (
+        lengths[0][u] + lengths[1][i]
+    ).mean()
     assert_allclose(model.history_["loss"][-1], objective, rtol=5e-3)
-    assert_allclose(fit, model.mean_rating_ + model.user_biases_[u] + model.item_biases_[i]
-                    + (model.user_factors_[u] * model.item_factors_[i]).sum(axis=1), rtol=1e-10)
+    assert_allclose(
+        fit,
+        model.mean_rating_
+        + model.user_biases_[u]
+        + model.item_biases_[i]
+        + (model.user_factors_[u] * model.item_factors_[i]).sum(axis=1),
+        rtol=1e-10,
+    )
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -302,7 +423,10 @@ def test_the_same_bits_for_any_number_of_threads(loss):
     pairs = np.column_stack([rng.integers(0, 2000, 40_000), rng.integers(0, 1000, 40_000)])
     ratings = rng.integers(1, 6, len(pairs))
     settings = {"n_factors": 16, "max_iter": 3, "tol": None, "random_state": 0}
-    models = [MatrixFactorization(loss, n_jobs=n_jobs, **settings).fit(pairs, ratings) for n_jobs in (1, 2, 4, 4)]
+    models = [
+        MatrixFactorization(loss, n_jobs=n_jobs, **settings).fit(pairs, ratings)
+        for n_jobs in (1, 2, 4, 4)
+    ]
     for model in models[1:]:
         assert_array_equal(model.user_factors_, models[0].user_factors_)
         assert_array_equal(model.item_biases_, models[0].item_biases_)
@@ -314,29 +438,44 @@ def test_the_same_bits_for_any_number_of_threads(loss):
 def test_the_scale_of_the_ratings_changes_nothing():
     pairs, ratings = planted(60, 50, noise=0.3)
     model = MatrixFactorization(dtype="float64", random_state=0)
-    one, other = clone(model).fit(pairs, ratings).predict(pairs), clone(model).fit(pairs, 20 * ratings - 7).predict(pairs)
+    one, other = (
+        clone(model).fit(pairs, ratings).predict(pairs),
+        clone(model).fit(pairs, 20 * ratings - 7).predict(pairs),
+    )
     assert_allclose(20 * one - 7, other, rtol=1e-9)
 
 
-@pytest.mark.parametrize("rate", ["constant", "invscaling", "adaptive", "step", "cosine", "one_cycle", Constant(0.01)])
+@pytest.mark.parametrize(
+    "rate", ["constant", "invscaling", "adaptive", "step", "cosine", "one_cycle", Constant(0.01)]
+)
 def test_schedules(rate):
     pairs, ratings = planted(60, 50)
-    model = MatrixFactorization(n_factors=5, alpha=1e-3, learning_rate=rate, max_iter=40, tol=None, random_state=0)
+    model = MatrixFactorization(
+        n_factors=5, alpha=1e-3, learning_rate=rate, max_iter=40, tol=None, random_state=0
+    )
     model.fit(pairs, ratings)
     assert model.history_["loss"][-1] < 0.7 * model.history_["loss"][0]
     rates = model.history_["learning_rate"]
-    assert (len(set(rates)) == 1) == (rate in ("constant", "adaptive") or isinstance(rate, Constant))
+    assert (len(set(rates)) == 1) == (
+        rate in ("constant", "adaptive") or isinstance(rate, Constant)
+    )
 
 
 def test_stopping():
     pairs, ratings = planted(60, 50, noise=0.5)
-    model = MatrixFactorization(max_iter=500, tol=1e-3, n_iter_no_change=2, random_state=0).fit(pairs, ratings)
+    model = MatrixFactorization(max_iter=500, tol=1e-3, n_iter_no_change=2, random_state=0).fit(
+        pairs, ratings
+    )
     assert model.stop_reason_ == "plateau" and model.n_iter_ == len(model.loss_curve_) < 500
-    early = MatrixFactorization(n_factors=20, alpha=0, max_iter=500, early_stopping=True, random_state=0).fit(pairs, ratings)
+    early = MatrixFactorization(
+        n_factors=20, alpha=0, max_iter=500, early_stopping=True, random_state=0
+    ).fit(pairs, ratings)
     assert early.stop_reason_ == "validation" and early.n_iter_ < 500
     assert len(early.history_["validation_loss"]) == early.n_iter_
     assert len(early.user_ids_) == 60
-    adaptive = MatrixFactorization(learning_rate="adaptive", max_iter=500, tol=1e-3, n_iter_no_change=1, random_state=0)
+    adaptive = MatrixFactorization(
+        learning_rate="adaptive", max_iter=500, tol=1e-3, n_iter_no_change=1, random_state=0
+    )
     assert min(adaptive.fit(pairs, ratings).history_["learning_rate"]) < 0.01
     assert LossCurveDisplay.from_estimator(model).ax_ is not None
 
@@ -361,7 +500,10 @@ def test_an_interrupt_leaves_the_last_complete_epoch(epoch):
     with pytest.raises(KeyboardInterrupt):
         model.fit(pairs, ratings)
     whole = MatrixFactorization(max_iter=epoch or 4, **settings).fit(pairs, ratings)
-    assert (model.stop_reason_, model.n_iter_) == ("interrupted" if epoch else "max_iter", epoch or 4)
+    assert (model.stop_reason_, model.n_iter_) == (
+        "interrupted" if epoch else "max_iter",
+        epoch or 4,
+    )
     assert_array_equal(model.predict(pairs), whole.predict(pairs))
     assert_array_equal(model.recommend([3], 4)[0], whole.recommend([3], 4)[0])
     assert model.set_callbacks().partial_fit(pairs, ratings).t_ == (epoch or 4) + 1
@@ -416,7 +558,10 @@ def test_callbacks_and_budgets():
     assert (model.stop_reason_, model.n_iter_) == ("callback", 3)
     late = clone(model).set_callbacks().set_params(max_seconds=1e-9).fit(pairs, ratings)
     assert (late.stop_reason_, late.n_iter_) == ("max_seconds", 1)
-    assert_array_equal(model.predict(pairs), clone(model).set_callbacks().set_params(max_iter=3).fit(pairs, ratings).predict(pairs))
+    assert_array_equal(
+        model.predict(pairs),
+        clone(model).set_callbacks().set_params(max_iter=3).fit(pairs, ratings).predict(pairs),
+    )
 
 
 def test_the_best_epoch_is_kept():
@@ -430,17 +575,29 @@ def test_the_best_epoch_is_kept():
 
 @pytest.mark.parametrize("loss", ["log_loss", "bpr"])
 def test_early_stopping_of_implicit_feedback(loss):
-    model = MatrixFactorization(loss, alpha=0, max_iter=300, early_stopping=True, random_state=0).fit(tastes())
+    model = MatrixFactorization(
+        loss, alpha=0, max_iter=300, early_stopping=True, random_state=0
+    ).fit(tastes())
     assert model.stop_reason_ == "validation"
 
 
 # ---- going on ----
 
-@pytest.mark.parametrize("options", [
-    {}, {"loss": "log_loss"}, {"loss": "bpr"}, {"positive": True}, {"early_stopping": True, "alpha": 0.0},
-    {"learning_rate": "adaptive", "tol": 1e-2, "n_iter_no_change": 1}, {"learning_rate": CosineDecay(0.05, epochs=9)},
-    {"random_state": np.random.RandomState(3)},
-], ids=" ".join)
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"loss": "log_loss"},
+        {"loss": "bpr"},
+        {"positive": True},
+        {"early_stopping": True, "alpha": 0.0},
+        {"learning_rate": "adaptive", "tol": 1e-2, "n_iter_no_change": 1},
+        {"learning_rate": CosineDecay(0.05, epochs=9)},
+        {"random_state": np.random.RandomState(3)},
+    ],
+    ids=" ".join,
+)
 def test_a_fit_in_which_nothing_has_changed_goes_on_exactly(options):
     pairs, ratings = planted(60, 50, noise=0.5)
     ratings = abs(ratings)
@@ -453,8 +610,13 @@ def test_a_fit_in_which_nothing_has_changed_goes_on_exactly(options):
     whole.fit(pairs, ratings)
     assert_array_equal(model.user_factors_, whole.user_factors_)
     assert_array_equal(model.item_biases_, whole.item_biases_)
-    assert model.history_["loss"] == whole.history_["loss"] and len(model.history_["loss"]) == 9 == model.t_
-    assert (model.n_iter_, whole.n_iter_) == (5, 9) and vars(model).get("best_epoch_") == vars(whole).get("best_epoch_")
+    assert (
+        model.history_["loss"] == whole.history_["loss"]
+        and len(model.history_["loss"]) == 9 == model.t_
+    )
+    assert (model.n_iter_, whole.n_iter_) == (5, 9) and vars(model).get("best_epoch_") == vars(
+        whole
+    ).get("best_epoch_")
     assert_array_equal(model.recommend([3], 4)[0], whole.recommend([3], 4)[0])
 
 
@@ -466,22 +628,34 @@ def test_a_fit_goes_on_from_an_interrupted_one():
     with pytest.raises(KeyboardInterrupt):
         model.fit(pairs, ratings)
     model.set_callbacks().set_params(max_iter=3).fit(pairs, ratings)
-    assert_array_equal(model.user_factors_, MatrixFactorization(max_iter=6, **settings).fit(pairs, ratings).user_factors_)
+    assert_array_equal(
+        model.user_factors_,
+        MatrixFactorization(max_iter=6, **settings).fit(pairs, ratings).user_factors_,
+    )
 
 
 def test_a_warm_start_on_other_data_goes_on_from_the_factors():
     pairs, ratings = planted(60, 50, noise=0.5)
     old = pairs[:, 0] < 40
-    model = MatrixFactorization(n_factors=5, max_iter=20, tol=None, warm_start=True, random_state=0).fit(pairs[old], ratings[old])
+    model = MatrixFactorization(
+        n_factors=5, max_iter=20, tol=None, warm_start=True, random_state=0
+    ).fit(pairs[old], ratings[old])
     before = model.user_factors_
     with pytest.raises(ValueError, match="diverged"):
         clone(model).set_params(learning_rate="constant", eta0=1e6).fit(pairs, ratings)
     with pytest.raises(ValueError, match="diverged"):
-        model.set_params(learning_rate="constant", eta0=1e6).fit([*pairs.tolist(), ("new", "one")], np.append(ratings, 3))
+        model.set_params(learning_rate="constant", eta0=1e6).fit(
+            [*pairs.tolist(), ("new", "one")], np.append(ratings, 3)
+        )
     assert len(model.user_ids_) == 40
     assert_array_equal(model.user_factors_, before)
     model.set_params(learning_rate="auto", max_iter=1).fit(pairs, ratings)
-    assert (len(model.user_ids_), model.n_iter_, model.t_, len(model.history_["loss"])) == (60, 1, 21, 1)
+    assert (len(model.user_ids_), model.n_iter_, model.t_, len(model.history_["loss"])) == (
+        60,
+        1,
+        21,
+        1,
+    )
     anew = clone(model).fit(pairs, ratings)
     assert model.score(pairs[old], ratings[old]) > anew.score(pairs[old], ratings[old])
     again = clone(model).set_params(warm_start=False).fit(pairs, ratings)
@@ -489,6 +663,7 @@ def test_a_warm_start_on_other_data_goes_on_from_the_factors():
 
 
 # ---- forms of input ----
+
 
 def test_all_forms_of_input_train_the_same_model():
     rng = np.random.default_rng(0)
@@ -499,16 +674,30 @@ def test_all_forms_of_input_train_the_same_model():
     stored = sparse.coo_array((r, (u, i)), shape=(12, 9))
     triples = np.column_stack([u, i, r])
     frame = pd.DataFrame({"who": u, "what": i, "stars": r.astype(int)})
-    forms = [(triples,), (stored,), (stored.tocsr(),), (sparse.csr_matrix(stored),), (triples.tolist(),),
-             (list(zip(u, i, r, strict=True)),), (frame,), (triples[:, :2], r), (frame[["who", "what"]], frame["stars"]),
-             (triples.astype(np.float32),), (np.asfortranarray(triples),), (triples, r), (frame.to_records(index=False),)]
+    forms = [
+        (triples,),
+        (stored,),
+        (stored.tocsr(),),
+        (sparse.csr_matrix(stored),),
+        (triples.tolist(),),
+        (list(zip(u, i, r, strict=True)),),
+        (frame,),
+        (triples[:, :2], r),
+        (frame[["who", "what"]], frame["stars"]),
+        (triples.astype(np.float32),),
+        (np.asfortranarray(triples),),
+        (triples, r),
+        (frame.to_records(index=False),),
+    ]
     models = [MatrixFactorization(n_factors=4, random_state=0).fit(*form) for form in forms]
     for model in models:
         assert_array_equal(model.item_factors_, models[0].item_factors_)
         assert_array_equal(model.user_ids_, np.unique(u))
         assert model.user_ids_.dtype == np.int64
         assert_array_equal(model.predict(stored), models[0].predict(triples))
-    by_column = MatrixFactorization(n_factors=4, random_state=0).fit(stored.tocsc())  # the same ratings in another order
+    by_column = MatrixFactorization(n_factors=4, random_state=0).fit(
+        stored.tocsc()
+    )  # the same ratings in another order
     assert_allclose(by_column.predict(triples), models[0].predict(triples), atol=0.5)
     assert_array_equal(np.sort(by_column.user_ids_), np.unique(u))
 
@@ -524,7 +713,10 @@ def test_other_data_frames(module):
 
 
 def test_ids_may_be_anything_hashable():
-    users, items = [("anna", 1), frozenset({2}), 3.0, "x", -4, 2.5, np.str_("y")], ["p", 7, True, b"q", (), 1.5, -2]
+    users, items = (
+        [("anna", 1), frozenset({2}), 3.0, "x", -4, 2.5, np.str_("y")],
+        ["p", 7, True, b"q", (), 1.5, -2],
+    )
     triples = [(u, i, number) for number, (u, i) in enumerate(zip(users, items, strict=True))]
     model = MatrixFactorization(n_factors=2, random_state=0).fit(triples)
     assert list(model.user_ids_) == users and list(model.item_ids_) == items
@@ -533,12 +725,21 @@ def test_ids_may_be_anything_hashable():
     assert_array_equal(model.predict([(3, "p")]), model.predict([(np.float64(3), "p")]))
 
 
-@pytest.mark.parametrize("column, known", [
-    (np.array([3.0, -1.0, 3.0]), [-1, 3]), (np.array([-128, 127], np.int8), [-128, 127]), (np.array([1.5, 2.0]), [1.5, 2]),
-    (np.array([2**64 - 1, 3], np.uint64), [3, 2**64 - 1]), (np.array([2**62, -2**62]), [-2**62, 2**62]),
-    (np.array(["b", "a"]), ["a", "b"]), (np.array([True, False]), [False, True]), (np.array([1e300]), [1e300]),
-    (np.array(["2020-01-02"], "datetime64[D]"), None), (np.array([], float), []),
-])
+@pytest.mark.parametrize(
+    "column, known",
+    [
+        (np.array([3.0, -1.0, 3.0]), [-1, 3]),
+        (np.array([-128, 127], np.int8), [-128, 127]),
+        (np.array([1.5, 2.0]), [1.5, 2]),
+        (np.array([2**64 - 1, 3], np.uint64), [3, 2**64 - 1]),
+        (np.array([2**62, -(2**62)]), [-(2**62), 2**62]),
+        (np.array(["b", "a"]), ["a", "b"]),
+        (np.array([True, False]), [False, True]),
+        (np.array([1e300]), [1e300]),
+        (np.array(["2020-01-02"], "datetime64[D]"), None),
+        (np.array([], float), []),
+    ],
+)
 def test_columns_of_ids(column, known):
     ids = Ids("user")
     assert_array_equal(ids.numbers(column), -1)
@@ -550,7 +751,10 @@ def test_columns_of_ids(column, known):
 
 def test_implicit_feedback_needs_no_values():
     pairs = tastes()
-    one, other = (MatrixFactorization("bpr", random_state=0).fit(*form) for form in ((pairs,), (pairs, np.full(len(pairs), 7))))
+    one, other = (
+        MatrixFactorization("bpr", random_state=0).fit(*form)
+        for form in ((pairs,), (pairs, np.full(len(pairs), 7)))
+    )
     assert_array_equal(one.user_factors_, other.user_factors_)
 
 
@@ -562,18 +766,23 @@ def test_interactions_of_weight_zero_are_met_but_not_liked(loss):
     model = MatrixFactorization(loss, alpha=0, biased=False, random_state=0).fit(pairs, weights)
     met = pairs[pairs[:, 0] == 5, 1]
     assert not np.isin(model.recommend([5], 60 - len(np.unique(met)))[0], met).any()
-    first = MatrixFactorization(loss, alpha=0, biased=False, max_iter=1, random_state=0).fit(pairs, weights)
+    first = MatrixFactorization(loss, alpha=0, biased=False, max_iter=1, random_state=0).fit(
+        pairs, weights
+    )
     assert_array_equal(model.user_factors_[5], first.user_factors_[5])
 
 
 def test_a_pair_that_is_there_twice_is_two_ratings():
     triples = [("a", 1, 5.0), ("a", 1, 1.0), ("b", 1, 3.0), ("b", 2, 3.0)]
-    model = MatrixFactorization(alpha=0, max_iter=300, n_factors=1, tol=None, random_state=0).fit(triples)
+    model = MatrixFactorization(alpha=0, max_iter=300, n_factors=1, tol=None, random_state=0).fit(
+        triples
+    )
     assert_allclose(model.predict([("a", 1)]), 3, atol=0.15)
     assert model.recommend(["a"], 1)[0] == [[2]]
 
 
 # ---- the model at work ----
+
 
 @pytest.fixture(scope="module")
 def fitted():
@@ -584,7 +793,12 @@ def fitted():
 def test_recommendations_are_the_highest_scores(fitted):
     model, pairs, _ = fitted
     users = np.arange(40)
-    table = (model.mean_rating_ + model.user_biases_[:, None] + model.item_biases_ + model.user_factors_ @ model.item_factors_.T)
+    table = (
+        model.mean_rating_
+        + model.user_biases_[:, None]
+        + model.item_biases_
+        + model.user_factors_ @ model.item_factors_.T
+    )
     ids, scores = model.recommend(users, 7, exclude_seen=False)
     assert ids.shape == scores.shape == (40, 7)
     assert_array_equal(ids, np.argsort(-table, axis=1)[:, :7])
@@ -620,27 +834,46 @@ def test_similar_items_point_the_same_way(fitted):
 def test_unknown_users_and_items(fitted):
     model, pairs, _ = fitted
     known = model.predict([(999, 3), (2, 999), (999, 999)])
-    assert_allclose(known, [model.mean_rating_ + model.item_biases_[3], model.mean_rating_ + model.user_biases_[2],
-                            model.mean_rating_], rtol=1e-5)
+    assert_allclose(
+        known,
+        [
+            model.mean_rating_ + model.item_biases_[3],
+            model.mean_rating_ + model.user_biases_[2],
+            model.mean_rating_,
+        ],
+        rtol=1e-5,
+    )
     ids, _ = model.recommend([999, "nobody"], 5)
     assert_array_equal(ids, np.tile(np.argsort(-model.item_biases_)[:5], (2, 1)))
     strict = clone(model).set_params(handle_unknown="error").fit(pairs, np.ones(len(pairs)))
-    for call, who in ((lambda: strict.predict([(999, 3)]), "user: 999"), (lambda: strict.predict([(2, "x")]), "item: 'x'"),
-                      (lambda: strict.recommend([999]), "user: 999"), (lambda: model.similar_items([999]), "item: 999")):
+    for call, who in (
+        (lambda: strict.predict([(999, 3)]), "user: 999"),
+        (lambda: strict.predict([(2, "x")]), "item: 'x'"),
+        (lambda: strict.recommend([999]), "user: 999"),
+        (lambda: model.similar_items([999]), "item: 999"),
+    ):
         with pytest.raises(ValueError, match=f"Unknown {who}"):
             call()
 
 
 def test_predictions_keep_within_the_ratings(fitted):
     model, pairs, ratings = fitted
-    wild = clone(model).set_params(alpha=0, max_iter=3, learning_rate="constant", eta0=0.2).fit(pairs, np.sign(ratings - 3))
-    assert abs(wild.predict(pairs)).max() <= 1 < abs(wild.set_params(clip=False).predict(pairs)).max()
+    wild = (
+        clone(model)
+        .set_params(alpha=0, max_iter=3, learning_rate="constant", eta0=0.2)
+        .fit(pairs, np.sign(ratings - 3))
+    )
+    assert (
+        abs(wild.predict(pairs)).max() <= 1 < abs(wild.set_params(clip=False).predict(pairs)).max()
+    )
 
 
 def test_partial_fit_brings_new_users_and_items():
     pairs, ratings = planted(80, 60, noise=0.1)
     old = (pairs[:, 0] < 60) & (pairs[:, 1] < 50)
-    model = MatrixFactorization(n_factors=5, alpha=0.01, random_state=0).fit(pairs[old], ratings[old])
+    model = MatrixFactorization(n_factors=5, alpha=0.01, random_state=0).fit(
+        pairs[old], ratings[old]
+    )
     before = model.user_factors_
     fresh = pairs[:, 0] >= 60
     rmse = -model.score(pairs[fresh], ratings[fresh])
@@ -668,7 +901,9 @@ def test_partial_fit_from_nothing(loss):
     assert_array_equal(again.user_factors_, model.user_factors_)
 
 
-@pytest.mark.parametrize("change", [{"n_factors": 9}, {"dtype": "float64"}, {"biased": False}, {"loss": "bpr"}])
+@pytest.mark.parametrize(
+    "change", [{"n_factors": 9}, {"dtype": "float64"}, {"biased": False}, {"loss": "bpr"}]
+)
 def test_what_partial_fit_cannot_change(change):
     pairs, ratings = planted(20, 15)
     model = MatrixFactorization(n_factors=4, random_state=0).fit(pairs, ratings)
@@ -682,6 +917,7 @@ def test_what_partial_fit_cannot_change(change):
 
 
 # ---- streams ----
+
 
 def streamed(pairs, ratings, first, epochs=30, **options):
     """A model whose stream begins with the ratings `first`: (numbers, values)."""
@@ -706,8 +942,10 @@ def test_a_stream_may_begin_with_any_ratings(first, unit, offset):
     values = known[rows] if first in ("one", "few") else np.full(len(rows), known[0])
     if first == "nearly equal":
         values = values + 1e-9 * unit * rows
-    errors = [-streamed(train, known, begun).score(pairs[test], ratings[test])
-              for begun in ((rows, values), (rows[:0], values[:0]))]
+    errors = [
+        -streamed(train, known, begun).score(pairs[test], ratings[test])
+        for begun in ((rows, values), (rows[:0], values[:0]))
+    ]
     assert errors[0] < 1.1 * errors[1] < 0.7 * ratings.std()
 
 
@@ -739,8 +977,10 @@ def test_a_stream_goes_on_from_a_file():
     pairs, ratings = planted(60, 50, noise=0.3)
     models = [MatrixFactorization(n_factors=4, random_state=0) for _ in range(2)]
     for part in np.split(np.arange(len(ratings)), [1, 2, 50, 400]):
-        models = [models[0].partial_fit(pairs[part], ratings[part]),
-                  pickle.loads(pickle.dumps(models[1])).partial_fit(pairs[part], ratings[part])]
+        models = [
+            models[0].partial_fit(pairs[part], ratings[part]),
+            pickle.loads(pickle.dumps(models[1])).partial_fit(pairs[part], ratings[part]),
+        ]
     assert_array_equal(models[0].predict(pairs), models[1].predict(pairs))
 
 
@@ -792,6 +1032,7 @@ def test_a_warm_start_is_in_units_of_the_new_ratings():
 
 # ---- numbers of any size ----
 
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
     "unit, offset", [(1e-310, 0), (1e-200, 0), (1e155, 0), (1e307, 0), (1, 1e8), (1, 1e12)]
@@ -828,7 +1069,9 @@ def test_equal_ratings_are_their_value(value):
 
 NOT_PAIRS = "X has more than three columns there, or a single one: no pairs (user, item)"
 SPARSE = "X is sparse there and has a y too, but the entries of a sparse X are the ratings"
-NOT_A_TABLE = "the checks give features; ids are no features, and pairs and triples go into one model"
+NOT_A_TABLE = (
+    "the checks give features; ids are no features, and pairs and triples go into one model"
+)
 FAIL = {
     "check_n_features_in": NOT_A_TABLE,
     "check_n_features_in_after_fitting": NOT_PAIRS,
@@ -840,7 +1083,9 @@ FAIL = {
 }
 
 
-@parametrize_with_checks([MatrixFactorization(n_factors=4, max_iter=5)], expected_failed_checks=lambda _: FAIL)
+@parametrize_with_checks(
+    [MatrixFactorization(n_factors=4, max_iter=5)], expected_failed_checks=lambda _: FAIL
+)
 def test_scikit_learn_contract(estimator, check):
     check(estimator)
 
@@ -849,12 +1094,20 @@ def test_scikit_learn_contract(estimator, check):
 def test_grid_search(form):
     pairs, ratings = planted(60, 50, noise=0.5)
     triples = np.column_stack([pairs, ratings])
-    X, y = {"pairs": (pairs, ratings), "triples": (triples, None), "frame": (pd.DataFrame(triples), None)}[form]
+    X, y = {
+        "pairs": (pairs, ratings),
+        "triples": (triples, None),
+        "frame": (pd.DataFrame(triples), None),
+    }[form]
     folds = KFold(3, shuffle=True, random_state=0)
-    search = GridSearchCV(MatrixFactorization(n_factors=4, random_state=0), {"alpha": [0.05, 10.0]}, cv=folds).fit(X, y)
+    search = GridSearchCV(
+        MatrixFactorization(n_factors=4, random_state=0), {"alpha": [0.05, 10.0]}, cv=folds
+    ).fit(X, y)
     assert search.best_params_ == {"alpha": 0.05}
     if form == "pairs":
-        rmse = cross_val_score(search.best_estimator_, X, y, cv=folds, scoring="neg_root_mean_squared_error")
+        rmse = cross_val_score(
+            search.best_estimator_, X, y, cv=folds, scoring="neg_root_mean_squared_error"
+        )
         assert_allclose(rmse.mean(), search.best_score_, rtol=1e-6)
 
 
@@ -862,7 +1115,9 @@ def test_scorers_of_rankings():
     pairs = tastes()
     model = MatrixFactorization("bpr", n_factors=8, random_state=0)
     for scorer in (precision_at_k, ndcg_at_k, partial(precision_at_k, k=3)):
-        scores = cross_val_score(model, pairs, cv=KFold(3, shuffle=True, random_state=0), scoring=scorer)
+        scores = cross_val_score(
+            model, pairs, cv=KFold(3, shuffle=True, random_state=0), scoring=scorer
+        )
         assert (scores > 0.3).all() and (scores <= 1).all()
 
 
@@ -871,7 +1126,11 @@ def test_measures_of_rankings_are_their_definitions(fitted):
     rng = np.random.default_rng(0)
     held_out = np.unique(rng.integers(0, [40, 30], (150, 2)), axis=0)
     values = rng.integers(0, 6, len(held_out))
-    table = (model.user_biases_[:, None] + model.item_biases_ + model.user_factors_ @ model.item_factors_.T).astype(float)
+    table = (
+        model.user_biases_[:, None]
+        + model.item_biases_
+        + model.user_factors_ @ model.item_factors_.T
+    ).astype(float)
     table[tuple(pairs.T)] = -1e3 - np.arange(len(pairs)) / 1e3
     for threshold in (None, 4):
         relevant = np.zeros((40, 30))
@@ -882,8 +1141,13 @@ def test_measures_of_rankings_are_their_definitions(fitted):
         hits = np.take_along_axis(own, np.argsort(-scores, axis=1)[:, :5], axis=1)
         unseen = [len(np.flatnonzero(row > -1e3)) >= 5 for row in scores]
         assert all(unseen)
-        assert_allclose(precision_at_k(model, held_out, values, k=5, threshold=threshold), hits.mean())
-        assert_allclose(ndcg_at_k(model, held_out, values, k=5, threshold=threshold), ndcg_score(own, scores, k=5))
+        assert_allclose(
+            precision_at_k(model, held_out, values, k=5, threshold=threshold), hits.mean()
+        )
+        assert_allclose(
+            ndcg_at_k(model, held_out, values, k=5, threshold=threshold),
+            ndcg_score(own, scores, k=5),
+        )
     with pytest.raises(ValueError, match="relevant"):
         precision_at_k(model, held_out, values, threshold=99)
 
@@ -900,6 +1164,7 @@ def test_pickle_and_clone(fitted):
 
 
 # ---- bad input ----
+
 
 def test_ratings_all_equal():
     model = MatrixFactorization(random_state=0).fit([(0, 0, 3), (0, 1, 3), (1, 1, 3)])
@@ -1052,11 +1317,23 @@ def test_weights_that_are_refused(values, message):
         MatrixFactorization("bpr").fit([(0, 1), (1, 0)], values)
 
 
-@pytest.mark.parametrize("parameters", [
-    {"n_factors": 0}, {"n_factors": -1}, {"n_factors": 2.5}, {"alpha": -1}, {"loss": "hinge"}, {"max_iter": 0},
-    {"dtype": "float16"}, {"n_negatives": 0}, {"handle_unknown": "guess"}, {"learning_rate": "pa1"}, {"n_jobs": 0},
-    {"positive": "yes"},
-])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"n_factors": 0},
+        {"n_factors": -1},
+        {"n_factors": 2.5},
+        {"alpha": -1},
+        {"loss": "hinge"},
+        {"max_iter": 0},
+        {"dtype": "float16"},
+        {"n_negatives": 0},
+        {"handle_unknown": "guess"},
+        {"learning_rate": "pa1"},
+        {"n_jobs": 0},
+        {"positive": "yes"},
+    ],
+)
 def test_parameters_that_are_refused(parameters):
     with pytest.raises(ValueError, match=next(iter(parameters))):
         MatrixFactorization(**parameters).fit([(0, 0, 1), (1, 1, 2)])
@@ -1081,7 +1358,9 @@ def test_the_last_good_model_is_kept():
         with pytest.raises(ValueError, match="diverged"):
             method([*pairs.tolist(), ("new", "one")], np.append(ratings, 3))
         assert_array_equal(model.predict(pairs), predicted)
-        assert model.history_ is history and len(model.user_ids_) == 60 and len(model.item_ids_) == 50
+        assert (
+            model.history_ is history and len(model.user_ids_) == 60 and len(model.item_ids_) == 50
+        )
     model.set_params(learning_rate="auto").partial_fit(pairs, ratings)
     assert np.isfinite(model.predict(pairs)).all()
 
@@ -1090,4 +1369,6 @@ def test_wild_ratings_do_not_run_away():
     """One rating a million times the others: the steps are implicit."""
     pairs, ratings = planted(60, 50)
     ratings[7] = 1e6
-    assert np.isfinite(MatrixFactorization(alpha=0, random_state=0).fit(pairs, ratings).history_["loss"]).all()
+    assert np.isfinite(
+        MatrixFactorization(alpha=0, random_state=0).fit(pairs, ratings).history_["loss"]
+    ).all()

@@ -1,4 +1,5 @@
 """Restarts that keep the best, and the one warning that names columns which make trouble."""
+
 import tracemalloc
 import warnings
 
@@ -27,14 +28,22 @@ def objective(model, X, y):
 
 
 def by_hand(**others):
-    return SGDRegressor(**{"learning_rate": "constant", "eta0": 1e-3, "tol": None, "max_iter": 1, "random_state": 0} | others)
+    return SGDRegressor(
+        **{"learning_rate": "constant", "eta0": 1e-3, "tol": None, "max_iter": 1, "random_state": 0}
+        | others
+    )
 
 
 def test_restarts_keep_the_lowest_of_all_runs(values):
     """So short are the runs that where they begin decides."""
     X, y = values
-    rng = [np.random.default_rng([0, number]).normal(scale=0.01, size=(1, 4)) for number in range(5)]
-    ends = [objective(by_hand().fit(X, y, coef_init=start[0]), X, y) for start in [np.zeros((1, 4)), *rng]]
+    rng = [
+        np.random.default_rng([0, number]).normal(scale=0.01, size=(1, 4)) for number in range(5)
+    ]
+    ends = [
+        objective(by_hand().fit(X, y, coef_init=start[0]), X, y)
+        for start in [np.zeros((1, 4)), *rng]
+    ]
     model = by_hand(n_restarts=5).fit(X, y)
     assert_allclose(objective(model, X, y), min(ends), rtol=1e-12)
     assert len(np.unique(ends)) == 6
@@ -49,7 +58,9 @@ def test_no_restart_changes_nothing_and_the_seed_decides(values):
 
 def test_restarts_under_auto_end_at_the_same_minimum(values):
     X, y = values
-    one, several = (SGDRegressor(n_restarts=number, tol=1e-8, random_state=0).fit(X, y) for number in (0, 2))
+    one, several = (
+        SGDRegressor(n_restarts=number, tol=1e-8, random_state=0).fit(X, y) for number in (0, 2)
+    )
     assert several.converged_
     assert_allclose(several.coef_, one.coef_, rtol=1e-3)
 
@@ -68,7 +79,11 @@ def messages(model, X, y):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model.fit(X, y)
-    return [str(warning.message) for warning in caught if issubclass(warning.category, ConvergenceWarning)]
+    return [
+        str(warning.message)
+        for warning in caught
+        if issubclass(warning.category, ConvergenceWarning)
+    ]
 
 
 @pytest.mark.parametrize("layout", [np.asarray, sparse.csr_matrix])
@@ -84,7 +99,9 @@ def test_uneven_columns_are_named_once(values, layout):
 
 def test_named_columns_are_called_by_their_names(values):
     X, y = values
-    frame = pandas.DataFrame(X * np.array([1.0, 1e-4, 1.0, 30.0]), columns=["age", "dose", "pulse", "salary"])
+    frame = pandas.DataFrame(
+        X * np.array([1.0, 1e-4, 1.0, 30.0]), columns=["age", "dose", "pulse", "salary"]
+    )
     (said,) = messages(by_hand(eta0=1e-5), frame, y)
     assert "'dose'" in said
     assert "'salary'" in said
@@ -128,9 +145,13 @@ def test_steps_that_were_taken_back_name_the_columns_of_long_tails(monkeypatch):
 
 def test_a_look_at_sparse_columns_stays_sparse_and_judges_no_column_by_few_entries():
     rng = np.random.default_rng(0)
-    X = sparse.random_array((2000, 50_000), density=2e-3, rng=rng, data_sampler=rng.standard_normal, format="csr")
+    X = sparse.random_array(
+        (2000, 50_000), density=2e-3, rng=rng, data_sampler=rng.standard_normal, format="csr"
+    )
     y = rng.integers(0, 2, 2000)
-    model = SGDClassifier(learning_rate="constant", eta0=0.01, max_iter=1, tol=None).fit(X, y)  # no warning
+    model = SGDClassifier(learning_rate="constant", eta0=0.01, max_iter=1, tol=None).fit(
+        X, y
+    )  # no warning
     tracemalloc.start()
     model.fit(X, y)
     _, peak = tracemalloc.get_traced_memory()

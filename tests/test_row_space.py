@@ -48,7 +48,9 @@ def test_coordinates_are_those_of_an_orthonormal_basis(weighted, l2, intercept, 
     assert_allclose(span.to_rank(W), W @ basis.T, atol=1e-7)
 
 
-@pytest.mark.parametrize("model", [Ridge(0.5, tol=1e-13), Ridge(5.0, fit_intercept=False, tol=1e-13)])
+@pytest.mark.parametrize(
+    "model", [Ridge(0.5, tol=1e-13), Ridge(5.0, fit_intercept=False, tol=1e-13)]
+)
 @pytest.mark.parametrize("targets", [1, 3])
 def test_ridge_is_scikit_learns(model, targets, layout):
     X, y = wide(1)
@@ -78,7 +80,9 @@ def test_the_minimum_is_that_of_all_columns(loss, layout):
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("model", [LinearRegression(), Ridge(), LinearSVC(), LinearSVR(), LogisticRegression()])
+@pytest.mark.parametrize(
+    "model", [LinearRegression(), Ridge(), LinearSVC(), LinearSVR(), LogisticRegression()]
+)
 def test_few_rows_converge(model, seed, layout):
     rng = np.random.default_rng(seed)
     X, y = wide(seed, int(rng.integers(3, 60)), int(rng.integers(80, 400)))

@@ -1,4 +1,6 @@
-"""Update rules: the compiled loops over a flat vector are the twin's, and each rule does what it is known for."""
+"""Update rules: the compiled loops over a flat vector are the twin's, and each rule does what it is
+known for.
+"""
 
 import dataclasses
 
@@ -17,7 +19,15 @@ CLASSES = {
     rule.lower(): getattr(fastgd, rule)
     for rule in ("SGD", "Momentum", "Nesterov", "AdaGrad", "RMSProp", "Adam", "AdamW")
 }
-BUFFERS = {"sgd": "", "momentum": "1", "nesterov": "1", "adagrad": "2", "rmsprop": "2", "adam": "12", "adamw": "12"}
+BUFFERS = {
+    "sgd": "",
+    "momentum": "1",
+    "nesterov": "1",
+    "adagrad": "2",
+    "rmsprop": "2",
+    "adam": "12",
+    "adamw": "12",
+}
 TOLERANCE = {np.float64: 1e-12, np.float32: 2e-4}
 
 
@@ -26,14 +36,23 @@ def kernel_rule(name, **changes):
     constants = {field.name: field.default for field in dataclasses.fields(CLASSES[name])} | changes
     first = constants.get("momentum", constants.get("beta1", 0.0))
     second = constants.get("rho", constants.get("beta2", 0.0))
-    return {"kind": rules.Kind[name.upper()], "first": first, "second": second, "eps": constants.get("eps", 0.0),
-            "noise": 0.0, "fading": 0.0, "seed": 0}
+    return {
+        "kind": rules.Kind[name.upper()],
+        "first": first,
+        "second": second,
+        "eps": constants.get("eps", 0.0),
+        "noise": 0.0,
+        "fading": 0.0,
+        "seed": 0,
+    }
 
 
 def descend(name, gradients, start, rate=0.1, l1=0.0, l2=0.0, dtype=np.float64, **changes):
     """Where the compiled rule goes along the gradients given."""
     theta = start.astype(dtype)
-    first, second = (np.zeros(len(theta), dtype) if buffer in BUFFERS[name] else None for buffer in "12")
+    first, second = (
+        np.zeros(len(theta), dtype) if buffer in BUFFERS[name] else None for buffer in "12"
+    )
     rule = kernel_rule(name, **changes)
     for t, gradient in enumerate(gradients, start=1):
         rules.step(rule, theta, gradient.astype(dtype), first, second, rate, t, l1, l2)
@@ -79,15 +98,30 @@ def test_the_kernel_is_the_twin(name, l1, l2, path, dtype):
 def test_a_rules_constants_reach_the_kernel(name, changes, path):
     start, gradients = path
     computed = descend(name, gradients, start, l1=0.1, l2=0.1, **changes)
-    assert_allclose(computed, descend_slowly(name, gradients, start, l1=0.1, l2=0.1, **changes), rtol=1e-12, atol=1e-13)
+    assert_allclose(
+        computed,
+        descend_slowly(name, gradients, start, l1=0.1, l2=0.1, **changes),
+        rtol=1e-12,
+        atol=1e-13,
+    )
 
 
 @settings(max_examples=60, deadline=None)
-@given(name=st.sampled_from(NAMES), size=st.integers(0, 70), l1=st.sampled_from([0.0, 0.2]), seed=st.integers(0, 5))
+@given(
+    name=st.sampled_from(NAMES),
+    size=st.integers(0, 70),
+    l1=st.sampled_from([0.0, 0.2]),
+    seed=st.integers(0, 5),
+)
 def test_any_number_of_parameters(name, size, l1, seed):
     numbers = np.random.default_rng(seed).standard_normal((4, size))
     computed = descend(name, numbers[1:], numbers[0], l1=l1, l2=0.1)
-    assert_allclose(computed, descend_slowly(name, numbers[1:], numbers[0], l1=l1, l2=0.1), rtol=1e-12, atol=1e-13)
+    assert_allclose(
+        computed,
+        descend_slowly(name, numbers[1:], numbers[0], l1=l1, l2=0.1),
+        rtol=1e-12,
+        atol=1e-13,
+    )
 
 
 # ---- what each rule is known for ----
@@ -97,17 +131,23 @@ def test_any_number_of_parameters(name, size, l1, seed):
 def test_without_momentum_it_is_plain_descent(name, path):
     start, gradients = path
     plain = descend("sgd", gradients, start, l1=0.1, l2=0.1)
-    assert_allclose(descend(name, gradients, start, l1=0.1, l2=0.1, momentum=0.0), plain, rtol=1e-12, atol=1e-13)
+    assert_allclose(
+        descend(name, gradients, start, l1=0.1, l2=0.1, momentum=0.0), plain, rtol=1e-12, atol=1e-13
+    )
 
 
 def test_momentum_under_a_steady_gradient_ends_ten_times_as_fast():
     start = np.zeros(3)
-    before, after = (descend("momentum", [np.ones(3)] * steps, start, rate=0.01) for steps in (400, 401))
+    before, after = (
+        descend("momentum", [np.ones(3)] * steps, start, rate=0.01) for steps in (400, 401)
+    )
     assert_allclose(after - before, -0.01 / (1 - 0.9), rtol=1e-9)
 
 
 def test_nesterov_is_momentum_at_the_point_ahead(path):
-    """The textbook's form: v <- mu v - rate grad(theta + mu v). In terms of theta + mu v it is the rule of fastgd."""
+    """The textbook's form: v <- mu v - rate grad(theta + mu v). In terms of theta + mu v it is the
+    rule of fastgd.
+    """
     rng = np.random.default_rng(1)
     A = rng.standard_normal((5, 5))
     A = A @ A.T / 5
@@ -131,16 +171,22 @@ def test_the_first_step_is_one_rate_long_in_every_coordinate(name, path):
 
 def test_adagrad_slows_down_and_rmsprop_does_not():
     start, steady = np.zeros(1), [np.ones(1)] * 100
-    assert_allclose(descend("adagrad", steady, start), -0.1 * np.sum(1 / np.sqrt(np.arange(1, 101))), rtol=1e-9)
+    assert_allclose(
+        descend("adagrad", steady, start), -0.1 * np.sum(1 / np.sqrt(np.arange(1, 101))), rtol=1e-9
+    )
     slowest = descend("rmsprop", steady, start) - descend("rmsprop", steady[:99], start)
     assert_allclose(slowest, -0.1, rtol=1e-3)
 
 
 def test_adamws_decay_knows_nothing_of_the_gradient():
-    """Where the gradient is zero, adamw still shrinks by rate * l2, and adam takes l2's gradient for the loss's."""
+    """Where the gradient is zero, adamw still shrinks by rate * l2, and adam takes l2's gradient
+    for the loss's.
+    """
     start, nothing = np.array([2.0, -4.0]), [np.zeros(2)]
     assert_allclose(descend("adamw", nothing, start, l2=0.5), start * (1 - 0.1 * 0.5), rtol=1e-12)
-    assert_allclose(descend("adam", nothing, start, l2=0.5), start - 0.1 * np.sign(start), rtol=1e-6)
+    assert_allclose(
+        descend("adam", nothing, start, l2=0.5), start - 0.1 * np.sign(start), rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -204,7 +250,10 @@ def test_a_rules_name_means_the_rule_with_its_defaults(name, data):
         (fastgd.AdaGrad(eps=0.1), reference.AdaGrad(eps=0.1)),
         (fastgd.RMSProp(rho=0.5, eps=0.1), reference.RMSProp(rho=0.5, eps=0.1)),
         (fastgd.Adam(beta1=0.5, beta2=0.9, eps=0.1), reference.Adam(beta1=0.5, beta2=0.9, eps=0.1)),
-        (fastgd.AdamW(beta1=0.5, beta2=0.9, eps=0.1), reference.AdamW(beta1=0.5, beta2=0.9, eps=0.1)),
+        (
+            fastgd.AdamW(beta1=0.5, beta2=0.9, eps=0.1),
+            reference.AdamW(beta1=0.5, beta2=0.9, eps=0.1),
+        ),
     ],
     ids=lambda rule: type(rule).__name__,
 )
@@ -220,7 +269,9 @@ def test_a_configured_rule_reaches_the_descent(rule, twin, data):
         alpha=0.1,
     ).fit(data.X, data.values)
     problem, _, y = reference.problem_of(model, data.values)
-    run = reference.train(problem, data.X, y, lambda t: 0.05, [np.arange(43)] * 3, batch_size=10, rule=twin)
+    run = reference.train(
+        problem, data.X, y, lambda t: 0.05, [np.arange(43)] * 3, batch_size=10, rule=twin
+    )
     assert_allclose(model.coef_, run.W[0], rtol=1e-9)
     assert_allclose(model.history_["gradient_norm"], run.history["gradient_norm"], rtol=1e-9)
 
@@ -247,8 +298,18 @@ def test_noise_has_its_variance_and_fades():
     nothing, size = np.zeros(100_001), 100_001
     for t, deviation in ((1, 0.5), (100, 0.5 / 100**0.275)):
         theta = nothing.copy()
-        rules.step(kernel_rule("sgd") | {"noise": 0.25, "fading": 0.55, "seed": 1}, theta, nothing, None, None, 1.0, t)
-        assert_allclose([theta.mean() / deviation, theta.std() / deviation], [0, 1], atol=4 / np.sqrt(size))
+        rules.step(
+            kernel_rule("sgd") | {"noise": 0.25, "fading": 0.55, "seed": 1},
+            theta,
+            nothing,
+            None,
+            None,
+            1.0,
+            t,
+        )
+        assert_allclose(
+            [theta.mean() / deviation, theta.std() / deviation], [0, 1], atol=4 / np.sqrt(size)
+        )
 
 
 @pytest.mark.parametrize("batch_size", [1, 32, "full"])
@@ -257,18 +318,40 @@ def test_noise_depends_on_the_seed_alone(batch_size, data):
 
     def fit(seed, variance=0.1, **others):
         rule = fastgd.GradientNoise("momentum", variance=variance)
-        model = fastgd.SGDClassifier("log_loss", optimizer=rule, learning_rate="constant", eta0=0.01, batch_size=batch_size,
-                                     max_iter=3, tol=None, shuffle=False, random_state=seed, **others)
+        model = fastgd.SGDClassifier(
+            "log_loss",
+            optimizer=rule,
+            learning_rate="constant",
+            eta0=0.01,
+            batch_size=batch_size,
+            max_iter=3,
+            tol=None,
+            shuffle=False,
+            random_state=seed,
+            **others,
+        )
         return model.fit(data.X, data.binary).coef_
 
     assert_array_equal(fit(0), fit(0, n_jobs=2))
     assert np.abs(fit(0) - fit(1)).max() > 1e-4
-    plain = fastgd.SGDClassifier("log_loss", optimizer="momentum", learning_rate="constant", eta0=0.01, batch_size=batch_size,
-                                 max_iter=3, tol=None, shuffle=False, random_state=0).fit(data.X, data.binary)
+    plain = fastgd.SGDClassifier(
+        "log_loss",
+        optimizer="momentum",
+        learning_rate="constant",
+        eta0=0.01,
+        batch_size=batch_size,
+        max_iter=3,
+        tol=None,
+        shuffle=False,
+        random_state=0,
+    ).fit(data.X, data.binary)
     assert_array_equal(fit(0, variance=0.0), plain.coef_)
 
 
-@pytest.mark.parametrize("wrong", [{"rule": "sdg"}, {"rule": fastgd.GradientNoise()}, {"variance": -1.0}, {"fading": np.inf}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"rule": "sdg"}, {"rule": fastgd.GradientNoise()}, {"variance": -1.0}, {"fading": np.inf}],
+)
 def test_noise_refuses_what_it_cannot_be(wrong):
     with pytest.raises(ValueError, match=f"{next(iter(wrong))} of GradientNoise must be"):
         fastgd.GradientNoise(**wrong)

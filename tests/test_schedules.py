@@ -1,4 +1,6 @@
-"""Learning rates: what each schedule gives at every update and epoch, and what it does to a training run."""
+"""Learning rates: what each schedule gives at every update and epoch, and what it does to a
+training run.
+"""
 
 import dataclasses
 
@@ -13,7 +15,17 @@ from fastgd import SGDClassifier, SGDRegressor
 from reference import store
 
 STEPPED = {"loss": "log_loss", "shuffle": False, "tol": None, "max_iter": 6, "alpha": 0.1}
-NAMES = ["constant", "invscaling", "optimal", "adaptive", "pa1", "pa2", "step", "cosine", "lipschitz"]
+NAMES = [
+    "constant",
+    "invscaling",
+    "optimal",
+    "adaptive",
+    "pa1",
+    "pa2",
+    "step",
+    "cosine",
+    "lipschitz",
+]
 
 
 def classifier(**parameters):
@@ -30,26 +42,42 @@ def test_rates_are_functions_of_the_number_of_updates(batch_size, updates, data)
     last = updates * np.arange(1, 7)
     same = {"batch_size": batch_size, "eta0": 0.2}
     assert_allclose(rates_of(classifier(learning_rate="constant", **same), data), 0.2)
-    assert_allclose(rates_of(classifier(learning_rate="invscaling", power_t=0.3, **same), data), 0.2 / last**0.3)
+    assert_allclose(
+        rates_of(classifier(learning_rate="invscaling", power_t=0.3, **same), data), 0.2 / last**0.3
+    )
     first = 0.1 ** (-1 / 4)
-    assert_allclose(rates_of(classifier(learning_rate="optimal", **same), data), 1 / (1 / first + 0.1 * (last - 1)))
+    assert_allclose(
+        rates_of(classifier(learning_rate="optimal", **same), data),
+        1 / (1 / first + 0.1 * (last - 1)),
+    )
 
 
 @pytest.mark.parametrize("batch_size", [1, 10, "full"])
 def test_step_decay_halves_and_cosine_decay_glides_to_zero(batch_size, data):
-    stairs = rates_of(classifier(learning_rate=fastgd.StepDecay(0.8, factor=0.5, every=2), batch_size=batch_size), data)
+    stairs = rates_of(
+        classifier(learning_rate=fastgd.StepDecay(0.8, factor=0.5, every=2), batch_size=batch_size),
+        data,
+    )
     assert_allclose(stairs, [0.8, 0.8, 0.4, 0.4, 0.2, 0.2])
-    wave = rates_of(classifier(learning_rate=fastgd.CosineDecay(0.8, epochs=6), batch_size=batch_size), data)
+    wave = rates_of(
+        classifier(learning_rate=fastgd.CosineDecay(0.8, epochs=6), batch_size=batch_size), data
+    )
     per_epoch = {1: 43, 10: 5, "full": 1}[batch_size]
-    assert_allclose(wave, [reference.cosine(0.8, 6, per_epoch)(epoch * per_epoch) for epoch in range(1, 7)])
+    assert_allclose(
+        wave, [reference.cosine(0.8, 6, per_epoch)(epoch * per_epoch) for epoch in range(1, 7)]
+    )
     assert np.all(np.diff(wave) < 0)
     assert wave[-1] < 0.06
 
 
 def test_a_rate_that_has_reached_zero_changes_nothing_more(data):
     """Cosine decay ends where it was told to; epochs after that are idle, not a failure."""
-    short = classifier(learning_rate=fastgd.CosineDecay(0.8, epochs=3), max_iter=3).fit(data.X, data.binary)
-    long = classifier(learning_rate=fastgd.CosineDecay(0.8, epochs=3), max_iter=5).fit(data.X, data.binary)
+    short = classifier(learning_rate=fastgd.CosineDecay(0.8, epochs=3), max_iter=3).fit(
+        data.X, data.binary
+    )
+    long = classifier(learning_rate=fastgd.CosineDecay(0.8, epochs=3), max_iter=5).fit(
+        data.X, data.binary
+    )
     assert_array_equal(long.coef_, short.coef_)
     assert_array_equal(long.history_["learning_rate"][3:], 0)
     assert_array_equal(long.history_["gradient_norm"][3:], 0)
@@ -59,7 +87,9 @@ def test_a_rate_that_has_reached_zero_changes_nothing_more(data):
 @pytest.mark.parametrize("batch_size", [1, 10, "full"])
 @pytest.mark.parametrize("optimizer", ["sgd", "nesterov", "rmsprop"])
 def test_every_update_has_its_own_rate(learning_rate, batch_size, optimizer, data, layout):
-    model = classifier(learning_rate=learning_rate, batch_size=batch_size, optimizer=optimizer, eta0=0.02)
+    model = classifier(
+        learning_rate=learning_rate, batch_size=batch_size, optimizer=optimizer, eta0=0.02
+    )
     model.fit(store(data.X, layout), data.binary)
     run = reference.fit(model, data.X, data.binary)
     assert_allclose(model.coef_, run.W, rtol=1e-9)
@@ -67,7 +97,9 @@ def test_every_update_has_its_own_rate(learning_rate, batch_size, optimizer, dat
 
 
 def test_adaptive_divides_by_five_whenever_the_loss_stalls(data):
-    model = classifier(learning_rate="adaptive", eta0=0.5, tol=1e-3, n_iter_no_change=2, max_iter=500)
+    model = classifier(
+        learning_rate="adaptive", eta0=0.5, tol=1e-3, n_iter_no_change=2, max_iter=500
+    )
     rates = rates_of(model, data)
     best, stalls, rate = np.inf, 0, 0.5
     for epoch, loss in enumerate(model.history_["loss"]):
@@ -83,8 +115,17 @@ def test_adaptive_divides_by_five_whenever_the_loss_stalls(data):
 @pytest.mark.parametrize("variant", ["pa1", "pa2"])
 @pytest.mark.parametrize("penalty", [None, "l2", "elasticnet"])
 def test_passive_aggressive_runs_are_the_twins(variant, penalty, data, layout):
-    """Row 5 is all zero: pa1 passes it over, and does not count it as an update; pa2 moves the intercept."""
-    settings = {"learning_rate": variant, "penalty": penalty, "eta0": 0.3, "max_iter": 3, "shuffle": False, "tol": None}
+    """Row 5 is all zero: pa1 passes it over, and does not count it as an update; pa2 moves the
+    intercept.
+    """
+    settings = {
+        "learning_rate": variant,
+        "penalty": penalty,
+        "eta0": 0.3,
+        "max_iter": 3,
+        "shuffle": False,
+        "tol": None,
+    }
     for model, y in (
         (SGDClassifier(loss="hinge", **settings), data.binary),
         (SGDClassifier(loss="hinge", **settings), data.classes),
@@ -142,7 +183,10 @@ def test_a_schedule_is_a_frozen_value(name, kind):
     "schedule, parameters",
     [
         (fastgd.Constant(0.03), {"learning_rate": "constant", "eta0": 0.03}),
-        (fastgd.InverseScaling(0.3, power_t=0.4), {"learning_rate": "invscaling", "eta0": 0.3, "power_t": 0.4}),
+        (
+            fastgd.InverseScaling(0.3, power_t=0.4),
+            {"learning_rate": "invscaling", "eta0": 0.3, "power_t": 0.4},
+        ),
         (fastgd.Optimal(0.2), {"learning_rate": "optimal", "alpha": 0.2}),
         (fastgd.Adaptive(0.03), {"learning_rate": "adaptive", "eta0": 0.03}),
         (fastgd.StepDecay(0.03), {"learning_rate": "step", "eta0": 0.03}),
@@ -152,9 +196,9 @@ def test_a_schedule_is_a_frozen_value(name, kind):
 )
 def test_a_schedule_does_what_its_name_and_parameters_do(schedule, parameters, data):
     by_name = classifier(**{"alpha": 0.2, **parameters}).fit(data.X, data.binary)
-    by_value = classifier(**{"alpha": 0.2, "eta0": 77.0, "power_t": 3.0, "learning_rate": schedule}).fit(
-        data.X, data.binary
-    )
+    by_value = classifier(
+        **{"alpha": 0.2, "eta0": 77.0, "power_t": 3.0, "learning_rate": schedule}
+    ).fit(data.X, data.binary)
     assert_array_equal(by_value.coef_, by_name.coef_)
     assert by_value.history_["learning_rate"] == by_name.history_["learning_rate"]
 
@@ -185,7 +229,13 @@ def test_a_wrong_schedule_cannot_be_made(make):
 @pytest.mark.parametrize("batch_size", [1, 10, "full"])
 def test_the_default_rate_adapts_to_the_scale_of_x(scale, batch_size, data, layout):
     """Without an intercept and a penalty the same descent happens in any units of X."""
-    model = classifier(learning_rate="lipschitz", batch_size=batch_size, fit_intercept=False, penalty=None, max_iter=30)
+    model = classifier(
+        learning_rate="lipschitz",
+        batch_size=batch_size,
+        fit_intercept=False,
+        penalty=None,
+        max_iter=30,
+    )
     usual = model.fit(store(data.X, layout), data.binary).history_["loss"]
     other = model.fit(store(data.X * scale, layout), data.binary).history_["loss"]
     assert_allclose(other, usual, rtol=1e-9)
@@ -195,7 +245,11 @@ def test_the_default_rate_adapts_to_the_scale_of_x(scale, batch_size, data, layo
 @pytest.mark.parametrize("loss", [*reference.LOSSES, "softmax"])
 @pytest.mark.parametrize("batch_size", [1, 32, "full"])
 def test_the_default_rate_diverges_with_no_loss(loss, batch_size):
-    X, y = load_breast_cancer(return_X_y=True) if loss not in reference.REGRESSION else load_diabetes(return_X_y=True)
+    X, y = (
+        load_breast_cancer(return_X_y=True)
+        if loss not in reference.REGRESSION
+        else load_diabetes(return_X_y=True)
+    )
     kind = SGDRegressor if loss in reference.REGRESSION else SGDClassifier
     model = kind(loss=loss, batch_size=batch_size, max_iter=20, tol=None, random_state=0).fit(X, y)
     assert np.all(np.isfinite(model.coef_))
@@ -204,7 +258,9 @@ def test_the_default_rate_diverges_with_no_loss(loss, batch_size):
 
 
 def test_the_epochs_of_partial_fit_are_as_long_as_its_pieces(data):
-    """Three calls, of 40, 2 and 1 rows: StepDecay(every=1) halves the rate from call to call, whatever their rows."""
+    """Three calls, of 40, 2 and 1 rows: StepDecay(every=1) halves the rate from call to call,
+    whatever their rows.
+    """
     model = classifier(learning_rate=fastgd.StepDecay(0.8, factor=0.5, every=1))
     rates = []
     for rows in (slice(0, 40), slice(40, 42), slice(42, 43)):
@@ -222,7 +278,9 @@ def test_rates_go_on_where_partial_fit_left_them(data):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_schedule_trains(name, data):
-    model = SGDClassifier(loss="hinge", learning_rate=name, eta0=0.05, max_iter=5, tol=None, random_state=0)
+    model = SGDClassifier(
+        loss="hinge", learning_rate=name, eta0=0.05, max_iter=5, tol=None, random_state=0
+    )
     assert model.fit(data.X, data.binary).score(data.X, data.binary) > 0.7
     assert_array_equal(np.isfinite(model.history_["loss"]), True)
 
@@ -239,11 +297,15 @@ def test_one_cycle_climbs_in_a_line_and_comes_down_a_cosine():
 
 def test_one_cycle_by_name_spans_the_epochs_of_the_fit(data):
     named = classifier(learning_rate="one_cycle", eta0=0.2, max_iter=7).fit(data.X, data.binary)
-    value = classifier(learning_rate=fastgd.OneCycle(0.2, epochs=7), max_iter=7).fit(data.X, data.binary)
+    value = classifier(learning_rate=fastgd.OneCycle(0.2, epochs=7), max_iter=7).fit(
+        data.X, data.binary
+    )
     assert_array_equal(named.coef_, value.coef_)
 
 
-@pytest.mark.parametrize("wrong", [{"eta0": 0}, {"epochs": -1}, {"warmup": 1.0}, {"warmup": np.nan}])
+@pytest.mark.parametrize(
+    "wrong", [{"eta0": 0}, {"epochs": -1}, {"warmup": 1.0}, {"warmup": np.nan}]
+)
 def test_one_cycle_refuses(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         fastgd.OneCycle(**wrong)

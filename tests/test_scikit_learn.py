@@ -1,4 +1,7 @@
-"""At home in scikit-learn's world: what every public estimator, those to come included, gets from it and must not spoil."""
+"""At home in scikit-learn's world: what every public estimator, those to come included, gets from
+it and must not spoil.
+"""
+
 import inspect
 import multiprocessing
 import pickle
@@ -27,8 +30,11 @@ from fastgd import MatrixFactorization, SGDClassifier, SGDRegressor
 from reference import store
 
 PUBLIC = [getattr(fastgd, name) for name in fastgd.__all__]
-ESTIMATORS = [kind for kind in PUBLIC if inspect.isclass(kind) and issubclass(kind, BaseEstimator)
-              and kind is not MatrixFactorization]  # its X holds ids, no features: test_recommender.py has its checks
+ESTIMATORS = [
+    kind
+    for kind in PUBLIC
+    if inspect.isclass(kind) and issubclass(kind, BaseEstimator) and kind is not MatrixFactorization
+]  # its X holds ids, no features: test_recommender.py has its checks
 STREAMS = [kind for kind in ESTIMATORS if kind.__name__.startswith("SGD")]
 NETWORKS = [kind for kind in ESTIMATORS if kind.__name__.startswith("MLP")]
 LINEAR = [kind for kind in ESTIMATORS if kind.__module__ in ("fastgd.linear", "fastgd.sgd")]
@@ -51,7 +57,9 @@ def result_of(model, X):
 
 
 def known_differences(model):
-    """A shuffled stream takes several steps along a repeated row, and one along a row of weight 2."""
+    """A shuffled stream takes several steps along a repeated row, and one along a row of weight
+    2.
+    """
     names = [f"check_sample_weight_equivalence_on_{kind}_data" for kind in ("dense", "sparse")]
     return dict.fromkeys(names, "stochastic steps") if type(model) in STREAMS else {}
 
@@ -66,26 +74,50 @@ def test_scikit_learns_own_checks_of_an_estimator(estimator, check):
 
 
 @pytest.mark.parametrize("penalty", ["l2", "elasticnet"])
-@pytest.mark.parametrize("loss", ["hinge", "log_loss", "softmax", "modified_huber", "squared_hinge"])
+@pytest.mark.parametrize(
+    "loss", ["hinge", "log_loss", "softmax", "modified_huber", "squared_hinge"]
+)
 def test_a_whole_weight_is_a_repetition_and_weight_zero_nothing(loss, penalty, data, layout):
     repeats = np.arange(43) % 4
-    model = SGDClassifier(loss, penalty=penalty, alpha=0.02, batch_size="full", tol=1e-13, max_iter=3000, random_state=0)
+    model = SGDClassifier(
+        loss,
+        penalty=penalty,
+        alpha=0.02,
+        batch_size="full",
+        tol=1e-13,
+        max_iter=3000,
+        random_state=0,
+    )
     if loss == "hinge" and penalty == "elasticnet":
         pytest.skip("losses with kinks and an L1 part are descended by single rows")
     check_repetition(model, data.X, data.classes, repeats, layout)
 
 
 @pytest.mark.parametrize("penalty", ["l2", "elasticnet"])
-@pytest.mark.parametrize("loss", ["squared_error", "huber", "squared_epsilon_insensitive", "poisson"])
+@pytest.mark.parametrize(
+    "loss", ["squared_error", "huber", "squared_epsilon_insensitive", "poisson"]
+)
 def test_the_same_of_regression(loss, penalty, data, layout):
-    model = SGDRegressor(loss, penalty=penalty, alpha=0.02, batch_size="full", tol=1e-13, max_iter=3000, random_state=0)
-    check_repetition(model, data.X, data.counts if loss == "poisson" else data.values, np.arange(43) % 4, layout)
+    model = SGDRegressor(
+        loss,
+        penalty=penalty,
+        alpha=0.02,
+        batch_size="full",
+        tol=1e-13,
+        max_iter=3000,
+        random_state=0,
+    )
+    check_repetition(
+        model, data.X, data.counts if loss == "poisson" else data.values, np.arange(43) % 4, layout
+    )
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def check_repetition(model, X, y, repeats, layout):
     weighted = clone(model).fit(store(X, layout), y, sample_weight=repeats)
-    repeated = clone(model).fit(store(np.repeat(X, repeats, axis=0), layout), np.repeat(y, repeats, axis=0))
+    repeated = clone(model).fit(
+        store(np.repeat(X, repeats, axis=0), layout), np.repeat(y, repeats, axis=0)
+    )
     kept = repeats > 0
     absent = clone(model).fit(store(X[kept], layout), y[kept], sample_weight=repeats[kept])
     assert_array_equal(weighted.coef_, absent.coef_)
@@ -106,7 +138,9 @@ def test_a_clone_has_the_parameters_and_nothing_else(model):
 
 def test_a_pickled_model_predicts_the_same(model):
     X, y = data_for(model)
-    assert_array_equal(result_of(pickle.loads(pickle.dumps(model.fit(X, y))), X), result_of(model, X))
+    assert_array_equal(
+        result_of(pickle.loads(pickle.dumps(model.fit(X, y))), X), result_of(model, X)
+    )
 
 
 def test_it_shows_itself_in_a_notebook(model):
@@ -130,12 +164,20 @@ def test_tags_say_what_it_takes(model):
     elif is_regressor(model):
         assert tags.target_tags.multi_output
     else:
-        assert is_outlier_detector(model) or tags.transformer_tags is not None or tags.target_tags.required is False
+        assert (
+            is_outlier_detector(model)
+            or tags.transformer_tags is not None
+            or tags.target_tags.required is False
+        )
 
 
 def test_weights_are_routed_to_it(model):
-    """Through a pipeline, a search and a cross-validation, as scikit-learn's metadata routing has it."""
-    if not has_fit_parameter(model, "sample_weight") or not (is_classifier(model) or is_regressor(model)):
+    """Through a pipeline, a search and a cross-validation, as scikit-learn's metadata routing has
+    it.
+    """
+    if not has_fit_parameter(model, "sample_weight") or not (
+        is_classifier(model) or is_regressor(model)
+    ):
         pytest.skip("it takes no weights, or has no score")
     X, y = data_for(model)
     weights = np.arange(len(y)) % 3 + 0.5
@@ -145,8 +187,12 @@ def test_weights_are_routed_to_it(model):
         routed = make_pipeline(scaler, clone(model)).fit(X, y, sample_weight=weights)
         direct = clone(model).fit(scaler.fit_transform(X), y, sample_weight=weights)
         assert_array_equal(routed.predict(X), direct.predict(scaler.transform(X)))
-        folds = cross_validate(clone(model), X, y, params={"sample_weight": weights}, cv=2, error_score="raise")
-        search = GridSearchCV(clone(model), {"tol": [model.tol]}, cv=2, error_score="raise").fit(X, y, sample_weight=weights)
+        folds = cross_validate(
+            clone(model), X, y, params={"sample_weight": weights}, cv=2, error_score="raise"
+        )
+        search = GridSearchCV(clone(model), {"tol": [model.tol]}, cv=2, error_score="raise").fit(
+            X, y, sample_weight=weights
+        )
         assert search.cv_results_["split0_test_score"][0] == folds["test_score"][0]
 
 
@@ -163,7 +209,11 @@ def test_of_float32_it_makes_float32(model, layout):
     X, y = data_for(model)
     X = store(X, layout, np.float32)
     model.fit(X, y)
-    told = [getattr(model, name)(X) for name in ("decision_function", "predict_proba", "predict") if hasattr(model, name)]
+    told = [
+        getattr(model, name)(X)
+        for name in ("decision_function", "predict_proba", "predict")
+        if hasattr(model, name)
+    ]
     told = told if is_regressor(model) else told[:-1]  # labels are the user's
     assert {part.dtype for part in (*every_part(model), *told)} == {np.dtype(np.float32)}
 
@@ -175,9 +225,20 @@ def test_every_form_of_x_is_the_same_model(model):
     first = clone(model).fit(sparse.csr_array(X), y)
     wide = sparse.csr_array(X)
     wide.indices, wide.indptr = wide.indices.astype(np.int64), wide.indptr.astype(np.int64)
-    forms = [form(X) for form in (sparse.csc_array, sparse.coo_array, sparse.lil_array, sparse.csr_matrix, sparse.csc_matrix)]
+    forms = [
+        form(X)
+        for form in (
+            sparse.csc_array,
+            sparse.coo_array,
+            sparse.lil_array,
+            sparse.csr_matrix,
+            sparse.csc_matrix,
+        )
+    ]
     for form in (*forms, sparse.bsr_array(X, blocksize=(1, 1)), wide):
-        for part, same in zip(every_part(clone(model).fit(form, y)), every_part(first), strict=True):
+        for part, same in zip(
+            every_part(clone(model).fit(form, y)), every_part(first), strict=True
+        ):
             assert_allclose(part, same, rtol=1e-10)
     fortran, listed = clone(model).fit(np.asfortranarray(X), y), clone(model).fit(X.tolist(), y)
     for part, same in zip(every_part(fortran), every_part(listed), strict=True):
@@ -190,7 +251,9 @@ def test_sparse_and_dense_rows_end_at_the_same_model(model):
     X *= X > -0.5
     networks = type(model) in NETWORKS
     if networks:
-        model.set_params(solver="adam", max_iter=5, tol=None)  # "auto" centres dense columns, and networks have many minima
+        model.set_params(
+            solver="adam", max_iter=5, tol=None
+        )  # "auto" centres dense columns, and networks have many minima
     else:
         model.set_params(tol=1e-7, max_iter=2000)
         if type(model) in STREAMS:
@@ -218,16 +281,20 @@ def test_a_memory_map_is_read_where_it_lies(model, dtype, tmp_path):
 
 
 def seeds(model):
-    return {"random_state": [0, 1]} if "random_state" in model.get_params() else {"tol": [1e-3, 1e-4]}
+    return (
+        {"random_state": [0, 1]} if "random_state" in model.get_params() else {"tol": [1e-3, 1e-4]}
+    )
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_threads_train_beside_each_other(model):
     X, y = data_for(model)
-    (name, values), = seeds(model).items()
+    ((name, values),) = seeds(model).items()
     alone = [clone(model).set_params(**{name: value}).fit(X, y) for value in values]
     with ThreadPool(4) as pool:
-        beside = pool.map(lambda value: clone(model).set_params(**{name: value}).fit(X, y), values * 2)
+        beside = pool.map(
+            lambda value: clone(model).set_params(**{name: value}).fit(X, y), values * 2
+        )
     for one, other in zip(alone * 2, beside, strict=True):
         for part, same in zip(every_part(one), every_part(other), strict=True):
             assert_array_equal(part, same)
@@ -252,11 +319,19 @@ def test_after_a_fork_it_trains(model):
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_a_search_in_two_processes_is_the_same(model):
     X, y = data_for(model)
-    scoring = None if hasattr(model, "score") else lambda model, X, y: model.decision_function(X).mean()
-    one, two = (GridSearchCV(clone(model), seeds(model), cv=2, n_jobs=n_jobs, scoring=scoring, error_score="raise").fit(X, y)
-                for n_jobs in (1, 2))
+    scoring = (
+        None if hasattr(model, "score") else lambda model, X, y: model.decision_function(X).mean()
+    )
+    one, two = (
+        GridSearchCV(
+            clone(model), seeds(model), cv=2, n_jobs=n_jobs, scoring=scoring, error_score="raise"
+        ).fit(X, y)
+        for n_jobs in (1, 2)
+    )
     assert_array_equal(one.cv_results_["mean_test_score"], two.cv_results_["mean_test_score"])
-    for part, same in zip(every_part(one.best_estimator_), every_part(two.best_estimator_), strict=True):
+    for part, same in zip(
+        every_part(one.best_estimator_), every_part(two.best_estimator_), strict=True
+    ):
         assert_array_equal(part, same)
 
 
@@ -272,7 +347,9 @@ def test_the_number_of_threads_changes_nothing(model):
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_random_state_is_what_scikit_learn_says(model):
-    """A number: every fit alike. A generator: each fit draws from it. None: NumPy's own is drawn from."""
+    """A number: every fit alike. A generator: each fit draws from it. None: NumPy's own is drawn
+    from.
+    """
     if type(model) not in (*STREAMS, *NETWORKS):
         pytest.skip("nothing is drawn at random")
     X, y = data_for(model)
@@ -305,7 +382,9 @@ def test_frames_are_their_arrays_and_their_names_are_kept(library, model):
     frame, turned = FRAMES[library](X, names), FRAMES[library](X[:, ::-1].copy(), names[::-1])
     fitted = clone(model).fit(frame, y)
     assert_array_equal(fitted.feature_names_in_, names)
-    with pytest.raises(ValueError, match="Feature names must be in the same order as they were in fit"):
+    with pytest.raises(
+        ValueError, match="Feature names must be in the same order as they were in fit"
+    ):
         result_of(fitted, turned)
     assert_array_equal(result_of(fitted, frame), result_of(clone(model).fit(X, y), X))
 
@@ -316,31 +395,51 @@ def test_other_names_and_missing_names_are_said_in_scikit_learns_words(model):
     model.fit(frame, y)
     with pytest.raises(ValueError, match="Feature names unseen at fit time:\n- new"):
         result_of(model, frame.rename(columns={"0": "new"}))
-    with pytest.warns(UserWarning, match="X does not have valid feature names, but .* was fitted with feature names"):
+    with pytest.warns(
+        UserWarning,
+        match="X does not have valid feature names, but .* was fitted with feature names",
+    ):
         result_of(model, X)
 
 
 # ---- the page in the docs ----
 
 PAGE = Path(__file__).parent.parent / "docs" / "scikit-learn.md"
-PEERS = {kind: getattr(home, kind.__name__) for home in (linear_model, svm, neural_network) for kind in ESTIMATORS
-         if hasattr(home, kind.__name__)}
+PEERS = {
+    kind: getattr(home, kind.__name__)
+    for home in (linear_model, svm, neural_network)
+    for kind in ESTIMATORS
+    if hasattr(home, kind.__name__)
+}
 OF_ALL = {"stop_reason_", "history_", "loss_curve_"}
 OF_LINEAR = {"converged_", "optimality_", "optimality_kind_"}
 
 
 def rows_of_the_table():
     """{estimator: the sets of names in its row}"""
-    cells = [row.strip("|").split("|") for row in PAGE.read_text().splitlines() if re.match(r"\| `\w+` \|", row)]
-    return {row[0].strip(" `"): [set(re.findall(r"`([^`]+)`", cell)) for cell in row[1:]] for row in cells}
+    cells = [
+        row.strip("|").split("|")
+        for row in PAGE.read_text().splitlines()
+        if re.match(r"\| `\w+` \|", row)
+    ]
+    return {
+        row[0].strip(" `"): [set(re.findall(r"`([^`]+)`", cell)) for cell in row[1:]]
+        for row in cells
+    }
 
 
 def public_names(model):
     """What a fitted model has: (attributes, methods)."""
     kind = type(model)
     properties = {name for name in dir(kind) if isinstance(getattr(kind, name, None), property)}
-    attributes = {name for name in {*vars(model), *properties} if name.endswith("_") and not name.startswith("_")}
-    return attributes, {name for name in dir(kind) if not name.startswith("_") and callable(getattr(kind, name))}
+    attributes = {
+        name
+        for name in {*vars(model), *properties}
+        if name.endswith("_") and not name.startswith("_")
+    }
+    return attributes, {
+        name for name in dir(kind) if not name.startswith("_") and callable(getattr(kind, name))
+    }
 
 
 @pytest.mark.skipif(not PAGE.is_file(), reason="the docs are not part of this distribution")
@@ -351,10 +450,15 @@ def test_the_table_of_differences_is_right(kind):
     ours, theirs = (inspect.signature(model).parameters for model in (kind, PEERS[kind]))
     assert [name for name in ours if name in theirs] == list(theirs)
     assert set(ours) - set(theirs) == added
-    assert {f"{name}={ours[name].default!r}" for name in theirs if ours[name].default != theirs[name].default} == defaults
+    assert {
+        f"{name}={ours[name].default!r}"
+        for name in theirs
+        if ours[name].default != theirs[name].default
+    } == defaults
     X, y = data_for(kind())
     (our_attributes, our_methods), (their_attributes, their_methods) = (
-        public_names(model().fit(X, y)) for model in (kind, PEERS[kind]))
+        public_names(model().fit(X, y)) for model in (kind, PEERS[kind])
+    )
     common = OF_ALL if kind in NETWORKS else OF_ALL | OF_LINEAR
     assert our_attributes - their_attributes == attributes | (common - their_attributes)
     assert common <= our_attributes

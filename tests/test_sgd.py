@@ -1,4 +1,6 @@
-"""SGDClassifier and SGDRegressor: the numbers of the twin and of scikit-learn, and all else that they promise."""
+"""SGDClassifier and SGDRegressor: the numbers of the twin and of scikit-learn, and all else that
+they promise.
+"""
 
 import pickle
 import tracemalloc
@@ -28,7 +30,14 @@ from reference import store
 
 TOLERANCE = {np.float64: 1e-9, np.float32: 2e-4}
 TRACED = ("loss", "gradient_norm", "learning_rate")
-STEPPED = {"shuffle": False, "tol": None, "max_iter": 3, "learning_rate": "constant", "eta0": 0.05, "alpha": 0.01}
+STEPPED = {
+    "shuffle": False,
+    "tol": None,
+    "max_iter": 3,
+    "learning_rate": "constant",
+    "eta0": 0.05,
+    "alpha": 0.01,
+}
 
 
 def classifier(**parameters):
@@ -64,11 +73,15 @@ def assert_is_twin(model, X, y, sample_weight=None, **changes):
     W, b = (run.mean_W, run.mean_b) if model.average else (run.W, run.b)
     tolerance = TOLERANCE[model.coef_.dtype.type]
     assert_allclose(np.atleast_2d(model.coef_), W, rtol=tolerance, atol=tolerance * np.abs(W).max())
-    assert_allclose(np.atleast_1d(model.intercept_), b, rtol=tolerance, atol=tolerance * np.abs(b).max())
+    assert_allclose(
+        np.atleast_1d(model.intercept_), b, rtol=tolerance, atol=tolerance * np.abs(b).max()
+    )
     assert model.t_ == run.t
     del run.history["data_loss"]
     by_ends = run.history.pop("loss_by_ends")  # either is right
-    run.history["loss"] = min(run.history["loss"], by_ends, key=lambda loss: abs(loss[0] - model.history_["loss"][0]))
+    run.history["loss"] = min(
+        run.history["loss"], by_ends, key=lambda loss: abs(loss[0] - model.history_["loss"][0])
+    )
     for name, values in run.history.items():
         if values:
             assert_allclose(model.history_[name], values, rtol=tolerance, err_msg=name)
@@ -85,13 +98,17 @@ def test_every_loss_in_every_layout_is_the_twins(loss, data, layout, dtype):
     assert_is_twin(model, data.X, y)
 
 
-@pytest.mark.parametrize("loss", ["huber", "epsilon_insensitive", "squared_epsilon_insensitive", "quantile"])
+@pytest.mark.parametrize(
+    "loss", ["huber", "epsilon_insensitive", "squared_epsilon_insensitive", "quantile"]
+)
 def test_a_losses_own_parameter_reaches_it(loss, data):
     model = regressor(loss=loss, epsilon=0.6, quantile=0.8).fit(data.X, data.values)
     assert_is_twin(model, data.X, data.values)
 
 
-@pytest.mark.parametrize("loss", ["squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive"])
+@pytest.mark.parametrize(
+    "loss", ["squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive"]
+)
 def test_a_classifier_takes_the_regression_losses_on_plus_and_minus_one(loss, data):
     assert_is_twin(classifier(loss=loss).fit(data.X, data.classes), data.X, data.classes)
 
@@ -99,7 +116,9 @@ def test_a_classifier_takes_the_regression_losses_on_plus_and_minus_one(loss, da
 @pytest.mark.parametrize("penalty", [None, "l2", "l1", "elasticnet"])
 @pytest.mark.parametrize("batch_size", [1, 2, 7, 43, 1000, "full"])
 def test_every_penalty_and_batch_size_is_the_twins(penalty, batch_size, data, layout):
-    model = classifier(penalty=penalty, alpha=0.05, batch_size=batch_size).fit(store(data.X, layout), data.binary)
+    model = classifier(penalty=penalty, alpha=0.05, batch_size=batch_size).fit(
+        store(data.X, layout), data.binary
+    )
     assert_is_twin(model, data.X, data.binary)
 
 
@@ -159,7 +178,9 @@ def test_the_intercept_is_optional_and_never_penalised(fit_intercept, batch_size
 def test_the_average_of_the_iterates_is_the_twins(average, penalty, data, layout):
     for batch_size in (1, 2):
         for y in (data.binary, data.classes):
-            model = classifier(average=average, penalty=penalty, batch_size=batch_size).fit(store(data.X, layout), y)
+            model = classifier(average=average, penalty=penalty, batch_size=batch_size).fit(
+                store(data.X, layout), y
+            )
             assert_is_twin(model, data.X, y)
 
 
@@ -188,8 +209,12 @@ SHARED_LOSSES = [
 
 
 def assert_is_sklearn(ours, X, y, **fit_parameters):
-    """The same step-for-step descent by scikit-learn ends at the same parameters, to 1e-12 of the largest."""
-    kind = linear_model.SGDClassifier if isinstance(ours, SGDClassifier) else linear_model.SGDRegressor
+    """The same step-for-step descent by scikit-learn ends at the same parameters, to 1e-12 of the
+    largest.
+    """
+    kind = (
+        linear_model.SGDClassifier if isinstance(ours, SGDClassifier) else linear_model.SGDRegressor
+    )
     shared = kind().get_params().keys() & ours.get_params().keys()
     theirs = kind(**{name: getattr(ours, name) for name in shared}).fit(X, y, **fit_parameters)
     ours.fit(X, y, **fit_parameters)
@@ -205,12 +230,16 @@ def assert_is_sklearn(ours, X, y, **fit_parameters):
 @pytest.mark.parametrize("loss", SHARED_LOSSES)
 def test_every_loss_descends_as_in_scikit_learn(loss, learning_rate, penalty, data):
     y = targets_for(loss, data)
-    assert_is_sklearn(model_for(loss, learning_rate=learning_rate, penalty=penalty, eta0=0.02), data.X, y)
+    assert_is_sklearn(
+        model_for(loss, learning_rate=learning_rate, penalty=penalty, eta0=0.02), data.X, y
+    )
 
 
 @pytest.mark.parametrize("average", [False, True, 20])
 def test_averages_classes_and_weights_are_as_in_scikit_learn(average, data):
-    weights = data.weights / data.weights.mean()  # scikit-learn takes them as they come, fastgd relative to their mean
+    weights = (
+        data.weights / data.weights.mean()
+    )  # scikit-learn takes them as they come, fastgd relative to their mean
     for y in (data.binary, data.classes):
         assert_is_sklearn(classifier(average=average), data.X, y, sample_weight=weights)
     assert_is_sklearn(regressor(average=average), data.X, data.values, sample_weight=weights)
@@ -228,14 +257,19 @@ def test_the_optimal_rate_is_as_in_scikit_learn(loss, average, data):
 @pytest.mark.parametrize("learning_rate", ["pa1", "pa2"])
 def test_passive_aggressive_steps_are_as_in_scikit_learn(learning_rate, average, penalty, data):
     settings = {"learning_rate": learning_rate, "average": average, "penalty": penalty, "eta0": 0.3}
-    X, rows = np.delete(data.X, 5, axis=0), np.delete(np.arange(43), 5)  # row 5 is all zero: see test_schedules
+    X, rows = (
+        np.delete(data.X, 5, axis=0),
+        np.delete(np.arange(43), 5),
+    )  # row 5 is all zero: see test_schedules
     for y in (data.binary, data.classes):
         assert_is_sklearn(classifier(loss="hinge", **settings), X, y[rows])
     assert_is_sklearn(regressor(loss="epsilon_insensitive", **settings), X, data.values[rows])
 
 
 def test_the_adaptive_rate_falls_and_stops_as_in_scikit_learn(data):
-    model = classifier(learning_rate="adaptive", eta0=0.5, tol=1e-3, max_iter=1000, n_iter_no_change=3)
+    model = classifier(
+        learning_rate="adaptive", eta0=0.5, tol=1e-3, max_iter=1000, n_iter_no_change=3
+    )
     assert_is_sklearn(model, data.X, data.binary)
     assert model.n_iter_ < 1000
     assert model.history_["learning_rate"][-1] < 1e-6
@@ -249,7 +283,9 @@ def test_the_adaptive_rate_falls_and_stops_as_in_scikit_learn(data):
 def test_weights_are_the_twins(optimizer, batch_size, data, layout):
     for y in (data.binary, data.classes):
         model = classifier(batch_size=batch_size, optimizer=optimizer)
-        assert_is_twin(model.fit(store(data.X, layout), y, sample_weight=data.weights), data.X, y, data.weights)
+        assert_is_twin(
+            model.fit(store(data.X, layout), y, sample_weight=data.weights), data.X, y, data.weights
+        )
     model = regressor(batch_size=batch_size, optimizer=optimizer)
     model.fit(store(data.X, layout), data.pairs, sample_weight=data.weights)
     assert_is_twin(model, data.X, data.pairs, data.weights)
@@ -259,7 +295,9 @@ def test_weights_are_the_twins(optimizer, batch_size, data, layout):
 def test_a_row_of_weight_zero_is_an_absent_row(batch_size, data, layout):
     weights = np.where(np.arange(43) % 3, data.weights, 0)
     kept = weights > 0
-    zero = classifier(batch_size=batch_size).fit(store(data.X, layout), data.classes, sample_weight=weights)
+    zero = classifier(batch_size=batch_size).fit(
+        store(data.X, layout), data.classes, sample_weight=weights
+    )
     absent = classifier(batch_size=batch_size)
     absent.fit(store(data.X[kept], layout), data.classes[kept], sample_weight=weights[kept])
     assert_same_parameters(zero, absent)
@@ -276,7 +314,9 @@ def test_a_row_of_weight_zero_is_absent_from_partial_fit_too(data):
 
 def test_a_whole_weight_in_a_full_batch_is_a_repetition(data, layout):
     repeats = np.arange(43) % 4
-    weighted = classifier(batch_size="full").fit(store(data.X, layout), data.binary, sample_weight=repeats)
+    weighted = classifier(batch_size="full").fit(
+        store(data.X, layout), data.binary, sample_weight=repeats
+    )
     repeated = classifier(batch_size="full")
     repeated.fit(store(np.repeat(data.X, repeats, axis=0), layout), np.repeat(data.binary, repeats))
     assert_allclose(weighted.coef_, repeated.coef_, rtol=1e-12)
@@ -295,12 +335,16 @@ def test_a_whole_weight_in_a_full_batch_is_a_repetition_at_the_default_rate_too(
 @pytest.mark.parametrize("batch_size", [1, 10, "full"])
 def test_only_the_proportions_of_the_weights_matter_to_fit(batch_size, data):
     some = classifier(batch_size=batch_size).fit(data.X, data.binary, sample_weight=data.weights)
-    same = classifier(batch_size=batch_size).fit(data.X, data.binary, sample_weight=data.weights * 1024)
+    same = classifier(batch_size=batch_size).fit(
+        data.X, data.binary, sample_weight=data.weights * 1024
+    )
     assert_allclose(some.coef_, same.coef_, rtol=1e-12)
 
 
 def test_partial_fit_takes_weights_as_they_come(data):
-    """Data that arrives in pieces has no mean weight: each piece is stepped with the weights it has."""
+    """Data that arrives in pieces has no mean weight: each piece is stepped with the weights it
+    has.
+    """
     model = regressor().partial_fit(data.X, data.values, sample_weight=data.weights)
     assert_is_twin(model, data.X, data.values, weights=data.weights, epochs=1)
 
@@ -316,7 +360,9 @@ def test_class_weight_multiplies_sample_weight(data):
 def test_balanced_classes_weigh_the_same(data):
     balanced = compute_class_weight("balanced", classes=np.unique(data.classes), y=data.classes)
     model = classifier(class_weight="balanced").fit(data.X, data.classes)
-    assert_same_parameters(model, classifier().fit(data.X, data.classes, sample_weight=balanced[data.classes]))
+    assert_same_parameters(
+        model, classifier().fit(data.X, data.classes, sample_weight=balanced[data.classes])
+    )
 
 
 # ---- starting, going on, stopping ----
@@ -334,7 +380,11 @@ def test_coef_init_is_where_the_descent_starts(data, layout):
 
 def test_init_normal_starts_from_a_seeded_draw(data):
     def start(seed):
-        return classifier(init="normal", random_state=seed, eta0=1e-300, max_iter=1).fit(data.X, data.classes).coef_
+        return (
+            classifier(init="normal", random_state=seed, eta0=1e-300, max_iter=1)
+            .fit(data.X, data.classes)
+            .coef_
+        )
 
     assert_array_equal(start(0), start(0))
     assert not np.array_equal(start(0), start(1))
@@ -390,7 +440,9 @@ def test_partial_fit_sees_only_some_of_the_classes_at_a_time(data):
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_the_pieces_of_partial_fit_may_come_in_any_form(optimizer, data):
-    """Dense, then sparse, then dense: W is held by outputs for the one and by columns for the other."""
+    """Dense, then sparse, then dense: W is held by outputs for the one and by columns for the
+    other.
+    """
     mixed, dense = (classifier(optimizer=optimizer, average=True, batch_size=10) for _ in range(2))
     for form in ("dense", "csr32", "csr64", "dense", "csr32"):
         mixed.partial_fit(store(data.X, form), data.classes, classes=[0, 1, 2])
@@ -417,7 +469,13 @@ def test_the_mean_of_the_iterates_goes_on_over_pieces_of_any_length(data):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"average": True}, {"optimizer": "adam"}, {"loss": "huber"}, {"batch_size": 10}, {"learning_rate": "invscaling"}],
+    [
+        {"average": True},
+        {"optimizer": "adam"},
+        {"loss": "huber"},
+        {"batch_size": 10},
+        {"learning_rate": "invscaling"},
+    ],
 )
 def test_parameters_may_change_between_pieces(changes, data):
     model = regressor().partial_fit(data.X, data.values)
@@ -425,7 +483,11 @@ def test_parameters_may_change_between_pieces(changes, data):
     model.set_params(**changes).partial_fit(data.X, data.values)
     assert np.all(np.isfinite(model.coef_))
     if changes.keys() & {"loss", "batch_size"}:
-        assert_allclose(model.coef_, reference.fit(model, data.X, data.values, epochs=1, start=start).W[0], rtol=1e-9)
+        assert_allclose(
+            model.coef_,
+            reference.fit(model, data.X, data.values, epochs=1, start=start).W[0],
+            rtol=1e-9,
+        )
 
 
 def test_partial_fit_goes_on_after_fit(data):
@@ -445,8 +507,12 @@ def test_t_counts_the_updates_plus_one(batch_size, updates, data):
 
 @pytest.mark.parametrize("patience", [1, 3])
 def test_training_stops_when_the_loss_stalls(patience, data):
-    """Not below its best by tol for so many epochs in a row; the loss jumps here, so the last one is no measure."""
-    model = classifier(shuffle=True, eta0=1.0, tol=1e-3, max_iter=1000, n_iter_no_change=patience, random_state=2)
+    """Not below its best by tol for so many epochs in a row; the loss jumps here, so the last one
+    is no measure.
+    """
+    model = classifier(
+        shuffle=True, eta0=1.0, tol=1e-3, max_iter=1000, n_iter_no_change=patience, random_state=2
+    )
     loss = model.fit(data.X, data.binary).history_["loss"]
     assert model.n_iter_ == len(loss) < 1000
     stalls, jumps = 0, 0
@@ -463,16 +529,18 @@ def test_training_stops_when_the_gradient_is_small(data):
     """A full batch that starts at its own minimum has nothing to do."""
     X = data.X[:, :2]
     solution, *_ = np.linalg.lstsq(X, data.values, rcond=None)
-    model = regressor(penalty=None, fit_intercept=False, batch_size="full", tol=1e-6, max_iter=100, eta0=0.1)
+    model = regressor(
+        penalty=None, fit_intercept=False, batch_size="full", tol=1e-6, max_iter=100, eta0=0.1
+    )
     model.fit(X, data.values, coef_init=solution)
     assert model.n_iter_ < 10
     assert_allclose(model.coef_, solution, rtol=1e-6)
 
 
 def test_a_full_gradient_is_small_against_the_first_one(data):
-    model = classifier(batch_size="full", tol=0.05, n_iter_no_change=1000, max_iter=1000, eta0=0.5).fit(
-        data.X, data.binary
-    )
+    model = classifier(
+        batch_size="full", tol=0.05, n_iter_no_change=1000, max_iter=1000, eta0=0.5
+    ).fit(data.X, data.binary)
     norms = model.history_["gradient_norm"]
     assert model.stop_reason_ == "gradient"
     assert norms[-1] <= 0.05 * norms[0] < norms[-2]
@@ -483,7 +551,9 @@ def test_without_tol_every_epoch_is_run(data):
 
 
 def test_early_stopping_holds_rows_back_and_stops_on_them(data):
-    model = classifier(early_stopping=True, validation_fraction=0.25, tol=1e-3, max_iter=500, random_state=0)
+    model = classifier(
+        early_stopping=True, validation_fraction=0.25, tol=1e-3, max_iter=500, random_state=0
+    )
     model.fit(data.X, data.classes)
     held_back = 11  # a quarter of 43, rounded up
     assert model.t_ == 1 + model.n_iter_ * (43 - held_back)
@@ -493,9 +563,13 @@ def test_early_stopping_holds_rows_back_and_stops_on_them(data):
 
 
 def test_early_stopping_goes_by_the_score(data):
-    """All held-out rows are right after the first epoch and remain so, while the loss goes on falling."""
+    """All held-out rows are right after the first epoch and remain so, while the loss goes on
+    falling.
+    """
     X = np.column_stack([np.where(data.binary, 3.0, -3.0), data.X[:, 0]])
-    model = classifier(early_stopping=True, tol=1e-3, max_iter=100, n_iter_no_change=4, random_state=0)
+    model = classifier(
+        early_stopping=True, tol=1e-3, max_iter=100, n_iter_no_change=4, random_state=0
+    )
     model.fit(X, data.binary)
     assert model.n_iter_ == 1 + 4
     assert model.stop_reason_ == "validation"
@@ -505,7 +579,13 @@ def test_early_stopping_goes_by_the_score(data):
 @pytest.mark.parametrize("weighted", [False, True])
 def test_validation_loss_is_the_objective_on_the_rows_held_back(weighted, data, layout):
     weights = data.weights if weighted else np.ones(43)
-    model = classifier(early_stopping=True, validation_fraction=0.3, random_state=0, penalty="elasticnet", alpha=0.05)
+    model = classifier(
+        early_stopping=True,
+        validation_fraction=0.3,
+        random_state=0,
+        penalty="elasticnet",
+        alpha=0.05,
+    )
     model.fit(store(data.X, layout), data.classes, sample_weight=weights if weighted else None)
     split = StratifiedShuffleSplit(test_size=0.3, random_state=0)
     _, held_back = next(split.split(data.X, data.classes))
@@ -517,7 +597,9 @@ def test_validation_loss_is_the_objective_on_the_rows_held_back(weighted, data, 
 
 def test_early_stopping_is_repeatable(data):
     fits = [
-        regressor(early_stopping=True, random_state=3, tol=1e-3, max_iter=200).fit(data.X, data.values)
+        regressor(early_stopping=True, random_state=3, tol=1e-3, max_iter=200).fit(
+            data.X, data.values
+        )
         for _ in range(2)
     ]
     assert_same_parameters(*fits)
@@ -556,7 +638,9 @@ def test_in_a_full_batch_history_is_the_objective_and_the_norm_of_its_gradient(p
     problem, _, y = reference.problem_of(model, data.binary)
     W, b = first.coef_, first.intercept_
     assert model.history_["loss"][0] == pytest.approx(np.log(2), rel=1e-12)
-    assert model.history_["loss"][1] == pytest.approx(reference.objective(problem, data.X, y, W, b), rel=1e-12)
+    assert model.history_["loss"][1] == pytest.approx(
+        reference.objective(problem, data.X, y, W, b), rel=1e-12
+    )
     _, G, g = reference.gradient(problem, data.X, y, W, b, np.ones(43))
     norm = np.linalg.norm(np.append(G + problem.l2 * W, g))
     assert model.history_["gradient_norm"][1] == pytest.approx(norm, rel=1e-9)
@@ -574,13 +658,18 @@ def test_history_of_an_earlier_fit_is_forgotten(data):
 @pytest.mark.parametrize("shuffle", [True, "full"])
 def test_the_same_seed_gives_the_same_bits(batch_size, shuffle, data, layout, dtype):
     X = store(data.X, layout, dtype)
-    fits = [classifier(shuffle=shuffle, batch_size=batch_size, random_state=0).fit(X, data.classes) for _ in range(2)]
+    fits = [
+        classifier(shuffle=shuffle, batch_size=batch_size, random_state=0).fit(X, data.classes)
+        for _ in range(2)
+    ]
     assert_same_parameters(*fits)
 
 
 @pytest.mark.parametrize("shuffle", [True, "full"])
 def test_another_seed_gives_another_order(shuffle, data):
-    a, b = (classifier(shuffle=shuffle, random_state=seed).fit(data.X, data.binary) for seed in (0, 1))
+    a, b = (
+        classifier(shuffle=shuffle, random_state=seed).fit(data.X, data.binary) for seed in (0, 1)
+    )
     assert not np.array_equal(a.coef_, b.coef_)
     assert not np.array_equal(a.coef_, classifier().fit(data.X, data.binary).coef_)
 
@@ -590,13 +679,17 @@ def test_another_seed_gives_another_order(shuffle, data):
 def test_every_epoch_visits_every_row_once(shuffle, rows):
     """Row i alone moves weight i: a third of the way to y_i at each visit."""
     X, y = sparse.eye_array(rows, format="csr"), np.linspace(1, 2, rows)
-    model = regressor(penalty=None, fit_intercept=False, eta0=1 / 3, shuffle=shuffle, max_iter=2, random_state=0)
+    model = regressor(
+        penalty=None, fit_intercept=False, eta0=1 / 3, shuffle=shuffle, max_iter=2, random_state=0
+    )
     assert_allclose(model.fit(X, y).coef_, y * (1 - (2 / 3) ** 2), rtol=1e-12)
 
 
 @pytest.mark.parametrize("shuffle", [True, "full"])
 def test_the_order_of_sorted_data_is_well_mixed(shuffle):
-    """The last of many rows seen at rate 1 decides the weight: over seeds it is a fair draw from the rows."""
+    """The last of many rows seen at rate 1 decides the weight: over seeds it is a fair draw from
+    the rows.
+    """
     rows = 3000
     X, y = np.ones((rows, 1)), np.arange(rows) / rows
     model = regressor(penalty=None, fit_intercept=False, eta0=1.0, shuffle=shuffle, max_iter=1)
@@ -607,7 +700,9 @@ def test_the_order_of_sorted_data_is_well_mixed(shuffle):
 
 
 def wide_problem(layout, dtype=np.float64):
-    """6000 x 120: several hundred thousand entries even in half of it, so that threads have work."""
+    """6000 x 120: several hundred thousand entries even in half of it, so that threads have
+    work.
+    """
     rng = np.random.default_rng(0)
     X = rng.standard_normal((6000, 120))
     if layout != "dense":
@@ -617,7 +712,9 @@ def wide_problem(layout, dtype=np.float64):
 
 @pytest.mark.parametrize("loss, optimizer", [("log_loss", "sgd"), ("softmax", "adam")])
 @pytest.mark.parametrize("batch_size", [3000, "full"])
-def test_the_bits_do_not_depend_on_the_number_of_threads(batch_size, loss, optimizer, layout, dtype):
+def test_the_bits_do_not_depend_on_the_number_of_threads(
+    batch_size, loss, optimizer, layout, dtype
+):
     X, y = wide_problem(layout, dtype)
     settings = {"loss": loss, "optimizer": optimizer, "batch_size": batch_size, "max_iter": 2}
     alone = classifier(**settings, n_jobs=1).fit(X, y)
@@ -635,14 +732,19 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(batch_size, loss, optim
 
 def test_csr_gives_what_dense_gives(data, dtype):
     for batch_size in (1, 10, "full"):
-        dense = classifier(batch_size=batch_size, penalty="elasticnet").fit(store(data.X, "dense", dtype), data.classes)
+        dense = classifier(batch_size=batch_size, penalty="elasticnet").fit(
+            store(data.X, "dense", dtype), data.classes
+        )
         for layout in ("csr32", "csr64"):
             rows = store(data.X, layout, dtype)
             csr = classifier(batch_size=batch_size, penalty="elasticnet").fit(rows, data.classes)
             tolerance = TOLERANCE[dtype] / 10
             assert_allclose(csr.coef_, dense.coef_, rtol=tolerance, atol=tolerance)
             assert_allclose(
-                csr.decision_function(rows), dense.decision_function(data.X), rtol=tolerance, atol=10 * tolerance
+                csr.decision_function(rows),
+                dense.decision_function(data.X),
+                rtol=tolerance,
+                atol=10 * tolerance,
             )
 
 
@@ -654,17 +756,26 @@ def shuffled_and_split(rows, rng):
         data.append(rows.data[order] / 2)
         indices.append(rows.indices[order])
         indptr.append(indptr[-1] + len(order))
-    pieces = (np.concatenate(data), np.concatenate(indices), np.array(indptr, dtype=rows.indptr.dtype))
+    pieces = (
+        np.concatenate(data),
+        np.concatenate(indices),
+        np.array(indptr, dtype=rows.indptr.dtype),
+    )
     return sparse.csr_array(pieces, shape=rows.shape)
 
 
 @pytest.mark.parametrize("index", ["csr32", "csr64"])
 @pytest.mark.parametrize("penalty", ["l2", "elasticnet"])
-@pytest.mark.parametrize("optimizer, batch_size", [("sgd", 1), ("sgd", 10), ("adam", 10), ("momentum", "full")])
+@pytest.mark.parametrize(
+    "optimizer, batch_size", [("sgd", 1), ("sgd", 10), ("adam", 10), ("momentum", "full")]
+)
 def test_unsorted_and_duplicate_columns_add_up(index, optimizer, batch_size, penalty, data):
     tidy = store(data.X, index)
     untidy = shuffled_and_split(tidy, np.random.default_rng(2))
-    untidy.indices, untidy.indptr = untidy.indices.astype(tidy.indices.dtype), untidy.indptr.astype(tidy.indptr.dtype)
+    untidy.indices, untidy.indptr = (
+        untidy.indices.astype(tidy.indices.dtype),
+        untidy.indptr.astype(tidy.indptr.dtype),
+    )
     before = [array.copy() for array in (untidy.data, untidy.indices, untidy.indptr)]
     settings = {"optimizer": optimizer, "batch_size": batch_size, "penalty": penalty}
     expected = classifier(**settings).fit(tidy, data.classes)
@@ -678,13 +789,17 @@ def test_unsorted_and_duplicate_columns_add_up(index, optimizer, batch_size, pen
         assert_array_equal(array, copy)
 
 
-@pytest.mark.parametrize("learning_rate, loss", [("lipschitz", "log_loss"), ("pa1", "hinge"), ("pa2", "hinge")])
+@pytest.mark.parametrize(
+    "learning_rate, loss", [("lipschitz", "log_loss"), ("pa1", "hinge"), ("pa2", "hinge")]
+)
 def test_duplicate_columns_add_up_where_the_rate_looks_at_the_rows(learning_rate, loss, data):
     tidy = store(data.X, "csr32")
     untidy = shuffled_and_split(tidy, np.random.default_rng(2))
     settings = {"learning_rate": learning_rate, "loss": loss}
     expected = classifier(**settings).fit(tidy, data.binary)
-    assert_allclose(classifier(**settings).fit(untidy, data.binary).coef_, expected.coef_, rtol=1e-9, atol=1e-12)
+    assert_allclose(
+        classifier(**settings).fit(untidy, data.binary).coef_, expected.coef_, rtol=1e-9, atol=1e-12
+    )
 
 
 def test_read_only_arrays_are_welcome(data, layout, dtype):
@@ -702,7 +817,9 @@ def test_read_only_arrays_are_welcome(data, layout, dtype):
 def test_a_memory_map_is_welcome(data, dtype, tmp_path):
     np.save(tmp_path / "X.npy", data.X.astype(dtype))
     X = np.load(tmp_path / "X.npy", mmap_mode="r")
-    assert_same_parameters(classifier().fit(X, data.binary), classifier().fit(data.X.astype(dtype), data.binary))
+    assert_same_parameters(
+        classifier().fit(X, data.binary), classifier().fit(data.X.astype(dtype), data.binary)
+    )
 
 
 @pytest.mark.parametrize("batch_size", [1, 64, "full"])
@@ -726,10 +843,17 @@ def test_other_forms_of_x_are_brought_into_the_right_one(data):
     expected = classifier().fit(data.X, data.binary)
     scattered = np.zeros((86, 12))
     scattered[::2, ::2] = data.X
-    for X in (data.X.tolist(), np.asfortranarray(data.X), scattered[::2, ::2], pd.DataFrame(data.X).to_numpy()):
+    for X in (
+        data.X.tolist(),
+        np.asfortranarray(data.X),
+        scattered[::2, ::2],
+        pd.DataFrame(data.X).to_numpy(),
+    ):
         assert_same_parameters(classifier().fit(X, data.binary), expected)
     whole = (10 * data.X).round()
-    assert_same_parameters(classifier().fit(whole.astype(np.int32), data.binary), classifier().fit(whole, data.binary))
+    assert_same_parameters(
+        classifier().fit(whole.astype(np.int32), data.binary), classifier().fit(whole, data.binary)
+    )
     from_csr = classifier().fit(store(data.X, "csr32"), data.binary)
     for form in (sparse.csc_array, sparse.coo_array, sparse.csr_matrix):
         assert_same_parameters(classifier().fit(form(data.X), data.binary), from_csr)
@@ -746,14 +870,18 @@ def test_other_forms_of_x_are_brought_into_the_right_one(data):
     layout=st.sampled_from(reference.LAYOUTS),
     seed=st.integers(0, 5),
 )
-def test_any_shape_is_the_twins(rows, columns, density, batch_size, optimizer, penalty, layout, seed):
+def test_any_shape_is_the_twins(
+    rows, columns, density, batch_size, optimizer, penalty, layout, seed
+):
     """One row, one column, empty rows, no nonzeros at all: nothing is special."""
     rng = np.random.default_rng(seed)
     X = np.where(rng.random((rows, columns)) < density, rng.standard_normal((rows, columns)), 0)
     y = rng.standard_normal(rows)
     model = regressor(batch_size=batch_size, optimizer=optimizer, penalty=penalty, max_iter=2)
     assert_is_twin(model.fit(store(X, layout), y), X, y)
-    assert_allclose(model.predict(store(X, layout)), X @ model.coef_ + model.intercept_, rtol=1e-9, atol=1e-12)
+    assert_allclose(
+        model.predict(store(X, layout)), X @ model.coef_ + model.intercept_, rtol=1e-9, atol=1e-12
+    )
 
 
 # ---- predictions ----
@@ -765,7 +893,9 @@ def test_predictions_follow_from_the_margins(data, layout, dtype):
     model = classifier().fit(X, names)
     margins = data.X @ model.coef_.T + model.intercept_
     assert_array_equal(model.classes_, ["ant", "bee", "cow"])
-    assert_allclose(model.decision_function(X), margins, rtol=1e-4 if dtype == np.float32 else 1e-10, atol=1e-6)
+    assert_allclose(
+        model.decision_function(X), margins, rtol=1e-4 if dtype == np.float32 else 1e-10, atol=1e-6
+    )
     assert_array_equal(model.predict(X), model.classes_[margins.argmax(axis=1)])
     assert model.score(X, names) == accuracy_score(names, model.predict(X))
 
@@ -783,20 +913,26 @@ def test_a_regressor_predicts_its_margin(data):
     model = regressor().fit(data.X, data.values)
     assert model.coef_.shape == (6,)
     assert_allclose(model.predict(data.X), data.X @ model.coef_ + model.intercept_, rtol=1e-12)
-    assert model.score(data.X, data.values) == pytest.approx(r2_score(data.values, model.predict(data.X)))
+    assert model.score(data.X, data.values) == pytest.approx(
+        r2_score(data.values, model.predict(data.X))
+    )
     several = regressor().fit(data.X, data.pairs)
     assert several.predict(data.X).shape == (43, 3)
 
 
 def test_a_poisson_regressor_predicts_a_count(data):
     model = regressor(loss="poisson").fit(data.X, data.counts)
-    assert_allclose(model.predict(data.X), np.exp(data.X @ model.coef_ + model.intercept_), rtol=1e-12)
+    assert_allclose(
+        model.predict(data.X), np.exp(data.X @ model.coef_ + model.intercept_), rtol=1e-12
+    )
 
 
 def test_probabilities_of_log_loss(data):
     model = classifier().fit(data.X, data.binary)
     expected = expit(model.decision_function(data.X))
-    assert_allclose(model.predict_proba(data.X), np.column_stack([1 - expected, expected]), rtol=1e-9)
+    assert_allclose(
+        model.predict_proba(data.X), np.column_stack([1 - expected, expected]), rtol=1e-9
+    )
     model = classifier().fit(data.X, data.classes)
     each = expit(model.decision_function(data.X))
     assert_allclose(model.predict_proba(data.X), each / each.sum(axis=1, keepdims=True), rtol=1e-9)
@@ -817,7 +953,9 @@ def test_probabilities_of_modified_huber_are_scikit_learns(target, data):
     model = classifier(loss="modified_huber", shuffle=False).fit(data.X, y)
     theirs = linear_model.SGDClassifier(loss="modified_huber").fit(data.X, y)
     theirs.coef_, theirs.intercept_ = model.coef_, model.intercept_
-    nowhere = np.linalg.lstsq(model.coef_, -5 - model.intercept_, rcond=None)[0]  # every margin is -5 there
+    nowhere = np.linalg.lstsq(model.coef_, -5 - model.intercept_, rcond=None)[
+        0
+    ]  # every margin is -5 there
     X = np.vstack([data.X, nowhere])
     assert_allclose(model.predict_proba(X), theirs.predict_proba(X), rtol=1e-12)
 
@@ -866,7 +1004,9 @@ def test_a_pickled_model_is_the_same_model(optimizer, data):
 
 
 def test_clone_copies_parameters_and_nothing_else(data):
-    model = SGDRegressor(optimizer=fastgd.Adam(beta1=0.8), learning_rate=fastgd.CosineDecay(), batch_size=7)
+    model = SGDRegressor(
+        optimizer=fastgd.Adam(beta1=0.8), learning_rate=fastgd.CosineDecay(), batch_size=7
+    )
     copy = clone(model.fit(data.X, data.values))
     assert copy.get_params() == model.get_params()
     assert not hasattr(copy, "coef_")
@@ -878,15 +1018,26 @@ def test_clone_copies_parameters_and_nothing_else(data):
 
 def known_differences(model):
     """Checks of scikit-learn's that ask for something else than fastgd promises."""
-    steps = "several steps along a repeated row are not one step along a row of weight 2, unless the batch is full"
+    steps = (
+        "several steps along a repeated row are not one step along a row of weight 2, unless the "
+        "batch is full"
+    )
     full = model.batch_size == "full"
-    return {} if full else {f"check_sample_weight_equivalence_on_{form}_data": steps for form in ("dense", "sparse")}
+    return (
+        {}
+        if full
+        else {
+            f"check_sample_weight_equivalence_on_{form}_data": steps for form in ("dense", "sparse")
+        }
+    )
 
 
 @pytest.mark.filterwarnings("ignore")
 @parametrize_with_checks(
     [
-        SGDClassifier(loss="softmax", batch_size=16, optimizer="adam", learning_rate="constant", eta0=0.1),
+        SGDClassifier(
+            loss="softmax", batch_size=16, optimizer="adam", learning_rate="constant", eta0=0.1
+        ),
         SGDClassifier(loss="log_loss", batch_size="full", tol=1e-14),
         SGDRegressor(batch_size=16, optimizer="adam"),
         SGDRegressor(batch_size="full", tol=1e-17),
@@ -899,8 +1050,12 @@ def test_scikit_learns_own_checks_of_an_estimator(estimator, check):
 
 def test_parameters_are_scikit_learns_and_a_few_more():
     extra = {"batch_size", "optimizer", "init", "quantile", "positive", "max_seconds", "n_restarts"}
-    assert set(SGDClassifier().get_params()) == set(linear_model.SGDClassifier().get_params()) | extra
-    assert set(SGDRegressor().get_params()) == set(linear_model.SGDRegressor().get_params()) | extra | {"n_jobs"}
+    assert (
+        set(SGDClassifier().get_params()) == set(linear_model.SGDClassifier().get_params()) | extra
+    )
+    assert set(SGDRegressor().get_params()) == set(
+        linear_model.SGDRegressor().get_params()
+    ) | extra | {"n_jobs"}
 
 
 # ---- real data, as it comes ----
@@ -908,7 +1063,9 @@ def test_parameters_are_scikit_learns_and_a_few_more():
 
 @pytest.mark.parametrize("batch_size", [1, 32, "full"])
 def test_the_defaults_learn_from_the_bundled_sets_as_they_are(batch_size):
-    """Unscaled columns included: the default rate does not diverge, and the loss ends below its start."""
+    """Unscaled columns included: the default rate does not diverge, and the loss ends below its
+    start.
+    """
     for model, (X, y) in (
         (SGDClassifier(), load_breast_cancer(return_X_y=True)),
         (SGDClassifier(loss="log_loss"), load_digits(return_X_y=True)),
@@ -922,7 +1079,9 @@ def test_the_defaults_learn_from_the_bundled_sets_as_they_are(batch_size):
 @pytest.mark.parametrize("batch_size", [1, 32, "full"])
 def test_scaled_real_data_is_classified_well(batch_size):
     X, y = load_breast_cancer(return_X_y=True)
-    model = SGDClassifier(loss="log_loss", batch_size=batch_size, max_iter=50, tol=None, random_state=0)
+    model = SGDClassifier(
+        loss="log_loss", batch_size=batch_size, max_iter=50, tol=None, random_state=0
+    )
     X = StandardScaler().fit_transform(X)
     assert model.fit(X, y).score(X, y) > 0.93
 
@@ -949,7 +1108,9 @@ def test_divergence_is_said_with_its_remedy_and_leaves_the_model_as_it_was(data,
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum"])
 def test_every_way_of_descending_notices_that_it_diverges(optimizer, batch_size, eta0, data):
     """Also where clipped slopes keep the weights finite: a loss of 1e20 is no model."""
-    model = regressor(batch_size=batch_size, optimizer=optimizer, eta0=eta0, max_iter=200, penalty=None)
+    model = regressor(
+        batch_size=batch_size, optimizer=optimizer, eta0=eta0, max_iter=200, penalty=None
+    )
     with pytest.raises(ValueError, match="diverged"):
         model.fit(data.X, data.values)
     assert not hasattr(model, "coef_")
@@ -967,24 +1128,45 @@ def test_divergence_is_noticed_in_every_layout_and_precision(batch_size, data, l
 @pytest.mark.parametrize("optimizer", reference.RULES)
 def test_the_very_last_update_may_not_overflow_unnoticed(optimizer, batch_size, data):
     """One epoch is recorded at the weights before its last update."""
-    model = regressor(batch_size=batch_size, optimizer=optimizer, eta0=1.7e308, max_iter=1, penalty=None)
+    model = regressor(
+        batch_size=batch_size, optimizer=optimizer, eta0=1.7e308, max_iter=1, penalty=None
+    )
     with pytest.raises(ValueError, match="diverged"):
         model.fit(data.X, 1000 * data.values)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("model", [SGDClassifier("squared_hinge"), SGDRegressor(), SGDRegressor(learning_rate="lipschitz"),
-                                   SGDRegressor(batch_size="full"), fastgd.SGDOneClassSVM(), fastgd.Lasso()], ids=repr)
+@pytest.mark.parametrize(
+    "model",
+    [
+        SGDClassifier("squared_hinge"),
+        SGDRegressor(),
+        SGDRegressor(learning_rate="lipschitz"),
+        SGDRegressor(batch_size="full"),
+        fastgd.SGDOneClassSVM(),
+        fastgd.Lasso(),
+    ],
+    ids=repr,
+)
 def test_training_does_not_care_for_the_users_floating_point_settings(model, data):
     """Columns of 1e153 make numbers that underflow on the way to a model; that is no error."""
-    X = data.X * np.array([1e153, 1e-153, 1, 1, 1, 1]) if model.get_params().get("learning_rate") != "lipschitz" else data.X
+    X = (
+        data.X * np.array([1e153, 1e-153, 1, 1, 1, 1])
+        if model.get_params().get("learning_rate") != "lipschitz"
+        else data.X
+    )
     expected = clone(model).set_params(max_iter=5, random_state=0).fit(X, data.binary).coef_
     with np.errstate(all="raise"):
-        assert_array_equal(model.set_params(max_iter=5, random_state=0).fit(X, data.binary).coef_, expected)
+        assert_array_equal(
+            model.set_params(max_iter=5, random_state=0).fit(X, data.binary).coef_, expected
+        )
 
 
 def test_divergence_is_said_in_scikit_learns_words(data):
-    said = "Floating-point under-/overflow occurred at epoch #1.* Scaling input data with StandardScaler or MinMaxScaler might help"
+    said = (
+        "Floating-point under-/overflow occurred at epoch #1.* Scaling input data with "
+        "StandardScaler or MinMaxScaler might help"
+    )
     with pytest.raises(ValueError, match=said):
         regressor(eta0=1e200).fit(data.X, data.values)
 
@@ -993,5 +1175,7 @@ def test_divergence_is_said_in_scikit_learns_words(data):
 @pytest.mark.parametrize("name", ["SGDClassifier", "SGDRegressor", "SGDOneClassSVM"])
 def test_a_negative_power_is_deprecated(name, data):
     for home in linear_model, fastgd:
-        with pytest.warns(FutureWarning, match="Negative values for `power_t` are deprecated in version 1.8"):
+        with pytest.warns(
+            FutureWarning, match="Negative values for `power_t` are deprecated in version 1.8"
+        ):
             getattr(home, name)(power_t=-0.1).fit(data.X, data.binary)

@@ -1,4 +1,6 @@
-"""What the benchmark asks of each solver is the objective that it evaluates: at a tight tolerance all reach one optimum."""
+"""What the benchmark asks of each solver is the objective that it evaluates: at a tight tolerance
+all reach one optimum.
+"""
 
 import sys
 import warnings
@@ -11,7 +13,9 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-reference = pytest.importorskip("bench.reference", reason="the benchmark is not part of the package")
+reference = pytest.importorskip(
+    "bench.reference", reason="the benchmark is not part of the package"
+)
 from bench import solvers  # noqa: E402
 from bench.tasks import Task  # noqa: E402
 
@@ -25,8 +29,13 @@ TASKS = [
     Task("SVR", "", "epsilon_insensitive", l2=0.02),
 ]
 TASKS += [replace(task, intercept=False) for task in TASKS]
-CASES = [(peer, task) for peer in solvers.PEERS if peer != "skglm" for task in TASKS]  # it compiles for too long
-INEXACT = {("snapml", "hinge"): 1e-3, ("snapml", "logistic"): 1e-4}  # where it stops, whatever the tolerance
+CASES = [
+    (peer, task) for peer in solvers.PEERS if peer != "skglm" for task in TASKS
+]  # it compiles for too long
+INEXACT = {
+    ("snapml", "hinge"): 1e-3,
+    ("snapml", "logistic"): 1e-4,
+}  # where it stops, whatever the tolerance
 
 
 def made(task):
@@ -48,7 +57,10 @@ def test_reference_is_certified(task):
     assert optimum.error < 1e-11
     assert optimum.value == task.value(X, t, coef, intercept) < optimum.constant
     rng = np.random.default_rng(1)
-    near = [task.value(X, t, coef + d[:6], intercept + d[6] * task.intercept) for d in 1e-3 * rng.standard_normal((50, 7))]
+    near = [
+        task.value(X, t, coef + d[:6], intercept + d[6] * task.intercept)
+        for d in 1e-3 * rng.standard_normal((50, 7))
+    ]
     assert min(near) > optimum.value
 
 

@@ -28,7 +28,9 @@ class Case:
 
     def start(self):
         rng = np.random.default_rng(3)
-        return rng.standard_normal((self.outputs, self.X.shape[1])), rng.standard_normal(self.outputs)
+        return rng.standard_normal((self.outputs, self.X.shape[1])), rng.standard_normal(
+            self.outputs
+        )
 
     def objective(self):
         """The problem as the kernels take it."""
@@ -43,7 +45,9 @@ class Case:
             "outputs": self.outputs,
             "targets": Targets.VALUES if problem.targets == "values" else Targets.CLASSES,
             "intercept": problem.intercept,
-            "positive": problem.positive, "tilt": problem.tilt, "own": 0,
+            "positive": problem.positive,
+            "tilt": problem.tilt,
+            "own": 0,
         }
 
     def targets(self):
@@ -52,25 +56,48 @@ class Case:
         return 1 - y if self.problem.targets == "one-vs-rest" and self.outputs == 1 else y.ravel()
 
 
-def run_kernel(case, rows, layout, dtype, rates, order=None, weights=None, average_start=0, **course):
+def run_kernel(
+    case, rows, layout, dtype, rates, order=None, weights=None, average_start=0, **course
+):
     """(W, b, sum of W, sum of b, what the epoch returned)"""
     theta = reference.pack(*case.start(), layout, dtype)
     average = np.zeros(len(theta)) if average_start else None
     order = np.arange(len(case.X)) if order is None else order
     course = {**COURSE, "skip": max(average_start - 1, 0), **course}
     sums = stochastic.epoch(
-        rows, case.targets(), weights, order.astype(np.intp), theta, average, rates, case.objective(), course
+        rows,
+        case.targets(),
+        weights,
+        order.astype(np.intp),
+        theta,
+        average,
+        rates,
+        case.objective(),
+        course,
     )
     W, b = reference.unpack(theta, case.outputs, layout)
-    return W, b, *(reference.unpack(average, case.outputs, layout) if average_start else (None, None)), sums
+    return (
+        W,
+        b,
+        *(reference.unpack(average, case.outputs, layout) if average_start else (None, None)),
+        sums,
+    )
 
 
 def assert_close(computed, expected, dtype, what=""):
     tolerance = TOLERANCE[dtype]
-    assert_allclose(computed, expected, rtol=tolerance, atol=tolerance * max(1, np.abs(expected).max()), err_msg=what)
+    assert_allclose(
+        computed,
+        expected,
+        rtol=tolerance,
+        atol=tolerance * max(1, np.abs(expected).max()),
+        err_msg=what,
+    )
 
 
-def assert_is_twin(case, rows, layout, dtype, order=None, weights=None, average_start=0, batch_size=1):
+def assert_is_twin(
+    case, rows, layout, dtype, order=None, weights=None, average_start=0, batch_size=1
+):
     order = np.arange(len(case.X)) if order is None else order
     rates = 0.1 / np.arange(1, len(order) + 1) ** 0.3
     W, b, W_sum, b_sum, sums = run_kernel(
@@ -94,10 +121,17 @@ def assert_is_twin(case, rows, layout, dtype, order=None, weights=None, average_
         assert_close(W_sum / (run.t - average_start), run.mean_W, dtype, "mean of W")
         assert_close(b_sum / (run.t - average_start), run.mean_b, dtype, "mean of b")
     total = len(order) if weights is None else weights[order].sum()
-    assert_close(sums["loss"] / total, run.history["data_loss"][0], dtype, "loss without the penalty")
+    assert_close(
+        sums["loss"] / total, run.history["data_loss"][0], dtype, "loss without the penalty"
+    )
     by_ends = sums["loss"] / total + sums["penalty"] / len(order)
     assert_close(by_ends, run.history["loss_by_ends"][0], dtype, "loss with it")
-    assert_close(sums["gradient_norm"] / sums["updates"], run.history["gradient_norm"][0], dtype, "norm of the gradient")
+    assert_close(
+        sums["gradient_norm"] / sums["updates"],
+        run.history["gradient_norm"][0],
+        dtype,
+        "norm of the gradient",
+    )
 
 
 def case_of(loss, data, penalty="l2", outputs=1, **changes):
@@ -134,9 +168,13 @@ def test_several_outputs_in_one_pass(loss, data, as_rows, layout, dtype):
 @pytest.mark.parametrize("penalty", PENALTIES)
 @pytest.mark.parametrize("average_start", [1, 10, 43, 44])
 def test_the_mean_of_the_iterates(average_start, penalty, outputs, data, as_rows, layout):
-    """On sparse rows with L1 too, where a column's share of the mean is added long after the step."""
+    """On sparse rows with L1 too, where a column's share of the mean is added long after the
+    step.
+    """
     case = case_of("log_loss", data, penalty, outputs)
-    assert_is_twin(case, as_rows(data.X, layout, np.float64), layout, np.float64, average_start=average_start)
+    assert_is_twin(
+        case, as_rows(data.X, layout, np.float64), layout, np.float64, average_start=average_start
+    )
 
 
 @pytest.mark.parametrize("penalty", PENALTIES)
@@ -146,7 +184,9 @@ def test_small_batches_of_sparse_rows(batch_size, penalty, data, as_rows):
         case = case_of("log_loss", data, penalty, outputs)
         for average_start in (0, 2):
             rows = as_rows(data.X, "csr32", np.float64)
-            assert_is_twin(case, rows, "csr32", np.float64, batch_size=batch_size, average_start=average_start)
+            assert_is_twin(
+                case, rows, "csr32", np.float64, batch_size=batch_size, average_start=average_start
+            )
 
 
 def test_weights_scale_the_slopes_and_the_losses(data, as_rows, layout, dtype):
@@ -156,13 +196,18 @@ def test_weights_scale_the_slopes_and_the_losses(data, as_rows, layout, dtype):
 
 
 @pytest.mark.parametrize(
-    "order", [np.arange(43)[::-1], np.array([7]), np.array([3, 3, 3, 0, 42, 3]), np.arange(0, 43, 2)]
+    "order",
+    [np.arange(43)[::-1], np.array([7]), np.array([3, 3, 3, 0, 42, 3]), np.arange(0, 43, 2)],
 )
 def test_rows_are_visited_in_the_order_given(order, data, as_rows, layout):
     """Backwards, some of them, or one several times in a row."""
     for penalty in PENALTIES:
         assert_is_twin(
-            case_of("log_loss", data, penalty), as_rows(data.X, layout, np.float64), layout, np.float64, order
+            case_of("log_loss", data, penalty),
+            as_rows(data.X, layout, np.float64),
+            layout,
+            np.float64,
+            order,
         )
 
 
@@ -182,22 +227,37 @@ def test_the_rows_and_all_else_that_is_given_stay_as_they_are(data, as_rows, lay
     for array in (rates, order, weights):
         array.flags.writeable = False
     case, X = case_of("log_loss", data, "elasticnet"), data.X.copy()
-    run_kernel(case, as_rows(X, layout, np.float64), layout, np.float64, rates, order, weights, average_start=1)
+    run_kernel(
+        case,
+        as_rows(X, layout, np.float64),
+        layout,
+        np.float64,
+        rates,
+        order,
+        weights,
+        average_start=1,
+    )
     assert_array_equal(X, data.X)
 
 
 @pytest.mark.parametrize("penalty", ["l2", "elasticnet"])
 @pytest.mark.parametrize("strength", [0.5, 9.99, 10.0, 50.0])
 def test_a_decay_may_be_strong_but_never_turns_a_sign(penalty, strength, data, as_rows, layout):
-    """At rate 0.1 an l2 of 10 or more takes the weights to zero at every step, before the row is added."""
+    """At rate 0.1 an l2 of 10 or more takes the weights to zero at every step, before the row is
+    added.
+    """
     l1 = 0.05 if penalty == "elasticnet" else 0.0
-    case = Case(reference.Problem("log_loss", 0.3, l1, strength, "one-vs-rest"), data.X, data.binary)
+    case = Case(
+        reference.Problem("log_loss", 0.3, l1, strength, "one-vs-rest"), data.X, data.binary
+    )
     assert_is_twin(case, as_rows(data.X, layout, np.float64), layout, np.float64)
     assert_is_twin(case, as_rows(data.X, layout, np.float64), layout, np.float64, average_start=1)
 
 
 def test_many_steps_of_a_lazy_penalty_stay_exact(as_rows):
-    """More steps than the sums of the lazy penalty hold, on a column that is met only at the start and at the end."""
+    """More steps than the sums of the lazy penalty hold, on a column that is met only at the start
+    and at the end.
+    """
     rows, rate, l1, l2 = 200_001, 1e-3, 1e-4, 1e-3
     X = np.zeros((3, 2))
     X[0], X[1], X[2] = [1, 0], [0, 1], [1, 1]
@@ -205,7 +265,9 @@ def test_many_steps_of_a_lazy_penalty_stay_exact(as_rows):
     problem = reference.Problem("squared_error", 0.0, l1, l2, intercept=False)
     case = Case(problem, X, np.array([1.0, 2.0, 3.0]))
     case.start = lambda: (np.array([[30.0, 0.0]]), np.zeros(1))
-    W, *_ = run_kernel(case, as_rows(X, "csr32", np.float64), "csr32", np.float64, np.full(rows, rate), order)
+    W, *_ = run_kernel(
+        case, as_rows(X, "csr32", np.float64), "csr32", np.float64, np.full(rows, rate), order
+    )
     w = np.array([30.0, 0.0])  # the twin's steps, written out for speed
     for i in order:
         slope = w @ X[i] - case.y[i]
@@ -224,7 +286,13 @@ def test_the_mean_of_many_steps_stays_exact(start, as_rows, dtype):
     case = Case(problem, X, np.array([1.0, 2.0, 3.0]))
     case.start = lambda: (np.array([[30.0, -4.0, 0.0]]), np.zeros(1))
     _, _, W_sum, *_ = run_kernel(
-        case, as_rows(X, "csr32", dtype), "csr32", dtype, np.full(visits, rate), order, average_start=start
+        case,
+        as_rows(X, "csr32", dtype),
+        "csr32",
+        dtype,
+        np.full(visits, rate),
+        order,
+        average_start=start,
     )
     w, total = np.array([30.0, -4.0, 0.0]), np.zeros(3)
     for step, i in enumerate(order, 1):
@@ -265,7 +333,9 @@ def test_passive_aggressive_steps(variant, outputs, data, as_rows, layout, dtype
         )
         assert_close(W, run.W, dtype)
         assert_close(b, run.b, dtype)
-        assert sums["updates"] == run.t - 1 == (42 if variant == "pa1" else 43)  # pa1 passes over the row of zeros
+        assert (
+            sums["updates"] == run.t - 1 == (42 if variant == "pa1" else 43)
+        )  # pa1 passes over the row of zeros
         assert_close(W_sum / (run.t - 5), run.mean_W, dtype)
         assert_close(b_sum / (run.t - 5), run.mean_b, dtype)
 
@@ -282,10 +352,16 @@ def test_passive_aggressive_steps(variant, outputs, data, as_rows, layout, dtype
     dtype=st.sampled_from(reference.DTYPES),
     seed=st.integers(0, 5),
 )
-def test_any_shape(as_rows, rows, columns, outputs, density, penalty, average_start, layout, dtype, seed):
-    """One row, one column, empty rows, no nonzeros; widths around the 8 and 16 numbers that are worked on together."""
+def test_any_shape(
+    as_rows, rows, columns, outputs, density, penalty, average_start, layout, dtype, seed
+):
+    """One row, one column, empty rows, no nonzeros; widths around the 8 and 16 numbers that are
+    worked on together.
+    """
     rng = np.random.default_rng(seed)
-    X = np.where(rng.random((rows, columns)) < density, rng.standard_normal((rows, columns)), 0).astype(np.float32)
+    X = np.where(
+        rng.random((rows, columns)) < density, rng.standard_normal((rows, columns)), 0
+    ).astype(np.float32)
     X = X.astype(float) / np.sqrt(columns)
     l1, l2 = PENALTIES[penalty]
     y = rng.standard_normal((rows, outputs))

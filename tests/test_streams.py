@@ -1,4 +1,6 @@
-"""Streams (`partial_fit` at the automatic rates): what sparse rows cost, and how drifts are followed."""
+"""Streams (`partial_fit` at the automatic rates): what sparse rows cost, and how drifts are
+followed.
+"""
 
 import copy
 import pickle
@@ -76,7 +78,9 @@ def plain_stream(X, Y, loss, delta):
 @pytest.mark.parametrize("classes", [2, 3])
 @pytest.mark.parametrize("loss", ["log_loss", "hinge"])
 def test_untouched_columns_are_put_off_not_forgotten(loss, classes):
-    """Lazy sums and scales agree with plain steps on all columns; counts up to 32 have their own bins."""
+    """Lazy sums and scales agree with plain steps on all columns; counts up to 32 have their own
+    bins.
+    """
     X, _ = rows_of(30, 25, 0.2)
     y = np.random.default_rng(2).integers(0, classes, 30)
     y[:classes] = range(classes)
@@ -167,7 +171,9 @@ def test_copies_go_on_alone_and_alike(copied):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
 def test_a_call_that_fails_has_not_been(error, monkeypatch):
-    """Arrays that change in place go back, bit by bit; also where the mean began anew in the call."""
+    """Arrays that change in place go back, bit by bit; also where the mean began anew in the
+    call.
+    """
     X, y = rows_of(60, 40, 0.2)
     model, twin = (
         trained(SGDClassifier("log_loss", random_state=0), X[:40], y[:40], 10) for _ in range(2)
@@ -198,7 +204,9 @@ def test_a_call_that_fails_has_not_been(error, monkeypatch):
 
 
 def test_a_stream_may_change_its_layout():
-    """Dense columns have centres, sparse ones have none; the model still says the same of each row."""
+    """Dense columns have centres, sparse ones have none; the model still says the same of each
+    row.
+    """
     rng = np.random.default_rng(0)
     X = rng.standard_normal((3000, 6)) + 5
     y = X @ rng.standard_normal(6) + 0.1 * rng.standard_normal(3000) + 20

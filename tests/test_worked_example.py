@@ -19,7 +19,9 @@ def the_text(rate=0.01, steps=1000):
 
 @pytest.fixture(scope="module")
 def model():
-    """The same descent: fastgd's squared loss is halved, so its gradient is half of the text's and its rate twice."""
+    """The same descent: fastgd's squared loss is halved, so its gradient is half of the text's and
+    its rate twice.
+    """
     return SGDRegressor(
         loss="squared_error",
         penalty=None,
@@ -47,9 +49,9 @@ def test_every_step_is_the_texts(model):
 def test_the_output_printed_in_the_text_is_not_its_codes(model):
     """The text prints [0.99935587 0.99933838], which its code cannot produce.
 
-    The two columns of X are equal, so both weights have the same gradient at every step and, both starting at 0, remain
-    the same number: two different weights are impossible. Nor do the printed ones solve the problem: any solution has
-    weights that add up to 1.
+    The two columns of X are equal, so both weights have the same gradient at every step and, both
+    starting at 0, remain the same number: two different weights are impossible. Nor do the printed
+    ones solve the problem: any solution has weights that add up to 1.
     """
     printed = np.array([0.99935587, 0.99933838])
     assert model.coef_[0] == model.coef_[1]

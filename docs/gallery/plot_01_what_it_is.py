@@ -2,16 +2,19 @@
 What gradient descent is
 ========================
 
-Training a model is finding parameters ``theta`` at which a cost ``J(theta)`` is least. Gradient descent starts
-anywhere and walks downhill: the gradient points to where the cost rises fastest, so every step goes the other way,
+Training a model is finding parameters ``theta`` at which a cost ``J(theta)`` is least. Gradient
+descent starts anywhere and walks downhill: the gradient points to where the cost rises fastest, so
+every step goes the other way,
 
 .. math:: \\theta \\leftarrow \\theta - \\mathtt{rate} \\cdot \\nabla J(\\theta) .
 """
+
 # %%
 # One parameter
 # -------------
-# The gradient of a curve is its slope. Where the slope is positive, the minimum lies to the left, where it is negative, to the
-# right. Steps are long where the curve is steep, and shorten by themselves as it flattens out: at the minimum the slope is 0.
+# The gradient of a curve is its slope. Where the slope is positive, the minimum lies to the left,
+# where it is negative, to the right. Steps are long where the curve is steep, and shorten by
+# themselves as it flattens out: at the minimum the slope is 0.
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -27,7 +30,10 @@ def gradient(theta):
 
 
 result = minimize(J, 6.0, gradient, method="gd", learning_rate=0.2, record_path=True)
-print(f"theta = {result.x[0]:.6f}, J(theta) = {result.fun:.6f}, after {result.nit} steps. {result.message}")
+print(
+    f"theta = {result.x[0]:.6f}, J(theta) = {result.fun:.6f}, after {result.nit} steps. "
+    f"{result.message}"
+)
 
 steps, costs = np.ravel(result.history["x"]), np.array(result.history["fun"])
 theta = np.linspace(-2.5, 6.5, 200)
@@ -35,16 +41,22 @@ fig, ax = plt.subplots(figsize=(6.4, 4), layout="constrained")
 ax.plot(theta, J(theta), color="0.5")
 ax.plot(steps, costs, "o-", markeredgecolor="white", markersize=8)
 for k in range(3):
-    ax.annotate(f"step {k}" if k else "start", (steps[k], costs[k]), (-8, 0), textcoords="offset points", ha="right")
+    ax.annotate(
+        f"step {k}" if k else "start",
+        (steps[k], costs[k]),
+        (-8, 0),
+        textcoords="offset points",
+        ha="right",
+    )
 ax.set(xlabel="theta", ylabel="J(theta)", title="Steep: long steps. Flat: short ones.")
 plt.show()
 
 # %%
 # Two parameters
 # --------------
-# Seen from above, the cost is a map with lines of equal height; darker is lower. Every step crosses its line at a right
-# angle. It goes straight downhill, which is not straight to the minimum: here the valley is narrow, and the path bends
-# into it.
+# Seen from above, the cost is a map with lines of equal height; darker is lower. Every step crosses
+# its line at a right angle. It goes straight downhill, which is not straight to the minimum: here
+# the valley is narrow, and the path bends into it.
 
 
 def bowl(theta):
@@ -57,13 +69,17 @@ def bowls_gradient(theta):
 
 fig, ax = plt.subplots(figsize=(6.4, 4), layout="constrained")
 display = DescentPathDisplay.from_function(
-    bowl, [-4, 2], bowls_gradient, {"gradient descent": {"method": "gd", "learning_rate": 0.1, "tol": 1e-3}}, ax=ax,
+    bowl,
+    [-4, 2],
+    bowls_gradient,
+    {"gradient descent": {"method": "gd", "learning_rate": 0.1, "tol": 1e-3}},
+    ax=ax,
     plot_kw={"xlim": (-5, 2), "ylim": (-2.2, 2.5)},
-)  # fmt: skip
+)
 ax.set(aspect="equal", title=f"{display.results_['gradient descent'].nit} steps down a valley")
 plt.show()
 
 # %%
-# A million parameters are no different: a gradient has as many components as there are parameters, and tells for each
-# of them which way is down. The next page has the loop, and :doc:`the page after it <plot_03_three_variants>` what
-# makes it affordable on large data.
+# A million parameters are no different: a gradient has as many components as there are parameters,
+# and tells for each of them which way is down. The next page has the loop, and :doc:`the page after
+# it <plot_03_three_variants>` what makes it affordable on large data.

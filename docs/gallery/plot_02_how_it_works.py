@@ -9,6 +9,7 @@ The whole method is four lines:
 3. ``theta = theta - rate * gradient``;
 4. stop when the gradient is small, else go on with 2.
 """
+
 # %%
 # The loop
 # --------
@@ -40,8 +41,8 @@ print(f"theta = {theta}, J(theta) = {J(theta):.6f}, {steps} steps")
 # %%
 # ``minimize`` does the same
 # --------------------------
-# Its ``tol`` is relative to the cost where that exceeds 1: it stops when ``max |gradient| <= tol * max(1, |J|)``. Here
-# J ends at 3.
+# Its ``tol`` is relative to the cost where that exceeds 1: it stops when ``max |gradient| <= tol *
+# max(1, |J|)``. Here J ends at 3.
 result = minimize(J, [5.0, 3.0], gradient_of_J, method="gd", learning_rate=rate, tol=tol / 3)
 print(f"theta = {result.x}, J(theta) = {result.fun:.6f}, {result.nit} steps")
 print(result.message)
@@ -49,10 +50,10 @@ print(result.message)
 # %%
 # Why the gradient, and not the cost?
 # -----------------------------------
-# At a minimum the gradient is zero: that can be seen from where one stands. What the least cost is, nobody knows
-# beforehand: here it is 3, and the cost approaches it so closely that the last steps cannot be told apart. The
-# gradient's size goes on falling, soon by the same factor in every step, a straight line on a logarithmic axis, until it
-# meets the line that ``tol`` has drawn.
+# At a minimum the gradient is zero: that can be seen from where one stands. What the least cost is,
+# nobody knows beforehand: here it is 3, and the cost approaches it so closely that the last steps
+# cannot be told apart. The gradient's size goes on falling, soon by the same factor in every step,
+# a straight line on a logarithmic axis, until it meets the line that ``tol`` has drawn.
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
 LossCurveDisplay.from_result({"J(theta)": result}, ax=left)
 left.axhline(3, color="0.5", linestyle=":")
@@ -64,22 +65,26 @@ right.set(title="The gradient: small is done", ylabel="Size of the gradient")
 plt.show()
 
 # %%
-# A small gradient is a test of standing still, not of having arrived: it is small on a plateau, too, and in a
-# :doc:`local minimum <plot_07_plateau_and_local_minimum>`. The costs of linear models are convex, they have one valley
-# only, and there ``learning_rate="auto"`` knows more: with it, ``tol`` is the distance to the least cost itself.
+# A small gradient is a test of standing still, not of having arrived: it is small on a plateau,
+# too, and in a :doc:`local minimum <plot_07_plateau_and_local_minimum>`. The costs of linear models
+# are convex, they have one valley only, and there ``learning_rate="auto"`` knows more: with it,
+# ``tol`` is the distance to the least cost itself.
 from sklearn.datasets import load_breast_cancer
 
 from fastgd import SGDClassifier
 
 X, y = load_breast_cancer(return_X_y=True)
 model = SGDClassifier("log_loss", batch_size="full", tol=1e-3).fit(X, y)
-print(f"converged: {model.converged_}; (F - F*) / (F0 - F*) = {model.optimality_:.1e}, an estimate by the {model.optimality_kind_}")
+print(
+    f"converged: {model.converged_}; (F - F*) / (F0 - F*) = {model.optimality_:.1e}, an estimate "
+    f"by the {model.optimality_kind_}"
+)
 
 # %%
 # Is the gradient right?
 # ----------------------
-# A gradient worked out by hand may be wrong. ``check_gradient`` compares it with differences of the cost, and names the
-# component.
+# A gradient worked out by hand may be wrong. ``check_gradient`` compares it with differences of the
+# cost, and names the component.
 from fastgd import check_gradient
 
 

@@ -2,7 +2,8 @@
 Batch, stochastic, mini-batch
 =============================
 
-The cost of a model is a mean over rows of data, ``J(theta) = mean_i J_i(theta)``, and so is its gradient. One may take the mean
+The cost of a model is a mean over rows of data, ``J(theta) = mean_i J_i(theta)``, and so is its
+gradient. One may take the mean
 
 - of all rows before each step: **batch** gradient descent, exact and dear;
 - of one row: **stochastic** gradient descent, rough and cheap;
@@ -10,11 +11,13 @@ The cost of a model is a mean over rows of data, ``J(theta) = mean_i J_i(theta)`
 
 In fastgd they differ in one number, ``batch_size``.
 """
+
 # %%
 # Noise
 # -----
-# A line through 200 points has two parameters, so its descent can be drawn. Each path takes 20 passes over the data. In
-# that time the batch variant has made 20 steps, mini-batches of 20 rows 200, and single rows 4000.
+# A line through 200 points has two parameters, so its descent can be drawn. Each path takes 20
+# passes over the data. In that time the batch variant has made 20 steps, mini-batches of 20 rows
+# 200, and single rows 4000.
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -33,29 +36,47 @@ def cost(theta, rows=slice(None)):
 
 
 results = {
-    name: minimize(cost, [-1.5, -1], jac=True, method="gd", learning_rate=rate, batches=(200, size), tol=0, max_iter=20,
-                   record_path=True, random_state=0)
+    name: minimize(
+        cost,
+        [-1.5, -1],
+        jac=True,
+        method="gd",
+        learning_rate=rate,
+        batches=(200, size),
+        tol=0,
+        max_iter=20,
+        record_path=True,
+        random_state=0,
+    )
     for name, size, rate in [("batch", 200, 0.5), ("mini-batch", 20, 0.2), ("stochastic", 1, 0.05)]
-}  # fmt: skip
+}
 
 fig, panels = plt.subplots(1, 3, figsize=(9.5, 3.4), layout="constrained", sharex=True, sharey=True)
 for ax, color, (name, result) in zip(panels, ["C0", "C1", "C2"], results.items(), strict=True):
-    style = {"xlim": (-1.8, 1.8), "ylim": (-1.4, 2.6), "names": ("b", "w"), "line_kw": {"color": color, "linewidth": 1}}
-    DescentPathDisplay.from_result(lambda theta: cost(theta)[0], {name: result}, ax=ax, plot_kw=style)
+    style = {
+        "xlim": (-1.8, 1.8),
+        "ylim": (-1.4, 2.6),
+        "names": ("b", "w"),
+        "line_kw": {"color": color, "linewidth": 1},
+    }
+    DescentPathDisplay.from_result(
+        lambda theta: cost(theta)[0], {name: result}, ax=ax, plot_kw=style
+    )
     ax.set_title(f"{name}: {len(result.history['x']) - 1} steps")
     ax.get_legend().remove()
     ax.label_outer()
 plt.show()
 
 # %%
-# The steps of a single row go wherever this row wants to have the line. On average they go downhill, and near the
-# minimum, where the average is zero, only the noise is left: at a constant rate the path does not arrive, it circles. A
-# falling rate (``learning_rate="invscaling"``) lets it settle.
+# The steps of a single row go wherever this row wants to have the line. On average they go
+# downhill, and near the minimum, where the average is zero, only the noise is left: at a constant
+# rate the path does not arrive, it circles. A falling rate (``learning_rate="invscaling"``) lets it
+# settle.
 #
 # Time
 # ----
-# 1347 pictures of digits, ten classes: the three variants on the same data, each at a rate that suits it. Left: what a
-# pass over the data gains. Right: what a second gains.
+# 1347 pictures of digits, ten classes: the three variants on the same data, each at a rate that
+# suits it. Left: what a pass over the data gains. Right: what a second gains.
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
@@ -67,8 +88,16 @@ X_train, X_test = scale.transform(X_train), scale.transform(X_test)
 
 models = {}
 for name, size, rate in [("batch", "full", 1.0), ("mini-batch", 32, 0.1), ("stochastic", 1, 0.01)]:
-    model = SGDClassifier("softmax", batch_size=size, learning_rate="constant", eta0=rate, max_iter=60, tol=None, n_jobs=1,
-                          random_state=0)  # fmt: skip
+    model = SGDClassifier(
+        "softmax",
+        batch_size=size,
+        learning_rate="constant",
+        eta0=rate,
+        max_iter=60,
+        tol=None,
+        n_jobs=1,
+        random_state=0,
+    )
     models[name] = model.fit(X_train, y_train)
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 4), layout="constrained", sharey=True)
@@ -86,7 +115,8 @@ print(f"{'':<12}{'updates':>9}{'seconds':>10}{'loss':>9}{'test accuracy':>16}")
 for name, model in models.items():
     history = model.history_
     seconds, loss = history["seconds"][-1], history["loss"][-1]
-    print(f"{name:<12}{model.t_ - 1:>9.0f}{seconds:>10.3f}{loss:>9.4f}{model.score(X_test, y_test):>16.3f}")
+    accuracy = model.score(X_test, y_test)
+    print(f"{name:<12}{model.t_ - 1:>9.0f}{seconds:>10.3f}{loss:>9.4f}{accuracy:>16.3f}")
 
 # %%
 # ============== ============================ =========================== ==========================

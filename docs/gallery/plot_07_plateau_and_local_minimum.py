@@ -2,16 +2,17 @@
 A plateau, and a local minimum escaped
 ======================================
 
-The gradient is small at the lowest point, and elsewhere, too: on plateaus, where the cost is nearly flat, and in
-every valley that is not the deepest. The costs of linear models are convex and have neither. Those of networks, and
-one's own, often have both.
+The gradient is small at the lowest point, and elsewhere, too: on plateaus, where the cost is nearly
+flat, and in every valley that is not the deepest. The costs of linear models are convex and have
+neither. Those of networks, and one's own, often have both.
 """
+
 # %%
 # A plateau
 # ---------
-# Far away from its minimum this cost is nearly constant. Plain steps are proportional to the gradient, so they crawl.
-# Adaptive rules divide the gradient by its own size: on a plateau they walk as fast as anywhere else. (The paths of plain
-# steps and of momentum lie on one line.)
+# Far away from its minimum this cost is nearly constant. Plain steps are proportional to the
+# gradient, so they crawl. Adaptive rules divide the gradient by its own size: on a plateau they
+# walk as fast as anywhere else. (The paths of plain steps and of momentum lie on one line.)
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -29,12 +30,20 @@ def plateaus_gradient(theta):
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(9.5, 4), layout="constrained")
 display = DescentPathDisplay.from_function(
-    plateau, [-4, 2], plateaus_gradient,
-    {"gradient descent": {"method": "gd", "learning_rate": 1.0},
-     "momentum": {"method": "momentum", "learning_rate": 1.0},
-     "RMSProp": {"method": "rmsprop", "learning_rate": 0.1},
-     "Adam": {"method": "adam", "learning_rate": 0.3}},
-    max_iter=80, tol=0, ax=left, plot_kw={"xlim": (-5, 2), "ylim": (-2.5, 3)})  # fmt: skip
+    plateau,
+    [-4, 2],
+    plateaus_gradient,
+    {
+        "gradient descent": {"method": "gd", "learning_rate": 1.0},
+        "momentum": {"method": "momentum", "learning_rate": 1.0},
+        "RMSProp": {"method": "rmsprop", "learning_rate": 0.1},
+        "Adam": {"method": "adam", "learning_rate": 0.3},
+    },
+    max_iter=80,
+    tol=0,
+    ax=left,
+    plot_kw={"xlim": (-5, 2), "ylim": (-2.5, 3)},
+)
 left.set_title("80 steps")
 LossCurveDisplay.from_result(display.results_, log_scale=False, ax=right)
 right.set_title("The cost after every step, colours as on the left")
@@ -44,8 +53,8 @@ plt.show()
 # %%
 # Local minima
 # ------------
-# Himmelblau's function, tilted a little: four valleys, of which one is the deepest. Descent ends in the valley where it
-# begins. It says ``success``: its gradient is zero.
+# Himmelblau's function, tilted a little: four valleys, of which one is the deepest. Descent ends in
+# the valley where it begins. It says ``success``: its gradient is zero.
 
 
 def J(theta):
@@ -61,7 +70,9 @@ def gradient(theta):
 
 window = {"xlim": (-6, 6), "ylim": (-6, 6)}
 starts = [(0, 4), (4, -1), (5, 3), (-1, -4)]
-results = {f"from {start}": minimize(J, start, gradient, method="gd", record_path=True) for start in starts}
+results = {
+    f"from {start}": minimize(J, start, gradient, method="gd", record_path=True) for start in starts
+}
 fig, ax = plt.subplots(figsize=(6.8, 4.2), layout="constrained")
 DescentPathDisplay.from_result(J, results, ax=ax, plot_kw=window)
 ax.set_title("Where it ends depends on where it begins")
@@ -74,18 +85,21 @@ for name, result in results.items():
 # %%
 # Begin again
 # -----------
-# The simplest cure is the most reliable: start from several points and keep the best. ``n_restarts`` does so, and draws
-# the points within ``bounds``.
+# The simplest cure is the most reliable: start from several points and keep the best.
+# ``n_restarts`` does so, and draws the points within ``bounds``.
 result = minimize(J, [5, 3], gradient, n_restarts=12, bounds=[(-6, 6), (-6, 6)], random_state=0)
-print(f"J = {result.fun:.3f} at {result.x.round(3)}; the twelve runs ended at {sorted(np.round(result.restarts, 1).tolist())}")
+print(
+    f"J = {result.fun:.3f} at {result.x.round(3)}; the twelve runs ended at "
+    f"{sorted(np.round(result.restarts, 1).tolist())}"
+)
 
 # %%
 # Noise
 # -----
-# Noise on the gradient, large at first and falling, shakes the point out of shallow valleys and lets it settle in a
-# deep one. Batches make such noise by themselves: one reason why mini-batches train networks so well. This cost has a
-# small dent, where plain descent stops, before the great valley. The noisy path staggers out of it; and momentum, which
-# comes fast, rolls through.
+# Noise on the gradient, large at first and falling, shakes the point out of shallow valleys and
+# lets it settle in a deep one. Batches make such noise by themselves: one reason why mini-batches
+# train networks so well. This cost has a small dent, where plain descent stops, before the great
+# valley. The noisy path staggers out of it; and momentum, which comes fast, rolls through.
 
 
 def dented(theta):
@@ -105,7 +119,13 @@ ways = {
     "momentum": {"method": "momentum", "learning_rate": 0.3},
 }
 display = DescentPathDisplay.from_function(
-    dented, [-3.2, 1.5], dented_gradient, ways, max_iter=300, tol=0,
-    plot_kw={"xlim": (-4, 5.5), "ylim": (-2, 2.2), "line_kw": {"linewidth": 1}})  # fmt: skip
+    dented,
+    [-3.2, 1.5],
+    dented_gradient,
+    ways,
+    max_iter=300,
+    tol=0,
+    plot_kw={"xlim": (-4, 5.5), "ylim": (-2, 2.2), "line_kw": {"linewidth": 1}},
+)
 display.ax_.set_title("A dent on the way to the minimum at (2, 0)")
 plt.show()

@@ -8,11 +8,13 @@ Predict a number as ``z = x w + b``, and pay for every row half the square of th
    \\qquad \\nabla_w J = \\frac{1}{n} \\sum_i (x_i w + b - y_i)\\, x_i ,
    \\qquad \\nabla_b J = \\frac{1}{n} \\sum_i (x_i w + b - y_i) .
 """
+
 # %%
 # One column
 # ----------
-# The price of a flat against its size, as a line that descends. Left the lines, right the same steps as points ``(w,
-# b)`` on the cost. ``partial_fit`` with all rows in one batch is a single step.
+# The price of a flat against its size, as a line that descends. Left the lines, right the same
+# steps as points ``(w, b)`` on the cost. ``partial_fit`` with all rows in one batch is a single
+# step.
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -46,12 +48,14 @@ right.set_title("The same steps on the cost")
 plt.show()
 
 # %%
-# With many columns nothing changes: w and the gradient have as many components as there are columns.
+# With many columns nothing changes: w and the gradient have as many components as there are
+# columns.
 #
 # Beside the exact solution
 # -------------------------
-# The minimum of this cost can be computed directly, by the normal equations. Descent arrives at the same weights; that it needs
-# neither a matrix of columns x columns nor its inverse pays when there are many of them.
+# The minimum of this cost can be computed directly, by the normal equations. Descent arrives at the
+# same weights; that it needs neither a matrix of columns x columns nor its inverse pays when there
+# are many of them.
 from sklearn.datasets import load_diabetes
 
 X, y = load_diabetes(return_X_y=True)
@@ -63,13 +67,16 @@ descended = SGDRegressor(penalty=None, batch_size=1, tol=1e-12, random_state=0).
 print(f"R^2 = {named.score(X, y):.6f}")
 for how, model in [("LinearRegression", named), ("SGDRegressor, row by row", descended)]:
     difference = np.abs(model.coef_ - exact[:-1]).max() / np.abs(exact).max()
-    print(f"{how:<26} {model.n_iter_:>3} passes, largest difference of a weight {difference:.0e} of the largest")
+    print(
+        f"{how:<26} {model.n_iter_:>3} passes, largest difference of a weight {difference:.0e} of "
+        "the largest"
+    )
 
 # %%
 # Errors that do not count squared
 # --------------------------------
-# A few wild values pull a line of least squares off. The Huber loss is squared for small errors and only proportional
-# for large ones; ``loss`` is one word.
+# A few wild values pull a line of least squares off. The Huber loss is squared for small errors and
+# only proportional for large ones; ``loss`` is one word.
 wild = price.copy()
 wild[size > 1.2] -= 8
 X = size[:, None]

@@ -2,13 +2,16 @@
 A support vector machine
 ========================
 
-Logistic regression wants every row to be ever more certain. A support vector machine is content with a margin of 1: a
-row beyond it costs nothing, and has no gradient. The loss is the hinge ``max(0, 1 - y z)``,
+Logistic regression wants every row to be ever more certain. A support vector machine is content
+with a margin of 1: a row beyond it costs nothing, and has no gradient. The loss is the hinge
+``max(0, 1 - y z)``,
 
 .. math:: J(w, b) = \\frac{1}{n} \\sum_i \\max(0, 1 - y_i z_i) + \\frac{\\mathtt{alpha}}{2} |w|^2 .
 
-The penalty makes the street between the two margins as wide as the rows allow: its width is ``2 / |w|``.
+The penalty makes the street between the two margins as wide as the rows allow: its width is ``2 /
+|w|``.
 """
+
 # %%
 # Two losses
 # ----------
@@ -30,9 +33,9 @@ plt.show()
 # %%
 # The street
 # ----------
-# Only the rows on the edges of the street and on the wrong side of them, the *support vectors*, have a slope. All
-# others could be left out of the data, and with the same ``alpha * n`` the line would be the same. ``alpha`` says how
-# much a wide street is worth.
+# Only the rows on the edges of the street and on the wrong side of them, the *support vectors*,
+# have a slope. All others could be left out of the data, and with the same ``alpha * n`` the line
+# would be the same. ``alpha`` says how much a wide street is worth.
 X, y = make_blobs(200, centers=[(-1.5, -1), (1.5, 1)], random_state=0)
 fig, panels = plt.subplots(1, 2, figsize=(9.5, 4), layout="constrained", sharey=True)
 for ax, alpha in zip(panels, [0.001, 0.3], strict=True):
@@ -40,20 +43,34 @@ for ax, alpha in zip(panels, [0.001, 0.3], strict=True):
     z = model.decision_function(X)
     support = np.where(y == 1, z, -z) <= 1 + 1e-3
     ax.scatter(*X.T, c=y, cmap="coolwarm", s=22, edgecolor="white", linewidth=0.5)
-    ax.scatter(*X[support].T, s=60, facecolor="none", edgecolor="black", linewidth=0.9, label=f"{support.sum()} support vectors")
+    ax.scatter(
+        *X[support].T,
+        s=60,
+        facecolor="none",
+        edgecolor="black",
+        linewidth=0.9,
+        label=f"{support.sum()} support vectors",
+    )
     grid = np.stack(np.meshgrid(np.linspace(-5, 5, 50), np.linspace(-4, 4, 50)))
     levels = model.decision_function(grid.reshape(2, -1).T).reshape(50, 50)
-    ax.contour(*grid, levels, levels=[-1, 0, 1], colors="black", linestyles=["--", "-", "--"], linewidths=1)
-    ax.set(title=f"alpha = {alpha}: street of width {2 / np.linalg.norm(model.coef_):.2f}", xlim=(-5, 5), ylim=(-4, 4))
+    ax.contour(
+        *grid, levels, levels=[-1, 0, 1], colors="black", linestyles=["--", "-", "--"], linewidths=1
+    )
+    ax.set(
+        title=f"alpha = {alpha}: street of width {2 / np.linalg.norm(model.coef_):.2f}",
+        xlim=(-5, 5),
+        ylim=(-4, 4),
+    )
     ax.legend(loc="upper left")
 plt.show()
 
 # %%
 # A kink, and what it asks of the steps
 # -------------------------------------
-# The hinge has a kink, where its slope jumps from -1 to 0. Steps at a constant rate jump back and forth across it for ever.
-# Falling rates calm down: "optimal" is Bottou's rule, close to that of the Pegasos algorithm. With "auto", steps are implicit
-# and the gap to the dual problem says how far the minimum can be at most.
+# The hinge has a kink, where its slope jumps from -1 to 0. Steps at a constant rate jump back and
+# forth across it for ever. Falling rates calm down: "optimal" is Bottou's rule, close to that of
+# the Pegasos algorithm. With "auto", steps are implicit and the gap to the dual problem says how
+# far the minimum can be at most.
 settings = {"alpha": 0.01, "max_iter": 100, "tol": None, "random_state": 0}
 models = {
     "constant, eta0=1": SGDClassifier("hinge", learning_rate="constant", eta0=1.0, **settings),
@@ -67,9 +84,12 @@ display.ax_.set(xscale="log", title="The mean cost of the rows in every pass")
 plt.show()
 
 certain = SGDClassifier("hinge", alpha=0.01, tol=1e-4, random_state=0).fit(X, y)
-print(f"(F - F*) / (F0 - F*) <= {certain.optimality_:.1e} by the {certain.optimality_kind_}, after {certain.n_iter_} passes")
+print(
+    f"(F - F*) / (F0 - F*) <= {certain.optimality_:.1e} by the {certain.optimality_kind_}, after "
+    f"{certain.n_iter_} passes"
+)
 
 # %%
-# ``LinearSVC`` is the machine by its own name, with scikit-learn's parameters: ``C`` counts rows where alpha divides by them,
-# ``alpha = 1 / (C n)``.
+# ``LinearSVC`` is the machine by its own name, with scikit-learn's parameters: ``C`` counts rows
+# where alpha divides by them, ``alpha = 1 / (C n)``.
 print(f"LinearSVC: accuracy {LinearSVC(loss='hinge', C=1.0).fit(X, y).score(X, y):.3f}")

@@ -2,20 +2,23 @@
 A recommender
 =============
 
-Users have rated some films. What would they say of the others? Give every user u and every item i a vector of a few
-numbers, its *factors*, and a bias, so that their products agree with the ratings that are known,
+Users have rated some films. What would they say of the others? Give every user u and every item i a
+vector of a few numbers, its *factors*, and a bias, so that their products agree with the ratings
+that are known,
 
 .. math:: z_{ui} = p_u' q_i + b_u + c_i ,
    \\qquad J = \\frac{1}{n} \\sum_{(u, i)} \\Bigl[ \\tfrac{1}{2} (r_{ui} - z_{ui})^2
    + \\frac{\\mathtt{alpha}}{2} \\bigl( |p_u|^2 + |q_i|^2 + b_u^2 + c_i^2 \\bigr) \\Bigr] .
 
-The parameters are the factors themselves. A stochastic step looks at a single rating, and moves one user and one item.
+The parameters are the factors themselves. A stochastic step looks at a single rating, and moves one
+user and one item.
 """
+
 # %%
 # Ratings with a secret
 # ---------------------
-# 300 users and 60 films of three kinds. Every user likes some kinds more than others; nobody tells the model of kinds. It sees
-# one rating in four, from one to five stars.
+# 300 users and 60 films of three kinds. Every user likes some kinds more than others; nobody tells
+# the model of kinds. It sees one rating in four, from one to five stars.
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.decomposition import PCA
@@ -33,17 +36,27 @@ users, films = np.nonzero(rng.random(stars.shape) < 1 / 4)
 noisy = stars[users, films] + 0.4 * rng.standard_normal(len(users))
 ratings = np.column_stack([users, films, np.clip(np.round(noisy), 1, 5)])
 train, test = train_test_split(ratings, test_size=0.2, random_state=0)
-print(f"{len(train)} ratings to learn from, {len(test)} to be asked, {stars.size - len(ratings)} unknown")
+print(
+    f"{len(train)} ratings to learn from, {len(test)} to be asked, {stars.size - len(ratings)} "
+    "unknown"
+)
 
 # %%
 # Descent, watched on ratings held out
 # ------------------------------------
-# Two factors, and two penalties. The solid line is the cost in training, which has the penalty in it; the dashed one is
-# the loss on ratings held out. With the weak penalty the gap is wide: the few ratings of each user are learned by heart,
-# in part, and that is no help with others.
+# Two factors, and two penalties. The solid line is the cost in training, which has the penalty in
+# it; the dashed one is the loss on ratings held out. With the weak penalty the gap is wide: the few
+# ratings of each user are learned by heart, in part, and that is no help with others.
 fig, panels = plt.subplots(1, 2, figsize=(9.5, 3.8), layout="constrained", sharey=True)
 for ax, alpha in zip(panels, [0.001, 0.1], strict=True):
-    model = MatrixFactorization(n_factors=2, alpha=alpha, early_stopping=True, n_iter_no_change=100, max_iter=100, random_state=0)
+    model = MatrixFactorization(
+        n_factors=2,
+        alpha=alpha,
+        early_stopping=True,
+        n_iter_no_change=100,
+        max_iter=100,
+        random_state=0,
+    )
     LossCurveDisplay.from_estimator(model.fit(train), log_scale=False, ax=ax)
     ax.set_title(f"alpha = {alpha}")
     ax.label_outer()
@@ -52,7 +65,8 @@ plt.show()
 # %%
 # Answers
 # -------
-# The root of the mean squared error on ratings that the model has not seen, in stars, beside that of simpler guesses.
+# The root of the mean squared error on ratings that the model has not seen, in stars, beside that
+# of simpler guesses.
 
 
 def error(guess):
@@ -74,18 +88,34 @@ for k, name in enumerate(kinds):
 # %%
 # What the factors mean
 # ---------------------
-# Left: what is known. Middle: what the model says. Right: each film's two factors. The kinds, which were never in the
-# data, lie apart: films that please the same people have similar factors.
+# Left: what is known. Middle: what the model says. Right: each film's two factors. The kinds, which
+# were never in the data, lie apart: films that please the same people have similar factors.
 known = np.full(stars.shape, np.nan)
 known[train[:, 0].astype(int), train[:, 1].astype(int)] = train[:, 2]
 pairs = np.argwhere(np.ones_like(stars))
 said = model.predict(pairs).reshape(stars.shape)
-by_taste, by_kind = np.lexsort([taste.max(axis=1), taste.argmax(axis=1)]), np.argsort(kind, kind="stable")
+by_taste, by_kind = (
+    np.lexsort([taste.max(axis=1), taste.argmax(axis=1)]),
+    np.argsort(kind, kind="stable"),
+)
 
 fig, (left, middle, right) = plt.subplots(1, 3, figsize=(9.5, 3.8), layout="constrained")
 for ax, values, title in ((left, known, "Known ratings"), (middle, said, "Predicted")):
-    image = ax.imshow(values[np.ix_(by_taste, by_kind)], aspect="auto", cmap="viridis", vmin=1, vmax=5, interpolation="nearest")
-    ax.set(title=title, xlabel="films, kind by kind", ylabel="users, taste by taste", xticks=[], yticks=[])
+    image = ax.imshow(
+        values[np.ix_(by_taste, by_kind)],
+        aspect="auto",
+        cmap="viridis",
+        vmin=1,
+        vmax=5,
+        interpolation="nearest",
+    )
+    ax.set(
+        title=title,
+        xlabel="films, kind by kind",
+        ylabel="users, taste by taste",
+        xticks=[],
+        yticks=[],
+    )
 fig.colorbar(image, ax=[left, middle], label="stars", shrink=0.8)
 place = np.argsort(model.item_ids_)  # rows of the factors are in the order of the ids
 factors = PCA(2).fit_transform(model.item_factors_[place])

@@ -2,18 +2,24 @@
 A small network
 ===============
 
-A linear model draws straight lines. A network puts a layer of *hidden units* in between, each a linear model of its
-own with a bend,
+A linear model draws straight lines. A network puts a layer of *hidden units* in between, each a
+linear model of its own with a bend,
 
-.. math:: a = \\tanh(X W_1 + b_1), \\qquad z = a\\, w_2 + b_2, \\qquad J = \\frac{1}{n} \\sum_i \\log(1 + e^{-y_i z_i}) ,
+.. math::
 
-and everything said of gradient descent stays true: the parameters are a long vector, and the gradient has as many components.
+    a = \\tanh(X W_1 + b_1), \\qquad z = a\\, w_2 + b_2,
+    \\qquad J = \\frac{1}{n} \\sum_i \\log(1 + e^{-y_i z_i}) ,
+
+and everything said of gradient descent stays true: the parameters are a long vector, and the
+gradient has as many components.
 """
+
 # %%
 # Forward and backward
 # --------------------
-# The cost is computed forward, layer by layer, and its gradient backward, by the chain rule: what the slope at the
-# outputs is, is multiplied by each layer's own slope on the way back. That is all of backpropagation.
+# The cost is computed forward, layer by layer, and its gradient backward, by the chain rule: what
+# the slope at the outputs is, is multiplied by each layer's own slope on the way back. That is all
+# of backpropagation.
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import make_moons
@@ -44,39 +50,72 @@ def cost(theta, rows=slice(None)):
     margin = target * (a @ w2 + b2)
     z_slope = -target / (1 + np.exp(margin)) / len(target)  # backward
     hidden_slope = np.outer(z_slope, w2) * (1 - a**2)
-    gradient = np.concatenate([(x.T @ hidden_slope).ravel(), hidden_slope.sum(0), a.T @ z_slope, [z_slope.sum()]])
+    gradient = np.concatenate(
+        [(x.T @ hidden_slope).ravel(), hidden_slope.sum(0), a.T @ z_slope, [z_slope.sum()]]
+    )
     return np.mean(np.logaddexp(0, -margin)), gradient
 
 
 start = 0.5 * np.random.default_rng(0).standard_normal(4 * UNITS + 1)
-print(f"{len(start)} parameters; largest relative error of the gradient: {check_gradient(cost, True, start):.0e}")
+print(
+    f"{len(start)} parameters; largest relative error of the gradient: "
+    f"{check_gradient(cost, True, start):.0e}"
+)
 
 # %%
 # Training
 # --------
-# The start must not be zero: there all hidden units would be alike, have the same gradient, and stay alike for ever.
-# And there are many minima, so where it ends depends on the start; usually they are about equally good. Mini-batches of
-# 20 rows with Adam, beside all rows at once:
+# The start must not be zero: there all hidden units would be alike, have the same gradient, and
+# stay alike for ever. And there are many minima, so where it ends depends on the start; usually
+# they are about equally good. Mini-batches of 20 rows with Adam, beside all rows at once:
 results = {
     "batch, gradient descent": minimize(
-        cost, start, jac=True, method="gd", learning_rate=0.5, batches=(400, 400), tol=0, max_iter=150),
+        cost,
+        start,
+        jac=True,
+        method="gd",
+        learning_rate=0.5,
+        batches=(400, 400),
+        tol=0,
+        max_iter=150,
+    ),
     "mini-batches, gradient descent": minimize(
-        cost, start, jac=True, method="gd", learning_rate=0.5, batches=(400, 20), tol=0, max_iter=150, random_state=0),
+        cost,
+        start,
+        jac=True,
+        method="gd",
+        learning_rate=0.5,
+        batches=(400, 20),
+        tol=0,
+        max_iter=150,
+        random_state=0,
+    ),
     "mini-batches, Adam": minimize(
-        cost, start, jac=True, method="adam", learning_rate=0.03, batches=(400, 20), tol=0, max_iter=150, random_state=0),
-}  # fmt: skip
+        cost,
+        start,
+        jac=True,
+        method="adam",
+        learning_rate=0.03,
+        batches=(400, 20),
+        tol=0,
+        max_iter=150,
+        random_state=0,
+    ),
+}
 fig, ax = plt.subplots(figsize=(6.4, 4), layout="constrained")
 LossCurveDisplay.from_result(results, ax=ax)
 ax.set(xlabel="Pass over the data", title="Cost of every pass")
 plt.show()
 
 # %%
-# In 150 passes the batch variant makes 150 steps, and these end on a plateau, where the line between the moons is still
-# almost straight. Mini-batches make 20 times as many, and Adam is across first.
+# In 150 passes the batch variant makes 150 steps, and these end on a plateau, where the line
+# between the moons is still almost straight. Mini-batches make 20 times as many, and Adam is across
+# first.
 #
 # What it has learned
 # -------------------
-# The line where z = 0 bends around the moons. The dashed lines are those of the hidden units, which add up to it.
+# The line where z = 0 bends around the moons. The dashed lines are those of the hidden units, which
+# add up to it.
 fig, panels = plt.subplots(1, 3, figsize=(9.5, 3.3), layout="constrained", sharex=True, sharey=True)
 grid = np.stack(np.meshgrid(np.linspace(-2, 3, 100), np.linspace(-1.5, 2, 100)))
 for ax, (name, result) in zip(panels, results.items(), strict=True):
@@ -89,19 +128,27 @@ for ax, (name, result) in zip(panels, results.items(), strict=True):
     ax.set_title(f"{name}\naccuracy {accuracy:.3f}", fontsize=10)
 W1, b1, w2, _ = layers(results["mini-batches, Adam"].x)
 for k in np.argsort(-np.abs(w2))[:6]:
-    panels[2].axline(-b1[k] * W1[:, k] / (W1[:, k] @ W1[:, k]), W1[::-1, k] * [-1, 1] - b1[k] * W1[:, k] / (W1[:, k] @ W1[:, k]),
-                     color="0.3", linewidth=0.7, linestyle="--")  # fmt: skip
+    panels[2].axline(
+        -b1[k] * W1[:, k] / (W1[:, k] @ W1[:, k]),
+        W1[::-1, k] * [-1, 1] - b1[k] * W1[:, k] / (W1[:, k] @ W1[:, k]),
+        color="0.3",
+        linewidth=0.7,
+        linestyle="--",
+    )
 panels[0].set(xlim=(-2, 3), ylim=(-1.5, 2))
 plt.show()
 
 # %%
 # With the library
 # ----------------
-# ``MLPClassifier`` is such a network with any number of layers, trained by compiled loops; ``solver="auto"``, the default,
-# needs no rate.
+# ``MLPClassifier`` is such a network with any number of layers, trained by compiled loops;
+# ``solver="auto"``, the default, needs no rate.
 from fastgd import MLPClassifier
 
 model = MLPClassifier((UNITS,), activation="tanh", max_iter=150, tol=None, random_state=0).fit(X, y)
-print(f"{model.n_iter_} passes in {model.history_['seconds'][-1]:.2f} seconds, accuracy {model.score(X, y):.3f}")
+print(
+    f"{model.n_iter_} passes in {model.history_['seconds'][-1]:.2f} seconds, accuracy "
+    f"{model.score(X, y):.3f}"
+)
 LossCurveDisplay.from_estimator(model)
 plt.show()

@@ -1,4 +1,5 @@
 """What users are told when training is over: what went wrong, in numbers, and what helps."""
+
 import os
 import sys
 import warnings
@@ -18,7 +19,9 @@ from .optimizers import AdaGrad, Adam, RMSProp
 HOME, SKLEARN = (f"{Path(home).parent.parent}{os.sep}" for home in (__file__, callback.__file__))
 INSIDE = HOME, f"{SKLEARN}callback{os.sep}"
 
-_SEEDED = WeakValueDictionary()  # by id: models that the caller's own code has constructed with a random_state
+_SEEDED = (
+    WeakValueDictionary()
+)  # by id: models that the caller's own code has constructed with a random_state
 
 
 def warn(text, category):
@@ -30,13 +33,18 @@ def warn(text, category):
 
 
 def note_seed(model):
-    """Remember, for `warn_of_ignored`, that a constructor was given a random_state; to be called by it.
+    """Remember, for `warn_of_ignored`, that a constructor was given a random_state; to be called by
+    it.
 
-    Where scikit-learn calls the constructor it clones a model, which is not told again. Nor is a seed of `set_params`, by which
-    meta-estimators seed whatever has the parameter.
+    Where scikit-learn calls the constructor it clones a model, which is not told again. Nor is a
+    seed of `set_params`, by which meta-estimators seed whatever has the parameter.
     """
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(HOME) or frame.f_code.co_name == "__init__":
+    while (
+        frame.f_back is not None
+        and frame.f_code.co_filename.startswith(HOME)
+        or frame.f_code.co_name == "__init__"
+    ):
         frame = frame.f_back
     if not frame.f_code.co_filename.startswith(SKLEARN):
         _SEEDED[id(model)] = model
@@ -62,13 +70,18 @@ def warn_of_ignored(model):
         said.append(f"random_state={state!r} has no effect: {name} draws nothing at random.")
     if model.learning_rate == "auto":
         # a negative power_t is deprecated, of which `warn_of` warns
-        names = [name for name in ("eta0", "power_t")
-                 if _is_given(model, name) and getattr(model, name) >= 0]
+        names = [
+            name
+            for name in ("eta0", "power_t")
+            if _is_given(model, name) and getattr(model, name) >= 0
+        ]
         if names:
             given = " and ".join(f"{name}={getattr(model, name)!r}" for name in names)
             have = "have" if len(names) > 1 else "has"
-            said.append(f"{given} {have} no effect: learning_rate='auto' chooses the rates itself. "
-                        "Choose another one, such as 'constant', to set them.")
+            said.append(
+                f"{given} {have} no effect: learning_rate='auto' chooses the rates itself. "
+                "Choose another one, such as 'constant', to set them."
+            )
     if said:
         warn(" ".join(said), UserWarning)
 
@@ -83,15 +96,28 @@ def trouble(model, method):
 
 
 def warn_of(model, automatic, more=""):
-    """Warn if a model has not converged; `automatic`: its rates were nobody's choice. `more` is to be said besides."""
+    """Warn if a model has not converged; `automatic`: its rates were nobody's choice. `more` is to
+    be said besides.
+    """
     if getattr(model, "power_t", 0) < 0:
-        warn("Negative values for `power_t` are deprecated in version 1.8 of scikit-learn and will raise an error in 1.10. "
-             "Use values in the range [0.0, inf) instead.", FutureWarning)
+        warn(
+            "Negative values for `power_t` are deprecated in version 1.8 of scikit-learn and will "
+            "raise an error in 1.10. "
+            "Use values in the range [0.0, inf) instead.",
+            FutureWarning,
+        )
     said = ""
     if model.stop_reason_ == "separable":
-        known = "" if None in (model.optimality_, model.tol) else f" at optimality_={model.optimality_:.2g} (tol={model.tol:g})"
-        said = ("The classes are separable and nothing is penalised: the larger the weights, the smaller the objective, so "
-                f"there is no minimum. Training stopped{known}; penalise the weights.")
+        known = (
+            ""
+            if None in (model.optimality_, model.tol)
+            else f" at optimality_={model.optimality_:.2g} (tol={model.tol:g})"
+        )
+        said = (
+            "The classes are separable and nothing is penalised: the larger the weights, the "
+            "smaller the objective, so "
+            f"there is no minimum. Training stopped{known}; penalise the weights."
+        )
     elif model.stop_reason_ == "rounding" and not model.converged_:
         said = _at_rounding(model)
     elif (
@@ -107,21 +133,36 @@ def warn_of(model, automatic, more=""):
 def _at_rounding(model):
     known = "unknown" if model.optimality_ is None else f"{model.optimality_:.2g}"
     return (
-        f"Training stopped after {model.n_iter_} passes over X, where rounding leaves nothing to gain: "
+        f"Training stopped after {model.n_iter_} passes over X, where rounding leaves nothing to "
+        "gain: "
         f"optimality_ ({model.optimality_kind_}) is {known}, and tol={model.tol:g} is not reached. "
         "Increase tol."
     )
 
 
 def _too_early(model):
-    known = "unknown" if model.optimality_ is None else f"{model.optimality_:.2g} ({model.optimality_kind_})"
+    known = (
+        "unknown"
+        if model.optimality_ is None
+        else f"{model.optimality_:.2g} ({model.optimality_kind_})"
+    )
     late = " and max_seconds" if model.stop_reason_ == "max_seconds" else ""
-    return (f"Training stopped after {model.n_iter_} passes over X{late}, before it converged: optimality_, the distance to the "
-            f"minimum relative to the best constant model's, is {known}; tol={model.tol:g}. Increase {model.stop_reason_} or tol.")
+    return (
+        f"Training stopped after {model.n_iter_} passes over X{late}, before it converged: "
+        "optimality_, the distance to the "
+        f"minimum relative to the best constant model's, is {known}; tol={model.tol:g}. Increase "
+        f"{model.stop_reason_} or tol."
+    )
 
 
 def _too_early_by_hand(model):
     if model.stop_reason_ == "max_seconds":
-        return (f"Training stopped at max_seconds={model.max_seconds:g}, after {model.n_iter_} epochs, before convergence. "
-                "Consider increasing max_seconds to improve the fit.")
-    return "Maximum number of iteration reached before convergence. Consider increasing max_iter to improve the fit."
+        return (
+            f"Training stopped at max_seconds={model.max_seconds:g}, after {model.n_iter_} "
+            "epochs, before convergence. "
+            "Consider increasing max_seconds to improve the fit."
+        )
+    return (
+        "Maximum number of iteration reached before convergence. Consider increasing max_iter to "
+        "improve the fit."
+    )

@@ -1,4 +1,5 @@
 """Runs of the update rules on batches of a stochastic cost function."""
+
 import numpy as np
 
 from fastgd.kernels.rule_descent import Status
@@ -8,9 +9,11 @@ from .rule_runs import RuleRun
 
 
 class BatchRun(RuleRun):
-    """Descent by an update rule on fun(x, batch), an update a batch; an iteration is a pass over the batches.
+    """Descent by an update rule on fun(x, batch), an update a batch; an iteration is a pass over
+    the batches.
 
-    What is known of an iteration are the means over its batches: of the cost, whose gradient's mean tells when to stop.
+    What is known of an iteration are the means over its batches: of the cost, whose gradient's mean
+    tells when to stop.
     """
 
     def __init__(self, task, method, learning_rate, batches):
@@ -23,7 +26,7 @@ class BatchRun(RuleRun):
         if isinstance(self._batches, tuple):
             n, size = self._batches
             order = self.task.random.permutation(n)
-            yield from (order[begin:begin + size] for begin in range(0, n, size))
+            yield from (order[begin : begin + size] for begin in range(0, n, size))
         else:
             yield from self._batches
 
@@ -39,7 +42,10 @@ class BatchRun(RuleRun):
             x = self._state.x
             norm = float(np.abs(task.slopes(x, gradient)).max())
             self.trace.add(value, norm, self._last_rate, task.cost.nfev)
-            latest, has_risen = Best(x.copy(), value, gradient.astype(x.dtype)), value > self.trace.record["fun"][0]
+            latest, has_risen = (
+                Best(x.copy(), value, gradient.astype(x.dtype)),
+                value > self.trace.record["fun"][0],
+            )
             if self.nit == 1 or value < self._lowest.value:
                 self._lowest, self._since = latest, 0
             else:
@@ -49,7 +55,10 @@ class BatchRun(RuleRun):
             costs, progress = self.trace.record["fun"], self._progress
             if len(costs) - 1 == progress.next_anchor:
                 progress.set_anchor(len(costs) - 1, begin)
-            if task.is_small(norm, value, costs[-2] if len(costs) > 1 else np.inf) and not has_risen:
+            if (
+                task.is_small(norm, value, costs[-2] if len(costs) > 1 else np.inf)
+                and not has_risen
+            ):
                 if progress.is_minimum(begin, gradient, costs, verifies=False):
                     return CONVERGED
             else:
@@ -77,9 +86,15 @@ class BatchRun(RuleRun):
                 self._check_start(value, gradient)
                 self.best = self._lowest = Best(task.x0, task.total(x, value), gradient.copy())
                 self.first_batch = (batch,)
-                if self._found and not self._choose_rate(value, gradient, self.first_batch) and task.ends:
+                if (
+                    self._found
+                    and not self._choose_rate(value, gradient, self.first_batch)
+                    and task.ends
+                ):
                     return 0.0, gradients, self._why_no_rate()
-            rates = self._scale * self._schedule.rates(self._updates + 1, max(self._count, count + 1), self.nit)
+            rates = self._scale * self._schedule.rates(
+                self._updates + 1, max(self._count, count + 1), self.nit
+            )
             self._last_rate = float(rates[count])
             status = state.tell(value, gradient, self._last_rate, 0.0, 0, self._noisy(gradient))
             if status == Status.UNBOUNDED:
@@ -91,7 +106,11 @@ class BatchRun(RuleRun):
             total, gradients, count = total + state.value, gradients + gradient, count + 1
             self._updates += 1
         if count == 0:
-            raise ValueError("batches is empty" if self.nit == 0 else "batches has nothing for a second pass: pass a list, or an "
-                             "object whose __iter__ starts anew")
+            raise ValueError(
+                "batches is empty"
+                if self.nit == 0
+                else "batches has nothing for a second pass: pass a list, or an "
+                "object whose __iter__ starts anew"
+            )
         self._count = count
         return total / count, gradients / count, None

@@ -1,4 +1,6 @@
-"""A user's cost function as the minimisers want it: flat parameters in, one number and a flat gradient out, or an error."""
+"""A user's cost function as the minimisers want it: flat parameters in, one number and a flat
+gradient out, or an error.
+"""
 
 import warnings
 from contextlib import nullcontext
@@ -15,11 +17,14 @@ from .compiled import COST, COST_POINTER, Watch, c_function
 
 EPS = float(np.finfo(np.float64).eps)
 
-# Differences of the cost are trusted to a gradient's sign and size if they are this many times its rounding error.
+# Differences of the cost are trusted to a gradient's sign and size if they are this many times its
+# rounding error.
 SIGNIFICANT = 1e3
-# A central difference of fewer rounding errors than VISIBLE is made again with a step that is LONGER
+# A central difference of fewer rounding errors than VISIBLE is made again with a step that is
+# LONGER
 VISIBLE, LONGER = 100, 30
-# Spacings, relative to the parameters, at which the noise of the cost is looked for, and the points of each
+# Spacings, relative to the parameters, at which the noise of the cost is looked for, and the points
+# of each
 SPACINGS, NOISE_POINTS = (1e-12, 1e-9, 1e-6), 7
 
 
@@ -60,8 +65,9 @@ class Budget:
 class Cost:
     """fun and jac of parameters of any shape, called with flat ones; counts the calls.
 
-    `jac` is a function, True (fun returns both) or None (finite differences within the bounds). Parameters are copied for every
-    call, so that a user may keep them, and gradients too, so that a user may hand out one buffer for all.
+    `jac` is a function, True (fun returns both) or None (finite differences within the bounds).
+    Parameters are copied for every call, so that a user may keep them, and gradients too, so that a
+    user may hand out one buffer for all.
     """
 
     def __init__(self, fun, jac, args, shape, dtype, bounds, budget=None):
@@ -80,7 +86,8 @@ class Cost:
         if jac is None:
             n = int(np.prod(shape))
             warnings.warn(
-                f"jac is None: finite differences call fun {n} times more for every gradient, which has about half of "
+                f"jac is None: finite differences call fun {n} times more for every gradient, "
+                "which has about half of "
                 "the digits. Pass the gradient as jac, or jac=True and a fun that returns both.",
                 OptimizeWarning,
                 stacklevel=3,
@@ -119,7 +126,9 @@ class Cost:
 
     @property
     def gradient_error(self):
-        """What the precision of the costs leaves uncertain of a gradient's component; 0: not known."""
+        """What the precision of the costs leaves uncertain of a gradient's component; 0: not
+        known.
+        """
         return self._differences.error if self.jac is None else 0.0
 
     def _pair(self, both):
@@ -159,9 +168,10 @@ class Cost:
 class Differences:
     """Gradients of a `Cost` by finite differences, within its bounds and in its precision.
 
-    The precision is estimated once, from differences of costs along a line (More, Wild, "Estimating computational noise",
-    SIAM J. Sci. Comput. 2011). A forward difference that is not well above the rounding error is followed by a central one of a
-    longer step, which the parameter keeps; parameters whose bounds are equal have the gradient 0.
+    The precision is estimated once, from differences of costs along a line (More, Wild, "Estimating
+    computational noise", SIAM J. Sci. Comput. 2011). A forward difference that is not well above
+    the rounding error is followed by a central one of a longer step, which the parameter keeps;
+    parameters whose bounds are equal have the gradient 0.
     """
 
     def __init__(self, cost, n):
@@ -221,7 +231,8 @@ class Differences:
         step = np.cbrt(precision) * size
         while True:
             slope, rise, width = self._central(x, value, batch, j, step)
-            # a difference of rounding errors alone calls for a longer step, and a small parameter may have just begun
+            # a difference of rounding errors alone calls for a longer step, and a small parameter
+            # may have just begun
             if rise >= VISIBLE * rounding or LONGER * step > max(1.0, size):
                 break
             step *= LONGER
@@ -229,7 +240,9 @@ class Differences:
         return slope
 
     def _central(self, x, value, batch, j, step):
-        """(slope, the larger of two changes of the cost, the width of the difference); one-sided at the domain's edge."""
+        """(slope, the larger of two changes of the cost, the width of the difference); one-sided at
+        the domain's edge.
+        """
         ends = [
             (moved[j], self._at(moved, batch)) if moved[j] != x[j] else (x[j], value)
             for moved in (self._moved(x, j, -step), self._moved(x, j, step))

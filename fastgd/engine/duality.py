@@ -1,13 +1,18 @@
 """Duality gaps: how far above its minimum an objective is at most.
 
-Of any slopes s_i within the losses' domains, with q = sum_i w_i s_i x_i / n and, if there is an intercept, sum_i w_i s_i = 0,
+Of any slopes s_i within the losses' domains, with q = sum_i w_i s_i x_i / n and, if there is an
+intercept, sum_i w_i s_i = 0,
 
-    F* >= -sum_i w_i L*(s_i, y_i) / n - P*(q),    L*(s, y) = max_z (s z - L(z, y)),    P*(q) = sum_j max(|q_j| - l1, 0)^2 / (2 l2)
+    F* >= -sum_i w_i L*(s_i, y_i) / n - P*(q)
+    L*(s, y) = max_z (s z - L(z, y))
+    P*(q) = sum_j max(|q_j| - l1, 0)^2 / (2 l2)
 
-(Fenchel's duality: Boyd and Vandenberghe, Convex Optimization, section 5.1.6). At the minimum the slopes of the losses make it an
-equality. P* is infinite where l2 = 0 and |q_j| > l1; slopes are then shrunk until it is not. Of weights that have to be >= 0 only
-those q_j count that are negative. Where the intercept costs something, sum_i w_i s_i / n = -tilt.
+(Fenchel's duality: Boyd and Vandenberghe, Convex Optimization, section 5.1.6). At the minimum the
+slopes of the losses make it an equality. P* is infinite where l2 = 0 and |q_j| > l1; slopes are
+then shrunk until it is not. Of weights that have to be >= 0 only those q_j count that are negative.
+Where the intercept costs something, sum_i w_i s_i / n = -tilt.
 """
+
 import numpy as np
 from scipy.linalg import lstsq
 from scipy.special import xlogy
@@ -22,13 +27,15 @@ ROUNDING = 64  # machine epsilons, of the sums that q is made of: no distance at
 NOISE = 8
 # Of the largest singular value: a direction of less is none in which slopes can be balanced.
 RANK_TOLERANCE = 1e-10
-# Of the objective. What `gap` takes off q for rounding may lift a bound by some 1e-8 of it above the
-# objective, in float32 by more; slopes outside of the domain lift it by some 0.1 and more.
+# Of the objective. What `gap` takes off q for rounding may lift a bound by some 1e-8 of it above
+# the objective, in float32 by more; slopes outside of the domain lift it by some 0.1 and more.
 CONTRADICTION = 1e-3
 
 
 def domain(loss, delta, y):
-    """(lowest, highest) slope that L(z, y) can have, each of the shape of y; None for softmax, see `conjugate`."""
+    """(lowest, highest) slope that L(z, y) can have, each of the shape of y; None for softmax, see
+    `conjugate`.
+    """
     if loss == "softmax":
         return None
     unbounded = np.full_like(y, np.inf)
@@ -37,14 +44,19 @@ def domain(loss, delta, y):
     if loss == "poisson":
         return -y, unbounded
     if loss in ("huber", "epsilon_insensitive", "quantile"):
-        low, high = {"huber": (-delta, delta), "epsilon_insensitive": (-1, 1), "quantile": (-delta, 1 - delta)}[loss]
+        low, high = {
+            "huber": (-delta, delta),
+            "epsilon_insensitive": (-1, 1),
+            "quantile": (-delta, 1 - delta),
+        }[loss]
         return np.full_like(y, low), np.full_like(y, high)
     steepest = {"squared_hinge": np.inf, "modified_huber": 4.0}.get(loss, 1.0)
     return np.where(y > 0, -steepest, 0.0), np.where(y > 0, 0.0, steepest)
 
 
 def conjugate(loss, delta, s, y):
-    """L*(s, y) of slopes within the domain; for softmax s (n, outputs) and class numbers y, a number a row.
+    """L*(s, y) of slopes within the domain; for softmax s (n, outputs) and class numbers y, a
+    number a row.
 
     The domain of softmax: adding 1 to the slope of a row's own class makes the row a distribution.
     """
@@ -71,12 +83,16 @@ def conjugate(loss, delta, s, y):
 
 
 def weighted(weights, values):
-    """sum_i weights_i values_i of each column. (BLAS would share the sum among threads, whose number would change the bits.)"""
+    """sum_i weights_i values_i of each column. (BLAS would share the sum among threads, whose
+    number would change the bits.)
+    """
     return np.einsum("i,ik->k", weights, values)
 
 
 def _give(loss, s, low, high):
-    """How readily slopes move with the margin, of the slopes themselves: the curvature, up to a factor."""
+    """How readily slopes move with the margin, of the slopes themselves: the curvature, up to a
+    factor.
+    """
     if loss == "squared_error":
         return np.ones_like(s)
     if loss == "log_loss":
@@ -87,12 +103,17 @@ def _give(loss, s, low, high):
 
 
 def balanced(loss, delta, s, y, weights, total=0.0):
-    """Slopes near s, within the domain, of which sum_i w_i s_i = total in each output (for softmax 0); s itself if it is so.
+    """Slopes near s, within the domain, of which sum_i w_i s_i = total in each output (for softmax
+    0); s itself if it is so.
 
-    s is (n, outputs), y of the same shape (class numbers (n,) for softmax), weights (n,). First slopes give way as they would to
-    another intercept; what is left is shared among all in proportion to their distance from the end of the domain.
+    s is (n, outputs), y of the same shape (class numbers (n,) for softmax), weights (n,). First
+    slopes give way as they would to another intercept; what is left is shared among all in
+    proportion to their distance from the end of the domain.
     """
-    if (np.abs(weighted(weights, s) - total) <= ROUNDING * np.finfo(float).eps * weighted(weights, np.abs(s))).all():
+    if (
+        np.abs(weighted(weights, s) - total)
+        <= ROUNDING * np.finfo(float).eps * weighted(weights, np.abs(s))
+    ).all():
         return s
     if loss == "softmax":
         return _balanced_softmax(s, y.astype(np.intp), weights)
@@ -100,12 +121,16 @@ def balanced(loss, delta, s, y, weights, total=0.0):
     for _ in range(4):
         give, excess = _give(loss, s, low, high), weighted(weights, s) - total
         most = weighted(weights, give)
-        s = np.clip(s - np.divide(excess, most, where=most > 0, out=np.zeros_like(most)) * give, low, high)
+        s = np.clip(
+            s - np.divide(excess, most, where=most > 0, out=np.zeros_like(most)) * give, low, high
+        )
     excess = weighted(weights, s) - total
     room = np.where(excess > 0, s - low, high - s)
     room = np.where(np.isinf(room).any(axis=0), np.isinf(room), room)
     most = weighted(weights, room)
-    return np.clip(s - np.divide(excess, most, where=most > 0, out=np.zeros_like(most)) * room, low, high)
+    return np.clip(
+        s - np.divide(excess, most, where=most > 0, out=np.zeros_like(most)) * room, low, high
+    )
 
 
 def _balanced_softmax(s, y, weights):
@@ -115,11 +140,15 @@ def _balanced_softmax(s, y, weights):
     counts = np.bincount(y, weights, minlength=s.shape[1])
     for _ in range(4):
         sums = weighted(weights, p)
-        step = np.linalg.lstsq(np.diag(sums) - np.einsum("i,ij,ik->jk", weights, p, p), sums - counts, rcond=1e-12)[0]
+        step = np.linalg.lstsq(
+            np.diag(sums) - np.einsum("i,ij,ik->jk", weights, p, p), sums - counts, rcond=1e-12
+        )[0]
         p *= np.maximum(1 - step + (p * step).sum(axis=1, keepdims=True), 0)
         p /= p.sum(axis=1, keepdims=True)
     sums, total = weighted(weights, p), weights.sum()
-    share = np.max(1 - np.divide(counts, sums, where=sums > 0, out=np.ones_like(sums)))  # that all rows replace by one distribution
+    share = np.max(
+        1 - np.divide(counts, sums, where=sums > 0, out=np.ones_like(sums))
+    )  # that all rows replace by one distribution
     if share > 0:
         p += np.maximum(counts - (1 - share) * sums, 0) / total - share * p
     p[rows, y] -= 1
@@ -134,27 +163,45 @@ def weighted_sums(problem, slopes):
     out = np.empty_like(ones)
     if problem.weights is not None:
         slopes = slopes * problem.weights[problem.visits, None]
-    codes = objective.codes | {"loss": int(Loss.SQUARED_ERROR)}  # whose slopes do not mix the outputs
-    batch.gradient(problem.rows, problem.y, problem.weights, problem.visits, ones, out, codes, problem.threads,
-                   curvatures=np.ascontiguousarray(slopes).ravel())
+    codes = objective.codes | {
+        "loss": int(Loss.SQUARED_ERROR)
+    }  # whose slopes do not mix the outputs
+    batch.gradient(
+        problem.rows,
+        problem.y,
+        problem.weights,
+        problem.visits,
+        ones,
+        out,
+        codes,
+        problem.threads,
+        curvatures=np.ascontiguousarray(slopes).ravel(),
+    )
     return out
 
 
 def gap(problem, at, value, slopes, q=None):
     """An upper bound of value - F*; infinity where there is none, or the claim contradicts itself.
 
-    `value` is F where the slopes (n, outputs) of the losses, or of losses like them, were taken. `at` holds the coordinates in
-    which columns have spread 1, so that rounding can be told from distance. q is
-    the gradient of the mean loss in them, (outputs, p + 1), if the slopes are those of the losses: it is used if they are balanced
-    as they are, else there is one pass over X.
+    `value` is F where the slopes (n, outputs) of the losses, or of losses like them, were taken.
+    `at` holds the coordinates in which columns have spread 1, so that rounding can be told from
+    distance. q is the gradient of the mean loss in them, (outputs, p + 1), if the slopes are those
+    of the losses: it is used if they are balanced as they are, else there is one pass over X.
     """
     objective, outputs = problem.objective, problem.objective.outputs
-    y, n = problem.targets[:, 0] if objective.loss == "softmax" else problem.output_targets, len(slopes)
+    y, n = (
+        problem.targets[:, 0] if objective.loss == "softmax" else problem.output_targets,
+        len(slopes),
+    )
     weights = np.ones(n) if problem.weights is None else problem.weights[problem.visits]
     weights = weights / weights.sum()
     if not _is_feasible(objective, slopes, y):
         return np.inf
-    s = balanced(objective.loss, objective.delta, slopes, y, weights, -objective.tilt) if objective.intercept else slopes
+    s = (
+        balanced(objective.loss, objective.delta, slopes, y, weights, -objective.tilt)
+        if objective.intercept
+        else slopes
+    )
     if s is not slopes or q is None:
         q = at.gradient(weighted_sums(problem, s))
     q = np.maximum(-q[:, :-1], 0) if objective.positive else np.abs(q[:, :-1])
@@ -166,9 +213,13 @@ def gap(problem, at, value, slopes, q=None):
         q, l1, l2 = q.reshape(1, -1), np.tile(l1, outputs), l2.reshape(1, -1)
 
     def dual(shrink):
-        """The bound of F* for slopes shrunk by (outputs,) or, if they meet in one loss, (1,) factors; a number a factor."""
+        """The bound of F* for slopes shrunk by (outputs,) or, if they meet in one loss, (1,)
+        factors; a number a factor.
+        """
         losses = conjugate(objective.loss, objective.delta, s * shrink, y)
-        return -weighted(weights, losses.reshape(n, -1)) - _penalty_conjugate(shrink[:, None] * q, l1, l2)
+        return -weighted(weights, losses.reshape(n, -1)) - _penalty_conjugate(
+            shrink[:, None] * q, l1, l2
+        )
 
     with np.errstate(over="ignore", divide="ignore"):
         feasible = 1 / np.divide(q, l1, where=q > l1, out=np.ones_like(q)).max(axis=1, initial=1.0)
@@ -192,7 +243,8 @@ def _is_feasible(objective, slopes, y):
 
 
 def slopes_for(problem, at, slopes, weights):
-    """Slopes near these for which weights (outputs, p + 1) are best: q = -l2 weights. None where none are found.
+    """Slopes near these for which weights (outputs, p + 1) are best: q = -l2 weights. None where
+    none are found.
 
     Slopes move in proportion to their room within the domain, and as little as that allows: a
     system of as many equations as columns for each output. Of smoothed losses with a small width
@@ -230,7 +282,9 @@ def _penalty_conjugate(q, l1, l2):
 
 
 def rounding_of(value, worst, dtype=np.float64):
-    """What objectives of the sizes of F and F0 cannot tell from nothing, where kernels compute in `dtype`."""
+    """What objectives of the sizes of F and F0 cannot tell from nothing, where kernels compute in
+    `dtype`.
+    """
     return max(ROUNDING * float(np.finfo(dtype).eps) * max(abs(value), abs(worst)), 1e-300)
 
 
@@ -243,4 +297,6 @@ def relative(distance, value, worst, floor=0.0):
     rounding = max(2 * rounding_of(value, worst), floor)  # of F and of its bound
     if distance <= rounding:
         return 0.0
-    return float(distance / max(worst - value + distance, rounding)) if distance < np.inf else np.inf
+    return (
+        float(distance / max(worst - value + distance, rounding)) if distance < np.inf else np.inf
+    )

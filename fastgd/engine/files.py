@@ -80,7 +80,9 @@ def _replace(target, write, mode, create):
         return False
     try:
         with os.fdopen(descriptor, "wb") as file:
-            if mode not in (None, stat.S_IMODE(os.fstat(descriptor).st_mode)) and hasattr(os, "fchmod"):
+            if mode not in (None, stat.S_IMODE(os.fstat(descriptor).st_mode)) and hasattr(
+                os, "fchmod"
+            ):
                 os.fchmod(descriptor, mode)  # what the umask has taken from it
             write(file)
             file.flush()

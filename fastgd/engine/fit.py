@@ -1,4 +1,7 @@
-"""One fit of a linear model: from checked data to trainings, and back to what the estimator knows."""
+"""One fit of a linear model: from checked data to trainings, and back to what the estimator
+knows.
+"""
+
 from contextlib import nullcontext
 from copy import copy
 from dataclasses import replace
@@ -23,37 +26,68 @@ from .resumption import Resumption
 from .scaling import beyond, has_targets_beyond, lost_columns, scaled, without
 from .training import UNDER_WAY, DivergedError, Runs, Stopping, Training
 
-STEEPEST = 1e12        # slope at rates that somebody chose, as scikit-learn's: one wild row does not overflow the weights
-INITIAL_SPREAD = 0.01  # standard deviation of init="normal": small against the weights of standardised columns
+# slope at rates that somebody chose, as scikit-learn's: one wild row does not overflow the weights
+STEEPEST = 1e12
+INITIAL_SPREAD = (
+    0.01  # standard deviation of init="normal": small against the weights of standardised columns
+)
 TINY = np.finfo(float).tiny
-# Columns whose weights no float holds are left out if the objective without them is at most this times
-# that with them (for squares: a third of the remaining variance); else the fit is an error.
+# Columns whose weights no float holds are left out if the objective without them is at most this
+# times that with them (for squares: a third of the remaining variance); else the fit is an error.
 MUCH = 1.5
 
 
 class Fit:
     """One fit of a linear model on checked data.
 
-    `y` holds the kernels' targets, `labels` what the caller gave. `go_on`: one epoch more from the stored state (partial_fit).
+    `y` holds the kernels' targets, `labels` what the caller gave. `go_on`: one epoch more from the
+    stored state (partial_fit).
     """
 
-    def __init__(self, model, X, y, labels, weights, outputs, one_vs_rest, *, coef_init=None, intercept_init=None, go_on=False,
-                 held_out=None, tasks=None):
-        self._model, self._labels, self._held_out, self._tasks, self._go_on = model, labels, held_out, tasks, go_on
+    def __init__(
+        self,
+        model,
+        X,
+        y,
+        labels,
+        weights,
+        outputs,
+        one_vs_rest,
+        *,
+        coef_init=None,
+        intercept_init=None,
+        go_on=False,
+        held_out=None,
+        tasks=None,
+    ):
+        self._model, self._labels, self._held_out, self._tasks, self._go_on = (
+            model,
+            labels,
+            held_out,
+            tasks,
+            go_on,
+        )
         self._init, self._theta, self._runs = (coef_init, intercept_init), None, None
         self._automatic, self._keeps = is_automatic(model), model.warm_start and not go_on
-        self._data, self._earlier = model._resumable(X, y, weights, held_out) if self._keeps else (None, None)
+        self._data, self._earlier = (
+            model._resumable(X, y, weights, held_out) if self._keeps else (None, None)
+        )
         if coef_init is not None or intercept_init is not None:
             self._earlier = None
         self._problem = self._scaled = self._pose(X, y, weights, outputs, one_vs_rest)
         self._scaling = None  # `_scaled` is the problem in these units
-        self._stopping = Stopping(1 if go_on else model.max_iter or PASSES, None if go_on else model.tol,
-                                  model.n_iter_no_change if self._stops_at_plateaus() else 0,
-                                  max_seconds=None if go_on else model.max_seconds)
+        self._stopping = Stopping(
+            1 if go_on else model.max_iter or PASSES,
+            None if go_on else model.tol,
+            model.n_iter_no_change if self._stops_at_plateaus() else 0,
+            max_seconds=None if go_on else model.max_seconds,
+        )
         self._stopping.full_gradient = self._problem.full_batch and not self._automatic
 
     def _stops_at_plateaus(self):
-        """Whether a loss that no longer falls ends training: where no distance to the minimum is known."""
+        """Whether a loss that no longer falls ends training: where no distance to the minimum is
+        known.
+        """
         model = self._model
         return not self._automatic or model.early_stopping or self._problem.objective.is_degenerate
 
@@ -63,16 +97,33 @@ class Fit:
         random_state = model.random_state
         if self._keeps:
             random_state = earlier.random_state if earlier else seed_of(random_state)
-        visits, left_out = model._split(model._rows_that_count(weights, X.shape[0]), self._labels, self._held_out, random_state)
-        objective = model._objective(outputs, one_vs_rest, len(visits) if weights is None else float(weights[visits].sum()))
+        visits, left_out = model._split(
+            model._rows_that_count(weights, X.shape[0]), self._labels, self._held_out, random_state
+        )
+        objective = model._objective(
+            outputs, one_vs_rest, len(visits) if weights is None else float(weights[visits].sum())
+        )
         if not self._automatic:
             objective = replace(objective, steepest=STEEPEST)
         if weights is not None and not go_on:
             weights = relative(weights, visits)
         if len(left_out):
             self._held_out = HeldOut.of(X, y, self._labels, weights, left_out)
-        full = model.batch_size in ("full", "auto") or (not go_on and model.batch_size >= len(visits))
-        return Problem(as_rows(X), y, weights, objective, visits, full, thread_count(model.n_jobs), X, self._keeps, random_state)
+        full = model.batch_size in ("full", "auto") or (
+            not go_on and model.batch_size >= len(visits)
+        )
+        return Problem(
+            as_rows(X),
+            y,
+            weights,
+            objective,
+            visits,
+            full,
+            thread_count(model.n_jobs),
+            X,
+            self._keeps,
+            random_state,
+        )
 
     # ---- training ----
 
@@ -80,7 +131,9 @@ class Fit:
         """Train, and store the model."""
         model, problem = self._model, self._problem
         try:
-            shares = self._automatic and not self._go_on  # sums of all rows, which BLAS would share among threads
+            shares = (
+                self._automatic and not self._go_on
+            )  # sums of all rows, which BLAS would share among threads
             with one_blas_thread() if shares else nullcontext():
                 training = self._train()
         except KeyboardInterrupt:
@@ -89,8 +142,14 @@ class Fit:
         except DivergedError as error:
             if self._automatic:
                 raise ValueError(self._beyond(np.full(problem.rows.shape[1], True))) from None
-            raise DivergedError(f"{error} {trouble(model, self._runs.trainings[0].method)}".strip()) from None
-        if not self._go_on and self._automatic and model._is_unbounded(problem.objective, problem.X, self._labels, problem.visits):
+            raise DivergedError(
+                f"{error} {trouble(model, self._runs.trainings[0].method)}".strip()
+            ) from None
+        if (
+            not self._go_on
+            and self._automatic
+            and model._is_unbounded(problem.objective, problem.X, self._labels, problem.visits)
+        ):
             model.stop_reason_, model.converged_ = "separable", False
         if self._tasks:
             self._tasks.end(training)
@@ -111,7 +170,9 @@ class Fit:
         training = self._best_run()
         if self._scaling:
             training = self._representable(training)
-        elif narrow and not isinstance(training.method.state, SparseStream):  # which looks at no column
+        elif narrow and not isinstance(
+            training.method.state, SparseStream
+        ):  # which looks at no column
             parts = training.solution()
             if not all(np.isfinite(part.astype(np.float32)).all() for part in parts):
                 raise ValueError(self._beyond(np.full(self._problem.rows.shape[1], True)))
@@ -119,7 +180,9 @@ class Fit:
         return training
 
     def _best_run(self):
-        """Train, from 0 if the objective overflows at the start; returns the training that counts."""
+        """Train, from 0 if the objective overflows at the start; returns the training that
+        counts.
+        """
         try:
             self._runs = Runs(self._trainings(), self._tasks, self._problem.objective.own)
             self._runs.run()
@@ -134,7 +197,9 @@ class Fit:
         return self._runs.best()
 
     def _representable(self, training):
-        """The training, or one without the columns whose weights no float holds, if about as good."""
+        """The training, or one without the columns whose weights no float holds, if about as
+        good.
+        """
         metric, dtype = self._scaled.metric, self._scaled.rows.dtype
         solution = training.scaled_solution()
         columns, intercepts = lost_columns(self._scaling, metric, *solution, dtype)
@@ -157,14 +222,21 @@ class Fit:
         return beyond(self._problem, names, columns, self._problem.rows.dtype)
 
     def _trainings(self):
-        """The runs: those of earlier fits, or of one start and as many random ones as are wanted."""
+        """The runs: those of earlier fits, or of one start and as many random ones as are
+        wanted.
+        """
         if self._earlier:
             return [self._resumed(number) for number in range(len(self._earlier.runs))]
         wanted = 0 if self._go_on else self._model.n_restarts
         seed = seed_of(self._problem.random_state) if wanted else 0
         shape = self._problem.objective.outputs, self._problem.rows.shape[1]
-        random = [(np.random.default_rng([seed, number]).normal(scale=INITIAL_SPREAD, size=shape), np.zeros(shape[0]))
-                  for number in range(wanted)]
+        random = [
+            (
+                np.random.default_rng([seed, number]).normal(scale=INITIAL_SPREAD, size=shape),
+                np.zeros(shape[0]),
+            )
+            for number in range(wanted)
+        ]
         return [self._started(*start) for start in (self._init, *random)]
 
     def _started(self, coef_init, intercept_init):
@@ -183,7 +255,8 @@ class Fit:
         return self._training(method, theta, history, self._stopping.max_iter)
 
     def _resumed(self, number):
-        """A run that goes on, up to where the best one of the earlier fit will be after `max_iter` epochs more.
+        """A run that goes on, up to where the best one of the earlier fit will be after `max_iter`
+        epochs more.
 
         One that had come to its own end rests, unless all have, or another `tol` asks for more.
         """
@@ -199,18 +272,34 @@ class Fit:
         return training
 
     def _training(self, method, theta, history, max_iter):
-        """The run of a method that has been started at theta (None: elsewhere), of so many epochs."""
+        """The run of a method that has been started at theta (None: elsewhere), of so many
+        epochs.
+        """
         model, problem, stopping = self._model, self._scaled, copy(self._stopping)
         stopping.max_iter = max_iter
         last = history.record["loss"][-1:]
         origin = None if last or theta is None else theta.copy()
         scale = self._scaling.loss_to_scaled if self._scaling else float
         known_loss = lambda: scale(last[0]) if last else method.loss_at(origin)  # noqa: E731
-        order = Order(problem, problem.X, not problem.full_batch and model.shuffle, problem.random_state,
-                      len(history) if problem.keeps else 0)
+        order = Order(
+            problem,
+            problem.X,
+            not problem.full_batch and model.shuffle,
+            problem.random_state,
+            len(history) if problem.keeps else 0,
+        )
         validate = self._validator() if self._held_out is not None else None
-        return Training(method, order, stopping, history, known_loss, validate=validate, early_stopping=model.early_stopping,
-                        keeps=problem.keeps, scaling=self._scaling)
+        return Training(
+            method,
+            order,
+            stopping,
+            history,
+            known_loss,
+            validate=validate,
+            early_stopping=model.early_stopping,
+            keeps=problem.keeps,
+            scaling=self._scaling,
+        )
 
     def _validator(self):
         """A function (coef, intercept) -> (score, objective) on the rows held out.
@@ -222,13 +311,24 @@ class Fit:
         if self._scaling:
             held_out = self._scaling.held_out(held_out)
         rows, weights = as_rows(held_out.X), held_out.weights
-        visits, total = np.arange(rows.shape[0]), float(rows.shape[0] if weights is None else weights.sum())
+        visits, total = (
+            np.arange(rows.shape[0]),
+            float(rows.shape[0] if weights is None else weights.sum()),
+        )
 
         def validate(coef, intercept):
             model._store(coef, intercept)
             theta = pack(coef, intercept, problem.rows.dtype, rows.sparse)
-            loss = batch.gradient(rows, held_out.y, weights, visits, theta, np.empty_like(theta),
-                                  problem.objective.codes, problem.threads)
+            loss = batch.gradient(
+                rows,
+                held_out.y,
+                weights,
+                visits,
+                theta,
+                np.empty_like(theta),
+                problem.objective.codes,
+                problem.threads,
+            )
             loss = loss / total + problem.objective.penalty(coef, intercept)
             score = float(model.score(held_out.X, held_out.labels, weights))
             return score, to_user(loss if np.isfinite(loss) else np.inf)
@@ -238,7 +338,9 @@ class Fit:
     # ---- where it begins ----
 
     def _start(self, coef_init, intercept_init):
-        """(flat vector to start from, earlier state to go on with); without a vector the state's own."""
+        """(flat vector to start from, earlier state to go on with); without a vector the state's
+        own.
+        """
         model, problem, go_on = self._model, self._problem, self._go_on
         state = getattr(model, "_state", None) if go_on else None
         if isinstance(state, (Stream, SparseStream)) != self._automatic:  # another method's
@@ -254,13 +356,18 @@ class Fit:
                     raise ValueError(
                         f"X has {problem.rows.shape[1]} features, but {type(model).__name__} is "
                         f"expecting {columns} features as input: warm_start goes on from the "
-                        "previous call to fit")
+                        "previous call to fit"
+                    )
             if intercept_init is None and model.fit_intercept:
-                intercept_init = np.broadcast_to(model.intercept_, np.atleast_2d(model.coef_).shape[:1])
+                intercept_init = np.broadcast_to(
+                    model.intercept_, np.atleast_2d(model.coef_).shape[:1]
+                )
         outputs, p = problem.objective.outputs, problem.rows.shape[1]
         coef, intercept = np.zeros((outputs, p)), np.zeros(outputs)
         if model.init == "normal":
-            coef = check_random_state(problem.random_state).normal(scale=INITIAL_SPREAD, size=(outputs, p))
+            coef = check_random_state(problem.random_state).normal(
+                scale=INITIAL_SPREAD, size=(outputs, p)
+            )
         if coef_init is not None:
             coef = checked_init("coef_init", coef_init, (outputs, p))
         if intercept_init is not None:
@@ -270,7 +377,9 @@ class Fit:
         return pack(coef, intercept, problem.rows.dtype, problem.by_column), state
 
     def _has_negative(self, state):
-        """Whether a model that goes on has negative weights; some sparse streams are kept from them."""
+        """Whether a model that goes on has negative weights; some sparse streams are kept from
+        them.
+        """
         kept = isinstance(state, SparseStream) and state.penalty is not None and state.penalty[2]
         return not kept and self._model.coef_.min() < 0
 
@@ -287,7 +396,10 @@ class Fit:
         else:
             self._store(model, *training.solution(), method)
         model.n_iter_, model.stop_reason_, model.history_ = training.epochs, reason, history
-        model.t_, model._state = method.state.t, method.state if isinstance(method, (Descent, AveragedImplicit)) else None
+        model.t_, model._state = (
+            method.state.t,
+            method.state if isinstance(method, (Descent, AveragedImplicit)) else None,
+        )
         if isinstance(method.state, SparseStream):
             method.state.close()
         model.optimality_, model.optimality_kind_ = found or (None, None)
@@ -297,7 +409,9 @@ class Fit:
         if best:
             model.best_epoch_ = best.epoch
         if self._keeps:
-            model._resumption = Resumption.of(model, self._data, self._problem.random_state, self._runs.trainings, training)
+            model._resumption = Resumption.of(
+                model, self._data, self._problem.random_state, self._runs.trainings, training
+            )
 
     def _store(self, model, coef, intercept, method=None):
         """Store coefficients in an estimator, and what it tells of them besides."""
@@ -307,7 +421,9 @@ class Fit:
         model._certify(self._problem, coef, intercept, method)
 
     def _publish_interrupted(self):
-        """Store the model of the last complete epoch; without one, and without an earlier model, that of the start."""
+        """Store the model of the last complete epoch; without one, and without an earlier model,
+        that of the start.
+        """
         model, runs = self._model, self._runs
         if runs is not None:
             training = runs.best()
@@ -344,7 +460,10 @@ def checked_init(name, value, shape):
     value = np.asarray(value.toarray() if sparse.issparse(value) else value, dtype=np.float64)
     allowed = {shape, shape[1:]} if shape[0] == 1 else {shape}
     if value.shape not in allowed:
-        raise ValueError(f"Provided {name} does not match dataset: it has shape {value.shape}, {shape} is needed.")
+        raise ValueError(
+            f"Provided {name} does not match dataset: it has shape {value.shape}, {shape} is "
+            "needed."
+        )
     if not np.isfinite(value).all():
         raise ValueError(f"Provided {name} contains NaN or infinity.")
     return value.reshape(shape)

@@ -1,4 +1,5 @@
 """What an epoch leaves behind."""
+
 from math import nan
 from time import perf_counter
 
@@ -6,8 +7,8 @@ from time import perf_counter
 class History:
     """One list a quantity, one entry an epoch; `record` is the public ``history_``.
 
-    `earlier` is a record to go on with; if it `adds`, in the same lists, so that no call of a long stream
-    copies them.
+    `earlier` is a record to go on with; if it `adds`, in the same lists, so that no call of a long
+    stream copies them.
     """
 
     def __init__(self, earlier=None, adds=False):
@@ -19,7 +20,9 @@ class History:
         return len(self.record["loss"])
 
     def add(self, epoch, score=None, validation_loss=None):
-        """Note an epoch: what the method says of it, the time, and score and loss on held-out rows."""
+        """Note an epoch: what the method says of it, the time, and score and loss on held-out
+        rows.
+        """
         record = self.record
         record["loss"].append(epoch.loss)
         record["gradient_norm"].append(epoch.gradient_norm)

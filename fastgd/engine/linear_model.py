@@ -1,4 +1,7 @@
-"""The contract that all linear estimators share: from parameters to an objective, from labels to a training, and predictions."""
+"""The contract that all linear estimators share: from parameters to an objective, from labels to a
+training, and predictions.
+"""
+
 from copy import copy
 
 import numpy as np
@@ -23,7 +26,8 @@ from .parameters import thread_count
 class LinearModel(SparseCoefMixin, Model):
     """Linear models trained by gradient descent.
 
-    A subclass turns y into the kernels' targets, says how many outputs there are, and shapes `coef_` (`_store`).
+    A subclass turns y into the kernels' targets, says how many outputs there are, and shapes
+    `coef_` (`_store`).
     """
 
     # what a model has no parameter for
@@ -71,7 +75,9 @@ class LinearModel(SparseCoefMixin, Model):
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def _stream_margins(self, X):
-        """`_margins` of a few sparse rows by a stream that has them: the work of their own columns."""
+        """`_margins` of a few sparse rows by a stream that has them: the work of their own
+        columns.
+        """
         rows = as_rows(X)
         columns = columns_of(rows, np.arange(X.shape[0]))
         indices, indptr = rows.owners
@@ -92,12 +98,36 @@ class LinearModel(SparseCoefMixin, Model):
         """What is minimised; `total` is the sum of the rows' weights."""
         l1, l2 = penalty_parts(self.penalty, self.alpha, self.l1_ratio)
         if not isinstance(self.loss, str):
-            return Objective("own", 0.0, l1, l2, outputs, one_vs_rest, self.fit_intercept, positive=self.positive,
-                             own=OwnLoss(self.loss))
-        delta = self.epsilon if self.loss in EPSILON else self.quantile if self.loss == "quantile" else 0.0
+            return Objective(
+                "own",
+                0.0,
+                l1,
+                l2,
+                outputs,
+                one_vs_rest,
+                self.fit_intercept,
+                positive=self.positive,
+                own=OwnLoss(self.loss),
+            )
+        delta = (
+            self.epsilon
+            if self.loss in EPSILON
+            else self.quantile
+            if self.loss == "quantile"
+            else 0.0
+        )
         loss = "log_loss" if self.loss == "softmax" and outputs == 1 else self.loss
-        return Objective(loss, float(delta), l1, l2, outputs, one_vs_rest, self.fit_intercept,
-                         positive=self.positive, is_degenerate=loss == "perceptron")
+        return Objective(
+            loss,
+            float(delta),
+            l1,
+            l2,
+            outputs,
+            one_vs_rest,
+            self.fit_intercept,
+            positive=self.positive,
+            is_degenerate=loss == "perceptron",
+        )
 
     def _train(self, *data, **others):
         """Train on checked data and store the model; the arguments are those of a `Fit`."""
@@ -127,7 +157,11 @@ class LinearModel(SparseCoefMixin, Model):
     def _margins(self, X):
         """W x + b for the rows of X, shape (n, outputs)."""
         if not self._is_trained:
-            check_is_fitted(self)  # raises its error; where there is nothing to raise, its search takes as long as the rest
+            check_is_fitted(
+                self
+                # raises its error; where there is nothing to raise, its search takes as long as the
+                # rest
+            )
         X = self._check_X(X, reset=False, ensure_finite=False)
         if "coef_" not in vars(self) and sparse.issparse(X) and X.nnz < X.shape[1]:
             return self._stream_margins(X)

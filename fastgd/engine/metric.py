@@ -1,4 +1,6 @@
-"""The metric in which steps are taken, made of the columns' means and spreads; and the best constant model."""
+"""The metric in which steps are taken, made of the columns' means and spreads; and the best
+constant model.
+"""
 
 import numpy as np
 from scipy import sparse
@@ -11,23 +13,32 @@ from .data import Problem, pack, unpack
 from .objective import CLASSIFICATION, SHARP
 from .records import Record
 
-SAMPLE = 32        # rows to guess the centres from
-LOOK = 256         # rows to judge the columns by
-TELLING = 8        # entries that tell a column's size
-UNEVEN = 1e3       # times the least root mean square of a column, that the largest may be
-LONG = 10.0        # standard deviations that a row may be away
-CONSTANT = 1e-12   # times the column's centre: a spread below is rounding
-FAR = 2.0**512     # sums of squares beyond, or below its inverse, are taken again of a column divided, or multiplied, by it
-FEW = 0.1          # columns a row that a sparse metric may have
-# A penalty beyond this, of a column of spread 1, keeps the weight within 2^-400 of 0: it is taken for 0.
+SAMPLE = 32  # rows to guess the centres from
+LOOK = 256  # rows to judge the columns by
+TELLING = 8  # entries that tell a column's size
+UNEVEN = 1e3  # times the least root mean square of a column, that the largest may be
+LONG = 10.0  # standard deviations that a row may be away
+CONSTANT = 1e-12  # times the column's centre: a spread below is rounding
+FAR = (
+    2.0**512
+    # sums of squares beyond, or below its inverse, are taken again of a column divided, or
+    # multiplied, by it
+)
+FEW = 0.1  # columns a row that a sparse metric may have
+# A penalty beyond this, of a column of spread 1, keeps the weight within 2^-400 of 0: it is taken
+# for 0.
 STRONGEST = 2.0**400
-CERTAIN = 1e-16    # the least frequency of a class, and the least mean count: a constant model stays finite
+CERTAIN = (
+    1e-16  # the least frequency of a class, and the least mean count: a constant model stays finite
+)
 
 
 class Metric(Record):
-    """Where each column lies and how far it spreads, (p,) float64 each; scale 0 marks a constant column.
+    """Where each column lies and how far it spreads, (p,) float64 each; scale 0 marks a constant
+    column.
 
-    `peak` is the share of a column's squared deviations that its outermost row has, if that is known.
+    `peak` is the share of a column's squared deviations that its outermost row has, if that is
+    known.
     """
 
     center: np.ndarray
@@ -44,12 +55,15 @@ class Metric(Record):
 
 @np.errstate(over="ignore", invalid="ignore", under="ignore")
 def metric_of(problem: Problem):
-    """The problem's metric or, where it has none yet, weighted means and standard deviations of columns.
+    """The problem's metric or, where it has none yet, weighted means and standard deviations of
+    columns.
 
-    Zeros and root mean squares for CSR, so that zeros stay zeros, and for an objective without an intercept.
+    Zeros and root mean squares for CSR, so that zeros stay zeros, and for an objective without an
+    intercept.
 
-    One pass, in float64, over columns shifted to near their centre, which is guessed from a few rows. Where a square overflows or
-    underflows, the column is multiplied by a power of two and passed over once more.
+    One pass, in float64, over columns shifted to near their centre, which is guessed from a few
+    rows. Where a square overflows or underflows, the column is multiplied by a power of two and
+    passed over once more.
     """
     if problem.metric is not None:
         return problem.metric
@@ -61,11 +75,24 @@ def metric_of(problem: Problem):
         total = float(weights[visits].sum())
     for _ in range(4):
         first, second, largest = np.zeros((3, len(shift)))
-        moments(rows, weights, visits, factor, shift * factor, first, second, largest, np.empty(1, rows.dtype))
+        moments(
+            rows,
+            weights,
+            visits,
+            factor,
+            shift * factor,
+            first,
+            second,
+            largest,
+            np.empty(1, rows.dtype),
+        )
         large, small = ~(second < FAR), (second < 1 / FAR) & (first != 0)
         if not (large | small).any():
             break
-        factor[large], factor[small] = factor[large] / FAR, np.minimum(factor[small] * FAR, 2.0**1000)
+        factor[large], factor[small] = (
+            factor[large] / FAR,
+            np.minimum(factor[small] * FAR, 2.0**1000),
+        )
     mean = first / total
     peak = np.divide(largest, second, out=np.zeros(len(shift)), where=second > 0)
     center = (shift * factor + mean) / factor
@@ -73,13 +100,17 @@ def metric_of(problem: Problem):
     if rows.sparse:
         return Metric(np.zeros(len(shift)), scale, peak)
     scale = np.where(scale > CONSTANT * np.abs(center), scale, 0.0)
-    if not problem.objective.intercept or problem.objective.tilt:  # nothing makes up for a centre, or at a price
+    if (
+        not problem.objective.intercept or problem.objective.tilt
+    ):  # nothing makes up for a centre, or at a price
         return Metric(np.zeros(len(shift)), np.hypot(scale, center), peak)
     return Metric(center, scale, peak)
 
 
 def _amid(rows, visits, weights):
-    """A value amid each column, the median of a few by weight, the heaviest among them; 0 for CSR."""
+    """A value amid each column, the median of a few by weight, the heaviest among them; 0 for
+    CSR.
+    """
     if rows.sparse:
         return np.zeros(rows.shape[1])
     picked = visits[np.linspace(0, len(visits) - 1, min(SAMPLE, len(visits))).astype(int)]
@@ -99,15 +130,18 @@ def column_density(problem: Problem):
     if not problem.rows.sparse:
         return density + 1
     share = np.full(problem.rows.shape[0], 1 / len(problem.visits))
-    column_probability(problem.rows, problem.visits, share, density, np.empty(1, problem.rows.dtype))
+    column_probability(
+        problem.rows, problem.visits, share, density, np.empty(1, problem.rows.dtype)
+    )
     return density
 
 
 def damped(metric: Metric, density, rows, sparse):
     """(metric for steps, mean squared length of a row in it).
 
-    A sparse column that few of the `rows` rows have would, scaled by its root mean square, make those rows very long: a column's
-    square is sqrt(1 + least / density) times its mean square instead, `least` being such that the columns count for `rows` / 10.
+    A sparse column that few of the `rows` rows have would, scaled by its root mean square, make
+    those rows very long: a column's square is sqrt(1 + least / density) times its mean square
+    instead, `least` being such that the columns count for `rows` / 10.
     """
     active = metric.scale > 0
     if not sparse or active.sum() <= FEW * rows:
@@ -116,13 +150,17 @@ def damped(metric: Metric, density, rows, sparse):
     low, high = 1e-12, density.sum() / (FEW * rows)
     for _ in range(50):
         least = np.sqrt(low * high)
-        low, high = (least, high) if (density / (density + least)).sum() > FEW * rows else (low, least)
+        low, high = (
+            (least, high) if (density / (density + least)).sum() > FEW * rows else (low, least)
+        )
     factor = np.sqrt(1 + high / np.where(active, density, 1.0))
     return Metric(metric.center, metric.scale * factor), float((density / (density + high)).sum())
 
 
 def constant_model(problem: Problem):
-    """(intercepts (outputs,), objective) of the best model without weights; intercepts 0 if the objective has none."""
+    """(intercepts (outputs,), objective) of the best model without weights; intercepts 0 if the
+    objective has none.
+    """
     objective, targets = problem.objective, problem.targets
     weights = np.ones(len(targets)) if problem.weights is None else problem.weights[problem.visits]
     weights = weights / weights.sum()
@@ -137,9 +175,13 @@ def constant_model(problem: Problem):
         columns = [(np.array([1.0, -1.0]), np.array([f, 1 - f])) for f in weights @ (targets > 0)]
     else:
         columns = [(targets[:, k].astype(float), weights) for k in range(outputs)]
-    intercepts = np.array([_best(objective, y, s) if objective.intercept else 0.0 for y, s in columns])
-    values = [s @ evaluate(Loss[objective.loss.upper()], objective.delta, np.full(len(y), b), y)[0]
-              for b, (y, s) in zip(intercepts, columns, strict=True)]
+    intercepts = np.array(
+        [_best(objective, y, s) if objective.intercept else 0.0 for y, s in columns]
+    )
+    values = [
+        s @ evaluate(Loss[objective.loss.upper()], objective.delta, np.full(len(y), b), y)[0]
+        for b, (y, s) in zip(intercepts, columns, strict=True)
+    ]
     return intercepts, float(sum(values) + objective.tilt * intercepts.sum())
 
 
@@ -161,7 +203,9 @@ def rounding_floor(problem: Problem, intercepts):
 
 
 def _constant_softmax(frequency, intercept):
-    """Intercepts that sum to zero and give each class its frequency; an empty class gets `CERTAIN`."""
+    """Intercepts that sum to zero and give each class its frequency; an empty class gets
+    `CERTAIN`.
+    """
     b = np.log(np.maximum(frequency, CERTAIN)) if intercept else np.zeros(len(frequency))
     b -= b.mean()
     return b, float(np.log(np.exp(b - b.max()).sum()) + b.max() - frequency @ b)
@@ -198,7 +242,9 @@ def _quantile(y, s, level):
 
 
 def _root(slope, y, s):
-    """Where the mean slope, which rises with b, is 0: regula falsi (Illinois), which halves the end that stays."""
+    """Where the mean slope, which rises with b, is 0: regula falsi (Illinois), which halves the end
+    that stays.
+    """
     low, high = y.min(), y.max()
     below, above = s @ slope(low), s @ slope(high)
     for _ in range(100):
@@ -216,10 +262,12 @@ def _root(slope, y, s):
 
 
 class Space:
-    """The metric at work: the weights v = scale * w that steps are taken on, v @ ((x - center) / scale) + c = w @ x + b.
+    """The metric at work: the weights v = scale * w that steps are taken on, v @ ((x - center) /
+    scale) + c = w @ x + b.
 
-    Penalties stay those of w. The weights of constant columns stay those of `coef`, or 0 if there is a
-    penalty. Columns whose penalty is beyond `STRONGEST` have weights 0. `arrays` is for the kernels.
+    Penalties stay those of w. The weights of constant columns stay those of `coef`, or 0 if there
+    is a penalty. Columns whose penalty is beyond `STRONGEST` have weights 0. `arrays` is for the
+    kernels.
     """
 
     def __init__(self, problem: Problem, metric: Metric, coef):
@@ -251,13 +299,17 @@ class Space:
 
 
 def _listed(names, numbers):
-    return ", ".join(f"{name!r} ({number:.2g})" if isinstance(name, str) else f"{name} ({number:.2g})"
-                     for name, number in zip(names, numbers, strict=True))
+    return ", ".join(
+        f"{name!r} ({number:.2g})" if isinstance(name, str) else f"{name} ({number:.2g})"
+        for name, number in zip(names, numbers, strict=True)
+    )
 
 
 @np.errstate(all="ignore")
 def _column_sizes(X):
-    """Root mean squares of the entries of each column that are not 0; 0 for columns of too few, or if all are about alike."""
+    """Root mean squares of the entries of each column that are not 0; 0 for columns of too few, or
+    if all are about alike.
+    """
     p, is_sparse = X.shape[1], sparse.issparse(X)
     values = np.abs(X.data if is_sparse else X).astype(float, copy=False)
     if is_sparse:
@@ -270,33 +322,52 @@ def _column_sizes(X):
         return np.zeros(p)
     shares = values / np.where(largest > 0, largest, 1)[X.indices if is_sparse else slice(None)]
     if is_sparse:
-        counts, squares = (np.bincount(X.indices, weights, minlength=p) for weights in (values > 0, shares * shares))
+        counts, squares = (
+            np.bincount(X.indices, weights, minlength=p)
+            for weights in (values > 0, shares * shares)
+        )
     else:
         counts, squares = np.count_nonzero(values, axis=0), (shares * shares).sum(axis=0)
     return np.where(counts >= TELLING, largest * np.sqrt(squares / np.maximum(counts, 1)), 0.0)
 
 
 def uneven_columns(problem: Problem, names):
-    """Names the columns whose sizes, in a few rows, are too far apart for one learning rate; empty if none are."""
-    size = _column_sizes(problem.X[problem.visits[::-(-len(problem.visits) // LOOK)]])
-    order = np.argsort(size)[np.count_nonzero(size == 0):]
+    """Names the columns whose sizes, in a few rows, are too far apart for one learning rate; empty
+    if none are.
+    """
+    size = _column_sizes(problem.X[problem.visits[:: -(-len(problem.visits) // LOOK)]])
+    order = np.argsort(size)[np.count_nonzero(size == 0) :]
     if not len(order) or size[order[-1]] <= UNEVEN * size[order[0]]:
         return ""
-    small, large = order[:min(3, len(order) // 2)], order[::-1][:min(3, len(order) // 2)]
-    return (f"The columns of X differ in size: root mean squares are small in {_listed(names[small], size[small])} and large in "
-            f"{_listed(names[large], size[large])}. A learning rate that suits the ones does not suit the others: use "
-            f"learning_rate='auto', which needs no scaling, or {'MaxAbsScaler' if problem.rows.sparse else 'StandardScaler'}.")
+    small, large = order[: min(3, len(order) // 2)], order[::-1][: min(3, len(order) // 2)]
+    return (
+        "The columns of X differ in size: root mean squares are small in "
+        f"{_listed(names[small], size[small])} and large in "
+        f"{_listed(names[large], size[large])}. A learning rate that suits the ones does not suit "
+        "the others: use "
+        "learning_rate='auto', which needs no scaling, or "
+        f"{'MaxAbsScaler' if problem.rows.sparse else 'StandardScaler'}."
+    )
 
 
 @np.errstate(all="ignore")
 def long_tails(problem: Problem, names):
-    """Names the columns in which some rows lie far out: those that made steps too long, which had to be taken back."""
+    """Names the columns in which some rows lie far out: those that made steps too long, which had
+    to be taken back.
+    """
     metric, X = metric_of(problem), problem.X[problem.visits]
-    extreme = np.asarray(abs(X).max(axis=0).todense()).ravel() if problem.rows.sparse else np.abs(X - metric.center).max(axis=0)
+    extreme = (
+        np.asarray(abs(X).max(axis=0).todense()).ravel()
+        if problem.rows.sparse
+        else np.abs(X - metric.center).max(axis=0)
+    )
     far = extreme * metric.inverse
     worst = np.argsort(-far)[:3]
     worst = worst[far[worst] > LONG]
     if not len(worst):
         return ""
-    return (f"Steps had to be taken back: in columns {_listed(names[worst], far[worst])} some rows lie so many standard deviations "
-            "out. Clip or transform them (PowerTransformer), or use batch_size='full'.")
+    return (
+        f"Steps had to be taken back: in columns {_listed(names[worst], far[worst])} some rows "
+        "lie so many standard deviations "
+        "out. Clip or transform them (PowerTransformer), or use batch_size='full'."
+    )

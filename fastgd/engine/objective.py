@@ -1,4 +1,5 @@
 """What is minimised: the names of losses and penalties, and their codes in the kernels."""
+
 from functools import cached_property
 
 import numpy as np
@@ -8,26 +9,44 @@ from fastgd.kernels.losses import Loss, Targets, evaluate
 from .own import OwnLoss
 from .records import Record
 
-REGRESSION = ("squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive", "quantile", "poisson")
+REGRESSION = (
+    "squared_error",
+    "huber",
+    "epsilon_insensitive",
+    "squared_epsilon_insensitive",
+    "quantile",
+    "poisson",
+)
 CLASSIFICATION = ("hinge", "log_loss", "modified_huber", "squared_hinge", "perceptron", "softmax")
-EPSILON = ("huber", "epsilon_insensitive", "squared_epsilon_insensitive")  # losses whose parameter is `epsilon`
+EPSILON = (
+    "huber",
+    "epsilon_insensitive",
+    "squared_epsilon_insensitive",
+)  # losses whose parameter is `epsilon`
 SHARP = ("hinge", "perceptron", "epsilon_insensitive", "quantile")  # losses with kinks
 KINKED = (*SHARP, "huber")  # losses that are straight over long ways
 PENALTIES = ("l2", "l1", "elasticnet")
-CURVATURE = {"log_loss": 0.25, "softmax": 0.5, "modified_huber": 2.0, "squared_hinge": 2.0,
-             "squared_epsilon_insensitive": 2.0}  # largest second derivative of L in z, where it is not 1
+CURVATURE = {
+    "log_loss": 0.25,
+    "softmax": 0.5,
+    "modified_huber": 2.0,
+    "squared_hinge": 2.0,
+    "squared_epsilon_insensitive": 2.0,
+}  # largest second derivative of L in z, where it is not 1
 
 
 class Objective(Record):
-    """F(W, b) = sum_i s_i L(W x_i + b, y_i) / sum_i s_i + l1 |W|_1 + (l2 / 2) |W|^2 + tilt sum b, with `positive` where W >= 0.
+    """F(W, b) = sum_i s_i L(W x_i + b, y_i) / sum_i s_i + l1 |W|_1 + (l2 / 2) |W|^2 + tilt sum b,
+    with `positive` where W >= 0.
 
-    `delta` is the loss's own parameter (epsilon, or the quantile); `outputs` the number of rows of W; `one_vs_rest` says that
-    y holds class numbers, of which each output tells its own from the rest. Over `width` the kinks of piecewise
-    linear losses are rounded off; slopes of losses without a bound of theirs stay within +-`steepest`. `l2` may be
-    a tuple, a number an output, where full batches alone are asked for. `own` is the function of the
-    loss "own". Where columns have been scaled, `by_column` holds l1 (p,) and l2 (p,) or (outputs, p) of
-    each; `l1` and `l2` then only say whether there is a penalty. `is_degenerate`: W = 0 is a minimum
-    whatever the data, and not the one that is wanted.
+    `delta` is the loss's own parameter (epsilon, or the quantile); `outputs` the number of rows of
+    W; `one_vs_rest` says that y holds class numbers, of which each output tells its own from the
+    rest. Over `width` the kinks of piecewise linear losses are rounded off; slopes of losses
+    without a bound of theirs stay within +-`steepest`. `l2` may be a tuple, a number an output,
+    where full batches alone are asked for. `own` is the function of the loss "own". Where columns
+    have been scaled, `by_column` holds l1 (p,) and l2 (p,) or (outputs, p) of each; `l1` and `l2`
+    then only say whether there is a penalty. `is_degenerate`: W = 0 is a minimum whatever the data,
+    and not the one that is wanted.
     """
 
     loss: str
@@ -48,10 +67,20 @@ class Objective(Record):
     @cached_property
     def codes(self):
         """The same for the kernels."""
-        return {"loss": int(Loss[self.loss.upper()]), "delta": self.delta, "steepest": self.steepest, "width": self.width,
-                "l1": self.l1, "l2": np.nan if isinstance(self.l2, tuple) else self.l2, "outputs": self.outputs,
-                "targets": int(Targets.CLASSES if self.by_class else Targets.VALUES), "intercept": self.intercept,
-                "positive": self.positive, "tilt": self.tilt, "own": self._own_address}
+        return {
+            "loss": int(Loss[self.loss.upper()]),
+            "delta": self.delta,
+            "steepest": self.steepest,
+            "width": self.width,
+            "l1": self.l1,
+            "l2": np.nan if isinstance(self.l2, tuple) else self.l2,
+            "outputs": self.outputs,
+            "targets": int(Targets.CLASSES if self.by_class else Targets.VALUES),
+            "intercept": self.intercept,
+            "positive": self.positive,
+            "tilt": self.tilt,
+            "own": self._own_address,
+        }
 
     @property
     def has_corners(self):
@@ -68,7 +97,9 @@ class Objective(Record):
         return self.one_vs_rest or self.loss == "softmax"
 
     def curvature(self, y):
-        """A bound of L's second derivative in z; a guess for the losses that have none ('poisson': from the largest y)."""
+        """A bound of L's second derivative in z; a guess for the losses that have none ('poisson':
+        from the largest y).
+        """
         return max(1.0, y.max()) if self.loss == "poisson" else CURVATURE.get(self.loss, 1.0)
 
     def loss_at_zero(self, y):
@@ -77,7 +108,9 @@ class Objective(Record):
             return np.log(self.outputs)
         if self.one_vs_rest:
             y = np.array([1.0, -1.0])  # 0 is as far from one as from the other
-        value, _ = evaluate(Loss[self.loss.upper()], self.delta, np.zeros(y.size), y.ravel(), own=self._own_address)
+        value, _ = evaluate(
+            Loss[self.loss.upper()], self.delta, np.zeros(y.size), y.ravel(), own=self._own_address
+        )
         return value.mean() * self.outputs
 
     def penalties(self, inverse):
@@ -94,8 +127,11 @@ class Objective(Record):
             l1, l2 = self.by_column
             return float((l1 * abs(W) + 0.5 * l2 * W * W).sum()) + self.tilt * float(np.sum(b))
         squares = np.add.reduce(W * W, axis=1 if isinstance(self.l2, tuple) else None)
-        return ((self.l1 * float(np.add.reduce(abs(W), axis=None)) if self.l1 else 0.0)
-                + (float(np.dot(self.l2, squares)) / 2 if self.l2 else 0.0) + (self.tilt * float(np.sum(b)) if self.tilt else 0.0))
+        return (
+            (self.l1 * float(np.add.reduce(abs(W), axis=None)) if self.l1 else 0.0)
+            + (float(np.dot(self.l2, squares)) / 2 if self.l2 else 0.0)
+            + (self.tilt * float(np.sum(b)) if self.tilt else 0.0)
+        )
 
 
 def penalty_parts(penalty, alpha, l1_ratio):

@@ -1,4 +1,7 @@
-"""Update rules as values: what a step does with the gradient. Settings only; the buffers belong to the run."""
+"""Update rules as values: what a step does with the gradient. Settings only; the buffers belong to
+the run.
+"""
+
 from dataclasses import fields
 from functools import cached_property
 from math import inf
@@ -13,28 +16,45 @@ from .records import Settings
 class Optimizer(Settings):
     """What all rules share; use one of the rules below.
 
-    g is the mean gradient of a batch with ``l2 * w`` added (but for AdamW), eta the learning rate, and every rule ends in the exact
-    prox of the L1 part, ``soft(w, r * l1)``, at the rate r that the weight itself had.
+    g is the mean gradient of a batch with ``l2 * w`` added (but for AdamW), eta the learning rate,
+    and every rule ends in the exact prox of the L1 part, ``soft(w, r * l1)``, at the rate r that
+    the weight itself had.
     """
 
     kind: ClassVar[Kind]
-    buffers: ClassVar[tuple] = (False, False)  # which of the kernels' two buffers it keeps, each as long as the parameters
+    buffers: ClassVar[tuple] = (
+        False,
+        False,
+    )  # which of the kernels' two buffers it keeps, each as long as the parameters
 
     def __post_init__(self):
         for field in fields(self):
             value, positive = getattr(self, field.name), field.name == "eps"
-            good = isinstance(value, Real) and not isinstance(value, bool) and 0 <= value < (inf if positive else 1)
+            good = (
+                isinstance(value, Real)
+                and not isinstance(value, bool)
+                and 0 <= value < (inf if positive else 1)
+            )
             if not good or (positive and value == 0):
                 allowed = "a finite number above 0" if positive else "a number in [0, 1)"
-                raise ValueError(f"{field.name} of {type(self).__name__} must be {allowed}, got {value!r}")
+                raise ValueError(
+                    f"{field.name} of {type(self).__name__} must be {allowed}, got {value!r}"
+                )
 
     @cached_property
     def codes(self):
         """The rule for the kernels."""
         first = getattr(self, "momentum", getattr(self, "beta1", 0.0))
         second = getattr(self, "rho", getattr(self, "beta2", 0.0))
-        return {"kind": int(self.kind), "first": first, "second": second, "eps": getattr(self, "eps", 0.0), "noise": 0.0,
-                "fading": 0.0, "seed": 0}
+        return {
+            "kind": int(self.kind),
+            "first": first,
+            "second": second,
+            "eps": getattr(self, "eps", 0.0),
+            "noise": 0.0,
+            "fading": 0.0,
+            "seed": 0,
+        }
 
 
 class SGD(Optimizer):
@@ -84,8 +104,8 @@ class Nesterov(Optimizer):
 
     References
     ----------
-    Sutskever et al., "On the importance of initialization and momentum in deep learning", ICML 2013, in the form that takes the
-    gradient at the weights themselves.
+    Sutskever et al., "On the importance of initialization and momentum in deep learning", ICML
+    2013, in the form that takes the gradient at the weights themselves.
 
     Examples
     --------
@@ -109,7 +129,8 @@ class AdaGrad(Optimizer):
 
     References
     ----------
-    Duchi, Hazan, Singer, "Adaptive subgradient methods for online learning and stochastic optimization", JMLR 2011.
+    Duchi, Hazan, Singer, "Adaptive subgradient methods for online learning and stochastic
+    optimization", JMLR 2011.
 
     Examples
     --------
@@ -151,7 +172,8 @@ class RMSProp(Optimizer):
 
 
 class Adam(Optimizer):
-    """Adam: running means m of g and a of g**2, freed of their start, ``w <- w - eta * m / (sqrt(a) + eps)``.
+    """Adam: running means m of g and a of g**2, freed of their start, ``w <- w - eta * m / (sqrt(a)
+    + eps)``.
 
     Parameters
     ----------
@@ -179,7 +201,8 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam whose L2 decay does not pass through the running means: ``w <- w - eta * m / (sqrt(a) + eps) - eta * l2 * w``.
+    """Adam whose L2 decay does not pass through the running means: ``w <- w - eta * m / (sqrt(a) +
+    eps) - eta * l2 * w``.
 
     Parameters
     ----------
@@ -203,10 +226,11 @@ class AdamW(Adam):
 
 
 class ScheduleFree(Optimizer):
-    """Schedule-free Adam: steps of ``z``, gradients at ``w``, between z and the mean x of the z so far; x is the model.
+    """Schedule-free Adam: steps of ``z``, gradients at ``w``, between z and the mean x of the z so
+    far; x is the model.
 
-    ``z <- z - eta * g / (sqrt(a) + eps)``, ``x <- x + (z - x) / t``, ``w <- (1 - beta1) * z + beta1 * x``. The mean does what a
-    falling learning rate would do, at whatever epoch training ends.
+    ``z <- z - eta * g / (sqrt(a) + eps)``, ``x <- x + (z - x) / t``, ``w <- (1 - beta1) * z + beta1
+    * x``. The mean does what a falling learning rate would do, at whatever epoch training ends.
 
     Parameters
     ----------
@@ -240,9 +264,11 @@ class ScheduleFree(Optimizer):
 
 
 class GradientNoise(Optimizer):
-    """Another rule, on gradients to which normal numbers of variance ``variance / t**fading`` are added in the t-th update.
+    """Another rule, on gradients to which normal numbers of variance ``variance / t**fading`` are
+    added in the t-th update.
 
-    Where the objective has flat stretches or saddles, noise finds the way out of them, and it fades as the steps go on.
+    Where the objective has flat stretches or saddles, noise finds the way out of them, and it fades
+    as the steps go on.
 
     Parameters
     ----------
@@ -272,9 +298,18 @@ class GradientNoise(Optimizer):
         for name in ("variance", "fading"):
             value = getattr(self, name)
             if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= value < inf:
-                raise ValueError(f"{name} of GradientNoise must be a finite number of at least 0, got {value!r}")
-        if not isinstance(self.rule, Optimizer) and self.rule not in RULES or isinstance(self.rule, GradientNoise):
-            raise ValueError(f"rule of GradientNoise must be another rule, or one of {', '.join(RULES)}; got {self.rule!r}")
+                raise ValueError(
+                    f"{name} of GradientNoise must be a finite number of at least 0, got {value!r}"
+                )
+        if (
+            not isinstance(self.rule, Optimizer)
+            and self.rule not in RULES
+            or isinstance(self.rule, GradientNoise)
+        ):
+            raise ValueError(
+                f"rule of GradientNoise must be another rule, or one of {', '.join(RULES)}; got "
+                f"{self.rule!r}"
+            )
 
     @property
     def kind(self):
@@ -290,7 +325,9 @@ class GradientNoise(Optimizer):
         return as_optimizer(self.rule).codes | {"noise": self.variance, "fading": self.fading}
 
 
-RULES = {rule.__name__.lower(): rule for rule in (SGD, Momentum, Nesterov, AdaGrad, RMSProp, Adam, AdamW)}
+RULES = {
+    rule.__name__.lower(): rule for rule in (SGD, Momentum, Nesterov, AdaGrad, RMSProp, Adam, AdamW)
+}
 
 
 def as_optimizer(optimizer):

@@ -1,4 +1,7 @@
-"""A user's own loss: compiled, or a Python function that is called by the kernels with whole blocks of margins."""
+"""A user's own loss: compiled, or a Python function that is called by the kernels with whole blocks
+of margins.
+"""
+
 import ctypes
 from contextlib import contextmanager
 
@@ -9,23 +12,33 @@ from fastgd.kernels import losses
 from .compiled import LOSS, LOSSES, c_function, is_compiled
 
 _Numbers = ctypes.POINTER(ctypes.c_double)
-_Losses = ctypes.CFUNCTYPE(None, _Numbers, _Numbers, _Numbers, _Numbers, ctypes.c_ssize_t, ctypes.c_void_p)
+_Losses = ctypes.CFUNCTYPE(
+    None, _Numbers, _Numbers, _Numbers, _Numbers, ctypes.c_ssize_t, ctypes.c_void_p
+)
 
 
 class OwnLoss:
-    """What the kernels call; `error` is the first exception of a Python function, whose margins then have NaN for a loss."""
+    """What the kernels call; `error` is the first exception of a Python function, whose margins
+    then have NaN for a loss.
+    """
 
     def __init__(self, loss):
         self._loss, self.error = loss, None
         if is_compiled(loss):
             function = c_function(loss, "loss", LOSS, LOSSES)
-            self.kernel = losses.OwnLoss(function.address, function.data, function.signature == LOSSES)
+            self.kernel = losses.OwnLoss(
+                function.address, function.data, function.signature == LOSSES
+            )
         else:
             self._callback = _Losses(self._evaluate)
-            self.kernel = losses.OwnLoss(ctypes.cast(self._callback, ctypes.c_void_p).value, 0, True)
+            self.kernel = losses.OwnLoss(
+                ctypes.cast(self._callback, ctypes.c_void_p).value, 0, True
+            )
 
     def _evaluate(self, z, y, value, slope, n, data):
-        z, y, value, slope = (np.ctypeslib.as_array(numbers, (n,)) for numbers in (z, y, value, slope))
+        z, y, value, slope = (
+            np.ctypeslib.as_array(numbers, (n,)) for numbers in (z, y, value, slope)
+        )
         value[:] = slope[:] = np.nan
         if self.error is None:
             try:
@@ -39,9 +52,14 @@ class OwnLoss:
         try:
             value, slope = (np.asarray(part, dtype=float) for part in both)
         except (TypeError, ValueError):
-            raise ValueError(f"loss must return (values, slopes), got {type(both).__name__}") from None
+            raise ValueError(
+                f"loss must return (values, slopes), got {type(both).__name__}"
+            ) from None
         if value.shape != (n,) or slope.shape != (n,):
-            raise ValueError(f"loss must return values and slopes of shape ({n},), got {value.shape} and {slope.shape}")
+            raise ValueError(
+                f"loss must return values and slopes of shape ({n},), got {value.shape} and "
+                f"{slope.shape}"
+            )
         return value, slope
 
 

@@ -1,4 +1,7 @@
-"""The parameters that users choose: what is allowed, checked once for each combination of values."""
+"""The parameters that users choose: what is allowed, checked once for each combination of
+values.
+"""
+
 import os
 from functools import wraps
 from numbers import Integral, Real
@@ -45,14 +48,24 @@ DESCENT = {  # constraints of the parameters with which users choose the descent
 
 
 def thread_count(n_jobs):
-    """Threads inside one fit: None all that OpenMP allows, -1 all processors, -2 all but one, ..."""
+    """Threads inside one fit: None all that OpenMP allows, -1 all processors, -2 all but one,
+    ...
+    """
     if n_jobs is not None and n_jobs > 0:
         return n_jobs
     if n_jobs == 0:
-        raise ValueError("n_jobs == 0 has no meaning: use None for all threads, or a number of threads")
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        raise ValueError(
+            "n_jobs == 0 has no meaning: use None for all threads, or a number of threads"
+        )
+    processors = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     if n_jobs is None:
-        return threads.maximum() if "OMP_NUM_THREADS" in os.environ else min(threads.maximum(), processors)
+        return (
+            threads.maximum()
+            if "OMP_NUM_THREADS" in os.environ
+            else min(threads.maximum(), processors)
+        )
     return max(1, processors + 1 + n_jobs)
 
 
@@ -60,11 +73,16 @@ _VALID = set()  # combinations of parameters that have been validated
 
 
 def checked(method):
-    """Validate the constructor's parameters, as scikit-learn's estimators do; each combination of values once."""
+    """Validate the constructor's parameters, as scikit-learn's estimators do; each combination of
+    values once.
+    """
 
     @wraps(method)
     def run(self, *arguments, **keywords):
-        values = (type(self), *((type(value), value) for value in map(vars(self).get, self._parameter_constraints)))
+        values = (
+            type(self),
+            *((type(value), value) for value in map(vars(self).get, self._parameter_constraints)),
+        )
         try:
             known = values in _VALID
         except TypeError:  # a value without a hash

@@ -1,4 +1,7 @@
-"""From what users hold to what the kernel sweeps: (user, item, rating) columns, numbers for ids, ratings on a grid."""
+"""From what users hold to what the kernel sweeps: (user, item, rating) columns, numbers for ids,
+ratings on a grid.
+"""
+
 from collections import Counter
 from math import isinf
 
@@ -12,14 +15,16 @@ from .data import check_compressed
 from .methods.implicit import pooled
 from .records import Record
 
-CELL = 1000      # ratings that make a cell worth having
+CELL = 1000  # ratings that make a cell worth having
 # Values are equal but for rounding if their spread is below this share of their mean.
 CONSTANT = 4 * np.finfo(float).eps
 MOST_BLOCKS = 64
 
 
 def columns_of(X):
-    """The columns of X, an array each: a data frame's, an array's, or those of a sequence of rows. A sparse matrix has three."""
+    """The columns of X, an array each: a data frame's, an array's, or those of a sequence of rows.
+    A sparse matrix has three.
+    """
     if sparse.issparse(X):
         check_compressed(X)
         X = X.tocoo()
@@ -30,8 +35,11 @@ def columns_of(X):
         if X.dtype.names:
             return [X[name] for name in X.dtype.names]
         if X.ndim != 2:
-            raise ValueError(f"X must have two dimensions, its shape is {X.shape}. Reshape your data: a row is a pair (user, item) "
-                             "or a triple (user, item, rating)")
+            raise ValueError(
+                f"X must have two dimensions, its shape is {X.shape}. Reshape your data: a row is "
+                "a pair (user, item) "
+                "or a triple (user, item, rating)"
+            )
         return list(X.T)
     names = names_of(X)
     if names is not None:
@@ -41,8 +49,11 @@ def columns_of(X):
         width = len(rows[0]) if rows else 2
         return [as_column(values) for values in zip(*rows, strict=True)] or [np.empty(0)] * width
     except (TypeError, ValueError) as error:
-        raise ValueError("X must be a sparse matrix, an array, a data frame, or a sequence of rows (user, item) or (user, item, "
-                         f"rating) of one length: {error}") from error
+        raise ValueError(
+            "X must be a sparse matrix, an array, a data frame, or a sequence of rows (user, "
+            "item) or (user, item, "
+            f"rating) of one length: {error}"
+        ) from error
 
 
 def names_of(X):
@@ -83,7 +94,8 @@ def as_column(values):
 def as_interactions(X, y=None, values=None):
     """(users, items, values): ids and numbers.
 
-    `y` goes before a column of ratings; `values` is what missing ones are (None: they must not be missing).
+    `y` goes before a column of ratings; `values` is what missing ones are (None: they must not be
+    missing).
     """
     columns = columns_of(X)
     count = len(columns[0]) if columns else len(X)
@@ -91,10 +103,17 @@ def as_interactions(X, y=None, values=None):
     if any(np.iscomplexobj(column) for column in columns):
         raise ValueError("Complex data not supported: ids and ratings must be real")
     if not 2 <= len(columns) <= 3:
-        found = f"Found array with {len(columns)} feature(s) {shape} while a minimum of 2 is required"
-        raise ValueError(f"{found}, and 3 at most: the columns of X are (user, item) or (user, item, rating)")
+        found = (
+            f"Found array with {len(columns)} feature(s) {shape} while a minimum of 2 is required"
+        )
+        raise ValueError(
+            f"{found}, and 3 at most: the columns of X are (user, item) or (user, item, rating)"
+        )
     if not count:
-        raise ValueError(f"Found array with 0 sample(s) {shape} while a minimum of 1 is required: X has no ratings")
+        raise ValueError(
+            f"Found array with 0 sample(s) {shape} while a minimum of 1 is required: X has no "
+            "ratings"
+        )
     if y is not None:
         if sparse.issparse(X):
             raise ValueError("The entries of a sparse X are the ratings, so y must be None")
@@ -104,8 +123,11 @@ def as_interactions(X, y=None, values=None):
     if len(columns) == 3:
         return *columns[:2], _numbers(columns[2], "ratings")
     if values is None:
-        raise ValueError("This MatrixFactorization estimator requires y to be passed, but the target y is None: X has no column of "
-                         "ratings")
+        raise ValueError(
+            "This MatrixFactorization estimator requires y to be passed, but the target y is "
+            "None: X has no column of "
+            "ratings"
+        )
     return *columns, np.full(count, values)
 
 
@@ -159,7 +181,9 @@ class Statistics(Record):
 
 
 def distinct_values(column):
-    """(values, inverse): a list, and an array such that the column is ``values[inverse]``; None for objects: it is the values."""
+    """(values, inverse): a list, and an array such that the column is ``values[inverse]``; None for
+    objects: it is the values.
+    """
     if column.dtype.kind in "OV":
         return column.tolist(), None
     if column.dtype.kind == "f":
@@ -167,8 +191,12 @@ def distinct_values(column):
         column = whole if (whole == column).all() else column
     if column.dtype.kind in "iu":
         least = column.min(initial=0)
-        if int(column.max(initial=0)) - int(least) < 4 * len(column) + 1000:  # a table costs less than sorting
-            column = (column - least if column.dtype.kind == "u" else column.astype(np.int64) - int(least)).astype(np.intp)
+        if (
+            int(column.max(initial=0)) - int(least) < 4 * len(column) + 1000
+        ):  # a table costs less than sorting
+            column = (
+                column - least if column.dtype.kind == "u" else column.astype(np.int64) - int(least)
+            ).astype(np.intp)
             known = np.zeros(column.max(initial=0) + 1, bool)
             known[column] = True
             values = np.flatnonzero(known)
@@ -178,7 +206,9 @@ def distinct_values(column):
 
 
 class Ids:
-    """Numbers, from 0, for hashable ids in the order of their arrival; an integer-valued float is the integer."""
+    """Numbers, from 0, for hashable ids in the order of their arrival; an integer-valued float is
+    the integer.
+    """
 
     def __init__(self, kind):
         self.kind, self._number, self._values = kind, {}, None
@@ -187,7 +217,9 @@ class Ids:
         return len(self._number)
 
     def numbers(self, column, learn=False):
-        """The numbers of a column of ids, int32; -1 for unknown ones unless they are to be learned."""
+        """The numbers of a column of ids, int32; -1 for unknown ones unless they are to be
+        learned.
+        """
         if column.dtype.kind in "mM" and np.isnat(column).any():
             self._refuse(column)
         distinct, inverse = distinct_values(column)
@@ -198,7 +230,9 @@ class Ids:
                     if value not in known:
                         known[self._checked(value, column)] = len(known)
                 self._values = None
-            found = np.fromiter((known.get(value, -1) for value in distinct), np.int32, len(distinct))
+            found = np.fromiter(
+                (known.get(value, -1) for value in distinct), np.int32, len(distinct)
+            )
             for unknown in np.flatnonzero(found < 0):
                 self._checked(distinct[unknown], column)
         except TypeError as error:
@@ -228,7 +262,9 @@ class Ids:
         """The ids by number: integers or strings where all are, else objects."""
         if self._values is None:
             ids = list(self._number)
-            kind = next((kind for kind in (int, str) if all(type(one) is kind for one in ids)), None)
+            kind = next(
+                (kind for kind in (int, str) if all(type(one) is kind for one in ids)), None
+            )
             try:
                 self._values = np.array(ids, dtype={int: np.int64, str: str}[kind])
             except (KeyError, OverflowError):
@@ -239,25 +275,40 @@ class Ids:
 class Layout(Record):
     """Users and items in the order in which the grid has them, and where its blocks begin."""
 
-    users: np.ndarray        # numbers of the users, by their place
+    users: np.ndarray  # numbers of the users, by their place
     items: np.ndarray
     user_bounds: np.ndarray  # (blocks + 1,)
     item_bounds: np.ndarray  # (2 blocks + 1,)
 
 
 def lay_out(users, items, shape, every_item, rng):
-    """(layout, places of users, places of items): a random order of those who rated, cut where blocks have rated as often.
+    """(layout, places of users, places of items): a random order of those who rated, cut where
+    blocks have rated as often.
 
-    `users` and `items` are numbers below `shape`, an entry a rating. With `every_item` unrated items have a place too, and all
-    blocks as many items, so that all are drawn as often. How many blocks there are depends on sizes alone.
+    `users` and `items` are numbers below `shape`, an entry a rating. With `every_item` unrated
+    items have a place too, and all blocks as many items, so that all are drawn as often. How many
+    blocks there are depends on sizes alone.
     """
-    visits = [np.bincount(numbers, minlength=size) for numbers, size in zip((users, items), shape, strict=True)]
-    present = [np.flatnonzero(visits[0]), np.arange(shape[1]) if every_item else np.flatnonzero(visits[1])]
-    most = min(MOST_BLOCKS, len(present[0]), -(-len(present[1]) // 2), max(1, round((len(users) / CELL) ** 0.5)))
+    visits = [
+        np.bincount(numbers, minlength=size)
+        for numbers, size in zip((users, items), shape, strict=True)
+    ]
+    present = [
+        np.flatnonzero(visits[0]),
+        np.arange(shape[1]) if every_item else np.flatnonzero(visits[1]),
+    ]
+    most = min(
+        MOST_BLOCKS,
+        len(present[0]),
+        -(-len(present[1]) // 2),
+        max(1, round((len(users) / CELL) ** 0.5)),
+    )
     orders, places, bounds = [], [], []
     if every_item:
         visits[1] = np.ones(shape[1])
-    for numbers, count, known, blocks in zip((users, items), visits, present, (most, 2 * most), strict=True):
+    for numbers, count, known, blocks in zip(
+        (users, items), visits, present, (most, 2 * most), strict=True
+    ):
         order = rng.permutation(known)
         place = np.empty(len(count), np.int32)
         place[order] = np.arange(len(order), dtype=np.int32)
@@ -270,12 +321,26 @@ def lay_out(users, items, shape, every_item, rng):
 
 
 def as_grid(layout, users, items, values, met=None):
-    """The `Grid` of ratings by users and items at their places; `met` is a CSR matrix of what users have met, ids sorted."""
+    """The `Grid` of ratings by users and items at their places; `met` is a CSR matrix of what users
+    have met, ids sorted.
+    """
     blocks = len(layout.user_bounds) - 1
-    line, column = (np.repeat(np.arange(len(bounds) - 1, dtype=np.uint16), np.diff(bounds))
-                    for bounds in (layout.user_bounds, layout.item_bounds))
+    line, column = (
+        np.repeat(np.arange(len(bounds) - 1, dtype=np.uint16), np.diff(bounds))
+        for bounds in (layout.user_bounds, layout.item_bounds)
+    )
     cell = line[users] * np.uint16(2 * blocks) + column[items]  # 16 bits are sorted by radix
     order = np.argsort(cell, kind="stable")
-    cells = np.concatenate([[0], np.cumsum(np.bincount(cell, minlength=2 * blocks**2))]).astype(np.intp)
+    cells = np.concatenate([[0], np.cumsum(np.bincount(cell, minlength=2 * blocks**2))]).astype(
+        np.intp
+    )
     known = () if met is None else (met.indptr.astype(np.intp), met.indices.astype(np.int32))
-    return Grid(users[order], items[order], values[order], cells, layout.user_bounds, layout.item_bounds, *known)
+    return Grid(
+        users[order],
+        items[order],
+        values[order],
+        cells,
+        layout.user_bounds,
+        layout.item_bounds,
+        *known,
+    )

@@ -1,15 +1,18 @@
 """Classes that are little more than their fields.
 
-`dataclass` compiles each method that it is asked for, for each class: half of the time that importing fastgd's own modules took.
-So it is asked for the constructors alone.
+`dataclass` compiles each method that it is asked for, for each class: half of the time that
+importing fastgd's own modules took. So it is asked for the constructors alone.
 """
+
 from dataclasses import FrozenInstanceError, dataclass, fields
 from typing import Any, ClassVar, dataclass_transform
 
 
 @dataclass_transform()
 class Record:
-    """Its subclasses are dataclasses that are equal to themselves alone, as what holds arrays has to be."""
+    """Its subclasses are dataclasses that are equal to themselves alone, as what holds arrays has
+    to be.
+    """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
@@ -18,10 +21,14 @@ class Record:
 
 
 class Settings(Record):
-    """What a user chooses once and nobody changes: its subclasses are frozen, and equal where their fields are."""
+    """What a user chooses once and nobody changes: its subclasses are frozen, and equal where their
+    fields are.
+    """
 
     def __setattr__(self, name, value):
-        if name in vars(self) or name not in self.__dataclass_fields__:  # the constructor's assignments are the first
+        if (
+            name in vars(self) or name not in self.__dataclass_fields__
+        ):  # the constructor's assignments are the first
             raise FrozenInstanceError(f"cannot assign to field {name!r}")
         super().__setattr__(name, value)
 
@@ -35,7 +42,8 @@ class Settings(Record):
         return hash(tuple(self._values().values()))
 
     def __repr__(self):
-        return f"{type(self).__qualname__}({', '.join(f'{name}={value!r}' for name, value in self._values().items())})"
+        values = ", ".join(f"{name}={value!r}" for name, value in self._values().items())
+        return f"{type(self).__qualname__}({values})"
 
     def _values(self):
         return {field.name: getattr(self, field.name) for field in fields(self)}

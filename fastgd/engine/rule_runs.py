@@ -1,4 +1,5 @@
 """Runs of the update rules on a cost function."""
+
 from dataclasses import replace
 from numbers import Real
 
@@ -23,16 +24,33 @@ from .minimization import (
 from .optimizers import SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, Optimizer, RMSProp
 from .schedules import Adaptive, Constant, CosineDecay, Lipschitz, Schedule
 
-METHODS = {"gd": SGD, "momentum": Momentum, "nesterov": Nesterov, "adagrad": AdaGrad, "rmsprop": RMSProp, "adam": Adam,
-           "adamw": AdamW, "prodigy": Adam}
-RATES = {AdaGrad: 1.0, RMSProp: 0.1, Adam: 0.1, AdamW: 0.1}             # the first tried: what such a rule moves a parameter by
+METHODS = {
+    "gd": SGD,
+    "momentum": Momentum,
+    "nesterov": Nesterov,
+    "adagrad": AdaGrad,
+    "rmsprop": RMSProp,
+    "adam": Adam,
+    "adamw": AdamW,
+    "prodigy": Adam,
+}
+RATES = {
+    AdaGrad: 1.0,
+    RMSProp: 0.1,
+    Adam: 0.1,
+    AdamW: 0.1,
+}  # the first tried: what such a rule moves a parameter by
 BATCH_RATES = {AdaGrad: 0.1, RMSProp: 0.01, Adam: 0.01, AdamW: 0.01}
 FIRST_DISTANCE = 1e-6  # Prodigy's first guess of how far the minimum is
-DECAY = 0.01           # AdamW's
-GROWTH = 1.1           # of plain gradient descent's default rate, while the cost falls
-NOISE_DECAY = 0.275    # of gradient noise: its deviation falls as t**-0.275 (Neelakantan et al., 2015)
+DECAY = 0.01  # AdamW's
+GROWTH = 1.1  # of plain gradient descent's default rate, while the cost falls
+NOISE_DECAY = (
+    0.275  # of gradient noise: its deviation falls as t**-0.275 (Neelakantan et al., 2015)
+)
 HALVINGS = 60
-KEPT = 65536           # parameters whose gradient is kept with the best point; of more it is evaluated again when it is asked for
+# parameters whose gradient is kept with the best point; of more it is evaluated again when it is
+# asked for
+KEPT = 65536
 
 
 class RuleRun(Run):
@@ -42,16 +60,26 @@ class RuleRun(Run):
         super().__init__(task)
         self._prodigy = method == "prodigy"
         self._optimizer = method if isinstance(method, Optimizer) else METHODS[method]()
-        self._schedule = learning_rate if isinstance(learning_rate, (Schedule, type(None))) else Constant(float(learning_rate))
+        self._schedule = (
+            learning_rate
+            if isinstance(learning_rate, (Schedule, type(None)))
+            else Constant(float(learning_rate))
+        )
         self._found = learning_rate is None
         self._scale = 1.0
         self._tried = 0.0  # the cost where a rate was tried last
         self._least_trial = Best(None)  # of those that were tried
         self._progress = Progress(task)
         self._state = RuleDescent(
-            task.x0.astype(np.float64) if task.cost.compiled else task.x0, self._optimizer.codes,
-            DECAY if isinstance(self._optimizer, AdamW) else 0.0, FIRST_DISTANCE if self._prodigy else 0.0,
-            task.lower, task.upper, task.l1, task.threads)
+            task.x0.astype(np.float64) if task.cost.compiled else task.x0,
+            self._optimizer.codes,
+            DECAY if isinstance(self._optimizer, AdamW) else 0.0,
+            FIRST_DISTANCE if self._prodigy else 0.0,
+            task.lower,
+            task.upper,
+            task.l1,
+            task.threads,
+        )
         self._state.set_goal(task.ftol, task.absolute)
 
     def best_x(self):
@@ -70,7 +98,9 @@ class RuleRun(Run):
             return self._schedule.eta0 * GROWTH ** np.arange(count)
         if isinstance(self._schedule, (Constant, Adaptive)):
             return self._schedule.rates(done + 1, count, done)
-        return self._scale * np.array([self._schedule.rates(t + 1, 1, t)[0] for t in range(done, done + count)])
+        return self._scale * np.array(
+            [self._schedule.rates(t + 1, 1, t)[0] for t in range(done, done + count)]
+        )
 
     def _reduce(self):
         """Halve the rate that was found."""
@@ -91,12 +121,15 @@ class RuleRun(Run):
         start = rates[type(self._optimizer)] if adaptive else 1 / (size or 1.0)
         found = self._largest_rate(value, gradient, start, adaptive, batch)
         rate = found or start
-        self._schedule = Lipschitz(rate) if batch else Adaptive(rate, factor=2.0, least=1e-12 * rate)
+        self._schedule = (
+            Lipschitz(rate) if batch else Adaptive(rate, factor=2.0, least=1e-12 * rate)
+        )
         return found is not None
 
     def _largest_rate(self, value, gradient, rate, adaptive, batch):
-        """`rate`, halved until a first step lowers the cost; of rules that do not scale themselves doubled too, while the cost
-        falls by half of what the gradient promises: then it is the inverse of the curvature along the gradient.
+        """`rate`, halved until a first step lowers the cost; of rules that do not scale themselves
+        doubled too, while the cost falls by half of what the gradient promises: then it is the
+        inverse of the curvature along the gradient.
         """
         task, x = self.task, self.task.x0.astype(np.float64)
         slopes = task.slopes(x, gradient).astype(np.float64)
@@ -112,7 +145,9 @@ class RuleRun(Run):
             self._tried = after = task.total(trial, task.cost.value(trial, *batch))
             if after < self._least_trial.value:
                 self._least_trial = Best(trial.astype(task.x0.dtype), after)
-            return after < start and (adaptive or after <= start - 0.5 * float(slopes @ (x - trial)))
+            return after < start and (
+                adaptive or after <= start - 0.5 * float(slopes @ (x - trial))
+            )
 
         if not is_good(rate):
             for _ in range(HALVINGS):
@@ -128,13 +163,17 @@ class RuleRun(Run):
 
     def _why_no_rate(self):
         """The status of a run for which no rate was found."""
-        return self._ends_at_rounding(UNDEFINED if np.isnan(self._tried) else NO_DESCENT, self._progress.decrement)
+        return self._ends_at_rounding(
+            UNDEFINED if np.isnan(self._tried) else NO_DESCENT, self._progress.decrement
+        )
 
     # ---- the run ----
 
     def go(self):
         status = self._descend()
-        if self._least_trial.value < self.best.value:  # a point that was tried lies lower than the rule's
+        if (
+            self._least_trial.value < self.best.value
+        ):  # a point that was tried lies lower than the rule's
             self.best = self._least_trial
         return status
 
@@ -148,10 +187,14 @@ class RuleRun(Run):
             if not self._choose_rate(value, gradient) and task.ends:
                 slopes = task.slopes(x, gradient)
                 self.trace.note_x(x)
-                self.trace.add(self.best.value, float(np.abs(slopes).max()), self._schedule.eta0, cost.nfev)
+                self.trace.add(
+                    self.best.value, float(np.abs(slopes).max()), self._schedule.eta0, cost.nfev
+                )
                 return self._why_no_rate()
             self._state.forbid_rise(self.best.value, self._is_plain)
-        return self._go_compiled() if cost.compiled and not task.noise else self._go(value, gradient)
+        return (
+            self._go_compiled() if cost.compiled and not task.noise else self._go(value, gradient)
+        )
 
     def _go(self, value, gradient):
         state, task, cost = self._state, self.task, self.task.cost
@@ -163,7 +206,9 @@ class RuleRun(Run):
                 next_anchor = progress.next_anchor
             x = state.x.copy() if watched or progress.is_watching else None
             rate = float(self._rates(self.nit, 1)[0])
-            status = state.tell(value, gradient, rate, task.tol, task.patience, self._noisy(gradient))
+            status = state.tell(
+                value, gradient, rate, task.tol, task.patience, self._noisy(gradient)
+            )
             if status == moved:
                 self._note(x if watched else None, rate, value, gradient)
                 if x is not None:
@@ -203,7 +248,9 @@ class RuleRun(Run):
         return UNDEFINED
 
     def _is_minimum(self, x, gradient):
-        """Whether an iterate of small gradient (x None: it is the first such one, and the best) is a minimum."""
+        """Whether an iterate of small gradient (x None: it is the first such one, and the best) is
+        a minimum.
+        """
         if x is None:
             x = self.best_x()
         is_minimum = self._progress.is_minimum(x, gradient, self.trace.record["fun"])
@@ -226,7 +273,9 @@ class RuleRun(Run):
             self.trace.tell(x, state.value)
 
     def _take_best(self, value, gradient):
-        """See whether the point that was left is the best, with its cost (without L1) and gradient."""
+        """See whether the point that was left is the best, with its cost (without L1) and
+        gradient.
+        """
         state = self._state
         if state.least <= self.best.value:
             self.best.x, self.best.value = None, state.least  # of the state, when somebody asks
@@ -240,7 +289,11 @@ class RuleRun(Run):
         self._reduce()
 
     def _is_exhausted(self):
-        return self._scale < 2.0**-HALVINGS if self._prodigy else self._schedule.eta0 < self._schedule.least
+        return (
+            self._scale < 2.0**-HALVINGS
+            if self._prodigy
+            else self._schedule.eta0 < self._schedule.least
+        )
 
     def _react(self):
         """Answer a stalled cost; False: there is nothing more to try."""
@@ -261,15 +314,24 @@ class RuleRun(Run):
         if not self.task.noise:
             return None
         deviation = self.task.noise / (1 + self.nit) ** NOISE_DECAY
-        return gradient + (deviation * self.task.random.standard_normal(len(gradient))).astype(gradient.dtype)
+        return gradient + (deviation * self.task.random.standard_normal(len(gradient))).astype(
+            gradient.dtype
+        )
 
     def _go_compiled(self):
         """The same without Python between the iterations."""
-        state, task, cost, function = self._state, self.task, self.task.cost, self.task.cost.compiled
+        state, task, cost, function = (
+            self._state,
+            self.task,
+            self.task.cost,
+            self.task.cost.compiled,
+        )
         progress, failed = self._progress, cost.watched.failed
         n, recorded, watched = len(task.x0), 0, task.record_path or task.callback is not None
         gradient = np.empty(n)
-        for size in slices(task.max_iter + 1) if task.callback is None else [1] * (task.max_iter + 1):
+        for size in (
+            slices(task.max_iter + 1) if task.callback is None else [1] * (task.max_iter + 1)
+        ):
             while size > 0:
                 if recorded == progress.next_anchor:
                     progress.set_anchor(recorded, state.x)
@@ -279,8 +341,17 @@ class RuleRun(Run):
                 keeps = watched or progress.is_watching
                 record, path = np.empty((now, 2)), np.empty((now, n)) if keeps else None
                 rates = self._rates(recorded, now)
-                done, status = state.run(function.address, function.data, failed, rates, task.tol, task.patience, gradient, record,
-                                         path)
+                done, status = state.run(
+                    function.address,
+                    function.data,
+                    failed,
+                    rates,
+                    task.tol,
+                    task.patience,
+                    gradient,
+                    record,
+                    path,
+                )
                 recorded, size = recorded + done, size - done
                 self.nit = max(recorded - 1, 0)
                 if done:
@@ -293,7 +364,9 @@ class RuleRun(Run):
                         self.trace.note_x(path[i])
                         self.trace.tell(path[i], record[i, 0])
                 if self._is_plain:
-                    self._schedule = replace(self._schedule, eta0=self._schedule.eta0 * GROWTH**done)
+                    self._schedule = replace(
+                        self._schedule, eta0=self._schedule.eta0 * GROWTH**done
+                    )
                 if status not in (Status.MOVED, Status.SMALL, Status.STALLED):
                     cost.nfev += 1
                     cost.njev += 1
@@ -312,7 +385,9 @@ class RuleRun(Run):
                     self._go_back()
                     if self._is_exhausted() and (was_undefined or task.ends):
                         return UNDEFINED if was_undefined else self._without_descent(NO_DESCENT)
-                if status == Status.SMALL and self._is_minimum(path[done - 1] if progress.is_watching else None, gradient):
+                if status == Status.SMALL and self._is_minimum(
+                    path[done - 1] if progress.is_watching else None, gradient
+                ):
                     return CONVERGED
                 if status == Status.MOVED and progress.is_watching:
                     progress.pass_by(path[done - 1], gradient)

@@ -121,7 +121,9 @@ def scaled(problem: Problem):
     with np.errstate(over="ignore", under="ignore"):
         l1 = np.minimum(np.ldexp(objective.l1, k * (1 - degree) - columns), STRONGEST)
         l2 = np.asarray(objective.l2)[:, None] if isinstance(objective.l2, tuple) else objective.l2
-        l2 = np.where(l2 >= np.finfo(float).max, np.inf, l2)  # alpha / total, or 1 / (C total), overflowed
+        l2 = np.where(
+            l2 >= np.finfo(float).max, np.inf, l2
+        )  # alpha / total, or 1 / (C total), overflowed
         l2 = np.minimum(np.ldexp(l2, k * (2 - degree) - 2 * columns), STRONGEST)
         held = (l1 >= STRONGEST) | (np.atleast_2d(l2) >= STRONGEST).all(axis=0)
         center, scale = (

@@ -1,4 +1,7 @@
-"""Learning-rate schedules as values: the rate of the t-th update, and what a stalled loss does to it."""
+"""Learning-rate schedules as values: the rate of the t-th update, and what a stalled loss does to
+it.
+"""
+
 from dataclasses import replace
 from numbers import Real
 from typing import ClassVar
@@ -15,7 +18,10 @@ def _check(schedule, **least):
     for name, bound in least.items():
         value = getattr(schedule, name)
         if not isinstance(value, Real) or isinstance(value, bool) or not bound < value < np.inf:
-            raise ValueError(f"{name} of {type(schedule).__name__} must be a finite number above {bound}, got {value!r}")
+            raise ValueError(
+                f"{name} of {type(schedule).__name__} must be a finite number above {bound}, got "
+                f"{value!r}"
+            )
 
 
 class Schedule(Settings):
@@ -24,7 +30,9 @@ class Schedule(Settings):
     passive_aggressive: ClassVar[Rate] = Rate.OFF
 
     def rates(self, t, count, epoch):
-        """The rates of an epoch's `count` updates, the first being the `t`-th of all (from 1), after `epoch` complete epochs."""
+        """The rates of an epoch's `count` updates, the first being the `t`-th of all (from 1),
+        after `epoch` complete epochs.
+        """
         raise NotImplementedError
 
     def react(self):
@@ -72,7 +80,8 @@ class InverseScaling(Schedule):
 
 
 class Optimal(Schedule):
-    """eta_t = 1 / (alpha * (t0 + t - 1)), t0 by Leon Bottou's heuristic for rows of length 1: the first step is alpha**(-1/4) long.
+    """eta_t = 1 / (alpha * (t0 + t - 1)), t0 by Leon Bottou's heuristic for rows of length 1: the
+    first step is alpha**(-1/4) long.
 
     Examples
     --------
@@ -92,7 +101,8 @@ class Optimal(Schedule):
 
 
 class Adaptive(Schedule):
-    """eta_t = eta0, divided by `factor` whenever the loss has stalled, until it falls below `least`: reduce on plateau.
+    """eta_t = eta0, divided by `factor` whenever the loss has stalled, until it falls below
+    `least`: reduce on plateau.
 
     Examples
     --------
@@ -136,7 +146,8 @@ class StepDecay(Schedule):
 
 
 class CosineDecay(Schedule):
-    """eta_t = eta0 / 2 * (1 + cos(pi * e / epochs)), e being the epochs done at update t (a fraction, at most `epochs`).
+    """eta_t = eta0 / 2 * (1 + cos(pi * e / epochs)), e being the epochs done at update t (a
+    fraction, at most `epochs`).
 
     Examples
     --------
@@ -157,11 +168,13 @@ class CosineDecay(Schedule):
 
 
 class OneCycle(Schedule):
-    """From eta0 / 25 up to eta0 in a straight line over the first `warmup` of `epochs`, then down to 0 along a cosine.
+    """From eta0 / 25 up to eta0 in a straight line over the first `warmup` of `epochs`, then down
+    to 0 along a cosine.
 
     References
     ----------
-    Smith, Topin, "Super-convergence: very fast training of neural networks using large learning rates", 2018.
+    Smith, Topin, "Super-convergence: very fast training of neural networks using large learning
+    rates", 2018.
 
     Examples
     --------
@@ -187,7 +200,8 @@ class OneCycle(Schedule):
 
 
 class PassiveAggressive(Constant):
-    """The row itself sets the length of its step: "pa1" min(eta0, L / |x|**2), "pa2" L / (|x|**2 + 1 / (2 * eta0)).
+    """The row itself sets the length of its step: "pa1" min(eta0, L / |x|**2), "pa2" L / (|x|**2 +
+    1 / (2 * eta0)).
 
     References
     ----------
@@ -198,7 +212,8 @@ class PassiveAggressive(Constant):
 
 
 class Lipschitz(Schedule):
-    """eta_t = eta0 / sqrt(1 + e), e being the epochs done at update t, eta0 an inverse Lipschitz constant of the gradient.
+    """eta_t = eta0 / sqrt(1 + e), e being the epochs done at update t, eta0 an inverse Lipschitz
+    constant of the gradient.
 
     Full gradients have no noise to average out: for them eta_t = eta0 (`decays` False).
     """
@@ -210,7 +225,19 @@ class Lipschitz(Schedule):
         return self.eta0 / np.sqrt(1 + self.decays * (epoch + np.arange(count) / count))
 
 
-NAMES = ("auto", "constant", "invscaling", "optimal", "adaptive", "pa1", "pa2", "step", "cosine", "one_cycle", "lipschitz")
+NAMES = (
+    "auto",
+    "constant",
+    "invscaling",
+    "optimal",
+    "adaptive",
+    "pa1",
+    "pa2",
+    "step",
+    "cosine",
+    "one_cycle",
+    "lipschitz",
+)
 
 
 def as_schedule(learning_rate, *, eta0, power_t, alpha, max_iter, lipschitz):
@@ -218,7 +245,10 @@ def as_schedule(learning_rate, *, eta0, power_t, alpha, max_iter, lipschitz):
     if isinstance(learning_rate, Schedule):
         return learning_rate
     if learning_rate == "optimal" and alpha == 0:
-        raise ValueError("alpha must be > 0 since learning_rate is 'optimal'. alpha is used to compute the optimal learning rate.")
+        raise ValueError(
+            "alpha must be > 0 since learning_rate is 'optimal'. alpha is used to compute the "
+            "optimal learning rate."
+        )
     make = {
         "constant": lambda: Constant(eta0),
         "invscaling": lambda: InverseScaling(eta0, power_t),

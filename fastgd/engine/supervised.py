@@ -1,4 +1,5 @@
 """Labels and targets: from what users call them to the kernels' numbers, and back."""
+
 import numpy as np
 from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin, MultiOutputMixin, RegressorMixin
@@ -34,22 +35,32 @@ class Classifier(ClassifierMixin, LinearModel):
             if self._goes_on_from_coefficients(others) and not np.array_equal(classes, earlier):
                 raise ValueError(
                     "warm_start can only be used where `y` has the same classes as in the previous "
-                    f"call to fit. Previously got {earlier}, `y` has {classes}")
+                    f"call to fit. Previously got {earlier}, `y` has {classes}"
+                )
             self.classes_ = classes
             return self._fit_labels(X, y, sample_weight, tasks=tasks, **others)
 
-    def _fit_labels(self, X, y, sample_weight, validation=(None, None, None), go_on=False, **others):
+    def _fit_labels(
+        self, X, y, sample_weight, validation=(None, None, None), go_on=False, **others
+    ):
         """Train on labels of the known classes."""
         count = len(self.classes_)
         if count < 2:
-            raise ValueError(f"The number of classes has to be greater than one; got {count} class. This solver needs samples of "
-                             f"at least 2 classes in the data, but the data contains only one class: {self.classes_[0]!r}")
+            raise ValueError(
+                f"The number of classes has to be greater than one; got {count} class. This "
+                "solver needs samples of "
+                "at least 2 classes in the data, but the data contains only one class: "
+                f"{self.classes_[0]!r}"
+            )
         outputs = 1 if count == 2 else count
         number = np.searchsorted(self.classes_, y)
         weights = self._sample_weight(sample_weight, X)
         held_out = self._held_out(*validation, X.dtype)
         if self.class_weight is not None:
-            given = np.array(list(self.class_weight.values()) if isinstance(self.class_weight, dict) else [], dtype=float)
+            given = np.array(
+                list(self.class_weight.values()) if isinstance(self.class_weight, dict) else [],
+                dtype=float,
+            )
             if not (np.isfinite(given) & (given >= 0)).all():
                 raise ValueError(f"class_weight must be finite and >= 0, got {self.class_weight}")
             if self.class_weight == "balanced":
@@ -62,10 +73,21 @@ class Classifier(ClassifierMixin, LinearModel):
             if held_out is not None:
                 label, own = np.searchsorted(self.classes_, held_out.labels), held_out.weights
                 held_out.weights = (1 if own is None else own) / divisor[label] * factor[label]
-        return self._train(X, self._targets(number), y, weights, outputs, outputs > 1, held_out=held_out, go_on=go_on, **others)
+        return self._train(
+            X,
+            self._targets(number),
+            y,
+            weights,
+            outputs,
+            outputs > 1,
+            held_out=held_out,
+            go_on=go_on,
+            **others,
+        )
 
     def _balance(self, number, weights, go_on):
-        """(a, b) such that a / b are the classes' weights: inversely proportional to their weight in all rows seen so far.
+        """(a, b) such that a / b are the classes' weights: inversely proportional to their weight
+        in all rows seen so far.
 
         They are 0 for a class not seen yet.
         """
@@ -91,7 +113,9 @@ class Classifier(ClassifierMixin, LinearModel):
         self.coef_, self.intercept_ = coef, intercept
 
     def _is_unbounded(self, objective, X, labels, visits):
-        """Whether nothing is penalised and the logistic losses of all rows fall as the weights grow."""
+        """Whether nothing is penalised and the logistic losses of all rows fall as the weights
+        grow.
+        """
         if objective.l1 or objective.l2 or objective.loss not in ("log_loss", "softmax"):
             return False
         margins, number = self._margins(X)[visits], np.searchsorted(self.classes_, labels[visits])
@@ -103,26 +127,33 @@ class Classifier(ClassifierMixin, LinearModel):
         return bool((sides * margins > 0).all())
 
     def decision_function(self, X):
-        """Margins ``X W' + b``: shape (n_samples,) for two classes, positive for ``classes_[1]``; else (n_samples, n_classes)."""
+        """Margins ``X W' + b``: shape (n_samples,) for two classes, positive for ``classes_[1]``;
+        else (n_samples, n_classes).
+        """
         margins = self._margins(X)
         return margins[:, 0] if margins.shape[1] == 1 else margins
 
     def predict(self, X):
         """The label of the largest margin for each row, shape (n_samples,)."""
         margins = self.decision_function(X)
-        return self.classes_[(margins > 0).astype(int) if margins.ndim == 1 else margins.argmax(axis=1)]
+        return self.classes_[
+            (margins > 0).astype(int) if margins.ndim == 1 else margins.argmax(axis=1)
+        ]
 
     @available_if(_has_probabilities)
     def predict_proba(self, X):
-        """Probabilities of the classes, shape (n_samples, n_classes), for the losses 'log_loss', 'softmax' and 'modified_huber'.
+        """Probabilities of the classes, shape (n_samples, n_classes), for the losses 'log_loss',
+        'softmax' and 'modified_huber'.
 
-        For more than two classes 'log_loss' and 'modified_huber' scale the one-vs-rest probabilities to sum to one (evenly where
-        all are zero).
+        For more than two classes 'log_loss' and 'modified_huber' scale the one-vs-rest
+        probabilities to sum to one (evenly where all are zero).
         """
         margins = self._margins(X)
         if self.loss == "softmax" and margins.shape[1] > 1:
             return softmax(margins, axis=1)
-        positive = (np.clip(margins, -1, 1) + 1) / 2 if self.loss == "modified_huber" else expit(margins)
+        positive = (
+            (np.clip(margins, -1, 1) + 1) / 2 if self.loss == "modified_huber" else expit(margins)
+        )
         if positive.shape[1] == 1:
             return np.hstack([1 - positive, positive])
         total = positive.sum(axis=1, keepdims=True)
@@ -153,15 +184,22 @@ class Regressor(MultiOutputMixin, RegressorMixin, LinearModel):
             if outputs != earlier:
                 raise ValueError(
                     "warm_start can only be used where `y` has as many targets as in the previous "
-                    f"call to fit. Previously got {earlier}, `y` has {outputs}")
+                    f"call to fit. Previously got {earlier}, `y` has {outputs}"
+                )
         if not reset and outputs != len(self.intercept_):
-            raise ValueError(f"y has {outputs} targets, but the model was fitted on {len(self.intercept_)}")
+            raise ValueError(
+                f"y has {outputs} targets, but the model was fitted on {len(self.intercept_)}"
+            )
         self._one_target = y.ndim == 1
         weights = self._sample_weight(sample_weight, X)
         held_out = self._held_out(*validation, X.dtype)
         if held_out is not None and held_out.labels.shape[1:] != y.shape[1:]:
-            raise ValueError(f"y_val has shape {held_out.labels.shape}, y {y.shape}: as many targets are needed")
-        return self._train(X, targets.ravel(), y, weights, outputs, False, held_out=held_out, **others)
+            raise ValueError(
+                f"y_val has shape {held_out.labels.shape}, y {y.shape}: as many targets are needed"
+            )
+        return self._train(
+            X, targets.ravel(), y, weights, outputs, False, held_out=held_out, **others
+        )
 
     def _targets(self, y):
         """y as the kernels read it."""
@@ -169,7 +207,9 @@ class Regressor(MultiOutputMixin, RegressorMixin, LinearModel):
             raise ValueError(f"y must hold numbers, got {y.dtype}")
         targets = np.ascontiguousarray(y, dtype=np.float64)
         if self.loss == "poisson" and (targets < 0).any():
-            raise ValueError(f"y must be >= 0 for loss='poisson', its least value is {targets.min()}")
+            raise ValueError(
+                f"y must be >= 0 for loss='poisson', its least value is {targets.min()}"
+            )
         return targets
 
     def _check_y_val(self, y):
@@ -185,4 +225,3 @@ class Regressor(MultiOutputMixin, RegressorMixin, LinearModel):
         margins = self._margins(X)
         prediction = np.exp(margins) if self.loss == "poisson" else margins
         return prediction[:, 0] if self.coef_.ndim == 1 else prediction
-

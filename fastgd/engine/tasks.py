@@ -1,4 +1,5 @@
 """What scikit-learn's callbacks, and the progress bar, are told of a fit."""
+
 from sklearn.callback import CallbackSupportMixin
 
 from .parameters import PASSES
@@ -6,25 +7,33 @@ from .progress import Progress
 
 
 class Tasks:
-    """What scikit-learn's callbacks are told of: the fit, and each of its epochs as a task of its own.
+    """What scikit-learn's callbacks are told of: the fit, and each of its epochs as a task of its
+    own.
 
-    `attributes(training)` are those that would be fitted if that training stopped there; they are asked for by the callbacks that
-    want a fitted estimator. Without `with_epochs` nobody wants to know of these.
+    `attributes(training)` are those that would be fitted if that training stopped there; they are
+    asked for by the callbacks that want a fitted estimator. Without `with_epochs` nobody wants to
+    know of these.
     """
 
     def __init__(self, estimator, context, X, y, sample_weight, with_epochs):
         self._context, self.with_epochs = context, with_epochs
         # A fit that has to begin again, without columns that no float holds, may have more epochs.
         self._left = context.max_subtasks
-        self._told = {"estimator": estimator, "X": X, "y": y,
-                      "metadata": None if sample_weight is None else {"sample_weight": sample_weight}}
+        self._told = {
+            "estimator": estimator,
+            "X": X,
+            "y": y,
+            "metadata": None if sample_weight is None else {"sample_weight": sample_weight},
+        }
 
     def begin(self, attributes):
         self._attributes = attributes
         self._context.call_on_fit_task_begin(**self._told)
 
     def end(self, training):
-        self._context.call_on_fit_task_end(**self._told, reconstruction_attributes=lambda: self._attributes(training))
+        self._context.call_on_fit_task_end(
+            **self._told, reconstruction_attributes=lambda: self._attributes(training)
+        )
 
     def begin_epoch(self, best):
         """An epoch begins; `best()` is the training that counts."""
@@ -33,13 +42,17 @@ class Tasks:
             return
         self._left -= 1
         self._epoch = self._context.subcontext(task_name="epoch")
-        self._epoch.call_on_fit_task_begin(**self._told, reconstruction_attributes=lambda: self._attributes(best()))
+        self._epoch.call_on_fit_task_begin(
+            **self._told, reconstruction_attributes=lambda: self._attributes(best())
+        )
 
     def end_epoch(self, best):
         """An epoch is over; returns whether a callback wants training to stop."""
         if self._epoch is None:
             return False
-        return self._epoch.call_on_fit_task_end(**self._told, reconstruction_attributes=lambda: self._attributes(best()))
+        return self._epoch.call_on_fit_task_end(
+            **self._told, reconstruction_attributes=lambda: self._attributes(best())
+        )
 
 
 class CallsBack(CallbackSupportMixin):
@@ -48,7 +61,8 @@ class CallsBack(CallbackSupportMixin):
     def _tasks(self, X, y, sample_weight):
         """What tells scikit-learn's callbacks of a fit on these data; None: nobody wants to know.
 
-        To be called before anything can fail, since callbacks are set up here, and `with_callbacks` sees them off.
+        To be called before anything can fail, since callbacks are set up here, and `with_callbacks`
+        sees them off.
         """
         given = vars(self).get("_skl_callbacks", [])
         if not (given or self.verbose or hasattr(self, "_parent_callback_ctx")):

@@ -1,4 +1,7 @@
-"""The loop that every training runs: order the rows, ask the method for one epoch, record, check, tell the callbacks, stop."""
+"""The loop that every training runs: order the rows, ask the method for one epoch, record, check,
+tell the callbacks, stop.
+"""
+
 from math import isfinite, isnan
 from time import perf_counter
 
@@ -19,13 +22,19 @@ class DivergedError(ValueError):
 class Stopping:
     """When enough is enough.
 
-    The loss (or the negative score of a validation) has stalled when it has not fallen below its best by `tol` for `patience`
-    epochs in a row; a full gradient is small when its norm is at most `tol` times the first one. tol=None: neither is asked.
-    After `max_seconds` (None: no matter how many) no further epoch begins.
+    The loss (or the negative score of a validation) has stalled when it has not fallen below its
+    best by `tol` for `patience` epochs in a row; a full gradient is small when its norm is at most
+    `tol` times the first one. tol=None: neither is asked. After `max_seconds` (None: no matter how
+    many) no further epoch begins.
     """
 
     def __init__(self, max_iter, tol, patience, full_gradient=False, max_seconds=None):
-        self.max_iter, self.tol, self.patience, self.full_gradient = max_iter, tol, patience, full_gradient
+        self.max_iter, self.tol, self.patience, self.full_gradient = (
+            max_iter,
+            tol,
+            patience,
+            full_gradient,
+        )
         self.best, self.stalled = np.inf, 0
         self._end = np.inf if max_seconds is None else perf_counter() + max_seconds
 
@@ -42,7 +51,9 @@ class Stopping:
 
 
 class Best(Record):
-    """The epoch (from 1, of the whole history) of the best validation, and its model: the highest score, then the lowest loss."""
+    """The epoch (from 1, of the whole history) of the best validation, and its model: the highest
+    score, then the lowest loss.
+    """
 
     epoch: int
     score: float
@@ -55,7 +66,8 @@ class Best(Record):
 
 
 class Position(Record):
-    """Where a training stands after a complete epoch: all that another one, of the same data, needs to go on exactly.
+    """Where a training stands after a complete epoch: all that another one, of the same data, needs
+    to go on exactly.
 
     `stopping` is (best, stalled).
     """
@@ -68,16 +80,31 @@ class Position(Record):
 class Training:
     """One run of epochs by a method that has been started, or resumed: then `resume` is to follow.
 
-    `known_loss()` is what a model had before, to tell a runaway by; `validate(coef, intercept)` returns (score, loss) on held-out
-    rows, by which it is stopped, and the best epoch kept, if `early_stopping`. If it `keeps` what it knew, its position is noted
-    after every epoch. `reason` is why it has ended. `scaling` holds the units that the method works in
-    (None: the user's).
+    `known_loss()` is what a model had before, to tell a runaway by; `validate(coef, intercept)`
+    returns (score, loss) on held-out rows, by which it is stopped, and the best epoch kept, if
+    `early_stopping`. If it `keeps` what it knew, its position is noted after every epoch. `reason`
+    is why it has ended. `scaling` holds the units that the method works in (None: the user's).
     """
 
-    def __init__(self, method, order, stopping, history, known_loss, *, validate=None,
-                 early_stopping=False, keeps=False, scaling=None):
+    def __init__(
+        self,
+        method,
+        order,
+        stopping,
+        history,
+        known_loss,
+        *,
+        validate=None,
+        early_stopping=False,
+        keeps=False,
+        scaling=None,
+    ):
         self.method, self._order, self._stopping, self.history = method, order, stopping, history
-        self._known_loss, self._validate, self._early_stopping = known_loss, validate, early_stopping
+        self._known_loss, self._validate, self._early_stopping = (
+            known_loss,
+            validate,
+            early_stopping,
+        )
         self._keeps, self._best, self._scaling, self.reason = keeps, None, scaling, UNDER_WAY
         self._begun = len(history)
         self._note()
@@ -141,22 +168,32 @@ class Training:
         if not (epoch.loss <= DIVERGED and isfinite(epoch.gradient_norm) and method.is_finite()):
             self._check(number, epoch)
         if self._early_stopping and stopping.tol is not None:
-            method.optimality()  # it may take the best constant model, which is then the one to judge
+            # it may take the best constant model, which is then the one to judge
+            method.optimality()
         score, loss = self._validate(*method.solution()) if self._validate else (None, None)
         users = self._scaling.epoch_to_user(epoch) if self._scaling else epoch
         self.history.add(users, score, loss)
         if self._early_stopping and (self._best is None or self._best.is_beaten_by(score, loss)):
             self._best = Best(len(self.history), score, loss, *self._last())
-        reason = None if stopping.tol is None else self._reason(-score if self._early_stopping else epoch.loss)
+        reason = (
+            None
+            if stopping.tol is None
+            else self._reason(-score if self._early_stopping else epoch.loss)
+        )
         self._note()
         return reason or ("max_iter" if number == stopping.max_iter else None)
 
     def end(self, reason):
         """No epoch is to follow: let the method finish."""
-        # what is known of the minimum is known of the model as it is, and the best epoch's is not touched
+        # what is known of the minimum is known of the model as it is, and the best epoch's is not
+        # touched
         if reason != "tol" and not self.best:
             self.method.finish(reason not in ("max_seconds", "callback"))
-            found = self.method.optimality() if reason == "max_iter" and self._stopping.tol is not None else None
+            found = (
+                self.method.optimality()
+                if reason == "max_iter" and self._stopping.tol is not None
+                else None
+            )
             if found and found[0] <= self._stopping.tol:
                 reason = "tol"
         self.reason = reason
@@ -167,7 +204,9 @@ class Training:
         self.history.forget(epochs)
 
     def _check(self, number, epoch):
-        """Refuse to go on where there is no way back: a loss beyond all that was known, or what is no number."""
+        """Refuse to go on where there is no way back: a loss beyond all that was known, or what is
+        no number.
+        """
         finite = isfinite(epoch.gradient_norm) and self.method.is_finite()
         if finite and not getattr(self.method, "runs_away", True) and not isnan(epoch.loss):
             return
@@ -177,8 +216,10 @@ class Training:
             if getattr(self.method, "has_rate", False):
                 rate = f" So does a learning rate smaller than {epoch.learning_rate:g}."
             raise DivergedError(
-                f"Training diverged. Floating-point under-/overflow occurred at epoch #{number}, the loss is {epoch.loss:g}. "
-                f"Scaling input data with StandardScaler or MinMaxScaler might help.{rate}")
+                f"Training diverged. Floating-point under-/overflow occurred at epoch #{number}, "
+                f"the loss is {epoch.loss:g}. "
+                f"Scaling input data with StandardScaler or MinMaxScaler might help.{rate}"
+            )
 
     def _reason(self, value):
         """Why training should stop; None: no reason. `value` is what must not stall."""
@@ -198,9 +239,11 @@ class Training:
 
 
 class Runs:
-    """Trainings of one problem from several starts, an epoch of each at a time; the model is that of the lowest objective.
+    """Trainings of one problem from several starts, an epoch of each at a time; the model is that
+    of the lowest objective.
 
-    One of several that diverges is left out. `tasks` tells callbacks; `own` is a loss of the user's that may raise errors.
+    One of several that diverges is left out. `tasks` tells callbacks; `own` is a loss of the user's
+    that may raise errors.
     """
 
     def __init__(self, trainings, tasks=None, own=None):
@@ -212,7 +255,8 @@ class Runs:
     def run(self):
         """Run epochs until enough is enough, and let the methods finish.
 
-        A KeyboardInterrupt goes on when methods and histories are those of their last complete epochs.
+        A KeyboardInterrupt goes on when methods and histories are those of their last complete
+        epochs.
         """
         try:
             while self._going:
@@ -227,7 +271,11 @@ class Runs:
         """The training that counts."""
         if len(self.trainings) == 1:
             return self.trainings[0]
-        return min([training for training in self.trainings if len(training.history)] or self.trainings[:1], key=self._loss)
+        return min(
+            [training for training in self.trainings if len(training.history)]
+            or self.trainings[:1],
+            key=self._loss,
+        )
 
     def _loss(self, training):
         """The objective at what a training has come to."""
@@ -255,7 +303,11 @@ class Runs:
             reason = told if told and reason in (None, "max_iter") else reason or late
             if reason and training in self.trainings:
                 training.end(reason)
-        self._going = [training for training in self._going if training in self.trainings and training.reason == UNDER_WAY]
+        self._going = [
+            training
+            for training in self._going
+            if training in self.trainings and training.reason == UNDER_WAY
+        ]
 
     def _advance(self, training):
         """The reason why a training ends, or None."""

@@ -1,8 +1,11 @@
-"""The hot loops, compiled. Each module is built for several instruction sets; here one of them is chosen.
+"""The hot loops, compiled. Each module is built for several instruction sets; here one of them is
+chosen.
 
-The AVX2 builds lie in the folder ``_avx2`` under the same module names. Where the processor can run them, that
-folder goes first on the package's path, and no other dispatch code exists. ``ISA`` says which one was chosen.
+The AVX2 builds lie in the folder ``_avx2`` under the same module names. Where the processor can run
+them, that folder goes first on the package's path, and no other dispatch code exists. ``ISA`` says
+which one was chosen.
 """
+
 import os
 
 try:
@@ -14,14 +17,21 @@ _AVX2 = os.path.join(__path__[0], "_avx2")
 
 
 def _choose(wanted):
-    """The instruction set to run, from the value of the environment variable FASTGD_ISA ("" for the best)."""
+    """The instruction set to run, from the value of the environment variable FASTGD_ISA ("" for the
+    best).
+    """
     if wanted not in ("", "avx2", "baseline"):
-        raise ValueError(f"FASTGD_ISA={wanted!r} is not an instruction set: use 'avx2' or 'baseline', "
-                         "or leave it unset for the best that this processor runs")
+        raise ValueError(
+            f"FASTGD_ISA={wanted!r} is not an instruction set: use 'avx2' or 'baseline', "
+            "or leave it unset for the best that this processor runs"
+        )
     available = bool(_cpu.get("AVX2") and _cpu.get("FMA3") and os.path.isdir(_AVX2))
     if wanted == "avx2" and not available:
-        raise ValueError("FASTGD_ISA='avx2' needs a processor with AVX2 and FMA and a build with the AVX2 kernels: "
-                         "leave it unset, or use 'baseline'")
+        raise ValueError(
+            "FASTGD_ISA='avx2' needs a processor with AVX2 and FMA and a build with the AVX2 "
+            "kernels: "
+            "leave it unset, or use 'baseline'"
+        )
     return "avx2" if available and wanted != "baseline" else "baseline"
 
 

@@ -1,4 +1,5 @@
 """Mini-batch and full gradients by OpenMP threads, and one epoch of descent by them."""
+
 from typing import TypedDict, TypeVar, type_check_only
 
 import numpy as np

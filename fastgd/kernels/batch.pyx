@@ -1,7 +1,9 @@
-"""Mini-batch and full gradients, accumulated by OpenMP threads over fixed blocks of rows, and one epoch of descent by them.
+"""Mini-batch and full gradients, accumulated by OpenMP threads over fixed blocks of rows, and one
+epoch of descent by them.
 
-Each block is walked in tiles that stay in cache: margins, slopes, scatter, so X comes from memory once. Blocks depend on sizes
-alone and their sums are added in order: the bits are the same for any number of threads.
+Each block is walked in tiles that stay in cache: margins, slopes, scatter, so X comes from memory
+once. Blocks depend on sizes alone and their sums are added in order: the bits are the same for any
+number of threads.
 """
 from cython cimport floating
 from cython.parallel cimport prange
@@ -11,23 +13,23 @@ from libc.string cimport memcpy, memset
 
 from .losses cimport SOFTMAX, VALUES, Objective, points, softmax, target
 from .penalty cimport keep_positive, penalty
-from .rows cimport (
-    Row, Rows, Table, accumulate, lanes_add4, lanes_dot4, margins as row_margins, row_at, row_work, start_of,
-)
+from .rows cimport (Row, Rows, Table, accumulate, lanes_add4, lanes_dot4, margins as row_margins,
+                    row_at, row_work, start_of)
 from .rules cimport SGD, Rule, add_noise, check_buffers, gradient_norms, update
 from .signals cimport Watch, watch_end, watch_is_over, watch_start, watch_work
-from .threads cimport (
-    Team, can_share, team_claim, team_end, team_finish_block, team_is_done, team_is_over, team_post, team_rest, team_start,
-)
+from .threads cimport (Team, can_share, team_claim, team_end, team_finish_block, team_is_done,
+                       team_is_over, team_post, team_rest, team_start)
 
 cdef enum:
     MOST_BLOCKS = 64
     BLOCK_WORK = 32768          # multiplications that are worth a block of their own
     TEAM_WORK = 524288          # multiplications that are worth a team: a tenth of a millisecond
     TILE_BYTES = 49152          # of X, to be read twice
-    WIDE_TILE_BYTES = 196608    # of X, to be read twice for several outputs, whose weights are then loaded seldom
+    # of X, to be read twice for several outputs, whose weights are then loaded seldom
+    WIDE_TILE_BYTES = 196608
     MOST_TILE = 128             # rows
-    NEAR_BYTES = 16384          # of all outputs' weights, to stay in the first-level cache with the rows they meet
+    # of all outputs' weights, to stay in the first-level cache with the rows they meet
+    NEAR_BYTES = 16384
     RANGE = 8192                # parameters that are added up at a time
     PAUSE_WORK = 200            # multiplications that a pause of the waiting leader's is as long as
 
@@ -64,16 +66,23 @@ cdef struct Run:                # what the members of a team share
     Py_ssize_t parameters
     Py_ssize_t tile             # rows a tile
     Py_ssize_t columns          # of dense rows that are worked on together
-    Py_ssize_t stride           # doubles of scratch a block: the four arrays of a tile, and the block's loss
+    # doubles of scratch a block: the four arrays of a tile, and the block's loss
+    Py_ssize_t stride
     double *memory              # the blocks' scratch and losses
     Objective objective
     double *margins             # of all rows, to be kept; NULL: nobody asks
-    const double *curvatures    # of all margins: the slopes are those of the quadratic model, linear in theta; NULL: of the loss
-    bint adding                 # the job at hand: adding the blocks' gradients up, a range of parameters each
+    # of all margins: the slopes are those of the quadratic model, linear in theta; NULL: of the
+    # loss
+    const double *curvatures
+    # the job at hand: adding the blocks' gradients up, a range of parameters each
+    bint adding
 
 
-cdef inline Py_ssize_t blocks_of(const Table *X, Py_ssize_t rows, Py_ssize_t outputs) noexcept nogil:
-    """How many blocks a batch is cut into: a power of two, so small that adding the blocks up stays cheap."""
+cdef inline Py_ssize_t blocks_of(const Table *X, Py_ssize_t rows,
+                                 Py_ssize_t outputs) noexcept nogil:
+    """How many blocks a batch is cut into: a power of two, so small that adding the blocks up stays
+    cheap.
+    """
     cdef double work = rows * row_work(X) * outputs
     cdef Py_ssize_t blocks = 1
     while (blocks < MOST_BLOCKS and 2 * blocks * BLOCK_WORK <= work and 64 * blocks <= rows
@@ -89,19 +98,25 @@ cdef inline Py_ssize_t tile_of(const Table *X, Py_ssize_t outputs) noexcept nogi
 
 
 cdef inline Py_ssize_t columns_of(const Table *X, Py_ssize_t outputs) noexcept nogil:
-    """Columns of dense rows that are worked on together, a multiple of 16: all, or equal parts where the weights are many."""
+    """Columns of dense rows that are worked on together, a multiple of 16: all, or equal parts
+    where the weights are many.
+    """
     cdef Py_ssize_t parts = X.p * outputs * X.itemsize // NEAR_BYTES + 1
     return (X.p // parts // 16 + 1) * 16
 
 
 cdef inline Py_ssize_t fours_of(const Table *X, const Tile *tile) noexcept nogil:
-    """The rows of a tile that are worked on four at a time: W and the gradient are then loaded once for four."""
+    """The rows of a tile that are worked on four at a time: W and the gradient are then loaded once
+    for four.
+    """
     return tile.rows // 4 * 4 if X.indices == NULL else 0
 
 
-cdef inline void four_rows(const Table *X, const Tile *tile, Py_ssize_t r, Py_ssize_t column, const floating **x,
-                           const floating **later) noexcept nogil:
-    """The tile's rows from the r-th on, and those to be fetched (themselves, where none is known), each from `column` on."""
+cdef inline void four_rows(const Table *X, const Tile *tile, Py_ssize_t r, Py_ssize_t column,
+                           const floating **x, const floating **later) noexcept nogil:
+    """The tile's rows from the r-th on, and those to be fetched (themselves, where none is known),
+    each from `column` on.
+    """
     cdef const floating *values = <const floating *> X.values + column
     cdef Py_ssize_t i
     for i in range(4):
@@ -109,7 +124,8 @@ cdef inline void four_rows(const Table *X, const Tile *tile, Py_ssize_t r, Py_ss
         later[i] = values + tile.next[r + i] * X.p if r + i < tile.later else x[i]
 
 
-cdef void dense_margins(const Table *X, const Tile *tile, const floating *theta, Py_ssize_t outputs, double *z) noexcept nogil:
+cdef void dense_margins(const Table *X, const Tile *tile, const floating *theta, Py_ssize_t outputs,
+                        double *z) noexcept nogil:
     """z += X W' for the rows that come in fours."""
     cdef Py_ssize_t k, r, size, begin = 0, p = X.p, K = outputs, fours = fours_of(X, tile)
     cdef const floating *x[4]
@@ -119,12 +135,13 @@ cdef void dense_margins(const Table *X, const Tile *tile, const floating *theta,
         for r in range(0, fours, 4):
             four_rows(X, tile, r, begin, x, later)
             for k in range(0, K, 2):
-                lanes_dot4(x, theta + k * p + begin, p, size, z + r * K + k, K, <const floating **> (later if k == 0 else NULL),
-                           <int> min(2, K - k))
+                lanes_dot4(x, theta + k * p + begin, p, size, z + r * K + k, K,
+                           <const floating **> (later if k == 0 else NULL), <int> min(2, K - k))
         begin += size
 
 
-cdef void tile_margins(const Table *X, const Tile *tile, const floating *theta, Py_ssize_t outputs, double *z) noexcept nogil:
+cdef void tile_margins(const Table *X, const Tile *tile, const floating *theta, Py_ssize_t outputs,
+                       double *z) noexcept nogil:
     """z (rows, outputs) = X W' + b"""
     cdef Py_ssize_t k, r, p = X.p, K = outputs, fours = fours_of(X, tile)
     cdef const floating *b = theta + p * K
@@ -138,8 +155,8 @@ cdef void tile_margins(const Table *X, const Tile *tile, const floating *theta, 
     dense_margins(X, tile, theta, K, z)
 
 
-cdef double tile_slopes(const Objective *objective, const double *y, const double *weights, const Tile *tile,
-                        double scale, const Scratch *at) noexcept nogil:
+cdef double tile_slopes(const Objective *objective, const double *y, const double *weights,
+                        const Tile *tile, double scale, const Scratch *at) noexcept nogil:
     """slope (rows, outputs) = scale * weight * dL/dz; returns the sum of weight * loss."""
     cdef Py_ssize_t r, k, rows = tile.rows, K = objective.outputs
     cdef double loss = 0, weight = 1
@@ -164,8 +181,11 @@ cdef double tile_slopes(const Objective *objective, const double *y, const doubl
     return loss
 
 
-cdef void tile_curves(const Run *run, Py_ssize_t begin, Py_ssize_t rows, double scale, const Scratch *at) noexcept nogil:
-    """slope (rows, outputs) = scale * d2L/dz2 z: for softmax scale * weight * (p z - p (p z)), p its probabilities."""
+cdef void tile_curves(const Run *run, Py_ssize_t begin, Py_ssize_t rows, double scale,
+                      const Scratch *at) noexcept nogil:
+    """slope (rows, outputs) = scale * d2L/dz2 z: for softmax scale * weight * (p z - p (p z)), p
+    its probabilities.
+    """
     cdef Py_ssize_t r, k, K = run.objective.outputs
     cdef const double *c = run.curvatures + begin * K
     cdef double mean, weight = 1
@@ -221,17 +241,22 @@ cdef inline Py_ssize_t block_begin(const Run *run, Py_ssize_t number) noexcept n
     return run.rows * number // run.blocks
 
 
-cdef double block_gradient(Run *run, Py_ssize_t number, const floating *theta, floating *gradient, bint leads) noexcept nogil:
-    """gradient = sum over the block's rows / rows of the batch, tile after tile; returns the sum of weight * loss.
+cdef double block_gradient(Run *run, Py_ssize_t number, const floating *theta, floating *gradient,
+                           bint leads) noexcept nogil:
+    """gradient = sum over the block's rows / rows of the batch, tile after tile; returns the sum of
+    weight * loss.
 
-    After the last tile its thread is likely to meet the block as many blocks on as there are threads, be it of the next batch.
+    After the last tile its thread is likely to meet the block as many blocks on as there are
+    threads, be it of the next batch.
     """
     cdef const Table *X = run.X
-    cdef Py_ssize_t K = run.objective.outputs, most = run.tile, begin = block_begin(run, number), end = block_begin(run, number + 1)
+    cdef Py_ssize_t K = run.objective.outputs, most = run.tile, begin = block_begin(run, number)
+    cdef Py_ssize_t end = block_begin(run, number + 1)
     cdef Py_ssize_t this, next
     cdef double work = row_work(X) * K
     cdef double *memory = run.memory + number * run.stride
-    cdef Scratch at = Scratch(memory, memory + most * K, memory + 2 * most * K, memory + 3 * most * K)
+    cdef Scratch at = Scratch(memory, memory + most * K, memory + 2 * most * K, memory + 3 * most
+                              * K)
     cdef double loss = 0
     cdef Tile tile
     tile.columns = run.columns
@@ -241,7 +266,8 @@ cdef double block_gradient(Run *run, Py_ssize_t number, const floating *theta, f
         this = begin
         begin += tile.rows
         next = begin if begin < end else block_begin(run, number + run.members)
-        tile.next, tile.later = run.order + next, min(most, (end if begin < end else run.visits) - next)
+        tile.next, tile.later = run.order + next, min(most, (end if begin < end else run.visits)
+                                                      - next)
         tile_margins(X, &tile, theta, K, at.z)
         if run.margins != NULL:
             memcpy(run.margins + this * K, at.z, tile.rows * K * sizeof(double))
@@ -276,7 +302,8 @@ cdef void do_blocks(Run *run, const floating *theta, floating *blocks, bint lead
         number = team_claim(&run.team)
 
 
-cdef void share_out(Run *run, bint adding, Py_ssize_t count, const floating *theta, floating *blocks) noexcept nogil:
+cdef void share_out(Run *run, bint adding, Py_ssize_t count, const floating *theta,
+                    floating *blocks) noexcept nogil:
     """Post a job, lend a hand, and see it done."""
     cdef int pauses = 0
     run.adding = adding
@@ -287,12 +314,17 @@ cdef void share_out(Run *run, bint adding, Py_ssize_t count, const floating *the
         watch_work(&run.watch, PAUSE_WORK)
 
 
-cdef double batch_gradient(Run *run, const Py_ssize_t *order, Py_ssize_t rows, Py_ssize_t visits, const floating *theta,
-                           floating *blocks) noexcept nogil:
-    """Mean gradient of the data term over a batch, left in blocks[0]; returns the sum of weight * loss."""
+cdef double batch_gradient(Run *run, const Py_ssize_t *order, Py_ssize_t rows, Py_ssize_t visits,
+                           const floating *theta, floating *blocks) noexcept nogil:
+    """Mean gradient of the data term over a batch, left in blocks[0]; returns the sum of weight *
+    loss.
+    """
     cdef Py_ssize_t i
     cdef double loss = 0
-    run.order, run.rows, run.visits, run.blocks = order, rows, visits, blocks_of(run.X, rows, run.objective.outputs)
+    run.order = order
+    run.rows = rows
+    run.visits = visits
+    run.blocks = blocks_of(run.X, rows, run.objective.outputs)
     if run.blocks == 1:
         return block_gradient(run, 0, theta, blocks, True)
     share_out(run, False, run.blocks, theta, blocks)
@@ -310,8 +342,8 @@ cdef void assist(Run *run, const floating *theta, floating *blocks) noexcept nog
         team_rest(&pauses)
 
 
-cdef double gradient_norm(const floating *w, const floating *g, Py_ssize_t weights, Py_ssize_t parameters,
-                          double l2) noexcept nogil:
+cdef double gradient_norm(const floating *w, const floating *g, Py_ssize_t weights,
+                          Py_ssize_t parameters, double l2) noexcept nogil:
     """|g + l2 w|, of which the first `weights` entries are penalised."""
     cdef double total = 0, slope
     cdef Py_ssize_t j
@@ -321,14 +353,20 @@ cdef double gradient_norm(const floating *w, const floating *g, Py_ssize_t weigh
     return sqrt(total)
 
 
-cdef char *prepare(Run *run, Rows rows, Py_ssize_t itemsize, Py_ssize_t parameters, const double[::1] y, const double[::1] weights,
-                   const Py_ssize_t[::1] order, Objective objective, Py_ssize_t batch_size) except NULL:
+cdef char *prepare(Run *run, Rows rows, Py_ssize_t itemsize, Py_ssize_t parameters,
+                   const double[::1] y, const double[::1] weights, const Py_ssize_t[::1] order,
+                   Objective objective, Py_ssize_t batch_size) except NULL:
     """Check and fill a run; returns room for the gradients of a batch's blocks, to be freed."""
     cdef Py_ssize_t outputs = objective.outputs, blocks, gradients
     cdef char *room
-    rows.check(itemsize, parameters, outputs, y.shape[0] // (outputs if objective.targets == VALUES else 1), weights, order)
+    rows.check(itemsize, parameters, outputs, y.shape[0] // (outputs if objective.targets == VALUES
+                                                             else 1), weights, order)
     run.margins, run.curvatures = NULL, NULL
-    run.X, run.objective, run.parameters, run.y, run.weights = &rows.table, objective, parameters, start_of(y), start_of(weights)
+    run.X = &rows.table
+    run.objective = objective
+    run.parameters = parameters
+    run.y = start_of(y)
+    run.weights = start_of(weights)
     run.tile, run.columns = tile_of(run.X, outputs), columns_of(run.X, outputs)
     run.stride = 4 * run.tile * outputs + 1
     blocks = blocks_of(run.X, min(batch_size, order.shape[0]), outputs)
@@ -342,34 +380,42 @@ cdef char *prepare(Run *run, Rows rows, Py_ssize_t itemsize, Py_ssize_t paramete
     return room
 
 
-cdef inline int members(const Run *run, Py_ssize_t batch_size, Py_ssize_t visits, int threads) noexcept nogil:
+cdef inline int members(const Run *run, Py_ssize_t batch_size, Py_ssize_t visits,
+                        int threads) noexcept nogil:
     """Threads that find enough to do to be called together. (How many never changes a result.)"""
     if not can_share() or visits * row_work(run.X) * run.objective.outputs < TEAM_WORK:
         return 1
     return min(threads, <int> blocks_of(run.X, batch_size, run.objective.outputs))
 
 
-def gradient(Rows rows not None, const double[::1] y not None, const double[::1] weights, const Py_ssize_t[::1] order not None,
-             const floating[::1] theta not None, floating[::1] out not None, Objective objective, int threads,
-             double[::1] margins=None, const double[::1] curvatures=None):
-    """out <- mean gradient of the data term over the rows in `order`; returns the sum of weight * loss.
+def gradient(Rows rows not None, const double[::1] y not None, const double[::1] weights,
+             const Py_ssize_t[::1] order not None, const floating[::1] theta not None,
+             floating[::1] out not None, Objective objective, int threads, double[::1] margins=None,
+             const double[::1] curvatures=None):
+    """out <- mean gradient of the data term over the rows in `order`; returns the sum of weight *
+    loss.
 
-    `margins` receives X W' + b. With `curvatures` (see newton.pyx; they hold the weights) out <- the Hessian times theta instead.
+    `margins` receives X W' + b. With `curvatures` (see newton.pyx; they hold the weights) out <-
+    the Hessian times theta instead.
     """
     cdef Py_ssize_t size = order.shape[0], parameters = theta.shape[0], i, team
     cdef double loss = 0
     cdef floating *blocks
     cdef Run run
     if size == 0 or out.shape[0] != parameters:
-        raise ValueError(f"order is empty, or out has {out.shape[0]} entries and theta {parameters}")
+        raise ValueError(f"order is empty, or out has {out.shape[0]} entries and theta "
+                         f"{parameters}")
     if ((margins is not None and margins.shape[0] != size * objective.outputs)
             or (curvatures is not None and curvatures.shape[0] != size * objective.outputs)):
         raise ValueError("margins or curvatures do not fit the rows")
-    blocks = <floating *> prepare(&run, rows, sizeof(floating), parameters, y, weights, order, objective, size)
-    run.margins, run.curvatures = <double *> start_of(margins), <const double *> start_of(curvatures)
+    blocks = <floating *> prepare(&run, rows, sizeof(floating), parameters, y, weights, order,
+                                  objective, size)
+    run.margins = <double *> start_of(margins)
+    run.curvatures = <const double *> start_of(curvatures)
     team = run.members = members(&run, size, size, threads)
     with nogil:
-        for i in prange(team, schedule="static", chunksize=1, num_threads=team, use_threads_if=team > 1):
+        for i in prange(team, schedule="static", chunksize=1, num_threads=team,
+                        use_threads_if=team > 1):
             if i == 0:
                 loss += batch_gradient(&run, &order[0], size, size, &theta[0], blocks)
                 team_end(&run.team)
@@ -383,10 +429,13 @@ def gradient(Rows rows not None, const double[::1] y not None, const double[::1]
     return loss
 
 
-cdef void descend(Run *run, Sums *sums, const Py_ssize_t *order, Py_ssize_t visits, floating *theta, floating *g, floating *first,
-                  floating *second, double *average, const double *rates, const Rule *rule, Py_ssize_t batch_size, Py_ssize_t t,
+cdef void descend(Run *run, Sums *sums, const Py_ssize_t *order, Py_ssize_t visits, floating *theta,
+                  floating *g, floating *first, floating *second, double *average,
+                  const double *rates, const Rule *rule, Py_ssize_t batch_size, Py_ssize_t t,
                   Py_ssize_t skip) noexcept nogil:
-    """What the leader does: batch after batch, gradient and update. g is the first of the blocks' gradients."""
+    """What the leader does: batch after batch, gradient and update. g is the first of the blocks'
+    gradients.
+    """
     cdef Py_ssize_t begin = 0, size, j, K = run.objective.outputs, w = run.parameters - K
     cdef double l1 = run.objective.l1, l2 = run.objective.l2, rate
     while begin < visits:
@@ -404,8 +453,8 @@ cdef void descend(Run *run, Sums *sums, const Py_ssize_t *order, Py_ssize_t visi
         if rule.kind != SGD:
             sums.gradient_norm += gradient_norm(theta, g, w, run.parameters, l2)
         update(rule, theta, g, first, second, w, rate, t + sums.updates, l1, l2)
-        update(rule, theta + w, g + w, first + w if first != NULL else first, second + w if second != NULL else second, K,
-               rate, t + sums.updates, 0.0, 0.0)
+        update(rule, theta + w, g + w, first + w if first != NULL else first, second + w
+               if second != NULL else second, K, rate, t + sums.updates, 0.0, 0.0)
         if run.objective.positive:
             keep_positive(theta, w)
         sums.updates += 1
@@ -415,14 +464,16 @@ cdef void descend(Run *run, Sums *sums, const Py_ssize_t *order, Py_ssize_t visi
         begin += size
 
 
-def epoch(Rows rows not None, const double[::1] y not None, const double[::1] weights, const Py_ssize_t[::1] order not None,
-          floating[::1] theta not None, floating[::1] first, floating[::1] second, double[::1] average,
-          const double[::1] rates not None, Objective objective, Rule rule, Py_ssize_t batch_size, Py_ssize_t t,
-          Py_ssize_t skip, int threads):
+def epoch(Rows rows not None, const double[::1] y not None, const double[::1] weights,
+          const Py_ssize_t[::1] order not None, floating[::1] theta not None, floating[::1] first,
+          floating[::1] second, double[::1] average, const double[::1] rates not None,
+          Objective objective, Rule rule, Py_ssize_t batch_size, Py_ssize_t t, Py_ssize_t skip,
+          int threads):
     """Visit the rows in `order`, `batch_size` at a time, and leave the new weights in theta.
 
-    `first`, `second` are the rule's buffers (None where it has none); the first update is the t-th; averaging starts after `skip`
-    updates and `average` receives the sum of the iterates. Returns the `Sums` over the visits.
+    `first`, `second` are the rule's buffers (None where it has none); the first update is the t-th;
+    averaging starts after `skip` updates and `average` receives the sum of the iterates. Returns
+    the `Sums` over the visits.
     """
     cdef Py_ssize_t visits = order.shape[0], parameters = theta.shape[0], i, team
     cdef Sums sums = Sums(0, 0, 0, 0)
@@ -434,12 +485,15 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
     cdef Run run
     if visits == 0:
         return sums
-    if rates.shape[0] * batch_size < visits or (average is not None and average.shape[0] != parameters):
+    if rates.shape[0] * batch_size < visits or (average is not None
+                                                and average.shape[0] != parameters):
         raise ValueError("rates or average are too short")
-    if (first is not None and first.shape[0] != parameters) or (second is not None and second.shape[0] != parameters):
+    if (first is not None and first.shape[0] != parameters) or (second is not None
+                                                                and second.shape[0] != parameters):
         raise ValueError(f"theta has {parameters} entries, the buffers must have as many")
     check_buffers(rule.kind, first is not None, second is not None)
-    blocks = <floating *> prepare(&run, rows, sizeof(floating), parameters, y, weights, order, objective, batch_size)
+    blocks = <floating *> prepare(&run, rows, sizeof(floating), parameters, y, weights, order,
+                                  objective, batch_size)
     team = run.members = members(&run, min(batch_size, visits), visits, threads)
     if rule.kind == SGD:  # whose steps tell of the gradients
         start = <floating *> malloc(parameters * sizeof(floating))
@@ -448,9 +502,11 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
             raise MemoryError()
         memcpy(start, &theta[0], parameters * sizeof(floating))
     with nogil:
-        for i in prange(team, schedule="static", chunksize=1, num_threads=team, use_threads_if=team > 1):
+        for i in prange(team, schedule="static", chunksize=1, num_threads=team,
+                        use_threads_if=team > 1):
             if i == 0:
-                descend(&run, &sums, &order[0], visits, &theta[0], blocks, m, a, mean, &rates[0], &rule, batch_size, t, skip)
+                descend(&run, &sums, &order[0], visits, &theta[0], blocks, m, a, mean, &rates[0],
+                        &rule, batch_size, t, skip)
                 team_end(&run.team)
             else:
                 assist(&run, &theta[0], blocks)
@@ -462,9 +518,11 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
     return sums
 
 
-cdef void range_margins(const Table *X, Py_ssize_t begin, Py_ssize_t most, const floating *theta, Py_ssize_t outputs,
-                        double *z) noexcept nogil:
-    """The margins of the tile that begins at row `begin`: of one output row by row, so that memory is read in one stream."""
+cdef void range_margins(const Table *X, Py_ssize_t begin, Py_ssize_t most, const floating *theta,
+                        Py_ssize_t outputs, double *z) noexcept nogil:
+    """The margins of the tile that begins at row `begin`: of one output row by row, so that memory
+    is read in one stream.
+    """
     cdef Py_ssize_t order[2 * MOST_TILE]
     cdef Py_ssize_t r, rows = min(most, X.n - begin), later = min(most, X.n - begin - rows)
     cdef Tile tile
@@ -475,17 +533,23 @@ cdef void range_margins(const Table *X, Py_ssize_t begin, Py_ssize_t most, const
         z[r] += theta[X.p]
     if outputs == 1:
         return
-    tile.order, tile.rows, tile.next, tile.later, tile.columns = &order[0], rows, &order[rows], later, columns_of(X, outputs)
+    tile.order = &order[0]
+    tile.rows = rows
+    tile.next = &order[rows]
+    tile.later = later
+    tile.columns = columns_of(X, outputs)
     for r in range(rows + later):
         order[r] = begin + r
     tile_margins(X, &tile, theta, outputs, z)
 
 
-def margins(Rows rows not None, const floating[::1] theta not None, Py_ssize_t outputs, double[::1] out not None, int threads):
+def margins(Rows rows not None, const floating[::1] theta not None, Py_ssize_t outputs,
+            double[::1] out not None, int threads):
     """out (n * outputs,) <- X W' + b."""
     cdef Table *X = &rows.table
     cdef Py_ssize_t i, n = X.n, tile = tile_of(X, outputs), tiles = (n + tile - 1) // tile
-    if theta.shape[0] != outputs * (X.p + 1) or out.shape[0] != n * outputs or X.itemsize != sizeof(floating):
+    if (theta.shape[0] != outputs * (X.p + 1) or out.shape[0] != n * outputs
+            or X.itemsize != sizeof(floating)):
         raise ValueError("theta or out do not fit X")
     if n * row_work(X) * outputs < TEAM_WORK:
         threads = 1

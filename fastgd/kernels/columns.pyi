@@ -1,4 +1,5 @@
 """Weighted sums over the columns of X: what their means and spreads are made of."""
+
 import numpy as np
 from numpy.typing import NDArray
 

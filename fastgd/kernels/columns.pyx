@@ -5,8 +5,9 @@ from .rows cimport Row, Rows, column, row_at, row_work, start_of
 from .signals cimport Watch, watch_end, watch_start, watch_work
 
 
-cdef inline void dense_moments(double weight, const floating *restrict x, const double *restrict factor,
-                               const double *restrict shift, double *restrict first, double *restrict second,
+cdef inline void dense_moments(double weight, const floating *restrict x,
+                               const double *restrict factor, const double *restrict shift,
+                               double *restrict first, double *restrict second,
                                double *restrict largest, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t j
     cdef double d, square
@@ -18,8 +19,9 @@ cdef inline void dense_moments(double weight, const floating *restrict x, const 
         largest[j] = square if square > largest[j] else largest[j]
 
 
-cdef inline void sparse_moments(double weight, const Row *row, const double *factor, double *first, double *second,
-                                double *largest, const floating *tag) noexcept nogil:
+cdef inline void sparse_moments(double weight, const Row *row, const double *factor, double *first,
+                                double *second, double *largest,
+                                const floating *tag) noexcept nogil:
     cdef const floating *x = <const floating *> row.values
     cdef Py_ssize_t t, j
     cdef double d, square
@@ -33,9 +35,11 @@ cdef inline void sparse_moments(double weight, const Row *row, const double *fac
 
 
 def moments(Rows rows not None, const double[::1] weights, const Py_ssize_t[::1] order not None,
-            const double[::1] factor not None, const double[::1] shift not None, double[::1] first not None,
-            double[::1] second not None, double[::1] largest not None, const floating[::1] tag not None):
-    """first += sum_i s_i d_i and second += sum_i s_i d_i^2 with d_i = factor x_i - shift (CSR: factor x_i), in the order given.
+            const double[::1] factor not None, const double[::1] shift not None,
+            double[::1] first not None, double[::1] second not None, double[::1] largest not None,
+            const floating[::1] tag not None):
+    """first += sum_i s_i d_i and second += sum_i s_i d_i^2 with d_i = factor x_i - shift (CSR:
+    factor x_i), in the order given.
 
     `largest` becomes the largest s_i d_i^2, if it was less.
     No column may repeat within a sparse row; `tag` tells the dtype.
@@ -46,8 +50,10 @@ def moments(Rows rows not None, const double[::1] weights, const Py_ssize_t[::1]
     cdef Row row
     cdef Watch watch
     rows.check(sizeof(floating), p + 1, 1, rows.table.n, weights, order)
-    if not factor.shape[0] == shift.shape[0] == first.shape[0] == second.shape[0] == largest.shape[0] == p:
-        raise ValueError(f"factor, shift, first, second and largest must have an entry for each of the {p} columns")
+    if not (factor.shape[0] == shift.shape[0] == p
+            and first.shape[0] == second.shape[0] == largest.shape[0] == p):
+        raise ValueError("factor, shift, first, second and largest must have an entry for each "
+                         f"of the {p} columns")
     if p == 0:
         return
     watch_start(&watch)
@@ -59,8 +65,9 @@ def moments(Rows rows not None, const double[::1] weights, const Py_ssize_t[::1]
             row = row_at(&rows.table, i)
             weight = s[i] if s != NULL else 1.0
             if row.indices == NULL:
-                dense_moments(weight, <const floating *> row.values, &factor[0], &shift[0], &first[0], &second[0],
-                              &largest[0], p)
+                dense_moments(weight, <const floating *> row.values, &factor[0], &shift[0],
+                              &first[0], &second[0], &largest[0], p)
             else:
-                sparse_moments(weight, &row, &factor[0], &first[0], &second[0], &largest[0], &tag[0])
+                sparse_moments(weight, &row, &factor[0], &first[0], &second[0], &largest[0],
+                               &tag[0])
     watch_end(&watch)

@@ -1,4 +1,5 @@
 """Coordinate descent on a quadratic model with an L1 part."""
+
 import numpy as np
 from numpy.typing import NDArray
 

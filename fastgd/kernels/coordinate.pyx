@@ -1,4 +1,5 @@
-"""Coordinate descent on a quadratic model with an L1 part, of which the matrix is at hand, or sparse columns of X.
+"""Coordinate descent on a quadratic model with an L1 part, of which the matrix is at hand, or
+sparse columns of X.
 
 Coordinates may have a least value, 0 or -infinity.
 """
@@ -14,7 +15,8 @@ ctypedef fused position:
     int32_t
     int64_t
 
-cdef struct Model:              # g'd + d'(X' diag(h) X / n + diag(l2)) d / 2 + sum_j l1_j |w_j|, of m of the p columns of X
+# g'd + d'(X' diag(h) X / n + diag(l2)) d / 2 + sum_j l1_j |w_j|, of m of the p columns of X
+cdef struct Model:
     Py_ssize_t n, p, m
     const Py_ssize_t *columns   # p: a column of ones
     const double *scale         # of the columns, (p + 1,)
@@ -35,9 +37,11 @@ cdef inline double shrunk(double a, double by, double least) noexcept nogil:
     return a - by if a > by else (max(a + by, least) if a < -by else 0.0)
 
 
-cdef double sweep(const double *H, Py_ssize_t p, double *w, double *g, const double *l1, const double *least,
-                  bint nonzeros) noexcept nogil:
-    """w_j <- argmin of the model in w_j, one after the other; returns the largest |H_jj * change of w_j|."""
+cdef double sweep(const double *H, Py_ssize_t p, double *w, double *g, const double *l1,
+                  const double *least, bint nonzeros) noexcept nogil:
+    """w_j <- argmin of the model in w_j, one after the other; returns the largest |H_jj * change of
+    w_j|.
+    """
     cdef Py_ssize_t j, k
     cdef double curvature, new, change, largest = 0
     cdef const double *row
@@ -48,7 +52,8 @@ cdef double sweep(const double *H, Py_ssize_t p, double *w, double *g, const dou
             continue
         if w[j] == 0 and fabs(g[j]) <= l1[j]:
             continue
-        new = shrunk(w[j] - g[j] / curvature, l1[j] / curvature, least[j] if least != NULL else -INFINITY)
+        new = shrunk(w[j] - g[j] / curvature, l1[j] / curvature, least[j] if least != NULL
+                     else -INFINITY)
         change = new - w[j]
         if change == 0:
             continue
@@ -59,16 +64,19 @@ cdef double sweep(const double *H, Py_ssize_t p, double *w, double *g, const dou
     return largest
 
 
-def descend(const double[:, ::1] H not None, double[::1] w not None, double[::1] g not None, const double[::1] l1 not None,
-            double enough, Py_ssize_t sweeps, const double[::1] least=None):
+def descend(const double[:, ::1] H not None, double[::1] w not None, double[::1] g not None,
+            const double[::1] l1 not None, double enough, Py_ssize_t sweeps,
+            const double[::1] least=None):
     """Lower g'd + d'Hd / 2 + sum_j l1_j |w_j| over w = (w at first) + d, at most `sweeps` sweeps.
 
-    g is the model's gradient at w and stays so; `least` (None: none) holds the least values, 0 or -infinity. Sweeps over the
-    coordinates that are not 0 follow each over all of them, until no slope was larger than `enough`.
+    g is the model's gradient at w and stays so; `least` (None: none) holds the least values, 0 or
+    -infinity. Sweeps over the coordinates that are not 0 follow each over all of them, until no
+    slope was larger than `enough`.
     """
     cdef Py_ssize_t p = H.shape[0], done = 0
     cdef const double *bound
-    if H.shape[1] != p or w.shape[0] != p or g.shape[0] != p or l1.shape[0] != p or (least is not None and least.shape[0] != p):
+    if (H.shape[1] != p or w.shape[0] != p or g.shape[0] != p or l1.shape[0] != p
+            or (least is not None and least.shape[0] != p)):
         raise ValueError("H, w, g, l1 and least do not fit one another")
     if p == 0:
         return
@@ -82,13 +90,14 @@ def descend(const double[:, ::1] H not None, double[::1] w not None, double[::1]
                 break
             while done < sweeps:
                 done += 1
-                if watch_work(&watch, p * p) or sweep(&H[0, 0], p, &w[0], &g[0], &l1[0], bound, True) <= enough:
+                if watch_work(&watch, p * p) or sweep(&H[0, 0], p, &w[0], &g[0], &l1[0], bound,
+                                                      True) <= enough:
                     break
     watch_end(&watch)
 
 
-cdef inline double column_dot(const Model *model, const floating *values, const position *rows, const position *starts,
-                              Py_ssize_t j, const double *r) noexcept nogil:
+cdef inline double column_dot(const Model *model, const floating *values, const position *rows,
+                              const position *starts, Py_ssize_t j, const double *r) noexcept nogil:
     """x_j r of a scaled column."""
     cdef Py_ssize_t i
     cdef double total = 0
@@ -101,8 +110,8 @@ cdef inline double column_dot(const Model *model, const floating *values, const 
     return total * model.scale[j]
 
 
-cdef inline void column_add(const Model *model, const floating *values, const position *rows, const position *starts,
-                            Py_ssize_t j, double change) noexcept nogil:
+cdef inline void column_add(const Model *model, const floating *values, const position *rows,
+                            const position *starts, Py_ssize_t j, double change) noexcept nogil:
     """r += h x_j change / n of a scaled column."""
     cdef Py_ssize_t i
     cdef double by = change * model.scale[j] / model.n
@@ -131,9 +140,11 @@ cdef void column_curvatures(const Model *model, const floating *values, const po
         model.curvatures[k] = total / model.n + model.l2[k]
 
 
-cdef double column_sweep(Model *model, const floating *values, const position *rows, const position *starts,
-                         bint nonzeros) noexcept nogil:
-    """As `sweep`, of a model whose matrix is not at hand; returns the largest |H_jj * change of w_j|."""
+cdef double column_sweep(Model *model, const floating *values, const position *rows,
+                         const position *starts, bint nonzeros) noexcept nogil:
+    """As `sweep`, of a model whose matrix is not at hand; returns the largest |H_jj * change of
+    w_j|.
+    """
     cdef Py_ssize_t k, j
     cdef double g, new, change, largest = 0
     for k in range(model.m):
@@ -142,7 +153,8 @@ cdef double column_sweep(Model *model, const floating *values, const position *r
         if model.curvatures[k] <= 0 or (nonzeros and model.w[k] == 0):
             continue
         j = model.columns[k]
-        g = model.g[k] + model.l2[k] * (model.w[k] - model.first[k]) + column_dot(model, values, rows, starts, j, model.r)
+        g = model.g[k] + model.l2[k] * (model.w[k] - model.first[k])
+        g += column_dot(model, values, rows, starts, j, model.r)
         new = shrunk(model.w[k] - g / model.curvatures[k], model.l1[k] / model.curvatures[k],
                      model.least[k] if model.least != NULL else -INFINITY)
         change = new - model.w[k]
@@ -154,15 +166,18 @@ cdef double column_sweep(Model *model, const floating *values, const position *r
     return largest
 
 
-def descend_columns(const floating[::1] values not None, const position[::1] rows not None, const position[::1] starts not None,
-                    const Py_ssize_t[::1] columns not None, const double[::1] scale not None, const double[::1] h not None,
-                    double[::1] w not None, const double[::1] g not None, const double[::1] l1 not None,
-                    const double[::1] l2 not None, double reduction, Py_ssize_t sweeps, const double[::1] least=None):
-    """Lower g'd + d'(X' diag(h) X / n + diag(l2)) d / 2 + sum_j l1_j |w_j| over w = (w at first) + d, at most `sweeps` sweeps.
+def descend_columns(const floating[::1] values not None, const position[::1] rows not None,
+                    const position[::1] starts not None, const Py_ssize_t[::1] columns not None,
+                    const double[::1] scale not None, const double[::1] h not None,
+                    double[::1] w not None, const double[::1] g not None,
+                    const double[::1] l1 not None, const double[::1] l2 not None, double reduction,
+                    Py_ssize_t sweeps, const double[::1] least=None):
+    """Lower g'd + d'(X' diag(h) X / n + diag(l2)) d / 2 + sum_j l1_j |w_j| over w = (w at first) +
+    d, at most `sweeps` sweeps.
 
-    X is in CSC form; `columns` picks some of its p and may have p, a column of ones; `scale` multiplies them; `least` is as in
-    `descend`. Sweeps over the coordinates that are not 0 follow each over all of them, until no slope was larger than `reduction`
-    times the largest at first.
+    X is in CSC form; `columns` picks some of its p and may have p, a column of ones; `scale`
+    multiplies them; `least` is as in `descend`. Sweeps over the coordinates that are not 0 follow
+    each over all of them, until no slope was larger than `reduction` times the largest at first.
     """
     cdef Py_ssize_t n = h.shape[0], p = starts.shape[0] - 1, m = columns.shape[0], done = 0, k
     cdef double largest, enough = -1
@@ -181,8 +196,19 @@ def descend_columns(const floating[::1] values not None, const position[::1] row
     cdef double *room = <double *> calloc(n + 2 * m, sizeof(double))
     if room == NULL:
         raise MemoryError()
-    model.n, model.p, model.m, model.columns, model.scale, model.h, model.w = n, p, m, &columns[0], &scale[0], &h[0], &w[0]
-    model.g, model.l1, model.l2, model.first, model.r, model.curvatures = &g[0], &l1[0], &l2[0], room + n, room, room + n + m
+    model.n = n
+    model.p = p
+    model.m = m
+    model.columns = &columns[0]
+    model.scale = &scale[0]
+    model.h = &h[0]
+    model.w = &w[0]
+    model.g = &g[0]
+    model.l1 = &l1[0]
+    model.l2 = &l2[0]
+    model.first = room + n
+    model.r = room
+    model.curvatures = room + n + m
     model.least = start_of(least)
     watch_start(&model.watch)
     with nogil:

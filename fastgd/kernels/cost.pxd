@@ -1,11 +1,14 @@
-"""Cost functions f that are compiled, and what is added to them: l1 |x|_1, and bounds lower <= x <= upper."""
+"""Cost functions f that are compiled, and what is added to them: l1 |x|_1, and bounds lower <= x <=
+upper.
+"""
 from libc.math cimport fabs, fmax
 from libc.stdint cimport intptr_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from cython cimport floating
 
-ctypedef double (*cost_function)(const double *x, double *gradient, intptr_t n, void *data) noexcept nogil
+ctypedef double (*cost_function)(const double *x, double *gradient, intptr_t n,
+                                 void *data) noexcept nogil
 
 cdef struct Cost:
     cost_function function
@@ -20,7 +23,8 @@ cdef struct Feasible:
 
 cdef struct Goal:
     double tol                  # of the gradient's largest component; 0: nothing ends a run
-    double ftol                 # of a fall of the cost, relative to max(1, |cost|); 0: falls do not count
+    # of a fall of the cost, relative to max(1, |cost|); 0: falls do not count
+    double ftol
     bint absolute               # tol is not relative to max(1, |cost|)
 
 
@@ -30,8 +34,11 @@ cdef inline double share_of(const Goal *goal) noexcept nogil:
     return 0.1 * (share if share < 1e-4 else 1e-4)  # a coarse tol bounds the gradient alone
 
 
-cdef inline bint is_small(const Goal *goal, double norm, double value, double previous) noexcept nogil:
-    """Whether the gradient or the last fall of the cost is small. It says nothing of the distance to a minimum."""
+cdef inline bint is_small(const Goal *goal, double norm, double value,
+                          double previous) noexcept nogil:
+    """Whether the gradient or the last fall of the cost is small. It says nothing of the distance
+    to a minimum.
+    """
     cdef double size = fmax(1.0, fabs(value))
     if goal.tol > 0 and norm <= goal.tol * (1.0 if goal.absolute else size):
         return True
@@ -39,7 +46,9 @@ cdef inline bint is_small(const Goal *goal, double norm, double value, double pr
 
 
 cdef inline uint64_t unwritten_bits() noexcept nogil:
-    """A quiet NaN that no arithmetic makes: what a gradient holds until the cost function writes it."""
+    """A quiet NaN that no arithmetic makes: what a gradient holds until the cost function writes
+    it.
+    """
     return <uint64_t> 0x7FF8F45D6D1A15D5
 
 
@@ -73,12 +82,14 @@ cdef inline double l1_at(const Feasible *feasible, Py_ssize_t j) noexcept nogil:
     return feasible.l1 if feasible.share == NULL else feasible.l1 * feasible.share[j]
 
 
-cdef inline double slope_at(double x, double g, const Feasible *feasible, Py_ssize_t j) noexcept nogil:
+cdef inline double slope_at(double x, double g, const Feasible *feasible,
+                            Py_ssize_t j) noexcept nogil:
     """The least of the subgradients of f + l1 |x|_1, and 0 where it pushes against a bound."""
     cdef double v = g, l1 = l1_at(feasible, j)
     if l1 > 0:
         v = g + l1 if x > 0 or (x == 0 and g < -l1) else (g - l1 if x < 0 or g > l1 else 0.0 * g)
-    if feasible.lower != NULL and ((v > 0 and x <= feasible.lower[j]) or (v < 0 and x >= feasible.upper[j])):
+    if feasible.lower != NULL and ((v > 0 and x <= feasible.lower[j])
+                                   or (v < 0 and x >= feasible.upper[j])):
         v = 0
     return v
 
@@ -92,7 +103,8 @@ cdef inline double excess(const floating *x, Py_ssize_t n, const Feasible *feasi
     return total
 
 
-cdef inline double gradient_size(const floating *x, const floating *g, Py_ssize_t n, const Feasible *feasible) noexcept nogil:
+cdef inline double gradient_size(const floating *x, const floating *g, Py_ssize_t n,
+                                 const Feasible *feasible) noexcept nogil:
     """max_j |slope_j|; NaN where a component of g is not finite."""
     cdef floating[32] high
     cdef floating[32] low

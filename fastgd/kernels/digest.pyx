@@ -1,5 +1,5 @@
-"""XXH64, a hash of bytes at the speed of memory: whether two arrays hold the same. Source: "xxHash fast digest algorithm",
-https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md
+"""XXH64, a hash of bytes at the speed of memory: whether two arrays hold the same. Source: "xxHash
+fast digest algorithm", https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md
 """
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
@@ -35,7 +35,10 @@ cdef const uint8_t *stripes(const uint8_t *at, Py_ssize_t count, uint64_t *lanes
     cdef uint64_t a = lanes[0], b = lanes[1], c = lanes[2], d = lanes[3]
     cdef const uint8_t *end = at + 32 * count
     while at < end:
-        a, b, c, d = mixed(a, word(at)), mixed(b, word(at + 8)), mixed(c, word(at + 16)), mixed(d, word(at + 24))
+        a = mixed(a, word(at))
+        b = mixed(b, word(at + 8))
+        c = mixed(c, word(at + 16))
+        d = mixed(d, word(at + 24))
         at += 32
     lanes[0], lanes[1], lanes[2], lanes[3] = a, b, c, d
     return at
@@ -63,7 +66,9 @@ cdef uint64_t finished(uint64_t value, const uint8_t *at, Py_ssize_t size) noexc
 
 
 def xxh64(const uint8_t[::1] data not None):
-    """The hash with seed 0, of which two different arrays have the same with a probability of 2^-64."""
+    """The hash with seed 0, of which two different arrays have the same with a probability of
+    2^-64.
+    """
     cdef Py_ssize_t size = data.shape[0], left = size // 32, count
     cdef const uint8_t *at = &data[0] if size else NULL
     cdef uint64_t value = P5
@@ -78,7 +83,8 @@ def xxh64(const uint8_t[::1] data not None):
                 count = min(left, STRIPES)
                 at = stripes(at, count, &lanes[0])
                 left -= count
-            value = turned(lanes[0], 1) + turned(lanes[1], 7) + turned(lanes[2], 12) + turned(lanes[3], 18)
+            value = (turned(lanes[0], 1) + turned(lanes[1], 7) + turned(lanes[2], 12)
+                     + turned(lanes[3], 18))
             for k in range(4):
                 value = (value ^ mixed(0, lanes[k])) * P1 + P4
         value = finished(value + <uint64_t> size, at, size % 32)

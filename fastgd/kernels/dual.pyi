@@ -1,4 +1,5 @@
 """Dual coordinate descent, one sweep over the rows at a time."""
+
 from typing import TypeVar
 
 import numpy as np

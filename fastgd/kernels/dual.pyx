@@ -1,21 +1,22 @@
-"""Dual coordinate descent: one row's slope after the other is set to the best that it can be while the others stay.
+"""Dual coordinate descent: one row's slope after the other is set to the best that it can be while
+the others stay.
 
-    w = -sum_i s_i a_i x_i / strength,    a_i <- a with a = dL/dz at z_i - h (a - a_i),    h = s_i |x_i|^2 / strength
+    w = -sum_i s_i a_i x_i / strength
+    a_i <- a with a = dL/dz at z_i - h (a - a_i),    h = s_i |x_i|^2 / strength
 
-which is an implicit step along the row. With an intercept, its column counts for `bias` in |x|^2. Sources: Hsieh et al., "A dual
-coordinate descent method for large-scale linear SVM", ICML 2008, and its shrinking; Ho and Lin, "Large-scale linear support vector
-regression", JMLR 13 (2012).
+which is an implicit step along the row. With an intercept, its column counts for `bias` in |x|^2.
+Sources: Hsieh et al., "A dual coordinate descent method for large-scale linear SVM", ICML 2008, and
+its shrinking; Ho and Lin, "Large-scale linear support vector regression", JMLR 13 (2012).
 """
 import numpy as np
 
 from cython cimport floating
 from libc.math cimport INFINITY, fabs
 
-from .losses cimport (
-    EPSILON_INSENSITIVE, HINGE, PERCEPTRON, QUANTILE, SQUARED_EPSILON_INSENSITIVE, SQUARED_HINGE, VALUES, Objective, implicit,
-    target,
-)
-from .rows cimport AHEAD, PREFETCH, Row, Rows, Table, accumulate, look_ahead, margins, row_at, row_work, start_of
+from .losses cimport (EPSILON_INSENSITIVE, HINGE, PERCEPTRON, QUANTILE, SQUARED_EPSILON_INSENSITIVE,
+                      SQUARED_HINGE, VALUES, Objective, implicit, target)
+from .rows cimport (AHEAD, PREFETCH, Row, Rows, Table, accumulate, look_ahead, margins, row_at,
+                    row_work, start_of)
 from .signals cimport Watch, watch_end, watch_start, watch_work
 
 cdef struct Run:
@@ -31,7 +32,9 @@ cdef struct Run:
 
 
 cdef inline double clearance(int loss, double delta, double z, double y) noexcept nogil:
-    """How far z is from the nearest kink of the loss, or of its slope; 0 where there is none, for such slopes never rest."""
+    """How far z is from the nearest kink of the loss, or of its slope; 0 where there is none, for
+    such slopes never rest.
+    """
     if loss == HINGE or loss == SQUARED_HINGE:
         return fabs(1.0 - y * z)
     if loss == EPSILON_INSENSITIVE or loss == SQUARED_EPSILON_INSENSITIVE:
@@ -42,9 +45,12 @@ cdef inline double clearance(int loss, double delta, double z, double y) noexcep
 
 
 cdef inline double visit(Run *run, Py_ssize_t i, floating *theta, double *least) noexcept nogil:
-    """Set row i's slopes; returns the largest clearance of those that changed, `least` takes the least of the others."""
+    """Set row i's slopes; returns the largest clearance of those that changed, `least` takes the
+    least of the others.
+    """
     cdef Py_ssize_t k, p = run.X.p, K = run.objective.outputs
-    cdef double weight = run.weights[i] if run.weights != NULL else 1.0, part = weight / run.strength, largest = 0, y, h, far
+    cdef double weight = run.weights[i] if run.weights != NULL else 1.0
+    cdef double part = weight / run.strength, largest = 0, y, h, far
     cdef double *z = run.z + i * K
     cdef double *slope = run.slope + i * K
     cdef floating *b = theta + p * K
@@ -56,7 +62,8 @@ cdef inline double visit(Run *run, Py_ssize_t i, floating *theta, double *least)
     for k in range(K):
         z[k] += b[k]
         y = target(&run.objective, run.y, i, k)
-        run.change[k] = implicit(run.objective.loss, run.objective.delta, z[k] + h * slope[k], y, h) - slope[k]
+        run.change[k] = implicit(run.objective.loss, run.objective.delta, z[k] + h * slope[k], y,
+                                 h) - slope[k]
         far = clearance(run.objective.loss, run.objective.delta, z[k], y)
         if run.change[k] != 0:
             moved = True
@@ -71,13 +78,16 @@ cdef inline double visit(Run *run, Py_ssize_t i, floating *theta, double *least)
     return largest
 
 
-def sweep(Rows rows not None, const double[::1] y not None, const double[::1] weights, Py_ssize_t[::1] order not None,
-          const double[::1] length not None, floating[::1] theta not None, double[::1] z not None, double[::1] slope not None,
+def sweep(Rows rows not None, const double[::1] y not None, const double[::1] weights,
+          Py_ssize_t[::1] order not None, const double[::1] length not None,
+          floating[::1] theta not None, double[::1] z not None, double[::1] slope not None,
           Objective objective, double strength, double bias, double rest):
-    """Visit the rows in `order` once; returns (the largest clearance of a slope that changed, number of rows kept).
+    """Visit the rows in `order` once; returns (the largest clearance of a slope that changed,
+    number of rows kept).
 
-    The rows kept come first in `order` afterwards: those of which a slope changed, or lies within `rest` of a kink. `length`
-    holds |x|^2, `slope` and `z` `outputs` numbers a row of X: the slopes that theta is made of, and the margins met.
+    The rows kept come first in `order` afterwards: those of which a slope changed, or lies within
+    `rest` of a kink. `length` holds |x|^2, `slope` and `z` `outputs` numbers a row of X: the slopes
+    that theta is made of, and the margins met.
     """
     cdef Py_ssize_t visits = order.shape[0], K = objective.outputs, N = rows.table.n, v, i, kept = 0
     cdef Py_ssize_t targets = K if objective.targets == VALUES else 1
@@ -93,7 +103,12 @@ def sweep(Rows rows not None, const double[::1] y not None, const double[::1] we
     if visits == 0:
         return 0.0, 0
     run.X, run.y, run.weights, run.length = &rows.table, start_of(y), start_of(weights), &length[0]
-    run.z, run.slope, run.change, run.strength, run.bias, run.objective = &z[0], &slope[0], &change[0], strength, bias, objective
+    run.z = &z[0]
+    run.slope = &slope[0]
+    run.change = &change[0]
+    run.strength = strength
+    run.bias = bias
+    run.objective = objective
     watch_start(&watch)
     with nogil:
         for v in range(visits):

@@ -1,4 +1,7 @@
-"""Matrix factorization: one sweep of gradient descent over ratings that lie in the cells of a grid, users by items."""
+"""Matrix factorization: one sweep of gradient descent over ratings that lie in the cells of a grid,
+users by items.
+"""
+
 from typing import TypedDict
 
 import numpy as np

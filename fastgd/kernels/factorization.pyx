@@ -1,7 +1,9 @@
-"""Matrix factorization: one sweep of gradient descent over ratings that lie in the cells of a grid, users by items.
+"""Matrix factorization: one sweep of gradient descent over ratings that lie in the cells of a grid,
+users by items.
 
-A user's row is [p, b, 1] and an item's is [q, 1, c], zeros behind them to a whole vector, so that their product is p q + b + c.
-Cells that have no user and no item in common are swept side by side: the bits are the same for any number of threads.
+A user's row is [p, b, 1] and an item's is [q, 1, c], zeros behind them to a whole vector, so that
+their product is p q + b + c. Cells that have no user and no item in common are swept side by side:
+the bits are the same for any number of threads.
 """
 import numpy as np
 
@@ -14,10 +16,12 @@ from .losses cimport LOG_LOSS, implicit, point
 from .random cimport draw, permute
 from .rows cimport PREFETCH, Products, lanes_products
 from .signals cimport Watch, watch_end, watch_is_over, watch_start, watch_work
-from .threads cimport Team, can_share, steps_have_reached, steps_reach, team_claim, team_post, team_rest, team_start
+from .threads cimport (Team, can_share, steps_have_reached, steps_reach, team_claim, team_post,
+                       team_rest, team_start)
 
 cdef extern from "lanes.h" nogil:  # generic in the pointers' type, float or double
-    void lanes_couple(...)      # (x, w, v, n, a, b, keep_x, keep_w, paired): x <- keep_x (x + a d), w <- keep_w (w +- b x)
+    # (x, w, v, n, a, b, keep_x, keep_w, paired): x <- keep_x (x + a d), w <- keep_w (w +- b x)
+    void lanes_couple(...)
 
 cdef enum:
     AHEAD = 3                   # ratings to come whose rows are on their way
@@ -42,7 +46,8 @@ cdef struct Run:                # what the members of a team share
     const int32_t *items
     const Py_ssize_t *cells
     const int32_t *bounds       # of the blocks of items
-    const Py_ssize_t *starts    # where each user's items begin among those met; NULL: nothing is drawn
+    # where each user's items begin among those met; NULL: nothing is drawn
+    const Py_ssize_t *starts
     const int32_t *met
     const int32_t *pairs        # the blocks of items, in the order in which two make a cell
     Py_ssize_t blocks           # of users; of items twice as many
@@ -64,22 +69,30 @@ cdef class Grid:
     values : ndarray of float32 or float64
         Ratings; for the other losses the interactions' weights.
     cells : ndarray of intp
-        Where each cell begins, and the end: blocks of users x blocks of items, of which there are twice as many.
+        Where each cell begins, and the end: blocks of users x blocks of items, of which there are
+        twice as many.
     user_bounds, item_bounds : ndarray of int32
         The first user (item) of each block, and the end.
     starts, met : ndarray of intp and int32, or None
-        All items that each user has met, ascending: ``met[starts[u]:starts[u + 1]]``. Needed where other items are drawn.
+        All items that each user has met, ascending: ``met[starts[u]:starts[u + 1]]``. Needed where
+        other items are drawn.
     """
 
     cdef readonly object users, items, values, cells, user_bounds, item_bounds, starts, met
     cdef readonly Py_ssize_t blocks, largest
 
-    def __init__(self, users, items, values, cells, user_bounds, item_bounds, starts=None, met=None):
+    def __init__(self, users, items, values, cells, user_bounds, item_bounds, starts=None,
+                 met=None):
         self.users, self.items, self.values, self.cells = users, items, values, cells
-        self.user_bounds, self.item_bounds, self.starts, self.met = user_bounds, item_bounds, starts, met
+        self.user_bounds = user_bounds
+        self.item_bounds = item_bounds
+        self.starts = starts
+        self.met = met
         self.blocks = len(user_bounds) - 1
-        if len(item_bounds) != 2 * self.blocks + 1 or len(cells) != 2 * self.blocks**2 + 1 or self.blocks < 1:
-            raise ValueError(f"{self.blocks} blocks of users need twice as many of items, and a cell for each two")
+        if (len(item_bounds) != 2 * self.blocks + 1 or len(cells) != 2 * self.blocks**2 + 1
+                or self.blocks < 1):
+            raise ValueError(f"{self.blocks} blocks of users need twice as many of items, and a "
+                             "cell for each two")
         if self.blocks > MOST_BLOCKS:
             raise ValueError(f"{self.blocks} blocks of users are more than {MOST_BLOCKS}")
         for bounds in (cells, user_bounds, item_bounds, *([] if starts is None else [starts])):
@@ -88,7 +101,8 @@ cdef class Grid:
         if not len(users) == len(items) == len(values) == cells[len(cells) - 1]:
             raise ValueError("users, items and values must be as many as the cells hold")
         self.largest = 2 * np.diff(cells).max()
-        if starts is not None and not (len(starts) == user_bounds[self.blocks] + 1 and len(met) == starts[len(starts) - 1]):
+        if starts is not None and not (len(starts) == user_bounds[self.blocks] + 1
+                                       and len(met) == starts[len(starts) - 1]):
             raise ValueError("starts must bound the items met by each user")
         self.check()
 
@@ -119,9 +133,10 @@ cdef inline bint has_met(const Run *run, Py_ssize_t u, int32_t item) noexcept no
     return low < run.starts[u + 1] and run.met[low] == item
 
 
-cdef inline Py_ssize_t draw_other(const Run *run, Py_ssize_t u, const int32_t *own, const int32_t *partner,
-                                  uint64_t *state) noexcept nogil:
-    """An item that u has not met: of its own block as often as if all items were as likely, else of the partner; -1: none found.
+cdef inline Py_ssize_t draw_other(const Run *run, Py_ssize_t u, const int32_t *own,
+                                  const int32_t *partner, uint64_t *state) noexcept nogil:
+    """An item that u has not met: of its own block as often as if all items were as likely, else of
+    the partner; -1: none found.
 
     Since partners change from epoch to epoch, all items are as likely in the long run.
     """
@@ -131,19 +146,24 @@ cdef inline Py_ssize_t draw_other(const Run *run, Py_ssize_t u, const int32_t *o
     cdef int _
     for _ in range(DRAWS):
         number = draw(state)
-        block = own if <Py_ssize_t> ((number >> 32) * total >> 32) < own[1] - own[0] or partner[0] == partner[1] else partner
+        block = (own if <Py_ssize_t> ((number >> 32) * total >> 32) < own[1] - own[0]
+                 or partner[0] == partner[1] else partner)
         j = block[0] + <int32_t> ((number & low) * <uint64_t> (block[1] - block[0]) >> 32)
         if not has_met(run, u, j):
             return j
     return -1
 
 
-cdef inline double step(const Run *run, floating *p, floating *q, floating *other, double y, double weight, double user_rate,
-                        double item_rate, int paired) noexcept nogil:
-    """One step on the rows of a user and an item, or of a user and two (`paired`); returns weight * loss before it."""
+cdef inline double step(const Run *run, floating *p, floating *q, floating *other, double y,
+                        double weight, double user_rate, double item_rate,
+                        int paired) noexcept nogil:
+    """One step on the rows of a user and an item, or of a user and two (`paired`); returns weight *
+    loss before it.
+    """
     cdef Products at = lanes_products(p, q, other, run.width, paired)
     cdef Py_ssize_t k = run.course.factors
-    cdef double length, slope, loss = weight * point(run.course.loss, 0.0, INFINITY, at.product, y).value
+    cdef double length, slope, loss = weight * point(run.course.loss, 0.0, INFINITY, at.product,
+                                                     y).value
     cdef floating one = 1.0 if run.course.biased else 0.0
     cdef floating keep_user = <floating> (1.0 / (1.0 + user_rate * run.course.alpha))
     cdef floating keep_item = <floating> (1.0 / (1.0 + item_rate * run.course.alpha)), a, b
@@ -173,19 +193,21 @@ cdef inline void ask_for_row(const floating *row, Py_ssize_t width) noexcept nog
         PREFETCH(<const char *> row + at)
 
 
-cdef inline double visit(const Run *run, Py_ssize_t t, const floating *values, floating *P, floating *Q,
-                         const floating *user_rates, const floating *item_rates, const int32_t *own, const int32_t *partner,
+cdef inline double visit(const Run *run, Py_ssize_t t, const floating *values, floating *P,
+                         floating *Q, const floating *user_rates, const floating *item_rates,
+                         const int32_t *own, const int32_t *partner,
                          uint64_t *state) noexcept nogil:
     """The steps of one rating or interaction; returns weight * loss, summed over them."""
-    cdef Py_ssize_t u = run.users[t], i = run.items[t], n = run.width, factors = run.course.factors, j, _
+    cdef Py_ssize_t u = run.users[t], i = run.items[t], n = run.width, factors = run.course.factors
+    cdef Py_ssize_t j, _
     cdef floating *p = P + u * n
     cdef floating *q = Q + i * n
     cdef double loss = 0, value = values[t]
     if run.starts != NULL and value == 0:
         return 0.0
     if not run.course.pairwise:
-        loss = step(run, p, q, q, value if run.starts == NULL else 1.0, 1.0 if run.starts == NULL else value, user_rates[u],
-                    item_rates[i], 0)
+        loss = step(run, p, q, q, value if run.starts == NULL else 1.0, 1.0 if run.starts == NULL
+                    else value, user_rates[u], item_rates[i], 0)
         if run.course.positive:
             keep_positive(p, factors)
             keep_positive(q, factors)
@@ -204,9 +226,12 @@ cdef inline double visit(const Run *run, Py_ssize_t t, const floating *values, f
     return loss
 
 
-cdef double sweep_cell(const Run *run, Py_ssize_t block, Py_ssize_t stratum, int member, const floating *values, floating *P,
-                       floating *Q, const floating *user_rates, const floating *item_rates) noexcept nogil:
-    """Visit a block of users' ratings of two blocks of items in random order; returns the sum of weight * loss."""
+cdef double sweep_cell(const Run *run, Py_ssize_t block, Py_ssize_t stratum, int member,
+                       const floating *values, floating *P, floating *Q, const floating *user_rates,
+                       const floating *item_rates) noexcept nogil:
+    """Visit a block of users' ratings of two blocks of items in random order; returns the sum of
+    weight * loss.
+    """
     cdef Py_ssize_t B = run.blocks, pair = (block + stratum) % B, size = 0, half, t, r
     cdef Py_ssize_t *order = run.order + member * run.room
     cdef int32_t columns[2]
@@ -216,7 +241,8 @@ cdef double sweep_cell(const Run *run, Py_ssize_t block, Py_ssize_t stratum, int
     state = draw(&state)
     for half in range(2):
         columns[half] = run.pairs[2 * pair + half]
-        for t in range(run.cells[2 * block * B + columns[half]], run.cells[2 * block * B + columns[half] + 1]):
+        for t in range(run.cells[2 * block * B + columns[half]],
+                       run.cells[2 * block * B + columns[half] + 1]):
             order[size] = t
             size += 1
     permute(order, size, &state)
@@ -227,39 +253,45 @@ cdef double sweep_cell(const Run *run, Py_ssize_t block, Py_ssize_t stratum, int
         t = order[r]
         own = run.bounds + columns[0]
         half = run.items[t] < own[0] or run.items[t] >= own[1]
-        loss += visit(run, t, values, P, Q, user_rates, item_rates, run.bounds + columns[half], run.bounds + columns[1 - half],
-                      &state)
+        loss += visit(run, t, values, P, Q, user_rates, item_rates, run.bounds + columns[half],
+                      run.bounds + columns[1 - half], &state)
     return loss
 
 
-cdef void work(Run *run, int member, const floating *values, floating *P, floating *Q, const floating *user_rates,
-               const floating *item_rates) noexcept nogil:
-    """Sweep unclaimed cells, stratum by stratum, each after the one before it in its users and the one before it in its items."""
+cdef void work(Run *run, int member, const floating *values, floating *P, floating *Q,
+               const floating *user_rates, const floating *item_rates) noexcept nogil:
+    """Sweep unclaimed cells, stratum by stratum, each after the one before it in its users and the
+    one before it in its items.
+    """
     cdef Py_ssize_t B = run.blocks, block, stratum
     cdef long long cell = team_claim(&run.team)
     cdef int pauses
     while cell >= 0:
         block, stratum, pauses = cell % B, cell // B, 0
-        while not (steps_have_reached(run.done + block, stratum) and steps_have_reached(run.done + (block + 1) % B, stratum)):
+        while not (steps_have_reached(run.done + block, stratum)
+                   and steps_have_reached(run.done + (block + 1) % B, stratum)):
             if watch_is_over(&run.watch):
                 return
             team_rest(&pauses)
         if watch_is_over(&run.watch):
             return
-        run.losses[block] += sweep_cell(run, block, stratum, member, values, P, Q, user_rates, item_rates)
+        run.losses[block] += sweep_cell(run, block, stratum, member, values, P, Q, user_rates,
+                                        item_rates)
         steps_reach(run.done + block, stratum + 1)
         if member == 0:
             watch_work(&run.watch, run.room * run.width)
         cell = team_claim(&run.team)
 
 
-def epoch(Grid grid not None, floating[:, ::1] P not None, floating[:, ::1] Q not None, const floating[::1] user_rates not None,
-          const floating[::1] item_rates not None, const int32_t[::1] pairs not None, Course course, uint64_t seed, int threads):
-    """Sweep all cells, in as many strata as there are blocks of users; returns the sum of weight * loss met.
+def epoch(Grid grid not None, floating[:, ::1] P not None, floating[:, ::1] Q not None,
+          const floating[::1] user_rates not None, const floating[::1] item_rates not None,
+          const int32_t[::1] pairs not None, Course course, uint64_t seed, int threads):
+    """Sweep all cells, in as many strata as there are blocks of users; returns the sum of weight *
+    loss met.
 
-    P and Q hold the rows of users and items, changed in place; rows have rates of their own. In stratum s the b-th block of users
-    meets the blocks of items ``pairs[2 m]`` and ``pairs[2 m + 1]``, m = b + s modulo the blocks. `seed` gives the order of the
-    visits and the items drawn.
+    P and Q hold the rows of users and items, changed in place; rows have rates of their own. In
+    stratum s the b-th block of users meets the blocks of items ``pairs[2 m]`` and ``pairs[2 m +
+    1]``, m = b + s modulo the blocks. `seed` gives the order of the visits and the items drawn.
     """
     cdef const int32_t[::1] users = grid.users, items = grid.items, bounds = grid.item_bounds, met
     cdef const Py_ssize_t[::1] cells = grid.cells, starts
@@ -270,7 +302,8 @@ def epoch(Grid grid not None, floating[:, ::1] P not None, floating[:, ::1] Q no
     cdef long long[::1] done = np.zeros(B, np.longlong)
     cdef Run run
     if P.shape[1] != Q.shape[1] or P.shape[1] < course.factors + 2 or course.factors < 1:
-        raise ValueError(f"rows of {P.shape[1]} and {Q.shape[1]} entries cannot hold {course.factors} factors and two more")
+        raise ValueError(f"rows of {P.shape[1]} and {Q.shape[1]} entries cannot hold "
+                         f"{course.factors} factors and two more")
     if P.shape[0] != grid.user_bounds[B] or Q.shape[0] != bounds[2 * B]:
         raise ValueError(f"{P.shape[0]} users and {Q.shape[0]} items do not fit the grid")
     if user_rates.shape[0] != P.shape[0] or item_rates.shape[0] != Q.shape[0]:
@@ -290,27 +323,37 @@ def epoch(Grid grid not None, floating[:, ::1] P not None, floating[:, ::1] Q no
         team = min(<Py_ssize_t> threads, B)
     order = np.empty(team * max(<Py_ssize_t> grid.largest, 1), np.intp)
     run.course, run.users, run.items = course, &users[0], &items[0]
-    run.cells, run.bounds, run.pairs, run.blocks, run.width = &cells[0], &bounds[0], &pairs[0], B, P.shape[1]
+    run.cells = &cells[0]
+    run.bounds = &bounds[0]
+    run.pairs = &pairs[0]
+    run.blocks = B
+    run.width = P.shape[1]
     run.room, run.order, run.losses, run.seed = grid.largest, &order[0], &losses[0], seed
     run.done = &done[0]
     team_start(&run.team)
     team_post(&run.team, B * B)
     watch_start(&run.watch)
     with nogil:
-        for i in prange(team, schedule="static", chunksize=1, num_threads=team, use_threads_if=team > 1):
+        for i in prange(team, schedule="static", chunksize=1, num_threads=team,
+                        use_threads_if=team > 1):
             work(&run, <int> i, &values[0], &P[0, 0], &Q[0, 0], &user_rates[0], &item_rates[0])
     watch_end(&run.watch)
     return float(np.asarray(losses).sum())
 
 
-def scores(const int32_t[::1] users not None, const int32_t[::1] items not None, const floating[:, ::1] P not None,
-           const floating[:, ::1] Q not None, floating[::1] out not None, int threads):
+def scores(const int32_t[::1] users not None, const int32_t[::1] items not None,
+           const floating[:, ::1] P not None, const floating[:, ::1] Q not None,
+           floating[::1] out not None, int threads):
     """out <- the products of the rows of users and items, pair by pair."""
     cdef Py_ssize_t n = users.shape[0], width = P.shape[1], t
     if items.shape[0] != n or out.shape[0] != n or Q.shape[1] != width:
-        raise ValueError(f"{n} users, {items.shape[0]} items, room for {out.shape[0]}; rows of {width} and {Q.shape[1]} entries")
+        raise ValueError(f"{n} users, {items.shape[0]} items, room for {out.shape[0]}; rows of "
+                         f"{width} and {Q.shape[1]} entries")
     for t in range(n):
         if not (0 <= users[t] < P.shape[0] and 0 <= items[t] < Q.shape[0]):
-            raise ValueError(f"pair {t} is ({users[t]}, {items[t]}), there are {P.shape[0]} users and {Q.shape[0]} items")
-    for t in prange(n, nogil=True, schedule="static", num_threads=threads, use_threads_if=n * width > TEAM_WORK):
-        out[t] = <floating> lanes_products(&P[users[t], 0], &Q[items[t], 0], &Q[items[t], 0], width, 0).product
+            raise ValueError(f"pair {t} is ({users[t]}, {items[t]}), there are {P.shape[0]} users "
+                             f"and {Q.shape[0]} items")
+    for t in prange(n, nogil=True, schedule="static", num_threads=threads, use_threads_if=n
+                    * width > TEAM_WORK):
+        out[t] = <floating> lanes_products(&P[users[t], 0], &Q[items[t], 0], &Q[items[t], 0], width,
+                                           0).product

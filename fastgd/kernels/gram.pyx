@@ -1,6 +1,8 @@
-"""X' diag(h) Y of standardised columns: Hessians of linear models, and parts of them, by BLAS on some rows at a time.
+"""X' diag(h) Y of standardised columns: Hessians of linear models, and parts of them, by BLAS on
+some rows at a time.
 
-Rows are dealt to PARTS sums whatever the number of threads, and the sums added in order: the bits are the same.
+Rows are dealt to PARTS sums whatever the number of threads, and the sums added in order: the bits
+are the same.
 """
 from cython cimport floating
 from cython.parallel cimport prange
@@ -33,7 +35,8 @@ cdef struct Run:
     Watch watch
 
 
-cdef inline void standardise(const Run *run, Py_ssize_t i, double root, double *a, const floating *tag) noexcept nogil:
+cdef inline void standardise(const Run *run, Py_ssize_t i, double root, double *a,
+                             const floating *tag) noexcept nogil:
     """a = root times these columns of row i."""
     cdef Row row = row_at(run.X, i)
     cdef const floating *restrict x = <const floating *> row.values
@@ -58,9 +61,11 @@ cdef inline void standardise(const Run *run, Py_ssize_t i, double root, double *
             a[t] = root * ((x[j] - run.center[j]) * run.inverse[j] if j < p else run.ones)
 
 
-cdef void part(Run *run, Py_ssize_t number, double *room, double *sums, const floating *tag) noexcept nogil:
+cdef void part(Run *run, Py_ssize_t number, double *room, double *sums,
+               const floating *tag) noexcept nogil:
     """sums (size, width), column by column = this part of the products; `room` holds CHUNK rows."""
-    cdef int size = <int> run.size, last = <int> run.last, width = last if last else size, filled = 0
+    cdef int size = <int> run.size, last = <int> run.last, width = last if last else size
+    cdef int filled = 0
     cdef double scale = 1.0 / run.n, one = 1.0
     cdef Py_ssize_t begin, end, v
     cdef bint over
@@ -76,7 +81,8 @@ cdef void part(Run *run, Py_ssize_t number, double *room, double *sums, const fl
         over = begin >= run.n
         if filled > CHUNK - BLOCK or (over and filled):
             if last:
-                dgemm("N", "T", &size, &last, &filled, &scale, room, &size, room + size - last, &size, &one, sums, &size)
+                dgemm("N", "T", &size, &last, &filled, &scale, room, &size, room + size - last,
+                      &size, &one, sums, &size)
             else:
                 dsyrk("L", "N", &size, &filled, &scale, room, &size, &one, sums, &size)
             if number == 0:
@@ -85,23 +91,27 @@ cdef void part(Run *run, Py_ssize_t number, double *room, double *sums, const fl
 
 
 def products(Rows rows not None, const Py_ssize_t[::1] order not None, const double[::1] h not None,
-             const Py_ssize_t[::1] columns, const Py_ssize_t[::1] place, Py_ssize_t last, const double[::1] center not None,
-             const double[::1] inverse not None, bint intercept, double[::1, :] out not None, int threads,
-             const floating[::1] tag not None):
-    """out <- X' diag(h) Y / n over the rows in `order`, X = (x - center) * inverse of these columns, Y the `last` of them.
+             const Py_ssize_t[::1] columns, const Py_ssize_t[::1] place, Py_ssize_t last,
+             const double[::1] center not None, const double[::1] inverse not None, bint intercept,
+             double[::1, :] out not None, int threads, const floating[::1] tag not None):
+    """out <- X' diag(h) Y / n over the rows in `order`, X = (x - center) * inverse of these
+    columns, Y the `last` of them.
 
-    `columns` None: all, column p of ones (with `intercept`; else of zeros) at the end. Of sparse rows, whose center is 0, `place`
-    tells where each of the p + 1 columns is among them, or -1. With `last` 0 Y is X, and the lower triangle of `out` is filled.
-    BLAS has to be kept to one thread. `tag` tells the dtype.
+    `columns` None: all, column p of ones (with `intercept`; else of zeros) at the end. Of sparse
+    rows, whose center is 0, `place` tells where each of the p + 1 columns is among them, or -1.
+    With `last` 0 Y is X, and the lower triangle of `out` is filled. BLAS has to be kept to one
+    thread. `tag` tells the dtype.
     """
     cdef Py_ssize_t p = rows.table.p, size = out.shape[0], width = out.shape[1], parts, i, j
     cdef double *room
     cdef Run run
     rows.check(sizeof(floating), p + 1, 1, rows.table.n, None, order)
-    if h.shape[0] != order.shape[0] or size != (p + 1 if columns is None else columns.shape[0]) or width != (last or size):
+    if h.shape[0] != order.shape[0] or size != (p + 1 if columns is None
+                                                else columns.shape[0]) or width != (last or size):
         raise ValueError("h, columns or out do not fit the rows")
     if not 0 <= last <= size or center.shape[0] != p or inverse.shape[0] != p:
-        raise ValueError(f"there are {p} columns, of which {size} are asked for, and the last {last}")
+        raise ValueError(f"there are {p} columns, of which {size} are asked for, and the last "
+                         f"{last}")
     if rows.table.indices != NULL and (place is None or place.shape[0] != p + 1):
         raise ValueError("sparse rows need the place of each column")
     for i in range(size if columns is not None else 0):

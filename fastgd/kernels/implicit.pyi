@@ -1,4 +1,5 @@
 """Implicit stochastic gradient descent in the metric, one epoch at a time."""
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,13 +13,18 @@ def epoch(
     order: NDArray[np.intp],
     v: NDArray[np.float64],
     average: NDArray[np.float64] | None,
-    metric: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
+    metric: tuple[
+        NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]
+    ],
     rates: NDArray[np.float64],
     gains: NDArray[np.float64],
     objective: Objective,
     batch_size: int,
     t: float,
-    memory: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]] | None,
+    memory: tuple[
+        NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]
+    ]
+    | None,
     tag: NDArray[np.float32] | NDArray[np.float64],
     lazy: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
     race: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
@@ -38,7 +44,9 @@ def rescale(
     columns: NDArray[np.intp],
     v: NDArray[np.float64],
     average: NDArray[np.float64],
-    metric: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
+    metric: tuple[
+        NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]
+    ],
     lazy: tuple[NDArray[np.float64], NDArray[np.float64]],
     gains: NDArray[np.float64],
     objective: Objective,

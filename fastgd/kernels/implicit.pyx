@@ -1,11 +1,13 @@
-"""Implicit stochastic gradient descent in the metric: each row's slope is taken where the step leads to, so no step overshoots.
+"""Implicit stochastic gradient descent in the metric: each row's slope is taken where the step
+leads to, so no step overshoots.
 
     v <- prox(v - rate / size * sum of s_i g_i x_i),    g_i = dL/dz at x_i v - rate s_i |x_i|^2 g_i
 
-over the rows of a batch; the penalty's prox is taken column by column, and the iterates' mean weighs the t-th one by
-t (t + 1) (t + 2) (polynomial decay; Shamir, Zhang, ICML 2013). Sparse rows touch their own columns only: what the others owe to the
-penalty and to the mean is a difference of running sums. A stream keeps these sums from call to call, so
-that a call touches no other columns either.
+over the rows of a batch; the penalty's prox is taken column by column, and the iterates' mean
+weighs the t-th one by t (t + 1) (t + 2) (polynomial decay; Shamir, Zhang, ICML 2013). Sparse rows
+touch their own columns only: what the others owe to the penalty and to the mean is a difference of
+running sums. A stream keeps these sums from call to call, so that a call touches no other columns
+either.
 """
 import numpy as np
 
@@ -19,7 +21,8 @@ from .rows cimport (Row, Rows, Table, accumulate, column, look_ahead, margins, r
                     squared_norm, start_of)
 from .signals cimport Watch, watch_end, watch_start, watch_work
 
-cdef struct Memory:             # what is kept of the visits, for methods that reduce the variance; NULL: nothing
+# what is kept of the visits, for methods that reduce the variance; NULL: nothing
+cdef struct Memory:
     double *z                   # (n, outputs) margins
     double *slope               # (n, outputs) weight * dL/dz there
     double *length              # (n,) |x|^2, the intercept's 1 included
@@ -71,15 +74,16 @@ cdef inline void settle_column(Run *run, Py_ssize_t j) noexcept nogil:
             run.average[j * K + k] += mass * v[k]
 
 
-cdef inline void shrink(double *restrict v, double e, const double *restrict l1, const double *restrict l2,
-                        Py_ssize_t n) noexcept nogil:
+cdef inline void shrink(double *restrict v, double e, const double *restrict l1,
+                        const double *restrict l2, Py_ssize_t n) noexcept nogil:
     """The prox of e times the penalty."""
     cdef Py_ssize_t j
     for j in range(n):
         v[j] = soft(v[j], e * l1[j]) / (1.0 + e * l2[j])
 
 
-cdef inline void add(double weight, const double *restrict v, double *restrict average, Py_ssize_t n) noexcept nogil:
+cdef inline void add(double weight, const double *restrict v, double *restrict average,
+                     Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t j
     for j in range(n):
         average[j] += weight * v[j]
@@ -98,11 +102,15 @@ cdef inline void remember(Run *run, Py_ssize_t i, const Row *row, double length)
     accumulate(row, 1.0, run.slope, run.memory.total, p, K)
 
 
-cdef inline void visit(Run *run, Py_ssize_t i, const Row *row, double rate, double *step) noexcept nogil:
-    """Leave in `step` the slopes that row i's step leads to; its loss and, where there is one, the memory are noted."""
+cdef inline void visit(Run *run, Py_ssize_t i, const Row *row, double rate,
+                       double *step) noexcept nogil:
+    """Leave in `step` the slopes that row i's step leads to; its loss and, where there is one, the
+    memory are noted.
+    """
     cdef Py_ssize_t k, t, p = run.X.p, K = run.objective.outputs
     cdef double weight = run.weights[i] if run.weights != NULL else 1.0
-    cdef double length = squared_norm(row, run.v) + run.objective.intercept, h = rate * weight * length, y
+    cdef double length = squared_norm(row, run.v) + run.objective.intercept
+    cdef double h = rate * weight * length, y
     cdef Point at
     for t in range(row.size if row.indices != NULL else 0):
         settle_column(run, column(row, t))
@@ -124,7 +132,8 @@ cdef inline void visit(Run *run, Py_ssize_t i, const Row *row, double rate, doub
             at = point(run.objective.loss, run.objective.delta, run.objective.steepest, step[k], y)
             run.loss += weight * at.value
             run.slope[k] = weight * at.slope
-            step[k] = weight * implicit(run.objective.loss, run.objective.delta, step[k], y, h * run.gains[k])
+            step[k] = weight * implicit(run.objective.loss, run.objective.delta, step[k], y,
+                                        h * run.gains[k])
     if run.memory.z != NULL:
         remember(run, i, row, length)
 
@@ -168,7 +177,8 @@ cdef inline void follow(Race *race, double weight, double loss, double other) no
 
 
 cdef inline bint has_moved(const Race *race, double significant) noexcept nogil:
-    """Whether the mean lags significantly, and is worse than before or over twice as bad as the iterates.
+    """Whether the mean lags significantly, and is worse than before or over twice as bad as the
+    iterates.
 
     A mean that lags though it gets better is still on its way, and the iterates are ahead.
     """
@@ -178,7 +188,9 @@ cdef inline bint has_moved(const Race *race, double significant) noexcept nogil:
 
 
 cdef inline void end_update(Run *run, double rate) noexcept nogil:
-    """Count an update; dense weights are shrunk and enter the mean at once, sparse ones when their column is next met."""
+    """Count an update; dense weights are shrunk and enter the mean at once, sparse ones when their
+    column is next met.
+    """
     cdef Py_ssize_t k, p = run.X.p, K = run.objective.outputs
     cdef double weight
     run.t += 1
@@ -228,32 +240,39 @@ cdef Py_ssize_t sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, Py_s
     return begin
 
 
-def epoch(Rows rows not None, const double[::1] y not None, const double[::1] weights, const Py_ssize_t[::1] order not None,
-          double[::1] v not None, double[::1] average, metric, const double[::1] rates not None,
-          const double[::1] gains not None, Objective objective, Py_ssize_t batch_size, double t, memory,
-          const floating[::1] tag not None, lazy=None, race=None):
-    """Visit the rows in `order`, one update a batch; returns the sum of weight * loss at the margins met.
+def epoch(Rows rows not None, const double[::1] y not None, const double[::1] weights,
+          const Py_ssize_t[::1] order not None, double[::1] v not None, double[::1] average, metric,
+          const double[::1] rates not None, const double[::1] gains not None, Objective objective,
+          Py_ssize_t batch_size, double t, memory, const floating[::1] tag not None, lazy=None,
+          race=None):
+    """Visit the rows in `order`, one update a batch; returns the sum of weight * loss at the
+    margins met.
 
-    `metric` is (center, inverse, l1, l2), (p,) each, in which v and average lie; `average` (None: none) goes on from `t` updates;
-    `rates` holds one rate an update: with 0 nothing moves. `memory` (None: none) is (z, slope, length, total), brought up to date
-    at each visit. `tag` tells the dtype.
+    `metric` is (center, inverse, l1, l2), (p,) each, in which v and average lie; `average` (None:
+    none) goes on from `t` updates; `rates` holds one rate an update: with 0 nothing moves. `memory`
+    (None: none) is (z, slope, length, total), brought up to date at each visit. `tag` tells the
+    dtype.
 
-    `lazy` (CSR; None: every column is up to date before and after) is (paid, sums): `paid` (p, 2) holds
-    what `sums`, (moved, mass), were when a column was last up to date, and rates are multiplied by
-    sums[2] where they add up to what columns owe to the penalty. `race` (None: none) is (standing, end):
-    `standing` (outputs, 6) holds how the iterates and their mean do on rows before these are learnt, see
-    `Race`. Where the mean lags by end[0] standard errors, and is worse than before or twice as bad as
-    the iterates, the update is the last, and end[1] is 1; end[2] takes the number of visits.
+    `lazy` (CSR; None: every column is up to date before and after) is (paid, sums): `paid` (p, 2)
+    holds what `sums`, (moved, mass), were when a column was last up to date, and rates are
+    multiplied by sums[2] where they add up to what columns owe to the penalty. `race` (None: none)
+    is (standing, end): `standing` (outputs, 6) holds how the iterates and their mean do on rows
+    before these are learnt, see `Race`. Where the mean lags by end[0] standard errors, and is worse
+    than before or twice as bad as the iterates, the update is the last, and end[1] is 1; end[2]
+    takes the number of visits.
     """
     cdef Run run
-    cdef Py_ssize_t visits = order.shape[0], n = rows.table.n, p = rows.table.p, K = objective.outputs
-    cdef double[::1] scratch = np.empty(max(p, 1)), step = np.empty((min(batch_size, max(visits, 1)) + 1) * K)
+    cdef Py_ssize_t visits = order.shape[0], n = rows.table.n, p = rows.table.p
+    cdef Py_ssize_t K = objective.outputs
+    cdef double[::1] scratch = np.empty(max(p, 1)), step = np.empty((min(batch_size, max(visits, 1))
+                                                                     + 1) * K)
     cdef double[::1] paid, sums, z, slope, length, total, standing, end
     cdef double significant = 0
     cdef bint settles = lazy is None
     cdef Py_ssize_t j
     cdef const double[::1] center = metric[0], inverse = metric[1], l1 = metric[2], l2 = metric[3]
-    rows.check(sizeof(floating), v.shape[0], K, y.shape[0] // (K if objective.targets == VALUES else 1), weights, order)
+    rows.check(sizeof(floating), v.shape[0], K, y.shape[0] // (K if objective.targets == VALUES
+                                                               else 1), weights, order)
     if not center.shape[0] == inverse.shape[0] == l1.shape[0] == l2.shape[0] == p:
         raise ValueError(f"the metric must have an entry for each of the {p} columns")
     if batch_size < 1 or rates.shape[0] * batch_size < visits or gains.shape[0] != K:
@@ -270,11 +289,16 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
     run.memory = Memory(NULL, NULL, NULL, NULL)
     if memory is not None:
         z, slope, length, total = memory
-        if z.shape[0] != n * K or slope.shape[0] != n * K or length.shape[0] != n or total.shape[0] != v.shape[0]:
+        if (z.shape[0] != n * K or slope.shape[0] != n * K or length.shape[0] != n
+                or total.shape[0] != v.shape[0]):
             raise ValueError("the memory does not fit the rows")
         if n:
             run.memory = Memory(&z[0], &slope[0], &length[0], &total[0])
-    run.X, run.y, run.weights, run.gains, run.v = &rows.table, start_of(y), start_of(weights), &gains[0], &v[0]
+    run.X = &rows.table
+    run.y = start_of(y)
+    run.weights = start_of(weights)
+    run.gains = &gains[0]
+    run.v = &v[0]
     run.average = <double *> start_of(average)
     run.scratch, run.step, run.slope, run.paid = &scratch[0], &step[K], &step[0], start_of(paid)
     run.race, run.has_moved = NULL, False
@@ -334,8 +358,8 @@ def meet(Rows rows not None, const double[::1] weights, const Py_ssize_t[::1] or
          const floating[::1] tag not None):
     """Take sparse rows into the statistics of their columns.
 
-    `norm` holds each column's root of the sum of weight * x^2, `count` the number of its entries that are
-    not 0, `bins` the number of columns by such a count, see `bin_counts`.
+    `norm` holds each column's root of the sum of weight * x^2, `count` the number of its entries
+    that are not 0, `bins` the number of columns by such a count, see `bin_counts`.
     """
     cdef const double *s = start_of(weights)
     cdef const floating *x
@@ -360,14 +384,15 @@ def meet(Rows rows not None, const double[::1] weights, const Py_ssize_t[::1] or
                     bins[bin_of(count[j])] += 1
 
 
-def rescale(const Py_ssize_t[::1] columns not None, double[::1] v not None, double[::1] average not None,
-            metric, lazy, const double[::1] gains not None, Objective objective,
-            const double[::1] norm not None, const long long[::1] count not None, double weight,
-            double damping):
-    """Bring `columns` up to date, and into the metric of rows of total `weight` that have these statistics.
+def rescale(const Py_ssize_t[::1] columns not None, double[::1] v not None,
+            double[::1] average not None, metric, lazy, const double[::1] gains not None,
+            Objective objective, const double[::1] norm not None,
+            const long long[::1] count not None, double weight, double damping):
+    """Bring `columns` up to date, and into the metric of rows of total `weight` that have these
+    statistics.
 
-    The scale of a column is norm sqrt((1 + damping / count) / weight). Its penalties are divided by the
-    weight: for a column that is not met its inverse square grows as that does.
+    The scale of a column is norm sqrt((1 + damping / count) / weight). Its penalties are divided by
+    the weight: for a column that is not met its inverse square grows as that does.
     """
     cdef Run run
     cdef double[::1] inverse = metric[1], l1 = metric[2], l2 = metric[3]
@@ -375,7 +400,8 @@ def rescale(const Py_ssize_t[::1] columns not None, double[::1] v not None, doub
     cdef Py_ssize_t i, j, k, p = norm.shape[0], K = objective.outputs
     cdef double fresh, ratio
     if not (v.shape[0] == average.shape[0] == K * (p + 1) and paid.shape[0] == 2 * p
-            and gains.shape[0] == K and inverse.shape[0] == l1.shape[0] == l2.shape[0] == count.shape[0] == p):
+            and gains.shape[0] == K
+            and inverse.shape[0] == l1.shape[0] == l2.shape[0] == count.shape[0] == p):
         raise ValueError("the arrays of a stream do not fit each other")
     for i in range(columns.shape[0]):
         if not 0 <= columns[i] < p:

@@ -54,25 +54,29 @@ static inline T NAME(dot)(const T *restrict x, const T *restrict w, ptrdiff_t n)
     return NAME(sum)((s0 + s1) + (s2 + s3)) + rest;
 }
 
-/* z (4, K) += x w: 4 rows x and 1 or 2 of K outputs, whose weights lie `apart`; w is loaded once for the four rows, x once for
-   both outputs. There are always eight sums, since fewer would wait for the additions: one output has two a row, of
-   alternate vectors. On the way three of the four rows `later` (NULL: none) are fetched; add4 fetches the last, so that memory
-   seldom rests. `outputs` is a constant in every call. */
-ALWAYS_INLINE void NAME(dots)(const T *const *x, const T *w, ptrdiff_t apart, ptrdiff_t n, double *z, ptrdiff_t K,
-                              const T *const *later, int outputs) {
+/* z (4, K) += x w: 4 rows x and 1 or 2 of K outputs, whose weights lie `apart`; w is loaded once
+   for the four rows, x once for both outputs. There are always eight sums, since fewer would wait
+   for the additions: one output has two a row, of alternate vectors. On the way three of the four
+   rows `later` (NULL: none) are fetched; add4 fetches the last, so that memory seldom rests.
+   `outputs` is a constant in every call. */
+ALWAYS_INLINE void NAME(dots)(const T *const *x, const T *w, ptrdiff_t apart, ptrdiff_t n,
+                              double *z, ptrdiff_t K, const T *const *later, int outputs) {
     const T *x0 = x[0], *x1 = x[1], *x2 = x[2], *x3 = x[3], *v = outputs == 1 ? w + W : w + apart;
     const T *l0 = later ? later[0] : x0, *l1 = later ? later[1] : x1, *l2 = later ? later[2] : x2;
     const ptrdiff_t step = outputs == 1 ? 2 * W : W;
-    V a0 = {0}, a1 = {0}, a2 = {0}, a3 = {0}, b0 = {0}, b1 = {0}, b2 = {0}, b3 = {0}, c, d, u0, u1, u2, u3;
+    V a0 = {0}, a1 = {0}, a2 = {0}, a3 = {0}, b0 = {0}, b1 = {0}, b2 = {0}, b3 = {0}, c, d, u0, u1,
+        u2, u3;
     ptrdiff_t j = 0;
     for (; j + step <= n; j += step) {
         if (later) PREFETCH_L2(l0 + j), PREFETCH_L2(l1 + j), PREFETCH_L2(l2 + j);
         c = NAME(load)(w + j), d = NAME(load)(v + j);
-        u0 = NAME(load)(x0 + j), u1 = NAME(load)(x1 + j), u2 = NAME(load)(x2 + j), u3 = NAME(load)(x3 + j);
+        u0 = NAME(load)(x0 + j), u1 = NAME(load)(x1 + j), u2 = NAME(load)(x2 + j),
+            u3 = NAME(load)(x3 + j);
         if (outputs == 2) { ONCE(u0); ONCE(u1); ONCE(u2); ONCE(u3); }
         a0 += u0 * c, a1 += u1 * c, a2 += u2 * c, a3 += u3 * c;
         if (outputs == 1)
-            u0 = NAME(load)(x0 + j + W), u1 = NAME(load)(x1 + j + W), u2 = NAME(load)(x2 + j + W), u3 = NAME(load)(x3 + j + W);
+            u0 = NAME(load)(x0 + j + W), u1 = NAME(load)(x1 + j + W), u2 = NAME(load)(x2 + j + W),
+                u3 = NAME(load)(x3 + j + W);
         b0 += u0 * d, b1 += u1 * d, b2 += u2 * d, b3 += u3 * d;
     }
     if (later) PREFETCH_L2(l0 + n - 1), PREFETCH_L2(l1 + n - 1), PREFETCH_L2(l2 + n - 1);
@@ -85,23 +89,28 @@ ALWAYS_INLINE void NAME(dots)(const T *const *x, const T *w, ptrdiff_t apart, pt
         }
         a0 += b0, a1 += b1, a2 += b2, a3 += b3;
     } else
-        z[1] += NAME(sum)(b0), z[K + 1] += NAME(sum)(b1), z[2 * K + 1] += NAME(sum)(b2), z[3 * K + 1] += NAME(sum)(b3);
-    z[0] += NAME(sum)(a0), z[K] += NAME(sum)(a1), z[2 * K] += NAME(sum)(a2), z[3 * K] += NAME(sum)(a3);
+        z[1] += NAME(sum)(b0), z[K + 1] += NAME(sum)(b1), z[2 * K + 1] += NAME(sum)(b2),
+            z[3 * K + 1] += NAME(sum)(b3);
+    z[0] += NAME(sum)(a0), z[K] += NAME(sum)(a1), z[2 * K] += NAME(sum)(a2),
+        z[3 * K] += NAME(sum)(a3);
     for (; j < n; j++)
         for (int k = 0; k < outputs; k++) {
             const T one = w[k * apart + j];
-            z[k] += x0[j] * one, z[K + k] += x1[j] * one, z[2 * K + k] += x2[j] * one, z[3 * K + k] += x3[j] * one;
+            z[k] += x0[j] * one, z[K + k] += x1[j] * one, z[2 * K + k] += x2[j] * one,
+                z[3 * K + k] += x3[j] * one;
         }
 }
 
-NO_INLINE void NAME(dot4)(const T *const *x, const T *w, ptrdiff_t apart, ptrdiff_t n, double *z, ptrdiff_t K,
-                          const T *const *later, int outputs) {
-    if (outputs == 1) NAME(dots)(x, w, apart, n, z, K, later, 1); else NAME(dots)(x, w, apart, n, z, K, later, 2);
+NO_INLINE void NAME(dot4)(const T *const *x, const T *w, ptrdiff_t apart, ptrdiff_t n, double *z,
+                          ptrdiff_t K, const T *const *later, int outputs) {
+    if (outputs == 1) NAME(dots)(x, w, apart, n, z, K, later, 1);
+    else NAME(dots)(x, w, apart, n, z, K, later, 2);
 }
 
-/* w += x' s, s (4, K): 4 rows x and 1 or 2 outputs as in dots, loading and storing w once for the four; fetches the row `later` */
-ALWAYS_INLINE void NAME(adds)(const double *s, ptrdiff_t K, const T *const *x, T *w, ptrdiff_t apart, ptrdiff_t n, const T *later,
-                              int outputs) {
+/* w += x' s, s (4, K): 4 rows x and 1 or 2 outputs as in dots, loading and storing w once for the
+   four; fetches the row `later` */
+ALWAYS_INLINE void NAME(adds)(const double *s, ptrdiff_t K, const T *const *x, T *w,
+                              ptrdiff_t apart, ptrdiff_t n, const T *later, int outputs) {
     const T *x0 = x[0], *x1 = x[1], *x2 = x[2], *x3 = x[3];
     const T s0 = s[0], s1 = s[K], s2 = s[2 * K], s3 = s[3 * K];
     const double *t = outputs == 1 ? s : s + 1;
@@ -112,18 +121,21 @@ ALWAYS_INLINE void NAME(adds)(const double *s, ptrdiff_t K, const T *const *x, T
     ptrdiff_t j = 0;
     for (; j + step <= n; j += step) {
         if (later) PREFETCH_L2(later + j);
-        u0 = NAME(load)(x0 + j), u1 = NAME(load)(x1 + j), u2 = NAME(load)(x2 + j), u3 = NAME(load)(x3 + j);
+        u0 = NAME(load)(x0 + j), u1 = NAME(load)(x1 + j), u2 = NAME(load)(x2 + j),
+            u3 = NAME(load)(x3 + j);
         if (outputs == 2) { ONCE(u0); ONCE(u1); ONCE(u2); ONCE(u3); }
         c = (s0 * u0 + s1 * u1) + (s2 * u2 + s3 * u3);
         if (outputs == 1)
-            u0 = NAME(load)(x0 + j + W), u1 = NAME(load)(x1 + j + W), u2 = NAME(load)(x2 + j + W), u3 = NAME(load)(x3 + j + W);
+            u0 = NAME(load)(x0 + j + W), u1 = NAME(load)(x1 + j + W), u2 = NAME(load)(x2 + j + W),
+                u3 = NAME(load)(x3 + j + W);
         d = (t0 * u0 + t1 * u1) + (t2 * u2 + t3 * u3);
         NAME(store)(w + j, NAME(load)(w + j) + c);
         NAME(store)(v + j, NAME(load)(v + j) + d);
     }
     if (later) PREFETCH_L2(later + n - 1);
     if (outputs == 1 && j + W <= n) {
-        c = (s0 * NAME(load)(x0 + j) + s1 * NAME(load)(x1 + j)) + (s2 * NAME(load)(x2 + j) + s3 * NAME(load)(x3 + j));
+        c = (s0 * NAME(load)(x0 + j) + s1 * NAME(load)(x1 + j))
+            + (s2 * NAME(load)(x2 + j) + s3 * NAME(load)(x3 + j));
         NAME(store)(w + j, NAME(load)(w + j) + c);
         j += W;
     }
@@ -133,32 +145,43 @@ ALWAYS_INLINE void NAME(adds)(const double *s, ptrdiff_t K, const T *const *x, T
     }
 }
 
-NO_INLINE void NAME(add4)(const double *s, ptrdiff_t K, const T *const *x, T *w, ptrdiff_t apart, ptrdiff_t n, const T *later,
-                          int outputs) {
-    if (outputs == 1) NAME(adds)(s, K, x, w, apart, n, later, 1); else NAME(adds)(s, K, x, w, apart, n, later, 2);
+NO_INLINE void NAME(add4)(const double *s, ptrdiff_t K, const T *const *x, T *w, ptrdiff_t apart,
+                          ptrdiff_t n, const T *later, int outputs) {
+    if (outputs == 1) NAME(adds)(s, K, x, w, apart, n, later, 1);
+    else NAME(adds)(s, K, x, w, apart, n, later, 2);
 }
 
-/* One pass over w: w <- soft(factor w + first behind[0], threshold), average += w, and the margin of the row ahead. What is below 0
-   grows by `below`, at most to 0: the threshold too, or infinity where w >= 0 is asked for. `paired`:
-   w <- factor w + first behind[0] + second behind[1] and the margins of two rows ahead, whose dot product with each other says what
-   the first one's step will do to the second one's margin: one pass, and one wait for its sums, for two steps. The rows `later` are
-   fetched into the cache on the way, since a shuffled order gives the processor nothing to guess by. `paired`, `lasso` and `averaged`
-   are constants in every call, so that each call is a loop of its own without a branch. */
-ALWAYS_INLINE Ahead NAME(pass)(const T *const *behind, const T *const *ahead, const T *const *later, T *restrict w,
-                               double *restrict average, ptrdiff_t n, T factor, T first, T second, T threshold,
-                               T below, int paired, int lasso, int averaged) {
-    const T *restrict x0 = behind[0], *restrict x1 = behind[1], *restrict a0 = ahead[0], *restrict a1 = ahead[1];
+/* One pass over w: w <- soft(factor w + first behind[0], threshold), average += w, and the margin
+   of the row ahead. What is below 0 grows by `below`, at most to 0: the threshold too, or infinity
+   where w >= 0 is asked for. `paired`: w <- factor w + first behind[0] + second behind[1] and the
+   margins of two rows ahead, whose dot product with each other says what the first one's step will
+   do to the second one's margin: one pass, and one wait for its sums, for two steps. The rows
+   `later` are fetched into the cache on the way, since a shuffled order gives the processor nothing
+   to guess by. `paired`, `lasso` and `averaged` are constants in every call, so that each call is a
+   loop of its own without a branch. */
+ALWAYS_INLINE Ahead NAME(pass)(const T *const *behind, const T *const *ahead, const T *const *later,
+                               T *restrict w, double *restrict average, ptrdiff_t n, T factor,
+                               T first, T second, T threshold, T below, int paired, int lasso,
+                               int averaged) {
+    const T *restrict x0 = behind[0], *restrict x1 = behind[1], *restrict a0 = ahead[0],
+        *restrict a1 = ahead[1];
     V z0[2] = {{0}}, z1[2] = {{0}}, both[2] = {{0}}, v, u0, u1;
     T r0 = 0, r1 = 0, r2 = 0, one;
     ptrdiff_t j = 0;
-    const int wide = !paired && n * sizeof(T) > 2048; /* three such rows and w would fill the first-level cache */
+    /* three such rows and w would fill the first-level cache */
+    const int wide = !paired && n * sizeof(T) > 2048;
 #define ADVANCE(at, k) \
     v = factor * NAME(load)(w + (at)) + first * NAME(load)(x0 + (at)); \
     if (paired) v += second * NAME(load)(x1 + (at)); \
     if (lasso) v -= NAME(clip)(v, below, threshold); \
     NAME(store)(w + (at), v); \
     u0 = NAME(load)(a0 + (at)); \
-    if (paired) { u1 = NAME(load)(a1 + (at)); ONCE(u0); ONCE(u1); z1[k] += v * u1, both[k] += u0 * u1; } \
+    if (paired) { \
+        u1 = NAME(load)(a1 + (at)); \
+        ONCE(u0); \
+        ONCE(u1); \
+        z1[k] += v * u1, both[k] += u0 * u1; \
+    } \
     z0[k] += v * u0; \
     if (averaged) NAME(add)(average + (at), v);
     for (; j + 2 * W <= n; j += 2 * W) {
@@ -169,7 +192,8 @@ ALWAYS_INLINE Ahead NAME(pass)(const T *const *behind, const T *const *ahead, co
         }
         ADVANCE(j, 0) ADVANCE(j + W, 1)
     }
-    for (int i = 0; i < 1 + paired; i++) PREFETCH(later[i] + j), PREFETCH(later[i] + n - 1); /* a row may end in a line of its own */
+    /* a row may end in a line of its own */
+    for (int i = 0; i < 1 + paired; i++) PREFETCH(later[i] + j), PREFETCH(later[i] + n - 1);
     for (; j + W <= n; j += W) { ADVANCE(j, 0) }
 #undef ADVANCE
     for (; j < n; j++) {
@@ -181,14 +205,17 @@ ALWAYS_INLINE Ahead NAME(pass)(const T *const *behind, const T *const *ahead, co
         if (paired) r1 += one * a1[j], r2 += a0[j] * a1[j];
         if (averaged) average[j] += one;
     }
-    return (Ahead) {NAME(sum)(z0[0] + z0[1]) + r0, NAME(sum)(z1[0] + z1[1]) + r1, NAME(sum)(both[0] + both[1]) + r2};
+    return (Ahead) {NAME(sum)(z0[0] + z0[1]) + r0, NAME(sum)(z1[0] + z1[1]) + r1,
+                    NAME(sum)(both[0] + both[1]) + r2};
 }
 
 /* below = 0: no prox; average = NULL: no average; only steps without both can be taken in pairs */
-ALWAYS_INLINE Ahead NAME(advance)(const T *const *behind, const T *const *ahead, const T *const *later, T *w, double *average,
-                                  ptrdiff_t n, T factor, T first, T second, T threshold, T below, int paired) {
+ALWAYS_INLINE Ahead NAME(advance)(const T *const *behind, const T *const *ahead,
+                                  const T *const *later, T *w, double *average, ptrdiff_t n,
+                                  T factor, T first, T second, T threshold, T below, int paired) {
 #define PASS(paired, lasso, averaged) \
-    NAME(pass)(behind, ahead, later, w, average, n, factor, first, second, threshold, below, paired, lasso, averaged)
+    NAME(pass)(behind, ahead, later, w, average, n, factor, first, second, threshold, below, \
+               paired, lasso, averaged)
     if (paired) return PASS(1, 0, 0);
     if (below > 0) return average ? PASS(0, 1, 1) : PASS(0, 1, 0);
     return average ? PASS(0, 0, 1) : PASS(0, 0, 0);
@@ -196,7 +223,8 @@ ALWAYS_INLINE Ahead NAME(advance)(const T *const *behind, const T *const *ahead,
 }
 
 /* x d, |x|^2 and |d|^2 with d = w, or w - v (`paired`, a constant in every call) */
-ALWAYS_INLINE Products NAME(products)(const T *restrict x, const T *restrict w, const T *restrict v, ptrdiff_t n, int paired) {
+ALWAYS_INLINE Products NAME(products)(const T *restrict x, const T *restrict w, const T *restrict v,
+                                      ptrdiff_t n, int paired) {
     V z[2] = {{0}}, a[2] = {{0}}, b[2] = {{0}}, c, d;
     T z0 = 0, a0 = 0, b0 = 0, one;
     ptrdiff_t j = 0;
@@ -211,11 +239,14 @@ ALWAYS_INLINE Products NAME(products)(const T *restrict x, const T *restrict w, 
         one = paired ? w[j] - v[j] : w[j];
         z0 += x[j] * one, a0 += x[j] * x[j], b0 += one * one;
     }
-    return (Products) {NAME(sum)(z[0] + z[1]) + z0, NAME(sum)(a[0] + a[1]) + a0, NAME(sum)(b[0] + b[1]) + b0};
+    return (Products) {NAME(sum)(z[0] + z[1]) + z0, NAME(sum)(a[0] + a[1]) + a0,
+                       NAME(sum)(b[0] + b[1]) + b0};
 }
 
-/* x <- keep_x (x + a d), w <- keep_w (w + b x), v <- keep_w (v - b x), with d as above and the x that was */
-ALWAYS_INLINE void NAME(couple)(T *restrict x, T *restrict w, T *restrict v, ptrdiff_t n, T a, T b, T keep_x, T keep_w, int paired) {
+/* x <- keep_x (x + a d), w <- keep_w (w + b x), v <- keep_w (v - b x), with d as above and the x
+   that was */
+ALWAYS_INLINE void NAME(couple)(T *restrict x, T *restrict w, T *restrict v, ptrdiff_t n, T a, T b,
+                                T keep_x, T keep_w, int paired) {
     ptrdiff_t j = 0;
     V c, d, e;
     for (; j + W <= n; j += W) {

@@ -1,6 +1,8 @@
-"""Losses L(z, y) of a margin z: value and slope dL/dz of each, written once; loops over them vectorise.
+"""Losses L(z, y) of a margin z: value and slope dL/dz of each, written once; loops over them
+vectorise.
 
-Comparisons are so turned that a NaN margin gives a NaN value: a training that has gone astray must show.
+Comparisons are so turned that a NaN margin gives a NaN value: a training that has gone astray must
+show.
 """
 from libc.math cimport fabs, log
 from libc.stdint cimport intptr_t
@@ -22,8 +24,10 @@ cpdef enum Loss:
     SOFTMAX
     OWN                 # a function of the user's
 
-ctypedef void (*own_loss)(double z, double y, double *value, double *slope, void *data) noexcept nogil
-ctypedef void (*own_losses)(const double *z, const double *y, double *value, double *slope, intptr_t n, void *data) noexcept nogil
+ctypedef void (*own_loss)(double z, double y, double *value, double *slope,
+                          void *data) noexcept nogil
+ctypedef void (*own_losses)(const double *z, const double *y, double *value, double *slope,
+                            intptr_t n, void *data) noexcept nogil
 
 cdef struct Own:
     own_loss one                # NULL: there is `many`
@@ -35,13 +39,17 @@ cdef class OwnLoss:
 
 cpdef enum Targets:
     VALUES              # y holds `outputs` numbers a row
-    CLASSES             # y holds a class number a row: +1 for the output of that number, -1 for the others
+    # y holds a class number a row: +1 for the output of that number, -1 for the others
+    CLASSES
 
-cdef struct Objective:  # sum_i s_i L(W x_i + b, y_i) / sum_i s_i + l1 |W|_1 + (l2 / 2) |W|^2 + tilt sum b
+# sum_i s_i L(W x_i + b, y_i) / sum_i s_i + l1 |W|_1 + (l2 / 2) |W|^2 + tilt sum b
+cdef struct Objective:
     int loss
     double delta        # the parameter of huber, epsilon-insensitive, quantile
-    double steepest     # the largest slope of losses whose slopes have no bound of their own; may be infinite
-    double width        # over which the kinks of piecewise linear losses are rounded off; 0: not at all
+    # the largest slope of losses whose slopes have no bound of their own; may be infinite
+    double steepest
+    # over which the kinks of piecewise linear losses are rounded off; 0: not at all
+    double width
     double l1, l2
     double tilt         # what a unit of each intercept costs
     Py_ssize_t outputs
@@ -58,7 +66,9 @@ cdef struct Curve:
 
 
 cdef inline double clipped(double slope, double steepest) noexcept nogil:
-    """Slopes without a bound of their own stay within +-steepest: one wild row does not overflow the weights."""
+    """Slopes without a bound of their own stay within +-steepest: one wild row does not overflow
+    the weights.
+    """
     slope = steepest if slope > steepest else slope
     return -steepest if slope < -steepest else slope
 
@@ -78,7 +88,8 @@ cdef inline Point epsilon_insensitive(double z, double y, double delta) noexcept
     return Point(0.0 if excess < 0 else excess, 1.0 if r > delta else (-1.0 if r < -delta else 0.0))
 
 
-cdef inline Point squared_epsilon_insensitive(double z, double y, double delta, double steepest) noexcept nogil:
+cdef inline Point squared_epsilon_insensitive(double z, double y, double delta,
+                                              double steepest) noexcept nogil:
     cdef double r = z - y, excess = fabs(r) - delta
     excess = 0.0 if excess < 0 else excess
     return Point(excess * excess, clipped(2.0 * excess if r > 0 else -2.0 * excess, steepest))
@@ -86,7 +97,8 @@ cdef inline Point squared_epsilon_insensitive(double z, double y, double delta, 
 
 cdef inline Point quantile(double z, double y, double delta) noexcept nogil:
     cdef double u = y - z
-    return Point(delta * u if u > 0 else (delta - 1.0) * u, -delta if u > 0 else (1.0 - delta if u < 0 else 0.0))
+    return Point(delta * u if u > 0 else (delta - 1.0) * u, -delta if u > 0
+                 else (1.0 - delta if u < 0 else 0.0))
 
 
 cdef inline Point poisson(double z, double y, double steepest) noexcept nogil:
@@ -95,7 +107,9 @@ cdef inline Point poisson(double z, double y, double steepest) noexcept nogil:
 
 
 cdef inline Point log_loss(double z, double y, double delta) noexcept nogil:
-    """With e = exp(-|yz|) <= 1 nothing overflows; who wants value and slope has both from the one exp."""
+    """With e = exp(-|yz|) <= 1 nothing overflows; who wants value and slope has both from the one
+    exp.
+    """
     cdef double m = y * z, e = exp(-fabs(m)), probability = (e if m > 0 else 1.0) / (1.0 + e)
     return Point(log1p(e) + (0.0 if m > 0 else -m), -y * probability)
 
@@ -122,14 +136,17 @@ cdef inline Point perceptron(double z, double y, double delta) noexcept nogil:
 
 
 cdef inline Curve ramp(double a, double width) noexcept nogil:
-    """max(0, a) with its kink replaced by a parabola of curvature 1 / width on [-width / 2, width / 2]."""
+    """max(0, a) with its kink replaced by a parabola of curvature 1 / width on [-width / 2, width /
+    2].
+    """
     cdef double inner = a + 0.5 * width, s = inner / width
     s = 0.0 if s < 0 else (1.0 if s > 1 else s)
     return Curve(s * (inner - 0.5 * s * width), s, 1.0 / width if 0 < s < 1 else 0.0)
 
 
 cdef inline Curve rounded(int loss, double delta, double width, double z, double y) noexcept nogil:
-    """A piecewise linear loss as a sum of rounded ramps; 'huber' is quadratic over no less than `width`.
+    """A piecewise linear loss as a sum of rounded ramps; 'huber' is quadratic over no less than
+    `width`.
 
     The slopes stay within those of the loss itself, as its dual asks for.
     """
@@ -139,15 +156,15 @@ cdef inline Curve rounded(int loss, double delta, double width, double z, double
         r, tau = z - y, delta if delta > width else width
         bend = delta / tau
         inner = tau if r > tau else (-tau if r < -tau else r)
-        return Curve(bend * inner * (r - 0.5 * inner), delta if r > tau else (-delta if r < -tau else bend * r),
-                     bend if inner == r else 0.0)
+        return Curve(bend * inner * (r - 0.5 * inner), delta if r > tau
+                     else (-delta if r < -tau else bend * r), bend if inner == r else 0.0)
     if loss == HINGE or loss == PERCEPTRON:
         up = ramp((1.0 if loss == HINGE else 0.0) - y * z, width)
         return Curve(up.value, -y * up.slope, y * y * up.curvature)
     if loss == QUANTILE:
         up, down, tau = ramp(z - y, width), ramp(y - z, width), delta
-        return Curve((1 - tau) * up.value + tau * down.value, (1 - tau) * up.slope - tau * down.slope,
-                     (1 - tau) * up.curvature + tau * down.curvature)
+        return Curve((1 - tau) * up.value + tau * down.value, (1 - tau) * up.slope - tau
+                     * down.slope, (1 - tau) * up.curvature + tau * down.curvature)
     up, down = ramp(z - y - delta, width), ramp(y - z - delta, width)
     return Curve(up.value + down.value, up.slope - down.slope, up.curvature + down.curvature)
 
@@ -191,7 +208,8 @@ cdef inline Point point_of(const Objective *objective, double z, double y) noexc
 
 
 cdef inline double slope_at(const Objective *objective, double z, double y) noexcept nogil:
-    """dL/dz without the value: the next row waits for it, and the logistic one has a shorter way."""
+    """dL/dz without the value: the next row waits for it, and the logistic one has a shorter way.
+    """
     if objective.loss == LOG_LOSS:
         return -y / (1.0 + exp(y * z))
     if objective.loss == SQUARED_ERROR:
@@ -201,7 +219,8 @@ cdef inline double slope_at(const Objective *objective, double z, double y) noex
     return point_of(objective, z, y).slope
 
 
-cdef inline double softmax(const double *z, double *slope, Py_ssize_t outputs, Py_ssize_t label) noexcept nogil:
+cdef inline double softmax(const double *z, double *slope, Py_ssize_t outputs,
+                           Py_ssize_t label) noexcept nogil:
     """log sum_k exp(z_k) - z_label; slope_k = p_k - [k = label]. `slope` may be z itself."""
     cdef double largest = z[0], total = 0, own = z[label]
     cdef Py_ssize_t k
@@ -217,18 +236,20 @@ cdef inline double softmax(const double *z, double *slope, Py_ssize_t outputs, P
     return log(total) + largest - own
 
 
-cdef inline double target(const Objective *objective, const double *y, Py_ssize_t i, Py_ssize_t k) noexcept nogil:
+cdef inline double target(const Objective *objective, const double *y, Py_ssize_t i,
+                          Py_ssize_t k) noexcept nogil:
     """The target of row i's k-th output."""
     if objective.targets == VALUES:
         return y[i * objective.outputs + k]
     return 1.0 if <Py_ssize_t> y[i] == k else -1.0
 
 
-cdef void points(const Objective *objective, const double *z, const double *y, double *value, double *slope,
-                 Py_ssize_t size) noexcept nogil
+cdef void points(const Objective *objective, const double *z, const double *y, double *value,
+                 double *slope, Py_ssize_t size) noexcept nogil
 
 
-# ---- implicit steps: the slope g of L at the margin z - h g that the step itself leads to, whatever h >= 0 ----
+# ---- implicit steps: the slope g of L at the margin z - h g that the step itself leads to,
+# whatever h >= 0 ----
 
 cdef inline double within(double a, double low, double high) noexcept nogil:
     a = high if a > high else a
@@ -236,8 +257,11 @@ cdef inline double within(double a, double low, double high) noexcept nogil:
 
 
 cdef inline double implicit_log_loss(double m, double h) noexcept nogil:
-    """sigma(-a) at the root a of a - m = h sigma(-a), which lies in [m, m + h]: Newton's method from m, kept in the bracket."""
-    cdef double low = m, high = m + h, probability = 1.0 / (1.0 + exp(m)), a = m + h * probability, e, steepness, miss, tried
+    """sigma(-a) at the root a of a - m = h sigma(-a), which lies in [m, m + h]: Newton's method
+    from m, kept in the bracket.
+    """
+    cdef double low = m, high = m + h, probability = 1.0 / (1.0 + exp(m)), a = m + h * probability
+    cdef double e, steepness, miss, tried
     cdef int _
     if a > 3.0 and a > m + 3.0:  # far from m the root is near log h
         a = (m if m > 0 else 0.0) + log1p(h if h < 1 else 1.0) + (log(h) if h > 1 else 0.0)
@@ -263,7 +287,9 @@ cdef inline double implicit_log_loss(double m, double h) noexcept nogil:
 
 
 cdef inline double implicit_poisson(double z, double y, double h) noexcept nogil:
-    """exp(a) - y at the root a of a + h exp(a) = z + h y, which lies between z and log y: Newton's method in a bracket."""
+    """exp(a) - y at the root a of a + h exp(a) = z + h y, which lies between z and log y: Newton's
+    method in a bracket.
+    """
     cdef double aim = z + h * y, low, high, a, mean, tried
     cdef int _
     high = log(y) if y > 0 else -700.0
@@ -286,7 +312,9 @@ cdef inline double implicit_poisson(double z, double y, double h) noexcept nogil
 
 
 cdef inline double implicit(int loss, double delta, double z, double y, double h) noexcept nogil:
-    """The g with g = dL/dz at z - h g (Kulis, Bartlett, ICML 2010): it never overshoots the row's own minimum."""
+    """The g with g = dL/dz at z - h g (Kulis, Bartlett, ICML 2010): it never overshoots the row's
+    own minimum.
+    """
     cdef double r = z - y, gap = 1.0 - y * z, wide = h if h > 1e-300 else 1e-300
     if loss == LOG_LOSS:
         return -y * implicit_log_loss(y * z, h)
@@ -299,7 +327,8 @@ cdef inline double implicit(int loss, double delta, double z, double y, double h
     if loss == EPSILON_INSENSITIVE:
         return within((fabs(r) - delta) / wide, 0.0, 1.0) * (1.0 if r > 0 else -1.0)
     if loss == SQUARED_EPSILON_INSENSITIVE:
-        return (2.0 * (fabs(r) - delta) / (1.0 + 2.0 * h) if fabs(r) > delta else 0.0) * (1.0 if r > 0 else -1.0)
+        return ((2.0 * (fabs(r) - delta) / (1.0 + 2.0 * h) if fabs(r) > delta else 0.0)
+                * (1.0 if r > 0 else -1.0))
     if loss == QUANTILE:
         return within(r / wide, -delta, 1.0 - delta)
     if loss == POISSON:
@@ -311,8 +340,11 @@ cdef inline double implicit(int loss, double delta, double z, double y, double h
     return -y * within(-y * z / wide, 0.0, 1.0)  # perceptron
 
 
-cdef inline double curvature(int loss, double delta, double z, double y, double radius) noexcept nogil:
-    """The largest second derivative of L within `radius` of z; of a kink 1, which falls to 0 at twice the radius from z."""
+cdef inline double curvature(int loss, double delta, double z, double y,
+                             double radius) noexcept nogil:
+    """The largest second derivative of L within `radius` of z; of a kink 1, which falls to 0 at
+    twice the radius from z.
+    """
     cdef double m = y * z, a, e
     if loss == LOG_LOSS:
         a = fabs(m) - radius
@@ -337,8 +369,11 @@ cdef inline double curvature(int loss, double delta, double z, double y, double 
     return within(2.0 - a / (radius if radius > 1e-300 else 1e-300), 0.0, 1.0)
 
 
-cdef inline double softmax_curvature(const double *slope, Py_ssize_t outputs, Py_ssize_t label, double radius) noexcept nogil:
-    """A bound of softmax's largest second derivative within `radius` of the margins that have these slopes (Gershgorin)."""
+cdef inline double softmax_curvature(const double *slope, Py_ssize_t outputs, Py_ssize_t label,
+                                     double radius) noexcept nogil:
+    """A bound of softmax's largest second derivative within `radius` of the margins that have these
+    slopes (Gershgorin).
+    """
     cdef double largest = 0, p, e = exp(2.0 * (radius if radius < 300.0 else 300.0))
     cdef Py_ssize_t k
     for k in range(outputs):

@@ -1,4 +1,5 @@
 """Losses over whole blocks of margins."""
+
 from enum import IntEnum
 from typing import TypedDict, type_check_only
 
@@ -44,5 +45,11 @@ class Objective(TypedDict):  # the struct of losses.pxd, which kernels take as a
     own: int
 
 def evaluate(
-    loss: int, delta: float, z: ArrayLike, y: ArrayLike, width: float = 0, steepest: float = ..., own: int = 0
+    loss: int,
+    delta: float,
+    z: ArrayLike,
+    y: ArrayLike,
+    width: float = 0,
+    steepest: float = ...,
+    own: int = 0,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...

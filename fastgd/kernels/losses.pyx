@@ -4,8 +4,9 @@ import numpy as np
 from libc.math cimport INFINITY
 
 
-cdef inline void block(int loss, double delta, double steepest, const double *restrict z, const double *restrict y,
-                       double *restrict value, double *restrict slope, Py_ssize_t size) noexcept nogil:
+cdef inline void block(int loss, double delta, double steepest, const double *restrict z,
+                       const double *restrict y, double *restrict value, double *restrict slope,
+                       Py_ssize_t size) noexcept nogil:
     cdef Py_ssize_t i
     cdef Point at
     for i in range(size):
@@ -14,8 +15,9 @@ cdef inline void block(int loss, double delta, double steepest, const double *re
         slope[i] = at.slope
 
 
-cdef inline void rounded_block(int loss, double delta, double width, const double *restrict z, const double *restrict y,
-                               double *restrict value, double *restrict slope, Py_ssize_t size) noexcept nogil:
+cdef inline void rounded_block(int loss, double delta, double width, const double *restrict z,
+                               const double *restrict y, double *restrict value,
+                               double *restrict slope, Py_ssize_t size) noexcept nogil:
     cdef Py_ssize_t i
     cdef Curve at
     for i in range(size):
@@ -24,9 +26,11 @@ cdef inline void rounded_block(int loss, double delta, double width, const doubl
         slope[i] = at.slope
 
 
-cdef void points(const Objective *objective, const double *z, const double *y, double *value, double *slope,
-                 Py_ssize_t size) noexcept nogil:
-    """value_i, slope_i of L(z_i, y_i) for one margin a row; the loss is a constant in each call, so each loop vectorises."""
+cdef void points(const Objective *objective, const double *z, const double *y, double *value,
+                 double *slope, Py_ssize_t size) noexcept nogil:
+    """value_i, slope_i of L(z_i, y_i) for one margin a row; the loss is a constant in each call, so
+    each loop vectorises.
+    """
     cdef double d = objective.delta, most = objective.steepest
     if objective.width > 0:
         rounded_block(objective.loss, d, objective.width, z, y, value, slope, size)
@@ -56,7 +60,8 @@ cdef void points(const Objective *objective, const double *z, const double *y, d
         own_block(<const Own *> objective.own, z, y, value, slope, size)
 
 
-cdef void own_block(const Own *own, const double *z, const double *y, double *value, double *slope, Py_ssize_t size) noexcept nogil:
+cdef void own_block(const Own *own, const double *z, const double *y, double *value, double *slope,
+                    Py_ssize_t size) noexcept nogil:
     cdef Py_ssize_t i
     if own.one == NULL:
         own.many(z, y, value, slope, size, own.data)
@@ -66,7 +71,9 @@ cdef void own_block(const Own *own, const double *z, const double *y, double *va
 
 
 cdef class OwnLoss:
-    """A user's own loss: a C function of one margin, or (`many`) of n margins, with the data that is passed on to it."""
+    """A user's own loss: a C function of one margin, or (`many`) of n margins, with the data that
+    is passed on to it.
+    """
 
     def __init__(self, size_t function, size_t data, bint many):
         self.own.data = <void *> data
@@ -82,19 +89,21 @@ cdef class OwnLoss:
 
 
 def evaluate(loss, double delta, z, y, double width=0, double steepest=INFINITY, size_t own=0):
-    """Value and slope of a loss, its kinks rounded off over `width`, slopes without a bound of their own clipped to `steepest`.
+    """Value and slope of a loss, its kinks rounded off over `width`, slopes without a bound of
+    their own clipped to `steepest`.
 
     `own` is the address of an `OwnLoss`.
 
-    `z` holds margins, shape (n,); for softmax (n, outputs). `y` holds targets, shape (n,); for softmax class numbers.
-    Returns float64 arrays: value of shape (n,), slope of the shape of z.
+    `z` holds margins, shape (n,); for softmax (n, outputs). `y` holds targets, shape (n,); for
+    softmax class numbers. Returns float64 arrays: value of shape (n,), slope of the shape of z.
     """
     margin = np.array(z, dtype=np.float64, order="C", copy=None)
     slope, value = np.empty_like(margin), np.empty(len(margin))
-    cdef Objective objective = dict(loss=Loss(loss), delta=delta, steepest=steepest, width=width, l1=0, l2=0,
-                                    outputs=margin.size // max(len(margin), 1), targets=VALUES, intercept=True, positive=False,
-                                    tilt=0, own=own)
-    cdef const double[::1] flat = margin.reshape(-1), targets = np.array(y, dtype=np.float64, order="C", copy=None)
+    cdef Objective objective = dict(loss=Loss(loss), delta=delta, steepest=steepest, width=width,
+                                    l1=0, l2=0, outputs=margin.size // max(len(margin), 1),
+                                    targets=VALUES, intercept=True, positive=False, tilt=0, own=own)
+    cdef const double[::1] flat = margin.reshape(-1)
+    cdef const double[::1] targets = np.array(y, dtype=np.float64, order="C", copy=None)
     cdef double[::1] slopes = slope.reshape(-1), values = value
     cdef Py_ssize_t i, n = values.shape[0], k = objective.outputs
     if targets.shape[0] != n or (objective.loss != SOFTMAX and flat.shape[0] != n):

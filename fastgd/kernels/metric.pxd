@@ -10,14 +10,16 @@ cdef struct Metric:
     const double *l2
 
 
-cdef inline void center_and_scale(const floating *restrict x, const double *restrict center, const double *restrict inverse,
-                                  double *restrict out, Py_ssize_t n) noexcept nogil:
+cdef inline void center_and_scale(const floating *restrict x, const double *restrict center,
+                                  const double *restrict inverse, double *restrict out,
+                                  Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t j
     for j in range(n):
         out[j] = (x[j] - center[j]) * inverse[j]
 
 
-cdef inline Row standardised(const Table *X, Py_ssize_t i, const Metric *metric, double *out, const floating *tag) noexcept nogil:
+cdef inline Row standardised(const Table *X, Py_ssize_t i, const Metric *metric, double *out,
+                             const floating *tag) noexcept nogil:
     """Row i in the metric, its values in `out`; `tag` only carries the dtype of X."""
     cdef Row row = row_at(X, i)
     cdef const floating *x = <const floating *> row.values

@@ -1,4 +1,7 @@
-"""Feed-forward networks: forward and backward passes over one flat vector of parameters, and one epoch of descent by them."""
+"""Feed-forward networks: forward and backward passes over one flat vector of parameters, and one
+epoch of descent by them.
+"""
+
 from enum import IntEnum
 from typing import TypedDict, TypeVar, type_check_only
 

@@ -1,11 +1,14 @@
-"""Feed-forward networks: forward and backward passes over one flat vector of parameters, and one epoch of descent by them.
+"""Feed-forward networks: forward and backward passes over one flat vector of parameters, and one
+epoch of descent by them.
 
-    forward    Z_l = A_(l-1) W_l + b_l,  A_l = f(Z_l)          A_0 the rows of a batch, Z_L the margins of the loss
-    backward   dW_l = A_(l-1)' D_l,  db_l = sum_i D_l,         D_L the slopes of the loss
-               D_(l-1) = (D_l W_l') f'(Z_(l-1))
+    forward    Z_l = A_(l-1) W_l + b_l,  A_l = f(Z_l)
+    backward   dW_l = A_(l-1)' D_l,  db_l = sum_i D_l,  D_(l-1) = (D_l W_l') f'(Z_(l-1))
 
-theta = [W_1, b_1, ..., W_L, b_L], W_l (inputs, units) in C-order. Products are BLAS's; a batch is worked on in tiles of rows, which
-bound the memory. All is done by one thread, so the bits are always the same.
+A_0 holds the rows of a batch, Z_L the margins and D_L the slopes of the loss.
+
+theta = [W_1, b_1, ..., W_L, b_L], W_l (inputs, units) in C-order. Products are BLAS's; a batch is
+worked on in tiles of rows, which bound the memory. All is done by one thread, so the bits are
+always the same.
 """
 from cython cimport floating
 from libc.math cimport erfc, fabs, sqrt
@@ -33,7 +36,8 @@ cpdef enum Activation:
 
 cdef enum:
     TILE = 1024                 # rows that are worked on together
-    BLOCK = 4096                # parameters that are looked at and updated while they are in the first-level cache
+    # parameters that are looked at and updated while they are in the first-level cache
+    BLOCK = 4096
 
 cdef struct Network:
     int activation
@@ -71,7 +75,8 @@ cdef struct Run:                # what is the same for all batches
 
 
 cdef inline Neuron neuron(int activation, double z) noexcept nogil:
-    """f(z) and f'(z), from one exp. Comparisons are so turned that a NaN margin gives a NaN value."""
+    """f(z) and f'(z), from one exp. Comparisons are so turned that a NaN margin gives a NaN value.
+    """
     cdef double e, p, q
     if activation == RELU:
         return Neuron(0.0 if z < 0 else z, 1.0 if z > 0 else 0.0)
@@ -97,7 +102,8 @@ cdef inline Neuron neuron(int activation, double z) noexcept nogil:
     return Neuron(log1p(e) + (0.0 if z < 0 else z), p)  # softplus
 
 
-cdef inline void activate_all(int activation, floating *restrict z, floating *restrict slope, Py_ssize_t n) noexcept nogil:
+cdef inline void activate_all(int activation, floating *restrict z, floating *restrict slope,
+                              Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t i
     cdef Neuron unit
     for i in range(n):
@@ -126,7 +132,8 @@ cdef void activate(int activation, floating *z, floating *slope, Py_ssize_t n) n
         activate_all(SOFTPLUS, z, slope, n)
 
 
-cdef void drop(double share, floating *value, floating *slope, Py_ssize_t n, uint64_t *state) noexcept nogil:
+cdef void drop(double share, floating *value, floating *slope, Py_ssize_t n,
+               uint64_t *state) noexcept nogil:
     """Silence a random share of the units, and let the others speak so much louder."""
     cdef uint64_t bound = <uint64_t> (share * 4294967296.0)
     cdef floating louder = <floating> (1 / (1 - share))
@@ -138,17 +145,22 @@ cdef void drop(double share, floating *value, floating *slope, Py_ssize_t n, uin
         slope[i] *= factor
 
 
-cdef void multiply(bint a_transposed, bint b_transposed, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t inner, const floating *a,
-                   const floating *b, floating beta, floating *c) noexcept nogil:
-    """c <- a b + beta c, c (rows, columns); a (rows, inner) and b (inner, columns) or their transposes; all in C-order."""
+cdef void multiply(bint a_transposed, bint b_transposed, Py_ssize_t rows, Py_ssize_t columns,
+                   Py_ssize_t inner, const floating *a, const floating *b, floating beta,
+                   floating *c) noexcept nogil:
+    """c <- a b + beta c, c (rows, columns); a (rows, inner) and b (inner, columns) or their
+    transposes; all in C-order.
+    """
     cdef char a_form = b'T' if a_transposed else b'N', b_form = b'T' if b_transposed else b'N'
     cdef int m = <int> columns, n = <int> rows, k = <int> inner
     cdef int a_lead = n if a_transposed else k, b_lead = k if b_transposed else m
     cdef floating one = 1
     if floating is float:  # BLAS's matrices lie by column: c' <- b' a' + beta c'
-        sgemm(&b_form, &a_form, &m, &n, &k, &one, <float *> b, &b_lead, <float *> a, &a_lead, &beta, c, &m)
+        sgemm(&b_form, &a_form, &m, &n, &k, &one, <float *> b, &b_lead, <float *> a, &a_lead, &beta,
+              c, &m)
     else:
-        dgemm(&b_form, &a_form, &m, &n, &k, &one, <double *> b, &b_lead, <double *> a, &a_lead, &beta, c, &m)
+        dgemm(&b_form, &a_form, &m, &n, &k, &one, <double *> b, &b_lead, <double *> a, &a_lead,
+              &beta, c, &m)
 
 
 cdef inline floating *layer(const Run *run, Py_ssize_t number, floating *room) noexcept nogil:
@@ -161,11 +173,12 @@ cdef inline floating *layer(const Run *run, Py_ssize_t number, floating *room) n
 
 cdef inline floating *slopes(const Run *run, Py_ssize_t number, floating *room) noexcept nogil:
     """The slopes of a hidden layer's activations."""
-    return layer(run, number, room) + (run.activations - (run.widths[0] if run.X.indices == NULL else 0)) * run.tile
+    return layer(run, number, room) + (run.activations - (run.widths[0] if run.X.indices == NULL
+                                                          else 0)) * run.tile
 
 
-cdef void gather(const Run *run, const Py_ssize_t *order, Py_ssize_t rows, const floating *center, const floating *inverse,
-                 floating *out) noexcept nogil:
+cdef void gather(const Run *run, const Py_ssize_t *order, Py_ssize_t rows, const floating *center,
+                 const floating *inverse, floating *out) noexcept nogil:
     """out <- the rows of X in `order`, standardised."""
     cdef Py_ssize_t i, j, p = run.X.p
     cdef const floating *x
@@ -178,8 +191,8 @@ cdef void gather(const Run *run, const Py_ssize_t *order, Py_ssize_t rows, const
             memcpy(out + i * p, x, p * sizeof(floating))
 
 
-cdef void sparse_margins(const Run *run, const Py_ssize_t *order, Py_ssize_t rows, const floating *inverse, const floating *W,
-                         floating *z) noexcept nogil:
+cdef void sparse_margins(const Run *run, const Py_ssize_t *order, Py_ssize_t rows,
+                         const floating *inverse, const floating *W, floating *z) noexcept nogil:
     """Z += X W"""
     cdef Py_ssize_t i, j, t, units = run.widths[1]
     cdef Row row
@@ -187,11 +200,12 @@ cdef void sparse_margins(const Run *run, const Py_ssize_t *order, Py_ssize_t row
         row = row_at(run.X, order[i])
         for t in range(row.size):
             j = column(&row, t)
-            dense_add((<const floating *> row.values)[t] * (inverse[j] if run.scaled else 1), W + j * units, z + i * units, units)
+            dense_add((<const floating *> row.values)[t] * (inverse[j] if run.scaled else 1),
+                      W + j * units, z + i * units, units)
 
 
-cdef void sparse_scatter(const Run *run, const Py_ssize_t *order, Py_ssize_t rows, const floating *inverse, const floating *d,
-                         floating *g) noexcept nogil:
+cdef void sparse_scatter(const Run *run, const Py_ssize_t *order, Py_ssize_t rows,
+                         const floating *inverse, const floating *d, floating *g) noexcept nogil:
     """dW += X' D"""
     cdef Py_ssize_t i, j, t, units = run.widths[1]
     cdef Row row
@@ -199,11 +213,13 @@ cdef void sparse_scatter(const Run *run, const Py_ssize_t *order, Py_ssize_t row
         row = row_at(run.X, order[i])
         for t in range(row.size):
             j = column(&row, t)
-            dense_add((<const floating *> row.values)[t] * (inverse[j] if run.scaled else 1), d + i * units, g + j * units, units)
+            dense_add((<const floating *> row.values)[t] * (inverse[j] if run.scaled else 1),
+                      d + i * units, g + j * units, units)
 
 
-cdef floating *forward(Run *run, const Py_ssize_t *order, Py_ssize_t rows, const floating *center, const floating *inverse,
-                       const floating *theta, floating *room, bint training) noexcept nogil:
+cdef floating *forward(Run *run, const Py_ssize_t *order, Py_ssize_t rows, const floating *center,
+                       const floating *inverse, const floating *theta, floating *room,
+                       bint training) noexcept nogil:
     """The margins Z_L of the rows; what the backward pass needs is left in `room`."""
     cdef Py_ssize_t number, i, inputs, units
     cdef const floating *W = theta
@@ -217,11 +233,13 @@ cdef floating *forward(Run *run, const Py_ssize_t *order, Py_ssize_t rows, const
         if number == 1 and run.X.indices != NULL:
             sparse_margins(run, order, rows, inverse, W, z)
         else:
-            multiply(False, False, rows, units, inputs, layer(run, number - 1, room), W, <floating> 1, z)
+            multiply(False, False, rows, units, inputs, layer(run, number - 1, room), W,
+                     <floating> 1, z)
         if number < run.layers:
             activate(run.network.activation, z, slopes(run, number, room), rows * units)
             if training and run.network.dropout > 0:
-                drop(run.network.dropout, z, slopes(run, number, room), rows * units, &run.network.seed)
+                drop(run.network.dropout, z, slopes(run, number, room), rows * units,
+                     &run.network.seed)
         W += (inputs + 1) * units
     return z
 
@@ -240,15 +258,18 @@ cdef void scaled_points(Run *run, Py_ssize_t rows, Py_ssize_t K) noexcept nogil:
             run.slope[i * K + k] *= run.factors[k] * run.shares[k]
 
 
-cdef double output(Run *run, const Py_ssize_t *order, Py_ssize_t rows, double scale, floating *z) noexcept nogil:
-    """z <- scale times the slopes of the losses at the margins z; returns the sum of weight * loss."""
+cdef double output(Run *run, const Py_ssize_t *order, Py_ssize_t rows, double scale,
+                   floating *z) noexcept nogil:
+    """z <- scale times the slopes of the losses at the margins z; returns the sum of weight * loss.
+    """
     cdef Py_ssize_t i, k, K = run.objective.outputs
     cdef double total = 0, loss, weight
     for i in range(rows * K):
         run.z[i] = z[i]
     if run.objective.loss == SOFTMAX:
         for i in range(rows):
-            run.value[i * K] = softmax(run.z + i * K, run.slope + i * K, K, <Py_ssize_t> run.y[order[i]])
+            run.value[i * K] = softmax(run.z + i * K, run.slope + i * K, K,
+                                       <Py_ssize_t> run.y[order[i]])
     else:
         for i in range(rows):
             for k in range(K):
@@ -267,9 +288,11 @@ cdef double output(Run *run, const Py_ssize_t *order, Py_ssize_t rows, double sc
     return total
 
 
-cdef void backward(Run *run, const Py_ssize_t *order, Py_ssize_t rows, const floating *inverse, const floating *theta,
-                   floating *room, floating *g, bint first) noexcept nogil:
-    """g <- the gradient, or (not `first`) g += it; a layer's outputs give way to their gradient once they are not needed."""
+cdef void backward(Run *run, const Py_ssize_t *order, Py_ssize_t rows, const floating *inverse,
+                   const floating *theta, floating *room, floating *g, bint first) noexcept nogil:
+    """g <- the gradient, or (not `first`) g += it; a layer's outputs give way to their gradient
+    once they are not needed.
+    """
     cdef Py_ssize_t number, i, inputs, units, at = run.parameters
     cdef floating *d
     cdef floating *a
@@ -295,9 +318,12 @@ cdef void backward(Run *run, const Py_ssize_t *order, Py_ssize_t rows, const flo
                 a[i] *= slope[i]
 
 
-cdef double batch_gradient(Run *run, const Py_ssize_t *order, Py_ssize_t size, const floating *center, const floating *inverse,
-                           const floating *theta, floating *room, floating *g) noexcept nogil:
-    """g <- the mean gradient of the data term over the rows in `order`; returns the sum of weight * loss. NULL: no gradient."""
+cdef double batch_gradient(Run *run, const Py_ssize_t *order, Py_ssize_t size,
+                           const floating *center, const floating *inverse, const floating *theta,
+                           floating *room, floating *g) noexcept nogil:
+    """g <- the mean gradient of the data term over the rows in `order`; returns the sum of weight *
+    loss. NULL: no gradient.
+    """
     cdef Py_ssize_t begin = 0, rows
     cdef double loss = 0
     cdef floating *z
@@ -320,28 +346,34 @@ cdef inline const floating *numbers_of(const floating[::1] values) noexcept:
     return &values[0]
 
 
-cdef int check_widths(Rows rows, Py_ssize_t itemsize, const Py_ssize_t[::1] widths, Py_ssize_t parameters, Py_ssize_t outputs,
-                      Py_ssize_t center, Py_ssize_t inverse) except -1:
+cdef int check_widths(Rows rows, Py_ssize_t itemsize, const Py_ssize_t[::1] widths,
+                      Py_ssize_t parameters, Py_ssize_t outputs, Py_ssize_t center,
+                      Py_ssize_t inverse) except -1:
     """Refuse layers and parameters that do not fit together."""
     cdef Py_ssize_t number, needed = 0
     for number in range(widths.shape[0]):
         if not 1 <= widths[number] < 2**31:
             raise ValueError(f"layer {number} has {widths[number]} units")
         needed += (widths[number - 1] + 1) * widths[number] if number else 0
-    if widths.shape[0] < 2 or widths[0] != rows.table.p or widths[widths.shape[0] - 1] != outputs or parameters != needed:
-        raise ValueError(f"layers of {list(widths)} units need {needed} parameters and end in the outputs; X has {rows.table.p} "
-                         f"columns, theta {parameters} entries, and there are {outputs} outputs")
+    if (widths.shape[0] < 2 or widths[0] != rows.table.p or widths[widths.shape[0] - 1] != outputs
+            or parameters != needed):
+        raise ValueError(f"layers of {list(widths)} units need {needed} parameters and end in the "
+                         f"outputs; X has {rows.table.p} columns, theta {parameters} entries, and "
+                         f"there are {outputs} outputs")
     if itemsize != rows.table.itemsize:
         raise TypeError(f"theta has {itemsize} bytes a number, X has {rows.table.itemsize}")
     if center != inverse or (center != 0 and center != rows.table.p):
-        raise ValueError(f"X has {rows.table.p} columns, center {center} and inverse {inverse} entries")
+        raise ValueError(f"X has {rows.table.p} columns, center {center} and inverse {inverse} "
+                         "entries")
     return 0
 
 
-cdef int check_targets(Rows rows, const double[::1] y, const double[::1] weights, const Py_ssize_t[::1] order,
-                       const Objective *objective, const double[:, ::1] scales) except -1:
+cdef int check_targets(Rows rows, const double[::1] y, const double[::1] weights,
+                       const Py_ssize_t[::1] order, const Objective *objective,
+                       const double[:, ::1] scales) except -1:
     """Refuse arrays of other sizes than will be read, and classes that are none."""
-    cdef Py_ssize_t v, K = objective.outputs, n = y.shape[0] if objective.targets != VALUES else y.shape[0] // K
+    cdef Py_ssize_t v, K = objective.outputs
+    cdef Py_ssize_t n = y.shape[0] if objective.targets != VALUES else y.shape[0] // K
     rows.check(rows.table.itemsize, rows.table.p + 1, 1, n, weights, order)
     if objective.loss == SOFTMAX:
         for v in range(order.shape[0]):
@@ -361,8 +393,9 @@ cdef void set_scales(Run *run, const double[:, ::1] scales) noexcept:
         run.factors, run.shares = &scales[0, 0], &scales[1, 0]
 
 
-cdef char *prepare(Run *run, Rows rows, Py_ssize_t itemsize, const Py_ssize_t[::1] widths, Py_ssize_t parameters, bint scaled,
-                   Py_ssize_t batch_size, Objective objective, Network network) except NULL:
+cdef char *prepare(Run *run, Rows rows, Py_ssize_t itemsize, const Py_ssize_t[::1] widths,
+                   Py_ssize_t parameters, bint scaled, Py_ssize_t batch_size, Objective objective,
+                   Network network) except NULL:
     """Fill a run; returns room for a tile's layers and a gradient, to be freed."""
     cdef Py_ssize_t number, floats
     cdef char *room
@@ -384,15 +417,17 @@ cdef char *prepare(Run *run, Rows rows, Py_ssize_t itemsize, const Py_ssize_t[::
     return room
 
 
-def gradient(Rows rows not None, const double[::1] y not None, const double[::1] weights, const Py_ssize_t[::1] order not None,
-             const floating[::1] theta not None, const floating[::1] center, const floating[::1] inverse, floating[::1] out,
+def gradient(Rows rows not None, const double[::1] y not None, const double[::1] weights,
+             const Py_ssize_t[::1] order not None, const floating[::1] theta not None,
+             const floating[::1] center, const floating[::1] inverse, floating[::1] out,
              const Py_ssize_t[::1] widths not None, Objective objective, Network network,
              const double[:, ::1] scales=None):
-    """out <- mean gradient of the data term over the rows in `order`; returns the sum of weight * loss.
+    """out <- mean gradient of the data term over the rows in `order`; returns the sum of weight *
+    loss.
 
-    Inputs are (x - center) * inverse (None: x itself; of sparse rows only the factor counts). out=None: the loss alone, no unit
-    dropped. The loss of output k is ``scales[1, k] L(scales[0, k] z, scales[0, k] y)``; None:
-    ``L(z, y)``.
+    Inputs are (x - center) * inverse (None: x itself; of sparse rows only the factor counts).
+    out=None: the loss alone, no unit dropped. The loss of output k is ``scales[1, k] L(scales[0, k]
+    z, scales[0, k] y)``; None: ``L(z, y)``.
     """
     cdef const floating *mid = numbers_of(center)
     cdef const floating *factor = numbers_of(inverse)
@@ -400,15 +435,16 @@ def gradient(Rows rows not None, const double[::1] y not None, const double[::1]
     cdef floating *room
     cdef double loss
     cdef Run run
-    check_widths(rows, sizeof(floating), widths, theta.shape[0], objective.outputs, 0 if center is None else center.shape[0],
-                 0 if inverse is None else inverse.shape[0])
+    check_widths(rows, sizeof(floating), widths, theta.shape[0], objective.outputs,
+                 0 if center is None else center.shape[0], 0 if inverse is None
+                 else inverse.shape[0])
     check_targets(rows, y, weights, order, &objective, scales)
     if order.shape[0] == 0 or (out is not None and out.shape[0] != theta.shape[0]):
         raise ValueError("order is empty, or out and theta differ in length")
     if out is not None:
         g = &out[0]
-    room = <floating *> prepare(&run, rows, sizeof(floating), widths, theta.shape[0], inverse is not None, order.shape[0],
-                                objective, network)
+    room = <floating *> prepare(&run, rows, sizeof(floating), widths, theta.shape[0],
+                                inverse is not None, order.shape[0], objective, network)
     run.y, run.weights = &y[0], start_of(weights)
     set_scales(&run, scales)
     with nogil:
@@ -423,24 +459,31 @@ cdef inline floating *beyond(floating *buffer, Py_ssize_t at) noexcept nogil:
     return NULL if buffer == NULL else buffer + at
 
 
-cdef Products move(const Rule *rule, floating *w, const floating *g, floating *first, floating *second, Py_ssize_t n, double rate,
-                   Py_ssize_t t, double l2) noexcept nogil:
-    """The t-th update of n parameters w, in blocks that stay in the cache; returns the products of g and w as they were."""
+cdef Products move(const Rule *rule, floating *w, const floating *g, floating *first,
+                   floating *second, Py_ssize_t n, double rate, Py_ssize_t t,
+                   double l2) noexcept nogil:
+    """The t-th update of n parameters w, in blocks that stay in the cache; returns the products of
+    g and w as they were.
+    """
     cdef Products sums = Products(0, 0, 0), part
     cdef Py_ssize_t at = 0, size
     while at < n:
         size = min(<Py_ssize_t> BLOCK, n - at)
         part = lanes_products(g + at, w + at, w + at, size, 0)
-        sums = Products(sums.product + part.product, sums.first + part.first, sums.second + part.second)
+        sums = Products(sums.product + part.product, sums.first + part.first, sums.second
+                        + part.second)
         update(rule, w + at, g + at, beyond(first, at), beyond(second, at), size, rate, t, 0.0, l2)
         at += size
     return sums
 
 
-cdef void descend(Run *run, Sums *sums, const Py_ssize_t *order, Py_ssize_t visits, const floating *center,
-                  const floating *inverse, floating *theta, floating *room, floating *first, floating *second, const double *rates,
-                  const Rule *rule, Py_ssize_t batch_size, Py_ssize_t t) noexcept nogil:
-    """Batch after batch: gradient, and update layer by layer. Of AdamW the penalty is a decay, and no part of the loss."""
+cdef void descend(Run *run, Sums *sums, const Py_ssize_t *order, Py_ssize_t visits,
+                  const floating *center, const floating *inverse, floating *theta, floating *room,
+                  floating *first, floating *second, const double *rates, const Rule *rule,
+                  Py_ssize_t batch_size, Py_ssize_t t) noexcept nogil:
+    """Batch after batch: gradient, and update layer by layer. Of AdamW the penalty is a decay, and
+    no part of the loss.
+    """
     cdef Py_ssize_t begin = 0, size, number, at, weights, units
     cdef double l2, penalty, squares, rate
     cdef floating *g = room + 2 * run.activations * run.tile
@@ -453,13 +496,15 @@ cdef void descend(Run *run, Sums *sums, const Py_ssize_t *order, Py_ssize_t visi
         squares = 0
         for number in range(1, run.layers + 1):
             units, weights = run.widths[number], run.widths[number - 1] * run.widths[number]
-            found = move(rule, theta + at, g + at, beyond(first, at), beyond(second, at), weights, rate, t + sums.updates, l2)
+            found = move(rule, theta + at, g + at, beyond(first, at), beyond(second, at), weights,
+                         rate, t + sums.updates, l2)
             squares += found.first
             if penalty > 0:
                 sums.penalty += size * 0.5 * penalty * found.second
                 squares += penalty * (2 * found.product + penalty * found.second)
             at += weights
-            found = move(rule, theta + at, g + at, beyond(first, at), beyond(second, at), units, rate, t + sums.updates, 0.0)
+            found = move(rule, theta + at, g + at, beyond(first, at), beyond(second, at), units,
+                         rate, t + sums.updates, 0.0)
             squares += found.first
             at += units
         sums.gradient_norm += sqrt(squares if squares > 0 else 0 * squares)
@@ -467,15 +512,17 @@ cdef void descend(Run *run, Sums *sums, const Py_ssize_t *order, Py_ssize_t visi
         begin += size
 
 
-def epoch(Rows rows not None, const double[::1] y not None, const double[::1] weights, const Py_ssize_t[::1] order not None,
-          floating[::1] theta not None, const floating[::1] center, const floating[::1] inverse, floating[::1] first,
-          floating[::1] second, const double[::1] rates not None, const Py_ssize_t[::1] widths not None, Objective objective,
-          Network network, Rule rule, Py_ssize_t batch_size, Py_ssize_t t,
-          const double[:, ::1] scales=None):
+def epoch(Rows rows not None, const double[::1] y not None, const double[::1] weights,
+          const Py_ssize_t[::1] order not None, floating[::1] theta not None,
+          const floating[::1] center, const floating[::1] inverse, floating[::1] first,
+          floating[::1] second, const double[::1] rates not None,
+          const Py_ssize_t[::1] widths not None, Objective objective, Network network, Rule rule,
+          Py_ssize_t batch_size, Py_ssize_t t, const double[:, ::1] scales=None):
     """Visit the rows in `order`, `batch_size` at a time, and leave the new parameters in theta.
 
-    A batch's penalty is (l2 / 2) |W|^2 / rows. `first`, `second` are the rule's buffers (None where it has none); the first update
-    is the t-th. `scales` as for `gradient`. Returns the `Sums` over the visits.
+    A batch's penalty is (l2 / 2) |W|^2 / rows. `first`, `second` are the rule's buffers (None where
+    it has none); the first update is the t-th. `scales` as for `gradient`. Returns the `Sums` over
+    the visits.
     """
     cdef Sums sums = Sums(0, 0, 0, 0)
     cdef const floating *mid = numbers_of(center)
@@ -484,29 +531,34 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
     cdef floating *a = NULL if second is None else &second[0]
     cdef floating *room
     cdef Run run
-    check_widths(rows, sizeof(floating), widths, theta.shape[0], objective.outputs, 0 if center is None else center.shape[0],
-                 0 if inverse is None else inverse.shape[0])
+    check_widths(rows, sizeof(floating), widths, theta.shape[0], objective.outputs,
+                 0 if center is None else center.shape[0], 0 if inverse is None
+                 else inverse.shape[0])
     check_targets(rows, y, weights, order, &objective, scales)
     check_buffers(rule.kind, first is not None, second is not None)
-    if (first is not None and first.shape[0] != theta.shape[0]) or (second is not None and second.shape[0] != theta.shape[0]):
+    if ((first is not None and first.shape[0] != theta.shape[0])
+            or (second is not None and second.shape[0] != theta.shape[0])):
         raise ValueError(f"theta has {theta.shape[0]} entries, the buffers must have as many")
     if batch_size < 1 or rates.shape[0] * batch_size < order.shape[0]:
         raise ValueError("batch_size is below 1, or rates are too short")
     if order.shape[0] == 0:
         return sums
-    room = <floating *> prepare(&run, rows, sizeof(floating), widths, theta.shape[0], inverse is not None,
-                                min(batch_size, order.shape[0]), objective, network)
+    room = <floating *> prepare(&run, rows, sizeof(floating), widths, theta.shape[0],
+                                inverse is not None, min(batch_size, order.shape[0]), objective,
+                                network)
     run.y, run.weights = &y[0], start_of(weights)
     set_scales(&run, scales)
     with nogil:
-        descend(&run, &sums, &order[0], order.shape[0], mid, factor, &theta[0], room, m, a, &rates[0], &rule, batch_size, t)
+        descend(&run, &sums, &order[0], order.shape[0], mid, factor, &theta[0], room, m, a,
+                &rates[0], &rule, batch_size, t)
     free(room)
     watch_end(&run.watch)
     return sums
 
 
-def margins(Rows rows not None, const Py_ssize_t[::1] order not None, const floating[::1] theta not None,
-            const floating[::1] center, const floating[::1] inverse, floating[::1] out not None,
+def margins(Rows rows not None, const Py_ssize_t[::1] order not None,
+            const floating[::1] theta not None, const floating[::1] center,
+            const floating[::1] inverse, floating[::1] out not None,
             const Py_ssize_t[::1] widths not None, Network network):
     """out (rows, outputs) <- Z_L of the rows in `order`."""
     cdef const floating *mid = numbers_of(center)
@@ -516,8 +568,8 @@ def margins(Rows rows not None, const Py_ssize_t[::1] order not None, const floa
     cdef floating *z
     cdef Run run
     cdef Objective objective
-    check_widths(rows, sizeof(floating), widths, theta.shape[0], K, 0 if center is None else center.shape[0],
-                 0 if inverse is None else inverse.shape[0])
+    check_widths(rows, sizeof(floating), widths, theta.shape[0], K, 0 if center is None
+                 else center.shape[0], 0 if inverse is None else inverse.shape[0])
     rows.check(sizeof(floating), rows.table.p + 1, 1, rows.table.n, None, order)
     if out.shape[0] != visits * K:
         raise ValueError(f"{visits} rows of {K} outputs do not fit out, of {out.shape[0]} entries")
@@ -525,8 +577,8 @@ def margins(Rows rows not None, const Py_ssize_t[::1] order not None, const floa
         return
     memset(&objective, 0, sizeof(Objective))
     objective.outputs = K
-    room = <floating *> prepare(&run, rows, sizeof(floating), widths, theta.shape[0], inverse is not None, visits, objective,
-                                network)
+    room = <floating *> prepare(&run, rows, sizeof(floating), widths, theta.shape[0],
+                                inverse is not None, visits, objective, network)
     with nogil:
         while begin < visits and not watch_work(&run.watch, run.tile * run.parameters):
             size = min(run.tile, visits - begin)

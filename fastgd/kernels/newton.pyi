@@ -1,4 +1,5 @@
 """Curvatures of the margins, and the objective along a line."""
+
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,7 +1,8 @@
-"""What Newton's method asks of the margins alone, without a pass over X: curvatures, and the objective along a line.
+"""What Newton's method asks of the margins alone, without a pass over X: curvatures, and the
+objective along a line.
 
-Rows are cut into blocks by their number alone and the blocks' sums are added in order: the bits are the same for any number of
-threads.
+Rows are cut into blocks by their number alone and the blocks' sums are added in order: the bits are
+the same for any number of threads.
 """
 from cython.parallel cimport prange
 from libc.stdlib cimport free, malloc
@@ -21,9 +22,12 @@ cdef inline double weight_of(const double *weights, Py_ssize_t i) noexcept nogil
     return weights[i] if weights != NULL else 1.0
 
 
-cdef void line_block(const Objective *objective, const double *y, const double *weights, const Py_ssize_t *order, Py_ssize_t begin,
-                     Py_ssize_t end, const double *z, const double *u, const double *t, double *room, double *sums) noexcept nogil:
-    """sums (2, K) = sum over rows begin to end of weight * loss and of its derivative along u, at z + t u."""
+cdef void line_block(const Objective *objective, const double *y, const double *weights,
+                     const Py_ssize_t *order, Py_ssize_t begin, Py_ssize_t end, const double *z,
+                     const double *u, const double *t, double *room, double *sums) noexcept nogil:
+    """sums (2, K) = sum over rows begin to end of weight * loss and of its derivative along u, at z
+    + t u.
+    """
     cdef Py_ssize_t K = objective.outputs, tile = max(TILE // K, 1), size, r, k, i, at
     cdef bint joint = objective.loss == SOFTMAX
     cdef double *margin = room
@@ -42,7 +46,8 @@ cdef void line_block(const Objective *objective, const double *y, const double *
                 if not joint:
                     targets[i] = target(objective, y, order[begin + r], k)
             if joint:
-                value[r * K] = softmax(margin + r * K, slope + r * K, K, <Py_ssize_t> y[order[begin + r]])
+                value[r * K] = softmax(margin + r * K, slope + r * K, K,
+                                       <Py_ssize_t> y[order[begin + r]])
         if not joint:
             points(objective, margin, targets, value, slope, size * K)
         for r in range(size):
@@ -57,18 +62,22 @@ cdef void line_block(const Objective *objective, const double *y, const double *
         begin += size
 
 
-def along(const double[::1] y not None, const double[::1] weights, const Py_ssize_t[::1] order not None,
-          const double[::1] z not None, const double[::1] u not None, const double[::1] t not None, double[:, ::1] sums not None,
+def along(const double[::1] y not None, const double[::1] weights,
+          const Py_ssize_t[::1] order not None, const double[::1] z not None,
+          const double[::1] u not None, const double[::1] t not None, double[:, ::1] sums not None,
           Objective objective, int threads):
-    """sums[0] <- sum over the rows in `order` of weight * loss at margins z + t u, sums[1] <- its derivative in t; an output each.
+    """sums[0] <- sum over the rows in `order` of weight * loss at margins z + t u, sums[1] <- its
+    derivative in t; an output each.
 
-    z and u hold `outputs` numbers a row of `order`, t one an output. Softmax, whose outputs share one loss, has its sums in the
-    first place.
+    z and u hold `outputs` numbers a row of `order`, t one an output. Softmax, whose outputs share
+    one loss, has its sums in the first place.
     """
-    cdef Py_ssize_t n = order.shape[0], K = objective.outputs, rows = max(BLOCK // K, 1), blocks = (n + rows - 1) // rows, i, k
+    cdef Py_ssize_t n = order.shape[0], K = objective.outputs, rows = max(BLOCK // K, 1)
+    cdef Py_ssize_t blocks = (n + rows - 1) // rows, i, k
     cdef Py_ssize_t stride = 4 * max(TILE // K, 1) * K + 2 * K
     cdef double *room
-    if z.shape[0] != n * K or u.shape[0] != n * K or t.shape[0] != K or sums.shape[0] != 2 or sums.shape[1] != K:
+    if (z.shape[0] != n * K or u.shape[0] != n * K or t.shape[0] != K or sums.shape[0] != 2
+            or sums.shape[1] != K):
         raise ValueError("z, u, t or sums do not fit the rows")
     check_rows(y, weights, order, &objective)
     sums[:] = 0
@@ -83,8 +92,8 @@ def along(const double[::1] y not None, const double[::1] weights, const Py_ssiz
     cdef const double *scale = start_of(weights)
     with nogil:
         for i in prange(blocks, schedule="static", num_threads=threads, use_threads_if=threads > 1):
-            line_block(&objective, targets, scale, &order[0], i * rows, min((i + 1) * rows, n), &z[0], &u[0], &t[0],
-                       room + i * stride + 2 * K, room + i * stride)
+            line_block(&objective, targets, scale, &order[0], i * rows, min((i + 1) * rows, n),
+                       &z[0], &u[0], &t[0], room + i * stride + 2 * K, room + i * stride)
         for i in range(blocks):
             for k in range(K):
                 sums[0, k] += room[i * stride + k]
@@ -92,9 +101,12 @@ def along(const double[::1] y not None, const double[::1] weights, const Py_ssiz
     free(room)
 
 
-def curvatures(const double[::1] y not None, const double[::1] weights, const Py_ssize_t[::1] order not None,
-               const double[::1] z not None, double[::1] out not None, Objective objective):
-    """out <- weight * d2L/dz2 of each margin; for softmax the probabilities, of which its second derivatives are made."""
+def curvatures(const double[::1] y not None, const double[::1] weights,
+               const Py_ssize_t[::1] order not None, const double[::1] z not None,
+               double[::1] out not None, Objective objective):
+    """out <- weight * d2L/dz2 of each margin; for softmax the probabilities, of which its second
+    derivatives are made.
+    """
     cdef Py_ssize_t n = order.shape[0], K = objective.outputs, r, k, i
     cdef double weight
     if z.shape[0] != n * K or out.shape[0] != n * K:
@@ -115,11 +127,12 @@ def curvatures(const double[::1] y not None, const double[::1] weights, const Py
             for k in range(K):
                 i = r * K + k
                 if objective.width > 0:
-                    out[i] = weight * rounded(objective.loss, objective.delta, objective.width, z[i],
-                                              target(&objective, targets, order[r], k)).curvature
+                    out[i] = weight * rounded(objective.loss, objective.delta, objective.width,
+                                              z[i], target(&objective, targets, order[r],
+                                                           k)).curvature
                 else:
-                    out[i] = weight * curvature(objective.loss, objective.delta, z[i], target(&objective, targets, order[r], k),
-                                                0.0)
+                    out[i] = weight * curvature(objective.loss, objective.delta, z[i],
+                                                target(&objective, targets, order[r], k), 0.0)
 
 
 cdef int check_rows(const double[::1] y, const double[::1] weights, const Py_ssize_t[::1] order,

@@ -1,4 +1,6 @@
-"""The order of an epoch's visits: a random permutation of the rows, or one that stays near the memory it is in."""
+"""The order of an epoch's visits: a random permutation of the rows, or one that stays near the
+memory it is in.
+"""
 from libc.stdint cimport uint64_t
 
 from .random cimport draw, permute
@@ -14,9 +16,11 @@ def shuffle(Py_ssize_t[::1] values not None, uint64_t seed):
             permute(&values[0], values.shape[0], &state)
 
 
-def shuffle_blocks(const Py_ssize_t[::1] rows not None, Py_ssize_t[::1] out not None, Py_ssize_t[::1] blocks not None,
-                   Py_ssize_t block, Py_ssize_t pool, uint64_t seed):
-    """out <- rows, in an order that mixes `pool` random blocks of `block` neighbouring rows at a time.
+def shuffle_blocks(const Py_ssize_t[::1] rows not None, Py_ssize_t[::1] out not None,
+                   Py_ssize_t[::1] blocks not None, Py_ssize_t block, Py_ssize_t pool,
+                   uint64_t seed):
+    """out <- rows, in an order that mixes `pool` random blocks of `block` neighbouring rows at a
+    time.
 
     `blocks` has one number a block, in any order; it is permuted anew.
     """
@@ -28,7 +32,8 @@ def shuffle_blocks(const Py_ssize_t[::1] rows not None, Py_ssize_t[::1] out not 
         if not 0 <= blocks[b] < count:
             raise ValueError(f"blocks[{b}] = {blocks[b]} is not one of the {count} blocks")
     if out.shape[0] != n or count != (n + block - 1) // block:
-        raise ValueError(f"{n} rows in blocks of {block}: got {count} blocks, and room for {out.shape[0]} rows")
+        raise ValueError(f"{n} rows in blocks of {block}: got {count} blocks, and room for "
+                         f"{out.shape[0]} rows")
     if n == 0:
         return
     with nogil:
@@ -42,8 +47,10 @@ def shuffle_blocks(const Py_ssize_t[::1] rows not None, Py_ssize_t[::1] out not 
                 begin = at
 
 
-def sample(const Py_ssize_t[::1] rows not None, const double[::1] expected not None, Py_ssize_t[::1] out not None, uint64_t seed):
-    """out <- rows, `expected` times each on average and never more than one off (systematic sampling), in random order.
+def sample(const Py_ssize_t[::1] rows not None, const double[::1] expected not None,
+           Py_ssize_t[::1] out not None, uint64_t seed):
+    """out <- rows, `expected` times each on average and never more than one off (systematic
+    sampling), in random order.
 
     `expected` must sum to the length of `out`.
     """

@@ -1,4 +1,5 @@
-"""The penalty l1 |w|_1 + (l2 / 2) |w|^2: its prox, and the lazy form that lets a sparse row's step touch only its own columns.
+"""The penalty l1 |w|_1 + (l2 / 2) |w|^2: its prox, and the lazy form that lets a sparse row's step
+touch only its own columns.
 
 Weights that have to be >= 0 go to max(w, 0) after the prox of the rest, which is the prox of both.
 """
@@ -9,7 +10,9 @@ from .rows cimport lanes_dot
 
 
 cdef inline floating soft(floating a, floating threshold) noexcept nogil:
-    """sign(a) max(|a| - threshold, 0), without branches: a minus its clip to [-threshold, threshold]."""
+    """sign(a) max(|a| - threshold, 0), without branches: a minus its clip to [-threshold,
+    threshold].
+    """
     cdef floating inside = threshold if a > threshold else a
     inside = -threshold if inside < -threshold else inside
     return a - inside
@@ -23,7 +26,9 @@ cdef inline void keep_positive(floating *w, Py_ssize_t n) noexcept nogil:
 
 
 cdef inline double decay(double rate, double l2) noexcept nogil:
-    """The factor 1 - rate l2 of a step; 0 where the step would turn the sign of the weights (as scikit-learn's)."""
+    """The factor 1 - rate l2 of a step; 0 where the step would turn the sign of the weights (as
+    scikit-learn's).
+    """
     return 1.0 - rate * l2 if rate * l2 < 1.0 else 0.0
 
 
@@ -32,8 +37,10 @@ cdef inline double squared_sum(const floating *w, Py_ssize_t n) noexcept nogil:
     return lanes_dot(w, w, n)
 
 
-cdef inline double penalty(const floating *w, Py_ssize_t n, Py_ssize_t outputs, double l1, double l2, double tilt) noexcept nogil:
-    """l1 |w|_1 + (l2 / 2) |w|^2 + tilt sum b of n weights w and the intercepts b that follow them."""
+cdef inline double penalty(const floating *w, Py_ssize_t n, Py_ssize_t outputs, double l1,
+                           double l2, double tilt) noexcept nogil:
+    """l1 |w|_1 + (l2 / 2) |w|^2 + tilt sum b of n weights w and the intercepts b that follow them.
+    """
     cdef double s0 = 0, s1 = 0, b = 0
     cdef Py_ssize_t j
     for j in range(0, n - 1 if l1 > 0 else 0, 2):
@@ -46,29 +53,36 @@ cdef inline double penalty(const floating *w, Py_ssize_t n, Py_ssize_t outputs, 
     return l1 * (s0 + s1) + (0.5 * l2 * squared_sum(w, n) if l2 > 0 else 0.0) + tilt * b
 
 
-# A step shrinks every weight, but a sparse row should cost only its own columns. Hold w = scale * stored: the L2 factor of
-# a step goes into `scale` alone. Successive soft thresholds of a weight that is not otherwise touched add up, so the L1 part of
-# a step is one more term of the running sum `shrunk` (in units of `stored`), and what a column owes is the difference to its last
-# visit. The sum of the iterates is `mass` times stored, but for what stored grew by later: that times the mass before is taken off
-# where it grows. With both an L1 part and averaging a column must know when it reached zero: then the sums of all steps are kept.
-# See docs/lazy.md. A weight that has to be >= 0 can fall below only where rows are added, and is put back there: what its column
-# owes later keeps it where it has to be.
+# A step shrinks every weight, but a sparse row should cost only its own columns. Hold w = scale *
+# stored: the L2 factor of a step goes into `scale` alone. Successive soft thresholds of a weight
+# that is not otherwise touched add up, so the L1 part of a step is one more term of the running sum
+# `shrunk` (in units of `stored`), and what a column owes is the difference to its last visit. The
+# sum of the iterates is `mass` times stored, but for what stored grew by later: that times the mass
+# before is taken off where it grows. With both an L1 part and averaging a column must know when it
+# reached zero: then the sums of all steps are kept. See docs/lazy.md. A weight that has to be >= 0
+# can fall below only where rows are added, and is put back there: what its column owes later keeps
+# it where it has to be.
 cdef struct Lazy:
     double scale
     double least                # scale, until all is settled
     double shrunk               # sum of thresholds / scale over the steps
     double mass                 # sum of scale over the averaged steps
-    double *paid                # (p,) shrunk at a column's last visit; NULL: there is no L1 part, or:
+    # (p,) shrunk at a column's last visit; NULL: there is no L1 part, or:
+    double *paid
     Py_ssize_t *last            # (p,) with L1 and averaging: the step of a column's last visit
     Py_ssize_t now, capacity    # steps in the history, and how many it can hold
-    double *history             # (capacity + 1, 3): shrunk, mass, and the sum of scale * shrunk over the averaged steps
+    # (capacity + 1, 3): shrunk, mass, and the sum of scale * shrunk over the averaged steps
+    double *history
 
 
 cdef inline double spent(const Lazy *lazy, Py_ssize_t then, double size) noexcept nogil:
-    """Sum of scale * max(size - what was shrunk since `then`, 0) over the averaged steps since: an untouched weight's iterates."""
+    """Sum of scale * max(size - what was shrunk since `then`, 0) over the averaged steps since: an
+    untouched weight's iterates.
+    """
     cdef Py_ssize_t low = then, high = lazy.now, middle
     cdef double before = lazy.history[3 * then]
-    if lazy.shrunk - before > size:  # it reached zero on the way: find the last step at which it had not
+    # it reached zero on the way: find the last step at which it had not
+    if lazy.shrunk - before > size:
         while high - low > 1:
             middle = (low + high) // 2
             if lazy.history[3 * middle] - before < size:
@@ -80,7 +94,8 @@ cdef inline double spent(const Lazy *lazy, Py_ssize_t then, double size) noexcep
             - (lazy.history[3 * high + 2] - lazy.history[3 * then + 2]))
 
 
-cdef inline void catch_up(const Lazy *lazy, floating *stored, double *average, Py_ssize_t j, Py_ssize_t outputs) noexcept nogil:
+cdef inline void catch_up(const Lazy *lazy, floating *stored, double *average, Py_ssize_t j,
+                          Py_ssize_t outputs) noexcept nogil:
     """Bring column j of stored and average (each (p, outputs)) up to date."""
     cdef Py_ssize_t k, then
     cdef double owed
@@ -106,7 +121,8 @@ cdef inline bint takes_off(const Lazy *lazy) noexcept nogil:
     return lazy.mass > 0 and lazy.last == NULL
 
 
-cdef inline void change(const Lazy *lazy, floating *stored, double *average, floating value) noexcept nogil:
+cdef inline void change(const Lazy *lazy, floating *stored, double *average,
+                        floating value) noexcept nogil:
     """Set one weight, and have its share of the average made of steps to come alone."""
     if takes_off(lazy):
         average[0] -= lazy.mass * (<double> value - stored[0])
@@ -118,7 +134,8 @@ cdef inline bint is_late(const Lazy *lazy) noexcept nogil:
     return lazy.paid != NULL or lazy.last != NULL
 
 
-cdef inline void settle(Lazy *lazy, floating *stored, double *average, Py_ssize_t p, Py_ssize_t outputs) noexcept nogil:
+cdef inline void settle(Lazy *lazy, floating *stored, double *average, Py_ssize_t p,
+                        Py_ssize_t outputs) noexcept nogil:
     """Bring every column up to date and make stored the weights themselves."""
     cdef Py_ssize_t j
     for j in range(p if is_late(lazy) else 0):
@@ -139,12 +156,15 @@ cdef inline void settle(Lazy *lazy, floating *stored, double *average, Py_ssize_
 
 
 cdef inline void pass_step(Lazy *lazy, double threshold, bint averaged) noexcept nogil:
-    """Record a step that shrinks every weight by `threshold`, after its factor went into scale and its rows were added."""
+    """Record a step that shrinks every weight by `threshold`, after its factor went into scale and
+    its rows were added.
+    """
     cdef double *at
     lazy.shrunk += threshold / lazy.scale
     if averaged:
         lazy.mass += lazy.scale
     if lazy.last != NULL:
         at = lazy.history + 3 * lazy.now
-        at[3], at[4], at[5] = lazy.shrunk, lazy.mass, at[2] + (lazy.scale * lazy.shrunk if averaged else 0.0)
+        at[3], at[4], at[5] = lazy.shrunk, lazy.mass, at[2] + (lazy.scale * lazy.shrunk if averaged
+                                                               else 0.0)
         lazy.now += 1

@@ -1,4 +1,7 @@
-"""Quasi-Newton descent of a cost function: the directions of L-BFGS, and line searches that ask for one evaluation at a time."""
+"""Quasi-Newton descent of a cost function: the directions of L-BFGS, and line searches that ask for
+one evaluation at a time.
+"""
+
 from enum import IntEnum
 
 import numpy as np

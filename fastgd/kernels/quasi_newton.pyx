@@ -1,27 +1,29 @@
-"""Quasi-Newton descent of a cost function: the directions of L-BFGS, and line searches that ask for one evaluation at a time.
+"""Quasi-Newton descent of a cost function: the directions of L-BFGS, and line searches that ask for
+one evaluation at a time.
 
-Whoever holds the cost evaluates it at `trial` and calls `tell` until that returns something else than SEARCHING; then `propose`
-lays out the next line. For compiled costs `run` does both without Python. L1 and bounds make of every line an arc: the step keeps
-to the orthant and the box, and parameters that rest on an edge stay there while the gradient holds them.
+Whoever holds the cost evaluates it at `trial` and calls `tell` until that returns something else
+than SEARCHING; then `propose` lays out the next line. For compiled costs `run` does both without
+Python. L1 and bounds make of every line an arc: the step keeps to the orthant and the box, and
+parameters that rest on an edge stay there while the gradient holds them.
 
-A trial where the cost or its gradient is not finite is off the domain: its step is an upper limit of the line.
+A trial where the cost or its gradient is not finite is off the domain: its step is an upper limit
+of the line.
 """
 import numpy as np
 
 from libc.math cimport INFINITY, fabs, fmax, fmin, frexp, isfinite, ldexp, sqrt
 from libc.string cimport memcpy
 
-from .cost cimport (
-    Cost, Feasible, Goal, blank, cost_at, excess, first_unwritten, gradient_size, is_small, l1_at, share_of,
-    slope_at
-)
+from .cost cimport (Cost, Feasible, Goal, blank, cost_at, excess, first_unwritten, gradient_size,
+                    is_small, l1_at, share_of, slope_at)
 from .rows cimport dense_add, lanes_dot
 
 cpdef enum Status:
     SEARCHING                   # evaluate at `trial`, and tell
     MOVED                       # x is a new iterate
     STUCK                       # no step along the steepest descent lowers the cost
-    UNDEFINED                   # STUCK, because the cost is not defined at some trials; or it is not at the start
+    # STUCK, because the cost is not defined at some trials; or it is not at the start
+    UNDEFINED
     UNBOUNDED                   # the cost is minus infinity
     UNWRITTEN                   # a compiled cost has not written its whole gradient
     FAILED                      # a compiled cost has raised an exception
@@ -36,18 +38,20 @@ cdef enum Verdict:
     ACCEPT
     GIVE_UP
 
-# More and Thuente's and L-BFGS-B's: sufficient decrease, curvature, relative width at which an interval is given up; the
-# longest step is FARTHEST times the first
+# More and Thuente's and L-BFGS-B's: sufficient decrease, curvature, relative width at which an
+# interval is given up; the longest step is FARTHEST times the first
 cdef double DECREASE = 1e-3, FLATTER = 0.9, WIDTH = 0.1, ARMIJO = 1e-4, FARTHEST = 1e10
-# The square root of double precision: a change of x that is smaller, relative to x, changes the cost at a minimum by
-# less than its rounding error.
+# The square root of double precision: a change of x that is smaller, relative to x, changes the
+# cost at a minimum by less than its rounding error.
 cdef double NEGLIGIBLE = 1.5e-8
-# What the verifying step changes a parameter by, relative to its size: little, so that it stays where the cost is a
-# parabola, and much beside the 1e-8 at which rounding errors blur a curvature
+# What the verifying step changes a parameter by, relative to its size: little, so that it stays
+# where the cost is a parabola, and much beside the 1e-8 at which rounding errors blur a curvature
 cdef double PROBE = 1e-4
-# The size of a parameter is its own or, if it ends near 0, this part of its movement, which may have begun far away.
+# The size of a parameter is its own or, if it ends near 0, this part of its movement, which may
+# have begun far away.
 cdef double CENTRED = 1e-3
-# That step sees less of the gain than a Newton step would, since its parameters differ in curvature; so it must see little.
+# That step sees less of the gain than a Newton step would, since its parameters differ in
+# curvature; so it must see little.
 cdef double VERIFIED = 0.01
 cdef double EPS = 2.2e-16
 cdef double DIGITS = 4          # rounding errors that a difference of costs does not tell from 0
@@ -56,12 +60,15 @@ cdef double DIGITS = 4          # rounding errors that a difference of costs doe
 cdef struct Point:
     double step, value, slope
 
-cdef struct Search:             # along a line; the interval (low, other) holds a good step, low the best of all so far
+# along a line; the interval (low, other) holds a good step, low the best of all so far
+cdef struct Search:
     Point start, low, other
     double step, least, most    # the next step, and where it may lie
     double width, older_width
-    double limit, farthest      # the shortest step that is known to leave the domain; the longest step allowed
-    bint bracketed, curved      # curved: a step with sufficient decrease and a rising cost has been met
+    # the shortest step that is known to leave the domain; the longest step allowed
+    double limit, farthest
+    # curved: a step with sufficient decrease and a rising cost has been met
+    bint bracketed, curved
     bint arc                    # weak Wolfe conditions: a kink may have no step with a flat slope
     bint settled                # `step` is the best trial once more
     bint outside                # a trial was off the domain
@@ -93,7 +100,8 @@ cdef struct Memory:
     bint is_best                # x has it
     double decrement            # -g'd of the quasi-Newton direction at x; INFINITY: not known
     double length               # of the last step
-    Py_ssize_t[2] anchored      # two iterations, powers of two: the first is between a quarter and half of `iterations`
+    # two iterations, powers of two: the first is between a quarter and half of `iterations`
+    Py_ssize_t[2] anchored
     double[2] anchor_values
     double[10] recent           # costs of the last iterates but x
     Feasible feasible
@@ -107,17 +115,21 @@ cdef inline double cubic(const Point *a, const Point *b, double *gamma) noexcept
     """How far from a, in units of b - a, the cubic through both points has its minimum."""
     cdef double theta = 3 * (a.value - b.value) / (b.step - a.step) + a.slope + b.slope
     cdef double size = fmax(fabs(theta), fmax(fabs(a.slope), fabs(b.slope)))
-    gamma[0] = size * sqrt(fmax(0.0, (theta / size) * (theta / size) - (a.slope / size) * (b.slope / size)))
+    gamma[0] = size * sqrt(fmax(0.0, (theta / size) * (theta / size) - (a.slope / size)
+                                * (b.slope / size)))
     gamma[0] = gamma[0] if b.step > a.step else -gamma[0]
     return ((gamma[0] - a.slope) + theta) / (((gamma[0] - a.slope) + gamma[0]) + b.slope)
 
 
 cdef double next_step(Search *at, const Point *now) noexcept nogil:
-    """The step to try after `now`, which may complete the interval: the better of a cubic's and a parabola's minimum."""
+    """The step to try after `now`, which may complete the interval: the better of a cubic's and a
+    parabola's minimum.
+    """
     cdef double c, q, gamma, step = now.step, low = at.low.step, tried
     if now.value > at.low.value:
         c = low + cubic(&at.low, now, &gamma) * (step - low)
-        q = low + at.low.slope / ((at.low.value - now.value) / (step - low) + at.low.slope) / 2 * (step - low)
+        q = low + at.low.slope / ((at.low.value - now.value) / (step - low)
+                                  + at.low.slope) / 2 * (step - low)
         at.bracketed = True
         return c if fabs(c - low) < fabs(q - low) else c + (q - c) / 2
     if now.slope * at.low.slope < 0:
@@ -127,7 +139,8 @@ cdef double next_step(Search *at, const Point *now) noexcept nogil:
         return c if fabs(c - step) > fabs(q - step) else q
     if fabs(now.slope) < fabs(at.low.slope):
         c = cubic(now, &at.low, &gamma)
-        c = step + c * (low - step) if c < 0 and gamma != 0 else (at.most if step > low else at.least)
+        c = step + c * (low - step) if c < 0 and gamma != 0 else (at.most if step > low
+                                                                  else at.least)
         q = step + now.slope / (now.slope - at.low.slope) * (low - step)
         if at.bracketed:
             tried = c if fabs(c - step) < fabs(q - step) else q
@@ -179,8 +192,11 @@ cdef Verdict turn_back(Search *at) noexcept nogil:
 
 
 cdef Verdict shorten(Search *at, double value, double slope, double promised) noexcept nogil:
-    """A shorter step along an arc of which only its start is known to be good: the minimum of the parabola."""
-    cdef double share = -0.5 * promised / (value - at.start.value - promised) if promised < 0 else 0.1
+    """A shorter step along an arc of which only its start is known to be good: the minimum of the
+    parabola.
+    """
+    cdef double share = -0.5 * promised / (value - at.start.value
+                                           - promised) if promised < 0 else 0.1
     at.other, at.bracketed = Point(at.step, value, slope), True
     at.width = at.older_width = at.most = at.step
     at.least = 0
@@ -188,14 +204,18 @@ cdef Verdict shorten(Search *at, double value, double slope, double promised) no
     return GO_ON
 
 
-cdef Verdict look(Search *at, double value, double slope, double promised, double noise) noexcept nogil:
-    """What the value and slope at `step` call for: accept it, give up, or evaluate at the new `step`.
+cdef Verdict look(Search *at, double value, double slope, double promised,
+                  double noise) noexcept nogil:
+    """What the value and slope at `step` call for: accept it, give up, or evaluate at the new
+    `step`.
 
-    `promised` is the change of the cost that the slopes at the start promise; a value of infinity is off the domain.
+    `promised` is the change of the cost that the slopes at the start promise; a value of infinity
+    is off the domain.
     """
     cdef int most_trials = MOST_ARC_TRIALS if at.arc else MOST_TRIALS
     cdef double least_slope = DECREASE * at.start.slope, flat = FLATTER * at.start.slope
-    cdef bint fell = promised < 0 and value <= at.start.value + (ARMIJO if at.arc else DECREASE) * promised, ended
+    cdef bint fell = promised < 0 and value <= at.start.value + (ARMIJO if at.arc
+                                                                 else DECREASE) * promised, ended
     at.trials += 1
     if at.settled:
         return ACCEPT if value < at.start.value else GIVE_UP
@@ -203,19 +223,23 @@ cdef Verdict look(Search *at, double value, double slope, double promised, doubl
         return turn_back(at)
     if fell and slope >= flat and (at.arc or slope <= -flat):
         return ACCEPT
-    # Hager and Zhang's test, where differences of the cost are rounding errors: the slopes tell more
-    if fabs(value - at.start.value) <= noise * fabs(at.start.value) and flat <= slope <= -0.8 * at.start.slope:
+    # Hager and Zhang's test, where differences of the cost are rounding errors: the slopes tell
+    # more
+    if (fabs(value - at.start.value) <= noise * fabs(at.start.value) and flat <= slope <= -0.8
+            * at.start.slope):
         return ACCEPT
     at.curved = at.curved or (fell and slope >= 0)
     ended = at.trials >= most_trials or (at.bracketed and (at.step <= at.least or at.step >= at.most
-                                                           or at.most - at.least <= WIDTH * at.most))
+                                                           or at.most - at.least <= WIDTH
+                                                           * at.most))
     if ended or (at.step >= at.farthest and fell):
         if value <= at.low.value:
             return ACCEPT if value < at.start.value else GIVE_UP
         return settle(at)
     if at.arc and not fell and at.low.step == 0:
         return shorten(at, value, slope, promised)
-    if not at.arc and not at.curved and not fell and value <= at.low.value:  # the line less its wanted decrease has a minimum
+    # the line less its wanted decrease has a minimum
+    if not at.arc and not at.curved and not fell and value <= at.low.value:
         tilt(&at.low, least_slope)
         tilt(&at.other, least_slope)
         narrow(at, Point(at.step, value - at.step * least_slope, slope - least_slope))
@@ -229,9 +253,11 @@ cdef Verdict look(Search *at, double value, double slope, double promised, doubl
         at.older_width, at.width = at.width, fabs(at.other.step - at.low.step)
         at.least, at.most = fmin(at.low.step, at.other.step), fmax(at.low.step, at.other.step)
     else:
-        at.least, at.most = at.step + 1.1 * (at.step - at.low.step), at.step + 4.0 * (at.step - at.low.step)
+        at.least = at.step + 1.1 * (at.step - at.low.step)
+        at.most = at.step + 4.0 * (at.step - at.low.step)
     at.step = fmax(0.0, fmin(at.step, at.farthest))
-    if at.bracketed and (at.step <= at.least or at.step >= at.most or at.most - at.least <= WIDTH * at.most):
+    if at.bracketed and (at.step <= at.least or at.step >= at.most or at.most - at.least <= WIDTH
+                         * at.most):
         at.step = at.low.step
     if at.step >= at.limit:
         if at.limit - at.low.step <= WIDTH * at.limit:
@@ -241,7 +267,8 @@ cdef Verdict look(Search *at, double value, double slope, double promised, doubl
     return GO_ON
 
 
-cdef void begin_search(Search *at, double value, double slope, double step, bint arc) noexcept nogil:
+cdef void begin_search(Search *at, double value, double slope, double step,
+                       bint arc) noexcept nogil:
     """Begin a line of that cost and slope at `step`."""
     at.start = at.low = at.other = Point(0, value, slope)
     at.step, at.least, at.most = step, 0, 5 * step
@@ -259,7 +286,8 @@ cdef inline void project(double *v, const double *free, Py_ssize_t n) noexcept n
         v[j] *= free[j]
 
 
-cdef inline double masked_dot(const double *a, const double *b, const double *free, Py_ssize_t n) noexcept nogil:
+cdef inline double masked_dot(const double *a, const double *b, const double *free,
+                              Py_ssize_t n) noexcept nogil:
     cdef double total = 0
     cdef Py_ssize_t j
     for j in range(n):
@@ -278,7 +306,9 @@ cdef void restrict_pairs(Memory *at) noexcept nogil:
     for i in range(at.pairs):
         k = (at.next - 1 - i + at.capacity) % at.capacity
         s, y = at.s + k * n, at.y + k * n
-        ss, sy, yy = masked_dot(s, s, at.free, n), masked_dot(s, y, at.free, n), masked_dot(y, y, at.free, n)
+        ss = masked_dot(s, s, at.free, n)
+        sy = masked_dot(s, y, at.free, n)
+        yy = masked_dot(y, y, at.free, n)
         is_convex = sy > 1e-10 * sqrt(ss) * sqrt(yy)
         at.scale[k] = 1 / sy if is_convex else 0.0
         if at.gamma == 0 and is_convex:
@@ -286,7 +316,9 @@ cdef void restrict_pairs(Memory *at) noexcept nogil:
 
 
 cdef void two_loops(Memory *at) noexcept nogil:
-    """direction <- H direction, H the inverse Hessian that the pairs make of gamma I (Nocedal, 1980)."""
+    """direction <- H direction, H the inverse Hessian that the pairs make of gamma I (Nocedal,
+    1980).
+    """
     cdef Py_ssize_t i, j, k, n = at.n
     cdef double *d = at.direction
     cdef double back
@@ -312,16 +344,20 @@ cdef inline void steepest(Memory *at) noexcept nogil:
     cdef Py_ssize_t j
     cdef bint edge
     for j in range(at.n):
-        at.direction[j] = -slope_at(at.x[j], at.gradient[j], feasible, j) if at.arcs else -at.gradient[j]
+        at.direction[j] = -slope_at(at.x[j], at.gradient[j], feasible,
+                                    j) if at.arcs else -at.gradient[j]
     if at.arcs:
         for j in range(at.n):
             edge = l1_at(feasible, j) > 0 and at.x[j] == 0
-            edge = edge or (feasible.lower != NULL and not feasible.lower[j] < at.x[j] < feasible.upper[j])
+            edge = edge or (feasible.lower != NULL
+                            and not feasible.lower[j] < at.x[j] < feasible.upper[j])
             at.free[j] = 0.0 if edge and at.direction[j] == 0 else 1.0
 
 
 cdef double steepest_unit(Memory *at) noexcept nogil:
-    """direction <- the steepest descent over a power of two, so that no square overflows or vanishes; returns the slope."""
+    """direction <- the steepest descent over a power of two, so that no square overflows or
+    vanishes; returns the slope.
+    """
     cdef int exponent
     cdef double unit
     cdef Py_ssize_t j
@@ -342,7 +378,8 @@ cdef double keep_inside(Memory *at) noexcept nogil:
     for j in range(at.n):
         v = slope_at(at.x[j], at.gradient[j], feasible, j)
         edge = l1_at(feasible, j) > 0 and at.x[j] == 0
-        edge = edge or (feasible.lower != NULL and not feasible.lower[j] < at.x[j] < feasible.upper[j])
+        edge = edge or (feasible.lower != NULL
+                        and not feasible.lower[j] < at.x[j] < feasible.upper[j])
         if edge and v * at.direction[j] >= 0:
             at.direction[j] = 0
         slope += v * at.direction[j]
@@ -441,7 +478,8 @@ cdef void remember(Memory *at) noexcept nogil:
         y[j] = at.trial_gradient[j] - at.gradient[j]
     sy, yy = lanes_dot(s, y, n), lanes_dot(y, y, n)
     at.length = sqrt(lanes_dot(s, s, n))
-    at.learnt = sy > EPS * at.length * sqrt(yy) and sy > EPS * fabs(at.search.start.slope) * at.search.step
+    at.learnt = (sy > EPS * at.length * sqrt(yy) and sy > EPS * fabs(at.search.start.slope)
+                 * at.search.step)
     if at.learnt:
         at.scale[at.next], at.gamma = 1 / sy, sy / yy
         at.next = (at.next + 1) % at.capacity
@@ -489,21 +527,25 @@ cdef void arrive(Memory *at, double value, double norm) noexcept nogil:
 
 
 cdef inline double small_gain(const Memory *at) noexcept nogil:
-    """What is not worth going on for: a share of the fall of about the later half of the iterations."""
+    """What is not worth going on for: a share of the fall of about the later half of the
+    iterations.
+    """
     cdef Py_ssize_t half = (at.iterations + 1) // 2
-    return share_of(&at.goal) * ((at.recent[half - 1] if 1 <= half <= 10 else at.anchor_values[0]) - at.value)
+    return share_of(&at.goal) * ((at.recent[half - 1] if 1 <= half <= 10 else at.anchor_values[0])
+                                 - at.value)
 
 
 cdef bint may_be_minimum(const Memory *at) noexcept nogil:
-    """Whether x is a minimum as far as the quasi-Newton model tells. Call it when the next line is laid out.
+    """Whether x is a minimum as far as the quasi-Newton model tells. Call it when the next line is
+    laid out.
 
     A small gradient or a small fall of the cost, which the user's units decide, is not enough. What
-    the model expects to gain, and what the last two iterations have gained, must be small beside the
-    fall of the later half of the iterations (not beside that of all: the first ones may have come
-    from far away), and its step beside their movement, parameter by parameter. The one holds for
-    every scale and offset of the cost, the other for every unit of the parameters, and neither holds
-    while the cost falls without end. Where the cost's digits no longer show a fall, the gain must be
-    below them.
+    the model expects to gain, and what the last two iterations have gained, must be small beside
+    the fall of the later half of the iterations (not beside that of all: the first ones may have
+    come from far away), and its step beside their movement, parameter by parameter. The one holds
+    for every scale and offset of the cost, the other for every unit of the parameters, and neither
+    holds while the cost falls without end. Where the cost's digits no longer show a fall, the gain
+    must be below them.
     """
     cdef Py_ssize_t j
     cdef double share, digits = DIGITS * at.rounding * fabs(at.value)
@@ -522,10 +564,11 @@ cdef bint may_be_minimum(const Memory *at) noexcept nogil:
 
 
 cdef Status verify(Memory *at) noexcept nogil:
-    """Lay out a line down the gradient in parameters scaled by their sizes, whose first trial tells what is gained along it.
+    """Lay out a line down the gradient in parameters scaled by their sizes, whose first trial tells
+    what is gained along it.
 
-    The model knows no curvature where no step has gone: a parameter of large unit has a small gradient, and so the first
-    steps hardly move it.
+    The model knows no curvature where no step has gone: a parameter of large unit has a small
+    gradient, and so the first steps hardly move it.
     """
     cdef Search *search = &at.search
     cdef double size, slope = 0, longest = 0, v
@@ -572,11 +615,13 @@ cdef Status learn(Memory *at, double value) noexcept nogil:
     if at.arcs:
         slope, promised = path_slope(at), promise(at)
     else:
-        slope, promised = lanes_dot(at.direction, at.trial_gradient, at.n), search.step * search.start.slope
+        slope, promised = lanes_dot(at.direction, at.trial_gradient,
+                                    at.n), search.step * search.start.slope
     if at.verifying and value < INFINITY:
         at.verifying = False
         curvature = (slope - search.start.slope) / search.step
-        gain = 0.5 * search.start.slope * search.start.slope / curvature if curvature > 0 else INFINITY
+        gain = (0.5 * search.start.slope * search.start.slope / curvature if curvature > 0
+                else INFINITY)
         if gain <= fmax(VERIFIED * small_gain(at), DIGITS * at.rounding * fabs(at.value)):
             if value < at.best:
                 keep(at, at.trial, at.trial_gradient, value)
@@ -614,17 +659,19 @@ def unwritten(const double[::1] gradient not None):
 
 
 cdef class QuasiNewton:
-    """A run of L-BFGS from x0. `lower`, `upper` (None: no bounds) and `l1` make of it a projected, orthant-wise method.
+    """A run of L-BFGS from x0. `lower`, `upper` (None: no bounds) and `l1` make of it a projected,
+    orthant-wise method.
 
-    `share` is the part of l1 that each parameter has (None: all); `single` rounds every trial to float32; `noise` is the relative
-    rounding error of the cost.
+    `share` is the part of l1 that each parameter has (None: all); `single` rounds every trial to
+    float32; `noise` is the relative rounding error of the cost.
     """
     cdef Memory at
     cdef readonly object x, gradient, trial
     cdef object _owners, _best_x, _best_gradient
 
-    def __init__(self, const double[::1] x0 not None, const double[::1] lower, const double[::1] upper, double l1, int memory,
-                 double noise, bint single, const double[::1] share=None):
+    def __init__(self, const double[::1] x0 not None, const double[::1] lower,
+                 const double[::1] upper, double l1, int memory, double noise, bint single,
+                 const double[::1] share=None):
         cdef Py_ssize_t n = x0.shape[0]
         if n == 0 or memory < 1 or (lower is None) != (upper is None):
             raise ValueError("x0 is empty, there is no memory, or one of two bounds")
@@ -637,12 +684,22 @@ cdef class QuasiNewton:
         self.at.n, self.at.capacity, self.at.pairs, self.at.next = n, memory, 0, 0
         self.at.begun, self.at.arcs, self.at.single = False, l1 > 0 or lower is not None, single
         self.at.x, self.at.gradient, self.at.trial = &rows[0, 0], &rows[1, 0], &rows[2, 0]
-        self.at.trial_gradient, self.at.direction, self.at.free = &rows[3, 0], &rows[4, 0], &rows[5, 0]
-        self.at.s, self.at.y, self.at.scale, self.at.share = &rows[6, 0], &rows[6 + memory, 0], &few[0, 0], &few[1, 0]
+        self.at.trial_gradient = &rows[3, 0]
+        self.at.direction = &rows[4, 0]
+        self.at.free = &rows[5, 0]
+        self.at.s = &rows[6, 0]
+        self.at.y = &rows[6 + memory, 0]
+        self.at.scale = &few[0, 0]
+        self.at.share = &few[1, 0]
         self.at.anchor, self.at.best_x = &rows[6 + 2 * memory, 0], &rows[8 + 2 * memory, 0]
         self.at.best_gradient = &rows[9 + 2 * memory, 0]
-        self.at.noise, self.at.rounding, self.at.feasible = noise, noise / 1000, Feasible(l1, NULL, NULL, NULL)
-        self.at.iterations, self.at.learnt, self.at.length, self.at.goal = 0, False, 0, Goal(0, 0, False)
+        self.at.noise = noise
+        self.at.rounding = noise / 1000
+        self.at.feasible = Feasible(l1, NULL, NULL, NULL)
+        self.at.iterations = 0
+        self.at.learnt = False
+        self.at.length = 0
+        self.at.goal = Goal(0, 0, False)
         self.at.best = self.at.decrement = INFINITY
         self.at.recent = [INFINITY] * 10
         self.at.is_best = False
@@ -669,12 +726,16 @@ cdef class QuasiNewton:
 
     @property
     def decrement(self):
-        """What the last quasi-Newton direction at x expects to gain, twice; infinity: there was none."""
+        """What the last quasi-Newton direction at x expects to gain, twice; infinity: there was
+        none.
+        """
         return self.at.decrement
 
     @property
     def unwritten(self):
-        """The first entry of the gradient at `trial` that a compiled cost has not written; -1: none."""
+        """The first entry of the gradient at `trial` that a compiled cost has not written; -1:
+        none.
+        """
         return first_unwritten(self.at.trial_gradient, self.at.n)
 
     @property
@@ -695,20 +756,25 @@ cdef class QuasiNewton:
     def tell(self, double value, const double[::1] gradient not None):
         """Learn the cost and its gradient at `trial`; returns a `Status`."""
         if gradient.shape[0] != self.at.n:
-            raise ValueError(f"the gradient has {gradient.shape[0]} entries, {self.at.n} are needed")
+            raise ValueError(f"the gradient has {gradient.shape[0]} entries, {self.at.n} are "
+                             "needed")
         memcpy(self.at.trial_gradient, &gradient[0], self.at.n * sizeof(double))
         return learn(&self.at, value)
 
     def propose(self):
-        """Lay out a line from x; returns SEARCHING, or CONVERGED or (without a goal) STUCK where the gradient is zero."""
+        """Lay out a line from x; returns SEARCHING, or CONVERGED or (without a goal) STUCK where
+        the gradient is zero.
+        """
         return advance(&self.at)
 
-    def run(self, size_t function, size_t data, int[::1] failed not None, Py_ssize_t most_evaluations,
-            double[:, ::1] record not None, double[:, ::1] path):
-        """Iterate on a compiled cost until `record` is full: a row an iteration, (cost, gradient's size, step, evaluations so far).
+    def run(self, size_t function, size_t data, int[::1] failed not None,
+            Py_ssize_t most_evaluations, double[:, ::1] record not None, double[:, ::1] path):
+        """Iterate on a compiled cost until `record` is full: a row an iteration, (cost, gradient's
+        size, step, evaluations so far).
 
-        `path` (None: none) receives the iterates. Stops at a minimum, where the cost function has set `failed`, and
-        (SEARCHING) after `most_evaluations`. Returns (iterations, evaluations, the last `Status`).
+        `path` (None: none) receives the iterates. Stops at a minimum, where the cost function has
+        set `failed`, and (SEARCHING) after `most_evaluations`. Returns (iterations, evaluations,
+        the last `Status`).
         """
         cdef Cost cost = cost_at(function, data)
         cdef Memory *at = &self.at
@@ -717,7 +783,8 @@ cdef class QuasiNewton:
         cdef volatile int *has_failed = &failed[0]
         cdef double value
         cdef bint ends = at.goal.tol > 0 or at.goal.ftol > 0
-        if record.shape[1] != 4 or (path is not None and (path.shape[0] < most or path.shape[1] != at.n)):
+        if record.shape[1] != 4 or (path is not None and (path.shape[0] < most
+                                                          or path.shape[1] != at.n)):
             raise ValueError("record or path have the wrong shape")
         cdef double *to = NULL if path is None or path.shape[0] == 0 else &path[0, 0]
         with nogil:
@@ -735,7 +802,10 @@ cdef class QuasiNewton:
                         status = learn(at, value)
                 if status != MOVED and not (status == STUCK and not ends):
                     break
-                record[done, 0], record[done, 1], record[done, 2], record[done, 3] = at.value, at.norm, at.search.step, evaluations
+                record[done, 0] = at.value
+                record[done, 1] = at.norm
+                record[done, 2] = at.search.step
+                record[done, 3] = evaluations
                 if to != NULL:
                     memcpy(to + done * at.n, at.x, at.n * sizeof(double))
                 done += 1

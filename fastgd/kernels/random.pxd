@@ -21,7 +21,9 @@ cdef inline void normal_pair(uint64_t *state, double *first, double *second) noe
 
 
 cdef inline void permute(Py_ssize_t *values, Py_ssize_t n, uint64_t *state) noexcept nogil:
-    """Fisher-Yates; the index below i + 1 <= 2^32 is the high half of a product (bias below 2^-32 a draw)."""
+    """Fisher-Yates; the index below i + 1 <= 2^32 is the high half of a product (bias below 2^-32 a
+    draw).
+    """
     cdef Py_ssize_t i, j
     for i in range(n - 1, 0, -1):
         j = <Py_ssize_t> (((draw(state) >> 32) * <uint64_t> (i + 1)) >> 32)

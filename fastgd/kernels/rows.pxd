@@ -1,16 +1,20 @@
-"""Rows of X, dense or CSR, and all that a linear model does to them: dot products and scaled additions."""
+"""Rows of X, dense or CSR, and all that a linear model does to them: dot products and scaled
+additions.
+"""
 from cython cimport floating
 from libc.stdint cimport int32_t, int64_t
 
 cdef extern from "lanes.h" nogil:  # generic in the pointers' type, float or double
     double lanes_dot(...)       # (x, w, n): x w
-    void lanes_dot4(...)        # (x, w, apart, n, z, K, later, outputs): z (4, K) += x w for 4 rows and 1 or 2 of K outputs
+    # (x, w, apart, n, z, K, later, outputs): z (4, K) += x w for 4 rows and 1 or 2 of K outputs
+    void lanes_dot4(...)
     void PREFETCH(const void *)
     void PREFETCH_L2(const void *)
     void lanes_add4(...)        # (s, K, x, w, apart, n, later, outputs): w += x' s, s (4, K)
     ctypedef struct Ahead:
         double first, second, both
-    Ahead lanes_advance(...)    # (behind, ahead, later, w, average, n, factor, first, second, threshold, below, paired)
+    # (behind, ahead, later, w, average, n, factor, first, second, threshold, below, paired)
+    Ahead lanes_advance(...)
     ctypedef struct Products:
         double product, first, second
     Products lanes_products(...)    # (x, w, v, n, paired): x d, |x|^2, |d|^2 with d = w, or w - v
@@ -42,8 +46,9 @@ cdef class Rows:
     cdef Table table
     cdef readonly object values, shape, dtype, stored, sparse, bytes
     cdef readonly object owners  # the other arrays behind the pointers: (indices, indptr)
-    cdef int check(self, Py_ssize_t itemsize, Py_ssize_t parameters, Py_ssize_t outputs, Py_ssize_t targets,
-                   const double[::1] weights, const Py_ssize_t[::1] order) except -1
+    cdef int check(self, Py_ssize_t itemsize, Py_ssize_t parameters, Py_ssize_t outputs,
+                   Py_ssize_t targets, const double[::1] weights,
+                   const Py_ssize_t[::1] order) except -1
 
 
 cdef inline const double *start_of(const double[::1] values) noexcept:
@@ -55,7 +60,8 @@ cdef inline double row_work(const Table *X) noexcept nogil:
     """Mean number of stored entries a row."""
     if X.indices == NULL:
         return X.p
-    return <double> ((<const int64_t *> X.indptr)[X.n] if X.index_size == 8 else (<const int32_t *> X.indptr)[X.n]) / max(X.n, 1)
+    return <double> ((<const int64_t *> X.indptr)[X.n] if X.index_size == 8
+                     else (<const int32_t *> X.indptr)[X.n]) / max(X.n, 1)
 
 
 cdef inline Row row_at(const Table *X, Py_ssize_t i) noexcept nogil:
@@ -80,16 +86,20 @@ cdef inline Py_ssize_t column(const Row *row, Py_ssize_t t) noexcept nogil:
     return (<const int64_t *> row.indices)[t] if row.wide else (<const int32_t *> row.indices)[t]
 
 
-cdef inline void dense_add(floating scale, const floating *restrict x, floating *restrict w, Py_ssize_t n) noexcept nogil:
+cdef inline void dense_add(floating scale, const floating *restrict x, floating *restrict w,
+                           Py_ssize_t n) noexcept nogil:
     """w += scale x"""
     cdef Py_ssize_t j
     for j in range(n):
         w[j] += scale * x[j]
 
 
-cdef inline void look_ahead(const Table *X, const double *y, Py_ssize_t targets, const Py_ssize_t *order, Py_ssize_t v,
+cdef inline void look_ahead(const Table *X, const double *y, Py_ssize_t targets,
+                            const Py_ssize_t *order, Py_ssize_t v,
                             Py_ssize_t visits) noexcept nogil:
-    """At visit v: ask for the row of a visit to come and, earlier still, for its targets and where it begins if it is sparse."""
+    """At visit v: ask for the row of a visit to come and, earlier still, for its targets and where
+    it begins if it is sparse.
+    """
     cdef Py_ssize_t at
     cdef Row row
     if v + EARLY < visits:
@@ -105,8 +115,8 @@ cdef inline void look_ahead(const Table *X, const double *y, Py_ssize_t targets,
             PREFETCH_L2(<const char *> row.indices + at)
 
 
-cdef inline floating gather(const floating *restrict x, const index *restrict columns, const floating *restrict w,
-                            Py_ssize_t size) noexcept nogil:
+cdef inline floating gather(const floating *restrict x, const index *restrict columns,
+                            const floating *restrict w, Py_ssize_t size) noexcept nogil:
     """x w for a sparse row: four sums, because one would wait for every addition."""
     cdef floating s0 = 0, s1 = 0, s2 = 0, s3 = 0
     cdef Py_ssize_t t = 0
@@ -122,16 +132,19 @@ cdef inline floating gather(const floating *restrict x, const index *restrict co
     return (s0 + s1) + (s2 + s3)
 
 
-cdef inline void scatter(floating scale, const floating *restrict x, const index *restrict columns, floating *w,
-                         Py_ssize_t size) noexcept nogil:
+cdef inline void scatter(floating scale, const floating *restrict x, const index *restrict columns,
+                         floating *w, Py_ssize_t size) noexcept nogil:
     """w += scale x for a sparse row; duplicate columns add up."""
     cdef Py_ssize_t t
     for t in range(size):
         w[columns[t]] += scale * x[t]
 
 
-cdef inline void margins(const Row *row, const floating *W, Py_ssize_t p, Py_ssize_t outputs, double *z) noexcept nogil:
-    """z = W x. W is (outputs, p) for a dense row and (p, outputs) for a sparse one: a row touches neighbours."""
+cdef inline void margins(const Row *row, const floating *W, Py_ssize_t p, Py_ssize_t outputs,
+                         double *z) noexcept nogil:
+    """z = W x. W is (outputs, p) for a dense row and (p, outputs) for a sparse one: a row touches
+    neighbours.
+    """
     cdef const floating *x = <const floating *> row.values
     cdef Py_ssize_t k, t, j
     if row.indices == NULL:
@@ -151,9 +164,11 @@ cdef inline void margins(const Row *row, const floating *W, Py_ssize_t p, Py_ssi
                 z[k] += x[t] * W[j + k]
 
 
-cdef inline void accumulate(const Row *row, double scale, const double *slope, floating *W, Py_ssize_t p,
-                            Py_ssize_t outputs) noexcept nogil:
-    """W += scale * slope x': with 1 / size into a buffer it is the gradient, with -rate / size into W the step in place."""
+cdef inline void accumulate(const Row *row, double scale, const double *slope, floating *W,
+                            Py_ssize_t p, Py_ssize_t outputs) noexcept nogil:
+    """W += scale * slope x': with 1 / size into a buffer it is the gradient, with -rate / size into
+    W the step in place.
+    """
     cdef const floating *x = <const floating *> row.values
     cdef Py_ssize_t k, t, j
     if row.indices == NULL:
@@ -174,8 +189,9 @@ cdef inline void accumulate(const Row *row, double scale, const double *slope, f
                 W[j + k] += <floating> (scale * slope[k]) * x[t]
 
 
-cdef inline void summed_scatter(double scale, const double *slope, const floating *restrict x, const index *restrict columns,
-                                Py_ssize_t size, floating *restrict W, Py_ssize_t outputs, double *restrict sums,
+cdef inline void summed_scatter(double scale, const double *slope, const floating *restrict x,
+                                const index *restrict columns, Py_ssize_t size,
+                                floating *restrict W, Py_ssize_t outputs, double *restrict sums,
                                 double mass) noexcept nogil:
     cdef floating grown
     cdef Py_ssize_t k, t, at
@@ -187,15 +203,18 @@ cdef inline void summed_scatter(double scale, const double *slope, const floatin
             W[at] = grown
 
 
-cdef inline void summed_accumulate(const Row *row, double scale, const double *slope, floating *W, Py_ssize_t outputs, double *sums,
-                                   double mass) noexcept nogil:
-    """W += scale * slope x' for a sparse row, while what W grows by is taken off `sums`, `mass` times."""
+cdef inline void summed_accumulate(const Row *row, double scale, const double *slope, floating *W,
+                                   Py_ssize_t outputs, double *sums, double mass) noexcept nogil:
+    """W += scale * slope x' for a sparse row, while what W grows by is taken off `sums`, `mass`
+    times.
+    """
     cdef const floating *x = <const floating *> row.values
     cdef const int32_t *columns = <const int32_t *> row.indices
     if outputs == 1 and slope[0] == 0:
         return
     if row.wide:
-        summed_scatter(scale, slope, x, <const int64_t *> row.indices, row.size, W, outputs, sums, mass)
+        summed_scatter(scale, slope, x, <const int64_t *> row.indices, row.size, W, outputs, sums,
+                       mass)
     elif outputs == 1:  # the constant makes a loop of its own
         summed_scatter(scale, slope, x, columns, row.size, W, 1, sums, mass)
     else:

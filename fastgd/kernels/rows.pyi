@@ -1,4 +1,5 @@
 """Rows: one view of X for every kernel, dense C-order or CSR, float32 or float64, never a copy."""
+
 from typing import TypeAlias, TypeVar, overload
 
 import numpy as np
@@ -14,7 +15,11 @@ class Rows:
     def __init__(self, values: _Numbers) -> None: ...
     @overload
     def __init__(
-        self, values: _Numbers, indices: NDArray[_Index], indptr: NDArray[_Index], shape: tuple[int, int]
+        self,
+        values: _Numbers,
+        indices: NDArray[_Index],
+        indptr: NDArray[_Index],
+        shape: tuple[int, int],
     ) -> None: ...
     @property
     def values(self) -> _Numbers: ...

@@ -17,7 +17,8 @@ cdef class Rows:
     Parameters
     ----------
     values : ndarray
-        Dense: (n, p), C-order. CSR: (nnz,), with `indices`, `indptr` and `shape`. float32 or float64.
+        Dense: (n, p), C-order. CSR: (nnz,), with `indices`, `indptr` and `shape`. float32 or
+        float64.
     indices, indptr : ndarray of int32 or int64, both of one type
         CSR column numbers and row bounds. They are trusted: check them first.
     shape : (n, p)
@@ -25,9 +26,11 @@ cdef class Rows:
 
     def __init__(self, values, indices=None, indptr=None, shape=None):
         if values.dtype not in (np.float32, np.float64) or not values.flags.c_contiguous:
-            raise TypeError(f"values must be C-contiguous float32 or float64, got {values.dtype} with strides {values.strides}")
+            raise TypeError(f"values must be C-contiguous float32 or float64, got {values.dtype} "
+                            f"with strides {values.strides}")
         if indptr is None and (values.ndim != 2 or shape is not None):
-            raise TypeError("dense rows have two dimensions and no other shape than that of their values")
+            raise TypeError("dense rows have two dimensions and no other shape than that of their "
+                            "values")
         self.shape = tuple(values.shape if shape is None else shape)
         self.values, self.dtype = values, values.dtype
         self.sparse = indptr is not None
@@ -41,32 +44,42 @@ cdef class Rows:
         self.table.index_size = 0
         if indptr is not None:
             if indices.dtype != indptr.dtype or indptr.dtype not in (np.int32, np.int64):
-                raise TypeError(f"indices and indptr must both be int32 or int64, got {indices.dtype} and {indptr.dtype}")
-            if not (indices.flags.c_contiguous and indptr.flags.c_contiguous) or len(indptr) != self.table.n + 1:
-                raise TypeError(f"indices and indptr must be contiguous, and indptr as long as {self.table.n} + 1")
+                raise TypeError("indices and indptr must both be int32 or int64, got "
+                                f"{indices.dtype} and {indptr.dtype}")
+            if not (indices.flags.c_contiguous
+                    and indptr.flags.c_contiguous) or len(indptr) != self.table.n + 1:
+                raise TypeError("indices and indptr must be contiguous, and indptr as long as "
+                                f"{self.table.n} + 1")
             self.table.index_size = indptr.itemsize
-            # an empty index array still marks the layout: any non-NULL address will do, nothing is read from it
+            # an empty index array still marks the layout: any non-NULL address will do, nothing is
+            # read from it
             self.table.indices = <const char *> <size_t> (_address(indices) or _address(indptr))
             self.table.indptr = <const char *> <size_t> _address(indptr)
 
-    cdef int check(self, Py_ssize_t itemsize, Py_ssize_t parameters, Py_ssize_t outputs, Py_ssize_t targets,
-                   const double[::1] weights, const Py_ssize_t[::1] order) except -1:
+    cdef int check(self, Py_ssize_t itemsize, Py_ssize_t parameters, Py_ssize_t outputs,
+                   Py_ssize_t targets, const double[::1] weights,
+                   const Py_ssize_t[::1] order) except -1:
         """Refuse arrays of other sizes than the kernels will read."""
         cdef Py_ssize_t v, n = self.table.n
         if itemsize != self.table.itemsize:
             raise TypeError(f"theta has {itemsize} bytes a number, X has {self.table.itemsize}")
         if parameters != outputs * (self.table.p + 1):
-            raise ValueError(f"theta has {parameters} entries, {outputs} x ({self.table.p} + 1) are needed")
+            raise ValueError(f"theta has {parameters} entries, {outputs} x ({self.table.p} + 1) "
+                             "are needed")
         if targets != n or (weights is not None and weights.shape[0] != n):
-            raise ValueError(f"X has {n} rows, y has {targets} and weights {None if weights is None else len(weights)}")
+            raise ValueError(f"X has {n} rows, y has {targets} and weights "
+                             f"{None if weights is None else len(weights)}")
         for v in range(order.shape[0]):
             if not 0 <= order[v] < n:
                 raise IndexError(f"order[{v}] = {order[v]} is not one of the {n} rows")
         return 0
 
 
-def squared_norms(Rows rows not None, const Py_ssize_t[::1] order not None, const floating[::1] theta not None):
-    """|x_i|^2 for the rows in `order`, float64; `theta` tells the dtype. No column may repeat within a row."""
+def squared_norms(Rows rows not None, const Py_ssize_t[::1] order not None,
+                  const floating[::1] theta not None):
+    """|x_i|^2 for the rows in `order`, float64; `theta` tells the dtype. No column may repeat
+    within a row.
+    """
     norms = np.empty(order.shape[0])
     cdef double[::1] out = norms
     cdef Py_ssize_t v
@@ -89,7 +102,8 @@ cdef inline bint ascends(const Row *row) noexcept nogil:
 
 
 def has_repeats(Rows rows not None):
-    """Whether some sparse row stores a column twice; only unsorted rows need a note of all columns."""
+    """Whether some sparse row stores a column twice; only unsorted rows need a note of all columns.
+    """
     cdef Py_ssize_t[::1] last = None
     cdef Py_ssize_t i, t, j
     cdef Row row

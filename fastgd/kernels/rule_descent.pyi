@@ -1,4 +1,7 @@
-"""Descent of a cost function by the update rules: one step a call of `tell`, or many on a compiled cost."""
+"""Descent of a cost function by the update rules: one step a call of `tell`, or many on a compiled
+cost.
+"""
+
 from enum import IntEnum
 
 import numpy as np
@@ -42,7 +45,13 @@ class RuleDescent:
     def go_back(self) -> None: ...
     def reset_stall(self) -> None: ...
     def tell(
-        self, value: float, gradient: _Parameters, rate: float, tol: float, patience: int, noisy: _Parameters | None = None
+        self,
+        value: float,
+        gradient: _Parameters,
+        rate: float,
+        tol: float,
+        patience: int,
+        noisy: _Parameters | None = None,
     ) -> Status: ...
     def run(
         self,

@@ -1,9 +1,11 @@
-"""Descent of a cost function by the update rules: one step a call of `tell`, or many on a compiled cost.
+"""Descent of a cost function by the update rules: one step a call of `tell`, or many on a compiled
+cost.
 
-One pass a step: a range of parameters at a time it takes the gradient's size, moves the parameters by the rule and clips them to
-their bounds. The iterate of least cost is kept without a copy: a step from it leads into the other of two buffers or, where the
-memory is what takes the time, can be taken back. Ranges depend on the number of parameters alone, so the bits are the same for any
-number of threads.
+One pass a step: a range of parameters at a time it takes the gradient's size, moves the parameters
+by the rule and clips them to their bounds. The iterate of least cost is kept without a copy: a step
+from it leads into the other of two buffers or, where the memory is what takes the time, can be
+taken back. Ranges depend on the number of parameters alone, so the bits are the same for any number
+of threads.
 """
 import numpy as np
 
@@ -12,17 +14,21 @@ from cython.parallel cimport prange
 from libc.math cimport INFINITY, fabs, isfinite, isnan, pow, sqrt
 from libc.string cimport memcpy, memset
 
-from .cost cimport Cost, Feasible, Goal, blank, clip, cost_at, excess, first_unwritten, gradient_size, is_small
+from .cost cimport (Cost, Feasible, Goal, blank, clip, cost_at, excess, first_unwritten,
+                    gradient_size, is_small)
 from .penalty cimport soft
 from .rules cimport ADAGRAD, ADAM, ADAMW, MOMENTUM, NESTEROV, RMSPROP, Rule, root, update
 from .threads cimport can_share
 
 cpdef enum Status:
     MOVED                       # a step was taken
-    SMALL                       # a step was taken from a point of small gradient, whose cost is the least but for rounding
-    STALLED                     # a step was taken, and the cost has not reached a new low for `patience` iterations
+    # a step was taken from a point of small gradient, whose cost is the least but for rounding
+    SMALL
+    # a step was taken, and the cost has not reached a new low for `patience` iterations
+    STALLED
     ROSE                        # the cost is above what is allowed, or infinite: no step
-    UNDEFINED                   # the cost, or a component of its gradient, is not a number: no step that counts
+    # the cost, or a component of its gradient, is not a number: no step that counts
+    UNDEFINED
     UNBOUNDED                   # the cost is minus infinity: no step
     UNWRITTEN                   # a compiled cost has not written its whole gradient: no step
     FAILED                      # a compiled cost has raised an exception: no step
@@ -33,7 +39,8 @@ cdef enum:
 
 cdef double EPS = 2.2e-16
 
-cdef struct Distance:           # what Prodigy knows of the distance to the minimum; first 0: it is not asked
+# what Prodigy knows of the distance to the minimum; first 0: it is not asked
+cdef struct Distance:
     double first, now           # its first guess, and the greatest lower bound so far
     double gain                 # weighted sum of g'(start - x)
     char *start
@@ -49,28 +56,36 @@ cdef struct Course:
     char *here                  # the iterate, in one of the buffers
     char *other
     char *best                  # NULL: no cost is known, or
-    bint behind                 # the best is the last iterate, from which Adam's step can be taken back
+    # the best is the last iterate, from which Adam's step can be taken back
+    bint behind
     Py_ssize_t behind_t         # of that step
     double behind_rate
     char *first
     char *second
-    double *sums                # (ranges, 3): gradient's size, and of Prodigy g'(start - x) and |weighted|_1
+    # (ranges, 3): gradient's size, and of Prodigy g'(start - x) and |weighted|_1
+    double *sums
     Distance distance
     bint monotone               # the cost may not rise at all, or else not above the ceiling
     double ceiling
     bint guarded                # a cost above the ceiling, or one that is not a number, is no error
     Goal goal
-    double value, norm, least   # cost and gradient's size of the last iterate that was looked at; the least cost
+    # cost and gradient's size of the last iterate that was looked at; the least cost
+    double value, norm, least
     Py_ssize_t stalled          # iterations since the least cost
 
 
-cdef inline void prodigy(floating *restrict w, const floating *restrict g, floating *restrict m, floating *restrict a,
-                         floating *restrict s, const floating *restrict start, Py_ssize_t n, const Rule *rule, double d,
-                         double rate, double share, floating l1, double *sums) noexcept nogil:
-    """Adam on d g, with r = rate d / (sqrt(a) + d eps); s <- sqrt(keep2) s + share g; sums <- g'(start - w), |s|_1."""
+cdef inline void prodigy(floating *restrict w, const floating *restrict g, floating *restrict m,
+                         floating *restrict a, floating *restrict s, const floating *restrict start,
+                         Py_ssize_t n, const Rule *rule, double d, double rate, double share,
+                         floating l1, double *sums) noexcept nogil:
+    """Adam on d g, with r = rate d / (sqrt(a) + d eps); s <- sqrt(keep2) s + share g; sums <-
+    g'(start - w), |s|_1.
+    """
     cdef Py_ssize_t j, k
-    cdef floating keep1 = rule.first, keep2 = rule.second, keep3 = sqrt(rule.second), take1 = d * (1 - rule.first)
-    cdef floating take2 = d * d * (1 - rule.second), eps = d * rule.eps, part = share, scale = rate, r
+    cdef floating keep1 = rule.first, keep2 = rule.second, keep3 = sqrt(rule.second)
+    cdef floating take1 = d * (1 - rule.first)
+    cdef floating take2 = d * d * (1
+                                   - rule.second), eps = d * rule.eps, part = share, scale = rate, r
     cdef double[8] gain
     cdef double[8] size
     memset(gain, 0, sizeof(gain))
@@ -93,7 +108,8 @@ cdef inline void prodigy(floating *restrict w, const floating *restrict g, float
 cdef void estimate_distance(Course *at) noexcept nogil:
     """Take in the sums of a Prodigy step."""
     cdef Distance *distance = &at.distance
-    cdef double gain = 0, size = 0, share = distance.now / distance.first * distance.now * correction(at)
+    cdef double gain = 0, size = 0
+    cdef double share = distance.now / distance.first * distance.now * correction(at)
     cdef Py_ssize_t i
     for i in range(at.ranges):
         gain += at.sums[3 * i + 1]
@@ -108,9 +124,11 @@ cdef inline double correction(const Course *at) noexcept nogil:
     return sqrt(1 - pow(at.rule.second, at.t)) / (1 - pow(at.rule.first, at.t))
 
 
-cdef double sweep(Course *at, Py_ssize_t i, floating *here, floating *there, const floating *g, const floating *h, floating *first,
-                  floating *second, double rate) noexcept nogil:
-    """there <- the rule's step from here, by gradient h, for one range; returns the size of gradient g."""
+cdef double sweep(Course *at, Py_ssize_t i, floating *here, floating *there, const floating *g,
+                  const floating *h, floating *first, floating *second, double rate) noexcept nogil:
+    """there <- the rule's step from here, by gradient h, for one range; returns the size of
+    gradient g.
+    """
     cdef Py_ssize_t j, begin = i * RANGE, size = min(RANGE, at.n - begin)
     cdef Feasible feasible = at.feasible
     cdef double norm, d = at.distance.now
@@ -125,27 +143,31 @@ cdef double sweep(Course *at, Py_ssize_t i, floating *here, floating *there, con
         return norm
     if at.distance.first > 0:
         prodigy(there, h, first + begin, second + begin, <floating *> at.distance.weighted + begin,
-                <floating *> at.distance.start + begin, size, &at.rule, d, rate * d * correction(at),
-                d / at.distance.first * d * correction(at), <floating> feasible.l1, at.sums + 3 * i + 1)
+                <floating *> at.distance.start + begin, size, &at.rule, d, rate * d
+                * correction(at), d / at.distance.first * d * correction(at),
+                <floating> feasible.l1, at.sums + 3 * i + 1)
     else:
-        update(&at.rule, there, h, first + begin if first != NULL else first, second + begin if second != NULL else second,
-               size, rate, at.t, feasible.l1, at.decay)
+        update(&at.rule, there, h, first + begin if first != NULL else first, second + begin
+               if second != NULL else second, size, rate, at.t, feasible.l1, at.decay)
     for j in range(size if feasible.lower != NULL else 0):
         inside = <floating> clip(there[j], feasible.lower[j], feasible.upper[j])
-        if inside != there[j] and at.rule.kind in (MOMENTUM, NESTEROV):  # a bound stops what runs against it
+        # a bound stops what runs against it
+        if inside != there[j] and at.rule.kind in (MOMENTUM, NESTEROV):
             first[begin + j] = 0
         there[j] = inside
     return norm
 
 
-cdef void step(Course *at, const floating *g, const floating *h, char *target, double rate) noexcept nogil:
+cdef void step(Course *at, const floating *g, const floating *h, char *target,
+               double rate) noexcept nogil:
     """All ranges; the iterate is then in `target`."""
     cdef Py_ssize_t i
     cdef floating *here = <floating *> at.here
     cdef floating *there = <floating *> target
     cdef floating *first = <floating *> at.first
     cdef floating *second = <floating *> at.second
-    for i in prange(at.ranges, schedule="static", num_threads=at.threads, use_threads_if=at.threads > 1):
+    for i in prange(at.ranges, schedule="static", num_threads=at.threads,
+                    use_threads_if=at.threads > 1):
         at.sums[3 * i] = sweep(at, i, here, there, g, h, first, second, rate)
     at.norm = 0
     for i in range(at.ranges):
@@ -157,14 +179,17 @@ cdef void step(Course *at, const floating *g, const floating *h, char *target, d
 
 
 cdef inline bint can_step_back(const Course *at) noexcept nogil:
-    """Whether it is Adam's step alone that moves the many parameters: then a second buffer would cost more than taking it back."""
-    return (at.n >= SHARED and at.rule.kind in (ADAM, ADAMW) and at.distance.first == 0 and at.feasible.l1 == 0
-            and at.feasible.lower == NULL)
+    """Whether it is Adam's step alone that moves the many parameters: then a second buffer would
+    cost more than taking it back.
+    """
+    return (at.n >= SHARED and at.rule.kind in (ADAM, ADAMW) and at.distance.first == 0
+            and at.feasible.l1 == 0 and at.feasible.lower == NULL)
 
 
-cdef void step_back(const Course *at, Py_ssize_t i, const floating *here, floating *there) noexcept nogil:
-    """there <- the parameters of a range before the step to here, to the last bit or two. (Without a finite gradient none was
-    taken.)
+cdef void step_back(const Course *at, Py_ssize_t i, const floating *here,
+                    floating *there) noexcept nogil:
+    """there <- the parameters of a range before the step to here, to the last bit or two. (Without
+    a finite gradient none was taken.)
     """
     cdef Py_ssize_t j, begin = i * RANGE, end = min(begin + RANGE, at.n)
     cdef floating *m = <floating *> at.first
@@ -184,7 +209,8 @@ cdef void recover_best(Course *at) noexcept nogil:
     cdef Py_ssize_t i
     if not at.behind:
         return
-    for i in prange(at.ranges, schedule="static", num_threads=at.threads, use_threads_if=at.threads > 1):
+    for i in prange(at.ranges, schedule="static", num_threads=at.threads,
+                    use_threads_if=at.threads > 1):
         if at.single:
             step_back(at, i, <float *> at.here, <float *> at.other)
         else:
@@ -192,7 +218,8 @@ cdef void recover_best(Course *at) noexcept nogil:
     at.best, at.behind = at.other, False
 
 
-cdef Status look(Course *at, double value, const floating *g, const floating *h, double rate, Py_ssize_t patience) noexcept nogil:
+cdef Status look(Course *at, double value, const floating *g, const floating *h, double rate,
+                 Py_ssize_t patience) noexcept nogil:
     """Take in the cost and its gradient at the iterate, and leave it by a step."""
     cdef char *from_here = at.here
     cdef char *target
@@ -223,12 +250,14 @@ cdef Status look(Course *at, double value, const floating *g, const floating *h,
     at.stalled += not best
     if patience and at.stalled >= patience:
         return STALLED
-    if value <= at.least + 10 * EPS * fabs(at.least) and (at.norm == 0 or is_small(&at.goal, at.norm, value, before)):
+    if (value <= at.least + 10 * EPS * fabs(at.least)
+            and (at.norm == 0 or is_small(&at.goal, at.norm, value, before))):
         return SMALL if at.goal.tol > 0 or at.goal.ftol > 0 else MOVED
     return MOVED
 
 
-cdef Status look_at(Course *at, double value, const void *g, const void *h, double rate, Py_ssize_t patience) noexcept nogil:
+cdef Status look_at(Course *at, double value, const void *g, const void *h, double rate,
+                    Py_ssize_t patience) noexcept nogil:
     """The same in the iterate's own precision."""
     if at.single:
         return look(at, value, <const float *> g, <const float *> h, rate, patience)
@@ -238,32 +267,41 @@ cdef Status look_at(Course *at, double value, const void *g, const void *h, doub
 cdef class RuleDescent:
     """A run of an update rule from x0, float32 or float64, which is copied; `decay` is AdamW's.
 
-    A `distance` above 0 makes of Adam Prodigy (Mishchenko, Defazio, ICML 2024): the rate multiplies a growing estimate of the
-    distance to the minimum, which `distance` begins.
+    A `distance` above 0 makes of Adam Prodigy (Mishchenko, Defazio, ICML 2024): the rate multiplies
+    a growing estimate of the distance to the minimum, which `distance` begins.
 
-    `lower`, `upper` (None: no bounds) and `l1` are met by every step. `threads` never changes a result.
+    `lower`, `upper` (None: no bounds) and `l1` are met by every step. `threads` never changes a
+    result.
     """
     cdef Course at
     cdef object _buffers, _sums, _bounds, _first, _second, _start, _weighted
 
-    def __init__(self, x0 not None, Rule rule, double decay, double distance, const double[::1] lower,
-                 const double[::1] upper, double l1, int threads):
+    def __init__(self, x0 not None, Rule rule, double decay, double distance,
+                 const double[::1] lower, const double[::1] upper, double l1, int threads):
         cdef Py_ssize_t n = x0.shape[0]
         cdef unsigned char[:, ::1] buffers
         cdef unsigned char[::1] buffer
         cdef double[::1] sums
         if n == 0 or x0.dtype not in (np.float32, np.float64) or (lower is None) != (upper is None):
-            raise ValueError("x0 is empty or neither float32 nor float64, or there is one of two bounds")
+            raise ValueError("x0 is empty or neither float32 nor float64, or there is one of two "
+                             "bounds")
         if lower is not None and (lower.shape[0] != n or upper.shape[0] != n):
             raise ValueError(f"bounds must have {n} entries")
-        self.at.n, self.at.ranges, self.at.t, self.at.single = n, (n + RANGE - 1) // RANGE, 1, x0.dtype == np.float32
+        self.at.n = n
+        self.at.ranges = (n + RANGE - 1) // RANGE
+        self.at.t = 1
+        self.at.single = x0.dtype == np.float32
         self.at.threads = threads if n >= SHARED and can_share() else 1
         self.at.rule, self.at.decay, self.at.feasible = rule, decay, Feasible(l1, NULL, NULL, NULL)
         if lower is not None:
             self.at.feasible.lower, self.at.feasible.upper = &lower[0], &upper[0]
-        self._buffers, self._sums, self._bounds = np.stack([x0, x0]), np.zeros(3 * self.at.ranges), (lower, upper)
+        self._buffers = np.stack([x0, x0])
+        self._sums = np.zeros(3 * self.at.ranges)
+        self._bounds = (lower, upper)
         buffers, sums = self._buffers.view(np.uint8), self._sums
-        self.at.here, self.at.other, self.at.sums = <char *> &buffers[0, 0], <char *> &buffers[1, 0], &sums[0]
+        self.at.here = <char *> &buffers[0, 0]
+        self.at.other = <char *> &buffers[1, 0]
+        self.at.sums = &sums[0]
         self.at.first = self.at.second = self.at.best = NULL
         self.at.behind = False
         self.at.value = self.at.norm = self.at.least = self.at.ceiling = INFINITY
@@ -324,7 +362,9 @@ cdef class RuleDescent:
         return self.at.norm
 
     def forbid_rise(self, double ceiling, bint monotone):
-        """From now on answer ROSE to NaN and to a cost above the ceiling, or (`monotone`) above the least so far."""
+        """From now on answer ROSE to NaN and to a cost above the ceiling, or (`monotone`) above the
+        least so far.
+        """
         self.at.ceiling, self.at.monotone, self.at.guarded = ceiling, monotone, True
 
     def set_goal(self, double ftol, bint absolute):
@@ -344,8 +384,10 @@ cdef class RuleDescent:
             self._start[:] = self.x
             self.at.distance.now, self.at.distance.gain = self.at.distance.first, 0
 
-    def tell(self, double value, gradient not None, double rate, double tol, Py_ssize_t patience, noisy=None):
-        """Learn the cost and its gradient at `x`, and take a step of the rule (by the gradient `noisy`, if there is one).
+    def tell(self, double value, gradient not None, double rate, double tol, Py_ssize_t patience,
+             noisy=None):
+        """Learn the cost and its gradient at `x`, and take a step of the rule (by the gradient
+        `noisy`, if there is one).
 
         Both are contiguous and of x's precision; tol is that of `Goal`. Returns a `Status`; STALLED
         where the cost has reached no new low for `patience` iterations (0: never).
@@ -365,12 +407,15 @@ cdef class RuleDescent:
         """Count the iterations without a new low from here on."""
         self.at.stalled = 0
 
-    def run(self, size_t function, size_t data, int[::1] failed not None, const double[::1] rates not None, double tol,
-            Py_ssize_t patience, double[::1] gradient not None, double[:, ::1] record not None, double[:, ::1] path):
-        """Iterate on a compiled cost, a rate each, until `tell` would return something else than MOVED.
+    def run(self, size_t function, size_t data, int[::1] failed not None,
+            const double[::1] rates not None, double tol, Py_ssize_t patience,
+            double[::1] gradient not None, double[:, ::1] record not None, double[:, ::1] path):
+        """Iterate on a compiled cost, a rate each, until `tell` would return something else than
+        MOVED.
 
-        `gradient` receives the last gradient; `record` receives (cost, gradient's size) and `path` (None: none) x, a row an
-        iteration that has a cost. Ends where the cost function has set `failed`. Returns (iterations, the last `Status`).
+        `gradient` receives the last gradient; `record` receives (cost, gradient's size) and `path`
+        (None: none) x, a row an iteration that has a cost. Ends where the cost function has set
+        `failed`. Returns (iterations, the last `Status`).
         """
         cdef Cost cost = cost_at(function, data)
         cdef Course *at = &self.at

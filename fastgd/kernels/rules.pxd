@@ -1,7 +1,8 @@
-"""Update rules: one loop each over a flat vector of parameters, its gradient and the rule's own buffers.
+"""Update rules: one loop each over a flat vector of parameters, its gradient and the rule's own
+buffers.
 
-In the equations g stands for the gradient with l2 w added. Every rule ends in the prox of the L1 part, at the rate that the
-parameter itself had; AdamW's L2 decay is decoupled.
+In the equations g stands for the gradient with l2 w added. Every rule ends in the prox of the L1
+part, at the rate that the parameter itself had; AdamW's L2 decay is decoupled.
 """
 from cython cimport floating
 from libc.math cimport pow, sqrt, sqrtf
@@ -45,17 +46,19 @@ cdef inline floating root(floating a) noexcept nogil:
         return sqrt(a)
 
 
-cdef inline void sgd(floating *restrict w, const floating *restrict g, Py_ssize_t n, floating rate, floating factor,
-                     floating l1) noexcept nogil:
+cdef inline void sgd(floating *restrict w, const floating *restrict g, Py_ssize_t n, floating rate,
+                     floating factor, floating l1) noexcept nogil:
     """w <- soft(factor w - rate g, rate l1)"""
     cdef Py_ssize_t j
     for j in range(n):
         w[j] = soft(factor * w[j] - rate * g[j], rate * l1)
 
 
-cdef inline double gradient_norms(const floating *before, const floating *after, Py_ssize_t n, const double *rates,
-                                  Py_ssize_t updates) noexcept nogil:
-    """What plain steps tell of the gradients that made them: `updates` times |before - after| / sum of the rates."""
+cdef inline double gradient_norms(const floating *before, const floating *after, Py_ssize_t n,
+                                  const double *rates, Py_ssize_t updates) noexcept nogil:
+    """What plain steps tell of the gradients that made them: `updates` times |before - after| / sum
+    of the rates.
+    """
     cdef double squares = 0, way = 0, step
     cdef Py_ssize_t j
     for j in range(n):
@@ -66,11 +69,14 @@ cdef inline double gradient_norms(const floating *before, const floating *after,
     return updates * sqrt(squares) / (way if way != 0 else 1.0)
 
 
-cdef inline void momentum(floating *restrict w, const floating *restrict g, floating *restrict v, Py_ssize_t n,
-                          floating rate, floating mu, floating ahead, floating l1, floating l2) noexcept nogil:
-    """v <- mu v - rate g; w <- soft(w + v, rate l1), or with `ahead` (Nesterov) soft(w - rate g, rate l1) + mu v.
+cdef inline void momentum(floating *restrict w, const floating *restrict g, floating *restrict v,
+                          Py_ssize_t n, floating rate, floating mu, floating ahead, floating l1,
+                          floating l2) noexcept nogil:
+    """v <- mu v - rate g; w <- soft(w + v, rate l1), or with `ahead` (Nesterov) soft(w - rate g,
+    rate l1) + mu v.
 
-    What the prox cuts off, v loses too: else it would push on against it, by 1 / (1 - mu) times the gradient.
+    What the prox cuts off, v loses too: else it would push on against it, by 1 / (1 - mu) times the
+    gradient.
     """
     cdef Py_ssize_t j
     cdef floating step, full, kept
@@ -83,9 +89,12 @@ cdef inline void momentum(floating *restrict w, const floating *restrict g, floa
         w[j] = kept + mu * v[j] if ahead else kept
 
 
-cdef inline void adaptive(floating *restrict w, const floating *restrict g, floating *restrict a, Py_ssize_t n, floating rate,
-                          floating keep, floating take, floating eps, floating l1, floating l2) noexcept nogil:
-    """a <- keep a + take g^2; r = rate / (sqrt(a) + eps); w <- soft(w - r g, r l1): AdaGrad and RMSProp."""
+cdef inline void adaptive(floating *restrict w, const floating *restrict g, floating *restrict a,
+                          Py_ssize_t n, floating rate, floating keep, floating take, floating eps,
+                          floating l1, floating l2) noexcept nogil:
+    """a <- keep a + take g^2; r = rate / (sqrt(a) + eps); w <- soft(w - r g, r l1): AdaGrad and
+    RMSProp.
+    """
     cdef Py_ssize_t j
     cdef floating slope, r
     for j in range(n):
@@ -95,9 +104,11 @@ cdef inline void adaptive(floating *restrict w, const floating *restrict g, floa
         w[j] = soft(w[j] - r * slope, r * l1)
 
 
-cdef inline void adam(floating *restrict w, const floating *restrict g, floating *restrict m, floating *restrict a, Py_ssize_t n,
-                      floating rate, floating keep1, floating take1, floating keep2, floating take2, floating eps,
-                      floating correct1, floating correct2, floating decoupled, floating l1, floating l2) noexcept nogil:
+cdef inline void adam(floating *restrict w, const floating *restrict g, floating *restrict m,
+                      floating *restrict a, Py_ssize_t n, floating rate, floating keep1,
+                      floating take1, floating keep2, floating take2, floating eps,
+                      floating correct1, floating correct2, floating decoupled, floating l1,
+                      floating l2) noexcept nogil:
     """m <- keep1 m + take1 g; a <- keep2 a + take2 g^2; r = rate / (correct2 sqrt(a) + eps);
     w <- soft(w - r correct1 m - decoupled w, r l1)"""
     cdef Py_ssize_t j
@@ -111,11 +122,15 @@ cdef inline void adam(floating *restrict w, const floating *restrict g, floating
         w[j] = soft(full, r * l1) if l1 > 0 else full
 
 
-cdef inline void schedule_free(floating *restrict w, const floating *restrict g, floating *restrict ahead, floating *restrict a,
-                               Py_ssize_t n, floating rate, floating beta, floating share, floating keep2, floating take2,
-                               floating eps, floating correct2, floating l2) noexcept nogil:
+cdef inline void schedule_free(floating *restrict w, const floating *restrict g,
+                               floating *restrict ahead, floating *restrict a, Py_ssize_t n,
+                               floating rate, floating beta, floating share, floating keep2,
+                               floating take2, floating eps, floating correct2,
+                               floating l2) noexcept nogil:
     """a <- keep2 a + take2 g^2; d = rate g / (correct2 sqrt(a) + eps); z = w + ahead;
-    z <- z - d; x <- (1 - share) x + share z; w <- (1 - beta) z + beta x; ahead = z - w. L1 parts have no prox here."""
+    z <- z - d; x <- (1 - share) x + share z; w <- (1 - beta) z + beta x; ahead = z - w. L1 parts
+    have no prox here.
+    """
     cdef Py_ssize_t j
     cdef floating slope, d, keep = 1 - share
     for j in range(n):
@@ -126,7 +141,8 @@ cdef inline void schedule_free(floating *restrict w, const floating *restrict g,
         ahead[j] = keep * (ahead[j] - beta * d)
 
 
-cdef inline void add_noise(const Rule *rule, floating *g, Py_ssize_t n, Py_ssize_t t) noexcept nogil:
+cdef inline void add_noise(const Rule *rule, floating *g, Py_ssize_t n,
+                           Py_ssize_t t) noexcept nogil:
     """g <- g + N(0, noise / t^fading), each entry on its own."""
     cdef double scale = sqrt(rule.noise / pow(<double> t, rule.fading)), first, second
     cdef uint64_t state = rule.seed
@@ -140,28 +156,34 @@ cdef inline void add_noise(const Rule *rule, floating *g, Py_ssize_t n, Py_ssize
             g[j + 1] += <floating> (scale * second)
 
 
-cdef inline void update(const Rule *rule, floating *w, const floating *g, floating *first, floating *second, Py_ssize_t n,
-                        double rate, Py_ssize_t t, double l1, double l2) noexcept nogil:
+cdef inline void update(const Rule *rule, floating *w, const floating *g, floating *first,
+                        floating *second, Py_ssize_t n, double rate, Py_ssize_t t, double l1,
+                        double l2) noexcept nogil:
     """The t-th update (from 1) of n parameters w with gradient g."""
     cdef double correct1, correct2
     if rule.kind == SGD:
         sgd(w, g, n, <floating> rate, <floating> decay(rate, l2), <floating> l1)
     elif rule.kind == MOMENTUM:
-        momentum(w, g, first, n, <floating> rate, <floating> rule.first, 0, <floating> l1, <floating> l2)
+        momentum(w, g, first, n, <floating> rate, <floating> rule.first, 0, <floating> l1,
+                 <floating> l2)
     elif rule.kind == NESTEROV:
-        momentum(w, g, first, n, <floating> rate, <floating> rule.first, 1, <floating> l1, <floating> l2)
+        momentum(w, g, first, n, <floating> rate, <floating> rule.first, 1, <floating> l1,
+                 <floating> l2)
     elif rule.kind == ADAGRAD:
-        adaptive(w, g, second, n, <floating> rate, 1, 1, <floating> rule.eps, <floating> l1, <floating> l2)
+        adaptive(w, g, second, n, <floating> rate, 1, 1, <floating> rule.eps, <floating> l1,
+                 <floating> l2)
     elif rule.kind == RMSPROP:
-        adaptive(w, g, second, n, <floating> rate, <floating> rule.second, <floating> (1 - rule.second), <floating> rule.eps,
-                 <floating> l1, <floating> l2)
+        adaptive(w, g, second, n, <floating> rate, <floating> rule.second,
+                 <floating> (1 - rule.second), <floating> rule.eps, <floating> l1, <floating> l2)
     elif rule.kind == SCHEDULE_FREE:
-        schedule_free(w, g, first, second, n, <floating> rate, <floating> rule.first, <floating> (1.0 / t), <floating> rule.second,
-                      <floating> (1 - rule.second), <floating> rule.eps, <floating> (1 / sqrt(1 - pow(rule.second, t))),
+        schedule_free(w, g, first, second, n, <floating> rate, <floating> rule.first,
+                      <floating> (1.0 / t), <floating> rule.second, <floating> (1 - rule.second),
+                      <floating> rule.eps, <floating> (1 / sqrt(1 - pow(rule.second, t))),
                       <floating> l2)
     else:
         correct1, correct2 = 1 / (1 - pow(rule.first, t)), 1 / sqrt(1 - pow(rule.second, t))
-        adam(w, g, first, second, n, <floating> rate, <floating> rule.first, <floating> (1 - rule.first),
-             <floating> rule.second, <floating> (1 - rule.second), <floating> rule.eps,
-             <floating> correct1, <floating> correct2, <floating> (rate * l2 if rule.kind == ADAMW else 0.0),
-             <floating> l1, <floating> (0.0 if rule.kind == ADAMW else l2))
+        adam(w, g, first, second, n, <floating> rate, <floating> rule.first,
+             <floating> (1 - rule.first), <floating> rule.second, <floating> (1 - rule.second),
+             <floating> rule.eps, <floating> correct1, <floating> correct2,
+             <floating> (rate * l2 if rule.kind == ADAMW else 0.0), <floating> l1,
+             <floating> (0.0 if rule.kind == ADAMW else l2))

@@ -1,4 +1,5 @@
 """Update rules for whoever holds a flat vector and its gradient."""
+
 from enum import IntEnum
 from typing import TypedDict, TypeVar, type_check_only
 

@@ -2,13 +2,17 @@
 import numpy as np
 
 
-def step(Rule rule, floating[::1] theta not None, const floating[::1] gradient not None, floating[::1] first, floating[::1] second,
-         double rate, Py_ssize_t t, double l1=0.0, double l2=0.0):
-    """Take the t-th update (from 1) in place: theta, and the rule's buffers `first` and `second` (None where it has none)."""
+def step(Rule rule, floating[::1] theta not None, const floating[::1] gradient not None,
+         floating[::1] first, floating[::1] second, double rate, Py_ssize_t t, double l1=0.0,
+         double l2=0.0):
+    """Take the t-th update (from 1) in place: theta, and the rule's buffers `first` and `second`
+    (None where it has none).
+    """
     cdef Py_ssize_t n = theta.shape[0]
     cdef const floating[::1] slopes = gradient
     cdef floating[::1] noisy
-    if gradient.shape[0] != n or (first is not None and first.shape[0] != n) or (second is not None and second.shape[0] != n):
+    if (gradient.shape[0] != n or (first is not None and first.shape[0] != n)
+            or (second is not None and second.shape[0] != n)):
         raise ValueError(f"theta has {n} entries; gradient and buffers must have as many")
     check_buffers(rule.kind, first is not None, second is not None)
     if n and rule.noise > 0:
@@ -17,5 +21,5 @@ def step(Rule rule, floating[::1] theta not None, const floating[::1] gradient n
         slopes = noisy
     if n:
         with nogil:
-            update(&rule, &theta[0], &slopes[0], NULL if first is None else &first[0], NULL if second is None else &second[0],
-                   n, rate, t, l1, l2)
+            update(&rule, &theta[0], &slopes[0], NULL if first is None else &first[0],
+                   NULL if second is None else &second[0], n, rate, t, l1, l2)

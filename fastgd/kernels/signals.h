@@ -1,4 +1,5 @@
-/* Ctrl-C: a kernel that runs for long lets Python's signal handlers run about every twentieth of a second. */
+/* Ctrl-C: a kernel that runs for long lets Python's signal handlers run about every twentieth of a
+   second. */
 #ifndef FASTGD_SIGNALS_H
 #define FASTGD_SIGNALS_H
 #include <Python.h>
@@ -15,7 +16,8 @@ static inline double seconds_now(void) {
 #endif
 
 #define WATCH_SECONDS 0.05
-#define WATCH_WORK 200000 /* multiplications between two looks at the clock: a fraction of a millisecond */
+/* Multiplications between two looks at the clock: a fraction of a millisecond. */
+#define WATCH_WORK 200000
 
 /* Kept by the thread that called the kernel; others of its team may read `raised`. */
 typedef struct {
@@ -31,7 +33,8 @@ static inline void watch_start(Watch *watch) {
     watch->raised = 0;
 }
 
-/* A handler that raises leaves its exception in the thread's state, for `watch_end`. Only Python's main thread has handlers run. */
+/* A handler that raises leaves its exception in the thread's state, for `watch_end`. Only Python's
+   main thread has handlers run. */
 static int watch_look(Watch *watch) {
     PyGILState_STATE state;
     watch->left = WATCH_WORK;
@@ -44,7 +47,8 @@ static int watch_look(Watch *watch) {
     return watch->raised;
 }
 
-/* To be called without the GIL after `work` multiplications; true: stop at once, what comes out is thrown away. */
+/* To be called without the GIL after `work` multiplications; true: stop at once, what comes out is
+   thrown away. */
 static inline int watch_work(Watch *watch, long long work) {
     watch->left -= work;
     return watch->left > 0 ? watch->raised : watch_look(watch);

@@ -1,4 +1,5 @@
 """One epoch of stochastic gradient descent, row after row or a few sparse rows at a time."""
+
 from enum import IntEnum
 from typing import TypedDict, type_check_only
 

@@ -1,7 +1,9 @@
-"""One epoch of stochastic gradient descent: theta <- theta - rate * (gradient at one row, or a few, + penalty), row after row.
+"""One epoch of stochastic gradient descent: theta <- theta - rate * (gradient at one row, or a few,
++ penalty), row after row.
 
-Dense rows go one at a time, and one pass over the weights applies a row's step while it takes the next row's margin.
-Sparse rows go in batches of any size, and a step touches the batch's own columns only (`Lazy` in penalty.pxd).
+Dense rows go one at a time, and one pass over the weights applies a row's step while it takes the
+next row's margin. Sparse rows go in batches of any size, and a step touches the batch's own columns
+only (`Lazy` in penalty.pxd).
 """
 from cython cimport floating
 from libc.math cimport INFINITY
@@ -10,17 +12,20 @@ from libc.string cimport memcpy, memset
 
 from .losses cimport SOFTMAX, VALUES, Objective, Point, point_of, points, slope_at, softmax, target
 from .penalty cimport Lazy, catch_up, change, decay, is_late, pass_step, penalty, settle, takes_off
-from .rows cimport (PREFETCH, Ahead, Row, Rows, Table, accumulate, column, lanes_advance, look_ahead, margins, row_at,
-                    row_work, squared_norm, start_of, summed_accumulate)
+from .rows cimport (PREFETCH, Ahead, Row, Rows, Table, accumulate, column, lanes_advance,
+                    look_ahead, margins, row_at, row_work, squared_norm, start_of,
+                    summed_accumulate)
 from .rules cimport gradient_norms
 from .signals cimport Watch, watch_end, watch_start, watch_work
 
 cdef enum:
-    BLOCK = 256                 # margins kept back, so that their loss values are taken in one vectorised loop
+    # margins kept back, so that their loss values are taken in one vectorised loop
+    BLOCK = 256
     WIDE = 4096                 # bytes of a dense row, up to which rows are taken in pairs
     FETCH_BYTES = 2048          # of dense rows to come that are on their way from memory
 
-cpdef enum PassiveAggressive:   # the step's length comes from the row itself: loss / |x|^2, bounded by the rate
+# the step's length comes from the row itself: loss / |x|^2, bounded by the rate
+cpdef enum PassiveAggressive:
     OFF
     PA1                         # min(rate, loss / |x|^2)
     PA2                         # loss / (|x|^2 + 1 / (2 rate))
@@ -66,7 +71,8 @@ cdef struct Run:
     const double *weights       # NULL: all 1
     const double *rates         # one an update
     double *average             # sum of the iterates; NULL: none
-    double *z                   # (2, outputs) or (batch size, outputs): margins, then slopes or steps
+    # (2, outputs) or (batch size, outputs): margins, then slopes or steps
+    double *z
     void *start                 # theta before the epoch
     Objective objective
     Course course
@@ -97,8 +103,11 @@ cdef inline void keep_back(Run *run, double z, double y, double weight) noexcept
         value_tally(run)
 
 
-cdef inline double passive_aggressive(Run *run, double z, double t, double weight, double rate, double length) noexcept nogil:
-    """The slope that, times `rate`, is the passive-aggressive step of a row of squared length `length`."""
+cdef inline double passive_aggressive(Run *run, double z, double t, double weight, double rate,
+                                      double length) noexcept nogil:
+    """The slope that, times `rate`, is the passive-aggressive step of a row of squared length
+    `length`.
+    """
     cdef Point at = point_of(&run.objective, z, t)
     cdef double size
     run.sums.loss += weight * at.value
@@ -109,14 +118,15 @@ cdef inline double passive_aggressive(Run *run, double z, double t, double weigh
     return weight * (size / rate) * (1.0 if at.slope > 0 else -1.0 if at.slope < 0 else 0.0)
 
 
-cdef inline double slope_of(Run *run, Py_ssize_t i, Py_ssize_t k, double z, double rate, double length,
-                            const manner *tag) noexcept nogil:
+cdef inline double slope_of(Run *run, Py_ssize_t i, Py_ssize_t k, double z, double rate,
+                            double length, const manner *tag) noexcept nogil:
     """weight * dL/dz of row i's k-th output at margin z; its loss is noted."""
     cdef double t, weight
     if manner is Plain:
         t, weight = run.y[i], 1.0
     else:
-        t, weight = target(&run.objective, run.y, i, k), run.weights[i] if run.weights != NULL else 1.0
+        t, weight = target(&run.objective, run.y, i,
+                           k), run.weights[i] if run.weights != NULL else 1.0
         if run.course.passive_aggressive != OFF:
             return passive_aggressive(run, z, t, weight, rate, length)
     keep_back(run, z, t, weight)
@@ -148,7 +158,8 @@ cdef inline bint count_update(Run *run) noexcept nogil:
     return run.average != NULL and run.sums.updates > run.course.skip
 
 
-cdef inline Visit visit_of(Run *run, Py_ssize_t i, const floating *x, const manner *tag) noexcept nogil:
+cdef inline Visit visit_of(Run *run, Py_ssize_t i, const floating *x,
+                           const manner *tag) noexcept nogil:
     """What is known of the visit to dense row i before its margin is. The update is counted."""
     cdef Row row = Row(x, NULL, False, run.X.p)
     cdef double rate = run.rates[run.sums.updates]
@@ -164,10 +175,11 @@ cdef inline Visit visit_of(Run *run, Py_ssize_t i, const floating *x, const mann
     return visit
 
 
-cdef inline double step_of(Run *run, const Visit *visit, Py_ssize_t k, double z, floating *intercept,
-                           const manner *tag) noexcept nogil:
+cdef inline double step_of(Run *run, const Visit *visit, Py_ssize_t k, double z,
+                           floating *intercept, const manner *tag) noexcept nogil:
     """The step along the row of its k-th output, where W x = z; the intercept takes it at once."""
-    cdef double step = -visit.step * slope_of(run, visit.i, k, z + intercept[0], visit.rate, visit.length, tag)
+    cdef double step = -visit.step * slope_of(run, visit.i, k, z + intercept[0], visit.rate,
+                                              visit.length, tag)
     if run.objective.intercept:
         intercept[0] += <floating> (step - visit.step * run.objective.tilt)
     return step
@@ -193,21 +205,28 @@ cdef inline bint goes_in_pairs(const Run *run) noexcept nogil:
 
 cdef inline bint is_plain(const Run *run) noexcept nogil:
     """Whether such rows have one output and are all of one weight."""
-    return (goes_in_pairs(run) and run.objective.outputs == 1 and run.objective.targets == VALUES and run.weights == NULL
-            and run.objective.loss != SOFTMAX and run.course.passive_aggressive == OFF)
+    return (goes_in_pairs(run) and run.objective.outputs == 1 and run.objective.targets == VALUES
+            and run.weights == NULL and run.objective.loss != SOFTMAX
+            and run.course.passive_aggressive == OFF)
 
 
-cdef void dense_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floating *theta, const manner *tag) noexcept nogil:
-    """Row by row: a pass applies the steps of rows behind and takes the margins of rows ahead, two of them where it can."""
-    cdef Py_ssize_t v = 0, k, i, size = 1, p = run.X.p, outputs = 1 if manner is Plain else run.objective.outputs
+cdef void dense_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floating *theta,
+                      const manner *tag) noexcept nogil:
+    """Row by row: a pass applies the steps of rows behind and takes the margins of rows ahead, two
+    of them where it can.
+    """
+    cdef Py_ssize_t v = 0, k, i, size = 1, p = run.X.p
+    cdef Py_ssize_t outputs = 1 if manner is Plain else run.objective.outputs
     cdef bint joint = manner is General and run.objective.loss == SOFTMAX
     cdef bint paired = manner is Plain or goes_in_pairs(run)
-    cdef Py_ssize_t stride = 2 if paired else 1, distance = stride * (1 + FETCH_BYTES // (run.X.itemsize * p * stride))
+    cdef Py_ssize_t stride = 2 if paired else 1
+    cdef Py_ssize_t distance = stride * (1 + FETCH_BYTES // (run.X.itemsize * p * stride))
     cdef const floating *X = <const floating *> run.X.values
     cdef (const floating *)[2] behind, ahead, later
     cdef floating *b = theta + p * outputs
     cdef double[2] alone
-    cdef double *first = &alone[0] if manner is Plain else run.z    # steps of the rows behind, then those of the rows ahead
+    # steps of the rows behind, then those of the rows ahead
+    cdef double *first = &alone[0] if manner is Plain else run.z
     cdef double *second = first + outputs
     cdef double *average
     cdef double factor, carry, threshold
@@ -220,7 +239,9 @@ cdef void dense_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floa
     ahead[0] = ahead[1] = X + order[0] * p
     while size > 0 and not watch_work(&run.watch, <long long> run.work):
         size = min(stride, visits - v)     # 0: one pass more, for the last rows' steps
-        factor, carry, threshold = visit[0].factor * visit[1].factor, visit[1].factor, visit[0].step * run.objective.l1
+        factor = visit[0].factor * visit[1].factor
+        carry = visit[1].factor
+        threshold = visit[0].step * run.objective.l1
         average = run.average if manner is General and visit[0].averaged else <double *> NULL
         for i in range(2):
             behind[i] = ahead[i]
@@ -230,14 +251,17 @@ cdef void dense_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floa
         visit[0] = visit_of(run, order[v], ahead[0], tag) if size > 0 else nobody
         visit[1] = visit_of(run, order[v + 1], ahead[1], tag) if size > 1 else nobody
         for k in range(outputs):
-            met = lanes_advance(behind, ahead, later, theta + k * p, average + k * p if average != NULL else average, p,
-                                <floating> factor, <floating> (carry * first[k]), <floating> second[k], <floating> threshold,
-                                <floating> (INFINITY if run.objective.positive else threshold), paired)
+            met = lanes_advance(behind, ahead, later, theta + k * p, average + k * p
+                                if average != NULL else average, p, <floating> factor,
+                                <floating> (carry * first[k]), <floating> second[k],
+                                <floating> threshold, <floating> (INFINITY if run.objective.positive
+                                                                  else threshold), paired)
             if not joint and size > 0:
                 intercept = b[k]  # in a register: the second step waits for it
                 met.first = step_of(run, &visit[0], k, met.first, &intercept, tag)
                 met.second = visit[0].factor * met.second + met.first * met.both
-                met.second = step_of(run, &visit[1], k, met.second, &intercept, tag) if size > 1 else 0.0
+                met.second = step_of(run, &visit[1], k, met.second, &intercept,
+                                     tag) if size > 1 else 0.0
                 b[k] = intercept
             first[k], second[k] = met.first, met.second
         if joint and size > 0:
@@ -253,8 +277,11 @@ cdef void dense_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floa
         v += size
 
 
-cdef inline bint sparse_slopes(Run *run, const Py_ssize_t *order, Py_ssize_t size, floating *theta) noexcept nogil:
-    """Catch up with the batch's columns and leave its slopes in run.z; False: nothing to do. W is lazy.scale * theta."""
+cdef inline bint sparse_slopes(Run *run, const Py_ssize_t *order, Py_ssize_t size,
+                               floating *theta) noexcept nogil:
+    """Catch up with the batch's columns and leave its slopes in run.z; False: nothing to do. W is
+    lazy.scale * theta.
+    """
     cdef Py_ssize_t v, k, t, p = run.X.p, outputs = run.objective.outputs
     cdef floating *b = theta + p * outputs
     cdef double *z = run.z
@@ -282,11 +309,13 @@ cdef inline bint sparse_slopes(Run *run, const Py_ssize_t *order, Py_ssize_t siz
     return moved
 
 
-cdef inline void sparse_step(Run *run, const Py_ssize_t *order, Py_ssize_t size, floating *theta) noexcept nogil:
+cdef inline void sparse_step(Run *run, const Py_ssize_t *order, Py_ssize_t size,
+                             floating *theta) noexcept nogil:
     """Add the batch's rows to the weights."""
     cdef Py_ssize_t v, k, t, at, p = run.X.p, outputs = run.objective.outputs
     cdef floating *b = theta + p * outputs
-    cdef double rate = run.rates[run.sums.updates], scale = -rate / size, factor = decay(rate, run.objective.l2)
+    cdef double rate = run.rates[run.sums.updates], scale = -rate / size
+    cdef double factor = decay(rate, run.objective.l2)
     cdef double *z = run.z
     cdef Lazy *lazy = &run.lazy
     cdef bint averaged = count_update(run)
@@ -319,9 +348,11 @@ cdef inline void sparse_step(Run *run, const Py_ssize_t *order, Py_ssize_t size,
         run.average[p * outputs + k] += b[k]
 
 
-cdef void sparse_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floating *theta) noexcept nogil:
+cdef void sparse_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits,
+                       floating *theta) noexcept nogil:
     """Batch by batch."""
-    cdef Py_ssize_t begin = 0, size = 0, v, targets = run.objective.outputs if run.objective.targets == VALUES else 1
+    cdef Py_ssize_t begin = 0, size = 0, v
+    cdef Py_ssize_t targets = run.objective.outputs if run.objective.targets == VALUES else 1
     while begin < visits and not watch_work(&run.watch, <long long> (size * run.work)):
         size = min(run.course.batch_size, visits - begin)
         for v in range(begin, begin + size):
@@ -335,24 +366,35 @@ cdef void sparse_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, flo
 cdef double penalty_at(const Run *run, const floating *theta) noexcept nogil:
     """The penalty at theta."""
     cdef const Objective *objective = &run.objective
-    return penalty(theta, run.X.p * objective.outputs, objective.outputs, objective.l1, objective.l2, objective.tilt)
+    return penalty(theta, run.X.p * objective.outputs, objective.outputs, objective.l1,
+                   objective.l2, objective.tilt)
 
 
 cdef int allocate(Run *run, Py_ssize_t updates) except -1:
-    """Scratch, and what lazy steps need: a history as long as there are columns (or 65 536), so that settling costs O(1) a step."""
+    """Scratch, and what lazy steps need: a history as long as there are columns (or 65 536), so
+    that settling costs O(1) a step.
+    """
     cdef Lazy *lazy = &run.lazy
-    cdef bint lasso = run.X.indices != NULL and run.objective.l1 > 0, averaged = run.X.indices != NULL and run.average != NULL
-    lazy.scale, lazy.shrunk, lazy.mass, lazy.now, lazy.capacity = 1, 0, 0, 0, min(max(run.X.p, 65536), updates)
-    lazy.least = 1e-4 if averaged and not lasso else 1e-9  # with the sums of all later ones, 1e-9 would cost nine digits
+    cdef bint lasso = run.X.indices != NULL and run.objective.l1 > 0
+    cdef bint averaged = run.X.indices != NULL and run.average != NULL
+    lazy.scale = 1
+    lazy.shrunk = 0
+    lazy.mass = 0
+    lazy.now = 0
+    lazy.capacity = min(max(run.X.p, 65536), updates)
+    # with the sums of all later ones, 1e-9 would cost nine digits
+    lazy.least = 1e-4 if averaged and not lasso else 1e-9
     lazy.paid, lazy.last, lazy.history = NULL, NULL, NULL
-    run.z = <double *> malloc(run.objective.outputs * max(run.course.batch_size, 2) * sizeof(double))
+    run.z = <double *> malloc(run.objective.outputs * max(run.course.batch_size, 2)
+                              * sizeof(double))
     run.start = malloc(run.objective.outputs * (run.X.p + 1) * run.X.itemsize)
     if lasso and averaged:
         lazy.last = <Py_ssize_t *> calloc(run.X.p, sizeof(Py_ssize_t))
         lazy.history = <double *> calloc(3 * (lazy.capacity + 1), sizeof(double))
     elif lasso:
         lazy.paid = <double *> calloc(run.X.p, sizeof(double))
-    if run.z == NULL or run.start == NULL or (lasso and not is_late(lazy)) or (lazy.last != NULL and lazy.history == NULL):
+    if (run.z == NULL or run.start == NULL or (lasso and not is_late(lazy))
+            or (lazy.last != NULL and lazy.history == NULL)):
         release(run)
         raise MemoryError()
     return 0
@@ -366,23 +408,30 @@ cdef void release(Run *run) noexcept:
     free(run.lazy.history)
 
 
-def epoch(Rows rows not None, const double[::1] y not None, const double[::1] weights, const Py_ssize_t[::1] order not None,
-          floating[::1] theta not None, double[::1] average, const double[::1] rates not None, Objective objective, Course course):
+def epoch(Rows rows not None, const double[::1] y not None, const double[::1] weights,
+          const Py_ssize_t[::1] order not None, floating[::1] theta not None, double[::1] average,
+          const double[::1] rates not None, Objective objective, Course course):
     """Visit the rows in `order`, one update a batch, and leave the new weights in theta.
 
-    `weights` (None: all 1) are relative to the mean weight; `rates` holds one rate an update; `average` (None: none)
-    receives the sum of the iterates. Returns the `Sums` over the visits.
+    `weights` (None: all 1) are relative to the mean weight; `rates` holds one rate an update;
+    `average` (None: none) receives the sum of the iterates. Returns the `Sums` over the visits.
     """
     cdef Run run
     cdef Py_ssize_t visits = order.shape[0], parameters = theta.shape[0]
     course.batch_size = min(course.batch_size, max(visits, 1))
     rows.check(sizeof(floating), parameters, objective.outputs,
-               y.shape[0] // (objective.outputs if objective.targets == VALUES else 1), weights, order)
+               y.shape[0] // (objective.outputs if objective.targets == VALUES else 1), weights,
+               order)
     if course.batch_size != 1 and (rows.table.indices == NULL or course.passive_aggressive != OFF):
         raise ValueError("dense rows, and passive-aggressive steps, come one at a time here")
-    if rates.shape[0] * course.batch_size < visits or (average is not None and average.shape[0] != parameters):
+    if rates.shape[0] * course.batch_size < visits or (average is not None
+                                                       and average.shape[0] != parameters):
         raise ValueError("rates or average are too short")
-    run.X, run.objective, run.course, run.tally.size, run.sums = &rows.table, objective, course, 0, Sums(0, 0, 0, 0)
+    run.X = &rows.table
+    run.objective = objective
+    run.course = course
+    run.tally.size = 0
+    run.sums = Sums(0, 0, 0, 0)
     if visits == 0:
         return run.sums
     run.y, run.rates, run.weights = start_of(y), start_of(rates), start_of(weights)
@@ -399,8 +448,10 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
         else:
             sparse_sweep(&run, &order[0], visits, &theta[0])
         value_tally(&run)
-        run.sums.penalty = (penalty_at(&run, <const floating *> run.start) + penalty_at(&run, &theta[0])) / 2 * visits
-        run.sums.gradient_norm = gradient_norms(<const floating *> run.start, &theta[0], parameters, run.rates, run.sums.updates)
+        run.sums.penalty = penalty_at(&run, <const floating *> run.start)
+        run.sums.penalty = (run.sums.penalty + penalty_at(&run, &theta[0])) / 2 * visits
+        run.sums.gradient_norm = gradient_norms(<const floating *> run.start, &theta[0], parameters,
+                                                run.rates, run.sums.updates)
     release(&run)
     watch_end(&run.watch)
     return run.sums

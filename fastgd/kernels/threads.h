@@ -1,4 +1,4 @@
-/* Threads: what OpenMP offers, or its absence, and a team that shares out numbered blocks of work. */
+/* Threads: what OpenMP offers, or its absence, and a team that shares out blocks of work. */
 #ifndef FASTGD_THREADS_H
 #define FASTGD_THREADS_H
 #ifdef _OPENMP
@@ -21,10 +21,11 @@ static inline int survive_forks(void) { return pthread_atfork(end_pool, NULL, NU
 static inline int survive_forks(void) { return 0; }
 #endif
 
-/* A team lives through a whole epoch, in one parallel region. Its leader posts jobs of `count` blocks; whoever is free claims the next
-   block; the leader works too, and waits only for blocks that somebody has begun. So a job costs a fraction of a microsecond, and a
-   thread that the system has put aside delays nobody. `ticket` holds the job's number, its count and the blocks claimed in one word, so
-   that a claim is good for the very job that it saw. */
+/* A team lives through a whole epoch, in one parallel region. Its leader posts jobs of `count`
+   blocks; whoever is free claims the next block; the leader works too, and waits only for blocks
+   that somebody has begun. So a job costs a fraction of a microsecond, and a thread that the system
+   has put aside delays nobody. `ticket` holds the job's number, its count and the blocks claimed in
+   one word, so that a claim is good for the very job that it saw. */
 typedef struct {
     unsigned long long ticket;
     char apart[120]; /* `done` has a cache line of its own */
@@ -42,7 +43,8 @@ typedef struct {
 #else
 #define PAUSE()
 #endif
-#define PATIENCE 2000 /* pauses, some tens of microseconds, before a waiting thread offers its processor to others */
+/* Pauses, some tens of microseconds, before a waiting thread offers its processor to others. */
+#define PATIENCE 2000
 
 static inline int can_share(void) { return 1; }
 
@@ -56,7 +58,8 @@ static inline void team_post(Team *team, long long count) {
     unsigned long long job = (team->ticket >> 2 * BLOCK_BITS) + 1;
     team->count = count;
     __atomic_store_n(&team->done, 0, __ATOMIC_RELAXED);
-    __atomic_store_n(&team->ticket, job << 2 * BLOCK_BITS | (unsigned long long) count << BLOCK_BITS, __ATOMIC_RELEASE);
+    unsigned long long blocks = (unsigned long long) count << BLOCK_BITS;
+    __atomic_store_n(&team->ticket, job << 2 * BLOCK_BITS | blocks, __ATOMIC_RELEASE);
 }
 
 /* The next block of the job; -1: none is left. */
@@ -64,38 +67,53 @@ static inline long long team_claim(Team *team) {
     unsigned long long ticket = __atomic_load_n(&team->ticket, __ATOMIC_ACQUIRE);
     do {
         if ((ticket & BLOCK_MASK) >= (ticket >> BLOCK_BITS & BLOCK_MASK)) return -1;
-    } while (!__atomic_compare_exchange_n(&team->ticket, &ticket, ticket + 1, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
+    } while (!__atomic_compare_exchange_n(&team->ticket, &ticket, ticket + 1, 0, __ATOMIC_ACQ_REL,
+                                          __ATOMIC_ACQUIRE));
     return ticket & BLOCK_MASK;
 }
 
-static inline void team_finish_block(Team *team) { __atomic_fetch_add(&team->done, 1, __ATOMIC_RELEASE); }
+static inline void team_finish_block(Team *team) {
+    __atomic_fetch_add(&team->done, 1, __ATOMIC_RELEASE);
+}
 
 static inline void team_rest(int *pauses) {
     PAUSE();
     if (++*pauses > PATIENCE) sched_yield();
 }
 
-static inline int team_is_done(Team *team) { return __atomic_load_n(&team->done, __ATOMIC_ACQUIRE) >= team->count; }
+static inline int team_is_done(Team *team) {
+    return __atomic_load_n(&team->done, __ATOMIC_ACQUIRE) >= team->count;
+}
 
 static inline void team_end(Team *team) { __atomic_store_n(&team->over, 1, __ATOMIC_RELEASE); }
-static inline int team_is_over(Team *team) { return __atomic_load_n(&team->over, __ATOMIC_ACQUIRE); }
+static inline int team_is_over(Team *team) {
+    return __atomic_load_n(&team->over, __ATOMIC_ACQUIRE);
+}
 
 /* Steps done, for those whose work builds on them. */
-static inline void steps_reach(long long *done, long long count) { __atomic_store_n(done, count, __ATOMIC_RELEASE); }
+static inline void steps_reach(long long *done, long long count) {
+    __atomic_store_n(done, count, __ATOMIC_RELEASE);
+}
 static inline int steps_have_reached(const long long *done, long long count) {
     return __atomic_load_n(done, __ATOMIC_ACQUIRE) >= count;
 }
 #else /* one thread: no atomics needed */
 static inline int can_share(void) { return 0; }
-static inline void team_start(Team *team) { team->ticket = team->count = team->done = 0, team->over = 0; }
+static inline void team_start(Team *team) {
+    team->ticket = team->count = team->done = 0, team->over = 0;
+}
 static inline void team_post(Team *team, long long count) { team->ticket = 0, team->count = count; }
-static inline long long team_claim(Team *team) { return team->ticket < team->count ? (long long) team->ticket++ : -1; }
+static inline long long team_claim(Team *team) {
+    return team->ticket < team->count ? (long long) team->ticket++ : -1;
+}
 static inline void team_finish_block(Team *team) { team->done++; }
 static inline void team_rest(int *pauses) { ++*pauses; }
 static inline int team_is_done(Team *team) { (void) team; return 1; }
 static inline void team_end(Team *team) { team->over = 1; }
 static inline int team_is_over(Team *team) { return team->over; }
 static inline void steps_reach(long long *done, long long count) { *done = count; }
-static inline int steps_have_reached(const long long *done, long long count) { return *done >= count; }
+static inline int steps_have_reached(const long long *done, long long count) {
+    return *done >= count;
+}
 #endif
 #endif

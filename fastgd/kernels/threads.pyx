@@ -10,5 +10,6 @@ if survive_forks() != 0:
 
 
 def maximum():
-    """The threads that OpenMP allows now: OMP_NUM_THREADS, threadpoolctl and joblib's limits count."""
+    """The threads that OpenMP allows now: OMP_NUM_THREADS, threadpoolctl and joblib's limits count.
+    """
     return max_threads()

@@ -1,4 +1,5 @@
 """SAGA in the metric, one epoch at a time, and what its sampling needs to know."""
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,14 +12,18 @@ def epoch(
     weights: NDArray[np.float64] | None,
     order: NDArray[np.intp],
     v: NDArray[np.float64],
-    metric: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
+    metric: tuple[
+        NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]
+    ],
     rates: NDArray[np.float64],
     share: NDArray[np.float64],
     rarity: NDArray[np.float64],
     objective: Objective,
     batch_size: int,
     n: int,
-    memory: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
+    memory: tuple[
+        NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]
+    ],
     radius: NDArray[np.float64],
     bend: float,
     tag: NDArray[np.float32] | NDArray[np.float64],
@@ -27,7 +32,9 @@ def survey(
     y: NDArray[np.float64],
     weights: NDArray[np.float64] | None,
     order: NDArray[np.intp],
-    memory: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
+    memory: tuple[
+        NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]
+    ],
     radius: NDArray[np.float64],
     least: float,
     objective: Objective,

@@ -1,11 +1,15 @@
-"""SAGA in the metric, rows drawn by their own curvature: the step along a row is corrected by what the row said when last met.
+"""SAGA in the metric, rows drawn by their own curvature: the step along a row is corrected by what
+the row said when last met.
 
-    v <- prox(v - rate (sum over the batch of share_i (g_i' - g_i) x_i / size + total / n)),    total += (g_i' - g_i) x_i
+    v <- prox(v - rate (sum over the batch of share_i (g_i' - g_i) x_i / size + total / n))
+    total += (g_i' - g_i) x_i
 
-with g_i = s_i dL/dz at row i's stale margin and share_i = 1 / (n probability of row i) (Defazio, Bach, Lacoste-Julien, NIPS 2014;
-Schmidt et al., AISTATS 2015). Where the step could overshoot the row's own minimum, g_i' is the slope that the step leads to, as in
-Point-SAGA (Defazio, NIPS 2016): always at kinks. On sparse rows, total and penalty come with a column's own visits, so much the
-stronger as they are rarer (Pedregosa, Leblond, Lacoste-Julien, NIPS 2017): no step costs more than its row.
+with g_i = s_i dL/dz at row i's stale margin and share_i = 1 / (n probability of row i) (Defazio,
+Bach, Lacoste-Julien, NIPS 2014; Schmidt et al., AISTATS 2015). Where the step could overshoot the
+row's own minimum, g_i' is the slope that the step leads to, as in Point-SAGA (Defazio, NIPS 2016):
+always at kinks. On sparse rows, total and penalty come with a column's own visits, so much the
+stronger as they are rarer (Pedregosa, Leblond, Lacoste-Julien, NIPS 2017): no step costs more than
+its row.
 """
 import numpy as np
 
@@ -34,7 +38,8 @@ cdef struct Run:
     double *scratch
     double *fresh               # (batch, outputs): slopes at the margins of now
     double *change              # (batch, outputs): those minus the memory's
-    const double *threshold     # (outputs, p), dense: of a step's prox: what is taken off, and what is then multiplied by
+    # (outputs, p), dense: of a step's prox: what is taken off, and what is then multiplied by
+    const double *threshold
     const double *factor
     const double *rates         # (outputs,)
     double n
@@ -44,7 +49,8 @@ cdef struct Run:
     Watch watch
 
 
-cdef inline void look(Run *run, Py_ssize_t i, const Row *row, double *fresh, double *change) noexcept nogil:
+cdef inline void look(Run *run, Py_ssize_t i, const Row *row, double *fresh,
+                      double *change) noexcept nogil:
     """Row i's slopes at its margins of now, and by how much they differ from the memory's."""
     cdef Py_ssize_t k, p = run.X.p, K = run.objective.outputs
     cdef double weight = run.weights[i] if run.weights != NULL else 1.0, moved = 0, h, y
@@ -62,16 +68,18 @@ cdef inline void look(Run *run, Py_ssize_t i, const Row *row, double *fresh, dou
             y = target(&run.objective, run.y, i, k)
             h = run.rates[k] * run.share[i] * run.length[i]
             if h * weight * run.bend <= 1:
-                fresh[k] = point(run.objective.loss, run.objective.delta, run.objective.steepest, z[k], y).slope
+                fresh[k] = point(run.objective.loss, run.objective.delta, run.objective.steepest,
+                                 z[k], y).slope
             else:
-                fresh[k] = implicit(run.objective.loss, run.objective.delta, z[k] + h * run.slope[i * K + k], y, h * weight)
+                fresh[k] = implicit(run.objective.loss, run.objective.delta, z[k] + h
+                                    * run.slope[i * K + k], y, h * weight)
     for k in range(K):
         fresh[k] *= weight
         change[k] = fresh[k] - run.slope[i * K + k]
 
 
-cdef inline void dense_add(double *restrict v, double *restrict total, const double *restrict x, double step, double drift,
-                           double change, Py_ssize_t p) noexcept nogil:
+cdef inline void dense_add(double *restrict v, double *restrict total, const double *restrict x,
+                           double step, double drift, double change, Py_ssize_t p) noexcept nogil:
     """v += step x + drift total, total += change x"""
     cdef Py_ssize_t j
     for j in range(p):
@@ -79,8 +87,9 @@ cdef inline void dense_add(double *restrict v, double *restrict total, const dou
         total[j] += change * x[j]
 
 
-cdef inline void dense_step(double *restrict v, double *restrict total, const double *restrict x, double step, double drift,
-                            double change, const double *restrict threshold, const double *restrict factor,
+cdef inline void dense_step(double *restrict v, double *restrict total, const double *restrict x,
+                            double step, double drift, double change,
+                            const double *restrict threshold, const double *restrict factor,
                             Py_ssize_t p) noexcept nogil:
     """The same with the prox."""
     cdef Py_ssize_t j
@@ -89,8 +98,10 @@ cdef inline void dense_step(double *restrict v, double *restrict total, const do
         total[j] += change * x[j]
 
 
-cdef inline void sparse_step(Run *run, const Row *row, const double *step, const double *change, double part) noexcept nogil:
-    """v += step x on the row's own columns, with `part` of what the drift and the penalty do there."""
+cdef inline void sparse_step(Run *run, const Row *row, const double *step, const double *change,
+                             double part) noexcept nogil:
+    """v += step x on the row's own columns, with `part` of what the drift and the penalty do there.
+    """
     cdef const double *x = <const double *> row.values
     cdef Py_ssize_t t, j, k, K = run.objective.outputs
     cdef double *v
@@ -108,7 +119,8 @@ cdef inline void sparse_step(Run *run, const Row *row, const double *step, const
             keep_positive(v, K)
 
 
-cdef void update(Run *run, const Py_ssize_t *order, Py_ssize_t size, const floating *tag) noexcept nogil:
+cdef void update(Run *run, const Py_ssize_t *order, Py_ssize_t size,
+                 const floating *tag) noexcept nogil:
     """One step by the batch's rows."""
     cdef Py_ssize_t i, r, k, p = run.X.p, K = run.objective.outputs
     cdef double drift
@@ -137,7 +149,8 @@ cdef void update(Run *run, const Py_ssize_t *order, Py_ssize_t size, const float
         for k in range(K):
             drift = -run.rates[k] / run.n if i == 0 else 0.0
             if i < size - 1:
-                dense_add(run.v + k * p, run.total + k * p, run.scratch, step[k], drift, change[k], p)
+                dense_add(run.v + k * p, run.total + k * p, run.scratch, step[k], drift, change[k],
+                          p)
             else:
                 dense_step(run.v + k * p, run.total + k * p, run.scratch, step[k], drift, change[k],
                            run.threshold + k * p, run.factor + k * p, p)
@@ -145,8 +158,10 @@ cdef void update(Run *run, const Py_ssize_t *order, Py_ssize_t size, const float
                     keep_positive(run.v + k * p, p)
 
 
-cdef void sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, Py_ssize_t batch_size, const floating *tag) noexcept nogil:
-    cdef Py_ssize_t begin = 0, size = 0, i, targets = run.objective.outputs if run.objective.targets == VALUES else 1
+cdef void sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, Py_ssize_t batch_size,
+                const floating *tag) noexcept nogil:
+    cdef Py_ssize_t begin = 0, size = 0, i
+    cdef Py_ssize_t targets = run.objective.outputs if run.objective.targets == VALUES else 1
     cdef double work = row_work(run.X) * run.objective.outputs + 1
     while begin < visits and not watch_work(&run.watch, <long long> (size * work)):
         size = min(batch_size, visits - begin)
@@ -156,38 +171,52 @@ cdef void sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, Py_ssize_t
         begin += size
 
 
-def epoch(Rows rows not None, const double[::1] y not None, const double[::1] weights, const Py_ssize_t[::1] order not None,
-          double[::1] v not None, metric, const double[::1] rates not None, const double[::1] share not None,
-          const double[::1] rarity not None, Objective objective, Py_ssize_t batch_size, Py_ssize_t n, memory,
-          double[::1] radius not None, double bend, const floating[::1] tag not None):
-    """Visit the rows in `order`, drawn from `n`, one update a batch, and leave the new weights in v.
+def epoch(Rows rows not None, const double[::1] y not None, const double[::1] weights,
+          const Py_ssize_t[::1] order not None, double[::1] v not None, metric,
+          const double[::1] rates not None, const double[::1] share not None,
+          const double[::1] rarity not None, Objective objective, Py_ssize_t batch_size,
+          Py_ssize_t n, memory, double[::1] radius not None, double bend,
+          const floating[::1] tag not None):
+    """Visit the rows in `order`, drawn from `n`, one update a batch, and leave the new weights in
+    v.
 
-    `metric` is (center, inverse, l1, l2), (p,) each, in which v lies; `memory` is (z, slope, length, total) as in `implicit.epoch`;
-    `share` has one number a row of X, `rarity` one a column (not read for dense rows); `bend` is the largest curvature of the loss,
-    infinite at kinks. `tag` tells the dtype.
+    `metric` is (center, inverse, l1, l2), (p,) each, in which v lies; `memory` is (z, slope,
+    length, total) as in `implicit.epoch`; `share` has one number a row of X, `rarity` one a column
+    (not read for dense rows); `bend` is the largest curvature of the loss, infinite at kinks. `tag`
+    tells the dtype.
     """
     cdef Run run
-    cdef Py_ssize_t visits = order.shape[0], p = rows.table.p, K = objective.outputs, N = rows.table.n
-    cdef double[::1] scratch = np.empty(max(p, 1)), fresh = np.empty(max(batch_size, 1) * K), change = np.empty_like(fresh)
+    cdef Py_ssize_t visits = order.shape[0], p = rows.table.p, K = objective.outputs
+    cdef Py_ssize_t N = rows.table.n
+    cdef double[::1] scratch = np.empty(max(p, 1)), fresh = np.empty(max(batch_size, 1) * K)
+    cdef double[::1] change = np.empty_like(fresh)
     cdef const double[::1] center = metric[0], inverse = metric[1], l1 = metric[2], l2 = metric[3]
     cdef double[::1] z = memory[0], slope = memory[1], length = memory[2], total = memory[3]
     cdef const double[::1] threshold, factor
     if rows.table.indices == NULL:
         threshold, factor = np.outer(rates, l1).ravel(), (1 / (1 + np.outer(rates, l2))).ravel()
-    rows.check(sizeof(floating), v.shape[0], K, y.shape[0] // (K if objective.targets == VALUES else 1), weights, order)
+    rows.check(sizeof(floating), v.shape[0], K, y.shape[0] // (K if objective.targets == VALUES
+                                                               else 1), weights, order)
     if not center.shape[0] == inverse.shape[0] == l1.shape[0] == l2.shape[0] == p:
         raise ValueError(f"the metric must have an entry for each of the {p} columns")
-    if not (z.shape[0] == slope.shape[0] == N * K and share.shape[0] == radius.shape[0] == length.shape[0] == N
+    if not (z.shape[0] == slope.shape[0] == N * K
+            and share.shape[0] == radius.shape[0] == length.shape[0] == N
             and total.shape[0] == v.shape[0]):
         raise ValueError("the memory does not fit the rows")
-    if batch_size < 1 or n < 1 or rates.shape[0] != K or (rows.table.indices != NULL and rarity.shape[0] != p):
-        raise ValueError("batch_size and n must be at least 1, rates as many as outputs, and rarity as many as columns")
+    if batch_size < 1 or n < 1 or rates.shape[0] != K or (rows.table.indices != NULL
+                                                          and rarity.shape[0] != p):
+        raise ValueError("batch_size and n must be at least 1, rates as many as outputs, and "
+                         "rarity as many as columns")
     if visits == 0:
         return
     run.X, run.y, run.weights = &rows.table, start_of(y), start_of(weights)
     run.share, run.rarity = &share[0], start_of(rarity)
     run.v, run.total, run.z, run.slope, run.radius = &v[0], &total[0], &z[0], &slope[0], &radius[0]
-    run.scratch, run.fresh, run.change, run.rates, run.n = &scratch[0], &fresh[0], &change[0], &rates[0], n
+    run.scratch = &scratch[0]
+    run.fresh = &fresh[0]
+    run.change = &change[0]
+    run.rates = &rates[0]
+    run.n = n
     if rows.table.indices == NULL:
         run.threshold, run.factor = start_of(threshold), start_of(factor)
     run.metric = Metric(start_of(center), start_of(inverse), start_of(l1), start_of(l2))
@@ -198,9 +227,11 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
     watch_end(&run.watch)
 
 
-def survey(const double[::1] y not None, const double[::1] weights, const Py_ssize_t[::1] order not None, memory,
-           const double[::1] radius not None, double least, Objective objective, double[::1] smoothness not None):
-    """The sum of weight * loss at the stale margins; `smoothness` takes weight * curvature * |x|^2 of each row in `order`.
+def survey(const double[::1] y not None, const double[::1] weights,
+           const Py_ssize_t[::1] order not None, memory, const double[::1] radius not None,
+           double least, Objective objective, double[::1] smoothness not None):
+    """The sum of weight * loss at the stale margins; `smoothness` takes weight * curvature * |x|^2
+    of each row in `order`.
 
     The curvature is the largest within `radius`, or `least`, of the stale margins.
     """
@@ -219,8 +250,10 @@ def survey(const double[::1] y not None, const double[::1] weights, const Py_ssi
             else:
                 for k in range(K):
                     t = target(&objective, &y[0], i, k)
-                    loss += weight * point(objective.loss, objective.delta, objective.steepest, z[i * K + k], t).value
-                    bend = max(bend, curvature(objective.loss, objective.delta, z[i * K + k], t, reach))
+                    loss += weight * point(objective.loss, objective.delta, objective.steepest,
+                                           z[i * K + k], t).value
+                    bend = max(bend, curvature(objective.loss, objective.delta, z[i * K + k], t,
+                                               reach))
             smoothness[i] = weight * bend * length[i]
     return loss
 
@@ -230,10 +263,11 @@ def along(const double[::1] y not None, const double[::1] weights,
           const double[::1] origin not None, const double[::1] stretch not None,
           const double[::1] shift not None, Objective objective, double[::1] value not None,
           double[::1] by_stretch not None, double[::1] by_shift not None):
-    """Sums of weight * loss, and their derivatives, at z_ik + stretch_k (z_ik - origin_k) + shift_k.
+    """Sums of weight * loss, and their derivatives, at z_ik + stretch_k (z_ik - origin_k) +
+    shift_k.
 
-    `z` is (n, outputs); the rest has one number an output. The losses of 'softmax', which all outputs
-    share, add up in value[0], and the other values are 0.
+    `z` is (n, outputs); the rest has one number an output. The losses of 'softmax', which all
+    outputs share, add up in value[0], and the other values are 0.
     """
     cdef const double *s = start_of(weights)
     cdef double[::1] margin = np.empty(objective.outputs), slope = np.empty(objective.outputs)
@@ -272,13 +306,15 @@ def along(const double[::1] y not None, const double[::1] weights,
                 by_shift[k] += weight * slope[k]
 
 
-def column_probability(Rows rows not None, const Py_ssize_t[::1] order not None, const double[::1] probability not None,
-                       double[::1] out not None, const floating[::1] tag not None):
+def column_probability(Rows rows not None, const Py_ssize_t[::1] order not None,
+                       const double[::1] probability not None, double[::1] out not None,
+                       const floating[::1] tag not None):
     """out_j += the probability of a row in `order` that stores column j."""
     cdef Py_ssize_t v, t
     cdef Row row
     rows.check(sizeof(floating), rows.table.p + 1, 1, rows.table.n, None, order)
-    if out.shape[0] != rows.table.p or probability.shape[0] != rows.table.n or rows.table.indices == NULL:
+    if (out.shape[0] != rows.table.p or probability.shape[0] != rows.table.n
+            or rows.table.indices == NULL):
         raise ValueError("sparse rows, a probability a row and a number a column are needed")
     with nogil:
         for v in range(order.shape[0]):

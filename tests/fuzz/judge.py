@@ -134,7 +134,9 @@ def _is_large_count(case):
 
 
 def is_representable(case):
-    """Whether weights of the usual size, that of y over that of a column, are far from the ends of the float's range."""
+    """Whether weights of the usual size, that of y over that of a column, are far from the ends of
+    the float's range.
+    """
     X = case.X.toarray() if sparse.issparse(case.X) else np.asarray(case.X)
     low, high = (1e-30, 1e30) if X.dtype in (np.float32, np.float16) else (1e-290, 1e290)
     sizes = abs(X.astype(LONG)).max(axis=0)

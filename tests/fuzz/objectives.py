@@ -141,7 +141,9 @@ def problem_of(case, model):
             weights = (
                 weights
                 * np.where(
-                    counts > 0, weights.sum() / ((counts > 0).sum() * np.where(counts > 0, counts, 1)), 0
+                    counts > 0,
+                    weights.sum() / ((counts > 0).sum() * np.where(counts > 0, counts, 1)),
+                    0,
                 )[number]
             )
         if loss == "softmax":

@@ -53,7 +53,10 @@ class ActiveSet(Newton):
     def start(self, problem, theta, earlier):
         """Begin at theta, or where `earlier` stands."""
         super().start(problem, theta, earlier)
-        self._best, self._is_best = (np.inf, self._theta, self._v), True  # (F, theta, v) of the model
+        self._best, self._is_best = (
+            (np.inf, self._theta, self._v),
+            True,
+        )  # (F, theta, v) of the model
         self._crossing = np.inf  # the curvature that the last step changed
         self._vain, self._is_bold = 0, True  # steps since the model; whether full ones are taken
         self._mark()
@@ -78,7 +81,9 @@ class ActiveSet(Newton):
             value = super()._search()
         else:
             sums = np.empty((2, self._at.outputs))
-            value = self._line(np.ones(len(self._dot(x, x))), sums, self._penalties_along())[0].sum()
+            value = self._line(np.ones(len(self._dot(x, x))), sums, self._penalties_along())[
+                0
+            ].sum()
             self._v, self._z, self._x = self._v + x, self._z + self._u, np.zeros_like(x)
             self._step = np.ones_like(self._step)
         self._vain += 1

@@ -1,26 +1,31 @@
 """Columns of which few rows have nearly all the spread, as where one entry is mistyped.
 
-Such a row has nearly all the curvature in its column's direction, too, as long as its loss is curved. It
-hides from the Hessian what the other rows would gain once its loss is flat, however far away that is.
+Such a row has nearly all the curvature in its column's direction, too, as long as its loss is
+curved. It hides from the Hessian what the other rows would gain once its loss is flat, however far
+away that is.
 """
 
 import numpy as np
 from scipy import sparse
 
-# Of the squared deviations of a column: what one row has, for it to be one of few that carry it, and
-# what the others have at most.
+# Of the squared deviations of a column: what one row has, for it to be one of few that carry it,
+# and what the others have at most.
 ONE_ROW, OTHERS = 0.3, 0.1
 
 
 class CarriedColumns:
-    """The columns of a problem that few rows carry, and what the other rows would gain along them."""
+    """The columns of a problem that few rows carry, and what the other rows would gain along
+    them.
+    """
 
     def __init__(self, at, metric):
         problem, self._at = at.problem, at
         suspects = np.flatnonzero(metric.peak > ONE_ROW)
         values = problem.X[:, suspects][problem.visits]
         values = values.toarray() if sparse.issparse(values) else np.asarray(values)
-        weights = np.ones(len(values)) if problem.weights is None else problem.weights[problem.visits]
+        weights = (
+            np.ones(len(values)) if problem.weights is None else problem.weights[problem.visits]
+        )
         values, weights = values.astype(float), (weights / weights.sum())[:, None]
         squares = weights * (values - metric.center[suspects]) ** 2
         others = (squares <= ONE_ROW * squares.sum(axis=0)) * weights
@@ -35,7 +40,9 @@ class CarriedColumns:
         self._shift = (at.center[self.columns] - amid[carried]) * inverse
 
     def gain(self, g, curvatures):
-        """What the other rows would gain at least, given the gradient and (n, outputs) weighted curvatures."""
+        """What the other rows would gain at least, given the gradient and (n, outputs) weighted
+        curvatures.
+        """
         slopes = g[:, self.columns] + g[:, -1:] * self._shift
         own = curvatures.T @ self._deviations**2 / self._at.problem.total_weight
         own += self._at.l2[:, self.columns]

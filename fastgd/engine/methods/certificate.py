@@ -41,7 +41,9 @@ class Certificate:
         self._solves = is_solved and not self._has_l1
 
     def __call__(self, coef, intercept, slopes=None):
-        """Judge a model; `slopes` (rows, outputs) are those of the losses that made it, if known."""
+        """Judge a model; `slopes` (rows, outputs) are those of the losses that made it, if
+        known.
+        """
         problem = self._problem
         newton = Newton(dense_metric=True)
         newton.wary = True
@@ -76,6 +78,7 @@ class Certificate:
 
     def _make_solver(self):
         """A method that finds the minimum, and bounds or an estimate of it."""
+
         def make(problem):
             if problem.objective.loss in KINKED:
                 return Rounded(True, self._tol / 2)
@@ -117,13 +120,19 @@ def _relative_distance(method, distance, value, kind):
 
 
 def _from_slopes(method):
-    """(F, bound of how far the minimum is) where a method stands, by the duality gap of the losses' slopes."""
+    """(F, bound of how far the minimum is) where a method stands, by the duality gap of the losses'
+    slopes.
+    """
     value, g = method._gradient()
-    return value, gap(method.problem, method._at, value, method.losses()[1], g - method._at.l2 * method._v)
+    return value, gap(
+        method.problem, method._at, value, method.losses()[1], g - method._at.l2 * method._v
+    )
 
 
 def _decrement(method):
-    """What Newton's method finds out, in some passes, of where it begins: its decrement, or a duality gap where they lead to."""
+    """What Newton's method finds out, in some passes, of where it begins: its decrement, or a
+    duality gap where they lead to.
+    """
     value, kind = method.epoch(None).loss, "Newton decrement"
     for _ in range(LOOK):
         if method.here is not None:
@@ -138,8 +147,9 @@ def _decrement(method):
 
 
 class CornerCertificate:
-    """A `Certificate` of models with weights >= 0: the duality gap of the losses' slopes or, where nothing is penalised and no
-    slopes would do, the decrease that a model of the loss foretells; None at kinks, which no such model has.
+    """A `Certificate` of models with weights >= 0: the duality gap of the losses' slopes or, where
+    nothing is penalised and no slopes would do, the decrease that a model of the loss foretells;
+    None at kinks, which no such model has.
     """
 
     def __init__(self, problem):
@@ -155,7 +165,11 @@ class CornerCertificate:
     def __call__(self, coef, intercept, slopes=None):
         """Judge a model."""
         method = Proximal(dense_metric=True)
-        method.start(self._problem, pack(coef, intercept, self._problem.rows.dtype, self._problem.by_column), None)
+        method.start(
+            self._problem,
+            pack(coef, intercept, self._problem.rows.dtype, self._problem.by_column),
+            None,
+        )
         if method._is_free and self._problem.objective.loss in SHARP:
             return None
         value = method.epoch(None).loss

@@ -1,4 +1,6 @@
-"""What a Newton method knows of its Hessian: coordinates, what conjugate gradients tell of its spectrum, approximate inverses."""
+"""What a Newton method knows of its Hessian: coordinates, what conjugate gradients tell of its
+spectrum, approximate inverses.
+"""
 
 import numpy as np
 from scipy.linalg import cho_solve, eigh, eigvalsh_tridiagonal, lstsq
@@ -18,12 +20,15 @@ STALE = 0.5  # of the curvatures, that may have changed since a metric was made
 
 
 def centred(a, joint):
-    """a, for softmax less what all outputs have in common: the loss does not see it, and the penalty wants it to be 0."""
+    """a, for softmax less what all outputs have in common: the loss does not see it, and the
+    penalty wants it to be 0.
+    """
     return a - a.mean(axis=0) if joint else a
 
 
 def draw(h, most):
-    """Curvatures of at most `most` rows in place of all those of h: large ones as they are, one share of all for some small ones.
+    """Curvatures of at most `most` rows in place of all those of h: large ones as they are, one
+    share of all for some small ones.
 
     These are drawn systematically, with probabilities in proportion to their curvatures.
     """
@@ -36,7 +41,9 @@ def draw(h, most):
 
 
 class Inverse(Record):
-    """An approximate inverse of the Hessian: of its diagonal, or by Cholesky factors, one an output."""
+    """An approximate inverse of the Hessian: of its diagonal, or by Cholesky factors, one an
+    output.
+    """
 
     joint: bool
     diagonal: np.ndarray
@@ -56,8 +63,15 @@ class Inverse(Record):
         r = centred(r, self.joint)
         if self.factors is None:
             return centred(r / self.diagonal, self.joint)
-        return centred(np.stack([cho_solve(factor, row, check_finite=False) for factor, row in zip(self.factors, r, strict=True)]),
-                       self.joint)
+        return centred(
+            np.stack(
+                [
+                    cho_solve(factor, row, check_finite=False)
+                    for factor, row in zip(self.factors, r, strict=True)
+                ]
+            ),
+            self.joint,
+        )
 
 
 def shortest(at, null, coef, intercept):
@@ -70,10 +84,11 @@ def shortest(at, null, coef, intercept):
 
 
 class Path:
-    """The lengths and turns of conjugate gradients, an output each, and what they tell of the Hessian in their metric.
+    """The lengths and turns of conjugate gradients, an output each, and what they tell of the
+    Hessian in their metric.
 
-    Lengths a and ratios b make a tridiagonal matrix (Lanczos), whose extreme eigenvalues are near those of the Hessian once the
-    directions of these matter.
+    Lengths a and ratios b make a tridiagonal matrix (Lanczos), whose extreme eigenvalues are near
+    those of the Hessian once the directions of these matter.
     """
 
     def __init__(self, rs):
@@ -81,9 +96,13 @@ class Path:
         self._curved, self._steps = np.full(rs.shape, True), []
 
     def length(self, curvature):
-        """How far to go along a direction p, of p'Hp; of the first without curvature the line search finds it."""
+        """How far to go along a direction p, of p'Hp; of the first without curvature the line
+        search finds it.
+        """
         self._curved &= curvature > 1e-12 * self.rs
-        a = np.where(self._curved, self.rs / np.where(self._curved, curvature, 1), float(self.passes == 0))
+        a = np.where(
+            self._curved, self.rs / np.where(self._curved, curvature, 1), float(self.passes == 0)
+        )
         self._a, self.passes = a * self._curved, self.passes + 1
         return a
 
@@ -98,14 +117,22 @@ class Path:
 
     def _look(self, k):
         """The extreme eigenvalues of an output's tridiagonal matrix."""
-        a, b = np.array([(a[k, 0], b[k, 0]) for a, b in self._steps if a[k, 0] > 0]).reshape(-1, 2).T
+        a, b = (
+            np.array([(a[k, 0], b[k, 0]) for a, b in self._steps if a[k, 0] > 0]).reshape(-1, 2).T
+        )
         if len(a):
-            found = eigvalsh_tridiagonal(1 / a + np.append(0.0, b[:-1] / a[:-1]), np.sqrt(b[:-1]) / a[:-1], check_finite=False)
+            found = eigvalsh_tridiagonal(
+                1 / a + np.append(0.0, b[:-1] / a[:-1]),
+                np.sqrt(b[:-1]) / a[:-1],
+                check_finite=False,
+            )
             self.least, self.largest = min(self.least, found[0]), max(self.largest, found[-1])
 
 
 class Coordinates:
-    """Parameters (outputs, p + 1) of centred columns of spread 1, the intercept last, and what they are to the user."""
+    """Parameters (outputs, p + 1) of centred columns of spread 1, the intercept last, and what they
+    are to the user.
+    """
 
     def __init__(self, problem, metric):
         self.problem, self.outputs = problem, problem.objective.outputs
@@ -121,19 +148,35 @@ class Coordinates:
         return pack(W, v[:, -1] - W @ self.center, self.problem.rows.dtype, self.problem.by_column)
 
     def products(self, h, columns=None, last=None):
-        """X' diag(h) Y / n in these coordinates, of the rows to train on: X of these columns, Y of the `last` of them.
+        """X' diag(h) Y / n in these coordinates, of the rows to train on: X of these columns, Y of
+        the `last` of them.
 
-        Without `columns` all, the intercept's at the end; without `last` Y is X, and only the lower triangle is filled.
+        Without `columns` all, the intercept's at the end; without `last` Y is X, and only the lower
+        triangle is filled.
         """
         problem, place = self.problem, None
         if problem.rows.sparse:
             place = np.full(len(self.inverse) + 1, -1)
-            place[slice(None) if columns is None else columns] = np.arange(len(place) if columns is None else len(columns))
+            place[slice(None) if columns is None else columns] = np.arange(
+                len(place) if columns is None else len(columns)
+            )
         size = len(self.inverse) + 1 if columns is None else len(columns)
         out = np.zeros((size, size if last is None else last), order="F")
         if out.size:
-            gram.products(problem.rows, problem.visits, np.ascontiguousarray(h), columns, place, last or 0, self.center,
-                          self.inverse, problem.objective.intercept, out, problem.threads, np.empty(1, problem.rows.dtype))
+            gram.products(
+                problem.rows,
+                problem.visits,
+                np.ascontiguousarray(h),
+                columns,
+                place,
+                last or 0,
+                self.center,
+                self.inverse,
+                problem.objective.intercept,
+                out,
+                problem.threads,
+                np.empty(1, problem.rows.dtype),
+            )
         return out
 
     def symmetric_products(self, h, columns=None):
@@ -142,7 +185,8 @@ class Coordinates:
         return lower + np.tril(lower, -1).T
 
     def null_space(self):
-        """(directions of the weights, (p, directions), that change all margins alike or not at all, means of the columns).
+        """(directions of the weights, (p, directions), that change all margins alike or not at all,
+        means of the columns).
 
         Without an intercept, that would make up for it, the first kind does not count.
         """
@@ -154,8 +198,8 @@ class Coordinates:
         if problem.objective.intercept:
             mean[columns] = gram[-1, :-1] / gram[-1, -1]
             gram = gram[:-1, :-1] - np.outer(mean[columns], gram[-1, :-1])
-        # Of sparse columns with a large mean hardly anything is left: what is, is rounding, unless the
-        # column is constant.
+        # Of sparse columns with a large mean hardly anything is left: what is, is rounding, unless
+        # the column is constant.
         squares, epsilon = np.diagonal(gram).copy(), float(np.finfo(float).eps)
         varies, constant = squares >= TELLING_VARIANCE, columns[squares <= NULL_TOLERANCE * epsilon]
         size = np.sqrt(squares[varies])

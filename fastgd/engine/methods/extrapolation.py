@@ -25,7 +25,8 @@ HIGHEST = 16.0
 
 
 class Extrapolation(Record):
-    """Where the last search began, and the way that led there, with margins of shape (rows, outputs).
+    """Where the last search began, and the way that led there, with margins of shape (rows,
+    outputs).
 
     All margins are exact: those of the end of a search carry its rounding, which the next one would
     multiply. `loss` is that of the end; `interval` is the number of epochs until the next search.
@@ -38,7 +39,8 @@ class Extrapolation(Record):
     interval: int = FEWEST
 
     def search(self, problem, weights, l2, v, margins, loss):
-        """Search from v, the model of now; returns (the next `Extrapolation`, the `Line` at its end).
+        """Search from v, the model of now; returns (the next `Extrapolation`, the `Line` at its
+        end).
 
         `margins` and `loss` are exact. `weights` are those of all rows, or None; `l2` is that of
         each column, in the units of v.

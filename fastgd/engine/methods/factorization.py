@@ -1,4 +1,5 @@
 """Stochastic descent of a matrix factorization: a sweep over the grid of ratings an epoch."""
+
 from math import sqrt
 
 import numpy as np
@@ -10,7 +11,7 @@ from fastgd.kernels.order import shuffle
 
 from .descent import Epoch
 
-LANES = 32          # bytes: rows of factors are filled up to whole vectors
+LANES = 32  # bytes: rows of factors are filled up to whole vectors
 
 
 def width_of(factors, dtype):
@@ -20,7 +21,9 @@ def width_of(factors, dtype):
 
 
 class State(Record):
-    """Where a run stands: the rows of users, then of items, in one vector, and the epochs that each has seen."""
+    """Where a run stands: the rows of users, then of items, in one vector, and the epochs that each
+    has seen.
+    """
 
     theta: np.ndarray
     ages: np.ndarray
@@ -56,8 +59,8 @@ class Seeds:
 class Factorization:
     """Sweeps over the ratings, each a step on the rows of its user and its item.
 
-    Without a schedule no rate is chosen: a row that has seen `a` epochs has the rate ``RATE / (1 + a / AGE)``, and slopes are taken
-    where the step leads to, so that none overshoots.
+    Without a schedule no rate is chosen: a row that has seen `a` epochs has the rate ``RATE / (1 +
+    a / AGE)``, and slopes are taken where the step leads to, so that none overshoots.
     """
 
     RATE = 0.1
@@ -72,7 +75,10 @@ class Factorization:
         self._users = grid.user_bounds[-1]
         course = problem.course
         drawn = course["negatives"] * grid.values.astype(bool).sum()
-        visits = np.bincount(grid.users, minlength=self._users), np.bincount(grid.items, minlength=grid.item_bounds[-1])
+        visits = (
+            np.bincount(grid.users, minlength=self._users),
+            np.bincount(grid.items, minlength=grid.item_bounds[-1]),
+        )
         if course["pairwise"]:
             visits = visits[0] * course["negatives"], visits[1] * course["negatives"]
         elif drawn:
@@ -85,7 +91,9 @@ class Factorization:
         return self.state, self.schedule
 
     def resume(self, problem: Factors, position):
-        """Begin where an earlier run on the same grid was at `position`, and take the very steps that it would have taken."""
+        """Begin where an earlier run on the same grid was at `position`, and take the very steps
+        that it would have taken.
+        """
         state, self.schedule = position
         self.start(problem, state.theta, state.ages, state.t)
 
@@ -98,7 +106,10 @@ class Factorization:
         theta = before.theta.copy()
         loss = self._sweep(theta, rates, order, self.problem.grid) / ratings
         self.state = State(theta, before.ages + 1, before.t + 1, self._penalty(theta))
-        norm = sqrt((self._squares(before.theta - theta) / rates.astype(np.float64)**2).sum()) / ratings
+        norm = (
+            sqrt((self._squares(before.theta - theta) / rates.astype(np.float64) ** 2).sum())
+            / ratings
+        )
         return Epoch(loss + (before.penalty + self.state.penalty) / 2, norm, float(rates.max()))
 
     def loss_at(self, theta):
@@ -108,14 +119,18 @@ class Factorization:
         return self._still(theta, self.problem.grid) + self._penalty(theta)
 
     def data_loss(self, grid):
-        """The mean loss of the ratings on another grid of the same users and items, the penalty left out."""
+        """The mean loss of the ratings on another grid of the same users and items, the penalty
+        left out.
+        """
         if self.problem.constant:
             return 0.0
         return self._still(self.state.theta, grid)
 
     def _still(self, theta, grid):
         """The mean loss at theta: a sweep at rates of zero."""
-        return self._sweep(theta.copy(), np.zeros(len(self._visits), theta.dtype), 0, grid) / len(grid.users)
+        return self._sweep(theta.copy(), np.zeros(len(self._visits), theta.dtype), 0, grid) / len(
+            grid.users
+        )
 
     def optimality(self):
         """(distance to the minimum, its kind): 0 for equal ratings; None: unknown."""
@@ -139,14 +154,16 @@ class Factorization:
     def solution(self):
         """The rows (users, items)."""
         rows = self._rows(self.state.theta)
-        return rows[:self._users].copy(), rows[self._users:].copy()
+        return rows[: self._users].copy(), rows[self._users :].copy()
 
     def _rates(self):
         """A rate for each row."""
         state = self.state
         if self.schedule is None:
             return (self.RATE / (1 + state.ages / self.AGE)).astype(state.theta.dtype)
-        return np.full(len(state.ages), self.schedule.rates(state.t, 1, state.t - 1)[0], state.theta.dtype)
+        return np.full(
+            len(state.ages), self.schedule.rates(state.t, 1, state.t - 1)[0], state.theta.dtype
+        )
 
     def _rows(self, theta):
         return theta.reshape(-1, self.problem.width)
@@ -166,5 +183,14 @@ class Factorization:
         """The sum of the losses met in a sweep, which moves theta."""
         rows, users, pairs = self._rows(theta), self._users, np.arange(2 * grid.blocks)
         shuffle(pairs, seed)
-        return factorization.epoch(grid, rows[:users], rows[users:], rates[:users], rates[users:], pairs.astype(np.int32),
-                                   self.problem.course, seed, self.problem.threads)
+        return factorization.epoch(
+            grid,
+            rows[:users],
+            rows[users:],
+            rates[:users],
+            rates[users:],
+            pairs.astype(np.int32),
+            self.problem.course,
+            seed,
+            self.problem.threads,
+        )

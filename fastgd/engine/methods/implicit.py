@@ -1,10 +1,21 @@
-"""Averaged implicit stochastic gradient descent in the metric of the rows seen so far: for streams."""
+"""Averaged implicit stochastic gradient descent in the metric of the rows seen so far: for
+streams.
+"""
+
 from dataclasses import replace
 
 import numpy as np
 
 from fastgd.engine.data import Problem, pack, unpack
-from fastgd.engine.metric import CONSTANT, Metric, Space, column_density, constant_model, damped, metric_of
+from fastgd.engine.metric import (
+    CONSTANT,
+    Metric,
+    Space,
+    column_density,
+    constant_model,
+    damped,
+    metric_of,
+)
 from fastgd.engine.objective import REGRESSION
 from fastgd.engine.records import Record
 from fastgd.kernels import implicit
@@ -12,17 +23,25 @@ from fastgd.kernels import implicit
 from .descent import Epoch
 from .sparse_stream import SparseStream
 
-CURVATURE = {"log_loss": 0.25, "softmax": 0.5, "modified_huber": 2.0, "squared_hinge": 2.0, "squared_epsilon_insensitive": 2.0}
-RATE = 2.0         # times the inverse of the mean curvature
-HORIZON = 1000     # rows after which the rates fall as 1 / sqrt(rows)
-# Standard errors by which the mean of the iterates has to do worse than they do before it begins anew:
-# 16 rows at least. At 3, a drift is noticed some 15 rows earlier, but one of the stationary sets of
-# `python -m bench auto` begins anew by chance, which costs 5 % of what there is to gain.
+CURVATURE = {
+    "log_loss": 0.25,
+    "softmax": 0.5,
+    "modified_huber": 2.0,
+    "squared_hinge": 2.0,
+    "squared_epsilon_insensitive": 2.0,
+}
+RATE = 2.0  # times the inverse of the mean curvature
+HORIZON = 1000  # rows after which the rates fall as 1 / sqrt(rows)
+# Standard errors by which the mean of the iterates has to do worse than they do before it begins
+# anew: 16 rows at least. At 3, a drift is noticed some 15 rows earlier, but one of the stationary
+# sets of `python -m bench auto` begins anew by chance, which costs 5 % of what there is to gain.
 SIGNIFICANT = 4.0
 
 
 def gains(objective, targets):
-    """(outputs,) what a step of rate 1 changes a margin by, per unit of slope: 1 / curvature, or as far as the targets ask for."""
+    """(outputs,) what a step of rate 1 changes a margin by, per unit of slope: 1 / curvature, or as
+    far as the targets ask for.
+    """
     center, spread = targets.center, targets.spread
     if objective.loss in ("epsilon_insensitive", "quantile"):
         return np.where(spread > 0, spread, 1.0)
@@ -59,10 +78,10 @@ class TargetStatistics(Record):
 class Stream(Record):
     """What a stream of dense rows has taught so far; an epoch works on a copy.
 
-    Weights and their mean are in the user's units, with margins at the columns' centre for intercepts. The
-    columns' and the targets' statistics are those of `rows` rows of total weight `weight`. The mean is that
-    of the last `averaged` of `updates`, after `begun` rows. `race` is how iterates and mean do, see
-    `implicit.epoch`.
+    Weights and their mean are in the user's units, with margins at the columns' centre for
+    intercepts. The columns' and the targets' statistics are those of `rows` rows of total weight
+    `weight`. The mean is that of the last `averaged` of `updates`, after `begun` rows. `race` is
+    how iterates and mean do, see `implicit.epoch`.
     """
 
     coef: np.ndarray
@@ -97,7 +116,9 @@ class Stream(Record):
 
 
 def pooled(center, spread, other, other_spread, part):
-    """Mean and standard deviation of two sets of numbers, `part` of the weight being in the other one; nothing is squared."""
+    """Mean and standard deviation of two sets of numbers, `part` of the weight being in the other
+    one; nothing is squared.
+    """
     between = np.sqrt(part * (1 - part)) * np.abs(other - center)
     within = np.hypot(np.sqrt(1 - part) * spread, np.sqrt(part) * other_spread)
     return center + part * (other - center), np.hypot(within, between)
@@ -113,28 +134,34 @@ def merged_targets(old, new, part):
 
 
 class AveragedImplicit:
-    """One pass over a stream: implicit steps of rate ~ 1 / sqrt(rows), and the mean of the iterates for a model.
+    """One pass over a stream: implicit steps of rate ~ 1 / sqrt(rows), and the mean of the iterates
+    for a model.
 
-    Where the iterates predict new rows significantly better than their mean does, what is to be learnt has
-    moved: the mean begins anew, at the iterate, and so do the rates. A call copies the state of dense rows
-    and changes that of sparse ones in place.
+    Where the iterates predict new rows significantly better than their mean does, what is to be
+    learnt has moved: the mean begins anew, at the iterate, and so do the rates. A call copies the
+    state of dense rows and changes that of sparse ones in place.
 
     References
     ----------
-    Kulis, Bartlett, "Implicit online learning", ICML 2010; Toulis, Airoldi, "Asymptotic and finite-sample properties of estimators
-    based on stochastic gradients", Annals of Statistics 2017; Shamir, Zhang, "Stochastic gradient descent for non-smooth
-    optimization", ICML 2013; Dawid, "Present position and potential developments: the prequential
-    approach", JRSS A 1984; Page, "Continuous inspection schemes", Biometrika 1954.
+    Kulis, Bartlett, "Implicit online learning", ICML 2010; Toulis, Airoldi, "Asymptotic and
+    finite-sample properties of estimators based on stochastic gradients", Annals of Statistics
+    2017; Shamir, Zhang, "Stochastic gradient descent for non-smooth optimization", ICML 2013;
+    Dawid, "Present position and potential developments: the prequential approach", JRSS A 1984;
+    Page, "Continuous inspection schemes", Biometrika 1954.
     """
 
     repaired = False  # no step overshoots
-    runs_away = False  # a large loss is one of large targets, or of weights that a penalty has not met yet
+    runs_away = (
+        False  # a large loss is one of large targets, or of weights that a penalty has not met yet
+    )
 
     def __init__(self, batch_size: int):
         self.batch_size = batch_size
 
     def start(self, problem: Problem, theta, earlier):
-        """Begin at theta, or (theta=None) go on with an earlier stream; the rows enter the statistics at once."""
+        """Begin at theta, or (theta=None) go on with an earlier stream; the rows enter the
+        statistics at once.
+        """
         self.problem, objective, visits = problem, problem.objective, problem.visits
         targets = TargetStatistics.of(problem)
         weight = float(len(visits) if problem.weights is None else problem.weights[visits].sum())
@@ -176,9 +203,23 @@ class AveragedImplicit:
         average = space.enter(state.mean_coef, state.mean_offset) * mass(state.averaged)
 
         def visit(weights, rest, rates, gains, size, race):
-            return implicit.epoch(problem.rows, problem.y, weights, rest, v, average, space.arrays, rates,
-                                  gains, objective.codes, size, float(state.averaged), None,
-                                  np.empty(1, problem.rows.dtype), race=race)
+            return implicit.epoch(
+                problem.rows,
+                problem.y,
+                weights,
+                rest,
+                v,
+                average,
+                space.arrays,
+                rates,
+                gains,
+                objective.codes,
+                size,
+                float(state.averaged),
+                None,
+                np.empty(1, problem.rows.dtype),
+                race=race,
+            )
 
         def restart():
             state.averaged, average[:] = 0, 0
@@ -231,18 +272,39 @@ class AveragedImplicit:
         problem, outputs = self.problem, self.problem.objective.outputs
         coef, intercept = unpack(theta.astype(np.float64), outputs, problem.by_column)
         p, metric = problem.rows.shape[1], self.state.metric
-        space = Space(problem, Metric(np.zeros(p), np.ones(p)) if problem.by_column else metric, coef)
+        space = Space(
+            problem, Metric(np.zeros(p), np.ones(p)) if problem.by_column else metric, coef
+        )
         v = space.enter(coef, space.offset(coef, intercept))
-        loss = implicit.epoch(problem.rows, problem.y, problem.weights, problem.visits, v, None, space.arrays,
-                              np.zeros(len(problem.visits)), np.ones(outputs), problem.objective.codes, 1, 0.0, None,
-                              np.empty(1, problem.rows.dtype))
-        weight = len(problem.visits) if problem.weights is None else problem.weights[problem.visits].sum()
+        loss = implicit.epoch(
+            problem.rows,
+            problem.y,
+            problem.weights,
+            problem.visits,
+            v,
+            None,
+            space.arrays,
+            np.zeros(len(problem.visits)),
+            np.ones(outputs),
+            problem.objective.codes,
+            1,
+            0.0,
+            None,
+            np.empty(1, problem.rows.dtype),
+        )
+        weight = (
+            len(problem.visits)
+            if problem.weights is None
+            else problem.weights[problem.visits].sum()
+        )
         return float(loss / weight + problem.objective.penalty(coef, intercept))
 
     def is_finite(self):
         if self.problem.by_column:
             return self.state.is_finite()
-        return bool(np.isfinite(self.state.mean_coef).all() and np.isfinite(self.state.mean_offset).all())
+        return bool(
+            np.isfinite(self.state.mean_coef).all() and np.isfinite(self.state.mean_offset).all()
+        )
 
     def position(self):
         """A stream goes on from its state."""
@@ -288,5 +350,16 @@ def as_dense(state):
         return state
     scale, density = state.norm / np.sqrt(state.weight or 1.0), state.count / max(state.rows, 1)
     metric = Metric(np.zeros(len(scale)), np.where(state.count > 0, scale, 0.0))
-    return Stream(*state.iterate(), *state.solution(), metric, density, state.targets, state.weight,
-                  state.rows, state.updates, state.averaged, state.begun, state.race)
+    return Stream(
+        *state.iterate(),
+        *state.solution(),
+        metric,
+        density,
+        state.targets,
+        state.weight,
+        state.rows,
+        state.updates,
+        state.averaged,
+        state.begun,
+        state.race,
+    )

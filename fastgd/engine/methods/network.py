@@ -1,4 +1,7 @@
-"""Descent of feed-forward networks: steps by an update rule, steps that need no rate, and quasi-Newton lines over full batches."""
+"""Descent of feed-forward networks: steps by an update rule, steps that need no rate, and
+quasi-Newton lines over full batches.
+"""
+
 from dataclasses import replace
 from math import isfinite, sqrt
 
@@ -19,16 +22,20 @@ from .implicit import TargetStatistics, merged, merged_targets
 
 ACTIVATIONS = tuple(activation.name.lower() for activation in Activation)
 RECTIFIERS = ("relu", "leaky_relu", "gelu", "silu", "softplus")
-RATE = 0.25        # of schedule-free steps, over the layers of weights and the root of an epoch's updates
-QUIET = 2.0        # times that rate where batches have no noise: they are all rows
-WARM_UP = 10       # updates over which that rate is reached
-EXPLODED = 10.0    # times the loss of the first model above it: no transient
-SLOWER = 4.0       # what an explosion divides the rate by
-MOST_SLOWER = 20   # explosions after which nothing helps
-MEMORY = 10        # pairs of L-BFGS
-FLAT = 2.2e-9      # of the loss: falls below that are rounding, or as good (SciPy's)
-RESIDUAL = ("squared_error", "huber", "epsilon_insensitive")  # losses of the difference from the target
-MOST_UPDATES = 100 # of a stream, by which its rate falls
+RATE = 0.25  # of schedule-free steps, over the layers of weights and the root of an epoch's updates
+QUIET = 2.0  # times that rate where batches have no noise: they are all rows
+WARM_UP = 10  # updates over which that rate is reached
+EXPLODED = 10.0  # times the loss of the first model above it: no transient
+SLOWER = 4.0  # what an explosion divides the rate by
+MOST_SLOWER = 20  # explosions after which nothing helps
+MEMORY = 10  # pairs of L-BFGS
+FLAT = 2.2e-9  # of the loss: falls below that are rounding, or as good (SciPy's)
+RESIDUAL = (
+    "squared_error",
+    "huber",
+    "epsilon_insensitive",
+)  # losses of the difference from the target
+MOST_UPDATES = 100  # of a stream, by which its rate falls
 # A column's weights follow its spread up to this factor in a call; beyond, nothing is learnt yet.
 STRETCH = 4.0
 # A share of the rows so far from which on columns that vary for the first time are learnt anew.
@@ -43,16 +50,16 @@ HEADROOM = 1e4
 CAPPED = 1e100
 
 
-
 # ---- parameters ----
+
 
 def layers(theta, widths):
     """(W (inputs, units), b (units,)) of each layer of the flat vector, as views."""
     at = 0
     for inputs, units in zip(widths, widths[1:], strict=False):
-        W = theta[at:at + inputs * units].reshape(inputs, units)
+        W = theta[at : at + inputs * units].reshape(inputs, units)
         at += (inputs + 1) * units
-        yield W, theta[at - units:at]
+        yield W, theta[at - units : at]
 
 
 def unpack(theta, widths):
@@ -63,7 +70,9 @@ def unpack(theta, widths):
 
 def pack(coefs, intercepts, dtype):
     """The flat vector [W_1, b_1, W_2, b_2, ...] that the kernels descend on."""
-    return np.concatenate([np.ravel(part) for pair in zip(coefs, intercepts, strict=True) for part in pair]).astype(dtype)
+    return np.concatenate(
+        [np.ravel(part) for pair in zip(coefs, intercepts, strict=True) for part in pair]
+    ).astype(dtype)
 
 
 def ends(theta, widths):
@@ -80,10 +89,13 @@ def to_user(theta, widths, units):
 def initial(widths, activation, random):
     """Random weights that keep the spread of what passes through, and zero intercepts.
 
-    Uniform in +-sqrt(6 / inputs) before rectifiers (He et al., ICCV 2015), +-sqrt(6 / (inputs + units)) before other layers and
-    +-sqrt(2 / (inputs + units)) before logistic units, as scikit-learn has it (Glorot, Bengio, AISTATS 2010).
+    Uniform in +-sqrt(6 / inputs) before rectifiers (He et al., ICCV 2015), +-sqrt(6 / (inputs +
+    units)) before other layers and +-sqrt(2 / (inputs + units)) before logistic units, as
+    scikit-learn has it (Glorot, Bengio, AISTATS 2010).
     """
-    theta = np.zeros(sum((inputs + 1) * units for inputs, units in zip(widths, widths[1:], strict=False)))
+    theta = np.zeros(
+        sum((inputs + 1) * units for inputs, units in zip(widths, widths[1:], strict=False))
+    )
     for number, (W, _) in enumerate(layers(theta, widths), 1):
         inputs, units = W.shape
         hidden = number < len(widths) - 1
@@ -250,18 +262,24 @@ def _rounded(targets):
 
 
 class NetworkState(State):
-    """Where a run stands; `units` are those of theta (None: the user's), `rule` the update rule whose buffers there are."""
+    """Where a run stands; `units` are those of theta (None: the user's), `rule` the update rule
+    whose buffers there are.
+    """
 
     units: Units | None = None
     rule: Optimizer | None = None
 
     def copy(self):
-        first, second = (None if vector is None else vector.copy() for vector in (self.first, self.second))
+        first, second = (
+            None if vector is None else vector.copy() for vector in (self.first, self.second)
+        )
         return replace(self, theta=self.theta.copy(), first=first, second=second)
 
 
 class Architecture(Record):
-    """What lies between inputs and outputs: the units of the hidden layers, their activation, and the share that is dropped."""
+    """What lies between inputs and outputs: the units of the hidden layers, their activation, and
+    the share that is dropped.
+    """
 
     hidden: tuple
     activation: str
@@ -269,14 +287,20 @@ class Architecture(Record):
 
     def codes(self, seed=0):
         """The same for the kernels; `seed` tells which units are dropped."""
-        return {"activation": int(Activation[self.activation.upper()]), "dropout": self.dropout, "seed": seed}
+        return {
+            "activation": int(Activation[self.activation.upper()]),
+            "dropout": self.dropout,
+            "seed": seed,
+        }
 
     def widths(self, inputs, outputs):
         return np.array([inputs, *self.hidden, outputs])
 
 
 class PerEpoch(InverseScaling):
-    """eta = eta0 / (1 + visits before the epoch)**power_t, scikit-learn's 'invscaling' of networks; `rows` are visited an epoch."""
+    """eta = eta0 / (1 + visits before the epoch)**power_t, scikit-learn's 'invscaling' of networks;
+    `rows` are visited an epoch.
+    """
 
     rows: int = 1
 
@@ -294,9 +318,11 @@ class WarmUp(Schedule):
 
 
 class Backpropagation(Descent):
-    """Stochastic, mini-batch and full-batch descent by an update rule, from random weights of seed `seed`.
+    """Stochastic, mini-batch and full-batch descent by an update rule, from random weights of seed
+    `seed`.
 
-    `standardises`: steps are taken in the data's own `Units`, without a copy of X; what comes in and out is in the user's.
+    `standardises`: steps are taken in the data's own `Units`, without a copy of X; what comes in
+    and out is in the user's.
 
     References
     ----------
@@ -304,21 +330,27 @@ class Backpropagation(Descent):
     """
 
     settled = False  # whether no further epoch would change anything
-    spent = False      # whether that is so because there are no evaluations left
-    unit = 1.0         # of losses, for `tol`: in regression by "auto" the best constant model's
+    spent = False  # whether that is so because there are no evaluations left
+    unit = 1.0  # of losses, for `tol`: in regression by "auto" the best constant model's
 
-    def __init__(self, architecture: Architecture, schedule, optimizer, batch_size, seed, standardises=False):
+    def __init__(
+        self, architecture: Architecture, schedule, optimizer, batch_size, seed, standardises=False
+    ):
         super().__init__(schedule, optimizer, batch_size)
         self.architecture, self.seed, self.standardises = architecture, seed, standardises
 
     def start(self, problem: Problem, theta, earlier: NetworkState | None):
-        """Begin at theta, the flat vector in the user's units, or (None) where `earlier` stands, or anew; `earlier` has buffers."""
+        """Begin at theta, the flat vector in the user's units, or (None) where `earlier` stands, or
+        anew; `earlier` has buffers.
+        """
         self._pose(problem)
         dtype, units = problem.rows.dtype, self._units(earlier)
         self._enter(units)
         kept = earlier if earlier is not None and earlier.rule == self.optimizer else None
         if theta is None and earlier is None:
-            theta = initial(self.widths, self.architecture.activation, np.random.default_rng(self.seed))
+            theta = initial(
+                self.widths, self.architecture.activation, np.random.default_rng(self.seed)
+            )
         elif theta is None and units and earlier.units:
             theta = earlier.theta
             if kept and units.outdates(kept.units):
@@ -336,11 +368,22 @@ class Backpropagation(Descent):
             self._buffer(old, needed, len(theta))
             for old, needed in zip((first, second), self.optimizer.buffers, strict=True)
         )
-        self.state = NetworkState(theta.astype(dtype), first, second, None, False, t=getattr(kept, "t", 1),
-                                  epochs=getattr(kept, "epochs", 0), units=units, rule=self.optimizer)
+        self.state = NetworkState(
+            theta.astype(dtype),
+            first,
+            second,
+            None,
+            False,
+            t=getattr(kept, "t", 1),
+            epochs=getattr(kept, "epochs", 0),
+            units=units,
+            rule=self.optimizer,
+        )
 
     def resume(self, problem: Problem, position):
-        """Begin where an earlier run on the same data was at `position`, and take the very steps that it would have taken."""
+        """Begin where an earlier run on the same data was at `position`, and take the very steps
+        that it would have taken.
+        """
         self.state, self._reacted = position
         self._pose(problem)
         self._enter(self.state.units)
@@ -386,7 +429,10 @@ class Backpropagation(Descent):
         if units is None:
             self._check_size()
             return
-        self._center, self._inverse = units.inputs.center.astype(dtype), units.inputs.inverse.astype(dtype)
+        self._center, self._inverse = (
+            units.inputs.center.astype(dtype),
+            units.inputs.inverse.astype(dtype),
+        )
         if problem.objective.loss in RESIDUAL:
             self._enter_residuals(units)
         elif problem.objective.loss == "poisson":
@@ -475,7 +521,11 @@ class Backpropagation(Descent):
     def _buffer(self, old, needed, size):
         if not needed:
             return None
-        return np.zeros(size, self.problem.rows.dtype) if old is None else old.astype(self.problem.rows.dtype)
+        return (
+            np.zeros(size, self.problem.rows.dtype)
+            if old is None
+            else old.astype(self.problem.rows.dtype)
+        )
 
     def epoch(self, order):
         """Visit the rows in `order` once; returns an `Epoch`."""
@@ -520,7 +570,9 @@ class Backpropagation(Descent):
         )
 
     def _value(self, theta, gradient, rows):
-        """The mean loss of all rows and (l2 / 2) |W|^2 / rows (AdamW: nothing); `gradient` receives its derivatives."""
+        """The mean loss of all rows and (l2 / 2) |W|^2 / rows (AdamW: nothing); `gradient` receives
+        its derivatives.
+        """
         problem, objective = self.problem, self.objective
         loss = network.gradient(
             problem.rows,
@@ -566,9 +618,11 @@ class Backpropagation(Descent):
 
 
 class Automatic(Backpropagation):
-    """Schedule-free Adam in the data's own units, at a rate that follows from the network's depth and an epoch's updates.
+    """Schedule-free Adam in the data's own units, at a rate that follows from the network's depth
+    and an epoch's updates.
 
-    The loss of the first model is remembered: an epoch that ends far above it is taken again at a lower rate.
+    The loss of the first model is remembered: an epoch that ends far above it is taken again at a
+    lower rate.
     """
 
     has_rate = False
@@ -588,7 +642,9 @@ class Automatic(Backpropagation):
         return super().position(), self.schedule, self._first_loss
 
     def resume(self, problem, position):
-        """Begin where an earlier run on the same data was at `position`, and take the very steps that it would have taken."""
+        """Begin where an earlier run on the same data was at `position`, and take the very steps
+        that it would have taken.
+        """
         own, schedule, self._first_loss = position
         super().resume(problem, own)
         self.schedule = schedule
@@ -600,9 +656,14 @@ class Automatic(Backpropagation):
         before = self.state
         for _ in range(MOST_SLOWER):
             done = super().epoch(order)
-            if isfinite(done.gradient_norm) and done.loss <= self._first_loss + EXPLODED * abs(self._first_loss):
+            if isfinite(done.gradient_norm) and done.loss <= self._first_loss + EXPLODED * abs(
+                self._first_loss
+            ):
                 break
-            self.state, self.schedule = before, replace(self.schedule, eta0=self.schedule.eta0 / SLOWER)
+            self.state, self.schedule = (
+                before,
+                replace(self.schedule, eta0=self.schedule.eta0 / SLOWER),
+            )
         return done
 
     def _model(self):
@@ -610,11 +671,13 @@ class Automatic(Backpropagation):
 
 
 class Lines(Backpropagation):
-    """L-BFGS over full batches; an epoch is an iteration. After `max_fun` evaluations of the loss nothing changes any more.
+    """L-BFGS over full batches; an epoch is an iteration. After `max_fun` evaluations of the loss
+    nothing changes any more.
 
     References
     ----------
-    Liu, Nocedal, "On the limited memory BFGS method for large scale optimization", Mathematical Programming 1989.
+    Liu, Nocedal, "On the limited memory BFGS method for large scale optimization", Mathematical
+    Programming 1989.
     """
 
     has_rate = False
@@ -632,7 +695,9 @@ class Lines(Backpropagation):
         return self._origin, self._done, self.state
 
     def resume(self, problem, position):
-        """Begin where an earlier run on the same data was at `position`: its lines, once more, teach the same."""
+        """Begin where an earlier run on the same data was at `position`: its lines, once more,
+        teach the same.
+        """
         origin, done, state = position
         super().resume(problem, (origin, None))
         self._origin, self._done = origin, 0
@@ -645,8 +710,15 @@ class Lines(Backpropagation):
         state = self.state.copy()
         if self._lines is None:
             dtype = self.problem.rows.dtype
-            self._lines = QuasiNewton(state.theta.astype(float), None, None, 0.0, MEMORY, 1000 * float(np.finfo(dtype).eps),
-                                      dtype == np.float32)
+            self._lines = QuasiNewton(
+                state.theta.astype(float),
+                None,
+                None,
+                0.0,
+                MEMORY,
+                1000 * float(np.finfo(dtype).eps),
+                dtype == np.float32,
+            )
             self._gradient, self._evaluations = np.empty_like(state.theta), 0
             self._tell()
             if not isfinite(self._told):  # no line begins there

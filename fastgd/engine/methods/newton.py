@@ -1,9 +1,12 @@
-"""Newton's method for smooth losses: conjugate gradients in the metric of the columns, exact line search in the margins.
+"""Newton's method for smooth losses: conjugate gradients in the metric of the columns, exact line
+search in the margins.
 
-A pass over X is either a gradient or the Hessian times a vector. Between passes everything is of the size of the parameters, or of
-the margins. Nothing has a learning rate, and the loss never rises. Sources: Nocedal and Wright, Numerical Optimization, chapter 7;
-Lin, Weng and Keerthi, "Trust region Newton method for large-scale logistic regression", JMLR 9 (2008).
+A pass over X is either a gradient or the Hessian times a vector. Between passes everything is of
+the size of the parameters, or of the margins. Nothing has a learning rate, and the loss never
+rises. Sources: Nocedal and Wright, Numerical Optimization, chapter 7; Lin, Weng and Keerthi, "Trust
+region Newton method for large-scale logistic regression", JMLR 9 (2008).
 """
+
 from dataclasses import replace
 from math import sqrt
 
@@ -21,44 +24,83 @@ from .carried import CarriedColumns
 from .curvature import Coordinates, Inverse, Path, centred, draw, shortest
 from .descent import Epoch
 
-PATIENT = 0.1       # of the decrement, that a direction may leave which may be the last
-VAGUE = 0.5         # ... that may be missing where the decrement is told
-EVEN = 4.0          # ratio of the largest and the least that may be left of a quadratic, where it is told
-TELLABLE = 1e-6     # of the objective: slopes along a step that rounding does not turn round, in float32 neither
-IN_PIECES = "huber", "squared_hinge", "modified_huber", "squared_epsilon_insensitive"  # losses whose curvature jumps,
-HIDES = 2.0         # decrements, that columns may be worth which it sees
-CROSSING = 1e-3     # and the share of all curvature that may jump where the decrement is told: no row of few
-EXACT = 1e-20       # of the squared residual, that conjugate gradients cannot make smaller
-TYPICAL = 1.0       # eigenvalues of the Hessian in the metric; steep directions, which come first, tell nothing of those
+PATIENT = 0.1  # of the decrement, that a direction may leave which may be the last
+VAGUE = 0.5  # ... that may be missing where the decrement is told
+EVEN = 4.0  # ratio of the largest and the least that may be left of a quadratic, where it is told
+# of the objective: slopes along a step that rounding does not turn round, in float32 neither
+TELLABLE = 1e-6
+IN_PIECES = (
+    "huber",
+    "squared_hinge",
+    "modified_huber",
+    "squared_epsilon_insensitive",
+)  # losses whose curvature jumps,
+HIDES = 2.0  # decrements, that columns may be worth which it sees
+CROSSING = (
+    1e-3  # and the share of all curvature that may jump where the decrement is told: no row of few
+)
+EXACT = 1e-20  # of the squared residual, that conjugate gradients cannot make smaller
+# eigenvalues of the Hessian in the metric; steep directions, which come first, tell nothing of
+# those
+TYPICAL = 1.0
 FLAT, LONG = 0.1, 20  # eigenvalues below that, and conjugate gradients that find them out:
-HIDDEN = 0.1        # fewer may have left unseen an eigenvalue so many times the least that they have seen
-SHORT, CLEAR = 4, 0.01  # with a diagonal fewer tell nothing, unless no more of the decrement would be left by a perfect metric
-WORK_A_PASS = 25    # of such products take as long as a pass
-DEAR = 7            # passes
-PATIENCE = 20       # extra passes, at most, to estimate the distance of a quadratic's model that is within `tol`
-TRUE_SLOPE = 0.25   # of the slope at its begin, that a Newton step may leave where the model is about quadratic
-STUCK = 0.25        # a decrement within rounding and above this share of the previous one is stalled
-FIRST_TRIAL = 4     # passes of an unfinished direction until it is tried, then after 8, 16, ...
-SEARCHES, FLATTENED = 30, 0.1  # evaluations of a line search; the slope that it may leave, of that at its begin
-LARGEST = 2000      # columns of a dense metric
+HIDDEN = 0.1  # fewer may have left unseen an eigenvalue so many times the least that they have seen
+SHORT, CLEAR = (
+    4,
+    0.01,
+    # with a diagonal fewer tell nothing, unless no more of the decrement would be left by a perfect
+    # metric
+)
+WORK_A_PASS = 25  # of such products take as long as a pass
+DEAR = 7  # passes
+# extra passes, at most, to estimate the distance of a quadratic's model that is within `tol`
+PATIENCE = 20
+# of the slope at its begin, that a Newton step may leave where the model is about quadratic
+TRUE_SLOPE = 0.25
+STUCK = 0.25  # a decrement within rounding and above this share of the previous one is stalled
+FIRST_TRIAL = 4  # passes of an unfinished direction until it is tried, then after 8, 16, ...
+SEARCHES, FLATTENED = (
+    30,
+    0.1,
+)  # evaluations of a line search; the slope that it may leave, of that at its begin
+LARGEST = 2000  # columns of a dense metric
 MOST_FACTORS = 2**25  # numbers of the Cholesky factors of all outputs: 256 MB
-ROWS_A_COLUMN, FEWEST_ROWS_A_COLUMN, LEAST_ROWS = 6, 4, 2000  # that it is made of: that are enough, that have to be
-WHOLE, WHOLE_AGAIN = 200, 50  # columns up to which it is made of all rows: once, as of a quadratic, and whenever curvatures change
-DENSE_WORK = 160    # products a row of X, that it may cost: BLAS makes so many in the time of some passes over X
-RIDGE, RIDGE_OF_FEW = 1e-10, 1e-6  # added to its diagonal; of no more rows than columns: rounding must not grow where it is flat
+ROWS_A_COLUMN, FEWEST_ROWS_A_COLUMN, LEAST_ROWS = (
+    6,
+    4,
+    2000,
+)  # that it is made of: that are enough, that have to be
+WHOLE, WHOLE_AGAIN = (
+    200,
+    50,
+    # columns up to which it is made of all rows: once, as of a quadratic, and whenever curvatures
+    # change
+)
+# products a row of X, that it may cost: BLAS makes so many in the time of some passes over X
+DENSE_WORK = 160
+RIDGE, RIDGE_OF_FEW = (
+    1e-10,
+    1e-6,
+)  # added to its diagonal; of no more rows than columns: rounding must not grow where it is flat
 
 
 def rows_of_metric(problem):
-    """Of how many rows a dense metric is made that costs no more than a few passes over X; 0: of none, for it would cost more."""
+    """Of how many rows a dense metric is made that costs no more than a few passes over X; 0: of
+    none, for it would cost more.
+    """
     n, p = len(problem.visits), problem.rows.shape[1]
-    most = int(min(n, max(ROWS_A_COLUMN * p, LEAST_ROWS), max(DENSE_WORK * n - p * p / 3, 0) / max(p, 1)))
+    most = int(
+        min(n, max(ROWS_A_COLUMN * p, LEAST_ROWS), max(DENSE_WORK * n - p * p / 3, 0) / max(p, 1))
+    )
     if p <= (WHOLE if problem.objective.loss == "squared_error" else WHOLE_AGAIN):
         most = n
     return most if p <= LARGEST and most >= min(n, FEWEST_ROWS_A_COLUMN * p) else 0
 
 
 def rows_of_late_metric(problem):
-    """Of how many rows a dense metric is made once conjugate gradients have taken as long as it takes to make; 0: of none."""
+    """Of how many rows a dense metric is made once conjugate gradients have taken as long as it
+    takes to make; 0: of none.
+    """
     n, p = len(problem.visits), problem.rows.shape[1]
     factors = 1 if problem.objective.loss == "squared_error" else problem.objective.outputs
     if p > LARGEST or factors * p * p > MOST_FACTORS:
@@ -77,20 +119,39 @@ class State(Record):
 
 
 class Newton:
-    """Minimise a smooth objective without L1 part; `dense_metric` allows a preconditioner of p x p numbers.
+    """Minimise a smooth objective without L1 part; `dense_metric` allows a preconditioner of p x p
+    numbers.
 
-    The descent is a generator, which cannot be kept. But at the head of its loop it needs no more than what `kept` names (never
-    changed in place) to begin again: a later run goes on from there, over the few passes since.
+    The descent is a generator, which cannot be kept. But at the head of its loop it needs no more
+    than what `kept` names (never changed in place) to begin again: a later run goes on from there,
+    over the few passes since.
     """
 
-    kept = "_v", "_step", "_found", "_least_curvature", "_residual", "_inverse", "_coarse", "_decrement", "_small", "_bounds"
+    kept = (
+        "_v",
+        "_step",
+        "_found",
+        "_least_curvature",
+        "_residual",
+        "_inverse",
+        "_coarse",
+        "_decrement",
+        "_small",
+        "_bounds",
+    )
     repaired = False  # no step needs it
-    is_factored = False  # whether X has been factored already, beside which the factor of a quadratic's Hessian costs little
+    # whether X has been factored already, beside which the factor of a quadratic's Hessian costs
+    # little
+    is_factored = False
     always_dense = False  # whether a dense metric is made at once, whatever it takes
-    begins_coarsely = True  # with the diagonal where a dense metric is dear, until conjugate gradients take longer than it is worth
-    leaves = 0.05     # of `tol`, that conjugate gradients may leave
-    forcing = 0.2     # the largest relative residual of a direction
-    wary = False      # of short directions in a diagonal metric: of another's model, all that is left may be hidden from them
+    # with the diagonal where a dense metric is dear, until conjugate gradients take longer than it
+    # is worth
+    begins_coarsely = True
+    leaves = 0.05  # of `tol`, that conjugate gradients may leave
+    forcing = 0.2  # the largest relative residual of a direction
+    # of short directions in a diagonal metric: of another's model, all that is left may be hidden
+    # from them
+    wary = False
 
     def __init__(self, dense_metric=False, tol=0.0):
         self.dense_metric, self.tol = dense_metric, tol
@@ -101,7 +162,12 @@ class Newton:
         if theta is None:
             coef, intercept = unpack(earlier.theta, problem.objective.outputs, earlier.by_column)
             theta = pack(coef, intercept, problem.rows.dtype, problem.by_column)
-        self.state = State(theta, problem.by_column, t=getattr(earlier, "t", 1), epochs=getattr(earlier, "epochs", 0))
+        self.state = State(
+            theta,
+            problem.by_column,
+            t=getattr(earlier, "t", 1),
+            epochs=getattr(earlier, "epochs", 0),
+        )
         self._theta = theta
         self._weight = problem.total_weight
         self._joint = problem.objective.loss == "softmax"
@@ -109,11 +175,16 @@ class Newton:
         self._at = Coordinates(problem, metric_of(problem))
         self._constant, self._worst = constant_model(problem)
         self._floor = rounding_floor(problem, self._constant)
-        self._decrement, self._small = np.inf, 0  # the last decrement; directions in a row that rounding has made worthless
+        self._decrement, self._small = (
+            np.inf,
+            0,
+        )  # the last decrement; directions in a row that rounding has made worthless
         self._v = self._at.from_user(theta)
         if not theta.any():
             self._v[:, -1] = self._constant
-        shared = slice(-1, None) if problem.objective.positive else slice(None)  # weights would not stay positive
+        shared = (
+            slice(-1, None) if problem.objective.positive else slice(None)
+        )  # weights would not stay positive
         self._v[:, shared] = centred(self._v[:, shared], self._joint)
         self._bounds = -np.inf, np.inf
         self._carried = None
@@ -121,7 +192,9 @@ class Newton:
         self._null = None  # what `shortest` takes off, once it is known
         self._found = self.here = None  # how far the minimum is from the model; (F, how far) at v
         self._least_curvature = np.inf
-        at_once, late = (rows_of_metric(problem), rows_of_late_metric(problem)) if self.dense_metric else (0, 0)
+        at_once, late = (
+            (rows_of_metric(problem), rows_of_late_metric(problem)) if self.dense_metric else (0, 0)
+        )
         is_exact = self._is_quadratic() and (self.is_factored or self._is_free_quadratic())
         if is_exact or self.always_dense:
             at_once = at_once or late
@@ -154,7 +227,9 @@ class Newton:
 
     @np.errstate(all="ignore")  # as the passes had it
     def resume(self, problem, position):
-        """Begin where an earlier run on the same data was at `position`, and take the very steps that it would have taken."""
+        """Begin where an earlier run on the same data was at `position`, and take the very steps
+        that it would have taken.
+        """
         marked, since, state = position
         self.start(problem, state.theta, None)
         vars(self).update(marked)
@@ -169,7 +244,9 @@ class Newton:
         """One pass over the rows; their order does not matter."""
         epoch = next(self._passes)
         self._since += 1
-        self.state = replace(self.state, theta=self._result(), t=self.state.t + 1, epochs=self.state.epochs + 1)
+        self.state = replace(
+            self.state, theta=self._result(), t=self.state.t + 1, epochs=self.state.epochs + 1
+        )
         return epoch
 
     def _result(self):
@@ -177,12 +254,16 @@ class Newton:
         return self._theta
 
     def optimality(self):
-        """(estimate of (F - F*) / (F0 - F*), its kind), F0 being the best constant model; None where nothing is known yet."""
+        """(estimate of (F - F*) / (F0 - F*), its kind), F0 being the best constant model; None
+        where nothing is known yet.
+        """
         return self._found
 
     def solution(self):
         """(coef, intercept); the shortest, where least squares are reached by many."""
-        coef, intercept = unpack(self.state.theta, self.problem.objective.outputs, self.problem.by_column)
+        coef, intercept = unpack(
+            self.state.theta, self.problem.objective.outputs, self.problem.by_column
+        )
         if self._is_free_quadratic() and self._inverse and self._inverse.is_nearly_singular():
             if self._null is None:
                 self._null = self._at.null_space()
@@ -190,7 +271,9 @@ class Newton:
         return coef, intercept
 
     def _is_free_quadratic(self):
-        """Whether least squares are minimised without a penalty: if columns depend on one another, many models reach it."""
+        """Whether least squares are minimised without a penalty: if columns depend on one another,
+        many models reach it.
+        """
         objective = self.problem.objective
         return self._is_quadratic() and not (objective.has_corners or np.any(objective.l2))
 
@@ -203,7 +286,9 @@ class Newton:
 
     @property
     def exhausted(self):
-        """Whether two directions in a row have promised no more than rounding, and hardly less than the one before."""
+        """Whether two directions in a row have promised no more than rounding, and hardly less than
+        the one before.
+        """
         return self._small > 1
 
     def finish(self, certify=True):
@@ -220,43 +305,70 @@ class Newton:
         theta = self._at.to_user(self._v)
         out = np.empty_like(theta)
         loss = self.problem.value(theta, out, self._z)
-        out[-self._at.outputs:] += self.problem.objective.tilt
+        out[-self._at.outputs :] += self.problem.objective.tilt
         self._theta = theta
         return loss, self._at.gradient(out) + self._at.l2 * self._v
 
     def _curvatures(self):
         """The second derivatives of the losses at the margins."""
         problem = self.problem
-        newton.curvatures(problem.y, problem.weights, problem.visits, self._z, self._h, problem.objective.codes)
+        newton.curvatures(
+            problem.y, problem.weights, problem.visits, self._z, self._h, problem.objective.codes
+        )
 
     def _curvatures_beyond(self):
         """The same at the end of the whole step."""
         problem, h = self.problem, np.empty_like(self._h)
-        newton.curvatures(problem.y, problem.weights, problem.visits, self._z + self._u, h, problem.objective.codes)
+        newton.curvatures(
+            problem.y,
+            problem.weights,
+            problem.visits,
+            self._z + self._u,
+            h,
+            problem.objective.codes,
+        )
         return h
 
     def _curve(self, d, margins):
         """The Hessian times d; the margins of d are kept."""
         problem, theta = self.problem, self._at.to_user(d)
         out = np.empty_like(theta)
-        batch.gradient(problem.rows, problem.y, problem.weights, problem.visits, theta, out, problem.objective.codes,
-                       problem.threads, margins, self._h)
+        batch.gradient(
+            problem.rows,
+            problem.y,
+            problem.weights,
+            problem.visits,
+            theta,
+            out,
+            problem.objective.codes,
+            problem.threads,
+            margins,
+            self._h,
+        )
         return self._at.gradient(out) + self._at.l2 * d
 
     def losses(self, width=0.0):
-        """(losses, slopes) of each row and output at the margins last kept, kinks rounded off over `width`."""
+        """(losses, slopes) of each row and output at the margins last kept, kinks rounded off over
+        `width`.
+        """
         objective = self.problem.objective
         loss, shape = Loss[objective.loss.upper()], (len(self.problem.visits), objective.outputs)
         if self._joint:
-            value, slopes = evaluate(loss, objective.delta, self._z.reshape(shape), self.problem.targets[:, 0])
+            value, slopes = evaluate(
+                loss, objective.delta, self._z.reshape(shape), self.problem.targets[:, 0]
+            )
             return value[:, None], slopes
-        value, slopes = evaluate(loss, objective.delta, self._z, self.problem.output_targets.ravel(), width)
+        value, slopes = evaluate(
+            loss, objective.delta, self._z, self.problem.output_targets.ravel(), width
+        )
         return value.reshape(shape), slopes.reshape(shape)
 
     # ---- the descent ----
 
     def _dot(self, a, b):
-        """a b, for each output where outputs do not meet in one loss; shape (outputs, 1) or (1, 1)."""
+        """a b, for each output where outputs do not meet in one loss; shape (outputs, 1) or (1,
+        1).
+        """
         product = (a * b).sum(axis=1, keepdims=True)
         return product.sum(axis=0, keepdims=True) if self._joint else product
 
@@ -280,7 +392,9 @@ class Newton:
             decrement, passes = yield from self._direction(loss, self._g)
             if self._found is None and self._may_be_enough(loss, decrement):
                 # The decrement is small, and cannot be trusted: a bound tells, for one pass.
-                distance = gap(self.problem, self._at, loss, self.losses()[1], self._g - self._at.l2 * self._v)
+                distance = gap(
+                    self.problem, self._at, loss, self.losses()[1], self._g - self._at.l2 * self._v
+                )
                 if np.isfinite(distance):
                     self._bounds = loss - distance, loss
                     self._known((relative(distance, loss, self._worst, self._floor), "duality gap"))
@@ -297,18 +411,26 @@ class Newton:
                 self._inverse = None
 
     def _move_on(self):
-        """The model is where the line search has led; what is known is known of the model before."""
+        """The model is where the line search has led; what is known is known of the model
+        before.
+        """
         self._theta = self._at.to_user(self._v)
         if not self._is_quadratic():
             self._known(None)
 
     def _may_be_enough(self, loss, decrement):
-        """Whether a decrement is within `tol`, which rounding does not hide, and an L2 penalty lets slopes make a bound."""
+        """Whether a decrement is within `tol`, which rounding does not hide, and an L2 penalty lets
+        slopes make a bound.
+        """
         enough = self.tol * (self._worst - loss)
-        return max(decrement, rounding_of(loss, self._worst)) <= enough and np.all(self.problem.objective.l2)
+        return max(decrement, rounding_of(loss, self._worst)) <= enough and np.all(
+            self.problem.objective.l2
+        )
 
     def _direction(self, loss, g):
-        """Conjugate gradients towards v - H^-1 g; yields an `Epoch` before each pass, returns (decrement, passes)."""
+        """Conjugate gradients towards v - H^-1 g; yields an `Epoch` before each pass, returns
+        (decrement, passes).
+        """
         n, K = len(self.problem.visits), self._at.outputs
         rounding = max(rounding_of(loss, self._worst, self.problem.rows.dtype), self._floor)
         x, r, margins, self._u[:] = np.zeros_like(g), -g, np.empty(n * K), 0
@@ -339,9 +461,17 @@ class Newton:
             if self._is_quadratic():
                 settled = not self._near and most <= self.leaves * self.tol * there or left <= EXACT
             else:
-                enough = max(self._residual**2, self.leaves * self.tol * there / max(decrement, 1e-300))
-                settled = left <= enough and (decrement > 0.1 * there or most <= PATIENT * decrement)
-            if settled and not early or path.passes >= (self._worth - 2 if self._coarse else 50 + 2 * g.shape[1]):
+                enough = max(
+                    self._residual**2, self.leaves * self.tol * there / max(decrement, 1e-300)
+                )
+                settled = left <= enough and (
+                    decrement > 0.1 * there or most <= PATIENT * decrement
+                )
+            if (
+                settled
+                and not early
+                or path.passes >= (self._worth - 2 if self._coarse else 50 + 2 * g.shape[1])
+            ):
                 break
             if self._is_tried(path.passes, loss >= self._worst - rounding):
                 self._try_unfinished(loss, decrement)
@@ -356,12 +486,15 @@ class Newton:
         return decrement, path.passes
 
     def _is_tried(self, passes, is_first):
-        """Whether an unfinished direction is tried after so many passes: ever more seldom, as it costs evaluations."""
+        """Whether an unfinished direction is tried after so many passes: ever more seldom, as it
+        costs evaluations.
+        """
         is_power = passes & (passes - 1) == 0
         return not self._is_quadratic() and is_power and (is_first or passes >= FIRST_TRIAL)
 
     def _try_unfinished(self, loss, decrement):
-        """Where training ends before a direction is finished, the model is the best end of it so far.
+        """Where training ends before a direction is finished, the model is the best end of it so
+        far.
 
         What is known of the model where the direction began is not known of that.
         """
@@ -374,7 +507,9 @@ class Newton:
         self._v, self._z, self._x, self._step = before
 
     def _judge_end(self, decrement, least, most):
-        """Say of the end of a direction what is known of it; nothing if the rest of the direction is worth more."""
+        """Say of the end of a direction what is known of it; nothing if the rest of the direction
+        is worth more.
+        """
         value, _, _, fallen = self._end
         since = decrement - fallen
         self._known(None)
@@ -384,14 +519,18 @@ class Newton:
                 self._known(None)
 
     def _pass_made(self, loss, decrement):
-        """An `Epoch` of the model, which is where the gradient was taken or, of a quadratic, where conjugate gradients are."""
+        """An `Epoch` of the model, which is where the gradient was taken or, of a quadratic, where
+        conjugate gradients are.
+        """
         fallen = (self._near[1] if self._near else decrement) if self._is_quadratic() else 0.0
         return Epoch(loss - fallen, self._norm, float(self._step.max()))
 
     def _rest(self, path):
-        """(least, most) that conjugate gradients have left of the decrement, as far as the eigenvalues are known.
+        """(least, most) that conjugate gradients have left of the decrement, as far as the
+        eigenvalues are known.
 
-        The paths before are remembered, and where they met flat directions, a short one may not have seen the flattest.
+        The paths before are remembered, and where they met flat directions, a short one may not
+        have seen the flattest.
         """
         if not path.rs.any():
             return 0.0, 0.0
@@ -400,12 +539,16 @@ class Newton:
         return total / max(path.largest, least), total / max(least * hidden, 1e-16)
 
     def _is_early(self, path, decrement):
-        """Whether the metric is a diagonal, too few directions were seen to know how flat others are, and too much is left."""
+        """Whether the metric is a diagonal, too few directions were seen to know how flat others
+        are, and too much is left.
+        """
         few = path.passes < min(self._v.size, SHORT)
         return self._inverse.factors is None and few and path.rs.sum() > 2 * CLEAR * decrement
 
     def _tell(self, loss, decrement, least, most, there, path):
-        """Note how far the minimum is from v, as soon as it is about known; of a quadratic from v + x, which is the model."""
+        """Note how far the minimum is from v, as soon as it is about known; of a quadratic from v +
+        x, which is the model.
+        """
         if most <= VAGUE * decrement and self._is_model_true(loss, decrement):
             # Where the classes are separated and nothing is penalised, the infimum is 0.
             self.here = loss, loss if self._is_separated() else decrement + (least + most) / 2
@@ -443,7 +586,9 @@ class Newton:
         return bool((self.problem.output_targets * z > 0).all())
 
     def _estimate(self, distance, value):
-        """Note that a model of this objective is so far above the minimum, relative to what the best constant model leaves."""
+        """Note that a model of this objective is so far above the minimum, relative to what the
+        best constant model leaves.
+        """
         rounding = max(rounding_of(value, self._worst), self._floor)
         gain = self._worst - value + distance
         nothing = gain <= rounding and distance <= rounding
@@ -459,7 +604,8 @@ class Newton:
         return self._bounds
 
     def _is_model_true(self, loss, decrement):
-        """Whether the loss along all of x is about the quadratic model: one made of quadratic pieces may go on to others.
+        """Whether the loss along all of x is about the quadratic model: one made of quadratic
+        pieces may go on to others.
 
         Of another's model this is asked of all losses. Far from the minimum a row far out may have
         nearly all the curvature, and hide what is left once it has lost it.
@@ -478,7 +624,9 @@ class Newton:
         return not self._is_hidden(loss, decrement)
 
     def _is_hidden(self, loss, decrement):
-        """Whether columns that few rows carry may be worth more than the decrement, which hardly sees them."""
+        """Whether columns that few rows carry may be worth more than the decrement, which hardly
+        sees them.
+        """
         if self._carried is None:
             self._carried = CarriedColumns(self._at, metric_of(self.problem))
         gain = self._carried.gain(self._g, self._own_curvatures())
@@ -492,7 +640,8 @@ class Newton:
         return self.problem.objective.loss == "squared_error"
 
     def _search(self):
-        """Move v along x to where the objective's slope is at most `FLATTENED` of what it was, one step length an output.
+        """Move v along x to where the objective's slope is at most `FLATTENED` of what it was, one
+        step length an output.
 
         Returns the objective there; of a quadratic, which needs no search, -infinity.
         """
@@ -506,7 +655,8 @@ class Newton:
         below, above = start.copy(), np.full(len(start), np.inf)
         t, sums = np.ones(len(start)), np.empty((2, K))
         penalties = self._penalties_along()
-        value0 = None  # no need of it where the objective, which is convex, still falls, and is not only rounding
+        # no need of it where the objective, which is convex, still falls, and is not only rounding
+        value0 = None
         for _ in range(SEARCHES):
             value, slope = self._line(t, sums, penalties)
             good = np.abs(slope) <= FLATTENED * np.abs(start)
@@ -522,7 +672,11 @@ class Newton:
             low, below = np.where(~up & ~good, t, low), np.where(~up & ~good, slope, below)
             with np.errstate(invalid="ignore"):
                 inside, wide = low - below * (high - low) / (above - below), high - low
-                inside = np.where(np.isfinite(inside), np.clip(inside, low + 0.05 * wide, high - 0.05 * wide), low + wide / 2)
+                inside = np.where(
+                    np.isfinite(inside),
+                    np.clip(inside, low + 0.05 * wide, high - 0.05 * wide),
+                    low + wide / 2,
+                )
             t = np.where(good, t, np.where(np.isfinite(high), inside, 4 * t))
         if value0 is not None and not (value <= value0).all():
             t = np.where(value <= value0, t, low)
@@ -534,7 +688,9 @@ class Newton:
         return float(value.sum())
 
     def _penalties_along(self):
-        """What the penalty of v + t x is made of: numbers an output (or in all) for 1, t and t^2 / 2."""
+        """What the penalty of v + t x is made of: numbers an output (or in all) for 1, t and t^2 /
+        2.
+        """
         v, x = self._v, self._x
         penalties = [self._dot(self._at.l2 * a, b).ravel() for a, b in ((v, v), (v, x), (x, x))]
         penalties[1] += self.problem.objective.tilt * self._dot(x, self._at.intercepts).ravel()
@@ -545,35 +701,59 @@ class Newton:
         """(values, slopes) of the objective at v + t x, an output each (or one in all)."""
         problem = self.problem
         steps = np.broadcast_to(t, (problem.objective.outputs,)).astype(float)
-        newton.along(problem.y, problem.weights, problem.visits, self._z, self._u, steps, sums, problem.objective.codes,
-                     problem.threads)
-        value, slope = sums[:, :len(t)] / self._weight
+        newton.along(
+            problem.y,
+            problem.weights,
+            problem.visits,
+            self._z,
+            self._u,
+            steps,
+            sums,
+            problem.objective.codes,
+            problem.threads,
+        )
+        value, slope = sums[:, : len(t)] / self._weight
         own, mixed, square = penalties
         return value + (own / 2 + t * mixed + t * t * square / 2), slope + mixed + t * square
 
     # ---- the metric of the conjugate gradients ----
 
     def _own_curvatures(self):
-        """(n, outputs): weight * second derivative of each row's loss in each of its margins alone."""
+        """(n, outputs): weight * second derivative of each row's loss in each of its margins
+        alone.
+        """
         h = self._h.reshape(-1, self.problem.objective.outputs)
         if not self._joint:
             return h
-        weights = 1 if self.problem.weights is None else self.problem.weights[self.problem.visits, None]
+        weights = (
+            1 if self.problem.weights is None else self.problem.weights[self.problem.visits, None]
+        )
         return weights * h * (1 - h)
 
     def _metric(self):
-        """The `Inverse` at the curvatures of now: of the Hessian's diagonal, or of all of it from some rows."""
+        """The `Inverse` at the curvatures of now: of the Hessian's diagonal, or of all of it from
+        some rows.
+        """
         outputs, h = self.problem.objective.outputs, self._own_curvatures()
         mean = h.mean(axis=0)
         mean = np.maximum(mean, 1e-3 * mean.max() or 1.0)[:, None]
         if not self._dense or self._coarse:
             return Inverse(self._joint, mean + self._at.l2, None, self._h.copy())
-        factors = [cho_factor(self._gram(h[:, k], mean[k], self._at.l2[k]), lower=True, overwrite_a=True, check_finite=False)
-                   for k in range(outputs)]
+        factors = [
+            cho_factor(
+                self._gram(h[:, k], mean[k], self._at.l2[k]),
+                lower=True,
+                overwrite_a=True,
+                check_finite=False,
+            )
+            for k in range(outputs)
+        ]
         return Inverse(self._joint, mean + self._at.l2, factors, self._h.copy())
 
     def _gram(self, h, mean, l2):
-        """The Hessian of an output whose rows have curvatures h, from as many rows as are affordable."""
+        """The Hessian of an output whose rows have curvatures h, from as many rows as are
+        affordable.
+        """
         drawn, columns = draw(h, self._most), l2[:-1]
         gram, is_whole = self._at.products(drawn), self._most >= len(h) and columns.all()
         few = np.count_nonzero(drawn) <= self._v.shape[1] and not (self.is_factored or is_whole)

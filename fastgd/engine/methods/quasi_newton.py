@@ -1,6 +1,7 @@
-"""Without a rate to choose, what trains losses of which nothing is known but value and slope (no curvature, no conjugate):
-L-BFGS on full batches, Adam on others.
+"""Without a rate to choose, what trains losses of which nothing is known but value and slope (no
+curvature, no conjugate): L-BFGS on full batches, Adam on others.
 """
+
 from dataclasses import replace
 
 import numpy as np
@@ -16,14 +17,15 @@ from .curvature import Coordinates
 from .descent import Descent, Epoch
 from .newton import State
 
-MEMORY = 30     # pairs
+MEMORY = 30  # pairs
 ROUNDING = 1e3  # of a mean loss, in units of the precision
-RATE = 1.0      # Adam's, the first tried
+RATE = 1.0  # Adam's, the first tried
 HALVINGS = 40
 
 
 class QuasiNewtonLines:
-    """Searched lines in the metric of the columns; an epoch is a pass over the rows, that is one evaluation.
+    """Searched lines in the metric of the columns; an epoch is a pass over the rows, that is one
+    evaluation.
 
     Of the minimum nothing is known: a loss that need not be convex may have several.
     """
@@ -36,7 +38,12 @@ class QuasiNewtonLines:
         if theta is None:
             coef, intercept = unpack(earlier.theta, objective.outputs, earlier.by_column)
             theta = pack(coef, intercept, problem.rows.dtype, problem.by_column)
-        self.state = State(theta, problem.by_column, t=getattr(earlier, "t", 1), epochs=getattr(earlier, "epochs", 0))
+        self.state = State(
+            theta,
+            problem.by_column,
+            t=getattr(earlier, "t", 1),
+            epochs=getattr(earlier, "epochs", 0),
+        )
         self._origin, self._done = theta, 0
         self._weight = problem.total_weight
         self._at = Coordinates(problem, metric_of(problem))
@@ -44,7 +51,11 @@ class QuasiNewtonLines:
         lower = upper = None
         if objective.positive:
             upper = np.full(share.shape, np.inf)
-            lower = np.where(np.arange(len(share)) % (len(self._at.inverse) + 1) < len(self._at.inverse), 0.0, -np.inf)
+            lower = np.where(
+                np.arange(len(share)) % (len(self._at.inverse) + 1) < len(self._at.inverse),
+                0.0,
+                -np.inf,
+            )
         noise = ROUNDING * float(np.finfo(problem.rows.dtype).eps)
         start = self._at.from_user(theta).ravel()
         start = start if lower is None else np.maximum(start, lower)
@@ -56,7 +67,9 @@ class QuasiNewtonLines:
         return self._origin, self._done, self.state
 
     def resume(self, problem: Problem, position):
-        """Begin where an earlier run on the same data was at `position`: its evaluations, once more, teach the same."""
+        """Begin where an earlier run on the same data was at `position`: its evaluations, once
+        more, teach the same.
+        """
         origin, done, state = position
         self.start(problem, origin, None)
         for _ in range(done):
@@ -68,7 +81,8 @@ class QuasiNewtonLines:
         lines, theta = self._lines, self.state.theta
         if not self._is_stuck:
             loss, gradient = self._evaluate(lines.trial)
-            # a loss that is no number may be an interrupted one, which a line must not take for the end of the domain
+            # a loss that is no number may be an interrupted one, which a line must not take for the
+            # end of the domain
             status = Status.UNDEFINED if np.isnan(loss) else lines.tell(loss, gradient)
             if status in (Status.UNDEFINED, Status.UNBOUNDED):
                 return Epoch(np.nan, np.nan, lines.step)
@@ -77,7 +91,9 @@ class QuasiNewtonLines:
                 status = lines.propose()
             self._is_stuck = status == Status.STUCK
         self._done += 1
-        self.state = replace(self.state, theta=theta, t=self.state.t + 1, epochs=self.state.epochs + 1)
+        self.state = replace(
+            self.state, theta=theta, t=self.state.t + 1, epochs=self.state.epochs + 1
+        )
         return Epoch(lines.value, lines.norm, lines.step)
 
     def _evaluate(self, flat):
@@ -94,13 +110,26 @@ class QuasiNewtonLines:
 
     def _loss(self, theta, gradient):
         problem = self.problem
-        return batch.gradient(problem.rows, problem.y, problem.weights, problem.visits, theta, gradient, problem.objective.codes,
-                              problem.threads) / self._weight
+        return (
+            batch.gradient(
+                problem.rows,
+                problem.y,
+                problem.weights,
+                problem.visits,
+                theta,
+                gradient,
+                problem.objective.codes,
+                problem.threads,
+            )
+            / self._weight
+        )
 
     def loss_at(self, theta):
         """The objective at theta."""
         outputs = self.problem.objective.outputs
-        return self._loss(theta, np.empty_like(theta)) + self.problem.objective.penalty(theta[:len(theta) - outputs])
+        return self._loss(theta, np.empty_like(theta)) + self.problem.objective.penalty(
+            theta[: len(theta) - outputs]
+        )
 
     def optimality(self):
         """Nothing is known of how far the minimum is."""
@@ -122,8 +151,8 @@ class QuasiNewtonLines:
 
 
 class FirstStep(Descent):
-    """Adam at rates that fall as 1 / sqrt(1 + epochs), the first so small that a step down all slopes at once, equally long in
-    each parameter, lowers the objective of all rows.
+    """Adam at rates that fall as 1 / sqrt(1 + epochs), the first so small that a step down all
+    slopes at once, equally long in each parameter, lowers the objective of all rows.
     """
 
     def __init__(self, batch_size):
@@ -145,7 +174,7 @@ class FirstStep(Descent):
         before = self._gradient_at(theta, gradient)
         down, rate = np.sign(gradient), RATE
         if not problem.objective.intercept:
-            down[len(theta) - problem.objective.outputs:] = 0
+            down[len(theta) - problem.objective.outputs :] = 0
         for _ in range(HALVINGS):
             if self._gradient_at(theta - (rate * down).astype(theta.dtype), gradient) < before:
                 break
@@ -155,6 +184,14 @@ class FirstStep(Descent):
     def _gradient_at(self, theta, gradient):
         """The objective; `gradient` receives that of its data term."""
         problem = self.problem
-        loss = batch.gradient(problem.rows, problem.y, problem.weights, problem.visits, theta, gradient, problem.objective.codes,
-                              problem.threads)
+        loss = batch.gradient(
+            problem.rows,
+            problem.y,
+            problem.weights,
+            problem.visits,
+            theta,
+            gradient,
+            problem.objective.codes,
+            problem.threads,
+        )
         return loss / self._weight + problem.objective.penalty(*self._parts(theta))

@@ -1,7 +1,10 @@
-"""Newton's method for losses with kinks, which are rounded off over ever smaller widths; a duality gap tells what is left.
+"""Newton's method for losses with kinks, which are rounded off over ever smaller widths; a duality
+gap tells what is left.
 
-Source: the smoothing technique of Nesterov, "Smooth minimization of non-smooth functions", Mathematical Programming 103 (2005).
+Source: the smoothing technique of Nesterov, "Smooth minimization of non-smooth functions",
+Mathematical Programming 103 (2005).
 """
+
 from dataclasses import replace
 
 import numpy as np
@@ -13,19 +16,38 @@ from fastgd.kernels import newton
 from .descent import Epoch
 from .newton import LARGEST, Newton
 
-DEMANDS = 0.1, 1e-4, 1e-7, 1e-10, 1e-14  # decrements at the end of a stage, of what rounding kinks off may cost
+DEMANDS = (
+    0.1,
+    1e-4,
+    1e-7,
+    1e-10,
+    1e-14,
+)  # decrements at the end of a stage, of what rounding kinks off may cost
 
 
 class Rounded(Newton):
-    """Minimise an objective whose loss has kinks: Newton's method with the kinks rounded off over ever smaller widths.
+    """Minimise an objective whose loss has kinks: Newton's method with the kinks rounded off over
+    ever smaller widths.
 
-    The slopes of a rounded loss are feasible for the dual of the loss itself, which bounds what is left.
+    The slopes of a rounded loss are feasible for the dual of the loss itself, which bounds what is
+    left.
     """
 
     begins_coarsely = False
     leaves = 0.0  # stages have ends of their own
     forcing = 0.5  # far from a kink the quadratic model is not worth more
-    kept = *Newton.kept, "_best", "_least", "_beyond", "_cost", "_width", "_demand", "_last", "_spent", "_is_first"
+    kept = (
+        *Newton.kept,
+        "_best",
+        "_least",
+        "_beyond",
+        "_cost",
+        "_width",
+        "_demand",
+        "_last",
+        "_spent",
+        "_is_first",
+    )
 
     def start(self, problem, theta, earlier):
         """Begin at theta, or where `earlier` stands."""
@@ -33,12 +55,19 @@ class Rounded(Newton):
         self._exact = problem  # while kinks are rounded off, `problem` is another one
         v = np.zeros_like(self._v)
         v[:, -1] = self._constant
-        self._best = self._worst, self._at.to_user(v)  # (objective, theta) of the best end of a stage, or of the constant model
-        self._least = -np.inf                          # a bound of the minimum
+        self._best = (
+            self._worst,
+            self._at.to_user(v),
+        )  # (objective, theta) of the best end of a stage, or of the constant model
+        self._least = -np.inf  # a bound of the minimum
         self._beyond, self._cost = 0.0, 0.0
-        self._width, self._demand, self._last = self._first_width(), 0, np.inf  # of the stage at hand; its last decrement
+        self._width, self._demand, self._last = (
+            self._first_width(),
+            0,
+            np.inf,
+        )  # of the stage at hand; its last decrement
         self._is_first = True
-        self._spent = 0                                # ends of stages in a row that were within rounding of their minimum
+        self._spent = 0  # ends of stages in a row that were within rounding of their minimum
         self._mark()
 
     def _descend(self):
@@ -57,7 +86,8 @@ class Rounded(Newton):
                     self._residual, self._inverse = self.forcing, None
                     self._last = np.inf
                 if distance <= 4 * self._cost + rounding:
-                    break  # else the weights are held so loosely that the bound takes a better minimum
+                    # else the weights are held so loosely that the bound takes a better minimum
+                    break
                 self._demand += not self._is_exact()
             if not self._is_exact():
                 self._width *= min(0.3, max(0.1, 0.5 * self.tol / max(self._ratio(), 1e-300)))
@@ -74,34 +104,51 @@ class Rounded(Newton):
         return objective.loss == "huber" and self._width <= objective.delta
 
     def is_smooth(self):
-        """Whether the decrement of 'huber' tells how far its minimum is: for half of the weight it has curvature."""
+        """Whether the decrement of 'huber' tells how far its minimum is: for half of the weight it
+        has curvature.
+        """
         problem = self._exact
         if not self._is_exact():
             return False
         inside = np.abs(self._z - problem.output_targets.ravel()) <= problem.objective.delta
         inside = inside.reshape(len(problem.visits), -1).mean(axis=1)
-        return np.average(inside, weights=None if problem.weights is None else problem.weights[problem.visits]) >= 0.5
+        return (
+            np.average(
+                inside, weights=None if problem.weights is None else problem.weights[problem.visits]
+            )
+            >= 0.5
+        )
 
     def _is_enough(self, decrement):
-        """Whether a decrement ends a stage: it is small against what rounding kinks off may cost, or no longer falls."""
+        """Whether a decrement ends a stage: it is small against what rounding kinks off may cost,
+        or no longer falls.
+        """
         before, self._last = self._last, decrement
         if self._is_exact():
             return True
-        stuck = decrement > 0.1 * before and decrement <= rounding_of(self._best[0], self._worst, self.problem.rows.dtype)
+        stuck = decrement > 0.1 * before and decrement <= rounding_of(
+            self._best[0], self._worst, self.problem.rows.dtype
+        )
         return stuck or decrement <= DEMANDS[self._demand] * self._cost
 
     def _curvatures(self):
-        """Those of the rounded losses, and a share of secants' where rows on kinks are too few to make a Hessian of."""
+        """Those of the rounded losses, and a share of secants' where rows on kinks are too few to
+        make a Hessian of.
+        """
         super()._curvatures()
         problem, width, n = self.problem, self.problem.objective.width, len(self.problem.visits)
-        if problem.objective.loss == "huber":  # a row within width: curvature delta / width, cost <= delta (width - delta) / 2
+        if (
+            problem.objective.loss == "huber"
+        ):  # a row within width: curvature delta / width, cost <= delta (width - delta) / 2
             delta, width = problem.objective.delta, max(width, problem.objective.delta)
             self._cost = max(width * self._h.sum(), delta) * (width - delta) / (2 * n)
         else:  # a row on a kink: curvature 1 / width, cost <= width / 8
             self._cost = max(width * self._h.sum(), 1.0) * width / (8 * n)
         h = self._h.reshape(n, -1)
         # Without any curvature a step along the intercept would have no length.
-        beyond = np.where(h.any(axis=0), self._beyond, 1.0)
+        # As after a first step that was cut short; of all outputs none may be without curvature.
+        least = 0.01 if h.any() else 1.0
+        beyond = np.where(h.any(axis=0), self._beyond, max(self._beyond, least))
         if beyond.any():
             secant = beyond * (self._jump() / np.maximum(self._distance(), width)).reshape(h.shape)
             if problem.weights is not None:
@@ -113,12 +160,25 @@ class Rounded(Newton):
         return False
 
     def _pass_made(self, loss, decrement):
-        """An `Epoch` of the best model known; where an unfinished direction leads to is one, too."""
-        if self._x.any() and not self.is_smooth():  # which tells of the model where the direction began
+        """An `Epoch` of the best model known; where an unfinished direction leads to is one,
+        too.
+        """
+        if (
+            self._x.any() and not self.is_smooth()
+        ):  # which tells of the model where the direction began
             t, sums = np.ones(self._at.outputs), np.empty((2, self._at.outputs))
             exact, there = self._exact, self._v + self._x
-            newton.along(exact.y, exact.weights, exact.visits, self._z, self._u, t, sums,
-                         exact.objective.codes, exact.threads)
+            newton.along(
+                exact.y,
+                exact.weights,
+                exact.visits,
+                self._z,
+                self._u,
+                t,
+                sums,
+                exact.objective.codes,
+                exact.threads,
+            )
             theta = self._at.to_user(there)
             penalty = exact.objective.penalty(*unpack(theta, self._at.outputs, exact.by_column))
             value = float(sums[0].sum()) / self._weight + penalty
@@ -155,10 +215,14 @@ class Rounded(Newton):
         objective, y = self.problem.objective, self.problem.output_targets.ravel()
         if objective.loss in ("hinge", "perceptron"):
             return np.abs((objective.loss == "hinge") - y * self._z)
-        return np.abs(np.abs(self._z - y) - (0.0 if objective.loss == "quantile" else objective.delta))
+        return np.abs(
+            np.abs(self._z - y) - (0.0 if objective.loss == "quantile" else objective.delta)
+        )
 
     def _search(self):
-        """As for smooth losses; steps that had to be cut short want the kinks beyond them in the next Hessian."""
+        """As for smooth losses; steps that had to be cut short want the kinks beyond them in the
+        next Hessian.
+        """
         foremost = np.argmin(self._dot(self._g, self._x))
         after, value = super()._search(), self._value()
         if value < self._best[0]:
@@ -193,7 +257,9 @@ class Rounded(Newton):
         self.state = replace(self.state, theta=self._result())
 
     def _has_nothing_to_gain(self, slopes):
-        """Whether slopes near these prove that the best constant model, which none has beaten, is a minimum."""
+        """Whether slopes near these prove that the best constant model, which none has beaten, is a
+        minimum.
+        """
         rounding = rounding_of(self._worst, self._worst)
         if not self._best[0] >= self._worst - rounding > self._least:
             return False
@@ -221,10 +287,18 @@ class Rounded(Newton):
         if problem.objective.loss in ("hinge", "perceptron"):
             return 4.0
         weights = None if problem.weights is None else problem.weights[problem.visits]
-        return 4.0 * float(np.average(np.abs(problem.targets - self._constant), axis=0, weights=weights).mean()) or 1.0
+        return (
+            4.0
+            * float(
+                np.average(np.abs(problem.targets - self._constant), axis=0, weights=weights).mean()
+            )
+            or 1.0
+        )
 
     def _bound(self, width):
-        """(bound of what rounded losses' minimum leaves, objective) where we are; both enter what is known."""
+        """(bound of what rounded losses' minimum leaves, objective) where we are; both enter what
+        is known.
+        """
         problem, value = self.problem, self._value()
         _, slopes = self.losses(width)
         theta = self._at.to_user(self._v)

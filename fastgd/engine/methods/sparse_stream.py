@@ -8,7 +8,8 @@ from fastgd.kernels import implicit
 
 # Bins for the columns' counts of entries: 33 exact ones and 16 an octave up to 2^62.
 BINS = 1000
-# A guard: the damping's equation is convex, and from the value of the last call two or three are enough.
+# A guard: the damping's equation is convex, and from the value of the last call two or three are
+# enough.
 NEWTON_STEPS = 100
 BY_COLUMN = "inverse", "l1", "l2", "paid", "norm", "count"  # arrays with an entry a column
 SHORT = "bins", "sums", "race", "gains"  # arrays that do not grow with the columns
@@ -17,10 +18,10 @@ SHORT = "bins", "sums", "race", "gains"  # arrays that do not grow with the colu
 class SparseStream:
     """Weights, their mean, and statistics of the columns; columns not met need no update.
 
-    `v` and the weighted sum `average` of the iterates are [W, b], each column in the metric of its last
-    visit: its weights are v * inverse. What it owes since to the penalty and to the mean is a difference
-    of `sums` to `paid` (see docs/lazy.md). Arrays change in place. Between `open` and `close` there is a
-    way back, and copies and pickles have arrays of their own.
+    `v` and the weighted sum `average` of the iterates are [W, b], each column in the metric of its
+    last visit: its weights are v * inverse. What it owes since to the penalty and to the mean is a
+    difference of `sums` to `paid` (see docs/lazy.md). Arrays change in place. Between `open` and
+    `close` there is a way back, and copies and pickles have arrays of their own.
     """
 
     def __init__(self, coef, intercept):
@@ -65,7 +66,9 @@ class SparseStream:
         return {name: value for name, value in state.items() if name not in ("_columns", "_absent")}
 
     def know(self, scale, density, rows, weight):
-        """Take over statistics of earlier rows: root mean squares, shares of rows that store a column."""
+        """Take over statistics of earlier rows: root mean squares, shares of rows that store a
+        column.
+        """
         self.count[:] = np.where(scale > 0, np.maximum(np.rint(density * rows), 1), 0)
         self.norm[:] = scale * np.sqrt(weight)
         self.bins[:] = np.bincount(implicit.bins_of(self.count), minlength=BINS)
@@ -177,7 +180,9 @@ class SparseStream:
         return flat[: len(flat) - self.outputs].reshape(-1, self.outputs)
 
     def _sizes(self, columns):
-        """The sums of |w| and w^2 over these columns; what a penalty beyond `STRONGEST` holds is 0."""
+        """The sums of |w| and w^2 over these columns; what a penalty beyond `STRONGEST` holds is
+        0.
+        """
         held = (self.l1[columns] >= STRONGEST) | (self.l2[columns] >= STRONGEST)
         weights = self._block(self.v)[columns] * np.where(held, 0.0, self.inverse[columns])[:, None]
         most = np.finfo(float).max  # differences of sums that overflow are numbers, too
@@ -261,8 +266,8 @@ def columns_of(rows, visits):
 def damping(bins, rows, start):
     """(damping, mean squared length of a row) such that the columns count for `rows` / 10.
 
-    A column that has `count` entries counts for count / (count + damping): the root of a convex equation,
-    by Newton's method, on counts in bins.
+    A column that has `count` entries counts for count / (count + damping): the root of a convex
+    equation, by Newton's method, on counts in bins.
     """
     filled = np.flatnonzero(bins[1:]) + 1
     columns, count, goal = bins[filled].astype(float), implicit.bin_counts(BINS)[filled], FEW * rows
