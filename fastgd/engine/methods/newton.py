@@ -11,7 +11,7 @@ from dataclasses import replace
 from math import sqrt
 
 import numpy as np
-from scipy.linalg import cho_factor
+from scipy.linalg import LinAlgError, cho_factor
 
 from fastgd.engine.data import pack, unpack
 from fastgd.engine.duality import gap, relative, rounding_of
@@ -739,15 +739,18 @@ class Newton:
         mean = np.maximum(mean, 1e-3 * mean.max() or 1.0)[:, None]
         if not self._dense or self._coarse:
             return Inverse(self._joint, mean + self._at.l2, None, self._h.copy())
-        factors = [
-            cho_factor(
-                self._gram(h[:, k], mean[k], self._at.l2[k]),
-                lower=True,
-                overwrite_a=True,
-                check_finite=False,
-            )
-            for k in range(outputs)
-        ]
+        try:
+            factors = [
+                cho_factor(
+                    self._gram(h[:, k], mean[k], self._at.l2[k]),
+                    lower=True,
+                    overwrite_a=True,
+                    check_finite=False,
+                )
+                for k in range(outputs)
+            ]
+        except LinAlgError:  # products of few rows far out, whose rounding exceeds the ridge
+            self._dense, factors = False, None
         return Inverse(self._joint, mean + self._at.l2, factors, self._h.copy())
 
     def _gram(self, h, mean, l2):
