@@ -195,7 +195,10 @@ class LinearRegression(_Squared):
 
     def _objective(self, outputs, one_vs_rest, total):
         return Objective(
-            self.loss, outputs=outputs, intercept=self.fit_intercept, positive=self.positive
+            self._loss(outputs),
+            outputs=outputs,
+            intercept=self.fit_intercept,
+            positive=self.positive,
         )
 
 
@@ -354,7 +357,11 @@ class Ridge(_Penalised):
         l2 = tuple(min(float(a) / total, STRONGEST) for a in alpha)
         l2 = l2[0] if len(set(l2)) == 1 else l2
         return Objective(
-            self.loss, l2=l2, outputs=outputs, intercept=self.fit_intercept, positive=self.positive
+            self._loss(outputs),
+            l2=l2,
+            outputs=outputs,
+            intercept=self.fit_intercept,
+            positive=self.positive,
         )
 
 
@@ -560,7 +567,7 @@ class ElasticNet(_Penalised):
 
     def _objective(self, outputs, one_vs_rest, total):
         return Objective(
-            self.loss,
+            self._loss(outputs),
             l1=float(self.alpha * self.l1_ratio),
             l2=float(self.alpha * (1 - self.l1_ratio)),
             outputs=outputs,
@@ -923,7 +930,7 @@ class LogisticRegression(_Named):
     def _objective(self, outputs, one_vs_rest, total):
         strength, mix = 0.0 if self.penalty is None else _strength(self.C, total), self._mix()
         return Objective(
-            "log_loss" if outputs == 1 else "softmax",
+            self._loss(outputs),
             l1=strength * mix,
             l2=strength * (1 - mix),
             outputs=outputs,
@@ -1135,7 +1142,7 @@ class LinearSVC(_Named):
     def _objective(self, outputs, one_vs_rest, total):
         strength, mix = _strength(self.C, total), float(self.penalty == "l1")
         return Objective(
-            self.loss,
+            self._loss(outputs),
             l1=strength * mix,
             l2=strength * (1 - mix),
             outputs=outputs,
@@ -1301,6 +1308,4 @@ class LinearSVR(Regressor):
 
     def _objective(self, outputs, one_vs_rest, total):
         l2 = _strength(self.C, total)
-        return Objective(
-            self.loss, float(self.epsilon), l2=l2, outputs=outputs, intercept=self.fit_intercept
-        )
+        return Objective(self._loss(outputs), l2=l2, outputs=outputs, intercept=self.fit_intercept)

@@ -18,6 +18,7 @@ from sklearn.utils.validation import _check_y
 from .engine.estimator import unchanged_on_error
 from .engine.networks import NETWORK, POSITIVE, NeuralNetwork
 from .engine.parameters import checked
+from .problem.losses import KINDS, EpsilonInsensitive, Huber, LogLoss, Softmax
 
 
 def _takes_streams(model):
@@ -409,8 +410,8 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
             if not (np.isfinite(own) & (own >= 0)).all():
                 raise ValueError(f"class_weight must be finite and >= 0, got {self.class_weight}")
             weights = own if weights is None else weights * own
-        loss = "softmax" if self.out_activation_ == "softmax" else "log_loss"
-        outputs = len(self.classes_) if self._several_labels or loss == "softmax" else 1
+        loss = Softmax() if self.out_activation_ == "softmax" else LogLoss()
+        outputs = len(self.classes_) if self._several_labels or loss.is_joint else 1
         return self._train(X, self._targets(y), y, weights, loss, outputs, **others)
 
     def _weights_of_classes(self, y, weights):
@@ -783,7 +784,7 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
 
     def _set_targets(self, y):
         self._count = 1 if y.ndim == 1 else y.shape[1]
-        self.out_activation_ = "exp" if self.loss == "poisson" else "identity"
+        self.out_activation_ = "exp" if self._kind.has_log_link else "identity"
 
     def _check_known(self, y):
         count = 1 if y.ndim == 1 else y.shape[1]
@@ -794,8 +795,8 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
         """y as the kernels read it."""
         if y.dtype.kind not in "fiub":
             raise ValueError(f"y must hold numbers, got {y.dtype}")
-        if self.loss == "poisson" and (y < 0).any():
-            raise ValueError(f"y must be >= 0 for loss='poisson', its least value is {y.min()}")
+        if (y < self._kind.least_target).any():
+            raise ValueError(f"y must be >= 0 for loss={self.loss!r}, its least value is {y.min()}")
         return np.ascontiguousarray(y, dtype=np.float64).ravel()
 
     def _check_y_val(self, y):
@@ -805,11 +806,13 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
         return (y.ravel() if self._count == 1 else y), self._targets(y)
 
     @property
-    def _objective_delta(self):
-        return float(self.delta) if self.loss == "huber" else 0.0
+    def _kind(self):
+        """The class of the loss."""
+        # The absolute error is a tube of width 0.
+        return EpsilonInsensitive if self.loss == "absolute_error" else KINDS[self.loss]
 
     def _fit_targets(self, X, y, sample_weight, **others):
-        loss = "epsilon_insensitive" if self.loss == "absolute_error" else self.loss
+        loss = Huber(float(self.delta)) if self._kind is Huber else self._kind()
         labels = y.ravel() if self._count == 1 else y
         return self._train(
             X,

@@ -290,7 +290,7 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
 
     def _objective(self, outputs, one_vs_rest, total):
         return Objective(
-            self.loss,
+            self._loss(outputs),
             l2=float(self.nu),
             intercept=self.fit_intercept,
             tilt=self.nu if self.fit_intercept else 0.0,

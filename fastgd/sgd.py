@@ -7,9 +7,9 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 
 from .engine.estimator import unchanged_on_error
-from .engine.objective import CLASSIFICATION, REGRESSION
 from .engine.parameters import DESCENT, checked
 from .engine.supervised import Classifier, Regressor
+from .problem.losses import KINDS, OF_VALUES
 
 
 class SGDClassifier(Classifier):
@@ -251,7 +251,7 @@ class SGDClassifier(Classifier):
 
     _parameter_constraints: dict = {
         **DESCENT,
-        "loss": [StrOptions(set(CLASSIFICATION + REGRESSION)), callable, LowLevelCallable],
+        "loss": [StrOptions(set(KINDS)), callable, LowLevelCallable],
         "class_weight": [StrOptions({"balanced"}), dict, None],
     }
 
@@ -612,7 +612,7 @@ class SGDRegressor(Regressor):
 
     _parameter_constraints: dict = {
         **DESCENT,
-        "loss": [StrOptions(set(REGRESSION)), callable, LowLevelCallable],
+        "loss": [StrOptions(set(OF_VALUES)), callable, LowLevelCallable],
     }
 
     def __init__(

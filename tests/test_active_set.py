@@ -13,6 +13,7 @@ from fastgd.engine.data import Problem, as_rows
 from fastgd.engine.methods.active_set import ActiveSet, newton_for
 from fastgd.engine.methods.newton import Newton
 from fastgd.engine.objective import Objective
+from fastgd.problem.losses import loss_of
 
 
 def correlated(seed, n, p):
@@ -26,7 +27,7 @@ def correlated(seed, n, p):
 
 
 def problem_of(loss, X, y, l2=1e-3):
-    objective = Objective(loss, 0.1, l2=l2)
+    objective = Objective(loss_of(loss, 0.1), l2=l2)
     return Problem(as_rows(X), y, None, objective, np.arange(len(y)), True, 1, X)
 
 

@@ -16,10 +16,11 @@ from fastgd.engine.data import Problem
 from fastgd.engine.methods.implicit import AveragedImplicit
 from fastgd.engine.methods.variance import VarianceReduced
 from fastgd.engine.metric import constant_model, metric_of
-from fastgd.engine.objective import CURVATURE, Objective
+from fastgd.engine.objective import Objective
 from fastgd.kernels import implicit, variance
 from fastgd.kernels.losses import Loss, evaluate
 from fastgd.kernels.order import sample, shuffle
+from fastgd.problem.losses import loss_of
 
 KINKED = ("hinge", "epsilon_insensitive", "quantile")
 SMOOTH = sorted(set(reference.LOSSES) - {*KINKED, "perceptron"})
@@ -46,12 +47,10 @@ def value_of(problem, X, coef, intercept):
     """The objective, in plain NumPy."""
     o, Y, Z = problem.objective, problem.targets, (X @ coef.T + intercept)[problem.visits]
     s = np.ones(len(Z)) if problem.weights is None else problem.weights[problem.visits]
-    if o.loss == "softmax":
+    if o.loss.is_joint:
         losses = evaluate(Loss.SOFTMAX, 0, Z, Y[:, 0])[0]
     else:
-        losses = sum(
-            evaluate(Loss[o.loss.upper()], o.delta, Z[:, k], Y[:, k])[0] for k in range(o.outputs)
-        )
+        losses = sum(o.loss.evaluate(Z[:, k], Y[:, k])[0] for k in range(o.outputs))
     with np.errstate(over="ignore"):
         return np.average(losses, weights=s) + o.penalty(coef)
 
@@ -85,7 +84,7 @@ def stream(rows, Y, objective, sizes, weights=None, batch_size=1):
 def test_an_implicit_step_solves_its_equation(loss, as_rows):
     """One row, x = 1: the weight moves by rate * g."""
     rows = as_rows(np.ones((1, 1)), "dense", np.float64)
-    codes = Objective(loss, 0.3, intercept=False).codes | {"targets": 0}
+    codes = Objective(loss_of(loss, 0.3), intercept=False).codes | {"targets": 0}
     targets = (-1.0, 1.0) if loss in reference.CLASSIFICATION else (0.0, 0.5, 7.0)
     for z in (-50.0, -3.0, -0.2, 0.0, 0.7, 4.0, 60.0):
         for y in targets:
@@ -121,10 +120,10 @@ def test_an_implicit_step_solves_its_equation(loss, as_rows):
 def kernel_case(loss, data, layout, dtype, as_rows, outputs, l1=0.0, l2=0.0):
     problem = reference.Problem(loss, 0.3, l1, l2)
     rows, Y = as_rows(data.X, layout, dtype), values_of(loss, data, outputs)
-    metric = metric_of(problem_of(rows, Y, Objective(loss, 0.3, outputs=outputs)))
+    metric = metric_of(problem_of(rows, Y, Objective(loss_of(loss, 0.3), outputs=outputs)))
     Z = reference.standardised(data.X, metric.center, metric.scale)
     arrays = metric.center, metric.inverse, l1 * metric.inverse, l2 * metric.inverse**2
-    codes = Objective(loss, 0.3, l1, l2, outputs).codes
+    codes = Objective(loss_of(loss, 0.3), l1, l2, outputs).codes
     rng = np.random.default_rng(0)
     V, c = (
         0.1 * rng.standard_normal((outputs, 6)) * (metric.scale > 0),
@@ -183,7 +182,7 @@ def test_a_pass_of_saga(loss, outputs, data, as_rows, dtype):
     rng, n, bend = (
         np.random.default_rng(1),
         43,
-        np.inf if loss == "hinge" else CURVATURE.get(loss, 1.0),
+        loss_of(loss).max_curvature,
     )
     probability = rng.uniform(0.5, 1.5, n)
     probability /= probability.sum()
@@ -250,7 +249,7 @@ def test_what_lies_near_a_kink(as_rows):
     lengths, smoothness = np.full(7, 2.0), np.zeros(7)
     memory = margins, None, lengths, None
     for loss, kinks in (("hinge", [1.0]), ("epsilon_insensitive", [0.5, 1.5]), ("quantile", [1.0])):
-        codes = Objective(loss, 0.5).codes | {"targets": 0}
+        codes = Objective(loss_of(loss, 0.5)).codes | {"targets": 0}
         variance.survey(
             np.ones(7),
             np.full(7, 3.0),
@@ -288,7 +287,7 @@ def test_smooth_losses_reach_the_optimum(loss, outputs, batch_size, data, as_row
         Y, outputs = data.classes, 3
     else:
         Y = values_of(loss, data, outputs)
-    objective = Objective(loss, 0.3, 0.0, 0.02, outputs)
+    objective = Objective(loss_of(loss, 0.3), 0.0, 0.02, outputs)
     problem = problem_of(as_rows(data.X, layout, dtype), Y, objective, data.weights)
     coef, intercept = fit(problem, 200 * batch_size, batch_size).solution()
     value, (_, constant) = value_of(problem, data.X, coef, intercept), constant_model(problem)
@@ -299,7 +298,7 @@ def test_smooth_losses_reach_the_optimum(loss, outputs, batch_size, data, as_row
 @pytest.mark.parametrize("outputs", [1, 3])
 def test_losses_with_kinks_come_near_it(loss, outputs, data, as_rows, layout):
     """Many epochs from two seeds agree, and few epochs are not far."""
-    objective = Objective(loss, 0.3, 0.0, 0.02, outputs)
+    objective = Objective(loss_of(loss, 0.3), 0.0, 0.02, outputs)
     problem = problem_of(
         as_rows(data.X, layout, np.float64), values_of(loss, data, outputs), objective
     )
@@ -322,7 +321,7 @@ def test_twenty_epochs_of_a_loss_with_kinks(loss, as_rows):
     z = X @ rng.standard_normal(8) + 0.2 * rng.standard_normal(600)
     y = np.where(z > 0, 1.0, -1.0) if loss == "hinge" else z
     problem = problem_of(
-        as_rows(X, "dense", np.float64), y[:, None], Objective(loss, 0.05, 0.0, 1e-3)
+        as_rows(X, "dense", np.float64), y[:, None], Objective(loss_of(loss, 0.05), 0.0, 1e-3)
     )
     values = [
         value_of(problem, X, *fit(problem, epochs, seed=seed).solution())
@@ -339,7 +338,7 @@ def test_the_end_of_a_fit_is_as_far_as_it_pays(loss, data, as_rows, layout):
     X = data.X + (3.0 * data.classes if outputs > 1 else 6.0 * data.binary)[:, None]
     Y = data.classes if outputs > 1 else values_of(loss, data)
     problem = problem_of(
-        as_rows(X, layout, np.float64), Y, Objective(loss, l2=1e-3, outputs=outputs)
+        as_rows(X, layout, np.float64), Y, Objective(loss_of(loss), l2=1e-3, outputs=outputs)
     )
     method = fit(problem, 3)
     method.finish()
@@ -356,7 +355,9 @@ def test_the_end_of_a_fit_is_as_far_as_it_pays(loss, data, as_rows, layout):
 def test_the_constant_model_of_several_outputs(data, as_rows):
     """Signs of several outputs, each with a frequency of its own."""
     Y = values_of("hinge", data, 3)
-    problem = problem_of(as_rows(data.X, "dense", np.float64), Y, Objective("hinge", outputs=3))
+    problem = problem_of(
+        as_rows(data.X, "dense", np.float64), Y, Objective(loss_of("hinge"), outputs=3)
+    )
     intercepts, value = constant_model(problem)
     assert_array_equal(intercepts, np.sign(Y.mean(axis=0)))
     assert_allclose(value, np.maximum(0, 1 - Y * intercepts).mean(axis=0).sum())
@@ -364,7 +365,7 @@ def test_the_constant_model_of_several_outputs(data, as_rows):
 
 @pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
 def test_lasso_weights_are_zero_where_they_should_be(loss, data, as_rows, layout):
-    objective = Objective(loss, l1=0.1)
+    objective = Objective(loss_of(loss), l1=0.1)
     problem = problem_of(as_rows(data.X, layout, np.float64), values_of(loss, data), objective)
     coef, intercept = fit(problem, 400).solution()
     z = data.X @ coef[0] + intercept[0]
@@ -380,7 +381,7 @@ def test_the_same_seed_gives_the_same_bits(loss, data, as_rows, layout):
     problem = problem_of(
         as_rows(data.X, layout, np.float64),
         Y,
-        Objective(loss, outputs=3 if loss == "softmax" else 1),
+        Objective(loss_of(loss), outputs=3 if loss == "softmax" else 1),
     )
     first, again, other = (fit(problem, 6, seed=seed).solution() for seed in (0, 0, 1))
     assert_array_equal(first[0], again[0])
@@ -395,7 +396,7 @@ def test_precision_and_index_width_change_nothing(data, as_rows):
             problem_of(
                 as_rows(data.X, layout, dtype),
                 values_of("log_loss", data),
-                Objective("log_loss", l2=0.01),
+                Objective(loss_of("log_loss"), l2=0.01),
             ),
             5,
         ).solution()[0]
@@ -408,7 +409,7 @@ def test_precision_and_index_width_change_nothing(data, as_rows):
 
 def test_weights_are_repeated_rows(data, as_rows):
     counts = np.random.default_rng(0).integers(1, 4, 43)
-    objective = Objective("log_loss", l2=0.05)
+    objective = Objective(loss_of("log_loss"), l2=0.05)
     Y = values_of("log_loss", data)
     weighted = problem_of(as_rows(data.X, "dense", np.float64), Y, objective, counts.astype(float))
     repeated = problem_of(
@@ -424,7 +425,7 @@ def test_weights_are_repeated_rows(data, as_rows):
 def test_only_the_rows_to_train_on_matter(data, as_rows, layout):
     X, keep = data.X.copy(), np.flatnonzero(np.arange(43) % 3)
     X[::3] = 1e6
-    objective = Objective("log_loss", l2=0.05)
+    objective = Objective(loss_of("log_loss"), l2=0.05)
     part = problem_of(
         as_rows(X, layout, np.float64), values_of("log_loss", data), objective, visits=keep
     )
@@ -442,7 +443,7 @@ def test_without_an_intercept_it_stays_zero(data, as_rows, layout):
         rows, Y, objective = (
             as_rows(X, layout, np.float64),
             values_of(loss, data),
-            Objective(loss, l2=0.01, intercept=False),
+            Objective(loss_of(loss), l2=0.01, intercept=False),
         )
         problem = problem_of(rows, Y, objective)
         coef, intercept = fit(problem, 300).solution()
@@ -458,7 +459,7 @@ def test_the_loss_at_given_weights(data, as_rows, layout):
     problem = problem_of(
         as_rows(data.X, layout, np.float64),
         values_of("log_loss", data, 3),
-        Objective("log_loss", 0, 0.1, 0.2, 3),
+        Objective(loss_of("log_loss"), 0.1, 0.2, 3),
         data.weights,
     )
     rng = np.random.default_rng(0)
@@ -475,7 +476,7 @@ def test_a_warm_start_goes_on_from_where_it_is(data, as_rows, layout):
     problem = problem_of(
         as_rows(data.X, layout, np.float64),
         values_of("log_loss", data),
-        Objective("log_loss", l2=0.01),
+        Objective(loss_of("log_loss"), l2=0.01),
     )
     coef, intercept = fit(problem, 300).solution()
     theta = reference.pack(coef, intercept, layout)
@@ -519,7 +520,7 @@ def test_no_data_break_it(loss, X, y, as_rows):
             (7, 1e-3, 0.0, False),
             (1, 0.0, 0.0, True),
         ):
-            objective = Objective(loss, 0.3, l1, l2, intercept=intercept)
+            objective = Objective(loss_of(loss, 0.3), l1, l2, intercept=intercept)
             rows = as_rows(X, layout, np.float64)
             problem = problem_of(rows, y, objective)
             method = fit(problem, 12, batch_size)
@@ -544,7 +545,7 @@ def test_one_pass_of_raw_columns_goes_most_of_the_way(loss, size, as_rows, dtype
     signal = X @ rng.standard_normal(8) + 0.5 * rng.standard_normal(1000)
     X = (X + rng.uniform(-3, 3, 8)) * 10.0 ** rng.uniform(-4, 4, 8)
     Y = np.where(signal > 0, 1.0, -1.0) if loss in reference.CLASSIFICATION else 30 * signal + 200
-    objective, rows = Objective(loss, 0.1), as_rows(X, "dense", dtype)
+    objective, rows = Objective(loss_of(loss, 0.1)), as_rows(X, "dense", dtype)
     problem = problem_of(rows, Y, objective)
     method = fit(problem, 100)
     method.finish()
@@ -554,7 +555,7 @@ def test_one_pass_of_raw_columns_goes_most_of_the_way(loss, size, as_rows, dtype
 
 
 def test_the_cut_of_a_stream_matters_little(data, as_rows, layout):
-    objective, Y = Objective("log_loss", l2=0.01), values_of("log_loss", data)
+    objective, Y = Objective(loss_of("log_loss"), l2=0.01), values_of("log_loss", data)
     rows = as_rows(data.X, layout, np.float64)
     for sizes in ([43], [20, 23], [1] * 43):
         method = stream(rows, Y, objective, sizes, data.weights)
@@ -567,7 +568,7 @@ def test_a_stream_leaves_its_earlier_state_alone(data, as_rows):
     rows, Y, objective = (
         as_rows(data.X, "dense", np.float64),
         values_of("log_loss", data),
-        Objective("log_loss"),
+        Objective(loss_of("log_loss")),
     )
     state = stream(rows, Y, objective, [20]).state
     kept = pickle.dumps(replace(state))

@@ -36,7 +36,7 @@ def objective_of(problem, outputs):
         "intercept": problem.intercept,
         "positive": problem.positive,
         "tilt": problem.tilt,
-        "own": 0,
+        "custom": 0,
     }
 
 

@@ -15,6 +15,7 @@ from fastgd.engine.methods.carried import CarriedColumns
 from fastgd.engine.methods.curvature import Coordinates
 from fastgd.engine.metric import metric_of
 from fastgd.engine.objective import Objective
+from fastgd.problem.losses import loss_of
 
 
 def mistyped(seed, rows=1, size=1e6):
@@ -83,7 +84,7 @@ def carried_columns(X, y, weights=None):
         as_rows(X),
         np.where(y, 1.0, -1.0),
         weights,
-        Objective("log_loss"),
+        Objective(loss_of("log_loss")),
         np.arange(len(y)),
         full_batch=True,
         threads=1,

@@ -20,6 +20,7 @@ from fastgd.engine.duality import gap
 from fastgd.engine.methods.curvature import Coordinates
 from fastgd.engine.metric import metric_of
 from fastgd.engine.objective import Objective
+from fastgd.problem.losses import loss_of
 from reference import store
 
 REGRESSION = (
@@ -340,7 +341,7 @@ def test_separated_classes_have_the_infimum_0(model):
 
 def test_slopes_outside_of_the_domain_make_no_bound():
     X, y = load_diabetes(return_X_y=True)
-    objective = Objective("huber", 1.0, l2=0.1)
+    objective = Objective(loss_of("huber", 1.0), l2=0.1)
     data = EngineProblem(as_rows(X), y, None, objective, np.arange(len(y)), True, 1)
     at = Coordinates(data, metric_of(data))
     slopes = np.clip(y.mean() - y, -1, 1)[:, None]
@@ -352,7 +353,7 @@ def test_slopes_outside_of_the_domain_make_no_bound():
 
 def test_a_bound_above_the_objective_is_withdrawn():
     X, y = load_diabetes(return_X_y=True)
-    objective = Objective("squared_error", l2=0.1)
+    objective = Objective(loss_of("squared_error"), l2=0.1)
     data = EngineProblem(as_rows(X), y, None, objective, np.arange(len(y)), True, 1)
     at = Coordinates(data, metric_of(data))
     value = y.var() / 2

@@ -13,6 +13,7 @@ from fastgd.engine.data import as_rows
 from fastgd.engine.methods import dual as method
 from fastgd.engine.objective import Objective
 from fastgd.kernels import dual
+from fastgd.problem.losses import loss_of
 
 STRENGTH, BIAS, DELTA = 3.0, 0.7, 0.2
 
@@ -79,7 +80,7 @@ def test_a_sweep_is_the_twins(loss, outputs, sparse, dtype):
     if loss != "epsilon_insensitive":
         y = np.sign(y)
     weights, order = rng.uniform(0.5, 2, n), rng.permutation(n)
-    objective = Objective(loss, DELTA, outputs=outputs)
+    objective = Objective(loss_of(loss, DELTA), outputs=outputs)
     theta, z, slope = (
         np.zeros(outputs * (p + 1), dtype),
         np.zeros(n * outputs),
@@ -122,14 +123,18 @@ def test_a_sweep_is_the_twins(loss, outputs, sparse, dtype):
 def test_rows_that_rest_far_from_their_kink_are_left_out():
     X, y = csr_matrix([[1.0], [1.0], [1.0]]), np.array([1.0, 1.0, -1.0])
     theta, slope, order = np.array([0.5, 0.0]), np.array([-0.5, 0.0, 1.0]), np.arange(3)
-    arguments = np.ones(3), theta, np.zeros(3), slope, Objective("hinge").codes, 1.0, 0.0
+    arguments = np.ones(3), theta, np.zeros(3), slope, Objective(loss_of("hinge")).codes, 1.0, 0.0
     assert dual.sweep(as_rows(X), y, None, order, *arguments, 1.0) == (0.5, 2)
     assert sorted(order) == [0, 1, 2]
     assert set(order[:2]) == {0, 1}
 
 
 def test_what_does_not_fit_is_refused():
-    X, order, codes = as_rows(csr_matrix(np.eye(3))), np.arange(3), Objective("hinge").codes
+    X, order, codes = (
+        as_rows(csr_matrix(np.eye(3))),
+        np.arange(3),
+        Objective(loss_of("hinge")).codes,
+    )
     with pytest.raises(ValueError, match="do not fit"):
         dual.sweep(
             X,

@@ -10,12 +10,13 @@ from scipy.special import logsumexp
 
 import reference
 from fastgd.engine.data import Problem, pack
-from fastgd.engine.duality import balanced, conjugate, domain, gap, relative, weighted_sums
+from fastgd.engine.duality import balanced, gap, relative, weighted_sums
 from fastgd.engine.methods.curvature import Coordinates
 from fastgd.engine.metric import metric_of
 from fastgd.engine.objective import Objective
 from fastgd.kernels import batch
 from fastgd.kernels.losses import Loss, evaluate
+from fastgd.problem.losses import loss_of
 
 SCALAR = sorted(set(reference.LOSSES) - {"softmax"})
 DELTA = 0.3
@@ -31,14 +32,14 @@ def some_targets(loss, rng, n):
 def test_conjugates_are_the_largest_difference(loss):
     rng = np.random.default_rng(0)
     y = some_targets(loss, rng, 40)
-    low, high = domain(loss, DELTA, y)
+    low, high = loss_of(loss, DELTA).domain(y)
     s = rng.uniform(np.maximum(low, -3), np.minimum(high, 3))
     z = np.concatenate([np.linspace(-12, 12, 240001), [y.min(), y.max()]])
     largest = [
         np.max(a * z - evaluate(Loss[loss.upper()], DELTA, z, np.full(len(z), b))[0])
         for a, b in zip(s, y, strict=True)
     ]
-    assert_allclose(conjugate(loss, DELTA, s, y), largest, atol=3e-4)
+    assert_allclose(loss_of(loss, DELTA).conjugate(s, y), largest, atol=3e-4)
 
 
 @pytest.mark.parametrize("loss", SCALAR)
@@ -47,19 +48,19 @@ def test_the_slopes_of_a_loss_attain_the_conjugate(loss):
     rng = np.random.default_rng(1)
     y, z = some_targets(loss, rng, 200), rng.standard_normal(200) * 2
     value, s = evaluate(Loss[loss.upper()], DELTA, z, y)
-    low, high = domain(loss, DELTA, y)
+    low, high = loss_of(loss, DELTA).domain(y)
     assert ((low <= s) & (s <= high)).all()
-    assert_allclose(value + conjugate(loss, DELTA, s, y), s * z, atol=1e-13)
+    assert_allclose(value + loss_of(loss, DELTA).conjugate(s, y), s * z, atol=1e-13)
 
 
 def test_softmax_attains_its_conjugate():
     rng = np.random.default_rng(2)
     y, z = rng.integers(0, 4, 50), rng.standard_normal((50, 4)) * 3
     value, s = evaluate(Loss.SOFTMAX, 0.0, z, y.astype(float))
-    assert_allclose(value + conjugate("softmax", 0.0, s, y), (s * z).sum(axis=1), atol=1e-13)
+    assert_allclose(value + loss_of("softmax").conjugate(s, y), (s * z).sum(axis=1), atol=1e-13)
     other = rng.standard_normal((50, 4)) * 3
     assert (
-        logsumexp(other, axis=1) - other[np.arange(50), y] + conjugate("softmax", 0.0, s, y)
+        logsumexp(other, axis=1) - other[np.arange(50), y] + loss_of("softmax").conjugate(s, y)
         >= (s * other).sum(axis=1)
     ).all()
 
@@ -75,7 +76,7 @@ def test_balanced_slopes_stay_in_the_domain(loss, spread):
         _, s = evaluate(
             Loss.SOFTMAX, 0.0, rng.standard_normal((60, 4)) * spread + [0, 1, 0, 0], y.astype(float)
         )
-        p = balanced(loss, DELTA, s, y, weights)
+        p = balanced(loss_of(loss, DELTA), s, y, weights)
         assert_allclose(weights @ p, 0, atol=1e-15)
         p[np.arange(60), y] += 1
         assert (p >= -1e-15).all()
@@ -86,8 +87,8 @@ def test_balanced_slopes_stay_in_the_domain(loss, spread):
         y = np.column_stack([y, np.ones(60)])  # one class only: nothing but zeros balance
     z = rng.standard_normal(y.shape) * spread + 0.5
     _, s = evaluate(Loss[loss.upper()], DELTA, z.ravel(), y.ravel())
-    s = balanced(loss, DELTA, s.reshape(y.shape), y, weights)
-    low, high = domain(loss, DELTA, y)
+    s = balanced(loss_of(loss, DELTA), s.reshape(y.shape), y, weights)
+    low, high = loss_of(loss, DELTA).domain(y)
     assert ((low <= s) & (s <= high)).all()
     assert_allclose(weights @ s, 0, atol=1e-14 * spread)
 
@@ -105,7 +106,9 @@ def make_problem(loss, penalty, intercept, weighted, outputs, layout, data, as_r
     if not by_class and outputs > 1:
         y = np.column_stack([y, y[::-1], 0 * y + 1])
     weights = data.weights / data.weights.mean() if weighted else None
-    objective = Objective(loss, DELTA, l1, l2, outputs, by_class and loss != "softmax", intercept)
+    objective = Objective(
+        loss_of(loss, DELTA), l1, l2, outputs, by_class and loss != "softmax", intercept
+    )
     rows = as_rows(data.X, layout, np.float64)
     return Problem(
         rows, np.asarray(y, float).ravel(), weights, objective, np.arange(len(data.X)), True, 1
@@ -135,13 +138,11 @@ def value_and_flat(problem, theta):
 def slopes_at(problem, margins):
     objective = problem.objective
     y = problem.targets
-    if objective.loss == "softmax":
+    if objective.loss.is_joint:
         return evaluate(Loss.SOFTMAX, 0.0, margins.reshape(len(y), -1), y[:, 0])[1]
     if objective.by_class:
         y = np.where(y == np.arange(objective.outputs), 1.0, -1.0)
-    return evaluate(Loss[objective.loss.upper()], objective.delta, margins, y.ravel())[1].reshape(
-        y.shape
-    )
+    return objective.loss.evaluate(margins, y.ravel())[1].reshape(y.shape)
 
 
 def gap_at(problem, theta):

@@ -10,6 +10,7 @@ from fastgd.engine.data import Problem, as_rows
 from fastgd.engine.methods.extrapolation import FEWEST, HIGHEST, MOST, Extrapolation, Line
 from fastgd.engine.objective import Objective
 from fastgd.kernels.losses import Loss, evaluate
+from fastgd.problem.losses import loss_of
 
 
 def case(loss, outputs, seed=0):
@@ -21,7 +22,7 @@ def case(loss, outputs, seed=0):
     else:
         y = rng.choice([-1.0, 1.0], 40)
     by_class = outputs > 1 and loss != "softmax"
-    objective = Objective(loss, l2=0.1, outputs=outputs, one_vs_rest=by_class)
+    objective = Objective(loss_of(loss), l2=0.1, outputs=outputs, one_vs_rest=by_class)
     problem = Problem(as_rows(X), y, None, objective, np.arange(40), True, 1, X)
     return (
         problem,
@@ -39,13 +40,11 @@ def margins(problem, v):
 def value(problem, v):
     """The objective, in plain NumPy but for the losses."""
     objective, z, K = problem.objective, margins(problem, v), problem.objective.outputs
-    if objective.loss == "softmax":
+    if objective.loss.is_joint:
         losses = evaluate(Loss.SOFTMAX, 0.0, z, problem.targets[:, 0])[0]
     else:
         Y = problem.output_targets
-        losses = sum(
-            evaluate(Loss[objective.loss.upper()], 0.0, z[:, k], Y[:, k])[0] for k in range(K)
-        )
+        losses = sum(objective.loss.evaluate(z[:, k], Y[:, k])[0] for k in range(K))
     return losses.mean() + 0.05 * (v[: 3 * K] ** 2).sum()
 
 

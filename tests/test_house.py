@@ -19,8 +19,8 @@ FILES = sorted(path for path in HOUSE.rglob("*") if path.suffix in (".py", ".pyi
 
 
 def floor(name):
-    """0 for the kernels, 1 for the engine, 2 for all that is public."""
-    return {"kernels": 0, "engine": 1}.get((name + ".").split(".")[1], 2)
+    """0 for the kernels, 1 for the problem and the engine, 2 for all that is public."""
+    return {"kernels": 0, "problem": 1, "engine": 1}.get((name + ".").split(".")[1], 2)
 
 
 def imported(path, package):

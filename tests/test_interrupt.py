@@ -36,6 +36,7 @@ from fastgd.kernels import (
     variance,
 )
 from fastgd.kernels.rows import Rows, has_repeats
+from fastgd.problem.losses import loss_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -347,7 +348,7 @@ def test_a_gradient(threads, long, order):
             order,
             theta,
             np.empty(401),
-            Objective("log_loss").codes,
+            Objective(loss_of("log_loss")).codes,
             threads,
             margins,
         )
@@ -371,7 +372,7 @@ def test_batches(threads, size, long, order):
             None,
             average,
             np.zeros(updates),
-            Objective("squared_error").codes,
+            Objective(loss_of("squared_error")).codes,
             SGD().codes,
             size,
             1,
@@ -393,7 +394,7 @@ def test_single_rows(long, order):
             np.ones(401),
             average,
             np.zeros(VISITS),
-            Objective("squared_error").codes,
+            Objective(loss_of("squared_error")).codes,
             {"batch_size": 1, "skip": 0, "passive_aggressive": 0},
         )
     assert average[400] < VISITS
@@ -417,7 +418,7 @@ def test_implicit_steps(long, order):
             metric(),
             np.zeros(VISITS),
             np.ones(1),
-            Objective("squared_error").codes,
+            Objective(loss_of("squared_error")).codes,
             1,
             0.0,
             None,
@@ -441,7 +442,7 @@ def test_steps_of_little_variance(long):
             np.zeros(1),
             np.ones(40),
             np.ones(400),
-            Objective("squared_error").codes,
+            Objective(loss_of("squared_error")).codes,
             1,
             40,
             memory,
@@ -542,7 +543,7 @@ def test_a_dual_sweep(long, order):
             np.zeros(401),
             np.zeros(40),
             slopes,
-            Objective("hinge").codes,
+            Objective(loss_of("hinge")).codes,
             1e3,
             1.0,
             np.inf,
@@ -586,7 +587,7 @@ def test_a_network(kernel, long, order):
     )
     widths, objective, codes = (
         np.array([400, 1]),
-        Objective("epsilon_insensitive").codes,
+        Objective(loss_of("epsilon_insensitive")).codes,
         Architecture((), "relu").codes(),
     )
     rates = np.ones(VISITS)

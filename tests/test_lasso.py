@@ -12,6 +12,7 @@ from fastgd.engine.data import Problem, as_rows
 from fastgd.engine.methods.proximal import Proximal
 from fastgd.engine.objective import Objective
 from fastgd.kernels import batch, coordinate
+from fastgd.problem.losses import loss_of
 
 MODES = pytest.mark.parametrize("dense_metric", [True, False], ids=["matrix", "passes"])
 LOSSES = [
@@ -27,7 +28,7 @@ LOSSES = [
 
 
 def make_problem(X, y, loss, l1, l2=0.0, outputs=1, weights=None, threads=1, **options):
-    objective = Objective(loss, 0.5, l1, l2, outputs, **options)
+    objective = Objective(loss_of(loss, 0.5), l1, l2, outputs, **options)
     return Problem(
         as_rows(X),
         np.asarray(y, float).ravel(),

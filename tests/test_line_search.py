@@ -13,6 +13,7 @@ from fastgd.engine.methods.line_search import HIGHEST, LOWEST, LineSearch, minim
 from fastgd.engine.objective import Objective
 from fastgd.kernels import variance
 from fastgd.kernels.losses import Loss, evaluate
+from fastgd.problem.losses import loss_of
 
 OUTPUTS = 4
 
@@ -27,7 +28,7 @@ def case(loss, n=60, seed=0, **penalty):
     )
     classes = loss in reference.CLASSIFICATION or loss == "softmax"
     y = rng.integers(0, OUTPUTS, n) if classes else rng.poisson(2.0, n * OUTPUTS)
-    objective = Objective(loss, 0.3, outputs=OUTPUTS, one_vs_rest=classes, **penalty)
+    objective = Objective(loss_of(loss, 0.3), outputs=OUTPUTS, one_vs_rest=classes, **penalty)
     weights = rng.uniform(0.5, 1.5, n)
     weights /= weights.mean()
     problem = Problem(
@@ -45,17 +46,13 @@ def reference_rows(X):
 def values(problem, weights, Z):
     """(outputs,) mean weighted losses at margins Z, in NumPy; those of softmax in the first."""
     objective, n = problem.objective, len(Z)
-    if objective.loss == "softmax":
+    if objective.loss.is_joint:
         return np.append(
             weights @ evaluate(Loss.SOFTMAX, 0, Z, problem.y)[0] / n, np.zeros(OUTPUTS - 1)
         )
     Y = problem.output_targets
-    code = Loss[objective.loss.upper()]
     return np.array(
-        [
-            weights @ evaluate(code, objective.delta, Z[:, k].copy(), Y[:, k].copy())[0] / n
-            for k in range(OUTPUTS)
-        ]
+        [weights @ objective.loss.evaluate(Z[:, k], Y[:, k])[0] / n for k in range(OUTPUTS)]
     )
 
 

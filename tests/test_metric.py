@@ -10,6 +10,7 @@ from fastgd.engine.data import Problem
 from fastgd.engine.metric import constant_model, metric_of
 from fastgd.engine.objective import Objective
 from fastgd.kernels.losses import Loss, evaluate
+from fastgd.problem.losses import loss_of
 
 
 def problem_of(rows, y, objective=None, weights=None):
@@ -17,7 +18,7 @@ def problem_of(rows, y, objective=None, weights=None):
         rows,
         np.asarray(y, float).ravel(),
         weights,
-        objective or Objective("squared_error"),
+        objective or Objective(loss_of("squared_error")),
         np.arange(rows.shape[0]),
         False,
         1,
@@ -70,7 +71,7 @@ def binary_codes(y):
 def test_the_best_constant_model(loss, data, as_rows):
     by_class = loss in reference.CLASSIFICATION
     y = binary_codes(data.binary) if by_class else data.counts if loss == "poisson" else data.values
-    objective = Objective(loss, 0.3, one_vs_rest=by_class)
+    objective = Objective(loss_of(loss, 0.3), one_vs_rest=by_class)
     (b,), value = constant_model(
         problem_of(as_rows(data.X, "dense", np.float64), y, objective, data.weights)
     )
@@ -87,18 +88,22 @@ def test_the_best_constant_model(loss, data, as_rows):
 
 def test_constant_models_of_several_outputs(data, as_rows):
     rows = as_rows(data.X, "dense", np.float64)
-    b, value = constant_model(problem_of(rows, data.pairs, Objective("squared_error", outputs=3)))
+    b, value = constant_model(
+        problem_of(rows, data.pairs, Objective(loss_of("squared_error"), outputs=3))
+    )
     assert_allclose(b, data.pairs.mean(axis=0))
     assert_allclose(value, data.pairs.var(axis=0).sum() / 2)
     frequency = np.bincount(data.classes) / len(data.classes)
-    b, value = constant_model(problem_of(rows, data.classes, Objective("softmax", outputs=3)))
+    b, value = constant_model(
+        problem_of(rows, data.classes, Objective(loss_of("softmax"), outputs=3))
+    )
     assert_allclose(np.exp(b) / np.exp(b).sum(), frequency)
     assert_allclose(value, -frequency @ np.log(frequency))
 
 
 @pytest.mark.parametrize("loss", ["softmax", "log_loss", "hinge"])
 def test_a_class_nobody_has_stays_finite(loss, data, as_rows):
-    objective = Objective(loss, outputs=4, one_vs_rest=loss != "softmax")
+    objective = Objective(loss_of(loss), outputs=4, one_vs_rest=loss != "softmax")
     b, value = constant_model(
         problem_of(as_rows(data.X, "dense", np.float64), data.classes, objective)
     )
@@ -106,7 +111,7 @@ def test_a_class_nobody_has_stays_finite(loss, data, as_rows):
 
 
 def test_without_an_intercept_it_says_zero(data, as_rows):
-    objective = Objective("squared_error", intercept=False)
+    objective = Objective(loss_of("squared_error"), intercept=False)
     b, value = constant_model(
         problem_of(as_rows(data.X, "dense", np.float64), data.values, objective)
     )
@@ -120,7 +125,7 @@ def test_without_an_intercept_columns_are_not_centred(data, as_rows):
         problem_of(
             as_rows(X, "dense", np.float64),
             data.values,
-            Objective("squared_error", intercept=False),
+            Objective(loss_of("squared_error"), intercept=False),
         )
     )
     assert_array_equal(metric.center, 0)

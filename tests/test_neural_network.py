@@ -28,6 +28,7 @@ from fastgd.engine.methods import network as methods
 from fastgd.engine.objective import Objective
 from fastgd.engine.optimizers import SGD, Adam, AdamW, Nesterov, ScheduleFree
 from fastgd.kernels import network, rules
+from fastgd.problem.losses import loss_of
 
 ACTIVATIONS = {  # f and f', as the textbooks have them
     "identity": (lambda z: z, lambda z: np.ones_like(z)),
@@ -44,18 +45,24 @@ ACTIVATIONS = {  # f and f', as the textbooks have them
 }
 LOSSES = {  # (objective, targets of n rows)
     "softmax": (
-        Objective("softmax", outputs=3),
+        Objective(loss_of("softmax"), outputs=3),
         lambda rng, n: rng.integers(0, 3, n).astype(float),
     ),
-    "log_loss": (Objective("log_loss"), lambda rng, n: rng.choice([-1.0, 1.0], n)),
-    "labels": (Objective("log_loss", outputs=3), lambda rng, n: rng.choice([-1.0, 1.0], 3 * n)),
+    "log_loss": (Objective(loss_of("log_loss")), lambda rng, n: rng.choice([-1.0, 1.0], n)),
+    "labels": (
+        Objective(loss_of("log_loss"), outputs=3),
+        lambda rng, n: rng.choice([-1.0, 1.0], 3 * n),
+    ),
     "squared_error": (
-        Objective("squared_error", outputs=2),
+        Objective(loss_of("squared_error"), outputs=2),
         lambda rng, n: rng.standard_normal(2 * n),
     ),
-    "absolute_error": (Objective("epsilon_insensitive"), lambda rng, n: rng.standard_normal(n)),
-    "huber": (Objective("huber", delta=0.5), lambda rng, n: rng.standard_normal(n)),
-    "poisson": (Objective("poisson"), lambda rng, n: rng.poisson(2, n).astype(float)),
+    "absolute_error": (
+        Objective(loss_of("epsilon_insensitive")),
+        lambda rng, n: rng.standard_normal(n),
+    ),
+    "huber": (Objective(loss_of("huber", 0.5)), lambda rng, n: rng.standard_normal(n)),
+    "poisson": (Objective(loss_of("poisson")), lambda rng, n: rng.poisson(2, n).astype(float)),
 }
 FAST = {"max_iter": 3, "tol": None}
 
@@ -79,12 +86,12 @@ class Twin:
 
     def loss_and_slopes(self, z, y):
         K = self.objective.outputs
-        if self.objective.loss == "softmax":
+        if self.objective.loss.is_joint:
             points = [reference.softmax(row, label) for row, label in zip(z, y, strict=True)]
             return sum(value for value, _ in points), np.array([slope for _, slope in points])
-        one = reference.LOSSES[self.objective.loss]
+        one = reference.LOSSES[self.objective.loss.name]
         points = [
-            [one(z[i, k], y[i * K + k], self.objective.delta) for k in range(K)]
+            [one(z[i, k], y[i * K + k], self.objective.loss.delta) for k in range(K)]
             for i in range(len(z))
         ]
         return sum(value for row in points for value, _ in row), np.array(
@@ -237,7 +244,7 @@ def network_rows(X):
 def test_an_epoch_is_the_twins(optimizer, layout, dtype, as_rows):
     """Batches of 4, 4 and 3 rows, penalties of batches on weights only, rates that differ."""
     X, y, widths, theta = case("squared_error", (5, 3))
-    objective = Objective("squared_error", outputs=2, l2=0.3)
+    objective = Objective(loss_of("squared_error"), outputs=2, l2=0.3)
     order, rates = np.array([3, 1, 4, 10, 5, 9, 2, 6, 8, 7, 0]), np.array([0.1, 0.05, 0.02])
     first, second = (
         np.zeros(len(theta), dtype) if needed else None for needed in optimizer.buffers
@@ -295,7 +302,7 @@ def test_an_epoch_is_the_twins(optimizer, layout, dtype, as_rows):
 
 def test_the_gradient_norm_is_that_of_the_objective(as_rows):
     X, y, widths, theta = case("squared_error", (5,))
-    objective = Objective("squared_error", outputs=2, l2=0.7)
+    objective = Objective(loss_of("squared_error"), outputs=2, l2=0.7)
     rows = as_rows(X, "dense", np.float64)
     sums = network.epoch(
         rows,
@@ -372,10 +379,10 @@ def test_outputs_may_have_scales(loss, layout, as_rows):
     def loss_at(theta):
         z = np.empty(n * K)
         network.margins(rows, np.arange(n), theta, None, None, z, widths, codes())
-        one, a, c = reference.LOSSES[objective.loss], *scales
+        one, a, c = reference.LOSSES[objective.loss.name], *scales
         return (
             sum(
-                c[k] * one(a[k] * z[i * K + k], a[k] * y[i * K + k], objective.delta)[0]
+                c[k] * one(a[k] * z[i * K + k], a[k] * y[i * K + k], objective.loss.delta)[0]
                 for i in range(n)
                 for k in range(K)
             )
@@ -662,7 +669,7 @@ def problem_of(X, y, loss="squared_error"):
         as_rows(X),
         np.ascontiguousarray(y).ravel(),
         None,
-        Objective(loss, outputs=y.shape[1]),
+        Objective(loss_of(loss), outputs=y.shape[1]),
         np.arange(len(X)),
         False,
         1,
@@ -746,7 +753,8 @@ def test_losses_are_in_units_of_the_spreads(loss, targets):
     factor = unit(s[0]) if len(targets) == 1 else 1.0
     kernel = "epsilon_insensitive" if loss == "absolute_error" else loss
     problem = dataclasses.replace(
-        problem_of(X, Y), objective=Objective(kernel, 0.5 * (loss == "huber"), outputs=len(targets))
+        problem_of(X, Y),
+        objective=Objective(loss_of(kernel, 0.5 * (loss == "huber")), outputs=len(targets)),
     )
     method = methods.Automatic(methods.Architecture((5,), "tanh"), len(X), 0)
     method.start(problem, None, None)

@@ -19,6 +19,7 @@ from fastgd.engine.metric import metric_of
 from fastgd.engine.objective import Objective
 from fastgd.kernels import gram
 from fastgd.kernels.rows import Rows
+from fastgd.problem.losses import loss_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -56,7 +57,7 @@ def coordinates(request):
 
     def make(layout, dtype, threads=1, intercept=True):
         stored = layout(X.astype(dtype))
-        objective = Objective("squared_error", intercept=intercept)
+        objective = Objective(loss_of("squared_error"), intercept=intercept)
         problem = Problem(
             as_rows(stored), np.zeros(n), None, objective, visits, True, threads, stored
         )
@@ -108,7 +109,7 @@ def test_many_products_are_the_same_bits_for_any_number_of_threads():
             as_rows(X),
             np.zeros(3000),
             None,
-            Objective("squared_error"),
+            Objective(loss_of("squared_error")),
             np.arange(3000),
             True,
             threads,
@@ -306,7 +307,9 @@ def test_zeros_are_found_by_some_rows(loss, monkeypatch):
     X, z = correlated(6000, 40)
     y = z + np.random.default_rng(3).standard_normal(len(z))
     y = y if loss == "squared_error" else np.where(y > 0, 1.0, -1.0)
-    problem = Problem(as_rows(X), y, None, Objective(loss, l1=0.01), np.arange(len(y)), True, 1, X)
+    problem = Problem(
+        as_rows(X), y, None, Objective(loss_of(loss), l1=0.01), np.arange(len(y)), True, 1, X
+    )
 
     def run(method, passes):
         while passes and not (method.optimality() and method.optimality()[0] <= 1e-11):
@@ -370,7 +373,7 @@ def test_a_metric_follows_the_curvatures():
     X, z = correlated(6000, 40)
     t = np.where(20 * z + np.random.default_rng(6).logistic(size=len(z)) > 0, 1.0, -1.0)
     problem = Problem(
-        as_rows(X), t, None, Objective("log_loss", l2=1e-6), np.arange(len(t)), True, 1, X
+        as_rows(X), t, None, Objective(loss_of("log_loss"), l2=1e-6), np.arange(len(t)), True, 1, X
     )
     method = Newton(dense_metric=True, tol=1e-8)
     method.start(problem, np.zeros(41), None)

@@ -14,6 +14,7 @@ from fastgd.engine.data import Order, Problem, as_rows
 from fastgd.engine.objective import Objective
 from fastgd.kernels import stochastic
 from fastgd.kernels.order import shuffle, shuffle_blocks
+from fastgd.problem.losses import loss_of
 from reference import store
 
 ROWS, BLOCK = 8192, 32  # of 10 columns: 256 blocks, 4 pools
@@ -309,7 +310,7 @@ def objective_of(loss, X, y, theta):
 def descend(loss, X, y, order, rates):
     """The objective at the start and after each epoch; `rates` has one an epoch."""
     theta, rows = np.zeros(X.shape[1] + 1), as_rows(X)
-    objective = Objective(loss).codes
+    objective = Objective(loss_of(loss)).codes
     course = {"batch_size": 1, "skip": 0, "passive_aggressive": stochastic.PassiveAggressive.OFF}
     found = [objective_of(loss, X, y, theta)]
     for rate in rates:

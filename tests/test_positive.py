@@ -16,13 +16,16 @@ from test_sgd import assert_is_twin, classifier, model_for, targets_for
 
 import reference
 from fastgd import ElasticNet, Lasso, LinearRegression, Ridge, SGDClassifier, SGDRegressor
-from fastgd.engine.methods.implicit import CURVATURE
 from fastgd.engine.metric import metric_of
-from fastgd.engine.objective import KINKED, Objective
+from fastgd.engine.objective import Objective
 from fastgd.kernels import coordinate, implicit, variance
+from fastgd.problem.losses import KINDS, loss_of
 from reference import store
 
-SMOOTH = [*(loss for loss in reference.LOSSES if loss not in KINKED or loss == "huber"), "softmax"]
+SMOOTH = [
+    *(loss for loss in reference.LOSSES if not KINDS[loss].needs_smoothing or loss == "huber"),
+    "softmax",
+]
 
 
 # ---- steps ----
@@ -77,7 +80,7 @@ def test_passive_aggressive_steps_are_the_twins(learning_rate, data, layout):
 def kernel_case(data, as_rows, layout, dtype, outputs):
     problem = reference.Problem("squared_error", 0.3, 0.01, 0.1, positive=True)
     rows, Y = as_rows(data.X, layout, dtype), values_of("squared_error", data, outputs)
-    objective = Objective("squared_error", 0.3, 0.01, 0.1, outputs, positive=True)
+    objective = Objective(loss_of("squared_error", 0.3), 0.01, 0.1, outputs, positive=True)
     metric = metric_of(problem_of(rows, Y, objective))
     arrays = metric.center, metric.inverse, 0.01 * metric.inverse, 0.1 * metric.inverse**2
     rng = np.random.default_rng(0)
@@ -144,7 +147,7 @@ def test_a_pass_of_saga(outputs, data, as_rows, dtype):
         n,
         memory,
         np.zeros(n),
-        CURVATURE.get("squared_error", 1.0),
+        1.0,
         np.empty(1, dtype),
     )
     W, b, _ = reference.saga_epoch(

@@ -14,6 +14,7 @@ from fastgd import LinearRegression, LinearSVC, LinearSVR, LogisticRegression, R
 from fastgd.engine.data import Problem, as_rows
 from fastgd.engine.methods.row_space import MOST_UNEVEN, Span, suits
 from fastgd.engine.objective import Objective
+from fastgd.problem.losses import loss_of
 from reference import store
 
 
@@ -25,7 +26,7 @@ def wide(seed=0, n=30, p=90):
 
 
 def problem_of(X, y, weights=None, l2=0.1, intercept=True):
-    objective = Objective("squared_error", l2=l2, intercept=intercept)
+    objective = Objective(loss_of("squared_error"), l2=l2, intercept=intercept)
     return Problem(as_rows(X), y, weights, objective, np.arange(len(y)), True, 1, X)
 
 
@@ -107,5 +108,5 @@ def test_columns_of_other_sizes_or_a_linear_cost_are_left_to_other_methods():
     assert suits(problem_of(X, y)) and suits(problem_of(sparse.csr_array(X), y))
     assert not suits(problem_of(X * np.geomspace(1, 10 * MOST_UNEVEN, X.shape[1]), y))
     assert not suits(problem_of(X.T.copy(), X[0]))
-    objective = Objective("squared_error", l1=0.1)
+    objective = Objective(loss_of("squared_error"), l1=0.1)
     assert not suits(Problem(as_rows(X), y, None, objective, np.arange(len(y)), True, 1, X))

@@ -47,7 +47,7 @@ class Case:
             "intercept": problem.intercept,
             "positive": problem.positive,
             "tilt": problem.tilt,
-            "own": 0,
+            "custom": 0,
         }
 
     def targets(self):

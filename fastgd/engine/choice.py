@@ -12,16 +12,9 @@ from fastgd.kernels.rows import squared_norms
 from .data import seed_of
 from .methods.descent import Descent, check_compatible
 from .methods.implicit import AveragedImplicit
-from .objective import KINKED, SHARP
 from .optimizers import SGD, AdaGrad, Adam, GradientNoise, RMSProp, as_optimizer
 from .schedules import Lipschitz, as_schedule
 
-DUAL = (
-    "log_loss",
-    "hinge",
-    "squared_hinge",
-    "epsilon_insensitive",
-)  # losses whose dual is worth it
 RATE = 0.01  # "auto" for rules that set their own scale
 
 
@@ -47,7 +40,7 @@ def method_of(model, problem, go_on, last):
     optimizer, full = as_optimizer(model.optimizer), problem.full_batch
     size = len(problem.visits) if full else model.batch_size
     if (
-        problem.objective.own
+        problem.objective.loss.function
         and model.learning_rate == "auto"
         and optimizer == SGD()
         and not model.average
@@ -63,7 +56,7 @@ def method_of(model, problem, go_on, last):
         max_iter=last,
         lipschitz=lambda: Lipschitz(first_rate(model, problem, optimizer), decays=not full),
     )
-    check_compatible(schedule, optimizer, model.batch_size, model.loss)
+    check_compatible(schedule, optimizer, model.batch_size, problem.objective.loss)
     seed = seed_of(problem.random_state) if isinstance(optimizer, GradientNoise) else 0
     return Descent(
         schedule,
@@ -81,7 +74,7 @@ def automatic_method(model, problem, go_on, is_reduced=False):
     size = len(problem.visits) if problem.full_batch else model.batch_size
     if go_on:
         return AveragedImplicit(size)
-    kinked = problem.objective.loss in SHARP
+    kinked = not problem.objective.loss.is_smooth
     if (
         not problem.full_batch
         or (kinked and problem.objective.has_corners)
@@ -103,7 +96,7 @@ def automatic_method(model, problem, go_on, is_reduced=False):
         from .methods.proximal import Proximal
 
         return Proximal(chooses, tol)
-    if problem.objective.loss in KINKED:
+    if problem.objective.loss.needs_smoothing:
         from .methods.rounded import Rounded
 
         return Rounded(chooses, tol)
@@ -134,14 +127,14 @@ def suits_dual(problem):
     objective = problem.objective
     if (
         not problem.rows.sparse
-        or objective.loss not in DUAL
+        or not objective.loss.has_dual_step
         or objective.has_corners
         or problem.keeps
     ):
         return False
     if objective.by_column:  # a strength for all columns is what the dual knows
         return False
-    return objective.l2 > 0 and (objective.loss in KINKED or not rows_of_metric(problem))
+    return objective.l2 > 0 and (objective.loss.needs_smoothing or not rows_of_metric(problem))
 
 
 def first_rate(model, problem, optimizer):
@@ -152,7 +145,7 @@ def first_rate(model, problem, optimizer):
         optimizer = as_optimizer(optimizer.rule)
     if isinstance(optimizer, (AdaGrad, RMSProp, Adam)):
         return RATE if model.learning_rate == "auto" else model.eta0
-    if problem.objective.own:
+    if problem.objective.loss.function:
         raise ValueError(
             f"learning_rate={model.learning_rate!r} with average={model.average} and "
             f"optimizer={model.optimizer!r} "
@@ -173,6 +166,6 @@ def first_rate(model, problem, optimizer):
             "Scale X, or "
             "choose another learning_rate."
         )
-    return 1 / (
-        problem.objective.curvature(problem.targets) * longest + problem.objective.l2 or 1.0
-    )
+    objective = problem.objective
+    curvature = objective.loss.typical_curvature(problem.targets)
+    return 1 / (curvature * longest + objective.l2 or 1.0)

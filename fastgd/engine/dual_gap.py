@@ -30,7 +30,7 @@ def dual_gaps(problem, coef, intercept, method=None):
     weights, y, s = weights / weights.sum(), problem.output_targets, slopes
     if objective.intercept:
         y = y - weighted(weights, y)
-        s = balanced(objective.loss, objective.delta, slopes, y, weights)
+        s = balanced(objective.loss, slopes, y, weights)
     if s is not slopes:
         gradient = _coefficients(problem, weighted_sums(problem, s))
     q, w, l1, l2 = -gradient, coef.astype(np.float64), objective.l1, objective.l2

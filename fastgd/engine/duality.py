@@ -15,10 +15,9 @@ Where the intercept costs something, sum_i w_i s_i / n = -tilt.
 
 import numpy as np
 from scipy.linalg import lstsq
-from scipy.special import xlogy
 
 from fastgd.kernels import batch
-from fastgd.kernels.losses import Loss
+from fastgd.problem.losses import SquaredError
 
 from .data import pack
 
@@ -32,56 +31,6 @@ RANK_TOLERANCE = 1e-10
 CONTRADICTION = 1e-3
 
 
-def domain(loss, delta, y):
-    """(lowest, highest) slope that L(z, y) can have, each of the shape of y; None for softmax, see
-    `conjugate`.
-    """
-    if loss == "softmax":
-        return None
-    unbounded = np.full_like(y, np.inf)
-    if loss in ("squared_error", "squared_epsilon_insensitive"):
-        return -unbounded, unbounded
-    if loss == "poisson":
-        return -y, unbounded
-    if loss in ("huber", "epsilon_insensitive", "quantile"):
-        low, high = {
-            "huber": (-delta, delta),
-            "epsilon_insensitive": (-1, 1),
-            "quantile": (-delta, 1 - delta),
-        }[loss]
-        return np.full_like(y, low), np.full_like(y, high)
-    steepest = {"squared_hinge": np.inf, "modified_huber": 4.0}.get(loss, 1.0)
-    return np.where(y > 0, -steepest, 0.0), np.where(y > 0, 0.0, steepest)
-
-
-def conjugate(loss, delta, s, y):
-    """L*(s, y) of slopes within the domain; for softmax s (n, outputs) and class numbers y, a
-    number a row.
-
-    The domain of softmax: adding 1 to the slope of a row's own class makes the row a distribution.
-    """
-    if loss == "softmax":
-        p = s.copy()
-        p[np.arange(len(p)), y.astype(np.intp)] += 1
-        p = np.maximum(p, 0)
-        return xlogy(p, p).sum(axis=1)
-    if loss == "poisson":
-        return xlogy(s + y, s + y) - (s + y)
-    if loss == "log_loss":
-        p = np.abs(s)
-        return xlogy(p, p) + xlogy(1 - p, 1 - p)
-    if loss == "perceptron":
-        return np.zeros_like(s)
-    if loss in ("squared_error", "huber"):
-        return s * (y + s / 2)
-    if loss in ("squared_hinge", "modified_huber"):
-        return s * (y + s / 4)
-    value = s * y
-    if loss in ("epsilon_insensitive", "squared_epsilon_insensitive"):
-        value += delta * np.abs(s)
-    return value + s * s / 4 if loss == "squared_epsilon_insensitive" else value
-
-
 def weighted(weights, values):
     """sum_i weights_i values_i of each column. (BLAS would share the sum among threads, whose
     number would change the bits.)
@@ -89,20 +38,7 @@ def weighted(weights, values):
     return np.einsum("i,ik->k", weights, values)
 
 
-def _give(loss, s, low, high):
-    """How readily slopes move with the margin, of the slopes themselves: the curvature, up to a
-    factor.
-    """
-    if loss == "squared_error":
-        return np.ones_like(s)
-    if loss == "log_loss":
-        return (s - low) * (high - s)
-    if loss == "poisson":
-        return s - low
-    return ((low < s) & (s < high) & (s != 0)).astype(float)
-
-
-def balanced(loss, delta, s, y, weights, total=0.0):
+def balanced(loss, s, y, weights, total=0.0):
     """Slopes near s, within the domain, of which sum_i w_i s_i = total in each output (for softmax
     0); s itself if it is so.
 
@@ -115,11 +51,11 @@ def balanced(loss, delta, s, y, weights, total=0.0):
         <= ROUNDING * np.finfo(float).eps * weighted(weights, np.abs(s))
     ).all():
         return s
-    if loss == "softmax":
+    if loss.is_joint:
         return _balanced_softmax(s, y.astype(np.intp), weights)
-    low, high = domain(loss, delta, y)
+    low, high = loss.domain(y)
     for _ in range(4):
-        give, excess = _give(loss, s, low, high), weighted(weights, s) - total
+        give, excess = loss.mobility(s, low, high), weighted(weights, s) - total
         most = weighted(weights, give)
         s = np.clip(
             s - np.divide(excess, most, where=most > 0, out=np.zeros_like(most)) * give, low, high
@@ -163,9 +99,8 @@ def weighted_sums(problem, slopes):
     out = np.empty_like(ones)
     if problem.weights is not None:
         slopes = slopes * problem.weights[problem.visits, None]
-    codes = objective.codes | {
-        "loss": int(Loss.SQUARED_ERROR)
-    }  # whose slopes do not mix the outputs
+    # The squared error does not mix the outputs.
+    codes = objective.codes | {"loss": int(SquaredError().code)}
     batch.gradient(
         problem.rows,
         problem.y,
@@ -190,7 +125,7 @@ def gap(problem, at, value, slopes, q=None):
     """
     objective, outputs = problem.objective, problem.objective.outputs
     y, n = (
-        problem.targets[:, 0] if objective.loss == "softmax" else problem.output_targets,
+        problem.targets[:, 0] if objective.loss.is_joint else problem.output_targets,
         len(slopes),
     )
     weights = np.ones(n) if problem.weights is None else problem.weights[problem.visits]
@@ -198,7 +133,7 @@ def gap(problem, at, value, slopes, q=None):
     if not _is_feasible(objective, slopes, y):
         return np.inf
     s = (
-        balanced(objective.loss, objective.delta, slopes, y, weights, -objective.tilt)
+        balanced(objective.loss, slopes, y, weights, -objective.tilt)
         if objective.intercept
         else slopes
     )
@@ -208,7 +143,7 @@ def gap(problem, at, value, slopes, q=None):
     noise = np.finfo(problem.rows.dtype).eps * np.sqrt(weighted(weights, s * s))[:, None]
     q = np.maximum(q - NOISE * noise, 0)
     l1, l2 = at.l1[:-1], at.l2[:, :-1]
-    joint = objective.loss == "softmax"
+    joint = objective.loss.is_joint
     if joint:
         q, l1, l2 = q.reshape(1, -1), np.tile(l1, outputs), l2.reshape(1, -1)
 
@@ -216,7 +151,7 @@ def gap(problem, at, value, slopes, q=None):
         """The bound of F* for slopes shrunk by (outputs,) or, if they meet in one loss, (1,)
         factors; a number a factor.
         """
-        losses = conjugate(objective.loss, objective.delta, s * shrink, y)
+        losses = objective.loss.conjugate(s * shrink, y)
         return -weighted(weights, losses.reshape(n, -1)) - _penalty_conjugate(
             shrink[:, None] * q, l1, l2
         )
@@ -235,9 +170,9 @@ def gap(problem, at, value, slopes, q=None):
 
 def _is_feasible(objective, slopes, y):
     """Whether slopes lie in the domain of the conjugate, but for rounding."""
-    if objective.loss == "softmax":
+    if objective.loss.is_joint:
         return bool(np.isfinite(slopes).all())
-    low, high = domain(objective.loss, objective.delta, y)
+    low, high = objective.loss.domain(y)
     slack = ROUNDING * np.finfo(float).eps * np.maximum(np.abs(slopes), 1.0)
     return bool(((slopes >= low - slack) & (slopes <= high + slack)).all())
 
@@ -255,7 +190,7 @@ def slopes_for(problem, at, slopes, weights):
     target[:, -1] = -problem.objective.tilt
     objective = problem.objective
     counts = 1.0 if problem.weights is None else problem.weights[problem.visits]
-    low, high = domain(objective.loss, objective.delta, problem.output_targets)
+    low, high = objective.loss.domain(problem.output_targets)
     room = np.maximum(np.minimum(slopes - low, high - slopes), 0)
     moved, q = slopes.copy(), at.gradient(weighted_sums(problem, slopes))
     missing = target - q

@@ -184,7 +184,7 @@ class Fit:
         counts.
         """
         try:
-            self._runs = Runs(self._trainings(), self._tasks, self._problem.objective.own)
+            self._runs = Runs(self._trainings(), self._tasks, self._problem.objective.loss.function)
             self._runs.run()
         except DivergedError:
             goes_on = self._go_on and hasattr(self._model, "coef_")

@@ -12,14 +12,15 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastgd.kernels import batch
 from fastgd.kernels.rows import Rows
+from fastgd.problem.custom_loss import CustomFunction
+from fastgd.problem.losses import KINDS, Custom, LogLoss
 
 from .advice import note_seed, warn_of_ignored
 from .data import as_rows, is_surely_finite, pack
 from .estimator import Model
 from .fit import Fit
 from .methods.sparse_stream import SparseStream, columns_of
-from .objective import EPSILON, Objective, penalty_parts
-from .own import OwnLoss
+from .objective import Objective, penalty_parts
 from .parameters import thread_count
 
 
@@ -97,37 +98,28 @@ class LinearModel(SparseCoefMixin, Model):
     def _objective(self, outputs, one_vs_rest, total):
         """What is minimised; `total` is the sum of the rows' weights."""
         l1, l2 = penalty_parts(self.penalty, self.alpha, self.l1_ratio)
-        if not isinstance(self.loss, str):
-            return Objective(
-                "own",
-                0.0,
-                l1,
-                l2,
-                outputs,
-                one_vs_rest,
-                self.fit_intercept,
-                positive=self.positive,
-                own=OwnLoss(self.loss),
-            )
-        delta = (
-            self.epsilon
-            if self.loss in EPSILON
-            else self.quantile
-            if self.loss == "quantile"
-            else 0.0
-        )
-        loss = "log_loss" if self.loss == "softmax" and outputs == 1 else self.loss
+        loss = self._loss(outputs)
         return Objective(
             loss,
-            float(delta),
             l1,
             l2,
             outputs,
             one_vs_rest,
             self.fit_intercept,
             positive=self.positive,
-            is_degenerate=loss == "perceptron",
+            is_degenerate=loss.has_trivial_minimum,
         )
+
+    def _loss(self, outputs):
+        """The loss of a model with so many outputs."""
+        if not isinstance(self.loss, str):
+            return Custom(function=CustomFunction(self.loss))
+        kind = KINDS[self.loss]
+        if (
+            kind.is_joint and outputs == 1
+        ):  # of two classes it is the logistic loss of their difference
+            return LogLoss()
+        return kind(float(getattr(self, kind.parameter)) if kind.parameter else 0.0)
 
     def _train(self, *data, **others):
         """Train on checked data and store the model; the arguments are those of a `Fit`."""

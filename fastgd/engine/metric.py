@@ -6,11 +6,10 @@ import numpy as np
 from scipy import sparse
 
 from fastgd.kernels.columns import moments
-from fastgd.kernels.losses import Loss, evaluate
 from fastgd.kernels.variance import column_probability
+from fastgd.problem.losses import LEAST_FREQUENCY
 
 from .data import Problem, pack, unpack
-from .objective import CLASSIFICATION, SHARP
 from .records import Record
 
 SAMPLE = 32  # rows to guess the centres from
@@ -28,9 +27,6 @@ FEW = 0.1  # columns a row that a sparse metric may have
 # A penalty beyond this, of a column of spread 1, keeps the weight within 2^-400 of 0: it is taken
 # for 0.
 STRONGEST = 2.0**400
-CERTAIN = (
-    1e-16  # the least frequency of a class, and the least mean count: a constant model stays finite
-)
 
 
 class Metric(Record):
@@ -168,18 +164,18 @@ def constant_model(problem: Problem):
     if objective.by_class:
         # every output of every row has one of two targets, and their frequencies tell all
         frequency = np.bincount(targets[:, 0].astype(np.intp), weights, minlength=outputs)[:outputs]
-        if objective.loss == "softmax":
+        if objective.loss.is_joint:
             return _constant_softmax(frequency, objective.intercept)
         columns = [(np.array([1.0, -1.0]), np.array([f, max(1 - f, 0.0)])) for f in frequency]
-    elif objective.loss in CLASSIFICATION:
+    elif objective.loss.is_of_labels:
         columns = [(np.array([1.0, -1.0]), np.array([f, 1 - f])) for f in weights @ (targets > 0)]
     else:
         columns = [(targets[:, k].astype(float), weights) for k in range(outputs)]
     intercepts = np.array(
-        [_best(objective, y, s) if objective.intercept else 0.0 for y, s in columns]
+        [objective.loss.best_constant(y, s) if objective.intercept else 0.0 for y, s in columns]
     )
     values = [
-        s @ evaluate(Loss[objective.loss.upper()], objective.delta, np.full(len(y), b), y)[0]
+        s @ objective.loss.evaluate(np.full(len(y), b), y)[0]
         for b, (y, s) in zip(intercepts, columns, strict=True)
     ]
     return intercepts, float(sum(values) + objective.tilt * intercepts.sum())
@@ -192,73 +188,25 @@ def rounding_floor(problem: Problem, intercepts):
     classes have the size 1, and so have their losses.
     """
     objective = problem.objective
-    if objective.loss in CLASSIFICATION or objective.own:
+    if objective.loss.is_of_labels or objective.loss.function:
         return 64 * float(np.finfo(float).eps) * objective.outputs
     rounding_error = 8 * np.finfo(problem.rows.dtype).eps * np.abs(intercepts)
-    if objective.loss in SHARP:
+    if not objective.loss.is_smooth:
         return float(rounding_error.sum())
     with np.errstate(over="ignore"):
-        floor = objective.curvature(problem.targets) * rounding_error * rounding_error / 2
+        floor = (
+            objective.loss.typical_curvature(problem.targets) * rounding_error * rounding_error / 2
+        )
     return float(floor.sum())
 
 
 def _constant_softmax(frequency, intercept):
     """Intercepts that sum to zero and give each class its frequency; an empty class gets
-    `CERTAIN`.
+    `LEAST_FREQUENCY`.
     """
-    b = np.log(np.maximum(frequency, CERTAIN)) if intercept else np.zeros(len(frequency))
+    b = np.log(np.maximum(frequency, LEAST_FREQUENCY)) if intercept else np.zeros(len(frequency))
     b -= b.mean()
     return b, float(np.log(np.exp(b - b.max()).sum()) + b.max() - frequency @ b)
-
-
-def _best(objective, y, s):
-    """The b that minimises sum_i s_i L(b, y_i); the weights s sum to 1."""
-    loss, delta = objective.loss, objective.delta
-    positive = s @ (y > 0)
-    if loss == "squared_error":
-        return s @ y
-    if loss == "poisson":
-        return np.log(max(s @ y, CERTAIN))
-    if loss == "log_loss":
-        return np.log(max(positive, CERTAIN)) - np.log(max(1 - positive, CERTAIN))
-    if loss in ("squared_hinge", "modified_huber"):
-        return 2 * positive - 1
-    if loss == "hinge":
-        return np.sign(2 * positive - 1)
-    if loss == "perceptron":
-        return 0.0
-    if loss == "quantile":
-        return _quantile(y, s, delta)
-    if loss == "epsilon_insensitive":
-        ends, s = np.concatenate([y - delta, y + delta]), np.concatenate([s, s]) / 2
-        return (_quantile(ends, s, 0.5) - _quantile(-ends, s, 0.5)) / 2  # amid all that are best
-    return _root(lambda b: evaluate(Loss[loss.upper()], delta, b - y, np.zeros(len(y)))[1], y, s)
-
-
-def _quantile(y, s, level):
-    """The least y that at least `level` of the weight lies at or below."""
-    order = np.argsort(y, kind="stable")
-    return y[order[min(np.searchsorted(np.cumsum(s[order]), level * (1 - 1e-15)), len(y) - 1)]]
-
-
-def _root(slope, y, s):
-    """Where the mean slope, which rises with b, is 0: regula falsi (Illinois), which halves the end
-    that stays.
-    """
-    low, high = y.min(), y.max()
-    below, above = s @ slope(low), s @ slope(high)
-    for _ in range(100):
-        if not (below < 0 < above) or high - low <= 1e-15 * (abs(low) + abs(high)):
-            break
-        b = min(max(high - above * (high - low) / (above - below), low), high)
-        here = s @ slope(b)
-        if here == 0:
-            return b
-        if here < 0:
-            low, below, above = b, here, above / 2
-        else:
-            high, above, below = b, here, below / 2
-    return low if -below < above else high
 
 
 class Space:

@@ -27,7 +27,7 @@ from .methods.network import (
     PerEpoch,
     pack,
 )
-from .objective import REGRESSION, Objective
+from .objective import Objective
 from .optimizers import SGD, Adam, AdamW, Momentum, Nesterov
 from .resumption import Resumption
 from .schedules import Adaptive, Constant, Schedule
@@ -87,8 +87,6 @@ class NeuralNetwork(Model):
     A subclass turns y into the kernels' targets, names loss and output activation, and tells
     predictions from margins (`_told`).
     """
-
-    _objective_delta = 0.0
 
     # ---- training ----
 
@@ -187,7 +185,7 @@ class NeuralNetwork(Model):
         mean = 1.0 if weights is None else float(weights[visits].mean())
         weights = None if weights is None else weights / mean
         self.alpha_ = self._alpha(len(visits), self.t_ if again and go_on else 0)
-        objective = Objective(loss, self._objective_delta, 0.0, self.alpha_ / mean, outputs)
+        objective = Objective(loss, 0.0, self.alpha_ / mean, outputs)
         full = self.solver == "lbfgs" or self.batch_size == "full"
         problem = Problem(
             as_rows(X), y, weights, objective, visits, full, 1, X, data is not None, seed
@@ -237,7 +235,7 @@ class NeuralNetwork(Model):
         sizes = abs(problem.X).max(axis=0)
         sizes = np.asarray(sizes.todense()).ravel() if problem.rows.sparse else sizes
         found = [(f"column {names[sizes.argmax()]!s} of X", sizes.max())]
-        if problem.objective.loss in REGRESSION:
+        if not problem.objective.loss.is_of_labels:
             found.append(("y", np.abs(problem.targets).max()))
         found = [(name, size) for name, size in found if size > LARGE]
         return " ".join(f"The largest value of {name} is {size:.2g}." for name, size in found)

@@ -4,53 +4,28 @@ from functools import cached_property
 
 import numpy as np
 
-from fastgd.kernels.losses import Loss, Targets, evaluate
+from fastgd.kernels.losses import Targets
+from fastgd.problem.losses import Loss
 
-from .own import OwnLoss
 from .records import Record
 
-REGRESSION = (
-    "squared_error",
-    "huber",
-    "epsilon_insensitive",
-    "squared_epsilon_insensitive",
-    "quantile",
-    "poisson",
-)
-CLASSIFICATION = ("hinge", "log_loss", "modified_huber", "squared_hinge", "perceptron", "softmax")
-EPSILON = (
-    "huber",
-    "epsilon_insensitive",
-    "squared_epsilon_insensitive",
-)  # losses whose parameter is `epsilon`
-SHARP = ("hinge", "perceptron", "epsilon_insensitive", "quantile")  # losses with kinks
-KINKED = (*SHARP, "huber")  # losses that are straight over long ways
 PENALTIES = ("l2", "l1", "elasticnet")
-CURVATURE = {
-    "log_loss": 0.25,
-    "softmax": 0.5,
-    "modified_huber": 2.0,
-    "squared_hinge": 2.0,
-    "squared_epsilon_insensitive": 2.0,
-}  # largest second derivative of L in z, where it is not 1
 
 
 class Objective(Record):
     """F(W, b) = sum_i s_i L(W x_i + b, y_i) / sum_i s_i + l1 |W|_1 + (l2 / 2) |W|^2 + tilt sum b,
     with `positive` where W >= 0.
 
-    `delta` is the loss's own parameter (epsilon, or the quantile); `outputs` the number of rows of
-    W; `one_vs_rest` says that y holds class numbers, of which each output tells its own from the
-    rest. Over `width` the kinks of piecewise linear losses are rounded off; slopes of losses
-    without a bound of theirs stay within +-`steepest`. `l2` may be a tuple, a number an output,
-    where full batches alone are asked for. `own` is the function of the loss "own". Where columns
-    have been scaled, `by_column` holds l1 (p,) and l2 (p,) or (outputs, p) of each; `l1` and `l2`
-    then only say whether there is a penalty. `is_degenerate`: W = 0 is a minimum whatever the data,
-    and not the one that is wanted.
+    `outputs` is the number of rows of W; `one_vs_rest` says that y holds class numbers, of which
+    each output tells its own from the rest. The kinks of losses are smoothed over `width`; slopes
+    of losses without a bound of theirs stay within +-`steepest`. `l2` may be a tuple, a number an
+    output, where full batches alone are asked for. Where columns have been scaled, `by_column`
+    holds l1 (p,) and l2 (p,) or (outputs, p) of each; `l1` and `l2` then only say whether there is
+    a penalty. `is_degenerate`: W = 0 is a minimum whatever the data, but not the one that is
+    wanted.
     """
 
-    loss: str
-    delta: float = 0.0
+    loss: Loss
     l1: float = 0.0
     l2: float | tuple = 0.0
     outputs: int = 1
@@ -60,16 +35,15 @@ class Objective(Record):
     steepest: float = np.inf
     positive: bool = False
     tilt: float = 0.0
-    own: OwnLoss | None = None
-    is_degenerate: bool = False
     by_column: tuple | None = None
+    is_degenerate: bool = False
 
     @cached_property
     def codes(self):
         """The same for the kernels."""
         return {
-            "loss": int(Loss[self.loss.upper()]),
-            "delta": self.delta,
+            "loss": int(self.loss.code),
+            "delta": self.loss.delta,
             "steepest": self.steepest,
             "width": self.width,
             "l1": self.l1,
@@ -79,7 +53,7 @@ class Objective(Record):
             "intercept": self.intercept,
             "positive": self.positive,
             "tilt": self.tilt,
-            "own": self._own_address,
+            "custom": self.loss.address,
         }
 
     @property
@@ -88,29 +62,17 @@ class Objective(Record):
         return bool(self.l1 or self.positive)
 
     @property
-    def _own_address(self):
-        return self.own.kernel.address if self.own else 0
-
-    @property
     def by_class(self):
         """Whether y holds one class number a row, not one number an output."""
-        return self.one_vs_rest or self.loss == "softmax"
-
-    def curvature(self, y):
-        """A bound of L's second derivative in z; a guess for the losses that have none ('poisson':
-        from the largest y).
-        """
-        return max(1.0, y.max()) if self.loss == "poisson" else CURVATURE.get(self.loss, 1.0)
+        return self.one_vs_rest or self.loss.is_joint
 
     def loss_at_zero(self, y):
         """The mean loss of the model that always says 0, on unweighted targets y."""
-        if self.loss == "softmax":
+        if self.loss.is_joint:
             return np.log(self.outputs)
         if self.one_vs_rest:
             y = np.array([1.0, -1.0])  # 0 is as far from one as from the other
-        value, _ = evaluate(
-            Loss[self.loss.upper()], self.delta, np.zeros(y.size), y.ravel(), own=self._own_address
-        )
+        value, _ = self.loss.evaluate(np.zeros(y.size), y.ravel())
         return value.mean() * self.outputs
 
     def penalties(self, inverse):

@@ -17,16 +17,8 @@ from scipy import sparse
 
 from .data import HeldOut, Problem, as_rows
 from .metric import STRONGEST, Metric, _listed, metric_of
-from .objective import REGRESSION
 from .records import Record
 
-DEGREE = {
-    "squared_error": 2,
-    "huber": 2,
-    "squared_epsilon_insensitive": 2,
-    "epsilon_insensitive": 1,
-    "quantile": 1,
-}
 # Sizes from 2^-100 to 2^100 (of float32 data 2^-40 to 2^40) are moderate: squares of products of
 # two are far from the ends of float64 at 2^1024, products of three from those of float32 at 2^128.
 SAFE = {8: 100, 4: 40}
@@ -103,14 +95,14 @@ def scaled(problem: Problem):
     objective, metric = problem.objective, problem.metric
     safe, degree = (
         SAFE[problem.rows.dtype.itemsize],
-        0 if objective.by_class else DEGREE.get(objective.loss, 0),
+        0 if objective.by_class else objective.loss.degree,
     )
     sizes, top = (
         np.maximum(np.abs(metric.center), metric.scale),
         _largest_target(problem) if degree else 1.0,
     )
     limit = 2.0**safe
-    strength = max(objective.l1, np.max(objective.l2), objective.delta)
+    strength = max(objective.l1, np.max(objective.l2), objective.loss.delta)
     columns_are_safe = sizes.max(initial=0.0) <= limit and (
         sizes.min(initial=1.0) >= 1 / limit or not ((sizes > 0) & (sizes < 1 / limit)).any()
     )
@@ -131,17 +123,15 @@ def scaled(problem: Problem):
             np.where(held, 0.0, np.ldexp(metric.scale, -columns)),
         )
         y = np.ldexp(problem.y, -k)
-        delta = (
-            objective.delta
-            if objective.loss == "quantile"
-            else min(float(np.ldexp(objective.delta, -k)), WIDEST)
-        )
+        loss = objective.loss
+        if loss.parameter == "epsilon":
+            loss = replace(loss, delta=min(float(np.ldexp(loss.delta, -k)), WIDEST))
     X = problem.X if columns_are_safe else _scaled_rows(problem.X, -columns)
     if (columns == columns[0]).all() and not held.any():  # one penalty for all columns
         l2 = tuple(np.ravel(l2[:, 0])) if isinstance(objective.l2, tuple) else float(l2[0])
-        objective = replace(objective, delta=delta, l1=float(l1[0]), l2=l2)
+        objective = replace(objective, loss=loss, l1=float(l1[0]), l2=l2)
     else:
-        objective = replace(objective, delta=delta, by_column=(l1, l2))
+        objective = replace(objective, loss=loss, by_column=(l1, l2))
     metric = Metric(center, scale, problem.metric.peak)
     posed = replace(problem, X=X, rows=as_rows(X), y=y, metric=metric, objective=objective)
     return Scaling(columns, k, degree, held), posed
@@ -158,7 +148,7 @@ def _exponents(sizes, safe):
 
 def has_targets_beyond(problem):
     """Whether targets are larger than any prediction in the dtype of X."""
-    of_values = problem.objective.loss in REGRESSION and not problem.objective.by_class
+    of_values = not (problem.objective.loss.is_of_labels or problem.objective.by_class)
     return of_values and _largest_target(problem) > np.finfo(problem.rows.dtype).max
 
 
@@ -208,7 +198,7 @@ def beyond(problem, names, columns, dtype):
     """The error of data that no model in `dtype` fits: it names `columns`, or y if none is True."""
     y = (
         f" Values of y are up to {_largest_target(problem):.2g}."
-        if problem.objective.loss in REGRESSION
+        if not problem.objective.loss.is_of_labels
         else ""
     )
     which = np.flatnonzero(columns)[:3]

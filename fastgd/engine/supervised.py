@@ -1,19 +1,20 @@
 """Labels and targets: from what users call them to the kernels' numbers, and back."""
 
 import numpy as np
-from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin, MultiOutputMixin, RegressorMixin
 from sklearn.utils import compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y
 
+from fastgd.problem.losses import kind_of
+
 from .estimator import unchanged_on_error
 from .linear_model import LinearModel
 
 
 def _has_probabilities(model):
-    if model.loss not in ("log_loss", "modified_huber", "softmax"):
+    if not kind_of(model.loss).has_probabilities:
         raise AttributeError(f"probability estimates are not available for loss={model.loss!r}")
     return True
 
@@ -116,10 +117,10 @@ class Classifier(ClassifierMixin, LinearModel):
         """Whether nothing is penalised and the logistic losses of all rows fall as the weights
         grow.
         """
-        if objective.l1 or objective.l2 or objective.loss not in ("log_loss", "softmax"):
+        if objective.l1 or objective.l2 or not objective.loss.vanishes_far_out:
             return False
         margins, number = self._margins(X)[visits], np.searchsorted(self.classes_, labels[visits])
-        if objective.loss == "softmax":
+        if objective.loss.is_joint:
             own = margins[np.arange(len(number)), number]
             return bool(((margins < own[:, None]).sum(axis=1) == objective.outputs - 1).all())
         positive = number[:, None] == (np.arange(objective.outputs) if objective.outputs > 1 else 1)
@@ -149,11 +150,10 @@ class Classifier(ClassifierMixin, LinearModel):
         probabilities to sum to one (evenly where all are zero).
         """
         margins = self._margins(X)
-        if self.loss == "softmax" and margins.shape[1] > 1:
-            return softmax(margins, axis=1)
-        positive = (
-            (np.clip(margins, -1, 1) + 1) / 2 if self.loss == "modified_huber" else expit(margins)
-        )
+        loss = self._loss(margins.shape[1])
+        if loss.is_joint:
+            return loss.probability(margins)
+        positive = loss.probability(margins)
         if positive.shape[1] == 1:
             return np.hstack([1 - positive, positive])
         total = positive.sum(axis=1, keepdims=True)
@@ -206,9 +206,9 @@ class Regressor(MultiOutputMixin, RegressorMixin, LinearModel):
         if y.dtype.kind not in "fiub":
             raise ValueError(f"y must hold numbers, got {y.dtype}")
         targets = np.ascontiguousarray(y, dtype=np.float64)
-        if self.loss == "poisson" and (targets < 0).any():
+        if (targets < kind_of(self.loss).least_target).any():
             raise ValueError(
-                f"y must be >= 0 for loss='poisson', its least value is {targets.min()}"
+                f"y must be >= 0 for loss={self.loss!r}, its least value is {targets.min()}"
             )
         return targets
 
@@ -223,5 +223,5 @@ class Regressor(MultiOutputMixin, RegressorMixin, LinearModel):
     def predict(self, X):
         """Predicted targets: shape (n_samples,) or (n_samples, n_targets)."""
         margins = self._margins(X)
-        prediction = np.exp(margins) if self.loss == "poisson" else margins
+        prediction = kind_of(self.loss).mean(margins)
         return prediction[:, 0] if self.coef_.ndim == 1 else prediction

@@ -7,8 +7,9 @@ from time import perf_counter
 
 import numpy as np
 
+from fastgd.problem.custom_loss import custom_errors
+
 from .data import pack
-from .own import own_errors
 from .records import Record
 
 UNDER_WAY = "interrupted"  # what is to be said of a training that ends there
@@ -246,8 +247,12 @@ class Runs:
     that may raise errors.
     """
 
-    def __init__(self, trainings, tasks=None, own=None):
-        self.trainings, self._own, self._losses = list(trainings), own, {}
+    def __init__(self, trainings, tasks=None, custom_function=None):
+        self.trainings, self._custom_function, self._losses = (
+            list(trainings),
+            custom_function,
+            {},
+        )
         self._tasks = tasks if tasks and tasks.with_epochs else None
         self._going = [training for training in trainings if training.reason == UNDER_WAY]
 
@@ -312,9 +317,9 @@ class Runs:
     def _advance(self, training):
         """The reason why a training ends, or None."""
         try:
-            if self._own is None:
+            if self._custom_function is None:
                 return training.advance()
-            with own_errors(self._own):
+            with custom_errors(self._custom_function):
                 return training.advance()
         except DivergedError:
             if len(self.trainings) == 1:

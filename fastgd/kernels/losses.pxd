@@ -4,7 +4,7 @@ vectorise.
 Comparisons are so turned that a NaN margin gives a NaN value: a training that has gone astray must
 show.
 """
-from libc.math cimport fabs, log
+from libc.math cimport NAN, fabs, log
 from libc.stdint cimport intptr_t
 
 from .elementary cimport exp, log1p
@@ -22,20 +22,20 @@ cpdef enum Loss:
     SQUARED_HINGE
     PERCEPTRON
     SOFTMAX
-    OWN                 # a function of the user's
+    CUSTOM              # a function of the user's
 
-ctypedef void (*own_loss)(double z, double y, double *value, double *slope,
-                          void *data) noexcept nogil
-ctypedef void (*own_losses)(const double *z, const double *y, double *value, double *slope,
-                            intptr_t n, void *data) noexcept nogil
+ctypedef void (*custom_loss)(double z, double y, double *value, double *slope,
+                            void *data) noexcept nogil
+ctypedef void (*custom_losses)(const double *z, const double *y, double *value, double *slope,
+                              intptr_t n, void *data) noexcept nogil
 
-cdef struct Own:
-    own_loss one                # NULL: there is `many`
-    own_losses many
+cdef struct CustomFunction:
+    custom_loss one             # NULL: there is `many`
+    custom_losses many
     void *data
 
-cdef class OwnLoss:
-    cdef Own own
+cdef class CustomLoss:
+    cdef CustomFunction function
 
 cpdef enum Targets:
     VALUES              # y holds `outputs` numbers a row
@@ -56,7 +56,7 @@ cdef struct Objective:
     int targets
     bint intercept
     bint positive       # W >= 0 is asked for
-    size_t own          # the address of an Own; 0 for the losses that have a name
+    size_t custom       # the address of a CustomFunction; 0 for the losses that have a name
 
 cdef struct Point:
     double value, slope
@@ -165,6 +165,8 @@ cdef inline Curve rounded(int loss, double delta, double width, double z, double
         up, down, tau = ramp(z - y, width), ramp(y - z, width), delta
         return Curve((1 - tau) * up.value + tau * down.value, (1 - tau) * up.slope - tau
                      * down.slope, (1 - tau) * up.curvature + tau * down.curvature)
+    if loss != EPSILON_INSENSITIVE:
+        return Curve(NAN, NAN, NAN)
     up, down = ramp(z - y - delta, width), ramp(y - z - delta, width)
     return Curve(up.value + down.value, up.slope - down.slope, up.curvature + down.curvature)
 
@@ -191,19 +193,21 @@ cdef inline Point point(int loss, double delta, double steepest, double z, doubl
         return modified_huber(z, y, delta)
     if loss == SQUARED_HINGE:
         return squared_hinge(z, y, steepest)
-    return perceptron(z, y, delta)
+    if loss == PERCEPTRON:
+        return perceptron(z, y, delta)
+    return Point(NAN, NAN)
 
 
 cdef inline Point point_of(const Objective *objective, double z, double y) noexcept nogil:
-    """The same for a user's own loss too."""
-    cdef const Own *own = <const Own *> objective.own
+    """The same for a user's loss too."""
+    cdef const CustomFunction *custom = <const CustomFunction *> objective.custom
     cdef Point at
-    if objective.loss != OWN:
+    if objective.loss != CUSTOM:
         return point(objective.loss, objective.delta, objective.steepest, z, y)
-    if own.one != NULL:
-        own.one(z, y, &at.value, &at.slope, own.data)
+    if custom.one != NULL:
+        custom.one(z, y, &at.value, &at.slope, custom.data)
     else:
-        own.many(&z, &y, &at.value, &at.slope, 1, own.data)
+        custom.many(&z, &y, &at.value, &at.slope, 1, custom.data)
     return at
 
 
@@ -337,7 +341,9 @@ cdef inline double implicit(int loss, double delta, double z, double y, double h
         return -y * within(2.0 * gap / (1.0 + 2.0 * h), 0.0, 4.0)
     if loss == SQUARED_HINGE:
         return -y * (2.0 * gap / (1.0 + 2.0 * h) if gap > 0 else 0.0)
-    return -y * within(-y * z / wide, 0.0, 1.0)  # perceptron
+    if loss == PERCEPTRON:
+        return -y * within(-y * z / wide, 0.0, 1.0)
+    return NAN
 
 
 cdef inline double curvature(int loss, double delta, double z, double y,
@@ -364,8 +370,10 @@ cdef inline double curvature(int loss, double delta, double z, double y,
         return 2.0 if m - radius <= 1.0 else 0.0
     if loss == HINGE or loss == PERCEPTRON:
         a = fabs((1.0 if loss == HINGE else 0.0) - m)
-    else:
+    elif loss == EPSILON_INSENSITIVE or loss == QUANTILE:
         a = fabs(fabs(z - y) - (delta if loss == EPSILON_INSENSITIVE else 0.0))
+    else:
+        return NAN
     return within(2.0 - a / (radius if radius > 1e-300 else 1e-300), 0.0, 1.0)
 
 

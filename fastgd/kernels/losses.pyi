@@ -7,21 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 class Loss(IntEnum):
-    SQUARED_ERROR = 0
-    HUBER = 1
-    EPSILON_INSENSITIVE = 2
-    SQUARED_EPSILON_INSENSITIVE = 3
-    QUANTILE = 4
-    POISSON = 5
-    LOG_LOSS = 6
-    MODIFIED_HUBER = 7
-    HINGE = 8
-    SQUARED_HINGE = 9
-    PERCEPTRON = 10
-    SOFTMAX = 11
-    OWN = 12
+    """The codes of losses.pxd, by the losses' names in capitals."""
 
-class OwnLoss:
+class CustomLoss:
     address: int
     def __init__(self, function: int, data: int, many: bool) -> None: ...
 
@@ -42,7 +30,7 @@ class Objective(TypedDict):  # the struct of losses.pxd, which kernels take as a
     targets: int
     intercept: bool
     positive: bool
-    own: int
+    custom: int
 
 def evaluate(
     loss: int,
@@ -51,5 +39,5 @@ def evaluate(
     y: ArrayLike,
     width: float = 0,
     steepest: float = ...,
-    own: int = 0,
+    custom: int = 0,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...

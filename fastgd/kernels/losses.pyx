@@ -56,43 +56,45 @@ cdef void points(const Objective *objective, const double *z, const double *y, d
         block(SQUARED_HINGE, d, most, z, y, value, slope, size)
     elif objective.loss == PERCEPTRON:
         block(PERCEPTRON, d, most, z, y, value, slope, size)
-    elif objective.loss == OWN:
-        own_block(<const Own *> objective.own, z, y, value, slope, size)
+    elif objective.loss == CUSTOM:
+        custom_block(<const CustomFunction *> objective.custom, z, y, value, slope, size)
+    else:  # a loss without a loop of its own here, or no loss: NaN
+        block(objective.loss, d, most, z, y, value, slope, size)
 
 
-cdef void own_block(const Own *own, const double *z, const double *y, double *value, double *slope,
-                    Py_ssize_t size) noexcept nogil:
+cdef void custom_block(const CustomFunction *custom, const double *z, const double *y,
+                       double *value, double *slope, Py_ssize_t size) noexcept nogil:
     cdef Py_ssize_t i
-    if own.one == NULL:
-        own.many(z, y, value, slope, size, own.data)
+    if custom.one == NULL:
+        custom.many(z, y, value, slope, size, custom.data)
     else:
         for i in range(size):
-            own.one(z[i], y[i], value + i, slope + i, own.data)
+            custom.one(z[i], y[i], value + i, slope + i, custom.data)
 
 
-cdef class OwnLoss:
-    """A user's own loss: a C function of one margin, or (`many`) of n margins, with the data that
+cdef class CustomLoss:
+    """A user's loss: a C function of one margin, or (`many`) of n margins, with the data that
     is passed on to it.
     """
 
     def __init__(self, size_t function, size_t data, bint many):
-        self.own.data = <void *> data
+        self.function.data = <void *> data
         if many:
-            self.own.many = <own_losses> function
+            self.function.many = <custom_losses> function
         else:
-            self.own.one = <own_loss> function
+            self.function.one = <custom_loss> function
 
     @property
     def address(self):
         """For the kernels; good as long as this object lives."""
-        return <size_t> &self.own
+        return <size_t> &self.function
 
 
-def evaluate(loss, double delta, z, y, double width=0, double steepest=INFINITY, size_t own=0):
+def evaluate(loss, double delta, z, y, double width=0, double steepest=INFINITY, size_t custom=0):
     """Value and slope of a loss, its kinks rounded off over `width`, slopes without a bound of
     their own clipped to `steepest`.
 
-    `own` is the address of an `OwnLoss`.
+    `custom` is the address of a `CustomLoss`.
 
     `z` holds margins, shape (n,); for softmax (n, outputs). `y` holds targets, shape (n,); for
     softmax class numbers. Returns float64 arrays: value of shape (n,), slope of the shape of z.
@@ -101,7 +103,8 @@ def evaluate(loss, double delta, z, y, double width=0, double steepest=INFINITY,
     slope, value = np.empty_like(margin), np.empty(len(margin))
     cdef Objective objective = dict(loss=Loss(loss), delta=delta, steepest=steepest, width=width,
                                     l1=0, l2=0, outputs=margin.size // max(len(margin), 1),
-                                    targets=VALUES, intercept=True, positive=False, tilt=0, own=own)
+                                    targets=VALUES, intercept=True, positive=False, tilt=0,
+                                    custom=custom)
     cdef const double[::1] flat = margin.reshape(-1)
     cdef const double[::1] targets = np.array(y, dtype=np.float64, order="C", copy=None)
     cdef double[::1] slopes = slope.reshape(-1), values = value

@@ -12,7 +12,7 @@ import numpy as np
 from fastgd.engine.duality import rounding_of
 
 from .descent import Epoch
-from .newton import IN_PIECES, Newton, rows_of_late_metric
+from .newton import Newton, rows_of_late_metric
 
 # A full step is taken if the curvature that changes along it is at most this share of what changed
 # along the last one: the pieces settle, and do not go round.
@@ -31,7 +31,7 @@ def newton_for(problem, dense_metric, tol):
     rows, parameters = len(problem.visits), problem.rows.shape[1] + 1
     suits = (
         dense_metric
-        and problem.objective.loss in IN_PIECES
+        and problem.objective.loss.is_piecewise_quadratic
         and rows <= parameters
         and rows_of_late_metric(problem) >= rows
     )

@@ -5,10 +5,9 @@ import numpy as np
 
 from fastgd.engine.data import pack
 from fastgd.engine.duality import gap, relative, rounding_of
-from fastgd.engine.objective import KINKED, SHARP
 
 from .active_set import newton_for
-from .newton import IN_PIECES, Newton
+from .newton import Newton
 from .proximal import Proximal
 from .rounded import Rounded
 from .row_space import RowSpace, suits
@@ -37,7 +36,8 @@ class Certificate:
         # The best bound that slopes have made, and the ratio that it led to.
         self._lower, self._last = -np.inf, np.inf
         self._has_l1 = problem.objective.l1 != 0
-        is_solved = problem.objective.loss in (*KINKED, *IN_PIECES) or suits(problem)
+        loss = problem.objective.loss
+        is_solved = loss.needs_smoothing or loss.is_piecewise_quadratic or suits(problem)
         self._solves = is_solved and not self._has_l1
 
     def __call__(self, coef, intercept, slopes=None):
@@ -80,7 +80,7 @@ class Certificate:
         """A method that finds the minimum, and bounds or an estimate of it."""
 
         def make(problem):
-            if problem.objective.loss in KINKED:
+            if problem.objective.loss.needs_smoothing:
                 return Rounded(True, self._tol / 2)
             return newton_for(problem, True, self._tol / 2)
 
@@ -108,7 +108,7 @@ class Certificate:
         lower = max(lower, self._lower)
         if not np.isfinite(lower) or (is_smooth and not (is_known or self._solver.exhausted)):
             return None
-        kind = "duality gap" if self._problem.objective.loss in KINKED else "Newton decrement"
+        kind = "duality gap" if self._problem.objective.loss.needs_smoothing else "Newton decrement"
         return _relative_distance(newton, value - lower, value, kind)
 
 
@@ -170,7 +170,7 @@ class CornerCertificate:
             pack(coef, intercept, self._problem.rows.dtype, self._problem.by_column),
             None,
         )
-        if method._is_free and self._problem.objective.loss in SHARP:
+        if method._is_free and not self._problem.objective.loss.is_smooth:
             return None
         value = method.epoch(None).loss
         for _ in range(LOOK):

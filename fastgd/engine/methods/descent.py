@@ -237,10 +237,10 @@ def check_compatible(schedule, optimizer, batch_size, loss):
     if schedule.passive_aggressive == PassiveAggressive.OFF:
         return
     name = schedule.passive_aggressive.name.lower()
-    if loss not in ("hinge", "epsilon_insensitive"):
+    if not loss.has_passive_aggressive_step:
         raise ValueError(
             f"learning_rate={name!r} works with loss='hinge' or 'epsilon_insensitive' only, got "
-            f"loss={loss!r}"
+            f"loss={loss.name!r}"
         )
     if batch_size != 1:
         raise ValueError(

@@ -13,10 +13,8 @@ from math import sqrt
 
 import numpy as np
 
-from fastgd.engine.duality import conjugate, gap, relative, weighted
-from fastgd.engine.objective import KINKED
+from fastgd.engine.duality import gap, relative, weighted
 from fastgd.kernels import batch, dual
-from fastgd.kernels.losses import Loss, evaluate
 from fastgd.kernels.order import shuffle
 from fastgd.kernels.rows import squared_norms
 
@@ -72,13 +70,13 @@ class Dual(Newton):
 
     def _successor(self):
         """The method that takes over."""
-        return (Rounded if self.problem.objective.loss in KINKED else Newton)(
+        return (Rounded if self.problem.objective.loss.needs_smoothing else Newton)(
             self.dense_metric, self.tol
         )
 
     def _descend(self):
         """Yields an `Epoch` after each pass."""
-        kinked = self.problem.objective.loss in KINKED
+        kinked = self.problem.objective.loss.needs_smoothing
         self._share, self._kind = (1.0, "duality gap") if kinked else (0.5, "half the duality gap")
         self._is_patient = (
             not self._dense_at_once
@@ -196,14 +194,8 @@ class Dual(Newton):
         """
         problem, objective = self.problem, self.problem.objective
         z, targets = self._by_row(self._margins)[rows], self._targets[rows]
-        value, _ = evaluate(
-            Loss[objective.loss.upper()], objective.delta, z.ravel(), targets.ravel()
-        )
-        each = (
-            value.reshape(z.shape)
-            + conjugate(objective.loss, objective.delta, slopes, targets)
-            - slopes * z
-        )
+        value, _ = objective.loss.evaluate(z.ravel(), targets.ravel())
+        each = value.reshape(z.shape) + objective.loss.conjugate(slopes, targets) - slopes * z
         weights = 1.0 if problem.weights is None else problem.weights[rows, None]
         return max(float((weights * each).sum()) * visited / max(len(rows), 1) / self._weight, 0.0)
 

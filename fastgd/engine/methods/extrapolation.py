@@ -64,7 +64,7 @@ class Line:
     def __init__(self, problem, weights, l2, v, margins, loss):
         self._problem, self._weights, self._l2 = problem, weights, l2
         self.v, self.margins, self.loss = v, margins, loss
-        self._joint = problem.objective.loss == "softmax"
+        self._joint = problem.objective.loss.is_joint
 
     def move(self, step, change):
         """Move along a step of the parameters, by which margins change so, to where F is least.

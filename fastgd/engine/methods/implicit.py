@@ -16,40 +16,18 @@ from fastgd.engine.metric import (
     damped,
     metric_of,
 )
-from fastgd.engine.objective import REGRESSION
 from fastgd.engine.records import Record
 from fastgd.kernels import implicit
 
 from .descent import Epoch
 from .sparse_stream import SparseStream
 
-CURVATURE = {
-    "log_loss": 0.25,
-    "softmax": 0.5,
-    "modified_huber": 2.0,
-    "squared_hinge": 2.0,
-    "squared_epsilon_insensitive": 2.0,
-}
 RATE = 2.0  # times the inverse of the mean curvature
 HORIZON = 1000  # rows after which the rates fall as 1 / sqrt(rows)
 # Standard errors by which the mean of the iterates has to do worse than they do before it begins
 # anew: 16 rows at least. At 3, a drift is noticed some 15 rows earlier, but one of the stationary
 # sets of `python -m bench auto` begins anew by chance, which costs 5 % of what there is to gain.
 SIGNIFICANT = 4.0
-
-
-def gains(objective, targets):
-    """(outputs,) what a step of rate 1 changes a margin by, per unit of slope: 1 / curvature, or as
-    far as the targets ask for.
-    """
-    center, spread = targets.center, targets.spread
-    if objective.loss in ("epsilon_insensitive", "quantile"):
-        return np.where(spread > 0, spread, 1.0)
-    if objective.loss == "huber":
-        return np.maximum(1.0, spread / max(objective.delta, 1e-3 * spread.max(), 1e-300))
-    if objective.loss == "poisson":
-        return 1 / np.maximum(center, 1.0)
-    return np.full(objective.outputs, 1 / CURVATURE.get(objective.loss, 1.0))
 
 
 def mass(t):
@@ -167,7 +145,7 @@ class AveragedImplicit:
         weight = float(len(visits) if problem.weights is None else problem.weights[visits].sum())
         if theta is not None:
             coef, intercept = unpack(theta.astype(np.float64), objective.outputs, problem.by_column)
-            if objective.loss in REGRESSION and not theta.any():
+            if not (objective.loss.is_of_labels or theta.any()):
                 intercept = constant_model(problem)[0]
             if problem.by_column:
                 state = SparseStream(coef, intercept)
@@ -247,7 +225,7 @@ class AveragedImplicit:
         end = np.array([SIGNIFICANT, 0.0, 0.0])
         if weights is not None:
             weights = weights / (state.weight / state.rows)
-        gain = gains(objective, state.targets)
+        gain = objective.loss.inverse_curvature(state.targets.center, state.targets.spread)
         highest = (1 if objective.tilt else size) * RATE / (length + objective.intercept or 1.0)
         loss, done = 0.0, 0
         while done < len(order):

@@ -78,7 +78,7 @@ class LineSearch:
     def __init__(self, problem, weights, coef, b, z):
         self._problem, self._weights, self._z = problem, weights, z
         objective = self._objective = problem.objective
-        self._joint = objective.loss == "softmax"
+        self._joint = objective.loss.is_joint
         self.factor, self.b = np.ones(objective.outputs), b
         l1, l2 = objective.penalties(np.ones(coef.shape[1]))
         with np.errstate(over="ignore"):

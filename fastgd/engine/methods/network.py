@@ -8,14 +8,14 @@ from math import isfinite, sqrt
 import numpy as np
 
 from fastgd.engine.data import Problem, is_surely_finite
-from fastgd.engine.metric import CERTAIN, Metric, constant_model, metric_of
-from fastgd.engine.objective import REGRESSION
+from fastgd.engine.metric import Metric, constant_model, metric_of
 from fastgd.engine.optimizers import SGD, AdamW, Optimizer, ScheduleFree
 from fastgd.engine.records import Record
 from fastgd.engine.schedules import InverseScaling, Schedule
 from fastgd.kernels import network
 from fastgd.kernels.network import Activation
 from fastgd.kernels.quasi_newton import QuasiNewton, Status
+from fastgd.problem.losses import LEAST_FREQUENCY, Huber, Loss
 
 from .descent import Descent, Epoch, State
 from .implicit import TargetStatistics, merged, merged_targets
@@ -30,11 +30,6 @@ SLOWER = 4.0  # what an explosion divides the rate by
 MOST_SLOWER = 20  # explosions after which nothing helps
 MEMORY = 10  # pairs of L-BFGS
 FLAT = 2.2e-9  # of the loss: falls below that are rounding, or as good (SciPy's)
-RESIDUAL = (
-    "squared_error",
-    "huber",
-    "epsilon_insensitive",
-)  # losses of the difference from the target
 MOST_UPDATES = 100  # of a stream, by which its rate falls
 # A column's weights follow its spread up to this factor in a call; beyond, nothing is learnt yet.
 STRETCH = 4.0
@@ -115,7 +110,7 @@ class Units(Record):
     constant ones; `weight` is the total weight of the rows seen.
     """
 
-    loss: str
+    loss: Loss
     inputs: Metric
     targets: TargetStatistics
     weight: float
@@ -127,7 +122,7 @@ class Units(Record):
         weights = np.ones(len(visits)) if weights is None else weights[visits]
         outputs = problem.objective.outputs
         targets = TargetStatistics(np.zeros(outputs), np.ones(outputs))
-        if problem.objective.loss in REGRESSION:
+        if not problem.objective.loss.is_of_labels:
             targets = _statistics(problem.targets, weights)
         return cls(problem.objective.loss, _columns(problem), targets, float(weights.sum()))
 
@@ -159,16 +154,18 @@ class Units(Record):
     @property
     def center(self):
         """The user's margins where z is 0."""
-        if self.loss == "poisson":
-            return np.log(np.where(self.targets.center > 0, self.targets.center, CERTAIN))
-        return self.targets.center if self.loss in RESIDUAL else np.zeros(len(self.targets.center))
+        if self.loss.has_log_link:
+            return np.log(np.where(self.targets.center > 0, self.targets.center, LEAST_FREQUENCY))
+        return (
+            self.targets.center if self.loss.is_of_residuals else np.zeros(len(self.targets.center))
+        )
 
     @property
     def unit(self):
         """The factor of each output's margins: the spread of residuals' targets; 0 if constant."""
         return (
             self.targets.spread
-            if self.loss in RESIDUAL
+            if self.loss.is_of_residuals
             else (self.targets.spread > 0).astype(float)
         )
 
@@ -433,11 +430,11 @@ class Backpropagation(Descent):
             units.inputs.center.astype(dtype),
             units.inputs.inverse.astype(dtype),
         )
-        if problem.objective.loss in RESIDUAL:
+        if problem.objective.loss.is_of_residuals:
             self._enter_residuals(units)
-        elif problem.objective.loss == "poisson":
+        elif problem.objective.loss.has_log_link:
             self._enter_counts(units)
-        if problem.objective.loss in REGRESSION:
+        if not problem.objective.loss.is_of_labels:
             self._still = not units.unit.any()
             self.unit = abs(self._constant_loss()) or 1.0
 
@@ -461,15 +458,15 @@ class Backpropagation(Descent):
         with np.errstate(over="ignore"):  # of rows that do not count
             self._y = ((self.problem.y.reshape(-1, outputs) - units.center) / varied).ravel()
         shares, factors = (unit > 0).astype(float), np.ones(outputs)
-        self._factor = np.ones(outputs) if objective.loss == "epsilon_insensitive" else varied
+        self._factor = np.ones(outputs) if objective.loss.degree == 1 else varied
         # divided by its largest slope where that is below 1: alpha means the same for any delta
-        if objective.loss == "huber":
+        if isinstance(objective.loss, Huber):
             with np.errstate(over="ignore"):
-                delta = np.clip(objective.delta / varied, 1 / CAPPED, CAPPED)
+                delta = np.clip(objective.loss.delta / varied, 1 / CAPPED, CAPPED)
             factors, shares = 1 / delta, shares * delta * np.maximum(delta, 1.0)
-            self.objective = replace(objective, delta=1.0)
+            self.objective = replace(objective, loss=Huber(1.0))
             self._factor = varied * np.minimum(delta, 1.0)
-        if not unit.all() or objective.loss == "huber":
+        if not unit.all() or isinstance(objective.loss, Huber):
             self._scales = np.array([factors, shares])
         if outputs > 1:
             self.validation = self.objective, np.array([factors / varied, shares])
@@ -479,7 +476,7 @@ class Backpropagation(Descent):
             self._factor = float(varied[0] * self._factor[0])
         if not isfinite(self._factor):
             raise ValueError(
-                f"y is too large: its spread is {varied[0]:g}, and {objective.loss} overflows"
+                f"y is too large: its spread is {varied[0]:g}, and {objective.loss.name} overflows"
             )
 
     def _enter_counts(self, units):
@@ -498,7 +495,7 @@ class Backpropagation(Descent):
 
     def _check_size(self):
         """Refuse targets whose squares overflow."""
-        if self.problem.objective.loss == "squared_error":
+        if self.problem.objective.loss.is_quadratic:
             largest = float(np.abs(self.problem.targets).max())
             if not isfinite(largest * largest):
                 raise ValueError(

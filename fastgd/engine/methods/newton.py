@@ -18,7 +18,6 @@ from fastgd.engine.duality import gap, relative, rounding_of
 from fastgd.engine.metric import constant_model, metric_of, rounding_floor
 from fastgd.engine.records import Record
 from fastgd.kernels import batch, newton
-from fastgd.kernels.losses import Loss, evaluate
 
 from .carried import CarriedColumns
 from .curvature import Coordinates, Inverse, Path, centred, draw, shortest
@@ -29,16 +28,11 @@ VAGUE = 0.5  # ... that may be missing where the decrement is told
 EVEN = 4.0  # ratio of the largest and the least that may be left of a quadratic, where it is told
 # of the objective: slopes along a step that rounding does not turn round, in float32 neither
 TELLABLE = 1e-6
-IN_PIECES = (
-    "huber",
-    "squared_hinge",
-    "modified_huber",
-    "squared_epsilon_insensitive",
-)  # losses whose curvature jumps,
-HIDES = 2.0  # decrements, that columns may be worth which it sees
-CROSSING = (
-    1e-3  # and the share of all curvature that may jump where the decrement is told: no row of few
-)
+# Decrements that columns carried by few rows may be worth, which the decrement then still sees.
+HIDES = 2.0
+# The share of all curvature that a step may change at jumps where the decrement is believed: no
+# more than one row of a thousand.
+CROSSING = 1e-3
 EXACT = 1e-20  # of the squared residual, that conjugate gradients cannot make smaller
 # eigenvalues of the Hessian in the metric; steep directions, which come first, tell nothing of
 # those
@@ -92,7 +86,7 @@ def rows_of_metric(problem):
     most = int(
         min(n, max(ROWS_A_COLUMN * p, LEAST_ROWS), max(DENSE_WORK * n - p * p / 3, 0) / max(p, 1))
     )
-    if p <= (WHOLE if problem.objective.loss == "squared_error" else WHOLE_AGAIN):
+    if p <= (WHOLE if problem.objective.loss.is_quadratic else WHOLE_AGAIN):
         most = n
     return most if p <= LARGEST and most >= min(n, FEWEST_ROWS_A_COLUMN * p) else 0
 
@@ -102,7 +96,7 @@ def rows_of_late_metric(problem):
     takes to make; 0: of none.
     """
     n, p = len(problem.visits), problem.rows.shape[1]
-    factors = 1 if problem.objective.loss == "squared_error" else problem.objective.outputs
+    factors = 1 if problem.objective.loss.is_quadratic else problem.objective.outputs
     if p > LARGEST or factors * p * p > MOST_FACTORS:
         return 0
     return min(n, max(ROWS_A_COLUMN * p, LEAST_ROWS))
@@ -170,7 +164,7 @@ class Newton:
         )
         self._theta = theta
         self._weight = problem.total_weight
-        self._joint = problem.objective.loss == "softmax"
+        self._joint = problem.objective.loss.is_joint
         self._residual, self._inverse = self.forcing, None
         self._at = Coordinates(problem, metric_of(problem))
         self._constant, self._worst = constant_model(problem)
@@ -351,16 +345,12 @@ class Newton:
         """(losses, slopes) of each row and output at the margins last kept, kinks rounded off over
         `width`.
         """
-        objective = self.problem.objective
-        loss, shape = Loss[objective.loss.upper()], (len(self.problem.visits), objective.outputs)
+        problem, loss = self.problem, self.problem.objective.loss
+        shape = len(problem.visits), problem.objective.outputs
         if self._joint:
-            value, slopes = evaluate(
-                loss, objective.delta, self._z.reshape(shape), self.problem.targets[:, 0]
-            )
+            value, slopes = loss.evaluate(self._z.reshape(shape), problem.targets[:, 0])
             return value[:, None], slopes
-        value, slopes = evaluate(
-            loss, objective.delta, self._z, self.problem.output_targets.ravel(), width
-        )
+        value, slopes = loss.evaluate(self._z, problem.output_targets.ravel(), width)
         return value.reshape(shape), slopes.reshape(shape)
 
     # ---- the descent ----
@@ -577,7 +567,7 @@ class Newton:
     def _is_separated(self):
         """Whether the logistic losses of all rows fall for ever as the weights grow."""
         objective, z = self.problem.objective, self._z.reshape(len(self.problem.visits), -1)
-        if objective.loss not in ("log_loss", "softmax") or np.any(objective.l2) or objective.l1:
+        if not objective.loss.vanishes_far_out or np.any(objective.l2) or objective.l1:
             return False
         if self._joint:
             labels = self.problem.targets[:, 0].astype(np.intp)
@@ -617,7 +607,7 @@ class Newton:
                 return False
         if self._is_quadratic():
             return True
-        if self.problem.objective.loss in IN_PIECES:
+        if self.problem.objective.loss.is_piecewise_quadratic:
             crossing = np.abs(self._curvatures_beyond() - self._h).sum()
             if not crossing <= CROSSING * self._h.sum():
                 return False
@@ -637,7 +627,7 @@ class Newton:
         self._found = found
 
     def _is_quadratic(self):
-        return self.problem.objective.loss == "squared_error"
+        return self.problem.objective.loss.is_quadratic
 
     def _search(self):
         """Move v along x to where the objective's slope is at most `FLATTENED` of what it was, one

@@ -31,13 +31,7 @@ PRODUCTS = 1500  # a stored entry of X that a matrix of few columns and of all r
 ENOUGH = 1e-3  # of the decrease that the slope foretells, for a whole step
 ROWS = 10  # a column, that a matrix is made of where there are more than twice as many
 FRESH = 0.1  # of the subgradient that a step may leave for the next to go by the same matrix
-FLAT = (
-    "huber",
-    "squared_epsilon_insensitive",
-    "squared_hinge",
-    "modified_huber",
-)  # losses that have pieces without curvature
-DAMPING = 1e-3  # which are given some
+DAMPING = 1e-3  # curvature, given to pieces of losses that have none
 FORCING = 0.1  # the most that is left of a model's slopes by its minimisation
 EXACTLY = 1e-9  # ... if the model is all there is to it
 ROUNDS = 50  # of coordinate descent and a step on the support
@@ -218,7 +212,7 @@ class Proximal(Newton):
                 self._h,
                 problem.objective.codes,
             )
-            if problem.objective.loss in FLAT:
+            if problem.objective.loss.is_piecewise_quadratic:
                 self._h += DAMPING
             by_coordinates = self._whole and (
                 self._turn > 0 or not (self._some_rows or self._by_columns)

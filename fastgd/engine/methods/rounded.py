@@ -100,8 +100,7 @@ class Rounded(Newton):
 
     def _is_exact(self):
         """Whether nothing is rounded off: 'huber' is quadratic up to `delta` by itself."""
-        objective = self._exact.objective
-        return objective.loss == "huber" and self._width <= objective.delta
+        return self._exact.objective.loss.is_exact_at(self._width)
 
     def is_smooth(self):
         """Whether the decrement of 'huber' tells how far its minimum is: for half of the weight it
@@ -110,7 +109,7 @@ class Rounded(Newton):
         problem = self._exact
         if not self._is_exact():
             return False
-        inside = np.abs(self._z - problem.output_targets.ravel()) <= problem.objective.delta
+        inside = np.abs(self._z - problem.output_targets.ravel()) <= problem.objective.loss.delta
         inside = inside.reshape(len(problem.visits), -1).mean(axis=1)
         return (
             np.average(
@@ -137,20 +136,18 @@ class Rounded(Newton):
         """
         super()._curvatures()
         problem, width, n = self.problem, self.problem.objective.width, len(self.problem.visits)
-        if (
-            problem.objective.loss == "huber"
-        ):  # a row within width: curvature delta / width, cost <= delta (width - delta) / 2
-            delta, width = problem.objective.delta, max(width, problem.objective.delta)
-            self._cost = max(width * self._h.sum(), delta) * (width - delta) / (2 * n)
-        else:  # a row on a kink: curvature 1 / width, cost <= width / 8
-            self._cost = max(width * self._h.sum(), 1.0) * width / (8 * n)
+        loss = problem.objective.loss
+        self._cost = loss.smoothing_cost(width, self._h.sum(), n)
+        width = loss.smoothed_width(width)
         h = self._h.reshape(n, -1)
         # Without any curvature a step along the intercept would have no length.
         # As after a first step that was cut short; of all outputs none may be without curvature.
         least = 0.01 if h.any() else 1.0
         beyond = np.where(h.any(axis=0), self._beyond, max(self._beyond, least))
         if beyond.any():
-            secant = beyond * (self._jump() / np.maximum(self._distance(), width)).reshape(h.shape)
+            distance = loss.distance(self._z, problem.output_targets.ravel())
+            secant = loss.largest_jump / np.maximum(distance, width)
+            secant = beyond * secant.reshape(h.shape)
             if problem.weights is not None:
                 secant *= problem.weights[problem.visits, None]
             np.maximum(h, secant, out=h)
@@ -205,19 +202,6 @@ class Rounded(Newton):
 
     def _move_on(self):
         """Nothing to do: `_result` returns the best model."""
-
-    def _jump(self):
-        """By how much the slope of the loss changes at a kink."""
-        return self.problem.objective.delta if self.problem.objective.loss == "huber" else 1.0
-
-    def _distance(self):
-        """How far each margin is from the nearest kink of its loss."""
-        objective, y = self.problem.objective, self.problem.output_targets.ravel()
-        if objective.loss in ("hinge", "perceptron"):
-            return np.abs((objective.loss == "hinge") - y * self._z)
-        return np.abs(
-            np.abs(self._z - y) - (0.0 if objective.loss == "quantile" else objective.delta)
-        )
 
     def _search(self):
         """As for smooth losses; steps that had to be cut short want the kinks beyond them in the
@@ -284,7 +268,7 @@ class Rounded(Newton):
     def _first_width(self):
         """So wide that at the start most rows are on a kink."""
         problem = self.problem
-        if problem.objective.loss in ("hinge", "perceptron"):
+        if problem.objective.loss.is_of_labels:
             return 4.0
         weights = None if problem.weights is None else problem.weights[problem.visits]
         return (

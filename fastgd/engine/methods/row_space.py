@@ -40,9 +40,9 @@ def suits(problem):
     objective, n, p = problem.objective, len(problem.visits), problem.rows.shape[1]
     if not n < p + objective.intercept or n > MOST_ROWS or problem.X is None:
         return False
-    if objective.has_corners or objective.tilt or objective.own or objective.by_column:
+    if objective.has_corners or objective.tilt or objective.loss.function or objective.by_column:
         return False
-    if objective.loss != "squared_error" and not np.all(objective.l2):
+    if not objective.loss.is_quadratic and not np.all(objective.l2):
         return False  # without a minimum, or with a whole plane of them
     if not problem.rows.sparse:
         return n * p <= MOST_NUMBERS and _are_even(problem.X)

@@ -14,17 +14,16 @@ from fastgd.engine.metric import (
     metric_of,
     rounding_floor,
 )
-from fastgd.engine.objective import REGRESSION, SHARP
 from fastgd.engine.records import Record
 from fastgd.engine.training import DIVERGED
 from fastgd.kernels import implicit, variance
-from fastgd.kernels.losses import Loss
 from fastgd.kernels.order import sample
+from fastgd.problem.losses import SquaredError
 
 from .certificate import Certificate, CornerCertificate
 from .descent import Epoch
 from .extrapolation import Extrapolation
-from .implicit import CURVATURE, TargetStatistics, gains, mass
+from .implicit import TargetStatistics, mass
 from .line_search import LineSearch
 from .proximal import Corner
 
@@ -169,11 +168,10 @@ class VarianceReduced:
         self._weights = (
             None if problem.weights is None else problem.weights / problem.weights[visits].mean()
         )
-        self._gains = gains(objective, TargetStatistics.of(problem))
-        self._kinked, self._caution = objective.loss in SHARP, 1.0
-        self._bend = (
-            np.inf if objective.loss in (*SHARP, "poisson") else CURVATURE.get(objective.loss, 1.0)
-        )
+        targets = TargetStatistics.of(problem)
+        self._gains = objective.loss.inverse_curvature(targets.center, targets.spread)
+        self._kinked, self._caution = not objective.loss.is_smooth, 1.0
+        self._bend = objective.loss.max_curvature
         self._size = min(self.batch_size, len(visits))
         self._tag = np.empty(1, problem.rows.dtype)
         constant, self._constant_loss = constant_model(problem)
@@ -247,7 +245,7 @@ class VarianceReduced:
         """Implicit steps at falling rates; the mean of their iterates is where SAGA begins."""
         state, n = self.state, len(order)
         stale, begun = state.memory[0].copy(), np.arange(0, n, self._size)
-        constant = self.problem.objective.loss == "squared_error"
+        constant = self.problem.objective.loss.is_quadratic
         rate = WARM_RATE_KINKED if self._kinked else WARM_RATE_CONSTANT if constant else WARM_RATE
         rates = self._size * rate / self._length / (1 + state.epochs + begun / n)
         loss = self._visit(order, rates, state.average)
@@ -346,7 +344,7 @@ class VarianceReduced:
         average.
         """
         problem, outputs = self.problem, self.problem.objective.outputs
-        if problem.objective.loss not in REGRESSION:
+        if problem.objective.loss.is_of_labels:
             return self._gains
         residuals = self.state.memory[0].reshape(-1, outputs)[problem.visits] - problem.targets
         return np.clip(np.abs(residuals).mean(axis=0), 1e-12 * self._gains, self._gains)
@@ -378,7 +376,7 @@ class VarianceReduced:
         rows, (n, p), length = order[:SAMPLE], self.problem.rows.shape, self.state.memory[2]
         bends = smoothness / np.where(length > 0, length, 1.0)
         codes = self.problem.objective.codes | {
-            "loss": int(Loss.SQUARED_ERROR),
+            "loss": int(SquaredError().code),
             "l1": 0.0,
             "l2": 0.0,
             "outputs": 1,

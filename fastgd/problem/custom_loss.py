@@ -7,9 +7,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from fastgd.engine.compiled import LOSS, LOSSES, c_function, is_compiled
 from fastgd.kernels import losses
-
-from .compiled import LOSS, LOSSES, c_function, is_compiled
 
 _Numbers = ctypes.POINTER(ctypes.c_double)
 _Losses = ctypes.CFUNCTYPE(
@@ -17,7 +16,7 @@ _Losses = ctypes.CFUNCTYPE(
 )
 
 
-class OwnLoss:
+class CustomFunction:
     """What the kernels call; `error` is the first exception of a Python function, whose margins
     then have NaN for a loss.
     """
@@ -26,12 +25,12 @@ class OwnLoss:
         self._loss, self.error = loss, None
         if is_compiled(loss):
             function = c_function(loss, "loss", LOSS, LOSSES)
-            self.kernel = losses.OwnLoss(
+            self.kernel = losses.CustomLoss(
                 function.address, function.data, function.signature == LOSSES
             )
         else:
             self._callback = _Losses(self._evaluate)
-            self.kernel = losses.OwnLoss(
+            self.kernel = losses.CustomLoss(
                 ctypes.cast(self._callback, ctypes.c_void_p).value, 0, True
             )
 
@@ -64,13 +63,13 @@ class OwnLoss:
 
 
 @contextmanager
-def own_errors(own):
+def custom_errors(function):
     """Raise what an own loss has raised within the kernels, which see no more of it than NaN."""
     try:
         yield
     except Exception as seen:
-        if own and own.error:
-            raise own.error from seen
+        if function and function.error:
+            raise function.error from seen
         raise
-    if own and own.error:
-        raise own.error
+    if function and function.error:
+        raise function.error

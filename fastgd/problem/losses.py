@@ -1,0 +1,514 @@
+"""Losses L(z, y) of a margin z and a target y: all that is known of each, once.
+
+A loss of values compares z with a number y. A loss of labels takes y = +1 or -1 and depends on the
+product y z. The softmax loss takes all margins of a row and the number of its class. Values and
+slopes are computed by the kernels (``fastgd/kernels/losses.pxd``), which know a loss by its code.
+
+Everything that treats kinks (smoothing, distances to a kink, the importance of rows) is generic
+over `kinks`, everything dual over `conjugate` and `domain`. To add a loss see ``docs/adding.md``.
+"""
+
+from typing import ClassVar
+
+import numpy as np
+from scipy.special import expit, softmax, xlogy
+
+from fastgd.engine.records import Settings
+from fastgd.kernels import losses as kernel
+
+# The least frequency of a class, and the least mean count: a constant model stays finite.
+LEAST_FREQUENCY = 1e-16
+
+
+class Loss(Settings):
+    """A loss with its parameter `delta`: frozen, and equal to another of the same kind and `delta`.
+
+    The class attributes below are those of a smooth loss of values, such as the squared one.
+    """
+
+    delta: float = 0.0
+
+    name: ClassVar[str]
+    # The estimator's parameter that is `delta`: "epsilon" in units of y, or "quantile".
+    parameter: ClassVar[str | None] = None
+    is_of_labels: ClassVar[bool] = False
+    # Whether all outputs of a row meet in one loss, whose target is the number of a class.
+    is_joint: ClassVar[bool] = False
+    # The largest second derivative in z; infinite where there is a kink, or no bound.
+    max_curvature: ClassVar[float] = 1.0
+    is_quadratic: ClassVar[bool] = False
+    # Quadratic pieces, between which the second derivative jumps.
+    is_piecewise_quadratic: ClassVar[bool] = False
+    # Newton's method needs the loss smoothed: it is straight over long ways.
+    needs_smoothing: ClassVar[bool] = False
+    # Whether the loss falls to 0 as the margin grows, and never reaches it.
+    vanishes_far_out: ClassVar[bool] = False
+    # Whether W = 0 is a minimum whatever the data.
+    has_trivial_minimum: ClassVar[bool] = False
+    # L(t z, t y) = t^degree L(z, y), with `delta` scaled too if it is in units of y; 0: not so.
+    degree: ClassVar[int] = 0
+    # Whether L depends on z - y alone, and has its minimum where that is 0.
+    is_of_residuals: ClassVar[bool] = False
+    # Whether dual coordinate descent knows its step.
+    has_dual_step: ClassVar[bool] = False
+    # Whether passive-aggressive steps are defined.
+    has_passive_aggressive_step: ClassVar[bool] = False
+    has_probabilities: ClassVar[bool] = False
+    least_target: ClassVar[float] = -np.inf
+    # Whether the mean of y is exp(z).
+    has_log_link: ClassVar[bool] = False
+    # The user's function, of a custom loss.
+    function: ClassVar[object] = None
+
+    # ---- values ----
+
+    @property
+    def code(self):
+        """The kernels' name of the loss."""
+        return kernel.Loss[self.name.upper()]
+
+    @property
+    def address(self):
+        """Of a custom function, for the kernels; 0 if there is none."""
+        return self.function.kernel.address if self.function else 0
+
+    def evaluate(self, z, y, width=0.0):
+        """(values, slopes dL/dz), its kinks smoothed over `width`; float64.
+
+        `z` and `y` have shape (n,); for the softmax loss `z` is (n, outputs), and so are the
+        slopes.
+        """
+        return kernel.evaluate(self.code, self.delta, z, y, width, custom=self.address)
+
+    # ---- shape ----
+
+    @property
+    def kinks(self):
+        """((place, jump of the slope), ...) in z - y or, of labels, in y z."""
+        return ()
+
+    @property
+    def is_smooth(self):
+        """Whether the slope never jumps."""
+        return not self.kinks
+
+    @property
+    def corners(self):
+        """What smoothing acts on, as `kinks`: a place where the slope jumps or hardly rises."""
+        return self.kinks
+
+    def distance(self, z, y):
+        """How far each margin is from the nearest of the `corners`; infinite if there is none."""
+        at = y * z if self.is_of_labels else z - y
+        far = np.full_like(at, np.inf)
+        for place, _ in self.corners:
+            np.minimum(far, np.abs(at - place), out=far)
+        return far
+
+    @property
+    def largest_jump(self):
+        """Of the slope at one of the `corners`."""
+        return max((jump for _, jump in self.corners), default=0.0)
+
+    def is_exact_at(self, width):
+        """Whether smoothing over `width` changes nothing."""
+        return not self.corners
+
+    def smoothed_width(self, width):
+        """Where the loss is curved once it is smoothed over `width`: that far from its kinks."""
+        return width
+
+    def smoothing_cost(self, width, curvature, n):
+        """What smoothing over `width` costs the mean loss of `n` rows at most, if their smoothed
+        losses have this total `curvature`.
+
+        A row on a kink has curvature 1 / width, and costs width / 8.
+        """
+        return max(width * curvature, 1.0) * width / (8 * n)
+
+    def typical_curvature(self, y):
+        """A bound of the second derivative or, where there is none, a guess from the targets."""
+        return self.max_curvature if np.isfinite(self.max_curvature) else 1.0
+
+    def inverse_curvature(self, center, spread):
+        """(outputs,) by how much a step of rate 1 moves a margin per unit of slope.
+
+        It is 1 / curvature or, at kinks, as far as targets with these means and standard deviations
+        ask for.
+        """
+        return np.full(len(center), 1 / self.typical_curvature(center))
+
+    # ---- duality ----
+
+    def domain(self, y):
+        """(lowest, highest) slope that L(z, y) can have, each of the shape of y; None for the
+        softmax loss.
+        """
+        raise NotImplementedError
+
+    def conjugate(self, s, y):
+        """L*(s, y) = max_z (s z - L(z, y)) of slopes within the domain."""
+        raise NotImplementedError
+
+    def mobility(self, s, low, high):
+        """How readily slopes s move with the margin: the curvature there, up to a factor."""
+        return ((low < s) & (s < high) & (s != 0)).astype(float)
+
+    # ---- models ----
+
+    def best_constant(self, y, weights):
+        """The b that minimises sum_i weights_i L(b, y_i); the weights sum to 1."""
+        return _root(lambda b: self.evaluate(b - y, np.zeros(len(y)))[1], y, weights)
+
+    @classmethod
+    def mean(cls, z):
+        """The mean of y that a model with margins z predicts."""
+        return np.exp(z) if cls.has_log_link else z
+
+    def probability(self, z):
+        """The probability of the label +1 or, for the softmax loss, of each class (n, outputs)."""
+        raise NotImplementedError
+
+
+class SquaredError(Loss):
+    """(z - y)^2 / 2"""
+
+    name = "squared_error"
+    is_quadratic = is_of_residuals = True
+    degree = 2
+
+    def domain(self, y):
+        return np.full_like(y, -np.inf), np.full_like(y, np.inf)
+
+    def conjugate(self, s, y):
+        return s * (y + s / 2)
+
+    def mobility(self, s, low, high):
+        return np.ones_like(s)
+
+    def best_constant(self, y, weights):
+        return weights @ y
+
+
+class Huber(Loss):
+    """(z - y)^2 / 2 within delta of y, delta (|z - y| - delta / 2) beyond."""
+
+    name = "huber"
+    parameter = "epsilon"
+    is_piecewise_quadratic = needs_smoothing = is_of_residuals = True
+    degree = 2
+
+    @property
+    def corners(self):
+        return (-self.delta, self.delta), (self.delta, self.delta)
+
+    def is_exact_at(self, width):
+        """It is quadratic up to `delta` by itself."""
+        return width <= self.delta
+
+    def smoothed_width(self, width):
+        return max(width, self.delta)
+
+    def smoothing_cost(self, width, curvature, n):
+        """A row within `width` has curvature delta / width, and costs delta (width - delta) / 2 at
+        most.
+        """
+        width = self.smoothed_width(width)
+        return max(width * curvature, self.delta) * (width - self.delta) / (2 * n)
+
+    def inverse_curvature(self, center, spread):
+        return np.maximum(1.0, spread / max(self.delta, 1e-3 * spread.max(), 1e-300))
+
+    def domain(self, y):
+        return np.full_like(y, -self.delta), np.full_like(y, self.delta)
+
+    def conjugate(self, s, y):
+        return s * (y + s / 2)
+
+
+class _Tube(Loss):
+    """Losses of values with kinks: straight, or 0, between them."""
+
+    needs_smoothing = True
+    max_curvature = np.inf
+    degree = 1
+
+    def inverse_curvature(self, center, spread):
+        return np.where(spread > 0, spread, 1.0)
+
+
+class EpsilonInsensitive(_Tube):
+    """max(|z - y| - delta, 0)"""
+
+    name = "epsilon_insensitive"
+    parameter = "epsilon"
+    is_of_residuals = has_dual_step = has_passive_aggressive_step = True
+
+    @property
+    def kinks(self):
+        return (-self.delta, 1.0), (self.delta, 1.0)
+
+    def domain(self, y):
+        return np.full_like(y, -1.0), np.full_like(y, 1.0)
+
+    def conjugate(self, s, y):
+        return s * y + self.delta * np.abs(s)
+
+    def best_constant(self, y, weights):
+        """The middle of all that are best."""
+        ends = np.concatenate([y - self.delta, y + self.delta])
+        weights = np.concatenate([weights, weights]) / 2
+        return (_quantile(ends, weights, 0.5) - _quantile(-ends, weights, 0.5)) / 2
+
+
+class SquaredEpsilonInsensitive(Loss):
+    """max(|z - y| - delta, 0)^2"""
+
+    name = "squared_epsilon_insensitive"
+    parameter = "epsilon"
+    is_piecewise_quadratic = True
+    max_curvature = 2.0
+    degree = 2
+
+    def domain(self, y):
+        return np.full_like(y, -np.inf), np.full_like(y, np.inf)
+
+    def conjugate(self, s, y):
+        value = s * y
+        value += self.delta * np.abs(s)
+        return value + s * s / 4
+
+
+class Quantile(_Tube):
+    """delta (y - z) above z, (1 - delta) (z - y) below: the best constant is the quantile delta."""
+
+    name = "quantile"
+    parameter = "quantile"
+
+    @property
+    def kinks(self):
+        return ((0.0, 1.0),)
+
+    def domain(self, y):
+        return np.full_like(y, -self.delta), np.full_like(y, 1 - self.delta)
+
+    def conjugate(self, s, y):
+        return s * y
+
+    def best_constant(self, y, weights):
+        return _quantile(y, weights, self.delta)
+
+
+class Poisson(Loss):
+    """exp(z) - y z: minus the log-likelihood of counts y with mean exp(z), up to a constant."""
+
+    name = "poisson"
+    max_curvature = np.inf
+    least_target = 0.0
+    has_log_link = True
+
+    def typical_curvature(self, y):
+        return max(1.0, y.max())
+
+    def inverse_curvature(self, center, spread):
+        return 1 / np.maximum(center, 1.0)
+
+    def domain(self, y):
+        return -y, np.full_like(y, np.inf)
+
+    def conjugate(self, s, y):
+        return xlogy(s + y, s + y) - (s + y)
+
+    def mobility(self, s, low, high):
+        return s - low
+
+    def best_constant(self, y, weights):
+        return np.log(max(weights @ y, LEAST_FREQUENCY))
+
+
+class _OfLabels(Loss):
+    """Losses of y z with y = +1 or -1; slopes go from -`steepest` y to 0."""
+
+    is_of_labels = True
+    steepest: ClassVar[float] = 1.0
+
+    def domain(self, y):
+        return np.where(y > 0, -self.steepest, 0.0), np.where(y > 0, 0.0, self.steepest)
+
+
+class LogLoss(_OfLabels):
+    """log(1 + exp(-y z))"""
+
+    name = "log_loss"
+    max_curvature = 0.25
+    vanishes_far_out = has_dual_step = has_probabilities = True
+
+    def conjugate(self, s, y):
+        p = np.abs(s)
+        return xlogy(p, p) + xlogy(1 - p, 1 - p)
+
+    def mobility(self, s, low, high):
+        return (s - low) * (high - s)
+
+    def best_constant(self, y, weights):
+        positive = weights @ (y > 0)
+        odds = max(positive, LEAST_FREQUENCY), max(1 - positive, LEAST_FREQUENCY)
+        return np.log(odds[0]) - np.log(odds[1])
+
+    def probability(self, z):
+        return expit(z)
+
+
+class ModifiedHuber(_OfLabels):
+    """max(1 - y z, 0)^2 where y z >= -1, -4 y z below."""
+
+    name = "modified_huber"
+    is_piecewise_quadratic = has_probabilities = True
+    max_curvature = 2.0
+    steepest = 4.0
+
+    def conjugate(self, s, y):
+        return s * (y + s / 4)
+
+    def best_constant(self, y, weights):
+        return 2 * (weights @ (y > 0)) - 1
+
+    def probability(self, z):
+        return (np.clip(z, -1, 1) + 1) / 2
+
+
+class Hinge(_OfLabels):
+    """max(1 - y z, 0)"""
+
+    name = "hinge"
+    needs_smoothing = has_dual_step = has_passive_aggressive_step = True
+    max_curvature = np.inf
+
+    @property
+    def kinks(self):
+        return ((1.0, 1.0),)
+
+    def conjugate(self, s, y):
+        return s * y
+
+    def best_constant(self, y, weights):
+        return np.sign(2 * (weights @ (y > 0)) - 1)
+
+
+class SquaredHinge(_OfLabels):
+    """max(1 - y z, 0)^2"""
+
+    name = "squared_hinge"
+    is_piecewise_quadratic = has_dual_step = True
+    max_curvature = 2.0
+    steepest = np.inf
+
+    def conjugate(self, s, y):
+        return s * (y + s / 4)
+
+    def best_constant(self, y, weights):
+        return 2 * (weights @ (y > 0)) - 1
+
+
+class Perceptron(_OfLabels):
+    """max(-y z, 0)"""
+
+    name = "perceptron"
+    needs_smoothing = has_trivial_minimum = True
+    max_curvature = np.inf
+
+    @property
+    def kinks(self):
+        return ((0.0, 1.0),)
+
+    def conjugate(self, s, y):
+        return np.zeros_like(s)
+
+    def best_constant(self, y, weights):
+        return 0.0
+
+
+class Softmax(Loss):
+    """log sum_k exp(z_k) - z_y: y is the number of the row's class."""
+
+    name = "softmax"
+    is_of_labels = is_joint = vanishes_far_out = has_probabilities = True
+    max_curvature = 0.5
+
+    def domain(self, y):
+        """None: adding 1 to the slope of a row's own class makes the row a distribution."""
+        return None
+
+    def conjugate(self, s, y):
+        """A number a row, of slopes (n, outputs) and class numbers (n,)."""
+        p = s.copy()
+        p[np.arange(len(p)), y.astype(np.intp)] += 1
+        p = np.maximum(p, 0)
+        return xlogy(p, p).sum(axis=1)
+
+    def probability(self, z):
+        return softmax(z, axis=1)
+
+
+class Custom(Loss):
+    """A user's own function, of which nothing is known but its values and slopes."""
+
+    function: object = None
+
+    name = "custom"
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        SquaredError,
+        Huber,
+        EpsilonInsensitive,
+        SquaredEpsilonInsensitive,
+        Quantile,
+        Poisson,
+        Hinge,
+        LogLoss,
+        ModifiedHuber,
+        SquaredHinge,
+        Perceptron,
+        Softmax,
+    )
+}
+OF_VALUES = tuple(name for name, kind in KINDS.items() if not kind.is_of_labels)
+OF_LABELS = tuple(name for name, kind in KINDS.items() if kind.is_of_labels)
+
+
+def loss_of(name, delta=0.0):
+    """The loss of that name and parameter."""
+    return KINDS[name](float(delta))
+
+
+def kind_of(loss):
+    """The class of a loss that is given by its name, or by a function."""
+    return KINDS[loss] if isinstance(loss, str) else Custom
+
+
+def _quantile(y, weights, level):
+    """The least y that at least `level` of the weight lies at or below."""
+    order = np.argsort(y, kind="stable")
+    below = np.cumsum(weights[order])
+    return y[order[min(np.searchsorted(below, level * (1 - 1e-15)), len(y) - 1)]]
+
+
+def _root(slope, y, weights):
+    """Where the mean slope, which rises with b, is 0: regula falsi with the Illinois rule."""
+    low, high = y.min(), y.max()
+    below, above = weights @ slope(low), weights @ slope(high)
+    for _ in range(100):
+        if not (below < 0 < above) or high - low <= 1e-15 * (abs(low) + abs(high)):
+            break
+        b = min(max(high - above * (high - low) / (above - below), low), high)
+        here = weights @ slope(b)
+        if here == 0:
+            return b
+        if here < 0:
+            low, below, above = b, here, above / 2
+        else:
+            high, above, below = b, here, below / 2
+    return low if -below < above else high
