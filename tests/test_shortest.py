@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from sklearn import linear_model
+from sklearn.base import clone
 
 from fastgd import LinearRegression, Ridge
 from reference import store
@@ -108,3 +109,17 @@ def test_it_is_the_limit_of_ridge_regression(shape):
     limit = linear_model.Ridge(1e-9, solver="svd").fit(X, y)
     coef = LinearRegression(tol=1e-12).fit(X, y).coef_
     assert_allclose(coef, limit.coef_, atol=1e-3 * np.abs(limit.coef_).max())
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("estimator", [LinearRegression(), Ridge(alpha=0.0)])
+def test_float32_columns_that_depend_on_one_another(estimator, seed):
+    """Rounding along the flat direction of float32 columns must not grow."""
+    rng = np.random.default_rng(seed)
+    X = rng.integers(-5, 6, (60, 8)).astype(np.float32)
+    X[:, 0] = X[:, 1] + X[:, 2]
+    y = X @ rng.standard_normal(8) + 0.1 * rng.standard_normal(60)
+    model = clone(estimator).fit(X, y)
+    right = linear_model.LinearRegression().fit(X.astype(float), y)
+    assert_allclose(model.coef_, right.coef_, atol=1e-4)
+    assert model.loss_curve_[-1] > 0

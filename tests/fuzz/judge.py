@@ -92,7 +92,7 @@ def _of_error(case, error):
     if case.poisoned:
         return (
             []
-            if re.search(rf"\b(Input )?{case.poisoned}\b|ratings", text)
+            if re.search(rf"\b(Input )?{case.poisoned}\b|ratings", text) or _is_refusal(case, text)
             else [f"does not name {case.poisoned}: {text}"]
         )
     if isinstance(error, DivergedError):
@@ -201,11 +201,14 @@ def _of_predictions(case, model, coef, intercept):
             if hasattr(model, "decision_function")
             else model.predict(case.X)
         )
-        model.predict(case.X)
+        predicted = model.predict(case.X)
         if hasattr(model, "predict_proba") and not np.isfinite(model.predict_proba(case.X)).all():
             yield "probabilities are not finite"
-        if case.y is not None:
+        # At a rate of the user's choice exp(z) of a Poisson model may overflow.
+        if case.y is not None and (predicted.dtype.kind != "f" or np.isfinite(predicted).all()):
             model.score(case.X, case.y)
+        elif case.y is not None and not case.chooses_rate:
+            yield "predictions are not finite"
     if getattr(model, "loss", "") == "poisson" or case.estimator == "SGDOneClassSVM":
         return
     X = (case.X.toarray() if sparse.issparse(case.X) else np.asarray(case.X)).astype(LONG)
@@ -288,7 +291,9 @@ def _judge_minimize(case):
         except Exception as error:
             return [f"{type(error).__name__}: {error} [{cost.name}]"]
     faults = list(_of_warnings(case, caught))
-    start = cost.value(cost.start)
+    bounds = given.get("bounds") or [(-np.inf, np.inf)] * len(cost.start)
+    low, high = ([np.nan if b is None else b for b in side] for side in zip(*bounds, strict=True))
+    start = cost.value(np.fmin(np.fmax(cost.start, low), high))
     if not np.isfinite(result.x).all() or not np.isfinite(result.fun):
         faults.append("the result is not finite")
     elif result.fun > start:

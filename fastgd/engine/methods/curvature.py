@@ -9,9 +9,9 @@ from fastgd.engine.data import pack, unpack
 from fastgd.engine.records import Record
 from fastgd.kernels import gram
 
-# Of the largest squared pivot of a Cholesky factor: a smaller one may come from columns that depend
-# on one another, of which the ridge of `Newton` leaves 1e-10 and more.
-SMALL_PIVOT = 1e-8
+# Times the ridge and the largest squared pivot of a Cholesky factor: a smaller one may come from
+# columns that depend on one another, of which the ridge leaves as much as itself and more.
+SMALL_PIVOT = 100
 # Machine epsilons times columns, of the largest eigenvalue: what rounding leaves of one that is 0.
 NULL_TOLERANCE, FEWEST_COLUMNS = 16, 50
 # Of a column's mean square: a variance below is left alone, as sums of squares do not tell it well.
@@ -54,10 +54,11 @@ class Inverse(Record):
         """Whether these, of all rows, differ much from those that it was made of."""
         return np.abs(curvatures - self.curvatures).sum() > STALE * curvatures.sum()
 
-    def is_nearly_singular(self):
+    def is_nearly_singular(self, ridge):
         """Whether columns may depend on one another, as far as the factors tell."""
         squares = [np.diagonal(factor[0]) ** 2 for factor in self.factors or ()]
-        return any(square.min() <= SMALL_PIVOT * square.max() for square in squares if len(square))
+        small = SMALL_PIVOT * ridge
+        return any(square.min() <= small * square.max() for square in squares if len(square))
 
     def __call__(self, r):
         r = centred(r, self.joint)

@@ -72,10 +72,11 @@ WHOLE, WHOLE_AGAIN = (
 )
 # products a row of X, that it may cost: BLAS makes so many in the time of some passes over X
 DENSE_WORK = 160
-RIDGE, RIDGE_OF_FEW = (
-    1e-10,
-    1e-6,
-)  # added to its diagonal; of no more rows than columns: rounding must not grow where it is flat
+# Added to the diagonal of a dense metric, in units of the mean curvature. The inverse of the ridge
+# multiplies the rounding of gradients where X is flat: in float32 that asks for some epsilons.
+RIDGE, RIDGE_EPSILONS = 1e-10, 8
+# The ridge of a metric of no more rows than columns, which is flat in many directions.
+RIDGE_OF_FEW = 1e-6
 
 
 def rows_of_metric(problem):
@@ -258,7 +259,11 @@ class Newton:
         coef, intercept = unpack(
             self.state.theta, self.problem.objective.outputs, self.problem.by_column
         )
-        if self._is_free_quadratic() and self._inverse and self._inverse.is_nearly_singular():
+        if (
+            self._is_free_quadratic()
+            and self._inverse
+            and self._inverse.is_nearly_singular(self._ridge)
+        ):
             if self._null is None:
                 self._null = self._at.null_space()
             return shortest(self._at, self._null, coef, intercept)
@@ -427,7 +432,7 @@ class Newton:
         p = s = self._inverse(r)
         first = rs = self._dot(r, s)
         self._x, path, self._end, self._near = x, Path(rs), None, None
-        decrement = 0.0
+        decrement, there = 0.0, rounding
         while True:
             yield self._pass_made(loss, decrement)
             Hp = self._curve(p, margins)
@@ -438,6 +443,10 @@ class Newton:
             s = self._inverse(r)
             p = s + path.turn(self._dot(r, s)) * p
             decrement = float(-(g * x).sum()) / 2
+            if self._is_quadratic() and not decrement <= loss + rounding:
+                # A sum of squares falls to 0 at most: rounding along flat directions has grown.
+                self._dense, self._inverse, x[:], decrement = False, None, 0, 0.0
+                break
             least, most = self._rest(path)
             there = max(self._worst - loss + decrement, rounding)
             early = self.wary and self._is_early(path, decrement)
@@ -465,7 +474,7 @@ class Newton:
                 break
             if self._is_tried(path.passes, loss >= self._worst - rounding):
                 self._try_unfinished(loss, decrement)
-        if self._coarse and not settled:
+        if self._coarse and self._inverse and not settled:
             self._coarse, self._inverse = False, None
         self._least_curvature = min(2 * self._least_curvature, path.least)
         self._residual = min(self.forcing, sqrt(max(decrement / there, 1e-12)))
@@ -743,6 +752,11 @@ class Newton:
             self._dense, factors = False, None
         return Inverse(self._joint, mean + self._at.l2, factors, self._h.copy())
 
+    @property
+    def _ridge(self):
+        """What the diagonal of a dense metric gets, in units of the mean curvature."""
+        return max(RIDGE, RIDGE_EPSILONS * float(np.finfo(self.problem.rows.dtype).eps))
+
     def _gram(self, h, mean, l2):
         """The Hessian of an output whose rows have curvatures h, from as many rows as are
         affordable.
@@ -750,5 +764,5 @@ class Newton:
         drawn, columns = draw(h, self._most), l2[:-1]
         gram, is_whole = self._at.products(drawn), self._most >= len(h) and columns.all()
         few = np.count_nonzero(drawn) <= self._v.shape[1] and not (self.is_factored or is_whole)
-        gram[np.diag_indices(len(gram))] += l2 + (RIDGE_OF_FEW if few else RIDGE) * mean
+        gram[np.diag_indices(len(gram))] += l2 + (RIDGE_OF_FEW if few else self._ridge) * mean
         return gram
