@@ -13,6 +13,11 @@ from scipy import sparse
 ONE_ROW, OTHERS = 0.3, 0.1
 
 
+def may_be_carried(metric):
+    """Whether a row has so much of some column that few rows may carry it."""
+    return bool((metric.peak > ONE_ROW).any())
+
+
 class CarriedColumns:
     """The columns of a problem that few rows carry, and what the other rows would gain along
     them.

@@ -19,7 +19,7 @@ from fastgd.engine.metric import constant_model, metric_of, rounding_floor
 from fastgd.engine.records import Record
 from fastgd.kernels import batch, newton
 
-from .carried import CarriedColumns
+from .carried import CarriedColumns, may_be_carried
 from .curvature import Coordinates, Inverse, Path, centred, draw, shortest
 from .descent import Epoch
 
@@ -626,8 +626,11 @@ class Newton:
         """Whether columns that few rows carry may be worth more than the decrement, which hardly
         sees them.
         """
+        metric = metric_of(self.problem)
+        if not may_be_carried(metric):
+            return False
         if self._carried is None:
-            self._carried = CarriedColumns(self._at, metric_of(self.problem))
+            self._carried = CarriedColumns(self._at, metric)
         gain = self._carried.gain(self._g, self._own_curvatures())
         return gain > max(HIDES * decrement, rounding_of(loss, self._worst), self._floor)
 
