@@ -10,7 +10,16 @@ __version__ = "0.1.0"
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # the same names for editors and type checkers, which do not run __getattr__
     from .callbacks import Checkpoint
-    from .engine.optimizers import (
+    from .linear import (
+        ElasticNet,
+        Lasso,
+        LinearRegression,
+        LinearSVC,
+        LinearSVR,
+        LogisticRegression,
+        Ridge,
+    )
+    from .methods.optimizers import (
         SGD,
         AdaGrad,
         Adam,
@@ -20,7 +29,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which do not 
         Nesterov,
         RMSProp,
     )
-    from .engine.schedules import (
+    from .methods.schedules import (
         Adaptive,
         Constant,
         CosineDecay,
@@ -28,15 +37,6 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which do not 
         OneCycle,
         Optimal,
         StepDecay,
-    )
-    from .linear import (
-        ElasticNet,
-        Lasso,
-        LinearRegression,
-        LinearSVC,
-        LinearSVR,
-        LogisticRegression,
-        Ridge,
     )
     from .neural_network import MLPClassifier, MLPRegressor
     from .one_class import SGDOneClassSVM
@@ -96,21 +96,21 @@ _HOME = {
     "Checkpoint": "callbacks",
     "LearningRateDisplay": "plots",
     "learning_rate_range": "rates",
-    "SGD": "engine.optimizers",
-    "Momentum": "engine.optimizers",
-    "Nesterov": "engine.optimizers",
-    "AdaGrad": "engine.optimizers",
-    "RMSProp": "engine.optimizers",
-    "Adam": "engine.optimizers",
-    "AdamW": "engine.optimizers",
-    "GradientNoise": "engine.optimizers",
-    "Constant": "engine.schedules",
-    "InverseScaling": "engine.schedules",
-    "Optimal": "engine.schedules",
-    "Adaptive": "engine.schedules",
-    "StepDecay": "engine.schedules",
-    "CosineDecay": "engine.schedules",
-    "OneCycle": "engine.schedules",
+    "SGD": "methods.optimizers",
+    "Momentum": "methods.optimizers",
+    "Nesterov": "methods.optimizers",
+    "AdaGrad": "methods.optimizers",
+    "RMSProp": "methods.optimizers",
+    "Adam": "methods.optimizers",
+    "AdamW": "methods.optimizers",
+    "GradientNoise": "methods.optimizers",
+    "Constant": "methods.schedules",
+    "InverseScaling": "methods.schedules",
+    "Optimal": "methods.schedules",
+    "Adaptive": "methods.schedules",
+    "StepDecay": "methods.schedules",
+    "CosineDecay": "methods.schedules",
+    "OneCycle": "methods.schedules",
 }
 
 __all__ = ["__version__", *_HOME]

@@ -7,7 +7,7 @@ from numbers import Integral
 
 from sklearn.utils._param_validation import Interval, validate_params
 
-from .engine.files import remove_abandoned, replace, resolved
+from fastgd.estimators.files import remove_abandoned, replace, resolved
 
 UNDER_WAY = (
     "_skl_callbacks",

@@ -15,11 +15,11 @@ from sklearn.callback import with_callbacks
 from sklearn.utils._param_validation import Hidden, Interval, StrOptions
 from sklearn.utils._sparse import _align_api_if_sparse
 
-from .engine.advice import warn
-from .engine.dual_gap import dual_gaps
-from .engine.objective import Objective
-from .engine.parameters import checked
-from .engine.supervised import Classifier, Regressor
+from fastgd.estimators.diagnostics import warn
+from fastgd.estimators.parameters import checked
+from fastgd.estimators.supervised import Classifier, Regressor
+from fastgd.problem.dual_gap import dual_gaps
+from fastgd.problem.objective import Objective
 
 POSITIVE, NOT_NEGATIVE = (
     Interval(Real, 0, None, closed="neither"),

@@ -15,10 +15,10 @@ from sklearn.utils.multiclass import (
 )
 from sklearn.utils.validation import _check_y
 
-from .engine.estimator import unchanged_on_error
-from .engine.networks import NETWORK, POSITIVE, NeuralNetwork
-from .engine.parameters import checked
-from .problem.losses import KINDS, EpsilonInsensitive, Huber, LogLoss, Softmax
+from fastgd.estimators.base import unchanged_on_error
+from fastgd.estimators.networks import NETWORK, POSITIVE, NeuralNetwork
+from fastgd.estimators.parameters import checked
+from fastgd.problem.losses import KINDS, EpsilonInsensitive, Huber, LogLoss, Softmax
 
 
 def _takes_streams(model):

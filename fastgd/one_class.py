@@ -7,12 +7,12 @@ from sklearn.base import OutlierMixin
 from sklearn.callback import with_callbacks
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from .engine.choice import is_automatic
-from .engine.estimator import unchanged_on_error
-from .engine.linear_model import LinearModel
-from .engine.objective import Objective
-from .engine.parameters import DESCENT, checked
-from .engine.schedules import NAMES, Schedule
+from fastgd.estimators.base import unchanged_on_error
+from fastgd.estimators.linear_model import LinearModel
+from fastgd.estimators.parameters import DESCENT, checked
+from fastgd.estimators.select_solver import is_automatic
+from fastgd.methods.schedules import NAMES, Schedule
+from fastgd.problem.objective import Objective
 
 
 class SGDOneClassSVM(OutlierMixin, LinearModel):

@@ -9,10 +9,13 @@ from scipy.optimize._numdiff import approx_derivative
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
 
-from .engine.batch_runs import BatchRun
-from .engine.compiled import is_compiled
-from .engine.cost import Budget, CompiledCost, Cost, OutOfEvaluationsError, OutOfTimeError
-from .engine.minimization import (
+from fastgd.estimators.parameters import thread_count
+from fastgd.methods.optimizers import GradientNoise, Optimizer
+from fastgd.methods.schedules import Schedule
+from fastgd.problem.c_function import is_compiled
+from fastgd.problem.cost import Budget, CompiledCost, Cost, OutOfEvaluationsError, OutOfTimeError
+from fastgd.problem.records import Record
+from fastgd.training.minimization import (
     CONVERGED,
     DIVERGED,
     MAX_FUN,
@@ -27,11 +30,8 @@ from .engine.minimization import (
     StoppedError,
     Task,
 )
-from .engine.optimizers import GradientNoise, Optimizer
-from .engine.parameters import thread_count
-from .engine.records import Record
-from .engine.rule_runs import METHODS, RuleRun
-from .engine.schedules import Schedule
+from fastgd.training.minimize_by_batches import BatchRun
+from fastgd.training.minimize_by_rule import METHODS, RuleRun
 
 ITERATIONS, PASSES = 10_000, 100  # at most, where max_iter is None
 

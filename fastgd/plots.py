@@ -10,8 +10,8 @@ from scipy.optimize import OptimizeResult
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
-from .optimize import minimize
-from .rates import learning_rate_range
+from fastgd.optimize import minimize
+from fastgd.rates import learning_rate_range
 
 ALONG = {"epochs": "Epoch", "iterations": "Iteration", "seconds": "Time in seconds"}
 QUANTITIES = {

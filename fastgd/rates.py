@@ -4,8 +4,8 @@ import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.utils import _safe_indexing, check_random_state, indexable
 
-from .engine.schedules import Constant
-from .engine.training import DivergedError
+from fastgd.methods.schedules import Constant
+from fastgd.training.loop import DivergedError
 
 FAR = 4.0  # times the first loss: what follows tells nothing more
 

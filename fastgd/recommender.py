@@ -13,19 +13,19 @@ from sklearn.callback import with_callbacks
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from fastgd.estimators.base import unchanged_on_error
+from fastgd.estimators.parameters import DESCENT, checked, thread_count
+from fastgd.estimators.ratings import Ids, Statistics, as_column, as_grid, as_interactions, lay_out
+from fastgd.estimators.resumption import Resumption, fingerprint
 from fastgd.kernels import factorization
 from fastgd.kernels.losses import Loss
-
-from .engine.data import seed_of
-from .engine.estimator import unchanged_on_error
-from .engine.history import History, copy_of
-from .engine.methods.factorization import Factorization, Factors, Seeds, width_of
-from .engine.parameters import DESCENT, checked, thread_count
-from .engine.ratings import Ids, Statistics, as_column, as_grid, as_interactions, lay_out
-from .engine.resumption import Resumption, fingerprint
-from .engine.schedules import Schedule, as_schedule
-from .engine.tasks import CallsBack
-from .engine.training import Runs, Stopping, Training
+from fastgd.methods.matrix_factorization import Factorization, Factors, Seeds, width_of
+from fastgd.methods.schedules import Schedule, as_schedule
+from fastgd.problem.order import seed_of
+from fastgd.training.fit_callbacks import SupportsFitCallbacks
+from fastgd.training.history import History, copy_of
+from fastgd.training.loop import Stopping, Training
+from fastgd.training.multi_start import MultiStart
 
 ALPHA, IMPLICIT_ALPHA = 0.1, 0.03
 INITIAL_SPREAD = 0.03  # variance of the products of the first factors, the ratings' being 1
@@ -39,7 +39,7 @@ REBASED = 4.0
 SCHEDULES = ("auto", "constant", "invscaling", "adaptive", "step", "cosine", "one_cycle")
 
 
-class MatrixFactorization(CallsBack, BaseEstimator):
+class MatrixFactorization(SupportsFitCallbacks, BaseEstimator):
     """Recommender by matrix factorization: a vector of factors for every user and every item, by
     stochastic gradient descent.
 
@@ -394,7 +394,7 @@ class MatrixFactorization(CallsBack, BaseEstimator):
         if tasks:
             tasks.begin(lambda training: self._attributes(training, layout, seed, data))
         try:
-            Runs([training], tasks).run()
+            MultiStart([training], tasks).run()
         except KeyboardInterrupt:
             if training.epochs:
                 self._publish(training, layout, seed, data)

@@ -6,10 +6,10 @@ from sklearn.callback import with_callbacks
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 
-from .engine.estimator import unchanged_on_error
-from .engine.parameters import DESCENT, checked
-from .engine.supervised import Classifier, Regressor
-from .problem.losses import KINDS, OF_VALUES
+from fastgd.estimators.base import unchanged_on_error
+from fastgd.estimators.parameters import DESCENT, checked
+from fastgd.estimators.supervised import Classifier, Regressor
+from fastgd.problem.losses import KINDS, OF_VALUES
 
 
 class SGDClassifier(Classifier):

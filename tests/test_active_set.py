@@ -9,11 +9,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import ConvergenceWarning
 
 from fastgd import LinearSVC, LinearSVR, SGDClassifier
-from fastgd.engine.data import Problem, as_rows
-from fastgd.engine.methods.active_set import ActiveSet, newton_for
-from fastgd.engine.methods.newton import Newton
-from fastgd.engine.objective import Objective
+from fastgd.methods.active_set import ActiveSet, newton_for
+from fastgd.methods.newton import Newton
+from fastgd.problem.data import as_rows
 from fastgd.problem.losses import loss_of
+from fastgd.problem.objective import Objective
+from fastgd.problem.problem import Problem
 
 
 def correlated(seed, n, p):

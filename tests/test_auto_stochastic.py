@@ -12,15 +12,16 @@ from scipy.optimize import minimize
 
 import reference
 from fastgd import SGDRegressor
-from fastgd.engine.data import Problem
-from fastgd.engine.methods.implicit import AveragedImplicit
-from fastgd.engine.methods.variance import VarianceReduced
-from fastgd.engine.metric import constant_model, metric_of
-from fastgd.engine.objective import Objective
 from fastgd.kernels import implicit, variance
 from fastgd.kernels.losses import Loss, evaluate
 from fastgd.kernels.order import sample, shuffle
+from fastgd.methods.implicit_sgd import AveragedImplicitSGD
+from fastgd.methods.saga import SAGA
+from fastgd.problem.constant_model import constant_model
 from fastgd.problem.losses import loss_of
+from fastgd.problem.metric import metric_of
+from fastgd.problem.objective import Objective
+from fastgd.problem.problem import Problem
 
 KINKED = ("hinge", "epsilon_insensitive", "quantile")
 SMOOTH = sorted(set(reference.LOSSES) - {*KINKED, "perceptron"})
@@ -56,7 +57,7 @@ def value_of(problem, X, coef, intercept):
 
 
 def fit(problem, epochs, batch_size=1, seed=0, theta=None):
-    method, order = VarianceReduced(batch_size, seed), problem.visits.copy()
+    method, order = SAGA(batch_size, seed), problem.visits.copy()
     size = problem.objective.outputs * (problem.rows.shape[1] + 1)
     method.start(problem, np.zeros(size, problem.rows.dtype) if theta is None else theta)
     for epoch in range(epochs):
@@ -69,7 +70,7 @@ def stream(rows, Y, objective, sizes, weights=None, batch_size=1):
     state, begin = None, 0
     theta = np.zeros(objective.outputs * (rows.shape[1] + 1), rows.dtype)
     for size in sizes:
-        method = AveragedImplicit(batch_size)
+        method = AveragedImplicitSGD(batch_size)
         problem = problem_of(rows, Y, objective, weights, np.arange(begin, begin + size))
         method.start(problem, theta if state is None else None, state)
         method.epoch(problem.visits)
@@ -465,7 +466,7 @@ def test_the_loss_at_given_weights(data, as_rows, layout):
     rng = np.random.default_rng(0)
     W, b = rng.standard_normal((3, 6)), rng.standard_normal(3)
     W[:, 3] = 0
-    for method in (VarianceReduced(1, 0), AveragedImplicit(1)):
+    for method in (SAGA(1, 0), AveragedImplicitSGD(1)):
         method.start(problem, np.zeros(21), None)
         assert_allclose(
             method.loss_at(reference.pack(W, b, layout)), value_of(problem, data.X, W, b)
@@ -572,7 +573,7 @@ def test_a_stream_leaves_its_earlier_state_alone(data, as_rows):
     )
     state = stream(rows, Y, objective, [20]).state
     kept = pickle.dumps(replace(state))
-    method = AveragedImplicit(1)
+    method = AveragedImplicitSGD(1)
     problem = problem_of(rows, Y, objective, visits=np.arange(20, 43))
     method.start(problem, None, state)
     method.epoch(problem.visits)

@@ -10,12 +10,13 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from fastgd import LinearSVC, LogisticRegression, SGDClassifier
-from fastgd.engine.data import Problem, as_rows
-from fastgd.engine.methods.carried import CarriedColumns
-from fastgd.engine.methods.curvature import Coordinates
-from fastgd.engine.metric import metric_of
-from fastgd.engine.objective import Objective
+from fastgd.methods.carried import CarriedColumns
+from fastgd.methods.curvature import Coordinates
+from fastgd.problem.data import as_rows
 from fastgd.problem.losses import loss_of
+from fastgd.problem.metric import metric_of
+from fastgd.problem.objective import Objective
+from fastgd.problem.problem import Problem
 
 
 def mistyped(seed, rows=1, size=1e6):

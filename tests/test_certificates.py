@@ -14,13 +14,13 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 from sklearn.exceptions import ConvergenceWarning
 
 from fastgd import LogisticRegression, SGDClassifier, SGDOneClassSVM, SGDRegressor
-from fastgd.engine.data import Problem as EngineProblem
-from fastgd.engine.data import as_rows
-from fastgd.engine.duality import gap
-from fastgd.engine.methods.curvature import Coordinates
-from fastgd.engine.metric import metric_of
-from fastgd.engine.objective import Objective
+from fastgd.methods.curvature import Coordinates
+from fastgd.problem.data import as_rows
+from fastgd.problem.duality import gap
 from fastgd.problem.losses import loss_of
+from fastgd.problem.metric import metric_of
+from fastgd.problem.objective import Objective
+from fastgd.problem.problem import Problem as EngineProblem
 from reference import store
 
 REGRESSION = (

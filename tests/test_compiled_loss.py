@@ -15,7 +15,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.model_selection import cross_val_score
 
 from fastgd import SGDClassifier, SGDRegressor, check_gradient, minimize
-from fastgd.engine.compiled import COST, LOSS, LOSSES, c_function
+from fastgd.problem.c_function import COST, LOSS, LOSSES, c_function
 from reference import DTYPES, LAYOUTS, store
 
 METHODS = ("auto", "gd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw", "prodigy")

@@ -9,11 +9,11 @@ from scipy.sparse import csr_matrix
 from sklearn.base import clone
 
 from fastgd import LinearSVC, LinearSVR, LogisticRegression
-from fastgd.engine.data import as_rows
-from fastgd.engine.methods import dual as method
-from fastgd.engine.objective import Objective
 from fastgd.kernels import dual
+from fastgd.methods import dual_coordinate_descent as method
+from fastgd.problem.data import as_rows
 from fastgd.problem.losses import loss_of
+from fastgd.problem.objective import Objective
 
 STRENGTH, BIAS, DELTA = 3.0, 0.7, 0.2
 

@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 from sklearn import linear_model
 
 from fastgd import ElasticNet, Lasso
-from fastgd.engine import dual_gap
+from fastgd.problem import dual_gap
 from reference import store
 
 pytestmark = pytest.mark.filterwarnings(

@@ -9,14 +9,15 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp
 
 import reference
-from fastgd.engine.data import Problem, pack
-from fastgd.engine.duality import balanced, gap, relative, weighted_sums
-from fastgd.engine.methods.curvature import Coordinates
-from fastgd.engine.metric import metric_of
-from fastgd.engine.objective import Objective
 from fastgd.kernels import batch
 from fastgd.kernels.losses import Loss, evaluate
+from fastgd.methods.curvature import Coordinates
+from fastgd.problem.duality import balanced, gap, relative, weighted_sums
+from fastgd.problem.layout import pack
 from fastgd.problem.losses import loss_of
+from fastgd.problem.metric import metric_of
+from fastgd.problem.objective import Objective
+from fastgd.problem.problem import Problem
 
 SCALAR = sorted(set(reference.LOSSES) - {"softmax"})
 DELTA = 0.3

@@ -6,11 +6,12 @@ from numpy.testing import assert_allclose
 from scipy.optimize import minimize_scalar
 
 from fastgd import SGDClassifier
-from fastgd.engine.data import Problem, as_rows
-from fastgd.engine.methods.extrapolation import FEWEST, HIGHEST, MOST, Extrapolation, Line
-from fastgd.engine.objective import Objective
 from fastgd.kernels.losses import Loss, evaluate
+from fastgd.methods.extrapolation import FEWEST, HIGHEST, MOST, Extrapolation, Line
+from fastgd.problem.data import as_rows
 from fastgd.problem.losses import loss_of
+from fastgd.problem.objective import Objective
+from fastgd.problem.problem import Problem
 
 
 def case(loss, outputs, seed=0):
@@ -90,6 +91,6 @@ def test_mini_batches_leave_a_ravine(monkeypatch):
 
     with pytest.warns(match="before it converged"):
         with_searches = gap()
-    monkeypatch.setattr("fastgd.engine.methods.variance.Extrapolation", lambda *_: None)
+    monkeypatch.setattr("fastgd.methods.saga.Extrapolation", lambda *_: None)
     with pytest.warns(match="before it converged"):
         assert with_searches < 0.1 * gap()

@@ -20,7 +20,7 @@ from fastgd import (
     SGDClassifier,
     SGDRegressor,
 )
-from fastgd.engine.training import DivergedError
+from fastgd.training.loop import DivergedError
 
 rng = np.random.default_rng(0)
 X = rng.standard_normal((120, 3)) + [5, 0, 0]

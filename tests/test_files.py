@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fastgd import Checkpoint, SGDClassifier
-from fastgd.engine import files
+from fastgd.estimators import files
 
 X, Y = [[0.0, 1.0], [1.0, 0.0], [2.0, 1.0], [3.0, 0.0]], [0, 0, 1, 1]
 posix = pytest.mark.skipif(os.name != "posix", reason="links, modes and signals are POSIX's here")
@@ -119,7 +119,7 @@ def test_what_is_no_file_is_refused_before_training(tmp_path):
 
 KILLED = """
 import os, signal, sys
-from fastgd.engine import files
+from fastgd.estimators import files
 
 if sys.argv[2] == "named":
     vars(os).pop("O_TMPFILE", None)
@@ -162,7 +162,7 @@ def test_what_somebody_still_writes_is_left_alone(monkeypatch, tmp_path):
 
 WRITES = """
 import os, sys
-from fastgd.engine import files
+from fastgd.estimators import files
 
 path, way, letter = sys.argv[1:]
 if way == "named":

@@ -20,9 +20,6 @@ from test_resume import METHODS, Told, assert_same_training
 
 import fastgd
 from fastgd import LogisticRegression, SGDClassifier, SGDRegressor
-from fastgd.engine.methods.network import Architecture
-from fastgd.engine.objective import Objective
-from fastgd.engine.optimizers import SGD
 from fastgd.kernels import (
     batch,
     columns,
@@ -36,7 +33,10 @@ from fastgd.kernels import (
     variance,
 )
 from fastgd.kernels.rows import Rows, has_repeats
+from fastgd.methods.mlp import Architecture
+from fastgd.methods.optimizers import SGD
 from fastgd.problem.losses import loss_of
+from fastgd.problem.objective import Objective
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -166,7 +166,7 @@ def test_interrupted_while_it_begins_it_holds_the_start(data, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("fastgd.engine.methods.newton.metric_of", stop)
+        patch.setattr("fastgd.methods.newton.metric_of", stop)
         model = LogisticRegression()
         with pytest.raises(KeyboardInterrupt):
             model.fit(data.X, data.classes)

@@ -8,11 +8,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.linear_model import ElasticNet, Lasso, LogisticRegression
 
-from fastgd.engine.data import Problem, as_rows
-from fastgd.engine.methods.proximal import Proximal
-from fastgd.engine.objective import Objective
 from fastgd.kernels import batch, coordinate
+from fastgd.methods.proximal_newton import ProximalNewton
+from fastgd.problem.data import as_rows
 from fastgd.problem.losses import loss_of
+from fastgd.problem.objective import Objective
+from fastgd.problem.problem import Problem
 
 MODES = pytest.mark.parametrize("dense_metric", [True, False], ids=["matrix", "passes"])
 LOSSES = [
@@ -44,7 +45,7 @@ def make_problem(X, y, loss, l1, l2=0.0, outputs=1, weights=None, threads=1, **o
 @np.errstate(all="ignore")  # as all training
 def solve(problem, dense_metric, tol=1e-12, passes=1500):
     """(coef, intercept, losses, bound) of a run until the bound is below tol."""
-    method = Proximal(dense_metric)
+    method = ProximalNewton(dense_metric)
     method.start(
         problem,
         np.zeros(problem.objective.outputs * (problem.rows.shape[1] + 1), problem.rows.dtype),
@@ -200,7 +201,7 @@ def test_the_bound_holds_on_the_way(dense_metric):
     y = X[:, 20] / 5 + rng.logistic(size=150) > 0
     problem = make_problem(X, y, "log_loss", 0.01, one_vs_rest=True)
     least = solve(problem, True, 1e-14, 100)[2][-1]
-    method = Proximal(dense_metric)
+    method = ProximalNewton(dense_metric)
     method.start(problem, np.zeros(61), None)
     for _ in range(60):
         value = method.epoch(problem.visits).loss

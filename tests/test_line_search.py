@@ -7,13 +7,13 @@ from scipy.optimize import minimize_scalar
 
 import reference
 from fastgd import SGDClassifier
-from fastgd.engine.data import Problem
-from fastgd.engine.methods import line_search
-from fastgd.engine.methods.line_search import HIGHEST, LOWEST, LineSearch, minimize_convex
-from fastgd.engine.objective import Objective
 from fastgd.kernels import variance
 from fastgd.kernels.losses import Loss, evaluate
+from fastgd.methods import line_search
+from fastgd.methods.line_search import HIGHEST, LOWEST, LineSearch, minimize_convex
 from fastgd.problem.losses import loss_of
+from fastgd.problem.objective import Objective
+from fastgd.problem.problem import Problem
 
 OUTPUTS = 4
 

@@ -28,7 +28,7 @@ from fastgd import (
     SGDClassifier,
     SGDRegressor,
 )
-from fastgd.engine.methods import newton
+from fastgd.methods import newton
 from reference import store
 
 TIGHT = {"tol": 1e-14, "max_iter": 20000}

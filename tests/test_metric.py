@@ -6,11 +6,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import minimize_scalar
 
 import reference
-from fastgd.engine.data import Problem
-from fastgd.engine.metric import constant_model, metric_of
-from fastgd.engine.objective import Objective
 from fastgd.kernels.losses import Loss, evaluate
+from fastgd.problem.constant_model import constant_model
 from fastgd.problem.losses import loss_of
+from fastgd.problem.metric import metric_of
+from fastgd.problem.objective import Objective
+from fastgd.problem.problem import Problem
 
 
 def problem_of(rows, y, objective=None, weights=None):

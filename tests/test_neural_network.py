@@ -24,11 +24,11 @@ from sklearn.preprocessing import StandardScaler
 import fastgd
 import reference
 from fastgd import CosineDecay, MLPClassifier, MLPRegressor
-from fastgd.engine.methods import network as methods
-from fastgd.engine.objective import Objective
-from fastgd.engine.optimizers import SGD, Adam, AdamW, Nesterov, ScheduleFree
 from fastgd.kernels import network, rules
+from fastgd.methods import mlp as methods
+from fastgd.methods.optimizers import SGD, Adam, AdamW, Nesterov, ScheduleFree
 from fastgd.problem.losses import loss_of
+from fastgd.problem.objective import Objective
 
 ACTIVATIONS = {  # f and f', as the textbooks have them
     "identity": (lambda z: z, lambda z: np.ones_like(z)),
@@ -663,7 +663,8 @@ def test_folding_is_undone():
 
 
 def problem_of(X, y, loss="squared_error"):
-    from fastgd.engine.data import Problem, as_rows
+    from fastgd.problem.data import as_rows
+    from fastgd.problem.problem import Problem
 
     return Problem(
         as_rows(X),

@@ -10,16 +10,17 @@ from sklearn import linear_model
 from sklearn.datasets import load_breast_cancer
 
 from fastgd import Lasso, LinearSVC, LogisticRegression, Ridge, SGDClassifier
-from fastgd.engine.blas import one_blas_thread
-from fastgd.engine.data import Problem, as_rows
-from fastgd.engine.methods.curvature import Coordinates, draw
-from fastgd.engine.methods.newton import Newton
-from fastgd.engine.methods.proximal import Proximal
-from fastgd.engine.metric import metric_of
-from fastgd.engine.objective import Objective
 from fastgd.kernels import gram
 from fastgd.kernels.rows import Rows
+from fastgd.methods.curvature import Coordinates, draw
+from fastgd.methods.newton import Newton
+from fastgd.methods.proximal_newton import ProximalNewton
+from fastgd.problem.data import as_rows
 from fastgd.problem.losses import loss_of
+from fastgd.problem.metric import metric_of
+from fastgd.problem.objective import Objective
+from fastgd.problem.problem import Problem
+from fastgd.training.blas import one_blas_thread
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -190,7 +191,7 @@ def quadratic(tol):
 
 @pytest.mark.parametrize("tol", [1e-2, 1e-4, 1e-6, 1e-9])
 def test_a_quadratic_is_one_system(tol, monkeypatch):
-    monkeypatch.setattr("fastgd.engine.methods.newton.WHOLE", 0)
+    monkeypatch.setattr("fastgd.methods.newton.WHOLE", 0)
     model, gap = quadratic(tol)
     assert model.converged_ and 0.5 <= model.optimality_ / gap <= 2 and gap <= tol
     assert np.all(np.diff(model.history_["loss"]) <= 0)
@@ -303,7 +304,7 @@ def test_steep_directions_do_not_hide_how_far_a_stochastic_model_is(seed, epochs
 @pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
 def test_zeros_are_found_by_some_rows(loss, monkeypatch):
     """More rows than matrices are made of: the same minimum, and the same again from the middle."""
-    monkeypatch.setattr("fastgd.engine.methods.proximal.WHOLE", 0)
+    monkeypatch.setattr("fastgd.methods.proximal_newton.WHOLE", 0)
     X, z = correlated(6000, 40)
     y = z + np.random.default_rng(3).standard_normal(len(z))
     y = y if loss == "squared_error" else np.where(y > 0, 1.0, -1.0)
@@ -318,17 +319,17 @@ def test_zeros_are_found_by_some_rows(loss, monkeypatch):
         return method
 
     def begun():
-        method = Proximal(dense_metric=True, tol=1e-11)
+        method = ProximalNewton(dense_metric=True, tol=1e-11)
         method.start(problem, np.zeros(41), None)
         return method
 
     whole = run(begun(), 300)
     assert whole._some_rows and whole.optimality()[0] <= 1e-11
-    middle, second = run(begun(), 7), Proximal(dense_metric=True, tol=1e-11)
+    middle, second = run(begun(), 7), ProximalNewton(dense_metric=True, tol=1e-11)
     second.resume(problem, middle.position())
     run(second, 300)
     assert_array_equal(second.solution()[0], whole.solution()[0])
-    passes = Proximal(dense_metric=False, tol=1e-11)
+    passes = ProximalNewton(dense_metric=False, tol=1e-11)
     passes.start(problem, np.zeros(41), None)
     other = run(passes, 3000).solution()[0]
     assert_array_equal(whole.solution()[0] == 0, other == 0)

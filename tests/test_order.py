@@ -10,11 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from fastgd.engine.data import Order, Problem, as_rows
-from fastgd.engine.objective import Objective
 from fastgd.kernels import stochastic
 from fastgd.kernels.order import shuffle, shuffle_blocks
+from fastgd.problem.data import as_rows
 from fastgd.problem.losses import loss_of
+from fastgd.problem.objective import Objective
+from fastgd.problem.order import Order
+from fastgd.problem.problem import Problem
 from reference import store
 
 ROWS, BLOCK = 8192, 32  # of 10 columns: 256 blocks, 4 pools

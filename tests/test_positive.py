@@ -16,10 +16,10 @@ from test_sgd import assert_is_twin, classifier, model_for, targets_for
 
 import reference
 from fastgd import ElasticNet, Lasso, LinearRegression, Ridge, SGDClassifier, SGDRegressor
-from fastgd.engine.metric import metric_of
-from fastgd.engine.objective import Objective
 from fastgd.kernels import coordinate, implicit, variance
 from fastgd.problem.losses import KINDS, loss_of
+from fastgd.problem.metric import metric_of
+from fastgd.problem.objective import Objective
 from reference import store
 
 SMOOTH = [

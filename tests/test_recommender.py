@@ -29,8 +29,8 @@ from fastgd import (
     ndcg_at_k,
     precision_at_k,
 )
-from fastgd.engine import ratings
-from fastgd.engine.ratings import Ids, as_grid, lay_out
+from fastgd.estimators import ratings
+from fastgd.estimators.ratings import Ids, as_grid, lay_out
 from fastgd.kernels import factorization
 from fastgd.kernels.losses import Loss
 

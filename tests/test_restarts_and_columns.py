@@ -11,8 +11,7 @@ from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
 from fastgd import SGDClassifier, SGDRegressor
-from fastgd.engine.advice import trouble
-from fastgd.engine.metric import LOOK
+from fastgd.estimators.diagnostics import LOOK, trouble
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +137,7 @@ def test_steps_that_were_taken_back_name_the_columns_of_long_tails(monkeypatch):
         method.repaired = True
         return trouble(model, method)
 
-    monkeypatch.setattr("fastgd.engine.fit.trouble", after_a_repair)
+    monkeypatch.setattr("fastgd.estimators.fit.trouble", after_a_repair)
     (said,) = messages(SGDClassifier("log_loss", random_state=0), X, y)
     assert "taken back: in columns 2 (" in said
 

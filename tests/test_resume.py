@@ -30,7 +30,7 @@ from fastgd import (
     SGDOneClassSVM,
     SGDRegressor,
 )
-from fastgd.engine.resumption import fingerprint
+from fastgd.estimators.resumption import fingerprint
 from fastgd.kernels.digest import xxh64
 from reference import store
 

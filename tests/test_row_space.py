@@ -11,10 +11,11 @@ from sklearn import linear_model
 from sklearn.exceptions import ConvergenceWarning
 
 from fastgd import LinearRegression, LinearSVC, LinearSVR, LogisticRegression, Ridge, SGDClassifier
-from fastgd.engine.data import Problem, as_rows
-from fastgd.engine.methods.row_space import MOST_UNEVEN, Span, suits
-from fastgd.engine.objective import Objective
+from fastgd.methods.row_space import MOST_UNEVEN, Span, suits
+from fastgd.problem.data import as_rows
 from fastgd.problem.losses import loss_of
+from fastgd.problem.objective import Objective
+from fastgd.problem.problem import Problem
 from reference import store
 
 

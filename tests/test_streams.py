@@ -14,10 +14,10 @@ from sklearn import linear_model
 
 import reference
 from fastgd import SGDClassifier, SGDRegressor
-from fastgd.engine.methods import sparse_stream
-from fastgd.engine.methods.implicit import HORIZON, RATE
-from fastgd.engine.methods.sparse_stream import damping
 from fastgd.kernels import implicit
+from fastgd.methods import sparse_stream
+from fastgd.methods.implicit_sgd import HORIZON, RATE
+from fastgd.methods.sparse_stream import damping
 
 
 def rows_of(n, p, density, seed=0):

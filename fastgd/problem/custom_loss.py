@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from fastgd.engine.compiled import LOSS, LOSSES, c_function, is_compiled
 from fastgd.kernels import losses
+from fastgd.problem.c_function import LOSS, LOSSES, c_function, is_compiled
 
 _Numbers = ctypes.POINTER(ctypes.c_double)
 _Losses = ctypes.CFUNCTYPE(

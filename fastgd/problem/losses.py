@@ -13,8 +13,8 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import expit, softmax, xlogy
 
-from fastgd.engine.records import Settings
 from fastgd.kernels import losses as kernel
+from fastgd.problem.records import Settings
 
 # The least frequency of a class, and the least mean count: a constant model stays finite.
 LEAST_FREQUENCY = 1e-16

@@ -9,7 +9,7 @@ from sklearn.callback import FitCallback
 from sklearn.exceptions import ConvergenceWarning
 
 import fastgd
-from fastgd.engine.training import DivergedError
+from fastgd.training.loop import DivergedError
 
 from .cases import LINEAR
 from .objectives import LONG, constant_value, lower_value, problem_of

@@ -1,1 +1,0 @@
-"""How training happens: plain Python values and one loop; no maths of any model."""

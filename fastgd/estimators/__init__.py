@@ -1,0 +1,1 @@
+"""scikit-learn's side: the estimator contract, validation, parameters, and the fits."""

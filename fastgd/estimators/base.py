@@ -1,0 +1,226 @@
+"""The contract that all estimators share, whatever they train: scikit-learn's, from users'
+parameters and data to checked ones.
+"""
+
+from contextlib import contextmanager
+
+import numpy as np
+from sklearn.base import BaseEstimator, is_classifier, is_regressor
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_consistent_length,
+    check_is_fitted,
+    validate_data,
+)
+
+from fastgd.estimators.resumption import fingerprint
+from fastgd.problem.data import check_compressed, distinct_columns, is_plain, is_plain_target
+from fastgd.problem.problem import HeldOut
+from fastgd.training.fit_callbacks import SupportsFitCallbacks
+
+# Rows of less than this share of the largest weight count as absent: their losses are some 10^14
+# times smaller than what rounding takes from the sum, but a column that no other row has would be
+# tiny.
+NEGLIGIBLE = 2.0**-100
+
+
+def _is_not_numeric(array):
+    """Whether an array cannot be read as numbers."""
+    try:
+        np.asarray(array, dtype=np.float64)
+    except (TypeError, ValueError):
+        return True
+    return False
+
+
+@contextmanager
+def unchanged_on_error(estimator):
+    """Give an estimator back what it knew, if what is done with it fails: but an interrupted one
+    may have learnt something.
+    """
+    known = dict(vars(estimator))
+    epochs = len(known["history_"]["loss"]) if "history_" in known else 0
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and vars(estimator).get(
+            "history_"
+        ) is not known.get("history_"):
+            raise
+        vars(estimator).clear()
+        vars(estimator).update(known)
+        if hasattr(known.get("_state"), "roll_back"):  # what a stream changes in place
+            known["_state"].roll_back()
+        for values in known.get("history_", {}).values():
+            del values[epochs:]
+        raise
+
+
+@contextmanager
+def about(name):
+    """Have errors say which argument they are about."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}: {error}") from error
+
+
+class Model(SupportsFitCallbacks, BaseEstimator):
+    """What all estimators do with users' parameters and data, before anything is trained and around
+    it.
+    """
+
+    # what a model has no parameter for
+    early_stopping, warm_start, verbose, max_seconds = False, False, 0, None
+
+    def _assign(self, values):
+        """Store the constructor's arguments, as scikit-learn's contract has it: each under its
+        name, untouched.
+        """
+        vars(self).update((name, value) for name, value in values.items() if name != "self")
+
+    @property
+    def loss_curve_(self):
+        """The loss of each epoch: ``history_["loss"]``."""
+        check_is_fitted(self)
+        return self.history_["loss"]
+
+    def _resumable(self, X, y, weights, held_out):
+        """(fingerprint of what is trained on, what an earlier fit has left if nothing has changed
+        since, else None).
+        """
+        data = fingerprint(
+            X, y, weights, *((held_out.X, held_out.y, held_out.weights) if held_out else ())
+        )
+        earlier = vars(self).get("_resumption")
+        return data, earlier if earlier and earlier.fits(self, data) else None
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        if not self.warm_start:
+            state.pop("_resumption", None)
+        return state
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    # ---- from users' data to a problem ----
+
+    def _check_X(self, X, reset, ensure_finite=True, **others):
+        """X, or with y=... (X, y), as scikit-learn's `validate_data` has them, which plain arrays
+        need not pass through.
+
+        ensure_finite=False: the caller finds out whether a plain X is finite.
+        """
+        if is_plain(X, ensure_finite) and all(
+            name != "y" or is_plain_target(y, len(X)) for name, y in others.items()
+        ):
+            if reset:
+                self.n_features_in_ = X.shape[1]
+                vars(self).pop("feature_names_in_", None)
+            if X.shape[1] == self.n_features_in_ and not hasattr(self, "feature_names_in_"):
+                return (X, others["y"]) if "y" in others else X
+        check_compressed(X)
+        try:
+            with np.errstate(invalid="ignore"):  # its sum of infinities of both signs
+                return validate_data(
+                    self,
+                    X,
+                    accept_sparse="csr",
+                    dtype=[np.float64, np.float32],
+                    order="C",
+                    accept_large_sparse=True,
+                    reset=reset,
+                    **others,
+                )
+        except (
+            TypeError,
+            ValueError,
+        ) as error:  # scikit-learn's, told which argument it is about where NumPy could not
+            if "could not convert" not in str(error) and "argument must be" not in str(error):
+                raise
+            raise type(error)(
+                f"{'X' if _is_not_numeric(X) else 'y'} must hold numbers: {error}"
+            ) from error
+
+    def _sample_weight(self, sample_weight, X, name="sample_weight"):
+        if sample_weight is None:
+            return None
+        with about(name):
+            return _check_sample_weight(
+                sample_weight,
+                X,
+                dtype=np.float64,
+                ensure_non_negative=True,
+                allow_all_zero_weights=True,
+            )
+
+    def _held_out(self, X_val, y_val, sample_weight_val, dtype):
+        """Validation data as users give them, checked like `X` and `y`; None where there are
+        none.
+        """
+        if X_val is y_val is sample_weight_val is None:
+            return None
+        if X_val is None or y_val is None:
+            given = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
+            for name in (name for name, value in given.items() if value is not None):
+                raise ValueError(
+                    f"{name} is provided, but {'X_val' if X_val is None else 'y_val'} was not "
+                    "provided."
+                )
+        with about("X_val"):
+            X_val = distinct_columns(self._check_X(X_val, reset=False)).astype(dtype, copy=False)
+        with about("y_val"):
+            labels, targets = self._check_y_val(y_val)
+            check_consistent_length(X_val, labels)
+        weights = self._sample_weight(sample_weight_val, X_val, "sample_weight_val")
+        with about("sample_weight_val"):
+            self._rows_that_count(weights, X_val.shape[0])
+        return HeldOut(X_val, labels, targets, weights)
+
+    def _rows_that_count(self, weights, n):
+        """The numbers of the rows of positive weight, but for those whose loss rounding hides in
+        the sum.
+        """
+        if weights is None:
+            return np.arange(n)
+        rows = np.flatnonzero(weights > NEGLIGIBLE * weights.max(initial=0.0))
+        if not len(rows):
+            raise ValueError(
+                "Sample weights must contain at least one non-zero number: sample_weight (times "
+                "class_weight) is 0 "
+                "for every row."
+            )
+        return rows
+
+    def _split(self, kept, labels, held_out, random_state):
+        """(training rows, validation rows) of the rows that count."""
+        if not self.early_stopping or held_out is not None:
+            return kept, kept[:0]
+        from sklearn.model_selection import (
+            ShuffleSplit,
+            StratifiedShuffleSplit,
+        )  # slow to load, seldom needed
+
+        splitter = (
+            StratifiedShuffleSplit if is_classifier(self) and labels.ndim == 1 else ShuffleSplit
+        )
+        split = splitter(test_size=self.validation_fraction, random_state=random_state)
+        try:
+            train_rows, held_out = next(split.split(np.zeros((len(kept), 1)), labels[kept]))
+        except ValueError as error:
+            raise ValueError(
+                f"early_stopping with validation_fraction={self.validation_fraction} cannot split "
+                f"{len(kept)} rows: "
+                f"{error}"
+            ) from error
+        if is_regressor(self) and len(held_out) < 2:  # of one row there is no R^2
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' or the size of "
+                "your dataset: "
+                f"validation_fraction={self.validation_fraction} of {len(kept)} rows is "
+                f"{len(held_out)}."
+            )
+        return kept[np.sort(train_rows)], kept[held_out]

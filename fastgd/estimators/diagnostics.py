@@ -1,0 +1,245 @@
+"""What users are told when training is over: what went wrong, in numbers, and what helps."""
+
+import os
+import sys
+import warnings
+from functools import cache
+from inspect import signature
+from pathlib import Path
+from weakref import WeakValueDictionary
+
+import numpy as np
+from scipy import sparse
+from sklearn import callback
+from sklearn.exceptions import ConvergenceWarning
+
+from fastgd.methods.optimizers import AdaGrad, Adam, RMSProp
+from fastgd.methods.sgd import FirstOrder
+from fastgd.problem.metric import listed, metric_of
+from fastgd.problem.problem import Problem
+
+HOME, SKLEARN = (f"{Path(home).parent.parent}{os.sep}" for home in (__file__, callback.__file__))
+INSIDE = HOME, f"{SKLEARN}callback{os.sep}"
+
+LOOK = 256  # rows to judge the columns by
+TELLING = 8  # entries that tell a column's size
+UNEVEN = 1e3  # times the least root mean square of a column, that the largest may be
+LONG = 10.0  # standard deviations that a row may be away
+
+_SEEDED = (
+    WeakValueDictionary()
+)  # by id: models that the caller's own code has constructed with a random_state
+
+
+def warn(text, category):
+    """Warn whoever called the public method."""
+    level, frame = 1, sys._getframe(0)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(INSIDE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, category, stacklevel=level)
+
+
+def note_seed(model):
+    """Remember, for `warn_of_ignored`, that a constructor was given a random_state; to be called by
+    it.
+
+    Where scikit-learn calls the constructor it clones a model, which is not told again. Nor is a
+    seed of `set_params`, by which meta-estimators seed whatever has the parameter.
+    """
+    frame = sys._getframe(1)
+    while (
+        frame.f_back is not None
+        and frame.f_code.co_filename.startswith(HOME)
+        or frame.f_code.co_name == "__init__"
+    ):
+        frame = frame.f_back
+    if not frame.f_code.co_filename.startswith(SKLEARN):
+        _SEEDED[id(model)] = model
+
+
+@cache
+def _defaults(kind):
+    """The default values of a class's parameters."""
+    return {name: parameter.default for name, parameter in signature(kind).parameters.items()}
+
+
+def _is_given(model, name):
+    """Whether a parameter differs from its default."""
+    default = _defaults(type(model)).get(name)
+    return default is not None and getattr(model, name, default) != default
+
+
+def warn_of_ignored(model):
+    """Warn of parameters that were given and have no effect: of a `random_state` once a model."""
+    said, state = [], model.random_state
+    if _SEEDED.pop(id(model), None) is not None and state is not None:
+        name = type(model).__name__
+        said.append(f"random_state={state!r} has no effect: {name} draws nothing at random.")
+    if model.learning_rate == "auto":
+        # a negative power_t is deprecated, of which `warn_of` warns
+        names = [
+            name
+            for name in ("eta0", "power_t")
+            if _is_given(model, name) and getattr(model, name) >= 0
+        ]
+        if names:
+            given = " and ".join(f"{name}={getattr(model, name)!r}" for name in names)
+            have = "have" if len(names) > 1 else "has"
+            said.append(
+                f"{given} {have} no effect: learning_rate='auto' chooses the rates itself. "
+                "Choose another one, such as 'constant', to set them."
+            )
+    if said:
+        warn(" ".join(said), UserWarning)
+
+
+def trouble(model, method):
+    """What is the matter with the columns of X, and what helps; empty if nothing is."""
+    problem = method.problem
+    names = getattr(model, "feature_names_in_", np.arange(problem.rows.shape[1]))
+    if isinstance(method, FirstOrder) and not isinstance(
+        method.optimizer, (AdaGrad, RMSProp, Adam)
+    ):
+        return uneven_columns(problem, names)
+    return long_tails(problem, names) if method.repaired else ""
+
+
+def warn_of(model, automatic, more=""):
+    """Warn if a model has not converged; `automatic`: its rates were nobody's choice. `more` is to
+    be said besides.
+    """
+    if getattr(model, "power_t", 0) < 0:
+        warn(
+            "Negative values for `power_t` are deprecated in version 1.8 of scikit-learn and will "
+            "raise an error in 1.10. "
+            "Use values in the range [0.0, inf) instead.",
+            FutureWarning,
+        )
+    said = ""
+    if model.stop_reason_ == "separable":
+        known = (
+            ""
+            if None in (model.optimality_, model.tol)
+            else f" at optimality_={model.optimality_:.2g} (tol={model.tol:g})"
+        )
+        said = (
+            "The classes are separable and nothing is penalised: the larger the weights, the "
+            "smaller the objective, so "
+            f"there is no minimum. Training stopped{known}; penalise the weights."
+        )
+    elif model.stop_reason_ == "rounding" and not model.converged_:
+        said = _at_rounding(model)
+    elif (
+        model.stop_reason_ in ("max_iter", "max_seconds")
+        and model.tol is not None
+        and not getattr(model, "converged_", False)
+    ):
+        said = _too_early(model) if automatic else _too_early_by_hand(model)
+    if said or more:
+        warn(f"{said} {more}".strip(), ConvergenceWarning)
+
+
+def _at_rounding(model):
+    known = "unknown" if model.optimality_ is None else f"{model.optimality_:.2g}"
+    return (
+        f"Training stopped after {model.n_iter_} passes over X, where rounding leaves nothing to "
+        "gain: "
+        f"optimality_ ({model.optimality_kind_}) is {known}, and tol={model.tol:g} is not reached. "
+        "Increase tol."
+    )
+
+
+def _too_early(model):
+    known = (
+        "unknown"
+        if model.optimality_ is None
+        else f"{model.optimality_:.2g} ({model.optimality_kind_})"
+    )
+    late = " and max_seconds" if model.stop_reason_ == "max_seconds" else ""
+    return (
+        f"Training stopped after {model.n_iter_} passes over X{late}, before it converged: "
+        "optimality_, the distance to the "
+        f"minimum relative to the best constant model's, is {known}; tol={model.tol:g}. Increase "
+        f"{model.stop_reason_} or tol."
+    )
+
+
+def _too_early_by_hand(model):
+    if model.stop_reason_ == "max_seconds":
+        return (
+            f"Training stopped at max_seconds={model.max_seconds:g}, after {model.n_iter_} "
+            "epochs, before convergence. "
+            "Consider increasing max_seconds to improve the fit."
+        )
+    return (
+        "Maximum number of iteration reached before convergence. Consider increasing max_iter to "
+        "improve the fit."
+    )
+
+
+@np.errstate(all="ignore")
+def _column_sizes(X):
+    """Root mean squares of the entries of each column that are not 0; 0 for columns of too few, or
+    if all are about alike.
+    """
+    p, is_sparse = X.shape[1], sparse.issparse(X)
+    values = np.abs(X.data if is_sparse else X).astype(float, copy=False)
+    if is_sparse:
+        largest = np.zeros(p)
+        np.maximum.at(largest, X.indices, values)
+    else:
+        largest = np.maximum.reduce(values)
+    filled = largest[largest > 0]
+    if not len(filled) or np.sqrt(LOOK) * filled.max() <= UNEVEN * filled.min():
+        return np.zeros(p)
+    shares = values / np.where(largest > 0, largest, 1)[X.indices if is_sparse else slice(None)]
+    if is_sparse:
+        counts, squares = (
+            np.bincount(X.indices, weights, minlength=p)
+            for weights in (values > 0, shares * shares)
+        )
+    else:
+        counts, squares = np.count_nonzero(values, axis=0), (shares * shares).sum(axis=0)
+    return np.where(counts >= TELLING, largest * np.sqrt(squares / np.maximum(counts, 1)), 0.0)
+
+
+def uneven_columns(problem: Problem, names):
+    """Names the columns whose sizes, in a few rows, are too far apart for one learning rate; empty
+    if none are.
+    """
+    size = _column_sizes(problem.X[problem.visits[:: -(-len(problem.visits) // LOOK)]])
+    order = np.argsort(size)[np.count_nonzero(size == 0) :]
+    if not len(order) or size[order[-1]] <= UNEVEN * size[order[0]]:
+        return ""
+    small, large = order[: min(3, len(order) // 2)], order[::-1][: min(3, len(order) // 2)]
+    return (
+        "The columns of X differ in size: root mean squares are small in "
+        f"{listed(names[small], size[small])} and large in "
+        f"{listed(names[large], size[large])}. A learning rate that suits the ones does not suit "
+        "the others: use "
+        "learning_rate='auto', which needs no scaling, or "
+        f"{'MaxAbsScaler' if problem.rows.sparse else 'StandardScaler'}."
+    )
+
+
+@np.errstate(all="ignore")
+def long_tails(problem: Problem, names):
+    """Names the columns in which some rows lie far out: those that made steps too long, which had
+    to be taken back.
+    """
+    metric, X = metric_of(problem), problem.X[problem.visits]
+    extreme = (
+        np.asarray(abs(X).max(axis=0).todense()).ravel()
+        if problem.rows.sparse
+        else np.abs(X - metric.center).max(axis=0)
+    )
+    far = extreme * metric.inverse
+    worst = np.argsort(-far)[:3]
+    worst = worst[far[worst] > LONG]
+    if not len(worst):
+        return ""
+    return (
+        f"Steps had to be taken back: in columns {listed(names[worst], far[worst])} some rows "
+        "lie so many standard deviations "
+        "out. Clip or transform them (PowerTransformer), or use batch_size='full'."
+    )

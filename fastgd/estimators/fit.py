@@ -1,0 +1,474 @@
+"""One fit of a linear model: from checked data to trainings, and back to what the estimator
+knows.
+"""
+
+from contextlib import nullcontext
+from copy import copy
+from dataclasses import replace
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils import check_random_state
+
+from fastgd.estimators.diagnostics import trouble, warn_of
+from fastgd.estimators.parameters import thread_count
+from fastgd.estimators.resumption import Resumption
+from fastgd.estimators.select_solver import is_automatic, select_method
+from fastgd.kernels import batch
+from fastgd.methods.implicit_sgd import AveragedImplicitSGD, Stream
+from fastgd.methods.sgd import FirstOrder
+from fastgd.methods.sparse_stream import SparseStream
+from fastgd.problem.data import as_rows, distinct_columns
+from fastgd.problem.layout import pack, unpack
+from fastgd.problem.metric import metric_of
+from fastgd.problem.order import Order, seed_of
+from fastgd.problem.problem import HeldOut, Problem
+from fastgd.problem.scaling import beyond, has_targets_beyond, lost_columns, scaled, without
+from fastgd.training.blas import one_blas_thread
+from fastgd.training.history import History, copy_of
+from fastgd.training.loop import MOST_EPOCHS, UNDER_WAY, DivergedError, Stopping, Training
+from fastgd.training.multi_start import MultiStart
+
+# slope at rates that somebody chose, as scikit-learn's: one wild row does not overflow the weights
+STEEPEST = 1e12
+INITIAL_SPREAD = (
+    0.01  # standard deviation of init="normal": small against the weights of standardised columns
+)
+TINY = np.finfo(float).tiny
+# Columns whose weights no float holds are left out if the objective without them is at most this
+# times that with them (for squares: a third of the remaining variance); else the fit is an error.
+MUCH = 1.5
+
+
+class Fit:
+    """One fit of a linear model on checked data.
+
+    `y` holds the kernels' targets, `labels` what the caller gave. `go_on`: one epoch more from the
+    stored state (partial_fit).
+    """
+
+    def __init__(
+        self,
+        model,
+        X,
+        y,
+        labels,
+        weights,
+        outputs,
+        one_vs_rest,
+        *,
+        coef_init=None,
+        intercept_init=None,
+        go_on=False,
+        held_out=None,
+        tasks=None,
+    ):
+        self._model, self._labels, self._held_out, self._tasks, self._go_on = (
+            model,
+            labels,
+            held_out,
+            tasks,
+            go_on,
+        )
+        self._init, self._theta, self._runs = (coef_init, intercept_init), None, None
+        self._automatic, self._keeps = is_automatic(model), model.warm_start and not go_on
+        self._data, self._earlier = (
+            model._resumable(X, y, weights, held_out) if self._keeps else (None, None)
+        )
+        if coef_init is not None or intercept_init is not None:
+            self._earlier = None
+        self._problem = self._scaled = self._pose(X, y, weights, outputs, one_vs_rest)
+        self._scaling = None  # `_scaled` is the problem in these units
+        self._stopping = Stopping(
+            1 if go_on else model.max_iter or MOST_EPOCHS,
+            None if go_on else model.tol,
+            model.n_iter_no_change if self._stops_at_plateaus() else 0,
+            max_seconds=None if go_on else model.max_seconds,
+        )
+        self._stopping.full_gradient = self._problem.full_batch and not self._automatic
+
+    def _stops_at_plateaus(self):
+        """Whether a loss that no longer falls ends training: where no distance to the minimum is
+        known.
+        """
+        model = self._model
+        return not self._automatic or model.early_stopping or self._problem.objective.is_degenerate
+
+    def _pose(self, X, y, weights, outputs, one_vs_rest):
+        """The problem; what it leaves out of the rows is held out."""
+        model, earlier, go_on, X = self._model, self._earlier, self._go_on, distinct_columns(X)
+        random_state = model.random_state
+        if self._keeps:
+            random_state = earlier.random_state if earlier else seed_of(random_state)
+        visits, left_out = model._split(
+            model._rows_that_count(weights, X.shape[0]), self._labels, self._held_out, random_state
+        )
+        objective = model._objective(
+            outputs, one_vs_rest, len(visits) if weights is None else float(weights[visits].sum())
+        )
+        if not self._automatic:
+            objective = replace(objective, steepest=STEEPEST)
+        if weights is not None and not go_on:
+            weights = relative(weights, visits)
+        if len(left_out):
+            self._held_out = HeldOut.of(X, y, self._labels, weights, left_out)
+        full = model.batch_size in ("full", "auto") or (
+            not go_on and model.batch_size >= len(visits)
+        )
+        return Problem(
+            as_rows(X),
+            y,
+            weights,
+            objective,
+            visits,
+            full,
+            thread_count(model.n_jobs),
+            X,
+            self._keeps,
+            random_state,
+        )
+
+    # ---- training ----
+
+    def run(self):
+        """Train, and store the model."""
+        model, problem = self._model, self._problem
+        try:
+            shares = (
+                self._automatic and not self._go_on
+            )  # sums of all rows, which BLAS would share among threads
+            with one_blas_thread() if shares else nullcontext():
+                training = self._train()
+        except KeyboardInterrupt:
+            self._publish_interrupted()
+            raise
+        except DivergedError as error:
+            if self._automatic:
+                raise ValueError(self._beyond(np.full(problem.rows.shape[1], True))) from None
+            raise DivergedError(
+                f"{error} {trouble(model, self._runs.trainings[0].method)}".strip()
+            ) from None
+        if (
+            not self._go_on
+            and self._automatic
+            and model._is_unbounded(problem.objective, problem.X, self._labels, problem.visits)
+        ):
+            model.stop_reason_, model.converged_ = "separable", False
+        if self._tasks:
+            self._tasks.end(training)
+        if not self._go_on:
+            warn_of(model, self._automatic, trouble(model, training.method))
+
+    @np.errstate(all="ignore")  # what overflows is told by what comes out
+    def _train(self):
+        """Returns the training whose model has been stored."""
+        if self._tasks:
+            self._tasks.begin(self._attributes)
+        if self._automatic and not self._go_on:
+            self._problem.metric = metric_of(self._problem)
+            self._scaling, self._scaled = scaled(self._problem)
+        narrow = self._automatic and self._problem.rows.dtype == np.float32
+        if narrow and has_targets_beyond(self._problem):
+            raise ValueError(self._beyond(np.zeros(self._problem.rows.shape[1], bool)))
+        training = self._best_run()
+        if self._scaling:
+            training = self._representable(training)
+        elif narrow and not isinstance(
+            training.method.state, SparseStream
+        ):  # which looks at no column
+            parts = training.solution()
+            if not all(np.isfinite(part.astype(np.float32)).all() for part in parts):
+                raise ValueError(self._beyond(np.full(self._problem.rows.shape[1], True)))
+        self._publish(self._model, training)
+        return training
+
+    def _best_run(self):
+        """Train, from 0 if the objective overflows at the start; returns the training that
+        counts.
+        """
+        try:
+            self._runs = MultiStart(
+                self._trainings(), self._tasks, self._problem.objective.loss.function
+            )
+            self._runs.run()
+        except DivergedError:
+            goes_on = self._go_on and hasattr(self._model, "coef_")
+            if not self._automatic or goes_on or self._theta is None or not self._theta.any():
+                raise
+            outputs, p = self._problem.objective.outputs, self._problem.rows.shape[1]
+            self._init = np.zeros((outputs, p)), np.zeros(outputs)
+            self._runs = MultiStart([self._started(*self._init)], self._tasks)
+            self._runs.run()
+        return self._runs.best()
+
+    def _representable(self, training):
+        """The training, or one without the columns whose weights no float holds, if about as
+        good.
+        """
+        metric, dtype = self._scaled.metric, self._scaled.rows.dtype
+        solution = training.scaled_solution()
+        columns, intercepts = lost_columns(self._scaling, metric, *solution, dtype)
+        if columns.any():
+            loss = training.objective()
+            self._scaled = without(self._scaled, columns)
+            self._scaling.held = self._scaling.held | columns
+            self._earlier, self._keeps = None, False
+            training = self._best_run()
+            solution = training.scaled_solution()
+            more, intercepts = lost_columns(self._scaling, metric, *solution, dtype)
+            if more.any() or not training.objective() <= MUCH * loss:
+                raise ValueError(self._beyond(columns))
+        if intercepts:
+            raise ValueError(self._beyond(np.zeros(len(columns), bool)))
+        return training
+
+    def _beyond(self, columns):
+        names = getattr(self._model, "feature_names_in_", np.arange(len(columns)))
+        return beyond(self._problem, names, columns, self._problem.rows.dtype)
+
+    def _trainings(self):
+        """The runs: those of earlier fits, or of one start and as many random ones as are
+        wanted.
+        """
+        if self._earlier:
+            return [self._resumed(number) for number in range(len(self._earlier.runs))]
+        wanted = 0 if self._go_on else self._model.n_restarts
+        seed = seed_of(self._problem.random_state) if wanted else 0
+        shape = self._problem.objective.outputs, self._problem.rows.shape[1]
+        random = [
+            (
+                np.random.default_rng([seed, number]).normal(scale=INITIAL_SPREAD, size=shape),
+                np.zeros(shape[0]),
+            )
+            for number in range(wanted)
+        ]
+        return [self._started(*start) for start in (self._init, *random)]
+
+    def _started(self, coef_init, intercept_init):
+        """A run that begins."""
+        problem, go_on = self._scaled, self._go_on
+        earlier = self._model.history_ if go_on and hasattr(self._model, "history_") else None
+        history = History(earlier, adds=go_on and self._automatic)
+        method = select_method(self._model, problem, go_on, self._model.max_iter or MOST_EPOCHS)
+        theta, state = self._start(coef_init, intercept_init)
+        if self._theta is None:
+            self._theta = theta
+        if self._scaling:
+            parts = unpack(theta, problem.objective.outputs, problem.by_column)
+            theta = pack(*self._scaling.start(*parts), problem.rows.dtype, problem.by_column)
+        method.start(problem, theta, state)
+        return self._training(method, theta, history, self._stopping.max_iter)
+
+    def _resumed(self, number):
+        """A run that goes on, up to where the best one of the earlier fit will be after `max_iter`
+        epochs more.
+
+        One that had come to its own end rests, unless all have, or another `tol` asks for more.
+        """
+        earlier, run = self._earlier, self._earlier.runs[number]
+        history = History(self._model.history_ if number == earlier.best else run.record)
+        last = len(self._model.history_["loss"]) + self._stopping.max_iter
+        method = select_method(self._model, self._scaled, False, last)
+        method.resume(self._scaled, run.position.method)
+        training = self._training(method, None, history, last - len(history))
+        training.resume(run.position)
+        if len(history) >= last or not earlier.goes_on(run, self._model.tol):
+            training.end("max_iter" if run.reason == UNDER_WAY else run.reason)
+        return training
+
+    def _training(self, method, theta, history, max_iter):
+        """The run of a method that has been started at theta (None: elsewhere), of so many
+        epochs.
+        """
+        model, problem, stopping = self._model, self._scaled, copy(self._stopping)
+        stopping.max_iter = max_iter
+        last = history.record["loss"][-1:]
+        origin = None if last or theta is None else theta.copy()
+        scale = self._scaling.loss_to_scaled if self._scaling else float
+        known_loss = lambda: scale(last[0]) if last else method.loss_at(origin)  # noqa: E731
+        order = Order(
+            problem,
+            problem.X,
+            not problem.full_batch and model.shuffle,
+            problem.random_state,
+            len(history) if problem.keeps else 0,
+        )
+        validate = self._validator() if self._held_out is not None else None
+        return Training(
+            method,
+            order,
+            stopping,
+            history,
+            known_loss,
+            validate=validate,
+            early_stopping=model.early_stopping,
+            keeps=problem.keeps,
+            scaling=self._scaling,
+        )
+
+    def _validator(self):
+        """A function (coef, intercept) -> (score, objective) on the rows held out.
+
+        It takes a model in the method's units and returns the objective in the user's.
+        """
+        model, problem, held_out = copy(self._model), self._scaled, self._held_out
+        to_user = self._scaling.loss_to_user if self._scaling else float
+        if self._scaling:
+            held_out = self._scaling.held_out(held_out)
+        rows, weights = as_rows(held_out.X), held_out.weights
+        visits, total = (
+            np.arange(rows.shape[0]),
+            float(rows.shape[0] if weights is None else weights.sum()),
+        )
+
+        def validate(coef, intercept):
+            model._store(coef, intercept)
+            theta = pack(coef, intercept, problem.rows.dtype, rows.sparse)
+            loss = batch.gradient(
+                rows,
+                held_out.y,
+                weights,
+                visits,
+                theta,
+                np.empty_like(theta),
+                problem.objective.codes,
+                problem.threads,
+            )
+            loss = loss / total + problem.objective.penalty(coef, intercept)
+            score = float(model.score(held_out.X, held_out.labels, weights))
+            return score, to_user(loss if np.isfinite(loss) else np.inf)
+
+        return validate
+
+    # ---- where it begins ----
+
+    def _start(self, coef_init, intercept_init):
+        """(flat vector to start from, earlier state to go on with); without a vector the state's
+        own.
+        """
+        model, problem, go_on = self._model, self._problem, self._go_on
+        state = getattr(model, "_state", None) if go_on else None
+        if isinstance(state, (Stream, SparseStream)) != self._automatic:  # another method's
+            state = None
+        if state is not None and problem.objective.positive and self._has_negative(state):
+            state = None  # another objective's
+        if isinstance(state, (Stream, SparseStream)) or (state is not None and state.averaged):
+            return None, state
+        if (go_on or model.warm_start) and hasattr(model, "coef_"):
+            if coef_init is None:
+                coef_init, columns = model.coef_, np.atleast_2d(model.coef_).shape[1]
+                if columns != problem.rows.shape[1]:
+                    raise ValueError(
+                        f"X has {problem.rows.shape[1]} features, but {type(model).__name__} is "
+                        f"expecting {columns} features as input: warm_start goes on from the "
+                        "previous call to fit"
+                    )
+            if intercept_init is None and model.fit_intercept:
+                intercept_init = np.broadcast_to(
+                    model.intercept_, np.atleast_2d(model.coef_).shape[:1]
+                )
+        outputs, p = problem.objective.outputs, problem.rows.shape[1]
+        coef, intercept = np.zeros((outputs, p)), np.zeros(outputs)
+        if model.init == "normal":
+            coef = check_random_state(problem.random_state).normal(
+                scale=INITIAL_SPREAD, size=(outputs, p)
+            )
+        if coef_init is not None:
+            coef = checked_init("coef_init", coef_init, (outputs, p))
+        if intercept_init is not None:
+            intercept = checked_init("intercept_init", intercept_init, (outputs,))
+        if problem.objective.positive:
+            coef = np.maximum(coef, 0)
+        return pack(coef, intercept, problem.rows.dtype, problem.by_column), state
+
+    def _has_negative(self, state):
+        """Whether a model that goes on has negative weights; some sparse streams are kept from
+        them.
+        """
+        kept = isinstance(state, SparseStream) and state.penalty is not None and state.penalty[2]
+        return not kept and self._model.coef_.min() < 0
+
+    # ---- what the estimator knows then ----
+
+    def _publish(self, model, training, reason=None):
+        """Store the model that training has come to, and where it stands, in an estimator."""
+        method, best, history = training.method, training.best, training.history.record
+        reason = reason or training.reason
+        is_last = best is None or best.epoch == len(training.history)
+        found = method.optimality() if is_last and reason != UNDER_WAY else None
+        if isinstance(method.state, SparseStream):
+            model._follow(method.state, method.problem.rows.dtype)
+        else:
+            self._store(model, *training.solution(), method)
+        model.n_iter_, model.stop_reason_, model.history_ = training.epochs, reason, history
+        model.t_, model._state = (
+            method.state.t,
+            method.state if isinstance(method, (FirstOrder, AveragedImplicitSGD)) else None,
+        )
+        if isinstance(method.state, SparseStream):
+            method.state.close()
+        model.optimality_, model.optimality_kind_ = found or (None, None)
+        model.converged_ = bool(found and model.tol is not None and found[0] <= model.tol)
+        vars(model).pop("best_epoch_", None)
+        vars(model).pop("_resumption", None)
+        if best:
+            model.best_epoch_ = best.epoch
+        if self._keeps:
+            model._resumption = Resumption.of(
+                model, self._data, self._problem.random_state, self._runs.trainings, training
+            )
+
+    def _store(self, model, coef, intercept, method=None):
+        """Store coefficients in an estimator, and what it tells of them besides."""
+        dtype = self._problem.rows.dtype
+        coef, intercept = coef.astype(dtype, copy=False), intercept.astype(dtype, copy=False)
+        model._store(coef, intercept)
+        model._certify(self._problem, coef, intercept, method)
+
+    def _publish_interrupted(self):
+        """Store the model of the last complete epoch; without one, and without an earlier model,
+        that of the start.
+        """
+        model, runs = self._model, self._runs
+        if runs is not None:
+            training = runs.best()
+            if training.epochs or not model._is_trained:
+                if not training.epochs and isinstance(training.method.state, SparseStream):
+                    training.method.state.roll_back()
+                self._publish(model, training, UNDER_WAY)
+        elif self._theta is not None and not model._is_trained:
+            theta, problem = self._theta, self._problem
+            self._store(model, *unpack(theta, problem.objective.outputs, problem.by_column))
+            model.n_iter_, model.t_, model.stop_reason_, model.converged_ = 0, 1, UNDER_WAY, False
+            model.history_ = History().record
+            model.optimality_, model.optimality_kind_, model._state = None, None, None
+
+    def _attributes(self, training):
+        """What the estimator would know if training stopped here."""
+        model = copy(self._model)
+        self._publish(model, training)
+        model.history_ = copy_of(model.history_)
+        return vars(model)
+
+
+def relative(weights, visits):
+    """The rows' weights over the mean of those of `visits`."""
+    mean = weights[visits].mean()
+    if not TINY <= mean < np.inf:
+        weights = weights / weights[visits].max()
+        mean = weights[visits].mean()
+    return weights / mean
+
+
+def checked_init(name, value, shape):
+    """A start that a user gave, of the needed shape."""
+    value = np.asarray(value.toarray() if sparse.issparse(value) else value, dtype=np.float64)
+    allowed = {shape, shape[1:]} if shape[0] == 1 else {shape}
+    if value.shape not in allowed:
+        raise ValueError(
+            f"Provided {name} does not match dataset: it has shape {value.shape}, {shape} is "
+            "needed."
+        )
+    if not np.isfinite(value).all():
+        raise ValueError(f"Provided {name} contains NaN or infinity.")
+    return value.reshape(shape)

@@ -1,0 +1,167 @@
+"""The contract that all linear estimators share: from parameters to an objective, from labels to a
+training, and predictions.
+"""
+
+from copy import copy
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.linear_model._base import SparseCoefMixin
+from sklearn.utils.validation import check_is_fitted
+
+from fastgd.estimators.base import Model
+from fastgd.estimators.diagnostics import note_seed, warn_of_ignored
+from fastgd.estimators.fit import Fit
+from fastgd.estimators.parameters import thread_count
+from fastgd.kernels import batch
+from fastgd.kernels.rows import Rows
+from fastgd.methods.sparse_stream import SparseStream, columns_of
+from fastgd.problem.custom_loss import CustomFunction
+from fastgd.problem.data import as_rows, is_surely_finite
+from fastgd.problem.layout import pack
+from fastgd.problem.losses import KINDS, Custom, LogLoss
+from fastgd.problem.objective import Objective, penalty_parts
+
+
+class LinearModel(SparseCoefMixin, Model):
+    """Linear models trained by gradient descent.
+
+    A subclass turns y into the kernels' targets, says how many outputs there are, and shapes
+    `coef_` (`_store`).
+    """
+
+    # what a model has no parameter for
+    learning_rate, optimizer, batch_size, init = "auto", "sgd", "auto", "zeros"
+    shuffle, average, n_restarts = True, False, 0
+    n_jobs, random_state, positive = None, None, False
+    draws_nothing = False  # whether no choice of parameters lets anything be drawn at random
+
+    def _assign(self, values):
+        super()._assign(values)
+        if self.draws_nothing and self.random_state is not None:
+            note_seed(self)
+
+    def __sklearn_clone__(self):
+        """A compiled loss cannot be copied: the clone has the same."""
+        if isinstance(self.loss, str):
+            return super().__sklearn_clone__()
+        plain = copy(self)
+        plain.loss = "squared_error"
+        twin = clone(plain)
+        twin.loss = self.loss
+        return twin
+
+    # ---- a stream of sparse rows ----
+
+    @property
+    def _is_trained(self):
+        """Whether there are coefficients; those of a sparse stream need not be made for that."""
+        return "coef_" in vars(self) or isinstance(vars(self).get("_state"), SparseStream)
+
+    def _follow(self, state, dtype):
+        """Have the model be that of a sparse stream; `coef_` is made once somebody asks for it."""
+        intercept = state.intercept().astype(dtype, copy=False)
+        self._store(np.empty((state.outputs, 0), dtype), intercept)
+        vars(self).pop("coef_")
+        self._dtype = dtype
+
+    def __getattr__(self, name):
+        if name == "coef_" and self._is_trained:
+            twin = copy(vars(self))
+            solution = self._state.solution()
+            self._store(*(part.astype(self._dtype, copy=False) for part in solution))
+            self.__dict__ = twin | {"coef_": vars(self)["coef_"]}
+            return vars(self)["coef_"]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def _stream_margins(self, X):
+        """`_margins` of a few sparse rows by a stream that has them: the work of their own
+        columns.
+        """
+        rows = as_rows(X)
+        columns = columns_of(rows, np.arange(X.shape[0]))
+        indices, indptr = rows.owners
+        coef, intercept = (part.astype(self._dtype) for part in self._state.solution(columns))
+        indices = np.searchsorted(columns, indices[: indptr[-1]]).astype(indices.dtype)
+        rows = Rows(rows.values, indices, indptr, (X.shape[0], len(columns)))
+        out = np.empty(X.shape[0] * len(coef))
+        batch.margins(rows, pack(coef, intercept, X.dtype, True), len(coef), out, 1)
+        return out.reshape(-1, len(coef)).astype(X.dtype, copy=False)
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        if isinstance(state.get("_state"), SparseStream):
+            state["coef_"], state["_state"] = self.coef_, copy(state["_state"])
+        return state
+
+    def _objective(self, outputs, one_vs_rest, total):
+        """What is minimised; `total` is the sum of the rows' weights."""
+        l1, l2 = penalty_parts(self.penalty, self.alpha, self.l1_ratio)
+        loss = self._loss(outputs)
+        return Objective(
+            loss,
+            l1,
+            l2,
+            outputs,
+            one_vs_rest,
+            self.fit_intercept,
+            positive=self.positive,
+            is_degenerate=loss.has_trivial_minimum,
+        )
+
+    def _loss(self, outputs):
+        """The loss of a model with so many outputs."""
+        if not isinstance(self.loss, str):
+            return Custom(function=CustomFunction(self.loss))
+        kind = KINDS[self.loss]
+        if (
+            kind.is_joint and outputs == 1
+        ):  # of two classes it is the logistic loss of their difference
+            return LogLoss()
+        return kind(float(getattr(self, kind.parameter)) if kind.parameter else 0.0)
+
+    def _train(self, *data, **others):
+        """Train on checked data and store the model; the arguments are those of a `Fit`."""
+        warn_of_ignored(self)
+        Fit(self, *data, **others).run()
+        return self
+
+    def _learnt(self):
+        """All that has been learnt."""
+        return self.coef_, self.intercept_
+
+    def _goes_on_from_coefficients(self, given):
+        """Whether a fit takes any from the last one; `given` may hold others to start from."""
+        named = given.get("coef_init"), given.get("intercept_init") if self.fit_intercept else 0
+        return self.warm_start and hasattr(self, "coef_") and any(part is None for part in named)
+
+    def _certify(self, problem, coef, intercept, method):
+        """Store what an estimator tells of the distance to the minimum besides `optimality_`.
+
+        `method` has found the model; None: it is where training was to begin.
+        """
+
+    def _is_unbounded(self, objective, X, labels, visits):
+        """Whether the objective falls for ever as the weights grow."""
+        return False
+
+    def _margins(self, X):
+        """W x + b for the rows of X, shape (n, outputs)."""
+        if not self._is_trained:
+            check_is_fitted(
+                self
+                # raises its error; where there is nothing to raise, its search takes as long as the
+                # rest
+            )
+        X = self._check_X(X, reset=False, ensure_finite=False)
+        if "coef_" not in vars(self) and sparse.issparse(X) and X.nnz < X.shape[1]:
+            return self._stream_margins(X)
+        coef = self.coef_.toarray() if sparse.issparse(self.coef_) else self.coef_
+        outputs = len(np.atleast_2d(coef))
+        theta = pack(coef, np.full(outputs, self.intercept_), X.dtype, sparse.issparse(X))
+        out = np.empty(X.shape[0] * outputs)
+        batch.margins(as_rows(X), theta, outputs, out, thread_count(self.n_jobs))
+        if not is_surely_finite(out):  # as it is where X is not: looking here saves a pass over X
+            self._check_X(X, reset=False)
+        return out.reshape(-1, outputs).astype(X.dtype, copy=False)

@@ -1,0 +1,95 @@
+"""The parameters that users choose: what is allowed, checked once for each combination of
+values.
+"""
+
+import os
+from functools import wraps
+from numbers import Integral, Real
+
+from sklearn import get_config
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from fastgd.kernels import threads
+from fastgd.methods.optimizers import RULES, Optimizer
+from fastgd.methods.schedules import NAMES, Schedule
+from fastgd.problem.objective import PENALTIES
+
+DESCENT = {  # constraints of the parameters with which users choose the descent themselves
+    "penalty": [StrOptions(set(PENALTIES)), None],
+    "alpha": [Interval(Real, 0, None, closed="left")],
+    "l1_ratio": [Interval(Real, 0, 1, closed="both"), None],
+    "fit_intercept": ["boolean"],
+    "max_iter": [Interval(Integral, 1, None, closed="left")],
+    "max_seconds": [Interval(Real, 0, None, closed="neither"), None],
+    "tol": [Interval(Real, 0, None, closed="left"), None],
+    "shuffle": ["boolean", StrOptions({"full"})],
+    "verbose": ["verbose"],
+    "epsilon": [Interval(Real, 0, None, closed="left")],
+    "quantile": [Interval(Real, 0, 1, closed="neither")],
+    "n_jobs": [Integral, None],
+    "random_state": ["random_state"],
+    "learning_rate": [StrOptions(set(NAMES)), Schedule],
+    "eta0": [Interval(Real, 0, None, closed="neither")],
+    "power_t": [Interval(Real, None, None, closed="neither")],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+    "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+    "warm_start": ["boolean"],
+    "average": [Interval(Integral, 0, None, closed="neither"), "boolean"],
+    "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"full"})],
+    "optimizer": [StrOptions(set(RULES)), Optimizer],
+    "init": [StrOptions({"zeros", "normal"})],
+    "n_restarts": [Interval(Integral, 0, None, closed="left")],
+    "positive": ["boolean"],
+}
+
+
+def thread_count(n_jobs):
+    """Threads inside one fit: None all that OpenMP allows, -1 all processors, -2 all but one,
+    ...
+    """
+    if n_jobs is not None and n_jobs > 0:
+        return n_jobs
+    if n_jobs == 0:
+        raise ValueError(
+            "n_jobs == 0 has no meaning: use None for all threads, or a number of threads"
+        )
+    processors = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    if n_jobs is None:
+        return (
+            threads.maximum()
+            if "OMP_NUM_THREADS" in os.environ
+            else min(threads.maximum(), processors)
+        )
+    return max(1, processors + 1 + n_jobs)
+
+
+_VALID = set()  # combinations of parameters that have been validated
+
+
+def checked(method):
+    """Validate the constructor's parameters, as scikit-learn's estimators do; each combination of
+    values once.
+    """
+
+    @wraps(method)
+    def run(self, *arguments, **keywords):
+        values = (
+            type(self),
+            *((type(value), value) for value in map(vars(self).get, self._parameter_constraints)),
+        )
+        try:
+            known = values in _VALID
+        except TypeError:  # a value without a hash
+            known, values = False, None
+        if not (known or get_config()["skip_parameter_validation"]):
+            self._validate_params()
+            if len(_VALID) >= 1000:
+                _VALID.clear()
+            if values is not None:
+                _VALID.add(values)
+        return method(self, *arguments, **keywords)
+
+    return run

@@ -1,0 +1,170 @@
+"""Which method trains a linear model: the one that its parameters ask for, or that its problem
+calls for.
+
+Methods that few fits take are imported where they are chosen, so that nobody's `import` waits for
+them.
+"""
+
+import numpy as np
+
+from fastgd.kernels.rows import squared_norms
+from fastgd.methods.implicit_sgd import AveragedImplicitSGD
+from fastgd.methods.optimizers import SGD, AdaGrad, Adam, GradientNoise, RMSProp, as_optimizer
+from fastgd.methods.schedules import Lipschitz, as_schedule
+from fastgd.methods.sgd import FirstOrder, check_compatible
+from fastgd.problem.order import seed_of
+
+RATE = 0.01  # "auto" for rules that set their own scale
+
+
+def is_automatic(model):
+    """Whether a method without rates trains; a named rule, averaging and an own loss have "auto"
+    choose the rate.
+    """
+    named = isinstance(model.loss, str)
+    return (
+        model.learning_rate == "auto"
+        and named
+        and not model.average
+        and as_optimizer(model.optimizer) == SGD()
+    )
+
+
+def select_method(model, problem, go_on, last):
+    """What trains, and how; `last` is the number of the last epoch, where a schedule ends. `go_on`:
+    one pass over a stream.
+    """
+    if is_automatic(model):
+        return automatic_method(model, problem, go_on)
+    optimizer, full = as_optimizer(model.optimizer), problem.full_batch
+    size = len(problem.visits) if full else model.batch_size
+    if (
+        problem.objective.loss.function
+        and model.learning_rate == "auto"
+        and optimizer == SGD()
+        and not model.average
+    ):
+        from fastgd.methods.lbfgs import LBFGS, FirstStep
+
+        return LBFGS() if full and not go_on else FirstStep(size)
+    schedule = as_schedule(
+        model.learning_rate,
+        eta0=model.eta0,
+        power_t=model.power_t,
+        alpha=model.alpha,
+        max_iter=last,
+        lipschitz=lambda: Lipschitz(first_rate(model, problem, optimizer), decays=not full),
+    )
+    check_compatible(schedule, optimizer, model.batch_size, problem.objective.loss)
+    seed = seed_of(problem.random_state) if isinstance(optimizer, GradientNoise) else 0
+    return FirstOrder(
+        schedule,
+        optimizer,
+        size,
+        average_from=-(-model.average // size) if model.average else None,
+        seed=seed,
+    )
+
+
+def automatic_method(model, problem, go_on, is_reduced=False):
+    """The method that needs no rate; `is_reduced`: the problem is one in the span of its rows
+    already.
+    """
+    size = len(problem.visits) if problem.full_batch else model.batch_size
+    if go_on:
+        return AveragedImplicitSGD(size)
+    kinked = not problem.objective.loss.is_smooth
+    if (
+        not problem.full_batch
+        or (kinked and problem.objective.has_corners)
+        or problem.objective.is_degenerate
+    ):
+        from fastgd.methods.saga import SAGA
+
+        return SAGA(size, seed_of(problem.random_state), model.tol)
+    chooses, tol = model.batch_size == "auto", model.tol or 0.0
+    if chooses and suits_dual(problem):
+        from fastgd.methods.dual_coordinate_descent import DualCoordinateDescent
+
+        return DualCoordinateDescent(chooses, tol)
+    if chooses and not is_reduced and suits_row_space(problem):
+        from fastgd.methods.row_space import RowSpace
+
+        return RowSpace(lambda reduced: automatic_method(model, reduced, go_on, is_reduced=True))
+    if problem.objective.has_corners:
+        from fastgd.methods.proximal_newton import ProximalNewton
+
+        return ProximalNewton(chooses, tol)
+    if problem.objective.loss.needs_smoothing:
+        from fastgd.methods.smoothing import SmoothedNewton
+
+        return SmoothedNewton(chooses, tol)
+    from fastgd.methods.active_set import newton_for
+
+    return newton_for(problem, chooses, tol)
+
+
+def suits_row_space(problem):
+    """Whether a problem is better solved in the span of its rows, which are fewer than its
+    columns.
+    """
+    if len(problem.visits) > problem.rows.shape[1]:
+        return False
+    from fastgd.methods.row_space import suits
+
+    return suits(problem)
+
+
+def suits_dual(problem):
+    """Whether the dual of a problem may be the shorter way.
+
+    It does not go on from a model of before; and a dense metric that is affordable is the shorter
+    way to smooth minima.
+    """
+    from fastgd.methods.newton import rows_of_metric
+
+    objective = problem.objective
+    if (
+        not problem.rows.sparse
+        or not objective.loss.has_dual_step
+        or objective.has_corners
+        or problem.keeps
+    ):
+        return False
+    if objective.by_column:  # a strength for all columns is what the dual knows
+        return False
+    return objective.l2 > 0 and (objective.loss.needs_smoothing or not rows_of_metric(problem))
+
+
+def first_rate(model, problem, optimizer):
+    """1 / L, L bounding the curvature of any batch (a full one by the trace); rules that set their
+    own scale keep eta0.
+    """
+    if isinstance(optimizer, GradientNoise):
+        optimizer = as_optimizer(optimizer.rule)
+    if isinstance(optimizer, (AdaGrad, RMSProp, Adam)):
+        return RATE if model.learning_rate == "auto" else model.eta0
+    if problem.objective.loss.function:
+        raise ValueError(
+            f"learning_rate={model.learning_rate!r} with average={model.average} and "
+            f"optimizer={model.optimizer!r} "
+            "needs a bound of the loss's curvature, which of an own loss is not known: choose "
+            "another "
+            "learning_rate, or a rule that scales itself, such as 'adam'"
+        )
+    lengths = (
+        squared_norms(problem.rows, problem.visits, np.empty(1, problem.rows.dtype))
+        + model.fit_intercept
+    )
+    if problem.weights is not None:
+        lengths *= problem.weights[problem.visits]
+    longest = lengths.mean() if problem.full_batch else lengths.max()
+    if not np.isfinite(longest):
+        raise ValueError(
+            "X is too large for learning_rate='lipschitz': the squared length of a row overflows. "
+            "Scale X, or "
+            "choose another learning_rate."
+        )
+    objective = problem.objective
+    curvature = objective.loss.typical_curvature(problem.targets)
+    return 1 / (curvature * longest + objective.l2 or 1.0)

@@ -1,0 +1,226 @@
+"""Labels and targets: from what users call them to the kernels' numbers, and back."""
+
+import numpy as np
+from sklearn.base import ClassifierMixin, MultiOutputMixin, RegressorMixin
+from sklearn.utils import compute_class_weight
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_y
+
+from fastgd.estimators.base import unchanged_on_error
+from fastgd.estimators.linear_model import LinearModel
+from fastgd.problem.losses import kind_of
+
+
+def _has_probabilities(model):
+    if not kind_of(model.loss).has_probabilities:
+        raise AttributeError(f"probability estimates are not available for loss={model.loss!r}")
+    return True
+
+
+class Classifier(ClassifierMixin, LinearModel):
+    """Two classes are one output, +1 for the second; more are one output each."""
+
+    class_weight = None
+
+    def _fit_classes(self, X, y, sample_weight, **others):
+        """Train from the start on labels of whatever classes there are."""
+        tasks = self._tasks(X, y, sample_weight)
+        with unchanged_on_error(self):
+            X, y = self._check_X(X, reset=True, y=y)
+            if y.dtype.kind not in "iub":  # whole numbers are labels, whatever else they may be
+                check_classification_targets(y)
+            classes = np.unique(y)
+            earlier = getattr(self, "classes_", classes)
+            if self._goes_on_from_coefficients(others) and not np.array_equal(classes, earlier):
+                raise ValueError(
+                    "warm_start can only be used where `y` has the same classes as in the previous "
+                    f"call to fit. Previously got {earlier}, `y` has {classes}"
+                )
+            self.classes_ = classes
+            return self._fit_labels(X, y, sample_weight, tasks=tasks, **others)
+
+    def _fit_labels(
+        self, X, y, sample_weight, validation=(None, None, None), go_on=False, **others
+    ):
+        """Train on labels of the known classes."""
+        count = len(self.classes_)
+        if count < 2:
+            raise ValueError(
+                f"The number of classes has to be greater than one; got {count} class. This "
+                "solver needs samples of "
+                "at least 2 classes in the data, but the data contains only one class: "
+                f"{self.classes_[0]!r}"
+            )
+        outputs = 1 if count == 2 else count
+        number = np.searchsorted(self.classes_, y)
+        weights = self._sample_weight(sample_weight, X)
+        held_out = self._held_out(*validation, X.dtype)
+        if self.class_weight is not None:
+            given = np.array(
+                list(self.class_weight.values()) if isinstance(self.class_weight, dict) else [],
+                dtype=float,
+            )
+            if not (np.isfinite(given) & (given >= 0)).all():
+                raise ValueError(f"class_weight must be finite and >= 0, got {self.class_weight}")
+            if self.class_weight == "balanced":
+                factor, divisor = self._balance(number, weights, go_on)
+            else:
+                factor = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+                divisor = np.ones(count)
+            # In this order no factor / divisor overflows.
+            weights = (1 if weights is None else weights) / divisor[number] * factor[number]
+            if held_out is not None:
+                label, own = np.searchsorted(self.classes_, held_out.labels), held_out.weights
+                held_out.weights = (1 if own is None else own) / divisor[label] * factor[label]
+        return self._train(
+            X,
+            self._targets(number),
+            y,
+            weights,
+            outputs,
+            outputs > 1,
+            held_out=held_out,
+            go_on=go_on,
+            **others,
+        )
+
+    def _balance(self, number, weights, go_on):
+        """(a, b) such that a / b are the classes' weights: inversely proportional to their weight
+        in all rows seen so far.
+
+        They are 0 for a class not seen yet.
+        """
+        totals = np.bincount(number, weights, len(self.classes_))
+        if go_on:
+            totals = totals + getattr(self, "_class_totals", 0.0)
+        self._class_totals, seen = totals, totals > 0
+        return np.where(seen, totals.sum() / seen.sum(), 0.0), np.where(seen, totals, 1.0)
+
+    def _targets(self, number):
+        """What the kernels call classes: +1 and -1, or their numbers."""
+        return 2.0 * number - 1.0 if len(self.classes_) == 2 else number.astype(np.float64)
+
+    def _check_y_val(self, y):
+        """(labels, targets) of validation data."""
+        y = _check_y(y)
+        unknown = np.setdiff1d(y, self.classes_)
+        if len(unknown):
+            raise ValueError(f"y_val contains labels that are not in y: {unknown}")
+        return y, self._targets(np.searchsorted(self.classes_, y))
+
+    def _store(self, coef, intercept):
+        self.coef_, self.intercept_ = coef, intercept
+
+    def _is_unbounded(self, objective, X, labels, visits):
+        """Whether nothing is penalised and the logistic losses of all rows fall as the weights
+        grow.
+        """
+        if objective.l1 or objective.l2 or not objective.loss.vanishes_far_out:
+            return False
+        margins, number = self._margins(X)[visits], np.searchsorted(self.classes_, labels[visits])
+        if objective.loss.is_joint:
+            own = margins[np.arange(len(number)), number]
+            return bool(((margins < own[:, None]).sum(axis=1) == objective.outputs - 1).all())
+        positive = number[:, None] == (np.arange(objective.outputs) if objective.outputs > 1 else 1)
+        sides = np.where(positive, 1, -1)
+        return bool((sides * margins > 0).all())
+
+    def decision_function(self, X):
+        """Margins ``X W' + b``: shape (n_samples,) for two classes, positive for ``classes_[1]``;
+        else (n_samples, n_classes).
+        """
+        margins = self._margins(X)
+        return margins[:, 0] if margins.shape[1] == 1 else margins
+
+    def predict(self, X):
+        """The label of the largest margin for each row, shape (n_samples,)."""
+        margins = self.decision_function(X)
+        return self.classes_[
+            (margins > 0).astype(int) if margins.ndim == 1 else margins.argmax(axis=1)
+        ]
+
+    @available_if(_has_probabilities)
+    def predict_proba(self, X):
+        """Probabilities of the classes, shape (n_samples, n_classes), for the losses 'log_loss',
+        'softmax' and 'modified_huber'.
+
+        For more than two classes 'log_loss' and 'modified_huber' scale the one-vs-rest
+        probabilities to sum to one (evenly where all are zero).
+        """
+        margins = self._margins(X)
+        loss = self._loss(margins.shape[1])
+        if loss.is_joint:
+            return loss.probability(margins)
+        positive = loss.probability(margins)
+        if positive.shape[1] == 1:
+            return np.hstack([1 - positive, positive])
+        total = positive.sum(axis=1, keepdims=True)
+        return np.where(total > 0, positive / np.where(total > 0, total, 1), 1 / positive.shape[1])
+
+    @available_if(_has_probabilities)
+    def predict_log_proba(self, X):
+        """Logarithms of `predict_proba`."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+
+class Regressor(MultiOutputMixin, RegressorMixin, LinearModel):
+    """One output a target."""
+
+    def _fit_values(self, X, y, sample_weight, **others):
+        """Train from the start."""
+        tasks = self._tasks(X, y, sample_weight)
+        with unchanged_on_error(self):
+            return self._fit_targets(X, y, sample_weight, reset=True, tasks=tasks, **others)
+
+    def _fit_targets(self, X, y, sample_weight, reset, validation=(None, None, None), **others):
+        X, y = self._check_X(X, reset=reset, y=y, y_numeric=True, multi_output=True)
+        targets = self._targets(y)
+        outputs = 1 if y.ndim == 1 else y.shape[1]
+        if reset and self._goes_on_from_coefficients(others):
+            earlier = np.atleast_2d(self.coef_).shape[0]
+            if outputs != earlier:
+                raise ValueError(
+                    "warm_start can only be used where `y` has as many targets as in the previous "
+                    f"call to fit. Previously got {earlier}, `y` has {outputs}"
+                )
+        if not reset and outputs != len(self.intercept_):
+            raise ValueError(
+                f"y has {outputs} targets, but the model was fitted on {len(self.intercept_)}"
+            )
+        self._one_target = y.ndim == 1
+        weights = self._sample_weight(sample_weight, X)
+        held_out = self._held_out(*validation, X.dtype)
+        if held_out is not None and held_out.labels.shape[1:] != y.shape[1:]:
+            raise ValueError(
+                f"y_val has shape {held_out.labels.shape}, y {y.shape}: as many targets are needed"
+            )
+        return self._train(
+            X, targets.ravel(), y, weights, outputs, False, held_out=held_out, **others
+        )
+
+    def _targets(self, y):
+        """y as the kernels read it."""
+        if y.dtype.kind not in "fiub":
+            raise ValueError(f"y must hold numbers, got {y.dtype}")
+        targets = np.ascontiguousarray(y, dtype=np.float64)
+        if (targets < kind_of(self.loss).least_target).any():
+            raise ValueError(
+                f"y must be >= 0 for loss={self.loss!r}, its least value is {targets.min()}"
+            )
+        return targets
+
+    def _check_y_val(self, y):
+        """(labels, targets) of validation data."""
+        y = _check_y(y, multi_output=True, y_numeric=True)
+        return y, self._targets(y).ravel()
+
+    def _store(self, coef, intercept):
+        self.coef_, self.intercept_ = coef[0] if self._one_target else coef, intercept
+
+    def predict(self, X):
+        """Predicted targets: shape (n_samples,) or (n_samples, n_targets)."""
+        margins = self._margins(X)
+        prediction = kind_of(self.loss).mean(margins)
+        return prediction[:, 0] if self.coef_.ndim == 1 else prediction

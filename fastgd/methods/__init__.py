@@ -1,0 +1,1 @@
+"""Ways to descend, one file each, and what they share."""

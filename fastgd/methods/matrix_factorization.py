@@ -1,0 +1,195 @@
+"""Stochastic descent of a matrix factorization: a sweep over the grid of ratings an epoch."""
+
+from math import sqrt
+
+import numpy as np
+
+from fastgd.kernels import factorization
+from fastgd.kernels.factorization import Grid
+from fastgd.kernels.order import shuffle
+from fastgd.methods.method import Epoch
+from fastgd.problem.records import Record
+
+LANES = 32  # bytes: rows of factors are filled up to whole vectors
+
+
+def width_of(factors, dtype):
+    """Entries of a row: factors, bias, one, and zeros up to a whole vector."""
+    lanes = LANES // np.dtype(dtype).itemsize
+    return -(-(factors + 2) // lanes) * lanes
+
+
+class State(Record):
+    """Where a run stands: the rows of users, then of items, in one vector, and the epochs that each
+    has seen.
+    """
+
+    theta: np.ndarray
+    ages: np.ndarray
+    t: int = 1
+    penalty: float = 0.0  # at theta
+
+
+class Factors(Record):
+    """What the method is given: ratings on their grid, the kernel's `Course`, threads.
+
+    `constant`: all ratings are equal, so the model is their mean and there is nothing to learn.
+    """
+
+    grid: Grid
+    course: dict
+    width: int
+    threads: int
+    constant: bool = False
+
+
+class Seeds:
+    """The order of the visits of an epoch is all in a seed; `epochs` of them are over."""
+
+    def __init__(self, seed, epochs=0):
+        self._seed = (seed << 32) + epochs
+
+    def next(self):
+        """The seed of the next epoch."""
+        self._seed += 1
+        return self._seed
+
+
+class Factorization:
+    """Sweeps over the ratings, each a step on the rows of its user and its item.
+
+    Without a schedule no rate is chosen: a row that has seen `a` epochs has the rate ``RATE / (1 +
+    a / AGE)``, and slopes are taken where the step leads to, so that none overshoots.
+    """
+
+    RATE = 0.1
+    AGE = 5.0  # epochs
+
+    def __init__(self, schedule=None):
+        self.schedule, self.has_rate = schedule, schedule is not None
+
+    def start(self, problem: Factors, theta, ages, t):
+        """Begin at theta, whose rows have seen `ages` epochs, with the t-th of all."""
+        self.problem, grid = problem, problem.grid
+        self._users = grid.user_bounds[-1]
+        course = problem.course
+        drawn = course["negatives"] * grid.values.astype(bool).sum()
+        visits = (
+            np.bincount(grid.users, minlength=self._users),
+            np.bincount(grid.items, minlength=grid.item_bounds[-1]),
+        )
+        if course["pairwise"]:
+            visits = visits[0] * course["negatives"], visits[1] * course["negatives"]
+        elif drawn:
+            visits = visits[0] * (1 + course["negatives"]), visits[1]
+        self._visits = np.concatenate([visits[0], visits[1] + drawn / grid.item_bounds[-1]])
+        self.state = State(theta, ages, t, self._penalty(theta))
+
+    def position(self):
+        """What `resume` needs."""
+        return self.state, self.schedule
+
+    def resume(self, problem: Factors, position):
+        """Begin where an earlier run on the same grid was at `position`, and take the very steps
+        that it would have taken.
+        """
+        state, self.schedule = position
+        self.start(problem, state.theta, state.ages, state.t)
+
+    def epoch(self, order):
+        """Visit all ratings, in the order that the seed `order` gives; returns an `Epoch`."""
+        before, ratings, rates = self.state, len(self.problem.grid.users), self._rates()
+        if self.problem.constant:
+            self.state = State(before.theta, before.ages, before.t + 1, 0.0)
+            return Epoch(0.0, 0.0, float(rates.max()))
+        theta = before.theta.copy()
+        loss = self._sweep(theta, rates, order, self.problem.grid) / ratings
+        self.state = State(theta, before.ages + 1, before.t + 1, self._penalty(theta))
+        norm = (
+            sqrt((self._squares(before.theta - theta) / rates.astype(np.float64) ** 2).sum())
+            / ratings
+        )
+        return Epoch(loss + (before.penalty + self.state.penalty) / 2, norm, float(rates.max()))
+
+    def loss_at(self, theta):
+        """The objective at theta; other items are drawn from one seed."""
+        if self.problem.constant:
+            return 0.0
+        return self._still(theta, self.problem.grid) + self._penalty(theta)
+
+    def data_loss(self, grid):
+        """The mean loss of the ratings on another grid of the same users and items, the penalty
+        left out.
+        """
+        if self.problem.constant:
+            return 0.0
+        return self._still(self.state.theta, grid)
+
+    def _still(self, theta, grid):
+        """The mean loss at theta: a sweep at rates of zero."""
+        return self._sweep(theta.copy(), np.zeros(len(self._visits), theta.dtype), 0, grid) / len(
+            grid.users
+        )
+
+    def optimality(self):
+        """(distance to the minimum, its kind): 0 for equal ratings; None: unknown."""
+        return (0.0, "equal ratings") if self.problem.constant else None
+
+    def is_finite(self):
+        """The gradient norm, made of all rows, has told already."""
+        return True
+
+    def finish(self, certify=True):
+        """Training ends: every step has been taken."""
+
+    def react(self):
+        """Answer a stalled loss; False: there is nothing more to try."""
+        schedule = self.schedule and self.schedule.react()
+        if schedule is None:
+            return False
+        self.schedule = schedule
+        return True
+
+    def solution(self):
+        """The rows (users, items)."""
+        rows = self._rows(self.state.theta)
+        return rows[: self._users].copy(), rows[self._users :].copy()
+
+    def _rates(self):
+        """A rate for each row."""
+        state = self.state
+        if self.schedule is None:
+            return (self.RATE / (1 + state.ages / self.AGE)).astype(state.theta.dtype)
+        return np.full(
+            len(state.ages), self.schedule.rates(state.t, 1, state.t - 1)[0], state.theta.dtype
+        )
+
+    def _rows(self, theta):
+        return theta.reshape(-1, self.problem.width)
+
+    def _squares(self, theta):
+        """The squared length of each row."""
+        rows = self._rows(theta)
+        return np.einsum("ij,ij->i", rows, rows).astype(np.float64)
+
+    def _penalty(self, theta):
+        """Per rating, at the visits of an epoch."""
+        course = self.problem.course
+        lengths = self._squares(theta) - course["biased"]
+        return course["alpha"] / 2 * float(self._visits @ lengths) / len(self.problem.grid.users)
+
+    def _sweep(self, theta, rates, seed, grid):
+        """The sum of the losses met in a sweep, which moves theta."""
+        rows, users, pairs = self._rows(theta), self._users, np.arange(2 * grid.blocks)
+        shuffle(pairs, seed)
+        return factorization.epoch(
+            grid,
+            rows[:users],
+            rows[users:],
+            rates[:users],
+            rates[users:],
+            pairs.astype(np.int32),
+            self.problem.course,
+            seed,
+            self.problem.threads,
+        )

@@ -1,0 +1,248 @@
+"""Descent by rates that somebody chose: theta <- theta - rate * mean gradient of a batch, by any of
+the update rules.
+"""
+
+import numpy as np
+
+from fastgd.kernels import batch, stochastic
+from fastgd.kernels.stochastic import PassiveAggressive
+from fastgd.methods.method import Epoch
+from fastgd.methods.optimizers import SGD, Optimizer
+from fastgd.methods.schedules import Schedule
+from fastgd.problem.layout import pack, unpack
+from fastgd.problem.problem import Problem
+from fastgd.problem.records import Record
+
+
+class State(Record):
+    """Where a run of descent stands: parameters, the rule's buffers, and the sum of `averaged`
+    iterates.
+
+    An epoch works on a copy, so that one cut short leaves the state before as it was.
+    """
+
+    theta: np.ndarray
+    first: np.ndarray | None
+    second: np.ndarray | None
+    average: np.ndarray | None
+    by_column: bool
+    averaged: int = 0
+    t: int = 1
+    epochs: int = 0
+
+    def copy(self):
+        first, second, average = self.first, self.second, self.average
+        return State(
+            self.theta.copy(),
+            first if first is None else first.copy(),
+            second if second is None else second.copy(),
+            average if average is None else average.copy(),
+            self.by_column,
+            self.averaged,
+            self.t,
+            self.epochs,
+        )
+
+
+class FirstOrder:
+    """Batch, mini-batch and stochastic gradient descent: the same steps with another `batch_size`
+    (rows).
+
+    `average_from` is the first update whose result enters the mean of the iterates; None: no
+    averaging. `seed` is that of noise.
+    """
+
+    repaired = False  # what goes wrong is the user's to mend
+    has_rate = True  # that the user has chosen
+
+    def __init__(
+        self, schedule: Schedule, optimizer: Optimizer, batch_size: int, average_from=None, seed=0
+    ):
+        self.schedule, self.optimizer, self.batch_size, self.average_from = (
+            schedule,
+            optimizer,
+            batch_size,
+            average_from,
+        )
+        self.seed = seed
+        self._reacted = None  # the schedule that a stalled loss has led to
+
+    def start(self, problem: Problem, theta, earlier: State | None):
+        """Begin at theta. `earlier`: go on with the buffers of an earlier run (theta=None: at its
+        parameters too).
+        """
+        self.problem = problem
+        dtype, size = problem.rows.dtype, problem.objective.outputs * (problem.rows.shape[1] + 1)
+
+        def kept(name, needed, dtype):
+            vector = getattr(earlier, name, None)
+            if not needed:
+                return None
+            if vector is None:
+                return np.zeros(size, dtype)
+            return pack(
+                *unpack(vector, problem.objective.outputs, earlier.by_column),
+                dtype,
+                problem.by_column,
+            )
+
+        has_first, has_second = self.optimizer.buffers
+        first, second = kept("first", has_first, dtype), kept("second", has_second, dtype)
+        average = kept("average", self.average_from is not None, np.float64)
+        self.state = State(
+            kept("theta", True, dtype) if theta is None else theta,
+            first,
+            second,
+            average,
+            problem.by_column,
+            getattr(earlier, "averaged", 0) if average is not None else 0,
+            getattr(earlier, "t", 1),
+            getattr(earlier, "epochs", 0),
+        )
+
+        self._plan()
+
+    def position(self):
+        """What `resume` needs."""
+        return self.state, self._reacted
+
+    def resume(self, problem: Problem, position):
+        """Begin where an earlier run on the same data was at `position`, and take the very steps
+        that it would have taken.
+        """
+        state, reacted = position
+        self.start(problem, None, state)
+        self.schedule, self._reacted = reacted or self.schedule, reacted
+
+    def _plan(self):
+        """What is the same in every epoch: rows an update, updates, and which kernel."""
+        problem, visits = self.problem, len(self.problem.visits)
+        self._size = min(self.batch_size, visits)
+        self._updates = -(-visits // self._size)
+        work = (
+            self._size
+            * problem.objective.outputs
+            * max(problem.rows.stored / max(problem.rows.shape[0], 1), 1)
+        )
+        self._weight = problem.total_weight
+        # the rows go straight into the weights: single dense rows, or sparse batches that touch few
+        # columns
+        few = work < 4 * len(self.state.theta) if problem.by_column else self._size == 1
+        self._in_place = isinstance(self.optimizer, SGD) and not problem.full_batch and few
+
+    def epoch(self, order):
+        """Visit the rows in `order` once; returns an `Epoch`."""
+        state = self.state = self.state.copy()
+        rates = self.schedule.rates(state.t, self._updates, state.epochs)
+        sums = self._visit(order, rates)
+        state.epochs += 1
+        return Epoch(
+            sums["loss"] / self._weight + sums["penalty"] / len(order),
+            sums["gradient_norm"] / self._updates,
+            float(rates[-1]),
+        )
+
+    def loss_at(self, theta):
+        """The objective at theta; at zero it needs no pass over X."""
+        problem = self.problem
+        if not theta.any():
+            return problem.objective.loss_at_zero(problem.targets)
+        loss = batch.gradient(
+            problem.rows,
+            problem.y,
+            problem.weights,
+            problem.visits,
+            theta,
+            np.empty_like(theta),
+            problem.objective.codes,
+            problem.threads,
+        )
+        return loss / self._weight + problem.objective.penalty(*self._parts(theta))
+
+    def optimality(self):
+        """Nothing is known of how far the minimum is."""
+        return None
+
+    def is_finite(self):
+        """Whether all parameters are; plain SGD's gradient norm, made of its steps, has told
+        already.
+        """
+        return isinstance(self.optimizer, SGD) or bool(np.isfinite(self.state.theta).all())
+
+    def finish(self, certify=True):
+        """Training ends: every step has been taken."""
+
+    def react(self):
+        """Answer a stalled loss; False: there is nothing more to try."""
+        schedule = self.schedule.react()
+        if schedule is None:
+            return False
+        self.schedule = self._reacted = schedule
+        return True
+
+    def solution(self):
+        """(coef, intercept): the last iterate, or the mean of the iterates where averaging has
+        begun.
+        """
+        state, outputs = self.state, self.problem.objective.outputs
+        theta = state.theta
+        if state.averaged:
+            theta = (state.average / state.averaged).astype(theta.dtype)
+        return unpack(theta, outputs, self.problem.by_column)
+
+    def _visit(self, order, rates):
+        problem, state = self.problem, self.state
+        skip = 0 if self.average_from is None else max(0, self.average_from - state.t)
+        data = problem.rows, problem.y, problem.weights, order, state.theta
+        if self._in_place:
+            course = {
+                "batch_size": self._size,
+                "skip": skip,
+                "passive_aggressive": self.schedule.passive_aggressive,
+            }
+            sums = stochastic.epoch(*data, state.average, rates, problem.objective.codes, course)
+        else:
+            sums = batch.epoch(
+                *data,
+                state.first,
+                state.second,
+                state.average,
+                rates,
+                problem.objective.codes,
+                self.optimizer.codes | {"seed": self.seed},
+                self._size,
+                state.t,
+                skip,
+                problem.threads,
+            )
+        state.t += sums["updates"]
+        if state.average is not None:
+            state.averaged += max(0, sums["updates"] - skip)
+        return sums
+
+    def _parts(self, theta):
+        """(weights, intercepts)"""
+        weights = len(theta) - self.problem.objective.outputs
+        return theta[:weights], theta[weights:]
+
+
+def check_compatible(schedule, optimizer, batch_size, loss):
+    """Refuse a passive-aggressive step where its definition does not reach."""
+    if schedule.passive_aggressive == PassiveAggressive.OFF:
+        return
+    name = schedule.passive_aggressive.name.lower()
+    if not loss.has_passive_aggressive_step:
+        raise ValueError(
+            f"learning_rate={name!r} works with loss='hinge' or 'epsilon_insensitive' only, got "
+            f"loss={loss.name!r}"
+        )
+    if batch_size != 1:
+        raise ValueError(
+            f"learning_rate={name!r} takes one row at a time: batch_size must be 1, got "
+            f"{batch_size!r}"
+        )
+    if not isinstance(optimizer, SGD):
+        raise ValueError(
+            f"learning_rate={name!r} is a step of its own: optimizer must be 'sgd', got "
+            f"{optimizer!r}"
+        )

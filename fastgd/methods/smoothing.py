@@ -1,0 +1,300 @@
+"""Newton's method for losses with kinks, which are rounded off over ever smaller widths; a duality
+gap tells what is left.
+
+Source: the smoothing technique of Nesterov, "Smooth minimization of non-smooth functions",
+Mathematical Programming 103 (2005).
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from fastgd.kernels import newton
+from fastgd.methods.method import Epoch
+from fastgd.methods.newton import LARGEST, Newton
+from fastgd.problem.duality import gap, relative, rounding_of, slopes_for
+from fastgd.problem.layout import unpack
+
+DEMANDS = (
+    0.1,
+    1e-4,
+    1e-7,
+    1e-10,
+    1e-14,
+)  # decrements at the end of a stage, of what rounding kinks off may cost
+
+
+class SmoothedNewton(Newton):
+    """Minimise an objective whose loss has kinks: Newton's method with the kinks rounded off over
+    ever smaller widths.
+
+    The slopes of a rounded loss are feasible for the dual of the loss itself, which bounds what is
+    left.
+    """
+
+    begins_coarsely = False
+    leaves = 0.0  # stages have ends of their own
+    forcing = 0.5  # far from a kink the quadratic model is not worth more
+    kept = (
+        *Newton.kept,
+        "_best",
+        "_least",
+        "_beyond",
+        "_cost",
+        "_width",
+        "_demand",
+        "_last",
+        "_spent",
+        "_is_first",
+    )
+
+    def start(self, problem, theta, earlier):
+        """Begin at theta, or where `earlier` stands."""
+        super().start(problem, theta, earlier)
+        self._exact = problem  # while kinks are rounded off, `problem` is another one
+        v = np.zeros_like(self._v)
+        v[:, -1] = self._constant
+        self._best = (
+            self._worst,
+            self._at.to_user(v),
+        )  # (objective, theta) of the best end of a stage, or of the constant model
+        self._least = -np.inf  # a bound of the minimum
+        self._beyond, self._cost = 0.0, 0.0
+        self._width, self._demand, self._last = (
+            self._first_width(),
+            0,
+            np.inf,
+        )  # of the stage at hand; its last decrement
+        self._is_first = True
+        self._spent = 0  # ends of stages in a row that were within rounding of their minimum
+        self._mark()
+
+    def _descend(self):
+        exact = self._exact
+        while True:
+            rounded = replace(exact, objective=replace(exact.objective, width=self._width))
+            while self._demand < len(DEMANDS):
+                self.problem = rounded
+                yield from self._minimise(self._is_enough)
+                self.problem = exact
+                distance, value = self._bound(self._width)
+                yield self._pass_made(value, 0.0)
+                rounding = rounding_of(value, self._worst, exact.rows.dtype)
+                self._spent = self._spent + 1 if self._cost + self._last <= rounding else 0
+                if not self._is_exact():
+                    self._residual, self._inverse = self.forcing, None
+                    self._last = np.inf
+                if distance <= 4 * self._cost + rounding:
+                    # else the weights are held so loosely that the bound takes a better minimum
+                    break
+                self._demand += not self._is_exact()
+            if not self._is_exact():
+                self._width *= min(0.3, max(0.1, 0.5 * self.tol / max(self._ratio(), 1e-300)))
+            self._demand = 0
+
+    @property
+    def exhausted(self):
+        """Whether rounding hides all that narrower parabolas might still gain."""
+        return self._spent > 1
+
+    def _is_exact(self):
+        """Whether nothing is rounded off: 'huber' is quadratic up to `delta` by itself."""
+        return self._exact.objective.loss.is_exact_at(self._width)
+
+    def is_smooth(self):
+        """Whether the decrement of 'huber' tells how far its minimum is: for half of the weight it
+        has curvature.
+        """
+        problem = self._exact
+        if not self._is_exact():
+            return False
+        inside = np.abs(self._z - problem.output_targets.ravel()) <= problem.objective.loss.delta
+        inside = inside.reshape(len(problem.visits), -1).mean(axis=1)
+        return (
+            np.average(
+                inside, weights=None if problem.weights is None else problem.weights[problem.visits]
+            )
+            >= 0.5
+        )
+
+    def _is_enough(self, decrement):
+        """Whether a decrement ends a stage: it is small against what rounding kinks off may cost,
+        or no longer falls.
+        """
+        before, self._last = self._last, decrement
+        if self._is_exact():
+            return True
+        stuck = decrement > 0.1 * before and decrement <= rounding_of(
+            self._best[0], self._worst, self.problem.rows.dtype
+        )
+        return stuck or decrement <= DEMANDS[self._demand] * self._cost
+
+    def _curvatures(self):
+        """Those of the rounded losses, and a share of secants' where rows on kinks are too few to
+        make a Hessian of.
+        """
+        super()._curvatures()
+        problem, width, n = self.problem, self.problem.objective.width, len(self.problem.visits)
+        loss = problem.objective.loss
+        self._cost = loss.smoothing_cost(width, self._h.sum(), n)
+        width = loss.smoothed_width(width)
+        h = self._h.reshape(n, -1)
+        # Without any curvature a step along the intercept would have no length.
+        # As after a first step that was cut short; of all outputs none may be without curvature.
+        least = 0.01 if h.any() else 1.0
+        beyond = np.where(h.any(axis=0), self._beyond, max(self._beyond, least))
+        if beyond.any():
+            distance = loss.distance(self._z, problem.output_targets.ravel())
+            secant = loss.largest_jump / np.maximum(distance, width)
+            secant = beyond * secant.reshape(h.shape)
+            if problem.weights is not None:
+                secant *= problem.weights[problem.visits, None]
+            np.maximum(h, secant, out=h)
+
+    def _is_tried(self, passes, is_first):
+        """Never: `_pass_made` evaluates unfinished directions."""
+        return False
+
+    def _pass_made(self, loss, decrement):
+        """An `Epoch` of the best model known; where an unfinished direction leads to is one,
+        too.
+        """
+        if (
+            self._x.any() and not self.is_smooth()
+        ):  # which tells of the model where the direction began
+            t, sums = np.ones(self._at.outputs), np.empty((2, self._at.outputs))
+            exact, there = self._exact, self._v + self._x
+            newton.along(
+                exact.y,
+                exact.weights,
+                exact.visits,
+                self._z,
+                self._u,
+                t,
+                sums,
+                exact.objective.codes,
+                exact.threads,
+            )
+            theta = self._at.to_user(there)
+            penalty = exact.objective.penalty(*unpack(theta, self._at.outputs, exact.by_column))
+            value = float(sums[0].sum()) / self._weight + penalty
+            if value < self._best[0]:
+                self._best = value, theta
+        return Epoch(self._best[0], self._norm, float(self._step.max()))
+
+    def _gradient(self):
+        """(F, gradient) at v; the model that training begins with is the first that is known."""
+        found = super()._gradient()
+        if self._is_first:
+            self._is_first, value = False, self._value()
+            if value < self._best[0]:
+                self._best = value, self._theta
+        return found
+
+    def _value(self):
+        """The objective at v, of the margins last kept."""
+        problem, objective = self.problem, self.problem.objective
+        weights = 1 if problem.weights is None else problem.weights[problem.visits, None]
+        theta = self._at.to_user(self._v)
+        loss = float((weights * self.losses()[0]).sum()) / self._weight
+        return loss + objective.penalty(*unpack(theta, objective.outputs, problem.by_column))
+
+    def _move_on(self):
+        """Nothing to do: `_result` returns the best model."""
+
+    def _search(self):
+        """As for smooth losses; steps that had to be cut short want the kinks beyond them in the
+        next Hessian.
+        """
+        foremost = np.argmin(self._dot(self._g, self._x))
+        after, value = super()._search(), self._value()
+        if value < self._best[0]:
+            self._best = value, self._at.to_user(self._v)
+        if self._step[foremost] < 0.1:
+            self._beyond = min(max(10 * self._beyond, 0.01), 1.0)
+        else:
+            self._beyond = 0.1 * self._beyond if self._beyond > 1e-4 else 0.0
+        return after
+
+    def _rest(self, path):
+        """Nothing depends on it where the gap tells how far the minimum is."""
+        return super()._rest(path) if self._is_exact() else (0.0, 0.0)
+
+    def _known(self, found):
+        """The decrement of a rounded objective tells nothing of the kinks."""
+        if self.is_smooth():
+            self._found = found
+
+    def _may_be_enough(self, loss, decrement):
+        """The end of each stage asks for a bound anyway."""
+        return False
+
+    def _result(self):
+        """The best parameters that are known."""
+        return self._best[1]
+
+    def finish(self, certify=True):
+        """Training ends amid a stage: where it has come to counts too."""
+        self.problem = self._exact
+        self._bound(self._width)
+        self.state = replace(self.state, theta=self._result())
+
+    def _has_nothing_to_gain(self, slopes):
+        """Whether slopes near these prove that the best constant model, which none has beaten, is a
+        minimum.
+        """
+        rounding = rounding_of(self._worst, self._worst)
+        if not self._best[0] >= self._worst - rounding > self._least:
+            return False
+        nothing = np.zeros_like(self._v)
+        return self._gap_of(nothing, self._worst, slopes) <= rounding
+
+    def _gap_of(self, v, value, slopes):
+        """The gap of slopes near these for which v is best; infinite where none are found."""
+        if self.problem.objective.positive or v.shape[1] > LARGEST:
+            return np.inf
+        moved = slopes_for(self.problem, self._at, slopes, v)
+        return np.inf if moved is None else gap(self.problem, self._at, value, moved)
+
+    def bounds(self):
+        """(lower bound of F*, the lowest F known)"""
+        return self._least, self._best[0]
+
+    def _ratio(self):
+        """The bound of the best model known, relative to what the best constant model leaves."""
+        return relative(self._best[0] - self._least, self._best[0], self._worst, self._floor)
+
+    def _first_width(self):
+        """So wide that at the start most rows are on a kink."""
+        problem = self.problem
+        if problem.objective.loss.is_of_labels:
+            return 4.0
+        weights = None if problem.weights is None else problem.weights[problem.visits]
+        return (
+            4.0
+            * float(
+                np.average(np.abs(problem.targets - self._constant), axis=0, weights=weights).mean()
+            )
+            or 1.0
+        )
+
+    def _bound(self, width):
+        """(bound of what rounded losses' minimum leaves, objective) where we are; both enter what
+        is known.
+        """
+        problem, value = self.problem, self._value()
+        _, slopes = self.losses(width)
+        theta = self._at.to_user(self._v)
+        distance = gap(problem, self._at, value, slopes)
+        if distance > 4 * self._cost + rounding_of(value, self._worst):
+            distance = min(distance, self._gap_of(self._v, value, slopes))
+        self._least = max(self._least, value - distance)
+        if value <= self._best[0]:
+            self._best = value, theta
+        if self._has_nothing_to_gain(slopes):
+            self._least = max(self._least, self._worst)
+        known = self._ratio()
+        # Where 'huber' is smooth, the decrement of the next step says more than the bound.
+        is_told = np.isfinite(known) and not (self.is_smooth() and known > 0)
+        self._found = (known, "duality gap") if is_told else None
+        return distance, value

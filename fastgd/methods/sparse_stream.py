@@ -1,0 +1,287 @@
+"""What a stream of sparse rows has taught: a call touches no columns but those of its rows."""
+
+import numpy as np
+
+from fastgd.kernels import implicit
+from fastgd.problem.layout import pack
+from fastgd.problem.metric import FEW, STRONGEST
+
+# Bins for the columns' counts of entries: 33 exact ones and 16 an octave up to 2^62.
+BINS = 1000
+# A guard: the damping's equation is convex, and from the value of the last call two or three are
+# enough.
+NEWTON_STEPS = 100
+BY_COLUMN = "inverse", "l1", "l2", "paid", "norm", "count"  # arrays with an entry a column
+SHORT = "bins", "sums", "race", "gains"  # arrays that do not grow with the columns
+
+
+class SparseStream:
+    """Weights, their mean, and statistics of the columns; columns not met need no update.
+
+    `v` and the weighted sum `average` of the iterates are [W, b], each column in the metric of its
+    last visit: its weights are v * inverse. What it owes since to the penalty and to the mean is a
+    difference of `sums` to `paid` (see docs/lazy.md). Arrays change in place. Between `open` and
+    `close` there is a way back, and copies and pickles have arrays of their own.
+    """
+
+    def __init__(self, coef, intercept):
+        self.outputs, p = coef.shape
+        self.v, self.average = (
+            pack(coef, intercept, np.float64, True),
+            np.zeros(coef.size + self.outputs),
+        )
+        self.inverse, self.l1, self.l2 = np.ones(p), np.zeros(p), np.zeros(p)
+        self.paid, self.sums = np.zeros((p, 2)), np.array([0.0, 0.0, 1.0])
+        self.norm, self.count, self.bins = (
+            np.zeros(p),
+            np.zeros(p, np.int64),
+            np.zeros(BINS, np.int64),
+        )
+        self.bins[0] = p
+        self.damping, self.rows, self.weight, self.updates, self.averaged, self.begun = (
+            0.0,
+            0,
+            0.0,
+            0,
+            0,
+            0,
+        )
+        self.targets, self.gains, self.penalty = None, np.ones(self.outputs), None
+        self.race = np.zeros((self.outputs, 6))
+        self.absolute, self.squared = float(np.abs(coef).sum()), float((coef * coef).sum())
+        self._undo = None
+
+    @property
+    def t(self):
+        """The number of the next update, from 1."""
+        return self.updates + 1
+
+    def __getstate__(self):
+        copies = {
+            name: value.copy()
+            for name, value in vars(self).items()
+            if isinstance(value, np.ndarray)
+        }
+        state = vars(self) | copies | {"_undo": None}
+        return {name: value for name, value in state.items() if name not in ("_columns", "_absent")}
+
+    def know(self, scale, density, rows, weight):
+        """Take over statistics of earlier rows: root mean squares, shares of rows that store a
+        column.
+        """
+        self.count[:] = np.where(scale > 0, np.maximum(np.rint(density * rows), 1), 0)
+        self.norm[:] = scale * np.sqrt(weight)
+        self.bins[:] = np.bincount(implicit.bins_of(self.count), minlength=BINS)
+        self.rows, self.weight = rows, weight
+
+    # ---- a call ----
+
+    def open(self, problem, targets, weight):
+        """Begin a call: take its rows into the statistics, and bring their columns up to date."""
+        rows, visits, objective = problem.rows, problem.visits, problem.objective
+        self._columns, self._undo = columns_of(rows, visits), None
+        self._keep(self._columns)
+        implicit.meet(
+            rows, problem.weights, visits, self.norm, self.count, self.bins, np.empty(1, rows.dtype)
+        )
+        self.rows, self.weight, self.targets = (
+            self.rows + len(visits),
+            self.weight + weight,
+            targets,
+        )
+        self.damping, self.length = damping(self.bins, self.rows, self.damping)
+        penalty = objective.l1, objective.l2, objective.positive
+        columns = self._columns
+        if self.penalty not in (None, penalty):  # another one now: what all columns owe is due
+            columns = np.arange(len(self.norm))
+            self._keep(columns)
+        absolute, squared = self._sizes(columns)
+        self._absent = self.absolute - absolute, self.squared - squared
+        implicit.rescale(
+            columns,
+            self.v,
+            self.average,
+            self.metric,
+            self.lazy,
+            self.gains,
+            objective.codes,
+            self.norm,
+            self.count,
+            self.weight,
+            self.damping,
+        )
+        self.penalty, self.sums[2] = penalty, self.weight
+
+    def visit(self, problem, weights, order, rates, gains, size, race):
+        """Implicit steps on the rows in `order`; returns the sum of their losses."""
+        self.gains = gains
+        total = implicit.epoch(
+            problem.rows,
+            problem.y,
+            weights,
+            order,
+            self.v,
+            self.average,
+            self.metric,
+            rates,
+            gains,
+            problem.objective.codes,
+            size,
+            float(self.averaged),
+            None,
+            np.empty(1, problem.rows.dtype),
+            self.lazy,
+            race,
+        )
+        absolute, squared = self._sizes(self._columns)
+        self.absolute, self.squared = (
+            max(self._absent[0] + absolute, 0.0),
+            max(self._absent[1] + squared, 0.0),
+        )
+        return total
+
+    def restart(self):
+        """Forget the mean of the iterates."""
+        self._keep(np.arange(len(self.norm)))
+        self.averaged, self.sums[1] = 0, 0.0
+        self.average[:], self.paid[:, 1] = 0, 0
+
+    def close(self):
+        """The call is over: from here there is no way back."""
+        self._undo = None
+
+    def roll_back(self):
+        """Be again what it was before the call that is open, if one is."""
+        for columns, saved in reversed(self._undo or []):
+            for name, value in saved.items():
+                part = getattr(self, name)
+                if name in ("v", "average"):
+                    self._block(part)[columns], part[len(part) - self.outputs :] = value
+                elif isinstance(part, np.ndarray):
+                    part[columns if name in BY_COLUMN else slice(None)] = value
+                else:
+                    setattr(self, name, value)
+        self._undo = None
+
+    def _keep(self, columns):
+        """Note what these columns are, and all that is not of columns, for the way back."""
+        saved = {
+            name: (self._block(part)[columns], part[len(part) - self.outputs :].copy())
+            for name, part in (("v", self.v), ("average", self.average))
+        }
+        saved |= {name: getattr(self, name)[columns] for name in BY_COLUMN}
+        saved |= {name: getattr(self, name).copy() for name in SHORT}
+        short = {name: value for name, value in vars(self).items() if name[0] != "_"}
+        saved |= {name: value for name, value in short.items() if not isinstance(value, np.ndarray)}
+        self._undo = [*(self._undo or []), (columns, saved)]
+
+    def _block(self, flat):
+        """(p, outputs): the weights of a flat vector."""
+        return flat[: len(flat) - self.outputs].reshape(-1, self.outputs)
+
+    def _sizes(self, columns):
+        """The sums of |w| and w^2 over these columns; what a penalty beyond `STRONGEST` holds is
+        0.
+        """
+        held = (self.l1[columns] >= STRONGEST) | (self.l2[columns] >= STRONGEST)
+        weights = self._block(self.v)[columns] * np.where(held, 0.0, self.inverse[columns])[:, None]
+        most = np.finfo(float).max  # differences of sums that overflow are numbers, too
+        return (
+            float(min(np.abs(weights).sum(), most)),
+            float(min((weights * weights).sum(), most)),
+        )
+
+    @property
+    def metric(self):
+        """What the kernels take; the centre of sparse columns, which is 0, is not read."""
+        return self.norm, self.inverse, self.l1, self.l2
+
+    @property
+    def lazy(self):
+        """What the kernels bring columns up to date by."""
+        return self.paid, self.sums
+
+    # ---- what is known ----
+
+    def penalty_at(self, objective):
+        """The penalty, columns not met counted with the weights of their last visit."""
+        sizes = objective.l1 * self.absolute + objective.l2 / 2 * self.squared
+        return sizes + objective.tilt * float(self.intercept().sum())
+
+    def is_finite(self):
+        """Whether what the last call has touched is."""
+        v, tail = self._block(self.v)[self._columns], self.v[len(self.v) - self.outputs :]
+        return bool(
+            np.isfinite(v).all() and np.isfinite(tail).all() and np.isfinite(self.intercept()).all()
+        )
+
+    def intercept(self):
+        """(outputs,) of the mean of the iterates."""
+        tail = slice(len(self.v) - self.outputs, None)
+        return self.average[tail] / self.sums[1] if self.averaged else self.v[tail].copy()
+
+    def iterate(self):
+        """(coef, intercept) of the iterate, every column up to date."""
+        every = slice(None)
+        coef = self._settled(every) * self.inverse[:, None]
+        return np.ascontiguousarray(coef.T), self.v[len(self.v) - self.outputs :].copy()
+
+    def solution(self, columns=slice(None)):
+        """(coef, intercept) of the mean of the iterates, these columns brought up to date."""
+        mean = self._settled(columns)
+        if self.averaged:
+            late = (self.sums[1] - self.paid[columns, 1])[:, None]
+            mean = (self._block(self.average)[columns] + late * mean) / self.sums[1]
+        coef = mean * self.inverse[columns, None]
+        return np.ascontiguousarray(coef.T), self.intercept()
+
+    def _settled(self, columns):
+        """v of these columns, (columns, outputs), up to date."""
+        v = self._block(self.v)[columns]
+        if self.penalty and any(self.penalty):
+            owed = (self.sums[0] - self.paid[columns, 0])[:, None] * self.gains
+            limit = owed * self.l1[columns, None]
+            v = v - np.clip(v, -limit, limit)
+            v = v / (1 + owed * self.l2[columns, None])
+            if self.penalty[2]:
+                v = np.maximum(v, 0)
+        return v
+
+
+def columns_of(rows, visits):
+    """The numbers of the columns that these sparse rows store, each once, ascending."""
+    indices, indptr = rows.owners
+    if len(visits) < rows.shape[0]:
+        indices = np.concatenate(
+            [indices[:0], *(indices[indptr[i] : indptr[i + 1]] for i in visits)]
+        )
+    else:
+        indices = indices[: indptr[-1]]
+    indices = np.sort(indices)
+    first = np.ones(len(indices), bool)
+    np.not_equal(indices[1:], indices[:-1], out=first[1:])
+    return indices[first].astype(np.intp)
+
+
+def damping(bins, rows, start):
+    """(damping, mean squared length of a row) such that the columns count for `rows` / 10.
+
+    A column that has `count` entries counts for count / (count + damping): the root of a convex
+    equation, by Newton's method, on counts in bins.
+    """
+    filled = np.flatnonzero(bins[1:]) + 1
+    columns, count, goal = bins[filled].astype(float), implicit.bin_counts(BINS)[filled], FEW * rows
+    if columns.sum() <= goal:
+        return 0.0, float(columns.sum())
+    if (
+        columns * (count / (count + start))
+    ).sum() < goal:  # beyond the root, where a step may be too long
+        start = 0.0
+    for _ in range(NEWTON_STEPS):
+        share = count / (count + start)
+        excess = (columns * share).sum() - goal
+        step = excess / (columns * share / (count + start)).sum()
+        start += step
+        if not step > 1e-12 * start:
+            break
+    return float(start), float((columns * (count / (count + start))).sum())

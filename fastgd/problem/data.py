@@ -1,0 +1,99 @@
+"""From what users hold to what kernels read: rows, targets, weights, the flat parameter vector, the
+order of the visits.
+"""
+
+import numpy as np
+from scipy import sparse
+
+from fastgd.kernels.rows import Rows, has_repeats
+
+
+def check_compressed(X):
+    """Refuse a malformed CSR, CSC or BSR matrix before SciPy touches it: its own conversions would
+    read outside the buffers.
+    """
+    if not (sparse.issparse(X) and X.format in ("csr", "csc", "bsr")):
+        return
+    blocks = X.blocksize if X.format == "bsr" else (1, 1)
+    major, minor = (
+        (X.shape[1], X.shape[0])
+        if X.format == "csc"
+        else (X.shape[0] // blocks[0], X.shape[1] // blocks[1])
+    )
+    indices, indptr = np.asarray(X.indices), np.asarray(X.indptr)
+    fault = None
+    if indptr.shape != (major + 1,):
+        fault = f"indptr has shape {indptr.shape}, ({major + 1},) is needed"
+    elif indices.dtype.kind != "i" or indptr.dtype.kind != "i":
+        fault = f"indices are {indices.dtype} and indptr {indptr.dtype}, not integers"
+    elif indptr[0] != 0:
+        fault = f"indptr starts with {indptr[0]}, not 0"
+    elif (indptr[1:] < indptr[:-1]).any():
+        fault = "indptr descends"
+    elif indptr[-1] > min(len(indices), len(X.data)):
+        fault = (
+            f"indptr ends with {indptr[-1]}, but there are {len(indices)} indices and "
+            f"{len(X.data)} values"
+        )
+    elif indptr[-1] and not (
+        0 <= indices[: indptr[-1]].min() and indices[: indptr[-1]].max() < minor
+    ):
+        low, high = indices[: indptr[-1]].min(), indices[: indptr[-1]].max()
+        fault = f"indices run from {low} to {high}, 0 to {minor - 1} is allowed"
+    if fault:
+        raise ValueError(f"X is a malformed {X.format.upper()} matrix: {fault}")
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def is_surely_finite(array):
+    """True: every number is finite. False: one is not, or their sum overflows."""
+    return np.isfinite(array.sum())
+
+
+def is_plain(X, ensure_finite=True):
+    """Whether X is an array that needs no conversion at all: two dimensions, C-order, float32 or
+    float64, finite.
+    """
+    return (
+        type(X) is np.ndarray
+        and X.ndim == 2
+        and X.size
+        and X.dtype in (np.float64, np.float32)
+        and X.flags.c_contiguous
+        and X.flags.aligned
+        and (not ensure_finite or is_surely_finite(X))
+    )
+
+
+def is_plain_target(y, n):
+    """The same of y: one finite number for each of the n rows."""
+    return (
+        type(y) is np.ndarray
+        and y.shape == (n,)
+        and (y.dtype.kind in "iub" or (y.dtype.kind == "f" and is_surely_finite(y)))
+    )
+
+
+def as_rows(X):
+    """The kernels' view of a validated X: C-order array or CSR matrix, float32 or float64. Copies
+    nothing.
+    """
+    if not sparse.issparse(X):
+        return Rows(np.require(X, requirements="CA"))
+    wide = np.int64 if np.int64 in (X.indices.dtype, X.indptr.dtype) else np.int32
+    return Rows(
+        np.require(X.data, requirements="CA"),
+        np.require(X.indices, wide, "CA"),
+        np.require(X.indptr, wide, "CA"),
+        X.shape,
+    )
+
+
+def distinct_columns(X):
+    """X itself, or a copy in which columns that repeat within a CSR row are added up: lengths of
+    rows need it.
+    """
+    if sparse.issparse(X) and has_repeats(as_rows(X)):
+        X = X.copy()
+        X.sum_duplicates()
+    return X

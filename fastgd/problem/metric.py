@@ -1,0 +1,191 @@
+"""The metric in which steps are taken, made of the columns' means and spreads; and the best
+constant model.
+"""
+
+import numpy as np
+
+from fastgd.kernels.columns import moments
+from fastgd.kernels.variance import column_probability
+from fastgd.problem.layout import pack, unpack
+from fastgd.problem.problem import Problem
+from fastgd.problem.records import Record
+
+SAMPLE = 32  # rows to guess the centres from
+CONSTANT = 1e-12  # times the column's centre: a spread below is rounding
+FAR = (
+    2.0**512
+    # sums of squares beyond, or below its inverse, are taken again of a column divided, or
+    # multiplied, by it
+)
+FEW = 0.1  # columns a row that a sparse metric may have
+# A penalty beyond this, of a column of spread 1, keeps the weight within 2^-400 of 0: it is taken
+# for 0.
+STRONGEST = 2.0**400
+
+
+class Metric(Record):
+    """Where each column lies and how far it spreads, (p,) float64 each; scale 0 marks a constant
+    column.
+
+    `peak` is the share of a column's squared deviations that its outermost row has, if that is
+    known.
+    """
+
+    center: np.ndarray
+    scale: np.ndarray
+    peak: np.ndarray | None = None
+
+    @property
+    def inverse(self):
+        """1 / scale; 0 for a constant column, whose weight then stays where it is."""
+        with np.errstate(divide="ignore", over="ignore"):
+            inverse = 1 / self.scale
+        return np.where(np.isfinite(inverse), inverse, 0.0)
+
+
+@np.errstate(over="ignore", invalid="ignore", under="ignore")
+def metric_of(problem: Problem):
+    """The problem's metric or, where it has none yet, weighted means and standard deviations of
+    columns.
+
+    Zeros and root mean squares for CSR, so that zeros stay zeros, and for an objective without an
+    intercept.
+
+    One pass, in float64, over columns shifted to near their centre, which is guessed from a few
+    rows. Where a square overflows or underflows, the column is multiplied by a power of two and
+    passed over once more.
+    """
+    if problem.metric is not None:
+        return problem.metric
+    rows, visits, weights = problem.rows, problem.visits, problem.weights
+    shift, factor = _amid(rows, visits, weights), np.ones(rows.shape[1])
+    total = float(len(visits) if weights is None else weights[visits].sum())
+    if not 1 / FAR < total < FAR:
+        weights = weights / weights[visits].max()
+        total = float(weights[visits].sum())
+    for _ in range(4):
+        first, second, largest = np.zeros((3, len(shift)))
+        moments(
+            rows,
+            weights,
+            visits,
+            factor,
+            shift * factor,
+            first,
+            second,
+            largest,
+            np.empty(1, rows.dtype),
+        )
+        large, small = ~(second < FAR), (second < 1 / FAR) & (first != 0)
+        if not (large | small).any():
+            break
+        factor[large], factor[small] = (
+            factor[large] / FAR,
+            np.minimum(factor[small] * FAR, 2.0**1000),
+        )
+    mean = first / total
+    peak = np.divide(largest, second, out=np.zeros(len(shift)), where=second > 0)
+    center = (shift * factor + mean) / factor
+    scale = np.sqrt(np.maximum(second / total - (0 if rows.sparse else mean * mean), 0)) / factor
+    if rows.sparse:
+        return Metric(np.zeros(len(shift)), scale, peak)
+    scale = np.where(scale > CONSTANT * np.abs(center), scale, 0.0)
+    if (
+        not problem.objective.intercept or problem.objective.tilt
+    ):  # nothing makes up for a centre, or at a price
+        return Metric(np.zeros(len(shift)), np.hypot(scale, center), peak)
+    return Metric(center, scale, peak)
+
+
+def _amid(rows, visits, weights):
+    """A value amid each column, the median of a few by weight, the heaviest among them; 0 for
+    CSR.
+    """
+    if rows.sparse:
+        return np.zeros(rows.shape[1])
+    picked = visits[np.linspace(0, len(visits) - 1, min(SAMPLE, len(visits))).astype(int)]
+    if weights is None:
+        return np.sort(rows.values[picked].astype(float), axis=0)[len(picked) // 2]
+    picked = np.append(picked, visits[weights[visits].argmax()])
+    values, below = rows.values[picked].astype(float), weights[picked] / weights[picked].max()
+    order = values.argsort(axis=0)
+    below = below[order].cumsum(axis=0)
+    middle = (2 * below >= below[-1]).argmax(axis=0)
+    return values[order[middle, np.arange(values.shape[1])], np.arange(values.shape[1])]
+
+
+def column_density(problem: Problem):
+    """The share of the rows that store each column; 1 for dense rows."""
+    density = np.zeros(problem.rows.shape[1])
+    if not problem.rows.sparse:
+        return density + 1
+    share = np.full(problem.rows.shape[0], 1 / len(problem.visits))
+    column_probability(
+        problem.rows, problem.visits, share, density, np.empty(1, problem.rows.dtype)
+    )
+    return density
+
+
+def damped(metric: Metric, density, rows, sparse):
+    """(metric for steps, mean squared length of a row in it).
+
+    A sparse column that few of the `rows` rows have would, scaled by its root mean square, make
+    those rows very long: a column's square is sqrt(1 + least / density) times its mean square
+    instead, `least` being such that the columns count for `rows` / 10.
+    """
+    active = metric.scale > 0
+    if not sparse or active.sum() <= FEW * rows:
+        return metric, float(active.sum())
+    density = np.where(active, density, 0.0)
+    low, high = 1e-12, density.sum() / (FEW * rows)
+    for _ in range(50):
+        least = np.sqrt(low * high)
+        low, high = (
+            (least, high) if (density / (density + least)).sum() > FEW * rows else (low, least)
+        )
+    factor = np.sqrt(1 + high / np.where(active, density, 1.0))
+    return Metric(metric.center, metric.scale * factor), float((density / (density + high)).sum())
+
+
+class Space:
+    """The metric at work: the weights v = scale * w that steps are taken on, v @ ((x - center) /
+    scale) + c = w @ x + b.
+
+    Penalties stay those of w. The weights of constant columns stay those of `coef`, or 0 if there
+    is a penalty. Columns whose penalty is beyond `STRONGEST` have weights 0. `arrays` is for the
+    kernels.
+    """
+
+    def __init__(self, problem: Problem, metric: Metric, coef):
+        objective, inverse = problem.objective, metric.inverse
+        l1, l2 = objective.penalties(inverse)
+        free = (l1 < STRONGEST) & (l2 < STRONGEST)
+        if not free.all():
+            inverse, l1, l2 = (np.where(free, part, 0.0) for part in (inverse, l1, l2))
+        self.metric, self._inverse, self._by_column = metric, inverse, problem.by_column
+        self._fixed = np.zeros_like(coef) if objective.l1 or objective.l2 else coef
+        self.arrays = metric.center, inverse, l1, l2
+        self.objective = objective
+
+    def enter(self, coef, offset):
+        """The flat vector of weights and of the margins at the centre."""
+        return pack(coef * self.metric.scale, offset, np.float64, self._by_column)
+
+    def leave(self, v):
+        """(coef, offset) of a flat vector."""
+        weights, offset = unpack(v, self.objective.outputs, self._by_column)
+        return np.where(self._inverse > 0, weights * self._inverse, self._fixed), offset
+
+    def offset(self, coef, intercept):
+        """The margins at the centre."""
+        return intercept + coef @ self.metric.center
+
+    def intercept(self, coef, offset):
+        return offset - coef @ self.metric.center
+
+
+def listed(names, numbers):
+    return ", ".join(
+        f"{name!r} ({number:.2g})" if isinstance(name, str) else f"{name} ({number:.2g})"
+        for name, number in zip(names, numbers, strict=True)
+    )

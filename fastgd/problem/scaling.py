@@ -1,0 +1,216 @@
+"""Problems with columns, targets or penalties of extreme size are trained in scaled units.
+
+The units are powers of two, so scaling rounds nothing: x = 2^e x' for each column, y = 2^k y'. A
+loss of degree d (2 for squares, 1 for absolute values) makes the objective 2^(d k) times
+
+    mean L(x' w' + b', y') + sum_j l1_j |w'_j| + l2_j w'_j^2 / 2
+    l1_j = 2^(k (1 - d) - e_j) l1
+    l2_j = 2^(k (2 - d) - 2 e_j) l2
+
+with w_j = 2^(k - e_j) w'_j and b = 2^k b'.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from scipy import sparse
+
+from fastgd.problem.data import as_rows
+from fastgd.problem.metric import STRONGEST, Metric, listed, metric_of
+from fastgd.problem.problem import HeldOut, Problem
+from fastgd.problem.records import Record
+
+# Sizes from 2^-100 to 2^100 (of float32 data 2^-40 to 2^40) are moderate: squares of products of
+# two are far from the ends of float64 at 2^1024, products of three from those of float32 at 2^128.
+SAFE = {8: 100, 4: 40}
+# Epsilon in scaled units, where no target is above 1: with more nothing changes but the rounding.
+WIDEST = 2.0**20
+# A weight is lost where rounding it changes its column's part in the predictions by more than this
+# share of the largest part: 1e-3 costs a millionth of the explained variance.
+LOST = 1e-3
+
+
+class Scaling(Record):
+    """The exponents e (p,) and k; `held`: columns whose weights stay 0."""
+
+    columns: np.ndarray
+    target: int
+    degree: int
+    held: np.ndarray
+
+    def to_user(self, coef, intercept):
+        """A model in the user's units, float64."""
+        with np.errstate(over="ignore", under="ignore"):
+            return np.ldexp(coef.astype(float), self.target - self.columns), np.ldexp(
+                intercept.astype(float), self.target
+            )
+
+    def to_scaled(self, coef, intercept):
+        """A user's model in these units."""
+        with np.errstate(over="ignore", under="ignore"):
+            return np.ldexp(coef.astype(float), self.columns - self.target), np.ldexp(
+                intercept.astype(float), -self.target
+            )
+
+    def start(self, coef, intercept):
+        """A user's start in these units; 0 where it is so far out that products would overflow."""
+        coef, intercept = self.to_scaled(coef, intercept)
+        coef[:, self.held] = 0
+        far = max(np.abs(coef).max(initial=0.0), np.abs(intercept).max())
+        return (
+            (coef, intercept)
+            if far < 2.0 ** SAFE[8]
+            else (np.zeros_like(coef), np.zeros_like(intercept))
+        )
+
+    def epoch_to_user(self, epoch):
+        """An epoch's numbers in the user's units; a loss may be infinite there."""
+        with np.errstate(over="ignore", under="ignore"):
+            norm = float(np.ldexp(epoch.gradient_norm, max(self.degree - 1, 0) * self.target))
+        return replace(epoch, loss=self.loss_to_user(epoch.loss), gradient_norm=norm)
+
+    def loss_to_user(self, loss):
+        """An objective in the user's units; it may be infinite there."""
+        with np.errstate(over="ignore", under="ignore"):
+            return float(np.ldexp(loss, self.degree * self.target))
+
+    def loss_to_scaled(self, loss):
+        """An objective in these units."""
+        with np.errstate(over="ignore", under="ignore"):
+            return float(np.ldexp(loss, -self.degree * self.target))
+
+    def held_out(self, rows: HeldOut):
+        """Rows that are held out, in these units."""
+        labels = np.ldexp(rows.labels.astype(float), -self.target) if self.target else rows.labels
+        with np.errstate(over="ignore", under="ignore"):
+            return HeldOut(
+                _scaled_rows(rows.X, -self.columns),
+                labels,
+                np.ldexp(rows.y, -self.target),
+                rows.weights,
+            )
+
+
+def scaled(problem: Problem):
+    """(scaling, scaled problem); (None, the problem) where all sizes are moderate."""
+    objective, metric = problem.objective, problem.metric
+    safe, degree = (
+        SAFE[problem.rows.dtype.itemsize],
+        0 if objective.by_class else objective.loss.degree,
+    )
+    sizes, top = (
+        np.maximum(np.abs(metric.center), metric.scale),
+        _largest_target(problem) if degree else 1.0,
+    )
+    limit = 2.0**safe
+    strength = max(objective.l1, np.max(objective.l2), objective.loss.delta)
+    columns_are_safe = sizes.max(initial=0.0) <= limit and (
+        sizes.min(initial=1.0) >= 1 / limit or not ((sizes > 0) & (sizes < 1 / limit)).any()
+    )
+    if columns_are_safe and (1 / limit <= top <= limit or top == 0) and strength <= limit:
+        return None, problem
+    columns = np.zeros(len(sizes), np.int32) if columns_are_safe else _exponents(sizes, safe)
+    k = int(np.frexp(top)[1]) if degree else 0
+    with np.errstate(over="ignore", under="ignore"):
+        l1 = np.minimum(np.ldexp(objective.l1, k * (1 - degree) - columns), STRONGEST)
+        l2 = np.asarray(objective.l2)[:, None] if isinstance(objective.l2, tuple) else objective.l2
+        l2 = np.where(
+            l2 >= np.finfo(float).max, np.inf, l2
+        )  # alpha / total, or 1 / (C total), overflowed
+        l2 = np.minimum(np.ldexp(l2, k * (2 - degree) - 2 * columns), STRONGEST)
+        held = (l1 >= STRONGEST) | (np.atleast_2d(l2) >= STRONGEST).all(axis=0)
+        center, scale = (
+            np.ldexp(metric.center, -columns),
+            np.where(held, 0.0, np.ldexp(metric.scale, -columns)),
+        )
+        y = np.ldexp(problem.y, -k)
+        loss = objective.loss
+        if loss.parameter == "epsilon":
+            loss = replace(loss, delta=min(float(np.ldexp(loss.delta, -k)), WIDEST))
+    X = problem.X if columns_are_safe else _scaled_rows(problem.X, -columns)
+    if (columns == columns[0]).all() and not held.any():  # one penalty for all columns
+        l2 = tuple(np.ravel(l2[:, 0])) if isinstance(objective.l2, tuple) else float(l2[0])
+        objective = replace(objective, loss=loss, l1=float(l1[0]), l2=l2)
+    else:
+        objective = replace(objective, loss=loss, by_column=(l1, l2))
+    metric = Metric(center, scale, problem.metric.peak)
+    posed = replace(problem, X=X, rows=as_rows(X), y=y, metric=metric, objective=objective)
+    return Scaling(columns, k, degree, held), posed
+
+
+def _exponents(sizes, safe):
+    """Those that scale columns: the same for all if that is enough, so that one penalty is."""
+    exponents = np.frexp(sizes)[1]
+    of_some = exponents[sizes > 0]
+    if np.ptp(of_some) <= safe:
+        exponents[:] = (of_some.min() + of_some.max()) // 2
+    return exponents
+
+
+def has_targets_beyond(problem):
+    """Whether targets are larger than any prediction in the dtype of X."""
+    of_values = not (problem.objective.loss.is_of_labels or problem.objective.by_class)
+    return of_values and _largest_target(problem) > np.finfo(problem.rows.dtype).max
+
+
+def _largest_target(problem):
+    """The largest absolute value of the targets to train on."""
+    y = problem.y if len(problem.visits) == problem.rows.shape[0] else problem.targets
+    return float(np.abs(y).max())
+
+
+def _scaled_rows(X, exponents):
+    """A copy of X whose columns are multiplied by powers of two."""
+    with np.errstate(over="ignore", under="ignore"):
+        if not sparse.issparse(X):
+            return np.ldexp(X, exponents)
+        return sparse.csr_array(
+            (np.ldexp(X.data, exponents[X.indices]), X.indices, X.indptr), shape=X.shape
+        )
+
+
+def lost_columns(scaling, metric, coef, intercept, dtype):
+    """(columns whose weights `dtype` cannot hold for the user, whether intercepts are lost)."""
+    sizes = np.maximum(np.abs(metric.center), metric.scale)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        W, b = (part.astype(dtype) for part in scaling.to_user(coef, intercept))
+        back, offset = scaling.to_scaled(W, b)
+        most = (np.abs(coef) * metric.scale).max(initial=0.0)
+        lost = ~(np.abs(back - coef) * sizes <= LOST * most)
+        # Of normal numbers only the usual rounding is lost.
+        lost &= ~((np.abs(W) >= np.finfo(dtype).tiny) & np.isfinite(W))
+        kept = np.abs(offset - intercept) <= LOST * max(most, np.abs(intercept).max())
+    return lost.any(axis=0), not kept.all()
+
+
+def without(problem, columns):
+    """The problem with zeros in place of these columns."""
+    kept = np.where(columns, 0, 1).astype(problem.rows.dtype)
+    X, metric = problem.X, problem.metric
+    if sparse.issparse(X):
+        X = sparse.csr_array((X.data * kept[X.indices], X.indices, X.indptr), shape=X.shape)
+    else:
+        X = np.where(columns, 0, X).astype(problem.rows.dtype)
+    metric = Metric(metric.center * kept, metric.scale * kept, metric.peak * kept)
+    return replace(problem, X=X, rows=as_rows(X), metric=metric)
+
+
+def beyond(problem, names, columns, dtype):
+    """The error of data that no model in `dtype` fits: it names `columns`, or y if none is True."""
+    y = (
+        f" Values of y are up to {_largest_target(problem):.2g}."
+        if not problem.objective.loss.is_of_labels
+        else ""
+    )
+    which = np.flatnonzero(columns)[:3]
+    if not len(which):
+        return (
+            f"y is out of the range in which {dtype} can hold the model.{y} Divide y by a constant."
+        )
+    metric = metric_of(problem)
+    sizes = np.maximum(np.abs(metric.center), metric.scale)
+    return (
+        f"{dtype} cannot hold a model of columns {listed(names[which], sizes[which])} of X, "
+        f"whose sizes are in brackets.{y} "
+        f"Divide the columns{' or y' if y else ''} by a constant."
+    )

@@ -1,0 +1,1 @@
+"""The loop: one epoch after another, stopping, history, callbacks, several starts."""
