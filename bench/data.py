@@ -31,7 +31,8 @@ GIGABYTES = (0.1, 1, 8)  # of the sets that differ in size only
 def load(name, dtype="float64", rows=None):
     """(X, y), of the first `rows` rows. The last set is kept, as neighbouring problems share it."""
     if name in LARGE:
-        return LARGE[name](rows)
+        make, size, row = LARGE[name]
+        return make(rows or int(size // row))
     base, _, form = name.partition("/")
     X, y = SETS[base]()
     if form == "std":
@@ -59,7 +60,7 @@ def missing(name):
 
 def bytes_of(name):
     """Bytes of X of the sets that may be larger than the memory; 0 for all others."""
-    return LARGE[name].args[0] if name in LARGE else 0
+    return LARGE[name][1] if name in LARGE else 0
 
 
 def _folder(*files):
@@ -134,13 +135,6 @@ def normal(rows=10_000, columns=100, classes=True):
     return X, (z > 0).astype(np.intp) if classes else z
 
 
-def first_column(rows=200_000, columns=30):
-    """Standard normal columns; the sign of the first one with noise."""
-    rng = np.random.default_rng(0)
-    X = rng.standard_normal((rows, columns))
-    return X, (X[:, 0] + rng.standard_normal(rows) > 0).astype(np.intp)
-
-
 def sparse(rows=200_000, columns=100_000, row_size=75):
     """CSR rows of unit norm, the columns drawn by Zipf's law.
 
@@ -160,16 +154,6 @@ def sparse(rows=200_000, columns=100_000, row_size=75):
     X = csr_array((values.ravel(), cols.ravel(), starts), shape=(rows, columns))
     z = X @ rng.standard_normal(columns)
     return X, (z + 0.3 * rng.standard_normal(rows) > 0).astype(np.intp)
-
-
-def large_normal(size, rows=None, columns=100):
-    """`normal` of `size` bytes."""
-    return normal(rows or int(size // (8 * columns)), columns)
-
-
-def large_sparse(size, rows=None, row_size=75):
-    """`sparse` of `size` bytes: 8 for a value, 4 for its column."""
-    return sparse(rows or int(size // (12 * row_size)), row_size=row_size)
 
 
 def uniform(rows=60_000, columns=784, labels=False):
@@ -300,7 +284,7 @@ SETS = {
     "tall-classes": partial(normal, 1_000_000, 20),
     "medium-classes": partial(normal, 100_000),
     "cached-classes": partial(normal, 2000, 500),
-    "thin-classes": first_column,
+    "thin-classes": partial(normal, 200_000, 30),
     "sparse-classes": sparse,
     "rotated": rotated,
     "scales-values": partial(scales, classes=False),
@@ -316,11 +300,9 @@ SETS = {
     "lasso-square": partial(few_relevant, 2000, 2000, 0.5),
     "lasso-tall": partial(few_relevant, 20_000, 500, 0.7),
 }
-LARGE = {
-    f"{layout}-{size:g}GB": partial(make, size * 1e9)
-    for layout, make in (("dense", large_normal), ("sparse", large_sparse))
-    for size in GIGABYTES
-}
+# name -> (maker, bytes of X, bytes of a row: 8 for a value, 4 for its column where X is sparse)
+LARGE = {f"dense-{size:g}GB": (normal, size * 1e9, 8 * 100) for size in GIGABYTES}
+LARGE |= {f"sparse-{size:g}GB": (sparse, size * 1e9, 12 * 75) for size in GIGABYTES}
 # what runs instead where a real set is missing
 STAND_INS = {
     "a9a": "a9a-like",

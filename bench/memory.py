@@ -1,8 +1,10 @@
-"""Peak memory of a fit beyond its data, in a fresh process: ``python -m bench.memory FOLDER``."""
+"""Peak memory of a fit beyond its data, in a fresh process: ``python -m bench.memory FOLDER``.
+
+Linux only: elsewhere a process cannot forget its peak so far.
+"""
 
 import json
 import pickle
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from bench import peers
 
 ROOT = Path(__file__).parent.parent
+FORGET_PEAK = Path("/proc/self/clear_refs")
 WARM_UP_ROWS = 64
 
 
@@ -27,7 +30,7 @@ def store(X, y, folder):
     names = ("data", "indices", "indptr", "shape")
     parts = {name: getattr(X, name) for name in names} if issparse(X) else {"X": X}
     for name, array in (parts | {"y": y}).items():
-        np.save(Path(folder, name), array)
+        np.save(Path(folder, f"{name}.npy"), array)
 
 
 def peak_over_data(folder, *task):
@@ -43,34 +46,17 @@ def peak_over_data(folder, *task):
 def measure(folder):
     problem, peer, shuffle, threads = pickle.loads(Path(folder, "task").read_bytes())
     parts = {path.stem: np.load(path) for path in Path(folder).glob("*.npy")}
-    y, prepare = parts.pop("y"), peers.load("epochs", [peer])[0][peer]
-    X = parts.pop("X", None)
+    y, X, prepare = parts["y"], parts.get("X"), peers.load("epochs", [peer])[0][peer]
     if X is None:
-        shape = tuple(parts.pop("shape"))
-        X = csr_array((parts["data"], parts["indices"], parts["indptr"]), shape=shape)
+        csr = (parts["data"], parts["indices"], parts["indptr"])
+        X = csr_array(csr, shape=tuple(parts["shape"]))
     with threadpool_limits(threads):
         # a small fit first, so that imports and thread pools are not counted
         prepare(problem, X[:WARM_UP_ROWS], y[:WARM_UP_ROWS], shuffle, threads)(1)
-        before = _restart_peak()
+        FORGET_PEAK.write_text("5")
+        before = _status("VmRSS")
         prepare(problem, X, y, shuffle, threads)(2)
-    return _peak() - before
-
-
-def _restart_peak():
-    """Bytes in use now. Linux also forgets the peak so far; elsewhere it stays in force."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-        return _status("VmRSS")
-    except OSError:
-        return _peak()
-
-
-def _peak():
-    try:
-        return _status("VmHWM")
-    except OSError:
-        unit = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return _status("VmHWM") - before
 
 
 def _status(key):

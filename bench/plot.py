@@ -1,6 +1,7 @@
 """Draw the results of `python -m bench`: ``python -m bench.plot bench/results/latest.json [PNG]``.
 
-With ``--readme``: the main rows only, into docs/images/speed.png.
+With ``--readme``: the main rows only, into docs/images/speed.png. ``--keep`` writes what this plot
+needs to results/reference.json.
 """
 
 import argparse
@@ -12,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 SPEED = Path(__file__).parent.parent / "docs" / "images" / "speed.png"
+REFERENCE = Path(__file__).parent / "results" / "reference.json"
 COLOURS = {
     "numpy": "#4c78a8",
     "scikit-learn": "#f58518",
@@ -48,10 +50,30 @@ def main():
     parser.add_argument("source", type=Path, help="JSON file that python -m bench wrote")
     parser.add_argument("target", type=Path, nargs="?", help="PNG (default: beside the JSON)")
     parser.add_argument("--readme", action="store_true", help=f"main rows, into {SPEED.name}")
+    parser.add_argument("--keep", action="store_true", help=f"write {REFERENCE.name}")
     options = parser.parse_args()
     default = SPEED if options.readme else options.source.with_suffix(".png")
     report, labels = json.loads(options.source.read_text()), MAIN if options.readme else None
     print(draw(report, options.target or default, labels))
+    if options.keep:
+        REFERENCE.write_text(json.dumps(main_part(report), indent=1) + "\n")
+
+
+def main_part(report):
+    """The main rows of the results: their conditions, median times and ratios."""
+    main = {(problem, shuffled) for problem, shuffled, _ in MAIN}
+    rows = [r for r in report["results"] if (r["problem"], r.get("shuffle")) in main]
+    conditions = ("problem", "unit", "rows", "columns", "dtype", "sparse", "shuffle", "threads")
+    kept = []
+    for row in rows:
+        peers = {
+            name: {key: round(entry[key], 9) for key in ("median", "ratio") if key in entry}
+            for name, entry in row["peers"].items()
+        }
+        kept.append({key: row[key] for key in conditions if key in row} | {"peers": peers})
+    names = ("cpu", "cores", "system", "python", "versions")
+    machine = {name: report["machine"][name] for name in names}
+    return {"machine": machine, "quick": report["quick"], "results": kept}
 
 
 def draw(report, path, labels=None):

@@ -89,7 +89,8 @@ def _epochs(entry, options):
     X, y = data.load(entry.data, entry.dtype, QUICK_ROWS if options.quick else None)
     shape = _shape(X)
     with tempfile.TemporaryDirectory() as folder:
-        with_memory = options.memory and MIN_BYTES <= shape["bytes"] <= MAX_BYTES
+        measurable = MIN_BYTES <= shape["bytes"] <= MAX_BYTES and memory.FORGET_PEAK.exists()
+        with_memory = options.memory and measurable
         if with_memory:
             memory.store(X, y, folder)
         for shuffle, threads in itertools.product(entry.shuffle, thread_counts(entry.threads)):
