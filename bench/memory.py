@@ -3,6 +3,7 @@
 Linux only: elsewhere a process cannot forget its peak so far.
 """
 
+import ctypes
 import json
 import pickle
 import subprocess
@@ -46,13 +47,16 @@ def peak_over_data(folder, *task):
 def measure(folder):
     problem, peer, shuffle, threads = pickle.loads(Path(folder, "task").read_bytes())
     parts = {path.stem: np.load(path) for path in Path(folder).glob("*.npy")}
-    y, X, prepare = parts["y"], parts.get("X"), peers.load("epochs", [peer])[0][peer]
+    prepare = peers.load("epochs", [peer])[0][peer]
+    y, X = parts.pop("y"), parts.pop("X", None)
     if X is None:
         csr = (parts["data"], parts["indices"], parts["indptr"])
         X = csr_array(csr, shape=tuple(parts["shape"]))
     with threadpool_limits(threads):
         # a small fit first, so that imports and thread pools are not counted
         prepare(problem, X[:WARM_UP_ROWS], y[:WARM_UP_ROWS], shuffle, threads)(1)
+        if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+            libc.malloc_trim(0)  # else the fit may use memory that the imports have freed
         FORGET_PEAK.write_text("5")
         before = _status("VmRSS")
         prepare(problem, X, y, shuffle, threads)(2)
