@@ -36,10 +36,10 @@ def main(arguments):
     chosen, notes = report.available(report.choose(problems.ACCURACY, options.names))
     if options.quick and not options.names:
         chosen = [entry for entry in chosen if fnmatch(entry.name, "logistic *30000*")]
-    found, absent = peers.load("settings", options.peers)
+    solvers, absent = peers.load("settings", options.peers)
     made = report.Report(options, notes + absent)
     for problem in chosen:
-        result = measure(problem, found, options.quick)
+        result = measure(problem, solvers, options.quick)
         made.add(result, lines(result))
     made.finish(summary(made.results))
     return 0
@@ -61,13 +61,13 @@ class Run:
         return {"setting": self.setting.name} | parts
 
 
-def measure(problem, found, quick):
+def measure(problem, solvers, quick):
     problem, X, t = problem.load()
     solution, X_of = optimum.optimum(problem, X, t), layouts(X)
     runs, unsupported, best = {}, [], np.inf
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for name, settings_of in found.items():
+        for name, settings_of in solvers.items():
             settings = settings_of(problem, len(t))
             if not settings:
                 unsupported.append(name)
@@ -157,13 +157,13 @@ def ratios(times):
 
     0 if only peers reach it, infinite if only fastgd does, None if nobody.
     """
-    found = []
+    ratios = []
     for number in range(len(GAPS)):
         reached = {name: runs[number]["seconds"] for name, runs in times.items() if runs[number]}
         own = reached.pop("fastgd", None)
         fastest = min(reached.values(), default=np.inf)
-        found.append((0.0 if reached else None) if own is None else fastest / own)
-    return found
+        ratios.append((0.0 if reached else None) if own is None else fastest / own)
+    return ratios
 
 
 def lines(result):
@@ -173,13 +173,13 @@ def lines(result):
         f"{result['optimum']['value']:.12g} to {result['optimum']['error']:.0e} of the gap of a "
         f"constant model{about})"
     )
-    for name, found in result["peers"].items():
+    for name, runs in result["peers"].items():
         closest = result["closest"][name]
         end = ""
         if closest["gap"] > GAPS[-1]:  # it stalls there, or a tighter fit would take too long
             at = f"{closest['gap']:.0e} in {closest['seconds']:.2f} s"
             end = f"at best {at} by {closest['setting']}"
-        yield f"    {name:<14}{''.join(map(_cell, found))}{end}"
+        yield f"    {name:<14}{''.join(map(_cell, runs))}{end}"
     if "fastgd" in result["peers"]:
         pairs = zip(GAPS, result["ratios"], strict=True)
         ratios = [(gap, ratio) for gap, ratio in pairs if ratio is not None]
@@ -188,7 +188,7 @@ def lines(result):
     yield from (f"    failed: {error}" for error in result["errors"])
     if result["unsupported"]:
         names = ", ".join(result["unsupported"])
-        yield f"    not here (another objective, or none such): {names}"
+        yield f"    left out (another objective, or no such model): {names}"
 
 
 def _cell(run):
@@ -208,11 +208,11 @@ def summary(results):
     """How many rows reach the goal at each gap, and which are below their floor at the first."""
     compared = [result for result in results if "fastgd" in result["peers"]]
     for number, (gap, goal) in enumerate(zip(GAPS, GOALS, strict=True)):
-        found = [result["ratios"][number] for result in compared]
-        known = [ratio for ratio in found if ratio is not None]
-        reached = [ratio for ratio in known if ratio >= goal]
-        text = f"{goal:g}x the fastest peer on {len(reached)} of {len(known)} rows"
-        yield f"to {gap:g}: {text} (goal: most){report.missed(len(reached) > len(known) / 2)}"
+        ratios = [result["ratios"][number] for result in compared]
+        ratios = [ratio for ratio in ratios if ratio is not None]
+        reached = [ratio for ratio in ratios if ratio >= goal]
+        text = f"{goal:g}x the fastest peer on {len(reached)} of {len(ratios)} rows"
+        yield f"to {gap:g}: {text} (goal: most){report.missed(len(reached) > len(ratios) / 2)}"
     first = [
         (result["problem"], result["ratios"][0] or 0.0, result["floor"]) for result in compared
     ]

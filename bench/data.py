@@ -74,8 +74,8 @@ def _folder(*files):
 @cache
 def _recbole():
     """Where the package recbole keeps MovieLens 100k."""
-    found = find_spec("recbole")
-    places = found.submodule_search_locations if found else ()
+    spec = find_spec("recbole")
+    places = spec.submodule_search_locations if spec else ()
     return [Path(place, "dataset_example", "ml-100k") for place in places]
 
 
@@ -317,8 +317,8 @@ STAND_INS = {
 
 def movielens_file():
     """MovieLens 100k as ml-100k.inter or u.data; None if absent."""
-    found = (name for name in ("ml-100k.inter", "u.data") if _folder(name))
-    return next((_folder(name) / name for name in found), None)
+    names = (name for name in ("ml-100k.inter", "u.data") if _folder(name))
+    return next((_folder(name) / name for name in names), None)
 
 
 def movielens():

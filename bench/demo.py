@@ -85,12 +85,12 @@ def race(problem, X, y):
     train = numpy_loop.epochs(problem, X, y, shuffle=False, threads=None)
     model = constant_rate(problem, max_iter=EPOCHS, shuffle=False)
     model.fit(X, y)  # a warm-up, as both load what they need on first use
-    times, found = {"fastgd": [], "numpy": []}, []
+    times, results = {"fastgd": [], "numpy": []}, []
     for _ in range(REPEATS):
         for name, run in (("fastgd", lambda: model.fit(X, y)), ("numpy", lambda: train(EPOCHS))):
             time.sleep(timing.SETTLE)
-            times[name].append(timing.seconds(lambda run=run: found.append(run())))
-    pairs = zip(coefficients(model), found[-1], strict=True)
+            times[name].append(timing.seconds(lambda run=run: results.append(run())))
+    pairs = zip(coefficients(model), results[-1], strict=True)
     difference = max(float(np.abs(a - b).max()) for a, b in pairs)
     return model, *map(statistics.median, times.values()), difference
 

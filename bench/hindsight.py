@@ -46,7 +46,7 @@ def descend(problem, X, t):
         unit *= t.std()  # its slopes are of size 1 whatever the targets' size
     rates = np.repeat(RATES * unit, len(SCHEDULES))
     W, b, rng = np.zeros((p, len(rates))), np.zeros(len(rates)), np.random.default_rng(SEED)
-    found, sweep = [], _sparse_epoch if issparse(A) else _dense_epoch
+    values, sweep = [], _sparse_epoch if issparse(A) else _dense_epoch
     for epoch in range(MARKS[-1]):
         order = rng.permutation(n)
         factors = np.array([rule(epoch + np.arange(n) / n) for rule in SCHEDULES.values()])
@@ -56,8 +56,8 @@ def descend(problem, X, t):
             if epoch + 1 in MARKS:
                 weights = W / scale[:, None]
                 pairs = zip(weights.T, b - centre @ weights, strict=True)
-                found.append([problem.value(X, t, w, intercept) for w, intercept in pairs])
-    return np.reshape(found, (len(MARKS), len(RATES), len(SCHEDULES))).transpose(1, 2, 0)
+                values.append([problem.value(X, t, w, intercept) for w, intercept in pairs])
+    return np.reshape(values, (len(MARKS), len(RATES), len(SCHEDULES))).transpose(1, 2, 0)
 
 
 def _dense_epoch(problem, A, t, order, steps, scale, W, b):

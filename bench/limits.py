@@ -47,12 +47,12 @@ def least_seconds(size, operations, dtype, threads, quick):
     return max((reading, "memory"), (operations / peak(dtype, threads), "arithmetic"))
 
 
-def compare(entry, goal, *work):
-    """Add to an entry of a result the fraction of the limit that it reached."""
-    if entry["median"] > 0:  # else the difference of two fits is lost in the noise
+def compare(summary, goal, *work):
+    """Add to the summary of a peer's times the fraction of the limit that it reached."""
+    if summary["median"] > 0:  # else the difference of two fits is lost in the noise
         least, bound = least_seconds(*work)
-        entry["limit"] = {"fraction": least / entry["median"], "of": bound}
-        entry["limit"] |= {} if goal is None else {"goal": goal}
+        summary["limit"] = {"fraction": least / summary["median"], "of": bound}
+        summary["limit"] |= {} if goal is None else {"goal": goal}
 
 
 def lines(threads, quick):

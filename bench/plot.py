@@ -67,8 +67,8 @@ def main_part(report):
     kept = []
     for row in rows:
         peers = {
-            name: {key: round(entry[key], 9) for key in ("median", "ratio") if key in entry}
-            for name, entry in row["peers"].items()
+            name: {key: round(summary[key], 9) for key in ("median", "ratio") if key in summary}
+            for name, summary in row["peers"].items()
         }
         kept.append({key: row[key] for key in conditions if key in row} | {"peers": peers})
     names = ("cpu", "cores", "system", "python", "versions")
@@ -85,12 +85,12 @@ def draw(report, path, labels=None):
     height = 1.9 + (0.38 if labels else 0.28) * len(rows)
     figure = Figure(figsize=(9.5, height), layout="constrained")
     ax = figure.subplots()
-    shown = dict.fromkeys(name for _, entries in rows for name in entries)
+    shown = dict.fromkeys(name for _, summaries in rows for name in summaries)
     colours = {name: COLOURS[name] for name in COLOURS if name in shown}
     others = [name for name in shown if name not in COLOURS]
     colours |= dict(zip(others, cycle(OTHER_COLOURS), strict=False))
-    for position, (_, entries) in enumerate(rows):
-        _dots(ax, position, entries, colours, with_goals=not labels)
+    for position, (_, summaries) in enumerate(rows):
+        _dots(ax, position, summaries, colours, with_goals=not labels)
     for name, colour in colours.items():
         ax.plot([], [], "o", color=colour, label=CAVEATS.get(name, name))
     ax.axvline(1, color="black", linewidth=1)
@@ -117,18 +117,20 @@ def draw(report, path, labels=None):
 
 
 def _chosen(report, labels):
-    """(label, {peer: entry with a ratio}) of each line, in the order of `labels`."""
-    found = {}
+    """(label, {peer: its summary, with a ratio}) of each line, in the order of `labels`."""
+    lines = {}
     for result in report["results"]:
-        entries = {name: entry for name, entry in result["peers"].items() if "ratio" in entry}
-        if entries:
+        summaries = {
+            name: summary for name, summary in result["peers"].items() if "ratio" in summary
+        }
+        if summaries:
             threads = "one" if result.get("threads", 1) == 1 else "all"
-            found[result["problem"], result.get("shuffle"), threads] = (_label(result), entries)
+            lines[result["problem"], result.get("shuffle"), threads] = (_label(result), summaries)
     if labels is None:
-        return list(found.values())
+        return list(lines.values())
     if report["machine"]["cores"] == 1:  # where one thread is all threads
-        found |= {(*key[:2], "all"): line for key, line in found.items()}
-    return [(label, found[key][1]) for key, label in labels.items() if key in found]
+        lines |= {(*key[:2], "all"): line for key, line in lines.items()}
+    return [(label, lines[key][1]) for key, label in labels.items() if key in lines]
 
 
 def _label(result):
@@ -137,18 +139,18 @@ def _label(result):
     return f"{result['problem']}{order}" + (f", {count} thread{'s' * (count > 1)}" if count else "")
 
 
-def _dots(ax, position, entries, colours, with_goals):
+def _dots(ax, position, summaries, colours, with_goals):
     """The dots of one line, the numbers by turns above and below where they would touch."""
     previous, above = 0.0, True
-    for name, entry in sorted(entries.items(), key=lambda item: item[1]["ratio"]):
-        ratio = entry["ratio"]
+    for name, summary in sorted(summaries.items(), key=lambda item: item[1]["ratio"]):
+        ratio = summary["ratio"]
         above = not above if ratio < 1.5 * previous else True
         ax.plot(ratio, position, "o", color=colours[name])
         offset, place = (0, 4 if above else -10), {"textcoords": "offset points", "ha": "center"}
         ax.annotate(f"{ratio:.3g}", (ratio, position), offset, fontsize=6.5, **place)
-        if with_goals and "goal" in entry:
+        if with_goals and "goal" in summary:
             ends = [position - 0.35, position + 0.35]
-            ax.plot([entry["goal"]] * 2, ends, color=colours[name], linewidth=2)
+            ax.plot([summary["goal"]] * 2, ends, color=colours[name], linewidth=2)
         previous = ratio
 
 

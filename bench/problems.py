@@ -103,12 +103,6 @@ class Epochs(Entry, Problem):
     goal_threads: str = "one"  # the goals hold at this number of threads
     variant: str = ""  # compare with another run of fastgd, in "float64" or on "1 thread"
 
-    def __str__(self):
-        return (
-            f"{self.data:<18}{self.loss:<15}{self.penalty:<11}batch {self.batch_size!s:<6}"
-            f"{self.dtype:<9}{', '.join(self.threads)}"
-        )
-
 
 @dataclass(frozen=True)
 class Network(Entry):

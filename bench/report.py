@@ -50,7 +50,7 @@ def available(entries, big=True):
         elif reason:
             new_name = entry.name.replace("fashion", "synthetic").replace("a9a", "a9a-like")
             kept.append(replace(entry, name=new_name, data=stand_in))
-            notes.append(f"{entry.name}: {reason}; {new_name} runs instead")
+            notes.append(f"{entry.name}: {reason}; {new_name} runs instead, on {stand_in}")
         else:
             kept.append(entry)
     return kept, notes

@@ -61,8 +61,8 @@ def _prepare(entry, options, *arguments, variant=None):
     return ready, unsupported
 
 
-def _result(entry, unit, entries, **more):
-    return {"problem": entry.name, "unit": unit, "peers": entries} | more
+def _result(entry, unit, summaries, **more):
+    return {"problem": entry.name, "unit": unit, "peers": summaries} | more
 
 
 def _shape(X):
@@ -78,11 +78,11 @@ def _shape(X):
     }
 
 
-def _compare_with_limit(entries, goals, shape, operations, threads, options):
-    for name, entry in entries.items():
+def _compare_with_limit(summaries, goals, shape, operations, threads, options):
+    for name, summary in summaries.items():
         goal = goals.get("limit") if name == "fastgd" else None
         work = shape["bytes"], operations, shape["dtype"], threads, options.quick
-        limits.compare(entry, goal, *work)
+        limits.compare(summary, goal, *work)
 
 
 def _epochs(entry, options):
@@ -95,9 +95,9 @@ def _epochs(entry, options):
             memory.store(X, y, folder)
         for shuffle, threads in itertools.product(entry.shuffle, thread_counts(entry.threads)):
             result = _epochs_case(entry, X, y, shape, shuffle, threads, options)
-            for name, found in result["peers"].items() if with_memory else ():
+            for name, summary in result["peers"].items() if with_memory else ():
                 if name in peers.NAMES and name not in NO_MEMORY:
-                    found["memory"] = memory.peak_over_data(folder, entry, name, shuffle, threads)
+                    summary["memory"] = memory.peak_over_data(folder, entry, name, shuffle, threads)
             yield result
 
 
@@ -114,20 +114,22 @@ def _epochs_case(entry, X, y, shape, shuffle, threads, options):
     meant = threads == (1 if entry.goal_threads == "one" else cores())
     goals = entry.goals if meant and shuffle == entry.shuffle[-1] else {}
     sample = timing.of_epoch if entry.unit == "epoch" else timing.seconds
-    entries = timing.race(tasks, lambda train: sample(train, entry.epochs), goals, options, threads)
+    summaries = timing.race(
+        tasks, lambda train: sample(train, entry.epochs), goals, options, threads
+    )
     t = targets(entry.loss, y)
     outputs = t.shape[1]
-    for name, found in entries.items():
-        found["objective"] = entry.value(X, t, *models[name])
+    for name, summary in summaries.items():
+        summary["objective"] = entry.value(X, t, *models[name])
     if entry.unit == "epoch":
         operations = 4 * shape["nonzeros"] * outputs  # a multiply-add for z, one for the step
-        _compare_with_limit(entries, goals, shape, operations, threads, options)
+        _compare_with_limit(summaries, goals, shape, operations, threads, options)
     if entry.variant == "1 thread" and len(models) > 1:
         pairs = zip(models["fastgd"], models["fastgd 1 thread"], strict=True)
-        entries["fastgd 1 thread"]["same_bits"] = all(np.array_equal(a, b) for a, b in pairs)
+        summaries["fastgd 1 thread"]["same_bits"] = all(np.array_equal(a, b) for a, b in pairs)
     most = memory.limit(shape["bytes"], len(t), X.shape[1] * outputs)
     more = dict(shuffle=shuffle, threads=threads, memory_limit=most, unsupported=unsupported)
-    return _result(entry, entry.unit, entries, **shape, **more)
+    return _result(entry, entry.unit, summaries, **shape, **more)
 
 
 def _network(entry, options):
@@ -140,10 +142,12 @@ def _network(entry, options):
         for name, train in trains.items():
             epochs = max(1, round(NETWORK_SAMPLE / (timing.seconds(train, 2) / 2)))
             tasks[name], losses[name] = (train, epochs), float(train(3))
-    entries = timing.race(tasks, lambda task: timing.seconds(*task) / task[1], entry.goals, options)
-    for name, found in entries.items():
-        found["objective"] = losses[name]
-    yield _result(entry, "epoch", entries, **_shape(X), threads=1)
+    summaries = timing.race(
+        tasks, lambda task: timing.seconds(*task) / task[1], entry.goals, options
+    )
+    for name, summary in summaries.items():
+        summary["objective"] = losses[name]
+    yield _result(entry, "epoch", summaries, **_shape(X), threads=1)
 
 
 def _call(entry, options):
@@ -160,11 +164,11 @@ def _call(entry, options):
             values = [call(rows) for call in calls.values()]
             np.testing.assert_allclose(*values, rtol=1e-6, atol=1e-9)
             tasks = {name: _repeated(call, rows) for name, call in calls.items()}
-        entries = timing.race(tasks, lambda sample: sample(), entry.goals, options, threads)
+        summaries = timing.race(tasks, lambda sample: sample(), entry.goals, options, threads)
         shape = _shape(rows)
         if entry.rows is None:
-            _compare_with_limit(entries, entry.goals, shape, 2 * rows.size, threads, options)
-        yield _result(entry, "call", entries, **shape, threads=threads)
+            _compare_with_limit(summaries, entry.goals, shape, 2 * rows.size, threads, options)
+        yield _result(entry, "call", summaries, **shape, threads=threads)
 
 
 def _repeated(call, *arguments):
@@ -182,9 +186,9 @@ def _import(entry, options):
     for sample in samples.values():
         sample()  # once before, so that the files are in memory and compiled
     runs = timing.interleave(samples, IMPORT_ROUNDS * options.repeats, options.seconds, 0)
-    entries = {name: timing.summary(taken) for name, taken in runs.items()}
-    entries["fastgd"] |= {"over_ms": 1e3 * entries["fastgd"]["median"], "goal_ms": entry.goal}
-    yield _result(entry, "import", entries)
+    summaries = {name: timing.summary(taken) for name, taken in runs.items()}
+    summaries["fastgd"] |= {"over_ms": 1e3 * summaries["fastgd"]["median"], "goal_ms": entry.goal}
+    yield _result(entry, "import", summaries)
 
 
 def _in_fresh_process(before, statement):
@@ -206,13 +210,13 @@ def _factorization(entry, options):
         with threadpool_limits(threads):
             fits = {name: task(entry.epochs)(test) for name, task in tasks.items()}
         sample = partial(timing.of_epoch, epochs=entry.epochs)
-        entries = timing.race(tasks, sample, entry.goals, options, threads)
-        for name, found in entries.items():  # RMSE of the ratings held out
-            found["objective"] = float(np.sqrt(np.mean((fits[name] - test[:, 2]) ** 2)))
+        summaries = timing.race(tasks, sample, entry.goals, options, threads)
+        for name, summary in summaries.items():  # RMSE of the ratings held out
+            summary["objective"] = float(np.sqrt(np.mean((fits[name] - test[:, 2]) ** 2)))
             if name == "fastgd 1 thread":
-                found["same_bits"] = np.array_equal(fits["fastgd"], fits[name])
+                summary["same_bits"] = np.array_equal(fits["fastgd"], fits[name])
         shape = dict(rows=len(train), columns=entry.factors, dtype="float32", sparse=True)
-        yield _result(entry, "epoch", entries, **shape, threads=threads)
+        yield _result(entry, "epoch", summaries, **shape, threads=threads)
 
 
 class ReachedError(Exception):
@@ -241,20 +245,20 @@ def _minimization(entry, options):
 
     runs, _ = _prepare(entry, options, 100_000)
     tasks = {name: (name, run) for name, run in runs.items()}
-    entries = timing.race(tasks, lambda task: timing.seconds(reach, *task), entry.goals, options)
-    for name, found in entries.items():
-        found["evaluations"] = evaluations.get(name)
-    yield _result(entry, "run", entries, max_evaluations=entry.max_evaluations)
+    summaries = timing.race(tasks, lambda task: timing.seconds(reach, *task), entry.goals, options)
+    for name, summary in summaries.items():
+        summary["evaluations"] = evaluations.get(name)
+    yield _result(entry, "run", summaries, max_evaluations=entry.max_evaluations)
 
 
 def _overhead(entry, options):
     cost, start = costs.cost("quadratic", entry.n)
 
     def sample(run):
-        found = []
-        taken = timing.seconds(lambda: found.append(run(cost, start)))
+        results = []
+        taken = timing.seconds(lambda: results.append(run(cost, start)))
         hundred = [timing.seconds(lambda: [cost(start) for _ in range(100)]) for _ in range(5)]
-        return (taken - found[0].nfev * min(hundred) / 100) / found[0].nit
+        return (taken - results[0].nfev * min(hundred) / 100) / results[0].nit
 
     runs, _ = _prepare(entry, options, entry.iterations)
     yield _result(entry, "iteration", timing.race(runs, sample, entry.goals, options))
@@ -269,8 +273,8 @@ def _adam_update(entry, options):
         steps, _ = _prepare(entry, options, gradient, threads)
         for step in steps.values():
             step()
-        entries = timing.race(steps, sample, entry.goals, options, threads)
-        yield _result(entry, "update", entries, threads=threads)
+        summaries = timing.race(steps, sample, entry.goals, options, threads)
+        yield _result(entry, "update", summaries, threads=threads)
 
 
 def _custom_loss(entry, options):
@@ -289,8 +293,8 @@ def _custom_loss(entry, options):
 
             return timing.of_epoch(train, entry.epochs)
 
-        entries = timing.race(losses, sample, entry.goals, options, threads)
-        yield _result(entry, "epoch", entries, threads=threads)
+        summaries = timing.race(losses, sample, entry.goals, options, threads)
+        yield _result(entry, "epoch", summaries, threads=threads)
 
 
 # kind of entry -> (how it is measured, the name of the peers' function)

@@ -36,7 +36,7 @@ def main(arguments):
     for entry in chosen:
         for result in runner.measure(entry, options):
             made.add(result, lines(result))
-    made.finish([*evaluations(made.results), *together(made.results), *summary(made.results)])
+    made.finish([*evaluations(made.results), *across_rows(made.results), *totals(made.results)])
     if options.plot:
         from bench import plot
 
@@ -65,17 +65,17 @@ def _parse(arguments):
 def lines(result):
     """A result as lines of the table."""
     yield f"{result['problem']}  ({_conditions(result)}ms per {result['unit']})"
-    for name, entry in result["peers"].items():
-        median, minimum = 1e3 * entry["median"], 1e3 * entry["minimum"]
-        objective = f"{entry['objective']:14.8f}" if "objective" in entry else " " * 14
+    for name, summary in result["peers"].items():
+        median, minimum = 1e3 * summary["median"], 1e3 * summary["minimum"]
+        objective = f"{summary['objective']:14.8f}" if "objective" in summary else " " * 14
         line = (
-            f"    {name:<16}{median:12.3f}{minimum:12.3f}{len(entry['runs']):6d}{objective}"
-            f"  {_memory(name, entry, result):<28}{_limit(entry):<26}{_verdict(entry)}"
+            f"    {name:<16}{median:12.3f}{minimum:12.3f}{len(summary['runs']):6d}{objective}"
+            f"  {_memory(name, summary, result):<28}{_limit(summary):<26}{_verdict(summary)}"
         )
         yield line.rstrip()
     if result.get("unsupported"):
         reasons = (f"{name} {reason}" for name, reason in result["unsupported"].items())
-        yield "    not here: " + "; ".join(reasons)
+        yield "    left out: " + "; ".join(reasons)
 
 
 def _conditions(result):
@@ -93,63 +93,65 @@ def _case(result):
     return order + ([f"{threads} thread{'s' * (threads > 1)}"] if threads else [])
 
 
-def _memory(name, entry, result):
-    if "memory" not in entry:
+def _memory(name, summary, result):
+    if "memory" not in summary:
         return ""
-    text, most = f"{entry['memory'] / 2**20:8.1f} MB", result["memory_limit"]
+    text, most = f"{summary['memory'] / 2**20:8.1f} MB", result["memory_limit"]
     if name != "fastgd":
         return text
-    return f"{text} (limit {most / 2**20:.1f}){' ABOVE' if entry['memory'] > most else ''}"
+    return f"{text} (limit {most / 2**20:.1f}){' ABOVE' if summary['memory'] > most else ''}"
 
 
-def _limit(entry):
-    if "limit" not in entry:
+def _limit(summary):
+    if "limit" not in summary:
         return ""
-    limit = entry["limit"]
+    limit = summary["limit"]
     goal = f" (goal {limit['goal']:.0%})" if "goal" in limit else ""
     return f"{limit['fraction']:4.0%} {limit['of']}{goal}"
 
 
-def _verdict(entry):
-    if "over_ms" in entry:
-        return f"{entry['over_ms']:+8.1f} ms (goal at most {entry['goal_ms']:g}){marks(entry)}"
-    if entry["median"] <= 0:
+def _verdict(summary):
+    if "over_ms" in summary:
+        return (
+            f"{summary['over_ms']:+8.1f} ms (goal at most {summary['goal_ms']:g}){marks(summary)}"
+        )
+    if summary["median"] <= 0:
         return "too short to be timed as a difference of two fits"
-    if "ratio" not in entry:
-        return marks(entry)
-    goal = f" (goal {entry['goal']:g}x)" if "goal" in entry else ""
-    bits = {None: "", True: "  same bits", False: "  OTHER BITS"}[entry.get("same_bits")]
-    return f"{entry['ratio']:8.2f}x{goal}{bits}{marks(entry)}"
+    if "ratio" not in summary:
+        return marks(summary)
+    goal = f" (goal {summary['goal']:g}x)" if "goal" in summary else ""
+    bits = {None: "", True: "  same bits", False: "  OTHER BITS"}[summary.get("same_bits")]
+    return f"{summary['ratio']:8.2f}x{goal}{bits}{marks(summary)}"
 
 
-def _goals(entry):
-    """(reached value, goal) pairs of an entry, larger is better."""
-    limit = entry.get("limit", {})
+def _goals(summary):
+    """(reached value, goal) pairs; larger is better."""
+    limit = summary.get("limit", {})
     pairs = [
-        (entry.get("ratio"), entry.get("goal")),
+        (summary.get("ratio"), summary.get("goal")),
         (limit.get("fraction"), limit.get("goal")),
-        (entry.get("goal_ms"), entry.get("over_ms")),
+        (summary.get("goal_ms"), summary.get("over_ms")),
     ]
     return [pair for pair in pairs if None not in pair]
 
 
-def marks(entry):
-    """What to say of an entry that fastgd loses, or whose goal it misses."""
-    loses = "  FASTGD LOSES" if entry.get("ratio", 1) < 1 else ""
-    return loses + report.missed(all(got >= goal for got, goal in _goals(entry)))
+def marks(summary):
+    """Says where fastgd loses, and where it misses a goal."""
+    loses = "  FASTGD LOSES" if summary.get("ratio", 1) < 1 else ""
+    return loses + report.missed(all(got >= goal for got, goal in _goals(summary)))
 
 
-def summary(results):
+def totals(results):
     """How many comparisons fastgd loses and how many goals it misses, each by name."""
-    entries = [
-        (f"{result['problem']} / {name}", entry)
+    summaries = [
+        (f"{result['problem']} / {name}", summary)
         for result in results
-        for name, entry in result["peers"].items()
+        for name, summary in result["peers"].items()
     ]
-    ratios = [(label, entry["ratio"]) for label, entry in entries if "ratio" in entry]
+    ratios = [(label, summary["ratio"]) for label, summary in summaries if "ratio" in summary]
     lost = [f"{label} {ratio:.2f}x" for label, ratio in ratios if ratio < 1]
-    goals = [label for label, entry in entries if _goals(entry)]
-    short = [label for label, entry in entries if "goal missed" in marks(entry)]
+    goals = [label for label, summary in summaries if _goals(summary)]
+    short = [label for label, summary in summaries if "goal missed" in marks(summary)]
     yield f"fastgd loses {len(lost)} of {len(ratios)} comparisons{_named(lost)}"
     yield f"it misses {len(short)} of {len(goals)} goals{_named(short)}"
 
@@ -161,7 +163,7 @@ def _named(labels):
 def evaluations(results):
     """How many evaluations of a cost fastgd needs for a gradient as small as SciPy's."""
     for result in results:
-        counts = [entry.get("evaluations") for entry in result["peers"].values()]
+        counts = [peer.get("evaluations") for peer in result["peers"].values()]
         if len(counts) == 2 and all(counts):
             (own, other), most = counts, result["max_evaluations"]
             name, ratio = result["problem"], own / other
@@ -169,7 +171,7 @@ def evaluations(results):
             yield text + report.missed(ratio <= most)
 
 
-def together(results):
+def across_rows(results):
     """What follows from several rows: the part of a ratio that is kept, the growth with size."""
     cases = [(result["problem"], ", ".join(_case(result)), result) for result in results]
     for name, base, peer, part in KEPT:
@@ -180,11 +182,11 @@ def together(results):
                 text = f"{name} {case}: {kept:.2f} of {base}'s ratio to {peer} (goal {part:g})"
                 yield text + report.missed(kept >= part)
     for pattern, most in GROWTH.items():
-        found = [(case, result) for name, case, result in cases if fnmatch(name, pattern)]
-        for case in dict.fromkeys(case for case, _ in found):
+        same = [(case, result) for name, case, result in cases if fnmatch(name, pattern)]
+        for case in dict.fromkeys(case for case, _ in same):
             costs = {
                 result["bytes"]: 1e9 * result["peers"]["fastgd"]["median"] / result["nonzeros"]
-                for other, result in found
+                for other, result in same
                 if other == case and result["peers"].get("fastgd", {"median": 0})["median"] > 0
             }
             if len(costs) > 1:

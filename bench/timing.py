@@ -25,7 +25,7 @@ def of_epoch(train, epochs):
 def interleave(samples, repeats, cap, pause):
     """{name: times}; `samples` maps names to functions that return a time.
 
-    Who has used up `cap` seconds is left out after two samples.
+    A function that has used up `cap` seconds is left out after two samples.
     """
     runs, used = {name: [] for name in samples}, dict.fromkeys(samples, 0.0)
     for _ in range(repeats):
@@ -53,12 +53,12 @@ def race(tasks, sample, goals, options, threads=1):
     with threadpool_limits(threads):
         pause = SETTLE if threads > 1 else 0
         runs = interleave(samples, options.repeats, options.seconds, pause)
-    entries = {name: summary(taken) for name, taken in runs.items()}
-    own = entries["fastgd"]["median"] if "fastgd" in entries else 0
-    for name, entry in entries.items():
-        if name != "fastgd" and min(own, entry["median"]) > 0:
-            entry["ratio"] = entry["median"] / own
+    summaries = {name: summary(taken) for name, taken in runs.items()}
+    own = summaries["fastgd"]["median"] if "fastgd" in summaries else 0
+    for name, one in summaries.items():
+        if name != "fastgd" and min(own, one["median"]) > 0:
+            one["ratio"] = one["median"] / own
             goal = goals.get("variant" if name.startswith("fastgd ") else name)
             if goal is not None:
-                entry["goal"] = goal
-    return entries
+                one["goal"] = goal
+    return summaries

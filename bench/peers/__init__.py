@@ -53,7 +53,7 @@ def load(work, names=None):
 
     `names` restricts the peers.
     """
-    found, notes = {}, []
+    functions, notes = {}, []
     for name in WORK[work]:
         if names and name not in names:
             continue
@@ -61,10 +61,10 @@ def load(work, names=None):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of what a peer itself imports
                 module = import_module(f"bench.peers.{name.replace('-', '_')}")
-            found[name] = getattr(module, work)
+            functions[name] = getattr(module, work)
         except ImportError as error:
             notes.append(f"{name}: skipped, {error}")
-    return found, notes
+    return functions, notes
 
 
 def coefficients(model):

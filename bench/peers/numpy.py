@@ -50,14 +50,14 @@ def _steps(problem):
 
 def row_epoch(problem, X, t, order, w, b):
     """One step a row."""
-    rate, keep, threshold = _steps(problem)
+    rate, decay, threshold = _steps(problem)
     slope = (SLOPES if w.ndim == 2 else SCALAR_SLOPES)[problem.loss]
     t = t if w.ndim == 2 else t.tolist()
     b = b if w.ndim == 2 else float(b)
     for i in range(X.shape[0]) if order is None else order.tolist():
         x = X[i]
         s = slope(x @ w + b, t[i])
-        w *= keep
+        w *= decay
         w -= x[:, None] * (rate * s) if w.ndim == 2 else (rate * s) * x
         if threshold:
             w = shrink(w, threshold)
@@ -67,14 +67,14 @@ def row_epoch(problem, X, t, order, w, b):
 
 def batch_epoch(problem, X, t, order, w, b):
     """One step a batch: views of the rows in the given order, copies in another one."""
-    (rate, keep, threshold), slope = _steps(problem), SLOPES[problem.loss]
+    (rate, decay, threshold), slope = _steps(problem), SLOPES[problem.loss]
     n = X.shape[0]
     size = n if problem.batch_size == "full" else problem.batch_size
     for start in range(0, n, size):
         batch = slice(start, start + size) if order is None else order[start : start + size]
         rows = X[batch]
         s = slope(rows @ w + b, t[batch]).astype(X.dtype, copy=False)
-        w *= keep
+        w *= decay
         w -= rate / len(s) * (rows.T @ s)
         if threshold:
             w = shrink(w, threshold)
@@ -84,14 +84,14 @@ def batch_epoch(problem, X, t, order, w, b):
 
 def sparse_epoch(problem, X, t, order, w, b):
     """One step a CSR row, w = scale * v: L2 multiplies scale, the rest the row's columns."""
-    (rate, keep, _), slope = _steps(problem), SCALAR_SLOPES[problem.loss]
+    (rate, decay, _), slope = _steps(problem), SCALAR_SLOPES[problem.loss]
     data, indices, ends, t = X.data, X.indices, X.indptr.tolist(), t.tolist()
     v, scale, b = w, 1.0, float(b)
     for i in range(X.shape[0]) if order is None else order.tolist():
         row = slice(ends[i], ends[i + 1])
         x, columns = data[row], indices[row]
         s = slope(scale * (x @ v[columns]) + b, t[i])
-        scale *= keep
+        scale *= decay
         v[columns] -= (rate * s / scale) * x
         b -= rate * s
     return scale * v, np.asarray(b)
