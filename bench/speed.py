@@ -35,7 +35,8 @@ def main(arguments):
     print(*limits.lines(machine.thread_counts(("one", "all")), options.quick), HEADER, sep="\n")
     for entry in chosen:
         for result in runner.measure(entry, options):
-            made.add(result, lines(result))
+            if result["peers"]:
+                made.add(result, lines(result))
     made.finish([*evaluations(made.results), *across_rows(made.results), *totals(made.results)])
     if options.plot:
         from bench import plot

@@ -51,11 +51,11 @@ class Setting:
 def load(work, names=None):
     """({peer: its function}, notes): of each peer that is installed; a note for each that is not.
 
-    `names` restricts the peers.
+    `names` restricts the peers; None: all.
     """
     functions, notes = {}, []
     for name in WORK[work]:
-        if names and name not in names:
+        if names is not None and name not in names:
             continue
         try:
             with warnings.catch_warnings():
