@@ -1,8 +1,8 @@
-"""`python -m bench auto`: training with no rate to choose, beside plain SGD with the best rate in hindsight and Vowpal Wabbit.
+"""`python -m bench auto`: SGD without a rate to choose, beside the best rate in hindsight.
 
-Every objective is evaluated here, in the columns as they are given, from the coefficients; a gap is (F - F*) / (F of the best
-constant model - F*). Each number of epochs is a fit of its own, the median of several seeds. What may be believed of `converged_`
-and `optimality_`, and whether any scale of the columns breaks a fit, comes after the tables.
+Every objective is evaluated here, in the original columns, from the coefficients. A gap is
+(F - F*) / (F of the best constant model - F*). Each number of epochs is a fit of its own, the
+median of several seeds. After the tables come the checks of diagnostics.py.
 """
 
 import statistics
@@ -11,147 +11,136 @@ import warnings
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-import fastgd
-from bench import hindsight, honesty, reference, results, tasks
+from bench import diagnostics, hindsight, optimum, peers, problems, report
 from bench.hindsight import MARKS
+from bench.objective import SMOOTH
+from bench.peers.fastgd import sgd
+from bench.report import missed
 
 SEEDS = (0, 1, 2)
-MEDIAN_RATIO = (1.01, 1.002, 1.0005)  # goals: of F over the best in hindsight, at each mark
-WORST_RATIO = 1.5  # at the first mark, noiseless targets apart
-GAP_RATIO = {"smooth losses": 0.2, "hinge and tube": 1.0}  # geometric mean of the ratio of the gaps at the second mark
-STREAM_MEAN, STREAM_WORST = 0.05, 0.25  # gap after one pass
+MEDIAN_RATIO = (1.01, 1.002, 1.0005)  # goals: F over the best in hindsight, at each mark
+WORST_RATIO = 1.5  # goal at the first mark, noiseless targets apart
+# goals: geometric mean of the ratio of the gaps at the second mark
+GAP_RATIO = {"smooth losses": 0.2, "hinge and tube": 1.0}
+PASS_MEAN, PASS_WORST = 0.05, 0.25  # goals: gap after one pass
 CHUNK = 1000  # rows a call of partial_fit
-LEAST_GAP = 1e-12  # below which gaps are rounding
-QUICK_MOST = 1000  # rows
-UNREACHED = 1e-12  # tol
+MIN_GAP = 1e-12  # below which gaps are rounding
+QUICK_ROWS = 1000  # rows of a problem, at most
+UNREACHED = 1e-12  # tol of the fits whose optimality_ is read
 
 
-def main(arguments=None):
-    parser = results.parser("auto", __doc__.partition("\n")[0].partition(": ")[2])
-    parser.add_argument("--learning-rate", default="auto", help="rate of the stochastic fits (default auto)")
+def main(arguments):
+    parser = report.parser("auto", __doc__.partition("\n")[0].partition(": ")[2])
+    parser.add_argument("--learning-rate", default="auto", help="of the stochastic fits")
     options = parser.parse_args(arguments)
-    chosen, notes = tasks.available([task for task in tasks.AUTO if results.chosen(task, options)])
-    streams, absent = _streams()
-    report = results.start(options, notes + absent)
-    print(f"{'':<32}gap after {'/'.join(map(str, MARKS))} epochs, best of 40 | fastgd | objective ratio | one pass: "
-          f"fastgd{''.join(f', {name}' for name in streams)}")  # fmt: skip
+    chosen, notes = report.available(report.choose(problems.AUTO, options.names))
+    one_pass, absent = peers.load("one_pass")
+    made = report.Report(options, notes + absent)
+    others = "".join(f", {name}" for name in one_pass)
+    marks = "/".join(map(str, MARKS))
+    print(f"{'':<32}gap after {marks} epochs, best of 40 | fastgd | objective ratio | one pass: "
+          f"fastgd{others}")  # fmt: skip
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what did not converge in so few epochs
-        for task in chosen:
-            loaded = task.load()
-            if options.quick and len(loaded[2]) > QUICK_MOST:
+        for problem in chosen:
+            loaded = problem.load()
+            if options.quick and len(loaded[2]) > QUICK_ROWS:
                 continue
-            result = measure(*loaded, options.learning_rate, streams)
-            print(line(result), flush=True)
-            results.add(report, result, options)
-    report["summary"] = list(summary(report["results"]))
+            result = measure(*loaded, options.learning_rate, one_pass)
+            made.add(result, [line(result)])
+    lines = list(summary(made.results))
     if not options.names:
-        report["summary"] += honesty.lines(options.quick, [pair for result in report["results"] for pair in result["optimality"]])
-    results.finish(report, options)
+        pairs = [pair for result in made.results for pair in result["optimality"]]
+        lines += diagnostics.lines(options.quick, pairs)
+    made.finish(lines)
     return 0
 
 
-def _streams():
-    try:
-        from bench.peers.vowpal_wabbit import stream
-    except ImportError as error:
-        return {}, [f"vowpalwabbit: skipped, {error}"]
-    return {"vowpalwabbit": stream}, []
-
-
-def measure(task, X, t, rate, streams):
-    optimum = reference.optimum(task, X, t)
-    bar, own, optimality = hindsight.best(task, X, t), [], []
+def measure(problem, X, t, rate, one_pass):
+    solution = optimum.optimum(problem, X, t)
+    best, own, optimality = hindsight.best(problem, X, t), [], []
     for mark in MARKS:
         values = []
         for seed in SEEDS:
-            tol = None if seed else UNREACHED  # with which the model says how far it believes to be
-            model = estimator(task, learning_rate=rate, max_iter=mark, tol=tol, random_state=seed)
-            values.append(_value(task, X, t, lambda model=model: _coefficients(model.fit(X, t))))
+            tol = None if seed else UNREACHED  # with a tol the model estimates its gap
+            model = sgd(problem, learning_rate=rate, max_iter=mark, tol=tol, random_state=seed)
+            try:
+                model.fit(X, t)
+                values.append(problem.value(X, t, *peers.coefficients(model)))
+            except (ValueError, ArithmeticError):  # it diverged
+                values.append(np.inf)
             if getattr(model, "optimality_", None) is not None:
-                optimality.append([task.name, task.smooth, float(model.optimality_), optimum.gap(values[-1])])
+                gap = solution.gap(values[-1])
+                optimality.append([problem.name, problem.smooth, float(model.optimality_), gap])
         own.append(statistics.median(values))
-    order = np.random.default_rng(0).permutation(len(t))
-    rows, targets = X[order], t[order]
-    passes = {"fastgd": optimum.gap(_value(task, X, t, lambda: _stream(task, rows, targets, rate)))}
-    for name, stream in streams.items():
+    order, passes = np.random.default_rng(0).permutation(len(t)), {}
+    one_pass = {"fastgd": lambda *data: fastgd_one_pass(*data, rate)} | one_pass
+    for name, train in one_pass.items():
         try:
-            passes[name] = optimum.gap(task.value(X, t, *stream(task.loss, rows, targets)))
-        except Exception as error:  # what it cannot do is not in the table
-            passes[name] = str(error)[:60]
+            gap = solution.gap(problem.value(X, t, *train(problem, X[order], t[order])))
+        except Exception as error:  # what a peer cannot do is not in the table
+            gap = np.inf if name == "fastgd" else str(error)[:60]
+        passes[name] = gap
     return {
-        "problem": task.name, "rows": len(t), "loss": task.loss, "smooth": task.loss in tasks.SMOOTH, "noiseless": task.noiseless,
-        "optimum": optimum.value, "constant": optimum.constant, "hindsight": bar, "fastgd": own,
-        "hindsight_gaps": [optimum.gap(value) for value in bar], "gaps": [optimum.gap(value) for value in own],
-        "ratios": [value / best for value, best in zip(own, bar, strict=True)], "stream": passes, "optimality": optimality,
-    }  # fmt: skip
+        "problem": problem.name,
+        "smooth": problem.loss in SMOOTH,
+        "noiseless": problem.noiseless,
+        "optimum": vars(solution),
+        "hindsight": best,
+        "fastgd": own,
+        "hindsight_gaps": [solution.gap(value) for value in best],
+        "gaps": [solution.gap(value) for value in own],
+        "ratios": [value / of_best for value, of_best in zip(own, best, strict=True)],
+        "one_pass": passes,
+        "optimality": optimality,
+    }
 
 
-def estimator(task, **parameters):
-    """fastgd's SGDRegressor or SGDClassifier for the task."""
-    model = fastgd.SGDRegressor if task.regression else fastgd.SGDClassifier
-    alpha = task.l1 + task.l2
-    penalty = "elasticnet" if task.l1 and task.l2 else "l1" if task.l1 else "l2"
-    return model(loss=task.loss, penalty=penalty, alpha=alpha, l1_ratio=task.l1 / alpha if alpha else None,
-                 epsilon=task.epsilon, fit_intercept=task.intercept, **parameters)  # fmt: skip
-
-
-def _value(task, X, t, train):
-    """F of what train() returns; infinite where it raises, as it may when training diverged."""
-    try:
-        return task.value(X, t, *train())
-    except (ValueError, ArithmeticError):
-        return np.inf
-
-
-def _coefficients(model):
-    return model.coef_, model.intercept_
-
-
-def _stream(task, X, t, rate):
-    """Coefficients after one pass in chunks."""
-    model = estimator(task, learning_rate=rate, random_state=0)
-    labels = {} if task.regression else {"classes": [-1.0, 1.0]}
+def fastgd_one_pass(problem, X, t, rate):
+    model = sgd(problem, learning_rate=rate, random_state=0)
+    labels = {} if problem.regression else {"classes": [-1.0, 1.0]}
     for start in range(0, len(t), CHUNK):
         model.partial_fit(X[start : start + CHUNK], t[start : start + CHUNK], **labels)
-    return _coefficients(model)
+    return peers.coefficients(model)
 
 
 def line(result):
     def gaps(values):
-        return " ".join(f"{value:7.1e}" for value in values)
+        return " ".join(f"{gap:7.1e}" if isinstance(gap, float) else f"{'-':>7}" for gap in values)
 
-    ratios = " ".join(f"{ratio:8.4f}" if ratio < 1e4 else f"{ratio:8.0e}" for ratio in result["ratios"])
-    passes = " ".join(f"{gap:7.1e}" if isinstance(gap, float) else f"{'-':>7}" for gap in result["stream"].values())
-    return f"{result['problem']:<30}{gaps(result['hindsight_gaps'])} | {gaps(result['gaps'])} | {ratios} | {passes}"
+    ratios = " ".join(f"{r:8.4f}" if r < 1e4 else f"{r:8.0e}" for r in result["ratios"])
+    best, own = gaps(result["hindsight_gaps"]), gaps(result["gaps"])
+    one_pass = gaps(result["one_pass"].values())
+    return f"{result['problem']:<30}{best} | {own} | {ratios} | {one_pass}"
 
 
-def summary(found):
+def summary(results):
     """One line a goal."""
-    if not found:
+    if not results:
         return
-    ratios = np.array([result["ratios"] for result in found])
-    medians = np.median(ratios, axis=0)
+    medians = np.median([result["ratios"] for result in results], axis=0)
     for mark, median, goal in zip(MARKS, medians, MEDIAN_RATIO, strict=True):
-        yield f"median objective ratio after {mark} epochs: {median:.5f} (goal {goal:g}){verdict(median <= goal)}"
-    most = {result["problem"]: result["ratios"][0] for result in found if not result["noiseless"]}
-    over = [f"{name} {ratio:.2f}" for name, ratio in most.items() if ratio > WORST_RATIO]
-    yield (f"worst objective ratio after {MARKS[0]}, noiseless targets apart: {max(most.values(), default=1.0):.3f} "
-           f"(goal {WORST_RATIO:g}){verdict(not over)}{'  ' * bool(over)}{'; '.join(over)}")  # fmt: skip
+        text = f"median objective ratio after {mark} epochs: {median:.5f} (goal {goal:g})"
+        yield text + missed(median <= goal)
+    first = {r["problem"]: r["ratios"][0] for r in results if not r["noiseless"]}
+    over = [f"{name} {ratio:.2f}" for name, ratio in first.items() if ratio > WORST_RATIO]
+    worst = max(first.values(), default=1.0)
+    text = f"worst objective ratio after {MARKS[0]}, noiseless targets apart: {worst:.3f}"
+    yield f"{text} (goal {WORST_RATIO:g}){missed(not over)}{'  ' * bool(over)}{'; '.join(over)}"
     for (kind, goal), smooth in zip(GAP_RATIO.items(), (True, False), strict=True):
-        pairs = [(result["gaps"][1], result["hindsight_gaps"][1]) for result in found if result["smooth"] == smooth]
-        if pairs:
-            own, best = np.clip(pairs, LEAST_GAP, 1e300).T
+        same = [result for result in results if result["smooth"] == smooth]
+        if same:
+            pairs = [(result["gaps"][1], result["hindsight_gaps"][1]) for result in same]
+            own, best = np.clip(pairs, MIN_GAP, 1e300).T
             mean = np.exp(np.mean(np.log(own / best)))
-            yield (f"geometric mean of the gaps' ratio after {MARKS[1]}, {kind} ({len(pairs)} problems): {mean:.3g} (goal {goal:g})"
-                   f"{verdict(mean <= goal)}")  # fmt: skip
-    for name in found[0]["stream"]:
-        gaps = [result["stream"][name] for result in found if isinstance(result["stream"][name], float)]
+            text = f"geometric mean of the gaps' ratio after {MARKS[1]}, {kind}"
+            yield f"{text} ({len(same)} problems): {mean:.3g} (goal {goal:g}){missed(mean <= goal)}"
+    for name in results[0]["one_pass"]:
+        gaps = [result["one_pass"][name] for result in results]
+        gaps = [gap for gap in gaps if isinstance(gap, float)]
         if gaps:
-            reached = np.mean(gaps) <= STREAM_MEAN and max(gaps) <= STREAM_WORST
-            goal = f" (goals {STREAM_MEAN:g}, {STREAM_WORST:g}){verdict(reached)}" if name == "fastgd" else ""
-            yield f"gap after one pass, {name} ({len(gaps)} problems): mean {np.mean(gaps):.3g}, worst {max(gaps):.3g}{goal}"
-
-
-def verdict(reached):
-    return "" if reached else "  goal missed"
+            mean, worst = np.mean(gaps), max(gaps)
+            goal = f" (goals {PASS_MEAN:g}, {PASS_WORST:g})"
+            goal += missed(mean <= PASS_MEAN and worst <= PASS_WORST)
+            text = f"gap after one pass, {name} ({len(gaps)} problems)"
+            yield f"{text}: mean {mean:.3g}, worst {worst:.3g}{goal if name == 'fastgd' else ''}"

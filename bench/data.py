@@ -1,68 +1,151 @@
-"""The data the problems train on: Fashion-MNIST, scikit-learn's bundled sets, and seeded synthetic rows."""
+"""The data sets, by name: real ones, scikit-learn's bundled ones, and seeded synthetic ones.
+
+`load(name)` is (X, y); "NAME/std" has columns of mean 0 and variance 1. Real sets are read from the
+folder FASTGD_DATA: Fashion-MNIST's IDX files, MovieLens 100k, and the files named in FILES.
+"""
 
 import gzip
 import os
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from scipy.sparse import csr_array
+from scipy.signal import lfilter
+from scipy.sparse import csr_array, issparse
 from sklearn import datasets
-from sklearn.preprocessing import StandardScaler
 
-TOPS = (0, 2, 3, 4, 6)  # T-shirt, pullover, dress, coat, shirt
-DEBIAN = Path("/usr/share/datasets/fashion-mnist")
+FILES = {
+    "a9a": "a9a.svm.gz",
+    "spambase": "spambase.csv.gz",
+    "california": "california_housing.csv.gz",
+}
+IMAGES, LABELS = "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"  # of Fashion-MNIST
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # of the package dataset-fashion-mnist
+TOPS = (0, 2, 3, 4, 6)  # Fashion-MNIST's T-shirt, pullover, dress, coat, shirt
 BLOCK = 200_000  # rows made at a time
-GIGABYTES = (0.1, 1, 8)  # of the sets that differ in size only; the last only on demand
-IMAGES, LABELS = "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"
+GIGABYTES = (0.1, 1, 8)  # of the sets that differ in size only
 
 
 @lru_cache(maxsize=1)
 def load(name, dtype="float64", rows=None):
-    """(X, y) of the set called `name`, cut to `rows`. The last set is kept, as neighbouring problems share it."""
+    """(X, y), of the first `rows` rows. The last set is kept, as neighbouring problems share it."""
     if name in LARGE:
-        return LARGE[name](rows)
-    X, y = SETS[name]()
+        make, size, row = LARGE[name]
+        return make(rows or int(size // row))
+    base, _, form = name.partition("/")
+    X, y = SETS[base]()
+    if form == "std":
+        X = standardised(X)
     if rows is not None and rows < X.shape[0]:
         X, y = X[:rows].copy(), y[:rows]
     return X.astype(dtype, copy=False), y
 
 
-def dense_classes(rows=10_000, columns=100):
-    """Standard normal columns; two classes cut by a hyperplane, with noise."""
-    X, z, _ = _linear(rows, columns)
-    return X, (z > 0).astype(np.intp)
+def standardised(X):
+    X = X.toarray() if issparse(X) else X
+    scale = X.std(axis=0)
+    return np.ascontiguousarray((X - X.mean(axis=0)) / np.where(scale > 0, scale, 1.0))
 
 
-def dense_values(rows=10_000, columns=100):
-    """Standard normal columns; a linear target of unit variance, with noise."""
-    X, z, _ = _linear(rows, columns)
-    return X, z
+def missing(name):
+    """Why the set cannot be had here; empty if it can."""
+    base = name.partition("/")[0]
+    if base in FILES and not _folder(FILES[base]):
+        return f"no {FILES[base]} in FASTGD_DATA"
+    if base.startswith("fashion") and not _folder(IMAGES, LABELS):
+        return "no Fashion-MNIST (in FASTGD_DATA or from Debian's dataset-fashion-mnist)"
+    return ""
 
 
-def small_classes():
-    """The size at which the cost of a call, not of the arithmetic, is what is measured."""
-    return dense_classes(100, 10)
+def bytes_of(name):
+    """Bytes of X of the sets that may be larger than the memory; 0 for all others."""
+    return LARGE[name][1] if name in LARGE else 0
 
 
-def _linear(rows, columns):
+def _folder(*files):
+    """The folder that holds the files; None if there is none."""
+    own = os.environ.get("FASTGD_DATA")
+    folders = [Path(own), Path(own, "fashion-mnist"), Path(own, "ml-100k")] if own else []
+    folders += [DEBIAN, *_recbole()]
+    return next((f for f in folders if all((f / name).exists() for name in files)), None)
+
+
+@cache
+def _recbole():
+    """Where the package recbole keeps MovieLens 100k."""
+    spec = find_spec("recbole")
+    places = spec.submodule_search_locations if spec else ()
+    return [Path(place, "dataset_example", "ml-100k") for place in places]
+
+
+# ---- real data ----
+
+
+def fashion(labels=False):
+    """Fashion-MNIST, pixels in [0, 1]: tops against the rest, or its ten labels."""
+    folder = _folder(IMAGES, LABELS)
+    X, y = _idx(folder / IMAGES, 16).reshape(-1, 784) / 255.0, _idx(folder / LABELS, 8)
+    return X, (y if labels else np.isin(y, TOPS)).astype(np.intp)
+
+
+def _idx(path, header):
+    return np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8, offset=header)
+
+
+def a9a():
+    """Adult: 32561 x 123, CSR, 14 ones a row."""
+    with gzip.open(_folder(FILES["a9a"]) / FILES["a9a"]) as file:
+        X, y = datasets.load_svmlight_file(file, n_features=123)
+    return csr_array(X), y
+
+
+def spambase():
+    """4601 x 57, heavy-tailed columns of scales from 0.1 to 600."""
+    path = _folder(FILES["spambase"]) / FILES["spambase"]
+    table = np.loadtxt(path, delimiter=",", skiprows=1)
+    return np.ascontiguousarray(table[:, :-1]), table[:, -1]
+
+
+def california():
+    """20433 x 8, target in dollars; without rows with a missing value and the column of names."""
+    with gzip.open(_folder(FILES["california"]) / FILES["california"], "rt") as file:
+        names = file.readline().strip().split(",")
+        numbers = [j for j, name in enumerate(names) if name != "ocean_proximity"]
+        table = np.genfromtxt(file, delimiter=",", usecols=numbers)
+    table = table[np.isfinite(table).all(axis=1)]
+    target = [names[j] for j in numbers].index("median_house_value")
+    return np.ascontiguousarray(np.delete(table, target, axis=1)), table[:, target]
+
+
+def _bundled(loader, positive=None, **options):
+    X, y = loader(return_X_y=True, **options)
+    return X, y if positive is None else np.isin(y, positive).astype(np.intp)
+
+
+# ---- synthetic data ----
+
+
+def normal(rows=10_000, columns=100, classes=True):
+    """Standard normal columns; a linear target with noise, or its sign."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((rows, columns))
     w = rng.standard_normal(columns) / np.sqrt(columns)
-    return X, X @ w + 0.3 * rng.standard_normal(rows), w
+    z = X @ w + 0.3 * rng.standard_normal(rows)
+    return X, (z > 0).astype(np.intp) if classes else z
 
 
-def sparse_classes(rows=200_000, columns=100_000, row_size=75):
+def sparse(rows=200_000, columns=100_000, row_size=75):
     """CSR rows of unit norm, the columns drawn by Zipf's law.
 
-    One column from each of `row_size` intervals whose ends grow geometrically: column j then appears about as often as
-    1 / (j + offset), and each row is sorted and free of duplicates as it is made.
+    One column from each of `row_size` intervals whose ends grow geometrically: column j then
+    appears about as often as 1 / (j + offset), and each row is made sorted and without duplicates.
     """
     rng = np.random.default_rng(0)
     offset = 40  # makes the first interval a few columns wide, so that no column is in every row
     ends = np.round(np.geomspace(offset, columns + offset, row_size + 1)).astype(np.int64) - offset
     cols, values = np.empty((rows, row_size), np.int32), np.empty((rows, row_size))
-    for start in range(0, rows, BLOCK):  # in place, so that nothing of the size of X is needed beside it
+    for start in range(0, rows, BLOCK):  # in place, so that the peak memory is about the size of X
         block = slice(start, min(start + BLOCK, rows))
         cols[block] = rng.integers(ends[:-1], ends[1:], size=cols[block].shape, dtype=np.int32)
         rng.standard_exponential(out=values[block])
@@ -73,75 +156,203 @@ def sparse_classes(rows=200_000, columns=100_000, row_size=75):
     return X, (z + 0.3 * rng.standard_normal(rows) > 0).astype(np.intp)
 
 
-def large_dense(size, rows=None, columns=100):
-    """`dense_classes` of `size` bytes."""
-    return dense_classes(rows or int(size // (8 * columns)), columns)
-
-
-def large_sparse(size, rows=None, row_size=75):
-    """`sparse_classes` of `size` bytes: 8 for a value, 4 for its column."""
-    return sparse_classes(rows or int(size // (12 * row_size)), row_size=row_size)
-
-
-def fashion_folder():
-    """The folder with Fashion-MNIST's gzipped IDX files: of FASTGD_DATA, else of Debian's package; None if absent."""
-    own = os.environ.get("FASTGD_DATA")
-    folders = ([Path(own), Path(own, "fashion-mnist")] if own else []) + [DEBIAN]
-    return next((folder for folder in folders if (folder / IMAGES).exists() and (folder / LABELS).exists()), None)
-
-
-def fashion_classes():
-    """Fashion-MNIST, pixels in [0, 1]: tops against the rest."""
-    X = _idx(fashion_folder() / IMAGES, 16).reshape(-1, 784) / 255.0
-    return X, np.isin(_idx(fashion_folder() / LABELS, 8), TOPS).astype(np.intp)
-
-
-def fashion_labels():
-    """Fashion-MNIST, pixels in [0, 1], with its ten classes."""
-    return fashion_classes()[0], _idx(fashion_folder() / LABELS, 8).astype(np.intp)
-
-
-def _idx(path, header):
-    return np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8, offset=header)
-
-
-def synthetic_classes(rows=60_000, columns=784):
-    """Fashion-MNIST's shape and range for machines without it."""
+def uniform(rows=60_000, columns=784, labels=False):
+    """Fashion-MNIST's shape and range for machines without it; two classes or ten."""
     rng = np.random.default_rng(0)
     X = rng.random((rows, columns))
+    if labels:
+        W = np.random.default_rng(1).standard_normal((columns, 10))
+        return X, ((X - 0.5) @ W).argmax(axis=1)
     return X, ((X - 0.5) @ rng.standard_normal(columns) > 0).astype(np.intp)
 
 
-def synthetic_labels():
-    """The same rows in ten classes."""
-    X, _ = synthetic_classes()
-    W = np.random.default_rng(1).standard_normal((X.shape[1], 10))
-    return X, ((X - 0.5) @ W).argmax(axis=1)
+def a9a_like(rows=32_561):
+    """Adult's shape for machines without it: 14 one-hot attributes, some of their values rare."""
+    rng = np.random.default_rng(0)
+    sizes = np.array([5, 8, 5, 16, 5, 7, 14, 6, 5, 2, 2, 2, 5, 41])
+    chosen = [rng.choice(size, rows, p=_zipf(size, 1.2)) for size in sizes]
+    cols = np.stack(chosen, axis=1) + np.cumsum(sizes) - sizes
+    starts = np.arange(0, cols.size + 1, 14)
+    X = csr_array((np.ones(cols.size), cols.ravel(), starts), shape=(rows, sizes.sum()))
+    return X, _logistic_labels(X @ rng.standard_normal(sizes.sum()), rng, 2.0)
 
 
-def _bundled(loader):
-    X, y = loader(return_X_y=True)
-    return StandardScaler().fit_transform(X), y
+def correlated(rows, columns, correlation=0.9, signal=3.0, log_scale=0.0):
+    """Autoregressive normal columns, scaled by 10^U(-log_scale, log_scale); logistic classes."""
+    rng = np.random.default_rng(1)
+    X = _autoregressive(rng, rows, columns, correlation)
+    y = _logistic_labels(X @ rng.standard_normal(columns), rng, signal)
+    return (X * 10 ** rng.uniform(-log_scale, log_scale, columns) if log_scale else X), y
+
+
+def correlated_values(rows=30_000, columns=100, log_scale=0.0):
+    """The columns of `correlated`; a linear target, with noise of half its deviation."""
+    X, _ = correlated(rows, columns, log_scale=log_scale)
+    rng = np.random.default_rng(2)
+    z = (X / X.std(axis=0)) @ rng.standard_normal(columns)
+    return X, z / z.std() + 0.5 * rng.standard_normal(rows)
+
+
+def few_relevant(rows, columns, correlation):
+    """Autoregressive columns; a target of 50 of them, with noise of half its deviation."""
+    rng = np.random.default_rng(0)
+    X, w = _autoregressive(rng, rows, columns, correlation), np.zeros(columns)
+    w[rng.choice(columns, 50, replace=False)] = rng.standard_normal(50)
+    z = X @ w
+    return X, z + 0.5 * z.std() * rng.standard_normal(rows)
+
+
+def _autoregressive(rng, rows, columns, correlation):
+    """Normal rows: cor(x_j, x_k) = correlation^|j - k|."""
+    X = rng.standard_normal((rows, columns))
+    X[:, 1:] *= np.sqrt(1 - correlation**2)
+    return np.ascontiguousarray(lfilter([1.0], [1.0, -correlation], X, axis=1))
+
+
+def rotated(rows=3000, columns=60):
+    """Condition number 1e4, not along the columns; a target with little noise."""
+    rng = np.random.default_rng(0)
+    Q = np.linalg.qr(rng.standard_normal((columns, columns)))[0]
+    X = (rng.standard_normal((rows, columns)) * np.logspace(0, -2, columns)) @ Q
+    return X, X @ (3 * rng.standard_normal(columns)) + 0.1 * rng.standard_normal(rows)
+
+
+def scales(classes, rows=3000, columns=60):
+    """Column deviations 10^U(-3, 3) and means 10^U(-2, 2)."""
+    rng = np.random.default_rng(3)
+    Z, w = rng.standard_normal((rows, columns)), 3 * rng.standard_normal(columns)
+    z = Z @ w
+    y = _logistic_labels(z, rng, 5.0) if classes else z + 0.5 * rng.standard_normal(rows)
+    return Z * 10 ** rng.uniform(-3, 3, columns) + 10 ** rng.uniform(-2, 2, columns), y
+
+
+def heavy_tailed(rows=4000, columns=1500):
+    """CSR: columns by Zipf's law, log-normal values."""
+    rng = np.random.default_rng(4)
+    sizes = rng.integers(5, 60, rows)
+    cols = [np.unique(rng.choice(columns, size, p=_zipf(columns, 0.9))) for size in sizes]
+    ends = np.concatenate([[0], np.cumsum([len(c) for c in cols])])
+    values = np.exp(1.2 * rng.standard_normal(ends[-1]))
+    X = csr_array((values, np.concatenate(cols), ends), shape=(rows, columns))
+    w = rng.standard_normal(columns) * (rng.random(columns) < 0.3)
+    return X, (X @ w + 2 * rng.logistic(size=rows) > 0).astype(np.intp)
+
+
+def text(rows=20_000, columns=20_000, words=70):
+    """CSR of about 50 words a row by Zipf's law, tf-idf, rows of unit length."""
+    rng = np.random.default_rng(5)
+    draws = np.searchsorted(np.cumsum(_zipf(columns, 1.0)), rng.random((rows, words)))
+    cols, starts = draws.clip(max=columns - 1).ravel(), np.arange(0, draws.size + 1, words)
+    X = csr_array((np.ones(draws.size), cols, starts), shape=(rows, columns))
+    X.sum_duplicates()
+    idf = np.log((1 + rows) / (1 + np.bincount(X.indices, minlength=columns))) + 1
+    values = (1 + np.log(X.data)) * idf[X.indices]
+    norms = np.sqrt(np.add.reduceat(values**2, X.indptr[:-1]))
+    X.data = values / np.repeat(norms, np.diff(X.indptr))
+    return X, _logistic_labels(X @ rng.standard_normal(columns), rng, 3.0)
+
+
+def _zipf(size, power):
+    weights = 1 / np.arange(1, size + 1) ** power
+    return weights / weights.sum()
+
+
+def _logistic_labels(z, rng, signal):
+    return (z / z.std() * signal + rng.logistic(size=len(z)) > 0).astype(np.intp)
 
 
 SETS = {
-    "dense-classes": dense_classes,
-    "dense-values": dense_values,
-    "small-classes": small_classes,
-    "tall-classes": lambda: dense_classes(1_000_000, 20),
-    "medium-classes": lambda: dense_classes(100_000, 100),
-    "cached-classes": lambda: dense_classes(2000, 500),
-    "sparse-classes": sparse_classes,
-    "fashion": fashion_classes,
-    "fashion10": fashion_labels,
-    "synthetic": synthetic_classes,
-    "synthetic10": synthetic_labels,
-    "breast_cancer": lambda: _bundled(datasets.load_breast_cancer),
-    "digits": lambda: _bundled(datasets.load_digits),
-    "diabetes": lambda: _bundled(datasets.load_diabetes),
+    "breast_cancer": partial(_bundled, datasets.load_breast_cancer),
+    "digits": partial(_bundled, datasets.load_digits),
+    "digits-even": partial(_bundled, datasets.load_digits, positive=(0, 2, 4, 6, 8)),
+    "wine": partial(_bundled, datasets.load_wine),
+    "wine-second": partial(_bundled, datasets.load_wine, positive=(1,)),
+    "diabetes": partial(_bundled, datasets.load_diabetes, scaled=False),
+    "a9a": a9a,
+    "a9a-like": a9a_like,
+    "spambase": spambase,
+    "california": california,
+    "fashion": fashion,
+    "fashion10": partial(fashion, labels=True),
+    "fashion-10k": lambda: tuple(part[:10_000].copy() for part in fashion()),
+    "synthetic": uniform,
+    "synthetic10": partial(uniform, labels=True),
+    "synthetic-10k": partial(uniform, 10_000),
+    "dense-classes": normal,
+    "dense-values": partial(normal, classes=False),
+    "small-classes": partial(normal, 100, 10),  # where the cost of a call counts
+    "tall-classes": partial(normal, 1_000_000, 20),
+    "medium-classes": partial(normal, 100_000),
+    "cached-classes": partial(normal, 2000, 500),
+    "thin-classes": partial(normal, 200_000, 30),
+    "sparse-classes": sparse,
+    "rotated": rotated,
+    "scales-values": partial(scales, classes=False),
+    "scales-classes": partial(scales, classes=True),
+    "heavy-tailed": heavy_tailed,
+    "correlated": partial(correlated, 30_000, 100),
+    "correlated-unscaled": partial(correlated, 30_000, 100, log_scale=2.0),
+    "correlated-tall": partial(correlated, 100_000, 30, 0.5, 2.0),
+    "correlated-wide": partial(correlated, 8000, 500, 0.5, 10.0),
+    "text": text,
+    "values": correlated_values,
+    "values-unscaled": partial(correlated_values, log_scale=2.0),
+    "lasso-square": partial(few_relevant, 2000, 2000, 0.5),
+    "lasso-tall": partial(few_relevant, 20_000, 500, 0.7),
 }
-LARGE = {
-    f"{layout}-{size:g}GB": partial(make, size * 1e9)
-    for layout, make in (("dense", large_dense), ("sparse", large_sparse))
-    for size in GIGABYTES
+# name -> (maker, bytes of X, bytes of a row: 8 for a value, 4 for its column where X is sparse)
+LARGE = {f"dense-{size:g}GB": (normal, size * 1e9, 8 * 100) for size in GIGABYTES}
+LARGE |= {f"sparse-{size:g}GB": (sparse, size * 1e9, 12 * 75) for size in GIGABYTES}
+# what runs instead where a real set is missing
+STAND_INS = {
+    "a9a": "a9a-like",
+    "fashion": "synthetic",
+    "fashion10": "synthetic10",
+    "fashion-10k": "synthetic-10k",
 }
+
+
+# ---- ratings: (user, item, rating) rows ----
+
+
+def movielens_file():
+    """MovieLens 100k as ml-100k.inter or u.data; None if absent."""
+    names = (name for name in ("ml-100k.inter", "u.data") if _folder(name))
+    return next((_folder(name) / name for name in names), None)
+
+
+def movielens():
+    """MovieLens 100k, or synthetic ratings of its size."""
+    path = movielens_file()
+    if path is None:
+        return synthetic_ratings(100_000, 943, 1682)
+    return np.loadtxt(path, skiprows=int(path.suffix == ".inter"), usecols=(0, 1, 2))
+
+
+def synthetic_ratings(count, users, items, rank=10):
+    """Ratings from 1 to 5: rounded products of normal factors, with biases and noise.
+
+    A few users and items have most of the ratings.
+    """
+    rng = np.random.default_rng(0)
+    u = (rng.random(count) ** 1.5 * users).astype(np.intp)
+    i = (rng.random(count) ** 2 * items).astype(np.intp)
+    p, q = rng.standard_normal((users, rank)), rng.standard_normal((items, rank))
+    b, c = rng.standard_normal(users), rng.standard_normal(items)
+    score = 3.5 + 0.45 * (b[u] + c[i]) + 0.15 * np.einsum("ij,ij->i", p[u], q[i])
+    score += 0.8 * rng.standard_normal(count)
+    return np.column_stack([u, i, np.clip(np.round(score), 1, 5)])
+
+
+RATINGS = {
+    "movielens": movielens,
+    "large": lambda: synthetic_ratings(10_000_000, 100_000, 20_000),
+}
+
+
+@lru_cache(maxsize=1)
+def ratings(name):
+    """(training, test) ratings, one in ten held out."""
+    table = RATINGS[name]()
+    test = np.random.default_rng(0).random(len(table)) < 0.1
+    return table[~test], table[test]

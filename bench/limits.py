@@ -1,87 +1,65 @@
-"""What this machine can do at most: bytes read from memory and multiply-adds, measured in the same run.
+"""What this machine can do at most: bytes read from memory and multiply-adds, in the same run.
 
-A fit that does `operations` on `size` bytes cannot be faster than `least_seconds`; the table prints that over the time taken.
-Reading is timed on as many bytes as X has: a last cache may be as large as X, and shared with others, so its size tells little.
+A fit that does `operations` on `size` bytes cannot be faster than `least_seconds`. Reading is timed
+on as many bytes as X has: a last cache may be as large as X, and shared with others, so its size
+tells little.
 """
 
-import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from bench.machine import cache_size
+from bench.timing import seconds
 
-SIZE, QUICK_SIZE = 2**30, 2**26  # most bytes to read
+MAX_BYTES, QUICK_BYTES = 2**30, 2**26  # most bytes to read
 ORDER = 1024  # of the matrices multiplied
-ROUNDS = 5
-READERS = {"sum": np.sum, "max": np.max, "dot": lambda part: np.dot(part, part)}  # all release the GIL
+ROUNDS = 5  # of which the fastest counts
+READERS = (np.sum, np.max, lambda part: np.dot(part, part))  # all release the GIL
 
 
-def measure(threads, quick=False):
-    """{number of threads: {"bandwidth": {bytes: bytes/s}, "float64": FLOP/s, "float32": FLOP/s}}, each the best of all tries.
-
-    How fast other sizes are read is added when it is first asked for.
-    """
-    found = {}
-    for count in threads:
-        found[count] = {"threads": count, "bandwidth": {}, "most": QUICK_SIZE if quick else SIZE} | {
-            dtype: peak(np.dtype(dtype), count) for dtype in ("float64", "float32")
-        }
-        bandwidth(found[count], SIZE)
-    return found
-
-
-def bandwidth(limits, size):
-    """Bytes a second, by the fastest reader: each thread reads a part of its own, BLAS on one thread inside."""
-    size, known = min(size, limits["most"]), limits["bandwidth"]
-    if size not in known:
-        known[size] = max(_rates(np.ones(max(size // 8, 1)), limits["threads"]).values())
-    return known[size]
-
-
-def _rates(array, threads):
-    """{reader: bytes a second}"""
-    parts, rates = np.array_split(array, threads), {}
+@cache
+def bandwidth(size, threads):
+    """Bytes a second, by the fastest reader, each thread on a part of its own."""
+    parts, times = np.array_split(np.ones(max(size // 8, 1)), threads), []
     with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
-        for name, read in READERS.items():
-            seconds = min(_seconds(lambda read=read: list(pool.map(read, parts))) for _ in range(ROUNDS))
-            rates[name] = array.nbytes / seconds
-    return rates
+        for read in READERS:
+            for _ in range(ROUNDS):
+                times.append(seconds(lambda read=read: list(pool.map(read, parts))))
+    return sum(part.nbytes for part in parts) / min(times)
 
 
+@cache
 def peak(dtype, threads):
     """FLOP a second of a product of matrices."""
-    A = np.ones((ORDER, ORDER), dtype)
-    B, C = A.copy(), A.copy()
+    A, B, C = (np.ones((ORDER, ORDER), dtype) for _ in range(3))
     with threadpool_limits(threads):
-        return 2 * ORDER**3 / min(_seconds(lambda: np.matmul(A, B, out=C)) for _ in range(ROUNDS + 1))
+        times = [seconds(lambda: np.matmul(A, B, out=C)) for _ in range(ROUNDS + 1)]
+    return 2 * ORDER**3 / min(times)
 
 
-def _seconds(function):
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
+def least_seconds(size, operations, dtype, threads, quick):
+    """(seconds, what binds): data in a processor's own cache are bound by the arithmetic only."""
+    most = QUICK_BYTES if quick else MAX_BYTES
+    reading = size / bandwidth(min(size, most), threads) if size > cache_size() else 0.0
+    return max((reading, "memory"), (operations / peak(dtype, threads), "arithmetic"))
 
 
-def least_seconds(limits, size, operations, dtype):
-    """(seconds, "memory" or "arithmetic"): data in a processor's own cache is bound by the arithmetic only."""
-    reading = size / bandwidth(limits, size) if size > cache_size(2) else 0.0
-    computing = operations / limits[dtype]
-    return max((reading, "memory"), (computing, "arithmetic"))
+def compare(summary, goal, *work):
+    """Add to the summary of a peer's times the fraction of the limit that it reached."""
+    if summary["median"] > 0:  # else the difference of two fits is lost in the noise
+        least, bound = least_seconds(*work)
+        summary["limit"] = {"fraction": least / summary["median"], "of": bound}
+        summary["limit"] |= {} if goal is None else {"goal": goal}
 
 
-def compare(entry, limits, size, operations, dtype, goal=None):
-    """Give an entry of a result the fraction of the limit that it reached."""
-    if entry["median"] <= 0:  # a difference of two fits lost in the noise
-        return
-    seconds, bound = least_seconds(limits, size, operations, dtype)
-    entry["limit"] = {"fraction": seconds / entry["median"], "of": bound}
-    if goal is not None:
-        entry["limit"]["goal"] = goal
-
-
-def lines(found):
-    for count, limits in found.items():
-        yield (f"limits, {count} thread{'s' if count > 1 else ''}: reads {bandwidth(limits, SIZE) / 1e9:.1f} GB/s, multiplies and "
-               f"adds {limits['float64'] / 1e9:.0f} GFLOP/s float64, {limits['float32'] / 1e9:.0f} float32 (BLAS)")  # fmt: skip
+def lines(threads, quick):
+    size = QUICK_BYTES if quick else MAX_BYTES
+    for count in threads:
+        yield (
+            f"limits, {count} thread{'s' * (count > 1)}: reads {bandwidth(size, count) / 1e9:.1f} "
+            f"GB/s, multiplies and adds {peak('float64', count) / 1e9:.0f} GFLOP/s float64, "
+            f"{peak('float32', count) / 1e9:.0f} float32 (BLAS)"
+        )

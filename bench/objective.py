@@ -1,44 +1,43 @@
-"""The value of a model, from its coefficients alone: the benchmark never asks a solver how well it did."""
+"""Losses and their slopes in plain NumPy: the benchmark evaluates every model itself, from its
+coefficients, and never asks a solver how well it did.
+
+z are the margins and t the targets, as `targets` makes them: (n, K), or (n,) for one output.
+"""
 
 import numpy as np
-from scipy.special import logsumexp
+from scipy.special import expit, logsumexp, softmax
 
-BLOCK = 8192  # rows at a time, so that float32 rows are not all widened at once
+SMOOTH = ("squared_error", "log_loss", "squared_hinge")
+REGRESSION = ("squared_error", "epsilon_insensitive")
+LOSSES = {
+    "squared_error": lambda z, t, epsilon=0.0: (z - t) ** 2 / 2,
+    "log_loss": lambda z, t, epsilon=0.0: np.logaddexp(0, -t * z),
+    "hinge": lambda z, t, epsilon=0.0: np.maximum(0, 1 - t * z),
+    "squared_hinge": lambda z, t, epsilon=0.0: np.maximum(0, 1 - t * z) ** 2,
+    "epsilon_insensitive": lambda z, t, epsilon=0.0: np.maximum(0, np.abs(z - t) - epsilon),
+    "softmax": lambda z, t, epsilon=0.0: logsumexp(z, axis=1) - (z * t).sum(axis=1),
+}
+SLOPES = {  # dL/dz
+    "squared_error": lambda z, t, epsilon=0.0: z - t,
+    "log_loss": lambda z, t, epsilon=0.0: -t * expit(-t * z),
+    "hinge": lambda z, t, epsilon=0.0: -t * (t * z <= 1),
+    "squared_hinge": lambda z, t, epsilon=0.0: -2 * t * np.maximum(0, 1 - t * z),
+    "epsilon_insensitive": lambda z, t, epsilon=0.0: np.sign(z - t) * (np.abs(z - t) > epsilon),
+    "softmax": lambda z, t, epsilon=0.0: softmax(z, axis=-1) - t,
+}
 
 
-def targets(problem, y):
-    """(n, K): the values of a regression, class numbers for softmax, else +1 for class k and -1 for the others."""
-    if problem.regression:
+def targets(loss, y):
+    """(n, K): the values of a regression, one-hot rows for softmax, else +1 for class k and -1."""
+    if loss in REGRESSION:
         return np.asarray(y, float).reshape(len(y), -1)
     classes, numbers = np.unique(y, return_inverse=True)
-    if problem.loss == "softmax":
-        return numbers.reshape(-1, 1)
+    if loss == "softmax":
+        return np.eye(len(classes))[numbers]
     positive = [1] if len(classes) == 2 else range(len(classes))
     return np.where(numbers[:, None] == np.array(positive), 1.0, -1.0)
 
 
-def losses(loss, z, t, epsilon=0.0):
-    """Loss of each row and output at margins z (n, K), or (n,) where there is one output."""
-    match loss:
-        case "squared_error":
-            return (z - t) ** 2 / 2
-        case "log_loss":
-            return np.logaddexp(0, -t * z)
-        case "hinge":
-            return np.maximum(0, 1 - t * z)
-        case "squared_hinge":
-            return np.maximum(0, 1 - t * z) ** 2
-        case "epsilon_insensitive":
-            return np.maximum(0, np.abs(z - t) - epsilon)
-        case "softmax":
-            return logsumexp(z, axis=1, keepdims=True) - np.take_along_axis(z, t, axis=1)
-    raise ValueError(f"loss={loss!r} is none that the benchmark can evaluate")
-
-
-def objective(problem, X, y, coef, intercept):
-    """F(W, b) in float64; coef (K, p), intercept (K,)."""
-    coef, t, total = np.asarray(coef, np.float64), targets(problem, y), 0.0
-    for start in range(0, X.shape[0], BLOCK):
-        block = slice(start, start + BLOCK)
-        total += losses(problem.loss, X[block] @ coef.T + intercept, t[block]).sum()
-    return total / X.shape[0] + problem.l1 * np.abs(coef).sum() + problem.l2 / 2 * (coef**2).sum()
+def shrink(w, threshold):
+    """The proximal operator of threshold |w|_1."""
+    return np.sign(w) * np.maximum(np.abs(w) - threshold, 0.0)

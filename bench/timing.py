@@ -1,13 +1,32 @@
-"""Times of several tasks taken in turn, A B A B, so that what disturbs one disturbs the others too."""
+"""Times of several functions taken in turn, A B A B, so that a disturbance hits all of them."""
 
 import statistics
 import time
+from functools import partial
 
-SETTLE = 0.1  # seconds; the idle threads of BLAS and OpenMP spin for a while and would slow down the next peer
+from threadpoolctl import threadpool_limits
+
+# Seconds of rest before a sample on several threads: the idle threads of BLAS and OpenMP spin for
+# a while and would slow down the next peer.
+SETTLE = 0.1
+
+
+def seconds(function, *arguments):
+    start = time.perf_counter()
+    function(*arguments)
+    return time.perf_counter() - start
+
+
+def of_epoch(train, epochs):
+    """Seconds of one epoch, without what comes before the first one."""
+    return (seconds(train, epochs) - seconds(train, 1)) / (epochs - 1)
 
 
 def interleave(samples, repeats, cap, pause):
-    """{name: times}; `samples` maps names to functions that return a time. Who used up `cap` seconds sits out after two."""
+    """{name: times}; `samples` maps names to functions that return a time.
+
+    A function that has used up `cap` seconds is left out after two samples.
+    """
     runs, used = {name: [] for name in samples}, dict.fromkeys(samples, 0.0)
     for _ in range(repeats):
         for name, sample in samples.items():
@@ -20,25 +39,26 @@ def interleave(samples, repeats, cap, pause):
     return runs
 
 
-def seconds(function, *arguments):
-    start = time.perf_counter()
-    function(*arguments)
-    return time.perf_counter() - start
-
-
 def summary(taken):
     return {"median": statistics.median(taken), "minimum": min(taken), "runs": taken}
 
 
-def compare(entries, goals):
-    """Give each entry its ratio to fastgd: its median time over fastgd's, above 1 where fastgd is faster.
+def race(tasks, sample, goals, options, threads=1):
+    """{name: summary of its times and ratio to fastgd}; `sample(task)` returns a time.
 
-    None where a time is not above zero, as the difference of two fits may come out on a busy machine.
+    The ratio is the peer's median over fastgd's, above 1 where fastgd is faster. There is none
+    where a time is not above 0, as a difference of two fits on a busy machine may be.
     """
-    own = entries["fastgd"]["median"] if "fastgd" in entries else 0
-    for name, entry in entries.items():
-        if name != "fastgd" and min(own, entry["median"]) > 0:
-            entry["ratio"] = entry["median"] / own
-            goal = goals.get("own" if name.startswith("fastgd ") else name)
+    samples = {name: partial(sample, task) for name, task in tasks.items()}
+    with threadpool_limits(threads):
+        pause = SETTLE if threads > 1 else 0
+        runs = interleave(samples, options.repeats, options.seconds, pause)
+    summaries = {name: summary(taken) for name, taken in runs.items()}
+    own = summaries["fastgd"]["median"] if "fastgd" in summaries else 0
+    for name, one in summaries.items():
+        if name != "fastgd" and min(own, one["median"]) > 0:
+            one["ratio"] = one["median"] / own
+            goal = goals.get("variant" if name.startswith("fastgd ") else name)
             if goal is not None:
-                entry["goal"] = goal
+                one["goal"] = goal
+    return summaries

@@ -1,38 +1,97 @@
-"""One file a peer, each with one function.
+"""Peers, one file each, with one function for each kind of work that the peer does (see WORK):
 
-    prepare(problem, X, y, shuffle, threads) -> train
+    epochs(problem, X, y, shuffle, threads) -> train(epochs) -> (coef (K, p), intercept (K,))
+    network(network, X, y)                  -> train(epochs) -> training loss of the last epoch
+    factorization(ratings, factors, threads) -> train(epochs) -> predict(pairs)
+    minimizer(iterations)                   -> run(cost, start), stopped by nothing else
+    adam(gradient, threads)                 -> step(): one update
+    settings(problem, n)                    -> list of Setting, for `python -m bench accuracy`
+    one_pass(problem, X, t)                 -> (coef, intercept), for `python -m bench auto`
 
-`train(epochs)` is what is timed: it makes that many epochs from zeros and returns (coef, intercept), (K, p) and (K,).
-`prepare` raises UnsupportedError, with the reason, where the peer cannot do the problem.
+A function raises UnsupportedError, with the reason, where the peer cannot do the work.
 """
 
-from importlib import import_module, metadata
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
 
-MODULES = {"fastgd": "fastgd", "numpy": "pure_numpy", "scikit-learn": "scikit_learn", "torch": "torch",
-           "vowpalwabbit": "vowpal_wabbit", "snapml": "snap_ml"}  # fmt: skip
+import numpy as np
+
+WORK = {
+    "epochs": ("fastgd", "numpy", "scikit-learn", "torch", "vowpalwabbit", "snapml"),
+    "network": ("fastgd", "scikit-learn", "torch"),
+    "factorization": ("fastgd", "surprise", "libmf"),
+    "minimizer": ("fastgd", "scipy"),
+    "adam": ("fastgd", "numpy", "torch"),
+    "settings": ("fastgd", "scikit-learn", "liblinear", "snapml", "cyanure", "skglm"),
+    "one_pass": ("vowpalwabbit",),
+}
+NAMES = tuple(dict.fromkeys(name for names in WORK.values() for name in names))
+TOLERANCES = tuple(10.0**-k for k in range(1, 13))
+ITERATIONS = (1, 2, 3, 4, 5, 6, 8, 10, 13, 18, 25, 35, 50, 70, 100, 140, 200, 280, 400, 800, 1600,
+              3200)  # fmt: skip
 
 
 class UnsupportedError(Exception):
     """The peer has no such method; the message says what is missing."""
 
 
-def load(names=None):
-    """(peers, notes): name -> prepare for each peer that is installed, and a line for each that is not."""
-    peers, notes = {}, []
-    for name in names or MODULES:
+@dataclass(frozen=True)
+class Setting:
+    """`make(level)` is an estimator; the levels run from loose to tight."""
+
+    name: str
+    make: Callable
+    levels: tuple = TOLERANCES
+    order: str = "C"  # the layout that the solver does not have to convert
+    compiles: bool = False  # at the first call, which is not timed
+
+
+def load(work, names=None):
+    """({peer: its function}, notes): of each peer that is installed; a note for each that is not.
+
+    `names` restricts the peers; None: all.
+    """
+    functions, notes = {}, []
+    for name in WORK[work]:
+        if names is not None and name not in names:
+            continue
         try:
-            peers[name] = import_module(f"bench.peers.{MODULES[name]}").prepare
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of what a peer itself imports
+                module = import_module(f"bench.peers.{name.replace('-', '_')}")
+            functions[name] = getattr(module, work)
         except ImportError as error:
             notes.append(f"{name}: skipped, {error}")
-    return peers, notes
+    return functions, notes
 
 
-def versions():
-    """Version of each installed peer."""
-    found = {}
-    for name in MODULES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+def coefficients(model):
+    """(coef (K, p), intercept (K,)) of a fitted model; an intercept that it lacks is 0."""
+    intercept = np.ravel(getattr(model, "intercept_", None))
+    if not len(intercept) or intercept[0] is None:
+        intercept = np.zeros(1)
+    return np.atleast_2d(model.coef_), intercept
+
+
+def named_model(problem, n):
+    """(class, parameters) of the model that fastgd and scikit-learn call by the same name."""
+    l1, l2, total, intercept = problem.l1, problem.l2, problem.alpha, problem.intercept
+    match problem.loss:
+        case "squared_error" if l1 and l2:
+            name, own = "ElasticNet", {"alpha": total, "l1_ratio": problem.l1_ratio}
+        case "squared_error" if l1:
+            name, own = "Lasso", {"alpha": l1}
+        case "squared_error":
+            name, own = ("Ridge", {"alpha": l2 * n}) if l2 else ("LinearRegression", {})
+        case "log_loss":
+            C = 1 / (total * n) if total else np.inf
+            name, own = "LogisticRegression", {"C": C, "l1_ratio": problem.l1_ratio}
+        case "hinge" | "squared_hinge":
+            name, own = "LinearSVC", {"C": 1 / (l2 * n), "loss": problem.loss}
+        case "epsilon_insensitive":
+            name, own = "LinearSVR", {"C": 1 / (l2 * n), "epsilon": problem.epsilon}
+        case _:
+            raise ValueError(f"no named model minimises {problem}")
+    return name, own | {"fit_intercept": intercept}

@@ -1,25 +1,18 @@
-"""The same updates in NumPy (SciPy for sparse rows), each as fast as NumPy allows without changing what is computed.
+"""The same updates in NumPy (SciPy for sparse rows), as fast as NumPy computes just these.
 
-One output is a vector w (p,), several are a matrix W (p, K), so that `rows @ w` and `rows.T @ slopes` serve both.
+One output is a vector w (p,), several are a matrix W (p, K): `rows @ w` and `rows.T @ slopes`
+serve both.
 """
 
 import math
 
 import numpy as np
 from scipy.sparse import issparse
-from scipy.special import expit, softmax
 
-from bench.objective import targets
+from bench.objective import SLOPES, shrink, targets
 from bench.peers import UnsupportedError
 
-# dL/dz over a batch: z and t are (m,) or (m, K)
-SLOPES = {
-    "squared_error": lambda z, t: z - t,
-    "log_loss": lambda z, t: -t * expit(-t * z),
-    "hinge": lambda z, t: -t * (t * z <= 1),
-    "softmax": lambda z, t: softmax(z, axis=-1) - t,
-}
-# the same for one margin: a Python float costs a tenth of an array of length 1
+# for one margin: a Python float costs a tenth of an array of length 1
 SCALAR_SLOPES = {
     "squared_error": lambda z, t: z - t,
     "log_loss": lambda z, t: -t / (1 + math.exp(min(t * z, 700.0))),
@@ -27,16 +20,18 @@ SCALAR_SLOPES = {
 }
 
 
-def prepare(problem, X, y, shuffle, threads):
+def epochs(problem, X, y, shuffle, threads):
     if problem.average:
         raise UnsupportedError("has no averaging")
     sparse_rows = issparse(X) and problem.batch_size == 1
-    if sparse_rows and (problem.l1 or _target_columns(problem, y[:1000]).ndim == 2):
-        raise UnsupportedError("takes sparse rows one at a time only for one output and without L1")
+    if sparse_rows and (problem.l1 or targets(problem.loss, y[:1000]).shape[1] > 1):
+        raise UnsupportedError("takes sparse rows one at a time only for one output without L1")
+    by_row = sparse_epoch if sparse_rows else row_epoch
+    epoch = by_row if problem.batch_size == 1 else batch_epoch
 
     def train(epochs):
-        t = _target_columns(problem, y)
-        epoch = sparse_epoch if sparse_rows else row_epoch if problem.batch_size == 1 else batch_epoch
+        t = targets(problem.loss, y)
+        t = t[:, 0] if t.shape[1] == 1 else t
         rng = np.random.default_rng(0)
         w, b = np.zeros((X.shape[1], *t.shape[1:]), X.dtype), np.zeros(t.shape[1:])
         for _ in range(epochs):
@@ -47,24 +42,22 @@ def prepare(problem, X, y, shuffle, threads):
     return train
 
 
-def _target_columns(problem, y):
-    """(n,) for one output, (n, K) for several; for softmax the one-hot rows."""
-    t = targets(problem, y)
-    if problem.loss == "softmax":
-        return np.eye(t.max() + 1)[t[:, 0]]
-    return t[:, 0] if t.shape[1] == 1 else t
+def _steps(problem):
+    """(rate, factor by which L2 shrinks w, threshold of L1) of one step."""
+    rate = problem.rate
+    return rate, max(0.0, 1 - rate * problem.l2), rate * problem.l1
 
 
 def row_epoch(problem, X, t, order, w, b):
     """One step a row."""
-    rate, keep, threshold = problem.rate, max(0.0, 1 - problem.rate * problem.l2), problem.rate * problem.l1
+    rate, decay, threshold = _steps(problem)
     slope = (SLOPES if w.ndim == 2 else SCALAR_SLOPES)[problem.loss]
     t = t if w.ndim == 2 else t.tolist()
     b = b if w.ndim == 2 else float(b)
     for i in range(X.shape[0]) if order is None else order.tolist():
         x = X[i]
         s = slope(x @ w + b, t[i])
-        w *= keep
+        w *= decay
         w -= x[:, None] * (rate * s) if w.ndim == 2 else (rate * s) * x
         if threshold:
             w = shrink(w, threshold)
@@ -73,15 +66,15 @@ def row_epoch(problem, X, t, order, w, b):
 
 
 def batch_epoch(problem, X, t, order, w, b):
-    """One step a batch; rows in the given order are views, in another a copy of the batch."""
-    rate, keep, threshold = problem.rate, max(0.0, 1 - problem.rate * problem.l2), problem.rate * problem.l1
+    """One step a batch: views of the rows in the given order, copies in another one."""
+    (rate, decay, threshold), slope = _steps(problem), SLOPES[problem.loss]
     n = X.shape[0]
-    size, slope = n if problem.batch_size == "full" else problem.batch_size, SLOPES[problem.loss]
+    size = n if problem.batch_size == "full" else problem.batch_size
     for start in range(0, n, size):
         batch = slice(start, start + size) if order is None else order[start : start + size]
         rows = X[batch]
         s = slope(rows @ w + b, t[batch]).astype(X.dtype, copy=False)
-        w *= keep
+        w *= decay
         w -= rate / len(s) * (rows.T @ s)
         if threshold:
             w = shrink(w, threshold)
@@ -90,20 +83,29 @@ def batch_epoch(problem, X, t, order, w, b):
 
 
 def sparse_epoch(problem, X, t, order, w, b):
-    """One step a CSR row, w = scale * v: the decay of all columns is one product, the rest touches the row's only."""
-    rate, keep, slope = problem.rate, max(0.0, 1 - problem.rate * problem.l2), SCALAR_SLOPES[problem.loss]
+    """One step a CSR row, w = scale * v: L2 multiplies scale, the rest the row's columns."""
+    (rate, decay, _), slope = _steps(problem), SCALAR_SLOPES[problem.loss]
     data, indices, ends, t = X.data, X.indices, X.indptr.tolist(), t.tolist()
     v, scale, b = w, 1.0, float(b)
     for i in range(X.shape[0]) if order is None else order.tolist():
         row = slice(ends[i], ends[i + 1])
         x, columns = data[row], indices[row]
         s = slope(scale * (x @ v[columns]) + b, t[i])
-        scale *= keep
+        scale *= decay
         v[columns] -= (rate * s / scale) * x
         b -= rate * s
     return scale * v, np.asarray(b)
 
 
-def shrink(w, threshold):
-    """argmin_u |u - w|^2 / 2 + threshold |u|_1"""
-    return np.sign(w) * np.maximum(np.abs(w) - threshold, 0)
+def adam(gradient, threads):
+    state = [np.zeros_like(gradient), np.zeros_like(gradient), np.zeros_like(gradient), 0]
+
+    def step():
+        x, m, v, t = state
+        t += 1
+        m = 0.9 * m + 0.1 * gradient
+        v = 0.999 * v + 0.001 * gradient**2
+        x = x - 0.01 * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+        state[:] = x, m, v, t
+
+    return step
