@@ -112,15 +112,16 @@ REGRESSION = {
     )
 }
 CLASSIFICATION = {
-    f.__name__: f for f in (log_loss, modified_huber, hinge, squared_hinge, perceptron)
+    f.__name__: f
+    for f in (
+        log_loss,
+        modified_huber,
+        hinge,
+        squared_hinge,
+        perceptron,
+    )
 }
 LOSSES = {**REGRESSION, **CLASSIFICATION}
-NEEDS_DELTA = {
-    "huber": 0.1,
-    "epsilon_insensitive": 0.1,
-    "squared_epsilon_insensitive": 0.1,
-    "quantile": 0.5,
-}
 
 
 def clip(slope):
@@ -323,7 +324,16 @@ def normal_pair(draw):
 
 
 RULES = {
-    rule.__name__.lower(): rule for rule in (SGD, Momentum, Nesterov, AdaGrad, RMSProp, Adam, AdamW)
+    rule.__name__.lower(): rule
+    for rule in (
+        SGD,
+        Momentum,
+        Nesterov,
+        AdaGrad,
+        RMSProp,
+        Adam,
+        AdamW,
+    )
 }
 
 

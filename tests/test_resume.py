@@ -32,7 +32,7 @@ from fastgd import (
 )
 from fastgd.estimators.resumption import fingerprint
 from fastgd.kernels.digest import xxh64
-from reference import store
+from reference import RULES, store
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -95,7 +95,6 @@ OTHERS = {  # whose classes or targets are of another kind
     ),
     "network, lines": MLPRegressor(solver="lbfgs", **NETWORK),
 }
-RULES = ["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"]
 RATES = [
     "constant",
     "invscaling",

@@ -15,18 +15,10 @@ import reference
 from fastgd.kernels import rules
 
 NAMES = list(reference.RULES)
-CLASSES = {
-    rule.lower(): getattr(fastgd, rule)
-    for rule in ("SGD", "Momentum", "Nesterov", "AdaGrad", "RMSProp", "Adam", "AdamW")
-}
+CLASSES = {name: getattr(fastgd, rule.__name__) for name, rule in reference.RULES.items()}
 BUFFERS = {
-    "sgd": "",
-    "momentum": "1",
-    "nesterov": "1",
-    "adagrad": "2",
-    "rmsprop": "2",
-    "adam": "12",
-    "adamw": "12",
+    name: "".join(buffer for buffer, kept in zip("12", rule.buffers, strict=True) if kept)
+    for name, rule in CLASSES.items()
 }
 TOLERANCE = {np.float64: 1e-12, np.float32: 2e-4}
 

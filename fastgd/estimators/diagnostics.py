@@ -13,7 +13,6 @@ from scipy import sparse
 from sklearn import callback
 from sklearn.exceptions import ConvergenceWarning
 
-from fastgd.methods.optimizers import AdaGrad, Adam, RMSProp
 from fastgd.methods.sgd import FirstOrder
 from fastgd.problem.metric import listed, metric_of
 from fastgd.problem.problem import Problem
@@ -97,9 +96,7 @@ def trouble(model, method):
     """What is the matter with the columns of X, and what helps; empty if nothing is."""
     problem = method.problem
     names = getattr(model, "feature_names_in_", np.arange(problem.rows.shape[1]))
-    if isinstance(method, FirstOrder) and not isinstance(
-        method.optimizer, (AdaGrad, RMSProp, Adam)
-    ):
+    if isinstance(method, FirstOrder) and not method.optimizer.is_adaptive:
         return uneven_columns(problem, names)
     return long_tails(problem, names) if method.repaired else ""
 

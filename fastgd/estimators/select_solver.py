@@ -9,7 +9,7 @@ import numpy as np
 
 from fastgd.kernels.rows import squared_norms
 from fastgd.methods.implicit_sgd import AveragedImplicitSGD
-from fastgd.methods.optimizers import SGD, AdaGrad, Adam, GradientNoise, RMSProp, as_optimizer
+from fastgd.methods.optimizers import SGD, GradientNoise, as_optimizer
 from fastgd.methods.schedules import Lipschitz, as_schedule
 from fastgd.methods.sgd import FirstOrder, check_compatible
 from fastgd.problem.order import seed_of
@@ -140,9 +140,7 @@ def first_rate(model, problem, optimizer):
     """1 / L, L bounding the curvature of any batch (a full one by the trace); rules that set their
     own scale keep eta0.
     """
-    if isinstance(optimizer, GradientNoise):
-        optimizer = as_optimizer(optimizer.rule)
-    if isinstance(optimizer, (AdaGrad, RMSProp, Adam)):
+    if optimizer.is_adaptive:
         return RATE if model.learning_rate == "auto" else model.eta0
     if problem.objective.loss.function:
         raise ValueError(

@@ -315,6 +315,9 @@ cdef inline double implicit_poisson(double z, double y, double h) noexcept nogil
     return exp(a) - y
 
 
+cdef double implicit_by_newton(int loss, double delta, double z, double y, double h) noexcept nogil
+
+
 cdef inline double implicit(int loss, double delta, double z, double y, double h) noexcept nogil:
     """The g with g = dL/dz at z - h g (Kulis, Bartlett, ICML 2010): it never overshoots the row's
     own minimum.
@@ -343,7 +346,7 @@ cdef inline double implicit(int loss, double delta, double z, double y, double h
         return -y * (2.0 * gap / (1.0 + 2.0 * h) if gap > 0 else 0.0)
     if loss == PERCEPTRON:
         return -y * within(-y * z / wide, 0.0, 1.0)
-    return NAN
+    return implicit_by_newton(loss, delta, z, y, h)
 
 
 cdef inline double curvature(int loss, double delta, double z, double y,

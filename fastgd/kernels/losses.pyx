@@ -1,7 +1,7 @@
 """Losses over whole blocks of margins."""
 import numpy as np
 
-from libc.math cimport INFINITY
+from libc.math cimport INFINITY, fabs
 
 
 cdef inline void block(int loss, double delta, double steepest, const double *restrict z,
@@ -70,6 +70,34 @@ cdef void custom_block(const CustomFunction *custom, const double *z, const doub
     else:
         for i in range(size):
             custom.one(z[i], y[i], value + i, slope + i, custom.data)
+
+
+cdef double implicit_by_newton(int loss, double delta, double z, double y, double h) noexcept nogil:
+    """dL/dz at the root a of a - z + h dL/dz(a), of a loss without a shorter way: Newton's method
+    in a bracket. NaN if there is no such loss.
+
+    The slope of a convex loss never falls, so the root lies between z and z - h dL/dz(z).
+    """
+    cdef double slope = point(loss, delta, INFINITY, z, y).slope, end = z - h * slope
+    cdef double margin = 1e-10 * (1.0 + fabs(end)), low, high, a = z, miss, bend, tried
+    cdef int _
+    low, high = (end, z) if end < z else (z, end)
+    low, high = low - margin, high + margin  # a step that ends on an end is kept
+    for _ in range(100):
+        miss = a - z + h * slope
+        if miss > 0:
+            high = a
+        else:
+            low = a
+        bend = curvature(loss, delta, a, y, 0.0)
+        tried = a - miss / (1.0 + h * bend)
+        if fabs(tried - a) <= 1e-10 * (1.0 + fabs(a)):
+            return slope + bend * (tried - a)
+        if not low < tried < high:
+            tried = 0.5 * (low + high)
+        a = tried
+        slope = point(loss, delta, INFINITY, a, y).slope
+    return slope
 
 
 cdef class CustomLoss:

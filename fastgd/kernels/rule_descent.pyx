@@ -17,7 +17,7 @@ from libc.string cimport memcpy, memset
 from .cost cimport (Cost, Feasible, Goal, blank, clip, cost_at, excess, first_unwritten,
                     gradient_size, is_small)
 from .penalty cimport soft
-from .rules cimport ADAGRAD, ADAM, ADAMW, MOMENTUM, NESTEROV, RMSPROP, Rule, root, update
+from .rules cimport ADAM, ADAMW, MOMENTUM, NESTEROV, Rule, keeps_first, keeps_second, root, update
 from .threads cimport can_share
 
 cpdef enum Status:
@@ -308,11 +308,11 @@ cdef class RuleDescent:
         self.at.monotone = self.at.guarded = False
         self.at.goal = Goal(0, 0, False)
         self.at.stalled = 0
-        if rule.kind in (MOMENTUM, NESTEROV, ADAM, ADAMW):
+        if keeps_first(rule.kind):
             self._first = np.zeros_like(x0)
             buffer = self._first.view(np.uint8)
             self.at.first = <char *> &buffer[0]
-        if rule.kind in (ADAGRAD, RMSPROP, ADAM, ADAMW):
+        if keeps_second(rule.kind):
             self._second = np.zeros_like(x0)
             buffer = self._second.view(np.uint8)
             self.at.second = <char *> &buffer[0]

@@ -31,10 +31,19 @@ cdef struct Rule:
     uint64_t seed
 
 
+cdef inline bint keeps_first(int kind) noexcept nogil:
+    """Whether a rule writes to the first buffer."""
+    return kind not in (SGD, ADAGRAD, RMSPROP)
+
+
+cdef inline bint keeps_second(int kind) noexcept nogil:
+    """Whether a rule writes to the second buffer."""
+    return kind not in (SGD, MOMENTUM, NESTEROV)
+
+
 cdef inline int check_buffers(int kind, bint first, bint second) except -1:
     """Refuse a rule without the buffers that it writes to."""
-    if (kind in (MOMENTUM, NESTEROV, ADAM, ADAMW, SCHEDULE_FREE) and not first) or (
-            kind in (ADAGRAD, RMSPROP, ADAM, ADAMW, SCHEDULE_FREE) and not second):
+    if (keeps_first(kind) and not first) or (keeps_second(kind) and not second):
         raise ValueError(f"rule {Kind(kind).name} needs a buffer that is None")
     return 0
 

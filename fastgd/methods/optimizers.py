@@ -25,6 +25,8 @@ class Optimizer(Settings):
         False,
         False,
     )  # which of the kernels' two buffers it keeps, each as long as the parameters
+    # Whether every parameter has a rate of its own, whatever the size of its gradients.
+    is_adaptive: ClassVar[bool] = False
 
     def __post_init__(self):
         for field in fields(self):
@@ -140,6 +142,7 @@ class AdaGrad(Optimizer):
 
     eps: float = 1e-10
     kind = Kind.ADAGRAD
+    is_adaptive = True
     buffers = (False, True)
 
 
@@ -167,6 +170,7 @@ class RMSProp(Optimizer):
     rho: float = 0.9
     eps: float = 1e-8
     kind = Kind.RMSPROP
+    is_adaptive = True
     buffers = (False, True)
 
 
@@ -196,6 +200,7 @@ class Adam(Optimizer):
     beta2: float = 0.999
     eps: float = 1e-8
     kind = Kind.ADAM
+    is_adaptive = True
     buffers = (True, True)
 
 
@@ -318,6 +323,10 @@ class GradientNoise(Optimizer):
     def buffers(self):
         return as_optimizer(self.rule).buffers
 
+    @property
+    def is_adaptive(self):
+        return as_optimizer(self.rule).is_adaptive
+
     @cached_property
     def codes(self):
         """The rule for the kernels."""
@@ -325,7 +334,16 @@ class GradientNoise(Optimizer):
 
 
 RULES = {
-    rule.__name__.lower(): rule for rule in (SGD, Momentum, Nesterov, AdaGrad, RMSProp, Adam, AdamW)
+    rule.__name__.lower(): rule
+    for rule in (
+        SGD,
+        Momentum,
+        Nesterov,
+        AdaGrad,
+        RMSProp,
+        Adam,
+        AdamW,
+    )
 }
 
 

@@ -18,12 +18,15 @@ from fastgd.problem.records import Settings
 
 # The least frequency of a class, and the least mean count: a constant model stays finite.
 LEAST_FREQUENCY = 1e-16
+# Of the interval in which the best constant is sought: a loss that falls for ever has none.
+MOST_DOUBLINGS = 10
 
 
 class Loss(Settings):
     """A loss with its parameter `delta`: frozen, and equal to another of the same kind and `delta`.
 
-    The class attributes below are those of a smooth loss of values, such as the squared one.
+    The class attributes below are those of a smooth loss of values, such as the squared one. Such a
+    loss has to define `name`, `domain` and `conjugate`.
     """
 
     delta: float = 0.0
@@ -133,10 +136,14 @@ class Loss(Settings):
     def inverse_curvature(self, center, spread):
         """(outputs,) by how much a step of rate 1 moves a margin per unit of slope.
 
-        It is 1 / curvature or, at kinks, as far as targets with these means and standard deviations
-        ask for.
+        It is 1 / curvature or, at kinks and for values whose slopes are bounded, as far as targets
+        with these means and standard deviations ask for.
         """
-        return np.full(len(center), 1 / self.typical_curvature(center))
+        gain = np.full(len(center), 1 / self.typical_curvature(center))
+        if self.is_of_labels:
+            return gain
+        low, high = self.domain(center)
+        return np.maximum(gain, spread / np.maximum(-low, high))
 
     # ---- duality ----
 
@@ -158,7 +165,11 @@ class Loss(Settings):
 
     def best_constant(self, y, weights):
         """The b that minimises sum_i weights_i L(b, y_i); the weights sum to 1."""
-        return _root(lambda b: self.evaluate(b - y, np.zeros(len(y)))[1], y, weights)
+
+        def slope(b):
+            return weights @ self.evaluate(np.full(len(y), b), y)[1]
+
+        return _root(slope, y.min(), y.max())
 
     @classmethod
     def mean(cls, z):
@@ -496,15 +507,26 @@ def _quantile(y, weights, level):
     return y[order[min(np.searchsorted(below, level * (1 - 1e-15)), len(y) - 1)]]
 
 
-def _root(slope, y, weights):
-    """Where the mean slope, which rises with b, is 0: regula falsi with the Illinois rule."""
-    low, high = y.min(), y.max()
-    below, above = weights @ slope(low), weights @ slope(high)
+def _root(slope, low, high):
+    """Where a slope that never falls is 0: regula falsi with the Illinois rule between low and
+    high, which move apart first until the slope changes its sign between them.
+    """
+    below, above, width = slope(low), slope(high), max(high - low, 1.0)
+    for _ in range(MOST_DOUBLINGS):
+        if below > 0:
+            low, high, above = low - width, low, below
+            below = slope(low)
+        elif above < 0:
+            low, high, below = high, high + width, above
+            above = slope(high)
+        else:
+            break
+        width *= 2
     for _ in range(100):
         if not (below < 0 < above) or high - low <= 1e-15 * (abs(low) + abs(high)):
             break
         b = min(max(high - above * (high - low) / (above - below), low), high)
-        here = weights @ slope(b)
+        here = slope(b)
         if here == 0:
             return b
         if here < 0:
