@@ -15,8 +15,9 @@ group = $$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject
 demo: $(VENV)/built
 	$(BIN)/python -m bench.demo
 
+# FASTGD_TEST_ADDING: tests/test_adding.py builds a copy of the sources, which takes a minute.
 test: $(VENV)/built $(VENV)/test
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	FASTGD_TEST_ADDING=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 # Hostile fits over every public entry point: prints those that are wrong, each with the line that
 # repeats it. How many, and which ones: make fuzz FITS=10000 SEED=0.

@@ -2,7 +2,7 @@
 import.
 
 The environment at build time: FASTGD_OPENMP=0 builds without threads, FASTGD_BOUNDSCHECK=1 with
-every index checked.
+every index checked, FASTGD_AVX2=0 for the baseline instruction set only.
 """
 
 import copy
@@ -22,6 +22,7 @@ OPENMP = os.environ.get("FASTGD_OPENMP", "1") != "0"
 CHECKED = os.environ.get("FASTGD_BOUNDSCHECK", "0") != "0"
 STABLE_ABI = not sysconfig.get_config_var("Py_GIL_DISABLED")
 X86 = sysconfig.get_platform() in ("linux-x86_64", "win-amd64")
+AVX2 = X86 and os.environ.get("FASTGD_AVX2", "1") != "0"
 
 if sys.platform == "win32":
     CFLAGS, AVX2_CFLAGS = ["/O2"], ["/arch:AVX2"]
@@ -135,7 +136,7 @@ def extensions():
             f"fastgd.kernels._avx2.{path.stem}", built.sources, *AVX2_CFLAGS, depends=built.depends
         )
         for built, path in zip(baseline[1:], paths, strict=True)
-        if X86
+        if AVX2
     ]
     return baseline + avx2
 

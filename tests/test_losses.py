@@ -7,7 +7,10 @@ import pytest
 from numpy.testing import assert_allclose
 
 import reference
+from fastgd.kernels import newton
 from fastgd.kernels.losses import Loss, evaluate
+from fastgd.problem.losses import loss_of
+from fastgd.problem.objective import Objective
 
 NAMES = list(reference.LOSSES)
 DELTA = 0.3
@@ -48,6 +51,16 @@ def test_slope_is_the_derivative(name, compute):
     step = 1e-6
     above, below = compute(name, z + step, y)[0], compute(name, z - step, y)[0]
     assert_allclose(compute(name, z, y)[1], (above - below) / (2 * step), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_curvature_is_the_derivative_of_the_slope(name):
+    z, y = grid(name, np.linspace(-4, 4, 161) + 0.0123)
+    order, computed = np.arange(len(z)), np.empty(len(z))
+    newton.curvatures(y, None, order, z, computed, Objective(loss_of(name, DELTA)).codes)
+    step = 1e-6
+    above, below = kernel(name, z + step, y)[1], kernel(name, z - step, y)[1]
+    assert_allclose(computed, (above - below) / (2 * step), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", NAMES)
