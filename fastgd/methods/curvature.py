@@ -26,20 +26,6 @@ def centred(a, joint):
     return a - a.mean(axis=0) if joint else a
 
 
-def draw(h, most):
-    """Curvatures of at most `most` rows in place of all those of h: large ones as they are, one
-    share of all for some small ones.
-
-    These are drawn systematically, with probabilities in proportion to their curvatures.
-    """
-    share = h.sum() / most
-    if len(h) <= most or not share > 0:
-        return h
-    small = h < share
-    steps = np.floor(np.cumsum(np.where(small, h, 0.0)) / share + 0.5)
-    return np.where(small, share * np.diff(steps, prepend=0.0), h)
-
-
 class Inverse(Record):
     """An approximate inverse of the Hessian: of its diagonal, or by Cholesky factors, one an
     output.
@@ -48,11 +34,6 @@ class Inverse(Record):
     joint: bool
     diagonal: np.ndarray
     factors: list | None
-    curvatures: np.ndarray
-
-    def is_stale(self, curvatures):
-        """Whether these, of all rows, differ much from those that it was made of."""
-        return np.abs(curvatures - self.curvatures).sum() > STALE * curvatures.sum()
 
     def is_nearly_singular(self, ridge):
         """Whether columns may depend on one another, as far as the factors tell."""

@@ -180,7 +180,7 @@ class DualCoordinateDescent(Newton):
     def _value(self, theta):
         """The objective at theta, of the margins last met."""
         problem, objective = self.problem, self.problem.objective
-        self._z = self._by_row(self._margins)[problem.visits].ravel()
+        self._rows.margins = self._by_row(self._margins)[problem.visits].ravel()
         penalty = objective.penalty(theta[: len(theta) - objective.outputs])
         return float(weighted(self._row_weights, self.losses()[0]).sum() + penalty)
 
