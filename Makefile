@@ -41,6 +41,7 @@ docs: $(VENV)/built $(VENV)/docs
 
 lint: $(VENV)/lint
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	PATH="$(abspath $(BIN)):$$PATH" cython-lint fastgd
 	$(BIN)/codespell
 

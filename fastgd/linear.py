@@ -21,10 +21,8 @@ from fastgd.estimators.supervised import Classifier, Regressor
 from fastgd.problem.dual_gap import dual_gaps
 from fastgd.problem.objective import Objective
 
-POSITIVE, NOT_NEGATIVE = (
-    Interval(Real, 0, None, closed="neither"),
-    Interval(Real, 0, None, closed="left"),
-)
+POSITIVE = Interval(Real, 0, None, closed="neither")
+NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
 STRONGEST = np.finfo(float).max  # strength of a penalty
 COMMON = {
     "fit_intercept": ["boolean"],

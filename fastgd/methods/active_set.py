@@ -52,10 +52,9 @@ class ActiveSet(Newton):
     def start(self, problem, theta, earlier):
         """Begin at theta, or where `earlier` stands."""
         super().start(problem, theta, earlier)
-        self._best, self._is_best = (
-            (np.inf, self._theta, self._v),
-            True,
-        )  # (F, theta, v) of the model
+        # (F, theta, v) of the model
+        self._best = (np.inf, self._theta, self._v)
+        self._is_best = True
         self._crossing = np.inf  # the curvature that the last step changed
         self._vain, self._is_bold = 0, True  # steps since the model; whether full ones are taken
         self._mark()

@@ -39,12 +39,10 @@ EXACT = 1e-20  # of the squared residual, that conjugate gradients cannot make s
 TYPICAL = 1.0
 FLAT, LONG = 0.1, 20  # eigenvalues below that, and conjugate gradients that find them out:
 HIDDEN = 0.1  # fewer may have left unseen an eigenvalue so many times the least that they have seen
-SHORT, CLEAR = (
-    4,
-    0.01,
-    # with a diagonal fewer tell nothing, unless no more of the decrement would be left by a perfect
-    # metric
-)
+# with a diagonal fewer tell nothing, unless no more of the decrement would be left by a perfect
+# metric
+SHORT = 4
+CLEAR = 0.01
 WORK_A_PASS = 25  # of such products take as long as a pass
 DEAR = 7  # passes
 # extra passes, at most, to estimate the distance of a quadratic's model that is within `tol`
@@ -53,23 +51,19 @@ PATIENCE = 20
 TRUE_SLOPE = 0.25
 STUCK = 0.25  # a decrement within rounding and above this share of the previous one is stalled
 FIRST_TRIAL = 4  # passes of an unfinished direction until it is tried, then after 8, 16, ...
-SEARCHES, FLATTENED = (
-    30,
-    0.1,
-)  # evaluations of a line search; the slope that it may leave, of that at its begin
+# evaluations of a line search; the slope that it may leave, of that at its begin
+SEARCHES = 30
+FLATTENED = 0.1
 LARGEST = 2000  # columns of a dense metric
 MOST_FACTORS = 2**25  # numbers of the Cholesky factors of all outputs: 256 MB
-ROWS_A_COLUMN, FEWEST_ROWS_A_COLUMN, LEAST_ROWS = (
-    6,
-    4,
-    2000,
-)  # that it is made of: that are enough, that have to be
-WHOLE, WHOLE_AGAIN = (
-    200,
-    50,
-    # columns up to which it is made of all rows: once, as of a quadratic, and whenever curvatures
-    # change
-)
+# that it is made of: that are enough, that have to be
+ROWS_A_COLUMN = 6
+FEWEST_ROWS_A_COLUMN = 4
+LEAST_ROWS = 2000
+# columns up to which it is made of all rows: once, as of a quadratic, and whenever curvatures
+# change
+WHOLE = 200
+WHOLE_AGAIN = 50
 # products a row of X, that it may cost: BLAS makes so many in the time of some passes over X
 DENSE_WORK = 160
 # Added to the diagonal of a dense metric, in units of the mean curvature. The inverse of the ridge
@@ -171,10 +165,9 @@ class Newton:
         self._at = Coordinates(problem, metric_of(problem))
         self._constant, self._worst = constant_model(problem)
         self._floor = rounding_floor(problem, self._constant)
-        self._decrement, self._small = (
-            np.inf,
-            0,
-        )  # the last decrement; directions in a row that rounding has made worthless
+        # the last decrement; directions in a row that rounding has made worthless
+        self._decrement = np.inf
+        self._small = 0
         self._v = self._at.from_user(theta)
         if not theta.any():
             self._v[:, -1] = self._constant

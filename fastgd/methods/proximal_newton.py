@@ -183,10 +183,9 @@ class ProximalNewton(Newton):
         self._few = p <= WHOLE and p * p <= PRODUCTS * stored
         self._by_columns = problem.rows.sparse and not self._few
         self._some_rows = False  # whether matrices are of some rows only
-        self._turn, self._rounds = (
-            1,
-            1,
-        )  # steps by coordinates until it is conjugate gradients' turn: now, and after that turn
+        # steps by coordinates until it is conjugate gradients' turn: now, and after that turn
+        self._turn = 1
+        self._rounds = 1
         self._least_norm = np.inf
         self._stalled = 0  # steps in a row that rounding has made worthless
         self._first, self._fell = 0.0, 0.0  # the largest norm; by how much the last step lowered F
@@ -337,12 +336,10 @@ class ProximalNewton(Newton):
         x, forcing, self._complete = np.zeros_like(g), self._forcing(), True
         for k in range(len(g)):
             columns = self._working_set(self._v[k], g[k])
-            w, slopes, corner, l2 = (
-                self._v[k, columns],
-                g[k, columns],
-                self._corner[columns],
-                self._at.l2[k, columns],
-            )
+            w = self._v[k, columns]
+            slopes = g[k, columns]
+            corner = self._corner[columns]
+            l2 = self._at.l2[k, columns]
             if self._by_columns:
                 coordinate.descend_columns(
                     *self._by_column(),

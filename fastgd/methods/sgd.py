@@ -58,12 +58,10 @@ class FirstOrder:
     def __init__(
         self, schedule: Schedule, optimizer: Optimizer, batch_size: int, average_from=None, seed=0
     ):
-        self.schedule, self.optimizer, self.batch_size, self.average_from = (
-            schedule,
-            optimizer,
-            batch_size,
-            average_from,
-        )
+        self.schedule = schedule
+        self.optimizer = optimizer
+        self.batch_size = batch_size
+        self.average_from = average_from
         self.seed = seed
         self._reacted = None  # the schedule that a stalled loss has led to
 

@@ -59,11 +59,10 @@ class SmoothedNewton(Newton):
         )  # (objective, theta) of the best end of a stage, or of the constant model
         self._least = -np.inf  # a bound of the minimum
         self._beyond, self._cost = 0.0, 0.0
-        self._width, self._demand, self._last = (
-            self._first_width(),
-            0,
-            np.inf,
-        )  # of the stage at hand; its last decrement
+        # of the stage at hand; its last decrement
+        self._width = self._first_width()
+        self._demand = 0
+        self._last = np.inf
         self._is_first = True
         self._spent = 0  # ends of stages in a row that were within rounding of their minimum
         self._mark()

@@ -123,10 +123,8 @@ def gap(problem, at, value, slopes, q=None):
     of the losses: it is used if they are balanced as they are, else there is one pass over X.
     """
     objective, outputs = problem.objective, problem.objective.outputs
-    y, n = (
-        problem.targets[:, 0] if objective.loss.is_joint else problem.output_targets,
-        len(slopes),
-    )
+    y = problem.targets[:, 0] if objective.loss.is_joint else problem.output_targets
+    n = len(slopes)
     weights = np.ones(n) if problem.weights is None else problem.weights[problem.visits]
     weights = weights / weights.sum()
     if not _is_feasible(objective, slopes, y):

@@ -94,14 +94,10 @@ class Scaling(Record):
 def scaled(problem: Problem):
     """(scaling, scaled problem); (None, the problem) where all sizes are moderate."""
     objective, metric = problem.objective, problem.metric
-    safe, degree = (
-        SAFE[problem.rows.dtype.itemsize],
-        0 if objective.by_class else objective.loss.degree,
-    )
-    sizes, top = (
-        np.maximum(np.abs(metric.center), metric.scale),
-        _largest_target(problem) if degree else 1.0,
-    )
+    safe = SAFE[problem.rows.dtype.itemsize]
+    degree = 0 if objective.by_class else objective.loss.degree
+    sizes = np.maximum(np.abs(metric.center), metric.scale)
+    top = _largest_target(problem) if degree else 1.0
     limit = 2.0**safe
     strength = max(objective.l1, np.max(objective.l2), objective.loss.delta)
     columns_are_safe = sizes.max(initial=0.0) <= limit and (
@@ -119,10 +115,8 @@ def scaled(problem: Problem):
         )  # alpha / total, or 1 / (C total), overflowed
         l2 = np.minimum(np.ldexp(l2, k * (2 - degree) - 2 * columns), STRONGEST)
         held = (l1 >= STRONGEST) | (np.atleast_2d(l2) >= STRONGEST).all(axis=0)
-        center, scale = (
-            np.ldexp(metric.center, -columns),
-            np.where(held, 0.0, np.ldexp(metric.scale, -columns)),
-        )
+        center = np.ldexp(metric.center, -columns)
+        scale = np.where(held, 0.0, np.ldexp(metric.scale, -columns))
         y = np.ldexp(problem.y, -k)
         loss = objective.loss
         if loss.parameter == "epsilon":

@@ -30,12 +30,10 @@ class Stopping:
     """
 
     def __init__(self, max_iter, tol, patience, full_gradient=False, max_seconds=None):
-        self.max_iter, self.tol, self.patience, self.full_gradient = (
-            max_iter,
-            tol,
-            patience,
-            full_gradient,
-        )
+        self.max_iter = max_iter
+        self.tol = tol
+        self.patience = patience
+        self.full_gradient = full_gradient
         self.best, self.stalled = np.inf, 0
         self._end = np.inf if max_seconds is None else perf_counter() + max_seconds
 
@@ -101,11 +99,9 @@ class Training:
         scaling=None,
     ):
         self.method, self._order, self._stopping, self.history = method, order, stopping, history
-        self._known_loss, self._validate, self._early_stopping = (
-            known_loss,
-            validate,
-            early_stopping,
-        )
+        self._known_loss = known_loss
+        self._validate = validate
+        self._early_stopping = early_stopping
         self._keeps, self._best, self._scaling, self.reason = keeps, None, scaling, UNDER_WAY
         self._begun = len(history)
         self._note()
