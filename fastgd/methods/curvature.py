@@ -5,6 +5,7 @@ spectrum, approximate inverses.
 import numpy as np
 from scipy.linalg import cho_solve, eigh, eigvalsh_tridiagonal, lstsq
 
+from fastgd.kernels import columns as columns_kernel
 from fastgd.kernels import gram
 from fastgd.problem.layout import pack, unpack
 from fastgd.problem.records import Record
@@ -118,7 +119,7 @@ class Coordinates:
 
     def __init__(self, problem, metric):
         self.problem, self.outputs = problem, problem.objective.outputs
-        self.center, self.inverse = metric.center, metric.inverse
+        self.center, self.inverse, self.peak = metric.center, metric.inverse, metric.peak
         self.intercepts = np.append(np.zeros_like(self.center), 1.0)
         l1, l2 = problem.objective.penalties(self.inverse)
         self.l1, self.l2 = np.append(l1, 0.0), np.zeros((self.outputs, len(self.inverse) + 1))
@@ -160,6 +161,25 @@ class Coordinates:
                 np.empty(1, problem.rows.dtype),
             )
         return out
+
+    def squares(self, h):
+        """(X * X)' h / n in these coordinates, of the rows to train on; a pass over X."""
+        problem = self.problem
+        of_row = np.zeros(problem.rows.shape[0])
+        of_row[problem.visits] = h
+        first, second, largest = np.zeros((3, len(self.inverse)))
+        columns_kernel.moments(
+            problem.rows,
+            of_row,
+            problem.visits,
+            self.inverse,
+            self.center * self.inverse,
+            first,
+            second,
+            largest,
+            np.empty(1, problem.rows.dtype),
+        )
+        return second / len(problem.visits)
 
     def symmetric_products(self, h, columns=None):
         """`products` of columns with themselves, both triangles filled."""

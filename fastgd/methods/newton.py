@@ -13,7 +13,7 @@ from math import sqrt
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor
 
-from fastgd.methods.carried import CarriedColumns, may_be_carried
+from fastgd.methods.carried import CarriedColumns
 from fastgd.methods.curvature import STALE, Coordinates, Inverse, Path, centred, shortest
 from fastgd.methods.method import Epoch
 from fastgd.problem.constant_model import constant_model, rounding_floor
@@ -589,7 +589,7 @@ class Newton:
         sees them.
         """
         metric = metric_of(self.problem)
-        if not may_be_carried(metric):
+        if not metric.stands_out.any():
             return False
         if self._carried is None:
             self._carried = CarriedColumns(self._at, metric)
