@@ -15,7 +15,7 @@ from scipy.linalg import LinAlgError, cho_factor
 
 from fastgd.methods.carried import CarriedColumns
 from fastgd.methods.curvature import STALE, Coordinates, Inverse, Path, centred, shortest
-from fastgd.methods.method import Epoch
+from fastgd.methods.method import Epoch, Method
 from fastgd.problem.constant_model import constant_model, rounding_floor
 from fastgd.problem.duality import gap, relative, rounding_of
 from fastgd.problem.layout import pack, unpack
@@ -107,7 +107,7 @@ class State(Record):
     epochs: int = 0
 
 
-class Newton:
+class Newton(Method):
     """Minimise a smooth objective without L1 part; `dense_metric` allows a preconditioner of p x p
     numbers.
 
@@ -129,7 +129,6 @@ class Newton:
         "_small",
         "_bounds",
     )
-    repaired = False  # no step needs it
     # whether X has been factored already, beside which the factor of a quadratic's Hessian costs
     # little
     is_factored = False
@@ -274,22 +273,12 @@ class Newton:
         """The objective at theta."""
         return self.problem.value(theta, np.empty_like(theta))
 
-    def is_finite(self):
-        return bool(np.isfinite(self.state.theta).all())
-
     @property
     def exhausted(self):
         """Whether two directions in a row have promised no more than rounding, and hardly less than
         the one before.
         """
         return self._small > 1
-
-    def finish(self, certify=True):
-        """Training ends: the model is already the best that the passes so far have led to."""
-
-    def react(self):
-        """There is no rate to lower."""
-        return False
 
     # ---- passes over X ----
 

@@ -10,7 +10,7 @@ from fastgd.methods.certificate import Certificate, CornerCertificate
 from fastgd.methods.extrapolation import Extrapolation
 from fastgd.methods.implicit_sgd import TargetStatistics, mass
 from fastgd.methods.line_search import LineSearch
-from fastgd.methods.method import Epoch
+from fastgd.methods.method import Epoch, Method
 from fastgd.methods.proximal_newton import Corner
 from fastgd.problem.constant_model import constant_model, rounding_floor
 from fastgd.problem.duality import rounding_of
@@ -89,7 +89,7 @@ class State(Record):
         )
 
 
-class SAGA:
+class SAGA(Method):
     """SAGA by importance sampling, after a pass or two of implicit steps that fill its memory of
     slopes.
 
@@ -558,10 +558,6 @@ class SAGA:
 
     def is_finite(self):
         return bool(np.isfinite(self._model()).all())
-
-    def react(self):
-        """A loss that stalls calls for nothing: the steps do not depend on it."""
-        return False
 
     def optimality(self):
         """What a `Certificate` says of the model; asked once a small gradient lets hope, and then

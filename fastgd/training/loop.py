@@ -205,12 +205,12 @@ class Training:
         no number.
         """
         finite = isfinite(epoch.gradient_norm) and self.method.is_finite()
-        if finite and not getattr(self.method, "runs_away", True) and not isnan(epoch.loss):
+        if finite and not self.method.runs_away and not isnan(epoch.loss):
             return
         runaway = epoch.loss > DIVERGED and epoch.loss > DIVERGED * (1 + self._known_loss())
         if runaway or not (isfinite(epoch.loss) and finite):
             rate = ""
-            if getattr(self.method, "has_rate", False):
+            if self.method.has_rate:
                 rate = f" So does a learning rate smaller than {epoch.learning_rate:g}."
             raise DivergedError(
                 f"Training diverged. Floating-point under-/overflow occurred at epoch #{number}, "
@@ -224,7 +224,7 @@ class Training:
         found = self.method.optimality()
         if found and found[0] <= stopping.tol:
             return "tol"
-        if getattr(self.method, "exhausted", False):  # rounding leaves nothing to gain
+        if self.method.exhausted:  # rounding leaves nothing to gain
             return "rounding"
         if stopping.is_small(self.history.record["gradient_norm"]):
             return "gradient"
