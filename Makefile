@@ -5,10 +5,12 @@ PYTHON ?= python3
 PYTHONS ?= $(PYTHON)
 VENV ?= .venv
 BIN := $(VENV)/bin
-SOURCES := pyproject.toml setup.py $(wildcard fastgd/kernels/*.pyx fastgd/kernels/*.pxd fastgd/kernels/*.h)
+SOURCES := pyproject.toml setup.py \
+	$(wildcard fastgd/kernels/*.pyx fastgd/kernels/*.pxd fastgd/kernels/*.h)
 
 # The requirements of one dependency group of pyproject.toml; older pips have no --group.
-group = $$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["$(1)"])')
+group = $$($(BIN)/python -c 'import tomllib; \
+	print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["$(1)"])')
 
 .PHONY: demo test fuzz checked bench docs lint wheel wheel-test clean
 
@@ -26,27 +28,32 @@ SEED := 0
 fuzz: $(VENV)/built $(VENV)/test
 	PYTHONPATH=tests $(BIN)/python -m fuzz --fits $(FITS) --seed $(SEED)
 
-# The same tests on kernels that check every index; a build of its own, so that the fast one stays in place.
+# The same tests on kernels that check every index; a build of its own, so that the fast one stays.
 checked: $(VENV)/built $(VENV)/test
 	rm -rf build/checked
 	FASTGD_BOUNDSCHECK=1 $(BIN)/python -m pip install --quiet --no-deps --target build/checked .
 	cp -R tests build/checked/
-	cd build/checked && $(abspath $(BIN))/python -m pytest -n auto --dist loadfile --confcutdir=tests tests
+	cd build/checked && \
+		$(abspath $(BIN))/python -m pytest -n auto --dist loadfile --confcutdir=tests tests
 
 bench: $(VENV)/built
 	$(BIN)/python -m bench
 
-# The pages and the gallery, whose scripts it runs unless SPHINXOPTS="-D plot_gallery=0"; warnings are errors. build/docs/index.html.
+# The pages and the gallery, whose scripts it runs unless SPHINXOPTS="-D plot_gallery=0"; warnings
+# are errors. The result is build/docs/index.html.
 docs: $(VENV)/built $(VENV)/docs
-	MPLBACKEND=Agg $(BIN)/python -m sphinx -W --keep-going -q $(SPHINXOPTS) -d build/doctrees docs build/docs
+	MPLBACKEND=Agg $(BIN)/python -m sphinx -W --keep-going -q $(SPHINXOPTS) \
+		-d build/doctrees docs build/docs
 
 lint: $(VENV)/lint
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	PATH="$(abspath $(BIN)):$$PATH" cython-lint fastgd
 	$(BIN)/codespell
 
-# The sdist, and the wheel built from it, into a new dist/: one wheel for CPython 3.11 and later, with libgomp inside. Without LDSHARED
-# some Pythons write the folder of their own libraries into every module.
+# The sdist, and the wheel built from it, into a new dist/: one wheel for CPython 3.11 and later,
+# with libgomp inside. Without LDSHARED some Pythons write the folder of their own libraries into
+# every module.
 wheel: $(VENV)/wheel
 	rm -rf build/wheel dist
 	LDSHARED="$(CC) -shared" $(BIN)/python -m build --outdir build/wheel
@@ -54,8 +61,9 @@ wheel: $(VENV)/wheel
 	cp build/wheel/*.tar.gz dist
 	$(BIN)/abi3audit --strict --summary dist/*.whl
 
-# That wheel against the sdist's tests and README, on both instruction sets (`make test` runs on the best one): in a fresh environment, in
-# a folder without the sources, and with nothing else on the PATH, so no compiler. NATIVE picks the tests on the best set.
+# That wheel against the sdist's tests and README, on both instruction sets (`make test` runs on the
+# best one): in a fresh environment, in a folder without the sources, and with nothing else on the
+# PATH, so no compiler. NATIVE picks the tests on the best set.
 # tests/test_frozen.py freezes a program, with PyInstaller where that installs. On several Pythons:
 # make wheel-test PYTHONS="python3.11 /some/where/python3.13"
 wheel-test: wheel
@@ -64,12 +72,14 @@ wheel-test: wheel
 ROOM := $(abspath build/wheel-test)
 NATIVE := tests README.md
 IS_THE_WHEEL := 'import sys, fastgd; from fastgd.kernels import ISA, threads; \
-	print(sys.version, ISA, fastgd.__file__); assert fastgd.__file__.startswith(sys.prefix) and threads.OPENMP'
+	print(sys.version, ISA, fastgd.__file__); \
+	assert fastgd.__file__.startswith(sys.prefix) and threads.OPENMP'
 
 define test-wheel
 	rm -rf $(ROOM)
 	$(1) -m venv $(ROOM)
-	tar -xzf dist/*.tar.gz -C $(ROOM) --strip-components=1 --wildcards '*/tests' '*/conftest.py' '*/pyproject.toml' '*/README.md'
+	tar -xzf dist/*.tar.gz -C $(ROOM) --strip-components=1 --wildcards \
+		'*/tests' '*/conftest.py' '*/pyproject.toml' '*/README.md'
 	PATH=$(ROOM)/bin python -m pip install --quiet --only-binary :all: dist/*.whl $(call group,test)
 	PATH=$(ROOM)/bin python -m pip install --quiet --only-binary :all: $(call group,frozen) \
 		|| echo "no PyInstaller for $(1): tests/test_frozen.py is skipped"
@@ -80,7 +90,8 @@ define test-wheel
 endef
 
 clean:
-	rm -rf $(VENV) build dist docs/auto_gallery docs/generated *.egg-info .pytest_cache .ruff_cache .hypothesis fastgd/kernels/_avx2
+	rm -rf $(VENV) build dist docs/auto_gallery docs/generated *.egg-info .pytest_cache .ruff_cache \
+		.hypothesis fastgd/kernels/_avx2
 	find fastgd tests bench \( -name '*.so' -o -name '*.c' -o -name '*.pyc' \) -delete
 
 $(VENV)/python:

@@ -19,7 +19,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 templates_path = ["_templates"]
-exclude_patterns = ["gallery/*"]  # sphinx-gallery makes pages of them in auto_gallery
+exclude_patterns = ["gallery/*"]  # sphinx-gallery turns them into pages in auto_gallery
 html_theme = "pydata_sphinx_theme"
 html_title = f"fastgd {version}"
 html_theme_options = {
@@ -32,11 +32,11 @@ html_show_sourcelink = False
 default_role = "autolink"
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
-# sphinx-gallery's settings hold functions, which no cache can keep
+# sphinx-gallery's settings contain functions, which Sphinx cannot cache.
 suppress_warnings = ["config.cache"]
 
 numpydoc_show_class_members = False
-# Names that only differ in case would be one file where the file system does not tell them apart.
+# Names that differ only in case (`Adam`, `adam`) would share a file on case-insensitive systems.
 methods = [
     name
     for name in fastgd.__all__
@@ -64,11 +64,11 @@ sphinx_gallery_conf = {
 
 
 def link_to_source(app, docname, source):
-    """Links of the pages to folders of the source, which cannot be shown, become the folders'
-    names; the gallery has been made.
+    """Redirect links to folders, which Sphinx cannot show: to the built gallery, and to
+    `__init__.py` of a source folder.
     """
     source[0] = source[0].replace("](gallery)", "](auto_gallery/index.rst)")
-    for folder in ("fastgd/engine/methods", "fastgd/kernels", "bench"):
+    for folder in ("fastgd/methods", "fastgd/kernels", "bench"):
         source[0] = source[0].replace(f"](../{folder})", f"](../{folder}/__init__.py)")
 
 

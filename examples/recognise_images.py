@@ -1,4 +1,4 @@
-"""Recognise images by networks: handwritten digits, and Fashion-MNIST where Debian's package
+"""Classify images by networks: handwritten digits, and Fashion-MNIST if Debian's package
 dataset-fashion-mnist is installed.
 
 Run it by ``python examples/recognise_images.py``.
@@ -45,7 +45,7 @@ def digits():
     X, X_test, y, y_test = train_test_split(
         *load_digits(return_X_y=True), stratify=load_digits().target, random_state=0
     )
-    model = MLPClassifier(random_state=0).fit(X, y)  # nothing to scale, nothing to tune
+    model = MLPClassifier(random_state=0).fit(X, y)  # no scaling, no tuning
     print(
         f"digits: {model.score(X_test, y_test):.3f} of {len(y_test)} recognised after "
         f"{model.n_iter_} epochs"

@@ -1,5 +1,5 @@
-"""Recommend movies: MovieLens 100k where the package recbole is installed (pip install --no-deps
-recbole), else synthetic ratings.
+"""Recommend movies: from MovieLens 100k if the package recbole is installed (pip install --no-deps
+recbole), otherwise from synthetic ratings.
 
 Run it by ``python examples/recommend_movies.py``.
 """
@@ -14,7 +14,7 @@ from fastgd import MatrixFactorization, ndcg_at_k, precision_at_k
 
 
 def load():
-    """(ratings with columns user, item, stars; titles by item)"""
+    """Return ratings, with columns user, item and stars, and a dict of the items' titles."""
     package = find_spec("recbole")
     if package is None:
         return synthetic(), {}
@@ -41,12 +41,12 @@ def main():
     ratings, titles = load()
     print(f"{len(ratings)} ratings, {'MovieLens 100k' if titles else 'synthetic'}")
 
-    # explicit ratings: nothing to tune
+    # explicit ratings, default parameters
     model = MatrixFactorization(random_state=0)
     rmse = -cross_val_score(model, ratings, cv=KFold(5, shuffle=True, random_state=0))
     print(f"RMSE of five folds: {rmse.mean():.4f} ({', '.join(f'{one:.4f}' for one in rmse)})")
 
-    # a new user arrives
+    # a new user
     model.fit(ratings)
     popular = np.unique(ratings[:, 1], return_counts=True)
     liked = popular[0][np.argsort(-popular[1])[:3]]
@@ -61,7 +61,7 @@ def main():
         f"{', '.join(str(titles.get(one, one)) for one in alike[0])}"
     )
 
-    # implicit feedback: who rated 4 stars or more has met and liked the item
+    # implicit feedback: a rating of 4 stars or more is a positive interaction
     train, test = train_test_split(ratings[ratings[:, 2] >= 4, :2], test_size=0.2, random_state=0)
     for loss in ("log_loss", "bpr"):
         ranking = MatrixFactorization(loss, random_state=0).fit(train)

@@ -21,11 +21,8 @@ from fastgd.estimators.supervised import Classifier, Regressor
 from fastgd.problem.dual_gap import dual_gaps
 from fastgd.problem.objective import Objective
 
-POSITIVE, NOT_NEGATIVE = (
-    Interval(Real, 0, None, closed="neither"),
-    Interval(Real, 0, None, closed="left"),
-)
-STRONGEST = np.finfo(float).max  # strength of a penalty
+POSITIVE = Interval(Real, 0, None, closed="neither")
+NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
 COMMON = {
     "fit_intercept": ["boolean"],
     "tol": [NOT_NEGATIVE],
@@ -36,9 +33,19 @@ COMMON = {
 }
 
 
-def _strength(C, total):
-    """That of the penalty of a mean loss, where C times the sum of the losses is penalised by 1."""
-    return 0.0 if np.isinf(C) else min(1 / C / total, STRONGEST)
+def _strength(alpha, C, total):
+    """(m, e): the strength alpha / (C total) = m 2^e of the penalty of a mean loss.
+
+    e is 0 unless the strength overflows or underflows.
+    """
+    if np.isinf(C) or not alpha:
+        return 0.0, 0
+    strength = alpha / C / total
+    if np.finfo(float).tiny <= strength < np.inf:
+        return strength, 0
+    parts = [np.frexp(value) for value in (alpha, C, total)]
+    mantissa = parts[0][0] / parts[1][0] / parts[2][0]
+    return float(mantissa), int(parts[0][1] - parts[1][1] - parts[2][1])
 
 
 class _Squared(Regressor):
@@ -354,11 +361,14 @@ class Ridge(_Penalised):
             )
         if not (np.isfinite(alpha) & (alpha >= 0)).all():
             raise ValueError(f"alpha must be finite and >= 0, got {self.alpha}")
-        l2 = tuple(min(float(a) / total, STRONGEST) for a in alpha)
-        l2 = l2[0] if len(set(l2)) == 1 else l2
+        l2, exponent = _strength(float(alpha[0]), 1.0, total)
+        if len(set(alpha)) > 1:
+            most = np.finfo(float).max
+            l2, exponent = tuple(min(float(a) / total, most) for a in alpha), 0
         return Objective(
             self._loss(outputs),
             l2=l2,
+            exponent=exponent,
             outputs=outputs,
             intercept=self.fit_intercept,
             positive=self.positive,
@@ -928,9 +938,11 @@ class LogisticRegression(_Named):
         self._assign(locals())
 
     def _objective(self, outputs, one_vs_rest, total):
-        strength, mix = 0.0 if self.penalty is None else _strength(self.C, total), self._mix()
+        strength, exponent = (0.0, 0) if self.penalty is None else _strength(1.0, self.C, total)
+        mix = self._mix()
         return Objective(
             self._loss(outputs),
+            exponent=exponent,
             l1=strength * mix,
             l2=strength * (1 - mix),
             outputs=outputs,
@@ -1140,9 +1152,11 @@ class LinearSVC(_Named):
         self._assign(locals())
 
     def _objective(self, outputs, one_vs_rest, total):
-        strength, mix = _strength(self.C, total), float(self.penalty == "l1")
+        strength, exponent = _strength(1.0, self.C, total)
+        mix = float(self.penalty == "l1")
         return Objective(
             self._loss(outputs),
+            exponent=exponent,
             l1=strength * mix,
             l2=strength * (1 - mix),
             outputs=outputs,
@@ -1307,5 +1321,11 @@ class LinearSVR(Regressor):
             self.intercept_ = 0.0
 
     def _objective(self, outputs, one_vs_rest, total):
-        l2 = _strength(self.C, total)
-        return Objective(self._loss(outputs), l2=l2, outputs=outputs, intercept=self.fit_intercept)
+        l2, exponent = _strength(1.0, self.C, total)
+        return Objective(
+            self._loss(outputs),
+            l2=l2,
+            exponent=exponent,
+            outputs=outputs,
+            intercept=self.fit_intercept,
+        )

@@ -369,10 +369,8 @@ class MatrixFactorization(SupportsFitCallbacks, BaseEstimator):
                     f"{name}={getattr(self, name)!r}, but the model was begun with {value!r}: "
                     "that needs a new fit"
                 )
-        users, items = (
-            self._users.numbers(users, learn=True),
-            self._items.numbers(items, learn=True),
-        )
+        users = self._users.numbers(users, learn=True)
+        items = self._items.numbers(items, learn=True)
         data = fingerprint(users, items, values) if self.warm_start and not go_on else None
         seed = earlier.random_state if earlier else seed_of(self.random_state)
         self._begun = self._begun if earlier else self.t_
@@ -490,11 +488,9 @@ class MatrixFactorization(SupportsFitCallbacks, BaseEstimator):
             rows = training.solution()[side]
             self._rows[side][order] = self._in_unit(rows, side, 1 / self._factor)
             self._ages[side][order] = seen
-        self.n_iter_, self.stop_reason_, self.history_ = (
-            training.epochs,
-            training.reason,
-            training.history.record,
-        )
+        self.n_iter_ = training.epochs
+        self.stop_reason_ = training.reason
+        self.history_ = training.history.record
         self.t_ = state.t - 1
         vars(self).pop("best_epoch_", None)
         if training.best:

@@ -136,3 +136,27 @@ def test_pieces_that_such_rows_leave(seed, C):
     model = LinearSVC(C=C, tol=1e-4).fit(X, y)
     assert model.converged_
     assert value(model) <= value(best) * (1 + 1e-4)
+
+
+def test_float32_bounds_see_past_rounding_of_rows_far_out():
+    """A row far out makes float32 sums of its column coarse, unless its loss is flat."""
+    rng = np.random.default_rng(0)
+    X = np.zeros((120, 1), np.float32)
+    X[:, 0] = rng.standard_normal(120) * (rng.random(120) < 0.5)
+    y = X[:, 0] + 0.3 * rng.standard_normal(120) > 0.8
+    X[0], y[0] = 2e7, True
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = SGDClassifier("hinge", alpha=1e-4, batch_size=32, random_state=0)
+        model.fit(sparse.csr_array(X), y)
+        best = LinearSVC(loss="hinge", C=1e4 / 120).fit(X[1:].astype(float), y[1:])
+    sign = np.where(y, 1.0, -1.0)
+
+    def value(coef, intercept):
+        losses = np.maximum(1 - sign * (X[:, 0] * coef + intercept), 0)
+        return losses.mean() + 1e-4 / 2 * coef**2
+
+    least = value(best.coef_[0, 0], best.intercept_[0])
+    gap = value(float(model.coef_[0, 0]), float(model.intercept_[0])) - least
+    constant = min(value(0.0, b) for b in (-1.0, 1.0))
+    assert model.optimality_ is None or gap <= 1.01 * model.optimality_ * (constant - least)

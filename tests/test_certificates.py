@@ -359,3 +359,16 @@ def test_a_bound_above_the_objective_is_withdrawn():
     value = y.var() / 2
     assert gap(data, at, value, (y.mean() - y)[:, None]) < np.inf
     assert gap(data, at, value / 1e3, (y.mean() - y)[:, None]) == np.inf
+
+
+def test_an_output_without_rows_on_its_kinks():
+    """Of five classes one has no row on a kink of its smoothed loss: its Hessian would be 0 along
+    the intercept.
+    """
+    rng = np.random.default_rng(21)
+    n, p = rng.integers(20, 300), rng.integers(2, 30)
+    X = rng.standard_normal((n, p)) @ (np.eye(p) + 0.5 * rng.standard_normal((p, p)))
+    k = rng.integers(2, 6)
+    y = (X @ rng.standard_normal((p, k)) + 2 * rng.standard_normal((n, k))).argmax(axis=1)
+    model = SGDClassifier("hinge", alpha=0.0931, batch_size="full", tol=1e-4, max_iter=3000)
+    assert model.fit(X, y).converged_

@@ -236,3 +236,21 @@ def test_huge_targets_of_the_case(name):
     assert_allclose(
         model.predict(X) / 1e155, LinearRegression().fit(X, Y).predict(X), rtol=0, atol=0.5
     )
+
+
+@pytest.mark.parametrize(
+    "model", [Ridge(), LogisticRegression(), LinearSVC(), LinearSVR(epsilon=0.1)], ids=str
+)
+def test_strengths_of_penalties_beyond_the_range_of_floats(model):
+    """Weights of 2^-1040 make the strength of the penalty 2^1040; columns of 2^520 need it."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((50, 3))
+    y = X @ [1.0, -2.0, 0.5] + rng.standard_normal(50)
+    y = y > 0 if isinstance(model, LogisticRegression | LinearSVC) else y
+    right = clone(model).set_params(tol=1e-10).fit(X, y)
+    scaled = clone(model).set_params(tol=1e-10)
+    scaled.fit(X * 2.0**520, y, sample_weight=np.full(50, 2.0**-1040))
+    assert_allclose(scaled.coef_ * 2.0**520, right.coef_, rtol=1e-6)
+    small = clone(model).set_params(tol=1e-10)
+    small.fit(X * 2.0**-500, y, sample_weight=np.full(50, 2.0**1000))
+    assert_allclose(small.coef_ * 2.0**-500, right.coef_, rtol=1e-6)

@@ -12,10 +12,11 @@ from sklearn.datasets import load_breast_cancer
 from fastgd import Lasso, LinearSVC, LogisticRegression, Ridge, SGDClassifier
 from fastgd.kernels import gram
 from fastgd.kernels.rows import Rows
-from fastgd.methods.curvature import Coordinates, draw
+from fastgd.methods.curvature import Coordinates
 from fastgd.methods.newton import Newton
 from fastgd.methods.proximal_newton import ProximalNewton
 from fastgd.problem.data import as_rows
+from fastgd.problem.linearization import subsample_rows
 from fastgd.problem.losses import loss_of
 from fastgd.problem.metric import metric_of
 from fastgd.problem.objective import Objective
@@ -34,13 +35,13 @@ def correlated(rows, columns, seed=0):
 
 def test_few_rows_stand_for_all_curvature():
     h = np.random.default_rng(0).lognormal(0, 3, 5000)
-    drawn = draw(h, 200)
+    drawn = subsample_rows(h, 200)
     share = h.sum() / 200
     assert np.count_nonzero(drawn) <= 200
     assert_array_equal(drawn[h >= share], h[h >= share])
     assert set(np.round(drawn[h < share] / share, 9)) == {0.0, 1.0}
     assert_allclose(drawn.sum(), h.sum(), rtol=0, atol=share)
-    assert draw(h, 5000) is h
+    assert subsample_rows(h, 5000) is h
 
 
 @pytest.fixture(

@@ -2,9 +2,9 @@
 What gradient descent is
 ========================
 
-Training a model is finding parameters ``theta`` at which a cost ``J(theta)`` is least. Gradient
-descent starts anywhere and walks downhill: the gradient points to where the cost rises fastest, so
-every step goes the other way,
+Training a model means finding parameters ``theta`` that minimise a cost ``J(theta)``. The gradient
+points in the direction in which the cost increases fastest. Gradient descent starts anywhere and
+takes steps in the opposite direction,
 
 .. math:: \\theta \\leftarrow \\theta - \\mathtt{rate} \\cdot \\nabla J(\\theta) .
 """
@@ -12,9 +12,9 @@ every step goes the other way,
 # %%
 # One parameter
 # -------------
-# The gradient of a curve is its slope. Where the slope is positive, the minimum lies to the left,
-# where it is negative, to the right. Steps are long where the curve is steep, and shorten by
-# themselves as it flattens out: at the minimum the slope is 0.
+# The gradient of a curve is its slope. If the slope is positive, the minimum lies to the left; if
+# it is negative, to the right. Steps are long where the curve is steep, and become shorter as it
+# gets flat: at the minimum the slope is 0.
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -54,9 +54,9 @@ plt.show()
 # %%
 # Two parameters
 # --------------
-# Seen from above, the cost is a map with lines of equal height; darker is lower. Every step crosses
-# its line at a right angle. It goes straight downhill, which is not straight to the minimum: here
-# the valley is narrow, and the path bends into it.
+# The figure shows the cost as contour lines; darker is lower. Every step is perpendicular to its
+# contour line. It points downhill, but not at the minimum: this valley is narrow, and the path
+# bends into it.
 
 
 def bowl(theta):
@@ -80,6 +80,6 @@ ax.set(aspect="equal", title=f"{display.results_['gradient descent'].nit} steps 
 plt.show()
 
 # %%
-# A million parameters are no different: a gradient has as many components as there are parameters,
-# and tells for each of them which way is down. The next page has the loop, and :doc:`the page after
-# it <plot_03_three_variants>` what makes it affordable on large data.
+# A million parameters work the same way: the gradient has one component for each parameter. The
+# next page shows the loop, and :doc:`the page after it <plot_03_three_variants>` shows how to make
+# it affordable on large data.

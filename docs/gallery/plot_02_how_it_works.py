@@ -7,7 +7,7 @@ The whole method is four lines:
 1. start anywhere, at ``theta``;
 2. compute the gradient of the cost there;
 3. ``theta = theta - rate * gradient``;
-4. stop when the gradient is small, else go on with 2.
+4. stop when the gradient is small, otherwise continue with 2.
 """
 
 # %%
@@ -41,8 +41,8 @@ print(f"theta = {theta}, J(theta) = {J(theta):.6f}, {steps} steps")
 # %%
 # ``minimize`` does the same
 # --------------------------
-# Its ``tol`` is relative to the cost where that exceeds 1: it stops when ``max |gradient| <= tol *
-# max(1, |J|)``. Here J ends at 3.
+# Its ``tol`` is relative to the cost if that exceeds 1: it stops when ``max |gradient| <= tol *
+# max(1, |J|)``. Here the minimum of J is 3.
 result = minimize(J, [5.0, 3.0], gradient_of_J, method="gd", learning_rate=rate, tol=tol / 3)
 print(f"theta = {result.x}, J(theta) = {result.fun:.6f}, {result.nit} steps")
 print(result.message)
@@ -50,10 +50,10 @@ print(result.message)
 # %%
 # Why the gradient, and not the cost?
 # -----------------------------------
-# At a minimum the gradient is zero: that can be seen from where one stands. What the least cost is,
-# nobody knows beforehand: here it is 3, and the cost approaches it so closely that the last steps
-# cannot be told apart. The gradient's size goes on falling, soon by the same factor in every step,
-# a straight line on a logarithmic axis, until it meets the line that ``tol`` has drawn.
+# At a minimum the gradient is zero, which can be checked locally. The lowest cost is unknown
+# beforehand. Here it is 3, and the last steps approach it so closely that their costs look equal.
+# The norm of the gradient keeps decreasing, soon by a constant factor per step (a straight line on
+# a logarithmic axis), until it reaches ``tol``.
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
 LossCurveDisplay.from_result({"J(theta)": result}, ax=left)
 left.axhline(3, color="0.5", linestyle=":")
@@ -65,10 +65,10 @@ right.set(title="The gradient: small is done", ylabel="Size of the gradient")
 plt.show()
 
 # %%
-# A small gradient is a test of standing still, not of having arrived: it is small on a plateau,
-# too, and in a :doc:`local minimum <plot_07_plateau_and_local_minimum>`. The costs of linear models
-# are convex, they have one valley only, and there ``learning_rate="auto"`` knows more: with it,
-# ``tol`` is the distance to the least cost itself.
+# A small gradient shows that the steps are short, not that the minimum is near: the gradient is
+# also small on a plateau and in a :doc:`local minimum <plot_07_plateau_and_local_minimum>`. The
+# costs of linear models are convex: every local minimum is a global one. For them
+# ``learning_rate="auto"`` estimates more: its ``tol`` is the relative distance to the lowest cost.
 from sklearn.datasets import load_breast_cancer
 
 from fastgd import SGDClassifier
@@ -83,8 +83,8 @@ print(
 # %%
 # Is the gradient right?
 # ----------------------
-# A gradient worked out by hand may be wrong. ``check_gradient`` compares it with differences of the
-# cost, and names the component.
+# A gradient derived by hand may be wrong. ``check_gradient`` compares it with finite differences of
+# the cost, and names the wrong component.
 from fastgd import check_gradient
 
 

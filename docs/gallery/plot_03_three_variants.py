@@ -3,21 +3,21 @@ Batch, stochastic, mini-batch
 =============================
 
 The cost of a model is a mean over rows of data, ``J(theta) = mean_i J_i(theta)``, and so is its
-gradient. One may take the mean
+gradient. The three variants differ in the rows that a step uses:
 
-- of all rows before each step: **batch** gradient descent, exact and dear;
-- of one row: **stochastic** gradient descent, rough and cheap;
-- of a few rows: **mini-batch** gradient descent, something of both.
+- all rows: **batch** gradient descent, exact and expensive;
+- one row: **stochastic** gradient descent, noisy and cheap;
+- a few rows: **mini-batch** gradient descent, a compromise.
 
-In fastgd they differ in one number, ``batch_size``.
+In fastgd the parameter ``batch_size`` selects the variant.
 """
 
 # %%
 # Noise
 # -----
-# A line through 200 points has two parameters, so its descent can be drawn. Each path takes 20
-# passes over the data. In that time the batch variant has made 20 steps, mini-batches of 20 rows
-# 200, and single rows 4000.
+# A line through 200 points has two parameters, so its descent can be plotted. Each path takes 20
+# passes over the data. These are 20 steps of the batch variant, 200 steps with mini-batches of 20
+# rows, and 4000 steps with single rows.
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -68,15 +68,15 @@ for ax, color, (name, result) in zip(panels, ["C0", "C1", "C2"], results.items()
 plt.show()
 
 # %%
-# The steps of a single row go wherever this row wants to have the line. On average they go
-# downhill, and near the minimum, where the average is zero, only the noise is left: at a constant
-# rate the path does not arrive, it circles. A falling rate (``learning_rate="invscaling"``) lets it
-# settle.
+# A step of a single row moves the line towards this row. On average the steps go downhill. Near the
+# minimum the average is zero and only the noise remains: at a constant rate the path does not
+# converge, but moves around the minimum. With a falling rate (``learning_rate="invscaling"``) it
+# converges.
 #
 # Time
 # ----
-# 1347 pictures of digits, ten classes: the three variants on the same data, each at a rate that
-# suits it. Left: what a pass over the data gains. Right: what a second gains.
+# The data are 1347 images of digits in ten classes. The three variants have the same data, and each
+# has a suitable rate. Left: the loss against passes over the data. Right: the loss against time.
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
@@ -110,7 +110,7 @@ plt.show()
 # %%
 # Result
 # ------
-# After 60 passes the losses differ a great deal, the answers on rows never seen before hardly.
+# After 60 passes the losses differ a lot, but the accuracies on test rows are similar.
 print(f"{'':<12}{'updates':>9}{'seconds':>10}{'loss':>9}{'test accuracy':>16}")
 for name, model in models.items():
     history = model.history_
@@ -122,9 +122,9 @@ for name, model in models.items():
 # ============== ============================ =========================== ==========================
 # \              batch                        mini-batch                  stochastic
 # ============== ============================ =========================== ==========================
-# rows a step    all                          some, usually 16 to 512     one
-# a step costs   a pass over the data         little                      least
-# path           smooth                       a little rough              rough
-# at the minimum stays                        circles closely             circles, unless rates fall
-# good for       small data, exact solutions  nearly everything           streams, very large data
+# rows per step  all                          some, usually 16 to 512     one
+# cost of a step a pass over the data         low                         lowest
+# path           smooth                       slightly noisy              noisy
+# at the minimum converges                    small noise                 noise, unless rates fall
+# good for       small data, exact solutions  most problems               streams, very large data
 # ============== ============================ =========================== ==========================

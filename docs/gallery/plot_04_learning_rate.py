@@ -2,17 +2,17 @@
 The learning rate: too small, right, too large
 ==============================================
 
-The rate is how far a step goes along the gradient. It is the one number of gradient descent that
-has to be right: too small, and it takes forever; too large, and every step jumps over the valley
-and lands higher than it started.
+The learning rate is the factor of the gradient in a step. It is the most important parameter of
+gradient descent. If it is too small, training takes very long. If it is too large, every step
+crosses the valley and ends higher than it started.
 """
 
 # %%
 # Three rates, one cost
 # ---------------------
 # Across this valley the curvature is 10. A step multiplies the distance from its floor by ``1 - 10
-# rate``: at 0.1 it would be there at once, above 0.2 the distance grows. Along the valley, where
-# the curvature is 1, the factor is ``1 - rate``.
+# rate``. At a rate of 0.1 one step is enough; above 0.2 the distance grows. Along the valley the
+# curvature is 1, and the factor is ``1 - rate``.
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -48,14 +48,14 @@ right.get_legend().remove()
 plt.show()
 
 # %%
-# The right rate is just below the one that diverges, and it depends on the cost: it must be below
-# ``2 / L``, L being the largest curvature. Here L = 10. Who does not know L has to try: by factors
-# of ten first, on a small part of the data.
+# The best rate is just below the rate at which training diverges. It depends on the cost: it must
+# be below ``2 / L``, where L is the largest curvature, here 10. If L is unknown, try rates in
+# factors of ten first, on a small part of the data.
 #
 # On data
 # -------
-# The same three cases when a model is trained. Training that runs away is an error that says so,
-# and never a model full of NaN.
+# The same three cases in training a model. If training diverges, fastgd raises an error and never
+# returns a model of NaN.
 from sklearn.datasets import load_diabetes
 from sklearn.preprocessing import StandardScaler
 
@@ -78,11 +78,11 @@ except ValueError as error:
     print(error)
 
 # %%
-# Trying all rates in one training
-# --------------------------------
-# A *range test* trains with a rate that rises from batch to batch. Where the loss begins to fall,
-# rates begin to matter; where it shoots up, they are too large. Good ones lie a little below those
-# where it falls fastest.
+# A learning-rate range test
+# --------------------------
+# A *range test* trains with a rate that increases from batch to batch. Rates at which the loss
+# starts to fall are large enough; rates at which it rises steeply are too large. Good rates lie a
+# little below those at which the loss falls fastest.
 from fastgd import LearningRateDisplay
 
 tested = SGDRegressor(penalty=None, batch_size=32)
@@ -94,9 +94,9 @@ plt.show()
 # %%
 # No rate to choose
 # -----------------
-# ``learning_rate="auto"``, the default, needs none of this. With full batches it solves for its
-# steps by Newton's method, and it knows when it has arrived. Every pass over the data counts, also
-# those in which it computes where to step, and the loss stands still.
+# ``learning_rate="auto"``, the default, needs no rate. With full batches it is Newton's method, and
+# it estimates its distance from the minimum. The figure counts every pass over the data, including
+# the passes that only compute a step, in which the loss does not change.
 automatic = SGDRegressor(penalty=None, batch_size="full", tol=1e-8).fit(X, y)
 models['"auto"'] = automatic
 print(f"{automatic.n_iter_} passes, and (F - F*) / (F0 - F*) = {automatic.optimality_:.0e}")
@@ -109,9 +109,9 @@ ax.set(xscale="log", title="Diabetes: loss of the passes")
 plt.show()
 
 # %%
-# A rate may also fall, or rise and fall, as training goes on: ``learning_rate`` takes "invscaling",
+# A rate may also fall, or rise and fall, during training: ``learning_rate`` may be "invscaling",
 # "adaptive", "step", "cosine", "one_cycle", or a schedule such as :class:`fastgd.CosineDecay`.
-# Falling rates are what stochastic steps need to come to rest.
+# Stochastic steps need a falling rate to converge.
 fig, ax = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
 schedules = {
     name: SGDRegressor(

@@ -1,20 +1,21 @@
 """
-Feature scaling: with, without, and why "auto" needs none
-=========================================================
+Feature scaling, and why "auto" needs none
+==========================================
 
-Columns of data come in units: years, millimetres, milligrams. A column of large numbers makes the
-cost steep along its weight; one of small numbers leaves it flat. The rate must suit the steepest
-direction, and in the flat ones nothing moves.
+Columns of data have units: years, millimetres, milligrams. The cost is steep along the weight of a
+column of large numbers, and flat along that of a column of small ones. The rate must suit the
+steepest direction, so progress in the flat directions is slow.
 """
 
 # %%
-# What it does to the cost
-# ------------------------
-# The progression of diabetes in 442 patients, from two of their measurements in raw units: the body
-# mass index, which varies by 4, and the serum cholesterol s1, which varies by 35. Both columns are
-# centred here, so that there are just two parameters. As measured, a change in the weight of the
-# cholesterol changes the predictions much more than one in that of the body mass: a narrow valley.
-# Divided by their standard deviations, both weigh the same, and the valley becomes a bowl.
+# The effect on the cost
+# ----------------------
+# The model predicts the progression of diabetes in 442 patients from two measurements in raw units:
+# the body mass index, with standard deviation 4, and the serum cholesterol s1, with standard
+# deviation 35. Both columns are centred here, so that there are only two parameters. In raw units a
+# change in the weight of the cholesterol changes the predictions much more than one in that of the
+# body mass index: the valley is narrow. After division by their standard deviations both matter
+# equally, and the valley becomes a bowl.
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_diabetes
@@ -59,17 +60,17 @@ for ax, (name, spread, xlim, ylim) in zip(panels, cases, strict=True):
 plt.show()
 
 # %%
-# The same data, 30 steps each at the rate 1 / (largest curvature). On the left the first step
-# reaches the floor of the valley, and the other 29 do not get far along it. The ratio of the
-# largest to the smallest curvature is the condition number, and plain gradient descent takes about
-# as many steps.
+# Both panels have the same data, and 30 steps at the rate 1 / (largest curvature). On the left the
+# first step reaches the floor of the valley, and the other 29 make little progress along it. The
+# ratio of the largest to the smallest curvature is the condition number; plain gradient descent
+# takes about as many steps.
 #
-# What it does to training
-# ------------------------
+# The effect on training
+# ----------------------
 # All ten columns, mini-batches of 32 rows. On raw columns a rate three times the one below
-# diverges, and at this one 100 passes do not get far. Scaled, the same method takes a rate
-# thousands of times larger. ``learning_rate="auto"`` is given the raw columns too: it takes its
-# steps on scaled columns without making a copy of them, so units do not matter to it.
+# diverges, and at this rate 100 passes make little progress. On scaled columns the same method
+# takes a rate thousands of times larger. ``learning_rate="auto"`` also gets the raw columns: it
+# scales them implicitly, without a copy, so it does not depend on units.
 settings = {"penalty": None, "batch_size": 32, "max_iter": 100, "tol": None, "random_state": 0}
 models = {
     "raw columns, rate 1e-5": SGDRegressor(learning_rate="constant", eta0=1e-5, **settings).fit(
@@ -91,5 +92,5 @@ for name, model in models.items():
 
 # %%
 # .. tip::
-#    Scale within a pipeline, as above, and never by hand on all data at once: then the scale is
-#    learned from the training rows only, and new rows are divided by the same numbers.
+#    Scale within a pipeline, as above, and never by hand on all data at once. The pipeline learns
+#    the scale from the training rows only, and divides new rows by the same numbers.

@@ -2,19 +2,20 @@
 A ravine: momentum and adaptive rates
 =====================================
 
-Where columns are scaled and a cost is still steep across and flat along, plain gradient descent
-zigzags from wall to wall and makes little headway. Two families of cures:
+A cost may be ill-conditioned even on scaled columns: steep across a ravine and flat along it. Plain
+gradient descent then zigzags from wall to wall and makes little progress. Two families of methods
+help:
 
-- **momentum** keeps a share of the last step. Steps across the ravine cancel out, steps along it
+- **momentum** adds a fraction of the last step. Steps across the ravine cancel out, steps along it
   add up;
-- **adaptive rates** (AdaGrad, RMSProp, Adam) give every parameter a rate of its own, smaller where
+- **adaptive rates** (AdaGrad, RMSProp, Adam) give every parameter its own rate, which is smaller if
   its gradients have been large.
 """
 
 # %%
-# The picture
-# -----------
-# Curvature 1 along, 100 across. Every method has 60 steps and a rate that suits it.
+# Momentum
+# --------
+# The curvature is 1 along the ravine and 100 across. Every method has 60 steps and a suitable rate.
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -58,13 +59,14 @@ race(
 plt.show()
 
 # %%
-# Momentum is a heavy ball: it overshoots, turns round, and arrives long before plain steps do.
-# Nesterov's takes the gradient where the ball is about to be, which damps the swinging.
+# Momentum behaves like a heavy ball: it overshoots, returns, and converges long before plain steps.
+# Nesterov momentum evaluates the gradient at the point that the ball is about to reach, which damps
+# the oscillation.
 #
-# Rates that adapt
-# ----------------
-# The adaptive rules divide each gradient by the size that it usually has. In this ravine, which
-# lies along an axis, that makes both directions equal.
+# Adaptive rates
+# --------------
+# The adaptive rules divide each gradient by its usual size. This ravine is parallel to an axis, so
+# the division makes both directions equal.
 race(
     J,
     gradient,
@@ -82,14 +84,14 @@ race(
 plt.show()
 
 # %%
-# AdaGrad's rates only ever fall, RMSProp forgets and keeps moving, so at a constant rate it ends up
-# trembling around the minimum. Adam is RMSProp with momentum.
+# AdaGrad's rates only decrease. RMSProp uses a moving average, so at a constant rate it oscillates
+# around the minimum. Adam is RMSProp with momentum.
 #
-# A bent ravine
-# -------------
-# Rosenbrock's valley is a parabola, and no scaling of its two parameters makes a bowl of it.
-# ``method="auto"`` remembers how the gradient has changed along its last steps (L-BFGS), and has
-# learned the valley's shape after a few of them; it has no rate at all.
+# A curved ravine
+# ---------------
+# Rosenbrock's valley is a parabola, and no scaling of its two parameters turns it into a bowl.
+# ``method="auto"`` (L-BFGS) estimates the curvature from the changes of the gradient along its last
+# steps, and adapts to the valley after a few of them. It has no rate.
 from scipy.optimize import rosen, rosen_der
 
 display = race(
@@ -109,15 +111,16 @@ display = race(
 plt.show()
 
 # %%
-# The paths can be watched as they grow, all at the same number of steps:
+# An animation shows all paths at the same number of steps:
 #
 # .. code-block:: python
 #
-#    window = {"xlim": (-2, 2), "ylim": (-0.7, 2.2)} DescentPathDisplay.from_result(rosen,
-#    display.results_, plot_kw=window).save_animation("ravine.gif")
+#    window = {"xlim": (-2, 2), "ylim": (-0.7, 2.2)}
+#    paths = DescentPathDisplay.from_result(rosen, display.results_, plot_kw=window)
+#    paths.save_animation("ravine.gif")
 #
 # .. image:: /images/ravine.gif
-#    :alt: Four methods descend Rosenbrock's valley
+#    :alt: Paths of four methods on Rosenbrock's function
 #
-# For models the same rules are called ``optimizer``: ``SGDClassifier(optimizer="adam",
+# Estimators take the same rules as ``optimizer``: ``SGDClassifier(optimizer="adam",
 # learning_rate="constant", eta0=0.01)``, or ``optimizer=Momentum(momentum=0.8)``.

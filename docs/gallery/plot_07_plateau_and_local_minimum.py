@@ -1,18 +1,18 @@
 """
-A plateau, and a local minimum escaped
-======================================
+Plateaus and local minima
+=========================
 
-The gradient is small at the lowest point, and elsewhere, too: on plateaus, where the cost is nearly
-flat, and in every valley that is not the deepest. The costs of linear models are convex and have
-neither. Those of networks, and one's own, often have both.
+The gradient is small at the minimum, but also on plateaus, where the cost is nearly flat, and it is
+zero in every local minimum. The costs of linear models are convex and have no local minima that are
+not global. The costs of networks, and custom costs, often have plateaus and local minima.
 """
 
 # %%
 # A plateau
 # ---------
-# Far away from its minimum this cost is nearly constant. Plain steps are proportional to the
-# gradient, so they crawl. Adaptive rules divide the gradient by its own size: on a plateau they
-# walk as fast as anywhere else. (The paths of plain steps and of momentum lie on one line.)
+# Far from its minimum this cost is nearly constant. Plain steps are proportional to the gradient,
+# so they are tiny. Adaptive rules divide the gradient by its size, so their steps on a plateau are
+# as long as elsewhere. (The paths of plain steps and of momentum lie on one line.)
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -53,8 +53,8 @@ plt.show()
 # %%
 # Local minima
 # ------------
-# Himmelblau's function, tilted a little: four valleys, of which one is the deepest. Descent ends in
-# the valley where it begins. It says ``success``: its gradient is zero.
+# Himmelblau's function with a small linear term has four local minima, of which one is the lowest.
+# Descent ends in the valley where it starts. It reports ``success``, because the gradient is zero.
 
 
 def J(theta):
@@ -83,10 +83,10 @@ for name, result in results.items():
     print(f"{name:<14} J = {result.fun:8.3f} at {result.x.round(3)}, success: {result.success}")
 
 # %%
-# Begin again
-# -----------
-# The simplest cure is the most reliable: start from several points and keep the best.
-# ``n_restarts`` does so, and draws the points within ``bounds``.
+# Restarts
+# --------
+# The simplest remedy is the most reliable: start from several points and keep the best result.
+# ``n_restarts`` does this, with random points within ``bounds``.
 result = minimize(J, [5, 3], gradient, n_restarts=12, bounds=[(-6, 6), (-6, 6)], random_state=0)
 print(
     f"J = {result.fun:.3f} at {result.x.round(3)}; the twelve runs ended at "
@@ -96,10 +96,10 @@ print(
 # %%
 # Noise
 # -----
-# Noise on the gradient, large at first and falling, shakes the point out of shallow valleys and
-# lets it settle in a deep one. Batches make such noise by themselves: one reason why mini-batches
-# train networks so well. This cost has a small dent, where plain descent stops, before the great
-# valley. The noisy path staggers out of it; and momentum, which comes fast, rolls through.
+# Noise on the gradient, large at first and decreasing, moves the point out of shallow valleys and
+# lets it converge in a deep one. Mini-batches have such noise by themselves, which is one reason
+# why they train networks well. This cost has a small local minimum before the deep valley. Plain
+# descent stops there. The noisy path leaves it, and momentum passes through it.
 
 
 def dented(theta):

@@ -2,7 +2,7 @@
 Linear regression
 =================
 
-Predict a number as ``z = x w + b``, and pay for every row half the square of the error,
+Linear regression predicts a number as ``z = x w + b``. The cost of a row is half the squared error,
 
 .. math:: J(w, b) = \\frac{1}{n} \\sum_i \\tfrac{1}{2} (x_i w + b - y_i)^2 ,
    \\qquad \\nabla_w J = \\frac{1}{n} \\sum_i (x_i w + b - y_i)\\, x_i ,
@@ -12,9 +12,9 @@ Predict a number as ``z = x w + b``, and pay for every row half the square of th
 # %%
 # One column
 # ----------
-# The price of a flat against its size, as a line that descends. Left the lines, right the same
-# steps as points ``(w, b)`` on the cost. ``partial_fit`` with all rows in one batch is a single
-# step.
+# The model is a line: the price of a flat against its size. The left panel shows the lines after
+# every step, the right one the same steps as points ``(w, b)`` on the cost. ``partial_fit`` with
+# all rows in one batch is a single step.
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -48,14 +48,13 @@ right.set_title("The same steps on the cost")
 plt.show()
 
 # %%
-# With many columns nothing changes: w and the gradient have as many components as there are
-# columns.
+# With many columns nothing changes: w and the gradient have one component for each column.
 #
-# Beside the exact solution
-# -------------------------
-# The minimum of this cost can be computed directly, by the normal equations. Descent arrives at the
-# same weights; that it needs neither a matrix of columns x columns nor its inverse pays when there
-# are many of them.
+# Comparison with the exact solution
+# ----------------------------------
+# The minimum of this cost can be computed directly from the normal equations. Gradient descent
+# converges to the same weights. It needs neither a matrix of columns x columns nor its inverse,
+# which is an advantage if there are many columns.
 from sklearn.datasets import load_diabetes
 
 X, y = load_diabetes(return_X_y=True)
@@ -73,10 +72,10 @@ for how, model in [("LinearRegression", named), ("SGDRegressor, row by row", des
     )
 
 # %%
-# Errors that do not count squared
-# --------------------------------
-# A few wild values pull a line of least squares off. The Huber loss is squared for small errors and
-# only proportional for large ones; ``loss`` is one word.
+# Outliers
+# --------
+# A few outliers shift a least-squares line a lot. The Huber loss is quadratic for small errors and
+# linear for large ones. The parameter ``loss`` selects it.
 wild = price.copy()
 wild[size > 1.2] -= 8
 X = size[:, None]

@@ -3,21 +3,22 @@ Logistic regression
 ===================
 
 Two classes, ``y = -1`` and ``y = 1``. The margin ``z = x w + b`` becomes a probability, ``1 / (1 +
-exp(-z))``, and the cost of a row is the logarithm of how improbable its class was,
+exp(-z))``, and the cost of a row is the negative logarithm of the probability of its class,
 
 .. math::
 
     J(w, b) = \\frac{1}{n} \\sum_i \\log(1 + e^{-y_i z_i})
               + \\frac{\\mathtt{alpha}}{2} |w|^2 .
 
-There is no formula for its minimum: it has to be descended to.
+Its minimum has no closed form, so it needs an iterative method such as gradient descent.
 """
 
 # %%
-# A probability that descends
-# ---------------------------
-# Benign and malignant tumours by two of their measurements. Darker is more probable; the line is
-# where both are equally so. In the first steps it turns, afterwards the probabilities grow sharper.
+# Probabilities during descent
+# ----------------------------
+# The model classifies tumours as benign or malignant by two measurements. Darker colours are more
+# certain probabilities. In the first steps the boundary turns; afterwards the probabilities become
+# more certain.
 import matplotlib.pyplot as plt
 from sklearn.datasets import load_breast_cancer
 from sklearn.inspection import DecisionBoundaryDisplay
@@ -71,9 +72,8 @@ plt.show()
 # %%
 # Training against validation
 # ---------------------------
-# The loss on rows that training does not see tells when to stop. With weak penalties and many
-# columns the training loss goes on falling while the other rises again: the model has begun to
-# learn its rows by heart.
+# The loss on validation rows shows when to stop. With weak penalties and many columns the training
+# loss keeps falling while the validation loss rises again: the model overfits.
 X, y = load_breast_cancer(return_X_y=True)
 X_rest, X_test, y_rest, y_test = train_test_split(X, y, train_size=120, random_state=1)
 X_train, X_val, y_train, y_val = train_test_split(X_rest, y_rest, train_size=72, random_state=0)
@@ -96,8 +96,9 @@ display.ax_.set(xscale="log", title="72 rows to learn from, 48 held out")
 plt.show()
 
 # %%
-# ``early_stopping=True`` stops when the rows held out are no longer classified better (it holds
-# some out by itself where none are given), and keeps the pass that was best for them.
+# ``early_stopping=True`` stops when the score on the validation rows no longer improves, and keeps
+# the model of the best pass. If no validation rows are given, it holds out some of the training
+# rows.
 stopped = SGDClassifier("log_loss", early_stopping=True, **settings).fit(
     X_train, y_train, X_val=X_val, y_val=y_val
 )
@@ -105,8 +106,8 @@ for name, model in [("after 200 passes", long), (f"after pass {stopped.best_epoc
     print(f"{name:<18} accuracy on new rows {model.score(X_test, y_test):.3f}")
 
 # %%
-# ``LogisticRegression`` is the same model by its own name, with a penalty that is strong enough to
-# need no early stop. With more than two classes it minimises the joint cost of all of them
+# ``LogisticRegression`` is the same model, with a default penalty that is strong enough here to
+# need no early stopping. With more than two classes it minimises the joint cost of all classes
 # (softmax).
 model = LogisticRegression().fit(X_train, y_train)
 print(f"LogisticRegression accuracy on new rows {model.score(X_test, y_test):.3f}")

@@ -2,13 +2,13 @@
 A support vector machine
 ========================
 
-Logistic regression wants every row to be ever more certain. A support vector machine is content
-with a margin of 1: a row beyond it costs nothing, and has no gradient. The loss is the hinge
+In logistic regression every row has a gradient that increases its margin. A support vector machine
+only asks for a margin of 1: a row beyond it has no cost and no gradient. The loss is the hinge
 ``max(0, 1 - y z)``,
 
 .. math:: J(w, b) = \\frac{1}{n} \\sum_i \\max(0, 1 - y_i z_i) + \\frac{\\mathtt{alpha}}{2} |w|^2 .
 
-The penalty makes the street between the two margins as wide as the rows allow: its width is ``2 /
+The penalty makes the margin between the two classes as wide as the rows allow: its width is ``2 /
 |w|``.
 """
 
@@ -31,11 +31,11 @@ ax.legend()
 plt.show()
 
 # %%
-# The street
-# ----------
-# Only the rows on the edges of the street and on the wrong side of them, the *support vectors*,
-# have a slope. All others could be left out of the data, and with the same ``alpha * n`` the line
-# would be the same. ``alpha`` says how much a wide street is worth.
+# Support vectors
+# ---------------
+# Only the rows on the edges of the margin or on the wrong side of them, the *support vectors*, have
+# a slope. Without all other rows, and with the same ``alpha * n``, the line would be the same. A
+# larger ``alpha`` makes the margin wider.
 X, y = make_blobs(200, centers=[(-1.5, -1), (1.5, 1)], random_state=0)
 fig, panels = plt.subplots(1, 2, figsize=(9.5, 4), layout="constrained", sharey=True)
 for ax, alpha in zip(panels, [0.001, 0.3], strict=True):
@@ -65,12 +65,12 @@ for ax, alpha in zip(panels, [0.001, 0.3], strict=True):
 plt.show()
 
 # %%
-# A kink, and what it asks of the steps
-# -------------------------------------
-# The hinge has a kink, where its slope jumps from -1 to 0. Steps at a constant rate jump back and
-# forth across it for ever. Falling rates calm down: "optimal" is Bottou's rule, close to that of
-# the Pegasos algorithm. With "auto", steps are implicit and the gap to the dual problem says how
-# far the minimum can be at most.
+# A non-smooth loss
+# -----------------
+# The hinge has a kink where its slope jumps from -1 to 0. Steps at a constant rate jump across it
+# again and again. Falling rates converge: "optimal" is Bottou's rule, close to that of the Pegasos
+# algorithm. With "auto", steps are implicit, and the duality gap bounds the distance from the
+# minimum.
 settings = {"alpha": 0.01, "max_iter": 100, "tol": None, "random_state": 0}
 models = {
     "constant, eta0=1": SGDClassifier("hinge", learning_rate="constant", eta0=1.0, **settings),
@@ -90,6 +90,6 @@ print(
 )
 
 # %%
-# ``LinearSVC`` is the machine by its own name, with scikit-learn's parameters: ``C`` counts rows
-# where alpha divides by them, ``alpha = 1 / (C n)``.
+# ``LinearSVC`` is the same model with scikit-learn's parameters: ``C`` weights the sum of the
+# losses of the rows, and corresponds to ``alpha = 1 / (C n)``.
 print(f"LinearSVC: accuracy {LinearSVC(loss='hinge', C=1.0).fit(X, y).score(X, y):.3f}")

@@ -2,19 +2,19 @@
 LASSO and Ridge
 ===============
 
-A penalty on the weights keeps a model from fitting noise. There are two usual ones,
+A penalty on the weights reduces overfitting. The two usual ones are
 
 .. math:: \\text{Ridge: } J(w) = |Xw - y|^2 + \\mathtt{alpha}\\, |w|^2 ,
    \\qquad \\text{LASSO: } J(w) = \\frac{1}{2n} |Xw - y|^2 + \\mathtt{alpha}\\, |w|_1 .
 
-Ridge shrinks all weights. LASSO makes some of them exactly zero, and so chooses the columns.
+Ridge shrinks all weights. LASSO makes some of them exactly zero, and so selects columns.
 """
 
 # %%
-# Paths
-# -----
-# The weights of ten measurements of 442 patients for the progression of their diabetes. From left
-# to right the penalty grows.
+# Coefficient paths
+# -----------------
+# The model predicts the progression of diabetes in 442 patients from ten measurements. The figure
+# shows the weights; the penalty increases from left to right.
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_diabetes
@@ -44,15 +44,16 @@ for alpha, coef in list(zip(lasso.alphas, lasso.coefs, strict=True))[::8]:
     print(f"LASSO, alpha = {alpha:7.3f}: {np.count_nonzero(coef):>2} of 10 columns")
 
 # %%
-# The weights of s1 and s2, two kinds of cholesterol that rise and fall together, are huge and
-# opposite where there is no penalty: the data cannot tell them apart. Both penalties settle this.
+# The columns s1 and s2, two kinds of cholesterol, are strongly correlated. Without a penalty their
+# weights are large and of opposite sign, because the data hardly determine them. Both penalties
+# make them small.
 #
 # Why zeros?
 # ----------
-# The slope of ``|w|`` does not vanish as w does: it pulls with the same force down to the last bit.
-# Descent takes it as its *prox*: a plain step for the smooth part, then every weight goes towards
-# zero by ``rate * alpha``, and stays there if it would cross. Below, two weights, and the same cost
-# with each penalty.
+# The slope of ``|w|`` does not vanish as w does: it is constant up to zero. Gradient descent uses
+# the *proximal operator*: a plain step for the smooth part, then every weight moves towards zero by
+# ``rate * alpha``, and is set to zero if it would cross it. The figure shows two weights, and the
+# same cost with each penalty.
 
 
 def smooth(theta):
@@ -86,9 +87,9 @@ for ax, result in ((left, ridge), (right, lasso)):
 plt.show()
 
 # %%
-# How strong?
-# -----------
-# As always: what predicts new rows best. Cross-validation asks them.
+# The strength of the penalty
+# ---------------------------
+# Cross-validation selects the strength that predicts new rows best.
 for kind, alphas in ((Ridge, [0.1, 10, 1000]), (Lasso, [0.01, 1, 30])):
     for alpha in alphas:
         model = make_pipeline(StandardScaler(), kind(alpha=alpha))

@@ -2,23 +2,23 @@
 A recommender
 =============
 
-Users have rated some films. What would they say of the others? Give every user u and every item i a
-vector of a few numbers, its *factors*, and a bias, so that their products agree with the ratings
-that are known,
+Users have rated some films; a recommender predicts their ratings of the others. Matrix
+factorization gives every user u and every item i a vector of a few numbers, its *factors*, and a
+bias, so that the scores agree with the known ratings,
 
 .. math:: z_{ui} = p_u' q_i + b_u + c_i ,
    \\qquad J = \\frac{1}{n} \\sum_{(u, i)} \\Bigl[ \\tfrac{1}{2} (r_{ui} - z_{ui})^2
    + \\frac{\\mathtt{alpha}}{2} \\bigl( |p_u|^2 + |q_i|^2 + b_u^2 + c_i^2 \\bigr) \\Bigr] .
 
-The parameters are the factors themselves. A stochastic step looks at a single rating, and moves one
-user and one item.
+The parameters are the factors and the biases. A stochastic step uses a single rating, and changes
+one user and one item.
 """
 
 # %%
-# Ratings with a secret
-# ---------------------
-# 300 users and 60 films of three kinds. Every user likes some kinds more than others; nobody tells
-# the model of kinds. It sees one rating in four, from one to five stars.
+# Synthetic ratings
+# -----------------
+# There are 300 users and 60 films of three kinds. Every user prefers some kinds, which are not
+# given to the model. It gets one rating in four, from one to five stars.
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.decomposition import PCA
@@ -42,11 +42,11 @@ print(
 )
 
 # %%
-# Descent, watched on ratings held out
-# ------------------------------------
-# Two factors, and two penalties. The solid line is the cost in training, which has the penalty in
-# it; the dashed one is the loss on ratings held out. With the weak penalty the gap is wide: the few
-# ratings of each user are learned by heart, in part, and that is no help with others.
+# Training and validation loss
+# ----------------------------
+# The models have two factors, and one of two penalties. The solid line is the training cost
+# including the penalty; the dashed line is the loss on held-out ratings. With the weak penalty the
+# gap is wide: the model overfits the few ratings of each user.
 fig, panels = plt.subplots(1, 2, figsize=(9.5, 3.8), layout="constrained", sharey=True)
 for ax, alpha in zip(panels, [0.001, 0.1], strict=True):
     model = MatrixFactorization(
@@ -63,10 +63,9 @@ for ax, alpha in zip(panels, [0.001, 0.1], strict=True):
 plt.show()
 
 # %%
-# Answers
-# -------
-# The root of the mean squared error on ratings that the model has not seen, in stars, beside that
-# of simpler guesses.
+# Predictions
+# -----------
+# The root mean squared error on the test ratings, in stars, beside that of simpler predictions.
 
 
 def error(guess):
@@ -88,8 +87,8 @@ for k, name in enumerate(kinds):
 # %%
 # What the factors mean
 # ---------------------
-# Left: what is known. Middle: what the model says. Right: each film's two factors. The kinds, which
-# were never in the data, lie apart: films that please the same people have similar factors.
+# Left: the known ratings. Middle: the predictions. Right: the two factors of each film. The kinds,
+# which are not in the data, form clusters: films that the same users like have similar factors.
 known = np.full(stars.shape, np.nan)
 known[train[:, 0].astype(int), train[:, 1].astype(int)] = train[:, 2]
 pairs = np.argwhere(np.ones_like(stars))

@@ -2,24 +2,23 @@
 A small network
 ===============
 
-A linear model draws straight lines. A network puts a layer of *hidden units* in between, each a
-linear model of its own with a bend,
+A linear classifier has a straight decision boundary. A network adds a layer of *hidden units*, each
+a linear model followed by a non-linear activation,
 
 .. math::
 
     a = \\tanh(X W_1 + b_1), \\qquad z = a\\, w_2 + b_2,
-    \\qquad J = \\frac{1}{n} \\sum_i \\log(1 + e^{-y_i z_i}) ,
+    \\qquad J = \\frac{1}{n} \\sum_i \\log(1 + e^{-y_i z_i}) .
 
-and everything said of gradient descent stays true: the parameters are a long vector, and the
-gradient has as many components.
+Gradient descent works as before: the parameters are one long vector, and the gradient has as many
+components.
 """
 
 # %%
 # Forward and backward
 # --------------------
-# The cost is computed forward, layer by layer, and its gradient backward, by the chain rule: what
-# the slope at the outputs is, is multiplied by each layer's own slope on the way back. That is all
-# of backpropagation.
+# The cost is computed forward, layer by layer, and its gradient backward, by the chain rule: the
+# slope at the outputs is multiplied by the slope of each layer in turn. This is backpropagation.
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import make_moons
@@ -65,9 +64,9 @@ print(
 # %%
 # Training
 # --------
-# The start must not be zero: there all hidden units would be alike, have the same gradient, and
-# stay alike for ever. And there are many minima, so where it ends depends on the start; usually
-# they are about equally good. Mini-batches of 20 rows with Adam, beside all rows at once:
+# The start must not be zero: all hidden units would have the same gradient and stay equal. The cost
+# has many minima, so the result depends on the start; usually the minima are about equally good.
+# The comparison is between full batches, mini-batches of 20 rows, and mini-batches with Adam:
 results = {
     "batch, gradient descent": minimize(
         cost,
@@ -108,14 +107,14 @@ ax.set(xlabel="Pass over the data", title="Cost of every pass")
 plt.show()
 
 # %%
-# In 150 passes the batch variant makes 150 steps, and these end on a plateau, where the line
-# between the moons is still almost straight. Mini-batches make 20 times as many, and Adam is across
-# first.
+# In 150 passes the batch variant takes 150 steps, and ends on a plateau where the line between the
+# moons is still almost straight. Mini-batches take 20 times as many steps, and Adam leaves the
+# plateau first.
 #
-# What it has learned
-# -------------------
-# The line where z = 0 bends around the moons. The dashed lines are those of the hidden units, which
-# add up to it.
+# The decision boundary
+# ---------------------
+# The line where z = 0 follows the moons. The dashed lines are those of the hidden units with the
+# largest weights.
 fig, panels = plt.subplots(1, 3, figsize=(9.5, 3.3), layout="constrained", sharex=True, sharey=True)
 grid = np.stack(np.meshgrid(np.linspace(-2, 3, 100), np.linspace(-1.5, 2, 100)))
 for ax, (name, result) in zip(panels, results.items(), strict=True):
@@ -141,8 +140,8 @@ plt.show()
 # %%
 # With the library
 # ----------------
-# ``MLPClassifier`` is such a network with any number of layers, trained by compiled loops;
-# ``solver="auto"``, the default, needs no rate.
+# ``MLPClassifier`` is such a network with any number of layers, trained by compiled loops. Its
+# default, ``solver="auto"``, needs no rate.
 from fastgd import MLPClassifier
 
 model = MLPClassifier((UNITS,), activation="tanh", max_iter=150, tol=None, random_state=0).fit(X, y)

@@ -2,16 +2,16 @@
 A worked example, and why its printed output is wrong
 =====================================================
 
-A tutorial on gradient descent, which this course follows section by section, ends in a program of
-three rows. It is a good one to know: it is short, it runs, and the numbers that are printed below
-it are not its output. Three lines of thought show that, without running anything.
+A tutorial on gradient descent, which this course follows section by section, ends with a program on
+three rows of data. The program is short and runs, but the numbers printed below it are not its
+output. Three arguments show this without running it.
 """
 
 # %%
 # The program
 # -----------
-# Least squares without an intercept, from zero, 1000 steps of batch gradient descent at the rate
-# 0.01:
+# It solves least squares without an intercept, by 1000 steps of batch gradient descent from zero at
+# the rate 0.01:
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -27,30 +27,30 @@ for _ in range(1000):
     path.append(theta)
 print(theta)
 
-printed = np.array([0.99935587, 0.99933838])  # what the tutorial says
+printed = np.array([0.99935587, 0.99933838])  # in the tutorial
 print(printed)
 
 # %%
 # Three reasons
 # -------------
-# 1. **Equal columns, equal weights.** Both columns of X are the same, so both components of the
-#    gradient are the same number in every step. Weights that start equal stay equal, to the last
-#    bit. The printed ones differ.
-# 2. **They do not solve the problem.** ``X @ theta`` is ``1, 2, 3`` times the sum of the weights,
-#    and y is 1, 2, 3: the sum has to be 1. The printed ones add up to nearly 2, so they predict 2,
-#    4, 6.
-# 3. **Descent does not run past.** The cost depends on the sum only, along which its curvature is 2
-#    * 28 / 3: at the rate 0.01 each step leaves 1 - 0.187 of the distance. From 0 the sum rises to
-#    1 and never exceeds it.
+# 1. **Equal columns, equal weights.** Both columns of X are equal, so both components of the
+#    gradient are equal in every step. Weights that start equal stay equal, to the last bit. The
+#    printed ones differ.
+# 2. **The printed weights do not solve the problem.** ``X @ theta`` is ``1, 2, 3`` times the sum of
+#    the weights, and y is 1, 2, 3, so the sum must be 1. The printed weights add up to nearly 2 and
+#    predict 2, 4, 6.
+# 3. **Descent does not overshoot.** The cost depends only on the sum, and its gradient step reduces
+#    the distance of the sum from 1 by the factor 1 - 0.01 * 2 * 28 / 3 = 1 - 0.187. From 0 the sum
+#    rises to 1 and never exceeds it.
 print("both weights are one number:", theta[0] == theta[1])
 print("their sum:", theta.sum(), "- printed:", printed.sum())
 print("prediction:", X @ theta, "- printed:", X @ printed)
 
 # %%
-# The map
-# -------
-# There is no single minimum here but a valley without slope, the line ``theta[0] + theta[1] = 1``:
-# all its points fit perfectly. From zero, descent goes straight to the nearest one.
+# The contours
+# ------------
+# The minimum is not unique: every point of the line ``theta[0] + theta[1] = 1`` fits perfectly.
+# From zero, descent goes straight to the nearest one.
 
 
 def J(theta):
@@ -68,8 +68,8 @@ plt.show()
 # %%
 # With the library
 # ----------------
-# The same descent, step for step. The squared loss of fastgd is halved, so that its gradient is the
-# error times x; the tutorial's is not, and the rate that makes the same steps is twice as large.
+# fastgd takes the same steps. Its squared loss has the factor 1/2, so that its gradient is the
+# error times x; the tutorial's has not, so the rate for the same steps is twice as large.
 model = SGDRegressor(
     penalty=None,
     fit_intercept=False,
@@ -83,5 +83,5 @@ model.fit(X, y)
 print(model.coef_, "largest difference:", np.abs(model.coef_ - theta).max())
 
 # %%
-# Where the printed numbers come from nobody can say; not from this program. When a result
-# surprises, do as here: ask what must be true of it, whatever the program, and look whether it is.
+# The origin of the printed numbers is unknown. If a result is surprising, check it as here: derive
+# properties that any correct result has, and test them.

@@ -63,13 +63,11 @@ class Fit:
         held_out=None,
         tasks=None,
     ):
-        self._model, self._labels, self._held_out, self._tasks, self._go_on = (
-            model,
-            labels,
-            held_out,
-            tasks,
-            go_on,
-        )
+        self._model = model
+        self._labels = labels
+        self._held_out = held_out
+        self._tasks = tasks
+        self._go_on = go_on
         self._init, self._theta, self._runs = (coef_init, intercept_init), None, None
         self._automatic, self._keeps = is_automatic(model), model.warm_start and not go_on
         self._data, self._earlier = (
@@ -316,10 +314,8 @@ class Fit:
         if self._scaling:
             held_out = self._scaling.held_out(held_out)
         rows, weights = as_rows(held_out.X), held_out.weights
-        visits, total = (
-            np.arange(rows.shape[0]),
-            float(rows.shape[0] if weights is None else weights.sum()),
-        )
+        visits = np.arange(rows.shape[0])
+        total = float(rows.shape[0] if weights is None else weights.sum())
 
         def validate(coef, intercept):
             model._store(coef, intercept)
@@ -401,9 +397,9 @@ class Fit:
         else:
             self._store(model, *training.solution(), method)
         model.n_iter_, model.stop_reason_, model.history_ = training.epochs, reason, history
-        model.t_, model._state = (
-            method.state.t,
-            method.state if isinstance(method, (FirstOrder, AveragedImplicitSGD)) else None,
+        model.t_ = method.state.t
+        model._state = (
+            method.state if isinstance(method, (FirstOrder, AveragedImplicitSGD)) else None
         )
         if isinstance(method.state, SparseStream):
             method.state.close()

@@ -177,10 +177,8 @@ class NeuralNetwork(Model):
         again = earlier is not None or (
             go_on and hasattr(self, "coefs_")
         )  # whether the history goes on
-        X, seed = (
-            distinct_columns(X),
-            earlier.random_state if earlier else seed_of(self.random_state),
-        )
+        X = distinct_columns(X)
+        seed = earlier.random_state if earlier else seed_of(self.random_state)
         visits, left_out = self._split(
             self._rows_that_count(weights, X.shape[0]), labels, held_out, seed
         )
@@ -354,10 +352,8 @@ class NeuralNetwork(Model):
         """
         model, rows, weights = copy(self), as_rows(held_out.X), held_out.weights
         codes = objective.codes
-        visits, total = (
-            np.arange(rows.shape[0]),
-            float(rows.shape[0] if weights is None else weights.sum()),
-        )
+        visits = np.arange(rows.shape[0])
+        total = float(rows.shape[0] if weights is None else weights.sum())
 
         def validate(coefs, intercepts):
             model._store(coefs, intercepts)

@@ -25,9 +25,9 @@ cpdef enum Loss:
     CUSTOM              # a function of the user's
 
 ctypedef void (*custom_loss)(double z, double y, double *value, double *slope,
-                            void *data) noexcept nogil
+                             void *data) noexcept nogil
 ctypedef void (*custom_losses)(const double *z, const double *y, double *value, double *slope,
-                              intptr_t n, void *data) noexcept nogil
+                               intptr_t n, void *data) noexcept nogil
 
 cdef struct CustomFunction:
     custom_loss one             # NULL: there is `many`

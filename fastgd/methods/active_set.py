@@ -52,10 +52,9 @@ class ActiveSet(Newton):
     def start(self, problem, theta, earlier):
         """Begin at theta, or where `earlier` stands."""
         super().start(problem, theta, earlier)
-        self._best, self._is_best = (
-            (np.inf, self._theta, self._v),
-            True,
-        )  # (F, theta, v) of the model
+        # (F, theta, v) of the model
+        self._best = (np.inf, self._theta, self._v)
+        self._is_best = True
         self._crossing = np.inf  # the curvature that the last step changed
         self._vain, self._is_bold = 0, True  # steps since the model; whether full ones are taken
         self._mark()
@@ -73,17 +72,15 @@ class ActiveSet(Newton):
         if self._is_bold and self._vain >= PATIENCE:
             self._v, self._x, self._is_bold = self._best[2], np.zeros_like(self._x), False
             return self._best[0]
-        x, crossing = self._x, np.abs(self._curvatures_beyond() - self._h).sum()
+        x, crossing = self._x, self._rows.curvature_along()
         before = self._crossing
         self._crossing = crossing
         if not (self._is_bold and crossing <= SETTLES * before):
             value = super()._search()
         else:
-            sums = np.empty((2, self._at.outputs))
-            value = self._line(np.ones(len(self._dot(x, x))), sums, self._penalties_along())[
-                0
-            ].sum()
-            self._v, self._z, self._x = self._v + x, self._z + self._u, np.zeros_like(x)
+            value = self._line(np.ones(len(self._dot(x, x))), self._penalties_along())[0].sum()
+            self._v, self._x = self._v + x, np.zeros_like(x)
+            self._rows.move(1.0)
             self._step = np.ones_like(self._step)
         self._vain += 1
         if value < self._best[0]:

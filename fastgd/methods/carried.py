@@ -8,14 +8,10 @@ away that is.
 import numpy as np
 from scipy import sparse
 
-# Of the squared deviations of a column: what one row has, for it to be one of few that carry it,
-# and what the others have at most.
-ONE_ROW, OTHERS = 0.3, 0.1
+from fastgd.problem.metric import OUTSTANDING
 
-
-def may_be_carried(metric):
-    """Whether a row has so much of some column that few rows may carry it."""
-    return bool((metric.peak > ONE_ROW).any())
+# Of the squared deviations of a column, what the rows have at most that do not carry it.
+OTHERS = 0.1
 
 
 class CarriedColumns:
@@ -25,7 +21,7 @@ class CarriedColumns:
 
     def __init__(self, at, metric):
         problem, self._at = at.problem, at
-        suspects = np.flatnonzero(metric.peak > ONE_ROW)
+        suspects = np.flatnonzero(metric.stands_out)
         values = problem.X[:, suspects][problem.visits]
         values = values.toarray() if sparse.issparse(values) else np.asarray(values)
         weights = (
@@ -33,7 +29,7 @@ class CarriedColumns:
         )
         values, weights = values.astype(float), (weights / weights.sum())[:, None]
         squares = weights * (values - metric.center[suspects]) ** 2
-        others = (squares <= ONE_ROW * squares.sum(axis=0)) * weights
+        others = (squares <= OUTSTANDING * squares.sum(axis=0)) * weights
         amid = np.zeros(len(suspects))
         if problem.objective.intercept:
             amid = (others * values).sum(axis=0) / others.sum(axis=0)

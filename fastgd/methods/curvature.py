@@ -5,6 +5,7 @@ spectrum, approximate inverses.
 import numpy as np
 from scipy.linalg import cho_solve, eigh, eigvalsh_tridiagonal, lstsq
 
+from fastgd.kernels import columns as columns_kernel
 from fastgd.kernels import gram
 from fastgd.problem.layout import pack, unpack
 from fastgd.problem.records import Record
@@ -26,20 +27,6 @@ def centred(a, joint):
     return a - a.mean(axis=0) if joint else a
 
 
-def draw(h, most):
-    """Curvatures of at most `most` rows in place of all those of h: large ones as they are, one
-    share of all for some small ones.
-
-    These are drawn systematically, with probabilities in proportion to their curvatures.
-    """
-    share = h.sum() / most
-    if len(h) <= most or not share > 0:
-        return h
-    small = h < share
-    steps = np.floor(np.cumsum(np.where(small, h, 0.0)) / share + 0.5)
-    return np.where(small, share * np.diff(steps, prepend=0.0), h)
-
-
 class Inverse(Record):
     """An approximate inverse of the Hessian: of its diagonal, or by Cholesky factors, one an
     output.
@@ -48,11 +35,6 @@ class Inverse(Record):
     joint: bool
     diagonal: np.ndarray
     factors: list | None
-    curvatures: np.ndarray
-
-    def is_stale(self, curvatures):
-        """Whether these, of all rows, differ much from those that it was made of."""
-        return np.abs(curvatures - self.curvatures).sum() > STALE * curvatures.sum()
 
     def is_nearly_singular(self, ridge):
         """Whether columns may depend on one another, as far as the factors tell."""
@@ -137,7 +119,7 @@ class Coordinates:
 
     def __init__(self, problem, metric):
         self.problem, self.outputs = problem, problem.objective.outputs
-        self.center, self.inverse = metric.center, metric.inverse
+        self.center, self.inverse, self.peak = metric.center, metric.inverse, metric.peak
         self.intercepts = np.append(np.zeros_like(self.center), 1.0)
         l1, l2 = problem.objective.penalties(self.inverse)
         self.l1, self.l2 = np.append(l1, 0.0), np.zeros((self.outputs, len(self.inverse) + 1))
@@ -179,6 +161,25 @@ class Coordinates:
                 np.empty(1, problem.rows.dtype),
             )
         return out
+
+    def squares(self, h):
+        """(X * X)' h / n in these coordinates, of the rows to train on; a pass over X."""
+        problem = self.problem
+        of_row = np.zeros(problem.rows.shape[0])
+        of_row[problem.visits] = h
+        first, second, largest = np.zeros((3, len(self.inverse)))
+        columns_kernel.moments(
+            problem.rows,
+            of_row,
+            problem.visits,
+            self.inverse,
+            self.center * self.inverse,
+            first,
+            second,
+            largest,
+            np.empty(1, problem.rows.dtype),
+        )
+        return second / len(problem.visits)
 
     def symmetric_products(self, h, columns=None):
         """`products` of columns with themselves, both triangles filled."""

@@ -60,11 +60,9 @@ class DualCoordinateDescent(Newton):
         # way tell, and those after some passes.
         self._lowest, self._candidates = (np.inf, self._theta.copy()), []
         self._margins, self._slopes = np.zeros(size), np.zeros(size)
-        self._order, self._active, self._rest_of_pass = (
-            problem.visits.copy(),
-            len(problem.visits),
-            np.inf,
-        )
+        self._order = problem.visits.copy()
+        self._active = len(problem.visits)
+        self._rest_of_pass = np.inf
         self._estimates, self._checked, self._failures = [], np.inf, 0
 
     def _successor(self):
@@ -149,11 +147,9 @@ class DualCoordinateDescent(Newton):
             yield Epoch(value, norm, 1.0)
             if distance <= min(self.tol, self._checked):
                 yield Epoch(self._check(theta), norm, 1.0)
-                self._rest_of_pass, self._checked, self._failures = (
-                    np.inf,
-                    0.5 * distance,
-                    self._failures + 1,
-                )
+                self._rest_of_pass = np.inf
+                self._checked = 0.5 * distance
+                self._failures = self._failures + 1
             elif self._active == 0:
                 self._rest_of_pass = np.inf
             if self._failures > CHANCES or self._is_slow(self._estimates):
@@ -180,7 +176,7 @@ class DualCoordinateDescent(Newton):
     def _value(self, theta):
         """The objective at theta, of the margins last met."""
         problem, objective = self.problem, self.problem.objective
-        self._z = self._by_row(self._margins)[problem.visits].ravel()
+        self._rows.margins = self._by_row(self._margins)[problem.visits].ravel()
         penalty = objective.penalty(theta[: len(theta) - objective.outputs])
         return float(weighted(self._row_weights, self.losses()[0]).sum() + penalty)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from fastgd.kernels import implicit
-from fastgd.methods.method import Epoch
+from fastgd.methods.method import Epoch, Method
 from fastgd.methods.sparse_stream import SparseStream
 from fastgd.problem.constant_model import constant_model
 from fastgd.problem.layout import pack, unpack
@@ -104,7 +104,7 @@ def merged_targets(old, new, part):
     return TargetStatistics(*pooled(old.center, old.spread, new.center, new.spread, part))
 
 
-class AveragedImplicitSGD:
+class AveragedImplicitSGD(Method):
     """One pass over a stream: implicit steps of rate ~ 1 / sqrt(rows), and the mean of the iterates
     for a model.
 
@@ -121,7 +121,6 @@ class AveragedImplicitSGD:
     Page, "Continuous inspection schemes", Biometrika 1954.
     """
 
-    repaired = False  # no step overshoots
     runs_away = (
         False  # a large loss is one of large targets, or of weights that a penalty has not met yet
     )
@@ -276,19 +275,6 @@ class AveragedImplicitSGD:
         return bool(
             np.isfinite(self.state.mean_coef).all() and np.isfinite(self.state.mean_offset).all()
         )
-
-    def position(self):
-        """A stream goes on from its state."""
-        return None
-
-    def finish(self, certify=True):
-        """A stream has no end."""
-
-    def react(self):
-        return False
-
-    def optimality(self):
-        return None
 
     def solution(self):
         """(coef, intercept) of the mean of the iterates."""

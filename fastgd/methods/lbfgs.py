@@ -9,7 +9,7 @@ import numpy as np
 from fastgd.kernels import batch
 from fastgd.kernels.quasi_newton import QuasiNewton, Status
 from fastgd.methods.curvature import Coordinates
-from fastgd.methods.method import Epoch
+from fastgd.methods.method import Epoch, Method
 from fastgd.methods.newton import State
 from fastgd.methods.optimizers import Adam
 from fastgd.methods.schedules import Lipschitz
@@ -24,14 +24,12 @@ RATE = 1.0  # Adam's, the first tried
 HALVINGS = 40
 
 
-class LBFGS:
+class LBFGS(Method):
     """Searched lines in the metric of the columns; an epoch is a pass over the rows, that is one
     evaluation.
 
     Of the minimum nothing is known: a loss that need not be convex may have several.
     """
-
-    repaired = False  # no step needs it
 
     def start(self, problem: Problem, theta, earlier: State | None):
         """Begin at theta, or where `earlier` stands."""
@@ -131,20 +129,6 @@ class LBFGS:
         return self._loss(theta, np.empty_like(theta)) + self.problem.objective.penalty(
             theta[: len(theta) - outputs]
         )
-
-    def optimality(self):
-        """Nothing is known of how far the minimum is."""
-        return None
-
-    def is_finite(self):
-        return bool(np.isfinite(self.state.theta).all())
-
-    def finish(self, certify=True):
-        """Training ends."""
-
-    def react(self):
-        """A stalled loss calls for nothing: there is no rate."""
-        return False
 
     def solution(self):
         """(coef, intercept)"""

@@ -28,10 +28,8 @@ class Lowest:
         """The slopes; what is not a number lies beyond the minimum, seen from 0."""
         values, slopes = self._function(steps)
         lower = values < self.values
-        self.steps, self.values = (
-            np.where(lower, steps, self.steps),
-            np.where(lower, values, self.values),
-        )
+        self.steps = np.where(lower, steps, self.steps)
+        self.values = np.where(lower, values, self.values)
         return np.where(np.isnan(slopes), np.copysign(np.inf, steps), slopes)
 
 
@@ -140,10 +138,8 @@ class LineSearch:
         by_stretch = by_stretch / n + self.factor * (self._l1 + self._l2 * factor)
         by_shift = by_shift / n
         if objective.tilt:
-            value, by_stretch = (
-                value + objective.tilt * (self.b + stretch * away + shift),
-                by_stretch + objective.tilt * away,
-            )
+            value = value + objective.tilt * (self.b + stretch * away + shift)
+            by_stretch = by_stretch + objective.tilt * away
             by_shift = by_shift + objective.tilt
         return value, by_stretch, by_shift
 

@@ -7,7 +7,7 @@ import numpy as np
 from fastgd.kernels import factorization
 from fastgd.kernels.factorization import Grid
 from fastgd.kernels.order import shuffle
-from fastgd.methods.method import Epoch
+from fastgd.methods.method import Epoch, Method
 from fastgd.problem.records import Record
 
 LANES = 32  # bytes: rows of factors are filled up to whole vectors
@@ -55,7 +55,7 @@ class Seeds:
         return self._seed
 
 
-class Factorization:
+class Factorization(Method):
     """Sweeps over the ratings, each a step on the rows of its user and its item.
 
     Without a schedule no rate is chosen: a row that has seen `a` epochs has the rate ``RATE / (1 +
@@ -138,9 +138,6 @@ class Factorization:
     def is_finite(self):
         """The gradient norm, made of all rows, has told already."""
         return True
-
-    def finish(self, certify=True):
-        """Training ends: every step has been taken."""
 
     def react(self):
         """Answer a stalled loss; False: there is nothing more to try."""

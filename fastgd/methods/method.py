@@ -1,4 +1,6 @@
-"""What a method of descent does, as the loop and the fits see it."""
+"""What a way to descend is, as the training loop and the fits see it."""
+
+import numpy as np
 
 from fastgd.problem.records import Record
 
@@ -9,3 +11,62 @@ class Epoch(Record):
     loss: float
     gradient_norm: float
     learning_rate: float
+
+
+class Method:
+    """A way to descend.
+
+    A subclass defines `start`, `epoch`, `loss_at` and `solution`. Its attribute `state` holds where
+    it stands: `state.theta`, the flat parameters, and `state.t`, the number of the next update. An
+    epoch that is interrupted leaves `state` as it was. All else has the defaults below.
+    """
+
+    # Whether steps had to be taken back.
+    repaired = False
+    # Whether the user has chosen a learning rate, which may be too large.
+    has_rate = False
+    # Whether a loss that grows without end is a divergence.
+    runs_away = True
+    # Whether rounding leaves nothing to gain.
+    exhausted = False
+
+    def start(self, problem, theta, earlier):
+        """Begin at the flat vector theta or, if that is None, where the state `earlier` stands."""
+        raise NotImplementedError
+
+    def epoch(self, order):
+        """Go once over the rows, whose numbers are in `order`; returns an `Epoch`."""
+        raise NotImplementedError
+
+    def loss_at(self, theta):
+        """The objective at theta."""
+        raise NotImplementedError
+
+    def solution(self):
+        """(coef, intercept) of the model."""
+        raise NotImplementedError
+
+    def optimality(self):
+        """(estimate or bound of (F - F*) / (F0 - F*), its kind); None where nothing is known."""
+        return None
+
+    def is_finite(self):
+        """Whether all parameters are finite."""
+        return bool(np.isfinite(self.state.theta).all())
+
+    def react(self):
+        """Answer a stalled loss; False: there is nothing more to try."""
+        return False
+
+    def finish(self, certify=True):
+        """Training ends; `certify`: there is time for passes that tell how far the minimum is."""
+
+    def position(self):
+        """What `resume` needs; None where training goes on from `state` alone."""
+        return None
+
+    def resume(self, problem, position):
+        """Begin where an earlier run on the same data was at `position`, and take the steps that it
+        would have taken.
+        """
+        raise NotImplementedError

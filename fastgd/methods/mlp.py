@@ -428,10 +428,8 @@ class Backpropagation(FirstOrder):
         if units is None:
             self._check_size()
             return
-        self._center, self._inverse = (
-            units.inputs.center.astype(dtype),
-            units.inputs.inverse.astype(dtype),
-        )
+        self._center = units.inputs.center.astype(dtype)
+        self._inverse = units.inputs.inverse.astype(dtype)
         if problem.objective.loss.is_of_residuals:
             self._enter_residuals(units)
         elif problem.objective.loss.has_log_link:
@@ -659,10 +657,8 @@ class Automatic(Backpropagation):
                 self._first_loss
             ):
                 break
-            self.state, self.schedule = (
-                before,
-                replace(self.schedule, eta0=self.schedule.eta0 / SLOWER),
-            )
+            self.state = before
+            self.schedule = replace(self.schedule, eta0=self.schedule.eta0 / SLOWER)
         return done
 
     def _model(self):

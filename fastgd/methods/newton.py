@@ -13,13 +13,13 @@ from math import sqrt
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor
 
-from fastgd.kernels import batch, newton
-from fastgd.methods.carried import CarriedColumns, may_be_carried
-from fastgd.methods.curvature import Coordinates, Inverse, Path, centred, draw, shortest
-from fastgd.methods.method import Epoch
+from fastgd.methods.carried import CarriedColumns
+from fastgd.methods.curvature import STALE, Coordinates, Inverse, Path, centred, shortest
+from fastgd.methods.method import Epoch, Method
 from fastgd.problem.constant_model import constant_model, rounding_floor
 from fastgd.problem.duality import gap, relative, rounding_of
 from fastgd.problem.layout import pack, unpack
+from fastgd.problem.linearization import Linearization
 from fastgd.problem.metric import metric_of
 from fastgd.problem.records import Record
 
@@ -39,12 +39,10 @@ EXACT = 1e-20  # of the squared residual, that conjugate gradients cannot make s
 TYPICAL = 1.0
 FLAT, LONG = 0.1, 20  # eigenvalues below that, and conjugate gradients that find them out:
 HIDDEN = 0.1  # fewer may have left unseen an eigenvalue so many times the least that they have seen
-SHORT, CLEAR = (
-    4,
-    0.01,
-    # with a diagonal fewer tell nothing, unless no more of the decrement would be left by a perfect
-    # metric
-)
+# with a diagonal fewer tell nothing, unless no more of the decrement would be left by a perfect
+# metric
+SHORT = 4
+CLEAR = 0.01
 WORK_A_PASS = 25  # of such products take as long as a pass
 DEAR = 7  # passes
 # extra passes, at most, to estimate the distance of a quadratic's model that is within `tol`
@@ -53,23 +51,19 @@ PATIENCE = 20
 TRUE_SLOPE = 0.25
 STUCK = 0.25  # a decrement within rounding and above this share of the previous one is stalled
 FIRST_TRIAL = 4  # passes of an unfinished direction until it is tried, then after 8, 16, ...
-SEARCHES, FLATTENED = (
-    30,
-    0.1,
-)  # evaluations of a line search; the slope that it may leave, of that at its begin
+# evaluations of a line search; the slope that it may leave, of that at its begin
+SEARCHES = 30
+FLATTENED = 0.1
 LARGEST = 2000  # columns of a dense metric
 MOST_FACTORS = 2**25  # numbers of the Cholesky factors of all outputs: 256 MB
-ROWS_A_COLUMN, FEWEST_ROWS_A_COLUMN, LEAST_ROWS = (
-    6,
-    4,
-    2000,
-)  # that it is made of: that are enough, that have to be
-WHOLE, WHOLE_AGAIN = (
-    200,
-    50,
-    # columns up to which it is made of all rows: once, as of a quadratic, and whenever curvatures
-    # change
-)
+# that it is made of: that are enough, that have to be
+ROWS_A_COLUMN = 6
+FEWEST_ROWS_A_COLUMN = 4
+LEAST_ROWS = 2000
+# columns up to which it is made of all rows: once, as of a quadratic, and whenever curvatures
+# change
+WHOLE = 200
+WHOLE_AGAIN = 50
 # products a row of X, that it may cost: BLAS makes so many in the time of some passes over X
 DENSE_WORK = 160
 # Added to the diagonal of a dense metric, in units of the mean curvature. The inverse of the ridge
@@ -113,7 +107,7 @@ class State(Record):
     epochs: int = 0
 
 
-class Newton:
+class Newton(Method):
     """Minimise a smooth objective without L1 part; `dense_metric` allows a preconditioner of p x p
     numbers.
 
@@ -129,12 +123,12 @@ class Newton:
         "_least_curvature",
         "_residual",
         "_inverse",
+        "_marked_curvatures",
         "_coarse",
         "_decrement",
         "_small",
         "_bounds",
     )
-    repaired = False  # no step needs it
     # whether X has been factored already, beside which the factor of a quadratic's Hessian costs
     # little
     is_factored = False
@@ -170,10 +164,9 @@ class Newton:
         self._at = Coordinates(problem, metric_of(problem))
         self._constant, self._worst = constant_model(problem)
         self._floor = rounding_floor(problem, self._constant)
-        self._decrement, self._small = (
-            np.inf,
-            0,
-        )  # the last decrement; directions in a row that rounding has made worthless
+        # the last decrement; directions in a row that rounding has made worthless
+        self._decrement = np.inf
+        self._small = 0
         self._v = self._at.from_user(theta)
         if not theta.any():
             self._v[:, -1] = self._constant
@@ -198,8 +191,7 @@ class Newton:
         self._worth = 3 + self._passes_of_metric()
         is_dear = self.begins_coarsely and self._worth >= DEAR and not self._is_quadratic()
         self._coarse = self._dense and (is_dear or not at_once)
-        size = len(problem.visits) * problem.objective.outputs
-        self._z, self._h, self._u = np.zeros(size), np.empty(size), np.empty(size)
+        self._rows = Linearization(problem)
         self._x, self._step = np.zeros_like(self._v), np.ones((problem.objective.outputs, 1))
         self._passes = self._descend()
         self._mark()
@@ -227,7 +219,8 @@ class Newton:
         """
         marked, since, state = position
         self.start(problem, state.theta, None)
-        vars(self).update(marked)
+        for name, value in marked.items():
+            setattr(self, name, value)
         self._mark()
         for _ in range(since):
             self.epoch(None)
@@ -280,9 +273,6 @@ class Newton:
         """The objective at theta."""
         return self.problem.value(theta, np.empty_like(theta))
 
-    def is_finite(self):
-        return bool(np.isfinite(self.state.theta).all())
-
     @property
     def exhausted(self):
         """Whether two directions in a row have promised no more than rounding, and hardly less than
@@ -290,73 +280,36 @@ class Newton:
         """
         return self._small > 1
 
-    def finish(self, certify=True):
-        """Training ends: the model is already the best that the passes so far have led to."""
-
-    def react(self):
-        """There is no rate to lower."""
-        return False
-
     # ---- passes over X ----
 
     def _gradient(self):
-        """(F, gradient) at v; the margins are kept."""
-        theta = self._at.to_user(self._v)
-        out = np.empty_like(theta)
-        loss = self.problem.value(theta, out, self._z)
-        out[-self._at.outputs :] += self.problem.objective.tilt
-        self._theta = theta
-        return loss, self._at.gradient(out) + self._at.l2 * self._v
+        """(F, gradient) at v, which becomes the point of the linearization."""
+        theta = self._theta = self._at.to_user(self._v)
+        loss, gradient = self._rows.value_and_gradient(theta)
+        gradient[-self._at.outputs :] += self.problem.objective.tilt
+        return loss, self._at.gradient(gradient) + self._at.l2 * self._v
 
-    def _curvatures(self):
-        """The second derivatives of the losses at the margins."""
-        problem = self.problem
-        newton.curvatures(
-            problem.y, problem.weights, problem.visits, self._z, self._h, problem.objective.codes
-        )
+    def _compute_curvatures(self):
+        """Those of the rows at the point."""
+        self._rows.compute_curvatures()
 
-    def _curvatures_beyond(self):
-        """The same at the end of the whole step."""
-        problem, h = self.problem, np.empty_like(self._h)
-        newton.curvatures(
-            problem.y,
-            problem.weights,
-            problem.visits,
-            self._z + self._u,
-            h,
-            problem.objective.codes,
-        )
-        return h
-
-    def _curve(self, d, margins):
-        """The Hessian times d; the margins of d are kept."""
-        problem, theta = self.problem, self._at.to_user(d)
-        out = np.empty_like(theta)
-        batch.gradient(
-            problem.rows,
-            problem.y,
-            problem.weights,
-            problem.visits,
-            theta,
-            out,
-            problem.objective.codes,
-            problem.threads,
-            margins,
-            self._h,
-        )
-        return self._at.gradient(out) + self._at.l2 * d
+    def _hessian_product(self, d):
+        """The Hessian times d."""
+        product = self._rows.hessian_product(self._at.to_user(d))
+        return self._at.gradient(product) + self._at.l2 * d
 
     def losses(self, width=0.0):
-        """(losses, slopes) of each row and output at the margins last kept, kinks rounded off over
-        `width`.
-        """
-        problem, loss = self.problem, self.problem.objective.loss
-        shape = len(problem.visits), problem.objective.outputs
-        if self._joint:
-            value, slopes = loss.evaluate(self._z.reshape(shape), problem.targets[:, 0])
-            return value[:, None], slopes
-        value, slopes = loss.evaluate(self._z, problem.output_targets.ravel(), width)
-        return value.reshape(shape), slopes.reshape(shape)
+        """(losses, slopes) of each row and output at the point, kinks smoothed over `width`."""
+        return self._rows.losses(width)
+
+    @property
+    def _marked_curvatures(self):
+        """Those of which the preconditioner was made."""
+        return self._rows.marked
+
+    @_marked_curvatures.setter
+    def _marked_curvatures(self, marked):
+        self._rows.marked = marked
 
     # ---- the descent ----
 
@@ -381,8 +334,8 @@ class Newton:
             self._known(None)
             if not self._norm:
                 self._estimate(0.0, loss)
-            self._curvatures()
-            if self._inverse is None or self._inverse.is_stale(self._h):
+            self._compute_curvatures()
+            if self._inverse is None or self._rows.have_curvatures_changed(STALE):
                 self._inverse = self._metric()
             decrement, passes = yield from self._direction(loss, self._g)
             if self._found is None and self._may_be_enough(loss, decrement):
@@ -396,7 +349,7 @@ class Newton:
                 yield self._pass_made(loss, decrement)
             after, end = self._search(), self._end
             if end and end[0] < after:
-                _, self._v, self._z, _ = end
+                _, self._v, self._rows.margins, _ = end
             if is_enough(decrement):
                 return
             if not (self.exhausted or (self._found and self._found[0] <= self.tol)):
@@ -426,19 +379,19 @@ class Newton:
         """Conjugate gradients towards v - H^-1 g; yields an `Epoch` before each pass, returns
         (decrement, passes).
         """
-        n, K = len(self.problem.visits), self._at.outputs
         rounding = max(rounding_of(loss, self._worst, self.problem.rows.dtype), self._floor)
-        x, r, margins, self._u[:] = np.zeros_like(g), -g, np.empty(n * K), 0
+        x, r = np.zeros_like(g), -g
+        self._rows.begin_direction()
         p = s = self._inverse(r)
         first = rs = self._dot(r, s)
         self._x, path, self._end, self._near = x, Path(rs), None, None
         decrement, there = 0.0, rounding
         while True:
             yield self._pass_made(loss, decrement)
-            Hp = self._curve(p, margins)
+            Hp = self._hessian_product(p)
             a = path.length(self._dot(p, Hp))
             x += a * p
-            self._u.reshape(n, K)[:] += np.broadcast_to(a, (K, 1)).T * margins.reshape(n, K)
+            self._rows.extend_direction(a.ravel())
             r -= a * Hp
             s = self._inverse(r)
             p_before, p = p, s + path.turn(self._dot(r, s)) * p
@@ -500,13 +453,13 @@ class Newton:
 
         What is known of the model where the direction began is not known of that.
         """
-        before = self._v, self._z, self._x, self._step
+        before = self._v, self._rows.margins, self._x, self._step
         value = self._search()
         if value < (self._end[0] if self._end else loss):
-            self._end = value, self._v, self._z, decrement
+            self._end = value, self._v, self._rows.margins, decrement
             if not (self._found and self._found[0] <= self.tol):
                 self._move_on()
-        self._v, self._z, self._x, self._step = before
+        self._v, self._rows.margins, self._x, self._step = before
 
     def _judge_end(self, decrement, least, most):
         """Say of the end of a direction what is known of it; nothing if the rest of the direction
@@ -578,14 +531,10 @@ class Newton:
 
     def _is_separated(self):
         """Whether the logistic losses of all rows fall for ever as the weights grow."""
-        objective, z = self.problem.objective, self._z.reshape(len(self.problem.visits), -1)
+        objective = self.problem.objective
         if not objective.loss.vanishes_far_out or np.any(objective.l2) or objective.l1:
             return False
-        if self._joint:
-            labels = self.problem.targets[:, 0].astype(np.intp)
-            of_label = z[np.arange(len(z)), labels]
-            return bool(((z < of_label[:, None]).sum(axis=1) == z.shape[1] - 1).all())
-        return bool((self.problem.output_targets * z > 0).all())
+        return self._rows.is_separated()
 
     def _estimate(self, distance, value):
         """Note that a model of this objective is so far above the minimum, relative to what the
@@ -613,15 +562,14 @@ class Newton:
         nearly all the curvature, and hide what is left once it has lost it.
         """
         if self.wary and not self._is_quadratic():
-            start, sums = self._dot(self._g, self._x).ravel(), np.empty((2, self._at.outputs))
-            _, slope = self._line(np.ones(len(start)), sums, self._penalties_along())
+            start = self._dot(self._g, self._x).ravel()
+            _, slope = self._line(np.ones(len(start)), self._penalties_along())
             if not np.abs(slope).sum() <= TRUE_SLOPE * np.abs(start).sum():
                 return False
         if self._is_quadratic():
             return True
         if self.problem.objective.loss.is_piecewise_quadratic:
-            crossing = np.abs(self._curvatures_beyond() - self._h).sum()
-            if not crossing <= CROSSING * self._h.sum():
+            if not self._rows.curvature_along() <= CROSSING * self._rows.total_curvature():
                 return False
         return not self._is_hidden(loss, decrement)
 
@@ -630,11 +578,11 @@ class Newton:
         sees them.
         """
         metric = metric_of(self.problem)
-        if not may_be_carried(metric):
+        if not metric.stands_out.any():
             return False
         if self._carried is None:
             self._carried = CarriedColumns(self._at, metric)
-        gain = self._carried.gain(self._g, self._own_curvatures())
+        gain = self._carried.gain(self._g, self._rows.own_curvatures())
         return gain > max(HIDES * decrement, rounding_of(loss, self._worst), self._floor)
 
     def _known(self, found):
@@ -654,21 +602,20 @@ class Newton:
         if self._is_quadratic() and not problem.objective.has_corners:
             self._v, self._x = v + x, np.zeros_like(x)
             return -np.inf
-        K = problem.objective.outputs
         start = self._dot(self._g, x).ravel()
         low, high = np.zeros(len(start)), np.full(len(start), np.inf)
         below, above = start.copy(), np.full(len(start), np.inf)
-        t, sums = np.ones(len(start)), np.empty((2, K))
+        t = np.ones(len(start))
         penalties = self._penalties_along()
         # no need of it where the objective, which is convex, still falls, and is not only rounding
         value0 = None
         for _ in range(SEARCHES):
-            value, slope = self._line(t, sums, penalties)
+            value, slope = self._line(t, penalties)
             good = np.abs(slope) <= FLATTENED * np.abs(start)
             if good.all() and (slope <= 0).all() and (-start > TELLABLE * np.abs(value)).all():
                 break
             if value0 is None:
-                value0, _ = self._line(np.zeros(len(start)), sums, penalties)
+                value0, _ = self._line(np.zeros(len(start)), penalties)
             good &= value <= value0
             if good.all():
                 break
@@ -685,10 +632,10 @@ class Newton:
             t = np.where(good, t, np.where(np.isfinite(high), inside, 4 * t))
         if value0 is not None and not (value <= value0).all():
             t = np.where(value <= value0, t, low)
-            value, _ = self._line(t, sums, penalties)
+            value, _ = self._line(t, penalties)
         self._step = t[:, None]
         self._v = v + self._step * x
-        self._z = self._z + (np.broadcast_to(t, (K,)) * self._u.reshape(-1, K)).ravel()
+        self._rows.move(t)
         self._x = np.zeros_like(x)
         return float(value.sum())
 
@@ -702,73 +649,48 @@ class Newton:
         return penalties
 
     @np.errstate(over="ignore", invalid="ignore")
-    def _line(self, t, sums, penalties):
+    def _line(self, t, penalties):
         """(values, slopes) of the objective at v + t x, an output each (or one in all)."""
-        problem = self.problem
-        steps = np.broadcast_to(t, (problem.objective.outputs,)).astype(float)
-        newton.along(
-            problem.y,
-            problem.weights,
-            problem.visits,
-            self._z,
-            self._u,
-            steps,
-            sums,
-            problem.objective.codes,
-            problem.threads,
-        )
-        value, slope = sums[:, : len(t)] / self._weight
+        steps = np.broadcast_to(t, (self.problem.objective.outputs,)).astype(float)
+        value, slope = self._rows.sums_along(steps)[:, : len(t)] / self._weight
         own, mixed, square = penalties
         return value + (own / 2 + t * mixed + t * t * square / 2), slope + mixed + t * square
 
     # ---- the metric of the conjugate gradients ----
 
-    def _own_curvatures(self):
-        """(n, outputs): weight * second derivative of each row's loss in each of its margins
-        alone.
-        """
-        h = self._h.reshape(-1, self.problem.objective.outputs)
-        if not self._joint:
-            return h
-        weights = (
-            1 if self.problem.weights is None else self.problem.weights[self.problem.visits, None]
-        )
-        return weights * h * (1 - h)
-
     def _metric(self):
         """The `Inverse` at the curvatures of now: of the Hessian's diagonal, or of all of it from
         some rows.
         """
-        outputs, h = self.problem.objective.outputs, self._own_curvatures()
-        mean = h.mean(axis=0)
+        self._rows.mark_curvatures()
+        mean = self._rows.own_curvatures().mean(axis=0)
         mean = np.maximum(mean, 1e-3 * mean.max() or 1.0)[:, None]
         if not self._dense or self._coarse:
-            return Inverse(self._joint, mean + self._at.l2, None, self._h.copy())
+            return Inverse(self._joint, mean + self._at.l2, None)
         try:
             factors = [
                 cho_factor(
-                    self._gram(h[:, k], mean[k], self._at.l2[k]),
+                    self._hessian(k, mean[k]),
                     lower=True,
                     overwrite_a=True,
                     check_finite=False,
                 )
-                for k in range(outputs)
+                for k in range(self.problem.objective.outputs)
             ]
         except LinAlgError:  # products of few rows far out, whose rounding exceeds the ridge
             self._dense, factors = False, None
-        return Inverse(self._joint, mean + self._at.l2, factors, self._h.copy())
+        return Inverse(self._joint, mean + self._at.l2, factors)
 
     @property
     def _ridge(self):
         """What the diagonal of a dense metric gets, in units of the mean curvature."""
         return max(RIDGE, RIDGE_EPSILONS * float(np.finfo(self.problem.rows.dtype).eps))
 
-    def _gram(self, h, mean, l2):
-        """The Hessian of an output whose rows have curvatures h, from as many rows as are
-        affordable.
-        """
-        drawn, columns = draw(h, self._most), l2[:-1]
-        gram, is_whole = self._at.products(drawn), self._most >= len(h) and columns.all()
-        few = np.count_nonzero(drawn) <= self._v.shape[1] and not (self.is_factored or is_whole)
-        gram[np.diag_indices(len(gram))] += l2 + (RIDGE_OF_FEW if few else self._ridge) * mean
-        return gram
+    def _hessian(self, output, mean):
+        """The Hessian of an output, from as many rows as are affordable."""
+        matrix, used = self._rows.hessian(self._at, output, self._most)
+        l2 = self._at.l2[output]
+        is_whole = self._most >= len(self.problem.visits) and l2[:-1].all()
+        few = used <= self._v.shape[1] and not (self.is_factored or is_whole)
+        matrix[np.diag_indices(len(matrix))] += l2 + (RIDGE_OF_FEW if few else self._ridge) * mean
+        return matrix

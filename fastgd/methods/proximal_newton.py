@@ -15,11 +15,12 @@ import numpy as np
 from scipy import sparse
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
-from fastgd.kernels import coordinate, newton
-from fastgd.methods.curvature import STALE, draw
+from fastgd.kernels import coordinate
+from fastgd.methods.curvature import STALE
 from fastgd.methods.method import Epoch
 from fastgd.methods.newton import RIDGE_OF_FEW, WHOLE, Newton
 from fastgd.problem.duality import gap, relative, rounding_of
+from fastgd.problem.linearization import subsample_rows
 from fastgd.problem.records import Record
 
 LARGEST = 3000  # columns of a matrix
@@ -153,7 +154,6 @@ class ProximalNewton(Newton):
         "_some_rows",
         "_turn",
         "_rounds",
-        "_curvatures_then",
         "_stalled",
         "_least_norm",
     )
@@ -177,17 +177,15 @@ class ProximalNewton(Newton):
         )  # no slopes would do for a bound
         self._scale = np.append(self._at.inverse, 1.0)
         self._lower, self._matrices, self._norm, self._columns = -np.inf, {}, np.inf, None
-        self._curvatures_then = None  # when the matrices were made
         self._shortened, self._unsettled, self._reach = False, False, 1.0
         self._whole = self.dense_metric
         p, stored = len(self._at.inverse), problem.rows.stored / problem.rows.shape[0]
         self._few = p <= WHOLE and p * p <= PRODUCTS * stored
         self._by_columns = problem.rows.sparse and not self._few
         self._some_rows = False  # whether matrices are of some rows only
-        self._turn, self._rounds = (
-            1,
-            1,
-        )  # steps by coordinates until it is conjugate gradients' turn: now, and after that turn
+        # steps by coordinates until it is conjugate gradients' turn: now, and after that turn
+        self._turn = 1
+        self._rounds = 1
         self._least_norm = np.inf
         self._stalled = 0  # steps in a row that rounding has made worthless
         self._first, self._fell = 0.0, 0.0  # the largest norm; by how much the last step lowered F
@@ -202,17 +200,8 @@ class ProximalNewton(Newton):
             self._mark()
             bound = self._lower
             yield from self._bound(loss, g)
-            problem = self.problem
-            newton.curvatures(
-                problem.y,
-                problem.weights,
-                problem.visits,
-                self._z,
-                self._h,
-                problem.objective.codes,
-            )
-            if problem.objective.loss.is_piecewise_quadratic:
-                self._h += DAMPING
+            in_pieces = self.problem.objective.loss.is_piecewise_quadratic
+            self._rows.compute_curvatures(DAMPING if in_pieces else 0.0)
             by_coordinates = self._whole and (
                 self._turn > 0 or not (self._some_rows or self._by_columns)
             )
@@ -287,7 +276,7 @@ class ProximalNewton(Newton):
         """(F, gradient) after a step along x: all of it, or as far as a line search says. Never
         does F rise.
         """
-        theta, v, z = self._theta, self._v, self._z.copy()
+        theta, v, margins = self._theta, self._v, self._rows.margins.copy()
         kinked = self._l1 * np.where(v != 0, np.sign(v), np.sign(x))
         foretold = float((g * x).sum() + (self._l1 * (np.abs(v + x) - np.abs(v))).sum())
         self._v, self._step = v + x, np.ones_like(self._step)
@@ -299,13 +288,14 @@ class ProximalNewton(Newton):
         if not self._shortened:
             return after, slopes
         self._theta, self._v = theta, v
-        self._u, self._z, self._x, self._g = self._z - z, z, x, g + kinked
+        self._rows.set_direction(margins)
+        self._x, self._g = x, g + kinked
         yield Epoch(loss, self._norm, 0.0)
         self._search()
         after, slopes = self._gradient()
         if after <= loss:
             return after, slopes
-        self._theta, self._v, self._z = theta, v, z
+        self._theta, self._v, self._rows.margins = theta, v, margins
         return loss, g
 
     def _is_nearer(self, rise, foretold, loss, g):
@@ -317,9 +307,9 @@ class ProximalNewton(Newton):
             and self._corner.norm(self._v, g) < 0.5 * self._norm
         )
 
-    def _line(self, t, sums, penalties):
+    def _line(self, t, penalties):
         """The objective along x with the L1 part, and its right derivative."""
-        value, slope = super()._line(t, sums, penalties)
+        value, slope = super()._line(t, penalties)
         there = self._v + t[:, None] * self._x
         if self.problem.objective.positive:
             value[(there[:, :-1] < 0).any(axis=1).reshape(len(t), -1).any(axis=1)] = np.inf
@@ -337,20 +327,19 @@ class ProximalNewton(Newton):
         """The step to the model's minimum on the most promising columns; None: there are too
         many.
         """
-        h = self._own_curvatures()
-        if self._matrices and np.abs(h - self._curvatures_then).sum() > STALE * h.sum():
+        h = self._rows.own_curvatures()
+        if self._matrices and self._rows.have_curvatures_changed(STALE, own=True):
             self._matrices = {}
         if not self._matrices:
-            self._curvatures_then, self._some_rows = h.copy(), False
+            self._some_rows = False
+            self._rows.mark_curvatures()
         x, forcing, self._complete = np.zeros_like(g), self._forcing(), True
         for k in range(len(g)):
             columns = self._working_set(self._v[k], g[k])
-            w, slopes, corner, l2 = (
-                self._v[k, columns],
-                g[k, columns],
-                self._corner[columns],
-                self._at.l2[k, columns],
-            )
+            w = self._v[k, columns]
+            slopes = g[k, columns]
+            corner = self._corner[columns]
+            l2 = self._at.l2[k, columns]
             if self._by_columns:
                 coordinate.descend_columns(
                     *self._by_column(),
@@ -430,7 +419,7 @@ class ProximalNewton(Newton):
             self._is_free or self._few or (2 if self._is_quadratic() else 1) * most >= len(h)
         ):  # a quadratic's is made once
             return h.copy(), False
-        return draw(h, most), True
+        return subsample_rows(h, most), True
 
     def _by_column(self):
         """X in CSC form: values, rows, starts."""
@@ -450,7 +439,7 @@ class ProximalNewton(Newton):
         sign = corner.signs(v, g)
         free = (sign != 0) | ~corner.exists
         free[:, :-1] &= self._at.inverse > 0
-        metric, margins = self._metric_of_passes(free), np.empty_like(self._z)
+        metric = self._metric_of_passes(free)
         x, r = np.zeros_like(g), np.where(free, -(g + l1 * sign), 0.0)
         s = metric(r)
         p, first = s, self._dot(r, s)
@@ -458,7 +447,7 @@ class ProximalNewton(Newton):
         for _ in range(50):
             if not rs.any():
                 break
-            Hp = np.where(free, self._curve(p, margins), 0.0)
+            Hp = np.where(free, self._hessian_product(p), 0.0)
             yield Epoch(loss, self._norm, float(self._step.max()))
             pHp = self._dot(p, Hp)
             a = np.divide(rs, pHp, where=pHp > 1e-12 * rs, out=np.zeros_like(rs))
@@ -515,6 +504,6 @@ class ProximalNewton(Newton):
 
     def _diagonal(self):
         """The inverse of the Hessian's diagonal, of columns of spread 1."""
-        h = self._own_curvatures()
+        h = self._rows.own_curvatures()
         mean = np.maximum(h.mean(axis=0), 1e-3 * max(h.mean(), 1e-300))[:, None]
         return 1 / (mean + self._at.l2)

@@ -14,6 +14,7 @@ from scipy import sparse
 from scipy.linalg import eigh, qr
 from scipy.linalg.lapack import dgeqrf, dormqr
 
+from fastgd.methods.method import Method
 from fastgd.problem.data import as_rows
 from fastgd.problem.layout import pack, unpack
 
@@ -147,13 +148,11 @@ class Span:
         return dormqr("L", trans, self._reflectors, self._tau, wide, int(room[0]), True)[0]
 
 
-class RowSpace:
+class RowSpace(Method):
     """Train by another method in the span of the rows, a problem with as many columns as rows.
 
     `select(problem)` returns the method for the smaller problem.
     """
-
-    repaired = False
 
     def __init__(self, select):
         self._select = select
@@ -239,7 +238,3 @@ class RowSpace:
     def finish(self, certify=True):
         """Training ends."""
         self._method.finish(certify)
-
-    def react(self):
-        """There is no rate to lower."""
-        return False

@@ -10,7 +10,7 @@ from fastgd.methods.certificate import Certificate, CornerCertificate
 from fastgd.methods.extrapolation import Extrapolation
 from fastgd.methods.implicit_sgd import TargetStatistics, mass
 from fastgd.methods.line_search import LineSearch
-from fastgd.methods.method import Epoch
+from fastgd.methods.method import Epoch, Method
 from fastgd.methods.proximal_newton import Corner
 from fastgd.problem.constant_model import constant_model, rounding_floor
 from fastgd.problem.duality import rounding_of
@@ -41,11 +41,10 @@ RATE_KINKED = 1.2  # times the distance gone, over the size of the slopes,
 LEAST_SLOPES = 0.03  # which is no less: where no row has any, no rate would be too large
 SNAPSHOTS = 16  # iterates an epoch that enter the mean, for losses with kinks
 LINE_TOL = 1e-3  # of the objective: a line search that lowers it by less is the last
-SAMPLE, POWERS, SAFETY = (
-    500,
-    3,
-    1.5,
-)  # rows and power iterations that the curvature of a batch is estimated from, from below
+# rows and power iterations that the curvature of a batch is estimated from, from below
+SAMPLE = 500
+POWERS = 3
+SAFETY = 1.5
 
 
 class State(Record):
@@ -90,7 +89,7 @@ class State(Record):
         )
 
 
-class SAGA:
+class SAGA(Method):
     """SAGA by importance sampling, after a pass or two of implicit steps that fill its memory of
     slopes.
 
@@ -183,13 +182,11 @@ class SAGA:
             CornerCertificate(problem) if objective.positive else Certificate(problem, self.tol)
         )
         self._next_look, self._found = self._warm + 1, None
-        self._good, self._good_loss, self._best, self._suspect, self._now = (
-            v.copy(),
-            np.inf,
-            np.inf,
-            None,
-            None,
-        )
+        self._good = v.copy()
+        self._good_loss = np.inf
+        self._best = np.inf
+        self._suspect = None
+        self._now = None
         # A line search leaves no exact zeros, and with kinks only the mean of the iterates
         # converges.
         self._extrapolation, self._since, self._norm = None, 0, np.inf
@@ -561,10 +558,6 @@ class SAGA:
 
     def is_finite(self):
         return bool(np.isfinite(self._model()).all())
-
-    def react(self):
-        """A loss that stalls calls for nothing: the steps do not depend on it."""
-        return False
 
     def optimality(self):
         """What a `Certificate` says of the model; asked once a small gradient lets hope, and then

@@ -6,7 +6,7 @@ import numpy as np
 
 from fastgd.kernels import batch, stochastic
 from fastgd.kernels.stochastic import PassiveAggressive
-from fastgd.methods.method import Epoch
+from fastgd.methods.method import Epoch, Method
 from fastgd.methods.optimizers import SGD, Optimizer
 from fastgd.methods.schedules import Schedule
 from fastgd.problem.layout import pack, unpack
@@ -44,7 +44,7 @@ class State(Record):
         )
 
 
-class FirstOrder:
+class FirstOrder(Method):
     """Batch, mini-batch and stochastic gradient descent: the same steps with another `batch_size`
     (rows).
 
@@ -52,18 +52,15 @@ class FirstOrder:
     averaging. `seed` is that of noise.
     """
 
-    repaired = False  # what goes wrong is the user's to mend
     has_rate = True  # that the user has chosen
 
     def __init__(
         self, schedule: Schedule, optimizer: Optimizer, batch_size: int, average_from=None, seed=0
     ):
-        self.schedule, self.optimizer, self.batch_size, self.average_from = (
-            schedule,
-            optimizer,
-            batch_size,
-            average_from,
-        )
+        self.schedule = schedule
+        self.optimizer = optimizer
+        self.batch_size = batch_size
+        self.average_from = average_from
         self.seed = seed
         self._reacted = None  # the schedule that a stalled loss has led to
 
@@ -159,18 +156,11 @@ class FirstOrder:
         )
         return loss / self._weight + problem.objective.penalty(*self._parts(theta))
 
-    def optimality(self):
-        """Nothing is known of how far the minimum is."""
-        return None
-
     def is_finite(self):
         """Whether all parameters are; plain SGD's gradient norm, made of its steps, has told
         already.
         """
         return isinstance(self.optimizer, SGD) or bool(np.isfinite(self.state.theta).all())
-
-    def finish(self, certify=True):
-        """Training ends: every step has been taken."""
 
     def react(self):
         """Answer a stalled loss; False: there is nothing more to try."""

@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from fastgd.kernels import newton
 from fastgd.methods.method import Epoch
 from fastgd.methods.newton import LARGEST, Newton
 from fastgd.problem.duality import gap, relative, rounding_of, slopes_for
@@ -60,23 +59,26 @@ class SmoothedNewton(Newton):
         )  # (objective, theta) of the best end of a stage, or of the constant model
         self._least = -np.inf  # a bound of the minimum
         self._beyond, self._cost = 0.0, 0.0
-        self._width, self._demand, self._last = (
-            self._first_width(),
-            0,
-            np.inf,
-        )  # of the stage at hand; its last decrement
+        # of the stage at hand; its last decrement
+        self._width = self._first_width()
+        self._demand = 0
+        self._last = np.inf
         self._is_first = True
         self._spent = 0  # ends of stages in a row that were within rounding of their minimum
         self._mark()
+
+    def _pose(self, problem):
+        """The problem with its loss as it is, or smoothed."""
+        self.problem = self._rows.problem = problem
 
     def _descend(self):
         exact = self._exact
         while True:
             rounded = replace(exact, objective=replace(exact.objective, width=self._width))
             while self._demand < len(DEMANDS):
-                self.problem = rounded
+                self._pose(rounded)
                 yield from self._minimise(self._is_enough)
-                self.problem = exact
+                self._pose(exact)
                 distance, value = self._bound(self._width)
                 yield self._pass_made(value, 0.0)
                 rounding = rounding_of(value, self._worst, exact.rows.dtype)
@@ -105,17 +107,9 @@ class SmoothedNewton(Newton):
         """Whether the decrement of 'huber' tells how far its minimum is: for half of the weight it
         has curvature.
         """
-        problem = self._exact
         if not self._is_exact():
             return False
-        inside = np.abs(self._z - problem.output_targets.ravel()) <= problem.objective.loss.delta
-        inside = inside.reshape(len(problem.visits), -1).mean(axis=1)
-        return (
-            np.average(
-                inside, weights=None if problem.weights is None else problem.weights[problem.visits]
-            )
-            >= 0.5
-        )
+        return self._rows.share_within(self._exact.objective.loss.delta) >= 0.5
 
     def _is_enough(self, decrement):
         """Whether a decrement ends a stage: it is small against what rounding kinks off may cost,
@@ -129,27 +123,14 @@ class SmoothedNewton(Newton):
         )
         return stuck or decrement <= DEMANDS[self._demand] * self._cost
 
-    def _curvatures(self):
-        """Those of the rounded losses, and a share of secants' where rows on kinks are too few to
+    def _compute_curvatures(self):
+        """Those of the smoothed losses, and a share of secants' where rows on kinks are too few to
         make a Hessian of.
         """
-        super()._curvatures()
-        problem, width, n = self.problem, self.problem.objective.width, len(self.problem.visits)
-        loss = problem.objective.loss
-        self._cost = loss.smoothing_cost(width, self._h.sum(), n)
-        width = loss.smoothed_width(width)
-        h = self._h.reshape(n, -1)
-        # Without any curvature a step along the intercept would have no length.
-        # As after a first step that was cut short; of all outputs none may be without curvature.
-        least = 0.01 if h.any() else 1.0
-        beyond = np.where(h.any(axis=0), self._beyond, max(self._beyond, least))
-        if beyond.any():
-            distance = loss.distance(self._z, problem.output_targets.ravel())
-            secant = loss.largest_jump / np.maximum(distance, width)
-            secant = beyond * secant.reshape(h.shape)
-            if problem.weights is not None:
-                secant *= problem.weights[problem.visits, None]
-            np.maximum(h, secant, out=h)
+        super()._compute_curvatures()
+        objective, n = self.problem.objective, len(self.problem.visits)
+        total = self._rows.add_secants(self._beyond)
+        self._cost = objective.loss.smoothing_cost(objective.width, total, n)
 
     def _is_tried(self, passes, is_first):
         """Never: `_pass_made` evaluates unfinished directions."""
@@ -162,19 +143,8 @@ class SmoothedNewton(Newton):
         if (
             self._x.any() and not self.is_smooth()
         ):  # which tells of the model where the direction began
-            t, sums = np.ones(self._at.outputs), np.empty((2, self._at.outputs))
             exact, there = self._exact, self._v + self._x
-            newton.along(
-                exact.y,
-                exact.weights,
-                exact.visits,
-                self._z,
-                self._u,
-                t,
-                sums,
-                exact.objective.codes,
-                exact.threads,
-            )
+            sums = self._rows.sums_along(np.ones(self._at.outputs), exact)
             theta = self._at.to_user(there)
             penalty = exact.objective.penalty(*unpack(theta, self._at.outputs, exact.by_column))
             value = float(sums[0].sum()) / self._weight + penalty
@@ -194,10 +164,8 @@ class SmoothedNewton(Newton):
     def _value(self):
         """The objective at v, of the margins last kept."""
         problem, objective = self.problem, self.problem.objective
-        weights = 1 if problem.weights is None else problem.weights[problem.visits, None]
-        theta = self._at.to_user(self._v)
-        loss = float((weights * self.losses()[0]).sum()) / self._weight
-        return loss + objective.penalty(*unpack(theta, objective.outputs, problem.by_column))
+        parts = unpack(self._at.to_user(self._v), objective.outputs, problem.by_column)
+        return self._rows.mean_loss() + objective.penalty(*parts)
 
     def _move_on(self):
         """Nothing to do: `_result` returns the best model."""
@@ -235,7 +203,7 @@ class SmoothedNewton(Newton):
 
     def finish(self, certify=True):
         """Training ends amid a stage: where it has come to counts too."""
-        self.problem = self._exact
+        self._pose(self._exact)
         self._bound(self._width)
         self.state = replace(self.state, theta=self._result())
 

@@ -26,26 +26,20 @@ class SparseStream:
 
     def __init__(self, coef, intercept):
         self.outputs, p = coef.shape
-        self.v, self.average = (
-            pack(coef, intercept, np.float64, True),
-            np.zeros(coef.size + self.outputs),
-        )
+        self.v = pack(coef, intercept, np.float64, True)
+        self.average = np.zeros(coef.size + self.outputs)
         self.inverse, self.l1, self.l2 = np.ones(p), np.zeros(p), np.zeros(p)
         self.paid, self.sums = np.zeros((p, 2)), np.array([0.0, 0.0, 1.0])
-        self.norm, self.count, self.bins = (
-            np.zeros(p),
-            np.zeros(p, np.int64),
-            np.zeros(BINS, np.int64),
-        )
+        self.norm = np.zeros(p)
+        self.count = np.zeros(p, np.int64)
+        self.bins = np.zeros(BINS, np.int64)
         self.bins[0] = p
-        self.damping, self.rows, self.weight, self.updates, self.averaged, self.begun = (
-            0.0,
-            0,
-            0.0,
-            0,
-            0,
-            0,
-        )
+        self.damping = 0.0
+        self.rows = 0
+        self.weight = 0.0
+        self.updates = 0
+        self.averaged = 0
+        self.begun = 0
         self.targets, self.gains, self.penalty = None, np.ones(self.outputs), None
         self.race = np.zeros((self.outputs, 6))
         self.absolute, self.squared = float(np.abs(coef).sum()), float((coef * coef).sum())
@@ -84,11 +78,9 @@ class SparseStream:
         implicit.meet(
             rows, problem.weights, visits, self.norm, self.count, self.bins, np.empty(1, rows.dtype)
         )
-        self.rows, self.weight, self.targets = (
-            self.rows + len(visits),
-            self.weight + weight,
-            targets,
-        )
+        self.rows = self.rows + len(visits)
+        self.weight = self.weight + weight
+        self.targets = targets
         self.damping, self.length = damping(self.bins, self.rows, self.damping)
         penalty = objective.l1, objective.l2, objective.positive
         columns = self._columns
@@ -134,10 +126,8 @@ class SparseStream:
             race,
         )
         absolute, squared = self._sizes(self._columns)
-        self.absolute, self.squared = (
-            max(self._absent[0] + absolute, 0.0),
-            max(self._absent[1] + squared, 0.0),
-        )
+        self.absolute = max(self._absent[0] + absolute, 0.0)
+        self.squared = max(self._absent[1] + squared, 0.0)
         return total
 
     def restart(self):

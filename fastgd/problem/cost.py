@@ -70,14 +70,12 @@ class Cost:
     """
 
     def __init__(self, fun, jac, args, shape, dtype, bounds, budget=None):
-        self.fun, self.jac, self.args, self.shape, self.dtype, self.bounds = (
-            fun,
-            jac,
-            args,
-            shape,
-            dtype,
-            bounds,
-        )
+        self.fun = fun
+        self.jac = jac
+        self.args = args
+        self.shape = shape
+        self.dtype = dtype
+        self.bounds = bounds
         self.budget = budget or Budget(None, None)
         self.nfev = self.njev = 0
         self.compiled = None

@@ -19,6 +19,7 @@ from scipy.linalg import lstsq
 from fastgd.kernels import batch
 from fastgd.problem.layout import pack
 from fastgd.problem.losses import SquaredError
+from fastgd.problem.metric import OUTSTANDING
 
 ROUNDING = 64  # machine epsilons, of the sums that q is made of: no distance at all
 # Machine epsilons, of each q_j in units of the slopes: its rounding, which tells of no distance.
@@ -123,10 +124,8 @@ def gap(problem, at, value, slopes, q=None):
     of the losses: it is used if they are balanced as they are, else there is one pass over X.
     """
     objective, outputs = problem.objective, problem.objective.outputs
-    y, n = (
-        problem.targets[:, 0] if objective.loss.is_joint else problem.output_targets,
-        len(slopes),
-    )
+    y = problem.targets[:, 0] if objective.loss.is_joint else problem.output_targets
+    n = len(slopes)
     weights = np.ones(n) if problem.weights is None else problem.weights[problem.visits]
     weights = weights / weights.sum()
     if not _is_feasible(objective, slopes, y):
@@ -139,8 +138,9 @@ def gap(problem, at, value, slopes, q=None):
     if s is not slopes or q is None:
         q = at.gradient(weighted_sums(problem, s))
     q = np.maximum(-q[:, :-1], 0) if objective.positive else np.abs(q[:, :-1])
-    noise = np.finfo(problem.rows.dtype).eps * np.sqrt(weighted(weights, s * s))[:, None]
-    q = np.maximum(q - NOISE * noise, 0)
+    q = np.maximum(
+        q - NOISE * np.finfo(problem.rows.dtype).eps * _sizes(problem, at, s, weights), 0
+    )
     l1, l2 = at.l1[:-1], at.l2[:, :-1]
     joint = objective.loss.is_joint
     if joint:
@@ -165,6 +165,20 @@ def gap(problem, at, value, slopes, q=None):
     distance = value - float(best.sum())
     # A bound above the objective by more than rounding explains is no bound: something is wrong.
     return max(distance, 0.0) if distance >= -CONTRADICTION * abs(value) else np.inf
+
+
+def _sizes(problem, at, s, weights):
+    """(outputs, p or 1): the root mean squares of the terms of each q_j, whose rounding it has.
+
+    Columns have root mean square 1; but where few rows carry one, their slopes count most.
+    """
+    squares = s * s
+    sizes = weighted(weights, squares)[:, None]
+    if at.peak is not None and (at.peak > OUTSTANDING).any():
+        of_rows = len(weights) * weights[:, None] * squares
+        columns = np.array([at.squares(row) for row in of_rows.T])
+        sizes = np.where(at.peak > OUTSTANDING, np.minimum(sizes, columns), sizes)
+    return np.sqrt(sizes)
 
 
 def _is_feasible(objective, slopes, y):

@@ -23,6 +23,10 @@ FEW = 0.1  # columns a row that a sparse metric may have
 STRONGEST = 2.0**400
 
 
+# Of the squared deviations of a column: a row with more may be one of few that carry it.
+OUTSTANDING = 0.3
+
+
 class Metric(Record):
     """Where each column lies and how far it spreads, (p,) float64 each; scale 0 marks a constant
     column.
@@ -34,6 +38,11 @@ class Metric(Record):
     center: np.ndarray
     scale: np.ndarray
     peak: np.ndarray | None = None
+
+    @property
+    def stands_out(self):
+        """Of which columns one row has so much that few rows may carry them."""
+        return self.peak > OUTSTANDING
 
     @property
     def inverse(self):

@@ -21,7 +21,7 @@ class Objective(Record):
     output, where full batches alone are asked for. Where columns have been scaled, `by_column`
     holds l1 (p,) and l2 (p,) or (outputs, p) of each; `l1` and `l2` then only say whether there is
     a penalty. `is_degenerate`: W = 0 is a minimum whatever the data, but not the one that is
-    wanted.
+    wanted. l1 and l2 are times 2^`exponent`, until `scaled` multiplies them by it.
     """
 
     loss: Loss
@@ -36,6 +36,7 @@ class Objective(Record):
     tilt: float = 0.0
     by_column: tuple | None = None
     is_degenerate: bool = False
+    exponent: int = 0
 
     @cached_property
     def codes(self):

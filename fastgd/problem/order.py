@@ -62,11 +62,9 @@ class Order:
             rows, r = self._rows[start : start + self._block], y[start : start + self._block]
             g = np.append(X[rows].T @ r, r.sum()) / self._block
             lengths = squared_norms(problem.rows, rows, np.empty(1, problem.rows.dtype)) + 1
-            squares, between, mean = (
-                squares + (r * r * lengths).mean(),
-                between + g @ g,
-                mean + g / self.SAMPLE,
-            )
+            squares = squares + (r * r * lengths).mean()
+            between = between + g @ g
+            mean = mean + g / self.SAMPLE
         noise = squares / self.SAMPLE - mean @ mean
         return self._block * (between / self.SAMPLE - mean @ mean) / noise if noise > 0 else 1.0
 

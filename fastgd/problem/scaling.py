@@ -94,35 +94,32 @@ class Scaling(Record):
 def scaled(problem: Problem):
     """(scaling, scaled problem); (None, the problem) where all sizes are moderate."""
     objective, metric = problem.objective, problem.metric
-    safe, degree = (
-        SAFE[problem.rows.dtype.itemsize],
-        0 if objective.by_class else objective.loss.degree,
-    )
-    sizes, top = (
-        np.maximum(np.abs(metric.center), metric.scale),
-        _largest_target(problem) if degree else 1.0,
-    )
+    safe = SAFE[problem.rows.dtype.itemsize]
+    degree = 0 if objective.by_class else objective.loss.degree
+    sizes = np.maximum(np.abs(metric.center), metric.scale)
+    top = _largest_target(problem) if degree else 1.0
     limit = 2.0**safe
     strength = max(objective.l1, np.max(objective.l2), objective.loss.delta)
     columns_are_safe = sizes.max(initial=0.0) <= limit and (
         sizes.min(initial=1.0) >= 1 / limit or not ((sizes > 0) & (sizes < 1 / limit)).any()
     )
+    if objective.exponent:
+        strength = np.inf
     if columns_are_safe and (1 / limit <= top <= limit or top == 0) and strength <= limit:
         return None, problem
     columns = np.zeros(len(sizes), np.int32) if columns_are_safe else _exponents(sizes, safe)
     k = int(np.frexp(top)[1]) if degree else 0
     with np.errstate(over="ignore", under="ignore"):
-        l1 = np.minimum(np.ldexp(objective.l1, k * (1 - degree) - columns), STRONGEST)
-        l2 = np.asarray(objective.l2)[:, None] if isinstance(objective.l2, tuple) else objective.l2
-        l2 = np.where(
-            l2 >= np.finfo(float).max, np.inf, l2
-        )  # alpha / total, or 1 / (C total), overflowed
-        l2 = np.minimum(np.ldexp(l2, k * (2 - degree) - 2 * columns), STRONGEST)
-        held = (l1 >= STRONGEST) | (np.atleast_2d(l2) >= STRONGEST).all(axis=0)
-        center, scale = (
-            np.ldexp(metric.center, -columns),
-            np.where(held, 0.0, np.ldexp(metric.scale, -columns)),
+        l1 = np.minimum(
+            np.ldexp(objective.l1, objective.exponent + k * (1 - degree) - columns), STRONGEST
         )
+        l2 = np.asarray(objective.l2)[:, None] if isinstance(objective.l2, tuple) else objective.l2
+        l2 = np.minimum(
+            np.ldexp(l2, objective.exponent + k * (2 - degree) - 2 * columns), STRONGEST
+        )
+        held = (l1 >= STRONGEST) | (np.atleast_2d(l2) >= STRONGEST).all(axis=0)
+        center = np.ldexp(metric.center, -columns)
+        scale = np.where(held, 0.0, np.ldexp(metric.scale, -columns))
         y = np.ldexp(problem.y, -k)
         loss = objective.loss
         if loss.parameter == "epsilon":
@@ -130,9 +127,9 @@ def scaled(problem: Problem):
     X = problem.X if columns_are_safe else _scaled_rows(problem.X, -columns)
     if (columns == columns[0]).all() and not held.any():  # one penalty for all columns
         l2 = tuple(np.ravel(l2[:, 0])) if isinstance(objective.l2, tuple) else float(l2[0])
-        objective = replace(objective, loss=loss, l1=float(l1[0]), l2=l2)
+        objective = replace(objective, loss=loss, l1=float(l1[0]), l2=l2, exponent=0)
     else:
-        objective = replace(objective, loss=loss, by_column=(l1, l2))
+        objective = replace(objective, loss=loss, by_column=(l1, l2), exponent=0)
     metric = Metric(center, scale, problem.metric.peak)
     posed = replace(problem, X=X, rows=as_rows(X), y=y, metric=metric, objective=objective)
     return Scaling(columns, k, degree, held), posed

@@ -30,12 +30,10 @@ class Stopping:
     """
 
     def __init__(self, max_iter, tol, patience, full_gradient=False, max_seconds=None):
-        self.max_iter, self.tol, self.patience, self.full_gradient = (
-            max_iter,
-            tol,
-            patience,
-            full_gradient,
-        )
+        self.max_iter = max_iter
+        self.tol = tol
+        self.patience = patience
+        self.full_gradient = full_gradient
         self.best, self.stalled = np.inf, 0
         self._end = np.inf if max_seconds is None else perf_counter() + max_seconds
 
@@ -101,11 +99,9 @@ class Training:
         scaling=None,
     ):
         self.method, self._order, self._stopping, self.history = method, order, stopping, history
-        self._known_loss, self._validate, self._early_stopping = (
-            known_loss,
-            validate,
-            early_stopping,
-        )
+        self._known_loss = known_loss
+        self._validate = validate
+        self._early_stopping = early_stopping
         self._keeps, self._best, self._scaling, self.reason = keeps, None, scaling, UNDER_WAY
         self._begun = len(history)
         self._note()
@@ -209,12 +205,12 @@ class Training:
         no number.
         """
         finite = isfinite(epoch.gradient_norm) and self.method.is_finite()
-        if finite and not getattr(self.method, "runs_away", True) and not isnan(epoch.loss):
+        if finite and not self.method.runs_away and not isnan(epoch.loss):
             return
         runaway = epoch.loss > DIVERGED and epoch.loss > DIVERGED * (1 + self._known_loss())
         if runaway or not (isfinite(epoch.loss) and finite):
             rate = ""
-            if getattr(self.method, "has_rate", False):
+            if self.method.has_rate:
                 rate = f" So does a learning rate smaller than {epoch.learning_rate:g}."
             raise DivergedError(
                 f"Training diverged. Floating-point under-/overflow occurred at epoch #{number}, "
@@ -228,7 +224,7 @@ class Training:
         found = self.method.optimality()
         if found and found[0] <= stopping.tol:
             return "tol"
-        if getattr(self.method, "exhausted", False):  # rounding leaves nothing to gain
+        if self.method.exhausted:  # rounding leaves nothing to gain
             return "rounding"
         if stopping.is_small(self.history.record["gradient_norm"]):
             return "gradient"

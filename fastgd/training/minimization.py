@@ -15,17 +15,15 @@ from fastgd.kernels.quasi_newton import QuasiNewton, Status
 from fastgd.problem.cost import EPS, Cost
 from fastgd.problem.records import Record
 
-CONVERGED, MAX_ITER, NO_DESCENT, UNDEFINED, DIVERGED, STALLED, MAX_FUN, MAX_SECONDS, STOPPED = (
-    0,
-    1,
-    2,
-    3,
-    4,
-    5,
-    6,
-    7,
-    99,
-)
+CONVERGED = 0
+MAX_ITER = 1
+NO_DESCENT = 2
+UNDEFINED = 3
+DIVERGED = 4
+STALLED = 5
+MAX_FUN = 6
+MAX_SECONDS = 7
+STOPPED = 99
 MESSAGES = {
     CONVERGED: (
         "The gradient is small, max |gradient| <= tol * max(1, |fun|), and little is left to gain."
@@ -430,11 +428,9 @@ class Run:
         if gradient is None:
             gradient = cost(x, *self.first_batch)[1]
         x, gradient = x.astype(np.float64), gradient.astype(np.float64)
-        slopes, sizes, digits = (
-            task.slopes(x, gradient),
-            np.abs(x),
-            DIGITS * task.precision * abs(value),
-        )
+        slopes = task.slopes(x, gradient)
+        sizes = np.abs(x)
+        digits = DIGITS * task.precision * abs(value)
         norm = float(np.abs(slopes).max())
         if cost.gradient_error and norm <= 4 * cost.gradient_error:
             return True
@@ -545,10 +541,8 @@ class LineSearches(Run):
         self._arrived(0.0)
         for size in slices(task.max_iter) if task.callback is None else [1] * task.max_iter:
             cost.budget.check(cost.nfev, 1)
-            record, path = (
-                np.empty((size, 4)),
-                np.empty((size, len(task.x0))) if task.record_path else None,
-            )
+            record = np.empty((size, 4))
+            path = np.empty((size, len(task.x0))) if task.record_path else None
             most = int(min(cost.budget.max_fun - cost.nfev, np.iinfo(np.intp).max))
             done, evaluations, status = state.run(
                 function.address, function.data, failed, most, record, path
@@ -558,11 +552,9 @@ class LineSearches(Run):
                 if path is not None:
                     self.trace.note_x(path[i])
                 self.trace.add(value, norm, step, cost.nfev + int(nfev))
-            cost.nfev, cost.njev, self.nit = (
-                cost.nfev + evaluations,
-                cost.njev + evaluations,
-                self.nit + done,
-            )
+            cost.nfev = cost.nfev + evaluations
+            cost.njev = cost.njev + evaluations
+            self.nit = self.nit + done
             if status == Status.FAILED:
                 cost.watched.raise_error()
             if status == Status.UNWRITTEN:

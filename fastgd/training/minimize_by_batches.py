@@ -41,10 +41,8 @@ class BatchRun(RuleRun):
             x = self._state.x
             norm = float(np.abs(task.slopes(x, gradient)).max())
             self.trace.add(value, norm, self._last_rate, task.cost.nfev)
-            latest, has_risen = (
-                Best(x.copy(), value, gradient.astype(x.dtype)),
-                value > self.trace.record["fun"][0],
-            )
+            latest = Best(x.copy(), value, gradient.astype(x.dtype))
+            has_risen = value > self.trace.record["fun"][0]
             if self.nit == 1 or value < self._lowest.value:
                 self._lowest, self._since = latest, 0
             else:

@@ -328,12 +328,10 @@ class RuleRun(Run):
 
     def _go_compiled(self):
         """The same without Python between the iterations."""
-        state, task, cost, function = (
-            self._state,
-            self.task,
-            self.task.cost,
-            self.task.cost.compiled,
-        )
+        state = self._state
+        task = self.task
+        cost = self.task.cost
+        function = self.task.cost.compiled
         progress, failed = self._progress, cost.watched.failed
         n, recorded, watched = len(task.x0), 0, task.record_path or task.callback is not None
         gradient = np.empty(n)

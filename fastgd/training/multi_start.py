@@ -17,11 +17,9 @@ class MultiStart:
     """
 
     def __init__(self, trainings, tasks=None, custom_function=None):
-        self.trainings, self._custom_function, self._losses = (
-            list(trainings),
-            custom_function,
-            {},
-        )
+        self.trainings = list(trainings)
+        self._custom_function = custom_function
+        self._losses = {}
         self._tasks = tasks if tasks and tasks.with_epochs else None
         self._going = [training for training in trainings if training.reason == UNDER_WAY]
 

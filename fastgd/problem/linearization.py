@@ -1,0 +1,212 @@
+"""The losses of a problem's rows at a point and along a direction from there.
+
+Newton's methods see the rows through these verbs alone. What goes in and out is as long as the
+parameters; margins, curvatures and the margins of a direction, which are as long as the rows, stay
+here. So rows may lie on disk or on other machines.
+"""
+
+import numpy as np
+
+from fastgd.kernels import batch, newton
+
+
+def subsample_rows(h, most):
+    """Curvatures of at most `most` rows in place of all those of h: large ones as they are, one
+    share of all for some small ones.
+
+    Rows of small curvature are drawn systematically, with probabilities in proportion to it.
+    """
+    share = h.sum() / most
+    if len(h) <= most or not share > 0:
+        return h
+    small = h < share
+    steps = np.floor(np.cumsum(np.where(small, h, 0.0)) / share + 0.5)
+    return np.where(small, share * np.diff(steps, prepend=0.0), h)
+
+
+class Linearization:
+    """Margins z and curvatures h = d2L/dz2 at a point, and margins u of a direction.
+
+    `problem` may be replaced by one of the same rows with another objective.
+    """
+
+    def __init__(self, problem):
+        self.problem = problem
+        self._shape = len(problem.visits), problem.objective.outputs
+        size = self._shape[0] * self._shape[1]
+        self.margins, self._curvatures = np.zeros(size), np.empty(size)
+        self._direction, self._product = np.zeros(size), np.empty(size)
+        # Curvatures of an earlier point; see `mark_curvatures`.
+        self.marked = None
+
+    # ---- at the point ----
+
+    def value_and_gradient(self, theta):
+        """(F, gradient of the mean loss) at a flat vector: the point is there now."""
+        gradient = np.empty_like(theta)
+        return self.problem.value(theta, gradient, self.margins), gradient
+
+    def losses(self, width=0.0):
+        """(losses, slopes) of each row and output, kinks smoothed over `width`."""
+        problem, loss = self.problem, self.problem.objective.loss
+        if loss.is_joint:
+            value, slopes = loss.evaluate(self.margins.reshape(self._shape), problem.targets[:, 0])
+            return value[:, None], slopes
+        value, slopes = loss.evaluate(self.margins, problem.output_targets.ravel(), width)
+        return value.reshape(self._shape), slopes.reshape(self._shape)
+
+    def mean_loss(self):
+        """The weighted mean loss, kinks not smoothed."""
+        problem = self.problem
+        weights = 1 if problem.weights is None else problem.weights[problem.visits, None]
+        return float((weights * self.losses()[0]).sum()) / problem.total_weight
+
+    def is_separated(self):
+        """Whether all rows lie on the side of their class."""
+        problem, z = self.problem, self.margins.reshape(self._shape)
+        if problem.objective.loss.is_joint:
+            labels = problem.targets[:, 0].astype(np.intp)
+            of_label = z[np.arange(len(z)), labels]
+            return bool(((z < of_label[:, None]).sum(axis=1) == z.shape[1] - 1).all())
+        return bool((problem.output_targets * z > 0).all())
+
+    def share_within(self, distance):
+        """The share of the weight whose margins are that near to their targets."""
+        problem = self.problem
+        inside = np.abs(self.margins - problem.output_targets.ravel()) <= distance
+        weights = None if problem.weights is None else problem.weights[problem.visits]
+        return np.average(inside.reshape(self._shape).mean(axis=1), weights=weights)
+
+    # ---- curvatures ----
+
+    def compute_curvatures(self, floor=0.0):
+        """Compute the curvatures at the point, and add `floor` to each."""
+        self._curvatures_at(self.margins, self._curvatures)
+        if floor:
+            self._curvatures += floor
+
+    def add_secants(self, share):
+        """Give rows near a kink at least this share of a secant's curvature, so that too few rows
+        on kinks make a Hessian; outputs without any curvature at least as much as after a first
+        step that was cut short, all of it if none has any.
+
+        Returns the total curvature before.
+        """
+        problem, h = self.problem, self._curvatures.reshape(self._shape)
+        loss, width, total = problem.objective.loss, problem.objective.width, self.total_curvature()
+        # Without any curvature a step along the intercept would have no length.
+        share = np.where(h.any(axis=0), share, max(share, 0.01 if h.any() else 1.0))
+        if share.any():
+            distance = loss.distance(self.margins, problem.output_targets.ravel())
+            secant = loss.largest_jump / np.maximum(distance, loss.smoothed_width(width))
+            secant = share * secant.reshape(h.shape)
+            if problem.weights is not None:
+                secant *= problem.weights[problem.visits, None]
+            np.maximum(h, secant, out=h)
+        return total
+
+    def _curvatures_at(self, margins, out):
+        problem = self.problem
+        codes = problem.objective.codes
+        newton.curvatures(problem.y, problem.weights, problem.visits, margins, out, codes)
+
+    def total_curvature(self):
+        """The sum of the curvatures."""
+        return self._curvatures.sum()
+
+    def own_curvatures(self):
+        """(n, outputs): weight * second derivative of each row's loss in each of its margins
+        alone.
+        """
+        return self._own(self._curvatures)
+
+    def _own(self, curvatures):
+        h, problem = curvatures.reshape(self._shape), self.problem
+        if not problem.objective.loss.is_joint:
+            return h
+        weights = 1 if problem.weights is None else problem.weights[problem.visits, None]
+        return weights * h * (1 - h)
+
+    def mark_curvatures(self):
+        """Note the curvatures of now, which `have_curvatures_changed` compares with."""
+        self.marked = self._curvatures.copy()
+
+    def have_curvatures_changed(self, share, own=False):
+        """Whether more than this share of the curvatures has changed since the mark; `own`: of
+        those of each margin alone.
+        """
+        marked, now = self.marked, self._curvatures
+        if own:
+            marked, now = self._own(marked), self._own(now)
+        return np.abs(now - marked).sum() > share * now.sum()
+
+    def hessian(self, at, output, most):
+        """(lower triangle of X' diag(h) X / n of an output in the coordinates `at`, rows used),
+        made of at most `most` rows.
+        """
+        drawn = subsample_rows(self.own_curvatures()[:, output], most)
+        return at.products(drawn), np.count_nonzero(drawn)
+
+    def hessian_product(self, theta):
+        """X' (h * X d) / n for a flat vector d, whose margins `extend_direction` may add."""
+        problem, out = self.problem, np.empty_like(theta)
+        batch.gradient(
+            problem.rows,
+            problem.y,
+            problem.weights,
+            problem.visits,
+            theta,
+            out,
+            problem.objective.codes,
+            problem.threads,
+            self._product,
+            self._curvatures,
+        )
+        return out
+
+    # ---- along a direction ----
+
+    def begin_direction(self):
+        """A direction begins at 0."""
+        self._direction[:] = 0
+
+    def extend_direction(self, factor):
+        """Add `factor`, a number or (outputs,), times the last vector of `hessian_product`."""
+        factor = np.broadcast_to(factor, self._shape[1])
+        self._direction.reshape(self._shape)[:] += factor * self._product.reshape(self._shape)
+
+    def set_direction(self, origin):
+        """The direction leads from earlier margins to those of now; the point is back there."""
+        self._direction, self.margins = self.margins - origin, origin
+
+    def sums_along(self, t, problem=None):
+        """(2, outputs): sums of the losses and of their slopes at t times the direction; t is a
+        number an output.
+
+        `problem` has another objective of the same rows.
+        """
+        problem = problem or self.problem
+        sums = np.empty((2, self._shape[1]))
+        newton.along(
+            problem.y,
+            problem.weights,
+            problem.visits,
+            self.margins,
+            self._direction,
+            t,
+            sums,
+            problem.objective.codes,
+            problem.threads,
+        )
+        return sums
+
+    def move(self, t):
+        """The point moves t, a number or (outputs,), times along the direction."""
+        steps = np.broadcast_to(t, self._shape[1]) * self._direction.reshape(self._shape)
+        self.margins = self.margins + steps.ravel()
+
+    def curvature_along(self):
+        """The total change of the rows' curvatures along the whole direction."""
+        beyond = np.empty_like(self._curvatures)
+        self._curvatures_at(self.margins + self._direction, beyond)
+        return np.abs(beyond - self._curvatures).sum()
