@@ -258,20 +258,20 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
         self
         """
         with unchanged_on_error(self):
-            return self._fit_rows(X, sample_weight, reset=not self._is_trained, go_on=True)
+            return self._fit_rows(X, sample_weight, reset=not self._is_trained, partial=True)
 
     def _fit_rows(self, X, sample_weight, reset, coef_init=None, offset_init=None, **others):
         X = self._check_X(X, reset=reset)
         weights, ones = self._sample_weight(sample_weight, X), np.ones(X.shape[0])
-        go_on = others.get("go_on", False)
-        known = (go_on or self.warm_start) and self._is_trained
+        partial = others.get("partial", False)
+        known = (partial or self.warm_start) and self._is_trained
         intercept_init = (
             None if offset_init is None else 1 - np.asarray(offset_init, dtype=np.float64)
         )
         if (
             self.fit_intercept
             and not known
-            and (go_on or coef_init is not None or not is_automatic(self))
+            and (partial or coef_init is not None or not is_automatic(self))
         ):
             intercept_init = (
                 np.ones(1) if intercept_init is None else intercept_init

@@ -101,7 +101,7 @@ def trouble(model, method):
         method.optimizer, (AdaGrad, RMSProp, Adam)
     ):
         return uneven_columns(problem, names)
-    return long_tails(problem, names) if method.repaired else ""
+    return long_tails(problem, names) if method.backtracked else ""
 
 
 def warn_of(model, automatic, more=""):

@@ -121,7 +121,7 @@ class AveragedImplicitSGD:
     Page, "Continuous inspection schemes", Biometrika 1954.
     """
 
-    repaired = False  # no step overshoots
+    backtracked = False  # no step overshoots
     runs_away = (
         False  # a large loss is one of large targets, or of weights that a penalty has not met yet
     )
@@ -277,7 +277,7 @@ class AveragedImplicitSGD:
             np.isfinite(self.state.mean_coef).all() and np.isfinite(self.state.mean_offset).all()
         )
 
-    def position(self):
+    def resume_point(self):
         """A stream goes on from its state."""
         return None
 

@@ -31,7 +31,7 @@ class LBFGS:
     Of the minimum nothing is known: a loss that need not be convex may have several.
     """
 
-    repaired = False  # no step needs it
+    backtracked = False  # no step needs it
 
     def start(self, problem: Problem, theta, earlier: State | None):
         """Begin at theta, or where `earlier` stands."""
@@ -63,15 +63,15 @@ class LBFGS:
         self._lines = QuasiNewton(start, lower, upper, objective.l1, MEMORY, noise, False, share)
         self._is_stuck = False
 
-    def position(self):
+    def resume_point(self):
         """What `resume` needs."""
         return self._origin, self._done, self.state
 
-    def resume(self, problem: Problem, position):
-        """Begin where an earlier run on the same data was at `position`: its evaluations, once
+    def resume(self, problem: Problem, resume_point):
+        """Begin where an earlier run on the same data was at `resume_point`: its evaluations, once
         more, teach the same.
         """
-        origin, done, state = position
+        origin, done, state = resume_point
         self.start(problem, origin, None)
         for _ in range(done):
             self.epoch(None)

@@ -85,15 +85,13 @@ class Factorization:
         self._visits = np.concatenate([visits[0], visits[1] + drawn / grid.item_bounds[-1]])
         self.state = State(theta, ages, t, self._penalty(theta))
 
-    def position(self):
+    def resume_point(self):
         """What `resume` needs."""
         return self.state, self.schedule
 
-    def resume(self, problem: Factors, position):
-        """Begin where an earlier run on the same grid was at `position`, and take the very steps
-        that it would have taken.
-        """
-        state, self.schedule = position
+    def resume(self, problem: Factors, resume_point):
+        """Continue an earlier run on the same grid from `resume_point`, by the same steps."""
+        state, self.schedule = resume_point
         self.start(problem, state.theta, state.ages, state.t)
 
     def epoch(self, order):

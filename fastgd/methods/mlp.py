@@ -379,11 +379,9 @@ class Backpropagation(FirstOrder):
             rule=self.optimizer,
         )
 
-    def resume(self, problem: Problem, position):
-        """Begin where an earlier run on the same data was at `position`, and take the very steps
-        that it would have taken.
-        """
-        self.state, self._reacted = position
+    def resume(self, problem: Problem, resume_point):
+        """Continue an earlier run on the same data from `resume_point`, by the same steps."""
+        self.state, self._reacted = resume_point
         self._pose(problem)
         self._enter(self.state.units)
         self.schedule = self._reacted or self.schedule
@@ -634,15 +632,13 @@ class Automatic(Backpropagation):
         self.schedule = WarmUp(quiet * RATE / ((len(self.widths) - 1) * sqrt(updates)))
         self._first_loss = None
 
-    def position(self):
+    def resume_point(self):
         """What `resume` needs."""
-        return super().position(), self.schedule, self._first_loss
+        return super().resume_point(), self.schedule, self._first_loss
 
-    def resume(self, problem, position):
-        """Begin where an earlier run on the same data was at `position`, and take the very steps
-        that it would have taken.
-        """
-        own, schedule, self._first_loss = position
+    def resume(self, problem, resume_point):
+        """Continue an earlier run on the same data from `resume_point`, by the same steps."""
+        own, schedule, self._first_loss = resume_point
         super().resume(problem, own)
         self.schedule = schedule
 
@@ -685,15 +681,15 @@ class Lines(Backpropagation):
         super().start(problem, theta, earlier)
         self._origin, self._done = self.state, 0
 
-    def position(self):
+    def resume_point(self):
         """What `resume` needs."""
         return self._origin, self._done, self.state
 
-    def resume(self, problem, position):
-        """Begin where an earlier run on the same data was at `position`: its lines, once more,
+    def resume(self, problem, resume_point):
+        """Begin where an earlier run on the same data was at `resume_point`: its lines, once more,
         teach the same.
         """
-        origin, done, state = position
+        origin, done, state = resume_point
         super().resume(problem, (origin, None))
         self._origin, self._done = origin, 0
         for _ in range(done):

@@ -41,7 +41,12 @@ def suits(problem):
     objective, n, p = problem.objective, len(problem.visits), problem.rows.shape[1]
     if not n < p + objective.intercept or n > MOST_ROWS or problem.X is None:
         return False
-    if objective.has_corners or objective.tilt or objective.loss.function or objective.by_column:
+    if (
+        objective.has_nonsmooth_penalty
+        or objective.tilt
+        or objective.loss.function
+        or objective.by_column
+    ):
         return False
     if not objective.loss.is_quadratic and not np.all(objective.l2):
         return False  # without a minimum, or with a whole plane of them
@@ -64,10 +69,10 @@ def _are_even(X):
 
 
 class Span:
-    """An orthonormal basis Q of the span of the centred rows, and their coordinates in it.
+    """An orthonormal basis Q of the span of the centered rows, and their coordinates in it.
 
     `coordinates` is R, shape (n, rank); `to_columns(u)` is Q u for each row of u, `to_rank(w)` is
-    Q' w. Rows are centred where the objective has an intercept, which makes up for it.
+    Q' w. Rows are centered where the objective has an intercept, which makes up for it.
     """
 
     def __init__(self, problem):
@@ -89,25 +94,25 @@ class Span:
 
     def _factor_rows(self, X):
         """X - center = R Q', by Householder reflections of its transpose."""
-        centred = np.subtract(X, self.center, dtype=float)
-        centred /= self._unit
-        self._reflectors, self._tau, _, _ = dgeqrf(centred.T, overwrite_a=True)
-        n = len(centred)
+        centered = np.subtract(X, self.center, dtype=float)
+        centered /= self._unit
+        self._reflectors, self._tau, _, _ = dgeqrf(centered.T, overwrite_a=True)
+        n = len(centered)
         self.coordinates = np.ascontiguousarray(np.triu(self._reflectors[:n]).T) * self._unit
         self._rotation = np.eye(n)
         self._sparse = None
 
-    def _factor_gram(self, X, weights, centred):
+    def _factor_gram(self, X, weights, centered):
         """The same of sparse rows, from the eigenvectors of X X'."""
         gram = ((X / self._unit) @ (X / self._unit).T).toarray()
-        if centred:
+        if centered:
             mean = gram @ weights
             gram += weights @ mean - mean[:, None] - mean
         values, vectors = eigh(gram)
         kept = values > RANK_TOLERANCE * len(gram) * np.finfo(float).eps * values[-1]
         lengths = np.sqrt(values[kept])
         self.coordinates = np.ascontiguousarray(vectors[:, kept] * lengths) * self._unit
-        self._sparse = X, vectors[:, kept] / (lengths * self._unit), centred
+        self._sparse = X, vectors[:, kept] / (lengths * self._unit), centered
         self._rotation = np.eye(len(lengths))
 
     def _drop_null_space(self):
@@ -124,10 +129,10 @@ class Span:
         """The weights in the columns of X, a row an output."""
         turned = u @ self._rotation.T
         if self._sparse:
-            X, basis, centred = self._sparse
+            X, basis, centered = self._sparse
             a = basis @ turned.T
             W = (X.T @ a).T
-            return W - np.outer(a.sum(axis=0), self.center) if centred else W
+            return W - np.outer(a.sum(axis=0), self.center) if centered else W
         wide = np.zeros((len(self._reflectors), len(u)), order="F")
         wide[: turned.shape[1]] = turned.T
         return self._apply("N", wide).T
@@ -135,9 +140,9 @@ class Span:
     def to_rank(self, W):
         """The coordinates of the part of the weights that lies in the span."""
         if self._sparse:
-            X, basis, centred = self._sparse
+            X, basis, centered = self._sparse
             margins = X @ W.T
-            return ((margins - centred * (self.center @ W.T)).T @ basis) @ self._rotation
+            return ((margins - centered * (self.center @ W.T)).T @ basis) @ self._rotation
         wide = np.array(W.T, dtype=float, order="F")
         return self._apply("T", wide)[: len(self._rotation)].T @ self._rotation
 
@@ -153,7 +158,7 @@ class RowSpace:
     `select(problem)` returns the method for the smaller problem.
     """
 
-    repaired = False
+    backtracked = False
 
     def __init__(self, select):
         self._select = select
@@ -183,14 +188,14 @@ class RowSpace:
         self._method.is_factored = True
         return reduced
 
-    def position(self):
+    def resume_point(self):
         """What `resume` needs."""
-        return self._method.position()
+        return self._method.resume_point()
 
-    def resume(self, problem, position):
-        """Begin where an earlier run on the same data was at `position`."""
+    def resume(self, problem, resume_point):
+        """Continue an earlier run on the same data from `resume_point`."""
         reduced = self._reduce(problem)
-        self._method.resume(reduced, position)
+        self._method.resume(reduced, resume_point)
 
     @property
     def state(self):
@@ -203,7 +208,7 @@ class RowSpace:
 
     @property
     def exhausted(self):
-        """Whether rounding leaves nothing to gain."""
+        """Whether rounding cg_tol_share nothing to gain."""
         return self._method.exhausted
 
     def epoch(self, order):

@@ -6,12 +6,12 @@ import numpy as np
 
 from fastgd.kernels import implicit, variance
 from fastgd.kernels.order import sample
-from fastgd.methods.certificate import Certificate, CornerCertificate
+from fastgd.methods.certificate import Certificate, PositiveCertificate
 from fastgd.methods.extrapolation import Extrapolation
 from fastgd.methods.implicit_sgd import TargetStatistics, mass
 from fastgd.methods.line_search import LineSearch
 from fastgd.methods.method import Epoch
-from fastgd.methods.proximal_newton import Corner
+from fastgd.methods.proximal_newton import NonsmoothPenalty
 from fastgd.problem.constant_model import constant_model, rounding_floor
 from fastgd.problem.duality import rounding_of
 from fastgd.problem.layout import pack, unpack
@@ -114,7 +114,7 @@ class SAGA:
 
     # ---- beginning ----
 
-    kept = (
+    checkpointed = (
         "state",
         "_caution",
         "_good",
@@ -130,26 +130,24 @@ class SAGA:
         "_norm",
     )
 
-    def position(self):
+    def resume_point(self):
         """What `resume` needs."""
         return (
             self._theta,
-            {name: getattr(self, name) for name in self.kept},
-            self._certificate.position(),
+            {name: getattr(self, name) for name in self.checkpointed},
+            self._certificate.resume_point(),
         )
 
-    def resume(self, problem: Problem, position):
-        """Begin where an earlier run on the same data was at `position`, and take the very steps
-        that it would have taken.
-        """
-        theta, kept, certificate = position
+    def resume(self, problem: Problem, resume_point):
+        """Continue an earlier run on the same data from `resume_point`, by the same steps."""
+        theta, kept, certificate = resume_point
         self.start(problem, theta)
         vars(self).update(kept)
         self._certificate.resume(certificate)
 
     def start(self, problem: Problem, theta, earlier=None):
         """Begin at theta; of an earlier run nothing else is of use."""
-        self.repaired = False  # whether steps had to be taken back
+        self.backtracked = False  # whether steps had to be taken back
         self.problem, objective, visits = problem, problem.objective, problem.visits
         self._theta = theta
         coef, intercept = unpack(theta.astype(np.float64), objective.outputs, problem.by_column)
@@ -179,7 +177,7 @@ class SAGA:
         memory = np.zeros(n * outputs), np.zeros(n * outputs), np.zeros(n), np.zeros(len(v))
         self.state = State(v, memory, np.zeros(n), self._gains / self._length, np.zeros(len(v)))
         self._certificate = (
-            CornerCertificate(problem) if objective.positive else Certificate(problem, self.tol)
+            PositiveCertificate(problem) if objective.positive else Certificate(problem, self.tol)
         )
         self._next_look, self._found = self._warm + 1, None
         self._good = v.copy()
@@ -190,7 +188,7 @@ class SAGA:
         # A line search leaves no exact zeros, and with kinks only the mean of the iterates
         # converges.
         self._extrapolation, self._since, self._norm = None, 0, np.inf
-        if not (self._kinked or objective.has_corners):
+        if not (self._kinked or objective.has_nonsmooth_penalty):
             margins = np.tile(constant, (len(visits), 1))
             self._extrapolation = Extrapolation(self._constant, margins, self._constant_loss)
 
@@ -198,7 +196,7 @@ class SAGA:
 
     def epoch(self, order):
         """Visit as many rows as `order` has; returns an `Epoch`."""
-        state, self._found = self.state.copy(self.problem.keeps), None
+        state, self._found = self.state.copy(self.problem.resumable), None
         self.state = state
         with np.errstate(over="ignore", invalid="ignore"):
             if state.epochs < self._warm:
@@ -429,7 +427,7 @@ class SAGA:
         """
         state, loss = self.state, self._survey()[1]
         if not (np.isfinite(loss) and np.isfinite(state.v).all()):
-            self._suspect, self._now, self.repaired = "good", (np.inf, None), True
+            self._suspect, self._now, self.backtracked = "good", (np.inf, None), True
             state.v[:] = self._good
             for part in state.memory:
                 part[:] = 0
@@ -471,7 +469,7 @@ class SAGA:
                 min(loss, self._good_loss),
             )
         else:
-            self._caution, self.repaired = 2 * self._caution, True
+            self._caution, self.backtracked = 2 * self._caution, True
 
     # ---- the result ----
 
@@ -498,7 +496,9 @@ class SAGA:
         _, _, l1, l2 = self._space.arrays
         g = g + objective.tilt
         G = G + np.where(W != 0, l2 * W, 0.0)
-        G = Corner(l1, np.full_like(l1, np.inf) if objective.positive else l1).subgradient(W, G)
+        G = NonsmoothPenalty(
+            l1, np.full_like(l1, np.inf) if objective.positive else l1
+        ).subgradient(W, G)
         return float(np.sqrt((G * G).sum() + objective.intercept * (g @ g)))
 
     def finish(self, certify=True):

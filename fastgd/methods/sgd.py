@@ -52,7 +52,7 @@ class FirstOrder:
     averaging. `seed` is that of noise.
     """
 
-    repaired = False  # what goes wrong is the user's to mend
+    backtracked = False  # what goes wrong is the user's to mend
     has_rate = True  # that the user has chosen
 
     def __init__(
@@ -100,15 +100,13 @@ class FirstOrder:
 
         self._plan()
 
-    def position(self):
+    def resume_point(self):
         """What `resume` needs."""
         return self.state, self._reacted
 
-    def resume(self, problem: Problem, position):
-        """Begin where an earlier run on the same data was at `position`, and take the very steps
-        that it would have taken.
-        """
-        state, reacted = position
+    def resume(self, problem: Problem, resume_point):
+        """Continue an earlier run on the same data from `resume_point`, by the same steps."""
+        state, reacted = resume_point
         self.start(problem, None, state)
         self.schedule, self._reacted = reacted or self.schedule, reacted
 

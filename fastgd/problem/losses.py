@@ -93,26 +93,26 @@ class Loss(Settings):
         return not self.kinks
 
     @property
-    def corners(self):
+    def smoothing_points(self):
         """What smoothing acts on, as `kinks`: a place where the slope jumps or hardly rises."""
         return self.kinks
 
     def distance(self, z, y):
-        """How far each margin is from the nearest of the `corners`; infinite if there is none."""
+        """The distance of each margin from the nearest smoothing point; infinite without one."""
         at = y * z if self.is_of_labels else z - y
         far = np.full_like(at, np.inf)
-        for place, _ in self.corners:
+        for place, _ in self.smoothing_points:
             np.minimum(far, np.abs(at - place), out=far)
         return far
 
     @property
     def largest_jump(self):
-        """Of the slope at one of the `corners`."""
-        return max((jump for _, jump in self.corners), default=0.0)
+        """Of the slope at one of the `smoothing_points`."""
+        return max((jump for _, jump in self.smoothing_points), default=0.0)
 
     def is_exact_at(self, width):
         """Whether smoothing over `width` changes nothing."""
-        return not self.corners
+        return not self.smoothing_points
 
     def smoothed_width(self, width):
         """Where the loss is curved once it is smoothed over `width`: that far from its kinks."""
@@ -199,7 +199,7 @@ class Huber(Loss):
     degree = 2
 
     @property
-    def corners(self):
+    def smoothing_points(self):
         return (-self.delta, self.delta), (self.delta, self.delta)
 
     def is_exact_at(self, width):

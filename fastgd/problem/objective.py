@@ -56,7 +56,7 @@ class Objective(Record):
         }
 
     @property
-    def has_corners(self):
+    def has_nonsmooth_penalty(self):
         """Whether weights may rest at 0 while the loss has a slope there."""
         return bool(self.l1 or self.positive)
 

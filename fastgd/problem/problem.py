@@ -16,7 +16,7 @@ class Problem(Record):
 
     `visits` are the numbers of the rows to train on; `weights` (None: all 1) are relative to the
     mean of theirs; `full_batch` says that a batch is all of them; `threads` never changes a result;
-    `rows` is `X` as the kernels see it. `keeps`: a later training may go on exactly from any
+    `rows` is `X` as the kernels see it. `resumable`: a later training may go on exactly from any
     epoch's end, so no epoch may spoil what another one has left of the rows. `metric` is that of
     the rows to train on, where it has been made already.
     """
@@ -29,7 +29,7 @@ class Problem(Record):
     full_batch: bool
     threads: int
     X: object = None
-    keeps: bool = False
+    resumable: bool = False
     random_state: object = None
     metric: object = None
 

@@ -64,7 +64,7 @@ class Best(Record):
         return (score, -loss) > (self.score, -self.loss)
 
 
-class Position(Record):
+class ResumePoint(Record):
     """Where a training stands after a complete epoch: all that another one, of the same data, needs
     to go on exactly.
 
@@ -81,7 +81,7 @@ class Training:
 
     `known_loss()` is what a model had before, to tell a runaway by; `validate(coef, intercept)`
     returns (score, loss) on held-out rows, by which it is stopped, and the best epoch kept, if
-    `early_stopping`. If it `keeps` what it knew, its position is noted after every epoch. `reason`
+    `early_stopping`. If it is `resumable`, a `ResumePoint` is stored after every epoch. `reason`
     is why it has ended. `scaling` holds the units that the method works in (None: the user's).
     """
 
@@ -95,30 +95,40 @@ class Training:
         *,
         validate=None,
         early_stopping=False,
-        keeps=False,
+        resumable=False,
         scaling=None,
     ):
         self.method, self._order, self._stopping, self.history = method, order, stopping, history
         self._known_loss = known_loss
         self._validate = validate
         self._early_stopping = early_stopping
-        self._keeps, self._best, self._scaling, self.reason = keeps, None, scaling, UNDER_WAY
+        self._is_resumable, self._best, self._scaling, self.reason = (
+            resumable,
+            None,
+            scaling,
+            UNDER_WAY,
+        )
         self._begun = len(history)
         self._note()
 
-    def resume(self, position):
+    def resume(self, resume_point):
         """Stop by what was noted before."""
-        self._stopping.best, self._stopping.stalled = position.stopping
-        self._best = position.best
+        self._stopping.best, self._stopping.stalled = resume_point.stopping
+        self._best = resume_point.best
         self._note()
 
     def _note(self):
         """The last complete epoch, in one assignment: an interrupt comes before or after it."""
-        position = None
-        if self._keeps:
+        resume_point = None
+        if self._is_resumable:
             stopping = self._stopping.best, self._stopping.stalled
-            position = Position(self.method.position(), stopping, self._best)
-        self._complete = len(self.history.record["loss"]), self.method.state, position, self._best
+            resume_point = ResumePoint(self.method.resume_point(), stopping, self._best)
+        self._complete = (
+            len(self.history.record["loss"]),
+            self.method.state,
+            resume_point,
+            self._best,
+        )
 
     @property
     def epochs(self):
@@ -126,7 +136,7 @@ class Training:
         return self._complete[0] - self._begun
 
     @property
-    def position(self):
+    def resume_point(self):
         """Where the last complete epoch ended; None unless the method keeps it."""
         return self._complete[2]
 
