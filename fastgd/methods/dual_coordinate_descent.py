@@ -54,7 +54,7 @@ class DualCoordinateDescent(Newton):
         nothing = np.zeros_like(self._v)
         nothing[:, -1] = self._constant
         self._theta = self._at.to_user(nothing)
-        self._best = self._worst, self._theta.copy()
+        self._best = self._constant_loss, self._theta.copy()
         # The objective does not fall with every pass. Where training ends early, the best of some
         # parameters is the result: those of the lowest objective, as far as the margins met on the
         # way tell, and those after some passes.
@@ -88,7 +88,7 @@ class DualCoordinateDescent(Newton):
         self._other.start(self.problem, self._best[1], None)
         while True:
             epoch = self._other.epoch(None)
-            self._found = self._other.optimality()
+            self._optimality = self._other.optimality()
             yield epoch
 
     def _by_rows(self, squares):
@@ -132,7 +132,7 @@ class DualCoordinateDescent(Newton):
                 theta[len(theta) - outputs :] -= bias / objective.l2 * self._imbalance()
             value = self._value(theta)
             distance = relative(
-                self._share * self._distance(some, slopes, len(active)), value, self._worst
+                self._share * self._distance(some, slopes, len(active)), value, self._constant_loss
             )
             last = self._estimates[-1] if self._estimates else np.inf
             self._estimates.append(distance)
@@ -225,9 +225,9 @@ class DualCoordinateDescent(Newton):
         """Note how far the best parameters are from the minimum at most, or of smooth losses
         about.
         """
-        self._found = (
+        self._optimality = (
             relative(
-                self._share * (self._best[0] - self._lower), self._best[0], self._worst, self._floor
+                self._share * (self._best[0] - self._lower), self._best[0], self._constant_loss, self._floor
             ),
             self._kind,
         )
