@@ -26,7 +26,7 @@ from fastgd.problem.problem import HeldOut, Problem
 from fastgd.problem.scaling import beyond, has_targets_beyond, lost_columns, scaled, without
 from fastgd.training.blas import one_blas_thread
 from fastgd.training.history import History, copy_of
-from fastgd.training.loop import MOST_EPOCHS, UNDER_WAY, DivergedError, Stopping, Training
+from fastgd.training.loop import DEFAULT_MAX_EPOCHS, INTERRUPTED, DivergedError, Stopping, Training
 from fastgd.training.multi_start import MultiStart
 
 # slope at rates that somebody chose, as scikit-learn's: one wild row does not overflow the weights
@@ -78,7 +78,7 @@ class Fit:
         self._problem = self._scaled = self._pose(X, y, weights, outputs, one_vs_rest)
         self._scaling = None  # `_scaled` is the problem in these units
         self._stopping = Stopping(
-            1 if partial else model.max_iter or MOST_EPOCHS,
+            1 if partial else model.max_iter or DEFAULT_MAX_EPOCHS,
             None if partial else model.tol,
             model.n_iter_no_change if self._stops_at_plateaus() else 0,
             max_seconds=None if partial else model.max_seconds,
@@ -247,7 +247,9 @@ class Fit:
         problem, partial = self._scaled, self._partial
         earlier = self._model.history_ if partial and hasattr(self._model, "history_") else None
         history = History(earlier, adds=partial and self._automatic)
-        method = select_method(self._model, problem, partial, self._model.max_iter or MOST_EPOCHS)
+        method = select_method(
+            self._model, problem, partial, self._model.max_iter or DEFAULT_MAX_EPOCHS
+        )
         theta, state = self._start(coef_init, intercept_init)
         if self._theta is None:
             self._theta = theta
@@ -271,7 +273,7 @@ class Fit:
         training = self._training(method, None, history, last - len(history))
         training.resume(run.resume_point)
         if len(history) >= last or not earlier.goes_on(run, self._model.tol):
-            training.end("max_iter" if run.reason == UNDER_WAY else run.reason)
+            training.end("max_iter" if run.reason == INTERRUPTED else run.reason)
         return training
 
     def _training(self, method, theta, history, max_iter):
@@ -391,7 +393,7 @@ class Fit:
         method, best, history = training.method, training.best, training.history.record
         reason = reason or training.reason
         is_last = best is None or best.epoch == len(training.history)
-        found = method.optimality() if is_last and reason != UNDER_WAY else None
+        found = method.optimality() if is_last and reason != INTERRUPTED else None
         if isinstance(method.state, SparseStream):
             model._follow(method.state, method.problem.rows.dtype)
         else:
@@ -431,11 +433,11 @@ class Fit:
             if training.epochs or not model._is_trained:
                 if not training.epochs and isinstance(training.method.state, SparseStream):
                     training.method.state.roll_back()
-                self._publish(model, training, UNDER_WAY)
+                self._publish(model, training, INTERRUPTED)
         elif self._theta is not None and not model._is_trained:
             theta, problem = self._theta, self._problem
             self._store(model, *unpack(theta, problem.objective.outputs, problem.by_column))
-            model.n_iter_, model.t_, model.stop_reason_, model.converged_ = 0, 1, UNDER_WAY, False
+            model.n_iter_, model.t_, model.stop_reason_, model.converged_ = 0, 1, INTERRUPTED, False
             model.history_ = History().record
             model.optimality_, model.optimality_kind_, model._state = None, None, None
 

@@ -6,7 +6,7 @@ from scipy import sparse
 from fastgd.kernels.digest import xxh64
 from fastgd.problem.records import Record
 from fastgd.training.history import copy_of
-from fastgd.training.loop import UNDER_WAY, ResumePoint
+from fastgd.training.loop import INTERRUPTED, ResumePoint
 
 FREE = (
     "max_iter",
@@ -67,7 +67,7 @@ class Run(Record):
     @property
     def is_over(self):
         """Whether it came to its own end."""
-        return self.reason not in (UNDER_WAY, "max_iter", "max_seconds", "callback")
+        return self.reason not in (INTERRUPTED, "max_iter", "max_seconds", "callback")
 
 
 class Resumption(Record):

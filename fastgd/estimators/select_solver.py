@@ -31,7 +31,7 @@ def is_automatic(model):
 
 
 def select_method(model, problem, partial, last):
-    """The method of an SGD estimator; `last` is the number of the last epoch, which ends a schedule.
+    """The method of an SGD estimator; `last` is the number of the last epoch, for a schedule.
     `partial` means one pass over a stream.
     """
     if is_automatic(model):

@@ -227,7 +227,10 @@ class DualCoordinateDescent(Newton):
         """
         self._optimality = (
             relative(
-                self._share * (self._best[0] - self._lower), self._best[0], self._constant_loss, self._floor
+                self._share * (self._best[0] - self._lower),
+                self._best[0],
+                self._constant_loss,
+                self._floor,
             ),
             self._kind,
         )

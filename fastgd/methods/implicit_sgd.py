@@ -23,7 +23,7 @@ HORIZON = 1000  # rows after which the rates fall as 1 / sqrt(rows)
 SIGNIFICANT = 4.0
 
 
-def mass(t):
+def average_weight(t):
     """The sum of the first t weights i (i + 1) (i + 2) of the mean of the iterates."""
     return t * (t + 1) * (t + 2) * (t + 3) / 4
 
@@ -170,8 +170,10 @@ class AveragedImplicitSGD:
         state.race = np.zeros((objective.outputs, 6)) if state.race is None else state.race.copy()
         metric, length = damped(state.metric, state.density, state.rows, problem.by_column)
         space, before = Space(problem, metric, state.coef), objective.penalty(*self.solution())
-        v = space.enter(state.coef, state.offset)
-        average = space.enter(state.mean_coef, state.mean_offset) * mass(state.averaged)
+        v = space.to_scaled(state.coef, state.offset)
+        average = space.to_scaled(state.mean_coef, state.mean_offset) * average_weight(
+            state.averaged
+        )
 
         def visit(weights, rest, rates, gains, size, race):
             return implicit.epoch(
@@ -196,9 +198,11 @@ class AveragedImplicitSGD:
             state.averaged, average[:] = 0, 0
 
         loss, rate = self._visit(order, length, visit, restart)
-        state.coef, state.offset = space.leave(v)
-        mean = average / mass(state.averaged) if state.averaged else v
-        state.mean_coef, state.mean_offset = Space(problem, metric, state.mean_coef).leave(mean)
+        state.coef, state.offset = space.from_scaled(v)
+        mean = average / average_weight(state.averaged) if state.averaged else v
+        state.mean_coef, state.mean_offset = Space(problem, metric, state.mean_coef).from_scaled(
+            mean
+        )
         return Epoch(loss + (before + objective.penalty(*self.solution())) / 2, 0.0, rate)
 
     def _sparse_epoch(self, order):
@@ -246,7 +250,7 @@ class AveragedImplicitSGD:
         space = Space(
             problem, Metric(np.zeros(p), np.ones(p)) if problem.by_column else metric, coef
         )
-        v = space.enter(coef, space.offset(coef, intercept))
+        v = space.to_scaled(coef, space.offset(coef, intercept))
         loss = implicit.epoch(
             problem.rows,
             problem.y,
@@ -305,7 +309,10 @@ def as_sparse(state):
     center = state.metric.center
     stream = SparseStream(state.coef, state.offset - state.coef @ center)
     stream.know(np.hypot(state.metric.scale, center), state.density, state.rows, state.weight)
-    mean_intercept, total = state.mean_offset - state.mean_coef @ center, mass(state.averaged)
+    mean_intercept, total = (
+        state.mean_offset - state.mean_coef @ center,
+        average_weight(state.averaged),
+    )
     stream.average[:] = pack(state.mean_coef, mean_intercept, np.float64, True) * total
     stream.sums[1], stream.paid[:, 1] = total, total
     for name in ("targets", "updates", "averaged", "begun"):

@@ -167,11 +167,11 @@ class Space:
         self.arrays = metric.center, inverse, l1, l2
         self.objective = objective
 
-    def enter(self, coef, offset):
+    def to_scaled(self, coef, offset):
         """The flat vector of weights and of the margins at the centre."""
         return pack(coef * self.metric.scale, offset, np.float64, self._by_column)
 
-    def leave(self, v):
+    def from_scaled(self, v):
         """(coef, offset) of a flat vector."""
         weights, offset = unpack(v, self.objective.outputs, self._by_column)
         return np.where(self._inverse > 0, weights * self._inverse, self._fixed), offset

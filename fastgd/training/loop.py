@@ -10,10 +10,10 @@ import numpy as np
 from fastgd.problem.layout import pack
 from fastgd.problem.records import Record
 
-UNDER_WAY = "interrupted"  # what is to be said of a training that ends there
+INTERRUPTED = "interrupted"  # what is to be said of a training that ends there
 # Epochs of a fit whose max_iter is None.
-MOST_EPOCHS = 1000
-DIVERGED = 1e10  # times the loss before training: clipped slopes can keep a runaway finite
+DEFAULT_MAX_EPOCHS = 1000
+MAX_LOSS_RATIO = 1e10  # times the loss before training: clipped slopes can keep a runaway finite
 
 
 class DivergedError(ValueError):
@@ -106,7 +106,7 @@ class Training:
             resumable,
             None,
             scaling,
-            UNDER_WAY,
+            INTERRUPTED,
         )
         self._begun = len(history)
         self._note()
@@ -172,7 +172,9 @@ class Training:
         """Run one epoch; returns why it should be the last, or None."""
         method, stopping = self.method, self._stopping
         epoch, number = method.epoch(self._order.next()), self.epochs + 1
-        if not (epoch.loss <= DIVERGED and isfinite(epoch.gradient_norm) and method.is_finite()):
+        if not (
+            epoch.loss <= MAX_LOSS_RATIO and isfinite(epoch.gradient_norm) and method.is_finite()
+        ):
             self._check(number, epoch)
         if self._early_stopping and stopping.tol is not None:
             # it may take the best constant model, which is then the one to judge
@@ -217,7 +219,9 @@ class Training:
         finite = isfinite(epoch.gradient_norm) and self.method.is_finite()
         if finite and not getattr(self.method, "runs_away", True) and not isnan(epoch.loss):
             return
-        runaway = epoch.loss > DIVERGED and epoch.loss > DIVERGED * (1 + self._known_loss())
+        runaway = epoch.loss > MAX_LOSS_RATIO and epoch.loss > MAX_LOSS_RATIO * (
+            1 + self._known_loss()
+        )
         if runaway or not (isfinite(epoch.loss) and finite):
             rate = ""
             if getattr(self.method, "has_rate", False):
