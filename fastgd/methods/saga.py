@@ -16,7 +16,7 @@ from fastgd.problem.constant_model import constant_model, rounding_floor
 from fastgd.problem.duality import rounding_of
 from fastgd.problem.layout import pack, unpack
 from fastgd.problem.losses import SquaredError
-from fastgd.problem.metric import Space, column_density, damped, metric_of
+from fastgd.problem.metric import Space, column_density, damp_rare_columns, metric_of
 from fastgd.problem.problem import Problem
 from fastgd.problem.records import Record
 from fastgd.training.loop import MAX_LOSS_RATIO
@@ -167,7 +167,7 @@ class SAGA:
         self.problem, objective, visits = problem, problem.objective, problem.visits
         self._theta = theta
         coef, intercept = unpack(theta.astype(np.float64), objective.outputs, problem.by_column)
-        metric, squared_norm = damped(
+        metric, squared_norm = damp_rare_columns(
             metric_of(problem), column_density(problem), len(visits), problem.by_column
         )
         # The mean of |x|^2, with the intercept.

@@ -10,17 +10,17 @@ from fastgd.problem.layout import pack, unpack
 from fastgd.problem.problem import Problem
 from fastgd.problem.records import Record
 
-SAMPLE = 32  # rows to guess the centres from
-CONSTANT = 1e-12  # times the column's centre: a spread below is rounding
-FAR = (
+CENTER_SAMPLE_ROWS = 32  # rows to guess the centres from
+MIN_RELATIVE_SCALE = 1e-12  # times the column's centre: a spread below is rounding
+MAX_SQUARES = (
     2.0**512
     # sums of squares beyond, or below its inverse, are taken again of a column divided, or
     # multiplied, by it
 )
-FEW = 0.1  # columns a row that a sparse metric may have
+MAX_COLUMNS_PER_ROW = 0.1  # columns a row that a sparse metric may have
 # A penalty beyond this, of a column of spread 1, keeps the weight within 2^-400 of 0: it is taken
 # for 0.
-STRONGEST = 2.0**400
+MAX_PENALTY = 2.0**400
 
 
 class Metric(Record):
@@ -60,7 +60,7 @@ def metric_of(problem: Problem):
     rows, visits, weights = problem.rows, problem.visits, problem.weights
     shift, factor = _amid(rows, visits, weights), np.ones(rows.shape[1])
     total = float(len(visits) if weights is None else weights[visits].sum())
-    if not 1 / FAR < total < FAR:
+    if not 1 / MAX_SQUARES < total < MAX_SQUARES:
         weights = weights / weights[visits].max()
         total = float(weights[visits].sum())
     for _ in range(4):
@@ -76,12 +76,12 @@ def metric_of(problem: Problem):
             largest,
             np.empty(1, rows.dtype),
         )
-        large, small = ~(second < FAR), (second < 1 / FAR) & (first != 0)
+        large, small = ~(second < MAX_SQUARES), (second < 1 / MAX_SQUARES) & (first != 0)
         if not (large | small).any():
             break
         factor[large], factor[small] = (
-            factor[large] / FAR,
-            np.minimum(factor[small] * FAR, 2.0**1000),
+            factor[large] / MAX_SQUARES,
+            np.minimum(factor[small] * MAX_SQUARES, 2.0**1000),
         )
     mean = first / total
     peak = np.divide(largest, second, out=np.zeros(len(shift)), where=second > 0)
@@ -89,7 +89,7 @@ def metric_of(problem: Problem):
     scale = np.sqrt(np.maximum(second / total - (0 if rows.sparse else mean * mean), 0)) / factor
     if rows.sparse:
         return Metric(np.zeros(len(shift)), scale, peak)
-    scale = np.where(scale > CONSTANT * np.abs(center), scale, 0.0)
+    scale = np.where(scale > MIN_RELATIVE_SCALE * np.abs(center), scale, 0.0)
     if (
         not problem.objective.intercept or problem.objective.tilt
     ):  # nothing makes up for a centre, or at a price
@@ -103,7 +103,9 @@ def _amid(rows, visits, weights):
     """
     if rows.sparse:
         return np.zeros(rows.shape[1])
-    picked = visits[np.linspace(0, len(visits) - 1, min(SAMPLE, len(visits))).astype(int)]
+    picked = visits[
+        np.linspace(0, len(visits) - 1, min(CENTER_SAMPLE_ROWS, len(visits))).astype(int)
+    ]
     if weights is None:
         return np.sort(rows.values[picked].astype(float), axis=0)[len(picked) // 2]
     picked = np.append(picked, visits[weights[visits].argmax()])
@@ -126,7 +128,7 @@ def column_density(problem: Problem):
     return density
 
 
-def damped(metric: Metric, density, rows, sparse):
+def damp_rare_columns(metric: Metric, density, rows, sparse):
     """(metric for steps, mean squared length of a row in it).
 
     A sparse column that few of the `rows` rows have would, scaled by its root mean square, make
@@ -134,14 +136,16 @@ def damped(metric: Metric, density, rows, sparse):
     instead, `least` being such that the columns count for `rows` / 10.
     """
     active = metric.scale > 0
-    if not sparse or active.sum() <= FEW * rows:
+    if not sparse or active.sum() <= MAX_COLUMNS_PER_ROW * rows:
         return metric, float(active.sum())
     density = np.where(active, density, 0.0)
-    low, high = 1e-12, density.sum() / (FEW * rows)
+    low, high = 1e-12, density.sum() / (MAX_COLUMNS_PER_ROW * rows)
     for _ in range(50):
         least = np.sqrt(low * high)
         low, high = (
-            (least, high) if (density / (density + least)).sum() > FEW * rows else (low, least)
+            (least, high)
+            if (density / (density + least)).sum() > MAX_COLUMNS_PER_ROW * rows
+            else (low, least)
         )
     factor = np.sqrt(1 + high / np.where(active, density, 1.0))
     return Metric(metric.center, metric.scale * factor), float((density / (density + high)).sum())
@@ -152,14 +156,14 @@ class Space:
     scale) + c = w @ x + b.
 
     Penalties stay those of w. The weights of constant columns stay those of `coef`, or 0 if there
-    is a penalty. Columns whose penalty is beyond `STRONGEST` have weights 0. `arrays` is for the
+    is a penalty. Columns whose penalty is beyond `MAX_PENALTY` have weights 0. `arrays` is for the
     kernels.
     """
 
     def __init__(self, problem: Problem, metric: Metric, coef):
         objective, inverse = problem.objective, metric.inverse
         l1, l2 = objective.penalties(inverse)
-        free = (l1 < STRONGEST) & (l2 < STRONGEST)
+        free = (l1 < MAX_PENALTY) & (l2 < MAX_PENALTY)
         if not free.all():
             inverse, l1, l2 = (np.where(free, part, 0.0) for part in (inverse, l1, l2))
         self.metric, self._inverse, self._by_column = metric, inverse, problem.by_column

@@ -16,7 +16,7 @@ import numpy as np
 from scipy import sparse
 
 from fastgd.problem.data import as_rows
-from fastgd.problem.metric import STRONGEST, Metric, listed, metric_of
+from fastgd.problem.metric import MAX_PENALTY, Metric, listed, metric_of
 from fastgd.problem.problem import HeldOut, Problem
 from fastgd.problem.records import Record
 
@@ -108,13 +108,13 @@ def scaled(problem: Problem):
     columns = np.zeros(len(sizes), np.int32) if columns_are_safe else _exponents(sizes, safe)
     k = int(np.frexp(top)[1]) if degree else 0
     with np.errstate(over="ignore", under="ignore"):
-        l1 = np.minimum(np.ldexp(objective.l1, k * (1 - degree) - columns), STRONGEST)
+        l1 = np.minimum(np.ldexp(objective.l1, k * (1 - degree) - columns), MAX_PENALTY)
         l2 = np.asarray(objective.l2)[:, None] if isinstance(objective.l2, tuple) else objective.l2
         l2 = np.where(
             l2 >= np.finfo(float).max, np.inf, l2
         )  # alpha / total, or 1 / (C total), overflowed
-        l2 = np.minimum(np.ldexp(l2, k * (2 - degree) - 2 * columns), STRONGEST)
-        held = (l1 >= STRONGEST) | (np.atleast_2d(l2) >= STRONGEST).all(axis=0)
+        l2 = np.minimum(np.ldexp(l2, k * (2 - degree) - 2 * columns), MAX_PENALTY)
+        held = (l1 >= MAX_PENALTY) | (np.atleast_2d(l2) >= MAX_PENALTY).all(axis=0)
         center = np.ldexp(metric.center, -columns)
         scale = np.where(held, 0.0, np.ldexp(metric.scale, -columns))
         y = np.ldexp(problem.y, -k)
