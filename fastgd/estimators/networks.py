@@ -17,10 +17,10 @@ from fastgd.estimators.resumption import Resumption
 from fastgd.kernels import network
 from fastgd.methods.mlp import (
     ACTIVATIONS,
+    LBFGS,
     Architecture,
-    Automatic,
+    AutoScheduleFree,
     Backpropagation,
-    Lines,
     PerEpoch,
     pack,
 )
@@ -133,7 +133,7 @@ class NeuralNetwork(Model):
                     f"dropout={self.dropout} asks for another network in every step: "
                     "solver='lbfgs' cannot follow"
                 )
-            return Lines(architecture, seed, self.max_fun)
+            return LBFGS(architecture, seed, self.max_fun)
         if self.batch_size not in ("auto", "full") and size > n and not partial:
             warn(
                 "Got `batch_size` less than 1 or larger than sample size. It is going to be "
@@ -141,7 +141,7 @@ class NeuralNetwork(Model):
                 UserWarning,
             )
         if self.solver == "auto":
-            return Automatic(architecture, size, seed)
+            return AutoScheduleFree(architecture, size, seed)
         return Backpropagation(architecture, self._schedule(n), self._optimizer(), size, seed)
 
     def _schedule(self, n):

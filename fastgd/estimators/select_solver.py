@@ -14,7 +14,7 @@ from fastgd.methods.schedules import Lipschitz, as_schedule
 from fastgd.methods.sgd import FirstOrder, check_compatible
 from fastgd.problem.order import seed_of
 
-RATE = 0.01  # "auto" for rules that set their own scale
+MAX_FIRST_RATE = 0.01  # "auto" for rules that set their own scale
 
 
 def is_automatic(model):
@@ -44,9 +44,9 @@ def select_method(model, problem, partial, last):
         and optimizer == SGD()
         and not model.average
     ):
-        from fastgd.methods.lbfgs import LBFGS, FirstStep
+        from fastgd.methods.lbfgs import LBFGS, AutoRateAdam
 
-        return LBFGS() if full and not partial else FirstStep(size)
+        return LBFGS() if full and not partial else AutoRateAdam(size)
     schedule = as_schedule(
         model.learning_rate,
         eta0=model.eta0,
@@ -143,7 +143,7 @@ def first_rate(model, problem, optimizer):
     if isinstance(optimizer, GradientNoise):
         optimizer = as_optimizer(optimizer.rule)
     if isinstance(optimizer, (AdaGrad, RMSProp, Adam)):
-        return RATE if model.learning_rate == "auto" else model.eta0
+        return MAX_FIRST_RATE if model.learning_rate == "auto" else model.eta0
     if problem.objective.loss.function:
         raise ValueError(
             f"learning_rate={model.learning_rate!r} with average={model.average} and "
