@@ -11,7 +11,7 @@ from fastgd.estimators.base import unchanged_on_error
 from fastgd.estimators.linear_model import LinearModel
 from fastgd.estimators.parameters import DESCENT, checked
 from fastgd.estimators.select_solver import is_automatic
-from fastgd.methods.schedules import NAMES, Schedule
+from fastgd.methods.schedules import SCHEDULE_NAMES, Schedule
 from fastgd.problem.objective import Objective
 
 
@@ -158,7 +158,7 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
     )
     _parameter_constraints: dict = {"nu": [Interval(Real, 0, 1, closed="right")]} | {
         **{name: DESCENT[name] for name in _CHOICES},
-        "learning_rate": [StrOptions(set(NAMES) - {"pa1", "pa2"}), Schedule],
+        "learning_rate": [StrOptions(set(SCHEDULE_NAMES) - {"pa1", "pa2"}), Schedule],
     }
     n_iter_no_change = 5
 

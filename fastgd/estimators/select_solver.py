@@ -110,9 +110,9 @@ def suits_row_space(problem):
     """
     if len(problem.visits) > problem.rows.shape[1]:
         return False
-    from fastgd.methods.row_space import suits
+    from fastgd.methods.row_space import is_worthwhile
 
-    return suits(problem)
+    return is_worthwhile(problem)
 
 
 def suits_dual(problem):

@@ -6,7 +6,7 @@ import numpy as np
 from fastgd.methods.active_set import newton_for
 from fastgd.methods.newton import Newton
 from fastgd.methods.proximal_newton import ProximalNewton
-from fastgd.methods.row_space import RowSpace, suits
+from fastgd.methods.row_space import RowSpace, is_worthwhile
 from fastgd.methods.smoothing import SmoothedNewton
 from fastgd.problem.duality import gap, relative, rounding_of
 from fastgd.problem.layout import pack
@@ -37,7 +37,7 @@ class Certificate:
         self._lower, self._last = -np.inf, np.inf
         self._has_l1 = problem.objective.l1 != 0
         loss = problem.objective.loss
-        is_solved = loss.needs_smoothing or loss.is_piecewise_quadratic or suits(problem)
+        is_solved = loss.needs_smoothing or loss.is_piecewise_quadratic or is_worthwhile(problem)
         self._solves = is_solved and not self._has_l1
 
     def __call__(self, coef, intercept, slopes=None):
@@ -86,7 +86,7 @@ class Certificate:
                 return SmoothedNewton(True, self._tol / 2)
             return newton_for(problem, True, self._tol / 2)
 
-        return RowSpace(make) if suits(self._problem) else make(self._problem)
+        return RowSpace(make) if is_worthwhile(self._problem) else make(self._problem)
 
     def _from_minimum(self, newton, theta):
         """The distance of a model from the minimum, which each call locates more closely."""
