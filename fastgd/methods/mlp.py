@@ -17,7 +17,7 @@ from fastgd.methods.schedules import InverseScaling, Schedule
 from fastgd.methods.sgd import FirstOrder, State
 from fastgd.problem.constant_model import constant_model
 from fastgd.problem.data import is_surely_finite
-from fastgd.problem.losses import LEAST_FREQUENCY, Huber, Loss
+from fastgd.problem.losses import MIN_FREQUENCY, Huber, Loss
 from fastgd.problem.metric import Metric, metric_of
 from fastgd.problem.problem import Problem
 from fastgd.problem.records import Record
@@ -171,7 +171,7 @@ class Units(Record):
     def center(self):
         """The user's margins where z is 0."""
         if self.loss.has_log_link:
-            return np.log(np.where(self.targets.center > 0, self.targets.center, LEAST_FREQUENCY))
+            return np.log(np.where(self.targets.center > 0, self.targets.center, MIN_FREQUENCY))
         return (
             self.targets.center if self.loss.is_of_residuals else np.zeros(len(self.targets.center))
         )

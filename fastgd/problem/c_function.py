@@ -11,9 +11,9 @@ import numpy as np
 
 from fastgd.problem.records import Record
 
-COST = "double (const double *x, double *gradient, intptr_t n, void *data)"
-LOSS = "void (double z, double y, double *value, double *slope, void *data)"
-LOSSES = (
+COST_SIGNATURE = "double (const double *x, double *gradient, intptr_t n, void *data)"
+LOSS_SIGNATURE = "void (double z, double y, double *value, double *slope, void *data)"
+BLOCK_LOSS_SIGNATURE = (
     "void (const double *z, const double *y, double *value, double *slope, intptr_t n, void *data)"
 )
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastgd.problem.losses import LEAST_FREQUENCY
+from fastgd.problem.losses import MIN_FREQUENCY
 from fastgd.problem.problem import Problem
 
 
@@ -55,8 +55,8 @@ def rounding_floor(problem: Problem, intercepts):
 
 def _constant_softmax(frequency, intercept):
     """Intercepts that sum to zero and give each class its frequency; an empty class gets
-    `LEAST_FREQUENCY`.
+    `MIN_FREQUENCY`.
     """
-    b = np.log(np.maximum(frequency, LEAST_FREQUENCY)) if intercept else np.zeros(len(frequency))
+    b = np.log(np.maximum(frequency, MIN_FREQUENCY)) if intercept else np.zeros(len(frequency))
     b -= b.mean()
     return b, float(np.log(np.exp(b - b.max()).sum()) + b.max() - frequency @ b)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from fastgd.kernels import losses
-from fastgd.problem.c_function import LOSS, LOSSES, c_function, is_compiled
+from fastgd.problem.c_function import BLOCK_LOSS_SIGNATURE, LOSS_SIGNATURE, c_function, is_compiled
 
 _Numbers = ctypes.POINTER(ctypes.c_double)
 _Losses = ctypes.CFUNCTYPE(
@@ -24,9 +24,9 @@ class CustomFunction:
     def __init__(self, loss):
         self._loss, self.error = loss, None
         if is_compiled(loss):
-            function = c_function(loss, "loss", LOSS, LOSSES)
+            function = c_function(loss, "loss", LOSS_SIGNATURE, BLOCK_LOSS_SIGNATURE)
             self.kernel = losses.CustomLoss(
-                function.address, function.data, function.signature == LOSSES
+                function.address, function.data, function.signature == BLOCK_LOSS_SIGNATURE
             )
         else:
             self._callback = _Losses(self._evaluate)

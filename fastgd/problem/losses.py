@@ -17,7 +17,7 @@ from fastgd.kernels import losses as kernel
 from fastgd.problem.records import Settings
 
 # The least frequency of a class, and the least mean count: a constant model stays finite.
-LEAST_FREQUENCY = 1e-16
+MIN_FREQUENCY = 1e-16
 
 
 class Loss(Settings):
@@ -323,7 +323,7 @@ class Poisson(Loss):
         return s - low
 
     def best_constant(self, y, weights):
-        return np.log(max(weights @ y, LEAST_FREQUENCY))
+        return np.log(max(weights @ y, MIN_FREQUENCY))
 
 
 class _OfLabels(Loss):
@@ -352,7 +352,7 @@ class LogLoss(_OfLabels):
 
     def best_constant(self, y, weights):
         positive = weights @ (y > 0)
-        odds = max(positive, LEAST_FREQUENCY), max(1 - positive, LEAST_FREQUENCY)
+        odds = max(positive, MIN_FREQUENCY), max(1 - positive, MIN_FREQUENCY)
         return np.log(odds[0]) - np.log(odds[1])
 
     def probability(self, z):
