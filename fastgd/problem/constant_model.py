@@ -1,4 +1,4 @@
-"""The best model without weights, by which all others are judged."""
+"""The best constant model, with which all others are compared."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ def constant_model(problem: Problem):
     weights = weights / weights.sum()
     outputs = objective.outputs
     if objective.by_class:
-        # every output of every row has one of two targets, and their frequencies tell all
+        # Each output of a row has one of two targets, so their frequencies are enough.
         frequency = np.bincount(targets[:, 0].astype(np.intp), weights, minlength=outputs)[:outputs]
         if objective.loss.is_joint:
             return _constant_softmax(frequency, objective.intercept)
@@ -54,8 +54,8 @@ def rounding_floor(problem: Problem, intercepts):
 
 
 def _constant_softmax(frequency, intercept):
-    """Intercepts that sum to zero and give each class its frequency; an empty class gets
-    `MIN_FREQUENCY`.
+    """The intercepts that sum to zero and predict each class with its frequency, or with
+    `MIN_FREQUENCY` if it is empty.
     """
     b = np.log(np.maximum(frequency, MIN_FREQUENCY)) if intercept else np.zeros(len(frequency))
     b -= b.mean()

@@ -1,6 +1,4 @@
-"""A user's own loss: compiled, or a Python function that is called by the kernels with whole blocks
-of margins.
-"""
+"""Custom losses: compiled ones, or Python functions that the kernels call with blocks of rows."""
 
 import ctypes
 from contextlib import contextmanager
@@ -17,8 +15,8 @@ _Losses = ctypes.CFUNCTYPE(
 
 
 class CustomFunction:
-    """What the kernels call; `error` is the first exception of a Python function, whose margins
-    then have NaN for a loss.
+    """The function that the kernels call; `error` is the first exception of a Python function,
+    whose losses are then nan.
     """
 
     def __init__(self, loss):
@@ -42,7 +40,8 @@ class CustomFunction:
         if self.error is None:
             try:
                 value[:], slope[:] = self._checked(self._loss(z.copy(), y.copy()), n)
-            except BaseException as error:  # it cannot pass through the kernels
+            except BaseException as error:
+                # It cannot pass through the kernels.
                 self.error = error
                 value[:] = slope[:] = np.nan
 
@@ -64,7 +63,7 @@ class CustomFunction:
 
 @contextmanager
 def custom_errors(function):
-    """Raise what an own loss has raised within the kernels, which see no more of it than NaN."""
+    """Raise the exception of a custom loss within the kernels, which only see nan."""
     try:
         yield
     except Exception as seen:
