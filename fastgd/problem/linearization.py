@@ -86,9 +86,9 @@ class Linearization:
             self._curvatures += floor
 
     def add_secants(self, share):
-        """Raise the curvatures to at least this share of the secants' curvature, which is slope jump
-        over distance from the kink: a few rows on kinks do not make a useful Hessian. Return the
-        total curvature before.
+        """Raise the curvatures to at least this share of the secants' curvature: slope jump over
+        distance from the kink. A few rows on kinks do not make a useful Hessian. Return the total
+        curvature before.
 
         Outputs without any curvature get a share of at least 0.01, or 1 if no output has any.
         """
