@@ -352,7 +352,7 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
             if _check_partial_fit_first_call(self, classes):
                 self._set_classes(unique_labels(y) if y.ndim == 2 else self.classes_, y.ndim == 2)
             self._check_known(y)
-            return self._fit_labels(X, y, sample_weight, go_on=True)
+            return self._fit_labels(X, y, sample_weight, partial=True)
 
     def _check_labels(self, y):
         """y as labels, (n,), or 0 and 1, (n, labels)."""
@@ -780,7 +780,7 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
                 self._check_known(y)
             else:
                 self._set_targets(y)
-            return self._fit_targets(X, y, sample_weight, go_on=True)
+            return self._fit_targets(X, y, sample_weight, partial=True)
 
     def _set_targets(self, y):
         self._count = 1 if y.ndim == 1 else y.shape[1]

@@ -11,7 +11,7 @@ from fastgd.estimators.base import unchanged_on_error
 from fastgd.estimators.linear_model import LinearModel
 from fastgd.estimators.parameters import DESCENT, checked
 from fastgd.estimators.select_solver import is_automatic
-from fastgd.methods.schedules import NAMES, Schedule
+from fastgd.methods.schedules import SCHEDULE_NAMES, Schedule
 from fastgd.problem.objective import Objective
 
 
@@ -158,7 +158,7 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
     )
     _parameter_constraints: dict = {"nu": [Interval(Real, 0, 1, closed="right")]} | {
         **{name: DESCENT[name] for name in _CHOICES},
-        "learning_rate": [StrOptions(set(NAMES) - {"pa1", "pa2"}), Schedule],
+        "learning_rate": [StrOptions(set(SCHEDULE_NAMES) - {"pa1", "pa2"}), Schedule],
     }
     n_iter_no_change = 5
 
@@ -258,20 +258,20 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
         self
         """
         with unchanged_on_error(self):
-            return self._fit_rows(X, sample_weight, reset=not self._is_trained, go_on=True)
+            return self._fit_rows(X, sample_weight, reset=not self._is_trained, partial=True)
 
     def _fit_rows(self, X, sample_weight, reset, coef_init=None, offset_init=None, **others):
         X = self._check_X(X, reset=reset)
         weights, ones = self._sample_weight(sample_weight, X), np.ones(X.shape[0])
-        go_on = others.get("go_on", False)
-        known = (go_on or self.warm_start) and self._is_trained
+        partial = others.get("partial", False)
+        known = (partial or self.warm_start) and self._is_trained
         intercept_init = (
             None if offset_init is None else 1 - np.asarray(offset_init, dtype=np.float64)
         )
         if (
             self.fit_intercept
             and not known
-            and (go_on or coef_init is not None or not is_automatic(self))
+            and (partial or coef_init is not None or not is_automatic(self))
         ):
             intercept_init = (
                 np.ones(1) if intercept_init is None else intercept_init

@@ -336,7 +336,7 @@ class MatrixFactorization(SupportsFitCallbacks, BaseEstimator):
         self : MatrixFactorization
         """
         with self._unchanged_on_error():
-            return self._train(X, y, go_on=True)
+            return self._train(X, y, partial=True)
 
     @contextmanager
     def _unchanged_on_error(self):
@@ -356,12 +356,12 @@ class MatrixFactorization(SupportsFitCallbacks, BaseEstimator):
                     ids.forget(count)
             raise
 
-    def _train(self, X, y, go_on=False, tasks=None):
-        """Train and store the model. `go_on`: one epoch more (partial_fit)."""
+    def _train(self, X, y, partial=False, tasks=None):
+        """Train and store the model. `partial`: one epoch more (partial_fit)."""
         implicit = self.loss != "squared_error"
         users, items, values = as_interactions(X, y, 1.0 if implicit else None)
-        earlier = None if go_on else self._resumable(users, items, values)
-        if not ((go_on or self.warm_start) and hasattr(self, "_users")):
+        earlier = None if partial else self._resumable(users, items, values)
+        if not ((partial or self.warm_start) and hasattr(self, "_users")):
             self._begin()
         for name, value in self._fixed.items():
             if getattr(self, name) != value:
@@ -371,16 +371,16 @@ class MatrixFactorization(SupportsFitCallbacks, BaseEstimator):
                 )
         users = self._users.numbers(users, learn=True)
         items = self._items.numbers(items, learn=True)
-        data = fingerprint(users, items, values) if self.warm_start and not go_on else None
+        data = fingerprint(users, items, values) if self.warm_start and not partial else None
         seed = earlier.random_state if earlier else seed_of(self.random_state)
         self._begun = self._begun if earlier else self.t_
         if not earlier:
-            self._take_in(values, implicit, go_on)
+            self._take_in(values, implicit, partial)
         scaled = self._scaled(values)
-        factors, layout, held_out = self._factors_of(users, items, scaled, seed, go_on, earlier)
+        factors, layout, held_out = self._factors_of(users, items, scaled, seed, partial, earlier)
         method, theta = Factorization(self._schedule()), None
         if earlier:
-            method.resume(factors, earlier.runs[0].position.method)
+            method.resume(factors, earlier.runs[0].resume_point.method)
         else:
             rows = self._rows[0][layout.users], self._rows[1][layout.items]
             theta = np.concatenate(
@@ -388,7 +388,7 @@ class MatrixFactorization(SupportsFitCallbacks, BaseEstimator):
             )
             ages = np.concatenate([self._ages[0][layout.users], self._ages[1][layout.items]])
             method.start(factors, theta, ages, self.t_ + 1)
-        training = self._training(method, theta, seed, held_out, go_on, earlier, data)
+        training = self._training(method, theta, seed, held_out, partial, earlier, data)
         if tasks:
             tasks.begin(lambda training: self._attributes(training, layout, seed, data))
         try:
@@ -413,12 +413,12 @@ class MatrixFactorization(SupportsFitCallbacks, BaseEstimator):
             return earlier
         return None
 
-    def _factors_of(self, users, items, values, seed, go_on, earlier):
+    def _factors_of(self, users, items, values, seed, partial, earlier):
         """(what the method is told, layout, the grid of the ratings held out or None); who is new
         gets rows.
         """
         implicit, rng = self.loss != "squared_error", np.random.default_rng([seed, self._begun])
-        training, held_out = self._split(len(values), rng, go_on)
+        training, held_out = self._split(len(values), rng, partial)
         layout, users, items = lay_out(
             users, items, (len(self._users), len(self._items)), implicit, rng
         )
@@ -448,16 +448,16 @@ class MatrixFactorization(SupportsFitCallbacks, BaseEstimator):
         factors = Factors(grids[0], course, width, threads, constant)
         return factors, layout, grids[1] if len(held_out) else None
 
-    def _training(self, method, theta, seed, held_out, go_on, earlier, data):
+    def _training(self, method, theta, seed, held_out, partial, earlier, data):
         """The run of a method that has been started at theta, or (None) resumed."""
         stopping = Stopping(
-            1 if go_on else self.max_iter,
-            None if go_on else self.tol,
+            1 if partial else self.max_iter,
+            None if partial else self.tol,
             self.n_iter_no_change,
-            max_seconds=None if go_on else self.max_seconds,
+            max_seconds=None if partial else self.max_seconds,
         )
         history = History(
-            self.history_ if (go_on or earlier) and hasattr(self, "history_") else None
+            self.history_ if (partial or earlier) and hasattr(self, "history_") else None
         )
         last = history.record["loss"][-1:]
         training = Training(
@@ -468,10 +468,10 @@ class MatrixFactorization(SupportsFitCallbacks, BaseEstimator):
             lambda: last[0] if last else method.loss_at(theta),
             validate=None if held_out is None else self._validator(method, held_out),
             early_stopping=held_out is not None,
-            keeps=data is not None,
+            resumable=data is not None,
         )
         if earlier:
-            training.resume(earlier.runs[0].position)
+            training.resume(earlier.runs[0].resume_point)
         return training
 
     def _publish(self, training, layout, seed, data):
@@ -496,7 +496,7 @@ class MatrixFactorization(SupportsFitCallbacks, BaseEstimator):
         if training.best:
             self.best_epoch_ = training.best.epoch
         vars(self).pop("_resumption", None)
-        if training.position:
+        if training.resume_point:
             self._resumption = Resumption.of(self, data, seed, [training], training)
 
     def _learnt(self):
@@ -524,8 +524,8 @@ class MatrixFactorization(SupportsFitCallbacks, BaseEstimator):
         )  # the last one is that of whoever is unknown
         self._ages = tuple(np.zeros(0, np.int64) for _ in range(2))
 
-    def _take_in(self, values, implicit, go_on):
-        """Update the statistics of the ratings or weights; `go_on`: pool them with earlier ones.
+    def _take_in(self, values, implicit, partial):
+        """Update the statistics of the ratings or weights; `partial`: pool them with earlier ones.
 
         Rows are stored in units of `_unit`, which is 0 while all ratings are equal, and trained in
         units of the ratings' spread.
@@ -536,11 +536,11 @@ class MatrixFactorization(SupportsFitCallbacks, BaseEstimator):
                 f"{values.min():g}"
             )
         known, before = Statistics.of(values), self._statistics
-        if go_on and before:
+        if partial and before:
             known = before.merge(known)
         if not np.isfinite(known.spread):
             raise ValueError("The ratings are too large: their differences overflow")
-        if implicit and known.mean == 0 and not go_on:
+        if implicit and known.mean == 0 and not partial:
             raise ValueError("All interactions have weight 0")
         self._range = (
             min(self._range[0], float(values.min())),
@@ -548,7 +548,7 @@ class MatrixFactorization(SupportsFitCallbacks, BaseEstimator):
         )
         if implicit:
             self._statistics, self._unit = known, 1.0
-        elif go_on:
+        elif partial:
             self._follow(known)
         else:
             if before:
@@ -624,9 +624,9 @@ class MatrixFactorization(SupportsFitCallbacks, BaseEstimator):
             lipschitz=None,
         )
 
-    def _split(self, ratings, rng, go_on):
+    def _split(self, ratings, rng, partial):
         """(training, held-out) numbers of ratings."""
-        if not self.early_stopping or go_on:
+        if not self.early_stopping or partial:
             return np.arange(ratings), np.arange(0)
         size = max(1, round(self.validation_fraction * ratings))
         if size == ratings:

@@ -381,7 +381,7 @@ class SGDClassifier(Classifier):
                     "classes should include all valid labels that can be in y, which has "
                     f"{unknown} besides"
                 )
-            return self._fit_labels(X, y, sample_weight, go_on=True)
+            return self._fit_labels(X, y, sample_weight, partial=True)
 
 
 class SGDRegressor(Regressor):
@@ -729,4 +729,4 @@ class SGDRegressor(Regressor):
         if self.early_stopping:
             raise ValueError("early_stopping should be False with partial_fit")
         with unchanged_on_error(self):
-            return self._fit_targets(X, y, sample_weight, reset=not self._is_trained, go_on=True)
+            return self._fit_targets(X, y, sample_weight, reset=not self._is_trained, partial=True)

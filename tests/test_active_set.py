@@ -98,7 +98,7 @@ def test_a_later_fit_goes_on_exactly():
     first.start(problem, np.zeros(61), None)
     for _ in range(5):
         first.epoch(None)
-    second.resume(problem, pickle.loads(pickle.dumps(first.position())))
+    second.resume(problem, pickle.loads(pickle.dumps(first.resume_point())))
     for _ in range(9):
         first.epoch(None)
         second.epoch(None)

@@ -15,7 +15,12 @@ from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.model_selection import cross_val_score
 
 from fastgd import SGDClassifier, SGDRegressor, check_gradient, minimize
-from fastgd.problem.c_function import COST, LOSS, LOSSES, c_function
+from fastgd.problem.c_function import (
+    BLOCK_LOSS_SIGNATURE,
+    COST_SIGNATURE,
+    LOSS_SIGNATURE,
+    c_function,
+)
 from reference import DTYPES, LAYOUTS, store
 
 METHODS = ("auto", "gd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw", "prodigy")
@@ -88,7 +93,9 @@ FORMS = {
     "ctypes": one,
     "ctypes, many": many,
     "LowLevelCallable": lambda loss: LowLevelCallable(one(loss)),
-    "LowLevelCallable, many": lambda loss: LowLevelCallable(many(loss), signature=LOSSES),
+    "LowLevelCallable, many": lambda loss: LowLevelCallable(
+        many(loss), signature=BLOCK_LOSS_SIGNATURE
+    ),
 }
 
 
@@ -332,7 +339,7 @@ def test_costs_of_another_signature_are_refused():
 @pytest.mark.parametrize(
     "spelling",
     [
-        COST,
+        COST_SIGNATURE,
         "double (double *, double *, long, void *)",
         "double(double*,double*,npy_intp,void*)",
         "double (const double * x, double * gradient, Py_ssize_t n, void * data)",
@@ -341,7 +348,7 @@ def test_costs_of_another_signature_are_refused():
 def test_spellings_of_a_signature(spelling):
     if ctypes.sizeof(ctypes.c_long) != ctypes.sizeof(Size):
         spelling = spelling.replace("long", "long long")
-    function = c_function(LowLevelCallable(rosenbrock, signature=spelling), "fun", COST)
+    function = c_function(LowLevelCallable(rosenbrock, signature=spelling), "fun", COST_SIGNATURE)
     assert function.address == ctypes.cast(rosenbrock, Pointer).value and function.data == 0
 
 
@@ -502,8 +509,14 @@ def test_losses_that_are_none_or_of_another_signature(classes):
 
 
 def test_signatures_are_told_apart():
-    assert c_function(one(log_loss), "loss", LOSS, LOSSES).signature == LOSS
-    assert c_function(many(log_loss), "loss", LOSS, LOSSES).signature == LOSSES
+    assert (
+        c_function(one(log_loss), "loss", LOSS_SIGNATURE, BLOCK_LOSS_SIGNATURE).signature
+        == LOSS_SIGNATURE
+    )
+    assert (
+        c_function(many(log_loss), "loss", LOSS_SIGNATURE, BLOCK_LOSS_SIGNATURE).signature
+        == BLOCK_LOSS_SIGNATURE
+    )
 
 
 @pytest.mark.parametrize("batch_size", [20, "full"])

@@ -7,7 +7,13 @@ from scipy.optimize import minimize_scalar
 
 from fastgd import SGDClassifier
 from fastgd.kernels.losses import Loss, evaluate
-from fastgd.methods.extrapolation import FEWEST, HIGHEST, MOST, Extrapolation, Line
+from fastgd.methods.extrapolation import (
+    MAX_EXTRAPOLATION_STEP,
+    MAX_INTERVAL,
+    MIN_INTERVAL,
+    Extrapolation,
+    Line,
+)
 from fastgd.problem.data import as_rows
 from fastgd.problem.losses import loss_of
 from fastgd.problem.objective import Objective
@@ -57,7 +63,9 @@ def test_a_line_ends_where_the_objective_is_least(loss, outputs):
     assert_allclose(line.margins, margins(problem, line.v), atol=1e-12)
     assert_allclose(line.loss, value(problem, line.v), rtol=1e-12)
     together = minimize_scalar(
-        lambda t: value(problem, v + t * step), bounds=(-1, HIGHEST), method="bounded"
+        lambda t: value(problem, v + t * step),
+        bounds=(-1, MAX_EXTRAPOLATION_STEP),
+        method="bounded",
     ).fun
     assert line.loss <= together + 1e-4 * abs(together)
 
@@ -70,13 +78,13 @@ def test_intervals_grow_where_searches_gain_nothing():
         v = line.v
     before = Extrapolation(v - 1e-3 * step, margins(problem, v - 1e-3 * step), line.loss + 1.0)
     after, end = before.search(problem, None, l2, v, margins(problem, v), line.loss)
-    assert (before.interval, after.interval) == (FEWEST, 2 * FEWEST)
+    assert (before.interval, after.interval) == (MIN_INTERVAL, 2 * MIN_INTERVAL)
     assert after.loss == end.loss <= line.loss
     for _ in range(100):
         exact = margins(problem, end.v), value(problem, end.v)
         assert_allclose(end.loss, exact[1], rtol=1e-12)
         after, end = after.search(problem, None, l2, end.v, *exact)
-    assert after.interval == MOST and np.abs(end.v - v).max() < 0.1
+    assert after.interval == MAX_INTERVAL and np.abs(end.v - v).max() < 0.1
 
 
 def test_mini_batches_leave_a_ravine(monkeypatch):

@@ -206,7 +206,9 @@ def test_the_bound_holds_on_the_way(dense_metric):
     for _ in range(60):
         value = method.epoch(problem.visits).loss
         if method.optimality() is not None:
-            assert method.optimality()[0] >= (value - least) / (method._worst - least) - 1e-12
+            assert (
+                method.optimality()[0] >= (value - least) / (method._constant_loss - least) - 1e-12
+            )
 
 
 @MODES

@@ -10,7 +10,7 @@ from fastgd import SGDClassifier
 from fastgd.kernels import variance
 from fastgd.kernels.losses import Loss, evaluate
 from fastgd.methods import line_search
-from fastgd.methods.line_search import HIGHEST, LOWEST, LineSearch, minimize_convex
+from fastgd.methods.line_search import MAX_STEP, MIN_STEP, LineSearch, minimize_convex
 from fastgd.problem.losses import loss_of
 from fastgd.problem.objective import Objective
 from fastgd.problem.problem import Problem
@@ -110,11 +110,11 @@ def test_minima_of_convex_functions_of_any_kind():
             return value, (ahead - value) / 1e-9
 
     steps, gains = minimize_convex(function, len(functions))
-    assert ((steps >= LOWEST) & (steps <= HIGHEST)).all() and (gains >= 0).all()
+    assert ((steps >= MIN_STEP) & (steps <= MAX_STEP)).all() and (gains >= 0).all()
     for f, step, gain in zip(functions, steps, gains, strict=True):
         assert gain == f(0.0) - f(step)
         found = minimize_scalar(
-            f, bounds=(LOWEST, HIGHEST), method="bounded", options={"xatol": 1e-6}
+            f, bounds=(MIN_STEP, MAX_STEP), method="bounded", options={"xatol": 1e-6}
         ).fun
         assert gain >= f(0.0) - found - 2e-2 * abs(f(0.0) - found)
 

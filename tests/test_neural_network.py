@@ -757,7 +757,7 @@ def test_losses_are_in_units_of_the_spreads(loss, targets):
         problem_of(X, Y),
         objective=Objective(loss_of(kernel, 0.5 * (loss == "huber")), outputs=len(targets)),
     )
-    method = methods.Automatic(methods.Architecture((5,), "tanh"), len(X), 0)
+    method = methods.AutoScheduleFree(methods.Architecture((5,), "tanh"), len(X), 0)
     method.start(problem, None, None)
     coefs, intercepts = method.solution()
     told = np.tanh(X @ coefs[0] + intercepts[0]) @ coefs[1] + intercepts[1]
@@ -779,7 +779,7 @@ def test_losses_of_counts_are_as_they_stand():
     X, Y = several()
     Y = np.round(abs(Y))
     problem = problem_of(X, Y, "poisson")
-    method = methods.Automatic(methods.Architecture((5,), "tanh"), len(X), 0)
+    method = methods.AutoScheduleFree(methods.Architecture((5,), "tanh"), len(X), 0)
     method.start(problem, None, None)
     coefs, intercepts = method.solution()
     z = np.tanh(X @ coefs[0] + intercepts[0]) @ coefs[1] + intercepts[1]
@@ -849,7 +849,7 @@ def test_other_units_leave_what_a_network_predicts_as_it_is(hidden, loss):
     for before, after in itertools.permutations(units, 2):
         ratio = after.inputs.scale / before.inputs.scale
         moved = after.follow(theta, widths, before)
-        if ratio.max() < methods.STRETCH:
+        if ratio.max() < methods.MAX_SCALE_RATIO:
             assert_allclose(
                 after.to_user(moved, widths), before.to_user(theta, widths), rtol=1e-8, atol=1e-8
             )
@@ -1446,7 +1446,7 @@ def test_auto_repairs_an_explosion(monkeypatch):
     """At a thousand times its rate the first epochs blow up; they are taken again until they do
     not.
     """
-    monkeypatch.setattr(methods, "RATE", 400.0)
+    monkeypatch.setattr(methods, "SCHEDULE_FREE_RATE", 400.0)
     X, y = load_diabetes(return_X_y=True)
     model = MLPRegressor(
         hidden_layer_sizes=(50, 50, 50), batch_size=20, random_state=0, max_iter=40, tol=None

@@ -192,7 +192,7 @@ def quadratic(tol):
 
 @pytest.mark.parametrize("tol", [1e-2, 1e-4, 1e-6, 1e-9])
 def test_a_quadratic_is_one_system(tol, monkeypatch):
-    monkeypatch.setattr("fastgd.methods.newton.WHOLE", 0)
+    monkeypatch.setattr("fastgd.methods.newton.MAX_ALL_ROWS_COLUMNS", 0)
     model, gap = quadratic(tol)
     assert model.converged_ and 0.5 <= model.optimality_ / gap <= 2 and gap <= tol
     assert np.all(np.diff(model.history_["loss"]) <= 0)
@@ -305,7 +305,7 @@ def test_steep_directions_do_not_hide_how_far_a_stochastic_model_is(seed, epochs
 @pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
 def test_zeros_are_found_by_some_rows(loss, monkeypatch):
     """More rows than matrices are made of: the same minimum, and the same again from the middle."""
-    monkeypatch.setattr("fastgd.methods.proximal_newton.WHOLE", 0)
+    monkeypatch.setattr("fastgd.methods.proximal_newton.MAX_ALL_ROWS_COLUMNS", 0)
     X, z = correlated(6000, 40)
     y = z + np.random.default_rng(3).standard_normal(len(z))
     y = y if loss == "squared_error" else np.where(y > 0, 1.0, -1.0)
@@ -327,7 +327,7 @@ def test_zeros_are_found_by_some_rows(loss, monkeypatch):
     whole = run(begun(), 300)
     assert whole._some_rows and whole.optimality()[0] <= 1e-11
     middle, second = run(begun(), 7), ProximalNewton(dense_metric=True, tol=1e-11)
-    second.resume(problem, middle.position())
+    second.resume(problem, middle.resume_point())
     run(second, 300)
     assert_array_equal(second.solution()[0], whole.solution()[0])
     passes = ProximalNewton(dense_metric=False, tol=1e-11)

@@ -25,8 +25,8 @@ ROWS, BLOCK = 8192, 32  # of 10 columns: 256 blocks, 4 pools
 @pytest.fixture
 def no_cache(monkeypatch):
     """Blocks on data that would fit the cache, in pools that are small enough for it."""
-    monkeypatch.setattr(Order, "CACHE", 0)
-    monkeypatch.setattr(Order, "POOL", 64)
+    monkeypatch.setattr(Order, "CACHE_BYTES", 0)
+    monkeypatch.setattr(Order, "POOL_BLOCKS", 64)
 
 
 def noise(rows=ROWS, columns=10, seed=0):
@@ -55,7 +55,7 @@ def places(visits, block):
 
 def stays_near(visits, block):
     """Whether the rows of every block are met within one pool."""
-    first, last = places(visits, block).T // (block * Order.POOL)
+    first, last = places(visits, block).T // (block * Order.POOL_BLOCKS)
     return (first == last).all()
 
 
@@ -141,8 +141,8 @@ def test_every_row_is_met_in_every_place():
     columns=st.sampled_from([1, 10, 128]),
     layout=st.sampled_from(["dense", "csr32"]),
     how=st.sampled_from([True, "full", False]),
-    cache=st.sampled_from([0, Order.CACHE]),
-    pool=st.sampled_from([1, 3, Order.POOL]),
+    cache=st.sampled_from([0, Order.CACHE_BYTES]),
+    pool=st.sampled_from([1, 3, Order.POOL_BLOCKS]),
     seed=st.integers(0, 2**32 - 1),
 )
 def test_every_epoch_visits_every_row_once(rows, columns, layout, how, cache, pool, seed):
@@ -151,8 +151,8 @@ def test_every_epoch_visits_every_row_once(rows, columns, layout, how, cache, po
         np.random.default_rng(seed).random(rows) < 0.9
     )  # rows of weight 0 are left out
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Order, "CACHE", cache)
-        patch.setattr(Order, "POOL", pool)
+        patch.setattr(Order, "CACHE_BYTES", cache)
+        patch.setattr(Order, "POOL_BLOCKS", pool)
         order = order_of(store(X, layout, np.float64), y, how, seed, visits)
         for epoch in epochs_of(order, 3):
             assert_array_equal(np.sort(epoch), visits)
@@ -192,18 +192,18 @@ def is_full(X, y, seed=0):
 
 def test_rows_that_fit_the_cache_are_fully_permuted(monkeypatch):
     X, y = noise()
-    assert X.nbytes < Order.CACHE
+    assert X.nbytes < Order.CACHE_BYTES
     assert is_full(X, y)
-    monkeypatch.setattr(Order, "POOL", 64)
-    monkeypatch.setattr(Order, "CACHE", X.nbytes)
+    monkeypatch.setattr(Order, "POOL_BLOCKS", 64)
+    monkeypatch.setattr(Order, "CACHE_BYTES", X.nbytes)
     assert is_full(X, y)
-    monkeypatch.setattr(Order, "CACHE", X.nbytes - 1)
+    monkeypatch.setattr(Order, "CACHE_BYTES", X.nbytes - 1)
     assert not is_full(X, y)
     assert is_full(X[: ROWS // 2], y[: ROWS // 2])
 
 
 def test_few_rows_are_fully_permuted(no_cache):
-    enough = 2 * BLOCK * Order.POOL
+    enough = 2 * BLOCK * Order.POOL_BLOCKS
     X, y = noise(enough)
     assert not is_full(X, y)
     assert is_full(X[:-1].copy(), y[:-1])
@@ -212,8 +212,8 @@ def test_few_rows_are_fully_permuted(no_cache):
 def test_the_rows_to_train_on_count(monkeypatch):
     """Rows left out need no cache."""
     X, y = noise()
-    monkeypatch.setattr(Order, "CACHE", X.nbytes // 2)
-    monkeypatch.setattr(Order, "POOL", 64)
+    monkeypatch.setattr(Order, "CACHE_BYTES", X.nbytes // 2)
+    monkeypatch.setattr(Order, "POOL_BLOCKS", 64)
     visits = np.arange(0, ROWS, 2)
     orders = [epochs_of(order_of(X, y, how, 0, visits)) for how in (True, "full")]
     assert_array_equal(*orders)
@@ -245,10 +245,10 @@ def test_all_blocks_meet_in_a_pool(no_cache):
     order, count = order_of(X, y), ROWS // BLOCK
     together = np.zeros((count, count))
     for _ in range(60):
-        pool = places(order.next(), BLOCK)[:, 0] // (BLOCK * Order.POOL)
+        pool = places(order.next(), BLOCK)[:, 0] // (BLOCK * Order.POOL_BLOCKS)
         together += pool[:, None] == pool
     share = together[~np.eye(count, dtype=bool)] / 60
-    assert abs(share.mean() - (Order.POOL - 1) / (count - 1)) < 1e-9
+    assert abs(share.mean() - (Order.POOL_BLOCKS - 1) / (count - 1)) < 1e-9
     assert 0 < share.min() and share.max() < 0.65
 
 

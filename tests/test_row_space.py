@@ -11,7 +11,7 @@ from sklearn import linear_model
 from sklearn.exceptions import ConvergenceWarning
 
 from fastgd import LinearRegression, LinearSVC, LinearSVR, LogisticRegression, Ridge, SGDClassifier
-from fastgd.methods.row_space import MOST_UNEVEN, Span, suits
+from fastgd.methods.row_space import MAX_WIDTH_RATIO, Span, is_worthwhile
 from fastgd.problem.data import as_rows
 from fastgd.problem.losses import loss_of
 from fastgd.problem.objective import Objective
@@ -106,8 +106,8 @@ def test_a_later_fit_goes_on_exactly():
 
 def test_columns_of_other_sizes_or_a_linear_cost_are_left_to_other_methods():
     X, y = wide(4)
-    assert suits(problem_of(X, y)) and suits(problem_of(sparse.csr_array(X), y))
-    assert not suits(problem_of(X * np.geomspace(1, 10 * MOST_UNEVEN, X.shape[1]), y))
-    assert not suits(problem_of(X.T.copy(), X[0]))
+    assert is_worthwhile(problem_of(X, y)) and is_worthwhile(problem_of(sparse.csr_array(X), y))
+    assert not is_worthwhile(problem_of(X * np.geomspace(1, 10 * MAX_WIDTH_RATIO, X.shape[1]), y))
+    assert not is_worthwhile(problem_of(X.T.copy(), X[0]))
     objective = Objective(loss_of("squared_error"), l1=0.1)
-    assert not suits(Problem(as_rows(X), y, None, objective, np.arange(len(y)), True, 1, X))
+    assert not is_worthwhile(Problem(as_rows(X), y, None, objective, np.arange(len(y)), True, 1, X))

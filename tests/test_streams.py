@@ -16,7 +16,7 @@ import reference
 from fastgd import SGDClassifier, SGDRegressor
 from fastgd.kernels import implicit
 from fastgd.methods import sparse_stream
-from fastgd.methods.implicit_sgd import HORIZON, RATE
+from fastgd.methods.implicit_sgd import IMPLICIT_RATE, RATE_HORIZON
 from fastgd.methods.sparse_stream import damping
 
 
@@ -59,7 +59,7 @@ def plain_stream(X, Y, loss, delta):
             )
         share = np.divide(counts, counts + level, out=np.zeros(p), where=met)
         inverse_squares = np.divide(share * t, squares, out=np.zeros(p), where=met)
-        rate = RATE / (share.sum() + 1) / np.sqrt(1 + (t - 1) / HORIZON)
+        rate = IMPLICIT_RATE / (share.sum() + 1) / np.sqrt(1 + (t - 1) / RATE_HORIZON)
         gain = 4.0 if loss is reference.LOSSES["log_loss"] else 1.0
         h = rate * gain * (inverse_squares @ (x * x) + 1)
         for k in range(K):

@@ -98,7 +98,7 @@ def trouble(model, method):
     names = getattr(model, "feature_names_in_", np.arange(problem.rows.shape[1]))
     if isinstance(method, FirstOrder) and not method.optimizer.is_adaptive:
         return uneven_columns(problem, names)
-    return long_tails(problem, names) if method.repaired else ""
+    return long_tails(problem, names) if method.backtracked else ""
 
 
 def warn_of(model, automatic, more=""):

@@ -26,7 +26,7 @@ from fastgd.problem.problem import HeldOut, Problem
 from fastgd.problem.scaling import beyond, has_targets_beyond, lost_columns, scaled, without
 from fastgd.training.blas import one_blas_thread
 from fastgd.training.history import History, copy_of
-from fastgd.training.loop import MOST_EPOCHS, UNDER_WAY, DivergedError, Stopping, Training
+from fastgd.training.loop import DEFAULT_MAX_EPOCHS, INTERRUPTED, DivergedError, Stopping, Training
 from fastgd.training.multi_start import MultiStart
 
 # slope at rates that somebody chose, as scikit-learn's: one wild row does not overflow the weights
@@ -43,7 +43,7 @@ MUCH = 1.5
 class Fit:
     """One fit of a linear model on checked data.
 
-    `y` holds the kernels' targets, `labels` what the caller gave. `go_on`: one epoch more from the
+    `y` holds the kernels' targets, `labels` the caller's. `partial` means one more epoch from the
     stored state (partial_fit).
     """
 
@@ -59,7 +59,7 @@ class Fit:
         *,
         coef_init=None,
         intercept_init=None,
-        go_on=False,
+        partial=False,
         held_out=None,
         tasks=None,
     ):
@@ -67,21 +67,21 @@ class Fit:
         self._labels = labels
         self._held_out = held_out
         self._tasks = tasks
-        self._go_on = go_on
+        self._partial = partial
         self._init, self._theta, self._runs = (coef_init, intercept_init), None, None
-        self._automatic, self._keeps = is_automatic(model), model.warm_start and not go_on
+        self._automatic, self._is_resumable = is_automatic(model), model.warm_start and not partial
         self._data, self._earlier = (
-            model._resumable(X, y, weights, held_out) if self._keeps else (None, None)
+            model._resumable(X, y, weights, held_out) if self._is_resumable else (None, None)
         )
         if coef_init is not None or intercept_init is not None:
             self._earlier = None
         self._problem = self._scaled = self._pose(X, y, weights, outputs, one_vs_rest)
         self._scaling = None  # `_scaled` is the problem in these units
         self._stopping = Stopping(
-            1 if go_on else model.max_iter or MOST_EPOCHS,
-            None if go_on else model.tol,
+            1 if partial else model.max_iter or DEFAULT_MAX_EPOCHS,
+            None if partial else model.tol,
             model.n_iter_no_change if self._stops_at_plateaus() else 0,
-            max_seconds=None if go_on else model.max_seconds,
+            max_seconds=None if partial else model.max_seconds,
         )
         self._stopping.full_gradient = self._problem.full_batch and not self._automatic
 
@@ -94,9 +94,9 @@ class Fit:
 
     def _pose(self, X, y, weights, outputs, one_vs_rest):
         """The problem; what it leaves out of the rows is held out."""
-        model, earlier, go_on, X = self._model, self._earlier, self._go_on, distinct_columns(X)
+        model, earlier, partial, X = self._model, self._earlier, self._partial, distinct_columns(X)
         random_state = model.random_state
-        if self._keeps:
+        if self._is_resumable:
             random_state = earlier.random_state if earlier else seed_of(random_state)
         visits, left_out = model._split(
             model._rows_that_count(weights, X.shape[0]), self._labels, self._held_out, random_state
@@ -106,12 +106,12 @@ class Fit:
         )
         if not self._automatic:
             objective = replace(objective, steepest=STEEPEST)
-        if weights is not None and not go_on:
+        if weights is not None and not partial:
             weights = relative(weights, visits)
         if len(left_out):
             self._held_out = HeldOut.of(X, y, self._labels, weights, left_out)
         full = model.batch_size in ("full", "auto") or (
-            not go_on and model.batch_size >= len(visits)
+            not partial and model.batch_size >= len(visits)
         )
         return Problem(
             as_rows(X),
@@ -122,7 +122,7 @@ class Fit:
             full,
             thread_count(model.n_jobs),
             X,
-            self._keeps,
+            self._is_resumable,
             random_state,
         )
 
@@ -133,7 +133,7 @@ class Fit:
         model, problem = self._model, self._problem
         try:
             shares = (
-                self._automatic and not self._go_on
+                self._automatic and not self._partial
             )  # sums of all rows, which BLAS would share among threads
             with one_blas_thread() if shares else nullcontext():
                 training = self._train()
@@ -147,14 +147,14 @@ class Fit:
                 f"{error} {trouble(model, self._runs.trainings[0].method)}".strip()
             ) from None
         if (
-            not self._go_on
+            not self._partial
             and self._automatic
             and model._is_unbounded(problem.objective, problem.X, self._labels, problem.visits)
         ):
             model.stop_reason_, model.converged_ = "separable", False
         if self._tasks:
             self._tasks.end(training)
-        if not self._go_on:
+        if not self._partial:
             warn_of(model, self._automatic, trouble(model, training.method))
 
     @np.errstate(all="ignore")  # what overflows is told by what comes out
@@ -162,7 +162,7 @@ class Fit:
         """Returns the training whose model has been stored."""
         if self._tasks:
             self._tasks.begin(self._attributes)
-        if self._automatic and not self._go_on:
+        if self._automatic and not self._partial:
             self._problem.metric = metric_of(self._problem)
             self._scaling, self._scaled = scaled(self._problem)
         narrow = self._automatic and self._problem.rows.dtype == np.float32
@@ -190,7 +190,7 @@ class Fit:
             )
             self._runs.run()
         except DivergedError:
-            goes_on = self._go_on and hasattr(self._model, "coef_")
+            goes_on = self._partial and hasattr(self._model, "coef_")
             if not self._automatic or goes_on or self._theta is None or not self._theta.any():
                 raise
             outputs, p = self._problem.objective.outputs, self._problem.rows.shape[1]
@@ -210,7 +210,7 @@ class Fit:
             loss = training.objective()
             self._scaled = without(self._scaled, columns)
             self._scaling.held = self._scaling.held | columns
-            self._earlier, self._keeps = None, False
+            self._earlier, self._is_resumable = None, False
             training = self._best_run()
             solution = training.scaled_solution()
             more, intercepts = lost_columns(self._scaling, metric, *solution, dtype)
@@ -230,7 +230,7 @@ class Fit:
         """
         if self._earlier:
             return [self._resumed(number) for number in range(len(self._earlier.runs))]
-        wanted = 0 if self._go_on else self._model.n_restarts
+        wanted = 0 if self._partial else self._model.n_restarts
         seed = seed_of(self._problem.random_state) if wanted else 0
         shape = self._problem.objective.outputs, self._problem.rows.shape[1]
         random = [
@@ -244,10 +244,12 @@ class Fit:
 
     def _started(self, coef_init, intercept_init):
         """A run that begins."""
-        problem, go_on = self._scaled, self._go_on
-        earlier = self._model.history_ if go_on and hasattr(self._model, "history_") else None
-        history = History(earlier, adds=go_on and self._automatic)
-        method = select_method(self._model, problem, go_on, self._model.max_iter or MOST_EPOCHS)
+        problem, partial = self._scaled, self._partial
+        earlier = self._model.history_ if partial and hasattr(self._model, "history_") else None
+        history = History(earlier, adds=partial and self._automatic)
+        method = select_method(
+            self._model, problem, partial, self._model.max_iter or DEFAULT_MAX_EPOCHS
+        )
         theta, state = self._start(coef_init, intercept_init)
         if self._theta is None:
             self._theta = theta
@@ -267,11 +269,11 @@ class Fit:
         history = History(self._model.history_ if number == earlier.best else run.record)
         last = len(self._model.history_["loss"]) + self._stopping.max_iter
         method = select_method(self._model, self._scaled, False, last)
-        method.resume(self._scaled, run.position.method)
+        method.resume(self._scaled, run.resume_point.method)
         training = self._training(method, None, history, last - len(history))
-        training.resume(run.position)
+        training.resume(run.resume_point)
         if len(history) >= last or not earlier.goes_on(run, self._model.tol):
-            training.end("max_iter" if run.reason == UNDER_WAY else run.reason)
+            training.end("max_iter" if run.reason == INTERRUPTED else run.reason)
         return training
 
     def _training(self, method, theta, history, max_iter):
@@ -289,7 +291,7 @@ class Fit:
             problem.X,
             not problem.full_batch and model.shuffle,
             problem.random_state,
-            len(history) if problem.keeps else 0,
+            len(history) if problem.resumable else 0,
         )
         validate = self._validator() if self._held_out is not None else None
         return Training(
@@ -300,7 +302,7 @@ class Fit:
             known_loss,
             validate=validate,
             early_stopping=model.early_stopping,
-            keeps=problem.keeps,
+            resumable=problem.resumable,
             scaling=self._scaling,
         )
 
@@ -342,15 +344,15 @@ class Fit:
         """(flat vector to start from, earlier state to go on with); without a vector the state's
         own.
         """
-        model, problem, go_on = self._model, self._problem, self._go_on
-        state = getattr(model, "_state", None) if go_on else None
+        model, problem, partial = self._model, self._problem, self._partial
+        state = getattr(model, "_state", None) if partial else None
         if isinstance(state, (Stream, SparseStream)) != self._automatic:  # another method's
             state = None
         if state is not None and problem.objective.positive and self._has_negative(state):
             state = None  # another objective's
         if isinstance(state, (Stream, SparseStream)) or (state is not None and state.averaged):
             return None, state
-        if (go_on or model.warm_start) and hasattr(model, "coef_"):
+        if (partial or model.warm_start) and hasattr(model, "coef_"):
             if coef_init is None:
                 coef_init, columns = model.coef_, np.atleast_2d(model.coef_).shape[1]
                 if columns != problem.rows.shape[1]:
@@ -391,7 +393,7 @@ class Fit:
         method, best, history = training.method, training.best, training.history.record
         reason = reason or training.reason
         is_last = best is None or best.epoch == len(training.history)
-        found = method.optimality() if is_last and reason != UNDER_WAY else None
+        found = method.optimality() if is_last and reason != INTERRUPTED else None
         if isinstance(method.state, SparseStream):
             model._follow(method.state, method.problem.rows.dtype)
         else:
@@ -409,7 +411,7 @@ class Fit:
         vars(model).pop("_resumption", None)
         if best:
             model.best_epoch_ = best.epoch
-        if self._keeps:
+        if self._is_resumable:
             model._resumption = Resumption.of(
                 model, self._data, self._problem.random_state, self._runs.trainings, training
             )
@@ -431,11 +433,11 @@ class Fit:
             if training.epochs or not model._is_trained:
                 if not training.epochs and isinstance(training.method.state, SparseStream):
                     training.method.state.roll_back()
-                self._publish(model, training, UNDER_WAY)
+                self._publish(model, training, INTERRUPTED)
         elif self._theta is not None and not model._is_trained:
             theta, problem = self._theta, self._problem
             self._store(model, *unpack(theta, problem.objective.outputs, problem.by_column))
-            model.n_iter_, model.t_, model.stop_reason_, model.converged_ = 0, 1, UNDER_WAY, False
+            model.n_iter_, model.t_, model.stop_reason_, model.converged_ = 0, 1, INTERRUPTED, False
             model.history_ = History().record
             model.optimality_, model.optimality_kind_, model._state = None, None, None
 

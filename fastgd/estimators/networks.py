@@ -17,10 +17,10 @@ from fastgd.estimators.resumption import Resumption
 from fastgd.kernels import network
 from fastgd.methods.mlp import (
     ACTIVATIONS,
+    LBFGS,
     Architecture,
-    Automatic,
+    AutoScheduleFree,
     Backpropagation,
-    Lines,
     PerEpoch,
     pack,
 )
@@ -124,7 +124,7 @@ class NeuralNetwork(Model):
             return float(self.alpha)
         return min(self._batch_size(n), n) / (before + n) if self.solver == "auto" else ALPHA
 
-    def _method(self, problem, go_on):
+    def _method(self, problem, partial):
         n, architecture, seed = len(problem.visits), self._architecture(), problem.random_state
         size = self._batch_size(n)
         if self.solver == "lbfgs":
@@ -133,15 +133,15 @@ class NeuralNetwork(Model):
                     f"dropout={self.dropout} asks for another network in every step: "
                     "solver='lbfgs' cannot follow"
                 )
-            return Lines(architecture, seed, self.max_fun)
-        if self.batch_size not in ("auto", "full") and size > n and not go_on:
+            return LBFGS(architecture, seed, self.max_fun)
+        if self.batch_size not in ("auto", "full") and size > n and not partial:
             warn(
                 "Got `batch_size` less than 1 or larger than sample size. It is going to be "
                 "clipped",
                 UserWarning,
             )
         if self.solver == "auto":
-            return Automatic(architecture, size, seed)
+            return AutoScheduleFree(architecture, size, seed)
         return Backpropagation(architecture, self._schedule(n), self._optimizer(), size, seed)
 
     def _schedule(self, n):
@@ -163,19 +163,19 @@ class NeuralNetwork(Model):
         return (Adam if self.solver == "adam" else AdamW)(self.beta_1, self.beta_2, self.epsilon)
 
     def _train(
-        self, X, y, labels, weights, loss, outputs, *, go_on=False, held_out=None, tasks=None
+        self, X, y, labels, weights, loss, outputs, *, partial=False, held_out=None, tasks=None
     ):
-        """Train on checked data and store the model. `go_on`: one epoch more (partial_fit).
+        """Train on checked data and store the model. `partial`: one epoch more (partial_fit).
 
         `y` holds the kernels' targets, `labels` what the caller gave.
         """
         data, earlier = (
             self._resumable(X, y, weights, held_out)
-            if self.warm_start and not go_on
+            if self.warm_start and not partial
             else (None, None)
         )
         again = earlier is not None or (
-            go_on and hasattr(self, "coefs_")
+            partial and hasattr(self, "coefs_")
         )  # whether the history goes on
         X = distinct_columns(X)
         seed = earlier.random_state if earlier else seed_of(self.random_state)
@@ -184,7 +184,7 @@ class NeuralNetwork(Model):
         )
         mean = 1.0 if weights is None else float(weights[visits].mean())
         weights = None if weights is None else weights / mean
-        self.alpha_ = self._alpha(len(visits), self.t_ if again and go_on else 0)
+        self.alpha_ = self._alpha(len(visits), self.t_ if again and partial else 0)
         objective = Objective(loss, 0.0, self.alpha_ / mean, outputs)
         full = self.solver == "lbfgs" or self.batch_size == "full"
         problem = Problem(
@@ -192,7 +192,7 @@ class NeuralNetwork(Model):
         )
         if len(left_out):
             held_out = HeldOut.of(X, y, labels, weights, left_out)
-        method, training = self._method(problem, go_on), None
+        method, training = self._method(problem, partial), None
         known = data, self.t_ if again else 0
         try:
             with one_blas_thread():
@@ -201,7 +201,7 @@ class NeuralNetwork(Model):
                     problem,
                     History(self.history_ if again else None),
                     held_out,
-                    go_on,
+                    partial,
                     earlier,
                 )
                 if tasks:
@@ -218,7 +218,7 @@ class NeuralNetwork(Model):
             tasks.end(training)
         if (
             self.stop_reason_ in ("max_iter", "max_seconds", "max_fun")
-            and not go_on
+            and not partial
             and self.tol is not None
         ):
             warn(
@@ -240,18 +240,18 @@ class NeuralNetwork(Model):
         found = [(name, size) for name, size in found if size > LARGE]
         return " ".join(f"The largest value of {name} is {size:.2g}." for name, size in found)
 
-    def _begun(self, method, problem, history, held_out, go_on, earlier):
+    def _begun(self, method, problem, history, held_out, partial, earlier):
         """The run of a method that starts, or goes on from where an earlier one ended."""
         if earlier is None:
-            method.start(problem, *self._start(problem, go_on))
-            return self._training(method, history, held_out, go_on)
-        position = earlier.runs[0].position
-        method.resume(problem, position.method)
-        training = self._training(method, history, held_out, go_on)
-        training.resume(position)
+            method.start(problem, *self._start(problem, partial))
+            return self._training(method, history, held_out, partial)
+        resume_point = earlier.runs[0].resume_point
+        method.resume(problem, resume_point.method)
+        training = self._training(method, history, held_out, partial)
+        training.resume(resume_point)
         return training
 
-    def _training(self, method, history, held_out, go_on):
+    def _training(self, method, history, held_out, partial):
         """The run of a method that has been started.
 
         scikit-learn's patience: the loss may stall for `n_iter_no_change` epochs; L-BFGS looks at
@@ -266,11 +266,11 @@ class NeuralNetwork(Model):
         stopping = Stalling(
             method,
             1.0 if self.early_stopping else method.unit,
-            1 if go_on else self.max_iter,
-            None if go_on else self.tol,
+            1 if partial else self.max_iter,
+            None if partial else self.tol,
             patience,
             False,
-            None if go_on else self.max_seconds,
+            None if partial else self.max_seconds,
         )
         shuffle = (
             "full" if self.shuffle and not problem.full_batch else False
@@ -285,14 +285,14 @@ class NeuralNetwork(Model):
             lambda: method.loss_at(origin),
             validate=validate,
             early_stopping=self.early_stopping,
-            keeps=problem.keeps,
+            resumable=problem.resumable,
         )
 
-    def _start(self, problem, go_on):
+    def _start(self, problem, partial):
         """(flat vector to start from, earlier state to go on with); None: anew, or the state's
         own.
         """
-        if not (go_on or self.warm_start) or not hasattr(self, "coefs_"):
+        if not (partial or self.warm_start) or not hasattr(self, "coefs_"):
             return None, None
         theta, widths = self._packed(np.float64)
         wanted = self._architecture().widths(problem.rows.shape[1], problem.objective.outputs)
@@ -301,7 +301,7 @@ class NeuralNetwork(Model):
                 f"the model has layers of {widths.tolist()} units, {wanted.tolist()} are asked "
                 "for now"
             )
-        return (None, self._state) if go_on else (theta, None)
+        return (None, self._state) if partial else (theta, None)
 
     def _store(self, coefs, intercepts):
         self.coefs_, self.intercepts_ = coefs, intercepts

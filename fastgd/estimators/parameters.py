@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from fastgd.kernels import threads
 from fastgd.methods.optimizers import RULES, Optimizer
-from fastgd.methods.schedules import NAMES, Schedule
+from fastgd.methods.schedules import SCHEDULE_NAMES, Schedule
 from fastgd.problem.objective import PENALTIES
 
 DESCENT = {  # constraints of the parameters with which users choose the descent themselves
@@ -28,7 +28,7 @@ DESCENT = {  # constraints of the parameters with which users choose the descent
     "quantile": [Interval(Real, 0, 1, closed="neither")],
     "n_jobs": [Integral, None],
     "random_state": ["random_state"],
-    "learning_rate": [StrOptions(set(NAMES)), Schedule],
+    "learning_rate": [StrOptions(set(SCHEDULE_NAMES)), Schedule],
     "eta0": [Interval(Real, 0, None, closed="neither")],
     "power_t": [Interval(Real, None, None, closed="neither")],
     "early_stopping": ["boolean"],

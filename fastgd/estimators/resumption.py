@@ -6,7 +6,7 @@ from scipy import sparse
 from fastgd.kernels.digest import xxh64
 from fastgd.problem.records import Record
 from fastgd.training.history import copy_of
-from fastgd.training.loop import UNDER_WAY, Position
+from fastgd.training.loop import INTERRUPTED, ResumePoint
 
 FREE = (
     "max_iter",
@@ -60,14 +60,14 @@ def is_same(value, other):
 class Run(Record):
     """Where a training stands, its history, and why it has ended."""
 
-    position: Position
+    resume_point: ResumePoint
     record: dict
     reason: str
 
     @property
     def is_over(self):
         """Whether it came to its own end."""
-        return self.reason not in (UNDER_WAY, "max_iter", "max_seconds", "callback")
+        return self.reason not in (INTERRUPTED, "max_iter", "max_seconds", "callback")
 
 
 class Resumption(Record):
@@ -90,7 +90,7 @@ class Resumption(Record):
         """Where the trainings of a fit stand, of which `best` has made the estimator's model."""
         model = fingerprint(*estimator._learnt())
         runs = tuple(
-            Run(training.position, copy_of(training.history.record), training.reason)
+            Run(training.resume_point, copy_of(training.history.record), training.reason)
             for training in trainings
         )
         return cls(

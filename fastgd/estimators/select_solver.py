@@ -14,7 +14,7 @@ from fastgd.methods.schedules import Lipschitz, as_schedule
 from fastgd.methods.sgd import FirstOrder, check_compatible
 from fastgd.problem.order import seed_of
 
-RATE = 0.01  # "auto" for rules that set their own scale
+MAX_FIRST_RATE = 0.01  # "auto" for rules that set their own scale
 
 
 def is_automatic(model):
@@ -30,12 +30,12 @@ def is_automatic(model):
     )
 
 
-def select_method(model, problem, go_on, last):
-    """What trains, and how; `last` is the number of the last epoch, where a schedule ends. `go_on`:
-    one pass over a stream.
+def select_method(model, problem, partial, last):
+    """The method of an SGD estimator; `last` is the number of the last epoch, for a schedule.
+    `partial` means one pass over a stream.
     """
     if is_automatic(model):
-        return automatic_method(model, problem, go_on)
+        return automatic_method(model, problem, partial)
     optimizer, full = as_optimizer(model.optimizer), problem.full_batch
     size = len(problem.visits) if full else model.batch_size
     if (
@@ -44,9 +44,9 @@ def select_method(model, problem, go_on, last):
         and optimizer == SGD()
         and not model.average
     ):
-        from fastgd.methods.lbfgs import LBFGS, FirstStep
+        from fastgd.methods.lbfgs import LBFGS, AutoRateAdam
 
-        return LBFGS() if full and not go_on else FirstStep(size)
+        return LBFGS() if full and not partial else AutoRateAdam(size)
     schedule = as_schedule(
         model.learning_rate,
         eta0=model.eta0,
@@ -66,17 +66,17 @@ def select_method(model, problem, go_on, last):
     )
 
 
-def automatic_method(model, problem, go_on, is_reduced=False):
+def automatic_method(model, problem, partial, is_reduced=False):
     """The method that needs no rate; `is_reduced`: the problem is one in the span of its rows
     already.
     """
     size = len(problem.visits) if problem.full_batch else model.batch_size
-    if go_on:
+    if partial:
         return AveragedImplicitSGD(size)
     kinked = not problem.objective.loss.is_smooth
     if (
         not problem.full_batch
-        or (kinked and problem.objective.has_corners)
+        or (kinked and problem.objective.has_nonsmooth_penalty)
         or problem.objective.is_degenerate
     ):
         from fastgd.methods.saga import SAGA
@@ -90,8 +90,8 @@ def automatic_method(model, problem, go_on, is_reduced=False):
     if chooses and not is_reduced and suits_row_space(problem):
         from fastgd.methods.row_space import RowSpace
 
-        return RowSpace(lambda reduced: automatic_method(model, reduced, go_on, is_reduced=True))
-    if problem.objective.has_corners:
+        return RowSpace(lambda reduced: automatic_method(model, reduced, partial, is_reduced=True))
+    if problem.objective.has_nonsmooth_penalty:
         from fastgd.methods.proximal_newton import ProximalNewton
 
         return ProximalNewton(chooses, tol)
@@ -110,9 +110,9 @@ def suits_row_space(problem):
     """
     if len(problem.visits) > problem.rows.shape[1]:
         return False
-    from fastgd.methods.row_space import suits
+    from fastgd.methods.row_space import is_worthwhile
 
-    return suits(problem)
+    return is_worthwhile(problem)
 
 
 def suits_dual(problem):
@@ -121,19 +121,19 @@ def suits_dual(problem):
     It does not go on from a model of before; and a dense metric that is affordable is the shorter
     way to smooth minima.
     """
-    from fastgd.methods.newton import rows_of_metric
+    from fastgd.methods.newton import dense_rows
 
     objective = problem.objective
     if (
         not problem.rows.sparse
         or not objective.loss.has_dual_step
-        or objective.has_corners
-        or problem.keeps
+        or objective.has_nonsmooth_penalty
+        or problem.resumable
     ):
         return False
     if objective.by_column:  # a strength for all columns is what the dual knows
         return False
-    return objective.l2 > 0 and (objective.loss.needs_smoothing or not rows_of_metric(problem))
+    return objective.l2 > 0 and (objective.loss.needs_smoothing or not dense_rows(problem))
 
 
 def first_rate(model, problem, optimizer):
@@ -141,7 +141,7 @@ def first_rate(model, problem, optimizer):
     own scale keep eta0.
     """
     if optimizer.is_adaptive:
-        return RATE if model.learning_rate == "auto" else model.eta0
+        return MAX_FIRST_RATE if model.learning_rate == "auto" else model.eta0
     if problem.objective.loss.function:
         raise ValueError(
             f"learning_rate={model.learning_rate!r} with average={model.average} and "

@@ -41,7 +41,7 @@ class Classifier(ClassifierMixin, LinearModel):
             return self._fit_labels(X, y, sample_weight, tasks=tasks, **others)
 
     def _fit_labels(
-        self, X, y, sample_weight, validation=(None, None, None), go_on=False, **others
+        self, X, y, sample_weight, validation=(None, None, None), partial=False, **others
     ):
         """Train on labels of the known classes."""
         count = len(self.classes_)
@@ -64,7 +64,7 @@ class Classifier(ClassifierMixin, LinearModel):
             if not (np.isfinite(given) & (given >= 0)).all():
                 raise ValueError(f"class_weight must be finite and >= 0, got {self.class_weight}")
             if self.class_weight == "balanced":
-                factor, divisor = self._balance(number, weights, go_on)
+                factor, divisor = self._balance(number, weights, partial)
             else:
                 factor = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
                 divisor = np.ones(count)
@@ -81,18 +81,18 @@ class Classifier(ClassifierMixin, LinearModel):
             outputs,
             outputs > 1,
             held_out=held_out,
-            go_on=go_on,
+            partial=partial,
             **others,
         )
 
-    def _balance(self, number, weights, go_on):
+    def _balance(self, number, weights, partial):
         """(a, b) such that a / b are the classes' weights: inversely proportional to their weight
         in all rows seen so far.
 
         They are 0 for a class not seen yet.
         """
         totals = np.bincount(number, weights, len(self.classes_))
-        if go_on:
+        if partial:
             totals = totals + getattr(self, "_class_totals", 0.0)
         self._class_totals, seen = totals, totals > 0
         return np.where(seen, totals.sum() / seen.sum(), 0.0), np.where(seen, totals, 1.0)

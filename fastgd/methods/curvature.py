@@ -1,5 +1,5 @@
-"""What a Newton method knows of its Hessian: coordinates, what conjugate gradients tell of its
-spectrum, approximate inverses.
+"""The Hessian of a Newton method: scaled coordinates, eigenvalue estimates from CG,
+preconditioners.
 """
 
 import numpy as np
@@ -10,25 +10,31 @@ from fastgd.kernels import gram
 from fastgd.problem.layout import pack, unpack
 from fastgd.problem.records import Record
 
-# Times the ridge and the largest squared pivot of a Cholesky factor: a smaller one may come from
-# columns that depend on one another, of which the ridge leaves as much as itself and more.
+# A squared pivot of a Cholesky factor may come from linearly dependent columns if it is at most
+# this many ridges, relative to the largest one: the ridge alone leaves such a pivot one ridge or a
+# little more.
 SMALL_PIVOT = 100
-# Machine epsilons times columns, of the largest eigenvalue: what rounding leaves of one that is 0.
-NULL_TOLERANCE, FEWEST_COLUMNS = 16, 50
-# Of a column's mean square: a variance below is left alone, as sums of squares do not tell it well.
-TELLING_VARIANCE = 1e-6
-STALE = 0.5  # of the curvatures, that may have changed since a metric was made
+# An eigenvalue counts as 0 if it is at most this many machine epsilons per column, relative to
+# the largest one: 16 times the usual rank tolerance.
+NULL_TOLERANCE = 16
+# The tolerance counts at least this number of columns.
+MIN_TOLERANCE_COLUMNS = 50
+# Variances below this share of the column's mean square are ignored: a sum of squares is rounded
+# relative to the mean square, so the cancellation loses 6 of its 16 digits, and more below.
+MIN_RELATIVE_VARIANCE = 1e-6
+# A preconditioner is made again once more than this share of the total curvature has changed.
+STALE_CURVATURE_SHARE = 0.5
 
 
-def centred(a, joint):
-    """a, for softmax less what all outputs have in common: the loss does not see it, and the
-    penalty wants it to be 0.
+def center_outputs(a, joint):
+    """a, for a joint loss (softmax) minus its mean over the outputs: the loss does not depend on
+    the mean, and the penalty is least where it is 0.
     """
     return a - a.mean(axis=0) if joint else a
 
 
-class Inverse(Record):
-    """An approximate inverse of the Hessian: of its diagonal, or by Cholesky factors, one an
+class Preconditioner(Record):
+    """An approximate inverse of the Hessian: that of its diagonal, or one Cholesky factor per
     output.
     """
 
@@ -37,16 +43,16 @@ class Inverse(Record):
     factors: list | None
 
     def is_nearly_singular(self, ridge):
-        """Whether columns may depend on one another, as far as the factors tell."""
+        """Whether the factors show that columns may be linearly dependent."""
         squares = [np.diagonal(factor[0]) ** 2 for factor in self.factors or ()]
         small = SMALL_PIVOT * ridge
         return any(square.min() <= small * square.max() for square in squares if len(square))
 
     def __call__(self, r):
-        r = centred(r, self.joint)
+        r = center_outputs(r, self.joint)
         if self.factors is None:
-            return centred(r / self.diagonal, self.joint)
-        return centred(
+            return center_outputs(r / self.diagonal, self.joint)
+        return center_outputs(
             np.stack(
                 [
                     cho_solve(factor, row, check_finite=False)
@@ -57,8 +63,8 @@ class Inverse(Record):
         )
 
 
-def shortest(at, null, coef, intercept):
-    """(coef, intercept) of the least |coef| with the same margins; `null` is `at.null_space()`."""
+def minimum_norm(at, null, coef, intercept):
+    """(coef, intercept) of minimum norm with the same margins; `null` is `at.null_space()`."""
     directions, center = null
     basis = at.inverse[:, None] * directions
     coef, before = coef.astype(float), coef
@@ -66,21 +72,21 @@ def shortest(at, null, coef, intercept):
     return coef, intercept + (before - coef) @ center * at.problem.objective.intercept
 
 
-class Path:
-    """The lengths and turns of conjugate gradients, an output each, and what they tell of the
-    Hessian in their metric.
+class CGSpectrum:
+    """The coefficients alpha and beta of CG, per output, and the extreme Ritz values of the
+    preconditioned Hessian.
 
-    Lengths a and ratios b make a tridiagonal matrix (Lanczos), whose extreme eigenvalues are near
-    those of the Hessian once the directions of these matter.
+    alpha and beta define the Lanczos tridiagonal matrix. Its eigenvalues, the Ritz values,
+    approximate the extreme eigenvalues. `rs` is r' M^-1 r.
     """
 
     def __init__(self, rs):
-        self.rs, self.passes, self.least, self.largest = rs, 0, np.inf, 0.0
+        self.rs, self.passes, self.min_ritz, self.max_ritz = rs, 0, np.inf, 0.0
         self._curved, self._steps = np.full(rs.shape, True), []
 
-    def length(self, curvature):
-        """How far to go along a direction p, of p'Hp; of the first without curvature the line
-        search finds it.
+    def alpha(self, curvature):
+        """The step along a direction p, given p'Hp; 1 along a first direction without curvature,
+        where the line search finds the step.
         """
         self._curved &= curvature > 1e-12 * self.rs
         a = np.where(
@@ -89,32 +95,32 @@ class Path:
         self._a, self.passes = a * self._curved, self.passes + 1
         return a
 
-    def turn(self, rs):
-        """What the next direction has of the last one, of the squared length of the residual."""
+    def beta(self, rs):
+        """The share of the last direction in the next one, given the new r' M^-1 r."""
         before, self.rs = self.rs, np.maximum(np.where(self._curved, rs, 0.0), 0.0)
         b = np.divide(self.rs, before, where=before > 0, out=np.zeros_like(before))
         self._steps.append((self._a, b))
         for k in np.flatnonzero(before > 0):
-            self._look(k)
+            self._update_ritz_values(k)
         return b
 
-    def _look(self, k):
-        """The extreme eigenvalues of an output's tridiagonal matrix."""
+    def _update_ritz_values(self, k):
+        """Update the extreme Ritz values with those of an output's tridiagonal matrix."""
         a, b = (
             np.array([(a[k, 0], b[k, 0]) for a, b in self._steps if a[k, 0] > 0]).reshape(-1, 2).T
         )
         if len(a):
-            found = eigvalsh_tridiagonal(
+            ritz = eigvalsh_tridiagonal(
                 1 / a + np.append(0.0, b[:-1] / a[:-1]),
                 np.sqrt(b[:-1]) / a[:-1],
                 check_finite=False,
             )
-            self.least, self.largest = min(self.least, found[0]), max(self.largest, found[-1])
+            self.min_ritz, self.max_ritz = min(self.min_ritz, ritz[0]), max(self.max_ritz, ritz[-1])
 
 
 class Coordinates:
-    """Parameters (outputs, p + 1) of centred columns of spread 1, the intercept last, and what they
-    are to the user.
+    """Parameters (outputs, p + 1) of centred columns of scale 1, the intercept last, and the
+    conversion to and from the user's units.
     """
 
     def __init__(self, problem, metric):
@@ -126,16 +132,16 @@ class Coordinates:
         self.l2[:, :-1] = l2
 
     def to_user(self, v):
-        """The kernels' flat vector."""
+        """The flat vector of the kernels, in the user's units."""
         W = v[:, :-1] * self.inverse
         return pack(W, v[:, -1] - W @ self.center, self.problem.rows.dtype, self.problem.by_column)
 
     def products(self, h, columns=None, last=None):
-        """X' diag(h) Y / n in these coordinates, of the rows to train on: X of these columns, Y of
-        the `last` of them.
+        """X' diag(h) Y / n in these coordinates, over the rows to train on. X has the given
+        columns, Y the `last` ones of them.
 
-        Without `columns` all, the intercept's at the end; without `last` Y is X, and only the lower
-        triangle is filled.
+        columns=None means all, the intercept's at the end. last=None means that Y is X, and only
+        the lower triangle is filled.
         """
         problem, place = self.problem, None
         if problem.rows.sparse:
@@ -182,15 +188,13 @@ class Coordinates:
         return second / len(problem.visits)
 
     def symmetric_products(self, h, columns=None):
-        """`products` of columns with themselves, both triangles filled."""
+        """`products` of the columns with themselves, both triangles filled."""
         lower = np.tril(self.products(h, columns))
         return lower + np.tril(lower, -1).T
 
     def null_space(self):
-        """(directions of the weights, (p, directions), that change all margins alike or not at all,
-        means of the columns).
-
-        Without an intercept, that would make up for it, the first kind does not count.
+        """(directions, means of the columns): the directions of the weights, shape (p, count), that
+        change no margin, or with an intercept all margins by the same amount.
         """
         problem, n, p = self.problem, len(self.problem.visits), len(self.inverse)
         h = np.ones(n) if problem.weights is None else problem.weights[problem.visits]
@@ -200,14 +204,17 @@ class Coordinates:
         if problem.objective.intercept:
             mean[columns] = gram[-1, :-1] / gram[-1, -1]
             gram = gram[:-1, :-1] - np.outer(mean[columns], gram[-1, :-1])
-        # Of sparse columns with a large mean hardly anything is left: what is, is rounding, unless
-        # the column is constant.
+        # Centring a sparse column with a large mean cancels nearly all of its square. The rest is
+        # rounding, unless the column varies.
         squares, epsilon = np.diagonal(gram).copy(), float(np.finfo(float).eps)
-        varies, constant = squares >= TELLING_VARIANCE, columns[squares <= NULL_TOLERANCE * epsilon]
+        varies, constant = (
+            squares >= MIN_RELATIVE_VARIANCE,
+            columns[squares <= NULL_TOLERANCE * epsilon],
+        )
         size = np.sqrt(squares[varies])
         gram = gram[np.ix_(varies, varies)] / np.outer(size, size)
         values, vectors = eigh(gram, check_finite=False)
-        limit = NULL_TOLERANCE * max(p, FEWEST_COLUMNS) * epsilon
+        limit = NULL_TOLERANCE * max(p, MIN_TOLERANCE_COLUMNS) * epsilon
         if problem.rows.dtype == np.float32:
             limit = max(limit, (max(n, p) * float(np.finfo(np.float32).eps)) ** 2)
         count = np.count_nonzero(values <= limit * max(values.max(initial=0.0), 0.0))
@@ -223,6 +230,6 @@ class Coordinates:
         return np.column_stack([scaled, b + W @ self.center])
 
     def gradient(self, flat):
-        """The gradient in these coordinates, of the kernels' one."""
+        """The gradient in these coordinates, given that of the kernels."""
         W, b = unpack(flat.astype(float), self.outputs, self.problem.by_column)
         return np.column_stack([(W - np.outer(b, self.center)) * self.inverse, b])

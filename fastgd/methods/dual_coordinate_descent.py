@@ -1,9 +1,10 @@
-"""Dual coordinate descent on short sparse rows of many columns: a step sets one row's slope.
+"""Dual coordinate descent on short sparse rows of many columns: a step sets the slope of one row.
 
-The slopes a_i make the weights, w = -sum_i s_i a_i x_i / (n l2). The margins met on the way tell
-about how far the objective is above the dual, so the bound that costs passes is asked for when it
-is likely to be enough. An intercept, which is not penalised, demands sum_i s_i a_i = 0: it is the
-multiplier of that (augmented Lagrangian), moved after each pass. Rows at rest sit passes out.
+The slopes a_i determine the weights, w = -sum_i s_i a_i x_i / (n l2). The margins computed on the
+way estimate the duality gap, so the exact gap, which costs passes, is computed only when it is
+likely to be small enough. An unpenalised intercept adds the constraint sum_i s_i a_i = 0: it is the
+constraint's multiplier (augmented Lagrangian), updated after each pass. Rows whose slope has
+settled are skipped (shrinking).
 Sources: Hsieh, Chang, Lin, Keerthi, Sundararajan, "A dual coordinate descent method for large-scale
 linear SVM", ICML 2008; Bertsekas, Constrained Optimization and Lagrange Multiplier Methods, 1982.
 """
@@ -21,43 +22,53 @@ from fastgd.methods.newton import Newton
 from fastgd.methods.smoothing import SmoothedNewton
 from fastgd.problem.duality import gap, relative, weighted
 
-LIMIT = 1e6  # mean of |x|^2 / (n l2) up to which there is hope,
-LONGEST = 10.0  # and up to which few passes are enough
-HASTE = 100  # passes that it may be likely to take in all, or another method takes over
-CHANCES = 20  # bounds that were not enough, until then
-TRIAL = 10  # passes after which that is asked
-# of the mean of |x|^2, that the intercept's column counts for: more couples all rows, with less it
-# comes late
-PULL = 0.1
-TELLING = 4096  # rows that tell how far the dual is about, of those that were visited
+# The mean of |x|^2 / (n l2) up to which the dual is tried where Newton's methods have no dense
+# preconditioner. The number of passes grows with it.
+MAX_ROW_NORM = 1e6
+# The same where they have one, so that the dual has to need few passes.
+SMALL_ROW_NORM = 10.0
+# Newton's methods take over if the dual is predicted to need more than this number of passes in
+# all.
+MAX_PREDICTED_PASSES = 100
+# They also take over after this number of duality gaps that were too large.
+MAX_FAILED_CHECKS = 20
+# Passes before the first prediction.
+MIN_PASSES = 10
+# The squared entry of the intercept's column, in units of the mean of |x|^2. A larger one couples
+# all rows, whose steps then undo one another; with a smaller one the intercept converges late.
+INTERCEPT_SHARE = 0.1
+# The duality gap is estimated from this number of the rows of a pass.
+GAP_ESTIMATE_ROWS = 4096
 
 
-def _is_kept(passes):
-    """Whether the parameters after so many passes are kept: 1, 2, 3, 4, 6, 8, 12, 16, ..."""
+def _is_candidate(passes):
+    """Whether the parameters after this number of passes are stored: 1, 2, 3, 4, 6, 8, 12, 16,
+    ...
+    """
     while passes > 4 and passes % 2 == 0:
         passes //= 2
     return passes <= 4
 
 
 class DualCoordinateDescent(Newton):
-    """Minimise an objective with L2 part, one row's slope at a time; where that goes slowly, as
-    `SmoothedNewton` or `Newton` do.
+    """Minimise an objective with L2 part, one row's slope at a time; switch to `SmoothedNewton` or
+    `Newton` if that is slow.
 
-    The models that come here are not warm started, so nothing is kept to go on from.
+    Its models are not warm started, so there is no state to resume from.
     """
 
     def start(self, problem, theta, earlier):
-        """Begin at theta; only from zero does the dual know the slopes."""
+        """Begin at theta; the dual needs a theta of 0, where all slopes are 0."""
         super().start(problem, theta, earlier)
         size = problem.rows.shape[0] * problem.objective.outputs
         self._lower, self._other, self._is_cold = -np.inf, None, not self.state.theta.any()
         nothing = np.zeros_like(self._v)
         nothing[:, -1] = self._constant
         self._theta = self._at.to_user(nothing)
-        self._best = self._worst, self._theta.copy()
-        # The objective does not fall with every pass. Where training ends early, the best of some
-        # parameters is the result: those of the lowest objective, as far as the margins met on the
-        # way tell, and those after some passes.
+        self._best = self._constant_loss, self._theta.copy()
+        # The objective does not fall with every pass. If training ends early, the result is the
+        # best of some candidates: the parameters of the lowest estimated objective, and those after
+        # some passes.
         self._lowest, self._candidates = (np.inf, self._theta.copy()), []
         self._margins, self._slopes = np.zeros(size), np.zeros(size)
         self._order = problem.visits.copy()
@@ -66,40 +77,40 @@ class DualCoordinateDescent(Newton):
         self._estimates, self._checked, self._failures = [], np.inf, 0
 
     def _successor(self):
-        """The method that takes over."""
+        """The method to switch to."""
         return (SmoothedNewton if self.problem.objective.loss.needs_smoothing else Newton)(
             self.dense_metric, self.tol
         )
 
     def _descend(self):
-        """Yields an `Epoch` after each pass."""
+        """Yield an `Epoch` after each pass."""
         kinked = self.problem.objective.loss.needs_smoothing
         self._share, self._kind = (1.0, "duality gap") if kinked else (0.5, "half the duality gap")
-        self._is_patient = (
-            not self._dense_at_once
-        )  # the others crawl without a dense metric; with one they do better on long rows
+        # Newton's methods are slow without a dense preconditioner; with one they are faster on long
+        # rows.
+        self._is_only_choice = not self._dense_at_once
         lengths = squared_norms(
             self.problem.rows, self.problem.visits, np.empty(1, self.problem.rows.dtype)
         )
         mean = lengths.mean() / (self._weight * self.problem.objective.l2)
-        if self._is_cold and mean <= (LIMIT if self._is_patient else LONGEST):
+        if self._is_cold and mean <= (MAX_ROW_NORM if self._is_only_choice else SMALL_ROW_NORM):
             yield from self._by_rows(lengths)
         self._other = self._successor()
         self._other.start(self.problem, self._best[1], None)
         while True:
             epoch = self._other.epoch(None)
-            self._found = self._other.optimality()
+            self._optimality = self._other.optimality()
             yield epoch
 
     def _by_rows(self, squares):
-        """Sweeps, until they seem to be the longer way; `squares` are |x|^2 of the rows to train
-        on.
+        """Sweep over the rows until another method seems to be faster; `squares` are |x|^2 of the
+        rows to train on.
         """
         problem, objective, visits = self.problem, self.problem.objective, self.problem.visits
         N, outputs, strength = problem.rows.shape[0], objective.outputs, objective.l2 * self._weight
         lengths = np.zeros(N)
         lengths[visits] = squares
-        bias = PULL * float(squares.mean()) if objective.intercept else 0.0
+        bias = INTERCEPT_SHARE * float(squares.mean()) if objective.intercept else 0.0
         weights = np.ones(len(visits)) if problem.weights is None else problem.weights[visits]
         self._row_weights = weights / self._weight
         self._targets = np.zeros((N, outputs))
@@ -109,10 +120,10 @@ class DualCoordinateDescent(Newton):
             if self._rest_of_pass == np.inf:
                 self._active = len(self._order)
             active, before = self._order[: self._active], theta.copy()
-            shuffle(
-                active, len(self._estimates)
-            )  # whole: neighbours that stay together take several times as many passes
-            some = active[:: max(len(active) // TELLING, 1)].copy()
+            # Shuffle all rows, not blocks: neighbours that stay together take several times as many
+            # passes.
+            shuffle(active, len(self._estimates))
+            some = active[:: max(len(active) // GAP_ESTIMATE_ROWS, 1)].copy()
             slopes = self._by_row(self._slopes)[some]
             self._rest_of_pass, self._active = dual.sweep(
                 problem.rows,
@@ -132,15 +143,16 @@ class DualCoordinateDescent(Newton):
                 theta[len(theta) - outputs :] -= bias / objective.l2 * self._imbalance()
             value = self._value(theta)
             distance = relative(
-                self._share * self._distance(some, slopes, len(active)), value, self._worst
+                self._share * self._distance(some, slopes, len(active)), value, self._constant_loss
             )
             last = self._estimates[-1] if self._estimates else np.inf
             self._estimates.append(distance)
-            if _is_kept(len(self._estimates)):
+            if _is_candidate(len(self._estimates)):
                 self._candidates.append(theta.copy())
             elif value < self._lowest[0]:
                 self._lowest = value, theta.copy()
-            if distance < last < np.inf:  # when the last rows were met, it was already less
+            # The estimate is an average over the pass, at whose end the gap is smaller.
+            if distance < last < np.inf:
                 distance *= sqrt(distance / last)
             moved = self._at.gradient(objective.l2 * (theta - before))
             norm = sqrt(float((moved * moved).sum()))
@@ -152,19 +164,19 @@ class DualCoordinateDescent(Newton):
                 self._failures = self._failures + 1
             elif self._active == 0:
                 self._rest_of_pass = np.inf
-            if self._failures > CHANCES or self._is_slow(self._estimates):
+            if self._failures > MAX_FAILED_CHECKS or self._is_slow(self._estimates):
                 self._check(theta)
                 return
 
     def _is_slow(self, estimates):
-        """Whether so many passes more are likely to be needed that another way is shorter."""
+        """Whether the predicted number of passes exceeds `MAX_PREDICTED_PASSES`."""
         done = len(estimates)
-        if done < TRIAL or self._is_patient:
+        if done < MIN_PASSES or self._is_only_choice:
             return False
         half = done // 2
         fall = np.log(max(estimates[half], 1e-300) / max(estimates[-1], 1e-300)) / (done - 1 - half)
         left = np.log(max(estimates[-1], 1e-300) / max(self.tol, 1e-14))
-        return left > 0 and left > (HASTE - done) * fall
+        return left > 0 and left > (MAX_PREDICTED_PASSES - done) * fall
 
     def _by_row(self, values):
         return values.reshape(-1, self.problem.objective.outputs)
@@ -174,18 +186,18 @@ class DualCoordinateDescent(Newton):
         return weighted(self._row_weights, self._by_row(self._slopes)[self.problem.visits])
 
     def _value(self, theta):
-        """The objective at theta, of the margins last met."""
+        """The objective at theta, estimated from the last computed margins."""
         problem, objective = self.problem, self.problem.objective
         self._rows.margins = self._by_row(self._margins)[problem.visits].ravel()
         penalty = objective.penalty(theta[: len(theta) - objective.outputs])
         return float(weighted(self._row_weights, self.losses()[0]).sum() + penalty)
 
     def _distance(self, rows, slopes, visited):
-        """About what the objective was above the dual, sum_i s_i (L(z_i) + L*(a_i) - a_i z_i) / n,
-        when these rows were met.
+        """An estimate of the duality gap, sum_i s_i (L(z_i) + L*(a_i) - a_i z_i) / n, from a
+        subsample of the `visited` rows, at the time of their steps.
 
-        They are some of so many that were visited. Rows that sat out have a share of nothing,
-        however their margins have moved: they are far from their kinks.
+        Skipped rows contribute 0 even if their margins have moved, since they are far from their
+        kinks.
         """
         problem, objective = self.problem, self.problem.objective
         z, targets = self._by_row(self._margins)[rows], self._targets[rows]
@@ -194,8 +206,8 @@ class DualCoordinateDescent(Newton):
         weights = 1.0 if problem.weights is None else problem.weights[rows, None]
         return max(float((weights * each).sum()) * visited / max(len(rows), 1) / self._weight, 0.0)
 
-    def _note(self, theta):
-        """The objective at theta, whose parameters are kept if they are the best known."""
+    def _evaluate(self, theta):
+        """The objective at theta, which becomes the best model if it is the lowest so far."""
         problem, objective = self.problem, self.problem.objective
         batch.margins(problem.rows, theta, objective.outputs, self._margins, problem.threads)
         value = self._value(theta)
@@ -204,49 +216,53 @@ class DualCoordinateDescent(Newton):
         return value
 
     def _check(self, theta):
-        """The objective at theta; it and the bound enter what is known.
+        """The objective at theta; it and its duality gap update the bounds.
 
-        It lies between the minimum and the gap above it; where the loss is smooth, about half-way.
+        The minimum lies between the objective and the objective minus the gap; for smooth losses
+        about half-way.
         """
-        problem, value = self.problem, self._note(theta)
+        problem, value = self.problem, self._evaluate(theta)
         self._lower = max(
             self._lower,
             value - gap(problem, self._at, value, self._by_row(self._slopes)[problem.visits]),
         )
-        self._tell_gap()
+        self._update_optimality()
         return value
 
     @property
     def exhausted(self):
-        """Whether the method that has taken over has nothing left to gain."""
+        """Whether the successor can gain no more than rounding."""
         return self._other is not None and self._other.exhausted
 
-    def _tell_gap(self):
-        """Note how far the best parameters are from the minimum at most, or of smooth losses
-        about.
+    def _update_optimality(self):
+        """Update the relative distance of the best parameters: a bound, or an estimate for smooth
+        losses.
         """
-        self._found = (
+        self._optimality = (
             relative(
-                self._share * (self._best[0] - self._lower), self._best[0], self._worst, self._floor
+                self._share * (self._best[0] - self._lower),
+                self._best[0],
+                self._constant_loss,
+                self._floor,
             ),
             self._kind,
         )
 
     def _result(self):
-        """The best parameters that are known; before the first bound, as far as the margins met
-        tell.
+        """The best parameters so far; before the first duality gap, those of the lowest estimated
+        objective.
         """
         if self._other is not None:
             return self._other.state.theta
         return self._best[1] if self._lower > -np.inf else self._lowest[1]
 
     def finish(self, certify=True):
-        """Training ends: what has been reached is weighed."""
+        """Evaluate the candidates, and publish the best."""
         if self._other is not None:
             self._other.finish(certify)
         elif self._estimates:
             self._check(self._theta)
             for theta in (self._lowest[1], *self._candidates):
-                self._note(theta)
-            self._tell_gap()
+                self._evaluate(theta)
+            self._update_optimality()
         self.state = replace(self.state, theta=self._result())

@@ -1,7 +1,7 @@
-"""Longer steps for iterates that crawl along ravines: exact line searches along the way they came.
+"""Exact line searches along the displacement of the iterates, for steps that crawl along ravines.
 
-Margins are linear in the parameters, so that a search costs no pass over X. The second direction,
-the step before, makes of the searches what conjugate gradients make of gradients.
+Margins are linear in the parameters, so a search costs no pass over X. The second direction, the
+last displacement, plays the part of the last direction in conjugate gradients.
 Source: Narkiss and Zibulevsky, "Sequential subspace optimization method for large-scale
 unconstrained problems", Technion, 2005.
 """
@@ -14,47 +14,59 @@ from fastgd.problem.duality import rounding_of
 from fastgd.problem.layout import pack, unpack
 from fastgd.problem.records import Record
 
-# Epochs between two searches: at least so many, each of which costs a pass.
-FEWEST, MOST = 4, 64
-# Double the interval after a search that gains less than this share of what the epochs since the
-# last one have gained.
-WORTH = 0.25
-# Times the way since the last search that a step may add to it.
-HIGHEST = 16.0
+# Epochs between two searches, at least: a search costs a pass, so a fifth of all passes.
+MIN_INTERVAL = 4
+# Epochs between two searches, at most.
+MAX_INTERVAL = 64
+# The interval doubles after a search that gains less than this share of the gain of the epochs
+# since the last search: with 4 epochs, one pass then gains less than an average epoch.
+WORTHWHILE_GAIN = 0.25
+# The longest step, in units of the displacement since the last search.
+MAX_EXTRAPOLATION_STEP = 16.0
 
 
 class Extrapolation(Record):
-    """Where the last search began, and the way that led there, with margins of shape (rows,
+    """The start of the last search, and the displacement before it, with margins of shape (rows,
     outputs).
 
-    All margins are exact: those of the end of a search carry its rounding, which the next one would
-    multiply. `loss` is that of the end; `interval` is the number of epochs until the next search.
+    All margins are exact. Those at the end of a search contain its rounding error, which the next
+    search would multiply. `loss` is that of the end; `interval` is the number of epochs until the
+    next search.
     """
 
     v: np.ndarray
     margins: np.ndarray
     loss: float
-    way: tuple | None = None
-    interval: int = FEWEST
+    displacement: tuple | None = None
+    interval: int = MIN_INTERVAL
 
     def search(self, problem, weights, l2, v, margins, loss):
-        """Search from v, the model of now; returns (the next `Extrapolation`, the `Line` at its
+        """Search from v, the current model; return (the next `Extrapolation`, the `Line` at its
         end).
 
         `margins` and `loss` are exact. `weights` are those of all rows, or None; `l2` is that of
         each column, in the units of v.
         """
-        way = v - self.v, margins - self.margins
+        displacement = v - self.v, margins - self.margins
         line = Line(problem, weights, l2, v, margins, loss)
-        for direction in (way, self.way, way) if self.way else (way,):
+        for direction in (
+            (displacement, self.displacement, displacement)
+            if self.displacement
+            else (displacement,)
+        ):
             line.move(*direction)
         gained = loss - line.loss
-        is_real = gained > rounding_of(loss, loss)  # else the way since the last search is noise
-        pays = is_real and gained >= WORTH * (self.loss - loss)
-        interval = max(self.interval // 2, FEWEST) if pays else min(2 * self.interval, MOST)
+        # Otherwise the displacement since the last search is noise.
+        is_real = gained > rounding_of(loss, loss)
+        pays = is_real and gained >= WORTHWHILE_GAIN * (self.loss - loss)
+        interval = (
+            max(self.interval // 2, MIN_INTERVAL) if pays else min(2 * self.interval, MAX_INTERVAL)
+        )
         if not is_real:
             line = Line(problem, weights, l2, v, margins, loss)
-        return Extrapolation(v, margins, line.loss, way if is_real else None, interval), line
+        return Extrapolation(
+            v, margins, line.loss, displacement if is_real else None, interval
+        ), line
 
 
 class Line:
@@ -66,9 +78,10 @@ class Line:
         self._joint = problem.objective.loss.is_joint
 
     def move(self, step, change):
-        """Move along a step of the parameters, by which margins change so, to where F is least.
+        """Move along a step of the parameters, and the change of margins that it makes, to where F
+        is least.
 
-        Each output goes its own length; those of softmax, which share a loss, the same.
+        Each output has its own step length; the outputs of softmax share one.
         """
         problem, K = self._problem, self._problem.objective.outputs
         count = 1 if self._joint else K
@@ -96,18 +109,18 @@ class Line:
             value = sums[0, :count] / n + square / 2 + t * cross + t * t * step_square / 2
             return value, sums[1, :count] / n + cross + t * step_square
 
-        t, gains = minimize_convex(function, count, highest=HIGHEST)
+        t, gains = minimize_convex(function, count, highest=MAX_EXTRAPOLATION_STEP)
         lengths = np.broadcast_to(t, K)
-        self.v = self.v + _by_output(lengths, step, K, problem.by_column)
+        self.v = self.v + _scale_by_output(lengths, step, K, problem.by_column)
         self.margins = self.margins + lengths * change
         self.loss -= float(gains.sum())
 
     def _penalty(self, products):
-        """The penalty's terms; an infinite one keeps its weight at 0."""
+        """The terms of the penalty; a weight with an infinite one stays at 0."""
         return np.where(products != 0, self._l2 * products, 0.0)
 
 
-def _by_output(lengths, step, outputs, by_column):
-    """A step, each output's part so many times as long."""
+def _scale_by_output(lengths, step, outputs, by_column):
+    """A step with each output's part multiplied by its length."""
     W, b = unpack(step, outputs, by_column)
     return pack(W * lengths[:, None], b * lengths, np.float64, by_column)

@@ -1,5 +1,5 @@
-"""Averaged implicit stochastic gradient descent in the metric of the rows seen so far: for
-streams.
+"""Averaged implicit stochastic gradient descent for streams, on columns scaled by the rows so
+far.
 """
 
 from dataclasses import replace
@@ -11,20 +11,30 @@ from fastgd.methods.method import Epoch, Method
 from fastgd.methods.sparse_stream import SparseStream
 from fastgd.problem.constant_model import constant_model
 from fastgd.problem.layout import pack, unpack
-from fastgd.problem.metric import CONSTANT, Metric, Space, column_density, damped, metric_of
+from fastgd.problem.metric import (
+    MIN_RELATIVE_SCALE,
+    Metric,
+    Space,
+    column_density,
+    damp_rare_columns,
+    metric_of,
+)
 from fastgd.problem.problem import Problem
 from fastgd.problem.records import Record
 
-RATE = 2.0  # times the inverse of the mean curvature
-HORIZON = 1000  # rows after which the rates fall as 1 / sqrt(rows)
-# Standard errors by which the mean of the iterates has to do worse than they do before it begins
-# anew: 16 rows at least. At 3, a drift is noticed some 15 rows earlier, but one of the stationary
-# sets of `python -m bench auto` begins anew by chance, which costs 5 % of what there is to gain.
-SIGNIFICANT = 4.0
+# The initial rate, in units of the inverse mean curvature.
+IMPLICIT_RATE = 2.0
+# After this number of rows the rates fall as 1 / sqrt(rows).
+RATE_HORIZON = 1000
+# Restart the average once the iterates predict better than it by this number of standard errors,
+# which takes 16 rows at least. At 3, a drift is noticed some 15 rows earlier, but one of the
+# stationary sets of `python -m bench auto` restarts by chance, which costs 5 % of the possible
+# gain.
+DRIFT_THRESHOLD = 4.0
 
 
-def mass(t):
-    """The sum of the first t weights i (i + 1) (i + 2) of the mean of the iterates."""
+def average_weight(t):
+    """The sum of the first t weights i (i + 1) (i + 2) of the averaged iterates."""
     return t * (t + 1) * (t + 2) * (t + 3) / 4
 
 
@@ -42,17 +52,18 @@ class TargetStatistics(Record):
         center = np.average(problem.targets, axis=0, weights=weights)
         far = np.abs(problem.targets - center)
         most = far.max(axis=0)
-        far /= np.where(most > 0, most, 1.0)  # whose squares neither overflow nor underflow
+        # Squares of the scaled deviations neither overflow nor underflow.
+        far /= np.where(most > 0, most, 1.0)
         return cls(center, most * np.sqrt(np.average(far * far, axis=0, weights=weights)))
 
 
 class Stream(Record):
-    """What a stream of dense rows has taught so far; an epoch works on a copy.
+    """The state of a stream of dense rows; an epoch works on a copy.
 
-    Weights and their mean are in the user's units, with margins at the columns' centre for
-    intercepts. The columns' and the targets' statistics are those of `rows` rows of total weight
-    `weight`. The mean is that of the last `averaged` of `updates`, after `begun` rows. `race` is
-    how iterates and mean do, see `implicit.epoch`.
+    Weights and their average are in the user's units; the offsets are the margins at the columns'
+    centre. The statistics of columns and targets are those of `rows` rows of total weight `weight`.
+    The average is that of the last `averaged` of `updates`, which began after `begun` rows. `race`
+    compares the predictions of iterate and average, see `implicit.epoch`.
     """
 
     coef: np.ndarray
@@ -74,7 +85,7 @@ class Stream(Record):
         return self.updates + 1
 
     def merge(self, metric, density, targets, weight, rows):
-        """Take new rows into the statistics; what the model says stays the same."""
+        """Add new rows to the statistics; the predictions of the model stay the same."""
         if self.metric is not None:
             part = weight / (self.weight + weight)
             metric = merged(self.metric, metric, part)
@@ -87,8 +98,8 @@ class Stream(Record):
 
 
 def pooled(center, spread, other, other_spread, part):
-    """Mean and standard deviation of two sets of numbers, `part` of the weight being in the other
-    one; nothing is squared.
+    """Mean and standard deviation of the union of two sets, of which the other one has the share
+    `part` of the weight; nothing is squared.
     """
     between = np.sqrt(part * (1 - part)) * np.abs(other - center)
     within = np.hypot(np.sqrt(1 - part) * spread, np.sqrt(part) * other_spread)
@@ -97,7 +108,7 @@ def pooled(center, spread, other, other_spread, part):
 
 def merged(old, new, part):
     center, scale = pooled(old.center, old.scale, new.center, new.scale, part)
-    return Metric(center, np.where(scale > CONSTANT * np.abs(center), scale, 0.0))
+    return Metric(center, np.where(scale > MIN_RELATIVE_SCALE * np.abs(center), scale, 0.0))
 
 
 def merged_targets(old, new, part):
@@ -105,12 +116,12 @@ def merged_targets(old, new, part):
 
 
 class AveragedImplicitSGD(Method):
-    """One pass over a stream: implicit steps of rate ~ 1 / sqrt(rows), and the mean of the iterates
-    for a model.
+    """One pass over a stream: implicit steps at rates ~ 1 / sqrt(rows); the model is the average of
+    the iterates.
 
-    Where the iterates predict new rows significantly better than their mean does, what is to be
-    learnt has moved: the mean begins anew, at the iterate, and so do the rates. A call copies the
-    state of dense rows and changes that of sparse ones in place.
+    Where the iterates predict new rows significantly better than their average does, the data have
+    drifted: the average restarts at the iterate, and so do the rates. A call copies the state of
+    dense rows and changes that of sparse ones in place.
 
     References
     ----------
@@ -121,15 +132,15 @@ class AveragedImplicitSGD(Method):
     Page, "Continuous inspection schemes", Biometrika 1954.
     """
 
-    runs_away = (
-        False  # a large loss is one of large targets, or of weights that a penalty has not met yet
-    )
+    # Whether a large loss means divergence. Here it comes from large targets, or from weights that
+    # the penalty has not shrunk yet.
+    runs_away = False
 
     def __init__(self, batch_size: int):
         self.batch_size = batch_size
 
     def start(self, problem: Problem, theta, earlier):
-        """Begin at theta, or (theta=None) go on with an earlier stream; the rows enter the
+        """Begin at theta or, with theta=None, continue an earlier stream; the rows enter the
         statistics at once.
         """
         self.problem, objective, visits = problem, problem.objective, problem.visits
@@ -154,7 +165,7 @@ class AveragedImplicitSGD(Method):
             state.merge(metric_of(problem), column_density(problem), targets, weight, len(visits))
 
     def epoch(self, order):
-        """Visit the rows in `order` once; returns an `Epoch`."""
+        """Take a step along each row in `order`; return an `Epoch`."""
         if self.problem.by_column:
             try:
                 return self._sparse_epoch(order)
@@ -167,10 +178,14 @@ class AveragedImplicitSGD(Method):
         state = self.state = replace(self.state)
         problem, objective = self.problem, self.problem.objective
         state.race = np.zeros((objective.outputs, 6)) if state.race is None else state.race.copy()
-        metric, length = damped(state.metric, state.density, state.rows, problem.by_column)
+        metric, length = damp_rare_columns(
+            state.metric, state.density, state.rows, problem.by_column
+        )
         space, before = Space(problem, metric, state.coef), objective.penalty(*self.solution())
-        v = space.enter(state.coef, state.offset)
-        average = space.enter(state.mean_coef, state.mean_offset) * mass(state.averaged)
+        v = space.to_scaled(state.coef, state.offset)
+        average = space.to_scaled(state.mean_coef, state.mean_offset) * average_weight(
+            state.averaged
+        )
 
         def visit(weights, rest, rates, gains, size, race):
             return implicit.epoch(
@@ -195,9 +210,11 @@ class AveragedImplicitSGD(Method):
             state.averaged, average[:] = 0, 0
 
         loss, rate = self._visit(order, length, visit, restart)
-        state.coef, state.offset = space.leave(v)
-        mean = average / mass(state.averaged) if state.averaged else v
-        state.mean_coef, state.mean_offset = Space(problem, metric, state.mean_coef).leave(mean)
+        state.coef, state.offset = space.from_scaled(v)
+        mean = average / average_weight(state.averaged) if state.averaged else v
+        state.mean_coef, state.mean_offset = Space(problem, metric, state.mean_coef).from_scaled(
+            mean
+        )
         return Epoch(loss + (before + objective.penalty(*self.solution())) / 2, 0.0, rate)
 
     def _sparse_epoch(self, order):
@@ -211,19 +228,21 @@ class AveragedImplicitSGD(Method):
         return Epoch(loss + (before + state.penalty_at(problem.objective)) / 2, 0.0, rate)
 
     def _visit(self, order, length, visit, restart):
-        """(mean loss, last rate) of the rows in `order`; the mean may begin anew on the way."""
+        """(mean loss, last rate) of the rows in `order`; the average may restart on the way."""
         state, problem, objective = self.state, self.problem, self.problem.objective
         size, weights = min(self.batch_size, len(order)), problem.weights
-        end = np.array([SIGNIFICANT, 0.0, 0.0])
+        end = np.array([DRIFT_THRESHOLD, 0.0, 0.0])
         if weights is not None:
             weights = weights / (state.weight / state.rows)
         gain = objective.loss.inverse_curvature(state.targets.center, state.targets.spread)
-        highest = (1 if objective.tilt else size) * RATE / (length + objective.intercept or 1.0)
+        highest = (
+            (1 if objective.tilt else size) * IMPLICIT_RATE / (length + objective.intercept or 1.0)
+        )
         loss, done = 0.0, 0
         while done < len(order):
             rest, seen = order[done:], state.rows - len(order) + done
             rows = seen - state.begun + size * np.arange(-(-len(rest) // size))
-            rates = highest / np.sqrt(1 + rows / HORIZON)
+            rates = highest / np.sqrt(1 + rows / RATE_HORIZON)
             loss += visit(weights, rest, rates, gain, size, (state.race, end))
             visits = int(end[2])
             done, updates = done + visits, -(-visits // size)
@@ -238,14 +257,14 @@ class AveragedImplicitSGD(Method):
         return loss / total, float(rates[updates - 1])
 
     def loss_at(self, theta):
-        """The objective on the rows at hand, at a flat vector in the user's units."""
+        """The objective on the current rows, at a flat vector in the user's units."""
         problem, outputs = self.problem, self.problem.objective.outputs
         coef, intercept = unpack(theta.astype(np.float64), outputs, problem.by_column)
         p, metric = problem.rows.shape[1], self.state.metric
         space = Space(
             problem, Metric(np.zeros(p), np.ones(p)) if problem.by_column else metric, coef
         )
-        v = space.enter(coef, space.offset(coef, intercept))
+        v = space.to_scaled(coef, space.offset(coef, intercept))
         loss = implicit.epoch(
             problem.rows,
             problem.y,
@@ -277,7 +296,7 @@ class AveragedImplicitSGD(Method):
         )
 
     def solution(self):
-        """(coef, intercept) of the mean of the iterates."""
+        """(coef, intercept) of the averaged iterates."""
         state = self.state
         if self.problem.by_column:
             return state.solution()
@@ -285,13 +304,18 @@ class AveragedImplicitSGD(Method):
 
 
 def as_sparse(state):
-    """The state of a stream of any rows for sparse ones to come, whose columns have no centre."""
+    """The state of any stream, converted for sparse rows, whose columns have no centre."""
     if isinstance(state, SparseStream):
         return state
     center = state.metric.center
     stream = SparseStream(state.coef, state.offset - state.coef @ center)
-    stream.know(np.hypot(state.metric.scale, center), state.density, state.rows, state.weight)
-    mean_intercept, total = state.mean_offset - state.mean_coef @ center, mass(state.averaged)
+    stream.set_statistics(
+        np.hypot(state.metric.scale, center), state.density, state.rows, state.weight
+    )
+    mean_intercept, total = (
+        state.mean_offset - state.mean_coef @ center,
+        average_weight(state.averaged),
+    )
     stream.average[:] = pack(state.mean_coef, mean_intercept, np.float64, True) * total
     stream.sums[1], stream.paid[:, 1] = total, total
     for name in ("targets", "updates", "averaged", "begun"):
@@ -302,7 +326,7 @@ def as_sparse(state):
 
 
 def as_dense(state):
-    """The same for dense rows to come."""
+    """The state of any stream, converted for dense rows."""
     if isinstance(state, Stream):
         return state
     scale, density = state.norm / np.sqrt(state.weight or 1.0), state.count / max(state.rows, 1)

@@ -1,5 +1,5 @@
-"""Without a rate to choose, what trains losses of which nothing is known but value and slope (no
-curvature, no conjugate): L-BFGS on full batches, Adam on others.
+"""Methods without a rate to choose for custom losses, which provide value and slope but neither
+curvature nor conjugate: L-BFGS on full batches, Adam otherwise.
 """
 
 from dataclasses import replace
@@ -18,17 +18,21 @@ from fastgd.problem.layout import pack, unpack
 from fastgd.problem.metric import metric_of
 from fastgd.problem.problem import Problem
 
-MEMORY = 30  # pairs
-ROUNDING = 1e3  # of a mean loss, in units of the precision
-RATE = 1.0  # Adam's, the first tried
-HALVINGS = 40
+# Pairs of vectors that L-BFGS stores.
+LBFGS_MEMORY = 30
+# The rounding error of a mean loss, in machine epsilons.
+LOSS_ROUNDING = 1e3
+# The first rate that is tried for Adam.
+MAX_FIRST_RATE = 1.0
+# Halvings of that rate, at most. A guard: 2^-40 = 1e-12.
+MAX_HALVINGS = 40
 
 
 class LBFGS(Method):
-    """Searched lines in the metric of the columns; an epoch is a pass over the rows, that is one
-    evaluation.
+    """L-BFGS on scaled columns; an epoch is a pass over the rows, that is one evaluation.
 
-    Of the minimum nothing is known: a loss that need not be convex may have several.
+    There is no estimate of the distance to the minimum: a loss that need not be convex may have
+    several.
     """
 
     def start(self, problem: Problem, theta, earlier: State | None):
@@ -55,33 +59,37 @@ class LBFGS(Method):
                 0.0,
                 -np.inf,
             )
-        noise = ROUNDING * float(np.finfo(problem.rows.dtype).eps)
+        noise = LOSS_ROUNDING * float(np.finfo(problem.rows.dtype).eps)
         start = self._at.from_user(theta).ravel()
         start = start if lower is None else np.maximum(start, lower)
-        self._lines = QuasiNewton(start, lower, upper, objective.l1, MEMORY, noise, False, share)
+        self._lines = QuasiNewton(
+            start, lower, upper, objective.l1, LBFGS_MEMORY, noise, False, share
+        )
         self._is_stuck = False
 
-    def position(self):
+    def resume_point(self):
         """What `resume` needs."""
         return self._origin, self._done, self.state
 
-    def resume(self, problem: Problem, position):
-        """Begin where an earlier run on the same data was at `position`: its evaluations, once
-        more, teach the same.
+    def resume(self, problem: Problem, resume_point):
+        """Continue an earlier run on the same data from `resume_point`, by repeating its
+        evaluations.
         """
-        origin, done, state = position
+        origin, done, state = resume_point
         self.start(problem, origin, None)
         for _ in range(done):
             self.epoch(None)
         self.state = state
 
     def epoch(self, order):
-        """One evaluation, and what follows from it; returns an `Epoch` of the last iterate."""
+        """Evaluate the trial point, and let the line search proceed; return the `Epoch` of the last
+        iterate.
+        """
         lines, theta = self._lines, self.state.theta
         if not self._is_stuck:
             loss, gradient = self._evaluate(lines.trial)
-            # a loss that is no number may be an interrupted one, which a line must not take for the
-            # end of the domain
+            # A nan may come from an interrupted evaluation: the line search must not take it for
+            # the end of the domain.
             status = Status.UNDEFINED if np.isnan(loss) else lines.tell(loss, gradient)
             if status in (Status.UNDEFINED, Status.UNBOUNDED):
                 return Epoch(np.nan, np.nan, lines.step)
@@ -96,7 +104,7 @@ class LBFGS(Method):
         return Epoch(lines.value, lines.norm, lines.step)
 
     def _evaluate(self, flat):
-        """(smooth part of the objective, its gradient) at a point in the metric."""
+        """(smooth part of the objective, its gradient) at a point in scaled columns."""
         problem = self.problem
         v = flat.reshape(problem.objective.outputs, -1)
         theta = self._at.to_user(v)
@@ -135,13 +143,13 @@ class LBFGS(Method):
         return unpack(self.state.theta, self.problem.objective.outputs, self.problem.by_column)
 
 
-class FirstStep(FirstOrder):
-    """Adam at rates that fall as 1 / sqrt(1 + epochs), the first so small that a step down all
-    slopes at once, equally long in each parameter, lowers the objective of all rows.
+class AutoRateAdam(FirstOrder):
+    """Adam at rates that fall as 1 / sqrt(1 + epochs). The first rate is so small that a step of
+    that length in each parameter, against the signs of the gradient, lowers the objective.
     """
 
     def __init__(self, batch_size):
-        super().__init__(Lipschitz(RATE), Adam(), batch_size)
+        super().__init__(Lipschitz(MAX_FIRST_RATE), Adam(), batch_size)
 
     def start(self, problem, theta, earlier):
         super().start(problem, theta, earlier)
@@ -150,17 +158,18 @@ class FirstStep(FirstOrder):
 
     def epoch(self, order):
         epoch = super().epoch(order)
-        self.state.rate = self.schedule.eta0  # for whoever goes on from here
+        # For a run that continues from this state.
+        self.state.rate = self.schedule.eta0
         return epoch
 
     def _first_rate(self):
         theta, problem = self.state.theta, self.problem
         gradient = np.empty_like(theta)
         before = self._gradient_at(theta, gradient)
-        down, rate = np.sign(gradient), RATE
+        down, rate = np.sign(gradient), MAX_FIRST_RATE
         if not problem.objective.intercept:
             down[len(theta) - problem.objective.outputs :] = 0
-        for _ in range(HALVINGS):
+        for _ in range(MAX_HALVINGS):
             if self._gradient_at(theta - (rate * down).astype(theta.dtype), gradient) < before:
                 break
             rate /= 2

@@ -1,21 +1,24 @@
-"""Line searches of all outputs, side by side: margins and penalty are known along each line."""
+"""Line searches of all outputs at once; margins and penalty along a line need no pass over X."""
 
 import numpy as np
 
 from fastgd.kernels import variance
 
-# Steps, in units of a model's distance from the constant one: -1 would lead to the constant model,
-# and lose the direction that a later fit may go on from; 2 leads to three times the distance.
-LOWEST, HIGHEST = -1.0 + 1e-6, 2.0
+# The smallest step, in units of a model's distance from the constant one. -1 would lead to the
+# constant model, and lose the direction from which a later fit continues.
+MIN_STEP = -1.0 + 1e-6
+# The largest step: three times the distance.
+MAX_STEP = 2.0
 # The final width of a bracket. The excess of a smooth objective is of the order of its square, 1e-6
 # of what the whole distance has gained.
 STEP_TOLERANCE = 1e-3
-# A guard: bisection alone needs 12 evaluations, and at least every third one bisects.
-MOST_EVALUATIONS = 40
+# Evaluations of a search, at most. A guard: bisection alone needs 12, and at least every third
+# evaluation bisects.
+MAX_EVALUATIONS = 40
 
 
 class Lowest:
-    """Evaluates convex functions of one step each, and keeps the step of the lowest value of each.
+    """Evaluates convex functions of one step each, and stores the step of the lowest value of each.
 
     `function` takes (outputs,) steps and returns (outputs,) values and slopes.
     """
@@ -25,7 +28,7 @@ class Lowest:
         self.steps, self.values = np.zeros(outputs), np.full(outputs, np.inf)
 
     def slope(self, steps):
-        """The slopes; what is not a number lies beyond the minimum, seen from 0."""
+        """The slopes; a nan lies beyond the minimum, seen from 0."""
         values, slopes = self._function(steps)
         lower = values < self.values
         self.steps = np.where(lower, steps, self.steps)
@@ -34,31 +37,33 @@ class Lowest:
 
 
 @np.errstate(invalid="ignore", over="ignore")
-def minimize_convex(function, outputs, highest=HIGHEST):
-    """(steps from LOWEST to `highest` at which convex functions are least, decreases from step 0).
+def minimize_convex(function, outputs, highest=MAX_STEP):
+    """(steps from MIN_STEP to `highest` that minimise convex functions, decreases from step 0).
 
-    Regula falsi (Illinois) finds the roots of the slopes; bisection takes over where two
-    evaluations have not halved the bracket.
+    Regula falsi (Illinois) finds the roots of the slopes, with bisection where two evaluations have
+    not halved the bracket.
     """
     lowest = Lowest(function, outputs)
     start = lowest.slope(np.zeros(outputs))
     before = lowest.values
-    falls = start < 0  # to the right
-    ends = lowest.slope(np.where(falls, highest, LOWEST))
-    low, high = np.where(falls, 0.0, LOWEST), np.where(falls, highest, 0.0)
+    # Whether the function falls to the right.
+    falls = start < 0
+    ends = lowest.slope(np.where(falls, highest, MIN_STEP))
+    low, high = np.where(falls, 0.0, MIN_STEP), np.where(falls, highest, 0.0)
     below, above = np.where(falls, start, ends), np.where(falls, ends, start)
     inside = (below < 0) & (above > 0)
     width = older = np.where(inside, high - low, 0.0)
-    for _ in range(MOST_EVALUATIONS):
+    for _ in range(MAX_EVALUATIONS):
         if not (width > STEP_TOLERANCE).any():
             break
         at = high - above * (width / (above - below))
-        # where the root is next to an end, a step beyond it closes the bracket
+        # If the root is next to an end, a step beyond it closes the bracket.
         at = np.clip(at, low + STEP_TOLERANCE / 2, high - STEP_TOLERANCE / 2)
         at = np.where((at > low) & (at < high) & (2 * width <= older), at, (low + high) / 2)
         slope = lowest.slope(at)
-        left, right = slope <= 0, slope >= 0  # both: the minimum itself
-        # the slope at the end that stays counts for half the next time
+        # Both hold at the minimum itself.
+        left, right = slope <= 0, slope >= 0
+        # Illinois: halve the slope at the end that stays.
         below, above = np.where(left, slope, below / 2), np.where(right, slope, above / 2)
         low, high = np.where(left, at, low), np.where(right, at, high)
         older, width = width, np.where(inside, high - low, 0.0)
@@ -69,8 +74,8 @@ def minimize_convex(function, outputs, highest=HIGHEST):
 class LineSearch:
     """Searches from a model of weights `coef` (outputs, p), offsets `b`, margins `z` (n, outputs).
 
-    Each output has a step of its own; those of softmax, which share a loss, have one together. The
-    results are each output's `factor`, by which its weights are multiplied, and its offset `b`.
+    Each output has its own step; the outputs of softmax share one. The results are each output's
+    `factor`, by which its weights are multiplied, and its offset `b`.
     """
 
     def __init__(self, problem, weights, coef, b, z):
@@ -84,23 +89,25 @@ class LineSearch:
             self._l2 = (l2 * coef * coef).sum(axis=1)
 
     def away_from(self, constant):
-        """Move away from, or towards, a constant model; returns by how much the objective falls."""
+        """Move away from, or towards, a constant model; return the decrease of the objective."""
         return self._search(constant, np.ones(len(constant)), np.zeros(len(constant)))
 
     def shift(self, sizes):
-        """Move the offsets, in units of `sizes`; returns by how much the objective falls."""
+        """Move the offsets, in units of `sizes`; return the decrease of the objective."""
         nothing = np.zeros(len(sizes))
         if self._joint:
-            # iterative scaling: the log of each class's frequency over its mean probability
+            # Iterative scaling: the log of each class's frequency over its mean probability.
             slope, frequency = self._evaluate(nothing, nothing, nothing)[2], self._frequency()
             with np.errstate(divide="ignore"):
                 towards = np.log(frequency) - np.log(np.maximum(slope + frequency, 0))
-            sizes = np.clip(np.nan_to_num(towards), LOWEST * sizes, HIGHEST * sizes)
+            sizes = np.clip(np.nan_to_num(towards), MIN_STEP * sizes, MAX_STEP * sizes)
         return self._search(nothing, nothing, sizes)
 
     @np.errstate(invalid="ignore", over="ignore")
     def _search(self, origin, stretch, shift):
-        """Minimise; a step of 1 stretches margins from `origin` by `stretch`, and adds `shift`."""
+        """Minimise over the step; a step of 1 stretches the margins from `origin` by `stretch`, and
+        adds `shift`.
+        """
 
         def along(steps):
             value, by_stretch, by_shift = self._evaluate(origin, steps * stretch, steps * shift)

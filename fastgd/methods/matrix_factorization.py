@@ -1,4 +1,4 @@
-"""Stochastic descent of a matrix factorization: a sweep over the grid of ratings an epoch."""
+"""Stochastic gradient descent for matrix factorization: an epoch is a sweep over the ratings."""
 
 from math import sqrt
 
@@ -10,18 +10,19 @@ from fastgd.kernels.order import shuffle
 from fastgd.methods.method import Epoch, Method
 from fastgd.problem.records import Record
 
-LANES = 32  # bytes: rows of factors are filled up to whole vectors
+# Bytes of a vector register (AVX2). Rows of factors are padded to whole vectors.
+VECTOR_BYTES = 32
 
 
 def width_of(factors, dtype):
     """Entries of a row: factors, bias, one, and zeros up to a whole vector."""
-    lanes = LANES // np.dtype(dtype).itemsize
+    lanes = VECTOR_BYTES // np.dtype(dtype).itemsize
     return -(-(factors + 2) // lanes) * lanes
 
 
 class State(Record):
-    """Where a run stands: the rows of users, then of items, in one vector, and the epochs that each
-    has seen.
+    """The state of a run: the rows of users, then of items, in one vector, and the number of epochs
+    that each row has seen.
     """
 
     theta: np.ndarray
@@ -31,9 +32,9 @@ class State(Record):
 
 
 class Factors(Record):
-    """What the method is given: ratings on their grid, the kernel's `Course`, threads.
+    """The problem: ratings on their grid, the kernel's `Course`, threads.
 
-    `constant`: all ratings are equal, so the model is their mean and there is nothing to learn.
+    `constant` says that all ratings are equal: the model is their mean.
     """
 
     grid: Grid
@@ -44,7 +45,7 @@ class Factors(Record):
 
 
 class Seeds:
-    """The order of the visits of an epoch is all in a seed; `epochs` of them are over."""
+    """The seeds that determine the order of the ratings in each epoch, after `epochs` epochs."""
 
     def __init__(self, seed, epochs=0):
         self._seed = (seed << 32) + epochs
@@ -56,14 +57,16 @@ class Seeds:
 
 
 class Factorization(Method):
-    """Sweeps over the ratings, each a step on the rows of its user and its item.
+    """Sweeps over the ratings; a rating updates the rows of its user and its item.
 
-    Without a schedule no rate is chosen: a row that has seen `a` epochs has the rate ``RATE / (1 +
-    a / AGE)``, and slopes are taken where the step leads to, so that none overshoots.
+    Without a schedule, a row that has seen `a` epochs has the rate ``RATE / (1 + a / AGE)``, and
+    steps are implicit, so that none overshoots.
     """
 
+    # The first rate without a schedule.
     RATE = 0.1
-    AGE = 5.0  # epochs
+    # Epochs after which that rate has halved.
+    AGE = 5.0
 
     def __init__(self, schedule=None):
         self.schedule, self.has_rate = schedule, schedule is not None
@@ -85,19 +88,17 @@ class Factorization(Method):
         self._visits = np.concatenate([visits[0], visits[1] + drawn / grid.item_bounds[-1]])
         self.state = State(theta, ages, t, self._penalty(theta))
 
-    def position(self):
+    def resume_point(self):
         """What `resume` needs."""
         return self.state, self.schedule
 
-    def resume(self, problem: Factors, position):
-        """Begin where an earlier run on the same grid was at `position`, and take the very steps
-        that it would have taken.
-        """
-        state, self.schedule = position
+    def resume(self, problem: Factors, resume_point):
+        """Continue an earlier run on the same grid from `resume_point`, by the same steps."""
+        state, self.schedule = resume_point
         self.start(problem, state.theta, state.ages, state.t)
 
     def epoch(self, order):
-        """Visit all ratings, in the order that the seed `order` gives; returns an `Epoch`."""
+        """Sweep over all ratings, in the order of the seed `order`; return an `Epoch`."""
         before, ratings, rates = self.state, len(self.problem.grid.users), self._rates()
         if self.problem.constant:
             self.state = State(before.theta, before.ages, before.t + 1, 0.0)
@@ -112,10 +113,10 @@ class Factorization(Method):
         return Epoch(loss + (before.penalty + self.state.penalty) / 2, norm, float(rates.max()))
 
     def loss_at(self, theta):
-        """The objective at theta; other items are drawn from one seed."""
+        """The objective at theta; negative items are drawn with one seed."""
         if self.problem.constant:
             return 0.0
-        return self._still(theta, self.problem.grid) + self._penalty(theta)
+        return self._loss_without_steps(theta, self.problem.grid) + self._penalty(theta)
 
     def data_loss(self, grid):
         """The mean loss of the ratings on another grid of the same users and items, the penalty
@@ -123,24 +124,24 @@ class Factorization(Method):
         """
         if self.problem.constant:
             return 0.0
-        return self._still(self.state.theta, grid)
+        return self._loss_without_steps(self.state.theta, grid)
 
-    def _still(self, theta, grid):
+    def _loss_without_steps(self, theta, grid):
         """The mean loss at theta: a sweep at rates of zero."""
         return self._sweep(theta.copy(), np.zeros(len(self._visits), theta.dtype), 0, grid) / len(
             grid.users
         )
 
     def optimality(self):
-        """(distance to the minimum, its kind): 0 for equal ratings; None: unknown."""
+        """(distance to the minimum, its kind): 0 for equal ratings, else None."""
         return (0.0, "equal ratings") if self.problem.constant else None
 
     def is_finite(self):
-        """The gradient norm, made of all rows, has told already."""
+        """True: the loop checks the gradient norm, which includes all rows."""
         return True
 
     def react(self):
-        """Answer a stalled loss; False: there is nothing more to try."""
+        """Lower the rate after a stalled loss; False if the schedule has no lower one."""
         schedule = self.schedule and self.schedule.react()
         if schedule is None:
             return False
@@ -165,18 +166,18 @@ class Factorization(Method):
         return theta.reshape(-1, self.problem.width)
 
     def _squares(self, theta):
-        """The squared length of each row."""
+        """The squared norm of each row."""
         rows = self._rows(theta)
         return np.einsum("ij,ij->i", rows, rows).astype(np.float64)
 
     def _penalty(self, theta):
-        """Per rating, at the visits of an epoch."""
+        """The penalty per rating, given the updates of an epoch."""
         course = self.problem.course
         lengths = self._squares(theta) - course["biased"]
         return course["alpha"] / 2 * float(self._visits @ lengths) / len(self.problem.grid.users)
 
     def _sweep(self, theta, rates, seed, grid):
-        """The sum of the losses met in a sweep, which moves theta."""
+        """The sum of the losses of a sweep, which updates theta in place."""
         rows, users, pairs = self._rows(theta), self._users, np.arange(2 * grid.blocks)
         shuffle(pairs, seed)
         return factorization.epoch(

@@ -22,7 +22,7 @@ class Method:
     """
 
     # Whether steps had to be taken back.
-    repaired = False
+    backtracked = False
     # Whether the user has chosen a learning rate, which may be too large.
     has_rate = False
     # Whether a loss that grows without end is a divergence.
@@ -61,12 +61,10 @@ class Method:
     def finish(self, certify=True):
         """Training ends; `certify`: there is time for passes that tell how far the minimum is."""
 
-    def position(self):
+    def resume_point(self):
         """What `resume` needs; None where training goes on from `state` alone."""
         return None
 
-    def resume(self, problem, position):
-        """Begin where an earlier run on the same data was at `position`, and take the steps that it
-        would have taken.
-        """
+    def resume(self, problem, resume_point):
+        """Continue an earlier run on the same data from `resume_point`, by the same steps."""
         raise NotImplementedError

@@ -1,5 +1,5 @@
-"""Descent of feed-forward networks: steps by an update rule, steps that need no rate, and
-quasi-Newton lines over full batches.
+"""Training of feed-forward networks: update rules, schedule-free Adam with an automatic rate, and
+L-BFGS on full batches.
 """
 
 from dataclasses import replace
@@ -17,34 +17,48 @@ from fastgd.methods.schedules import InverseScaling, Schedule
 from fastgd.methods.sgd import FirstOrder, State
 from fastgd.problem.constant_model import constant_model
 from fastgd.problem.data import is_surely_finite
-from fastgd.problem.losses import LEAST_FREQUENCY, Huber, Loss
+from fastgd.problem.losses import MIN_FREQUENCY, Huber, Loss
 from fastgd.problem.metric import Metric, metric_of
 from fastgd.problem.problem import Problem
 from fastgd.problem.records import Record
 
 ACTIVATIONS = tuple(activation.name.lower() for activation in Activation)
 RECTIFIERS = ("relu", "leaky_relu", "gelu", "silu", "softplus")
-RATE = 0.25  # of schedule-free steps, over the layers of weights and the root of an epoch's updates
-QUIET = 2.0  # times that rate where batches have no noise: they are all rows
-WARM_UP = 10  # updates over which that rate is reached
-EXPLODED = 10.0  # times the loss of the first model above it: no transient
-SLOWER = 4.0  # what an explosion divides the rate by
-MOST_SLOWER = 20  # explosions after which nothing helps
-MEMORY = 10  # pairs of L-BFGS
-FLAT = 2.2e-9  # of the loss: falls below that are rounding, or as good (SciPy's)
-MOST_UPDATES = 100  # of a stream, by which its rate falls
-# A column's weights follow its spread up to this factor in a call; beyond, nothing is learnt yet.
-STRETCH = 4.0
-# A share of the rows so far from which on columns that vary for the first time are learnt anew.
-FRESH = 0.1
-# Targets are equal but for rounding if their spread is below this share of their mean.
-SAME = 4 * np.finfo(float).eps
-# The size of weights from which on an epoch's result is checked for margins that overflow.
-SUSPICIOUS = 1e6
-# Weights of the trained network may be this large before they overflow in the user's units.
+# The rate of schedule-free steps for one layer of weights and one update per epoch. It is divided
+# by the number of layers and by the square root of the updates.
+SCHEDULE_FREE_RATE = 0.25
+# Factor on that rate for full batches, whose gradients have no noise.
+FULL_BATCH_RATE_FACTOR = 2.0
+# The rate rises linearly over this number of updates.
+WARM_UP_UPDATES = 10
+# An epoch has diverged if its loss exceeds the first model's by this multiple of that loss.
+DIVERGED_RATIO = 10.0
+# Then it is repeated at the rate divided by this number.
+RATE_REDUCTION = 4.0
+# Repetitions of an epoch, at most. A guard: 4^20 = 1e12.
+MAX_RATE_REDUCTIONS = 20
+# Pairs of vectors that L-BFGS stores: SciPy's default.
+LBFGS_MEMORY = 10
+# L-BFGS has converged once an iteration lowers the loss by at most this share: SciPy's default of
+# `ftol`.
+RELATIVE_DECREASE_TOLERANCE = 2.2e-9
+# The rate of a stream counts at most this number of updates.
+MAX_STREAM_UPDATES = 100
+# A column's weights are rescaled with its scale up to this ratio per call. Beyond, the column has
+# no learnt weights that far out.
+MAX_SCALE_RATIO = 4.0
+# Columns or targets that vary for the first time reset the buffers of the update rule if the new
+# rows are more than this share of all.
+NEW_COLUMN_SHARE = 0.1
+# Targets are constant if their standard deviation is at most this share of their mean: rounding.
+CONSTANT_TARGET_TOLERANCE = 4 * np.finfo(float).eps
+# From this size of weights on, the result of an epoch is checked for margins that overflow.
+LARGE_WEIGHT = 1e6
+# The trained weights may have this size without overflow in the user's units.
 HEADROOM = 1e4
-# Bounds delta / spread of the Huber loss: beyond, it is the squared (absolute) loss to rounding.
-CAPPED = 1e100
+# delta / scale of the Huber loss is clipped to this value and its inverse. Beyond, the loss equals
+# the squared (absolute) loss up to rounding.
+MAX_SCALED_DELTA = 1e100
 
 
 # ---- parameters ----
@@ -84,7 +98,7 @@ def to_user(theta, widths, units):
 
 
 def initial(widths, activation, random):
-    """Random weights that keep the spread of what passes through, and zero intercepts.
+    """Random weights that preserve the scale of the activations, and zero intercepts.
 
     Uniform in +-sqrt(6 / inputs) before rectifiers (He et al., ICCV 2015), +-sqrt(6 / (inputs +
     units)) before other layers and +-sqrt(2 / (inputs + units)) before logistic units, as
@@ -144,27 +158,29 @@ class Units(Record):
         return 1 - before.weight / self.weight
 
     def outdates(self, before):
-        """Whether running means of the update rule are worth less than none.
+        """Whether to reset the running means of the update rule.
 
-        A call has more rows than all before, whose gradients were noisier; or it has some share,
-        and columns or targets vary in it for the first time.
+        This is so if a call has more rows than all calls before, or if it has a share of
+        `NEW_COLUMN_SHARE` and columns or targets vary for the first time.
         """
         fresh = (before.inputs.scale == 0) & (self.inputs.scale > 0)
         fresh = fresh.any() or ((before.unit == 0) & (self.unit > 0)).any()
-        return self.part(before) > (FRESH if fresh else 0.5)
+        return self.part(before) > (NEW_COLUMN_SHARE if fresh else 0.5)
 
     @property
     def center(self):
         """The user's margins where z is 0."""
         if self.loss.has_log_link:
-            return np.log(np.where(self.targets.center > 0, self.targets.center, LEAST_FREQUENCY))
+            return np.log(np.where(self.targets.center > 0, self.targets.center, MIN_FREQUENCY))
         return (
             self.targets.center if self.loss.is_of_residuals else np.zeros(len(self.targets.center))
         )
 
     @property
     def unit(self):
-        """The factor of each output's margins: the spread of residuals' targets; 0 if constant."""
+        """The scale of each output's margins: the targets' standard deviation for residual losses;
+        0 for constant targets.
+        """
         return (
             self.targets.spread
             if self.loss.is_of_residuals
@@ -172,7 +188,7 @@ class Units(Record):
         )
 
     def to_user(self, theta, widths):
-        """The same network on the user's columns, telling the user's targets; float64."""
+        """The same network on the user's columns and targets, in float64."""
         theta = theta.astype(np.float64)
         (W, b), (V, c) = ends(theta, widths)
         W *= self.inputs.inverse[:, None]
@@ -183,7 +199,7 @@ class Units(Record):
         return theta
 
     def from_user(self, theta, widths):
-        """The inverse; what tells constant targets is left as it is."""
+        """The inverse of `to_user`; the weights of constant targets stay as they are."""
         theta = theta.astype(np.float64)
         (W, b), (V, c) = ends(theta, widths)
         unit = np.where(self.unit > 0, self.unit, 1.0)
@@ -197,14 +213,14 @@ class Units(Record):
     def follow(self, theta, widths, before, shift=True):
         """Convert theta from the units `before`; shift=False: theta is a difference of two vectors.
 
-        Predictions stay the same, with two exceptions. Where a column's spread has grown by more
-        than `STRETCH`, nothing has been learnt so far out, and its weights fade. Columns and
-        targets that were constant keep their weights, but for columns that vary in few rows only.
+        Predictions stay the same, with two exceptions. If a column's scale has grown by more than
+        `MAX_SCALE_RATIO`, its weights fade, since nothing has been learnt that far out. Columns and
+        targets that were constant keep their weights, except for columns that vary in few rows.
         """
         theta = theta.astype(np.float64)
         (W, b), (V, c) = ends(theta, widths)
         if before.inputs.scale.any():
-            W *= _stretch(before.inputs.scale, self.inputs.scale, self.part(before))[:, None]
+            W *= _scale_ratio(before.inputs.scale, self.inputs.scale, self.part(before))[:, None]
         b += ((self.inputs.center - before.inputs.center) * self.inputs.inverse) @ W
         known = (before.unit > 0) & (self.unit > 0)
         ratio = np.divide(before.unit, self.unit, where=known, out=np.ones(len(known)))
@@ -217,15 +233,17 @@ class Units(Record):
         return theta
 
 
-def _stretch(before, after, part):
+def _scale_ratio(before, after, part):
     """The factors of columns' weights when their spreads change, by `part` of the rows.
 
     Rows in which a column varies for the first time are 1 / sqrt(part) spreads away.
     """
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratio = np.where(after > 0, after / before, 1.0)
-    fresh = sqrt(part) if part >= FRESH else 0.0
-    return np.where(ratio <= STRETCH, ratio, np.where(before > 0, STRETCH**2 / ratio, fresh))
+    fresh = sqrt(part) if part >= NEW_COLUMN_SHARE else 0.0
+    return np.where(
+        ratio <= MAX_SCALE_RATIO, ratio, np.where(before > 0, MAX_SCALE_RATIO**2 / ratio, fresh)
+    )
 
 
 def _columns(problem):
@@ -256,13 +274,15 @@ def _rounded(targets):
     """Targets whose spread is no more than rounding are constant."""
     return TargetStatistics(
         targets.center,
-        np.where(targets.spread > SAME * np.abs(targets.center), targets.spread, 0.0),
+        np.where(
+            targets.spread > CONSTANT_TARGET_TOLERANCE * np.abs(targets.center), targets.spread, 0.0
+        ),
     )
 
 
 class NetworkState(State):
-    """Where a run stands; `units` are those of theta (None: the user's), `rule` the update rule
-    whose buffers there are.
+    """The state of a run; `units` are those of theta (None: the user's), `rule` is the update rule
+    of the buffers.
     """
 
     units: Units | None = None
@@ -276,16 +296,14 @@ class NetworkState(State):
 
 
 class Architecture(Record):
-    """What lies between inputs and outputs: the units of the hidden layers, their activation, and
-    the share that is dropped.
-    """
+    """The hidden layers: their numbers of units, the activation, and the dropout rate."""
 
     hidden: tuple
     activation: str
     dropout: float = 0.0
 
     def codes(self, seed=0):
-        """The same for the kernels; `seed` tells which units are dropped."""
+        """The arguments of the kernels; `seed` determines the dropped units."""
         return {
             "activation": int(Activation[self.activation.upper()]),
             "dropout": self.dropout,
@@ -308,29 +326,32 @@ class PerEpoch(InverseScaling):
 
 
 class WarmUp(Schedule):
-    """eta_t = eta0 min(1, t / WARM_UP)"""
+    """eta_t = eta0 min(1, t / WARM_UP_UPDATES)"""
 
     eta0: float
 
     def rates(self, t, count, epoch):
-        return self.eta0 * np.minimum(np.arange(t, t + count) / WARM_UP, 1.0)
+        return self.eta0 * np.minimum(np.arange(t, t + count) / WARM_UP_UPDATES, 1.0)
 
 
 class Backpropagation(FirstOrder):
-    """Stochastic, mini-batch and full-batch descent by an update rule, from random weights of seed
-    `seed`.
+    """Stochastic, mini-batch and full-batch descent by an update rule, from random weights drawn
+    with `seed`.
 
-    `standardises`: steps are taken in the data's own `Units`, without a copy of X; what comes in
-    and out is in the user's.
+    With `standardises` steps are taken in scaled `Units`, without a copy of X. Input and output are
+    in the user's units.
 
     References
     ----------
     Rumelhart, Hinton, Williams, "Learning representations by back-propagating errors", Nature 1986.
     """
 
-    settled = False  # whether no further epoch would change anything
-    spent = False  # whether that is so because there are no evaluations left
-    unit = 1.0  # of losses, for `tol`: in regression by "auto" the best constant model's
+    # Whether further epochs would change nothing.
+    settled = False
+    # Whether that is because no evaluations are left.
+    spent = False
+    # The unit of losses for `tol`: in regression by "auto" the loss of the best constant model.
+    unit = 1.0
 
     def __init__(
         self, architecture: Architecture, schedule, optimizer, batch_size, seed, standardises=False
@@ -339,10 +360,10 @@ class Backpropagation(FirstOrder):
         self.architecture, self.seed, self.standardises = architecture, seed, standardises
 
     def start(self, problem: Problem, theta, earlier: NetworkState | None):
-        """Begin at theta, the flat vector in the user's units, or (None) where `earlier` stands, or
-        anew; `earlier` has buffers.
+        """Begin at theta, a flat vector in the user's units; with theta=None at the state
+        `earlier`, or at random weights. `earlier` also provides the buffers.
         """
-        self._pose(problem)
+        self._set_problem(problem)
         dtype, units = problem.rows.dtype, self._units(earlier)
         self._enter(units)
         kept = earlier if earlier is not None and earlier.rule == self.optimizer else None
@@ -354,14 +375,14 @@ class Backpropagation(FirstOrder):
             theta = earlier.theta
             if kept and units.outdates(kept.units):
                 theta, kept = self.optimizer.mean(theta, kept.first), None
-            # before then weights are nearly the random ones, which suit any units
-            if earlier.t > WARM_UP:
+            # Before the end of the warm-up the weights are nearly random, which suits any units.
+            if earlier.t > WARM_UP_UPDATES:
                 theta = units.follow(theta, self.widths, earlier.units)
         else:
             theta = to_user(earlier.theta, self.widths, earlier.units) if theta is None else theta
             theta = units.from_user(theta, self.widths) if units else theta
         first, second = getattr(kept, "first", None), getattr(kept, "second", None)
-        if first is not None and units and kept.t > WARM_UP:
+        if first is not None and units and kept.t > WARM_UP_UPDATES:
             first = units.follow(first, self.widths, kept.units, shift=False)
         first, second = (
             self._buffer(old, needed, len(theta))
@@ -379,17 +400,15 @@ class Backpropagation(FirstOrder):
             rule=self.optimizer,
         )
 
-    def resume(self, problem: Problem, position):
-        """Begin where an earlier run on the same data was at `position`, and take the very steps
-        that it would have taken.
-        """
-        self.state, self._reacted = position
-        self._pose(problem)
+    def resume(self, problem: Problem, resume_point):
+        """Continue an earlier run on the same data from `resume_point`, by the same steps."""
+        self.state, self._reacted = resume_point
+        self._set_problem(problem)
         self._enter(self.state.units)
         self.schedule = self._reacted or self.schedule
 
-    def _pose(self, problem):
-        """What is known before anything is trained."""
+    def _set_problem(self, problem):
+        """Set the problem and the sizes that follow from it."""
         self.problem = problem
         self.widths = self.architecture.widths(problem.rows.shape[1], problem.objective.outputs)
         self._size = min(self.batch_size, len(problem.visits))
@@ -397,16 +416,16 @@ class Backpropagation(FirstOrder):
         self._weight = problem.total_weight
 
     def _units(self, earlier):
-        """The units of all rows so far; None: the user's.
+        """The units of all rows so far; None for the user's.
 
-        Columns so small that their weights overflow do not count.
+        Columns whose weights would overflow, as they are too small, are ignored.
         """
         if not self.standardises:
             return None
         units = Units.of(self.problem)
         if earlier is not None and earlier.units is not None:
             units = earlier.units.merge(units)
-        # the weights of a single layer hold both units
+        # The weights of a single layer contain both units.
         unit = max(1.0, units.unit.max()) if len(self.widths) == 2 else 1.0
         least, inputs = unit * HEADROOM / float(np.finfo(self.problem.rows.dtype).max), units.inputs
         return replace(
@@ -424,7 +443,7 @@ class Backpropagation(FirstOrder):
         self._center = self._inverse = self._scales = None
         self.validation = problem.objective, None
         self._y, self.objective = problem.y, problem.objective
-        self._factor, self._offset, self._still = 1.0, 0.0, False
+        self._factor, self._offset, self._is_constant = 1.0, 0.0, False
         if units is None:
             self._check_size()
             return
@@ -435,7 +454,7 @@ class Backpropagation(FirstOrder):
         elif problem.objective.loss.has_log_link:
             self._enter_counts(units)
         if not problem.objective.loss.is_of_labels:
-            self._still = not units.unit.any()
+            self._is_constant = not units.unit.any()
             self.unit = abs(self._constant_loss()) or 1.0
 
     def _enter_residuals(self, units):
@@ -462,7 +481,9 @@ class Backpropagation(FirstOrder):
         # divided by its largest slope where that is below 1: alpha means the same for any delta
         if isinstance(objective.loss, Huber):
             with np.errstate(over="ignore"):
-                delta = np.clip(objective.loss.delta / varied, 1 / CAPPED, CAPPED)
+                delta = np.clip(
+                    objective.loss.delta / varied, 1 / MAX_SCALED_DELTA, MAX_SCALED_DELTA
+                )
             factors, shares = 1 / delta, shares * delta * np.maximum(delta, 1.0)
             self.objective = replace(objective, loss=Huber(1.0))
             self._factor = varied * np.minimum(delta, 1.0)
@@ -525,10 +546,10 @@ class Backpropagation(FirstOrder):
         )
 
     def epoch(self, order):
-        """Visit the rows in `order` once; returns an `Epoch`."""
+        """Pass once over the rows in `order`; return an `Epoch`."""
         state, problem = self.state.copy(), self.problem
         rates = self.schedule.rates(state.t, self._updates, state.epochs)
-        if self._still:
+        if self._is_constant:
             state.epochs += 1
             self.state, self.settled = state, True
             return Epoch(self._offset, 0.0, float(rates[-1]))
@@ -561,14 +582,14 @@ class Backpropagation(FirstOrder):
         return Epoch(loss, self._factor * sums["gradient_norm"] / self._updates, float(rates[-1]))
 
     def loss_at(self, theta):
-        """The objective at theta, in the units that the run works in, with a batch's penalty."""
+        """The objective at theta, in the units of the run, with a batch's penalty."""
         return self._offset + (
-            0.0 if self._still else self._factor * self._value(theta, None, self._size)
+            0.0 if self._is_constant else self._factor * self._value(theta, None, self._size)
         )
 
     def _value(self, theta, gradient, rows):
-        """The mean loss of all rows and (l2 / 2) |W|^2 / rows (AdamW: nothing); `gradient` receives
-        its derivatives.
+        """The mean loss of all rows plus (l2 / 2) |W|^2 / rows (0 for AdamW); `gradient` receives
+        the derivatives.
         """
         problem, objective = self.problem, self.objective
         loss = network.gradient(
@@ -594,9 +615,9 @@ class Backpropagation(FirstOrder):
         return value
 
     def is_finite(self):
-        """Whether all parameters are finite, and, where they are large, the margins too."""
+        """Whether all parameters are finite and, if they are large, the margins too."""
         size = float(np.abs(self.state.theta).max())
-        return size <= SUSPICIOUS or (isfinite(size) and isfinite(self.loss_at(self._model())))
+        return size <= LARGE_WEIGHT or (isfinite(size) and isfinite(self.loss_at(self._model())))
 
     def solution(self):
         """(coefs, intercepts) in the user's units."""
@@ -610,16 +631,15 @@ class Backpropagation(FirstOrder):
         return unpack(user, self.widths)
 
     def _model(self):
-        """The parameters that make the model."""
+        """The parameters of the model."""
         return self.state.theta
 
 
-class Automatic(Backpropagation):
-    """Schedule-free Adam in the data's own units, at a rate that follows from the network's depth
-    and an epoch's updates.
+class AutoScheduleFree(Backpropagation):
+    """Schedule-free Adam in scaled units, at a rate that depends on the network's depth and the
+    number of updates per epoch.
 
-    The loss of the first model is remembered: an epoch that ends far above it is taken again at a
-    lower rate.
+    An epoch that ends far above the loss of the first model is repeated at a lower rate.
     """
 
     has_rate = False
@@ -629,20 +649,20 @@ class Automatic(Backpropagation):
 
     def start(self, problem, theta, earlier):
         super().start(problem, theta, earlier)
-        updates = max(self._updates, min(self.state.t, MOST_UPDATES))
-        quiet = QUIET if updates == 1 else 1.0
-        self.schedule = WarmUp(quiet * RATE / ((len(self.widths) - 1) * sqrt(updates)))
+        updates = max(self._updates, min(self.state.t, MAX_STREAM_UPDATES))
+        quiet = FULL_BATCH_RATE_FACTOR if updates == 1 else 1.0
+        self.schedule = WarmUp(
+            quiet * SCHEDULE_FREE_RATE / ((len(self.widths) - 1) * sqrt(updates))
+        )
         self._first_loss = None
 
-    def position(self):
+    def resume_point(self):
         """What `resume` needs."""
-        return super().position(), self.schedule, self._first_loss
+        return super().resume_point(), self.schedule, self._first_loss
 
-    def resume(self, problem, position):
-        """Begin where an earlier run on the same data was at `position`, and take the very steps
-        that it would have taken.
-        """
-        own, schedule, self._first_loss = position
+    def resume(self, problem, resume_point):
+        """Continue an earlier run on the same data from `resume_point`, by the same steps."""
+        own, schedule, self._first_loss = resume_point
         super().resume(problem, own)
         self.schedule = schedule
 
@@ -651,23 +671,23 @@ class Automatic(Backpropagation):
         if self._first_loss is None:
             self._first_loss = self.loss_at(self._model())
         before = self.state
-        for _ in range(MOST_SLOWER):
+        for _ in range(MAX_RATE_REDUCTIONS):
             done = super().epoch(order)
-            if isfinite(done.gradient_norm) and done.loss <= self._first_loss + EXPLODED * abs(
-                self._first_loss
-            ):
+            if isfinite(
+                done.gradient_norm
+            ) and done.loss <= self._first_loss + DIVERGED_RATIO * abs(self._first_loss):
                 break
             self.state = before
-            self.schedule = replace(self.schedule, eta0=self.schedule.eta0 / SLOWER)
+            self.schedule = replace(self.schedule, eta0=self.schedule.eta0 / RATE_REDUCTION)
         return done
 
     def _model(self):
         return self.optimizer.mean(self.state.theta, self.state.first)
 
 
-class Lines(Backpropagation):
-    """L-BFGS over full batches; an epoch is an iteration. After `max_fun` evaluations of the loss
-    nothing changes any more.
+class LBFGS(Backpropagation):
+    """L-BFGS on full batches; an epoch is an iteration. It stops after `max_fun` evaluations of the
+    loss.
 
     References
     ----------
@@ -679,21 +699,21 @@ class Lines(Backpropagation):
 
     def __init__(self, architecture: Architecture, seed, max_fun=np.inf):
         super().__init__(architecture, Schedule(), SGD(), np.iinfo(np.intp).max, seed)
-        self.max_fun, self._lines = max_fun, None
+        self.max_fun, self._lbfgs = max_fun, None
 
     def start(self, problem, theta, earlier):
         super().start(problem, theta, earlier)
         self._origin, self._done = self.state, 0
 
-    def position(self):
+    def resume_point(self):
         """What `resume` needs."""
         return self._origin, self._done, self.state
 
-    def resume(self, problem, position):
-        """Begin where an earlier run on the same data was at `position`: its lines, once more,
-        teach the same.
+    def resume(self, problem, resume_point):
+        """Continue an earlier run on the same data from `resume_point`, by repeating its line
+        searches.
         """
-        origin, done, state = position
+        origin, done, state = resume_point
         super().resume(problem, (origin, None))
         self._origin, self._done = origin, 0
         for _ in range(done):
@@ -701,45 +721,48 @@ class Lines(Backpropagation):
         self.state = state
 
     def epoch(self, order):
-        """One line; the order of the rows does not matter."""
+        """One line search; the order of the rows does not matter."""
         state = self.state.copy()
-        if self._lines is None:
+        if self._lbfgs is None:
             dtype = self.problem.rows.dtype
-            self._lines = QuasiNewton(
+            self._lbfgs = QuasiNewton(
                 state.theta.astype(float),
                 None,
                 None,
                 0.0,
-                MEMORY,
+                LBFGS_MEMORY,
                 1000 * float(np.finfo(dtype).eps),
                 dtype == np.float32,
             )
             self._gradient, self._evaluations = np.empty_like(state.theta), 0
-            self._tell()
-            if not isfinite(self._told):  # no line begins there
-                return Epoch(self._told, np.inf, 0.0)
-        lines, before, searching = self._lines, self._lines.value, int(Status.SEARCHING)
+            self._evaluate_trial()
+            # A line search needs a finite value at its start.
+            if not isfinite(self._trial_loss):
+                return Epoch(self._trial_loss, np.inf, 0.0)
+        lines, before, searching = self._lbfgs, self._lbfgs.value, int(Status.SEARCHING)
         status = lines.propose()
         while status == searching:
-            status = self._tell()
+            status = self._evaluate_trial()
         state.theta[:] = lines.x
         state.t += 1
         state.epochs += 1
         self.state = state
-        flat = before - lines.value <= FLAT * max(abs(before), abs(lines.value), 1.0)
+        flat = before - lines.value <= RELATIVE_DECREASE_TOLERANCE * max(
+            abs(before), abs(lines.value), 1.0
+        )
         self._done += 1
         done = status != Status.MOVED or flat
         self.spent = self._evaluations >= self.max_fun and not done
         self.settled = done or self.spent
         return Epoch(lines.value, float(np.linalg.norm(lines.gradient)), lines.step)
 
-    def _tell(self):
-        """Evaluate the objective where the search asks for it."""
-        trial = self._lines.trial.astype(self._gradient.dtype)
-        self._told = self._value(trial, self._gradient, self._weight)
+    def _evaluate_trial(self):
+        """Evaluate the objective at the trial point of the line search."""
+        trial = self._lbfgs.trial.astype(self._gradient.dtype)
+        self._trial_loss = self._value(trial, self._gradient, self._weight)
         self._evaluations += 1
-        return self._lines.tell(self._told, self._gradient.astype(float, copy=False))
+        return self._lbfgs.tell(self._trial_loss, self._gradient.astype(float, copy=False))
 
     def optimality(self):
         """(the largest component of the gradient, its kind)"""
-        return self._lines.norm, "largest component of the gradient"
+        return self._lbfgs.norm, "largest component of the gradient"

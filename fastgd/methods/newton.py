@@ -1,8 +1,8 @@
-"""Newton's method for smooth losses: conjugate gradients in the metric of the columns, exact line
-search in the margins.
+"""Newton's method for smooth losses: preconditioned conjugate gradients (CG) on scaled columns,
+exact line search in the margins.
 
-A pass over X is either a gradient or the Hessian times a vector. Between passes everything is of
-the size of the parameters, or of the margins. Nothing has a learning rate, and the loss never
+A pass over X computes either a gradient or the Hessian times a vector. Between passes everything
+has the size of the parameters, or of the margins. There is no learning rate, and the loss never
 rises. Sources: Nocedal and Wright, Numerical Optimization, chapter 7; Lin, Weng and Keerthi, "Trust
 region Newton method for large-scale logistic regression", JMLR 9 (2008).
 """
@@ -14,7 +14,14 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_factor
 
 from fastgd.methods.carried import CarriedColumns
-from fastgd.methods.curvature import STALE, Coordinates, Inverse, Path, centred, shortest
+from fastgd.methods.curvature import (
+    STALE_CURVATURE_SHARE,
+    CGSpectrum,
+    Coordinates,
+    Preconditioner,
+    center_outputs,
+    minimum_norm,
+)
 from fastgd.methods.method import Epoch, Method
 from fastgd.problem.constant_model import constant_model, rounding_floor
 from fastgd.problem.duality import gap, relative, rounding_of
@@ -23,82 +30,121 @@ from fastgd.problem.linearization import Linearization
 from fastgd.problem.metric import metric_of
 from fastgd.problem.records import Record
 
-PATIENT = 0.1  # of the decrement, that a direction may leave which may be the last
-VAGUE = 0.5  # ... that may be missing where the decrement is told
-EVEN = 4.0  # ratio of the largest and the least that may be left of a quadratic, where it is told
-# of the objective: slopes along a step that rounding does not turn round, in float32 neither
-TELLABLE = 1e-6
-# Decrements that columns carried by few rows may be worth, which the decrement then still sees.
-HIDES = 2.0
-# The share of all curvature that a step may change at jumps where the decrement is believed: no
-# more than one row of a thousand.
-CROSSING = 1e-3
-EXACT = 1e-20  # of the squared residual, that conjugate gradients cannot make smaller
-# eigenvalues of the Hessian in the metric; steep directions, which come first, tell nothing of
-# those
-TYPICAL = 1.0
-FLAT, LONG = 0.1, 20  # eigenvalues below that, and conjugate gradients that find them out:
-HIDDEN = 0.1  # fewer may have left unseen an eigenvalue so many times the least that they have seen
-# with a diagonal fewer tell nothing, unless no more of the decrement would be left by a perfect
-# metric
-SHORT = 4
-CLEAR = 0.01
-WORK_A_PASS = 25  # of such products take as long as a pass
-DEAR = 7  # passes
-# extra passes, at most, to estimate the distance of a quadratic's model that is within `tol`
-PATIENCE = 20
-# of the slope at its begin, that a Newton step may leave where the model is about quadratic
-TRUE_SLOPE = 0.25
-STUCK = 0.25  # a decrement within rounding and above this share of the previous one is stalled
-FIRST_TRIAL = 4  # passes of an unfinished direction until it is tried, then after 8, 16, ...
-# evaluations of a line search; the slope that it may leave, of that at its begin
-SEARCHES = 30
-FLATTENED = 0.1
-LARGEST = 2000  # columns of a dense metric
-MOST_FACTORS = 2**25  # numbers of the Cholesky factors of all outputs: 256 MB
-# that it is made of: that are enough, that have to be
-ROWS_A_COLUMN = 6
-FEWEST_ROWS_A_COLUMN = 4
-LEAST_ROWS = 2000
-# columns up to which it is made of all rows: once, as of a quadratic, and whenever curvatures
-# change
-WHOLE = 200
-WHOLE_AGAIN = 50
-# products a row of X, that it may cost: BLAS makes so many in the time of some passes over X
-DENSE_WORK = 160
-# Added to the diagonal of a dense metric, in units of the mean curvature. The inverse of the ridge
-# multiplies the rounding of gradients where X is flat: in float32 that asks for some epsilons.
-RIDGE, RIDGE_EPSILONS = 1e-10, 8
-# The ridge of a metric of no more rows than columns, which is flat in many directions.
-RIDGE_OF_FEW = 1e-6
+# Stop a CG solve only once the remainder is at most this share of the Newton decrement, if the
+# decrement is a large part of the distance to the minimum: the step may then be the last one.
+CG_DECREMENT_TOLERANCE = 0.1
+# Report a decrement once its remainder is at most this share of it. The estimate is the middle
+# between the bounds, so it is off by a factor of at most 1.25.
+DECREMENT_UNCERTAINTY = 0.5
+# Report the remainder of a quadratic once its upper bound is at most this multiple of its lower
+# bound. The estimate is their geometric mean, so it is off by a factor of at most sqrt(4) = 2.
+MAX_BOUND_RATIO = 4.0
+# The smallest slope along a step, relative to the objective, whose sign is reliable, also in
+# float32: about 8 of its epsilons.
+RELIABLE_SLOPE = 1e-6
+# Believe a decrement unless columns carried by few rows may gain more than this multiple of it.
+HIDDEN_GAIN_RATIO = 2.0
+# Believe a decrement at a loss whose curvature jumps if a step changes at most this share of the
+# total curvature: that of one row in a thousand.
+MAX_CURVATURE_CHANGE = 1e-3
+# Stop CG once the squared residual norm is at most this multiple of the first one. The residual
+# itself is then 1e-10 of the first one: less is rounding.
+CG_RESIDUAL_FLOOR = 1e-20
+# Upper bound of the smallest eigenvalue of the preconditioned Hessian, whatever the Ritz values.
+# A preconditioner that equals the Hessian makes all eigenvalues 1. Large eigenvalues converge
+# first, and say nothing about the small ones.
+TYPICAL_EIGENVALUE = 1.0
+# After fewer than RELIABLE_CG_STEPS CG steps whose smallest Ritz value is at most
+# SMALL_RITZ_VALUE, the smallest eigenvalue may be as small as UNSEEN_EIGENVALUE_RATIO times that
+# Ritz value.
+SMALL_RITZ_VALUE = 0.1
+RELIABLE_CG_STEPS = 20
+UNSEEN_EIGENVALUE_RATIO = 0.1
+# With `distrust_short_cg` and a diagonal preconditioner, fewer than MIN_CG_STEPS CG steps give no
+# estimate, unless the remainder at a smallest eigenvalue of 1 is at most NEGLIGIBLE_REMAINDER
+# times the decrement.
+MIN_CG_STEPS = 4
+NEGLIGIBLE_REMAINDER = 0.01
+# Multiplications by BLAS per stored number of X that take as long as a pass over X.
+PRODUCTS_PER_PASS = 25
+# Start with a diagonal preconditioner where CG may take this number of passes before a dense
+# preconditioner pays.
+DEFERRED_PASSES = 7
+# Extra passes, at most, to estimate the distance of a quadratic's model that is within `tol`.
+MAX_EXTRA_PASSES = 20
+# The quadratic model is about true if a Newton step leaves at most this share of the slope at its
+# start. At the minimum of an exact model the slope is 0.
+MAX_SLOPE_LEFT = 0.25
+# A decrement that is within rounding, and above this share of the previous one, has stalled.
+STALLED_DECREMENT_RATIO = 0.25
+# Passes of an unfinished direction after which it is first tried; then after 8, 16, ... passes.
+FIRST_TRIAL_PASS = 4
+# Evaluations of a line search, at most. A guard: each one costs no pass over X.
+MAX_LINE_EVALUATIONS = 30
+# A line search stops once the slope is at most this share of the slope at its start.
+LINE_SLOPE_RATIO = 0.1
+# Columns of a dense preconditioner, at most: its matrix takes 32 MB, its Cholesky factorisation
+# p^3 / 3 = 2.7e9 multiplications.
+MAX_DENSE_COLUMNS = 2000
+# Numbers of the Cholesky factors of all outputs, at most: 256 MB.
+MAX_FACTOR_NUMBERS = 2**25
+# Rows that a dense preconditioner is made of: ROWS_PER_COLUMN rows per column are enough, and
+# with fewer than MIN_ROWS_PER_COLUMN none is made.
+ROWS_PER_COLUMN = 6
+MIN_ROWS_PER_COLUMN = 4
+# A dense preconditioner is made of at least this number of rows, if there are as many.
+MIN_SUBSAMPLE_ROWS = 2000
+# Up to this number of columns a quadratic's dense preconditioner is made of all rows. It is made
+# once.
+MAX_ALL_ROWS_COLUMNS = 200
+# The same for other losses, whose preconditioner is made again when the curvatures change.
+MAX_REPEATED_ALL_ROWS_COLUMNS = 50
+# Multiplications per number of X that a dense preconditioner may cost: about 6 passes, with
+# PRODUCTS_PER_PASS a pass.
+DENSE_PRODUCTS = 160
+# Added to the diagonal of a dense preconditioner, in units of the mean curvature. The inverse of
+# the ridge multiplies the rounding of gradients in flat directions. So it is no less than
+# RIDGE_EPSILONS machine epsilons, which matters in float32.
+RELATIVE_RIDGE = 1e-10
+RIDGE_EPSILONS = 8
+# The same for a matrix of no more rows than columns, which is flat in many directions.
+RIDGE_FEW_ROWS = 1e-6
 
 
-def rows_of_metric(problem):
-    """Of how many rows a dense metric is made that costs no more than a few passes over X; 0: of
-    none, for it would cost more.
+def dense_rows(problem):
+    """The number of rows for a dense preconditioner that costs at most a few passes over X; 0 if
+    there is none.
     """
     n, p = len(problem.visits), problem.rows.shape[1]
     most = int(
-        min(n, max(ROWS_A_COLUMN * p, LEAST_ROWS), max(DENSE_WORK * n - p * p / 3, 0) / max(p, 1))
+        min(
+            n,
+            max(ROWS_PER_COLUMN * p, MIN_SUBSAMPLE_ROWS),
+            max(DENSE_PRODUCTS * n - p * p / 3, 0) / max(p, 1),
+        )
     )
-    if p <= (WHOLE if problem.objective.loss.is_quadratic else WHOLE_AGAIN):
+    if p <= (
+        MAX_ALL_ROWS_COLUMNS
+        if problem.objective.loss.is_quadratic
+        else MAX_REPEATED_ALL_ROWS_COLUMNS
+    ):
         most = n
-    return most if p <= LARGEST and most >= min(n, FEWEST_ROWS_A_COLUMN * p) else 0
+    return most if p <= MAX_DENSE_COLUMNS and most >= min(n, MIN_ROWS_PER_COLUMN * p) else 0
 
 
-def rows_of_late_metric(problem):
-    """Of how many rows a dense metric is made once conjugate gradients have taken as long as it
-    takes to make; 0: of none.
+def late_dense_rows(problem):
+    """The number of rows for a dense preconditioner that is made once CG has taken as long as it
+    costs; 0 if there is none.
     """
     n, p = len(problem.visits), problem.rows.shape[1]
     factors = 1 if problem.objective.loss.is_quadratic else problem.objective.outputs
-    if p > LARGEST or factors * p * p > MOST_FACTORS:
+    if p > MAX_DENSE_COLUMNS or factors * p * p > MAX_FACTOR_NUMBERS:
         return 0
-    return min(n, max(ROWS_A_COLUMN * p, LEAST_ROWS))
+    return min(n, max(ROWS_PER_COLUMN * p, MIN_SUBSAMPLE_ROWS))
 
 
 class State(Record):
-    """Where a run stands: the user's own parameters."""
+    """The state of a run: the parameters in the user's units."""
 
     theta: np.ndarray
     by_column: bool
@@ -111,36 +157,38 @@ class Newton(Method):
     """Minimise a smooth objective without L1 part; `dense_metric` allows a preconditioner of p x p
     numbers.
 
-    The descent is a generator, which cannot be kept. But at the head of its loop it needs no more
-    than what `kept` names (never changed in place) to begin again: a later run goes on from there,
-    over the few passes since.
+    The descent is a generator, which cannot be stored. At the head of its loop the attributes named
+    in `checkpointed` are enough to begin again; they are never changed in place. A later run
+    continues from there, and repeats the few passes since.
     """
 
-    kept = (
+    checkpointed = (
         "_v",
         "_step",
-        "_found",
+        "_optimality",
         "_least_curvature",
-        "_residual",
-        "_inverse",
+        "_forcing_term",
+        "_preconditioner",
         "_marked_curvatures",
-        "_coarse",
+        "_use_diagonal",
         "_decrement",
-        "_small",
+        "_stalled_directions",
         "_bounds",
     )
-    # whether X has been factored already, beside which the factor of a quadratic's Hessian costs
-    # little
+    # Whether X has been factored already. The factor of a quadratic's Hessian then costs little.
     is_factored = False
-    always_dense = False  # whether a dense metric is made at once, whatever it takes
-    # with the diagonal where a dense metric is dear, until conjugate gradients take longer than it
-    # is worth
-    begins_coarsely = True
-    leaves = 0.05  # of `tol`, that conjugate gradients may leave
-    forcing = 0.2  # the largest relative residual of a direction
-    # of short directions in a diagonal metric: of another's model, all that is left may be hidden
-    # from them
-    wary = False
+    # Whether a dense preconditioner is made at once, whatever it costs.
+    always_dense = False
+    # Whether to use the diagonal where a dense preconditioner is expensive, until CG has taken
+    # longer than it costs.
+    starts_with_diagonal = True
+    # CG solves a quadratic until the remainder is at most this share of `tol`.
+    cg_tol_share = 0.05
+    # The largest relative residual of a direction (forcing term).
+    forcing = 0.2
+    # Whether to distrust short CG runs with a diagonal preconditioner. At the model of another
+    # method the remaining distance may lie in directions that they have not seen.
+    distrust_short_cg = False
 
     def __init__(self, dense_metric=False, tol=0.0):
         self.dense_metric, self.tol = dense_metric, tol
@@ -160,68 +208,76 @@ class Newton(Method):
         self._theta = theta
         self._weight = problem.total_weight
         self._joint = problem.objective.loss.is_joint
-        self._residual, self._inverse = self.forcing, None
+        self._forcing_term, self._preconditioner = self.forcing, None
         self._at = Coordinates(problem, metric_of(problem))
-        self._constant, self._worst = constant_model(problem)
+        self._constant, self._constant_loss = constant_model(problem)
         self._floor = rounding_floor(problem, self._constant)
-        # the last decrement; directions in a row that rounding has made worthless
+        # The last decrement.
         self._decrement = np.inf
-        self._small = 0
+        # The number of directions in a row that gained no more than rounding.
+        self._stalled_directions = 0
         self._v = self._at.from_user(theta)
         if not theta.any():
             self._v[:, -1] = self._constant
-        shared = (
-            slice(-1, None) if problem.objective.positive else slice(None)
-        )  # weights would not stay positive
-        self._v[:, shared] = centred(self._v[:, shared], self._joint)
+        # Centring weights >= 0 could make some of them negative.
+        shared = slice(-1, None) if problem.objective.positive else slice(None)
+        self._v[:, shared] = center_outputs(self._v[:, shared], self._joint)
         self._bounds = -np.inf, np.inf
         self._carried = None
-        self._near = None  # (passes, decrement) of a quadratic's model that is within `tol`
-        self._null = None  # what `shortest` takes off, once it is known
-        self._found = self.here = None  # how far the minimum is from the model; (F, how far) at v
+        # (passes, decrement) of a quadratic's model that is within `tol`.
+        self._within_tol = None
+        # The null space for `minimum_norm`, computed when it is needed.
+        self._null_space = None
+        # The relative distance of the model from the minimum; (F, distance) at v.
+        self._optimality = self.value_and_distance = None
         self._least_curvature = np.inf
         at_once, late = (
-            (rows_of_metric(problem), rows_of_late_metric(problem)) if self.dense_metric else (0, 0)
+            (dense_rows(problem), late_dense_rows(problem)) if self.dense_metric else (0, 0)
         )
         is_exact = self._is_quadratic() and (self.is_factored or self._is_free_quadratic())
         if is_exact or self.always_dense:
             at_once = at_once or late
-        self._most = at_once or late
-        self._dense, self._dense_at_once = self._most > 0, at_once > 0
-        self._worth = 3 + self._passes_of_metric()
-        is_dear = self.begins_coarsely and self._worth >= DEAR and not self._is_quadratic()
-        self._coarse = self._dense and (is_dear or not at_once)
+        self._max_rows = at_once or late
+        self._dense, self._dense_at_once = self._max_rows > 0, at_once > 0
+        self._max_cg_passes = 3 + self._preconditioner_cost()
+        is_expensive = (
+            self.starts_with_diagonal
+            and self._max_cg_passes >= DEFERRED_PASSES
+            and not self._is_quadratic()
+        )
+        self._use_diagonal = self._dense and (is_expensive or not at_once)
         self._rows = Linearization(problem)
         self._x, self._step = np.zeros_like(self._v), np.ones((problem.objective.outputs, 1))
         self._passes = self._descend()
-        self._mark()
+        self._save_checkpoint()
 
-    def _passes_of_metric(self):
-        """About how many passes over X take as long as a dense metric."""
+    def _preconditioner_cost(self):
+        """The time to make a dense preconditioner, in passes over X."""
         n, p = len(self.problem.visits), self._v.shape[1]
         if self._dense_at_once:
-            return self._most * p // (WORK_A_PASS * n)
+            return self._max_rows * p // (PRODUCTS_PER_PASS * n)
         numbers = max(self.problem.rows.stored * n // max(self.problem.rows.shape[0], 1), 1)
-        return (self._most * p * p + p**3 // 3) // (WORK_A_PASS * numbers)
+        return (self._max_rows * p * p + p**3 // 3) // (PRODUCTS_PER_PASS * numbers)
 
-    def _mark(self):
-        """Here `_descend` can begin again."""
-        self._marked, self._since = {name: getattr(self, name, None) for name in self.kept}, 0
+    def _save_checkpoint(self):
+        """Store the state from which `_descend` can begin again."""
+        self._checkpoint, self._epochs_since_checkpoint = (
+            {name: getattr(self, name, None) for name in self.checkpointed},
+            0,
+        )
 
-    def position(self):
+    def resume_point(self):
         """What `resume` needs."""
-        return self._marked, self._since, self.state
+        return self._checkpoint, self._epochs_since_checkpoint, self.state
 
-    @np.errstate(all="ignore")  # as the passes had it
-    def resume(self, problem, position):
-        """Begin where an earlier run on the same data was at `position`, and take the very steps
-        that it would have taken.
-        """
-        marked, since, state = position
+    @np.errstate(all="ignore")  # as during the passes
+    def resume(self, problem, resume_point):
+        """Continue an earlier run on the same data from `resume_point`, by the same steps."""
+        marked, since, state = resume_point
         self.start(problem, state.theta, None)
         for name, value in marked.items():
             setattr(self, name, value)
-        self._mark()
+        self._save_checkpoint()
         for _ in range(since):
             self.epoch(None)
         self.state = state
@@ -231,43 +287,45 @@ class Newton(Method):
     def epoch(self, order):
         """One pass over the rows; their order does not matter."""
         epoch = next(self._passes)
-        self._since += 1
+        self._epochs_since_checkpoint += 1
         self.state = replace(
             self.state, theta=self._result(), t=self.state.t + 1, epochs=self.state.epochs + 1
         )
         return epoch
 
     def _result(self):
-        """The parameters that are the result of the passes so far."""
+        """The parameters after the passes so far."""
         return self._theta
 
     def optimality(self):
-        """(estimate of (F - F*) / (F0 - F*), its kind), F0 being the best constant model; None
-        where nothing is known yet.
+        """(estimate of (F - F*) / (F0 - F*), its kind) with F0 the loss of the best constant model;
+        None if there is no estimate yet.
         """
-        return self._found
+        return self._optimality
 
     def solution(self):
-        """(coef, intercept); the shortest, where least squares are reached by many."""
+        """(coef, intercept); the one of minimum norm, if least squares have many."""
         coef, intercept = unpack(
             self.state.theta, self.problem.objective.outputs, self.problem.by_column
         )
         if (
             self._is_free_quadratic()
-            and self._inverse
-            and self._inverse.is_nearly_singular(self._ridge)
+            and self._preconditioner
+            and self._preconditioner.is_nearly_singular(self._ridge)
         ):
-            if self._null is None:
-                self._null = self._at.null_space()
-            return shortest(self._at, self._null, coef, intercept)
+            if self._null_space is None:
+                self._null_space = self._at.null_space()
+            return minimum_norm(self._at, self._null_space, coef, intercept)
         return coef, intercept
 
     def _is_free_quadratic(self):
-        """Whether least squares are minimised without a penalty: if columns depend on one another,
-        many models reach it.
+        """Whether the objective is least squares without a penalty: it has many minima if columns
+        are linearly dependent.
         """
         objective = self.problem.objective
-        return self._is_quadratic() and not (objective.has_corners or np.any(objective.l2))
+        return self._is_quadratic() and not (
+            objective.has_nonsmooth_penalty or np.any(objective.l2)
+        )
 
     def loss_at(self, theta):
         """The objective at theta."""
@@ -275,10 +333,8 @@ class Newton(Method):
 
     @property
     def exhausted(self):
-        """Whether two directions in a row have promised no more than rounding, and hardly less than
-        the one before.
-        """
-        return self._small > 1
+        """Whether two directions in a row had a decrement within rounding that hardly fell."""
+        return self._stalled_directions > 1
 
     # ---- passes over X ----
 
@@ -290,7 +346,7 @@ class Newton(Method):
         return loss, self._at.gradient(gradient) + self._at.l2 * self._v
 
     def _compute_curvatures(self):
-        """Those of the rows at the point."""
+        """Compute the curvatures of the rows at v."""
         self._rows.compute_curvatures()
 
     def _hessian_product(self, d):
@@ -299,12 +355,12 @@ class Newton(Method):
         return self._at.gradient(product) + self._at.l2 * d
 
     def losses(self, width=0.0):
-        """(losses, slopes) of each row and output at the point, kinks smoothed over `width`."""
+        """(losses, slopes) of each row and output at v, with kinks smoothed over `width`."""
         return self._rows.losses(width)
 
     @property
     def _marked_curvatures(self):
-        """Those of which the preconditioner was made."""
+        """The curvatures that the preconditioner was made of."""
         return self._rows.marked
 
     @_marked_curvatures.setter
@@ -314,268 +370,308 @@ class Newton(Method):
     # ---- the descent ----
 
     def _dot(self, a, b):
-        """a b, for each output where outputs do not meet in one loss; shape (outputs, 1) or (1,
-        1).
+        """The dot product of a and b: one per output, shape (outputs, 1), or for a joint loss one
+        in all, shape (1, 1).
         """
         product = (a * b).sum(axis=1, keepdims=True)
         return product.sum(axis=0, keepdims=True) if self._joint else product
 
     def _descend(self):
-        """Yields an `Epoch` after each pass."""
+        """Yield an `Epoch` after each pass."""
         yield from self._minimise(lambda decrement: False)
 
     def _minimise(self, is_enough):
-        """Newton steps until the decrement before a step, an estimate of F - F*, is enough."""
+        """Take Newton steps until `is_enough(decrement)`; the decrement before a step estimates
+        F - F*.
+        """
         while True:
-            self._mark()
+            self._save_checkpoint()
             loss, self._g = self._gradient()
             self._norm = sqrt(float((self._g * self._g).sum()))
-            self.here = None if self._norm else (loss, 0.0)
-            self._known(None)
+            self.value_and_distance = None if self._norm else (loss, 0.0)
+            self._set_optimality(None)
             if not self._norm:
                 self._estimate(0.0, loss)
             self._compute_curvatures()
-            if self._inverse is None or self._rows.have_curvatures_changed(STALE):
-                self._inverse = self._metric()
+            if self._preconditioner is None or self._rows.have_curvatures_changed(
+                STALE_CURVATURE_SHARE
+            ):
+                self._preconditioner = self._make_preconditioner()
             decrement, passes = yield from self._direction(loss, self._g)
-            if self._found is None and self._may_be_enough(loss, decrement):
-                # The decrement is small, and cannot be trusted: a bound tells, for one pass.
+            if self._optimality is None and self._may_be_enough(loss, decrement):
+                # The decrement is small, but not reliable: a duality gap costs one pass.
                 distance = gap(
                     self.problem, self._at, loss, self.losses()[1], self._g - self._at.l2 * self._v
                 )
                 if np.isfinite(distance):
                     self._bounds = loss - distance, loss
-                    self._known((relative(distance, loss, self._worst, self._floor), "duality gap"))
+                    self._set_optimality(
+                        (relative(distance, loss, self._constant_loss, self._floor), "duality gap")
+                    )
                 yield self._pass_made(loss, decrement)
-            after, end = self._search(), self._end
-            if end and end[0] < after:
-                _, self._v, self._rows.margins, _ = end
+            after, trial = self._search(), self._best_trial
+            if trial and trial[0] < after:
+                _, self._v, self._rows.margins, _ = trial
             if is_enough(decrement):
                 return
-            if not (self.exhausted or (self._found and self._found[0] <= self.tol)):
+            if not (self.exhausted or (self._optimality and self._optimality[0] <= self.tol)):
                 self._move_on()
             yield self._pass_made(loss, decrement)
-            if passes > self._worth:
-                self._inverse = None
+            if passes > self._max_cg_passes:
+                self._preconditioner = None
 
     def _move_on(self):
-        """The model is where the line search has led; what is known is known of the model
-        before.
+        """Move the model to the result of the line search, and drop the estimate, which is that of
+        the model before.
         """
         self._theta = self._at.to_user(self._v)
         if not self._is_quadratic():
-            self._known(None)
+            self._set_optimality(None)
 
     def _may_be_enough(self, loss, decrement):
-        """Whether a decrement is within `tol`, which rounding does not hide, and an L2 penalty lets
-        slopes make a bound.
+        """Whether a decrement is within a `tol` above rounding, and an L2 penalty makes the duality
+        gap finite.
         """
-        enough = self.tol * (self._worst - loss)
-        return max(decrement, rounding_of(loss, self._worst)) <= enough and np.all(
+        enough = self.tol * (self._constant_loss - loss)
+        return max(decrement, rounding_of(loss, self._constant_loss)) <= enough and np.all(
             self.problem.objective.l2
         )
 
     def _direction(self, loss, g):
-        """Conjugate gradients towards v - H^-1 g; yields an `Epoch` before each pass, returns
-        (decrement, passes).
-        """
-        rounding = max(rounding_of(loss, self._worst, self.problem.rows.dtype), self._floor)
+        """Solve H x = -g by CG; yield an `Epoch` before each pass, return (decrement, passes)."""
+        rounding = max(rounding_of(loss, self._constant_loss, self.problem.rows.dtype), self._floor)
         x, r = np.zeros_like(g), -g
         self._rows.begin_direction()
-        p = s = self._inverse(r)
+        p = s = self._preconditioner(r)
         first = rs = self._dot(r, s)
-        self._x, path, self._end, self._near = x, Path(rs), None, None
-        decrement, there = 0.0, rounding
+        self._x, cg, self._best_trial, self._within_tol = x, CGSpectrum(rs), None, None
+        decrement, total_gain = 0.0, rounding
         while True:
             yield self._pass_made(loss, decrement)
             Hp = self._hessian_product(p)
-            a = path.length(self._dot(p, Hp))
+            a = cg.alpha(self._dot(p, Hp))
             x += a * p
             self._rows.extend_direction(a.ravel())
             r -= a * Hp
-            s = self._inverse(r)
-            p_before, p = p, s + path.turn(self._dot(r, s)) * p
+            s = self._preconditioner(r)
+            p_before, p = p, s + cg.beta(self._dot(r, s)) * p
             before, decrement = decrement, float(-(g * x).sum()) / 2
             if self._is_quadratic() and not decrement <= loss + rounding:
-                # A sum of squares falls to 0 at most: rounding along flat directions has grown.
+                # A sum of squares is at lower 0: rounding has grown along flat directions.
                 x -= a * p_before
                 decrement = before
-                self._dense, self._coarse = self._coarse and self._dense, False
-                self._inverse = None
+                self._dense, self._use_diagonal = self._use_diagonal and self._dense, False
+                self._preconditioner = None
                 break
-            least, most = self._rest(path)
-            there = max(self._worst - loss + decrement, rounding)
-            early = self.wary and self._is_early(path, decrement)
-            if self._is_quadratic() and not self._near:
+            lower, upper = self._cg_remainder(cg)
+            total_gain = max(self._constant_loss - loss + decrement, rounding)
+            is_too_short = self.distrust_short_cg and self._is_too_short(cg, decrement)
+            if self._is_quadratic() and not self._within_tol:
                 self._theta = self._at.to_user(self._v + x)
-            if not early:
-                self._tell(loss, decrement, least, most, there, path)
-            if self._end and self._found:
-                self._judge_end(decrement, least, most)
-            left = path.rs.sum() / max(first.sum(), 1e-300)
+            if not is_too_short:
+                self._estimate_distance(loss, decrement, lower, upper, total_gain, cg)
+            if self._best_trial and self._optimality:
+                self._estimate_trial_distance(decrement, lower, upper)
+            residual_share = cg.rs.sum() / max(first.sum(), 1e-300)
             if self._is_quadratic():
-                settled = not self._near and most <= self.leaves * self.tol * there or left <= EXACT
+                settled = (
+                    not self._within_tol
+                    and upper <= self.cg_tol_share * self.tol * total_gain
+                    or residual_share <= CG_RESIDUAL_FLOOR
+                )
             else:
                 enough = max(
-                    self._residual**2, self.leaves * self.tol * there / max(decrement, 1e-300)
+                    self._forcing_term**2,
+                    self.cg_tol_share * self.tol * total_gain / max(decrement, 1e-300),
                 )
-                settled = left <= enough and (
-                    decrement > 0.1 * there or most <= PATIENT * decrement
+                settled = residual_share <= enough and (
+                    decrement > 0.1 * total_gain or upper <= CG_DECREMENT_TOLERANCE * decrement
                 )
             if (
                 settled
-                and not early
-                or path.passes >= (self._worth - 2 if self._coarse else 50 + 2 * g.shape[1])
+                and not is_too_short
+                or cg.passes
+                >= (self._max_cg_passes - 2 if self._use_diagonal else 50 + 2 * g.shape[1])
             ):
                 break
-            if self._is_tried(path.passes, loss >= self._worst - rounding):
+            if self._is_trial_due(cg.passes, loss >= self._constant_loss - rounding):
                 self._try_unfinished(loss, decrement)
-        if self._coarse and not settled:
-            self._coarse, self._inverse = False, None
-        self._least_curvature = min(2 * self._least_curvature, path.least)
-        self._residual = min(self.forcing, sqrt(max(decrement / there, 1e-12)))
-        self._small = self._small + 1 if STUCK * self._decrement < decrement <= rounding else 0
+        if self._use_diagonal and not settled:
+            self._use_diagonal, self._preconditioner = False, None
+        self._least_curvature = min(2 * self._least_curvature, cg.min_ritz)
+        self._forcing_term = min(self.forcing, sqrt(max(decrement / total_gain, 1e-12)))
+        self._stalled_directions = (
+            self._stalled_directions + 1
+            if STALLED_DECREMENT_RATIO * self._decrement < decrement <= rounding
+            else 0
+        )
         self._decrement = decrement
-        if self.exhausted and self._found is None:
+        if self.exhausted and self._optimality is None:
             self._estimate(rounding, loss)
-        return decrement, path.passes
+        return decrement, cg.passes
 
-    def _is_tried(self, passes, is_first):
-        """Whether an unfinished direction is tried after so many passes: ever more seldom, as it
-        costs evaluations.
+    def _is_trial_due(self, passes, is_first):
+        """Whether to try an unfinished direction after this number of passes: 4, 8, 16, ..., since
+        a trial costs evaluations of the loss.
         """
         is_power = passes & (passes - 1) == 0
-        return not self._is_quadratic() and is_power and (is_first or passes >= FIRST_TRIAL)
+        return not self._is_quadratic() and is_power and (is_first or passes >= FIRST_TRIAL_PASS)
 
     def _try_unfinished(self, loss, decrement):
-        """Where training ends before a direction is finished, the model is the best end of it so
-        far.
+        """Search along an unfinished direction: if training is cut short, the best trial is the
+        model.
 
-        What is known of the model where the direction began is not known of that.
+        An estimate for the model before the direction does not hold for the trial.
         """
         before = self._v, self._rows.margins, self._x, self._step
         value = self._search()
-        if value < (self._end[0] if self._end else loss):
-            self._end = value, self._v, self._rows.margins, decrement
-            if not (self._found and self._found[0] <= self.tol):
+        if value < (self._best_trial[0] if self._best_trial else loss):
+            self._best_trial = value, self._v, self._rows.margins, decrement
+            if not (self._optimality and self._optimality[0] <= self.tol):
                 self._move_on()
         self._v, self._rows.margins, self._x, self._step = before
 
-    def _judge_end(self, decrement, least, most):
-        """Say of the end of a direction what is known of it; nothing if the rest of the direction
-        is worth more.
+    def _estimate_trial_distance(self, decrement, lower, upper):
+        """Estimate the distance of the best trial; withdraw the estimate if the rest of the
+        direction may gain more.
         """
-        value, _, _, fallen = self._end
-        since = decrement - fallen
-        self._known(None)
-        if most <= 2 * since:  # what is known of the end is within a factor of 2
-            self._estimate(since + (least + most) / 2, value)
-            if self._found[0] <= self.tol:
-                self._known(None)
+        value, _, _, trial_decrement = self._best_trial
+        gain_since = decrement - trial_decrement
+        self._set_optimality(None)
+        # Then the estimate is within a factor of 2.
+        if upper <= 2 * gain_since:
+            self._estimate(gain_since + (lower + upper) / 2, value)
+            if self._optimality[0] <= self.tol:
+                self._set_optimality(None)
 
     def _pass_made(self, loss, decrement):
-        """An `Epoch` of the model, which is where the gradient was taken or, of a quadratic, where
-        conjugate gradients are.
+        """The `Epoch` of the model: where the gradient was taken or, for a quadratic, the current
+        CG iterate.
         """
-        fallen = (self._near[1] if self._near else decrement) if self._is_quadratic() else 0.0
-        return Epoch(loss - fallen, self._norm, float(self._step.max()))
+        trial_decrement = (
+            (self._within_tol[1] if self._within_tol else decrement)
+            if self._is_quadratic()
+            else 0.0
+        )
+        return Epoch(loss - trial_decrement, self._norm, float(self._step.max()))
 
-    def _rest(self, path):
-        """(least, most) that conjugate gradients have left of the decrement, as far as the
-        eigenvalues are known.
+    def _cg_remainder(self, cg):
+        """(lower, upper) bound of the decrement's remainder, r' M^-1 r / 2 over the extreme Ritz
+        values.
 
-        The paths before are remembered, and where they met flat directions, a short one may not
-        have seen the flattest.
+        The smallest Ritz value of earlier directions counts too. If it is small, a short CG run may
+        have missed smaller eigenvalues.
         """
-        if not path.rs.any():
+        if not cg.rs.any():
             return 0.0, 0.0
-        least, total = min(path.least, self._least_curvature, TYPICAL), float(path.rs.sum()) / 2
-        hidden = HIDDEN if least <= FLAT and path.passes < min(self._v.size, LONG) else 1.0
-        return total / max(path.largest, least), total / max(least * hidden, 1e-16)
+        lower, total = (
+            min(cg.min_ritz, self._least_curvature, TYPICAL_EIGENVALUE),
+            float(cg.rs.sum()) / 2,
+        )
+        hidden = (
+            UNSEEN_EIGENVALUE_RATIO
+            if lower <= SMALL_RITZ_VALUE and cg.passes < min(self._v.size, RELIABLE_CG_STEPS)
+            else 1.0
+        )
+        return total / max(cg.max_ritz, lower), total / max(lower * hidden, 1e-16)
 
-    def _is_early(self, path, decrement):
-        """Whether the metric is a diagonal, too few directions were seen to know how flat others
-        are, and too much is left.
+    def _is_too_short(self, cg, decrement):
+        """Whether CG with a diagonal preconditioner made too few steps for an estimate, and the
+        remainder is not negligible.
         """
-        few = path.passes < min(self._v.size, SHORT)
-        return self._inverse.factors is None and few and path.rs.sum() > 2 * CLEAR * decrement
+        few = cg.passes < min(self._v.size, MIN_CG_STEPS)
+        return (
+            self._preconditioner.factors is None
+            and few
+            and cg.rs.sum() > 2 * NEGLIGIBLE_REMAINDER * decrement
+        )
 
-    def _tell(self, loss, decrement, least, most, there, path):
-        """Note how far the minimum is from v, as soon as it is about known; of a quadratic from v +
-        x, which is the model.
+    def _estimate_distance(self, loss, decrement, lower, upper, total_gain, cg):
+        """Estimate the distance from v to the minimum once it is accurate enough; for a quadratic
+        the distance from v + x, the model.
         """
-        if most <= VAGUE * decrement and self._is_model_true(loss, decrement):
-            # Where the classes are separated and nothing is penalised, the infimum is 0.
-            self.here = loss, loss if self._is_separated() else decrement + (least + most) / 2
+        if upper <= DECREMENT_UNCERTAINTY * decrement and self._is_model_true(loss, decrement):
+            # For separated classes without a penalty the infimum is 0.
+            self.value_and_distance = (
+                loss,
+                loss if self._is_separated() else decrement + (lower + upper) / 2,
+            )
             if not self._is_quadratic():
-                self._estimate(self.here[1], loss)
+                self._estimate(self.value_and_distance[1], loss)
         if self._is_quadratic():
-            self._tell_quadratic(loss, decrement, least, most, there, path)
+            self._estimate_quadratic_distance(loss, decrement, lower, upper, total_gain, cg)
 
-    def _tell_quadratic(self, loss, decrement, least, most, there, path):
-        """The same of a quadratic, whose model is where conjugate gradients are.
+    def _estimate_quadratic_distance(self, loss, decrement, lower, upper, total_gain, cg):
+        """The same for a quadratic, whose model is the CG iterate.
 
-        One that is near enough waits for a few passes more, which tell how near it is.
+        A model within `tol` waits for a few more passes, which make its estimate accurate.
         """
-        if self._near:
-            passes, fallen = self._near
-            since = decrement - fallen
-            if most <= since or path.passes >= passes + PATIENCE or not path.rs.any():
-                self._estimate(since + (least + most) / 2, loss - fallen)
-        elif most <= EVEN * least:
-            self._estimate(sqrt(least * most), loss - decrement)
+        if self._within_tol:
+            passes, trial_decrement = self._within_tol
+            gain_since = decrement - trial_decrement
+            if upper <= gain_since or cg.passes >= passes + MAX_EXTRA_PASSES or not cg.rs.any():
+                self._estimate(gain_since + (lower + upper) / 2, loss - trial_decrement)
+        elif upper <= MAX_BOUND_RATIO * lower:
+            self._estimate(sqrt(lower * upper), loss - decrement)
         else:
-            self._known(None)
-            if most <= self.tol * there:
-                self._near = path.passes, decrement
+            self._set_optimality(None)
+            if upper <= self.tol * total_gain:
+                self._within_tol = cg.passes, decrement
 
     def _is_separated(self):
-        """Whether the logistic losses of all rows fall for ever as the weights grow."""
+        """Whether the losses of all rows fall to 0 as the weights grow: the classes are separated,
+        and there is no penalty.
+        """
         objective = self.problem.objective
         if not objective.loss.vanishes_far_out or np.any(objective.l2) or objective.l1:
             return False
         return self._rows.is_separated()
 
     def _estimate(self, distance, value):
-        """Note that a model of this objective is so far above the minimum, relative to what the
-        best constant model leaves.
+        """Store the distance of a model from the minimum, relative to that of the best constant
+        model.
         """
-        rounding = max(rounding_of(value, self._worst), self._floor)
-        gain = self._worst - value + distance
+        rounding = max(rounding_of(value, self._constant_loss), self._floor)
+        gain = self._constant_loss - value + distance
         nothing = gain <= rounding and distance <= rounding
         self._bounds = value - distance, value
-        self._known((0.0 if nothing else distance / max(gain, rounding), "Newton decrement"))
+        self._set_optimality(
+            (0.0 if nothing else distance / max(gain, rounding), "Newton decrement")
+        )
 
     def is_smooth(self):
-        """Whether the decrement tells how far the minimum is."""
+        """Whether the decrement estimates the distance to the minimum."""
         return True
 
     def bounds(self):
-        """(a bound or an estimate of F*, the objective that it was made at)"""
+        """(bound or estimate of F*, the objective that it was computed at)"""
         return self._bounds
 
     def _is_model_true(self, loss, decrement):
-        """Whether the loss along all of x is about the quadratic model: one made of quadratic
-        pieces may go on to others.
+        """Whether the quadratic model holds along the whole of x: a piecewise quadratic loss may
+        change pieces.
 
-        Of another's model this is asked of all losses. Far from the minimum a row far out may have
-        nearly all the curvature, and hide what is left once it has lost it.
+        With `distrust_short_cg` every loss is checked. Far from the minimum an outlying row may
+        have nearly all the curvature, and so hide the distance that remains once it has lost it.
         """
-        if self.wary and not self._is_quadratic():
+        if self.distrust_short_cg and not self._is_quadratic():
             start = self._dot(self._g, self._x).ravel()
             _, slope = self._line(np.ones(len(start)), self._penalties_along())
-            if not np.abs(slope).sum() <= TRUE_SLOPE * np.abs(start).sum():
+            if not np.abs(slope).sum() <= MAX_SLOPE_LEFT * np.abs(start).sum():
                 return False
         if self._is_quadratic():
             return True
         if self.problem.objective.loss.is_piecewise_quadratic:
-            if not self._rows.curvature_along() <= CROSSING * self._rows.total_curvature():
+            if (
+                not self._rows.curvature_along()
+                <= MAX_CURVATURE_CHANGE * self._rows.total_curvature()
+            ):
                 return False
         return not self._is_hidden(loss, decrement)
 
     def _is_hidden(self, loss, decrement):
-        """Whether columns that few rows carry may be worth more than the decrement, which hardly
-        sees them.
+        """Whether columns that few rows carry may gain more than the decrement, which hardly
+        depends on them.
         """
         metric = metric_of(self.problem)
         if not metric.stands_out.any():
@@ -583,23 +679,25 @@ class Newton(Method):
         if self._carried is None:
             self._carried = CarriedColumns(self._at, metric)
         gain = self._carried.gain(self._g, self._rows.own_curvatures())
-        return gain > max(HIDES * decrement, rounding_of(loss, self._worst), self._floor)
+        return gain > max(
+            HIDDEN_GAIN_RATIO * decrement, rounding_of(loss, self._constant_loss), self._floor
+        )
 
-    def _known(self, found):
-        """Note what is known of how far the minimum is."""
-        self._found = found
+    def _set_optimality(self, found):
+        """Store (relative distance to the minimum, kind), or None."""
+        self._optimality = found
 
     def _is_quadratic(self):
         return self.problem.objective.loss.is_quadratic
 
     def _search(self):
-        """Move v along x to where the objective's slope is at most `FLATTENED` of what it was, one
-        step length an output.
+        """Move v along x to where the objective's slope is at most `LINE_SLOPE_RATIO` of the first
+        one, with one step length per output.
 
-        Returns the objective there; of a quadratic, which needs no search, -infinity.
+        Returns the objective there; -infinity for a quadratic, which needs no search.
         """
         problem, x, v = self.problem, self._x, self._v
-        if self._is_quadratic() and not problem.objective.has_corners:
+        if self._is_quadratic() and not problem.objective.has_nonsmooth_penalty:
             self._v, self._x = v + x, np.zeros_like(x)
             return -np.inf
         start = self._dot(self._g, x).ravel()
@@ -607,12 +705,17 @@ class Newton(Method):
         below, above = start.copy(), np.full(len(start), np.inf)
         t = np.ones(len(start))
         penalties = self._penalties_along()
-        # no need of it where the objective, which is convex, still falls, and is not only rounding
+        # The objective at t = 0, computed only if needed: a convex objective whose slope is still
+        # negative has fallen.
         value0 = None
-        for _ in range(SEARCHES):
+        for _ in range(MAX_LINE_EVALUATIONS):
             value, slope = self._line(t, penalties)
-            good = np.abs(slope) <= FLATTENED * np.abs(start)
-            if good.all() and (slope <= 0).all() and (-start > TELLABLE * np.abs(value)).all():
+            good = np.abs(slope) <= LINE_SLOPE_RATIO * np.abs(start)
+            if (
+                good.all()
+                and (slope <= 0).all()
+                and (-start > RELIABLE_SLOPE * np.abs(value)).all()
+            ):
                 break
             if value0 is None:
                 value0, _ = self._line(np.zeros(len(start)), penalties)
@@ -640,9 +743,7 @@ class Newton(Method):
         return float(value.sum())
 
     def _penalties_along(self):
-        """What the penalty of v + t x is made of: numbers an output (or in all) for 1, t and t^2 /
-        2.
-        """
+        """The coefficients of 1, t and t^2 / 2 in the penalty of v + t x, per output or in all."""
         v, x = self._v, self._x
         penalties = [self._dot(self._at.l2 * a, b).ravel() for a, b in ((v, v), (v, x), (x, x))]
         penalties[1] += self.problem.objective.tilt * self._dot(x, self._at.intercepts).ravel()
@@ -650,23 +751,23 @@ class Newton(Method):
 
     @np.errstate(over="ignore", invalid="ignore")
     def _line(self, t, penalties):
-        """(values, slopes) of the objective at v + t x, an output each (or one in all)."""
+        """(values, slopes) of the objective at v + t x, per output or in all."""
         steps = np.broadcast_to(t, (self.problem.objective.outputs,)).astype(float)
         value, slope = self._rows.sums_along(steps)[:, : len(t)] / self._weight
         own, mixed, square = penalties
         return value + (own / 2 + t * mixed + t * t * square / 2), slope + mixed + t * square
 
-    # ---- the metric of the conjugate gradients ----
+    # ---- the preconditioner ----
 
-    def _metric(self):
-        """The `Inverse` at the curvatures of now: of the Hessian's diagonal, or of all of it from
-        some rows.
+    def _make_preconditioner(self):
+        """The `Preconditioner` at the current curvatures: the Hessian's diagonal, or the Hessian of
+        a subsample of the rows.
         """
         self._rows.mark_curvatures()
         mean = self._rows.own_curvatures().mean(axis=0)
         mean = np.maximum(mean, 1e-3 * mean.max() or 1.0)[:, None]
-        if not self._dense or self._coarse:
-            return Inverse(self._joint, mean + self._at.l2, None)
+        if not self._dense or self._use_diagonal:
+            return Preconditioner(self._joint, mean + self._at.l2, None)
         try:
             factors = [
                 cho_factor(
@@ -677,20 +778,21 @@ class Newton(Method):
                 )
                 for k in range(self.problem.objective.outputs)
             ]
-        except LinAlgError:  # products of few rows far out, whose rounding exceeds the ridge
+        except LinAlgError:
+            # The rounding of products of a few outlying rows exceeds the ridge.
             self._dense, factors = False, None
-        return Inverse(self._joint, mean + self._at.l2, factors)
+        return Preconditioner(self._joint, mean + self._at.l2, factors)
 
     @property
     def _ridge(self):
-        """What the diagonal of a dense metric gets, in units of the mean curvature."""
-        return max(RIDGE, RIDGE_EPSILONS * float(np.finfo(self.problem.rows.dtype).eps))
+        """The ridge of a dense preconditioner, in units of the mean curvature."""
+        return max(RELATIVE_RIDGE, RIDGE_EPSILONS * float(np.finfo(self.problem.rows.dtype).eps))
 
     def _hessian(self, output, mean):
-        """The Hessian of an output, from as many rows as are affordable."""
-        matrix, used = self._rows.hessian(self._at, output, self._most)
+        """The Hessian of an output with a ridge, from at most `_max_rows` rows."""
+        matrix, used = self._rows.hessian(self._at, output, self._max_rows)
         l2 = self._at.l2[output]
-        is_whole = self._most >= len(self.problem.visits) and l2[:-1].all()
+        is_whole = self._max_rows >= len(self.problem.visits) and l2[:-1].all()
         few = used <= self._v.shape[1] and not (self.is_factored or is_whole)
-        matrix[np.diag_indices(len(matrix))] += l2 + (RIDGE_OF_FEW if few else self._ridge) * mean
+        matrix[np.diag_indices(len(matrix))] += l2 + (RIDGE_FEW_ROWS if few else self._ridge) * mean
         return matrix

@@ -1,6 +1,4 @@
-"""Update rules as values: what a step does with the gradient. Settings only; the buffers belong to
-the run.
-"""
+"""Update rules as immutable settings; the buffers belong to the run."""
 
 from dataclasses import fields
 from functools import cached_property
@@ -13,7 +11,7 @@ from fastgd.problem.records import Settings
 
 
 class Optimizer(Settings):
-    """What all rules share; use one of the rules below.
+    """Base class of the update rules below.
 
     g is the mean gradient of a batch with ``l2 * w`` added (but for AdamW), eta the learning rate,
     and every rule ends in the exact prox of the L1 part, ``soft(w, r * l1)``, at the rate r that
@@ -21,11 +19,9 @@ class Optimizer(Settings):
     """
 
     kind: ClassVar[Kind]
-    buffers: ClassVar[tuple] = (
-        False,
-        False,
-    )  # which of the kernels' two buffers it keeps, each as long as the parameters
-    # Whether every parameter has a rate of its own, whatever the size of its gradients.
+    # Which of the kernels' two buffers the rule needs, each as long as the parameters.
+    buffers: ClassVar[tuple] = (False, False)
+    # Whether each parameter has a rate of its own, whatever the size of its gradients.
     is_adaptive: ClassVar[bool] = False
 
     def __post_init__(self):
@@ -333,6 +329,7 @@ class GradientNoise(Optimizer):
         return as_optimizer(self.rule).codes | {"noise": self.variance, "fading": self.fading}
 
 
+# The update rules by their names.
 RULES = {
     rule.__name__.lower(): rule
     for rule in (

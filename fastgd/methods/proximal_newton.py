@@ -1,10 +1,10 @@
 """Proximal Newton for a smooth loss with an L1 part, or weights >= 0: a quadratic model of the
 loss, plus the penalty, on a working set of columns.
 
-With `dense_metric` the model's matrix is built for the columns in question, and minimised by
-coordinate descent and steps on the support. Without, conjugate gradients move the coordinates that
-are free to move, a pass over X each. Either way the step is tried whole, so that zeros are exact,
-and shortened by a line search along the margins where the objective has not fallen enough. Sources:
+With `dense_metric` the model's matrix is built for the working set, and the model is minimised by
+coordinate descent and Newton steps on the support. Without it, conjugate gradients move the free
+coordinates, at a pass over X per iteration. Either way the full step is tried first, so that zeros
+are exact. If the objective does not fall enough, a line search in the margins shortens it. Sources:
 Lee, Sun and Saunders, "Proximal Newton-type methods", SIAM J. Optim. 24 (2014); Friedman, Hastie
 and Tibshirani, "Regularization paths via coordinate descent", J. Stat. Softw. 33 (2010); Lee et
 al., "Efficient sparse coding algorithms", NIPS 2006; Andrew and Gao, "Scalable training of
@@ -16,69 +16,86 @@ from scipy import sparse
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from fastgd.kernels import coordinate
-from fastgd.methods.curvature import STALE
+from fastgd.methods.curvature import STALE_CURVATURE_SHARE
 from fastgd.methods.method import Epoch
-from fastgd.methods.newton import RIDGE_OF_FEW, WHOLE, Newton
+from fastgd.methods.newton import MAX_ALL_ROWS_COLUMNS, RIDGE_FEW_ROWS, Newton
 from fastgd.problem.duality import gap, relative, rounding_of
 from fastgd.problem.linearization import subsample_rows
 from fastgd.problem.records import Record
 
-LARGEST = 3000  # columns of a matrix
-PASSES = (
-    30  # squared columns a column of X that a matrix may cost: about as much as four passes over X
-)
-PRODUCTS = 1500  # a stored entry of X that a matrix of few columns and of all rows may cost
-ENOUGH = 1e-3  # of the decrease that the slope foretells, for a whole step
-ROWS = 10  # a column, that a matrix is made of where there are more than twice as many
-FRESH = 0.1  # of the subgradient that a step may leave for the next to go by the same matrix
-DAMPING = 1e-3  # curvature, given to pieces of losses that have none
-FORCING = 0.1  # the most that is left of a model's slopes by its minimisation
-EXACTLY = 1e-9  # ... if the model is all there is to it
-ROUNDS = 50  # of coordinate descent and a step on the support
-SWEEPS = 20  # of coordinate descent a round
-STALLED = 5  # steps in a row that gain nothing: those of all kinds have been tried
-EPSILON = 4 * float(np.finfo(float).eps)  # of the objective: a decrease that is rounding
-NO_LESS = 0.99  # of the smallest subgradient: one that has not shrunk
-# over the columns of sparse rows, which find the zeros; conjugate gradients are sooner at the
-# values
-FEW_SWEEPS = 4
+# Columns of a working set's matrix, at most: 72 MB.
+MAX_MATRIX_COLUMNS = 3000
+# The working set gets sqrt(MATRIX_WORK_PER_COLUMN * p) columns beyond twice the nonzero weights.
+# Its matrix then takes MATRIX_WORK_PER_COLUMN multiplications per number of dense X, about as long
+# as one pass or, with the symmetric copy, a few.
+MATRIX_WORK_PER_COLUMN = 30
+# Multiplications per stored number of X that a matrix of all rows and columns may cost.
+MATRIX_PRODUCTS_PER_ENTRY = 1500
+# Accept a full step if the objective falls by this share of the decrease that the slope predicts
+# (Armijo condition).
+SUFFICIENT_DECREASE = 1e-3
+# Rows per column of a matrix, where there are more than twice as many.
+ROWS_PER_MATRIX_COLUMN = 10
+# The next step uses the same matrix if the subgradient norm has fallen to at most this share.
+MATRIX_REUSE_RATIO = 0.1
+# Curvature that is added to piecewise quadratic losses, which have pieces without any.
+CURVATURE_DAMPING = 1e-3
+# The largest relative tolerance of a model's minimisation (forcing term).
+MAX_FORCING = 0.1
+# The same if the model is the whole objective: then its minimum is the result.
+EXACT_MODEL_TOLERANCE = 1e-9
+# Rounds of coordinate descent and a Newton step on the support, at most. A guard: the tolerance
+# ends them before.
+MAX_ROUNDS = 50
+# Sweeps of coordinate descent per round, at most.
+SWEEPS_PER_ROUND = 20
+# Training ends after this number of steps in a row without gain: steps of all kinds have then been
+# tried.
+MAX_STALLED_STEPS = 5
+# A decrease of the objective by at most this share of it is rounding.
+DECREASE_ROUNDING = 4 * float(np.finfo(float).eps)
+# A subgradient norm has not shrunk if it is at least this share of the smallest one so far.
+SHRUNK_RATIO = 0.99
+# Sweeps of coordinate descent over the columns of sparse rows. They find the zeros; CG finds the
+# values faster.
+SPARSE_COLUMN_SWEEPS = 4
 
 
-class Corner(Record):
-    """What a weight meets at 0, (p,) numbers each: the slopes of its penalty above and, with the
-    sign changed, below.
+class NonsmoothPenalty(Record):
+    """The nonsmooth part of the penalty, l1 |w| or w >= 0, by its subdifferential [-below, above]
+    at a weight of 0, (p,) numbers each.
 
-    Below 0 it is infinite for weights that have to be >= 0. Where both are 0 there is no corner.
+    `below` is infinite for weights that have to be >= 0. Both are 0 where the penalty is smooth.
     """
 
     above: np.ndarray
     below: np.ndarray
 
     def __getitem__(self, columns):
-        return Corner(self.above[columns], self.below[columns])
+        return NonsmoothPenalty(self.above[columns], self.below[columns])
 
     @property
-    def exists(self):
+    def is_nonsmooth(self):
         return self.below > 0
 
     @property
-    def least(self):
-        """The least weights, 0 or -infinity; None where there are none."""
+    def lower_bounds(self):
+        """The lower bounds of the weights, 0 or -infinity; None if all are -infinity."""
         return np.where(np.isinf(self.below), 0.0, -np.inf) if np.isinf(self.below).any() else None
 
     def subgradient(self, v, g):
-        """The least subgradient, of the gradient g of the rest of the objective."""
+        """The minimum-norm subgradient, given the gradient g of the smooth part."""
         return np.where(
             v != 0, g + self.above * np.sign(v), g - np.clip(g, -self.above, self.below)
         )
 
     def norm(self, v, g):
-        """Its length."""
+        """The norm of the minimum-norm subgradient."""
         return float(np.sqrt((self.subgradient(v, g) ** 2).sum()))
 
     def signs(self, v, g):
-        """The sign by which |v_j| varies as one goes down from v: that of v_j, or where it is 0 of
-        -g_j; 0 where 0 is best.
+        """The sign of each v_j just after a descent step from v: that of v_j or, at 0, of -g_j; 0
+        where 0 is optimal.
         """
         return np.where(
             v != 0, np.sign(v), np.where(g < -self.above, 1.0, np.where(g > self.below, -1.0, 0.0))
@@ -86,30 +103,31 @@ class Corner(Record):
 
     def prox(self, v, rates):
         """argmin of |w - v|^2 / (2 rates) + the penalty."""
-        with np.errstate(invalid="ignore"):  # an infinite slope times a rate of 0
+        # An infinite slope times a rate of 0 is invalid.
+        with np.errstate(invalid="ignore"):
             return v - np.clip(
                 v, np.nan_to_num(-rates * self.below, neginf=-np.inf), rates * self.above
             )
 
 
-def minimise(H, w, g, corner, reduction):
-    """Minimise g'd + d'Hd / 2 + P(w) over w = (w at first) + d, until its slopes are `reduction`
-    times what they were.
+def minimise(H, w, g, penalty, reduction):
+    """Minimise g'd + d'Hd / 2 + P(w) over w = (initial w) + d, until its largest subgradient is at
+    most `reduction` times the first one.
     """
-    enough = reduction * np.abs(corner.subgradient(w, g)).max(initial=0.0)
-    for _ in range(ROUNDS):
-        coordinate.descend(H, w, g, corner.above, enough, SWEEPS, corner.least)
-        done = np.abs(corner.subgradient(w, g)).max(initial=0.0) <= enough
-        if not _step_on_support(H, w, g, corner) or done:
+    enough = reduction * np.abs(penalty.subgradient(w, g)).max(initial=0.0)
+    for _ in range(MAX_ROUNDS):
+        coordinate.descend(H, w, g, penalty.above, enough, SWEEPS_PER_ROUND, penalty.lower_bounds)
+        done = np.abs(penalty.subgradient(w, g)).max(initial=0.0) <= enough
+        if not _step_on_support(H, w, g, penalty) or done:
             return
 
 
-def _step_on_support(H, w, g, corner):
-    """Newton's step of the coordinates that are not 0, to where the first of them would change its
-    sign; False: there is none.
+def _step_on_support(H, w, g, penalty):
+    """Take a Newton step of the nonzero coordinates, up to the first sign change; return whether
+    there was a step.
     """
-    support = np.flatnonzero((w != 0) | ~corner.exists)
-    down = -(g + corner.above * np.sign(w))[support]
+    support = np.flatnonzero((w != 0) | ~penalty.is_nonsmooth)
+    down = -(g + penalty.above * np.sign(w))[support]
     part = H[np.ix_(support, support)]
     part[np.diag_indices(len(support))] *= 1 + 1e-12
     try:
@@ -122,11 +140,10 @@ def _step_on_support(H, w, g, corner):
         return False
     change = H[:, support] @ d
     slope, curvature = down @ d, d @ change[support]
-    crossing = (w[support] * d < 0) & corner.exists[support]
+    crossing = (w[support] * d < 0) & penalty.is_nonsmooth[support]
     limits = np.divide(-w[support], d, where=crossing, out=np.full(len(d), np.inf))
-    t = min(
-        slope / curvature if curvature > 0 else np.inf, limits.min(initial=np.inf)
-    )  # rounding hides the curvature of flat ways
+    # Along flat directions rounding may make the curvature 0 or negative.
+    t = min(slope / curvature if curvature > 0 else np.inf, limits.min(initial=np.inf))
     if not (slope > 0 and np.isfinite(t)):
         return False
     w[support] += t * d
@@ -136,12 +153,12 @@ def _step_on_support(H, w, g, corner):
 
 
 class ProximalNewton(Newton):
-    """Minimise a smooth loss + l1 |w|_1 + (l2/2) |w|^2; `dense_metric` allows matrices of some
-    columns by some columns.
+    """Minimise a smooth loss + l1 |w|_1 + (l2/2) |w|^2; `dense_metric` allows dense matrices of a
+    working set.
     """
 
-    kept = (
-        *Newton.kept,
+    checkpointed = (
+        *Newton.checkpointed,
         "_lower",
         "_matrices",
         "_norm",
@@ -158,10 +175,11 @@ class ProximalNewton(Newton):
         "_least_norm",
     )
 
-    data_gradient = None  # (parameters, the mean loss's gradient there in scaled columns)
+    # (parameters, gradient of the mean loss there in scaled columns)
+    data_gradient = None
 
     def start(self, problem, theta, earlier):
-        """Begin at theta, or where `earlier` stands; zeros are taken for the best constant
+        """Begin at theta, or where `earlier` stands; a theta of zeros stands for the best constant
         model.
         """
         super().start(problem, theta, earlier)
@@ -171,25 +189,27 @@ class ProximalNewton(Newton):
             if problem.objective.positive
             else self._l1
         )
-        self._corner = Corner(self._l1, below)
-        self._is_free = not (
-            problem.objective.l1 or np.all(problem.objective.l2)
-        )  # no slopes would do for a bound
+        self._penalty = NonsmoothPenalty(self._l1, below)
+        # Without a penalty on every weight the duality gap is infinite.
+        self._is_free = not (problem.objective.l1 or np.all(problem.objective.l2))
         self._scale = np.append(self._at.inverse, 1.0)
         self._lower, self._matrices, self._norm, self._columns = -np.inf, {}, np.inf, None
         self._shortened, self._unsettled, self._reach = False, False, 1.0
         self._whole = self.dense_metric
         p, stored = len(self._at.inverse), problem.rows.stored / problem.rows.shape[0]
-        self._few = p <= WHOLE and p * p <= PRODUCTS * stored
+        self._few = p <= MAX_ALL_ROWS_COLUMNS and p * p <= MATRIX_PRODUCTS_PER_ENTRY * stored
         self._by_columns = problem.rows.sparse and not self._few
-        self._some_rows = False  # whether matrices are of some rows only
-        # steps by coordinates until it is conjugate gradients' turn: now, and after that turn
+        # Whether the matrices are made of a subsample of the rows.
+        self._some_rows = False
+        # The number of coordinate descent steps until the next CG step, now and after that step.
         self._turn = 1
         self._rounds = 1
         self._least_norm = np.inf
-        self._stalled = 0  # steps in a row that rounding has made worthless
-        self._first, self._fell = 0.0, 0.0  # the largest norm; by how much the last step lowered F
-        self._mark()
+        # The number of steps in a row that gained no more than rounding.
+        self._stalled = 0
+        # The largest norm of a subgradient; the decrease of F by the last step.
+        self._first, self._fell = 0.0, 0.0
+        self._save_checkpoint()
 
     # ---- the descent ----
 
@@ -197,11 +217,11 @@ class ProximalNewton(Newton):
         """Yields an `Epoch` after each pass."""
         loss, g = self._gradient()
         while True:
-            self._mark()
+            self._save_checkpoint()
             bound = self._lower
             yield from self._bound(loss, g)
             in_pieces = self.problem.objective.loss.is_piecewise_quadratic
-            self._rows.compute_curvatures(DAMPING if in_pieces else 0.0)
+            self._rows.compute_curvatures(CURVATURE_DAMPING if in_pieces else 0.0)
             by_coordinates = self._whole and (
                 self._turn > 0 or not (self._some_rows or self._by_columns)
             )
@@ -213,43 +233,48 @@ class ProximalNewton(Newton):
                     else (yield from self._by_conjugate_gradients(loss, g))
                 )
             if self._is_free and not by_gradient:
-                self._estimate(loss, g, x)
+                self._estimate_from_model(loss, g, x)
             zeros, before = self._v == 0, loss
             loss, g = yield from self._move(loss, g, x)
             if by_gradient:
                 self._reach *= (
                     float(np.clip(self._step.mean(), 0.1, 0.7)) if self._shortened else 1.5
                 )
-            if not by_coordinates:  # signs that have not settled cut its step short
+            # A short CG step means that the signs have not settled.
+            if not by_coordinates:
                 self._rounds = 2 * self._rounds if self._shortened else 1
             self._turn = self._turn - 1 if by_coordinates else self._rounds
             self._unsettled = not self._whole and (
                 self._shortened or (by_gradient and ((self._v == 0) != zeros).any())
             )
             self._fell = before - loss
-            stands = self._fell <= EPSILON * abs(loss) and not self._lower > bound + EPSILON * abs(
+            stands = self._fell <= DECREASE_ROUNDING * abs(
                 loss
-            )
-            stands = stands and self._norm >= NO_LESS * self._least_norm
+            ) and not self._lower > bound + DECREASE_ROUNDING * abs(loss)
+            stands = stands and self._norm >= SHRUNK_RATIO * self._least_norm
             self._least_norm = min(self._least_norm, self._norm)
             self._stalled = self._stalled + 1 if stands else 0
 
     @property
     def exhausted(self):
         """Whether several steps in a row have lowered neither the objective nor its subgradient."""
-        return self._stalled >= STALLED
+        return self._stalled >= MAX_STALLED_STEPS
 
     def _bound(self, loss, g):
-        """Bound the distance to the minimum; where that needs a pass of its own, only when the
-        minimum may be near.
+        """Bound the distance to the minimum by a duality gap, once the decrease of a step suggests
+        that the minimum is near.
         """
-        last, self._norm = self._norm, self._corner.norm(self._v, g)
+        last, self._norm = self._norm, self._penalty.norm(self._v, g)
         self._first = max(self._first, self._norm)
         self.data_gradient = self._theta, g - self._at.l2 * self._v
-        if self._norm > FRESH * last and not self._is_quadratic() and not self._some_rows:
+        if (
+            self._norm > MATRIX_REUSE_RATIO * last
+            and not self._is_quadratic()
+            and not self._some_rows
+        ):
             self._matrices = {}
         if not self._is_free and self._fell <= max(
-            0.1 * (self._worst - loss), rounding_of(loss, self._worst)
+            0.1 * (self._constant_loss - loss), rounding_of(loss, self._constant_loss)
         ):
             _, slopes = self.losses()
             self._lower = max(
@@ -257,24 +282,27 @@ class ProximalNewton(Newton):
                 loss - gap(self.problem, self._at, loss, slopes, g - self._at.l2 * self._v),
             )
             if self._lower > -np.inf:
-                self._found = (
-                    relative(loss - self._lower, loss, self._worst, self._floor),
+                self._optimality = (
+                    relative(loss - self._lower, loss, self._constant_loss, self._floor),
                     "duality gap",
                 )
         yield Epoch(loss, self._norm, float(self._step.max()))
 
-    def _estimate(self, loss, g, x):
-        """Take a model's decrease for the distance to the minimum: at its own minimum it is at most
-        the slope times the step.
+    def _estimate_from_model(self, loss, g, x):
+        """Estimate the distance to the minimum by the decrease of the quadratic model: at the
+        model's minimum it is at most the slope times the step.
         """
         if self._complete:
             decrement = max(-float((g * x).sum()), 0.0)
-            self.here = loss, decrement
-            self._found = relative(decrement, loss, self._worst, self._floor), "Newton decrement"
+            self.value_and_distance = loss, decrement
+            self._optimality = (
+                relative(decrement, loss, self._constant_loss, self._floor),
+                "Newton decrement",
+            )
 
     def _move(self, loss, g, x):
-        """(F, gradient) after a step along x: all of it, or as far as a line search says. Never
-        does F rise.
+        """(F, gradient) after the full step x or, if F does not fall enough, after a line search. F
+        never rises.
         """
         theta, v, margins = self._theta, self._v, self._rows.margins.copy()
         kinked = self._l1 * np.where(v != 0, np.sign(v), np.sign(x))
@@ -282,7 +310,7 @@ class ProximalNewton(Newton):
         self._v, self._step = v + x, np.ones_like(self._step)
         after, slopes = self._gradient()
         self._shortened = not (
-            after <= loss + ENOUGH * foretold
+            after <= loss + SUFFICIENT_DECREASE * foretold
             or self._is_nearer(after - loss, foretold, loss, slopes)
         )
         if not self._shortened:
@@ -299,12 +327,12 @@ class ProximalNewton(Newton):
         return loss, g
 
     def _is_nearer(self, rise, foretold, loss, g):
-        """Whether F cannot tell, for its rounding, and the subgradient has shrunk."""
+        """Whether the change of F is within rounding, and the subgradient has shrunk."""
         rounding = 16 * np.finfo(float).eps * abs(loss)
         return (
             rise <= rounding
             and -foretold <= 1000 * rounding
-            and self._corner.norm(self._v, g) < 0.5 * self._norm
+            and self._penalty.norm(self._v, g) < 0.5 * self._norm
         )
 
     def _line(self, t, penalties):
@@ -324,11 +352,9 @@ class ProximalNewton(Newton):
     # ---- the model on a working set ----
 
     def _by_coordinates(self, g):
-        """The step to the model's minimum on the most promising columns; None: there are too
-        many.
-        """
+        """The step to the model's minimum on the working set; None if that is too large."""
         h = self._rows.own_curvatures()
-        if self._matrices and self._rows.have_curvatures_changed(STALE, own=True):
+        if self._matrices and self._rows.have_curvatures_changed(STALE_CURVATURE_SHARE, own=True):
             self._matrices = {}
         if not self._matrices:
             self._some_rows = False
@@ -338,7 +364,7 @@ class ProximalNewton(Newton):
             columns = self._working_set(self._v[k], g[k])
             w = self._v[k, columns]
             slopes = g[k, columns]
-            corner = self._corner[columns]
+            penalty = self._penalty[columns]
             l2 = self._at.l2[k, columns]
             if self._by_columns:
                 coordinate.descend_columns(
@@ -348,13 +374,13 @@ class ProximalNewton(Newton):
                     h[:, k].copy(),
                     w,
                     slopes,
-                    corner.above,
+                    penalty.above,
                     l2,
-                    FORCING,
-                    FEW_SWEEPS,
-                    corner.least,
+                    MAX_FORCING,
+                    SPARSE_COLUMN_SWEEPS,
+                    penalty.lower_bounds,
                 )
-            elif len(columns) > LARGEST:
+            elif len(columns) > MAX_MATRIX_COLUMNS:
                 self._whole = False
                 return None
             else:
@@ -364,40 +390,46 @@ class ProximalNewton(Newton):
                     H,
                     w,
                     slopes,
-                    corner,
-                    EXACTLY if self._is_quadratic() and not self._some_rows else forcing,
+                    penalty,
+                    EXACT_MODEL_TOLERANCE
+                    if self._is_quadratic() and not self._some_rows
+                    else forcing,
                 )
             x[k, columns] = w - self._v[k, columns]
         return x
 
     def _forcing(self):
-        """What a model's minimisation may leave of its slopes: the less, the nearer the minimum
-        is.
+        """The relative tolerance of a model's minimisation, which falls as the minimum comes
+        near.
         """
-        return min(FORCING, max(self._norm / max(self._first, 1e-300), 1e-4))
+        return min(MAX_FORCING, max(self._norm / max(self._first, 1e-300), 1e-4))
 
     def _working_set(self, v, g):
-        """Columns in use, and those of the steepest slopes beyond the kink."""
+        """The columns of nonzero weights, and the columns of the largest subgradients."""
         excess = np.where(
-            (v != 0) | ~self._corner.exists, np.inf, np.abs(self._corner.subgradient(v, g))
+            (v != 0) | ~self._penalty.is_nonsmooth,
+            np.inf,
+            np.abs(self._penalty.subgradient(v, g)),
         )
         excess[:-1][self._at.inverse == 0] = 0
         if not self.problem.objective.intercept:
             excess[-1] = 0
         used, able = np.count_nonzero(np.isinf(excess)), np.count_nonzero(excess > 0)
-        size = min(able, 2 * used + int(np.sqrt(PASSES * len(self._at.inverse))))
+        size = min(able, 2 * used + int(np.sqrt(MATRIX_WORK_PER_COLUMN * len(self._at.inverse))))
         self._complete &= size == able
         return np.sort(np.argpartition(-excess, size - 1)[:size]) if size else np.empty(0, np.intp)
 
     def _matrix(self, columns, h, k):
-        """X' diag(h_k) X / n of these columns in these coordinates; it is kept, with its h, and
-        grows.
+        """X' diag(h_k) X / n of these columns in scaled coordinates; it is stored with its h, and
+        grows with the working set.
         """
         k = 0 if self._is_quadratic() else k
         known, drawn, _ = self._matrices.get(k, (columns, h, None))
         few = np.count_nonzero(drawn) if self._some_rows else np.inf
-        if k not in self._matrices or 2 * few < ROWS * len(np.union1d(columns, known)):
-            h, some = self._drawn(h[:, k], ROWS * len(columns))
+        if k not in self._matrices or 2 * few < ROWS_PER_MATRIX_COLUMN * len(
+            np.union1d(columns, known)
+        ):
+            h, some = self._drawn(h[:, k], ROWS_PER_MATRIX_COLUMN * len(columns))
             self._some_rows |= some
             self._matrices = self._matrices | {
                 k: (columns, h, self._at.symmetric_products(h, columns))
@@ -414,10 +446,9 @@ class ProximalNewton(Newton):
         return H[np.ix_(at, at)]
 
     def _drawn(self, h, most):
-        """(curvatures of the rows that a matrix is made of, whether they are not all)"""
-        if (
-            self._is_free or self._few or (2 if self._is_quadratic() else 1) * most >= len(h)
-        ):  # a quadratic's is made once
+        """(curvatures of the rows that a matrix is made of, whether they are a subsample)"""
+        # The matrix of a quadratic is made once, so it may take twice as many rows.
+        if self._is_free or self._few or (2 if self._is_quadratic() else 1) * most >= len(h):
             return h.copy(), False
         return subsample_rows(h, most), True
 
@@ -432,14 +463,12 @@ class ProximalNewton(Newton):
     # ---- the model by passes over X ----
 
     def _by_conjugate_gradients(self, loss, g):
-        """A step of the coordinates that are free to move; those that would change their sign stop
-        at 0.
-        """
-        v, l1, corner = self._v, self._l1, self._corner
-        sign = corner.signs(v, g)
-        free = (sign != 0) | ~corner.exists
+        """A CG step of the free coordinates; those that would change their sign stop at 0."""
+        v, l1, penalty = self._v, self._l1, self._penalty
+        sign = penalty.signs(v, g)
+        free = (sign != 0) | ~penalty.is_nonsmooth
         free[:, :-1] &= self._at.inverse > 0
-        metric = self._metric_of_passes(free)
+        metric = self._make_cg_preconditioner(free)
         x, r = np.zeros_like(g), np.where(free, -(g + l1 * sign), 0.0)
         s = metric(r)
         p, first = s, self._dot(r, s)
@@ -459,24 +488,24 @@ class ProximalNewton(Newton):
                 break
             p = s + np.divide(rs, before, where=before > 0, out=np.zeros_like(rs)) * p
         w = v + x
-        stopped = (w * sign < 0) & corner.exists
+        stopped = (w * sign < 0) & penalty.is_nonsmooth
         self._complete, w[stopped] = not stopped.any(), 0
         return w - v
 
     def _by_gradient(self, g):
-        """A proximal gradient step: sure to lead down, and taken until the zeros have settled where
-        others had to be shortened.
+        """A proximal gradient step, which is a descent direction. It is taken after a shortened
+        step, until the zeros have settled.
         """
         metric = self._reach * self._diagonal()
-        x = self._corner.prox(self._v - metric * g, metric) - self._v
+        x = self._penalty.prox(self._v - metric * g, metric) - self._v
         x[:, :-1] *= self._at.inverse > 0
         if not self.problem.objective.intercept:
             x[:, -1] = 0
         return x
 
-    def _metric_of_passes(self, free):
-        """The approximate inverse of the Hessian of free coordinates: of the matrices where there
-        are some, or of its diagonal.
+    def _make_cg_preconditioner(self, free):
+        """The preconditioner of the free coordinates: from the stored matrices where there are any,
+        else the diagonal.
         """
         diagonal, solvers = self._diagonal(), {}
         for k, (known, _, H) in (self._matrices if self._whole else {}).items():
@@ -484,7 +513,7 @@ class ProximalNewton(Newton):
                 inside = np.flatnonzero(free[output, known])
                 part = H[np.ix_(inside, inside)]
                 part[np.diag_indices(len(inside))] += (
-                    self._at.l2[output, known[inside]] + RIDGE_OF_FEW * diagonal[output].min()
+                    self._at.l2[output, known[inside]] + RIDGE_FEW_ROWS * diagonal[output].min()
                 )
                 try:
                     solvers[output] = (
@@ -503,7 +532,7 @@ class ProximalNewton(Newton):
         return solve
 
     def _diagonal(self):
-        """The inverse of the Hessian's diagonal, of columns of spread 1."""
+        """The inverse of the Hessian's diagonal in scaled columns."""
         h = self._rows.own_curvatures()
         mean = np.maximum(h.mean(axis=0), 1e-3 * max(h.mean(), 1e-300))[:, None]
         return 1 / (mean + self._at.l2)

@@ -1,7 +1,7 @@
-"""Fewer rows than columns: the same problem in as many dimensions as there are rows.
+"""Fewer rows than columns: the same problem in the span of the rows.
 
-Only the part of the weights that lies in the span of the rows of X changes a margin, and an L2
-penalty wants the other part to be 0. With an orthonormal basis Q of that span, w = Q u and X Q = R,
+Only the part of the weights in the span of the rows of X changes a margin, and an L2 penalty is
+least if the other part is 0. With an orthonormal basis Q of that span, w = Q u and X Q = R,
 so that F(w, b) on X is F(u, b) on R: the same objective, minimum and bounds, of n x n numbers.
 Without a penalty the minimum with the least |u| is the one with the least |w|.
 Source: Hastie, Tibshirani and Friedman, The Elements of Statistical Learning, section 18.3.5.
@@ -18,57 +18,66 @@ from fastgd.methods.method import Method
 from fastgd.problem.data import as_rows
 from fastgd.problem.layout import pack, unpack
 
-# The factorisation of dense X takes the time of about n / 10 passes over it. Without it a fit often
-# takes more than 100.
-MOST_ROWS = 1500
-# Numbers of a dense copy of X: 256 MB.
-MOST_NUMBERS = 2**25
-# Ratio of the widest to the narrowest column: rounding is relative to the widest.
-MOST_UNEVEN = 1e6
-# Singular values below this many machine epsilons times n, of the largest, are rounding.
-RANK_TOLERANCE = 8
-# The eigenvectors of X X' take some n^3 operations, for each stored number of sparse X at most so
-# many. Beyond, passes are the shorter way: 600 rows of 60 entries, Ridge, 6 ms instead of 85.
-MOST_WORK = 20
-# Rows whose eigenvectors take less than a millisecond.
-FEW_ROWS = 64
+# Rows, at most. The factorisation of dense X takes as long as about n / 10 = 150 passes over it; a
+# fit without it often takes more than 100 passes.
+MAX_ROWS = 1500
+# Numbers of a dense copy of X, at most: 256 MB.
+MAX_NUMBERS = 2**25
+# Ratio of the widest to the narrowest column, at most. Rounding is relative to the widest column,
+# so the narrowest one keeps 10 of 16 digits.
+MAX_WIDTH_RATIO = 1e6
+# Singular values below this many machine epsilons times n, relative to the largest, are rounding.
+SINGULAR_VALUE_TOLERANCE = 8
+# The eigenvectors of X X' take about n^3 operations: per stored number of sparse X, at most this
+# many. Beyond, passes are faster: Ridge on 600 rows of 60 entries takes 6 ms instead of 85.
+MAX_WORK_PER_NUMBER = 20
+# Rows whose eigenvectors take less than a millisecond, and are always computed.
+CHEAP_ROWS = 64
 
 
-def suits(problem):
+def is_worthwhile(problem):
     """Whether there are fewer rows than columns, and the minimum lies in the span of the rows.
 
     An intercept counts as a column.
     """
     objective, n, p = problem.objective, len(problem.visits), problem.rows.shape[1]
-    if not n < p + objective.intercept or n > MOST_ROWS or problem.X is None:
+    if not n < p + objective.intercept or n > MAX_ROWS or problem.X is None:
         return False
-    if objective.has_corners or objective.tilt or objective.loss.function or objective.by_column:
+    if (
+        objective.has_nonsmooth_penalty
+        or objective.tilt
+        or objective.loss.function
+        or objective.by_column
+    ):
         return False
     if not objective.loss.is_quadratic and not np.all(objective.l2):
-        return False  # without a minimum, or with a whole plane of them
+        # There is no minimum, or a whole plane of them.
+        return False
     if not problem.rows.sparse:
-        return n * p <= MOST_NUMBERS and _are_even(problem.X)
-    is_short = n <= FEW_ROWS or n**3 <= MOST_WORK * problem.rows.stored
-    return (is_short or not np.all(objective.l2)) and _are_even(problem.X)
+        return n * p <= MAX_NUMBERS and _have_similar_widths(problem.X)
+    is_short = n <= CHEAP_ROWS or n**3 <= MAX_WORK_PER_NUMBER * problem.rows.stored
+    return (is_short or not np.all(objective.l2)) and _have_similar_widths(problem.X)
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def _are_even(X):
-    """Whether the columns that vary do so by about as much; of sparse ones the sizes count."""
+def _have_similar_widths(X):
+    """Whether the widths of the columns (sparse ones: their largest values) have a ratio of at most
+    `MAX_WIDTH_RATIO`; constant columns do not count.
+    """
     if sparse.issparse(X):
         widths = np.zeros(X.shape[1])
         np.maximum.at(widths, X.indices, np.abs(X.data))
     else:
         widths = X.max(axis=0).astype(float) - X.min(axis=0)
     widths = widths[widths > 0]
-    return not len(widths) or widths.max() <= MOST_UNEVEN * widths.min()
+    return not len(widths) or widths.max() <= MAX_WIDTH_RATIO * widths.min()
 
 
 class Span:
-    """An orthonormal basis Q of the span of the centred rows, and their coordinates in it.
+    """An orthonormal basis Q of the span of the centered rows, and their coordinates in it.
 
     `coordinates` is R, shape (n, rank); `to_columns(u)` is Q u for each row of u, `to_rank(w)` is
-    Q' w. Rows are centred where the objective has an intercept, which makes up for it.
+    Q' w. Rows are centred if the objective has an intercept, which absorbs the difference.
     """
 
     def __init__(self, problem):
@@ -90,45 +99,45 @@ class Span:
 
     def _factor_rows(self, X):
         """X - center = R Q', by Householder reflections of its transpose."""
-        centred = np.subtract(X, self.center, dtype=float)
-        centred /= self._unit
-        self._reflectors, self._tau, _, _ = dgeqrf(centred.T, overwrite_a=True)
-        n = len(centred)
+        centered = np.subtract(X, self.center, dtype=float)
+        centered /= self._unit
+        self._reflectors, self._tau, _, _ = dgeqrf(centered.T, overwrite_a=True)
+        n = len(centered)
         self.coordinates = np.ascontiguousarray(np.triu(self._reflectors[:n]).T) * self._unit
         self._rotation = np.eye(n)
         self._sparse = None
 
-    def _factor_gram(self, X, weights, centred):
-        """The same of sparse rows, from the eigenvectors of X X'."""
+    def _factor_gram(self, X, weights, centered):
+        """The same for sparse rows, from the eigenvectors of X X'."""
         gram = ((X / self._unit) @ (X / self._unit).T).toarray()
-        if centred:
+        if centered:
             mean = gram @ weights
             gram += weights @ mean - mean[:, None] - mean
         values, vectors = eigh(gram)
-        kept = values > RANK_TOLERANCE * len(gram) * np.finfo(float).eps * values[-1]
+        kept = values > SINGULAR_VALUE_TOLERANCE * len(gram) * np.finfo(float).eps * values[-1]
         lengths = np.sqrt(values[kept])
         self.coordinates = np.ascontiguousarray(vectors[:, kept] * lengths) * self._unit
-        self._sparse = X, vectors[:, kept] / (lengths * self._unit), centred
+        self._sparse = X, vectors[:, kept] / (lengths * self._unit), centered
         self._rotation = np.eye(len(lengths))
 
     def _drop_null_space(self):
-        """Keep the coordinates in which the rows vary: then only one u has its margins."""
+        """Drop the coordinates in which the rows do not vary, so that margins determine u."""
         q, r, order = qr(self.coordinates.T, mode="economic", pivoting=True)
         sizes = np.abs(np.diagonal(r))
-        limit = RANK_TOLERANCE * max(self.coordinates.shape) * np.finfo(float).eps
+        limit = SINGULAR_VALUE_TOLERANCE * max(self.coordinates.shape) * np.finfo(float).eps
         rank = np.count_nonzero(sizes > limit * sizes.max(initial=0.0))
         self._rotation = q[:, :rank]
         self.coordinates = np.empty((len(order), rank))
         self.coordinates[order] = r[:rank].T
 
     def to_columns(self, u):
-        """The weights in the columns of X, a row an output."""
+        """The weights in the columns of X, one row per output."""
         turned = u @ self._rotation.T
         if self._sparse:
-            X, basis, centred = self._sparse
+            X, basis, centered = self._sparse
             a = basis @ turned.T
             W = (X.T @ a).T
-            return W - np.outer(a.sum(axis=0), self.center) if centred else W
+            return W - np.outer(a.sum(axis=0), self.center) if centered else W
         wide = np.zeros((len(self._reflectors), len(u)), order="F")
         wide[: turned.shape[1]] = turned.T
         return self._apply("N", wide).T
@@ -136,9 +145,9 @@ class Span:
     def to_rank(self, W):
         """The coordinates of the part of the weights that lies in the span."""
         if self._sparse:
-            X, basis, centred = self._sparse
+            X, basis, centered = self._sparse
             margins = X @ W.T
-            return ((margins - centred * (self.center @ W.T)).T @ basis) @ self._rotation
+            return ((margins - centered * (self.center @ W.T)).T @ basis) @ self._rotation
         wide = np.array(W.T, dtype=float, order="F")
         return self._apply("T", wide)[: len(self._rotation)].T @ self._rotation
 
@@ -149,7 +158,7 @@ class Span:
 
 
 class RowSpace(Method):
-    """Train by another method in the span of the rows, a problem with as many columns as rows.
+    """Train by another method in the span of the rows, where a problem has as many columns as rows.
 
     `select(problem)` returns the method for the smaller problem.
     """
@@ -158,7 +167,7 @@ class RowSpace(Method):
         self._select = select
 
     def start(self, problem, theta, earlier):
-        """Begin at theta, of which only the part in the span counts."""
+        """Begin at the part of theta in the span."""
         reduced = self._reduce(problem)
         coef, intercept = unpack(theta.astype(float), problem.objective.outputs, problem.by_column)
         offset = intercept + coef @ self._span.center
@@ -182,18 +191,18 @@ class RowSpace(Method):
         self._method.is_factored = True
         return reduced
 
-    def position(self):
+    def resume_point(self):
         """What `resume` needs."""
-        return self._method.position()
+        return self._method.resume_point()
 
-    def resume(self, problem, position):
-        """Begin where an earlier run on the same data was at `position`."""
+    def resume(self, problem, resume_point):
+        """Continue an earlier run on the same data from `resume_point`."""
         reduced = self._reduce(problem)
-        self._method.resume(reduced, position)
+        self._method.resume(reduced, resume_point)
 
     @property
     def state(self):
-        """Where the run stands, in the smaller problem."""
+        """The state of the run, in the smaller problem."""
         return self._method.state
 
     @state.setter
@@ -202,7 +211,7 @@ class RowSpace(Method):
 
     @property
     def exhausted(self):
-        """Whether rounding leaves nothing to gain."""
+        """Whether the method can gain no more than rounding."""
         return self._method.exhausted
 
     def epoch(self, order):
@@ -210,15 +219,15 @@ class RowSpace(Method):
         return self._method.epoch(self._method.problem.visits)
 
     def optimality(self):
-        """What the method knows: the objective and its minimum are the same."""
+        """That of the method: the objective and its minimum are the same."""
         return self._method.optimality()
 
     def is_smooth(self):
-        """Whether the decrement tells how far the minimum is."""
+        """Whether the decrement estimates the distance to the minimum."""
         return self._method.is_smooth()
 
     def bounds(self):
-        """(a bound or an estimate of F*, the lowest F known)"""
+        """(bound or estimate of F*, the objective that it was computed at)"""
         return self._method.bounds()
 
     def solution(self):
@@ -232,9 +241,9 @@ class RowSpace(Method):
         return self.problem.value(theta, np.empty_like(theta))
 
     def is_finite(self):
-        """Whether all parameters are."""
+        """Whether all parameters are finite."""
         return self._method.is_finite()
 
     def finish(self, certify=True):
-        """Training ends."""
+        """End training."""
         self._method.finish(certify)

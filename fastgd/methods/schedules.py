@@ -13,7 +13,7 @@ from fastgd.problem.records import Settings
 
 
 def _check(schedule, **least):
-    """Refuse what is not a finite number above its bound."""
+    """Raise an error for settings that are no finite numbers above their bounds."""
     for name, bound in least.items():
         value = getattr(schedule, name)
         if not isinstance(value, Real) or isinstance(value, bool) or not bound < value < np.inf:
@@ -24,7 +24,7 @@ def _check(schedule, **least):
 
 
 class Schedule(Settings):
-    """What all schedules share; use one of the schedules below."""
+    """Base class of the schedules below."""
 
     passive_aggressive: ClassVar[Rate] = Rate.OFF
 
@@ -35,7 +35,7 @@ class Schedule(Settings):
         raise NotImplementedError
 
     def react(self):
-        """The schedule to go on with when the loss has stalled; None: stop."""
+        """The schedule to continue with once the loss has stalled; None to stop."""
         return None
 
 
@@ -224,7 +224,8 @@ class Lipschitz(Schedule):
         return self.eta0 / np.sqrt(1 + self.decays * (epoch + np.arange(count) / count))
 
 
-NAMES = (
+# The names that `learning_rate` accepts.
+SCHEDULE_NAMES = (
     "auto",
     "constant",
     "invscaling",

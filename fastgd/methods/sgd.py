@@ -1,5 +1,5 @@
-"""Descent by rates that somebody chose: theta <- theta - rate * mean gradient of a batch, by any of
-the update rules.
+"""First-order methods with a chosen learning rate: theta <- theta - rate * mean gradient of a
+batch, or another update rule.
 """
 
 import numpy as np
@@ -15,10 +15,9 @@ from fastgd.problem.records import Record
 
 
 class State(Record):
-    """Where a run of descent stands: parameters, the rule's buffers, and the sum of `averaged`
-    iterates.
+    """The state of a run: parameters, the rule's buffers, and the sum of `averaged` iterates.
 
-    An epoch works on a copy, so that one cut short leaves the state before as it was.
+    An epoch works on a copy, so that an interrupted one leaves the last state unchanged.
     """
 
     theta: np.ndarray
@@ -45,14 +44,15 @@ class State(Record):
 
 
 class FirstOrder(Method):
-    """Batch, mini-batch and stochastic gradient descent: the same steps with another `batch_size`
-    (rows).
+    """Batch, mini-batch and stochastic gradient descent, which differ in `batch_size`, the number
+    of rows per update.
 
-    `average_from` is the first update whose result enters the mean of the iterates; None: no
-    averaging. `seed` is that of noise.
+    `average_from` is the first update whose result enters the average of the iterates; None means
+    no averaging. `seed` is that of the gradient noise.
     """
 
-    has_rate = True  # that the user has chosen
+    # Whether the user has chosen a learning rate.
+    has_rate = True
 
     def __init__(
         self, schedule: Schedule, optimizer: Optimizer, batch_size: int, average_from=None, seed=0
@@ -62,16 +62,17 @@ class FirstOrder(Method):
         self.batch_size = batch_size
         self.average_from = average_from
         self.seed = seed
-        self._reacted = None  # the schedule that a stalled loss has led to
+        # The schedule after a stalled loss.
+        self._reacted = None
 
     def start(self, problem: Problem, theta, earlier: State | None):
-        """Begin at theta. `earlier`: go on with the buffers of an earlier run (theta=None: at its
-        parameters too).
+        """Begin at theta, with the buffers of the state `earlier`; with theta=None at its
+        parameters too.
         """
         self.problem = problem
         dtype, size = problem.rows.dtype, problem.objective.outputs * (problem.rows.shape[1] + 1)
 
-        def kept(name, needed, dtype):
+        def buffer_of(name, needed, dtype):
             vector = getattr(earlier, name, None)
             if not needed:
                 return None
@@ -84,10 +85,10 @@ class FirstOrder(Method):
             )
 
         has_first, has_second = self.optimizer.buffers
-        first, second = kept("first", has_first, dtype), kept("second", has_second, dtype)
-        average = kept("average", self.average_from is not None, np.float64)
+        first, second = buffer_of("first", has_first, dtype), buffer_of("second", has_second, dtype)
+        average = buffer_of("average", self.average_from is not None, np.float64)
         self.state = State(
-            kept("theta", True, dtype) if theta is None else theta,
+            buffer_of("theta", True, dtype) if theta is None else theta,
             first,
             second,
             average,
@@ -99,20 +100,18 @@ class FirstOrder(Method):
 
         self._plan()
 
-    def position(self):
+    def resume_point(self):
         """What `resume` needs."""
         return self.state, self._reacted
 
-    def resume(self, problem: Problem, position):
-        """Begin where an earlier run on the same data was at `position`, and take the very steps
-        that it would have taken.
-        """
-        state, reacted = position
+    def resume(self, problem: Problem, resume_point):
+        """Continue an earlier run on the same data from `resume_point`, by the same steps."""
+        state, reacted = resume_point
         self.start(problem, None, state)
         self.schedule, self._reacted = reacted or self.schedule, reacted
 
     def _plan(self):
-        """What is the same in every epoch: rows an update, updates, and which kernel."""
+        """Set what is the same in every epoch: rows per update, updates, and the kernel."""
         problem, visits = self.problem, len(self.problem.visits)
         self._size = min(self.batch_size, visits)
         self._updates = -(-visits // self._size)
@@ -122,13 +121,13 @@ class FirstOrder(Method):
             * max(problem.rows.stored / max(problem.rows.shape[0], 1), 1)
         )
         self._weight = problem.total_weight
-        # the rows go straight into the weights: single dense rows, or sparse batches that touch few
-        # columns
+        # Update the weights in place for single dense rows, and for sparse batches that touch few
+        # columns.
         few = work < 4 * len(self.state.theta) if problem.by_column else self._size == 1
         self._in_place = isinstance(self.optimizer, SGD) and not problem.full_batch and few
 
     def epoch(self, order):
-        """Visit the rows in `order` once; returns an `Epoch`."""
+        """Pass once over the rows in `order`; return an `Epoch`."""
         state = self.state = self.state.copy()
         rates = self.schedule.rates(state.t, self._updates, state.epochs)
         sums = self._visit(order, rates)
@@ -157,13 +156,13 @@ class FirstOrder(Method):
         return loss / self._weight + problem.objective.penalty(*self._parts(theta))
 
     def is_finite(self):
-        """Whether all parameters are; plain SGD's gradient norm, made of its steps, has told
-        already.
+        """Whether all parameters are finite; for plain SGD the loop checks its gradient norm, which
+        includes every step.
         """
         return isinstance(self.optimizer, SGD) or bool(np.isfinite(self.state.theta).all())
 
     def react(self):
-        """Answer a stalled loss; False: there is nothing more to try."""
+        """Lower the rate after a stalled loss; False if the schedule has no lower one."""
         schedule = self.schedule.react()
         if schedule is None:
             return False
@@ -171,8 +170,8 @@ class FirstOrder(Method):
         return True
 
     def solution(self):
-        """(coef, intercept): the last iterate, or the mean of the iterates where averaging has
-        begun.
+        """(coef, intercept): the last iterate or, once averaging has begun, the average of the
+        iterates.
         """
         state, outputs = self.state, self.problem.objective.outputs
         theta = state.theta
@@ -217,7 +216,7 @@ class FirstOrder(Method):
 
 
 def check_compatible(schedule, optimizer, batch_size, loss):
-    """Refuse a passive-aggressive step where its definition does not reach."""
+    """Raise an error if a passive-aggressive step is not defined for these settings."""
     if schedule.passive_aggressive == PassiveAggressive.OFF:
         return
     name = schedule.passive_aggressive.name.lower()

@@ -1,5 +1,5 @@
-"""Newton's method for losses with kinks, which are rounded off over ever smaller widths; a duality
-gap tells what is left.
+"""Newton's method for losses with kinks: each stage smooths the kinks over a smaller width, until
+the duality gap is small enough.
 
 Source: the smoothing technique of Nesterov, "Smooth minimization of non-smooth functions",
 Mathematical Programming 103 (2005).
@@ -10,139 +10,145 @@ from dataclasses import replace
 import numpy as np
 
 from fastgd.methods.method import Epoch
-from fastgd.methods.newton import LARGEST, Newton
+from fastgd.methods.newton import MAX_DENSE_COLUMNS, Newton
 from fastgd.problem.duality import gap, relative, rounding_of, slopes_for
 from fastgd.problem.layout import unpack
 
-DEMANDS = (
-    0.1,
-    1e-4,
-    1e-7,
-    1e-10,
-    1e-14,
-)  # decrements at the end of a stage, of what rounding kinks off may cost
+# A stage ends once the decrement is at most this share of the smoothing error. The next share is
+# used where the duality gap does not close: the last one asks for a minimum within rounding.
+STAGE_TOLERANCES = 0.1, 1e-4, 1e-7, 1e-10, 1e-14
 
 
 class SmoothedNewton(Newton):
-    """Minimise an objective whose loss has kinks: Newton's method with the kinks rounded off over
-    ever smaller widths.
+    """Minimise an objective whose loss has kinks: Newton's method with the kinks smoothed over ever
+    smaller widths.
 
-    The slopes of a rounded loss are feasible for the dual of the loss itself, which bounds what is
-    left.
+    The slopes of a smoothed loss are feasible for the dual of the loss itself, so they give a
+    duality gap.
     """
 
-    begins_coarsely = False
-    leaves = 0.0  # stages have ends of their own
-    forcing = 0.5  # far from a kink the quadratic model is not worth more
-    kept = (
-        *Newton.kept,
+    starts_with_diagonal = False
+    # `_is_enough` decides when a stage ends.
+    cg_tol_share = 0.0
+    # Larger than Newton's: far from a kink the quadratic model does not deserve a better solution.
+    forcing = 0.5
+    checkpointed = (
+        *Newton.checkpointed,
         "_best",
-        "_least",
-        "_beyond",
-        "_cost",
+        "_lower_bound",
+        "_secant_share",
+        "_smoothing_error",
         "_width",
-        "_demand",
+        "_tolerance_index",
         "_last",
-        "_spent",
+        "_exhausted_stages",
         "_is_first",
     )
 
     def start(self, problem, theta, earlier):
         """Begin at theta, or where `earlier` stands."""
         super().start(problem, theta, earlier)
-        self._exact = problem  # while kinks are rounded off, `problem` is another one
+        # The problem as it is; `problem` has a smoothed loss during a stage.
+        self._exact = problem
         v = np.zeros_like(self._v)
         v[:, -1] = self._constant
-        self._best = (
-            self._worst,
-            self._at.to_user(v),
-        )  # (objective, theta) of the best end of a stage, or of the constant model
-        self._least = -np.inf  # a bound of the minimum
-        self._beyond, self._cost = 0.0, 0.0
-        # of the stage at hand; its last decrement
+        # (objective, theta) of the best model: of a stage, or the constant one.
+        self._best = self._constant_loss, self._at.to_user(v)
+        # A lower bound of the minimum.
+        self._lower_bound = -np.inf
+        # The share of the secants' curvature in the Hessian.
+        self._secant_share = 0.0
+        # The largest smoothing error, and the width of the stage.
+        self._smoothing_error = 0.0
         self._width = self._first_width()
-        self._demand = 0
+        # The index of the stage's tolerance, and its last decrement.
+        self._tolerance_index = 0
         self._last = np.inf
         self._is_first = True
-        self._spent = 0  # ends of stages in a row that were within rounding of their minimum
-        self._mark()
+        # The number of stages in a row that ended within rounding of their minimum.
+        self._exhausted_stages = 0
+        self._save_checkpoint()
 
-    def _pose(self, problem):
-        """The problem with its loss as it is, or smoothed."""
+    def _set_problem(self, problem):
+        """Use the problem with its loss as it is, or smoothed."""
         self.problem = self._rows.problem = problem
 
     def _descend(self):
         exact = self._exact
         while True:
-            rounded = replace(exact, objective=replace(exact.objective, width=self._width))
-            while self._demand < len(DEMANDS):
-                self._pose(rounded)
+            smoothed = replace(exact, objective=replace(exact.objective, width=self._width))
+            while self._tolerance_index < len(STAGE_TOLERANCES):
+                self._set_problem(smoothed)
                 yield from self._minimise(self._is_enough)
-                self._pose(exact)
+                self._set_problem(exact)
                 distance, value = self._bound(self._width)
                 yield self._pass_made(value, 0.0)
-                rounding = rounding_of(value, self._worst, exact.rows.dtype)
-                self._spent = self._spent + 1 if self._cost + self._last <= rounding else 0
+                rounding = rounding_of(value, self._constant_loss, exact.rows.dtype)
+                self._exhausted_stages = (
+                    self._exhausted_stages + 1
+                    if self._smoothing_error + self._last <= rounding
+                    else 0
+                )
                 if not self._is_exact():
-                    self._residual, self._inverse = self.forcing, None
+                    self._forcing_term, self._preconditioner = self.forcing, None
                     self._last = np.inf
-                if distance <= 4 * self._cost + rounding:
-                    # else the weights are held so loosely that the bound takes a better minimum
+                # Otherwise the penalty is so weak that the duality gap needs a better minimum.
+                if distance <= 4 * self._smoothing_error + rounding:
                     break
-                self._demand += not self._is_exact()
+                self._tolerance_index += not self._is_exact()
             if not self._is_exact():
                 self._width *= min(0.3, max(0.1, 0.5 * self.tol / max(self._ratio(), 1e-300)))
-            self._demand = 0
+            self._tolerance_index = 0
 
     @property
     def exhausted(self):
-        """Whether rounding hides all that narrower parabolas might still gain."""
-        return self._spent > 1
+        """Whether smaller widths can gain no more than rounding."""
+        return self._exhausted_stages > 1
 
     def _is_exact(self):
-        """Whether nothing is rounded off: 'huber' is quadratic up to `delta` by itself."""
+        """Whether the loss is not smoothed: 'huber' itself is quadratic up to `delta`."""
         return self._exact.objective.loss.is_exact_at(self._width)
 
     def is_smooth(self):
-        """Whether the decrement of 'huber' tells how far its minimum is: for half of the weight it
-        has curvature.
+        """Whether the decrement of 'huber' estimates the distance to its minimum: at least half of
+        the weight is where it has curvature.
         """
         if not self._is_exact():
             return False
         return self._rows.share_within(self._exact.objective.loss.delta) >= 0.5
 
     def _is_enough(self, decrement):
-        """Whether a decrement ends a stage: it is small against what rounding kinks off may cost,
-        or no longer falls.
+        """Whether a decrement ends a stage: it is small against the smoothing error, or it is
+        within rounding and no longer falls.
         """
         before, self._last = self._last, decrement
         if self._is_exact():
             return True
-        stuck = decrement > 0.1 * before and decrement <= rounding_of(
-            self._best[0], self._worst, self.problem.rows.dtype
+        has_stalled = decrement > 0.1 * before and decrement <= rounding_of(
+            self._best[0], self._constant_loss, self.problem.rows.dtype
         )
-        return stuck or decrement <= DEMANDS[self._demand] * self._cost
+        return (
+            has_stalled
+            or decrement <= STAGE_TOLERANCES[self._tolerance_index] * self._smoothing_error
+        )
 
     def _compute_curvatures(self):
-        """Those of the smoothed losses, and a share of secants' where rows on kinks are too few to
-        make a Hessian of.
+        """Compute the curvatures of the smoothed losses, and add a share of the secants' if too few
+        rows lie on kinks for a useful Hessian.
         """
         super()._compute_curvatures()
         objective, n = self.problem.objective, len(self.problem.visits)
-        total = self._rows.add_secants(self._beyond)
-        self._cost = objective.loss.smoothing_cost(objective.width, total, n)
+        total = self._rows.add_secants(self._secant_share)
+        self._smoothing_error = objective.loss.smoothing_cost(objective.width, total, n)
 
-    def _is_tried(self, passes, is_first):
-        """Never: `_pass_made` evaluates unfinished directions."""
+    def _is_trial_due(self, passes, is_first):
+        """False: `_pass_made` evaluates unfinished directions."""
         return False
 
     def _pass_made(self, loss, decrement):
-        """An `Epoch` of the best model known; where an unfinished direction leads to is one,
-        too.
-        """
-        if (
-            self._x.any() and not self.is_smooth()
-        ):  # which tells of the model where the direction began
+        """The `Epoch` of the best model so far, which may be the end of an unfinished direction."""
+        # With `is_smooth` the decrement is an estimate for the model where the direction began.
+        if self._x.any() and not self.is_smooth():
             exact, there = self._exact, self._v + self._x
             sums = self._rows.sums_along(np.ones(self._at.outputs), exact)
             theta = self._at.to_user(there)
@@ -153,87 +159,93 @@ class SmoothedNewton(Newton):
         return Epoch(self._best[0], self._norm, float(self._step.max()))
 
     def _gradient(self):
-        """(F, gradient) at v; the model that training begins with is the first that is known."""
-        found = super()._gradient()
+        """(F, gradient) at v; the first call also records the initial model."""
+        loss_and_gradient = super()._gradient()
         if self._is_first:
             self._is_first, value = False, self._value()
             if value < self._best[0]:
                 self._best = value, self._theta
-        return found
+        return loss_and_gradient
 
     def _value(self):
-        """The objective at v, of the margins last kept."""
+        """The exact objective at v, from the current margins."""
         problem, objective = self.problem, self.problem.objective
         parts = unpack(self._at.to_user(self._v), objective.outputs, problem.by_column)
         return self._rows.mean_loss() + objective.penalty(*parts)
 
     def _move_on(self):
-        """Nothing to do: `_result` returns the best model."""
+        """Do nothing: `_result` returns the best model."""
 
     def _search(self):
-        """As for smooth losses; steps that had to be cut short want the kinks beyond them in the
-        next Hessian.
+        """Search as for smooth losses. After a short step add secants to the next Hessian: they
+        stand for the kinks beyond the step.
         """
-        foremost = np.argmin(self._dot(self._g, self._x))
+        steepest = np.argmin(self._dot(self._g, self._x))
         after, value = super()._search(), self._value()
         if value < self._best[0]:
             self._best = value, self._at.to_user(self._v)
-        if self._step[foremost] < 0.1:
-            self._beyond = min(max(10 * self._beyond, 0.01), 1.0)
+        if self._step[steepest] < 0.1:
+            self._secant_share = min(max(10 * self._secant_share, 0.01), 1.0)
         else:
-            self._beyond = 0.1 * self._beyond if self._beyond > 1e-4 else 0.0
+            self._secant_share = 0.1 * self._secant_share if self._secant_share > 1e-4 else 0.0
         return after
 
-    def _rest(self, path):
-        """Nothing depends on it where the gap tells how far the minimum is."""
-        return super()._rest(path) if self._is_exact() else (0.0, 0.0)
+    def _cg_remainder(self, cg):
+        """(0, 0) for a smoothed loss, whose estimate is the duality gap."""
+        return super()._cg_remainder(cg) if self._is_exact() else (0.0, 0.0)
 
-    def _known(self, found):
-        """The decrement of a rounded objective tells nothing of the kinks."""
+    def _set_optimality(self, found):
+        """Store an estimate of the decrement, unless the loss is smoothed: it ignores the kinks."""
         if self.is_smooth():
-            self._found = found
+            self._optimality = found
 
     def _may_be_enough(self, loss, decrement):
-        """The end of each stage asks for a bound anyway."""
+        """False: each stage ends with a duality gap anyway."""
         return False
 
     def _result(self):
-        """The best parameters that are known."""
+        """The best parameters so far."""
         return self._best[1]
 
     def finish(self, certify=True):
-        """Training ends amid a stage: where it has come to counts too."""
-        self._pose(self._exact)
+        """End training within a stage: the current model counts too."""
+        self._set_problem(self._exact)
         self._bound(self._width)
         self.state = replace(self.state, theta=self._result())
 
     def _has_nothing_to_gain(self, slopes):
-        """Whether slopes near these prove that the best constant model, which none has beaten, is a
-        minimum.
+        """Whether slopes near these prove that the best constant model is a minimum, if no model is
+        better.
         """
-        rounding = rounding_of(self._worst, self._worst)
-        if not self._best[0] >= self._worst - rounding > self._least:
+        rounding = rounding_of(self._constant_loss, self._constant_loss)
+        if not self._best[0] >= self._constant_loss - rounding > self._lower_bound:
             return False
         nothing = np.zeros_like(self._v)
-        return self._gap_of(nothing, self._worst, slopes) <= rounding
+        return self._gap_of(nothing, self._constant_loss, slopes) <= rounding
 
     def _gap_of(self, v, value, slopes):
-        """The gap of slopes near these for which v is best; infinite where none are found."""
-        if self.problem.objective.positive or v.shape[1] > LARGEST:
+        """The duality gap of slopes near these for which v is optimal; infinite if there are
+        none.
+        """
+        if self.problem.objective.positive or v.shape[1] > MAX_DENSE_COLUMNS:
             return np.inf
         moved = slopes_for(self.problem, self._at, slopes, v)
         return np.inf if moved is None else gap(self.problem, self._at, value, moved)
 
     def bounds(self):
-        """(lower bound of F*, the lowest F known)"""
-        return self._least, self._best[0]
+        """(lower bound of F*, the lowest F so far)"""
+        return self._lower_bound, self._best[0]
 
     def _ratio(self):
-        """The bound of the best model known, relative to what the best constant model leaves."""
-        return relative(self._best[0] - self._least, self._best[0], self._worst, self._floor)
+        """The duality gap of the best model, relative to the distance of the best constant
+        model.
+        """
+        return relative(
+            self._best[0] - self._lower_bound, self._best[0], self._constant_loss, self._floor
+        )
 
     def _first_width(self):
-        """So wide that at the start most rows are on a kink."""
+        """A width at which most rows are on a kink at the start."""
         problem = self.problem
         if problem.objective.loss.is_of_labels:
             return 4.0
@@ -247,22 +259,20 @@ class SmoothedNewton(Newton):
         )
 
     def _bound(self, width):
-        """(bound of what rounded losses' minimum leaves, objective) where we are; both enter what
-        is known.
-        """
+        """(duality gap of the smoothed slopes, objective) at v; both update the bounds."""
         problem, value = self.problem, self._value()
         _, slopes = self.losses(width)
         theta = self._at.to_user(self._v)
         distance = gap(problem, self._at, value, slopes)
-        if distance > 4 * self._cost + rounding_of(value, self._worst):
+        if distance > 4 * self._smoothing_error + rounding_of(value, self._constant_loss):
             distance = min(distance, self._gap_of(self._v, value, slopes))
-        self._least = max(self._least, value - distance)
+        self._lower_bound = max(self._lower_bound, value - distance)
         if value <= self._best[0]:
             self._best = value, theta
         if self._has_nothing_to_gain(slopes):
-            self._least = max(self._least, self._worst)
-        known = self._ratio()
-        # Where 'huber' is smooth, the decrement of the next step says more than the bound.
-        is_told = np.isfinite(known) and not (self.is_smooth() and known > 0)
-        self._found = (known, "duality gap") if is_told else None
+            self._lower_bound = max(self._lower_bound, self._constant_loss)
+        ratio = self._ratio()
+        # Where 'huber' is smooth, the decrement of the next step is more accurate than the gap.
+        is_reported = np.isfinite(ratio) and not (self.is_smooth() and ratio > 0)
+        self._optimality = (ratio, "duality gap") if is_reported else None
         return distance, value

@@ -1,27 +1,29 @@
-"""What a stream of sparse rows has taught: a call touches no columns but those of its rows."""
+"""The state of a stream of sparse rows: a call touches only the columns of its rows."""
 
 import numpy as np
 
 from fastgd.kernels import implicit
 from fastgd.problem.layout import pack
-from fastgd.problem.metric import FEW, STRONGEST
+from fastgd.problem.metric import MAX_COLUMNS_PER_ROW, MAX_PENALTY
 
-# Bins for the columns' counts of entries: 33 exact ones and 16 an octave up to 2^62.
-BINS = 1000
-# A guard: the damping's equation is convex, and from the value of the last call two or three are
-# enough.
-NEWTON_STEPS = 100
-BY_COLUMN = "inverse", "l1", "l2", "paid", "norm", "count"  # arrays with an entry a column
-SHORT = "bins", "sums", "race", "gains"  # arrays that do not grow with the columns
+# Bins for the columns' counts of entries: 33 exact ones, and 16 per octave up to 2^62.
+COUNT_BINS = 1000
+# Newton steps for the damping, at most. A guard: the equation is convex, and from the value of the
+# last call two or three steps are enough.
+MAX_NEWTON_STEPS = 100
+# Arrays with an entry per column.
+COLUMN_ARRAYS = "inverse", "l1", "l2", "paid", "norm", "count"
+# Arrays whose size does not depend on the number of columns.
+FIXED_SIZE_ARRAYS = "bins", "sums", "race", "gains"
 
 
 class SparseStream:
-    """Weights, their mean, and statistics of the columns; columns not met need no update.
+    """Weights, their average, and statistics of the columns; untouched columns need no update.
 
-    `v` and the weighted sum `average` of the iterates are [W, b], each column in the metric of its
-    last visit: its weights are v * inverse. What it owes since to the penalty and to the mean is a
-    difference of `sums` to `paid` (see docs/lazy.md). Arrays change in place. Between `open` and
-    `close` there is a way back, and copies and pickles have arrays of their own.
+    `v` and the weighted sum `average` of the iterates are [W, b], each column in the scale of its
+    last update: its weights are v * inverse. The penalty and the averaging that are due since then
+    are a difference between `sums` and `paid` (see docs/lazy.md). Arrays change in place. Between
+    `open` and `close` a call can be rolled back. Copies and pickles share no arrays.
     """
 
     def __init__(self, coef, intercept):
@@ -32,7 +34,7 @@ class SparseStream:
         self.paid, self.sums = np.zeros((p, 2)), np.array([0.0, 0.0, 1.0])
         self.norm = np.zeros(p)
         self.count = np.zeros(p, np.int64)
-        self.bins = np.zeros(BINS, np.int64)
+        self.bins = np.zeros(COUNT_BINS, np.int64)
         self.bins[0] = p
         self.damping = 0.0
         self.rows = 0
@@ -59,22 +61,22 @@ class SparseStream:
         state = vars(self) | copies | {"_undo": None}
         return {name: value for name, value in state.items() if name not in ("_columns", "_absent")}
 
-    def know(self, scale, density, rows, weight):
-        """Take over statistics of earlier rows: root mean squares, shares of rows that store a
-        column.
+    def set_statistics(self, scale, density, rows, weight):
+        """Set the statistics of earlier rows: the columns' root mean squares, and the shares of
+        rows that store them.
         """
         self.count[:] = np.where(scale > 0, np.maximum(np.rint(density * rows), 1), 0)
         self.norm[:] = scale * np.sqrt(weight)
-        self.bins[:] = np.bincount(implicit.bins_of(self.count), minlength=BINS)
+        self.bins[:] = np.bincount(implicit.bins_of(self.count), minlength=COUNT_BINS)
         self.rows, self.weight = rows, weight
 
     # ---- a call ----
 
     def open(self, problem, targets, weight):
-        """Begin a call: take its rows into the statistics, and bring their columns up to date."""
+        """Begin a call: add its rows to the statistics, and bring their columns up to date."""
         rows, visits, objective = problem.rows, problem.visits, problem.objective
         self._columns, self._undo = columns_of(rows, visits), None
-        self._keep(self._columns)
+        self._save(self._columns)
         implicit.meet(
             rows, problem.weights, visits, self.norm, self.count, self.bins, np.empty(1, rows.dtype)
         )
@@ -84,9 +86,10 @@ class SparseStream:
         self.damping, self.length = damping(self.bins, self.rows, self.damping)
         penalty = objective.l1, objective.l2, objective.positive
         columns = self._columns
-        if self.penalty not in (None, penalty):  # another one now: what all columns owe is due
+        # A new penalty: apply what is due of the old one to all columns.
+        if self.penalty not in (None, penalty):
             columns = np.arange(len(self.norm))
-            self._keep(columns)
+            self._save(columns)
         absolute, squared = self._sizes(columns)
         self._absent = self.absolute - absolute, self.squared - squared
         implicit.rescale(
@@ -105,7 +108,7 @@ class SparseStream:
         self.penalty, self.sums[2] = penalty, self.weight
 
     def visit(self, problem, weights, order, rates, gains, size, race):
-        """Implicit steps on the rows in `order`; returns the sum of their losses."""
+        """Take implicit steps on the rows in `order`; return the sum of their losses."""
         self.gains = gains
         total = implicit.epoch(
             problem.rows,
@@ -131,36 +134,36 @@ class SparseStream:
         return total
 
     def restart(self):
-        """Forget the mean of the iterates."""
-        self._keep(np.arange(len(self.norm)))
+        """Restart the average of the iterates."""
+        self._save(np.arange(len(self.norm)))
         self.averaged, self.sums[1] = 0, 0.0
         self.average[:], self.paid[:, 1] = 0, 0
 
     def close(self):
-        """The call is over: from here there is no way back."""
+        """End a call, which can no longer be rolled back."""
         self._undo = None
 
     def roll_back(self):
-        """Be again what it was before the call that is open, if one is."""
+        """Restore the state before the open call, if there is one."""
         for columns, saved in reversed(self._undo or []):
             for name, value in saved.items():
                 part = getattr(self, name)
                 if name in ("v", "average"):
                     self._block(part)[columns], part[len(part) - self.outputs :] = value
                 elif isinstance(part, np.ndarray):
-                    part[columns if name in BY_COLUMN else slice(None)] = value
+                    part[columns if name in COLUMN_ARRAYS else slice(None)] = value
                 else:
                     setattr(self, name, value)
         self._undo = None
 
-    def _keep(self, columns):
-        """Note what these columns are, and all that is not of columns, for the way back."""
+    def _save(self, columns):
+        """Save these columns, and all attributes without columns, for `roll_back`."""
         saved = {
             name: (self._block(part)[columns], part[len(part) - self.outputs :].copy())
             for name, part in (("v", self.v), ("average", self.average))
         }
-        saved |= {name: getattr(self, name)[columns] for name in BY_COLUMN}
-        saved |= {name: getattr(self, name).copy() for name in SHORT}
+        saved |= {name: getattr(self, name)[columns] for name in COLUMN_ARRAYS}
+        saved |= {name: getattr(self, name).copy() for name in FIXED_SIZE_ARRAYS}
         short = {name: value for name, value in vars(self).items() if name[0] != "_"}
         saved |= {name: value for name, value in short.items() if not isinstance(value, np.ndarray)}
         self._undo = [*(self._undo or []), (columns, saved)]
@@ -170,12 +173,13 @@ class SparseStream:
         return flat[: len(flat) - self.outputs].reshape(-1, self.outputs)
 
     def _sizes(self, columns):
-        """The sums of |w| and w^2 over these columns; what a penalty beyond `STRONGEST` holds is
-        0.
+        """The sums of |w| and w^2 over these columns; weights with a penalty beyond `MAX_PENALTY`
+        are 0.
         """
-        held = (self.l1[columns] >= STRONGEST) | (self.l2[columns] >= STRONGEST)
+        held = (self.l1[columns] >= MAX_PENALTY) | (self.l2[columns] >= MAX_PENALTY)
         weights = self._block(self.v)[columns] * np.where(held, 0.0, self.inverse[columns])[:, None]
-        most = np.finfo(float).max  # differences of sums that overflow are numbers, too
+        # Clip sums that overflow, since differences of infinities are nan.
+        most = np.finfo(float).max
         return (
             float(min(np.abs(weights).sum(), most)),
             float(min((weights * weights).sum(), most)),
@@ -183,30 +187,32 @@ class SparseStream:
 
     @property
     def metric(self):
-        """What the kernels take; the centre of sparse columns, which is 0, is not read."""
+        """The scaling as the kernels take it; they ignore the centre of sparse columns, which is
+        0.
+        """
         return self.norm, self.inverse, self.l1, self.l2
 
     @property
     def lazy(self):
-        """What the kernels bring columns up to date by."""
+        """The arrays by which the kernels bring columns up to date."""
         return self.paid, self.sums
 
-    # ---- what is known ----
+    # ---- results ----
 
     def penalty_at(self, objective):
-        """The penalty, columns not met counted with the weights of their last visit."""
+        """The penalty; untouched columns count with the weights of their last update."""
         sizes = objective.l1 * self.absolute + objective.l2 / 2 * self.squared
         return sizes + objective.tilt * float(self.intercept().sum())
 
     def is_finite(self):
-        """Whether what the last call has touched is."""
+        """Whether the columns of the last call and the intercepts are finite."""
         v, tail = self._block(self.v)[self._columns], self.v[len(self.v) - self.outputs :]
         return bool(
             np.isfinite(v).all() and np.isfinite(tail).all() and np.isfinite(self.intercept()).all()
         )
 
     def intercept(self):
-        """(outputs,) of the mean of the iterates."""
+        """(outputs,) the intercepts of the averaged iterates."""
         tail = slice(len(self.v) - self.outputs, None)
         return self.average[tail] / self.sums[1] if self.averaged else self.v[tail].copy()
 
@@ -217,7 +223,7 @@ class SparseStream:
         return np.ascontiguousarray(coef.T), self.v[len(self.v) - self.outputs :].copy()
 
     def solution(self, columns=slice(None)):
-        """(coef, intercept) of the mean of the iterates, these columns brought up to date."""
+        """(coef, intercept) of the averaged iterates, with these columns up to date."""
         mean = self._settled(columns)
         if self.averaged:
             late = (self.sums[1] - self.paid[columns, 1])[:, None]
@@ -254,20 +260,23 @@ def columns_of(rows, visits):
 
 
 def damping(bins, rows, start):
-    """(damping, mean squared length of a row) such that the columns count for `rows` / 10.
+    """(damping, mean squared norm of a row) such that the columns count for `rows` / 10.
 
-    A column that has `count` entries counts for count / (count + damping): the root of a convex
-    equation, by Newton's method, on counts in bins.
+    A column with `count` entries counts for count / (count + damping). The damping is the root of a
+    convex equation, found by Newton's method on binned counts.
     """
     filled = np.flatnonzero(bins[1:]) + 1
-    columns, count, goal = bins[filled].astype(float), implicit.bin_counts(BINS)[filled], FEW * rows
+    columns, count, goal = (
+        bins[filled].astype(float),
+        implicit.bin_counts(COUNT_BINS)[filled],
+        MAX_COLUMNS_PER_ROW * rows,
+    )
     if columns.sum() <= goal:
         return 0.0, float(columns.sum())
-    if (
-        columns * (count / (count + start))
-    ).sum() < goal:  # beyond the root, where a step may be too long
+    # Beyond the root a Newton step may be too long.
+    if (columns * (count / (count + start))).sum() < goal:
         start = 0.0
-    for _ in range(NEWTON_STEPS):
+    for _ in range(MAX_NEWTON_STEPS):
         share = count / (count + start)
         excess = (columns * share).sum() - goal
         step = excess / (columns * share / (count + start)).sum()

@@ -1,6 +1,4 @@
-"""Functions that users have compiled: their addresses, and whether their signature is one that the
-kernels call.
-"""
+"""Compiled functions of users: their addresses, and a check of their signatures."""
 
 import ctypes
 import re
@@ -11,12 +9,16 @@ import numpy as np
 
 from fastgd.problem.records import Record
 
-COST = "double (const double *x, double *gradient, intptr_t n, void *data)"
-LOSS = "void (double z, double y, double *value, double *slope, void *data)"
-LOSSES = (
+# The C signature of a cost function.
+COST_SIGNATURE = "double (const double *x, double *gradient, intptr_t n, void *data)"
+# The C signature of a custom loss of one margin.
+LOSS_SIGNATURE = "void (double z, double y, double *value, double *slope, void *data)"
+# The C signature of a custom loss of n margins.
+BLOCK_LOSS_SIGNATURE = (
     "void (const double *z, const double *y, double *value, double *slope, intptr_t n, void *data)"
 )
 
+# The names of the C types of the size of intptr_t.
 _INTEGER = {"intptr_t", "ssize_t", "Py_ssize_t", "npy_intp", "ptrdiff_t"} | {
     name
     for name, kind in {
@@ -34,10 +36,9 @@ _FunctionPointer = ctypes.CFUNCTYPE(None).__bases__[0]
 
 
 class CFunction(Record):
-    """The addresses of a C function and of the data that it is given, and which of the wanted
-    signatures it has.
+    """The addresses of a C function and of its data argument, and its signature.
 
-    `owner` is what the user passed: as long as it lives, so do both.
+    `owner` is the user's object, which keeps both alive.
     """
 
     address: int
@@ -47,7 +48,7 @@ class CFunction(Record):
 
 
 def _plain(signature):
-    """A signature without names of parameters, const, and spellings of intptr_t."""
+    """A signature without parameter names and const, with one spelling of intptr_t."""
     result, parameters = re.fullmatch(r"\s*(.*?)\s*\((.*)\)\s*", signature, re.S).groups()
 
     def kind(text):
@@ -71,7 +72,7 @@ def _plain(signature):
 
 
 def is_compiled(function):
-    """Whether it is a SciPy LowLevelCallable, a numba.cfunc or a function pointer of ctypes, and
+    """Whether a function is a SciPy LowLevelCallable, a numba.cfunc or a ctypes function pointer,
     not a Python callable.
     """
     return isinstance(function, _FunctionPointer) or _is_low_level(function) or _is_numba(function)
@@ -88,8 +89,8 @@ def _is_numba(function):
 
 
 def c_function(function, argument, *wanted):
-    """The `CFunction` of something compiled; an error that names the argument where its signature
-    is none of those wanted.
+    """The `CFunction` of a compiled function; an error that names the argument if it has none of
+    the wanted signatures.
     """
     from scipy import LowLevelCallable
 
@@ -112,9 +113,7 @@ def c_function(function, argument, *wanted):
 
 
 def _addresses(callable_):
-    """(function, data) of a LowLevelCallable, which is a tuple that begins with a capsule of
-    both.
-    """
+    """(function, data) of a LowLevelCallable, a tuple whose first entry is a capsule of both."""
     capsule = tuple.__getitem__(callable_, 0)
     api = ctypes.pythonapi
     name = ctypes.PYFUNCTYPE(ctypes.c_char_p, ctypes.py_object)(("PyCapsule_GetName", api))(capsule)
@@ -127,17 +126,18 @@ def _addresses(callable_):
     return pointer, context or 0
 
 
+# The ctypes prototype of `COST_SIGNATURE`.
 COST_POINTER = ctypes.CFUNCTYPE(
     ctypes.c_double, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_void_p
 )
 
 
 class Watch:
-    """Notices exceptions in callbacks that C calls, which cannot pass them on: Python hands them to
-    `sys.unraisablehook`.
+    """Catches exceptions of Python callbacks that C calls: C cannot propagate them, so Python
+    passes them to `sys.unraisablehook`.
 
     Use it as a context around the calls. A callback that raises in this thread sets `failed`, which
-    kernels can read, and `error`; what a callback returns then is arbitrary.
+    kernels can read, and `error`; its return value is then arbitrary.
     """
 
     _of_thread: dict = {}
@@ -165,7 +165,7 @@ class Watch:
                 sys.unraisablehook = Watch._hook_before
 
     def raise_error(self):
-        """Raise what the callback has raised, if anything."""
+        """Raise the exception of the callback, if there is one."""
         if self.failed[0]:
             error, self.error, self.failed[0] = self.error, None, 0
             raise error
@@ -173,7 +173,7 @@ class Watch:
     @staticmethod
     def _hook(raised):
         watch = Watch._of_thread.get(get_ident())
-        # ctypes hands over the function, later versions a message; numba the function's name
+        # The object is a function (ctypes), a message (later versions) or a name (numba).
         is_callback = watch is not None and (
             raised.object is watch.owner
             or isinstance(raised.object, str)

@@ -1,8 +1,8 @@
-"""The best model without weights, by which all others are judged."""
+"""The best constant model, with which all others are compared."""
 
 import numpy as np
 
-from fastgd.problem.losses import LEAST_FREQUENCY
+from fastgd.problem.losses import MIN_FREQUENCY
 from fastgd.problem.problem import Problem
 
 
@@ -15,7 +15,7 @@ def constant_model(problem: Problem):
     weights = weights / weights.sum()
     outputs = objective.outputs
     if objective.by_class:
-        # every output of every row has one of two targets, and their frequencies tell all
+        # Each output of a row has one of two targets, so their frequencies are enough.
         frequency = np.bincount(targets[:, 0].astype(np.intp), weights, minlength=outputs)[:outputs]
         if objective.loss.is_joint:
             return _constant_softmax(frequency, objective.intercept)
@@ -54,9 +54,9 @@ def rounding_floor(problem: Problem, intercepts):
 
 
 def _constant_softmax(frequency, intercept):
-    """Intercepts that sum to zero and give each class its frequency; an empty class gets
-    `LEAST_FREQUENCY`.
+    """The intercepts that sum to zero and predict each class with its frequency, or with
+    `MIN_FREQUENCY` if it is empty.
     """
-    b = np.log(np.maximum(frequency, LEAST_FREQUENCY)) if intercept else np.zeros(len(frequency))
+    b = np.log(np.maximum(frequency, MIN_FREQUENCY)) if intercept else np.zeros(len(frequency))
     b -= b.mean()
     return b, float(np.log(np.exp(b - b.max()).sum()) + b.max() - frequency @ b)

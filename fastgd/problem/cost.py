@@ -1,5 +1,5 @@
-"""A user's cost function as the minimisers want it: flat parameters in, one number and a flat
-gradient out, or an error.
+"""Wrappers of a user's cost function: flat parameters in, a number and a flat gradient out, or an
+error.
 """
 
 import warnings
@@ -12,19 +12,24 @@ import numpy as np
 from scipy.optimize import OptimizeWarning
 
 from fastgd.kernels.quasi_newton import blank_gradient, unwritten
-from fastgd.problem.c_function import COST, COST_POINTER, Watch, c_function
+from fastgd.problem.c_function import COST_POINTER, COST_SIGNATURE, Watch, c_function
 
+# Machine epsilon of float64.
 EPS = float(np.finfo(np.float64).eps)
 
-# Differences of the cost are trusted to a gradient's sign and size if they are this many times its
-# rounding error.
-SIGNIFICANT = 1e3
-# A central difference of fewer rounding errors than VISIBLE is made again with a step that is
-# LONGER
-VISIBLE, LONGER = 100, 30
-# Spacings, relative to the parameters, at which the noise of the cost is looked for, and the points
-# of each
-SPACINGS, NOISE_POINTS = (1e-12, 1e-9, 1e-6), 7
+# Accept a forward difference if the cost changes by at least this multiple of its rounding error:
+# the derivative is then accurate to about 0.2 %.
+FORWARD_DIFFERENCE_SIGNAL = 1e3
+# Accept a central difference if the cost changes by at least this multiple of its rounding error:
+# the derivative is then accurate to about 2 %.
+CENTRAL_DIFFERENCE_SIGNAL = 100
+# Otherwise repeat it with a step that is longer by this factor.
+STEP_GROWTH = 30
+# Spacings, relative to the parameters, at which the noise of the cost is measured: the next one is
+# used where fewer than half of the differences are nonzero.
+NOISE_SPACINGS = 1e-12, 1e-9, 1e-6
+# Points at each spacing: six differences, as in the paper of Moré and Wild.
+NOISE_POINTS = 7
 
 
 class OutOfEvaluationsError(Exception):
@@ -36,7 +41,7 @@ class OutOfTimeError(Exception):
 
 
 def _array(given):
-    """An array of what is like one; a tensor of torch may belong to a graph."""
+    """An array from an array-like, or from a torch tensor that may belong to a graph."""
     return np.asarray(given.detach() if hasattr(given, "detach") else given)
 
 
@@ -46,7 +51,9 @@ def _core(shape):
 
 
 class Budget:
-    """How many evaluations and seconds the runs may take together; the first evaluation is free."""
+    """The numbers of evaluations and seconds that all runs may take together; the first evaluation
+    is free.
+    """
 
     def __init__(self, max_fun, max_seconds):
         self.max_fun = inf if max_fun is None else max_fun
@@ -54,7 +61,7 @@ class Budget:
         self.is_finite = max_fun is not None or max_seconds is not None
 
     def check(self, done, needed):
-        """Raise where `needed` evaluations after `done` are too many, or the time is over."""
+        """Raise an error if `needed` evaluations after `done` are too many, or the time is over."""
         if done and done + needed > self.max_fun:
             raise OutOfEvaluationsError
         if done and perf_counter() > self.deadline:
@@ -79,7 +86,8 @@ class Cost:
         self.budget = budget or Budget(None, None)
         self.nfev = self.njev = 0
         self.compiled = None
-        self.precision = EPS  # of the costs, relative
+        # The relative precision of the costs.
+        self.precision = EPS
         if jac is None:
             n = int(np.prod(shape))
             warnings.warn(
@@ -123,9 +131,7 @@ class Cost:
 
     @property
     def gradient_error(self):
-        """What the precision of the costs leaves uncertain of a gradient's component; 0: not
-        known.
-        """
+        """The error of a gradient's component from the precision of the costs; 0 if unknown."""
         return self._differences.error if self.jac is None else 0.0
 
     def _pair(self, both):
@@ -166,9 +172,9 @@ class Differences:
     """Gradients of a `Cost` by finite differences, within its bounds and in its precision.
 
     The precision is estimated once, from differences of costs along a line (More, Wild, "Estimating
-    computational noise", SIAM J. Sci. Comput. 2011). A forward difference that is not well above
-    the rounding error is followed by a central one of a longer step, which the parameter keeps;
-    parameters whose bounds are equal have the gradient 0.
+    computational noise", SIAM J. Sci. Comput. 2011). If a forward difference is not well above the
+    rounding error, the parameter switches to central differences with a longer step. Parameters
+    whose bounds are equal have the gradient 0.
     """
 
     def __init__(self, cost, n):
@@ -178,8 +184,10 @@ class Differences:
         )
         self.free = np.flatnonzero(self.lower < self.upper)
         self.count = 1 + len(self.free)
-        self.sizes = np.ones(n)  # |x_j|, or where that is 0 what it was before
-        self.central = np.zeros(n, dtype=bool)  # the parameters that need central differences
+        # |x_j|, or its last value if x_j is 0.
+        self.sizes = np.ones(n)
+        # The parameters that need central differences.
+        self.central = np.zeros(n, dtype=bool)
         self._is_measured = False
 
     def __call__(self, x, value, batch):
@@ -204,7 +212,7 @@ class Differences:
         cost.nfev += 1
         return cost._number(cost.fun(x.astype(cost.dtype).reshape(cost.shape), *batch, *cost.args))
 
-    def _moved(self, x, j, step):
+    def _shifted(self, x, j, step):
         moved = x.copy()
         moved[j] = min(max(x[j] + step, self.lower[j]), self.upper[j])
         moved[j] = float(self.cost.dtype.type(moved[j]))
@@ -218,31 +226,35 @@ class Differences:
             step = sqrt(precision) * size
             if x[j] + step > self.upper[j]:
                 step = -step
-            ahead = self._moved(x, j, step)
+            ahead = self._shifted(x, j, step)
             taken = ahead[j] - x[j]
             after = self._at(ahead, batch)
-            if taken and isfinite(after) and abs(after - value) >= SIGNIFICANT * rounding:
+            if (
+                taken
+                and isfinite(after)
+                and abs(after - value) >= FORWARD_DIFFERENCE_SIGNAL * rounding
+            ):
                 self.error = max(self.error, 2 * rounding / abs(taken))
                 return (after - value) / taken
             self.central[j] = True
         step = np.cbrt(precision) * size
         while True:
             slope, rise, width = self._central(x, value, batch, j, step)
-            # a difference of rounding errors alone calls for a longer step, and a small parameter
-            # may have just begun
-            if rise >= VISIBLE * rounding or LONGER * step > max(1.0, size):
+            # A difference of mere rounding errors needs a longer step; the size of a parameter near
+            # 0 may not be known yet, so a step of up to 1 is tried.
+            if rise >= CENTRAL_DIFFERENCE_SIGNAL * rounding or STEP_GROWTH * step > max(1.0, size):
                 break
-            step *= LONGER
+            step *= STEP_GROWTH
         self.error = max(self.error, 2 * rounding / width if width else 0.0)
         return slope
 
     def _central(self, x, value, batch, j, step):
-        """(slope, the larger of two changes of the cost, the width of the difference); one-sided at
-        the domain's edge.
+        """(slope, larger of the two changes of the cost, width of the difference); one-sided at the
+        edge of the domain.
         """
         ends = [
             (moved[j], self._at(moved, batch)) if moved[j] != x[j] else (x[j], value)
-            for moved in (self._moved(x, j, -step), self._moved(x, j, step))
+            for moved in (self._shifted(x, j, -step), self._shifted(x, j, step))
         ]
         (low, before), (high, after) = [
             (place, cost) if isfinite(cost) else (x[j], value) for place, cost in ends
@@ -250,7 +262,8 @@ class Differences:
         if high == low:
             return 0.0, inf, 0.0
         back, ahead = x[j] - low, high - x[j]
-        if back and ahead:  # exact for parabolas where a bound has cut one side short
+        # Exact for parabolas, also if a bound has shortened one side.
+        if back and ahead:
             slope = (back / ahead * (after - value) + ahead / back * (value - before)) / (
                 back + ahead
             )
@@ -259,9 +272,9 @@ class Differences:
         return slope, max(abs(after - value), abs(value - before)), high - low
 
     def _noise(self, x, value, batch):
-        """The relative noise of the cost near x; 0 where none is seen."""
+        """The relative noise of the cost near x; 0 if none is found."""
         inward = np.where(x - self.lower > self.upper - x, -1.0, 1.0) * (self.lower < self.upper)
-        for spacing in SPACINGS:
+        for spacing in NOISE_SPACINGS:
             costs = [value]
             for i in range(1, NOISE_POINTS):
                 costs.append(
@@ -273,8 +286,9 @@ class Differences:
             if not np.isfinite(costs).all():
                 return 0.0
             differences = np.array(costs)
+            # The points are too close to one another.
             if np.count_nonzero(np.diff(differences)) < NOISE_POINTS // 2:
-                continue  # too near to one another
+                continue
             levels = []
             for order in range(1, NOISE_POINTS - 1):
                 differences = np.diff(differences)
@@ -285,16 +299,17 @@ class Differences:
                         * float(np.mean(differences**2))
                     )
                 )
-            level = min(levels[2:])  # the trend of the cost is in the lower differences
+            # The lower differences contain the trend of the cost.
+            level = min(levels[2:])
             return min(level / abs(value), 1e-2) if value else 0.0
         return 0.0
 
 
 class CompiledCost(Cost):
-    """The same for a C function, which sees flat float64 parameters whatever their shape."""
+    """A `Cost` from a C function of flat float64 parameters, whatever their shape."""
 
     def __init__(self, fun, shape, budget=None):
-        self.compiled = c_function(fun, "fun", COST)
+        self.compiled = c_function(fun, "fun", COST_SIGNATURE)
         self.shape, self.dtype, self.nfev, self.njev = shape, np.dtype(np.float64), 0, 0
         self.budget, self.precision, self.jac = budget or Budget(None, None), EPS, True
         self.watched = Watch(fun)
@@ -319,6 +334,6 @@ class CompiledCost(Cost):
         return self.watched
 
     def check_written(self, entry):
-        """Refuse a gradient that the function has left incomplete."""
+        """Raise an error if the function has not written all of the gradient."""
         if entry >= 0:
             raise ValueError(f"fun has not written entry {entry} of the gradient")

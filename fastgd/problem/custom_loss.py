@@ -1,6 +1,4 @@
-"""A user's own loss: compiled, or a Python function that is called by the kernels with whole blocks
-of margins.
-"""
+"""Custom losses: compiled ones, or Python functions that the kernels call with blocks of rows."""
 
 import ctypes
 from contextlib import contextmanager
@@ -8,7 +6,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from fastgd.kernels import losses
-from fastgd.problem.c_function import LOSS, LOSSES, c_function, is_compiled
+from fastgd.problem.c_function import BLOCK_LOSS_SIGNATURE, LOSS_SIGNATURE, c_function, is_compiled
 
 _Numbers = ctypes.POINTER(ctypes.c_double)
 _Losses = ctypes.CFUNCTYPE(
@@ -17,16 +15,16 @@ _Losses = ctypes.CFUNCTYPE(
 
 
 class CustomFunction:
-    """What the kernels call; `error` is the first exception of a Python function, whose margins
-    then have NaN for a loss.
+    """The function that the kernels call; `error` is the first exception of a Python function,
+    whose losses are then nan.
     """
 
     def __init__(self, loss):
         self._loss, self.error = loss, None
         if is_compiled(loss):
-            function = c_function(loss, "loss", LOSS, LOSSES)
+            function = c_function(loss, "loss", LOSS_SIGNATURE, BLOCK_LOSS_SIGNATURE)
             self.kernel = losses.CustomLoss(
-                function.address, function.data, function.signature == LOSSES
+                function.address, function.data, function.signature == BLOCK_LOSS_SIGNATURE
             )
         else:
             self._callback = _Losses(self._evaluate)
@@ -42,7 +40,8 @@ class CustomFunction:
         if self.error is None:
             try:
                 value[:], slope[:] = self._checked(self._loss(z.copy(), y.copy()), n)
-            except BaseException as error:  # it cannot pass through the kernels
+            except BaseException as error:
+                # It cannot pass through the kernels.
                 self.error = error
                 value[:] = slope[:] = np.nan
 
@@ -64,7 +63,7 @@ class CustomFunction:
 
 @contextmanager
 def custom_errors(function):
-    """Raise what an own loss has raised within the kernels, which see no more of it than NaN."""
+    """Raise the exception of a custom loss within the kernels, which only see nan."""
     try:
         yield
     except Exception as seen:

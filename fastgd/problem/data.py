@@ -1,6 +1,4 @@
-"""From what users hold to what kernels read: rows, targets, weights, the flat parameter vector, the
-order of the visits.
-"""
+"""Conversion of users' arrays to those that the kernels read."""
 
 import numpy as np
 from scipy import sparse
@@ -9,8 +7,8 @@ from fastgd.kernels.rows import Rows, has_repeats
 
 
 def check_compressed(X):
-    """Refuse a malformed CSR, CSC or BSR matrix before SciPy touches it: its own conversions would
-    read outside the buffers.
+    """Raise an error for a malformed CSR, CSC or BSR matrix; SciPy's conversions of it would read
+    outside the buffers.
     """
     if not (sparse.issparse(X) and X.format in ("csr", "csc", "bsr")):
         return
@@ -46,13 +44,13 @@ def check_compressed(X):
 
 @np.errstate(over="ignore", invalid="ignore")
 def is_surely_finite(array):
-    """True: every number is finite. False: one is not, or their sum overflows."""
+    """True if every number is finite; False if one is not, or if their sum overflows."""
     return np.isfinite(array.sum())
 
 
 def is_plain(X, ensure_finite=True):
-    """Whether X is an array that needs no conversion at all: two dimensions, C-order, float32 or
-    float64, finite.
+    """Whether X is an array that needs no conversion: two dimensions, C-order, float32 or float64,
+    finite.
     """
     return (
         type(X) is np.ndarray
@@ -66,7 +64,7 @@ def is_plain(X, ensure_finite=True):
 
 
 def is_plain_target(y, n):
-    """The same of y: one finite number for each of the n rows."""
+    """Whether y needs no conversion: one finite number for each of the n rows."""
     return (
         type(y) is np.ndarray
         and y.shape == (n,)
@@ -90,8 +88,8 @@ def as_rows(X):
 
 
 def distinct_columns(X):
-    """X itself, or a copy in which columns that repeat within a CSR row are added up: lengths of
-    rows need it.
+    """X itself, or a copy in which repeated columns of a CSR row are summed, as norms of rows
+    need.
     """
     if sparse.issparse(X) and has_repeats(as_rows(X)):
         X = X.copy()

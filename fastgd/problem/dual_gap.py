@@ -8,7 +8,7 @@ from fastgd.problem.layout import pack, unpack
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")
 def dual_gaps(problem, coef, intercept, method=None):
-    """How far each target's objective is above its minimum at most, shape (outputs,).
+    """The duality gap of each target's objective, shape (outputs,).
 
     With residuals r, which sum to 0 if there is an intercept, q = X'r / n - l2 w and a factor
     c = min(1, l1 / max|q|)
@@ -16,16 +16,16 @@ def dual_gaps(problem, coef, intercept, method=None):
         gap = |r|^2 / (2 n) + l1 |w|_1 + (l2 / 2) |w|^2
               - (c y'r / n - (c^2 / 2) (|r|^2 / n + l2 |w|^2))
 
-    where l1 > 0. Where l1 = 0 the dual point is r itself; and where l2 = 0, too, no dual point is
-    feasible, and |X'r|^2 / n stands in for the gap. Weights of the rows count in all sums. Sources:
+    if l1 > 0. If l1 = 0, the dual point is r itself. If l2 = 0 too, no dual point is feasible, and
+    |X'r|^2 / n replaces the gap. Sample weights count in all sums. Sources:
     Fercoq, Gramfort and Salmon, "Mind the duality gap: safer rules for the lasso", ICML 2015;
     scikit-learn's coordinate descent.
 
-    That takes no pass over X where the `method` that found the model knows the gradient there, else
-    one, or two where the residuals have to be centred.
+    There is no pass over X if `method` has the gradient at the model; else one, or two if the
+    residuals have to be centred.
     """
     objective, n = problem.objective, len(problem.visits)
-    slopes, gradient = _known(method) or _looked_up(problem, coef, intercept)
+    slopes, gradient = _from_method(method) or _from_data(problem, coef, intercept)
     weights = np.ones(n) if problem.weights is None else problem.weights[problem.visits]
     weights, y, s = weights / weights.sum(), problem.output_targets, slopes
     if objective.intercept:
@@ -41,7 +41,8 @@ def dual_gaps(problem, coef, intercept, method=None):
         largest = (q if objective.positive else np.abs(q)).max(axis=1, initial=0.0)
         c = np.minimum(1.0, l1 / np.maximum(largest, np.finfo(float).tiny))
         gaps = value + c * weighted(weights, s * y) + c * c / 2 * (squares + l2 * lengths)
-        return np.maximum(gaps, 0)  # rounding may leave less
+        # Rounding may make a gap negative.
+        return np.maximum(gaps, 0)
     q = np.maximum(q, 0) if objective.positive else q
     if l2 > 0:
         gaps = value + weighted(weights, s * y) + squares / 2 + (q * (q / (2 * l2))).sum(axis=1)
@@ -54,7 +55,7 @@ def _coefficients(problem, flat):
     return unpack(flat, problem.objective.outputs, problem.by_column)[0].astype(np.float64)
 
 
-def _looked_up(problem, coef, intercept):
+def _from_data(problem, coef, intercept):
     """(slopes, gradient of the mean loss) of a model; a pass over X."""
     theta = pack(coef, intercept, problem.rows.dtype, problem.by_column)
     gradient, margins = np.empty_like(theta), np.empty(problem.output_targets.size)
@@ -63,8 +64,8 @@ def _looked_up(problem, coef, intercept):
     return slopes, _coefficients(problem, gradient)
 
 
-def _known(method):
-    """The same, if a method's last pass has found it out; else None."""
+def _from_method(method):
+    """The same from the last pass of a method, or None."""
     at, gradient = getattr(method, "data_gradient", None) or (None, None)
     if at is None or at is not method.state.theta:
         return None

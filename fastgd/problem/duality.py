@@ -1,6 +1,6 @@
-"""Duality gaps: how far above its minimum an objective is at most.
+"""Duality gaps: upper bounds of the distance of an objective from its minimum.
 
-Of any slopes s_i within the losses' domains, with q = sum_i w_i s_i x_i / n and, if there is an
+For any slopes s_i within the losses' domains, with q = sum_i w_i s_i x_i / n and, if there is an
 intercept, sum_i w_i s_i = 0,
 
     F* >= -sum_i w_i L*(s_i, y_i) / n - P*(q)
@@ -21,14 +21,16 @@ from fastgd.problem.layout import pack
 from fastgd.problem.losses import SquaredError
 from fastgd.problem.metric import OUTSTANDING
 
-ROUNDING = 64  # machine epsilons, of the sums that q is made of: no distance at all
-# Machine epsilons, of each q_j in units of the slopes: its rounding, which tells of no distance.
-NOISE = 8
-# Of the largest singular value: a direction of less is none in which slopes can be balanced.
-RANK_TOLERANCE = 1e-10
-# Of the objective. What `gap` takes off q for rounding may lift a bound by some 1e-8 of it above
-# the objective, in float32 by more; slopes outside of the domain lift it by some 0.1 and more.
-CONTRADICTION = 1e-3
+# The rounding error of an objective, and of slopes, in machine epsilons.
+ROUNDING_EPSILONS = 64
+# The rounding error of each q_j, in machine epsilons times the root mean square of the slopes.
+GRADIENT_NOISE_EPSILONS = 8
+# Relative singular values below this count as 0 in the system of `slopes_for`.
+BALANCE_RANK_TOLERANCE = 1e-10
+# A bound that exceeds the objective by more than this share of it is a contradiction. The rounding
+# that `gap` subtracts from q may raise a bound above the objective by about 1e-8 of it, in float32
+# by more. Slopes outside the domain raise it by 0.1 and more.
+MAX_BOUND_EXCESS = 1e-3
 
 
 def weighted(weights, values):
@@ -48,7 +50,7 @@ def balanced(loss, s, y, weights, total=0.0):
     """
     if (
         np.abs(weighted(weights, s) - total)
-        <= ROUNDING * np.finfo(float).eps * weighted(weights, np.abs(s))
+        <= ROUNDING_EPSILONS * np.finfo(float).eps * weighted(weights, np.abs(s))
     ).all():
         return s
     if loss.is_joint:
@@ -61,11 +63,11 @@ def balanced(loss, s, y, weights, total=0.0):
             s - np.divide(excess, most, where=most > 0, out=np.zeros_like(most)) * give, low, high
         )
     excess = weighted(weights, s) - total
-    room = np.where(excess > 0, s - low, high - s)
-    room = np.where(np.isinf(room).any(axis=0), np.isinf(room), room)
-    most = weighted(weights, room)
+    slack = np.where(excess > 0, s - low, high - s)
+    slack = np.where(np.isinf(slack).any(axis=0), np.isinf(slack), slack)
+    most = weighted(weights, slack)
     return np.clip(
-        s - np.divide(excess, most, where=most > 0, out=np.zeros_like(most)) * room, low, high
+        s - np.divide(excess, most, where=most > 0, out=np.zeros_like(most)) * slack, low, high
     )
 
 
@@ -116,12 +118,12 @@ def weighted_sums(problem, slopes):
 
 
 def gap(problem, at, value, slopes, q=None):
-    """An upper bound of value - F*; infinity where there is none, or the claim contradicts itself.
+    """An upper bound of value - F*; infinity if there is none, or if it contradicts itself.
 
-    `value` is F where the slopes (n, outputs) of the losses, or of losses like them, were taken.
-    `at` holds the coordinates in which columns have spread 1, so that rounding can be told from
-    distance. q is the gradient of the mean loss in them, (outputs, p + 1), if the slopes are those
-    of the losses: it is used if they are balanced as they are, else there is one pass over X.
+    `value` is F at the point of the slopes (n, outputs), which are those of the losses or of
+    smoothed losses. `at` holds the coordinates of scaled columns, in which the rounding error of q
+    is known. q is the gradient of the mean loss in them, (outputs, p + 1), if the slopes are those
+    of the losses. It is used if they are balanced already; else there is one pass over X.
     """
     objective, outputs = problem.objective, problem.objective.outputs
     y = problem.targets[:, 0] if objective.loss.is_joint else problem.output_targets
@@ -138,17 +140,16 @@ def gap(problem, at, value, slopes, q=None):
     if s is not slopes or q is None:
         q = at.gradient(weighted_sums(problem, s))
     q = np.maximum(-q[:, :-1], 0) if objective.positive else np.abs(q[:, :-1])
-    q = np.maximum(
-        q - NOISE * np.finfo(problem.rows.dtype).eps * _sizes(problem, at, s, weights), 0
-    )
+    rounding = GRADIENT_NOISE_EPSILONS * np.finfo(problem.rows.dtype).eps
+    q = np.maximum(q - rounding * _sizes(problem, at, s, weights), 0)
     l1, l2 = at.l1[:-1], at.l2[:, :-1]
     joint = objective.loss.is_joint
     if joint:
         q, l1, l2 = q.reshape(1, -1), np.tile(l1, outputs), l2.reshape(1, -1)
 
     def dual(shrink):
-        """The bound of F* for slopes shrunk by (outputs,) or, if they meet in one loss, (1,)
-        factors; a number a factor.
+        """The bounds of F* for slopes times `shrink`: one factor and one bound per output, or in
+        all for a joint loss.
         """
         losses = objective.loss.conjugate(s * shrink, y)
         return -weighted(weights, losses.reshape(n, -1)) - _penalty_conjugate(
@@ -158,13 +159,14 @@ def gap(problem, at, value, slopes, q=None):
     with np.errstate(over="ignore", divide="ignore"):
         feasible = 1 / np.divide(q, l1, where=q > l1, out=np.ones_like(q)).max(axis=1, initial=1.0)
     best = dual(np.ones(len(q)))
-    if not objective.tilt:  # which asks for slopes of this very sum
+    # With a tilt the sum of the slopes is fixed, so they cannot be shrunk.
+    if not objective.tilt:
         best = np.maximum(dual(np.zeros(len(q))), best)
     if (feasible < 1).any() and not objective.tilt:
         best = np.maximum(best, dual(feasible))
     distance = value - float(best.sum())
-    # A bound above the objective by more than rounding explains is no bound: something is wrong.
-    return max(distance, 0.0) if distance >= -CONTRADICTION * abs(value) else np.inf
+    # A bound above the objective by more than rounding is a contradiction.
+    return max(distance, 0.0) if distance >= -MAX_BOUND_EXCESS * abs(value) else np.inf
 
 
 def _sizes(problem, at, s, weights):
@@ -182,43 +184,43 @@ def _sizes(problem, at, s, weights):
 
 
 def _is_feasible(objective, slopes, y):
-    """Whether slopes lie in the domain of the conjugate, but for rounding."""
+    """Whether slopes lie in the domain of the conjugate, up to rounding."""
     if objective.loss.is_joint:
         return bool(np.isfinite(slopes).all())
     low, high = objective.loss.domain(y)
-    slack = ROUNDING * np.finfo(float).eps * np.maximum(np.abs(slopes), 1.0)
-    return bool(((slopes >= low - slack) & (slopes <= high + slack)).all())
+    tolerance = ROUNDING_EPSILONS * np.finfo(float).eps * np.maximum(np.abs(slopes), 1.0)
+    return bool(((slopes >= low - tolerance) & (slopes <= high + tolerance)).all())
 
 
 def slopes_for(problem, at, slopes, weights):
-    """Slopes near these for which weights (outputs, p + 1) are best: q = -l2 weights. None where
-    none are found.
+    """Slopes near these for which the weights (outputs, p + 1) are optimal: q = -l2 weights. None
+    if none are found.
 
-    Slopes move in proportion to their room within the domain, and as little as that allows: a
-    system of as many equations as columns for each output. Of smoothed losses with a small width
-    they are better slopes than the smoothed ones, which are rounded as much as margins over the
-    width. Slopes for weights of 0 prove that the best constant model is a minimum.
+    Slopes move in proportion to their slack within the domain, by the solution of minimum norm of a
+    system with as many equations as columns per output. For a small smoothing width they are
+    better than the smoothed slopes, whose rounding is that of the margins over the width. Slopes
+    for weights of 0 prove that the best constant model is a minimum.
     """
     target = -at.l2 * weights
     target[:, -1] = -problem.objective.tilt
     objective = problem.objective
     counts = 1.0 if problem.weights is None else problem.weights[problem.visits]
     low, high = objective.loss.domain(problem.output_targets)
-    room = np.maximum(np.minimum(slopes - low, high - slopes), 0)
+    slack = np.maximum(np.minimum(slopes - low, high - slopes), 0)
     moved, q = slopes.copy(), at.gradient(weighted_sums(problem, slopes))
     missing = target - q
     if not objective.intercept:
         missing[:, -1] = 0
     for k in range(objective.outputs):
-        products = at.symmetric_products(counts * room[:, k])
+        products = at.symmetric_products(counts * slack[:, k])
         if not (np.isfinite(products).all() and np.isfinite(missing).all()):
             return None
         step = np.zeros_like(q)
-        step[k] = lstsq(products, missing[k], cond=RANK_TOLERANCE, check_finite=False)[0]
+        step[k] = lstsq(products, missing[k], cond=BALANCE_RANK_TOLERANCE, check_finite=False)[0]
         margins = np.empty(problem.rows.shape[0] * objective.outputs)
         batch.margins(problem.rows, at.to_user(step), objective.outputs, margins, problem.threads)
         margins = margins.reshape(-1, objective.outputs)[problem.visits, k]
-        moved[:, k] += room[:, k] * margins
+        moved[:, k] += slack[:, k] * margins
     return moved if ((moved >= low) & (moved <= high)).all() else None
 
 
@@ -230,19 +232,18 @@ def _penalty_conjugate(q, l1, l2):
 
 
 def rounding_of(value, worst, dtype=np.float64):
-    """What objectives of the sizes of F and F0 cannot tell from nothing, where kernels compute in
-    `dtype`.
-    """
-    return max(ROUNDING * float(np.finfo(dtype).eps) * max(abs(value), abs(worst)), 1e-300)
+    """The rounding error of objectives of the sizes of F and F0, if kernels compute in `dtype`."""
+    return max(ROUNDING_EPSILONS * float(np.finfo(dtype).eps) * max(abs(value), abs(worst)), 1e-300)
 
 
 def relative(distance, value, worst, floor=0.0):
     """(F - F*) / (F0 - F*), of a bound of F - F* and of F and F0: what `optimality` reports.
 
-    It is 0 where rounding, or `floor`, hides the distance. Where F0 is as near the minimum there is
-    nothing to gain, and the ratio is not made larger by it.
+    It is 0 if the distance is within rounding or `floor`. The denominator is at least that, for the
+    case that F0 is the minimum.
     """
-    rounding = max(2 * rounding_of(value, worst), floor)  # of F and of its bound
+    # The rounding errors of F and of its bound.
+    rounding = max(2 * rounding_of(value, worst), floor)
     if distance <= rounding:
         return 0.0
     return (

@@ -1,8 +1,8 @@
 """The losses of a problem's rows at a point and along a direction from there.
 
-Newton's methods see the rows through these verbs alone. What goes in and out is as long as the
-parameters; margins, curvatures and the margins of a direction, which are as long as the rows, stay
-here. So rows may lie on disk or on other machines.
+Newton's methods access the rows only through these methods. Arguments and results have the size of
+the parameters. Margins, curvatures and the margins of a direction, which have the size of the rows,
+stay here. So rows may lie on disk or on other machines.
 """
 
 import numpy as np
@@ -11,10 +11,10 @@ from fastgd.kernels import batch, newton
 
 
 def subsample_rows(h, most):
-    """Curvatures of at most `most` rows in place of all those of h: large ones as they are, one
-    share of all for some small ones.
+    """Replace the curvatures h by those of at most `most` rows: large ones stay as they are, and a
+    subsample of the small ones gets the mean share h.sum() / most each.
 
-    Rows of small curvature are drawn systematically, with probabilities in proportion to it.
+    Rows of small curvature are sampled systematically, with probabilities in proportion to it.
     """
     share = h.sum() / most
     if len(h) <= most or not share > 0:
@@ -36,13 +36,13 @@ class Linearization:
         size = self._shape[0] * self._shape[1]
         self.margins, self._curvatures = np.zeros(size), np.empty(size)
         self._direction, self._product = np.zeros(size), np.empty(size)
-        # Curvatures of an earlier point; see `mark_curvatures`.
+        # The curvatures of an earlier point; see `mark_curvatures`.
         self.marked = None
 
     # ---- at the point ----
 
     def value_and_gradient(self, theta):
-        """(F, gradient of the mean loss) at a flat vector: the point is there now."""
+        """(F, gradient of the mean loss) at a flat vector, which becomes the current point."""
         gradient = np.empty_like(theta)
         return self.problem.value(theta, gradient, self.margins), gradient
 
@@ -56,13 +56,13 @@ class Linearization:
         return value.reshape(self._shape), slopes.reshape(self._shape)
 
     def mean_loss(self):
-        """The weighted mean loss, kinks not smoothed."""
+        """The weighted mean of the losses as they are, without smoothing."""
         problem = self.problem
         weights = 1 if problem.weights is None else problem.weights[problem.visits, None]
         return float((weights * self.losses()[0]).sum()) / problem.total_weight
 
     def is_separated(self):
-        """Whether all rows lie on the side of their class."""
+        """Whether all rows are classified correctly."""
         problem, z = self.problem, self.margins.reshape(self._shape)
         if problem.objective.loss.is_joint:
             labels = problem.targets[:, 0].astype(np.intp)
@@ -71,7 +71,7 @@ class Linearization:
         return bool((problem.output_targets * z > 0).all())
 
     def share_within(self, distance):
-        """The share of the weight whose margins are that near to their targets."""
+        """The share of the weight with margins within this distance of their targets."""
         problem = self.problem
         inside = np.abs(self.margins - problem.output_targets.ravel()) <= distance
         weights = None if problem.weights is None else problem.weights[problem.visits]
@@ -86,11 +86,11 @@ class Linearization:
             self._curvatures += floor
 
     def add_secants(self, share):
-        """Give rows near a kink at least this share of a secant's curvature, so that too few rows
-        on kinks make a Hessian; outputs without any curvature at least as much as after a first
-        step that was cut short, all of it if none has any.
+        """Raise the curvatures to at least this share of the secants' curvature: slope jump over
+        distance from the kink. A few rows on kinks do not make a useful Hessian. Return the total
+        curvature before.
 
-        Returns the total curvature before.
+        Outputs without any curvature get a share of at least 0.01, or 1 if no output has any.
         """
         problem, h = self.problem, self._curvatures.reshape(self._shape)
         loss, width, total = problem.objective.loss, problem.objective.width, self.total_curvature()
@@ -115,8 +115,8 @@ class Linearization:
         return self._curvatures.sum()
 
     def own_curvatures(self):
-        """(n, outputs): weight * second derivative of each row's loss in each of its margins
-        alone.
+        """(n, outputs): weight * second derivative of each row's loss in each margin, the diagonal
+        of a joint loss's Hessian.
         """
         return self._own(self._curvatures)
 
@@ -128,12 +128,12 @@ class Linearization:
         return weights * h * (1 - h)
 
     def mark_curvatures(self):
-        """Note the curvatures of now, which `have_curvatures_changed` compares with."""
+        """Store the current curvatures for `have_curvatures_changed`."""
         self.marked = self._curvatures.copy()
 
     def have_curvatures_changed(self, share, own=False):
-        """Whether more than this share of the curvatures has changed since the mark; `own`: of
-        those of each margin alone.
+        """Whether more than this share of the total curvature has changed since `mark_curvatures`;
+        with `own` those of each margin alone are compared.
         """
         marked, now = self.marked, self._curvatures
         if own:
@@ -167,21 +167,21 @@ class Linearization:
     # ---- along a direction ----
 
     def begin_direction(self):
-        """A direction begins at 0."""
+        """Set the direction to 0."""
         self._direction[:] = 0
 
     def extend_direction(self, factor):
-        """Add `factor`, a number or (outputs,), times the last vector of `hessian_product`."""
+        """Add `factor`, a number or (outputs,), times the last argument of `hessian_product`."""
         factor = np.broadcast_to(factor, self._shape[1])
         self._direction.reshape(self._shape)[:] += factor * self._product.reshape(self._shape)
 
     def set_direction(self, origin):
-        """The direction leads from earlier margins to those of now; the point is back there."""
+        """Set the direction from earlier margins to the current ones, and return to the earlier."""
         self._direction, self.margins = self.margins - origin, origin
 
     def sums_along(self, t, problem=None):
-        """(2, outputs): sums of the losses and of their slopes at t times the direction; t is a
-        number an output.
+        """(2, outputs): sums of the losses and of their slopes at t times the direction, with one t
+        per output.
 
         `problem` has another objective of the same rows.
         """
@@ -201,7 +201,7 @@ class Linearization:
         return sums
 
     def move(self, t):
-        """The point moves t, a number or (outputs,), times along the direction."""
+        """Move the point by t, a number or (outputs,), times the direction."""
         steps = np.broadcast_to(t, self._shape[1]) * self._direction.reshape(self._shape)
         self.margins = self.margins + steps.ravel()
 

@@ -1,4 +1,4 @@
-"""Losses L(z, y) of a margin z and a target y: all that is known of each, once.
+"""Losses L(z, y) of a margin z and a target y, with all properties of each in one place.
 
 A loss of values compares z with a number y. A loss of labels takes y = +1 or -1 and depends on the
 product y z. The softmax loss takes all margins of a row and the number of its class. Values and
@@ -16,10 +16,10 @@ from scipy.special import expit, softmax, xlogy
 from fastgd.kernels import losses as kernel
 from fastgd.problem.records import Settings
 
-# The least frequency of a class, and the least mean count: a constant model stays finite.
-LEAST_FREQUENCY = 1e-16
+# Lower bound of a class's frequency, and of a mean count, so that constant models stay finite.
+MIN_FREQUENCY = 1e-16
 # Of the interval in which the best constant is sought: a loss that falls for ever has none.
-MOST_DOUBLINGS = 10
+MAX_DOUBLINGS = 10
 
 
 class Loss(Settings):
@@ -35,24 +35,24 @@ class Loss(Settings):
     # The estimator's parameter that is `delta`: "epsilon" in units of y, or "quantile".
     parameter: ClassVar[str | None] = None
     is_of_labels: ClassVar[bool] = False
-    # Whether all outputs of a row meet in one loss, whose target is the number of a class.
+    # Whether a row has one loss of all outputs, whose target is the number of a class.
     is_joint: ClassVar[bool] = False
     # The largest second derivative in z; infinite where there is a kink, or no bound.
     max_curvature: ClassVar[float] = 1.0
     is_quadratic: ClassVar[bool] = False
-    # Quadratic pieces, between which the second derivative jumps.
+    # Whether the loss has quadratic pieces, between which the second derivative jumps.
     is_piecewise_quadratic: ClassVar[bool] = False
-    # Newton's method needs the loss smoothed: it is straight over long ways.
+    # Whether Newton's method needs the loss smoothed, since it is linear over long intervals.
     needs_smoothing: ClassVar[bool] = False
     # Whether the loss falls to 0 as the margin grows, and never reaches it.
     vanishes_far_out: ClassVar[bool] = False
     # Whether W = 0 is a minimum whatever the data.
     has_trivial_minimum: ClassVar[bool] = False
-    # L(t z, t y) = t^degree L(z, y), with `delta` scaled too if it is in units of y; 0: not so.
+    # L(t z, t y) = t^degree L(z, y), with `delta` scaled too if it is in units of y; 0 if not.
     degree: ClassVar[int] = 0
     # Whether L depends on z - y alone, and has its minimum where that is 0.
     is_of_residuals: ClassVar[bool] = False
-    # Whether dual coordinate descent knows its step.
+    # Whether dual coordinate descent has a step for the loss.
     has_dual_step: ClassVar[bool] = False
     # Whether passive-aggressive steps are defined.
     has_passive_aggressive_step: ClassVar[bool] = False
@@ -96,36 +96,36 @@ class Loss(Settings):
         return not self.kinks
 
     @property
-    def corners(self):
-        """What smoothing acts on, as `kinks`: a place where the slope jumps or hardly rises."""
+    def smoothing_points(self):
+        """The points that smoothing acts on, as `kinks`; Huber's are the ends of its parabola."""
         return self.kinks
 
     def distance(self, z, y):
-        """How far each margin is from the nearest of the `corners`; infinite if there is none."""
+        """The distance of each margin from the nearest smoothing point; infinite without one."""
         at = y * z if self.is_of_labels else z - y
         far = np.full_like(at, np.inf)
-        for place, _ in self.corners:
+        for place, _ in self.smoothing_points:
             np.minimum(far, np.abs(at - place), out=far)
         return far
 
     @property
     def largest_jump(self):
-        """Of the slope at one of the `corners`."""
-        return max((jump for _, jump in self.corners), default=0.0)
+        """The largest jump of the slope at a smoothing point; 0 without one."""
+        return max((jump for _, jump in self.smoothing_points), default=0.0)
 
     def is_exact_at(self, width):
         """Whether smoothing over `width` changes nothing."""
-        return not self.corners
+        return not self.smoothing_points
 
     def smoothed_width(self, width):
-        """Where the loss is curved once it is smoothed over `width`: that far from its kinks."""
+        """The distance from a kink within which the smoothed loss is curved."""
         return width
 
     def smoothing_cost(self, width, curvature, n):
-        """What smoothing over `width` costs the mean loss of `n` rows at most, if their smoothed
+        """An upper bound of the smoothing error of the mean loss of `n` rows, if their smoothed
         losses have this total `curvature`.
 
-        A row on a kink has curvature 1 / width, and costs width / 8.
+        A row on a kink has curvature 1 / width, and an error of at most width / 8.
         """
         return max(width * curvature, 1.0) * width / (8 * n)
 
@@ -134,7 +134,7 @@ class Loss(Settings):
         return self.max_curvature if np.isfinite(self.max_curvature) else 1.0
 
     def inverse_curvature(self, center, spread):
-        """(outputs,) by how much a step of rate 1 moves a margin per unit of slope.
+        """(outputs,) the change of a margin per unit of slope in a step of rate 1.
 
         It is 1 / curvature or, at kinks and for values whose slopes are bounded, as far as targets
         with these means and standard deviations ask for.
@@ -158,7 +158,7 @@ class Loss(Settings):
         raise NotImplementedError
 
     def mobility(self, s, low, high):
-        """How readily slopes s move with the margin: the curvature there, up to a factor."""
+        """The curvature at slopes s, up to a factor: how much they change with the margin."""
         return ((low < s) & (s < high) & (s != 0)).astype(float)
 
     # ---- models ----
@@ -210,11 +210,11 @@ class Huber(Loss):
     degree = 2
 
     @property
-    def corners(self):
+    def smoothing_points(self):
         return (-self.delta, self.delta), (self.delta, self.delta)
 
     def is_exact_at(self, width):
-        """It is quadratic up to `delta` by itself."""
+        """Whether the width is within `delta`, up to which the loss itself is quadratic."""
         return width <= self.delta
 
     def smoothed_width(self, width):
@@ -334,7 +334,7 @@ class Poisson(Loss):
         return s - low
 
     def best_constant(self, y, weights):
-        return np.log(max(weights @ y, LEAST_FREQUENCY))
+        return np.log(max(weights @ y, MIN_FREQUENCY))
 
 
 class _OfLabels(Loss):
@@ -363,7 +363,7 @@ class LogLoss(_OfLabels):
 
     def best_constant(self, y, weights):
         positive = weights @ (y > 0)
-        odds = max(positive, LEAST_FREQUENCY), max(1 - positive, LEAST_FREQUENCY)
+        odds = max(positive, MIN_FREQUENCY), max(1 - positive, MIN_FREQUENCY)
         return np.log(odds[0]) - np.log(odds[1])
 
     def probability(self, z):
@@ -451,7 +451,7 @@ class Softmax(Loss):
         return None
 
     def conjugate(self, s, y):
-        """A number a row, of slopes (n, outputs) and class numbers (n,)."""
+        """(n,) for slopes (n, outputs) and class numbers (n,)."""
         p = s.copy()
         p[np.arange(len(p)), y.astype(np.intp)] += 1
         p = np.maximum(p, 0)
@@ -462,13 +462,14 @@ class Softmax(Loss):
 
 
 class Custom(Loss):
-    """A user's own function, of which nothing is known but its values and slopes."""
+    """A custom loss: a user's function, which provides values and slopes only."""
 
     function: object = None
 
     name = "custom"
 
 
+# The losses by their names.
 KINDS = {
     kind.name: kind
     for kind in (
@@ -486,7 +487,9 @@ KINDS = {
         Softmax,
     )
 }
+# The names of the losses of values.
 OF_VALUES = tuple(name for name, kind in KINDS.items() if not kind.is_of_labels)
+# The names of the losses of labels.
 OF_LABELS = tuple(name for name, kind in KINDS.items() if kind.is_of_labels)
 
 
@@ -496,12 +499,12 @@ def loss_of(name, delta=0.0):
 
 
 def kind_of(loss):
-    """The class of a loss that is given by its name, or by a function."""
+    """The class of a loss, given by its name or as a function."""
     return KINDS[loss] if isinstance(loss, str) else Custom
 
 
 def _quantile(y, weights, level):
-    """The least y that at least `level` of the weight lies at or below."""
+    """The smallest y such that at least `level` of the weight is at most y."""
     order = np.argsort(y, kind="stable")
     below = np.cumsum(weights[order])
     return y[order[min(np.searchsorted(below, level * (1 - 1e-15)), len(y) - 1)]]
@@ -512,7 +515,7 @@ def _root(slope, low, high):
     high, which move apart first until the slope changes its sign between them.
     """
     below, above, width = slope(low), slope(high), max(high - low, 1.0)
-    for _ in range(MOST_DOUBLINGS):
+    for _ in range(MAX_DOUBLINGS):
         if below > 0:
             low, high, above = low - width, low, below
             below = slope(low)

@@ -1,6 +1,4 @@
-"""The metric in which steps are taken, made of the columns' means and spreads; and the best
-constant model.
-"""
+"""The scaling of the columns in which steps are taken: their centres and scales."""
 
 import numpy as np
 
@@ -10,17 +8,18 @@ from fastgd.problem.layout import pack, unpack
 from fastgd.problem.problem import Problem
 from fastgd.problem.records import Record
 
-SAMPLE = 32  # rows to guess the centres from
-CONSTANT = 1e-12  # times the column's centre: a spread below is rounding
-FAR = (
-    2.0**512
-    # sums of squares beyond, or below its inverse, are taken again of a column divided, or
-    # multiplied, by it
-)
-FEW = 0.1  # columns a row that a sparse metric may have
-# A penalty beyond this, of a column of spread 1, keeps the weight within 2^-400 of 0: it is taken
+# Rows whose median is the first guess of a column's centre. Sums of squares are shifted by it.
+CENTER_SAMPLE_ROWS = 32
+# A column is constant if its standard deviation is at most this share of its centre: rounding.
+MIN_RELATIVE_SCALE = 1e-12
+# Sums of squares beyond this number, or below its inverse, are computed again, of a column divided
+# (or multiplied) by it: half of the exponents of float64.
+MAX_SQUARES = 2.0**512
+# Sparse columns count for at most this number per row.
+MAX_COLUMNS_PER_ROW = 0.1
+# A penalty beyond this, of a column of scale 1, keeps the weight within 2^-400 of 0, which is taken
 # for 0.
-STRONGEST = 2.0**400
+MAX_PENALTY = 2.0**400
 
 
 # Of the squared deviations of a column: a row with more may be one of few that carry it.
@@ -28,11 +27,9 @@ OUTSTANDING = 0.3
 
 
 class Metric(Record):
-    """Where each column lies and how far it spreads, (p,) float64 each; scale 0 marks a constant
-    column.
+    """Centre and scale of each column, (p,) float64 each; a constant column has scale 0.
 
-    `peak` is the share of a column's squared deviations that its outermost row has, if that is
-    known.
+    `peak` is the largest share of a row in the column's squared deviations, if it is known.
     """
 
     center: np.ndarray
@@ -54,22 +51,22 @@ class Metric(Record):
 
 @np.errstate(over="ignore", invalid="ignore", under="ignore")
 def metric_of(problem: Problem):
-    """The problem's metric or, where it has none yet, weighted means and standard deviations of
+    """The problem's metric if it has one; else the weighted means and standard deviations of the
     columns.
 
-    Zeros and root mean squares for CSR, so that zeros stay zeros, and for an objective without an
-    intercept.
+    For CSR, where zeros have to stay zeros, and for an objective without an intercept, the centres
+    are 0 and the scales are root mean squares.
 
-    One pass, in float64, over columns shifted to near their centre, which is guessed from a few
-    rows. Where a square overflows or underflows, the column is multiplied by a power of two and
-    passed over once more.
+    It takes one pass in float64 over columns shifted by a guess of their centre from a few rows. If
+    a square overflows or underflows, the column is multiplied by a power of two, and there is
+    another pass.
     """
     if problem.metric is not None:
         return problem.metric
     rows, visits, weights = problem.rows, problem.visits, problem.weights
-    shift, factor = _amid(rows, visits, weights), np.ones(rows.shape[1])
+    shift, factor = _rough_center(rows, visits, weights), np.ones(rows.shape[1])
     total = float(len(visits) if weights is None else weights[visits].sum())
-    if not 1 / FAR < total < FAR:
+    if not 1 / MAX_SQUARES < total < MAX_SQUARES:
         weights = weights / weights[visits].max()
         total = float(weights[visits].sum())
     for _ in range(4):
@@ -85,12 +82,12 @@ def metric_of(problem: Problem):
             largest,
             np.empty(1, rows.dtype),
         )
-        large, small = ~(second < FAR), (second < 1 / FAR) & (first != 0)
+        large, small = ~(second < MAX_SQUARES), (second < 1 / MAX_SQUARES) & (first != 0)
         if not (large | small).any():
             break
         factor[large], factor[small] = (
-            factor[large] / FAR,
-            np.minimum(factor[small] * FAR, 2.0**1000),
+            factor[large] / MAX_SQUARES,
+            np.minimum(factor[small] * MAX_SQUARES, 2.0**1000),
         )
     mean = first / total
     peak = np.divide(largest, second, out=np.zeros(len(shift)), where=second > 0)
@@ -98,21 +95,22 @@ def metric_of(problem: Problem):
     scale = np.sqrt(np.maximum(second / total - (0 if rows.sparse else mean * mean), 0)) / factor
     if rows.sparse:
         return Metric(np.zeros(len(shift)), scale, peak)
-    scale = np.where(scale > CONSTANT * np.abs(center), scale, 0.0)
-    if (
-        not problem.objective.intercept or problem.objective.tilt
-    ):  # nothing makes up for a centre, or at a price
+    scale = np.where(scale > MIN_RELATIVE_SCALE * np.abs(center), scale, 0.0)
+    # Without a free intercept there is nothing to absorb a centre.
+    if not problem.objective.intercept or problem.objective.tilt:
         return Metric(np.zeros(len(shift)), np.hypot(scale, center), peak)
     return Metric(center, scale, peak)
 
 
-def _amid(rows, visits, weights):
-    """A value amid each column, the median of a few by weight, the heaviest among them; 0 for
-    CSR.
+def _rough_center(rows, visits, weights):
+    """A central value of each column: the weighted median of a few rows, the heaviest one among
+    them; 0 for CSR.
     """
     if rows.sparse:
         return np.zeros(rows.shape[1])
-    picked = visits[np.linspace(0, len(visits) - 1, min(SAMPLE, len(visits))).astype(int)]
+    picked = visits[
+        np.linspace(0, len(visits) - 1, min(CENTER_SAMPLE_ROWS, len(visits))).astype(int)
+    ]
     if weights is None:
         return np.sort(rows.values[picked].astype(float), axis=0)[len(picked) // 2]
     picked = np.append(picked, visits[weights[visits].argmax()])
@@ -135,40 +133,42 @@ def column_density(problem: Problem):
     return density
 
 
-def damped(metric: Metric, density, rows, sparse):
-    """(metric for steps, mean squared length of a row in it).
+def damp_rare_columns(metric: Metric, density, rows, sparse):
+    """(metric for steps, mean squared norm of a row in it).
 
-    A sparse column that few of the `rows` rows have would, scaled by its root mean square, make
-    those rows very long: a column's square is sqrt(1 + least / density) times its mean square
-    instead, `least` being such that the columns count for `rows` / 10.
+    Scaled by its root mean square, a sparse column that few of the `rows` rows store would make
+    those rows very long. So its scale is multiplied by sqrt(1 + least / density), with `least` such
+    that the columns count for `rows` / 10.
     """
     active = metric.scale > 0
-    if not sparse or active.sum() <= FEW * rows:
+    if not sparse or active.sum() <= MAX_COLUMNS_PER_ROW * rows:
         return metric, float(active.sum())
     density = np.where(active, density, 0.0)
-    low, high = 1e-12, density.sum() / (FEW * rows)
+    low, high = 1e-12, density.sum() / (MAX_COLUMNS_PER_ROW * rows)
     for _ in range(50):
         least = np.sqrt(low * high)
         low, high = (
-            (least, high) if (density / (density + least)).sum() > FEW * rows else (low, least)
+            (least, high)
+            if (density / (density + least)).sum() > MAX_COLUMNS_PER_ROW * rows
+            else (low, least)
         )
     factor = np.sqrt(1 + high / np.where(active, density, 1.0))
     return Metric(metric.center, metric.scale * factor), float((density / (density + high)).sum())
 
 
 class Space:
-    """The metric at work: the weights v = scale * w that steps are taken on, v @ ((x - center) /
+    """The space of scaled weights v = scale * w, in which steps are taken: v @ ((x - center) /
     scale) + c = w @ x + b.
 
-    Penalties stay those of w. The weights of constant columns stay those of `coef`, or 0 if there
-    is a penalty. Columns whose penalty is beyond `STRONGEST` have weights 0. `arrays` is for the
+    Penalties are those of w. The weights of constant columns stay those of `coef`, or 0 if there is
+    a penalty. Columns whose penalty is beyond `MAX_PENALTY` have weights 0. `arrays` is for the
     kernels.
     """
 
     def __init__(self, problem: Problem, metric: Metric, coef):
         objective, inverse = problem.objective, metric.inverse
         l1, l2 = objective.penalties(inverse)
-        free = (l1 < STRONGEST) & (l2 < STRONGEST)
+        free = (l1 < MAX_PENALTY) & (l2 < MAX_PENALTY)
         if not free.all():
             inverse, l1, l2 = (np.where(free, part, 0.0) for part in (inverse, l1, l2))
         self.metric, self._inverse, self._by_column = metric, inverse, problem.by_column
@@ -176,11 +176,11 @@ class Space:
         self.arrays = metric.center, inverse, l1, l2
         self.objective = objective
 
-    def enter(self, coef, offset):
-        """The flat vector of weights and of the margins at the centre."""
+    def to_scaled(self, coef, offset):
+        """The flat vector of scaled weights, and of the margins at the centre."""
         return pack(coef * self.metric.scale, offset, np.float64, self._by_column)
 
-    def leave(self, v):
+    def from_scaled(self, v):
         """(coef, offset) of a flat vector."""
         weights, offset = unpack(v, self.objective.outputs, self._by_column)
         return np.where(self._inverse > 0, weights * self._inverse, self._fixed), offset

@@ -1,4 +1,4 @@
-"""What is minimised: the names of losses and penalties, and their codes in the kernels."""
+"""The objective: a loss, penalties, and their codes in the kernels."""
 
 from functools import cached_property
 
@@ -8,6 +8,7 @@ from fastgd.kernels.losses import Targets
 from fastgd.problem.losses import Loss
 from fastgd.problem.records import Record
 
+# The names that `penalty` accepts.
 PENALTIES = ("l2", "l1", "elasticnet")
 
 
@@ -15,13 +16,13 @@ class Objective(Record):
     """F(W, b) = sum_i s_i L(W x_i + b, y_i) / sum_i s_i + l1 |W|_1 + (l2 / 2) |W|^2 + tilt sum b,
     with `positive` where W >= 0.
 
-    `outputs` is the number of rows of W; `one_vs_rest` says that y holds class numbers, of which
-    each output tells its own from the rest. The kinks of losses are smoothed over `width`; slopes
-    of losses without a bound of theirs stay within +-`steepest`. `l2` may be a tuple, a number an
-    output, where full batches alone are asked for. Where columns have been scaled, `by_column`
-    holds l1 (p,) and l2 (p,) or (outputs, p) of each; `l1` and `l2` then only say whether there is
-    a penalty. `is_degenerate`: W = 0 is a minimum whatever the data, but not the one that is
-    wanted. l1 and l2 are times 2^`exponent`, until `scaled` multiplies them by it.
+    `outputs` is the number of rows of W. `one_vs_rest` says that y holds class numbers, and each
+    output separates one class from the others. Kinks are smoothed over `width`. Unbounded slopes of
+    losses are clipped to +-`steepest`. `l2` may be a tuple with a number per output, for full
+    batches only. If columns have been scaled, `by_column` holds their penalties l1 (p,) and l2 (p,)
+    or (outputs, p); `l1` and `l2` then only say whether there is a penalty. `is_degenerate` says
+    that W = 0 is a minimum whatever the data, but of no use. `tilt` is the cost of the intercept.
+    l1 and l2 are times 2^`exponent`, until `scaled` multiplies them by it.
     """
 
     loss: Loss
@@ -40,7 +41,7 @@ class Objective(Record):
 
     @cached_property
     def codes(self):
-        """The same for the kernels."""
+        """The objective for the kernels."""
         return {
             "loss": int(self.loss.code),
             "delta": self.loss.delta,
@@ -57,21 +58,22 @@ class Objective(Record):
         }
 
     @property
-    def has_corners(self):
-        """Whether weights may rest at 0 while the loss has a slope there."""
+    def has_nonsmooth_penalty(self):
+        """Whether the penalty has a kink, or a bound, at weights of 0."""
         return bool(self.l1 or self.positive)
 
     @property
     def by_class(self):
-        """Whether y holds one class number a row, not one number an output."""
+        """Whether y holds one class number per row, not one number per output."""
         return self.one_vs_rest or self.loss.is_joint
 
     def loss_at_zero(self, y):
-        """The mean loss of the model that always says 0, on unweighted targets y."""
+        """The mean loss of the model that always predicts 0, on unweighted targets y."""
         if self.loss.is_joint:
             return np.log(self.outputs)
         if self.one_vs_rest:
-            y = np.array([1.0, -1.0])  # 0 is as far from one as from the other
+            # The loss of a margin of 0 is the same for both labels.
+            y = np.array([1.0, -1.0])
         value, _ = self.loss.evaluate(np.zeros(y.size), y.ravel())
         return value.mean() * self.outputs
 

@@ -1,4 +1,4 @@
-"""What is to be minimised, on which data: all that a method of descent knows."""
+"""The problem of a method: an objective and the data."""
 
 from functools import cached_property
 
@@ -12,13 +12,13 @@ from fastgd.problem.records import Record
 
 
 class Problem(Record):
-    """What is to be minimised, on which data: all that a method of descent is told.
+    """An objective and the data that it is minimised on.
 
-    `visits` are the numbers of the rows to train on; `weights` (None: all 1) are relative to the
-    mean of theirs; `full_batch` says that a batch is all of them; `threads` never changes a result;
-    `rows` is `X` as the kernels see it. `keeps`: a later training may go on exactly from any
-    epoch's end, so no epoch may spoil what another one has left of the rows. `metric` is that of
-    the rows to train on, where it has been made already.
+    `visits` are the indices of the rows to train on; `weights` (None: all 1) are relative to the
+    mean of theirs. `full_batch` says that a batch has all of these rows. `threads` never changes a
+    result. `rows` is `X` as the kernels see it. `resumable` says that a later training may continue
+    from the end of any epoch, so each epoch copies the per-row memory. `metric` is that of the rows
+    to train on, if it has been computed already.
     """
 
     rows: Rows
@@ -29,13 +29,13 @@ class Problem(Record):
     full_batch: bool
     threads: int
     X: object = None
-    keeps: bool = False
+    resumable: bool = False
     random_state: object = None
     metric: object = None
 
     @property
     def by_column(self):
-        """Whether the weights lie column by column, as sparse rows want them."""
+        """Whether the weights are stored column by column, as for sparse rows."""
         return self.rows.sparse
 
     @cached_property
@@ -65,12 +65,12 @@ class Problem(Record):
 
     @property
     def targets(self):
-        """The targets of the rows to train on, a row each."""
+        """The targets of the rows to train on, shape (n, targets)."""
         return self.y.reshape(self.rows.shape[0], -1)[self.visits]
 
     @property
     def output_targets(self):
-        """The same with a column an output: +1 and -1 where y holds class numbers."""
+        """The same with one column per output: +1 and -1 where y holds class numbers."""
         outputs = self.objective.outputs
         return (
             np.where(self.targets == np.arange(outputs), 1.0, -1.0)
@@ -80,9 +80,7 @@ class Problem(Record):
 
 
 class HeldOut(Record):
-    """Rows by which models are judged: `labels` as `score` takes them, `y` as the kernels do;
-    `weights` (None: all 1).
-    """
+    """Validation rows: `labels` for `score`, `y` for the kernels, `weights` (None: all 1)."""
 
     X: object
     labels: np.ndarray

@@ -1,7 +1,7 @@
-"""Classes that are little more than their fields.
+"""Base classes of dataclasses, which generate the constructors only.
 
-`dataclass` compiles each method that it is asked for, for each class: half of the time that
-importing fastgd's own modules took. So it is asked for the constructors alone.
+`dataclass` compiles each generated method of each class. That took half of the time of importing
+fastgd's modules.
 """
 
 from dataclasses import FrozenInstanceError, dataclass, fields
@@ -10,9 +10,7 @@ from typing import Any, ClassVar, dataclass_transform
 
 @dataclass_transform()
 class Record:
-    """Its subclasses are dataclasses that are equal to themselves alone, as what holds arrays has
-    to be.
-    """
+    """Base class of dataclasses compared by identity, as objects with arrays have to be."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
@@ -21,14 +19,11 @@ class Record:
 
 
 class Settings(Record):
-    """What a user chooses once and nobody changes: its subclasses are frozen, and equal where their
-    fields are.
-    """
+    """Base class of frozen dataclasses, which are equal if their fields are."""
 
     def __setattr__(self, name, value):
-        if (
-            name in vars(self) or name not in self.__dataclass_fields__
-        ):  # the constructor's assignments are the first
+        # The first assignments are the constructor's.
+        if name in vars(self) or name not in self.__dataclass_fields__:
             raise FrozenInstanceError(f"cannot assign to field {name!r}")
         super().__setattr__(name, value)
 

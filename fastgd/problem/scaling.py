@@ -16,18 +16,20 @@ import numpy as np
 from scipy import sparse
 
 from fastgd.problem.data import as_rows
-from fastgd.problem.metric import STRONGEST, Metric, listed, metric_of
+from fastgd.problem.metric import MAX_PENALTY, Metric, listed, metric_of
 from fastgd.problem.problem import HeldOut, Problem
 from fastgd.problem.records import Record
 
-# Sizes from 2^-100 to 2^100 (of float32 data 2^-40 to 2^40) are moderate: squares of products of
-# two are far from the ends of float64 at 2^1024, products of three from those of float32 at 2^128.
-SAFE = {8: 100, 4: 40}
-# Epsilon in scaled units, where no target is above 1: with more nothing changes but the rounding.
-WIDEST = 2.0**20
-# A weight is lost where rounding it changes its column's part in the predictions by more than this
+# Exponents of moderate sizes by the bytes of a float: from 2^-100 to 2^100, of float32 data from
+# 2^-40 to 2^40. Squares of products of two are far from the ends of float64 at 2^1024, products of
+# three from those of float32 at 2^128.
+SAFE_EXPONENTS = {8: 100, 4: 40}
+# The largest epsilon in scaled units, where targets are at most 1. A larger one changes nothing but
+# the rounding.
+MAX_SCALED_EPSILON = 2.0**20
+# A weight is lost if its rounding changes the column's part in the predictions by more than this
 # share of the largest part: 1e-3 costs a millionth of the explained variance.
-LOST = 1e-3
+MAX_ROUNDING_SHARE = 1e-3
 
 
 class Scaling(Record):
@@ -53,13 +55,13 @@ class Scaling(Record):
             )
 
     def start(self, coef, intercept):
-        """A user's start in these units; 0 where it is so far out that products would overflow."""
+        """A user's initial weights in these units; 0 if products with them would overflow."""
         coef, intercept = self.to_scaled(coef, intercept)
         coef[:, self.held] = 0
         far = max(np.abs(coef).max(initial=0.0), np.abs(intercept).max())
         return (
             (coef, intercept)
-            if far < 2.0 ** SAFE[8]
+            if far < 2.0 ** SAFE_EXPONENTS[8]
             else (np.zeros_like(coef), np.zeros_like(intercept))
         )
 
@@ -80,7 +82,7 @@ class Scaling(Record):
             return float(np.ldexp(loss, -self.degree * self.target))
 
     def held_out(self, rows: HeldOut):
-        """Rows that are held out, in these units."""
+        """Held-out rows in these units."""
         labels = np.ldexp(rows.labels.astype(float), -self.target) if self.target else rows.labels
         with np.errstate(over="ignore", under="ignore"):
             return HeldOut(
@@ -94,7 +96,7 @@ class Scaling(Record):
 def scaled(problem: Problem):
     """(scaling, scaled problem); (None, the problem) where all sizes are moderate."""
     objective, metric = problem.objective, problem.metric
-    safe = SAFE[problem.rows.dtype.itemsize]
+    safe = SAFE_EXPONENTS[problem.rows.dtype.itemsize]
     degree = 0 if objective.by_class else objective.loss.degree
     sizes = np.maximum(np.abs(metric.center), metric.scale)
     top = _largest_target(problem) if degree else 1.0
@@ -111,32 +113,33 @@ def scaled(problem: Problem):
     k = int(np.frexp(top)[1]) if degree else 0
     with np.errstate(over="ignore", under="ignore"):
         l1 = np.minimum(
-            np.ldexp(objective.l1, objective.exponent + k * (1 - degree) - columns), STRONGEST
+            np.ldexp(objective.l1, objective.exponent + k * (1 - degree) - columns), MAX_PENALTY
         )
         l2 = np.asarray(objective.l2)[:, None] if isinstance(objective.l2, tuple) else objective.l2
         l2 = np.minimum(
-            np.ldexp(l2, objective.exponent + k * (2 - degree) - 2 * columns), STRONGEST
+            np.ldexp(l2, objective.exponent + k * (2 - degree) - 2 * columns), MAX_PENALTY
         )
-        held = (l1 >= STRONGEST) | (np.atleast_2d(l2) >= STRONGEST).all(axis=0)
+        held = (l1 >= MAX_PENALTY) | (np.atleast_2d(l2) >= MAX_PENALTY).all(axis=0)
         center = np.ldexp(metric.center, -columns)
         scale = np.where(held, 0.0, np.ldexp(metric.scale, -columns))
         y = np.ldexp(problem.y, -k)
         loss = objective.loss
         if loss.parameter == "epsilon":
-            loss = replace(loss, delta=min(float(np.ldexp(loss.delta, -k)), WIDEST))
+            loss = replace(loss, delta=min(float(np.ldexp(loss.delta, -k)), MAX_SCALED_EPSILON))
     X = problem.X if columns_are_safe else _scaled_rows(problem.X, -columns)
-    if (columns == columns[0]).all() and not held.any():  # one penalty for all columns
+    # One penalty for all columns.
+    if (columns == columns[0]).all() and not held.any():
         l2 = tuple(np.ravel(l2[:, 0])) if isinstance(objective.l2, tuple) else float(l2[0])
         objective = replace(objective, loss=loss, l1=float(l1[0]), l2=l2, exponent=0)
     else:
         objective = replace(objective, loss=loss, by_column=(l1, l2), exponent=0)
     metric = Metric(center, scale, problem.metric.peak)
-    posed = replace(problem, X=X, rows=as_rows(X), y=y, metric=metric, objective=objective)
-    return Scaling(columns, k, degree, held), posed
+    scaled_problem = replace(problem, X=X, rows=as_rows(X), y=y, metric=metric, objective=objective)
+    return Scaling(columns, k, degree, held), scaled_problem
 
 
 def _exponents(sizes, safe):
-    """Those that scale columns: the same for all if that is enough, so that one penalty is."""
+    """The exponents of the columns; the same for all if possible, so that there is one penalty."""
     exponents = np.frexp(sizes)[1]
     of_some = exponents[sizes > 0]
     if np.ptp(of_some) <= safe:
@@ -173,10 +176,10 @@ def lost_columns(scaling, metric, coef, intercept, dtype):
         W, b = (part.astype(dtype) for part in scaling.to_user(coef, intercept))
         back, offset = scaling.to_scaled(W, b)
         most = (np.abs(coef) * metric.scale).max(initial=0.0)
-        lost = ~(np.abs(back - coef) * sizes <= LOST * most)
-        # Of normal numbers only the usual rounding is lost.
+        lost = ~(np.abs(back - coef) * sizes <= MAX_ROUNDING_SHARE * most)
+        # Normal numbers lose only the usual rounding.
         lost &= ~((np.abs(W) >= np.finfo(dtype).tiny) & np.isfinite(W))
-        kept = np.abs(offset - intercept) <= LOST * max(most, np.abs(intercept).max())
+        kept = np.abs(offset - intercept) <= MAX_ROUNDING_SHARE * max(most, np.abs(intercept).max())
     return lost.any(axis=0), not kept.all()
 
 
@@ -193,7 +196,9 @@ def without(problem, columns):
 
 
 def beyond(problem, names, columns, dtype):
-    """The error of data that no model in `dtype` fits: it names `columns`, or y if none is True."""
+    """The error message for data that no model in `dtype` fits; it names `columns`, or y if none is
+    True.
+    """
     y = (
         f" Values of y are up to {_largest_target(problem):.2g}."
         if not problem.objective.loss.is_of_labels

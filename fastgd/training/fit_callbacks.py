@@ -2,7 +2,7 @@
 
 from sklearn.callback import CallbackSupportMixin
 
-from fastgd.training.loop import MOST_EPOCHS
+from fastgd.training.loop import DEFAULT_MAX_EPOCHS
 from fastgd.training.progress import Progress
 
 
@@ -70,7 +70,7 @@ class SupportsFitCallbacks(CallbackSupportMixin):
         if self.verbose:
             self._skl_callbacks = [*given, Progress()]
         try:
-            context = self._init_callback_context(max_subtasks=self.max_iter or MOST_EPOCHS)
+            context = self._init_callback_context(max_subtasks=self.max_iter or DEFAULT_MAX_EPOCHS)
         finally:
             if self.verbose:
                 self.set_callbacks(*given)

@@ -10,10 +10,10 @@ import numpy as np
 from fastgd.problem.layout import pack
 from fastgd.problem.records import Record
 
-UNDER_WAY = "interrupted"  # what is to be said of a training that ends there
+INTERRUPTED = "interrupted"  # what is to be said of a training that ends there
 # Epochs of a fit whose max_iter is None.
-MOST_EPOCHS = 1000
-DIVERGED = 1e10  # times the loss before training: clipped slopes can keep a runaway finite
+DEFAULT_MAX_EPOCHS = 1000
+MAX_LOSS_RATIO = 1e10  # times the loss before training: clipped slopes can keep a runaway finite
 
 
 class DivergedError(ValueError):
@@ -64,7 +64,7 @@ class Best(Record):
         return (score, -loss) > (self.score, -self.loss)
 
 
-class Position(Record):
+class ResumePoint(Record):
     """Where a training stands after a complete epoch: all that another one, of the same data, needs
     to go on exactly.
 
@@ -81,7 +81,7 @@ class Training:
 
     `known_loss()` is what a model had before, to tell a runaway by; `validate(coef, intercept)`
     returns (score, loss) on held-out rows, by which it is stopped, and the best epoch kept, if
-    `early_stopping`. If it `keeps` what it knew, its position is noted after every epoch. `reason`
+    `early_stopping`. If it is `resumable`, a `ResumePoint` is stored after every epoch. `reason`
     is why it has ended. `scaling` holds the units that the method works in (None: the user's).
     """
 
@@ -95,30 +95,40 @@ class Training:
         *,
         validate=None,
         early_stopping=False,
-        keeps=False,
+        resumable=False,
         scaling=None,
     ):
         self.method, self._order, self._stopping, self.history = method, order, stopping, history
         self._known_loss = known_loss
         self._validate = validate
         self._early_stopping = early_stopping
-        self._keeps, self._best, self._scaling, self.reason = keeps, None, scaling, UNDER_WAY
+        self._is_resumable, self._best, self._scaling, self.reason = (
+            resumable,
+            None,
+            scaling,
+            INTERRUPTED,
+        )
         self._begun = len(history)
         self._note()
 
-    def resume(self, position):
+    def resume(self, resume_point):
         """Stop by what was noted before."""
-        self._stopping.best, self._stopping.stalled = position.stopping
-        self._best = position.best
+        self._stopping.best, self._stopping.stalled = resume_point.stopping
+        self._best = resume_point.best
         self._note()
 
     def _note(self):
         """The last complete epoch, in one assignment: an interrupt comes before or after it."""
-        position = None
-        if self._keeps:
+        resume_point = None
+        if self._is_resumable:
             stopping = self._stopping.best, self._stopping.stalled
-            position = Position(self.method.position(), stopping, self._best)
-        self._complete = len(self.history.record["loss"]), self.method.state, position, self._best
+            resume_point = ResumePoint(self.method.resume_point(), stopping, self._best)
+        self._complete = (
+            len(self.history.record["loss"]),
+            self.method.state,
+            resume_point,
+            self._best,
+        )
 
     @property
     def epochs(self):
@@ -126,7 +136,7 @@ class Training:
         return self._complete[0] - self._begun
 
     @property
-    def position(self):
+    def resume_point(self):
         """Where the last complete epoch ended; None unless the method keeps it."""
         return self._complete[2]
 
@@ -162,7 +172,9 @@ class Training:
         """Run one epoch; returns why it should be the last, or None."""
         method, stopping = self.method, self._stopping
         epoch, number = method.epoch(self._order.next()), self.epochs + 1
-        if not (epoch.loss <= DIVERGED and isfinite(epoch.gradient_norm) and method.is_finite()):
+        if not (
+            epoch.loss <= MAX_LOSS_RATIO and isfinite(epoch.gradient_norm) and method.is_finite()
+        ):
             self._check(number, epoch)
         if self._early_stopping and stopping.tol is not None:
             # it may take the best constant model, which is then the one to judge
@@ -207,7 +219,9 @@ class Training:
         finite = isfinite(epoch.gradient_norm) and self.method.is_finite()
         if finite and not self.method.runs_away and not isnan(epoch.loss):
             return
-        runaway = epoch.loss > DIVERGED and epoch.loss > DIVERGED * (1 + self._known_loss())
+        runaway = epoch.loss > MAX_LOSS_RATIO and epoch.loss > MAX_LOSS_RATIO * (
+            1 + self._known_loss()
+        )
         if runaway or not (isfinite(epoch.loss) and finite):
             rate = ""
             if self.method.has_rate:

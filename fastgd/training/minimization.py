@@ -1,6 +1,4 @@
-"""A run of descent on a cost function: what is asked of it, what it leaves behind, and the run of
-quasi-Newton lines.
-"""
+"""The minimisation of a cost function: tasks, results, and L-BFGS."""
 
 from collections import deque
 from dataclasses import field
@@ -15,6 +13,7 @@ from fastgd.kernels.quasi_newton import QuasiNewton, Status
 from fastgd.problem.cost import EPS, Cost
 from fastgd.problem.records import Record
 
+# The statuses of a run.
 CONVERGED = 0
 MAX_ITER = 1
 NO_DESCENT = 2
@@ -24,6 +23,7 @@ STALLED = 5
 MAX_FUN = 6
 MAX_SECONDS = 7
 STOPPED = 99
+# What the statuses mean, for the user.
 MESSAGES = {
     CONVERGED: (
         "The gradient is small, max |gradient| <= tol * max(1, |fun|), and little is left to gain."
@@ -48,28 +48,42 @@ MESSAGES = {
     MAX_SECONDS: "max_seconds have passed; x is the best point so far.",
     STOPPED: "`callback` raised `StopIteration`.",
 }
-ROUNDED = (
+# The message of a run that has converged up to rounding.
+ROUNDING_MESSAGE = (
     "Rounding errors allow no further descent: what is left to gain, or the gradient, is 0 to its "
     "precision."
 )
-UNBOUNDED = "The cost falls without end: it has become -inf."
+# The message of a run whose cost is minus infinity.
+UNBOUNDED_MESSAGE = "The cost falls without end: it has become -inf."
 
-SHARE = 0.05  # seconds of compiled iterations between two looks at Ctrl-C
-WINDOW = 10  # the most pairs of `Progress`, and the fewest iterations between two verifications
-# rounding errors that a difference of costs does not tell from 0, as in the quasi-Newton kernel
-DIGITS = 4
-PROBE = 1e-4  # what the verifying step changes a parameter by, as in the quasi-Newton kernel
-CENTRED = 1e-3  # what part of its movement is the size of a parameter near 0, as there
-VERIFIED = 0.01  # how much of what is not worth another step it may see
-FEWEST_PAIRS = 3  # that `Progress` believes, where there are as many parameters
-NEGLIGIBLE = 1.5e-8  # of a parameter: the square root of double precision
-# Units in the last place by which `is_rounded` moves the parameters. By the first the gradient
-# changes as it does by rounding. By the others it changes in proportion where the cost is smooth,
-# and not where it has a kink.
-ULPS, FEW_ULPS, MANY_ULPS = 64, 2**10, 2**16
-MEMORY = (
-    200_000  # numbers a vector of pairs may hold beyond ten pairs: what is kept saves evaluations
-)
+# Seconds of compiled iterations between two checks for Ctrl-C: short for the user, and long beside
+# the checks.
+SECONDS_PER_SLICE = 0.05
+# Pairs of vectors of `Progress`, at most; also the iterations between two verifications, at least.
+MAX_PAIRS = 10
+# A difference of costs of this many relative errors of a cost may be 0, as in the quasi-Newton
+# kernel.
+COST_ROUNDING = 4
+# The verifying step changes a parameter by this share of its size, as in the quasi-Newton kernel.
+PROBE_STEP = 1e-4
+# The size of a parameter near 0 is this share of its movement, as in that kernel.
+MIN_SIZE_SHARE = 1e-3
+# A verified minimum has at most this share of the gain that is worth another step.
+VERIFIED_SHARE = 0.01
+# Pairs that `Progress` needs, if there are as many parameters.
+MIN_PAIRS = 3
+# A step of at most this share of a parameter is negligible: the square root of the precision of
+# float64.
+NEGLIGIBLE_STEP = 1.5e-8
+# Units in the last place by which `_is_rounded` changes the parameters. The first change is about
+# rounding error: the gradient changes by its own rounding error.
+ROUNDING_ULPS = 64
+# From this change to LONG_ULPS the change of the gradient grows in proportion where the cost is
+# smooth, and does not at a kink.
+SHORT_ULPS = 2**10
+LONG_ULPS = 2**16
+# Numbers that each vector of pairs may hold beyond ten pairs: more pairs save evaluations.
+MEMORY_NUMBERS = 200_000
 
 
 class StoppedError(Exception):
@@ -81,8 +95,8 @@ class NotFiniteError(ValueError):
 
 
 class Task(Record):
-    """What is to be minimised, f(x) + l1 |x|_1 over lower <= x <= upper (None: no bounds), from
-    flat x0, and when to stop.
+    """The task of minimising f(x) + l1 |x|_1 over lower <= x <= upper (None: no bounds) from flat
+    x0, and when to stop.
     """
 
     cost: Cost
@@ -104,12 +118,12 @@ class Task(Record):
 
     @property
     def ends(self):
-        """Whether anything but a limit ends a run."""
+        """Whether a run has a stopping criterion besides its limits."""
         return self.tol > 0 or self.ftol > 0
 
     @property
     def share(self):
-        """What share of a run's progress is not worth another step: `share_of` of the kernels."""
+        """The share of a run's progress that is not worth another step, for the kernels."""
         return 0.01 * min(self.tol or self.ftol, 1e-4)
 
     def is_small(self, norm, value, before=inf):
@@ -139,7 +153,7 @@ class Task(Record):
         return value + (self.l1 * float(np.abs(x).sum(dtype=np.float64)) if self.l1 else 0.0)
 
     def slopes(self, x, gradient):
-        """The least subgradient of f + l1 |x|_1, 0 where it pushes against a bound."""
+        """The minimum-norm subgradient of f + l1 |x|_1, 0 where it pushes against a bound."""
         g = gradient
         if self.l1:
             g = np.where(
@@ -151,7 +165,7 @@ class Task(Record):
 
 
 class Best(Record):
-    """The best point so far; x None: the run's state has it; gradient None: to be evaluated."""
+    """The best point so far; x is None if the run's state has it, gradient if not evaluated."""
 
     x: np.ndarray | None
     value: float = inf
@@ -159,7 +173,7 @@ class Best(Record):
 
 
 def _parameters(callback):
-    """The names of a callback's parameters; none of what is compiled and does not say."""
+    """The names of a callback's parameters; none if a compiled callback does not provide them."""
     try:
         return set(signature(callback).parameters)
     except ValueError:
@@ -167,7 +181,7 @@ def _parameters(callback):
 
 
 class Trace(Record):
-    """The history, one entry an iterate, and whoever listens."""
+    """The history, with one entry per iterate, and the callback."""
 
     task: Task
     record: dict = field(
@@ -200,8 +214,8 @@ class Trace(Record):
         record["seconds"].append(perf_counter() - self._began)
 
     def tell(self, x, value):
-        """Call back, as SciPy does: with an OptimizeResult, if that is what the callback's
-        parameter is called, else with x.
+        """Call the callback as SciPy does: with an OptimizeResult if its parameter is called
+        `intermediate_result`, else with x.
         """
         if self.task.callback is None:
             return
@@ -228,33 +242,33 @@ class Trace(Record):
 
 
 def slices(most):
-    """Numbers of iterations for calls of compiled code, as many as take about `SHARE` seconds."""
+    """The numbers of iterations for calls of compiled code of about `SECONDS_PER_SLICE`."""
     size, done = 1, 0
     while done < most:
         size = min(size, most - done)
         began = perf_counter()
         yield size
         done += size
-        if perf_counter() - began < SHARE / 2:
+        if perf_counter() - began < SECONDS_PER_SLICE / 2:
             size *= 2
 
 
 class Progress:
-    """Whether the iterates of an update rule have reached a minimum: `may_be_minimum` of the
-    quasi-Newton kernel, for iterates that others make. The curvature is that of the last iterates
-    whose gradients were small.
+    """A test whether the iterates of an update rule have reached a minimum: `may_be_minimum` of the
+    quasi-Newton kernel. The curvature is that of the last iterates with small gradients.
     """
 
     def __init__(self, task: Task):
         self._task, self._anchors = task, [(0, task.x0), (0, task.x0)]
-        self._points = deque(maxlen=WINDOW + 1)
+        self._points = deque(maxlen=MAX_PAIRS + 1)
         self._missed = self._next_check = 0
-        self.trial = Best(task.x0)  # the last point that was evaluated to verify a minimum
+        # The last point that was evaluated to verify a minimum.
+        self.trial = Best(task.x0)
         self.decrement = inf
 
     @property
     def next_anchor(self):
-        """The iteration whose iterate `set_anchor` wants to know."""
+        """The iteration whose iterate is to be passed to `set_anchor`."""
         return max(1, 2 * self._anchors[1][0])
 
     def set_anchor(self, iteration, x):
@@ -262,15 +276,15 @@ class Progress:
 
     @property
     def is_watching(self):
-        """Whether a gradient was small lately."""
+        """Whether a recent gradient was small."""
         return bool(self._points)
 
     def pass_by(self, x, gradient):
-        """Take in an iterate whose gradient is not small."""
+        """Add an iterate whose gradient is not small."""
         if self.is_watching:
             self._add(x, gradient)
             self._missed += 1
-            if self._missed > WINDOW:
+            if self._missed > MAX_PAIRS:
                 self._points.clear()
 
     def _add(self, x, gradient):
@@ -278,9 +292,10 @@ class Progress:
             self._points.append((x.astype(np.float64), gradient.astype(np.float64)))
 
     def is_minimum(self, x, gradient, costs, verifies=True):
-        """Take in an iterate whose gradient is small, the last one in the list of costs.
+        """Add an iterate whose gradient is small, the last one in the list of costs; return whether
+        it is a minimum.
 
-        `verifies`: one more evaluation has to confirm a minimum.
+        With `verifies` one more evaluation has to confirm a minimum.
         """
         task = self._task
         slopes = task.slopes(x, gradient).astype(np.float64)
@@ -292,11 +307,11 @@ class Progress:
         if direction is None:
             return False
         value, self.decrement, done = costs[-1], -float(slopes @ direction), len(costs) - 1
-        digits = DIGITS * task.precision * abs(value)
+        digits = COST_ROUNDING * task.precision * abs(value)
         iteration, anchor = self._anchors[0]
         enough, moved = task.share * (costs[iteration] - value), np.abs(x - anchor)
         if self.decrement > digits or done < 3 or abs(costs[-4] - value) > digits:
-            negligible = np.maximum(sqrt(task.share) * moved, NEGLIGIBLE * np.abs(x))
+            negligible = np.maximum(sqrt(task.share) * moved, NEGLIGIBLE_STEP * np.abs(x))
             lately = abs(costs[max(done - 2, 0)] - value)
             if not 0 <= max(self.decrement, lately) <= enough:
                 return False
@@ -306,50 +321,48 @@ class Progress:
             return True
         if done < self._next_check:
             return False
-        self._next_check = done + max(WINDOW, done // 4)
+        self._next_check = done + max(MAX_PAIRS, done // 4)
         gain, self.trial = scaled_gain(
-            task, x.astype(np.float64), slopes, np.maximum(np.abs(x), CENTRED * moved)
+            task, x.astype(np.float64), slopes, np.maximum(np.abs(x), MIN_SIZE_SHARE * moved)
         )
-        return gain <= max(VERIFIED * enough, digits)
+        return gain <= max(VERIFIED_SHARE * enough, digits)
 
     def _direction(self, slopes):
-        """The direction of L-BFGS at the newest point, or None: too little is known of the
-        curvature.
-        """
+        """The direction of L-BFGS at the newest point; None if there are too few pairs."""
         points, free = self._points, slopes != 0
         pairs = []
         for (x, g), (later, h) in zip(points, list(points)[1:], strict=False):
             s, y = (later - x) * free, (h - g) * free
             sy = float(s @ y)
             pairs.append((s, y, sy) if sy > EPS * sqrt(float(s @ s)) * sqrt(float(y @ y)) else None)
-        if not pairs or pairs[-1] is None or len(pairs) < min(FEWEST_PAIRS, np.count_nonzero(free)):
+        if not pairs or pairs[-1] is None or len(pairs) < min(MIN_PAIRS, np.count_nonzero(free)):
             return None
         pairs, shares, d = [pair for pair in pairs if pair], [], -slopes
         for s, y, sy in reversed(pairs):
             shares.append(float(s @ d) / sy)
             d -= shares[-1] * y
         s, _, sy = pairs[-1]
-        d *= (
-            float(s @ s) / sy
-        )  # the flattest that the last step allows: what is not known is thought to be far away
+        # The smallest curvature that the last step allows: unknown directions count as flat.
+        d *= float(s @ s) / sy
         for (s, y, sy), share in zip(pairs, reversed(shares), strict=True):
             d += (share - float(y @ d) / sy) * s
         return d
 
 
 def scaled_gain(task, x, slopes, sizes, batch=()):
-    """(what the best step down the slopes gains, in parameters scaled by their sizes; the trial
-    that tells, a `Best`).
+    """(gain of the best step along the negative slopes, in parameters scaled by their sizes; the
+    trial `Best` that it is computed from).
 
-    `verify` of the quasi-Newton kernel says why it is asked.
+    See `verify` of the quasi-Newton kernel.
     """
     longest = float((sizes * np.abs(slopes)).max())
     if slopes[sizes == 0].any():
         return inf, Best(x)
-    step = PROBE / longest if longest > 0 else 0.0
+    step = PROBE_STEP / longest if longest > 0 else 0.0
     while step > 0:
         trial = task.feasible(x - step * sizes**2 * slopes)
-        if task.l1:  # no parameter crosses zero
+        # With L1 no parameter crosses zero.
+        if task.l1:
             trial = np.where(trial * x < 0, 0, trial)
         trial = trial.astype(task.x0.dtype)
         moved = trial - x
@@ -367,15 +380,17 @@ def scaled_gain(task, x, slopes, sizes, batch=()):
 
 
 class Run:
-    """What the runs share. `go` returns a status; `best` is there at any time, `message` where the
-    status does not say all.
+    """Base class of runs. `go` returns a status; `best` is valid at any time; `message` overrides
+    that of the status.
     """
 
     def __init__(self, task: Task):
         self.task, self.trace, self.nit = task, Trace(task), 0
         self.best, self.status, self.message = Best(task.x0), None, None
-        self._probes = []  # points that were evaluated to judge the best one
-        self.first_batch = ()  # further arguments of the cost at x0
+        # Points that were evaluated to test the best one.
+        self._probes = []
+        # Further arguments of the cost at x0.
+        self.first_batch = ()
 
     @property
     def has_fallen(self):
@@ -397,23 +412,21 @@ class Run:
 
     def _falls_without_end(self):
         """The status of a run whose cost is minus infinity."""
-        self.message = UNBOUNDED
+        self.message = UNBOUNDED_MESSAGE
         return DIVERGED
 
     def _ends_at_rounding(self, status, decrement):
-        """`status`, that of a run which finds no descent any more, or CONVERGED where rounding
-        errors are the reason.
+        """`status`, that of a run without further descent, or CONVERGED if rounding errors are the
+        reason.
         """
         best = self.best
         if self.task.ends and self._is_rounded(self.best_x(), best.value, best.gradient, decrement):
-            self.message = ROUNDED
+            self.message = ROUNDING_MESSAGE
             return CONVERGED
         return status
 
     def take_probes(self):
-        """Let a point that was evaluated to judge the best one be the best, if its cost is
-        lower.
-        """
+        """Replace the best point by one that was evaluated to test it, if its cost is lower."""
         lowest = min(self._probes, key=lambda probe: probe.value, default=self.best)
         if lowest.value < self.best.value:
             self.best = lowest
@@ -421,8 +434,8 @@ class Run:
     def _is_rounded(self, x, value, gradient, decrement):
         """Whether the (sub)gradient at the best point is 0 to its precision.
 
-        It is where the rounding of x changes it by as much as it is, in parameters scaled by their
-        sizes, or where the costs cannot show what is to be gained.
+        This is so if rounding of x changes it by its own size, in scaled parameters, or if the
+        possible gain is within the rounding error of the costs.
         """
         task, cost = self.task, self.task.cost
         if gradient is None:
@@ -430,7 +443,7 @@ class Run:
         x, gradient = x.astype(np.float64), gradient.astype(np.float64)
         slopes = task.slopes(x, gradient)
         sizes = np.abs(x)
-        digits = DIGITS * task.precision * abs(value)
+        digits = COST_ROUNDING * task.precision * abs(value)
         norm = float(np.abs(slopes).max())
         if cost.gradient_error and norm <= 4 * cost.gradient_error:
             return True
@@ -452,17 +465,17 @@ class Run:
                 self._probes.append(Best(probe, task.total(probe, after), there))
             return np.abs(there - gradient) * free if isfinite(after) else np.full(len(x), np.nan)
 
-        rounding = change(ULPS)
+        rounding = change(ROUNDING_ULPS)
         if (
             not (np.abs(slopes) * sizes).max() <= (rounding * sizes).max()
             or (np.abs(slopes) > rounding)[sizes == 0].any()
         ):
             return False
-        return change(MANY_ULPS).max() >= 8 * change(FEW_ULPS).max()
+        return change(LONG_ULPS).max() >= 8 * change(SHORT_ULPS).max()
 
 
 class LineSearches(Run):
-    """L-BFGS with searched lines."""
+    """L-BFGS with line searches."""
 
     def __init__(self, task):
         self._state = None
@@ -470,21 +483,22 @@ class LineSearches(Run):
 
     @property
     def best(self):
-        """The least cost evaluated."""
-        if self._state is None or self._outside.value < self._state.best[1]:
-            return self._outside
+        """The point of the lowest cost so far."""
+        if self._state is None or self._best_outside.value < self._state.best[1]:
+            return self._best_outside
         return Best(*self._state.best)
 
     @best.setter
     def best(self, point):
-        self._outside = point  # the start before it is evaluated, or a point that no line has met
+        # The start before its evaluation, or a point outside of the line searches.
+        self._best_outside = point
 
     def go(self):
         task, cost = self.task, self.task.cost
         value, gradient = cost(task.x0)
         self._check_start(value, gradient)
         n, single = len(task.x0), task.x0.dtype == np.float32 and cost.compiled is None
-        memory = min(max(MEMORY // n, 10), 60)
+        memory = min(max(MEMORY_NUMBERS // n, 10), 60)
         self._state = QuasiNewton(
             task.x0.astype(np.float64),
             task.lower,
@@ -499,16 +513,14 @@ class LineSearches(Run):
         return self._go_compiled() if cost.compiled else self._go()
 
     def _arrived(self, step):
-        """Note the new iterate."""
+        """Record the new iterate."""
         state = self._state
         self.trace.note_x(state.x)
         self.trace.add(state.value, state.norm, step, self.task.cost.nfev)
         self.trace.tell(state.x, state.value)
 
     def _ended(self, status):
-        """The run's status after a line that has led nowhere, or has shown that there is nowhere to
-        go.
-        """
+        """The status of a run after a line search without descent, or at a minimum."""
         if status == Status.CONVERGED:
             self.trace.record["nfev"][-1] = self.task.cost.nfev
             return CONVERGED

@@ -70,7 +70,7 @@ class BatchRun(RuleRun):
 
     def _react(self):
         """A rate that was found falls by itself."""
-        return self._found or super()._react()
+        return self._is_rate_automatic or super()._react()
 
     def _epoch(self):
         """One pass: (mean cost, mean gradient, the status that ends the run or None)."""
@@ -84,7 +84,7 @@ class BatchRun(RuleRun):
                 self.best = self._lowest = Best(task.x0, task.total(x, value), gradient.copy())
                 self.first_batch = (batch,)
                 if (
-                    self._found
+                    self._is_rate_automatic
                     and not self._choose_rate(value, gradient, self.first_batch)
                     and task.ends
                 ):

@@ -32,6 +32,7 @@ from fastgd.training.minimization import (
     slices,
 )
 
+# The update rules by the names of methods.
 METHODS = {
     "gd": SGD,
     "momentum": Momentum,
@@ -42,27 +43,32 @@ METHODS = {
     "adamw": AdamW,
     "prodigy": Adam,
 }
-RATES = {
+# The first rates that are tried, for rules whose rate is about the change of a parameter per step.
+FIRST_RATES = {
     AdaGrad: 1.0,
     RMSProp: 0.1,
     Adam: 0.1,
     AdamW: 0.1,
-}  # the first tried: what such a rule moves a parameter by
-BATCH_RATES = {AdaGrad: 0.1, RMSProp: 0.01, Adam: 0.01, AdamW: 0.01}
-FIRST_DISTANCE = 1e-6  # Prodigy's first guess of how far the minimum is
-DECAY = 0.01  # AdamW's
-GROWTH = 1.1  # of plain gradient descent's default rate, while the cost falls
-NOISE_DECAY = (
-    0.275  # of gradient noise: its deviation falls as t**-0.275 (Neelakantan et al., 2015)
-)
-HALVINGS = 60
-# parameters whose gradient is kept with the best point; of more it is evaluated again when it is
-# asked for
-KEPT = 65536
+}
+# The same for mini-batches.
+FIRST_BATCH_RATES = {AdaGrad: 0.1, RMSProp: 0.01, Adam: 0.01, AdamW: 0.01}
+# Prodigy's first estimate of the distance to the minimum, a lower bound that grows: the paper's.
+PRODIGY_DISTANCE = 1e-6
+# AdamW's weight decay: the default of PyTorch.
+ADAMW_DECAY = 0.01
+# Factor on the automatic rate of plain gradient descent after each iteration that lowers the cost.
+RATE_GROWTH = 1.1
+# The standard deviation of gradient noise falls as t**-0.275 (Neelakantan et al., 2015).
+NOISE_DECAY = 0.275
+# Halvings, or doublings, of an automatic rate, at most. A guard: 2^60 = 1e18.
+MAX_HALVINGS = 60
+# The gradient is stored with the best point for up to this number of parameters; beyond, it is
+# evaluated again when it is needed.
+MAX_STORED_GRADIENT = 65536
 
 
 class RuleRun(Run):
-    """Descent by an update rule, whose rate is the user's schedule, or found (None)."""
+    """Descent by an update rule at the rates of the user's schedule, or automatic ones (None)."""
 
     def __init__(self, task: Task, method: str | Optimizer, learning_rate: Real | Schedule | None):
         super().__init__(task)
@@ -73,16 +79,18 @@ class RuleRun(Run):
             if isinstance(learning_rate, (Schedule, type(None)))
             else Constant(float(learning_rate))
         )
-        self._found = learning_rate is None
+        self._is_rate_automatic = learning_rate is None
         self._scale = 1.0
-        self._tried = 0.0  # the cost where a rate was tried last
-        self._least_trial = Best(None)  # of those that were tried
+        # The cost of the last trial of a rate.
+        self._trial_cost = 0.0
+        # The best trial.
+        self._least_trial = Best(None)
         self._progress = Progress(task)
         self._state = RuleDescent(
             task.x0.astype(np.float64) if task.cost.compiled else task.x0,
             self._optimizer.codes,
-            DECAY if isinstance(self._optimizer, AdamW) else 0.0,
-            FIRST_DISTANCE if self._prodigy else 0.0,
+            ADAMW_DECAY if isinstance(self._optimizer, AdamW) else 0.0,
+            PRODIGY_DISTANCE if self._prodigy else 0.0,
             task.lower,
             task.upper,
             task.l1,
@@ -97,13 +105,13 @@ class RuleRun(Run):
 
     @property
     def _is_plain(self):
-        """Whether the rate is found and the cost must fall in every iteration."""
-        return self._found and isinstance(self._optimizer, SGD)
+        """Whether the rate is automatic, and the cost has to fall in every iteration."""
+        return self._is_rate_automatic and isinstance(self._optimizer, SGD)
 
     def _rates(self, done, count):
-        """The rates of `count` iterations after `done`; each is an epoch to a schedule."""
+        """The rates of `count` iterations after `done`; each counts as an epoch for a schedule."""
         if self._is_plain:
-            return self._schedule.eta0 * GROWTH ** np.arange(count)
+            return self._schedule.eta0 * RATE_GROWTH ** np.arange(count)
         if isinstance(self._schedule, (Constant, Adaptive)):
             return self._schedule.rates(done + 1, count, done)
         return self._scale * np.array(
@@ -111,19 +119,19 @@ class RuleRun(Run):
         )
 
     def _reduce(self):
-        """Halve the rate that was found."""
+        """Halve the automatic rate."""
         if self._prodigy:
             self._scale /= 2
         else:
             self._schedule = replace(self._schedule, eta0=self._schedule.eta0 / 2)
 
     def _choose_rate(self, value, gradient, batch=()):
-        """The schedule where the user gave none; False: no step lowers the cost."""
+        """Choose an automatic schedule; False if no step lowers the cost."""
         task = self.task
         if self._prodigy:
             self._schedule = CosineDecay(1.0, task.max_iter or 1)
             return True
-        rates = BATCH_RATES if batch else RATES
+        rates = FIRST_BATCH_RATES if batch else FIRST_RATES
         adaptive = type(self._optimizer) in rates
         size = float(np.abs(gradient).max())
         start = rates[type(self._optimizer)] if adaptive else 1 / (size or 1.0)
@@ -135,9 +143,10 @@ class RuleRun(Run):
         return found is not None
 
     def _largest_rate(self, value, gradient, rate, adaptive, batch):
-        """`rate`, halved until a first step lowers the cost; of rules that do not scale themselves
-        doubled too, while the cost falls by half of what the gradient promises: then it is the
-        inverse of the curvature along the gradient.
+        """`rate`, halved until a first step lowers the cost.
+
+        For plain rules it is also doubled while the cost falls by at least half of the linear
+        prediction: it is then about the inverse of the curvature along the gradient.
         """
         task, x = self.task, self.task.x0.astype(np.float64)
         slopes = task.slopes(x, gradient).astype(np.float64)
@@ -148,9 +157,10 @@ class RuleRun(Run):
 
         def is_good(rate):
             trial = task.feasible(x - rate * direction)
-            if task.l1:  # no parameter crosses zero
+            # With L1 no parameter crosses zero.
+            if task.l1:
                 trial = np.where(trial * x < 0, 0, trial)
-            self._tried = after = task.total(trial, task.cost.value(trial, *batch))
+            self._trial_cost = after = task.total(trial, task.cost.value(trial, *batch))
             if after < self._least_trial.value:
                 self._least_trial = Best(trial.astype(task.x0.dtype), after)
             return after < start and (
@@ -158,30 +168,29 @@ class RuleRun(Run):
             )
 
         if not is_good(rate):
-            for _ in range(HALVINGS):
+            for _ in range(MAX_HALVINGS):
                 rate /= 2
                 if is_good(rate):
                     return rate
             return None
-        for _ in range(0 if adaptive else HALVINGS):
+        for _ in range(0 if adaptive else MAX_HALVINGS):
             if not is_good(2 * rate):
                 break
             rate *= 2
         return rate
 
     def _why_no_rate(self):
-        """The status of a run for which no rate was found."""
+        """The status of a run without a rate that lowers the cost."""
         return self._ends_at_rounding(
-            UNDEFINED if np.isnan(self._tried) else NO_DESCENT, self._progress.decrement
+            UNDEFINED if np.isnan(self._trial_cost) else NO_DESCENT, self._progress.decrement
         )
 
     # ---- the run ----
 
     def go(self):
         status = self._descend()
-        if (
-            self._least_trial.value < self.best.value
-        ):  # a point that was tried lies lower than the rule's
+        # The best trial may be better than all iterates.
+        if self._least_trial.value < self.best.value:
             self.best = self._least_trial
         return status
 
@@ -191,7 +200,7 @@ class RuleRun(Run):
         value, gradient = cost(x)
         self._check_start(value, gradient)
         self.best, self._best_cost = Best(task.x0, task.total(x, value), gradient.copy()), value
-        if self._found:
+        if self._is_rate_automatic:
             if not self._choose_rate(value, gradient) and task.ends:
                 slopes = task.slopes(x, gradient)
                 self.trace.note_x(x)
@@ -227,7 +236,7 @@ class RuleRun(Run):
                     return CONVERGED
                 if status == Status.STALLED and not self._react() and task.ends:
                     return self._without_descent(STALLED)
-            elif status == Status.ROSE and self._found:
+            elif status == Status.ROSE and self._is_rate_automatic:
                 was_undefined = np.isnan(state.value)
                 self._go_back()
                 if self.best.gradient is None:
@@ -243,11 +252,11 @@ class RuleRun(Run):
                 return MAX_ITER
             self.nit += 1
             if self._is_plain:
-                self._schedule = replace(self._schedule, eta0=rate * GROWTH)
+                self._schedule = replace(self._schedule, eta0=rate * RATE_GROWTH)
             value, gradient = cost(state.x)
 
     def _failed(self, status, value, gradient):
-        """The status of a run whose cost or gradient at the iterate cannot be gone on from."""
+        """The status of a run that cannot continue from the cost or gradient of its iterate."""
         if status == Status.UNBOUNDED:
             return self._falls_without_end()
         if status == Status.ROSE:
@@ -256,8 +265,8 @@ class RuleRun(Run):
         return UNDEFINED
 
     def _is_minimum(self, x, gradient):
-        """Whether an iterate of small gradient (x None: it is the first such one, and the best) is
-        a minimum.
+        """Whether an iterate with a small gradient is a minimum; x=None means the first such
+        iterate, which is the best point.
         """
         if x is None:
             x = self.best_x()
@@ -268,11 +277,11 @@ class RuleRun(Run):
         return is_minimum
 
     def _without_descent(self, status):
-        """`status`, or CONVERGED where rounding errors end the descent."""
+        """`status`, or CONVERGED if rounding errors end the descent."""
         return self._ends_at_rounding(status, self._progress.decrement)
 
     def _note(self, x, rate, value, gradient):
-        """Take the iterate that was left into the history."""
+        """Add the last iterate to the history."""
         state = self._state
         self._take_best(value, gradient)
         self.trace.add(state.value, state.norm, rate, self.task.cost.nfev)
@@ -281,14 +290,14 @@ class RuleRun(Run):
             self.trace.tell(x, state.value)
 
     def _take_best(self, value, gradient):
-        """See whether the point that was left is the best, with its cost (without L1) and
-        gradient.
-        """
+        """Update the best point with the last iterate, its cost (without L1) and its gradient."""
         state = self._state
         if state.least <= self.best.value:
-            self.best.x, self.best.value = None, state.least  # of the state, when somebody asks
+            self.best.x, self.best.value = None, state.least
             if state.value == state.least:
-                self.best.gradient = gradient.copy() if len(gradient) <= KEPT else None
+                self.best.gradient = (
+                    gradient.copy() if len(gradient) <= MAX_STORED_GRADIENT else None
+                )
                 self._best_cost = value
 
     def _go_back(self):
@@ -298,17 +307,17 @@ class RuleRun(Run):
 
     def _is_exhausted(self):
         return (
-            self._scale < 2.0**-HALVINGS
+            self._scale < 2.0**-MAX_HALVINGS
             if self._prodigy
             else self._schedule.eta0 < self._schedule.least
         )
 
     def _react(self):
-        """Answer a stalled cost; False: there is nothing more to try."""
+        """Lower the rate after a stalled cost; False if there is no lower rate."""
         self._state.reset_stall()
-        if self._prodigy and self._found:
+        if self._prodigy and self._is_rate_automatic:
             return True
-        if self._found:
+        if self._is_rate_automatic:
             self._go_back()
             return not self._is_exhausted()
         schedule = self._schedule.react()
@@ -327,7 +336,7 @@ class RuleRun(Run):
         )
 
     def _go_compiled(self):
-        """The same without Python between the iterations."""
+        """Iterate in compiled code."""
         state = self._state
         task = self.task
         cost = self.task.cost
@@ -342,10 +351,11 @@ class RuleRun(Run):
                 if recorded == progress.next_anchor:
                     progress.set_anchor(recorded, state.x)
                 now = 1 if progress.is_watching else min(size, progress.next_anchor - recorded)
-                cost.budget.check(cost.nfev, 2)  # the result's gradient is evaluated in the end
+                # Two: the gradient of the result is evaluated at the end.
+                cost.budget.check(cost.nfev, 2)
                 now = int(min(now, cost.budget.max_fun - cost.nfev - 1))
-                keeps = watched or progress.is_watching
-                record, path = np.empty((now, 2)), np.empty((now, n)) if keeps else None
+                stores_path = watched or progress.is_watching
+                record, path = np.empty((now, 2)), np.empty((now, n)) if stores_path else None
                 rates = self._rates(recorded, now)
                 done, status = state.run(
                     function.address,
@@ -371,7 +381,7 @@ class RuleRun(Run):
                         self.trace.tell(path[i], record[i, 0])
                 if self._is_plain:
                     self._schedule = replace(
-                        self._schedule, eta0=self._schedule.eta0 * GROWTH**done
+                        self._schedule, eta0=self._schedule.eta0 * RATE_GROWTH**done
                     )
                 if status not in (Status.MOVED, Status.SMALL, Status.STALLED):
                     cost.nfev += 1
@@ -385,7 +395,7 @@ class RuleRun(Run):
                 if status == Status.UNBOUNDED:
                     return self._falls_without_end()
                 if status == Status.ROSE:
-                    if not self._found:
+                    if not self._is_rate_automatic:
                         return DIVERGED
                     was_undefined = np.isnan(state.value)
                     self._go_back()

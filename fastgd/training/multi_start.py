@@ -5,7 +5,7 @@ from math import isfinite
 import numpy as np
 
 from fastgd.problem.custom_loss import custom_errors
-from fastgd.training.loop import UNDER_WAY, DivergedError
+from fastgd.training.loop import INTERRUPTED, DivergedError
 
 
 class MultiStart:
@@ -21,7 +21,7 @@ class MultiStart:
         self._custom_function = custom_function
         self._losses = {}
         self._tasks = tasks if tasks and tasks.with_epochs else None
-        self._going = [training for training in trainings if training.reason == UNDER_WAY]
+        self._going = [training for training in trainings if training.reason == INTERRUPTED]
 
     @np.errstate(all="ignore")  # a diverging run overflows, and is told by what comes out
     def run(self):
@@ -78,7 +78,7 @@ class MultiStart:
         self._going = [
             training
             for training in self._going
-            if training in self.trainings and training.reason == UNDER_WAY
+            if training in self.trainings and training.reason == INTERRUPTED
         ]
 
     def _advance(self, training):
