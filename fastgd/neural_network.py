@@ -296,7 +296,7 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
         ValueError
             Something in the arguments is not allowed, or training diverged; an earlier fit is kept.
         """
-        tasks = self._tasks(X, y, sample_weight)
+        fit_callbacks = self._fit_callbacks(X, y, sample_weight)
         with unchanged_on_error(self):
             first = not (self.warm_start and hasattr(self, "classes_"))
             X, y = self._check_X(X, reset=first, y=y, multi_output=True)
@@ -310,7 +310,9 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
                 )
             self._set_classes(classes, y.ndim == 2)
             held_out = self._held_out(X_val, y_val, sample_weight_val, X.dtype)
-            return self._fit_labels(X, y, sample_weight, held_out=held_out, tasks=tasks)
+            return self._fit_labels(
+                X, y, sample_weight, held_out=held_out, fit_callbacks=fit_callbacks
+            )
 
     @available_if(_takes_streams)
     @checked
@@ -733,7 +735,7 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
         ValueError
             Something in the arguments is not allowed, or training diverged; an earlier fit is kept.
         """
-        tasks = self._tasks(X, y, sample_weight)
+        fit_callbacks = self._fit_callbacks(X, y, sample_weight)
         with unchanged_on_error(self):
             X, y = self._check_X(
                 X,
@@ -744,7 +746,9 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
             )
             self._set_targets(y)
             held_out = self._held_out(X_val, y_val, sample_weight_val, X.dtype)
-            return self._fit_targets(X, y, sample_weight, held_out=held_out, tasks=tasks)
+            return self._fit_targets(
+                X, y, sample_weight, held_out=held_out, fit_callbacks=fit_callbacks
+            )
 
     @available_if(_takes_streams)
     @checked

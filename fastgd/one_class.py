@@ -229,13 +229,13 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
         KeyboardInterrupt
             Ctrl-C: the model of the last complete epoch is stored.
         """
-        tasks = self._tasks(X, y, sample_weight)
+        fit_callbacks = self._fit_callbacks(X, y, sample_weight)
         with unchanged_on_error(self):
             return self._fit_rows(
                 X,
                 sample_weight,
                 reset=True,
-                tasks=tasks,
+                fit_callbacks=fit_callbacks,
                 coef_init=coef_init,
                 offset_init=offset_init,
             )

@@ -163,7 +163,17 @@ class NeuralNetwork(Model):
         return (Adam if self.solver == "adam" else AdamW)(self.beta_1, self.beta_2, self.epsilon)
 
     def _train(
-        self, X, y, labels, weights, loss, outputs, *, partial=False, held_out=None, tasks=None
+        self,
+        X,
+        y,
+        labels,
+        weights,
+        loss,
+        outputs,
+        *,
+        partial=False,
+        held_out=None,
+        fit_callbacks=None,
     ):
         """Train on checked data and store the model. `partial`: one epoch more (partial_fit).
 
@@ -204,9 +214,9 @@ class NeuralNetwork(Model):
                     partial,
                     earlier,
                 )
-                if tasks:
-                    tasks.begin(lambda training: self._attributes(training, *known))
-                MultiStart([training], tasks).run()
+                if fit_callbacks:
+                    fit_callbacks.begin(lambda training: self._attributes(training, *known))
+                MultiStart([training], fit_callbacks).run()
         except KeyboardInterrupt:
             if training is not None and training.epochs:
                 self._publish(training, *known)
@@ -214,8 +224,8 @@ class NeuralNetwork(Model):
         except DivergedError as error:
             raise DivergedError(f"{error} {self._largest(problem)}".strip()) from None
         self._publish(training, *known)
-        if tasks:
-            tasks.end(training)
+        if fit_callbacks:
+            fit_callbacks.end(training)
         if (
             self.stop_reason_ in ("max_iter", "max_seconds", "max_fun")
             and not partial

@@ -14,7 +14,8 @@ from fastgd.methods.schedules import Lipschitz, as_schedule
 from fastgd.methods.sgd import FirstOrder, check_compatible
 from fastgd.problem.order import seed_of
 
-MAX_FIRST_RATE = 0.01  # "auto" for rules that set their own scale
+MAX_FIRST_  # The rate of learning_rate="auto" for rules that scale their steps, such as Adam.
+ADAPTIVE_RATE = 0.01
 
 
 def is_automatic(model):

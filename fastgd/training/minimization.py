@@ -123,7 +123,7 @@ class Task(Record):
 
     @property
     def share(self):
-        """The share of a run's progress that is not worth another step: `share_of` of the kernels."""
+        """The share of a run's progress that is not worth another step; `share_of` in kernels."""
         return 0.01 * min(self.tol or self.ftol, 1e-4)
 
     def is_small(self, norm, value, before=inf):
