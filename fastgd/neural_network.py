@@ -16,7 +16,7 @@ from sklearn.utils.multiclass import (
 from sklearn.utils.validation import _check_y
 
 from fastgd.estimators.base import unchanged_on_error
-from fastgd.estimators.networks import NETWORK, POSITIVE, NeuralNetwork
+from fastgd.estimators.networks import NETWORK_CONSTRAINTS, POSITIVE, NeuralNetwork
 from fastgd.estimators.parameters import checked
 from fastgd.problem.losses import KINDS, EpsilonInsensitive, Huber, LogLoss, Softmax
 
@@ -229,7 +229,7 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
     """
 
     _parameter_constraints: dict = {
-        **NETWORK,
+        **NETWORK_CONSTRAINTS,
         "class_weight": [StrOptions({"balanced"}), dict, list, None],
     }
 
@@ -671,7 +671,7 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
     """
 
     _parameter_constraints: dict = {
-        **NETWORK,
+        **NETWORK_CONSTRAINTS,
         "loss": [StrOptions({"squared_error", "absolute_error", "huber", "poisson"})],
         "delta": [POSITIVE],
     }

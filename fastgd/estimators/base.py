@@ -18,8 +18,8 @@ from fastgd.problem.data import check_compressed, distinct_columns, is_plain, is
 from fastgd.problem.problem import HeldOut
 from fastgd.training.fit_callbacks import SupportsFitCallbacks
 
-# Rows of less than this share of the largest weight count as absent: their losses are some 10^14
-# times smaller than what rounding takes from the sum, but a column that no other row has would be
+# Rows with less than this share of the largest sample weight are ignored. Their losses are about
+# 10^14 times smaller than the rounding error of the sum, but a column that only they have would be
 # tiny.
 NEGLIGIBLE_WEIGHT = 2.0**-100
 

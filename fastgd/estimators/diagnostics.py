@@ -18,6 +18,7 @@ from fastgd.methods.sgd import FirstOrder
 from fastgd.problem.metric import listed, metric_of
 from fastgd.problem.problem import Problem
 
+# The folders of fastgd and scikit-learn.
 FASTGD_PATH, SKLEARN_PATH = (
     f"{Path(home).parent.parent}{os.sep}" for home in (__file__, callback.__file__)
 )
@@ -111,8 +112,8 @@ def diagnose(model, method):
 
 
 def warn_of(model, automatic, more=""):
-    """Warn if a model has not converged; `automatic`: its rates were nobody's choice. `more` is to
-    be messages besides.
+    """Warn if a model has not converged; `automatic` says that its rates were not chosen. `more` is
+    appended.
     """
     if getattr(model, "power_t", 0) < 0:
         warn(

@@ -29,8 +29,8 @@ from fastgd.training.history import History, copy_of
 from fastgd.training.loop import DEFAULT_MAX_EPOCHS, INTERRUPTED, DivergedError, Stopping, Training
 from fastgd.training.multi_start import MultiStart
 
-# Slopes are clipped to this size at chosen rates, as in scikit-learn: a single outlying row does not
-# overflow the weights.
+# Slopes are clipped to this size at chosen rates, as in scikit-learn, so that a single outlying row
+# does not overflow the weights.
 MAX_SLOPE = 1e12
 # Standard deviation of init="normal": small beside the weights of standardised columns.
 INITIAL_SCALE = 0.01

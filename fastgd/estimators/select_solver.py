@@ -14,7 +14,7 @@ from fastgd.methods.schedules import Lipschitz, as_schedule
 from fastgd.methods.sgd import FirstOrder, check_compatible
 from fastgd.problem.order import seed_of
 
-MAX_FIRST_  # The rate of learning_rate="auto" for rules that scale their steps, such as Adam.
+# The rate of learning_rate="auto" for rules that scale their steps, such as Adam.
 ADAPTIVE_RATE = 0.01
 
 
@@ -144,7 +144,7 @@ def first_rate(model, problem, optimizer):
     if isinstance(optimizer, GradientNoise):
         optimizer = as_optimizer(optimizer.rule)
     if isinstance(optimizer, (AdaGrad, RMSProp, Adam)):
-        return MAX_FIRST_RATE if model.learning_rate == "auto" else model.eta0
+        return ADAPTIVE_RATE if model.learning_rate == "auto" else model.eta0
     if problem.objective.loss.function:
         raise ValueError(
             f"learning_rate={model.learning_rate!r} with average={model.average} and "
