@@ -16,7 +16,7 @@ from sklearn.utils.multiclass import (
 from sklearn.utils.validation import _check_y
 
 from fastgd.estimators.base import unchanged_on_error
-from fastgd.estimators.networks import NETWORK, POSITIVE, NeuralNetwork
+from fastgd.estimators.networks import NETWORK_CONSTRAINTS, POSITIVE, NeuralNetwork
 from fastgd.estimators.parameters import checked
 from fastgd.problem.losses import KINDS, EpsilonInsensitive, Huber, LogLoss, Softmax
 
@@ -229,7 +229,7 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
     """
 
     _parameter_constraints: dict = {
-        **NETWORK,
+        **NETWORK_CONSTRAINTS,
         "class_weight": [StrOptions({"balanced"}), dict, list, None],
     }
 
@@ -296,7 +296,7 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
         ValueError
             Something in the arguments is not allowed, or training diverged; an earlier fit is kept.
         """
-        tasks = self._tasks(X, y, sample_weight)
+        fit_callbacks = self._fit_callbacks(X, y, sample_weight)
         with unchanged_on_error(self):
             first = not (self.warm_start and hasattr(self, "classes_"))
             X, y = self._check_X(X, reset=first, y=y, multi_output=True)
@@ -310,7 +310,9 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
                 )
             self._set_classes(classes, y.ndim == 2)
             held_out = self._held_out(X_val, y_val, sample_weight_val, X.dtype)
-            return self._fit_labels(X, y, sample_weight, held_out=held_out, tasks=tasks)
+            return self._fit_labels(
+                X, y, sample_weight, held_out=held_out, fit_callbacks=fit_callbacks
+            )
 
     @available_if(_takes_streams)
     @checked
@@ -669,7 +671,7 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
     """
 
     _parameter_constraints: dict = {
-        **NETWORK,
+        **NETWORK_CONSTRAINTS,
         "loss": [StrOptions({"squared_error", "absolute_error", "huber", "poisson"})],
         "delta": [POSITIVE],
     }
@@ -733,7 +735,7 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
         ValueError
             Something in the arguments is not allowed, or training diverged; an earlier fit is kept.
         """
-        tasks = self._tasks(X, y, sample_weight)
+        fit_callbacks = self._fit_callbacks(X, y, sample_weight)
         with unchanged_on_error(self):
             X, y = self._check_X(
                 X,
@@ -744,7 +746,9 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
             )
             self._set_targets(y)
             held_out = self._held_out(X_val, y_val, sample_weight_val, X.dtype)
-            return self._fit_targets(X, y, sample_weight, held_out=held_out, tasks=tasks)
+            return self._fit_targets(
+                X, y, sample_weight, held_out=held_out, fit_callbacks=fit_callbacks
+            )
 
     @available_if(_takes_streams)
     @checked

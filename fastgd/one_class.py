@@ -9,7 +9,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from fastgd.estimators.base import unchanged_on_error
 from fastgd.estimators.linear_model import LinearModel
-from fastgd.estimators.parameters import DESCENT, checked
+from fastgd.estimators.parameters import SGD_CONSTRAINTS, checked
 from fastgd.estimators.select_solver import is_automatic
 from fastgd.methods.schedules import SCHEDULE_NAMES, Schedule
 from fastgd.problem.objective import Objective
@@ -157,7 +157,7 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
         "max_seconds",
     )
     _parameter_constraints: dict = {"nu": [Interval(Real, 0, 1, closed="right")]} | {
-        **{name: DESCENT[name] for name in _CHOICES},
+        **{name: SGD_CONSTRAINTS[name] for name in _CHOICES},
         "learning_rate": [StrOptions(set(SCHEDULE_NAMES) - {"pa1", "pa2"}), Schedule],
     }
     n_iter_no_change = 5
@@ -229,13 +229,13 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
         KeyboardInterrupt
             Ctrl-C: the model of the last complete epoch is stored.
         """
-        tasks = self._tasks(X, y, sample_weight)
+        fit_callbacks = self._fit_callbacks(X, y, sample_weight)
         with unchanged_on_error(self):
             return self._fit_rows(
                 X,
                 sample_weight,
                 reset=True,
-                tasks=tasks,
+                fit_callbacks=fit_callbacks,
                 coef_init=coef_init,
                 offset_init=offset_init,
             )

@@ -311,9 +311,9 @@ class MatrixFactorization(SupportsFitCallbacks, BaseEstimator):
             below zero, and, as a `DivergedError`, where rates of the user's own made the loss
             explode; the model is as it was before then.
         """
-        tasks = self._tasks(X, y, None)
+        fit_callbacks = self._fit_callbacks(X, y, None)
         with self._unchanged_on_error():
-            return self._train(X, y, tasks=tasks)
+            return self._train(X, y, fit_callbacks=fit_callbacks)
 
     @checked
     def partial_fit(self, X, y=None):
@@ -356,7 +356,7 @@ class MatrixFactorization(SupportsFitCallbacks, BaseEstimator):
                     ids.forget(count)
             raise
 
-    def _train(self, X, y, partial=False, tasks=None):
+    def _train(self, X, y, partial=False, fit_callbacks=None):
         """Train and store the model. `partial`: one epoch more (partial_fit)."""
         implicit = self.loss != "squared_error"
         users, items, values = as_interactions(X, y, 1.0 if implicit else None)
@@ -389,17 +389,17 @@ class MatrixFactorization(SupportsFitCallbacks, BaseEstimator):
             ages = np.concatenate([self._ages[0][layout.users], self._ages[1][layout.items]])
             method.start(factors, theta, ages, self.t_ + 1)
         training = self._training(method, theta, seed, held_out, partial, earlier, data)
-        if tasks:
-            tasks.begin(lambda training: self._attributes(training, layout, seed, data))
+        if fit_callbacks:
+            fit_callbacks.begin(lambda training: self._attributes(training, layout, seed, data))
         try:
-            MultiStart([training], tasks).run()
+            MultiStart([training], fit_callbacks).run()
         except KeyboardInterrupt:
             if training.epochs:
                 self._publish(training, layout, seed, data)
             raise
         self._publish(training, layout, seed, data)
-        if tasks:
-            tasks.end(training)
+        if fit_callbacks:
+            fit_callbacks.end(training)
         return self
 
     def _resumable(self, users, items, values):

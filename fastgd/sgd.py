@@ -7,7 +7,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 
 from fastgd.estimators.base import unchanged_on_error
-from fastgd.estimators.parameters import DESCENT, checked
+from fastgd.estimators.parameters import SGD_CONSTRAINTS, checked
 from fastgd.estimators.supervised import Classifier, Regressor
 from fastgd.problem.losses import KINDS, OF_VALUES
 
@@ -250,7 +250,7 @@ class SGDClassifier(Classifier):
     """
 
     _parameter_constraints: dict = {
-        **DESCENT,
+        **SGD_CONSTRAINTS,
         "loss": [StrOptions(set(KINDS)), callable, LowLevelCallable],
         "class_weight": [StrOptions({"balanced"}), dict, None],
     }
@@ -611,7 +611,7 @@ class SGDRegressor(Regressor):
     """
 
     _parameter_constraints: dict = {
-        **DESCENT,
+        **SGD_CONSTRAINTS,
         "loss": [StrOptions(set(OF_VALUES)), callable, LowLevelCallable],
     }
 

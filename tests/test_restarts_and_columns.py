@@ -11,7 +11,7 @@ from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
 from fastgd import SGDClassifier, SGDRegressor
-from fastgd.estimators.diagnostics import LOOK, trouble
+from fastgd.estimators.diagnostics import SAMPLED_ROWS, diagnose
 
 
 @pytest.fixture(scope="module")
@@ -135,9 +135,9 @@ def test_steps_that_were_taken_back_name_the_columns_of_long_tails(monkeypatch):
 
     def after_a_repair(model, method):
         method.backtracked = True
-        return trouble(model, method)
+        return diagnose(model, method)
 
-    monkeypatch.setattr("fastgd.estimators.fit.trouble", after_a_repair)
+    monkeypatch.setattr("fastgd.estimators.fit.diagnose", after_a_repair)
     (said,) = messages(SGDClassifier("log_loss", random_state=0), X, y)
     assert "taken back: in columns 2 (" in said
 
@@ -155,4 +155,4 @@ def test_a_look_at_sparse_columns_stays_sparse_and_judges_no_column_by_few_entri
     model.fit(X, y)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < LOOK * X.shape[1]  # an eighth of those rows, dense
+    assert peak < SAMPLED_ROWS * X.shape[1]  # an eighth of those rows, dense

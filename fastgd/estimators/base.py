@@ -18,10 +18,10 @@ from fastgd.problem.data import check_compressed, distinct_columns, is_plain, is
 from fastgd.problem.problem import HeldOut
 from fastgd.training.fit_callbacks import SupportsFitCallbacks
 
-# Rows of less than this share of the largest weight count as absent: their losses are some 10^14
-# times smaller than what rounding takes from the sum, but a column that no other row has would be
+# Rows with less than this share of the largest sample weight are ignored. Their losses are about
+# 10^14 times smaller than the rounding error of the sum, but a column that only they have would be
 # tiny.
-NEGLIGIBLE = 2.0**-100
+NEGLIGIBLE_WEIGHT = 2.0**-100
 
 
 def _is_not_numeric(array):
@@ -186,7 +186,7 @@ class Model(SupportsFitCallbacks, BaseEstimator):
         """
         if weights is None:
             return np.arange(n)
-        rows = np.flatnonzero(weights > NEGLIGIBLE * weights.max(initial=0.0))
+        rows = np.flatnonzero(weights > NEGLIGIBLE_WEIGHT * weights.max(initial=0.0))
         if not len(rows):
             raise ValueError(
                 "Sample weights must contain at least one non-zero number: sample_weight (times "

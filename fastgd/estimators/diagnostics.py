@@ -1,4 +1,4 @@
-"""What users are told when training is over: what went wrong, in numbers, and what helps."""
+"""Warnings after training: what went wrong, in numbers, and what helps."""
 
 import os
 import sys
@@ -17,42 +17,49 @@ from fastgd.methods.sgd import FirstOrder
 from fastgd.problem.metric import listed, metric_of
 from fastgd.problem.problem import Problem
 
-HOME, SKLEARN = (f"{Path(home).parent.parent}{os.sep}" for home in (__file__, callback.__file__))
-INSIDE = HOME, f"{SKLEARN}callback{os.sep}"
+# The folders of fastgd and scikit-learn.
+FASTGD_PATH, SKLEARN_PATH = (
+    f"{Path(home).parent.parent}{os.sep}" for home in (__file__, callback.__file__)
+)
+# A warning is attributed to the first caller outside of these folders.
+LIBRARY_PATHS = FASTGD_PATH, f"{SKLEARN_PATH}callback{os.sep}"
 
-LOOK = 256  # rows to judge the columns by
-TELLING = 8  # entries that tell a column's size
-UNEVEN = 1e3  # times the least root mean square of a column, that the largest may be
-LONG = 10.0  # standard deviations that a row may be away
+# Rows from which the sizes of columns are estimated.
+SAMPLED_ROWS = 256
+# Entries that a column needs for an estimate of its size.
+MIN_ENTRIES = 8
+# The largest root mean square of a column, in units of the smallest one, without a warning.
+MAX_SIZE_RATIO = 1e3
+# A row is an outlier if it is more than this number of standard deviations from the centre.
+LONG_TAIL_DEVIATIONS = 10.0
 
-_SEEDED = (
-    WeakValueDictionary()
-)  # by id: models that the caller's own code has constructed with a random_state
+# By id: models that the caller's code has constructed with a random_state.
+_SEEDED = WeakValueDictionary()
 
 
 def warn(text, category):
-    """Warn whoever called the public method."""
+    """Warn the caller of the public method."""
     level, frame = 1, sys._getframe(0)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(INSIDE):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(LIBRARY_PATHS):
         level, frame = level + 1, frame.f_back
     warnings.warn(text, category, stacklevel=level)
 
 
 def note_seed(model):
-    """Remember, for `warn_of_ignored`, that a constructor was given a random_state; to be called by
-    it.
+    """Remember, for `warn_of_ignored`, that a constructor was given a random_state; the constructor
+    calls this.
 
-    Where scikit-learn calls the constructor it clones a model, which is not told again. Nor is a
-    seed of `set_params`, by which meta-estimators seed whatever has the parameter.
+    A constructor called by scikit-learn clones a model, whose warning is not repeated. Nor does a
+    seed of `set_params` count, by which meta-estimators seed all that have the parameter.
     """
     frame = sys._getframe(1)
     while (
         frame.f_back is not None
-        and frame.f_code.co_filename.startswith(HOME)
+        and frame.f_code.co_filename.startswith(FASTGD_PATH)
         or frame.f_code.co_name == "__init__"
     ):
         frame = frame.f_back
-    if not frame.f_code.co_filename.startswith(SKLEARN):
+    if not frame.f_code.co_filename.startswith(SKLEARN_PATH):
         _SEEDED[id(model)] = model
 
 
@@ -69,13 +76,13 @@ def _is_given(model, name):
 
 
 def warn_of_ignored(model):
-    """Warn of parameters that were given and have no effect: of a `random_state` once a model."""
-    said, state = [], model.random_state
+    """Warn of given parameters without effect; of a `random_state` once per model."""
+    messages, state = [], model.random_state
     if _SEEDED.pop(id(model), None) is not None and state is not None:
         name = type(model).__name__
-        said.append(f"random_state={state!r} has no effect: {name} draws nothing at random.")
+        messages.append(f"random_state={state!r} has no effect: {name} draws nothing at random.")
     if model.learning_rate == "auto":
-        # a negative power_t is deprecated, of which `warn_of` warns
+        # `warn_of` warns of a negative power_t, which is deprecated.
         names = [
             name
             for name in ("eta0", "power_t")
@@ -84,16 +91,16 @@ def warn_of_ignored(model):
         if names:
             given = " and ".join(f"{name}={getattr(model, name)!r}" for name in names)
             have = "have" if len(names) > 1 else "has"
-            said.append(
+            messages.append(
                 f"{given} {have} no effect: learning_rate='auto' chooses the rates itself. "
                 "Choose another one, such as 'constant', to set them."
             )
-    if said:
-        warn(" ".join(said), UserWarning)
+    if messages:
+        warn(" ".join(messages), UserWarning)
 
 
-def trouble(model, method):
-    """What is the matter with the columns of X, and what helps; empty if nothing is."""
+def diagnose(model, method):
+    """The problem with the columns of X, and what helps; empty if there is none."""
     problem = method.problem
     names = getattr(model, "feature_names_in_", np.arange(problem.rows.shape[1]))
     if isinstance(method, FirstOrder) and not method.optimizer.is_adaptive:
@@ -102,8 +109,8 @@ def trouble(model, method):
 
 
 def warn_of(model, automatic, more=""):
-    """Warn if a model has not converged; `automatic`: its rates were nobody's choice. `more` is to
-    be said besides.
+    """Warn if a model has not converged; `automatic` says that its rates were not chosen. `more` is
+    appended.
     """
     if getattr(model, "power_t", 0) < 0:
         warn(
@@ -112,28 +119,28 @@ def warn_of(model, automatic, more=""):
             "Use values in the range [0.0, inf) instead.",
             FutureWarning,
         )
-    said = ""
+    messages = ""
     if model.stop_reason_ == "separable":
         known = (
             ""
             if None in (model.optimality_, model.tol)
             else f" at optimality_={model.optimality_:.2g} (tol={model.tol:g})"
         )
-        said = (
+        messages = (
             "The classes are separable and nothing is penalised: the larger the weights, the "
             "smaller the objective, so "
             f"there is no minimum. Training stopped{known}; penalise the weights."
         )
     elif model.stop_reason_ == "rounding" and not model.converged_:
-        said = _at_rounding(model)
+        messages = _at_rounding(model)
     elif (
         model.stop_reason_ in ("max_iter", "max_seconds")
         and model.tol is not None
         and not getattr(model, "converged_", False)
     ):
-        said = _too_early(model) if automatic else _too_early_by_hand(model)
-    if said or more:
-        warn(f"{said} {more}".strip(), ConvergenceWarning)
+        messages = _too_early(model) if automatic else _too_early_by_hand(model)
+    if messages or more:
+        warn(f"{messages} {more}".strip(), ConvergenceWarning)
 
 
 def _at_rounding(model):
@@ -176,8 +183,8 @@ def _too_early_by_hand(model):
 
 @np.errstate(all="ignore")
 def _column_sizes(X):
-    """Root mean squares of the entries of each column that are not 0; 0 for columns of too few, or
-    if all are about alike.
+    """Root mean squares of the nonzero entries of each column; 0 for columns with too few of them,
+    or if all columns have similar sizes.
     """
     p, is_sparse = X.shape[1], sparse.issparse(X)
     values = np.abs(X.data if is_sparse else X).astype(float, copy=False)
@@ -187,7 +194,7 @@ def _column_sizes(X):
     else:
         largest = np.maximum.reduce(values)
     filled = largest[largest > 0]
-    if not len(filled) or np.sqrt(LOOK) * filled.max() <= UNEVEN * filled.min():
+    if not len(filled) or np.sqrt(SAMPLED_ROWS) * filled.max() <= MAX_SIZE_RATIO * filled.min():
         return np.zeros(p)
     shares = values / np.where(largest > 0, largest, 1)[X.indices if is_sparse else slice(None)]
     if is_sparse:
@@ -197,16 +204,16 @@ def _column_sizes(X):
         )
     else:
         counts, squares = np.count_nonzero(values, axis=0), (shares * shares).sum(axis=0)
-    return np.where(counts >= TELLING, largest * np.sqrt(squares / np.maximum(counts, 1)), 0.0)
+    return np.where(counts >= MIN_ENTRIES, largest * np.sqrt(squares / np.maximum(counts, 1)), 0.0)
 
 
 def uneven_columns(problem: Problem, names):
-    """Names the columns whose sizes, in a few rows, are too far apart for one learning rate; empty
-    if none are.
+    """A message that names columns whose sizes are too different for one learning rate; empty if
+    there are none.
     """
-    size = _column_sizes(problem.X[problem.visits[:: -(-len(problem.visits) // LOOK)]])
+    size = _column_sizes(problem.X[problem.visits[:: -(-len(problem.visits) // SAMPLED_ROWS)]])
     order = np.argsort(size)[np.count_nonzero(size == 0) :]
-    if not len(order) or size[order[-1]] <= UNEVEN * size[order[0]]:
+    if not len(order) or size[order[-1]] <= MAX_SIZE_RATIO * size[order[0]]:
         return ""
     small, large = order[: min(3, len(order) // 2)], order[::-1][: min(3, len(order) // 2)]
     return (
@@ -221,8 +228,8 @@ def uneven_columns(problem: Problem, names):
 
 @np.errstate(all="ignore")
 def long_tails(problem: Problem, names):
-    """Names the columns in which some rows lie far out: those that made steps too long, which had
-    to be taken back.
+    """A message that names columns with outlying rows, which made steps too long; empty if there
+    are none.
     """
     metric, X = metric_of(problem), problem.X[problem.visits]
     extreme = (
@@ -232,7 +239,7 @@ def long_tails(problem: Problem, names):
     )
     far = extreme * metric.inverse
     worst = np.argsort(-far)[:3]
-    worst = worst[far[worst] > LONG]
+    worst = worst[far[worst] > LONG_TAIL_DEVIATIONS]
     if not len(worst):
         return ""
     return (

@@ -1,4 +1,4 @@
-"""Files that are replaced at once: whoever looks finds the old one or the new one, complete."""
+"""Atomic replacement of files: a reader finds the old one or the new one, complete."""
 
 import errno
 import os
@@ -7,14 +7,17 @@ from secrets import token_hex
 
 try:
     import fcntl
-except ImportError:  # Windows, which does not remove a file that somebody has open
+except ImportError:
+    # Windows, which does not remove an open file.
     fcntl = None
 
-PREFIX, SUFFIX = ".fastgd-", ".tmp"  # of the names of temporary files
+# The names of temporary files start and end with these.
+PREFIX = ".fastgd-"
+SUFFIX = ".tmp"
 
 
 def resolved(path):
-    """The regular file that a path leads to through symbolic links; it need not exist."""
+    """The regular file of a path with its symbolic links resolved; it need not exist."""
     target = os.path.realpath(os.fsdecode(path))
     if os.path.islink(target):
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
@@ -24,7 +27,7 @@ def resolved(path):
 
 
 def remove_abandoned(folder):
-    """Remove temporary files of processes that were killed: nobody holds their locks."""
+    """Remove the temporary files of killed processes: their locks are free."""
     with os.scandir(folder) as entries:
         names = [
             entry.path

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils import check_random_state
 
-from fastgd.estimators.diagnostics import trouble, warn_of
+from fastgd.estimators.diagnostics import diagnose, warn_of
 from fastgd.estimators.parameters import thread_count
 from fastgd.estimators.resumption import Resumption
 from fastgd.estimators.select_solver import is_automatic, select_method
@@ -29,15 +29,17 @@ from fastgd.training.history import History, copy_of
 from fastgd.training.loop import DEFAULT_MAX_EPOCHS, INTERRUPTED, DivergedError, Stopping, Training
 from fastgd.training.multi_start import MultiStart
 
-# slope at rates that somebody chose, as scikit-learn's: one wild row does not overflow the weights
-STEEPEST = 1e12
-INITIAL_SPREAD = (
-    0.01  # standard deviation of init="normal": small against the weights of standardised columns
-)
-TINY = np.finfo(float).tiny
-# Columns whose weights no float holds are left out if the objective without them is at most this
-# times that with them (for squares: a third of the remaining variance); else the fit is an error.
-MUCH = 1.5
+# Slopes are clipped to this size at chosen rates, as in scikit-learn, so that a single outlying row
+# does not overflow the weights.
+MAX_SLOPE = 1e12
+# Standard deviation of init="normal": small beside the weights of standardised columns.
+INITIAL_SCALE = 0.01
+# The smallest normal number of float64.
+SMALLEST_NORMAL = np.finfo(float).tiny
+# Columns whose weights no float holds are dropped if the objective without them is at most this
+# multiple of that with them: for squares, if they explain at most a third of the remaining
+# variance. Otherwise the fit is an error.
+MAX_LOSS_RATIO_WITHOUT = 1.5
 
 
 class Fit:
@@ -61,12 +63,12 @@ class Fit:
         intercept_init=None,
         partial=False,
         held_out=None,
-        tasks=None,
+        fit_callbacks=None,
     ):
         self._model = model
         self._labels = labels
         self._held_out = held_out
-        self._tasks = tasks
+        self._fit_callbacks = fit_callbacks
         self._partial = partial
         self._init, self._theta, self._runs = (coef_init, intercept_init), None, None
         self._automatic, self._is_resumable = is_automatic(model), model.warm_start and not partial
@@ -75,7 +77,7 @@ class Fit:
         )
         if coef_init is not None or intercept_init is not None:
             self._earlier = None
-        self._problem = self._scaled = self._pose(X, y, weights, outputs, one_vs_rest)
+        self._problem = self._scaled = self._make_problem(X, y, weights, outputs, one_vs_rest)
         self._scaling = None  # `_scaled` is the problem in these units
         self._stopping = Stopping(
             1 if partial else model.max_iter or DEFAULT_MAX_EPOCHS,
@@ -92,8 +94,8 @@ class Fit:
         model = self._model
         return not self._automatic or model.early_stopping or self._problem.objective.is_degenerate
 
-    def _pose(self, X, y, weights, outputs, one_vs_rest):
-        """The problem; what it leaves out of the rows is held out."""
+    def _make_problem(self, X, y, weights, outputs, one_vs_rest):
+        """The problem on the rows to train on; the other rows are held out."""
         model, earlier, partial, X = self._model, self._earlier, self._partial, distinct_columns(X)
         random_state = model.random_state
         if self._is_resumable:
@@ -105,7 +107,7 @@ class Fit:
             outputs, one_vs_rest, len(visits) if weights is None else float(weights[visits].sum())
         )
         if not self._automatic:
-            objective = replace(objective, steepest=STEEPEST)
+            objective = replace(objective, steepest=MAX_SLOPE)
         if weights is not None and not partial:
             weights = relative(weights, visits)
         if len(left_out):
@@ -132,10 +134,9 @@ class Fit:
         """Train, and store the model."""
         model, problem = self._model, self._problem
         try:
-            shares = (
-                self._automatic and not self._partial
-            )  # sums of all rows, which BLAS would share among threads
-            with one_blas_thread() if shares else nullcontext():
+            # Sums over all rows, which several BLAS threads would share.
+            uses_blas = self._automatic and not self._partial
+            with one_blas_thread() if uses_blas else nullcontext():
                 training = self._train()
         except KeyboardInterrupt:
             self._publish_interrupted()
@@ -144,7 +145,7 @@ class Fit:
             if self._automatic:
                 raise ValueError(self._beyond(np.full(problem.rows.shape[1], True))) from None
             raise DivergedError(
-                f"{error} {trouble(model, self._runs.trainings[0].method)}".strip()
+                f"{error} {diagnose(model, self._runs.trainings[0].method)}".strip()
             ) from None
         if (
             not self._partial
@@ -152,16 +153,17 @@ class Fit:
             and model._is_unbounded(problem.objective, problem.X, self._labels, problem.visits)
         ):
             model.stop_reason_, model.converged_ = "separable", False
-        if self._tasks:
-            self._tasks.end(training)
+        if self._fit_callbacks:
+            self._fit_callbacks.end(training)
         if not self._partial:
-            warn_of(model, self._automatic, trouble(model, training.method))
+            warn_of(model, self._automatic, diagnose(model, training.method))
 
-    @np.errstate(all="ignore")  # what overflows is told by what comes out
+    # Overflows show in the results.
+    @np.errstate(all="ignore")
     def _train(self):
-        """Returns the training whose model has been stored."""
-        if self._tasks:
-            self._tasks.begin(self._attributes)
+        """Train and store a model; return its training."""
+        if self._fit_callbacks:
+            self._fit_callbacks.begin(self._attributes)
         if self._automatic and not self._partial:
             self._problem.metric = metric_of(self._problem)
             self._scaling, self._scaled = scaled(self._problem)
@@ -171,9 +173,8 @@ class Fit:
         training = self._best_run()
         if self._scaling:
             training = self._representable(training)
-        elif narrow and not isinstance(
-            training.method.state, SparseStream
-        ):  # which looks at no column
+        # A `SparseStream` does not compute all columns.
+        elif narrow and not isinstance(training.method.state, SparseStream):
             parts = training.solution()
             if not all(np.isfinite(part.astype(np.float32)).all() for part in parts):
                 raise ValueError(self._beyond(np.full(self._problem.rows.shape[1], True)))
@@ -181,12 +182,10 @@ class Fit:
         return training
 
     def _best_run(self):
-        """Train, from 0 if the objective overflows at the start; returns the training that
-        counts.
-        """
+        """Train, from 0 if the objective overflows at the start; return the best training."""
         try:
             self._runs = MultiStart(
-                self._trainings(), self._tasks, self._problem.objective.loss.function
+                self._trainings(), self._fit_callbacks, self._problem.objective.loss.function
             )
             self._runs.run()
         except DivergedError:
@@ -195,13 +194,13 @@ class Fit:
                 raise
             outputs, p = self._problem.objective.outputs, self._problem.rows.shape[1]
             self._init = np.zeros((outputs, p)), np.zeros(outputs)
-            self._runs = MultiStart([self._started(*self._init)], self._tasks)
+            self._runs = MultiStart([self._started(*self._init)], self._fit_callbacks)
             self._runs.run()
         return self._runs.best()
 
     def _representable(self, training):
-        """The training, or one without the columns whose weights no float holds, if about as
-        good.
+        """The training, or one without the columns whose weights no float holds, if it is about
+        as good.
         """
         metric, dtype = self._scaled.metric, self._scaled.rows.dtype
         solution = training.scaled_solution()
@@ -214,7 +213,7 @@ class Fit:
             training = self._best_run()
             solution = training.scaled_solution()
             more, intercepts = lost_columns(self._scaling, metric, *solution, dtype)
-            if more.any() or not training.objective() <= MUCH * loss:
+            if more.any() or not training.objective() <= MAX_LOSS_RATIO_WITHOUT * loss:
                 raise ValueError(self._beyond(columns))
         if intercepts:
             raise ValueError(self._beyond(np.zeros(len(columns), bool)))
@@ -225,8 +224,8 @@ class Fit:
         return beyond(self._problem, names, columns, self._problem.rows.dtype)
 
     def _trainings(self):
-        """The runs: those of earlier fits, or of one start and as many random ones as are
-        wanted.
+        """The runs: those of the earlier fit, or one from the given start and `n_restarts` from
+        random ones.
         """
         if self._earlier:
             return [self._resumed(number) for number in range(len(self._earlier.runs))]
@@ -235,7 +234,7 @@ class Fit:
         shape = self._problem.objective.outputs, self._problem.rows.shape[1]
         random = [
             (
-                np.random.default_rng([seed, number]).normal(scale=INITIAL_SPREAD, size=shape),
+                np.random.default_rng([seed, number]).normal(scale=INITIAL_SCALE, size=shape),
                 np.zeros(shape[0]),
             )
             for number in range(wanted)
@@ -243,7 +242,7 @@ class Fit:
         return [self._started(*start) for start in (self._init, *random)]
 
     def _started(self, coef_init, intercept_init):
-        """A run that begins."""
+        """A new run."""
         problem, partial = self._scaled, self._partial
         earlier = self._model.history_ if partial and hasattr(self._model, "history_") else None
         history = History(earlier, adds=partial and self._automatic)
@@ -260,10 +259,9 @@ class Fit:
         return self._training(method, theta, history, self._stopping.max_iter)
 
     def _resumed(self, number):
-        """A run that goes on, up to where the best one of the earlier fit will be after `max_iter`
-        epochs more.
+        """A resumed run, up to the epoch of the earlier fit's best run plus `max_iter`.
 
-        One that had come to its own end rests, unless all have, or another `tol` asks for more.
+        A run that had converged rests, unless all runs had, or `tol` has changed.
         """
         earlier, run = self._earlier, self._earlier.runs[number]
         history = History(self._model.history_ if number == earlier.best else run.record)
@@ -277,8 +275,8 @@ class Fit:
         return training
 
     def _training(self, method, theta, history, max_iter):
-        """The run of a method that has been started at theta (None: elsewhere), of so many
-        epochs.
+        """The run, of at most `max_iter` epochs, of a method that has been started at theta, or
+        resumed (theta=None).
         """
         model, problem, stopping = self._model, self._scaled, copy(self._stopping)
         stopping.max_iter = max_iter
@@ -307,9 +305,9 @@ class Fit:
         )
 
     def _validator(self):
-        """A function (coef, intercept) -> (score, objective) on the rows held out.
+        """A function (coef, intercept) -> (score, objective) on the held-out rows.
 
-        It takes a model in the method's units and returns the objective in the user's.
+        The model is in the method's units, the objective in the user's.
         """
         model, problem, held_out = copy(self._model), self._scaled, self._held_out
         to_user = self._scaling.loss_to_user if self._scaling else float
@@ -338,18 +336,20 @@ class Fit:
 
         return validate
 
-    # ---- where it begins ----
+    # ---- the start ----
 
     def _start(self, coef_init, intercept_init):
-        """(flat vector to start from, earlier state to go on with); without a vector the state's
-        own.
+        """(flat vector to start from, earlier state to continue); a vector of None means that of
+        the state.
         """
         model, problem, partial = self._model, self._problem, self._partial
         state = getattr(model, "_state", None) if partial else None
-        if isinstance(state, (Stream, SparseStream)) != self._automatic:  # another method's
+        # The state of another method.
+        if isinstance(state, (Stream, SparseStream)) != self._automatic:
             state = None
+        # The state of another objective.
         if state is not None and problem.objective.positive and self._has_negative(state):
-            state = None  # another objective's
+            state = None
         if isinstance(state, (Stream, SparseStream)) or (state is not None and state.averaged):
             return None, state
         if (partial or model.warm_start) and hasattr(model, "coef_"):
@@ -369,7 +369,7 @@ class Fit:
         coef, intercept = np.zeros((outputs, p)), np.zeros(outputs)
         if model.init == "normal":
             coef = check_random_state(problem.random_state).normal(
-                scale=INITIAL_SPREAD, size=(outputs, p)
+                scale=INITIAL_SCALE, size=(outputs, p)
             )
         if coef_init is not None:
             coef = checked_init("coef_init", coef_init, (outputs, p))
@@ -380,16 +380,16 @@ class Fit:
         return pack(coef, intercept, problem.rows.dtype, problem.by_column), state
 
     def _has_negative(self, state):
-        """Whether a model that goes on has negative weights; some sparse streams are kept from
-        them.
+        """Whether the model has negative weights; sparse streams with a positive penalty have
+        none.
         """
         kept = isinstance(state, SparseStream) and state.penalty is not None and state.penalty[2]
         return not kept and self._model.coef_.min() < 0
 
-    # ---- what the estimator knows then ----
+    # ---- attributes of the estimator ----
 
     def _publish(self, model, training, reason=None):
-        """Store the model that training has come to, and where it stands, in an estimator."""
+        """Store the model and the state of a training in an estimator."""
         method, best, history = training.method, training.best, training.history.record
         reason = reason or training.reason
         is_last = best is None or best.epoch == len(training.history)
@@ -417,7 +417,7 @@ class Fit:
             )
 
     def _store(self, model, coef, intercept, method=None):
-        """Store coefficients in an estimator, and what it tells of them besides."""
+        """Store coefficients, and the estimates of their quality, in an estimator."""
         dtype = self._problem.rows.dtype
         coef, intercept = coef.astype(dtype, copy=False), intercept.astype(dtype, copy=False)
         model._store(coef, intercept)
@@ -425,7 +425,7 @@ class Fit:
 
     def _publish_interrupted(self):
         """Store the model of the last complete epoch; without one, and without an earlier model,
-        that of the start.
+        the initial model.
         """
         model, runs = self._model, self._runs
         if runs is not None:
@@ -442,7 +442,7 @@ class Fit:
             model.optimality_, model.optimality_kind_, model._state = None, None, None
 
     def _attributes(self, training):
-        """What the estimator would know if training stopped here."""
+        """The attributes of the estimator if the training stopped now."""
         model = copy(self._model)
         self._publish(model, training)
         model.history_ = copy_of(model.history_)
@@ -450,16 +450,16 @@ class Fit:
 
 
 def relative(weights, visits):
-    """The rows' weights over the mean of those of `visits`."""
+    """The weights divided by the mean of those of the rows `visits`."""
     mean = weights[visits].mean()
-    if not TINY <= mean < np.inf:
+    if not SMALLEST_NORMAL <= mean < np.inf:
         weights = weights / weights[visits].max()
         mean = weights[visits].mean()
     return weights / mean
 
 
 def checked_init(name, value, shape):
-    """A start that a user gave, of the needed shape."""
+    """A user's initial values, checked for their shape."""
     value = np.asarray(value.toarray() if sparse.issparse(value) else value, dtype=np.float64)
     allowed = {shape, shape[1:]} if shape[0] == 1 else {shape}
     if value.shape not in allowed:

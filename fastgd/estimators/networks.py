@@ -35,13 +35,19 @@ from fastgd.training.history import History, copy_of
 from fastgd.training.loop import DivergedError, Stopping, Training
 from fastgd.training.multi_start import MultiStart
 
-BATCH = 200  # rows of batch_size="auto"
-ALPHA = 1e-4  # of alpha="auto", but for solver="auto"; scikit-learn's
-LARGE = 1e3  # an error of divergence names columns of X, and y, from this size on
-FEW_ROWS = 256  # for a call whose products BLAS would not share among threads anyway
+# Rows of batch_size="auto": scikit-learn's default.
+DEFAULT_BATCH_SIZE = 200
+# The value of alpha="auto", except for solver="auto": scikit-learn's default.
+DEFAULT_ALPHA = 1e-4
+# The error of a divergence names columns of X, and y, of at least this size.
+LARGE_SIZE = 1e3
+# Predictions of at most this number of rows have products too short for several BLAS threads.
+MAX_ROWS_OF_SHORT_PRODUCTS = 256
 
+# The constraint of a number above 0.
 POSITIVE = Interval(Real, 0, None, closed="neither")
-NETWORK = {  # constraints of the parameters
+# The constraints of the parameters.
+NETWORK_CONSTRAINTS = {
     "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
     "activation": [StrOptions(set(ACTIVATIONS))],
     "solver": [StrOptions({"auto", "lbfgs", "sgd", "adam", "adamw"})],
@@ -71,8 +77,8 @@ NETWORK = {  # constraints of the parameters
 
 
 class Stalling(Stopping):
-    """A stalled loss (in the method's unit) or validation, or a method that would change nothing
-    any more.
+    """Stopping criteria of networks: a stalled loss (in the method's unit) or validation, or a
+    method that has finished.
     """
 
     def __init__(self, method, unit, *arguments):
@@ -109,7 +115,7 @@ class NeuralNetwork(Model):
         return (
             n
             if self.batch_size == "full"
-            else BATCH
+            else DEFAULT_BATCH_SIZE
             if self.batch_size == "auto"
             else self.batch_size
         )
@@ -122,7 +128,9 @@ class NeuralNetwork(Model):
         """
         if self.alpha != "auto":
             return float(self.alpha)
-        return min(self._batch_size(n), n) / (before + n) if self.solver == "auto" else ALPHA
+        return (
+            min(self._batch_size(n), n) / (before + n) if self.solver == "auto" else DEFAULT_ALPHA
+        )
 
     def _method(self, problem, partial):
         n, architecture, seed = len(problem.visits), self._architecture(), problem.random_state
@@ -163,7 +171,17 @@ class NeuralNetwork(Model):
         return (Adam if self.solver == "adam" else AdamW)(self.beta_1, self.beta_2, self.epsilon)
 
     def _train(
-        self, X, y, labels, weights, loss, outputs, *, partial=False, held_out=None, tasks=None
+        self,
+        X,
+        y,
+        labels,
+        weights,
+        loss,
+        outputs,
+        *,
+        partial=False,
+        held_out=None,
+        fit_callbacks=None,
     ):
         """Train on checked data and store the model. `partial`: one epoch more (partial_fit).
 
@@ -204,9 +222,9 @@ class NeuralNetwork(Model):
                     partial,
                     earlier,
                 )
-                if tasks:
-                    tasks.begin(lambda training: self._attributes(training, *known))
-                MultiStart([training], tasks).run()
+                if fit_callbacks:
+                    fit_callbacks.begin(lambda training: self._attributes(training, *known))
+                MultiStart([training], fit_callbacks).run()
         except KeyboardInterrupt:
             if training is not None and training.epochs:
                 self._publish(training, *known)
@@ -214,8 +232,8 @@ class NeuralNetwork(Model):
         except DivergedError as error:
             raise DivergedError(f"{error} {self._largest(problem)}".strip()) from None
         self._publish(training, *known)
-        if tasks:
-            tasks.end(training)
+        if fit_callbacks:
+            fit_callbacks.end(training)
         if (
             self.stop_reason_ in ("max_iter", "max_seconds", "max_fun")
             and not partial
@@ -237,7 +255,7 @@ class NeuralNetwork(Model):
         found = [(f"column {names[sizes.argmax()]!s} of X", sizes.max())]
         if not problem.objective.loss.is_of_labels:
             found.append(("y", np.abs(problem.targets).max()))
-        found = [(name, size) for name, size in found if size > LARGE]
+        found = [(name, size) for name, size in found if size > LARGE_SIZE]
         return " ".join(f"The largest value of {name} is {size:.2g}." for name, size in found)
 
     def _begun(self, method, problem, history, held_out, partial, earlier):
@@ -391,7 +409,7 @@ class NeuralNetwork(Model):
         rows = as_rows(X)
         theta, widths = self._packed(rows.dtype)
         out = np.empty(rows.shape[0] * widths[-1], rows.dtype)
-        with one_blas_thread() if rows.shape[0] > FEW_ROWS else nullcontext():
+        with one_blas_thread() if rows.shape[0] > MAX_ROWS_OF_SHORT_PRODUCTS else nullcontext():
             network.margins(
                 rows,
                 np.arange(rows.shape[0]),

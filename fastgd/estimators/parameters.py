@@ -1,6 +1,4 @@
-"""The parameters that users choose: what is allowed, checked once for each combination of
-values.
-"""
+"""The constraints of the estimators' parameters, checked once for each combination of values."""
 
 import os
 from functools import wraps
@@ -14,7 +12,8 @@ from fastgd.methods.optimizers import RULES, Optimizer
 from fastgd.methods.schedules import SCHEDULE_NAMES, Schedule
 from fastgd.problem.objective import PENALTIES
 
-DESCENT = {  # constraints of the parameters with which users choose the descent themselves
+# The constraints of the parameters of the SGD estimators.
+SGD_CONSTRAINTS = {
     "penalty": [StrOptions(set(PENALTIES)), None],
     "alpha": [Interval(Real, 0, None, closed="left")],
     "l1_ratio": [Interval(Real, 0, 1, closed="both"), None],
@@ -45,8 +44,8 @@ DESCENT = {  # constraints of the parameters with which users choose the descent
 
 
 def thread_count(n_jobs):
-    """Threads inside one fit: None all that OpenMP allows, -1 all processors, -2 all but one,
-    ...
+    """The threads of a fit: None means all that OpenMP allows, -1 all processors, -2 all but one,
+    and so on.
     """
     if n_jobs is not None and n_jobs > 0:
         return n_jobs
@@ -66,7 +65,8 @@ def thread_count(n_jobs):
     return max(1, processors + 1 + n_jobs)
 
 
-_VALID = set()  # combinations of parameters that have been validated
+# Combinations of parameters that have been validated.
+_VALID = set()
 
 
 def checked(method):

@@ -1,6 +1,4 @@
-"""From what users hold to what the kernel sweeps: (user, item, rating) columns, numbers for ids,
-ratings on a grid.
-"""
+"""Conversion of users' ratings: (user, item, rating) columns, indices of ids, ratings on a grid."""
 
 from collections import Counter
 from math import isinf
@@ -14,15 +12,17 @@ from fastgd.methods.implicit_sgd import pooled
 from fastgd.problem.data import check_compressed
 from fastgd.problem.records import Record
 
-CELL = 1000  # ratings that make a cell worth having
-# Values are equal but for rounding if their spread is below this share of their mean.
-CONSTANT = 4 * np.finfo(float).eps
-MOST_BLOCKS = 64
+# Ratings per cell of the grid: with fewer, the overhead of a cell counts.
+MIN_RATINGS_PER_CELL = 1000
+# Ratings are constant if their standard deviation is at most this share of their mean: rounding.
+CONSTANT_RATING_TOLERANCE = 4 * np.finfo(float).eps
+# Blocks of users, and of items, of the grid, at most.
+MAX_BLOCKS = 64
 
 
 def columns_of(X):
-    """The columns of X, an array each: a data frame's, an array's, or those of a sequence of rows.
-    A sparse matrix has three.
+    """The columns of a data frame, an array, a sequence of rows or a sparse matrix (which has
+    three), as arrays.
     """
     if sparse.issparse(X):
         check_compressed(X)
@@ -174,7 +174,7 @@ class Statistics(Record):
         return Statistics(count, float(center), float(spread))._rounded()
 
     def _rounded(self):
-        if self.spread <= CONSTANT * abs(self.mean):
+        if self.spread <= CONSTANT_RATING_TOLERANCE * abs(self.mean):
             self.spread = 0.0
         return self
 
@@ -297,10 +297,10 @@ def lay_out(users, items, shape, every_item, rng):
         np.arange(shape[1]) if every_item else np.flatnonzero(visits[1]),
     ]
     most = min(
-        MOST_BLOCKS,
+        MAX_BLOCKS,
         len(present[0]),
         -(-len(present[1]) // 2),
-        max(1, round((len(users) / CELL) ** 0.5)),
+        max(1, round((len(users) / MIN_RATINGS_PER_CELL) ** 0.5)),
     )
     orders, places, bounds = [], [], []
     if every_item:

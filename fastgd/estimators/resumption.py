@@ -1,4 +1,4 @@
-"""What a fit with `warm_start` leaves, so that one in which nothing has changed goes on exactly."""
+"""The state of a fit with `warm_start`, which a fit on the same data continues bit by bit."""
 
 import numpy as np
 from scipy import sparse
@@ -8,18 +8,13 @@ from fastgd.problem.records import Record
 from fastgd.training.history import copy_of
 from fastgd.training.loop import INTERRUPTED, ResumePoint
 
-FREE = (
-    "max_iter",
-    "max_seconds",
-    "tol",
-    "verbose",
-    "n_jobs",
-)  # parameters that may change in between
+# Parameters that may change in between.
+FREE_PARAMETERS = ("max_iter", "max_seconds", "tol", "verbose", "n_jobs")
 
 
 def fingerprint(*arrays):
-    """Shape, dtype and hash of each array, dense or CSR, or None: the same, in every process, where
-    they hold the same.
+    """Shape, dtype and hash of each array, dense, CSR or None: equal in every process if the arrays
+    are.
     """
     parts = []
     for array in arrays:
@@ -36,15 +31,17 @@ def fingerprint(*arrays):
 
 
 def fixed_parameters(estimator):
-    """Those that must not change."""
+    """The parameters that must not change."""
     return {
-        name: value for name, value in estimator.get_params(deep=False).items() if name not in FREE
+        name: value
+        for name, value in estimator.get_params(deep=False).items()
+        if name not in FREE_PARAMETERS
     }
 
 
 def is_same(value, other):
-    """Whether a parameter is: a generator, which moves on as it is drawn from, if it is the same
-    one.
+    """Whether a parameter is unchanged; a generator, whose state changes, has to be the same
+    object.
     """
     if value is other:
         return True
@@ -58,7 +55,7 @@ def is_same(value, other):
 
 
 class Run(Record):
-    """Where a training stands, its history, and why it has ended."""
+    """The resume point of a training, its history, and why it has ended."""
 
     resume_point: ResumePoint
     record: dict
@@ -66,15 +63,15 @@ class Run(Record):
 
     @property
     def is_over(self):
-        """Whether it came to its own end."""
+        """Whether it has ended by a stopping criterion, not by a limit."""
         return self.reason not in (INTERRUPTED, "max_iter", "max_seconds", "callback")
 
 
 class Resumption(Record):
-    """`data` and `model` are fingerprints, of what was trained on and of the result; `random_state`
-    is the number once drawn.
+    """The state of a fit. `data` and `model` are fingerprints of the data and of the result;
+    `random_state` is the seed that was drawn.
 
-    `best` is the number of the run whose model was the result, `tol` that of the last fit.
+    `best` is the index of the run whose model was the result, `tol` that of the last fit.
     """
 
     parameters: dict
@@ -87,7 +84,7 @@ class Resumption(Record):
 
     @classmethod
     def of(cls, estimator, data, random_state, trainings, best):
-        """Where the trainings of a fit stand, of which `best` has made the estimator's model."""
+        """The state of the trainings of a fit, of which `best` is the estimator's model."""
         model = fingerprint(*estimator._learnt())
         runs = tuple(
             Run(training.resume_point, copy_of(training.history.record), training.reason)
@@ -104,14 +101,14 @@ class Resumption(Record):
         )
 
     def fits(self, estimator, data):
-        """Whether nothing has changed since: data, the model itself, parameters."""
+        """Whether data, model and parameters are unchanged."""
         return (self.data, self.model) == (data, fingerprint(*estimator._learnt())) and all(
             is_same(value, self.parameters[name])
             for name, value in fixed_parameters(estimator).items()
         )
 
     def goes_on(self, run, tol):
-        """Whether a run does: one that has come to its own end rests while others have not, unless
-        `tol` is another.
+        """Whether a run continues: one that has ended rests while others have not, unless `tol`
+        has changed.
         """
         return not run.is_over or tol != self.tol or all(run.is_over for run in self.runs)

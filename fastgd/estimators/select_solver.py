@@ -14,7 +14,8 @@ from fastgd.methods.schedules import Lipschitz, as_schedule
 from fastgd.methods.sgd import FirstOrder, check_compatible
 from fastgd.problem.order import seed_of
 
-MAX_FIRST_RATE = 0.01  # "auto" for rules that set their own scale
+# The rate of learning_rate="auto" for rules that scale their steps, such as Adam.
+ADAPTIVE_RATE = 0.01
 
 
 def is_automatic(model):
@@ -141,7 +142,7 @@ def first_rate(model, problem, optimizer):
     own scale keep eta0.
     """
     if optimizer.is_adaptive:
-        return MAX_FIRST_RATE if model.learning_rate == "auto" else model.eta0
+        return ADAPTIVE_RATE if model.learning_rate == "auto" else model.eta0
     if problem.objective.loss.function:
         raise ValueError(
             f"learning_rate={model.learning_rate!r} with average={model.average} and "

@@ -25,7 +25,7 @@ class Classifier(ClassifierMixin, LinearModel):
 
     def _fit_classes(self, X, y, sample_weight, **others):
         """Train from the start on labels of whatever classes there are."""
-        tasks = self._tasks(X, y, sample_weight)
+        fit_callbacks = self._fit_callbacks(X, y, sample_weight)
         with unchanged_on_error(self):
             X, y = self._check_X(X, reset=True, y=y)
             if y.dtype.kind not in "iub":  # whole numbers are labels, whatever else they may be
@@ -38,7 +38,7 @@ class Classifier(ClassifierMixin, LinearModel):
                     f"call to fit. Previously got {earlier}, `y` has {classes}"
                 )
             self.classes_ = classes
-            return self._fit_labels(X, y, sample_weight, tasks=tasks, **others)
+            return self._fit_labels(X, y, sample_weight, fit_callbacks=fit_callbacks, **others)
 
     def _fit_labels(
         self, X, y, sample_weight, validation=(None, None, None), partial=False, **others
@@ -170,9 +170,11 @@ class Regressor(MultiOutputMixin, RegressorMixin, LinearModel):
 
     def _fit_values(self, X, y, sample_weight, **others):
         """Train from the start."""
-        tasks = self._tasks(X, y, sample_weight)
+        fit_callbacks = self._fit_callbacks(X, y, sample_weight)
         with unchanged_on_error(self):
-            return self._fit_targets(X, y, sample_weight, reset=True, tasks=tasks, **others)
+            return self._fit_targets(
+                X, y, sample_weight, reset=True, fit_callbacks=fit_callbacks, **others
+            )
 
     def _fit_targets(self, X, y, sample_weight, reset, validation=(None, None, None), **others):
         X, y = self._check_X(X, reset=reset, y=y, y_numeric=True, multi_output=True)

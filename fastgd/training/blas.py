@@ -1,13 +1,12 @@
-"""BLAS beside the kernels: one thread of it while threads of theirs are at work."""
+"""BLAS beside the kernels: a single BLAS thread while the kernels' threads work."""
 
 from sklearn.utils.parallel import _get_threadpool_controller
 
 
 def one_blas_thread():
-    """A context in which BLAS does not share its sums among threads.
+    """A context in which BLAS uses one thread.
 
-    Their number would change the bits; and after any shared sum OpenBLAS's threads wait for the
-    next one so busily that for some twenty milliseconds the kernels' own threads have a processor
-    less.
+    The number of threads would change the bits. Besides, OpenBLAS's threads spin after each sum:
+    for about twenty milliseconds the kernels' threads have a processor less.
     """
     return _get_threadpool_controller().limit(limits=1, user_api="blas")

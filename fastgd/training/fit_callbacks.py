@@ -1,4 +1,4 @@
-"""What scikit-learn's callbacks, and the progress bar, are told of a fit."""
+"""The interface to scikit-learn's fit callbacks and the progress bar."""
 
 from sklearn.callback import CallbackSupportMixin
 
@@ -7,17 +7,15 @@ from fastgd.training.progress import Progress
 
 
 class FitCallbacks:
-    """What scikit-learn's callbacks are told of: the fit, and each of its epochs as a task of its
-    own.
+    """Calls scikit-learn's callbacks for a fit, and for each of its epochs as a subtask.
 
-    `attributes(training)` are those that would be fitted if that training stopped there; they are
-    asked for by the callbacks that want a fitted estimator. Without `with_epochs` nobody wants to
-    know of these.
+    `attributes(training)` returns the attributes of the estimator if that training stopped now, for
+    callbacks that need a fitted estimator. Without `with_epochs` no callback follows the epochs.
     """
 
     def __init__(self, estimator, context, X, y, sample_weight, with_epochs):
         self._context, self.with_epochs = context, with_epochs
-        # A fit that has to begin again, without columns that no float holds, may have more epochs.
+        # A fit that restarts without columns whose weights no float holds may have more epochs.
         self._left = context.max_subtasks
         self._told = {
             "estimator": estimator,
@@ -36,7 +34,7 @@ class FitCallbacks:
         )
 
     def begin_epoch(self, best):
-        """An epoch begins; `best()` is the training that counts."""
+        """Begin an epoch; `best()` returns the best training."""
         self._epoch = None
         if not self._left:
             return
@@ -47,7 +45,7 @@ class FitCallbacks:
         )
 
     def end_epoch(self, best):
-        """An epoch is over; returns whether a callback wants training to stop."""
+        """End an epoch; return whether a callback stops the training."""
         if self._epoch is None:
             return False
         return self._epoch.call_on_fit_task_end(
@@ -56,13 +54,13 @@ class FitCallbacks:
 
 
 class SupportsFitCallbacks(CallbackSupportMixin):
-    """Estimators that tell scikit-learn's callbacks of their epochs."""
+    """Base class of estimators that support scikit-learn's fit callbacks."""
 
-    def _tasks(self, X, y, sample_weight):
-        """What tells scikit-learn's callbacks of a fit on these data; None: nobody wants to know.
+    def _fit_callbacks(self, X, y, sample_weight):
+        """The `FitCallbacks` of a fit on these data; None without callbacks.
 
-        To be called before anything can fail, since callbacks are set up here, and `with_callbacks`
-        sees them off.
+        Call it before anything can fail: it sets up the callbacks, and `with_callbacks` tears them
+        down.
         """
         given = vars(self).get("_skl_callbacks", [])
         if not (given or self.verbose or hasattr(self, "_parent_callback_ctx")):

@@ -1,14 +1,14 @@
-"""What an epoch leaves behind."""
+"""The history of a training."""
 
 from math import nan
 from time import perf_counter
 
 
 class History:
-    """One list a quantity, one entry an epoch; `record` is the public ``history_``.
+    """One list per quantity, with one entry per epoch; `record` is the public ``history_``.
 
-    `earlier` is a record to go on with; if it `adds`, in the same lists, so that no call of a long
-    stream copies them.
+    `earlier` is a record to continue. With `adds` its lists are extended in place, so that the
+    calls of a long stream do not copy them.
     """
 
     def __init__(self, earlier=None, adds=False):
@@ -20,9 +20,7 @@ class History:
         return len(self.record["loss"])
 
     def add(self, epoch, score=None, validation_loss=None):
-        """Note an epoch: what the method says of it, the time, and score and loss on held-out
-        rows.
-        """
+        """Add an epoch, the time, and the score and loss on held-out rows."""
         record = self.record
         record["loss"].append(epoch.loss)
         record["gradient_norm"].append(epoch.gradient_norm)
@@ -39,5 +37,5 @@ class History:
 
 
 def copy_of(record):
-    """Lists of its own."""
+    """A copy of a record and its lists."""
     return {name: list(values) for name, values in record.items()}

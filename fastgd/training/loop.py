@@ -1,5 +1,5 @@
-"""The loop that every training runs: order the rows, ask the method for one epoch, record, check,
-tell the callbacks, stop.
+"""The training loop: order the rows, run one epoch of the method, record it, check it, and decide
+whether to stop.
 """
 
 from math import isfinite, isnan
@@ -10,23 +10,26 @@ import numpy as np
 from fastgd.problem.layout import pack
 from fastgd.problem.records import Record
 
-INTERRUPTED = "interrupted"  # what is to be said of a training that ends there
-# Epochs of a fit whose max_iter is None.
+# The `stop_reason_` of an interrupted fit, and the state of a training that has not ended.
+INTERRUPTED = "interrupted"
+# Epochs of a fit with max_iter=None, at most.
 DEFAULT_MAX_EPOCHS = 1000
-MAX_LOSS_RATIO = 1e10  # times the loss before training: clipped slopes can keep a runaway finite
+# A training has diverged once the loss exceeds this multiple of the initial loss, and this number.
+# Clipped slopes can keep the loss of a diverging training finite.
+MAX_LOSS_RATIO = 1e10
 
 
 class DivergedError(ValueError):
-    """The loss or the weights are no longer finite, or no longer of this world."""
+    """The loss or the weights are not finite, or exceed `MAX_LOSS_RATIO` times the initial loss."""
 
 
 class Stopping:
-    """When enough is enough.
+    """The stopping criteria.
 
-    The loss (or the negative score of a validation) has stalled when it has not fallen below its
-    best by `tol` for `patience` epochs in a row; a full gradient is small when its norm is at most
-    `tol` times the first one. tol=None: neither is asked. After `max_seconds` (None: no matter how
-    many) no further epoch begins.
+    The loss (or the negative validation score) has stalled if it has not fallen below its best by
+    `tol` for `patience` epochs in a row. A full gradient is small if its norm is at most `tol`
+    times the first one. tol=None means neither. After `max_seconds` (None: no limit) no further
+    epoch begins.
     """
 
     def __init__(self, max_iter, tol, patience, full_gradient=False, max_seconds=None):
@@ -50,8 +53,8 @@ class Stopping:
 
 
 class Best(Record):
-    """The epoch (from 1, of the whole history) of the best validation, and its model: the highest
-    score, then the lowest loss.
+    """The epoch (from 1, of the whole history) of the best validation, and its model. Best is the
+    highest score, then the lowest loss.
     """
 
     epoch: int
@@ -65,8 +68,8 @@ class Best(Record):
 
 
 class ResumePoint(Record):
-    """Where a training stands after a complete epoch: all that another one, of the same data, needs
-    to go on exactly.
+    """The state after a complete epoch: all that a later training on the same data needs to
+    continue with the same bits.
 
     `stopping` is (best, stalled).
     """
@@ -77,12 +80,12 @@ class ResumePoint(Record):
 
 
 class Training:
-    """One run of epochs by a method that has been started, or resumed: then `resume` is to follow.
+    """One run of epochs by a method that has been started, or resumed; then call `resume` too.
 
-    `known_loss()` is what a model had before, to tell a runaway by; `validate(coef, intercept)`
-    returns (score, loss) on held-out rows, by which it is stopped, and the best epoch kept, if
-    `early_stopping`. If it is `resumable`, a `ResumePoint` is stored after every epoch. `reason`
-    is why it has ended. `scaling` holds the units that the method works in (None: the user's).
+    `known_loss()` is the initial loss, to detect divergence. `validate(coef, intercept)` returns
+    (score, loss) on held-out rows; with `early_stopping` it decides when to stop, and the best
+    epoch is the result. If it is `resumable`, a `ResumePoint` is stored after every epoch. `reason`
+    is why it has ended. `scaling` holds the units of the method (None: the user's).
     """
 
     def __init__(
@@ -112,13 +115,13 @@ class Training:
         self._note()
 
     def resume(self, resume_point):
-        """Stop by what was noted before."""
+        """Restore the stopping criteria of a resume point."""
         self._stopping.best, self._stopping.stalled = resume_point.stopping
         self._best = resume_point.best
         self._note()
 
     def _note(self):
-        """The last complete epoch, in one assignment: an interrupt comes before or after it."""
+        """Store the last complete epoch, in one assignment because of interrupts."""
         resume_point = None
         if self._is_resumable:
             stopping = self._stopping.best, self._stopping.stalled
@@ -137,7 +140,7 @@ class Training:
 
     @property
     def resume_point(self):
-        """Where the last complete epoch ended; None unless the method keeps it."""
+        """The `ResumePoint` of the last complete epoch; None unless `resumable`."""
         return self._complete[2]
 
     @property
@@ -169,7 +172,7 @@ class Training:
         return self._stopping.is_late()
 
     def advance(self):
-        """Run one epoch; returns why it should be the last, or None."""
+        """Run one epoch; return the reason why it is the last, or None."""
         method, stopping = self.method, self._stopping
         epoch, number = method.epoch(self._order.next()), self.epochs + 1
         if not (
@@ -177,7 +180,7 @@ class Training:
         ):
             self._check(number, epoch)
         if self._early_stopping and stopping.tol is not None:
-            # it may take the best constant model, which is then the one to judge
+            # `optimality` may replace the model by the best constant one, which is then validated.
             method.optimality()
         score, loss = self._validate(*method.solution()) if self._validate else (None, None)
         users = self._scaling.epoch_to_user(epoch) if self._scaling else epoch
@@ -193,9 +196,8 @@ class Training:
         return reason or ("max_iter" if number == stopping.max_iter else None)
 
     def end(self, reason):
-        """No epoch is to follow: let the method finish."""
-        # what is known of the minimum is known of the model as it is, and the best epoch's is not
-        # touched
+        """End the training: let the method finish."""
+        # With "tol" the estimate holds for the model as it is; the model of a best epoch is final.
         if reason != "tol" and not self.best:
             self.method.finish(reason not in ("max_seconds", "callback"))
             found = (
@@ -208,14 +210,12 @@ class Training:
         self.reason = reason
 
     def restore(self):
-        """Forget what has come after the last complete epoch."""
+        """Return to the last complete epoch."""
         epochs, self.method.state, *_ = self._complete
         self.history.forget(epochs)
 
     def _check(self, number, epoch):
-        """Refuse to go on where there is no way back: a loss beyond all that was known, or what is
-        no number.
-        """
+        """Raise an error if the training has diverged, unless the method can take steps back."""
         finite = isfinite(epoch.gradient_norm) and self.method.is_finite()
         if finite and not self.method.runs_away and not isnan(epoch.loss):
             return
@@ -233,12 +233,13 @@ class Training:
             )
 
     def _reason(self, value):
-        """Why training should stop; None: no reason. `value` is what must not stall."""
+        """The reason to stop, or None. `value` is the loss, or the negative validation score."""
         stopping = self._stopping
         found = self.method.optimality()
         if found and found[0] <= stopping.tol:
             return "tol"
-        if self.method.exhausted:  # rounding leaves nothing to gain
+        # The method can gain no more than rounding.
+        if self.method.exhausted:
             return "rounding"
         if stopping.is_small(self.history.record["gradient_norm"]):
             return "gradient"

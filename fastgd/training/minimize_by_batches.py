@@ -8,11 +8,10 @@ from fastgd.training.minimize_by_rule import RuleRun
 
 
 class BatchRun(RuleRun):
-    """Descent by an update rule on fun(x, batch), an update a batch; an iteration is a pass over
-    the batches.
+    """Descent by an update rule on fun(x, batch), with one update per batch; an iteration is a pass
+    over the batches.
 
-    What is known of an iteration are the means over its batches: of the cost, whose gradient's mean
-    tells when to stop.
+    Cost and gradient of an iteration, which decide when to stop, are means over its batches.
     """
 
     def __init__(self, task, method, learning_rate, batches):
@@ -69,7 +68,7 @@ class BatchRun(RuleRun):
     _lowest, _since, _last_rate = Best(np.empty(0)), 0, 0.0
 
     def _react(self):
-        """A rate that was found falls by itself."""
+        """Lower the user's rate after a stalled cost; an automatic rate falls anyway."""
         return self._is_rate_automatic or super()._react()
 
     def _epoch(self):

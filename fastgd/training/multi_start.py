@@ -9,26 +9,27 @@ from fastgd.training.loop import INTERRUPTED, DivergedError
 
 
 class MultiStart:
-    """Trainings of one problem from several starts, an epoch of each at a time; the model is that
-    of the lowest objective.
+    """Trainings of one problem from several starts, in turn by epochs; the best has the lowest
+    objective.
 
-    One of several that diverges is left out. `tasks` tells callbacks; `own` is a loss of the user's
-    that may raise errors.
+    If one of several diverges, it is dropped. `custom_function` is that of a custom loss, which may
+    raise errors.
     """
 
-    def __init__(self, trainings, tasks=None, custom_function=None):
+    def __init__(self, trainings, fit_callbacks=None, custom_function=None):
         self.trainings = list(trainings)
         self._custom_function = custom_function
         self._losses = {}
-        self._tasks = tasks if tasks and tasks.with_epochs else None
+        self._fit_callbacks = fit_callbacks if fit_callbacks and fit_callbacks.with_epochs else None
         self._going = [training for training in trainings if training.reason == INTERRUPTED]
 
-    @np.errstate(all="ignore")  # a diverging run overflows, and is told by what comes out
+    # A diverging run overflows; its results are checked instead.
+    @np.errstate(all="ignore")
     def run(self):
-        """Run epochs until enough is enough, and let the methods finish.
+        """Run epochs until all trainings have ended, and let the methods finish.
 
-        A KeyboardInterrupt goes on when methods and histories are those of their last complete
-        epochs.
+        A KeyboardInterrupt is raised again once methods and histories are those of their last
+        complete epochs.
         """
         try:
             while self._going:
@@ -40,7 +41,7 @@ class MultiStart:
             raise
 
     def best(self):
-        """The training that counts."""
+        """The training with the lowest objective."""
         if len(self.trainings) == 1:
             return self.trainings[0]
         return min(
@@ -50,7 +51,7 @@ class MultiStart:
         )
 
     def _loss(self, training):
-        """The objective at what a training has come to."""
+        """The objective at the result of a training."""
         at = len(training.history), training.reason
         if self._losses.get(training, (None, None))[0] != at:
             loss = training.objective()
@@ -58,19 +59,19 @@ class MultiStart:
         return self._losses[training][1]
 
     def _round(self):
-        """One epoch of every training that is under way."""
-        if self._tasks:
-            self._tasks.begin_epoch(self.best)
+        """Run one epoch of each training that has not ended."""
+        if self._fit_callbacks:
+            self._fit_callbacks.begin_epoch(self.best)
         reasons, is_late = [], False
         for training in self._going:
             reasons.append(None if is_late else self._advance(training))
             is_late = is_late or training.is_late()
-        is_told = self._tasks and self._tasks.end_epoch(self.best)
+        is_told = self._fit_callbacks and self._fit_callbacks.end_epoch(self.best)
         if is_told or is_late or any(reasons):
             self._end(reasons, "callback" if is_told else None, "max_seconds" if is_late else None)
 
     def _end(self, reasons, told, late):
-        """End the trainings that have a reason of their own, or all."""
+        """End the trainings that have a reason, or all of them."""
         for training, reason in zip(self._going, reasons, strict=True):
             reason = told if told and reason in (None, "max_iter") else reason or late
             if reason and training in self.trainings:

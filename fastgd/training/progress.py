@@ -7,10 +7,10 @@ from sklearn.utils._optional_dependencies import check_rich_support
 
 
 class Progress:
-    """One bar a fit: epochs, loss, learning rate, time left.
+    """One bar per fit: epochs, loss, learning rate, time left.
 
-    Where it cannot be redrawn (files, threads, worker processes, fits inside of another's) one line
-    is printed at the end.
+    If it cannot be redrawn (files, threads, worker processes, nested fits), one line is printed at
+    the end.
     """
 
     def __init__(self):
@@ -51,11 +51,12 @@ class Progress:
         self._bar.start()
 
     def on_fit_task_begin(self, estimator, context):
-        """Nothing is to be shown before an epoch is over."""
+        """Do nothing: there is nothing to show before the end of an epoch."""
 
     def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
         history, epochs = fitted_estimator.history_, fitted_estimator.n_iter_
-        if context.max_subtasks:  # the fit itself
+        # The task is the fit itself.
+        if context.max_subtasks:
             self._bar.update(
                 self._task,
                 total=epochs,
