@@ -14,7 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from fastgd.estimators.base import unchanged_on_error
-from fastgd.estimators.parameters import DESCENT, checked, thread_count
+from fastgd.estimators.parameters import SGD_CONSTRAINTS, checked, thread_count
 from fastgd.estimators.ratings import Ids, Statistics, as_column, as_grid, as_interactions, lay_out
 from fastgd.estimators.resumption import Resumption, fingerprint
 from fastgd.kernels import factorization
@@ -203,7 +203,7 @@ class MatrixFactorization(SupportsFitCallbacks, BaseEstimator):
     """
 
     _parameter_constraints = {
-        name: DESCENT[name]
+        name: SGD_CONSTRAINTS[name]
         for name in (
             "max_iter",
             "tol",
