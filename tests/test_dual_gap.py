@@ -107,5 +107,5 @@ def test_a_converged_lasso_needs_no_pass_for_it(data, monkeypatch):
     def refuse(*arguments):
         raise AssertionError("a pass over X was made")
 
-    monkeypatch.setattr(dual_gap, "_looked_up", refuse)
+    monkeypatch.setattr(dual_gap, "_from_data", refuse)
     Lasso(0.05).fit(data.X, data.values)

@@ -206,7 +206,7 @@ def test_a_sweep_visits_every_rating_once(n, users, items, seed, drawn):
     rng = np.random.default_rng(seed)
     u, i, values = rng.integers(0, users, n), rng.integers(0, items, n), rng.standard_normal(n)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ratings, "CELL", 4)
+        patch.setattr(ratings, "MIN_RATINGS_PER_CELL", 4)
         layout, place_u, place_i = lay_out(u, i, (users, items), drawn, rng)
         grid = as_grid(layout, place_u, place_i, values)
     assert_array_equal(np.sort(layout.users), np.unique(u))
@@ -231,7 +231,7 @@ def test_drawn_items_are_those_not_met_and_all_as_likely():
     met = rng.random((users, items)) < 0.3
     u, i = np.nonzero(met)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ratings, "CELL", 200)
+        patch.setattr(ratings, "MIN_RATINGS_PER_CELL", 200)
         layout, place_u, place_i = lay_out(u, i, (users, items), True, rng)
     known = sparse.csr_array(met[layout.users][:, layout.items])
     grid = as_grid(layout, place_u, place_i, np.ones(len(u)), known)

@@ -99,7 +99,7 @@ def test_a_call_touches_no_columns_but_its_rows(penalty):
     model = trained(SGDClassifier("log_loss", penalty=penalty), X[:-1], y[:-1])
     state = model._state
     before = {
-        name: getattr(state, name).copy() for name in (*sparse_stream.BY_COLUMN, "v", "average")
+        name: getattr(state, name).copy() for name in (*sparse_stream.COLUMN_ARRAYS, "v", "average")
     }
     model.partial_fit(X[-1], y[-1:])
     assert model._state is state and "coef_" not in vars(model)
@@ -222,10 +222,10 @@ def test_a_stream_may_change_its_layout():
 
 def test_the_damping_solves_its_equation():
     """From wherever it starts; columns that are few for the rows are not damped."""
-    bins = np.zeros(sparse_stream.BINS, np.int64)
+    bins = np.zeros(sparse_stream.COUNT_BINS, np.int64)
     counts = np.random.default_rng(0).zipf(1.5, 5000).clip(max=10**6)
     np.add.at(bins, implicit.bins_of(counts), 1)
-    centers = implicit.bin_counts(sparse_stream.BINS)[implicit.bins_of(counts)]
+    centers = implicit.bin_counts(sparse_stream.COUNT_BINS)[implicit.bins_of(counts)]
     assert_allclose(centers, counts, rtol=0.05)
     found = [damping(bins, 2000, start) for start in (0.0, 1e-3, 1.0, 1e6)]
     for level, length in found:
