@@ -1,10 +1,10 @@
-"""What a method of descent does, as the loop and the fits see it."""
+"""The result of an epoch of a method."""
 
 from fastgd.problem.records import Record
 
 
 class Epoch(Record):
-    """Means over the epoch's visits (loss, penalty included; gradient norm) and its last rate."""
+    """Means over an epoch (loss with penalty, gradient norm), and its last learning rate."""
 
     loss: float
     gradient_norm: float
