@@ -87,7 +87,7 @@ class Model(SupportsFitCallbacks, BaseEstimator):
         return self.history_["loss"]
 
     def _resumable(self, X, y, weights, held_out):
-        """(fingerprint of the data, `Resumption` of an earlier fit; None if anything has changed)."""
+        """(fingerprint of the data, unchanged `Resumption` of an earlier fit or None)."""
         data = fingerprint(
             X, y, weights, *((held_out.X, held_out.y, held_out.weights) if held_out else ())
         )
