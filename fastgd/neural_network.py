@@ -424,12 +424,12 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
         )
         return by_class[np.searchsorted(self.classes_, y)]
 
-    def _metric(self, labels, told, sample_weight):
+    def _metric(self, labels, predicted, sample_weight):
         from sklearn.metrics import accuracy_score
 
-        return accuracy_score(labels, told, sample_weight=sample_weight)
+        return accuracy_score(labels, predicted, sample_weight=sample_weight)
 
-    def _told(self, margins):
+    def _predict_from(self, margins):
         if self._several_labels:
             return (margins > 0).astype(int)
         return self.classes_[
@@ -440,7 +440,7 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
         """The most probable label of each row, shape (n_samples,); of several labels at a time 0 or
         1, (n_samples, n_labels).
         """
-        return self._told(self._margins(X))
+        return self._predict_from(self._margins(X))
 
     def predict_proba(self, X):
         """Probabilities of the classes, shape (n_samples, n_classes), or of each of several labels,
@@ -828,15 +828,15 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
             **others,
         )
 
-    def _metric(self, labels, told, sample_weight):
+    def _metric(self, labels, predicted, sample_weight):
         from sklearn.metrics import r2_score
 
-        return r2_score(labels, told, sample_weight=sample_weight)
+        return r2_score(labels, predicted, sample_weight=sample_weight)
 
-    def _told(self, margins):
-        told = np.exp(margins) if self.out_activation_ == "exp" else margins
-        return told[:, 0] if self._count == 1 else told
+    def _predict_from(self, margins):
+        predicted = np.exp(margins) if self.out_activation_ == "exp" else margins
+        return predicted[:, 0] if self._count == 1 else predicted
 
     def predict(self, X):
         """Predicted targets, shape (n_samples,) or (n_samples, n_targets)."""
-        return self._told(self._margins(X))
+        return self._predict_from(self._margins(X))

@@ -35,8 +35,8 @@ def _is_not_numeric(array):
 
 @contextmanager
 def unchanged_on_error(estimator):
-    """Give an estimator back what it knew, if what is done with it fails: but an interrupted one
-    may have learnt something.
+    """Restore an estimator's attributes after an error, but not after an interrupt that has
+    published a model.
     """
     known = dict(vars(estimator))
     epochs = len(known["history_"]["loss"]) if "history_" in known else 0
@@ -49,7 +49,8 @@ def unchanged_on_error(estimator):
             raise
         vars(estimator).clear()
         vars(estimator).update(known)
-        if hasattr(known.get("_state"), "roll_back"):  # what a stream changes in place
+        # A stream changes its state in place.
+        if hasattr(known.get("_state"), "roll_back"):
             known["_state"].roll_back()
         for values in known.get("history_", {}).values():
             del values[epochs:]
@@ -86,9 +87,7 @@ class Model(SupportsFitCallbacks, BaseEstimator):
         return self.history_["loss"]
 
     def _resumable(self, X, y, weights, held_out):
-        """(fingerprint of what is trained on, what an earlier fit has left if nothing has changed
-        since, else None).
-        """
+        """(fingerprint of the data, unchanged `Resumption` of an earlier fit or None)."""
         data = fingerprint(
             X, y, weights, *((held_out.X, held_out.y, held_out.weights) if held_out else ())
         )
@@ -109,10 +108,10 @@ class Model(SupportsFitCallbacks, BaseEstimator):
     # ---- from users' data to a problem ----
 
     def _check_X(self, X, reset, ensure_finite=True, **others):
-        """X, or with y=... (X, y), as scikit-learn's `validate_data` has them, which plain arrays
-        need not pass through.
+        """X, or with y=... (X, y), validated by scikit-learn's `validate_data`, which plain arrays
+        can skip.
 
-        ensure_finite=False: the caller finds out whether a plain X is finite.
+        With ensure_finite=False the caller checks whether a plain X is finite.
         """
         if is_plain(X, ensure_finite) and all(
             name != "y" or is_plain_target(y, len(X)) for name, y in others.items()
@@ -124,7 +123,8 @@ class Model(SupportsFitCallbacks, BaseEstimator):
                 return (X, others["y"]) if "y" in others else X
         check_compressed(X)
         try:
-            with np.errstate(invalid="ignore"):  # its sum of infinities of both signs
+            # `validate_data` may sum infinities of both signs.
+            with np.errstate(invalid="ignore"):
                 return validate_data(
                     self,
                     X,
@@ -135,10 +135,8 @@ class Model(SupportsFitCallbacks, BaseEstimator):
                     reset=reset,
                     **others,
                 )
-        except (
-            TypeError,
-            ValueError,
-        ) as error:  # scikit-learn's, told which argument it is about where NumPy could not
+        except (TypeError, ValueError) as error:
+            # Name the argument if NumPy could not convert it.
             if "could not convert" not in str(error) and "argument must be" not in str(error):
                 raise
             raise type(error)(
@@ -158,9 +156,7 @@ class Model(SupportsFitCallbacks, BaseEstimator):
             )
 
     def _held_out(self, X_val, y_val, sample_weight_val, dtype):
-        """Validation data as users give them, checked like `X` and `y`; None where there are
-        none.
-        """
+        """The user's validation data, checked like `X` and `y`; None if there are none."""
         if X_val is y_val is sample_weight_val is None:
             return None
         if X_val is None or y_val is None:
@@ -181,9 +177,7 @@ class Model(SupportsFitCallbacks, BaseEstimator):
         return HeldOut(X_val, labels, targets, weights)
 
     def _rows_that_count(self, weights, n):
-        """The numbers of the rows of positive weight, but for those whose loss rounding hides in
-        the sum.
-        """
+        """The indices of the rows of positive weight, except `NEGLIGIBLE_WEIGHT` ones."""
         if weights is None:
             return np.arange(n)
         rows = np.flatnonzero(weights > NEGLIGIBLE_WEIGHT * weights.max(initial=0.0))
@@ -199,10 +193,8 @@ class Model(SupportsFitCallbacks, BaseEstimator):
         """(training rows, validation rows) of the rows that count."""
         if not self.early_stopping or held_out is not None:
             return kept, kept[:0]
-        from sklearn.model_selection import (
-            ShuffleSplit,
-            StratifiedShuffleSplit,
-        )  # slow to load, seldom needed
+        # Slow to import, and rarely needed.
+        from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 
         splitter = (
             StratifiedShuffleSplit if is_classifier(self) and labels.ndim == 1 else ShuffleSplit
@@ -216,7 +208,8 @@ class Model(SupportsFitCallbacks, BaseEstimator):
                 f"{len(kept)} rows: "
                 f"{error}"
             ) from error
-        if is_regressor(self) and len(held_out) < 2:  # of one row there is no R^2
+        # One row has no R^2.
+        if is_regressor(self) and len(held_out) < 2:
             raise ValueError(
                 "The validation set is too small. Increase 'validation_fraction' or the size of "
                 "your dataset: "

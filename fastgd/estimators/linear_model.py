@@ -60,7 +60,7 @@ class LinearModel(SparseCoefMixin, Model):
         return "coef_" in vars(self) or isinstance(vars(self).get("_state"), SparseStream)
 
     def _follow(self, state, dtype):
-        """Have the model be that of a sparse stream; `coef_` is made once somebody asks for it."""
+        """Use the model of a sparse stream; `coef_` is computed on first access."""
         intercept = state.intercept().astype(dtype, copy=False)
         self._store(np.empty((state.outputs, 0), dtype), intercept)
         vars(self).pop("coef_")
@@ -96,7 +96,7 @@ class LinearModel(SparseCoefMixin, Model):
         return state
 
     def _objective(self, outputs, one_vs_rest, total):
-        """What is minimised; `total` is the sum of the rows' weights."""
+        """The objective; `total` is the sum of the rows' weights."""
         l1, l2 = penalty_parts(self.penalty, self.alpha, self.l1_ratio)
         loss = self._loss(outputs)
         return Objective(
@@ -111,7 +111,7 @@ class LinearModel(SparseCoefMixin, Model):
         )
 
     def _loss(self, outputs):
-        """The loss of a model with so many outputs."""
+        """The loss of a model with this number of outputs."""
         if not isinstance(self.loss, str):
             return Custom(function=CustomFunction(self.loss))
         kind = KINDS[self.loss]
@@ -128,7 +128,7 @@ class LinearModel(SparseCoefMixin, Model):
         return self
 
     def _learnt(self):
-        """All that has been learnt."""
+        """The learnt parameters."""
         return self.coef_, self.intercept_
 
     def _goes_on_from_coefficients(self, given):
@@ -143,7 +143,7 @@ class LinearModel(SparseCoefMixin, Model):
         """
 
     def _is_unbounded(self, objective, X, labels, visits):
-        """Whether the objective falls for ever as the weights grow."""
+        """Whether the objective has no minimum: it falls as the weights grow."""
         return False
 
     def _margins(self, X):

@@ -92,8 +92,8 @@ class Stalling(Stopping):
 class NeuralNetwork(Model):
     """Feed-forward networks trained by gradient descent.
 
-    A subclass turns y into the kernels' targets, names loss and output activation, and tells
-    predictions from margins (`_told`).
+    A subclass converts y to the kernels' targets, defines loss and output activation, and computes
+    predictions from margins (`_predict_from`).
     """
 
     # ---- training ----
@@ -111,7 +111,7 @@ class NeuralNetwork(Model):
         return Architecture(self._hidden(), self.activation, float(self.dropout))
 
     def _batch_size(self, n):
-        """Rows an update, of n; more than n mean all."""
+        """Rows per update, out of n; more than n means all."""
         return (
             n
             if self.batch_size == "full"
@@ -121,10 +121,10 @@ class NeuralNetwork(Model):
         )
 
     def _alpha(self, n, before):
-        """The strength of the penalty on n rows, after so many visits `before`.
+        """The strength of the penalty on n rows, after `before` rows of earlier calls.
 
-        The rate-free default takes standard normal weights to be the likeliest, before it has seen
-        a row: the penalty of all rows together is |W|^2 / 2.
+        The default of solver="auto" is a standard normal prior of the weights: the penalty of all
+        rows together is |W|^2 / 2.
         """
         if self.alpha != "auto":
             return float(self.alpha)
@@ -248,7 +248,7 @@ class NeuralNetwork(Model):
         return self
 
     def _largest(self, problem):
-        """Name what is so large in X and y that training may diverge of it; empty if nothing is."""
+        """Name the column of X, and y, if their size may be why training diverged; else empty."""
         names = getattr(self, "feature_names_in_", np.arange(problem.rows.shape[1]))
         sizes = abs(problem.X).max(axis=0)
         sizes = np.asarray(sizes.todense()).ravel() if problem.rows.sparse else sizes
@@ -259,7 +259,7 @@ class NeuralNetwork(Model):
         return " ".join(f"The largest value of {name} is {size:.2g}." for name, size in found)
 
     def _begun(self, method, problem, history, held_out, partial, earlier):
-        """The run of a method that starts, or goes on from where an earlier one ended."""
+        """A new run, or one that continues from the end of an earlier one."""
         if earlier is None:
             method.start(problem, *self._start(problem, partial))
             return self._training(method, history, held_out, partial)
@@ -356,7 +356,7 @@ class NeuralNetwork(Model):
             )
 
     def _attributes(self, training, data, visited):
-        """What the estimator would know if training stopped here."""
+        """The attributes of the estimator if the training stopped now."""
         model = copy(self)
         model._publish(training, data, visited)
         model.history_ = copy_of(model.history_)
@@ -392,12 +392,14 @@ class NeuralNetwork(Model):
                 model._architecture().codes(),
                 scales,
             )
-            told = model._told(model._forward(held_out.X))
-            return float(model._metric(held_out.labels, told, sample_weight=weights)), loss / total
+            predicted = model._predict_from(model._forward(held_out.X))
+            return float(
+                model._metric(held_out.labels, predicted, sample_weight=weights)
+            ), loss / total
 
         return validate
 
-    # ---- the model at work ----
+    # ---- prediction ----
 
     def _packed(self, dtype):
         """(flat vector, widths) of the fitted layers."""

@@ -1,8 +1,6 @@
-"""Which method trains a linear model: the one that its parameters ask for, or that its problem
-calls for.
+"""Selection of the method that trains a linear model, by its parameters and its problem.
 
-Methods that few fits take are imported where they are chosen, so that nobody's `import` waits for
-them.
+Methods that few fits use are imported when they are selected, so that `import fastgd` stays fast.
 """
 
 import numpy as np
@@ -19,8 +17,8 @@ ADAPTIVE_RATE = 0.01
 
 
 def is_automatic(model):
-    """Whether a method without rates trains; a named rule, averaging and an own loss have "auto"
-    choose the rate.
+    """Whether the method has no learning rate. With a named rule, averaging or a custom loss,
+    "auto" only chooses the rate.
     """
     named = isinstance(model.loss, str)
     return (
@@ -68,8 +66,8 @@ def select_method(model, problem, partial, last):
 
 
 def automatic_method(model, problem, partial, is_reduced=False):
-    """The method that needs no rate; `is_reduced`: the problem is one in the span of its rows
-    already.
+    """The method without a learning rate; `is_reduced` says that the problem is in the span of its
+    rows already.
     """
     size = len(problem.visits) if problem.full_batch else model.batch_size
     if partial:
@@ -106,9 +104,7 @@ def automatic_method(model, problem, partial, is_reduced=False):
 
 
 def suits_row_space(problem):
-    """Whether a problem is better solved in the span of its rows, which are fewer than its
-    columns.
-    """
+    """Whether to solve a problem in the span of its rows, which are fewer than its columns."""
     if len(problem.visits) > problem.rows.shape[1]:
         return False
     from fastgd.methods.row_space import is_worthwhile
@@ -117,10 +113,10 @@ def suits_row_space(problem):
 
 
 def suits_dual(problem):
-    """Whether the dual of a problem may be the shorter way.
+    """Whether dual coordinate descent may be the fastest method.
 
-    It does not go on from a model of before; and a dense metric that is affordable is the shorter
-    way to smooth minima.
+    It cannot continue an earlier model; and for smooth losses an affordable dense preconditioner is
+    faster.
     """
     from fastgd.methods.newton import dense_rows
 
@@ -132,14 +128,15 @@ def suits_dual(problem):
         or problem.resumable
     ):
         return False
-    if objective.by_column:  # a strength for all columns is what the dual knows
+    # The dual needs one penalty for all columns.
+    if objective.by_column:
         return False
     return objective.l2 > 0 and (objective.loss.needs_smoothing or not dense_rows(problem))
 
 
 def first_rate(model, problem, optimizer):
-    """1 / L, L bounding the curvature of any batch (a full one by the trace); rules that set their
-    own scale keep eta0.
+    """1 / L with L a bound of the curvature of any batch (of a full one, the trace); for rules that
+    scale their steps eta0, or `ADAPTIVE_RATE`.
     """
     if optimizer.is_adaptive:
         return ADAPTIVE_RATE if model.learning_rate == "auto" else model.eta0
@@ -147,7 +144,7 @@ def first_rate(model, problem, optimizer):
         raise ValueError(
             f"learning_rate={model.learning_rate!r} with average={model.average} and "
             f"optimizer={model.optimizer!r} "
-            "needs a bound of the loss's curvature, which of an own loss is not known: choose "
+            "needs a bound of the loss's curvature, which a custom loss does not provide: choose "
             "another "
             "learning_rate, or a rule that scales itself, such as 'adam'"
         )

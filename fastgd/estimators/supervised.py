@@ -1,4 +1,4 @@
-"""Labels and targets: from what users call them to the kernels' numbers, and back."""
+"""Conversion of users' labels and targets to the kernels' numbers, and back."""
 
 import numpy as np
 from sklearn.base import ClassifierMixin, MultiOutputMixin, RegressorMixin
@@ -19,7 +19,7 @@ def _has_probabilities(model):
 
 
 class Classifier(ClassifierMixin, LinearModel):
-    """Two classes are one output, +1 for the second; more are one output each."""
+    """Base of classifiers: two classes have one output, +1 for the second; more have one each."""
 
     class_weight = None
 
@@ -166,7 +166,7 @@ class Classifier(ClassifierMixin, LinearModel):
 
 
 class Regressor(MultiOutputMixin, RegressorMixin, LinearModel):
-    """One output a target."""
+    """Base class of regressors: one output per target."""
 
     def _fit_values(self, X, y, sample_weight, **others):
         """Train from the start."""

@@ -315,8 +315,8 @@ class Architecture(Record):
 
 
 class PerEpoch(InverseScaling):
-    """eta = eta0 / (1 + visits before the epoch)**power_t, scikit-learn's 'invscaling' of networks;
-    `rows` are visited an epoch.
+    """eta = eta0 / (1 + rows before the epoch)**power_t, scikit-learn's 'invscaling' of networks;
+    an epoch has `rows` rows.
     """
 
     rows: int = 1
@@ -505,10 +505,10 @@ class Backpropagation(FirstOrder):
         objective, means, outputs = self.problem.objective, units.targets.center, len(units.unit)
         varied, visits, weights = units.unit > 0, self.problem.visits, self.problem.weights
         weights = None if weights is None else weights[visits]
-        told = np.average(self.problem.targets, axis=0, weights=weights)
+        mean_targets = np.average(self.problem.targets, axis=0, weights=weights)
         self._y = (self.problem.y.reshape(-1, outputs) / np.where(means > 0, means, 1.0)).ravel()
         self._factor = max(1.0, float(means.max()))
-        self._offset = float((np.where(varied, 0.0, means) - told * units.center).sum())
+        self._offset = float((np.where(varied, 0.0, means) - mean_targets * units.center).sum())
         shares = np.where(varied, means, 0.0) / self._factor
         self.objective = replace(objective, l2=objective.l2 / self._factor)
         if (shares != 1.0).any():

@@ -1,1 +1,1 @@
-"""What is minimised: losses, and what is known of each."""
+"""Problems: losses, objectives, data, and bounds of their minima."""

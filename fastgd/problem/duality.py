@@ -41,12 +41,12 @@ def weighted(weights, values):
 
 
 def balanced(loss, s, y, weights, total=0.0):
-    """Slopes near s, within the domain, of which sum_i w_i s_i = total in each output (for softmax
-    0); s itself if it is so.
+    """Slopes near s, within the domain, with sum_i w_i s_i = total in each output (0 for softmax);
+    s itself if its sums are right.
 
-    s is (n, outputs), y of the same shape (class numbers (n,) for softmax), weights (n,). First
-    slopes give way as they would to another intercept; what is left is shared among all in
-    proportion to their distance from the end of the domain.
+    s is (n, outputs), y of the same shape (class numbers (n,) for softmax), weights (n,). First the
+    slopes change as by another intercept. The rest is distributed in proportion to the distance
+    from the end of the domain.
     """
     if (
         np.abs(weighted(weights, s) - total)
@@ -84,9 +84,8 @@ def _balanced_softmax(s, y, weights):
         p *= np.maximum(1 - step + (p * step).sum(axis=1, keepdims=True), 0)
         p /= p.sum(axis=1, keepdims=True)
     sums, total = weighted(weights, p), weights.sum()
-    share = np.max(
-        1 - np.divide(counts, sums, where=sums > 0, out=np.ones_like(sums))
-    )  # that all rows replace by one distribution
+    # The share of all rows that is replaced by one distribution.
+    share = np.max(1 - np.divide(counts, sums, where=sums > 0, out=np.ones_like(sums)))
     if share > 0:
         p += np.maximum(counts - (1 - share) * sums, 0) / total - share * p
     p[rows, y] -= 1

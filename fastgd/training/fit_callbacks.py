@@ -17,7 +17,7 @@ class FitCallbacks:
         self._context, self.with_epochs = context, with_epochs
         # A fit that restarts without columns whose weights no float holds may have more epochs.
         self._left = context.max_subtasks
-        self._told = {
+        self._arguments = {
             "estimator": estimator,
             "X": X,
             "y": y,
@@ -26,11 +26,11 @@ class FitCallbacks:
 
     def begin(self, attributes):
         self._attributes = attributes
-        self._context.call_on_fit_task_begin(**self._told)
+        self._context.call_on_fit_task_begin(**self._arguments)
 
     def end(self, training):
         self._context.call_on_fit_task_end(
-            **self._told, reconstruction_attributes=lambda: self._attributes(training)
+            **self._arguments, reconstruction_attributes=lambda: self._attributes(training)
         )
 
     def begin_epoch(self, best):
@@ -41,7 +41,7 @@ class FitCallbacks:
         self._left -= 1
         self._epoch = self._context.subcontext(task_name="epoch")
         self._epoch.call_on_fit_task_begin(
-            **self._told, reconstruction_attributes=lambda: self._attributes(best())
+            **self._arguments, reconstruction_attributes=lambda: self._attributes(best())
         )
 
     def end_epoch(self, best):
@@ -49,7 +49,7 @@ class FitCallbacks:
         if self._epoch is None:
             return False
         return self._epoch.call_on_fit_task_end(
-            **self._told, reconstruction_attributes=lambda: self._attributes(best())
+            **self._arguments, reconstruction_attributes=lambda: self._attributes(best())
         )
 
 

@@ -66,14 +66,16 @@ class MultiStart:
         for training in self._going:
             reasons.append(None if is_late else self._advance(training))
             is_late = is_late or training.is_late()
-        is_told = self._fit_callbacks and self._fit_callbacks.end_epoch(self.best)
-        if is_told or is_late or any(reasons):
-            self._end(reasons, "callback" if is_told else None, "max_seconds" if is_late else None)
+        is_stopped = self._fit_callbacks and self._fit_callbacks.end_epoch(self.best)
+        if is_stopped or is_late or any(reasons):
+            self._end(
+                reasons, "callback" if is_stopped else None, "max_seconds" if is_late else None
+            )
 
-    def _end(self, reasons, told, late):
+    def _end(self, reasons, stopped, late):
         """End the trainings that have a reason, or all of them."""
         for training, reason in zip(self._going, reasons, strict=True):
-            reason = told if told and reason in (None, "max_iter") else reason or late
+            reason = stopped if stopped and reason in (None, "max_iter") else reason or late
             if reason and training in self.trainings:
                 training.end(reason)
         self._going = [
