@@ -95,7 +95,8 @@ clean:
 	find fastgd tests bench \( -name '*.so' -o -name '*.c' -o -name '*.pyc' \) -delete
 
 $(VENV)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "fastgd needs Python >= 3.11, and \
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	echo "fastgd needs Python >= 3.11, and \
 	$(PYTHON) is $$($(PYTHON) --version 2>&1): say which one by make PYTHON=..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	touch $@

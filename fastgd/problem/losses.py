@@ -63,12 +63,15 @@ class Loss(Settings):
     # The user's function, of a custom loss.
     function: ClassVar[object] = None
 
-    # ---- values ----
+    # The kernels' number of the loss, which `name` in capitals finds.
+    code: ClassVar[kernel.Loss]
 
-    @property
-    def code(self):
-        """The kernels' name of the loss."""
-        return kernel.Loss[self.name.upper()]
+    def __init_subclass__(cls):
+        super().__init_subclass__()
+        if "name" in vars(cls):
+            cls.code = kernel.Loss[cls.name.upper()]
+
+    # ---- values ----
 
     @property
     def address(self):
