@@ -160,3 +160,14 @@ def test_float32_bounds_see_past_rounding_of_rows_far_out():
     gap = value(float(model.coef_[0, 0]), float(model.intercept_[0])) - least
     constant = min(value(0.0, b) for b in (-1.0, 1.0))
     assert model.optimality_ is None or gap <= 1.01 * model.optimality_ * (constant - least)
+
+
+def test_sparse_columns_stay_sparse():
+    """A column of one entry has no other rows; the rest of the columns are never made dense."""
+    rng = np.random.default_rng(0)
+    X = sparse.random_array((200, 3000), density=0.005, rng=rng, format="csr")
+    found, _ = carried_columns(X, rng.random(200) < 0.5)
+    entries = np.diff(sparse.csc_array(X).indptr)
+    assert len(found.columns) and (entries[found.columns] > 1).all()
+    assert sparse.issparse(found._squares)
+    assert found.gain(rng.standard_normal((1, 3001)), np.ones((200, 1))) > 0

@@ -23,22 +23,19 @@ class CarriedColumns:
     def __init__(self, at, metric):
         problem, self._at = at.problem, at
         suspects = np.flatnonzero(metric.stands_out)
+        weights = problem.weights
+        weights = np.ones(len(problem.visits)) if weights is None else weights[problem.visits]
         values = problem.X[:, suspects][problem.visits]
-        values = values.toarray() if sparse.issparse(values) else np.asarray(values)
-        weights = (
-            np.ones(len(values)) if problem.weights is None else problem.weights[problem.visits]
-        )
-        values, weights = values.astype(float), (weights / weights.sum())[:, None]
-        squares = weights * (values - metric.center[suspects]) ** 2
-        others = (squares <= OUTSTANDING * squares.sum(axis=0)) * weights
-        mean = np.zeros(len(suspects))
-        if problem.objective.intercept:
-            mean = (others * values).sum(axis=0) / others.sum(axis=0)
-        deviations = np.where(others > 0, values - mean, 0.0)
-        carried = (weights * deviations**2).sum(axis=0) <= MAX_OTHERS_SHARE * squares.sum(axis=0)
+        of_columns = _of_sparse if sparse.issparse(values) else _of_dense
+        center = metric.center[suspects]
+        shares = weights / weights.sum()
+        squares, total, mean = of_columns(values, shares, center, problem)
+        own = squares.T @ shares
+        # Of a column that one row alone stores, the others gain nothing.
+        carried = (own > 0) & (own <= MAX_OTHERS_SHARE * total)
         self.columns = suspects[carried]
         inverse = at.inverse[self.columns]
-        self._deviations = deviations[:, carried] * inverse
+        self._squares, self._scale = squares[:, carried], inverse * inverse
         self._shift = (at.center[self.columns] - mean[carried]) * inverse
 
     def gain(self, g, curvatures):
@@ -46,9 +43,34 @@ class CarriedColumns:
         curvatures, shape (n, outputs).
         """
         slopes = g[:, self.columns] + g[:, -1:] * self._shift
-        curvature = curvatures.T @ self._deviations**2 / self._at.problem.total_weight
+        curvature = (self._squares.T @ curvatures).T * self._scale / self._at.problem.total_weight
         curvature += self._at.l2[:, self.columns]
         gains = np.divide(
             slopes**2, 2 * curvature, out=np.zeros_like(curvature), where=curvature > 0
         )
         return gains.max(axis=1, initial=0.0).sum()
+
+
+def _of_dense(values, shares, center, problem):
+    """(squared deviations (n, columns) of the rows that do not carry a column, mean squares of all
+    rows, means of those rows); `shares` are the rows' weights, of sum 1.
+    """
+    values, shares = np.asarray(values, dtype=float), shares[:, None]
+    squares = shares * (values - center) ** 2
+    total = squares.sum(axis=0)
+    others = (squares <= OUTSTANDING * total) * shares
+    mean = np.zeros(values.shape[1])
+    if problem.objective.intercept:
+        mean = (others * values).sum(axis=0) / others.sum(axis=0)
+    return np.where(others > 0, values - mean, 0.0) ** 2, total, mean
+
+
+def _of_sparse(values, shares, center, problem):
+    """The same of sparse rows, whose columns are not centred."""
+    squares = sparse.csc_array(values, dtype=float)
+    squares.data **= 2
+    weighted = squares.data * shares[squares.indices]
+    column = np.repeat(np.arange(squares.shape[1]), np.diff(squares.indptr))
+    total = np.bincount(column, weighted, minlength=squares.shape[1])
+    squares.data[weighted > OUTSTANDING * total[column]] = 0
+    return squares, total, np.zeros(squares.shape[1])

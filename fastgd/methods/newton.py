@@ -223,7 +223,6 @@ class Newton(Method):
         shared = slice(-1, None) if problem.objective.positive else slice(None)
         self._v[:, shared] = center_outputs(self._v[:, shared], self._joint)
         self._bounds = -np.inf, np.inf
-        self._carried = None
         # (passes, decrement) of a quadratic's model that is within `tol`.
         self._within_tol = None
         # The null space for `minimum_norm`, computed when it is needed.
@@ -676,9 +675,9 @@ class Newton(Method):
         metric = metric_of(self.problem)
         if not metric.stands_out.any():
             return False
-        if self._carried is None:
-            self._carried = CarriedColumns(self._at, metric)
-        gain = self._carried.gain(self._g, self._rows.own_curvatures())
+        if metric.carried is None:
+            metric.carried = CarriedColumns(self._at, metric)
+        gain = metric.carried.gain(self._g, self._rows.own_curvatures())
         return gain > max(
             HIDDEN_GAIN_RATIO * decrement, rounding_of(loss, self._constant_loss), self._floor
         )

@@ -171,11 +171,13 @@ def gap(problem, at, value, slopes, q=None):
 def _sizes(problem, at, s, weights):
     """(outputs, p or 1): the root mean squares of the terms of each q_j, whose rounding it has.
 
-    Columns have root mean square 1; but where few rows carry one, their slopes count most.
+    Columns have root mean square 1; but where few rows carry one, their slopes count most. In
+    float64 the difference is nothing.
     """
     squares = s * s
     sizes = weighted(weights, squares)[:, None]
-    if at.peak is not None and (at.peak > OUTSTANDING).any():
+    is_single = problem.rows.dtype == np.float32
+    if is_single and at.peak is not None and (at.peak > OUTSTANDING).any():
         of_rows = len(weights) * weights[:, None] * squares
         columns = np.array([at.squares(row) for row in of_rows.T])
         sizes = np.where(at.peak > OUTSTANDING, np.minimum(sizes, columns), sizes)

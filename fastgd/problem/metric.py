@@ -35,6 +35,8 @@ class Metric(Record):
     center: np.ndarray
     scale: np.ndarray
     peak: np.ndarray | None = None
+    # The `CarriedColumns`, once they have been looked for.
+    carried: object = None
 
     @property
     def stands_out(self):
