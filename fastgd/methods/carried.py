@@ -20,16 +20,14 @@ class CarriedColumns:
     gain along them.
     """
 
-    def __init__(self, at, metric):
-        problem, self._at = at.problem, at
-        suspects = np.flatnonzero(metric.stands_out)
-        weights = problem.weights
-        weights = np.ones(len(problem.visits)) if weights is None else weights[problem.visits]
+    def __init__(self, at):
+        problem = at.problem
+        suspects = np.flatnonzero(at.metric.stands_out)
+        weights = problem.row_weights
         values = problem.X[:, suspects][problem.visits]
         of_columns = _of_sparse if sparse.issparse(values) else _of_dense
-        center = metric.center[suspects]
         shares = weights / weights.sum()
-        squares, total, mean = of_columns(values, shares, center, problem)
+        squares, total, mean = of_columns(values, shares, at.center[suspects], problem)
         own = squares.T @ shares
         # Of a column that one row alone stores, the others gain nothing.
         carried = (own > 0) & (own <= MAX_OTHERS_SHARE * total)
@@ -38,13 +36,13 @@ class CarriedColumns:
         self._squares, self._scale = squares[:, carried], inverse * inverse
         self._shift = (at.center[self.columns] - mean[carried]) * inverse
 
-    def gain(self, g, curvatures):
-        """A lower bound of what the other rows would gain, given the gradient and the weighted
-        curvatures, shape (n, outputs).
+    def gain(self, at, g, curvatures):
+        """A lower bound of what the other rows would gain, given the gradient in the coordinates
+        `at` and the weighted curvatures, shape (n, outputs).
         """
         slopes = g[:, self.columns] + g[:, -1:] * self._shift
-        curvature = (self._squares.T @ curvatures).T * self._scale / self._at.problem.total_weight
-        curvature += self._at.l2[:, self.columns]
+        curvature = (self._squares.T @ curvatures).T * self._scale / at.problem.total_weight
+        curvature += at.l2[:, self.columns]
         gains = np.divide(
             slopes**2, 2 * curvature, out=np.zeros_like(curvature), where=curvature > 0
         )

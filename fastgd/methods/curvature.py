@@ -125,7 +125,7 @@ class Coordinates:
 
     def __init__(self, problem, metric):
         self.problem, self.outputs = problem, problem.objective.outputs
-        self.center, self.inverse, self.peak = metric.center, metric.inverse, metric.peak
+        self.metric, self.center, self.inverse = metric, metric.center, metric.inverse
         self.intercepts = np.append(np.zeros_like(self.center), 1.0)
         l1, l2 = problem.objective.penalties(self.inverse)
         self.l1, self.l2 = np.append(l1, 0.0), np.zeros((self.outputs, len(self.inverse) + 1))
@@ -197,7 +197,7 @@ class Coordinates:
         change no margin, or with an intercept all margins by the same amount.
         """
         problem, n, p = self.problem, len(self.problem.visits), len(self.inverse)
-        h = np.ones(n) if problem.weights is None else problem.weights[problem.visits]
+        h = problem.row_weights
         columns, mean = np.flatnonzero(self.inverse > 0), np.zeros(p)
         with_ones = np.append(columns, p) if problem.objective.intercept else columns
         gram = self.symmetric_products(h / h.mean(), with_ones)

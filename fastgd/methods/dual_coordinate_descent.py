@@ -111,8 +111,7 @@ class DualCoordinateDescent(Newton):
         lengths = np.zeros(N)
         lengths[visits] = squares
         bias = INTERCEPT_SHARE * float(squares.mean()) if objective.intercept else 0.0
-        weights = np.ones(len(visits)) if problem.weights is None else problem.weights[visits]
-        self._row_weights = weights / self._weight
+        self._row_weights = problem.row_weights / self._weight
         self._targets = np.zeros((N, outputs))
         self._targets[visits] = problem.output_targets
         while True:

@@ -134,9 +134,7 @@ class Units(Record):
     @classmethod
     def of(cls, problem: Problem):
         """Those of a problem's rows."""
-        visits, weights = problem.visits, problem.weights
-        weights = np.ones(len(visits)) if weights is None else weights[visits]
-        outputs = problem.objective.outputs
+        outputs, weights = problem.objective.outputs, problem.row_weights
         targets = TargetStatistics(np.zeros(outputs), np.ones(outputs))
         if not problem.objective.loss.is_of_labels:
             targets = _statistics(problem.targets, weights)

@@ -672,12 +672,12 @@ class Newton(Method):
         """Whether columns that few rows carry may gain more than the decrement, which hardly
         depends on them.
         """
-        metric = metric_of(self.problem)
+        metric = self._at.metric
         if not metric.stands_out.any():
             return False
         if metric.carried is None:
-            metric.carried = CarriedColumns(self._at, metric)
-        gain = metric.carried.gain(self._g, self._rows.own_curvatures())
+            metric.carried = CarriedColumns(self._at)
+        gain = metric.carried.gain(self._at, self._g, self._rows.own_curvatures())
         return gain > max(
             HIDDEN_GAIN_RATIO * decrement, rounding_of(loss, self._constant_loss), self._floor
         )

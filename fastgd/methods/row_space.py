@@ -81,8 +81,7 @@ class Span:
     """
 
     def __init__(self, problem):
-        X, weights = problem.X[problem.visits], problem.weights
-        weights = np.ones(X.shape[0]) if weights is None else weights[problem.visits]
+        X, weights = problem.X[problem.visits], problem.row_weights
         weights = weights / weights.sum()
         self.center = np.zeros(X.shape[1])
         if problem.objective.intercept:

@@ -13,6 +13,7 @@ from fastgd.methods.method import Epoch
 from fastgd.methods.newton import MAX_DENSE_COLUMNS, Newton
 from fastgd.problem.duality import gap, relative, rounding_of, slopes_for
 from fastgd.problem.layout import unpack
+from fastgd.problem.linearization import MIN_SECANT_SHARE
 
 # A stage ends once the decrement is at most this share of the smoothing error. The next share is
 # used where the duality gap does not close: the last one asks for a minimum within rounding.
@@ -185,7 +186,7 @@ class SmoothedNewton(Newton):
         if value < self._best[0]:
             self._best = value, self._at.to_user(self._v)
         if self._step[steepest] < 0.1:
-            self._secant_share = min(max(10 * self._secant_share, 0.01), 1.0)
+            self._secant_share = min(max(10 * self._secant_share, MIN_SECANT_SHARE), 1.0)
         else:
             self._secant_share = 0.1 * self._secant_share if self._secant_share > 1e-4 else 0.0
         return after

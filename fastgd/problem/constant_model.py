@@ -11,7 +11,7 @@ def constant_model(problem: Problem):
     objective has none.
     """
     objective, targets = problem.objective, problem.targets
-    weights = np.ones(len(targets)) if problem.weights is None else problem.weights[problem.visits]
+    weights = problem.row_weights
     weights = weights / weights.sum()
     outputs = objective.outputs
     if objective.by_class:

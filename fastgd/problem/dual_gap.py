@@ -24,9 +24,9 @@ def dual_gaps(problem, coef, intercept, method=None):
     There is no pass over X if `method` has the gradient at the model; else one, or two if the
     residuals have to be centred.
     """
-    objective, n = problem.objective, len(problem.visits)
+    objective = problem.objective
     slopes, gradient = _from_method(method) or _from_data(problem, coef, intercept)
-    weights = np.ones(n) if problem.weights is None else problem.weights[problem.visits]
+    weights = problem.row_weights
     weights, y, s = weights / weights.sum(), problem.output_targets, slopes
     if objective.intercept:
         y = y - weighted(weights, y)

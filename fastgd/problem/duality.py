@@ -19,7 +19,6 @@ from scipy.linalg import lstsq
 from fastgd.kernels import batch
 from fastgd.problem.layout import pack
 from fastgd.problem.losses import SquaredError
-from fastgd.problem.metric import OUTSTANDING
 
 # The rounding error of an objective, and of slopes, in machine epsilons.
 ROUNDING_EPSILONS = 64
@@ -127,7 +126,7 @@ def gap(problem, at, value, slopes, q=None):
     objective, outputs = problem.objective, problem.objective.outputs
     y = problem.targets[:, 0] if objective.loss.is_joint else problem.output_targets
     n = len(slopes)
-    weights = np.ones(n) if problem.weights is None else problem.weights[problem.visits]
+    weights = problem.row_weights
     weights = weights / weights.sum()
     if not _is_feasible(objective, slopes, y):
         return np.inf
@@ -177,10 +176,10 @@ def _sizes(problem, at, s, weights):
     squares = s * s
     sizes = weighted(weights, squares)[:, None]
     is_single = problem.rows.dtype == np.float32
-    if is_single and at.peak is not None and (at.peak > OUTSTANDING).any():
+    if is_single and at.metric.stands_out.any():
         of_rows = len(weights) * weights[:, None] * squares
         columns = np.array([at.squares(row) for row in of_rows.T])
-        sizes = np.where(at.peak > OUTSTANDING, np.minimum(sizes, columns), sizes)
+        sizes = np.where(at.metric.stands_out, np.minimum(sizes, columns), sizes)
     return np.sqrt(sizes)
 
 
@@ -205,7 +204,7 @@ def slopes_for(problem, at, slopes, weights):
     target = -at.l2 * weights
     target[:, -1] = -problem.objective.tilt
     objective = problem.objective
-    counts = 1.0 if problem.weights is None else problem.weights[problem.visits]
+    counts = problem.row_weights
     low, high = objective.loss.domain(problem.output_targets)
     slack = np.maximum(np.minimum(slopes - low, high - slopes), 0)
     moved, q = slopes.copy(), at.gradient(weighted_sums(problem, slopes))

@@ -9,6 +9,9 @@ import numpy as np
 
 from fastgd.kernels import batch, newton
 
+# The least share of the secants' curvature that makes a useful Hessian where curvature is missing.
+MIN_SECANT_SHARE = 0.01
+
 
 def subsample_rows(h, most):
     """Replace the curvatures h by those of at most `most` rows: large ones stay as they are, and a
@@ -39,6 +42,12 @@ class Linearization:
         # The curvatures of an earlier point; see `mark_curvatures`.
         self.marked = None
 
+    @property
+    def _weights(self):
+        """The weights of the rows, shape (n, 1); 1 if all are equal."""
+        problem = self.problem
+        return 1 if problem.weights is None else problem.weights[problem.visits, None]
+
     # ---- at the point ----
 
     def value_and_gradient(self, theta):
@@ -57,9 +66,7 @@ class Linearization:
 
     def mean_loss(self):
         """The weighted mean of the losses as they are, without smoothing."""
-        problem = self.problem
-        weights = 1 if problem.weights is None else problem.weights[problem.visits, None]
-        return float((weights * self.losses()[0]).sum()) / problem.total_weight
+        return float((self._weights * self.losses()[0]).sum()) / self.problem.total_weight
 
     def is_separated(self):
         """Whether all rows are classified correctly."""
@@ -90,19 +97,18 @@ class Linearization:
         distance from the kink. A few rows on kinks do not make a useful Hessian. Return the total
         curvature before.
 
-        Outputs without any curvature get a share of at least 0.01, or 1 if no output has any.
+        Outputs without any curvature get a share of at least `MIN_SECANT_SHARE`, or 1 if no output
+        has any.
         """
         problem, h = self.problem, self._curvatures.reshape(self._shape)
         loss, width, total = problem.objective.loss, problem.objective.width, self.total_curvature()
         # Without any curvature a step along the intercept would have no length.
-        share = np.where(h.any(axis=0), share, max(share, 0.01 if h.any() else 1.0))
+        share = np.where(h.any(axis=0), share, max(share, MIN_SECANT_SHARE if h.any() else 1.0))
         if share.any():
             distance = loss.distance(self.margins, problem.output_targets.ravel())
             secant = loss.largest_jump / np.maximum(distance, loss.smoothed_width(width))
             secant = share * secant.reshape(h.shape)
-            if problem.weights is not None:
-                secant *= problem.weights[problem.visits, None]
-            np.maximum(h, secant, out=h)
+            np.maximum(h, self._weights * secant, out=h)
         return total
 
     def _curvatures_at(self, margins, out):
@@ -121,11 +127,8 @@ class Linearization:
         return self._own(self._curvatures)
 
     def _own(self, curvatures):
-        h, problem = curvatures.reshape(self._shape), self.problem
-        if not problem.objective.loss.is_joint:
-            return h
-        weights = 1 if problem.weights is None else problem.weights[problem.visits, None]
-        return weights * h * (1 - h)
+        h = curvatures.reshape(self._shape)
+        return self._weights * h * (1 - h) if self.problem.objective.loss.is_joint else h
 
     def mark_curvatures(self):
         """Store the current curvatures for `have_curvatures_changed`."""

@@ -20,8 +20,6 @@ MAX_COLUMNS_PER_ROW = 0.1
 # A penalty beyond this, of a column of scale 1, keeps the weight within 2^-400 of 0, which is taken
 # for 0.
 MAX_PENALTY = 2.0**400
-
-
 # Of the squared deviations of a column: a row with more may be one of few that carry it.
 OUTSTANDING = 0.3
 
@@ -29,7 +27,7 @@ OUTSTANDING = 0.3
 class Metric(Record):
     """Centre and scale of each column, (p,) float64 each; a constant column has scale 0.
 
-    `peak` is the largest share of a row in the column's squared deviations, if it is known.
+    `peak` is the largest share of a row in the column's squared deviations, or None if unknown.
     """
 
     center: np.ndarray
@@ -40,8 +38,8 @@ class Metric(Record):
 
     @property
     def stands_out(self):
-        """Of which columns one row has so much that few rows may carry them."""
-        return self.peak > OUTSTANDING
+        """Of which columns one row has so much that few rows may carry them; of none if unknown."""
+        return np.full(len(self.scale), False) if self.peak is None else self.peak > OUTSTANDING
 
     @property
     def inverse(self):

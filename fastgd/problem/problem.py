@@ -64,6 +64,11 @@ class Problem(Record):
         return total / self.total_weight + objective.penalty(W, b)
 
     @property
+    def row_weights(self):
+        """The weights of the rows to train on, shape (n,)."""
+        return np.ones(len(self.visits)) if self.weights is None else self.weights[self.visits]
+
+    @property
     def targets(self):
         """The targets of the rows to train on, shape (n, targets)."""
         return self.y.reshape(self.rows.shape[0], -1)[self.visits]
