@@ -19,6 +19,7 @@ from fastgd.estimators.base import unchanged_on_error
 from fastgd.estimators.networks import NETWORK_CONSTRAINTS, POSITIVE, NeuralNetwork
 from fastgd.estimators.parameters import checked
 from fastgd.problem.losses import KINDS, EpsilonInsensitive, Huber, LogLoss, Softmax
+from fastgd.problem.problem import Samples
 
 
 def _takes_streams(model):
@@ -414,7 +415,7 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
             weights = own if weights is None else weights * own
         loss = Softmax() if self.out_activation_ == "softmax" else LogLoss()
         outputs = len(self.classes_) if self._several_labels or loss.is_joint else 1
-        return self._train(X, self._targets(y), y, weights, loss, outputs, **others)
+        return self._train(Samples(X, y, self._targets(y), weights), loss, outputs, **others)
 
     def _weights_of_classes(self, y, weights):
         if self._several_labels:
@@ -423,11 +424,6 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
             self.class_weight, classes=self.classes_, y=y, sample_weight=weights
         )
         return by_class[np.searchsorted(self.classes_, y)]
-
-    def _metric(self, labels, predicted, sample_weight):
-        from sklearn.metrics import accuracy_score
-
-        return accuracy_score(labels, predicted, sample_weight=sample_weight)
 
     def _predict_from(self, margins):
         if self._several_labels:
@@ -818,20 +814,9 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
     def _fit_targets(self, X, y, sample_weight, **others):
         loss = Huber(float(self.delta)) if self._kind is Huber else self._kind()
         labels = y.ravel() if self._count == 1 else y
-        return self._train(
-            X,
-            self._targets(y),
-            labels,
-            self._sample_weight(sample_weight, X),
-            loss,
-            self._count,
-            **others,
-        )
-
-    def _metric(self, labels, predicted, sample_weight):
-        from sklearn.metrics import r2_score
-
-        return r2_score(labels, predicted, sample_weight=sample_weight)
+        weights = self._sample_weight(sample_weight, X)
+        data = Samples(X, labels, self._targets(y), weights)
+        return self._train(data, loss, self._count, **others)
 
     def _predict_from(self, margins):
         predicted = np.exp(margins) if self.out_activation_ == "exp" else margins

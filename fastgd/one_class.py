@@ -13,6 +13,7 @@ from fastgd.estimators.parameters import SGD_CONSTRAINTS, checked
 from fastgd.estimators.select_solver import is_automatic
 from fastgd.methods.schedules import SCHEDULE_NAMES, Schedule
 from fastgd.problem.objective import Objective
+from fastgd.problem.problem import Samples
 
 
 class SGDOneClassSVM(OutlierMixin, LinearModel):
@@ -276,17 +277,8 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
             intercept_init = (
                 np.ones(1) if intercept_init is None else intercept_init
             )  # scikit-learn's: an offset of 0
-        return self._train(
-            X,
-            ones,
-            ones,
-            weights,
-            1,
-            False,
-            coef_init=coef_init,
-            intercept_init=intercept_init,
-            **others,
-        )
+        init = coef_init, intercept_init
+        return self._train(Samples(X, ones, ones, weights), 1, False, init=init, **others)
 
     def _objective(self, outputs, one_vs_rest, total):
         return Objective(

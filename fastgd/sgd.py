@@ -340,8 +340,7 @@ class SGDClassifier(Classifier):
             X,
             y,
             sample_weight,
-            coef_init=coef_init,
-            intercept_init=intercept_init,
+            init=(coef_init, intercept_init),
             validation=(X_val, y_val, sample_weight_val),
         )
 
@@ -699,8 +698,7 @@ class SGDRegressor(Regressor):
             X,
             y,
             sample_weight,
-            coef_init=coef_init,
-            intercept_init=intercept_init,
+            init=(coef_init, intercept_init),
             validation=(X_val, y_val, sample_weight_val),
         )
 

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastgd.estimators.base import Model
 from fastgd.estimators.diagnostics import note_seed, warn_of_ignored
-from fastgd.estimators.fit import Fit
+from fastgd.estimators.linear_fit import LinearFit
 from fastgd.estimators.parameters import thread_count
 from fastgd.kernels import batch
 from fastgd.kernels.rows import Rows
@@ -122,19 +122,18 @@ class LinearModel(SparseCoefMixin, Model):
         return kind(float(getattr(self, kind.parameter)) if kind.parameter else 0.0)
 
     def _train(self, *data, **others):
-        """Train on checked data and store the model; the arguments are those of a `Fit`."""
+        """Train on checked data and store the model; the arguments are those of a `LinearFit`."""
         warn_of_ignored(self)
-        Fit(self, *data, **others).run()
-        return self
+        return LinearFit(self, *data, **others).run()
 
     def _learnt(self):
         """The learnt parameters."""
         return self.coef_, self.intercept_
 
-    def _goes_on_from_coefficients(self, given):
-        """Whether a fit takes any from the last one; `given` may hold others to start from."""
-        named = given.get("coef_init"), given.get("intercept_init") if self.fit_intercept else 0
-        return self.warm_start and hasattr(self, "coef_") and any(part is None for part in named)
+    def _goes_on_from_coefficients(self, init=(None, None), **others):
+        """Whether a fit takes any from the last one; `init` may hold others to start from."""
+        takes = init[0] is None or (self.fit_intercept and init[1] is None)
+        return self.warm_start and hasattr(self, "coef_") and takes
 
     def _certify(self, problem, coef, intercept, method):
         """Store what an estimator tells of the distance to the minimum besides `optimality_`.

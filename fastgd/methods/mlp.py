@@ -344,12 +344,8 @@ class Backpropagation(FirstOrder):
     Rumelhart, Hinton, Williams, "Learning representations by back-propagating errors", Nature 1986.
     """
 
-    # Whether further epochs would change nothing.
-    settled = False
-    # Whether that is because no evaluations are left.
+    # Whether it has settled because no evaluations are left.
     spent = False
-    # The unit of losses for `tol`: in regression by "auto" the loss of the best constant model.
-    unit = 1.0
 
     def __init__(
         self, architecture: Architecture, schedule, optimizer, batch_size, seed, standardises=False
@@ -453,6 +449,7 @@ class Backpropagation(FirstOrder):
             self._enter_counts(units)
         if not problem.objective.loss.is_of_labels:
             self._is_constant = not units.unit.any()
+            # `tol` counts in losses of the best constant model.
             self.unit = abs(self._constant_loss()) or 1.0
 
     def _enter_residuals(self, units):

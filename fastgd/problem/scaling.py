@@ -17,7 +17,7 @@ from scipy import sparse
 
 from fastgd.problem.data import as_rows
 from fastgd.problem.metric import MAX_PENALTY, Metric, listed, metric_of
-from fastgd.problem.problem import HeldOut, Problem
+from fastgd.problem.problem import Problem, Samples
 from fastgd.problem.records import Record
 
 # Exponents of moderate sizes by the bytes of a float: from 2^-100 to 2^100, of float32 data from
@@ -81,11 +81,11 @@ class Scaling(Record):
         with np.errstate(over="ignore", under="ignore"):
             return float(np.ldexp(loss, -self.degree * self.target))
 
-    def held_out(self, rows: HeldOut):
+    def held_out(self, rows: Samples):
         """Held-out rows in these units."""
         labels = np.ldexp(rows.labels.astype(float), -self.target) if self.target else rows.labels
         with np.errstate(over="ignore", under="ignore"):
-            return HeldOut(
+            return Samples(
                 _scaled_rows(rows.X, -self.columns),
                 labels,
                 np.ldexp(rows.y, -self.target),

@@ -32,7 +32,7 @@ class Stopping:
     epoch begins.
     """
 
-    def __init__(self, max_iter, tol, patience, full_gradient=False, max_seconds=None):
+    def __init__(self, max_iter, tol, patience=0, full_gradient=False, max_seconds=None):
         self.max_iter = max_iter
         self.tol = tol
         self.patience = patience
@@ -190,7 +190,7 @@ class Training:
         reason = (
             None
             if stopping.tol is None
-            else self._reason(-score if self._early_stopping else epoch.loss)
+            else self._reason(-score if self._early_stopping else epoch.loss / method.unit)
         )
         self._note()
         return reason or ("max_iter" if number == stopping.max_iter else None)
@@ -233,7 +233,9 @@ class Training:
             )
 
     def _reason(self, value):
-        """The reason to stop, or None. `value` is the loss, or the negative validation score."""
+        """The reason to stop, or None. `value` is the loss in the method's `unit`, or the negative
+        validation score.
+        """
         stopping = self._stopping
         found = self.method.optimality()
         if found and found[0] <= stopping.tol:
@@ -243,7 +245,7 @@ class Training:
             return "rounding"
         if stopping.is_small(self.history.record["gradient_norm"]):
             return "gradient"
-        if stopping.patience and stopping.has_stalled(value):
+        if stopping.patience and (stopping.has_stalled(value) or self.method.settled):
             if not self.method.react():
                 return "validation" if self._early_stopping else "plateau"
             stopping.stalled = 0

@@ -87,8 +87,6 @@ class MultiStart:
     def _advance(self, training):
         """The reason why a training ends, or None."""
         try:
-            if self._custom_function is None:
-                return training.advance()
             with custom_errors(self._custom_function):
                 return training.advance()
         except DivergedError:

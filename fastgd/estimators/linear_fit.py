@@ -1,0 +1,316 @@
+"""The fit of a linear model."""
+
+from dataclasses import replace
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils import check_random_state
+
+from fastgd.estimators.diagnostics import diagnose, warn_of
+from fastgd.estimators.fit import Fit
+from fastgd.estimators.parameters import thread_count
+from fastgd.estimators.select_solver import is_automatic, select_method
+from fastgd.methods.implicit_sgd import AveragedImplicitSGD, Stream
+from fastgd.methods.sgd import FirstOrder
+from fastgd.methods.sparse_stream import SparseStream
+from fastgd.problem.data import as_rows, distinct_columns
+from fastgd.problem.layout import pack, unpack
+from fastgd.problem.metric import metric_of
+from fastgd.problem.order import Order, seed_of
+from fastgd.problem.problem import Problem
+from fastgd.problem.scaling import beyond, has_targets_beyond, lost_columns, scaled, without
+from fastgd.training.history import History
+from fastgd.training.loop import INTERRUPTED, DivergedError
+
+# Slopes are clipped to this size at chosen rates, as in scikit-learn, so that a single outlying row
+# does not overflow the weights.
+MAX_SLOPE = 1e12
+# Standard deviation of init="normal": small beside the weights of standardised columns.
+INITIAL_SCALE = 0.01
+# Columns whose weights no float holds are dropped if the objective without them is at most this
+# multiple of that with them: for squares, if they explain at most a third of the remaining
+# variance. Otherwise the fit is an error.
+MAX_LOSS_RATIO_WITHOUT = 1.5
+
+
+class LinearFit(Fit):
+    """One fit of a linear model on the rows `data`; `init` is (coef_init, intercept_init)."""
+
+    def __init__(
+        self, model, data, outputs, one_vs_rest, *, held_out=None, init=(None, None), **others
+    ):
+        super().__init__(model, (*data.arrays, *(held_out.arrays if held_out else ())), **others)
+        self.init, self.labels, self.held_out = init, data.labels, held_out
+        if any(part is not None for part in init):
+            self.earlier = None
+        self.automatic = is_automatic(model)
+        self.uses_blas = self.automatic and not self.partial
+        self.first_theta = None
+        # The problem in the user's units and in those of the method.
+        self.unscaled = self.problem = self.pose(data, outputs, one_vs_rest)
+        self.custom_function = self.problem.objective.loss.function
+        is_degenerate = self.problem.objective.is_degenerate
+        # Without an estimate of the distance to the minimum, a stalled loss ends training.
+        if not self.automatic or model.early_stopping or is_degenerate:
+            self.stopping.patience = model.n_iter_no_change
+        self.stopping.full_gradient = self.problem.full_batch and not self.automatic
+
+    def pose(self, data, outputs, one_vs_rest):
+        """The problem on the rows to train on; the other rows are held out."""
+        model, partial, weights = self.model, self.partial, data.weights
+        random_state = self.drawn_seed() if self.is_resumable else model.random_state
+        data = replace(data, X=distinct_columns(data.X))
+        visits, left_out = model._split(data, self.held_out, random_state)
+        total = len(visits) if weights is None else float(weights[visits].sum())
+        objective = model._objective(outputs, one_vs_rest, total)
+        if not self.automatic:
+            objective = replace(objective, steepest=MAX_SLOPE)
+        if weights is not None and not partial:
+            data = replace(data, weights=relative(weights, visits))
+        if len(left_out):
+            self.held_out = data.take(left_out)
+        full = model.batch_size in ("full", "auto") or (
+            not partial and model.batch_size >= len(visits)
+        )
+        return Problem(
+            as_rows(data.X),
+            data.y,
+            data.weights,
+            objective,
+            visits,
+            full,
+            thread_count(model.n_jobs),
+            data.X,
+            self.is_resumable,
+            random_state,
+        )
+
+    # ---- training ----
+
+    def train(self):
+        """Run all trainings; return the best one whose weights a float of the user's can hold."""
+        unscaled = self.unscaled
+        if self.automatic and not self.partial:
+            unscaled.metric = metric_of(unscaled)
+            self.scaling, self.problem = scaled(unscaled)
+            if self.scaling and self.held_out:
+                self.held_out = self.scaling.held_out(self.held_out)
+        narrow = self.automatic and unscaled.rows.dtype == np.float32
+        if narrow and has_targets_beyond(unscaled):
+            raise ValueError(self.beyond(False))
+        training = self.best_run()
+        if self.scaling:
+            return self.representable(training)
+        # A `SparseStream` does not compute all columns.
+        if narrow and not isinstance(training.method.state, SparseStream):
+            if not all(np.isfinite(part.astype(np.float32)).all() for part in training.solution()):
+                raise ValueError(self.beyond(True))
+        return training
+
+    def best_run(self):
+        """Train, from 0 if the objective overflows at the start; return the best training."""
+        try:
+            return super().train()
+        except DivergedError:
+            goes_on = self.partial and hasattr(self.model, "coef_")
+            if not self.automatic or goes_on or not np.any(self.first_theta):
+                raise
+            outputs, p = self.problem.objective.outputs, self.problem.rows.shape[1]
+            self.earlier, self.init = None, (np.zeros((outputs, p)), np.zeros(outputs))
+            return super().train()
+
+    def representable(self, training):
+        """The training, or one without the columns whose weights no float holds, if it is about
+        as good.
+        """
+        metric, dtype = self.problem.metric, self.problem.rows.dtype
+        solution = training.scaled_solution()
+        columns, intercepts = lost_columns(self.scaling, metric, *solution, dtype)
+        if columns.any():
+            loss = training.objective()
+            self.problem = without(self.problem, columns)
+            self.scaling.held = self.scaling.held | columns
+            self.earlier, self.is_resumable = None, False
+            training = self.best_run()
+            solution = training.scaled_solution()
+            more, intercepts = lost_columns(self.scaling, metric, *solution, dtype)
+            if more.any() or not training.objective() <= MAX_LOSS_RATIO_WITHOUT * loss:
+                raise ValueError(self.beyond(columns))
+        if intercepts:
+            raise ValueError(self.beyond(False))
+        return training
+
+    def beyond(self, columns):
+        """The message of an error about these columns, True for all, False for y."""
+        p = self.unscaled.rows.shape[1]
+        names = getattr(self.model, "feature_names_in_", np.arange(p))
+        columns = np.broadcast_to(columns, p)
+        return beyond(self.unscaled, names, columns, self.unscaled.rows.dtype)
+
+    def explained(self, error):
+        if self.automatic:
+            return ValueError(self.beyond(True))
+        advice = diagnose(self.model, self.runs.trainings[0].method)
+        return DivergedError(f"{error} {advice}".strip())
+
+    def conclude(self, training):
+        model, problem = self.model, self.unscaled
+        if self.partial:
+            return
+        if self.automatic and model._is_unbounded(
+            problem.objective, problem.X, self.labels, problem.visits
+        ):
+            model.stop_reason_, model.converged_ = "separable", False
+        warn_of(model, self.automatic, diagnose(model, training.method))
+
+    def method(self, last):
+        return select_method(self.model, self.problem, self.partial, last)
+
+    def order(self, epochs):
+        model, problem = self.model, self.problem
+        shuffle = not problem.full_batch and model.shuffle
+        done = epochs if problem.resumable else 0
+        return Order(problem, problem.X, shuffle, problem.random_state, done)
+
+    def held_out_loss(self, method):
+        rows, problem = self.held_out, self.problem
+        held_out = replace(
+            problem,
+            rows=as_rows(rows.X),
+            y=rows.y,
+            weights=rows.weights,
+            visits=np.arange(rows.X.shape[0]),
+        )
+
+        def loss_of(coef, intercept):
+            theta = pack(coef, intercept, problem.rows.dtype, held_out.by_column)
+            loss = held_out.mean_loss(theta, np.empty_like(theta))
+            return loss + problem.objective.penalty(coef, intercept)
+
+        return loss_of
+
+    # ---- the start ----
+
+    def starts(self):
+        """The given start and `n_restarts` random ones."""
+        wanted = 0 if self.partial else self.model.n_restarts
+        seed = seed_of(self.problem.random_state) if wanted else 0
+        outputs, p = self.problem.objective.outputs, self.problem.rows.shape[1]
+        generators = [np.random.default_rng([seed, number]) for number in range(wanted)]
+        random = [draw.normal(scale=INITIAL_SCALE, size=(outputs, p)) for draw in generators]
+        return [self.init, *((coef, np.zeros(outputs)) for coef in random)]
+
+    def start(self, method, coef_init, intercept_init):
+        problem, state = self.problem, self.earlier_state()
+        theta = None
+        # Streams and averages go on from their own parameters.
+        if state is None or not (isinstance(state, (Stream, SparseStream)) or state.averaged):
+            theta = self.initial(coef_init, intercept_init)
+        if self.first_theta is None:
+            self.first_theta = theta
+        if self.scaling:
+            parts = unpack(theta, problem.objective.outputs, problem.by_column)
+            theta = pack(*self.scaling.start(*parts), problem.rows.dtype, problem.by_column)
+        method.start(problem, theta, state)
+        return None if theta is None else theta.copy()
+
+    def earlier_state(self):
+        """The state of the last partial_fit; None for that of another method or objective."""
+        state = getattr(self.model, "_state", None) if self.partial else None
+        if state is None or isinstance(state, (Stream, SparseStream)) != self.automatic:
+            return None
+        if self.problem.objective.positive:
+            # A sparse stream with a positive penalty has no negative weights.
+            is_sparse = isinstance(state, SparseStream)
+            is_positive = is_sparse and state.penalty is not None and state.penalty[2]
+            if not is_positive and self.model.coef_.min() < 0:
+                return None
+        return state
+
+    def initial(self, coef_init, intercept_init):
+        """The flat vector to start from, in the user's units."""
+        model, problem = self.model, self.unscaled
+        outputs, p = problem.objective.outputs, problem.rows.shape[1]
+        if (self.partial or model.warm_start) and hasattr(model, "coef_"):
+            known = np.atleast_2d(model.coef_)
+            if coef_init is None:
+                coef_init = model.coef_
+                if known.shape[1] != p:
+                    raise ValueError(
+                        f"X has {p} features, but {type(model).__name__} is expecting "
+                        f"{known.shape[1]} features as input: warm_start goes on from the previous "
+                        "call to fit"
+                    )
+            if intercept_init is None and model.fit_intercept:
+                intercept_init = np.broadcast_to(model.intercept_, known.shape[:1])
+        coef, intercept = np.zeros((outputs, p)), np.zeros(outputs)
+        if model.init == "normal":
+            random = check_random_state(problem.random_state)
+            coef = random.normal(scale=INITIAL_SCALE, size=(outputs, p))
+        if coef_init is not None:
+            coef = checked_init("coef_init", coef_init, (outputs, p))
+        if intercept_init is not None:
+            intercept = checked_init("intercept_init", intercept_init, (outputs,))
+        if problem.objective.positive:
+            coef = np.maximum(coef, 0)
+        return pack(coef, intercept, problem.rows.dtype, problem.by_column)
+
+    # ---- attributes of the estimator ----
+
+    def store(self, model, training):
+        method, state, best = training.method, training.method.state, training.best
+        is_last = best is None or best.epoch == len(training.history)
+        found = method.optimality() if is_last and model.stop_reason_ != INTERRUPTED else None
+        if isinstance(state, SparseStream):
+            model._follow(state, method.problem.rows.dtype)
+            state.close()
+        else:
+            self.store_parameters(model, *training.solution(), method)
+        goes_on = isinstance(method, (FirstOrder, AveragedImplicitSGD))
+        model.t_, model._state = state.t, state if goes_on else None
+        model.optimality_, model.optimality_kind_ = found or (None, None)
+        model.converged_ = bool(found and model.tol is not None and found[0] <= model.tol)
+
+    def store_parameters(self, model, coef, intercept, method=None):
+        """Store coefficients, and the estimates of their quality, in an estimator."""
+        dtype = self.unscaled.rows.dtype
+        coef, intercept = coef.astype(dtype, copy=False), intercept.astype(dtype, copy=False)
+        model._store(coef, intercept)
+        model._certify(self.unscaled, coef, intercept, method)
+
+    def publish_interrupted(self):
+        """Store the model of the last complete epoch; without one, and without an earlier model,
+        the initial model.
+        """
+        super().publish_interrupted()
+        model, theta, problem = self.model, self.first_theta, self.unscaled
+        if theta is not None and not model._is_trained:
+            self.store_parameters(
+                model, *unpack(theta, problem.objective.outputs, problem.by_column)
+            )
+            model.n_iter_, model.t_, model.stop_reason_, model.converged_ = 0, 1, INTERRUPTED, False
+            model.optimality_, model.optimality_kind_, model._state = None, None, None
+            model.history_ = History().record
+
+
+def relative(weights, visits):
+    """The weights divided by the mean of those of the rows `visits`."""
+    mean = weights[visits].mean()
+    if not np.finfo(float).tiny <= mean < np.inf:
+        weights = weights / weights[visits].max()
+        mean = weights[visits].mean()
+    return weights / mean
+
+
+def checked_init(name, value, shape):
+    """A user's initial values, checked for their shape."""
+    value = np.asarray(value.toarray() if sparse.issparse(value) else value, dtype=np.float64)
+    allowed = {shape, shape[1:]} if shape[0] == 1 else {shape}
+    if value.shape not in allowed:
+        raise ValueError(
+            f"Provided {name} does not match dataset: it has shape {value.shape}, {shape} is "
+            "needed."
+        )
+    if not np.isfinite(value).all():
+        raise ValueError(f"Provided {name} contains NaN or infinity.")
+    return value.reshape(shape)

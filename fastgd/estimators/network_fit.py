@@ -1,0 +1,205 @@
+"""The fit of a feed-forward network."""
+
+from dataclasses import replace
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from fastgd.estimators.diagnostics import warn
+from fastgd.estimators.fit import Fit
+from fastgd.kernels import network
+from fastgd.methods.mlp import LBFGS, AutoScheduleFree, Backpropagation, PerEpoch, pack
+from fastgd.methods.optimizers import SGD, Adam, AdamW, Momentum, Nesterov
+from fastgd.methods.schedules import Adaptive, Constant, Schedule
+from fastgd.problem.data import as_rows, distinct_columns
+from fastgd.problem.objective import Objective
+from fastgd.problem.order import Order
+from fastgd.problem.problem import Problem
+from fastgd.training.loop import DivergedError
+
+# Rows of batch_size="auto": scikit-learn's default.
+DEFAULT_BATCH_SIZE = 200
+# The value of alpha="auto", except for solver="auto": scikit-learn's default.
+DEFAULT_ALPHA = 1e-4
+# The error of a divergence names columns of X, and y, of at least this size.
+LARGE_SIZE = 1e3
+
+
+class NetworkFit(Fit):
+    """One fit of a network with so many outputs on the rows `data`."""
+
+    def __init__(self, model, data, loss, outputs, *, held_out=None, **others):
+        super().__init__(model, (*data.arrays, *(held_out.arrays if held_out else ())), **others)
+        self.held_out = held_out
+        goes_on = self.earlier or (self.partial and hasattr(model, "coefs_"))
+        self.rows_before = model.t_ if goes_on else 0
+        self.problem = self.pose(data, loss, outputs)
+        # As in scikit-learn, the loss may stall for `n_iter_no_change` epochs; L-BFGS looks at the
+        # gradient instead.
+        waits = model.solver == "lbfgs" and not model.early_stopping
+        self.stopping.patience = np.inf if waits else model.n_iter_no_change + 1
+
+    def pose(self, data, loss, outputs):
+        """The problem on the rows to train on; the other rows are held out."""
+        model, seed, mean = self.model, self.drawn_seed(), 1.0
+        data = replace(data, X=distinct_columns(data.X))
+        visits, left_out = model._split(data, self.held_out, seed)
+        if data.weights is not None:
+            mean = float(data.weights[visits].mean())
+            data = replace(data, weights=data.weights / mean)
+        if len(left_out):
+            self.held_out = data.take(left_out)
+        self.batch_size = {"auto": DEFAULT_BATCH_SIZE, "full": len(visits)}.get(
+            model.batch_size, model.batch_size
+        )
+        model.alpha_ = self.alpha(len(visits))
+        return Problem(
+            as_rows(data.X),
+            data.y,
+            data.weights,
+            Objective(loss, 0.0, model.alpha_ / mean, outputs),
+            visits,
+            model.solver == "lbfgs" or model.batch_size == "full",
+            1,
+            data.X,
+            self.is_resumable,
+            seed,
+        )
+
+    def alpha(self, n):
+        """The strength of the penalty on n rows.
+
+        The default of solver="auto" is a standard normal prior of the weights: the penalty of all
+        rows together, those of earlier calls among them, is |W|^2 / 2.
+        """
+        model = self.model
+        if model.alpha != "auto":
+            return float(model.alpha)
+        before = self.rows_before if self.partial else 0
+        is_prior = model.solver == "auto"
+        return min(self.batch_size, n) / (before + n) if is_prior else DEFAULT_ALPHA
+
+    def method(self, last):
+        model, problem, size = self.model, self.problem, self.batch_size
+        architecture, seed = model._architecture(), problem.random_state
+        if model.solver == "lbfgs":
+            if model.dropout:
+                raise ValueError(
+                    f"dropout={model.dropout} asks for another network in every step: "
+                    "solver='lbfgs' cannot follow"
+                )
+            return LBFGS(architecture, seed, model.max_fun)
+        is_given = model.batch_size not in ("auto", "full")
+        if is_given and size > len(problem.visits) and not self.partial:
+            warn(
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be "
+                "clipped",
+                UserWarning,
+            )
+        if model.solver == "auto":
+            return AutoScheduleFree(architecture, size, seed)
+        return Backpropagation(architecture, self.schedule(), self.optimizer(), size, seed)
+
+    def schedule(self):
+        model, eta0 = self.model, float(self.model.learning_rate_init)
+        if isinstance(model.learning_rate, Schedule):
+            return model.learning_rate
+        if model.solver != "sgd" or model.learning_rate == "constant":
+            return Constant(eta0)
+        if model.learning_rate == "adaptive":
+            return Adaptive(eta0)
+        return PerEpoch(eta0, float(model.power_t), len(self.problem.visits))
+
+    def optimizer(self):
+        model = self.model
+        if model.solver == "sgd":
+            rule = Nesterov if model.nesterovs_momentum else Momentum
+            return rule(model.momentum) if model.momentum else SGD()
+        rule = Adam if model.solver == "adam" else AdamW
+        return rule(model.beta_1, model.beta_2, model.epsilon)
+
+    def start(self, method):
+        model, problem, theta, state = self.model, self.problem, None, None
+        if (self.partial or model.warm_start) and hasattr(model, "coefs_"):
+            theta, widths = model._packed(np.float64)
+            outputs = problem.objective.outputs
+            wanted = model._architecture().widths(problem.rows.shape[1], outputs)
+            if not np.array_equal(widths, wanted):
+                raise ValueError(
+                    f"the model has layers of {widths.tolist()} units, {wanted.tolist()} are asked "
+                    "for now"
+                )
+            if self.partial:
+                theta, state = None, model._state
+        method.start(problem, theta, state)
+        return method.state.theta.copy()
+
+    def order(self, epochs):
+        problem = self.problem
+        # Fetching a row costs little beside its products.
+        shuffle = "full" if self.model.shuffle and not problem.full_batch else False
+        return Order(problem, problem.X, shuffle, problem.random_state, epochs)
+
+    def held_out_loss(self, method):
+        model, held_out, (objective, scales) = self.model, self.held_out, method.validation
+        rows, visits = as_rows(held_out.X), np.arange(held_out.X.shape[0])
+        total = len(visits) if held_out.weights is None else float(held_out.weights.sum())
+
+        def loss_of(coefs, intercepts):
+            loss = network.gradient(
+                rows,
+                held_out.y,
+                held_out.weights,
+                visits,
+                pack(coefs, intercepts, rows.dtype),
+                None,
+                None,
+                None,
+                method.widths,
+                objective.codes,
+                model._architecture().codes(),
+                scales,
+            )
+            return loss / total
+
+        return loss_of
+
+    def explained(self, error):
+        """The error names the column of X, and y, if their size may be why training diverged."""
+        problem = self.problem
+        names = getattr(self.model, "feature_names_in_", np.arange(problem.rows.shape[1]))
+        sizes = abs(problem.X).max(axis=0)
+        sizes = np.asarray(sizes.todense()).ravel() if problem.rows.sparse else sizes
+        found = [(f"column {names[sizes.argmax()]!s} of X", sizes.max())]
+        if not problem.objective.loss.is_of_labels:
+            found.append(("y", np.abs(problem.targets).max()))
+        advice = (
+            f"The largest value of {name} is {size:.2g}."
+            for name, size in found
+            if size > LARGE_SIZE
+        )
+        return DivergedError(" ".join([str(error), *advice]))
+
+    def conclude(self, training):
+        model, reason = self.model, self.model.stop_reason_
+        ended = reason in ("max_iter", "max_seconds", "max_fun")
+        if ended and model.tol is not None and not self.partial:
+            warn(
+                f"Training stopped after {model.n_iter_} epochs, at "
+                f"{reason}={getattr(model, reason)}, and the optimization hasn't converged yet.",
+                ConvergenceWarning,
+            )
+
+    def store(self, model, training):
+        method, history = training.method, training.history.record
+        losses, scores = history["loss"], history.get("validation_score")
+        model._store(*training.solution())
+        model._state = method.state
+        if method.spent and model.stop_reason_ == "plateau":
+            model.stop_reason_ = "max_fun"
+        model.t_ = self.rows_before + model.n_iter_ * len(self.problem.visits)
+        model.n_layers_, model.n_outputs_ = len(model.coefs_) + 1, model.coefs_[-1].shape[1]
+        model.loss_ = losses[-1] if losses else None
+        model.best_loss_ = None if model.early_stopping else min(losses, default=None)
+        model.validation_scores_ = scores
+        model.best_validation_score_ = np.nanmax(scores) if scores else None
