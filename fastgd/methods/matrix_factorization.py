@@ -42,6 +42,7 @@ class Factors(Record):
     width: int
     threads: int
     constant: bool = False
+    random_state: int = 0
 
 
 class Seeds:
@@ -71,9 +72,9 @@ class Factorization(Method):
     def __init__(self, schedule=None):
         self.schedule, self.has_rate = schedule, schedule is not None
 
-    def start(self, problem: Factors, theta, ages, t):
-        """Begin at theta, whose rows have seen `ages` epochs, with the t-th of all."""
-        self.problem, grid = problem, problem.grid
+    def start(self, problem: Factors, theta, earlier):
+        """Begin at theta; `earlier` is (epochs that its rows have seen, number of the next one)."""
+        (ages, t), self.problem, grid = earlier, problem, problem.grid
         self._users = grid.user_bounds[-1]
         course = problem.course
         drawn = course["negatives"] * grid.values.astype(bool).sum()
@@ -95,7 +96,7 @@ class Factorization(Method):
     def resume(self, problem: Factors, resume_point):
         """Continue an earlier run on the same grid from `resume_point`, by the same steps."""
         state, self.schedule = resume_point
-        self.start(problem, state.theta, state.ages, state.t)
+        self.start(problem, state.theta, (state.ages, state.t))
 
     def epoch(self, order):
         """Sweep over all ratings, in the order of the seed `order`; return an `Epoch`."""
