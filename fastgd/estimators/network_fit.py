@@ -8,7 +8,8 @@ from sklearn.exceptions import ConvergenceWarning
 from fastgd.estimators.diagnostics import warn
 from fastgd.estimators.fit import Fit
 from fastgd.kernels import network
-from fastgd.methods.mlp import LBFGS, AutoScheduleFree, Backpropagation, PerEpoch, pack
+from fastgd.methods.mlp import LBFGS, AutoScheduleFree, Backpropagation, PerEpoch
+from fastgd.methods.network_units import pack
 from fastgd.methods.optimizers import SGD, Adam, AdamW, Momentum, Nesterov
 from fastgd.methods.schedules import Adaptive, Constant, Schedule
 from fastgd.problem.data import as_rows, distinct_columns

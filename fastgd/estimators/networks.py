@@ -12,7 +12,8 @@ from sklearn.utils.validation import check_is_fitted
 from fastgd.estimators.base import Model
 from fastgd.estimators.network_fit import NetworkFit
 from fastgd.kernels import network
-from fastgd.methods.mlp import ACTIVATIONS, Architecture, pack
+from fastgd.methods.mlp import ACTIVATIONS, Architecture
+from fastgd.methods.network_units import pack
 from fastgd.methods.schedules import Schedule
 from fastgd.problem.data import as_rows, distinct_columns
 from fastgd.training.blas import one_blas_thread

@@ -10,20 +10,19 @@ import numpy as np
 from fastgd.kernels import network
 from fastgd.kernels.network import Activation
 from fastgd.kernels.quasi_newton import QuasiNewton, Status
-from fastgd.methods.implicit_sgd import TargetStatistics, merged, merged_targets
 from fastgd.methods.method import Epoch
+from fastgd.methods.network_units import Units, initial, layers, unpack
 from fastgd.methods.optimizers import SGD, AdamW, Optimizer, ScheduleFree
 from fastgd.methods.schedules import InverseScaling, Schedule
 from fastgd.methods.sgd import FirstOrder, State
 from fastgd.problem.constant_model import constant_model
 from fastgd.problem.data import is_surely_finite
-from fastgd.problem.losses import MIN_FREQUENCY, Huber, Loss
-from fastgd.problem.metric import Metric, metric_of
+from fastgd.problem.losses import Huber
+from fastgd.problem.metric import Metric
 from fastgd.problem.problem import Problem
 from fastgd.problem.records import Record
 
 ACTIVATIONS = tuple(activation.name.lower() for activation in Activation)
-RECTIFIERS = ("relu", "leaky_relu", "gelu", "silu", "softplus")
 # The rate of schedule-free steps for one layer of weights and one update per epoch. It is divided
 # by the number of layers and by the square root of the updates.
 SCHEDULE_FREE_RATE = 0.25
@@ -44,14 +43,6 @@ LBFGS_MEMORY = 10
 RELATIVE_DECREASE_TOLERANCE = 2.2e-9
 # The rate of a stream counts at most this number of updates.
 MAX_STREAM_UPDATES = 100
-# A column's weights are rescaled with its scale up to this ratio per call. Beyond, the column has
-# no learnt weights that far out.
-MAX_SCALE_RATIO = 4.0
-# Columns or targets that vary for the first time reset the buffers of the update rule if the new
-# rows are more than this share of all.
-NEW_COLUMN_SHARE = 0.1
-# Targets are constant if their standard deviation is at most this share of their mean: rounding.
-CONSTANT_TARGET_TOLERANCE = 4 * np.finfo(float).eps
 # From this size of weights on, the result of an epoch is checked for margins that overflow.
 LARGE_WEIGHT = 1e6
 # The trained weights may have this size without overflow in the user's units.
@@ -61,223 +52,6 @@ HEADROOM = 1e4
 MAX_SCALED_DELTA = 1e100
 
 
-# ---- parameters ----
-
-
-def layers(theta, widths):
-    """(W (inputs, units), b (units,)) of each layer of the flat vector, as views."""
-    at = 0
-    for inputs, units in zip(widths, widths[1:], strict=False):
-        W = theta[at : at + inputs * units].reshape(inputs, units)
-        at += (inputs + 1) * units
-        yield W, theta[at - units : at]
-
-
-def unpack(theta, widths):
-    """(coefs, intercepts): a list each, one entry a layer."""
-    coefs, intercepts = zip(*layers(theta, widths), strict=True)
-    return [W.copy() for W in coefs], [b.copy() for b in intercepts]
-
-
-def pack(coefs, intercepts, dtype):
-    """The flat vector [W_1, b_1, W_2, b_2, ...] that the kernels descend on."""
-    return np.concatenate(
-        [np.ravel(part) for pair in zip(coefs, intercepts, strict=True) for part in pair]
-    ).astype(dtype)
-
-
-def ends(theta, widths):
-    """The first layer and the last one; they may be the same."""
-    parts = [*layers(theta, widths)]
-    return parts[0], parts[-1]
-
-
-def to_user(theta, widths, units):
-    """The network in the user's units, of one in `units` (None: the user's)."""
-    return units.to_user(theta, widths) if units else theta
-
-
-def initial(widths, activation, random):
-    """Random weights that preserve the scale of the activations, and zero intercepts.
-
-    Uniform in +-sqrt(6 / inputs) before rectifiers (He et al., ICCV 2015), +-sqrt(6 / (inputs +
-    units)) before other layers and +-sqrt(2 / (inputs + units)) before logistic units, as
-    scikit-learn has it (Glorot, Bengio, AISTATS 2010).
-    """
-    theta = np.zeros(
-        sum((inputs + 1) * units for inputs, units in zip(widths, widths[1:], strict=False))
-    )
-    for number, (W, _) in enumerate(layers(theta, widths), 1):
-        inputs, units = W.shape
-        hidden = number < len(widths) - 1
-        if hidden and activation in RECTIFIERS:
-            bound = sqrt(6 / inputs)
-        else:
-            bound = sqrt((2 if activation == "logistic" else 6) / (inputs + units))
-        W[:] = random.uniform(-bound, bound, W.shape)
-    return theta
-
-
-class Units(Record):
-    """The units in which a network is trained.
-
-    Columns are centred and have spread 1. The user's margins are ``center + unit * z`` for margins
-    z of the trained network. `targets` holds means and standard deviations of the targets, 0 for
-    constant ones; `weight` is the total weight of the rows seen.
-    """
-
-    loss: Loss
-    inputs: Metric
-    targets: TargetStatistics
-    weight: float
-
-    @classmethod
-    def of(cls, problem: Problem):
-        """Those of a problem's rows."""
-        outputs, weights = problem.objective.outputs, problem.row_weights
-        targets = TargetStatistics(np.zeros(outputs), np.ones(outputs))
-        if not problem.objective.loss.is_of_labels:
-            targets = _statistics(problem.targets, weights)
-        return cls(problem.objective.loss, _columns(problem), targets, float(weights.sum()))
-
-    def merge(self, new):
-        """Those of all rows, `new` ones among them."""
-        part = new.weight / (self.weight + new.weight)
-        targets = merged_targets(self.targets, new.targets, part)
-        return Units(
-            self.loss,
-            merged(self.inputs, new.inputs, part),
-            _rounded(targets),
-            self.weight + new.weight,
-        )
-
-    def part(self, before):
-        """The share of the rows that have come after `before`."""
-        return 1 - before.weight / self.weight
-
-    def outdates(self, before):
-        """Whether to reset the running means of the update rule.
-
-        This is so if a call has more rows than all calls before, or if it has a share of
-        `NEW_COLUMN_SHARE` and columns or targets vary for the first time.
-        """
-        fresh = (before.inputs.scale == 0) & (self.inputs.scale > 0)
-        fresh = fresh.any() or ((before.unit == 0) & (self.unit > 0)).any()
-        return self.part(before) > (NEW_COLUMN_SHARE if fresh else 0.5)
-
-    @property
-    def center(self):
-        """The user's margins where z is 0."""
-        if self.loss.has_log_link:
-            return np.log(np.where(self.targets.center > 0, self.targets.center, MIN_FREQUENCY))
-        return (
-            self.targets.center if self.loss.is_of_residuals else np.zeros(len(self.targets.center))
-        )
-
-    @property
-    def unit(self):
-        """The scale of each output's margins: the targets' standard deviation for residual losses;
-        0 for constant targets.
-        """
-        return (
-            self.targets.spread
-            if self.loss.is_of_residuals
-            else (self.targets.spread > 0).astype(float)
-        )
-
-    def to_user(self, theta, widths):
-        """The same network on the user's columns and targets, in float64."""
-        theta = theta.astype(np.float64)
-        (W, b), (V, c) = ends(theta, widths)
-        W *= self.inputs.inverse[:, None]
-        b -= self.inputs.center @ W
-        V *= self.unit
-        c *= self.unit
-        c += self.center
-        return theta
-
-    def from_user(self, theta, widths):
-        """The inverse of `to_user`; the weights of constant targets stay as they are."""
-        theta = theta.astype(np.float64)
-        (W, b), (V, c) = ends(theta, widths)
-        unit = np.where(self.unit > 0, self.unit, 1.0)
-        c -= self.center
-        c /= unit
-        V /= unit
-        b += self.inputs.center @ W
-        W *= self.inputs.scale[:, None]
-        return theta
-
-    def follow(self, theta, widths, before, shift=True):
-        """Convert theta from the units `before`; shift=False: theta is a difference of two vectors.
-
-        Predictions stay the same, with two exceptions. If a column's scale has grown by more than
-        `MAX_SCALE_RATIO`, its weights fade, since nothing has been learnt that far out. Columns and
-        targets that were constant keep their weights, except for columns that vary in few rows.
-        """
-        theta = theta.astype(np.float64)
-        (W, b), (V, c) = ends(theta, widths)
-        if before.inputs.scale.any():
-            W *= _scale_ratio(before.inputs.scale, self.inputs.scale, self.part(before))[:, None]
-        b += ((self.inputs.center - before.inputs.center) * self.inputs.inverse) @ W
-        known = (before.unit > 0) & (self.unit > 0)
-        ratio = np.divide(before.unit, self.unit, where=known, out=np.ones(len(known)))
-        V *= ratio
-        c *= ratio
-        if shift:
-            c += np.divide(
-                before.center - self.center, self.unit, where=known, out=np.zeros(len(known))
-            )
-        return theta
-
-
-def _scale_ratio(before, after, part):
-    """The factors of columns' weights when their spreads change, by `part` of the rows.
-
-    Rows in which a column varies for the first time are 1 / sqrt(part) spreads away.
-    """
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        ratio = np.where(after > 0, after / before, 1.0)
-    fresh = sqrt(part) if part >= NEW_COLUMN_SHARE else 0.0
-    return np.where(
-        ratio <= MAX_SCALE_RATIO, ratio, np.where(before > 0, MAX_SCALE_RATIO**2 / ratio, fresh)
-    )
-
-
-def _columns(problem):
-    """The metric of the columns."""
-    inputs, limit = metric_of(problem), float(np.finfo(problem.rows.dtype).max)
-    large = np.flatnonzero(~(np.maximum(inputs.scale, np.abs(inputs.center)) < limit / 4))
-    if len(large):
-        raise ValueError(
-            f"Column {large[0]} of X is too large: differences of its entries overflow"
-        )
-    return inputs
-
-
-@np.errstate(over="ignore", invalid="ignore")
-def _statistics(targets, weights):
-    """Mean and spread of each target, without squares that overflow or underflow."""
-    away = targets - targets[0]
-    size = np.abs(away).max(axis=0)
-    if not np.isfinite(size).all():
-        raise ValueError("y is too large: its differences overflow")
-    away /= np.where(size > 0, size, 1.0)
-    mean = np.average(away, axis=0, weights=weights)
-    spread = size * np.sqrt(np.average((away - mean) ** 2, axis=0, weights=weights))
-    return _rounded(TargetStatistics(targets[0] + size * mean, spread))
-
-
-def _rounded(targets):
-    """Targets whose spread is no more than rounding are constant."""
-    return TargetStatistics(
-        targets.center,
-        np.where(
-            targets.spread > CONSTANT_TARGET_TOLERANCE * np.abs(targets.center), targets.spread, 0.0
-        ),
-    )
-
-
 class NetworkState(State):
     """The state of a run; `units` are those of theta (None: the user's), `rule` is the update rule
     of the buffers.
@@ -285,12 +59,6 @@ class NetworkState(State):
 
     units: Units | None = None
     rule: Optimizer | None = None
-
-    def copy(self):
-        first, second = (
-            None if vector is None else vector.copy() for vector in (self.first, self.second)
-        )
-        return replace(self, theta=self.theta.copy(), first=first, second=second)
 
 
 class Architecture(Record):
@@ -358,13 +126,12 @@ class Backpropagation(FirstOrder):
         `earlier`, or at random weights. `earlier` also provides the buffers.
         """
         self._set_problem(problem)
-        dtype, units = problem.rows.dtype, self._units(earlier)
+        units = self._units(earlier)
         self._enter(units)
         kept = earlier if earlier is not None and earlier.rule == self.optimizer else None
         if theta is None and earlier is None:
-            theta = initial(
-                self.widths, self.architecture.activation, np.random.default_rng(self.seed)
-            )
+            random = np.random.default_rng(self.seed)
+            theta = initial(self.widths, self.architecture.activation, random)
         elif theta is None and units and earlier.units:
             theta = earlier.theta
             if kept and units.outdates(kept.units):
@@ -373,26 +140,18 @@ class Backpropagation(FirstOrder):
             if earlier.t > WARM_UP_UPDATES:
                 theta = units.follow(theta, self.widths, earlier.units)
         else:
-            theta = to_user(earlier.theta, self.widths, earlier.units) if theta is None else theta
+            theta = self._to_user(earlier) if theta is None else theta
             theta = units.from_user(theta, self.widths) if units else theta
-        first, second = getattr(kept, "first", None), getattr(kept, "second", None)
-        if first is not None and units and kept.t > WARM_UP_UPDATES:
-            first = units.follow(first, self.widths, kept.units, shift=False)
-        first, second = (
-            self._buffer(old, needed, len(theta))
-            for old, needed in zip((first, second), self.optimizer.buffers, strict=True)
-        )
-        self.state = NetworkState(
-            theta.astype(dtype),
-            first,
-            second,
-            None,
-            False,
-            t=getattr(kept, "t", 1),
-            epochs=getattr(kept, "epochs", 0),
-            units=units,
-            rule=self.optimizer,
-        )
+        dtype, buffers, t, epochs = problem.rows.dtype, [None, None], 1, 0
+        if kept:
+            buffers, t, epochs = [kept.first, kept.second], kept.t, kept.epochs
+            if units and t > WARM_UP_UPDATES and kept.first is not None:
+                buffers[0] = units.follow(kept.first, self.widths, kept.units, shift=False)
+        for number, needed in enumerate(self.optimizer.buffers):
+            old = np.zeros(len(theta)) if buffers[number] is None else buffers[number]
+            buffers[number] = old.astype(dtype) if needed else None
+        theta = theta.astype(dtype)
+        self.state = NetworkState(theta, *buffers, None, False, 0, t, epochs, units, self.optimizer)
 
     def resume(self, problem: Problem, resume_point):
         """Continue an earlier run on the same data from `resume_point`, by the same steps."""
@@ -422,9 +181,8 @@ class Backpropagation(FirstOrder):
         # The weights of a single layer contain both units.
         unit = max(1.0, units.unit.max()) if len(self.widths) == 2 else 1.0
         least, inputs = unit * HEADROOM / float(np.finfo(self.problem.rows.dtype).max), units.inputs
-        return replace(
-            units, inputs=Metric(inputs.center, np.where(inputs.scale > least, inputs.scale, 0.0))
-        )
+        scale = np.where(inputs.scale > least, inputs.scale, 0.0)
+        return replace(units, inputs=Metric(inputs.center, scale))
 
     def _enter(self, units):
         """Work in these units.
@@ -476,9 +234,8 @@ class Backpropagation(FirstOrder):
         # divided by its largest slope where that is below 1: alpha means the same for any delta
         if isinstance(objective.loss, Huber):
             with np.errstate(over="ignore"):
-                delta = np.clip(
-                    objective.loss.delta / varied, 1 / MAX_SCALED_DELTA, MAX_SCALED_DELTA
-                )
+                delta = objective.loss.delta / varied
+            delta = np.clip(delta, 1 / MAX_SCALED_DELTA, MAX_SCALED_DELTA)
             factors, shares = 1 / delta, shares * delta * np.maximum(delta, 1.0)
             self.objective = replace(objective, loss=Huber(1.0))
             self._factor = varied * np.minimum(delta, 1.0)
@@ -498,8 +255,8 @@ class Backpropagation(FirstOrder):
     def _enter_counts(self, units):
         """Divide counts by their mean m: exp(z) - y z = m (exp(z') - (y / m) z') - y log m."""
         objective, means, outputs = self.problem.objective, units.targets.center, len(units.unit)
-        varied, visits, weights = units.unit > 0, self.problem.visits, self.problem.weights
-        weights = None if weights is None else weights[visits]
+        varied, weights = units.unit > 0, self.problem.weights
+        weights = None if weights is None else self.problem.row_weights
         mean_targets = np.average(self.problem.targets, axis=0, weights=weights)
         self._y = (self.problem.y.reshape(-1, outputs) / np.where(means > 0, means, 1.0)).ravel()
         self._factor = max(1.0, float(means.max()))
@@ -530,15 +287,6 @@ class Backpropagation(FirstOrder):
             _, loss = constant_model(replace(self.problem, y=y, objective=objective))
             total += self._factor * shares[k] * float(loss)
         return total
-
-    def _buffer(self, old, needed, size):
-        if not needed:
-            return None
-        return (
-            np.zeros(size, self.problem.rows.dtype)
-            if old is None
-            else old.astype(self.problem.rows.dtype)
-        )
 
     def epoch(self, order):
         """Pass once over the rows in `order`; return an `Epoch`."""
@@ -618,12 +366,16 @@ class Backpropagation(FirstOrder):
         """(coefs, intercepts) in the user's units."""
         theta = self._model()
         with np.errstate(over="ignore", invalid="ignore"):
-            user = to_user(theta, self.widths, self.state.units).astype(theta.dtype)
+            user = self._to_user(replace(self.state, theta=theta)).astype(theta.dtype)
         if self.state.units and not is_surely_finite(user) and is_surely_finite(theta):
             raise ValueError(
                 "y is too large beside the columns of X: weights between them overflow"
             )
         return unpack(user, self.widths)
+
+    def _to_user(self, state):
+        """The parameters of a state in the user's units."""
+        return state.units.to_user(state.theta, self.widths) if state.units else state.theta
 
     def _model(self):
         """The parameters of the model."""
@@ -668,9 +420,8 @@ class AutoScheduleFree(Backpropagation):
         before = self.state
         for _ in range(MAX_RATE_REDUCTIONS):
             done = super().epoch(order)
-            if isfinite(
-                done.gradient_norm
-            ) and done.loss <= self._first_loss + DIVERGED_RATIO * abs(self._first_loss):
+            most = self._first_loss + DIVERGED_RATIO * abs(self._first_loss)
+            if isfinite(done.gradient_norm) and done.loss <= most:
                 break
             self.state = before
             self.schedule = replace(self.schedule, eta0=self.schedule.eta0 / RATE_REDUCTION)
