@@ -2,11 +2,14 @@
 
 from contextlib import nullcontext
 from copy import copy
+from dataclasses import replace
 
 import numpy as np
 
 from fastgd.estimators.resumption import Resumption, fingerprint
+from fastgd.problem.data import as_rows, distinct_columns
 from fastgd.problem.order import seed_of
+from fastgd.problem.problem import Problem
 from fastgd.training.blas import one_blas_thread
 from fastgd.training.history import History, copy_of
 from fastgd.training.loop import DEFAULT_MAX_EPOCHS, INTERRUPTED, DivergedError, Stopping, Training
@@ -48,25 +51,20 @@ class Fit:
 
     def method(self, last):
         """A new method; `last` is the number of the last epoch, for a schedule."""
-        raise NotImplementedError
 
     def start(self, method, *start):
         """Start a method; return a copy of its first parameters, None if they are those of the
         stored state.
         """
-        raise NotImplementedError
 
     def order(self, epochs):
         """The order of the rows after so many epochs."""
-        raise NotImplementedError
 
     def held_out_loss(self, method):
         """A function of the parameters that returns the loss of the held-out rows."""
-        raise NotImplementedError
 
     def store(self, model, training):
         """Store the parameters, and what only this family has, in an estimator."""
-        raise NotImplementedError
 
     def explained(self, error):
         """The error to raise for a `DivergedError`."""
@@ -219,3 +217,56 @@ class Fit:
         self.publish(model, training)
         model.history_ = copy_of(model.history_)
         return vars(model)
+
+
+class RowsFit(Fit):
+    """One fit of a model on the rows `data`; with early stopping some of them are held out, unless
+    the user has given others.
+    """
+
+    # Whether weights are divided by their mean.
+    has_relative_weights = True
+    threads = 1
+
+    def __init__(self, model, data, held_out=None, **others):
+        super().__init__(model, (*data.arrays, *(held_out.arrays if held_out else ())), **others)
+        self.held_out = held_out
+
+    def pose(self, data, random_state):
+        """The problem on the rows to train on; the other rows are held out."""
+        data = replace(data, X=distinct_columns(data.X))
+        visits, left_out = self.model._split(data, self.held_out, random_state)
+        weights, total = data.weights, float(len(visits))
+        if weights is not None:
+            total = float(weights[visits].sum())
+            if self.has_relative_weights:
+                data = replace(data, weights=relative(weights, visits))
+        if len(left_out):
+            self.held_out = data.take(left_out)
+        return Problem(
+            as_rows(data.X),
+            data.y,
+            data.weights,
+            self.objective(len(visits), total),
+            visits,
+            self.is_full_batch(len(visits)),
+            self.threads,
+            data.X,
+            self.is_resumable,
+            random_state,
+        )
+
+    def objective(self, n, total):
+        """The objective on n rows of this total weight."""
+
+    def is_full_batch(self, n):
+        """Whether a batch has all of the n rows."""
+
+
+def relative(weights, visits):
+    """The weights divided by the mean of those of the rows `visits`."""
+    mean = weights[visits].mean()
+    if not np.finfo(float).tiny <= mean < np.inf:
+        weights = weights / weights[visits].max()
+        mean = weights[visits].mean()
+    return weights / mean

@@ -7,17 +7,16 @@ from scipy import sparse
 from sklearn.utils import check_random_state
 
 from fastgd.estimators.diagnostics import diagnose, warn_of
-from fastgd.estimators.fit import Fit
+from fastgd.estimators.fit import RowsFit
 from fastgd.estimators.parameters import thread_count
 from fastgd.estimators.select_solver import is_automatic, select_method
 from fastgd.methods.implicit_sgd import AveragedImplicitSGD, Stream
 from fastgd.methods.sgd import FirstOrder
 from fastgd.methods.sparse_stream import SparseStream
-from fastgd.problem.data import as_rows, distinct_columns
+from fastgd.problem.data import as_rows
 from fastgd.problem.layout import pack, unpack
 from fastgd.problem.metric import metric_of
 from fastgd.problem.order import Order, seed_of
-from fastgd.problem.problem import Problem
 from fastgd.problem.scaling import beyond, has_targets_beyond, lost_columns, scaled, without
 from fastgd.training.history import History
 from fastgd.training.loop import INTERRUPTED, DivergedError
@@ -33,57 +32,38 @@ INITIAL_SCALE = 0.01
 MAX_LOSS_RATIO_WITHOUT = 1.5
 
 
-class LinearFit(Fit):
+class LinearFit(RowsFit):
     """One fit of a linear model on the rows `data`; `init` is (coef_init, intercept_init)."""
 
-    def __init__(
-        self, model, data, outputs, one_vs_rest, *, held_out=None, init=(None, None), **others
-    ):
-        super().__init__(model, (*data.arrays, *(held_out.arrays if held_out else ())), **others)
-        self.init, self.labels, self.held_out = init, data.labels, held_out
+    first_theta = None
+
+    def __init__(self, model, data, outputs, one_vs_rest, *, init=(None, None), **others):
+        super().__init__(model, data, **others)
+        self.init, self.labels = init, data.labels
         if any(part is not None for part in init):
             self.earlier = None
+        self.outputs, self.one_vs_rest = outputs, one_vs_rest
         self.automatic = is_automatic(model)
         self.uses_blas = self.automatic and not self.partial
-        self.first_theta = None
+        self.has_relative_weights = not self.partial
+        self.threads = thread_count(model.n_jobs)
         # The problem in the user's units and in those of the method.
-        self.unscaled = self.problem = self.pose(data, outputs, one_vs_rest)
-        self.custom_function = self.problem.objective.loss.function
-        is_degenerate = self.problem.objective.is_degenerate
+        seed = self.drawn_seed() if self.is_resumable else model.random_state
+        self.unscaled = self.problem = self.pose(data, seed)
+        objective = self.problem.objective
+        self.custom_function = objective.loss.function
         # Without an estimate of the distance to the minimum, a stalled loss ends training.
-        if not self.automatic or model.early_stopping or is_degenerate:
+        if not self.automatic or model.early_stopping or objective.is_degenerate:
             self.stopping.patience = model.n_iter_no_change
         self.stopping.full_gradient = self.problem.full_batch and not self.automatic
 
-    def pose(self, data, outputs, one_vs_rest):
-        """The problem on the rows to train on; the other rows are held out."""
-        model, partial, weights = self.model, self.partial, data.weights
-        random_state = self.drawn_seed() if self.is_resumable else model.random_state
-        data = replace(data, X=distinct_columns(data.X))
-        visits, left_out = model._split(data, self.held_out, random_state)
-        total = len(visits) if weights is None else float(weights[visits].sum())
-        objective = model._objective(outputs, one_vs_rest, total)
-        if not self.automatic:
-            objective = replace(objective, steepest=MAX_SLOPE)
-        if weights is not None and not partial:
-            data = replace(data, weights=relative(weights, visits))
-        if len(left_out):
-            self.held_out = data.take(left_out)
-        full = model.batch_size in ("full", "auto") or (
-            not partial and model.batch_size >= len(visits)
-        )
-        return Problem(
-            as_rows(data.X),
-            data.y,
-            data.weights,
-            objective,
-            visits,
-            full,
-            thread_count(model.n_jobs),
-            data.X,
-            self.is_resumable,
-            random_state,
-        )
+    def objective(self, n, total):
+        objective = self.model._objective(self.outputs, self.one_vs_rest, total)
+        return objective if self.automatic else replace(objective, steepest=MAX_SLOPE)
+
+    def is_full_batch(self, n):
+        size = self.model.batch_size
+        return size in ("full", "auto") or (not self.partial and size >= n)
 
     # ---- training ----
 
@@ -115,8 +95,8 @@ class LinearFit(Fit):
             goes_on = self.partial and hasattr(self.model, "coef_")
             if not self.automatic or goes_on or not np.any(self.first_theta):
                 raise
-            outputs, p = self.problem.objective.outputs, self.problem.rows.shape[1]
-            self.earlier, self.init = None, (np.zeros((outputs, p)), np.zeros(outputs))
+            start = np.zeros((self.outputs, self.problem.rows.shape[1])), np.zeros(self.outputs)
+            self.earlier, self.init = None, start
             return super().train()
 
     def representable(self, training):
@@ -195,7 +175,7 @@ class LinearFit(Fit):
         """The given start and `n_restarts` random ones."""
         wanted = 0 if self.partial else self.model.n_restarts
         seed = seed_of(self.problem.random_state) if wanted else 0
-        outputs, p = self.problem.objective.outputs, self.problem.rows.shape[1]
+        outputs, p = self.outputs, self.problem.rows.shape[1]
         generators = [np.random.default_rng([seed, number]) for number in range(wanted)]
         random = [draw.normal(scale=INITIAL_SCALE, size=(outputs, p)) for draw in generators]
         return [self.init, *((coef, np.zeros(outputs)) for coef in random)]
@@ -209,7 +189,7 @@ class LinearFit(Fit):
         if self.first_theta is None:
             self.first_theta = theta
         if self.scaling:
-            parts = unpack(theta, problem.objective.outputs, problem.by_column)
+            parts = unpack(theta, self.outputs, problem.by_column)
             theta = pack(*self.scaling.start(*parts), problem.rows.dtype, problem.by_column)
         method.start(problem, theta, state)
         return None if theta is None else theta.copy()
@@ -230,7 +210,7 @@ class LinearFit(Fit):
     def initial(self, coef_init, intercept_init):
         """The flat vector to start from, in the user's units."""
         model, problem = self.model, self.unscaled
-        outputs, p = problem.objective.outputs, problem.rows.shape[1]
+        outputs, p = self.outputs, problem.rows.shape[1]
         if (self.partial or model.warm_start) and hasattr(model, "coef_"):
             known = np.atleast_2d(model.coef_)
             if coef_init is None:
@@ -285,21 +265,10 @@ class LinearFit(Fit):
         super().publish_interrupted()
         model, theta, problem = self.model, self.first_theta, self.unscaled
         if theta is not None and not model._is_trained:
-            self.store_parameters(
-                model, *unpack(theta, problem.objective.outputs, problem.by_column)
-            )
+            self.store_parameters(model, *unpack(theta, self.outputs, problem.by_column))
             model.n_iter_, model.t_, model.stop_reason_, model.converged_ = 0, 1, INTERRUPTED, False
             model.optimality_, model.optimality_kind_, model._state = None, None, None
             model.history_ = History().record
-
-
-def relative(weights, visits):
-    """The weights divided by the mean of those of the rows `visits`."""
-    mean = weights[visits].mean()
-    if not np.finfo(float).tiny <= mean < np.inf:
-        weights = weights / weights[visits].max()
-        mean = weights[visits].mean()
-    return weights / mean
 
 
 def checked_init(name, value, shape):

@@ -1,21 +1,18 @@
 """The fit of a feed-forward network."""
 
-from dataclasses import replace
-
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from fastgd.estimators.diagnostics import warn
-from fastgd.estimators.fit import Fit
+from fastgd.estimators.fit import RowsFit
 from fastgd.kernels import network
 from fastgd.methods.mlp import LBFGS, AutoScheduleFree, Backpropagation, PerEpoch
 from fastgd.methods.network_units import pack
 from fastgd.methods.optimizers import SGD, Adam, AdamW, Momentum, Nesterov
 from fastgd.methods.schedules import Adaptive, Constant, Schedule
-from fastgd.problem.data import as_rows, distinct_columns
+from fastgd.problem.data import as_rows
 from fastgd.problem.objective import Objective
 from fastgd.problem.order import Order
-from fastgd.problem.problem import Problem
 from fastgd.training.loop import DivergedError
 
 # Rows of batch_size="auto": scikit-learn's default.
@@ -26,63 +23,46 @@ DEFAULT_ALPHA = 1e-4
 LARGE_SIZE = 1e3
 
 
-class NetworkFit(Fit):
+class NetworkFit(RowsFit):
     """One fit of a network with so many outputs on the rows `data`."""
 
-    def __init__(self, model, data, loss, outputs, *, held_out=None, **others):
-        super().__init__(model, (*data.arrays, *(held_out.arrays if held_out else ())), **others)
-        self.held_out = held_out
+    def __init__(self, model, data, loss, outputs, **others):
+        super().__init__(model, data, **others)
+        self.loss, self.outputs = loss, outputs
         goes_on = self.earlier or (self.partial and hasattr(model, "coefs_"))
         self.rows_before = model.t_ if goes_on else 0
-        self.problem = self.pose(data, loss, outputs)
+        self.problem = self.pose(data, self.drawn_seed())
         # As in scikit-learn, the loss may stall for `n_iter_no_change` epochs; L-BFGS looks at the
         # gradient instead.
         waits = model.solver == "lbfgs" and not model.early_stopping
         self.stopping.patience = np.inf if waits else model.n_iter_no_change + 1
 
-    def pose(self, data, loss, outputs):
-        """The problem on the rows to train on; the other rows are held out."""
-        model, seed, mean = self.model, self.drawn_seed(), 1.0
-        data = replace(data, X=distinct_columns(data.X))
-        visits, left_out = model._split(data, self.held_out, seed)
-        if data.weights is not None:
-            mean = float(data.weights[visits].mean())
-            data = replace(data, weights=data.weights / mean)
-        if len(left_out):
-            self.held_out = data.take(left_out)
-        self.batch_size = {"auto": DEFAULT_BATCH_SIZE, "full": len(visits)}.get(
-            model.batch_size, model.batch_size
-        )
-        model.alpha_ = self.alpha(len(visits))
-        return Problem(
-            as_rows(data.X),
-            data.y,
-            data.weights,
-            Objective(loss, 0.0, model.alpha_ / mean, outputs),
-            visits,
-            model.solver == "lbfgs" or model.batch_size == "full",
-            1,
-            data.X,
-            self.is_resumable,
-            seed,
-        )
-
-    def alpha(self, n):
-        """The strength of the penalty on n rows.
-
-        The default of solver="auto" is a standard normal prior of the weights: the penalty of all
-        rows together, those of earlier calls among them, is |W|^2 / 2.
+    def objective(self, n, total):
+        """The objective; alpha="auto" of solver="auto" is a standard normal prior of the weights:
+        the penalty of all rows together, those of earlier calls among them, is |W|^2 / 2.
         """
         model = self.model
-        if model.alpha != "auto":
-            return float(model.alpha)
-        before = self.rows_before if self.partial else 0
-        is_prior = model.solver == "auto"
-        return min(self.batch_size, n) / (before + n) if is_prior else DEFAULT_ALPHA
+        model.alpha_ = DEFAULT_ALPHA if model.alpha == "auto" else float(model.alpha)
+        if model.alpha == model.solver == "auto":
+            before = self.rows_before if self.partial else 0
+            model.alpha_ = min(self.batch_size(n), n) / (before + n)
+        return Objective(self.loss, 0.0, model.alpha_ / (total / n), self.outputs)
+
+    def is_full_batch(self, n):
+        return self.model.solver == "lbfgs" or self.model.batch_size == "full"
+
+    def batch_size(self, n):
+        """Rows per update, out of n; more than n means all."""
+        sizes = {"auto": DEFAULT_BATCH_SIZE, "full": n}
+        return sizes.get(self.model.batch_size, self.model.batch_size)
 
     def method(self, last):
-        model, problem, size = self.model, self.problem, self.batch_size
-        architecture, seed = model._architecture(), problem.random_state
+        model, n = self.model, len(self.problem.visits)
+        architecture, seed, size = (
+            model._architecture(),
+            self.problem.random_state,
+            self.batch_size(n),
+        )
         if model.solver == "lbfgs":
             if model.dropout:
                 raise ValueError(
@@ -91,7 +71,7 @@ class NetworkFit(Fit):
                 )
             return LBFGS(architecture, seed, model.max_fun)
         is_given = model.batch_size not in ("auto", "full")
-        if is_given and size > len(problem.visits) and not self.partial:
+        if is_given and size > n and not self.partial:
             warn(
                 "Got `batch_size` less than 1 or larger than sample size. It is going to be "
                 "clipped",
@@ -123,8 +103,7 @@ class NetworkFit(Fit):
         model, problem, theta, state = self.model, self.problem, None, None
         if (self.partial or model.warm_start) and hasattr(model, "coefs_"):
             theta, widths = model._packed(np.float64)
-            outputs = problem.objective.outputs
-            wanted = model._architecture().widths(problem.rows.shape[1], outputs)
+            wanted = model._architecture().widths(problem.rows.shape[1], self.outputs)
             if not np.array_equal(widths, wanted):
                 raise ValueError(
                     f"the model has layers of {widths.tolist()} units, {wanted.tolist()} are asked "
