@@ -43,7 +43,7 @@ class NetworkFit(RowsFit):
         """
         model = self.model
         model.alpha_ = DEFAULT_ALPHA if model.alpha == "auto" else float(model.alpha)
-        if model.alpha == model.solver == "auto":
+        if model.alpha == "auto" and model.solver == "auto":
             before = self.rows_before if self.partial else 0
             model.alpha_ = min(self.batch_size(n), n) / (before + n)
         return Objective(self.loss, 0.0, model.alpha_ / (total / n), self.outputs)
@@ -57,12 +57,8 @@ class NetworkFit(RowsFit):
         return sizes.get(self.model.batch_size, self.model.batch_size)
 
     def method(self, last):
-        model, n = self.model, len(self.problem.visits)
-        architecture, seed, size = (
-            model._architecture(),
-            self.problem.random_state,
-            self.batch_size(n),
-        )
+        model, n, seed = self.model, len(self.problem.visits), self.problem.random_state
+        architecture, size = model._architecture(), self.batch_size(n)
         if model.solver == "lbfgs":
             if model.dropout:
                 raise ValueError(
