@@ -256,6 +256,13 @@ class RowsFit(Fit):
             random_state,
         )
 
+    def held_out_problem(self, objective):
+        """The problem on the held-out rows."""
+        rows = self.held_out
+        parts = {"rows": as_rows(rows.X), "y": rows.y, "weights": rows.weights}
+        visits = np.arange(rows.X.shape[0])
+        return replace(self.problem, **parts, visits=visits, objective=objective)
+
     def objective(self, n, total):
         """The objective on n rows of this total weight."""
 

@@ -13,7 +13,6 @@ from fastgd.estimators.select_solver import is_automatic, select_method
 from fastgd.methods.implicit_sgd import AveragedImplicitSGD, Stream
 from fastgd.methods.sgd import FirstOrder
 from fastgd.methods.sparse_stream import SparseStream
-from fastgd.problem.data import as_rows
 from fastgd.problem.layout import pack, unpack
 from fastgd.problem.metric import metric_of
 from fastgd.problem.order import Order, seed_of
@@ -153,14 +152,8 @@ class LinearFit(RowsFit):
         return Order(problem, problem.X, shuffle, problem.random_state, done)
 
     def held_out_loss(self, method):
-        rows, problem = self.held_out, self.problem
-        held_out = replace(
-            problem,
-            rows=as_rows(rows.X),
-            y=rows.y,
-            weights=rows.weights,
-            visits=np.arange(rows.X.shape[0]),
-        )
+        problem = self.problem
+        held_out = self.held_out_problem(problem.objective)
 
         def loss_of(coef, intercept):
             theta = pack(coef, intercept, problem.rows.dtype, held_out.by_column)

@@ -10,7 +10,6 @@ from fastgd.methods.mlp import LBFGS, AutoScheduleFree, Backpropagation, PerEpoc
 from fastgd.methods.network_units import pack
 from fastgd.methods.optimizers import SGD, Adam, AdamW, Momentum, Nesterov
 from fastgd.methods.schedules import Adaptive, Constant, Schedule
-from fastgd.problem.data import as_rows
 from fastgd.problem.objective import Objective
 from fastgd.problem.order import Order
 from fastgd.training.loop import DivergedError
@@ -117,26 +116,14 @@ class NetworkFit(RowsFit):
         return Order(problem, problem.X, shuffle, problem.random_state, epochs)
 
     def held_out_loss(self, method):
-        model, held_out, (objective, scales) = self.model, self.held_out, method.validation
-        rows, visits = as_rows(held_out.X), np.arange(held_out.X.shape[0])
-        total = len(visits) if held_out.weights is None else float(held_out.weights.sum())
+        objective, scales = method.validation
+        held_out = self.held_out_problem(objective)
+        layers = self.model._architecture().network(method.widths, scales=scales)
 
         def loss_of(coefs, intercepts):
-            loss = network.gradient(
-                rows,
-                held_out.y,
-                held_out.weights,
-                visits,
-                pack(coefs, intercepts, rows.dtype),
-                None,
-                None,
-                None,
-                method.widths,
-                objective.codes,
-                model._architecture().codes(),
-                scales,
-            )
-            return loss / total
+            theta = pack(coefs, intercepts, held_out.rows.dtype)
+            loss = network.gradient(held_out.data_term, theta, None, None, layers)
+            return loss / held_out.total_weight
 
         return loss_of
 

@@ -98,16 +98,8 @@ class NeuralNetwork(Model):
         theta, widths = self._packed(rows.dtype)
         out = np.empty(rows.shape[0] * widths[-1], rows.dtype)
         with one_blas_thread() if rows.shape[0] > MAX_ROWS_OF_SHORT_PRODUCTS else nullcontext():
-            network.margins(
-                rows,
-                np.arange(rows.shape[0]),
-                theta,
-                None,
-                None,
-                out,
-                widths,
-                self._architecture().codes(),
-            )
+            layers = self._architecture().network(widths)
+            network.margins(rows, np.arange(rows.shape[0]), theta, None, out, layers)
         return out.reshape(-1, widths[-1])
 
     def _margins(self, X):

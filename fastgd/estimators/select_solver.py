@@ -148,10 +148,7 @@ def first_rate(model, problem, optimizer):
             "another "
             "learning_rate, or a rule that scales itself, such as 'adam'"
         )
-    lengths = (
-        squared_norms(problem.rows, problem.visits, np.empty(1, problem.rows.dtype))
-        + model.fit_intercept
-    )
+    lengths = squared_norms(problem.rows, problem.visits) + model.fit_intercept
     if problem.weights is not None:
         lengths *= problem.weights[problem.visits]
     longest = lengths.mean() if problem.full_batch else lengths.max()

@@ -116,20 +116,7 @@ class LBFGS(Method):
         return loss, gradient.ravel()
 
     def _loss(self, theta, gradient):
-        problem = self.problem
-        return (
-            batch.gradient(
-                problem.rows,
-                problem.y,
-                problem.weights,
-                problem.visits,
-                theta,
-                gradient,
-                problem.objective.codes,
-                problem.threads,
-            )
-            / self._weight
-        )
+        return batch.gradient(self.problem.data_term, theta, gradient) / self._weight
 
     def loss_at(self, theta):
         """The objective at theta."""
@@ -177,15 +164,5 @@ class AutoRateAdam(FirstOrder):
 
     def _gradient_at(self, theta, gradient):
         """The objective; `gradient` receives that of its data term."""
-        problem = self.problem
-        loss = batch.gradient(
-            problem.rows,
-            problem.y,
-            problem.weights,
-            problem.visits,
-            theta,
-            gradient,
-            problem.objective.codes,
-            problem.threads,
-        )
-        return loss / self._weight + problem.objective.penalty(*self._parts(theta))
+        loss = batch.gradient(self.problem.data_term, theta, gradient) / self._weight
+        return loss + self.problem.objective.penalty(*self._parts(theta))
