@@ -87,15 +87,14 @@ class Side(Record):
 
 
 class FactorState(Record):
-    """The state of a recommender after so many `epochs`.
+    """The state of a recommender after so many `epochs`; `sides` are the users and the items.
 
     Rows are stored in units of `unit`, which is 0 while all ratings are equal, and trained in units
     of the ratings' spread. `met` holds who has met what, a CSR matrix or pairs of numbers for each
     call.
     """
 
-    users: Side
-    items: Side
+    sides: tuple
     parameters: dict
     statistics: Statistics | None = None
     unit: float = 0.0
@@ -110,7 +109,15 @@ class FactorState(Record):
         k, dtype = parameters["n_factors"], parameters["dtype"]
         rows, ages = np.zeros((1, width_of(k, dtype)), dtype), np.zeros(0, np.int64)
         users, items = Side(Ids("user"), rows, ages, k, k), Side(Ids("item"), rows, ages, k, k + 1)
-        return cls(users, items, parameters)
+        return cls((users, items), parameters)
+
+    @property
+    def users(self):
+        return self.sides[0]
+
+    @property
+    def items(self):
+        return self.sides[1]
 
     @property
     def is_implicit(self):
@@ -126,13 +133,9 @@ class FactorState(Record):
 
     def learn(self, *columns):
         """Learn the ids in the columns of users and items; return their numbers."""
-        self.users, self.items = (
-            replace(side, ids=side.ids.copy()) for side in (self.users, self.items)
-        )
-        return [
-            side.ids.numbers(column, learn=True)
-            for side, column in zip((self.users, self.items), columns, strict=True)
-        ]
+        self.sides = tuple(replace(side, ids=side.ids.copy()) for side in self.sides)
+        pairs = zip(self.sides, columns, strict=True)
+        return [side.ids.numbers(column, learn=True) for side, column in pairs]
 
     def take_in(self, values, partial):
         """Update the statistics of ratings or weights; `partial`: pool them with earlier ones."""
@@ -155,25 +158,24 @@ class FactorState(Record):
             self._follow(known)
         else:
             if before:
-                self.users, self.items = (
-                    replace(side, rows=side.scaled(side.rows, self.factor))
-                    for side in (self.users, self.items)
+                factor = self.factor
+                self.sides = tuple(
+                    replace(side, rows=side.scaled(side.rows, factor)) for side in self.sides
                 )
             self.statistics, self.unit, self.mean = known, known.spread, known.mean
 
     def _follow(self, known):
         """Adopt the statistics `known`; the items' biases keep predictions as they were."""
         if self.unit and self.parameters["biased"]:
-            rows = self.items.rows.copy()
-            rows[:-1, self.items.bias] += (self.mean - known.mean) / self.unit
-            self.items = replace(self.items, rows=rows)
+            users, items = self.sides
+            rows = items.rows.copy()
+            rows[:-1, items.bias] += (self.mean - known.mean) / self.unit
+            self.sides = users, replace(items, rows=rows)
         known.spread = known.spread or self.unit
         self.statistics, self.mean = known, known.mean
         if not 1 / MAX_UNIT_RATIO <= self.factor <= MAX_UNIT_RATIO:
             if self.unit:
-                self.users, self.items = (
-                    side.rebased(self.factor) for side in (self.users, self.items)
-                )
+                self.sides = tuple(side.rebased(self.factor) for side in self.sides)
             self.unit = known.spread
 
     def standardised(self, values):

@@ -46,25 +46,26 @@ class FactorizationFit(Fit):
         """Lay out the ratings on grids; who is new gets rows."""
         model, state, rng = self.model, self.state, np.random.default_rng([seed, self.begun])
         training, left_out = self.split(len(values), rng)
-        counts = len(state.users.ids), len(state.items.ids)
+        counts = [len(side.ids) for side in state.sides]
         trained = [
             np.flatnonzero(np.bincount(numbers[training], minlength=count))
             for numbers, count in zip((users, items), counts, strict=True)
         ]
         if state.is_implicit:
             trained[1] = np.arange(counts[1])
-        self.layout, users, items = lay_out(users, items, counts, state.is_implicit, rng)
-        state.users, state.items = (
+        layout, users, items = lay_out(users, items, counts, state.is_implicit, rng)
+        self.orders = layout.users, layout.items
+        state.sides = tuple(
             side.grown(numbers, rng, state.factor, model.biased, model.positive)
-            for side, numbers in zip((state.users, state.items), trained, strict=True)
+            for side, numbers in zip(state.sides, trained, strict=True)
         )
         met = None
         if state.is_implicit:
-            met = state.items_met()[self.layout.users][:, self.layout.items]
+            met = state.items_met()[layout.users][:, layout.items]
             met.sort_indices()
         values = values.astype(model.dtype)
         grid, held_out = (
-            as_grid(self.layout, users[part], items[part], values[part], met)
+            as_grid(layout, users[part], items[part], values[part], met)
             for part in (training, left_out)
         )
         alpha = IMPLICIT_ALPHA if state.is_implicit else ALPHA
@@ -111,11 +112,10 @@ class FactorizationFit(Fit):
         return Factorization(schedule)
 
     def start(self, method):
-        state, layout = self.state, self.layout
-        sides = (state.users, layout.users), (state.items, layout.items)
-        rows = [side.scaled(side.rows[numbers], state.factor) for side, numbers in sides]
+        state, pairs = self.state, list(zip(self.state.sides, self.orders, strict=True))
+        rows = [side.scaled(side.rows[numbers], state.factor) for side, numbers in pairs]
         theta = np.concatenate([part.ravel() for part in rows])
-        ages = np.concatenate([side.ages[numbers] for side, numbers in sides])
+        ages = np.concatenate([side.ages[numbers] for side, numbers in pairs])
         method.start(self.problem, theta, (ages, state.epochs + 1))
         return theta
 
@@ -133,14 +133,12 @@ class FactorizationFit(Fit):
         return validate
 
     def store(self, model, training):
-        state, layout, trained = copy(self.state), self.layout, training.method.state
-        users, items = training.solution()
-        factor, count = 1 / state.factor, len(layout.users)
-        state.users = state.users.updated(
-            layout.users, state.users.scaled(users, factor), trained.ages[:count]
-        )
-        state.items = state.items.updated(
-            layout.items, state.items.scaled(items, factor), trained.ages[count:]
+        state, trained = copy(self.state), training.method.state
+        ages = np.split(trained.ages, [len(self.orders[0])])
+        parts = zip(state.sides, self.orders, training.solution(), ages, strict=True)
+        state.sides = tuple(
+            side.updated(numbers, side.scaled(rows, 1 / state.factor), seen)
+            for side, numbers, rows, seen in parts
         )
         state.epochs = model.t_ = trained.t - 1
         model._state = state
