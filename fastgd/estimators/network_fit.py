@@ -116,7 +116,7 @@ class NetworkFit(RowsFit):
         return Order(problem, problem.X, shuffle, problem.random_state, epochs)
 
     def held_out_loss(self, method):
-        objective, scales = method.validation
+        objective, scales = method.scaled.validation
         held_out = self.held_out_problem(objective)
         layers = self.model._architecture().network(method.widths, scales=scales)
 

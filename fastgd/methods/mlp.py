@@ -11,13 +11,11 @@ from fastgd.kernels import network
 from fastgd.kernels.network import Activation
 from fastgd.kernels.quasi_newton import QuasiNewton, Status
 from fastgd.methods.method import Epoch
-from fastgd.methods.network_units import Units, initial, layers, unpack
+from fastgd.methods.network_units import HEADROOM, ScaledProblem, Units, initial, layers, unpack
 from fastgd.methods.optimizers import SGD, AdamW, Optimizer, ScheduleFree
 from fastgd.methods.schedules import InverseScaling, Schedule
 from fastgd.methods.sgd import FirstOrder, State
-from fastgd.problem.constant_model import constant_model
 from fastgd.problem.data import is_surely_finite
-from fastgd.problem.losses import Huber
 from fastgd.problem.metric import Metric
 from fastgd.problem.problem import Problem
 from fastgd.problem.records import Record
@@ -45,11 +43,6 @@ RELATIVE_DECREASE_TOLERANCE = 2.2e-9
 MAX_STREAM_UPDATES = 100
 # From this size of weights on, the result of an epoch is checked for margins that overflow.
 LARGE_WEIGHT = 1e6
-# The trained weights may have this size without overflow in the user's units.
-HEADROOM = 1e4
-# delta / scale of the Huber loss is clipped to this value and its inverse. Beyond, the loss equals
-# the squared (absolute) loss up to rounding.
-MAX_SCALED_DELTA = 1e100
 
 
 class NetworkState(State):
@@ -182,129 +175,28 @@ class Backpropagation(FirstOrder):
         return replace(units, inputs=Metric(inputs.center, scale))
 
     def _enter(self, units):
-        """Work in these units.
-
-        The reported objective is `_factor` times the trained one, plus `_offset`: in the units of y
-        for one target, in units of the spreads for several targets of a residual loss. `validation`
-        is (objective, scales of the outputs) for margins and targets in the user's units.
-        """
-        problem = self.problem
-        self._metric = self._scales = None
-        self.validation = problem.objective, None
-        self._y, self.objective = problem.y, problem.objective
-        self._factor, self._offset, self._is_constant = 1.0, 0.0, False
-        if units is None:
-            self._check_size()
-        else:
-            self._enter_units(units)
-        self._term = replace(problem, y=self._y, objective=self.objective).data_term
-
-    def _enter_units(self, units):
-        """Scale columns and targets."""
-        problem, dtype = self.problem, self.problem.rows.dtype
-        self._metric = units.inputs.center.astype(dtype), units.inputs.inverse.astype(dtype)
-        if problem.objective.loss.is_of_residuals:
-            self._enter_residuals(units)
-        elif problem.objective.loss.has_log_link:
-            self._enter_counts(units)
-        if not problem.objective.loss.is_of_labels:
-            self._is_constant = not units.unit.any()
-            # `tol` counts in losses of the best constant model.
-            self.unit = abs(self._constant_loss()) or 1.0
-
-    def _enter_residuals(self, units):
-        """Standardise each target by its own mean and spread."""
-        objective, unit, outputs = self.problem.objective, units.unit, len(units.unit)
-        limits, varied = np.finfo(self.problem.rows.dtype), np.where(unit > 0, unit, 1.0)
-        size = np.maximum(HEADROOM * unit, np.abs(units.center))
-        least = HEADROOM * float(limits.smallest_subnormal)
-        if size.max() > float(limits.max):
-            largest = np.abs(self.problem.targets).max()
-            raise ValueError(
-                f"y is too large: its largest value is {largest:g}, and weights in {limits.dtype} "
-                "overflow"
-            )
-        if ((0 < unit) & (unit < least)).any():
-            least = unit[unit > 0].min()
-            raise ValueError(
-                f"y is too small: its spread is {least:g}, and weights in {limits.dtype} underflow"
-            )
-        with np.errstate(over="ignore"):  # of rows that do not count
-            self._y = ((self.problem.y.reshape(-1, outputs) - units.center) / varied).ravel()
-        shares, factors = (unit > 0).astype(float), np.ones(outputs)
-        self._factor = np.ones(outputs) if objective.loss.degree == 1 else varied
-        # divided by its largest slope where that is below 1: alpha means the same for any delta
-        if isinstance(objective.loss, Huber):
-            with np.errstate(over="ignore"):
-                delta = objective.loss.delta / varied
-            delta = np.clip(delta, 1 / MAX_SCALED_DELTA, MAX_SCALED_DELTA)
-            factors, shares = 1 / delta, shares * delta * np.maximum(delta, 1.0)
-            self.objective = replace(objective, loss=Huber(1.0))
-            self._factor = varied * np.minimum(delta, 1.0)
-        if not unit.all() or isinstance(objective.loss, Huber):
-            self._scales = np.array([factors, shares])
-        if outputs > 1:
-            self.validation = self.objective, np.array([factors / varied, shares])
-            self._factor = 1.0
-            return
-        with np.errstate(over="ignore"):
-            self._factor = float(varied[0] * self._factor[0])
-        if not isfinite(self._factor):
-            raise ValueError(
-                f"y is too large: its spread is {varied[0]:g}, and {objective.loss.name} overflows"
-            )
-
-    def _enter_counts(self, units):
-        """Divide counts by their mean m: exp(z) - y z = m (exp(z') - (y / m) z') - y log m."""
-        objective, means, outputs = self.problem.objective, units.targets.center, len(units.unit)
-        varied, weights = units.unit > 0, self.problem.weights
-        weights = None if weights is None else self.problem.row_weights
-        mean_targets = np.average(self.problem.targets, axis=0, weights=weights)
-        self._y = (self.problem.y.reshape(-1, outputs) / np.where(means > 0, means, 1.0)).ravel()
-        self._factor = max(1.0, float(means.max()))
-        self._offset = float((np.where(varied, 0.0, means) - mean_targets * units.center).sum())
-        shares = np.where(varied, means, 0.0) / self._factor
-        self.objective = replace(objective, l2=objective.l2 / self._factor)
-        if (shares != 1.0).any():
-            self._scales = np.array([np.ones(outputs), shares])
-
-    def _check_size(self):
-        """Refuse targets whose squares overflow."""
-        if self.problem.objective.loss.is_quadratic:
-            largest = float(np.abs(self.problem.targets).max())
-            if not isfinite(largest * largest):
-                raise ValueError(
-                    "y is too large: training would have diverged, since squares of its largest "
-                    f"value {largest:g} overflow"
-                )
-
-    def _constant_loss(self):
-        """The objective of the best constant model of targets."""
-        outputs = self.objective.outputs
-        factors, shares = np.ones((2, outputs)) if self._scales is None else self._scales
-        total = self._offset
-        for k in np.flatnonzero(shares):
-            objective = replace(self.objective, outputs=1)
-            y = self._y.reshape(-1, outputs)[:, k] * factors[k]
-            _, loss = constant_model(replace(self.problem, y=y, objective=objective))
-            total += self._factor * shares[k] * float(loss)
-        return total
+        """Work in these units."""
+        self.scaled = ScaledProblem.of(self.problem, units)
+        # `tol` counts in losses of the best constant model.
+        if units and not self.problem.objective.loss.is_of_labels:
+            self.unit = abs(self.scaled.constant_loss()) or 1.0
 
     def epoch(self, order):
         """Pass once over the rows in `order`; return an `Epoch`."""
         state = self.state.copy()
         rates = self.schedule.rates(state.t, self._updates, state.epochs)
-        if self._is_constant:
+        scaled = self.scaled
+        if scaled.is_constant:
             state.epochs += 1
             self.state, self.settled = state, True
-            return Epoch(self._offset, 0.0, float(rates[-1]))
-        term, buffers = self._term.over(order), (state.first, state.second)
+            return Epoch(scaled.offset, 0.0, float(rates[-1]))
+        term, buffers = scaled.problem.data_term.over(order), (state.first, state.second)
         seed = (self.seed << 32) + state.epochs
-        layout = self.architecture.network(self.widths, seed, self._scales)
+        layout = self.architecture.network(self.widths, seed, scaled.scales)
         sums = network.epoch(
             term,
             state.theta,
-            self._metric,
+            scaled.metric,
             buffers,
             rates,
             layout,
@@ -315,27 +207,26 @@ class Backpropagation(FirstOrder):
         state.t += sums["updates"]
         state.epochs += 1
         self.state = state
-        loss = (
-            self._factor * (sums["loss"] / self._weight + sums["penalty"] / len(order))
-            + self._offset
-        )
-        return Epoch(loss, self._factor * sums["gradient_norm"] / self._updates, float(rates[-1]))
+        loss = sums["loss"] / self._weight + sums["penalty"] / len(order)
+        norm = scaled.factor * sums["gradient_norm"] / self._updates
+        return Epoch(scaled.factor * loss + scaled.offset, norm, float(rates[-1]))
 
     def loss_at(self, theta):
         """The objective at theta, in the units of the run, with a batch's penalty."""
-        return self._offset + (
-            0.0 if self._is_constant else self._factor * self._value(theta, None, self._size)
-        )
+        scaled = self.scaled
+        if scaled.is_constant:
+            return scaled.offset
+        return scaled.offset + scaled.factor * self._value(theta, None, self._size)
 
     def _value(self, theta, gradient, rows):
         """The mean loss of all rows plus (l2 / 2) |W|^2 / rows (0 for AdamW); `gradient` receives
         the derivatives.
         """
-        objective = self.objective
-        layout = self.architecture.network(self.widths, scales=self._scales)
-        loss = network.gradient(self._term, theta, self._metric, gradient, layout)
+        scaled, problem = self.scaled, self.scaled.problem
+        layout = self.architecture.network(self.widths, scales=scaled.scales)
+        loss = network.gradient(problem.data_term, theta, scaled.metric, gradient, layout)
         value = loss / self._weight
-        l2 = 0.0 if isinstance(self.optimizer, AdamW) else objective.l2 / rows
+        l2 = 0.0 if isinstance(self.optimizer, AdamW) else problem.objective.l2 / rows
         for number, (W, _) in enumerate(layers(theta, self.widths) if l2 else ()):
             value += l2 / 2 * float(np.vdot(W, W))
             if gradient is not None:

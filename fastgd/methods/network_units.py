@@ -1,12 +1,14 @@
 """The parameters of a network as one vector, and the units in which it is trained."""
 
+from dataclasses import replace
 from itertools import pairwise
-from math import sqrt
+from math import isfinite, sqrt
 
 import numpy as np
 
 from fastgd.methods.implicit_sgd import TargetStatistics, merged, merged_targets
-from fastgd.problem.losses import MIN_FREQUENCY, Loss
+from fastgd.problem.constant_model import constant_model
+from fastgd.problem.losses import MIN_FREQUENCY, Huber, Loss
 from fastgd.problem.metric import Metric, metric_of
 from fastgd.problem.problem import Problem
 from fastgd.problem.records import Record
@@ -20,6 +22,11 @@ MAX_SCALE_RATIO = 4.0
 NEW_COLUMN_SHARE = 0.1
 # Targets are constant if their standard deviation is at most this share of their mean: rounding.
 CONSTANT_TARGET_TOLERANCE = 4 * np.finfo(float).eps
+# The trained weights may have this size without overflow in the user's units.
+HEADROOM = 1e4
+# delta / scale of the Huber loss is clipped to this value and its inverse. Beyond, the loss equals
+# the squared (absolute) loss up to rounding.
+MAX_SCALED_DELTA = 1e100
 
 
 def layers(theta, widths):
@@ -210,3 +217,114 @@ def _rounded(targets):
     """Targets whose spread is no more than rounding are constant."""
     varies = targets.spread > CONSTANT_TARGET_TOLERANCE * np.abs(targets.center)
     return TargetStatistics(targets.center, np.where(varies, targets.spread, 0.0))
+
+
+class ScaledProblem(Record):
+    """The problem that a network is trained on, in its units.
+
+    The reported objective is `factor` times its objective, plus `offset`: in the units of y for one
+    target, in units of the spreads for several targets of a residual loss. `scales` are the factors
+    of the outputs' margins and of their losses (None: 1), `metric` (center, inverse scale) of the
+    columns. `validation` is (objective, scales) for margins and targets in the user's units. The
+    targets may all be constant: then there is nothing to train.
+    """
+
+    problem: Problem
+    validation: tuple
+    scales: np.ndarray | None = None
+    factor: float = 1.0
+    offset: float = 0.0
+    metric: tuple | None = None
+    is_constant: bool = False
+
+    @classmethod
+    def of(cls, problem, units):
+        """The problem in these units; None: the user's."""
+        scaled, loss = cls(problem, (problem.objective, None)), problem.objective.loss
+        if units is None:
+            _check_size(problem)
+            return scaled
+        if loss.is_of_residuals:
+            scaled = _standardised(problem, units)
+        elif loss.has_log_link:
+            scaled = _relative_to_mean(problem, units)
+        dtype = problem.rows.dtype
+        scaled.metric = units.inputs.center.astype(dtype), units.inputs.inverse.astype(dtype)
+        scaled.is_constant = not (loss.is_of_labels or units.unit.any())
+        return scaled
+
+    def constant_loss(self):
+        """The objective of the best constant model of targets."""
+        problem, outputs = self.problem, self.problem.objective.outputs
+        factors, shares = np.ones((2, outputs)) if self.scales is None else self.scales
+        total, objective = self.offset, replace(problem.objective, outputs=1)
+        for k in np.flatnonzero(shares):
+            y = problem.y.reshape(-1, outputs)[:, k] * factors[k]
+            _, loss = constant_model(replace(problem, y=y, objective=objective))
+            total += self.factor * shares[k] * float(loss)
+        return total
+
+
+def _check_size(problem):
+    """Refuse targets whose squares overflow."""
+    if problem.objective.loss.is_quadratic:
+        largest = float(np.abs(problem.targets).max())
+        if not isfinite(largest * largest):
+            raise ValueError(
+                "y is too large: training would have diverged, since squares of its largest "
+                f"value {largest:g} overflow"
+            )
+
+
+def _standardised(problem, units):
+    """Targets with a residual loss, each divided by its own spread."""
+    objective, unit, outputs = problem.objective, units.unit, len(units.unit)
+    limits, varied = np.finfo(problem.rows.dtype), np.where(unit > 0, unit, 1.0)
+    size = np.maximum(HEADROOM * unit, np.abs(units.center))
+    if size.max() > float(limits.max):
+        largest = np.abs(problem.targets).max()
+        raise ValueError(
+            f"y is too large: its largest value is {largest:g}, and weights in {limits.dtype} "
+            "overflow"
+        )
+    if ((0 < unit) & (unit < HEADROOM * float(limits.smallest_subnormal))).any():
+        least = unit[unit > 0].min()
+        raise ValueError(
+            f"y is too small: its spread is {least:g}, and weights in {limits.dtype} underflow"
+        )
+    factors, shares = np.ones(outputs), (unit > 0).astype(float)
+    factor = np.ones(outputs) if objective.loss.degree == 1 else varied
+    scales = None if unit.all() else np.array([factors, shares])
+    # Rows that do not count may overflow.
+    with np.errstate(over="ignore"):
+        y = ((problem.y.reshape(-1, outputs) - units.center) / varied).ravel()
+        # The loss is divided by its largest slope where that is below 1: alpha means the same for
+        # any delta.
+        if isinstance(objective.loss, Huber):
+            delta = objective.loss.delta / varied
+            delta = np.clip(delta, 1 / MAX_SCALED_DELTA, MAX_SCALED_DELTA)
+            factors, shares = 1 / delta, shares * delta * np.maximum(delta, 1.0)
+            scales, objective = np.array([factors, shares]), replace(objective, loss=Huber(1.0))
+            factor = varied * np.minimum(delta, 1.0)
+        factor = float(varied[0] * factor[0]) if outputs == 1 else 1.0
+    if not isfinite(factor):
+        name = problem.objective.loss.name
+        raise ValueError(f"y is too large: its spread is {varied[0]:g}, and {name} overflows")
+    validation = problem.objective, None
+    if outputs > 1:
+        validation = objective, np.array([factors / varied, shares])
+    return ScaledProblem(replace(problem, y=y, objective=objective), validation, scales, factor)
+
+
+def _relative_to_mean(problem, units):
+    """Counts divided by their mean m: exp(z) - y z = m (exp(z') - (y / m) z') - y log m."""
+    objective, means, outputs = problem.objective, units.targets.center, len(units.unit)
+    weights = None if problem.weights is None else problem.row_weights
+    mean_targets = np.average(problem.targets, axis=0, weights=weights)
+    y = (problem.y.reshape(-1, outputs) / np.where(means > 0, means, 1.0)).ravel()
+    factor, varied = max(1.0, float(means.max())), units.unit > 0
+    offset = float((np.where(varied, 0.0, means) - mean_targets * units.center).sum())
+    shares = np.where(varied, means, 0.0) / factor
+    scales = np.array([np.ones(outputs), shares]) if (shares != 1.0).any() else None
+    scaled = replace(problem, y=y, objective=replace(objective, l2=objective.l2 / factor))
+    return ScaledProblem(scaled, (objective, None), scales, factor, offset)
