@@ -224,9 +224,9 @@ class ScaledProblem(Record):
 
     The reported objective is `factor` times its objective, plus `offset`: in the units of y for one
     target, in units of the spreads for several targets of a residual loss. `scales` are the factors
-    of the outputs' margins and of their losses (None: 1), `metric` (center, inverse scale) of the
-    columns. `validation` is (objective, scales) for margins and targets in the user's units. The
-    targets may all be constant: then there is nothing to train.
+    of the outputs' margins and targets, and of their losses (None: 1). `metric` is (center, 1 /
+    scale) of the columns. `validation` is (objective, scales) for margins and targets in the user's
+    units. `is_constant` says that all targets are: then there is nothing to train.
     """
 
     problem: Problem
