@@ -305,9 +305,8 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
             classes = unique_labels(y)
             if not first and not np.array_equal(classes, self.classes_):
                 raise ValueError(
-                    "warm_start can only be used where `y` has the same classes as in the "
-                    "previous call to fit. "
-                    f"Previously got {self.classes_}, `y` has {classes}"
+                    "warm_start can only be used where `y` has the same classes as in the previous "
+                    f"call to fit. Previously got {self.classes_}, `y` has {classes}"
                 )
             self._set_classes(classes, y.ndim == 2)
             held_out = self._held_out(X_val, y_val, sample_weight_val, X.dtype)
@@ -346,8 +345,8 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
         if self.class_weight == "balanced":
             raise ValueError(
                 "class_weight 'balanced' is not supported for partial_fit: use "
-                "compute_class_weight('balanced', "
-                "classes=classes, y=y) on a sample and pass the resulting weights as class_weight."
+                "compute_class_weight('balanced', classes=classes, y=y) on a sample and pass the "
+                "resulting weights as class_weight."
             )
         with unchanged_on_error(self):
             X, y = self._check_X(X, reset=not hasattr(self, "classes_"), y=y, multi_output=True)
@@ -362,15 +361,15 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
         y = y.toarray() if hasattr(y, "toarray") else y
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        if (
-            y.dtype.kind not in "iub" or y.ndim == 2
-        ):  # whole numbers are labels, whatever else they may be
-            check_classification_targets(y)
-            if y.ndim == 2 and type_of_target(y) != "multilabel-indicator":
-                raise ValueError(
-                    "Multioutput target data is not supported: y must hold one label a row, or 0 "
-                    "and 1 for each label"
-                )
+        # Whole numbers are labels, whatever else they may be.
+        if y.ndim == 1 and y.dtype.kind in "iub":
+            return y
+        check_classification_targets(y)
+        if y.ndim == 2 and type_of_target(y) != "multilabel-indicator":
+            raise ValueError(
+                "Multioutput target data is not supported: y must hold one label a row, or 0 and 1 "
+                "for each label"
+            )
         return y
 
     def _set_classes(self, classes, several):
@@ -382,9 +381,8 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
         self.out_activation_ = "logistic" if several or len(classes) == 2 else "softmax"
 
     def _check_known(self, y):
-        if (y.ndim == 2) != self._several_labels or (
-            y.ndim == 2 and y.shape[1] != len(self.classes_)
-        ):
+        expected = (len(self.classes_),) if self._several_labels else ()
+        if y.shape[1:] != expected:
             raise ValueError(f"y has shape {y.shape}, which is not that of the first call")
         unknown = np.setdiff1d(unique_labels(y), self.classes_)
         if len(unknown):
@@ -397,8 +395,12 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
         """The kernels' targets: +1 and -1, or the number of the class."""
         if self._several_labels:
             return (2.0 * (y > 0) - 1.0).ravel()
-        number = np.searchsorted(self.classes_, y)
+        number = self._number(y)
         return 2.0 * number - 1.0 if len(self.classes_) == 2 else number.astype(np.float64)
+
+    def _number(self, y):
+        """The numbers of the rows' classes."""
+        return np.searchsorted(self.classes_, y)
 
     def _check_y_val(self, y):
         """(labels, targets) of validation data."""
@@ -409,28 +411,26 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
     def _fit_labels(self, X, y, sample_weight, **others):
         weights = self._sample_weight(sample_weight, X)
         if self.class_weight is not None:
-            own = self._weights_of_classes(y, weights)
-            if not (np.isfinite(own) & (own >= 0)).all():
+            factors = self._class_factors(y, weights)
+            if not (np.isfinite(factors) & (factors >= 0)).all():
                 raise ValueError(f"class_weight must be finite and >= 0, got {self.class_weight}")
-            weights = own if weights is None else weights * own
+            weights = factors if weights is None else weights * factors
         loss = Softmax() if self.out_activation_ == "softmax" else LogLoss()
         outputs = len(self.classes_) if self._several_labels or loss.is_joint else 1
         return self._train(Samples(X, y, self._targets(y), weights), loss, outputs, **others)
 
-    def _weights_of_classes(self, y, weights):
+    def _class_factors(self, y, weights):
+        """The weight of each row's class."""
         if self._several_labels:
             return compute_sample_weight(self.class_weight, y)
-        by_class = compute_class_weight(
-            self.class_weight, classes=self.classes_, y=y, sample_weight=weights
-        )
-        return by_class[np.searchsorted(self.classes_, y)]
+        options = {"classes": self.classes_, "y": y, "sample_weight": weights}
+        return compute_class_weight(self.class_weight, **options)[self._number(y)]
 
     def _predict_from(self, margins):
         if self._several_labels:
             return (margins > 0).astype(int)
-        return self.classes_[
-            (margins[:, 0] > 0).astype(int) if margins.shape[1] == 1 else margins.argmax(axis=1)
-        ]
+        is_binary = margins.shape[1] == 1
+        return self.classes_[(margins[:, 0] > 0).astype(int) if is_binary else margins.argmax(1)]
 
     def predict(self, X):
         """The most probable label of each row, shape (n_samples,); of several labels at a time 0 or

@@ -115,9 +115,8 @@ class LinearModel(SparseCoefMixin, Model):
         if not isinstance(self.loss, str):
             return Custom(function=CustomFunction(self.loss))
         kind = KINDS[self.loss]
-        if (
-            kind.is_joint and outputs == 1
-        ):  # of two classes it is the logistic loss of their difference
+        # Of two classes it is the logistic loss of their difference.
+        if kind.is_joint and outputs == 1:
             return LogLoss()
         return kind(float(getattr(self, kind.parameter)) if kind.parameter else 0.0)
 
@@ -147,12 +146,9 @@ class LinearModel(SparseCoefMixin, Model):
 
     def _margins(self, X):
         """W x + b for the rows of X, shape (n, outputs)."""
+        # The search of `check_is_fitted` takes as long as the rest.
         if not self._is_trained:
-            check_is_fitted(
-                self
-                # raises its error; where there is nothing to raise, its search takes as long as the
-                # rest
-            )
+            check_is_fitted(self)
         X = self._check_X(X, reset=False, ensure_finite=False)
         if "coef_" not in vars(self) and sparse.issparse(X) and X.nnz < X.shape[1]:
             return self._stream_margins(X)

@@ -62,17 +62,15 @@ class NeuralNetwork(Model):
 
     # ---- training ----
 
-    def _hidden(self):
-        """The units of the hidden layers."""
+    def _architecture(self):
+        """The hidden layers."""
         sizes = self.hidden_layer_sizes
         sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
         whole = all(isinstance(size, Integral) and not isinstance(size, bool) for size in sizes)
         if not whole or any(size <= 0 for size in sizes):
             raise ValueError(f"hidden_layer_sizes must be > 0, and whole numbers; got {sizes}.")
-        return tuple(int(size) for size in sizes)
-
-    def _architecture(self):
-        return Architecture(self._hidden(), self.activation, float(self.dropout))
+        hidden = tuple(int(size) for size in sizes)
+        return Architecture(hidden, self.activation, float(self.dropout))
 
     def _train(self, *data, **others):
         """Train on checked data and store the model; the arguments are those of a `NetworkFit`."""
@@ -92,16 +90,13 @@ class NeuralNetwork(Model):
         widths = np.array([W.shape[0] for W in self.coefs_] + [self.coefs_[-1].shape[1]])
         return pack(self.coefs_, self.intercepts_, dtype), widths
 
-    def _forward(self, X):
-        """The last layer's Z for the rows of a checked X, (n, outputs)."""
-        rows = as_rows(X)
+    def _margins(self, X):
+        """The last layer's Z for the rows of X, (n, outputs)."""
+        check_is_fitted(self)
+        rows = as_rows(distinct_columns(self._check_X(X, reset=False)))
         theta, widths = self._packed(rows.dtype)
         out = np.empty(rows.shape[0] * widths[-1], rows.dtype)
         with one_blas_thread() if rows.shape[0] > MAX_ROWS_OF_SHORT_PRODUCTS else nullcontext():
             layers = self._architecture().network(widths)
             network.margins(rows, np.arange(rows.shape[0]), theta, None, out, layers)
         return out.reshape(-1, widths[-1])
-
-    def _margins(self, X):
-        check_is_fitted(self)
-        return self._forward(distinct_columns(self._check_X(X, reset=False)))
