@@ -11,7 +11,7 @@ from scipy.special import expit
 
 from fastgd import LinearSVC, LogisticRegression, SGDClassifier
 from fastgd.methods.carried import CarriedColumns
-from fastgd.methods.curvature import Coordinates
+from fastgd.problem.coordinates import Coordinates
 from fastgd.problem.data import as_rows
 from fastgd.problem.losses import loss_of
 from fastgd.problem.metric import metric_of

@@ -14,7 +14,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 from sklearn.exceptions import ConvergenceWarning
 
 from fastgd import LogisticRegression, SGDClassifier, SGDOneClassSVM, SGDRegressor
-from fastgd.methods.curvature import Coordinates
+from fastgd.problem.coordinates import Coordinates
 from fastgd.problem.data import as_rows
 from fastgd.problem.duality import gap
 from fastgd.problem.losses import loss_of

@@ -12,7 +12,7 @@ import reference
 from fastgd.kernels import batch
 from fastgd.kernels.data_term import DataTerm
 from fastgd.kernels.losses import Loss, evaluate
-from fastgd.methods.curvature import Coordinates
+from fastgd.problem.coordinates import Coordinates
 from fastgd.problem.duality import balanced, gap, relative, weighted_sums
 from fastgd.problem.layout import pack
 from fastgd.problem.losses import loss_of

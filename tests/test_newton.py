@@ -13,9 +13,9 @@ from fastgd import Lasso, LinearSVC, LogisticRegression, Ridge, SGDClassifier
 from fastgd.kernels import batch, gram
 from fastgd.kernels.data_term import DataTerm
 from fastgd.kernels.rows import Rows
-from fastgd.methods.curvature import Coordinates
 from fastgd.methods.newton import Newton
 from fastgd.methods.proximal_newton import ProximalNewton
+from fastgd.problem.coordinates import Coordinates
 from fastgd.problem.data import as_rows
 from fastgd.problem.linearization import subsample_rows
 from fastgd.problem.losses import loss_of
@@ -209,7 +209,7 @@ def quadratic(tol):
 
 @pytest.mark.parametrize("tol", [1e-2, 1e-4, 1e-6, 1e-9])
 def test_a_quadratic_is_one_system(tol, monkeypatch):
-    monkeypatch.setattr("fastgd.methods.newton.MAX_ALL_ROWS_COLUMNS", 0)
+    monkeypatch.setattr("fastgd.methods.preconditioner.MAX_ALL_ROWS_COLUMNS", 0)
     model, gap = quadratic(tol)
     assert model.converged_ and 0.5 <= model.optimality_ / gap <= 2 and gap <= tol
     assert np.all(np.diff(model.history_["loss"]) <= 0)

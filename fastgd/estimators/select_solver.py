@@ -118,7 +118,7 @@ def suits_dual(problem):
     It cannot continue an earlier model; and for smooth losses an affordable dense preconditioner is
     faster.
     """
-    from fastgd.methods.newton import dense_rows
+    from fastgd.methods.preconditioner import dense_rows
 
     objective = problem.objective
     if (

@@ -10,8 +10,8 @@ method", SIAM J. Optim. 13 (2003).
 import numpy as np
 
 from fastgd.methods.method import Epoch
-from fastgd.methods.newton import Newton, late_dense_rows
-from fastgd.problem.duality import rounding_of
+from fastgd.methods.newton import Newton
+from fastgd.methods.preconditioner import late_dense_rows
 
 # Take a full step if the curvature that changes along it is at most this share of what changed
 # along the last step. A ratio below 1 makes the active set settle instead of cycle.
@@ -72,7 +72,7 @@ class ActiveSet(Newton):
     def _gradient(self):
         """(F, gradient) at v, which is the model if F is the lowest so far, up to rounding."""
         loss, g = super()._gradient()
-        self._is_best = loss <= self._best[0] + rounding_of(loss, self._constant_loss)
+        self._is_best = loss <= self._best[0] + self._rounding(loss)
         if self._is_best:
             self._best = min(loss, self._best[0]), self._theta, self._v
         return loss, g

@@ -8,7 +8,6 @@ from fastgd.methods.newton import Newton
 from fastgd.methods.proximal_newton import ProximalNewton
 from fastgd.methods.row_space import RowSpace, is_worthwhile
 from fastgd.methods.smoothing import SmoothedNewton
-from fastgd.problem.duality import gap, relative, rounding_of
 from fastgd.problem.layout import pack
 
 # Passes that one call of a certificate may take, at most.
@@ -51,18 +50,15 @@ class Certificate:
         newton.start(problem, theta, None)
         if slopes is not None:
             value, before = newton.loss_at(theta), self._last
-            distance = gap(problem, newton._at, value, slopes)
-            self._lower = max(self._lower, value - distance)
+            self._lower = max(self._lower, value - newton.gap(value, slopes=slopes))
             found = _relative_distance(newton, value - self._lower, value, "duality gap")
             self._last = found[0] if found else np.inf
-            if found and (
-                found[0] <= self._tol or found[0] <= FALLING_GAP_RATIO * min(before, 1.0)
-            ):
+            if self._last <= max(self._tol or 0.0, FALLING_GAP_RATIO * min(before, 1.0)):
                 return found
         if self._solves:
             return self._from_minimum(newton, theta)
         if self._has_l1:
-            value, distance = _from_slopes(newton)
+            value, distance = newton.value_and_gap()
             self._lower = max(self._lower, value - distance)
             return _relative_distance(newton, value - self._lower, value, "duality gap")
         return _decrement(newton)
@@ -94,7 +90,7 @@ class Certificate:
             self._solver = self._make_solver()
             self._solver.start(self._problem, theta, None)
         value = newton.loss_at(theta)
-        rounding = max(rounding_of(value, newton._constant_loss), newton._floor)
+        rounding = newton.rounding(value)
         for _ in range(MAX_PASSES_PER_CALL):
             lower, upper = self._solver.bounds()
             is_smooth = self._solver.is_smooth()
@@ -118,15 +114,7 @@ def _relative_distance(method, distance, value, kind):
     """(distance relative to that of the constant model, its kind); None if it is infinite."""
     if not np.isfinite(distance):
         return None
-    return relative(distance, value, method._constant_loss, method._floor), kind
-
-
-def _from_slopes(method):
-    """(F, duality gap of the losses' slopes) at the current point of a method."""
-    value, g = method._gradient()
-    return value, gap(
-        method.problem, method._at, value, method.losses()[1], g - method._at.l2 * method._v
-    )
+    return method.relative(distance, value), kind
 
 
 def _decrement(method):
@@ -142,7 +130,7 @@ def _decrement(method):
         # Without a penalty, gradients within rounding give no bound.
         if not np.all(method.problem.objective.l2):
             return None
-        method.value_and_distance, kind = _from_slopes(method), "duality gap"
+        method.value_and_distance, kind = method.value_and_gap(), "duality gap"
     loss, distance = method.value_and_distance
     return _relative_distance(method, value - loss + distance, value, kind)
 
@@ -166,12 +154,9 @@ class PositiveCertificate:
     def __call__(self, coef, intercept, slopes=None):
         """The distance of a model."""
         method = ProximalNewton(dense_metric=True)
-        method.start(
-            self._problem,
-            pack(coef, intercept, self._problem.rows.dtype, self._problem.by_column),
-            None,
-        )
-        if method._is_free and not self._problem.objective.loss.is_smooth:
+        theta = pack(coef, intercept, self._problem.rows.dtype, self._problem.by_column)
+        method.start(self._problem, theta, None)
+        if method.is_free and not self._problem.objective.loss.is_smooth:
             return None
         value = method.epoch(None).loss
         for _ in range(MAX_PASSES_PER_CALL):

@@ -17,10 +17,12 @@ import numpy as np
 from fastgd.kernels import batch, dual
 from fastgd.kernels.order import shuffle
 from fastgd.kernels.rows import squared_norms
+from fastgd.methods.full_batch import FullBatch
 from fastgd.methods.method import Epoch
 from fastgd.methods.newton import Newton
+from fastgd.methods.preconditioner import dense_rows
 from fastgd.methods.smoothing import SmoothedNewton
-from fastgd.problem.duality import gap, relative, weighted
+from fastgd.problem.duality import relative, weighted
 
 # The mean of |x|^2 / (n l2) up to which the dual is tried where Newton's methods have no dense
 # preconditioner. The number of passes grows with it.
@@ -50,7 +52,7 @@ def _is_candidate(passes):
     return passes <= 4
 
 
-class DualCoordinateDescent(Newton):
+class DualCoordinateDescent(FullBatch):
     """Minimise an objective with L2 part, one row's slope at a time; switch to `SmoothedNewton` or
     `Newton` if that is slow.
 
@@ -78,9 +80,8 @@ class DualCoordinateDescent(Newton):
 
     def _successor(self):
         """The method to switch to."""
-        return (SmoothedNewton if self.problem.objective.loss.needs_smoothing else Newton)(
-            self.dense_metric, self.tol
-        )
+        needs_smoothing = self.problem.objective.loss.needs_smoothing
+        return (SmoothedNewton if needs_smoothing else Newton)(self.dense_metric, self.tol)
 
     def _descend(self):
         """Yield an `Epoch` after each pass."""
@@ -88,7 +89,7 @@ class DualCoordinateDescent(Newton):
         self._share, self._kind = (1.0, "duality gap") if kinked else (0.5, "half the duality gap")
         # Newton's methods are slow without a dense preconditioner; with one they are faster on long
         # rows.
-        self._is_only_choice = not self._dense_at_once
+        self._is_only_choice = not (self.dense_metric and dense_rows(self.problem))
         lengths = squared_norms(self.problem.rows, self.problem.visits)
         mean = lengths.mean() / (self._weight * self.problem.objective.l2)
         if self._is_cold and mean <= (MAX_ROW_NORM if self._is_only_choice else SMALL_ROW_NORM):
@@ -208,11 +209,8 @@ class DualCoordinateDescent(Newton):
         The minimum lies between the objective and the objective minus the gap; for smooth losses
         about half-way.
         """
-        problem, value = self.problem, self._evaluate(theta)
-        self._lower = max(
-            self._lower,
-            value - gap(problem, self._at, value, self._by_row(self._slopes)[problem.visits]),
-        )
+        value, slopes = self._evaluate(theta), self._by_row(self._slopes)[self.problem.visits]
+        self._lower = max(self._lower, value - self.gap(value, slopes=slopes))
         self._update_optimality()
         return value
 
@@ -225,15 +223,8 @@ class DualCoordinateDescent(Newton):
         """Update the relative distance of the best parameters: a bound, or an estimate for smooth
         losses.
         """
-        self._optimality = (
-            relative(
-                self._share * (self._best[0] - self._lower),
-                self._best[0],
-                self._constant_loss,
-                self._floor,
-            ),
-            self._kind,
-        )
+        distance = self._share * (self._best[0] - self._lower)
+        self._optimality = self.relative(distance, self._best[0]), self._kind
 
     def _result(self):
         """The best parameters so far; before the first duality gap, those of the lowest estimated

@@ -8,12 +8,12 @@ import numpy as np
 
 from fastgd.kernels import batch
 from fastgd.kernels.quasi_newton import QuasiNewton, Status
-from fastgd.methods.curvature import Coordinates
+from fastgd.methods.full_batch import State
 from fastgd.methods.method import Epoch, Method
-from fastgd.methods.newton import State
 from fastgd.methods.optimizers import Adam
 from fastgd.methods.schedules import Lipschitz
 from fastgd.methods.sgd import FirstOrder
+from fastgd.problem.coordinates import Coordinates
 from fastgd.problem.layout import pack, unpack
 from fastgd.problem.metric import metric_of
 from fastgd.problem.problem import Problem

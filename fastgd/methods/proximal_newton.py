@@ -16,11 +16,12 @@ from scipy import sparse
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from fastgd.kernels import coordinate
-from fastgd.methods.curvature import STALE_CURVATURE_SHARE
+from fastgd.methods.conjugate_gradients import ConjugateGradients
+from fastgd.methods.full_batch import FullBatch
 from fastgd.methods.method import Epoch
-from fastgd.methods.newton import MAX_ALL_ROWS_COLUMNS, RIDGE_FEW_ROWS, Newton
+from fastgd.methods.newton import RIDGE_FEW_ROWS
+from fastgd.methods.preconditioner import MAX_ALL_ROWS_COLUMNS, STALE_CURVATURE_SHARE
 from fastgd.problem.data import as_rows
-from fastgd.problem.duality import gap, relative, rounding_of
 from fastgd.problem.linearization import subsample_rows
 from fastgd.problem.records import Record
 
@@ -57,6 +58,10 @@ MAX_STALLED_STEPS = 5
 DECREASE_ROUNDING = 4 * float(np.finfo(float).eps)
 # A subgradient norm has not shrunk if it is at least this share of the smallest one so far.
 SHRUNK_RATIO = 0.99
+# Passes of CG that a direction takes, at most; its squared residual norm ends at this share of the
+# first one.
+MAX_CG_PASSES = 50
+CG_TOLERANCE = 0.01
 # Sweeps of coordinate descent over the columns of sparse rows. They find the zeros; CG finds the
 # values faster.
 SPARSE_COLUMN_SWEEPS = 4
@@ -153,13 +158,13 @@ def _step_on_support(H, w, g, penalty):
     return True
 
 
-class ProximalNewton(Newton):
+class ProximalNewton(FullBatch):
     """Minimise a smooth loss + l1 |w|_1 + (l2/2) |w|^2; `dense_metric` allows dense matrices of a
     working set.
     """
 
     checkpointed = (
-        *Newton.checkpointed,
+        *FullBatch.checkpointed,
         "_lower",
         "_matrices",
         "_norm",
@@ -192,7 +197,7 @@ class ProximalNewton(Newton):
         )
         self._penalty = NonsmoothPenalty(self._l1, below)
         # Without a penalty on every weight the duality gap is infinite.
-        self._is_free = not (problem.objective.l1 or np.all(problem.objective.l2))
+        self.is_free = not (problem.objective.l1 or np.all(problem.objective.l2))
         self._scale = np.append(self._at.inverse, 1.0)
         self._lower, self._matrices, self._norm, self._columns = -np.inf, {}, np.inf, None
         self._shortened, self._unsettled, self._reach = False, False, 1.0
@@ -227,20 +232,17 @@ class ProximalNewton(Newton):
                 self._turn > 0 or not (self._some_rows or self._by_columns)
             )
             x, by_gradient = self._by_coordinates(g) if by_coordinates else None, self._unsettled
-            if x is None:
-                x = (
-                    self._by_gradient(g)
-                    if by_gradient
-                    else (yield from self._by_conjugate_gradients(loss, g))
-                )
-            if self._is_free and not by_gradient:
+            if x is None and by_gradient:
+                x = self._by_gradient(g)
+            elif x is None:
+                x = yield from self._by_conjugate_gradients(loss, g)
+            if self.is_free and not by_gradient:
                 self._estimate_from_model(loss, g, x)
             zeros, before = self._v == 0, loss
             loss, g = yield from self._move(loss, g, x)
             if by_gradient:
-                self._reach *= (
-                    float(np.clip(self._step.mean(), 0.1, 0.7)) if self._shortened else 1.5
-                )
+                shorter = float(np.clip(self._step.mean(), 0.1, 0.7))
+                self._reach *= shorter if self._shortened else 1.5
             # A short CG step means that the signs have not settled.
             if not by_coordinates:
                 self._rounds = 2 * self._rounds if self._shortened else 1
@@ -249,9 +251,8 @@ class ProximalNewton(Newton):
                 self._shortened or (by_gradient and ((self._v == 0) != zeros).any())
             )
             self._fell = before - loss
-            stands = self._fell <= DECREASE_ROUNDING * abs(
-                loss
-            ) and not self._lower > bound + DECREASE_ROUNDING * abs(loss)
+            rounding = DECREASE_ROUNDING * abs(loss)
+            stands = self._fell <= rounding and not self._lower > bound + rounding
             stands = stands and self._norm >= SHRUNK_RATIO * self._least_norm
             self._least_norm = min(self._least_norm, self._norm)
             self._stalled = self._stalled + 1 if stands else 0
@@ -268,25 +269,14 @@ class ProximalNewton(Newton):
         last, self._norm = self._norm, self._penalty.norm(self._v, g)
         self._first = max(self._first, self._norm)
         self.data_gradient = self._theta, g - self._at.l2 * self._v
-        if (
-            self._norm > MATRIX_REUSE_RATIO * last
-            and not self._is_quadratic()
-            and not self._some_rows
-        ):
+        is_stale = self._norm > MATRIX_REUSE_RATIO * last and not self._some_rows
+        if is_stale and not self._is_quadratic():
             self._matrices = {}
-        if not self._is_free and self._fell <= max(
-            0.1 * (self._constant_loss - loss), rounding_of(loss, self._constant_loss)
-        ):
-            _, slopes = self.losses()
-            self._lower = max(
-                self._lower,
-                loss - gap(self.problem, self._at, loss, slopes, g - self._at.l2 * self._v),
-            )
+        is_near = self._fell <= max(0.1 * (self._constant_loss - loss), self._rounding(loss))
+        if is_near and not self.is_free:
+            self._lower = max(self._lower, loss - self.gap(loss, g))
             if self._lower > -np.inf:
-                self._optimality = (
-                    relative(loss - self._lower, loss, self._constant_loss, self._floor),
-                    "duality gap",
-                )
+                self._optimality = self.relative(loss - self._lower, loss), "duality gap"
         yield Epoch(loss, self._norm, float(self._step.max()))
 
     def _estimate_from_model(self, loss, g, x):
@@ -296,10 +286,7 @@ class ProximalNewton(Newton):
         if self._complete:
             decrement = max(-float((g * x).sum()), 0.0)
             self.value_and_distance = loss, decrement
-            self._optimality = (
-                relative(decrement, loss, self._constant_loss, self._floor),
-                "Newton decrement",
-            )
+            self._optimality = self.relative(decrement, loss), "Newton decrement"
 
     def _move(self, loss, g, x):
         """(F, gradient) after the full step x or, if F does not fall enough, after a line search. F
@@ -342,13 +329,9 @@ class ProximalNewton(Newton):
         there = self._v + t[:, None] * self._x
         if self.problem.objective.positive:
             value[(there[:, :-1] < 0).any(axis=1).reshape(len(t), -1).any(axis=1)] = np.inf
-        return (
-            value + self._dot(self._l1, np.abs(there)).ravel(),
-            slope
-            + self._dot(
-                self._l1 * self._x, np.where(there != 0, np.sign(there), np.sign(self._x))
-            ).ravel(),
-        )
+        signs = np.where(there != 0, np.sign(there), np.sign(self._x))
+        value = value + self._dot(self._l1, np.abs(there)).ravel()
+        return value, slope + self._dot(self._l1 * self._x, signs).ravel()
 
     # ---- the model on a working set ----
 
@@ -379,15 +362,8 @@ class ProximalNewton(Newton):
             else:
                 H = self._matrix(columns, h, k)
                 H[np.diag_indices(len(columns))] += l2
-                minimise(
-                    H,
-                    w,
-                    slopes,
-                    penalty,
-                    EXACT_MODEL_TOLERANCE
-                    if self._is_quadratic() and not self._some_rows
-                    else forcing,
-                )
+                is_exact = self._is_quadratic() and not self._some_rows
+                minimise(H, w, slopes, penalty, EXACT_MODEL_TOLERANCE if is_exact else forcing)
             x[k, columns] = w - self._v[k, columns]
         return x
 
@@ -399,11 +375,8 @@ class ProximalNewton(Newton):
 
     def _working_set(self, v, g):
         """The columns of nonzero weights, and the columns of the largest subgradients."""
-        excess = np.where(
-            (v != 0) | ~self._penalty.is_nonsmooth,
-            np.inf,
-            np.abs(self._penalty.subgradient(v, g)),
-        )
+        is_used = (v != 0) | ~self._penalty.is_nonsmooth
+        excess = np.where(is_used, np.inf, np.abs(self._penalty.subgradient(v, g)))
         excess[:-1][self._at.inverse == 0] = 0
         if not self.problem.objective.intercept:
             excess[-1] = 0
@@ -419,14 +392,12 @@ class ProximalNewton(Newton):
         k = 0 if self._is_quadratic() else k
         known, drawn, _ = self._matrices.get(k, (columns, h, None))
         few = np.count_nonzero(drawn) if self._some_rows else np.inf
-        if k not in self._matrices or 2 * few < ROWS_PER_MATRIX_COLUMN * len(
-            np.union1d(columns, known)
-        ):
+        is_thin = 2 * few < ROWS_PER_MATRIX_COLUMN * len(np.union1d(columns, known))
+        if k not in self._matrices or is_thin:
             h, some = self._drawn(h[:, k], ROWS_PER_MATRIX_COLUMN * len(columns))
             self._some_rows |= some
-            self._matrices = self._matrices | {
-                k: (columns, h, self._at.symmetric_products(h, columns))
-            }
+            H = self._at.symmetric_products(h, columns)
+            self._matrices = self._matrices | {k: (columns, h, H)}
         known, h, H = self._matrices[k]
         new = np.setdiff1d(columns, known)
         if len(new):
@@ -441,7 +412,7 @@ class ProximalNewton(Newton):
     def _drawn(self, h, most):
         """(curvatures of the rows that a matrix is made of, whether they are a subsample)"""
         # The matrix of a quadratic is made once, so it may take twice as many rows.
-        if self._is_free or self._few or (2 if self._is_quadratic() else 1) * most >= len(h):
+        if self.is_free or self._few or (2 if self._is_quadratic() else 1) * most >= len(h):
             return h.copy(), False
         return subsample_rows(h, most), True
 
@@ -461,26 +432,15 @@ class ProximalNewton(Newton):
         sign = penalty.signs(v, g)
         free = (sign != 0) | ~penalty.is_nonsmooth
         free[:, :-1] &= self._at.inverse > 0
-        metric = self._make_cg_preconditioner(free)
-        x, r = np.zeros_like(g), np.where(free, -(g + l1 * sign), 0.0)
-        s = metric(r)
-        p, first = s, self._dot(r, s)
-        rs = first
-        for _ in range(50):
-            if not rs.any():
-                break
-            Hp = np.where(free, self._hessian_product(p), 0.0)
+        down, precondition = np.where(free, -(g + l1 * sign), 0.0), self._cg_preconditioner(free)
+        cg = ConjugateGradients(down, precondition, self._dot, flat_step=0.0)
+        while cg.rs.any() and cg.passes < MAX_CG_PASSES:
+            product = np.where(free, self._hessian_product(cg.direction), 0.0)
             yield Epoch(loss, self._norm, float(self._step.max()))
-            pHp = self._dot(p, Hp)
-            a = np.divide(rs, pHp, where=pHp > 1e-12 * rs, out=np.zeros_like(rs))
-            x += a * p
-            r -= a * Hp
-            s = metric(r)
-            before, rs = rs, self._dot(r, s)
-            if rs.sum() <= 0.01 * first.sum():
+            cg.step(product)
+            if cg.rs.sum() <= CG_TOLERANCE * cg.first.sum():
                 break
-            p = s + np.divide(rs, before, where=before > 0, out=np.zeros_like(rs)) * p
-        w = v + x
+        w = v + cg.x
         stopped = (w * sign < 0) & penalty.is_nonsmooth
         self._complete, w[stopped] = not stopped.any(), 0
         return w - v
@@ -496,7 +456,7 @@ class ProximalNewton(Newton):
             x[:, -1] = 0
         return x
 
-    def _make_cg_preconditioner(self, free):
+    def _cg_preconditioner(self, free):
         """The preconditioner of the free coordinates: from the stored matrices where there are any,
         else the diagonal.
         """
@@ -505,16 +465,13 @@ class ProximalNewton(Newton):
             for output in range(len(free)) if self._is_quadratic() else (k,):
                 inside = np.flatnonzero(free[output, known])
                 part = H[np.ix_(inside, inside)]
-                part[np.diag_indices(len(inside))] += (
-                    self._at.l2[output, known[inside]] + RIDGE_FEW_ROWS * diagonal[output].min()
-                )
+                ridge = RIDGE_FEW_ROWS * diagonal[output].min()
+                part[np.diag_indices(len(inside))] += self._at.l2[output, known[inside]] + ridge
                 try:
-                    solvers[output] = (
-                        known[inside],
-                        cho_factor(part, lower=True, overwrite_a=True, check_finite=False),
-                    )
+                    factor = cho_factor(part, lower=True, overwrite_a=True, check_finite=False)
                 except LinAlgError:
                     continue
+                solvers[output] = known[inside], factor
 
         def solve(r):
             s = diagonal * r

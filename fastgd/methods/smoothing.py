@@ -10,8 +10,9 @@ from dataclasses import replace
 import numpy as np
 
 from fastgd.methods.method import Epoch
-from fastgd.methods.newton import MAX_DENSE_COLUMNS, Newton
-from fastgd.problem.duality import gap, relative, rounding_of, slopes_for
+from fastgd.methods.newton import Newton
+from fastgd.methods.preconditioner import MAX_DENSE_COLUMNS
+from fastgd.problem.duality import slopes_for
 from fastgd.problem.layout import unpack
 from fastgd.problem.linearization import MIN_SECANT_SHARE
 
@@ -84,12 +85,9 @@ class SmoothedNewton(Newton):
                 self._set_problem(exact)
                 distance, value = self._bound(self._width)
                 yield self._pass_made(value, 0.0)
-                rounding = rounding_of(value, self._constant_loss, exact.rows.dtype)
-                self._exhausted_stages = (
-                    self._exhausted_stages + 1
-                    if self._smoothing_error + self._last <= rounding
-                    else 0
-                )
+                rounding = self._rounding(value, exact.rows.dtype)
+                is_exhausted = self._smoothing_error + self._last <= rounding
+                self._exhausted_stages = self._exhausted_stages + 1 if is_exhausted else 0
                 if not self._is_exact():
                     self._forcing_term, self._preconditioner = self.forcing, None
                     self._last = np.inf
@@ -125,13 +123,10 @@ class SmoothedNewton(Newton):
         before, self._last = self._last, decrement
         if self._is_exact():
             return True
-        has_stalled = decrement > 0.1 * before and decrement <= rounding_of(
-            self._best[0], self._constant_loss, self.problem.rows.dtype
-        )
-        return (
-            has_stalled
-            or decrement <= STAGE_TOLERANCES[self._tolerance_index] * self._smoothing_error
-        )
+        rounding = self._rounding(self._best[0], self.problem.rows.dtype)
+        has_stalled = 0.1 * before < decrement <= rounding
+        enough = STAGE_TOLERANCES[self._tolerance_index] * self._smoothing_error
+        return has_stalled or decrement <= enough
 
     def _compute_curvatures(self):
         """Compute the curvatures of the smoothed losses, and add a share of the secants' if too few
@@ -218,7 +213,7 @@ class SmoothedNewton(Newton):
         """Whether slopes near these prove that the best constant model is a minimum, if no model is
         better.
         """
-        rounding = rounding_of(self._constant_loss, self._constant_loss)
+        rounding = self._rounding(self._constant_loss)
         if not self._best[0] >= self._constant_loss - rounding > self._lower_bound:
             return False
         nothing = np.zeros_like(self._v)
@@ -231,7 +226,7 @@ class SmoothedNewton(Newton):
         if self.problem.objective.positive or v.shape[1] > MAX_DENSE_COLUMNS:
             return np.inf
         moved = slopes_for(self.problem, self._at, slopes, v)
-        return np.inf if moved is None else gap(self.problem, self._at, value, moved)
+        return np.inf if moved is None else self.gap(value, slopes=moved)
 
     def bounds(self):
         """(lower bound of F*, the lowest F so far)"""
@@ -241,9 +236,7 @@ class SmoothedNewton(Newton):
         """The duality gap of the best model, relative to the distance of the best constant
         model.
         """
-        return relative(
-            self._best[0] - self._lower_bound, self._best[0], self._constant_loss, self._floor
-        )
+        return self.relative(self._best[0] - self._lower_bound, self._best[0])
 
     def _first_width(self):
         """A width at which most rows are on a kink at the start."""
@@ -251,21 +244,15 @@ class SmoothedNewton(Newton):
         if problem.objective.loss.is_of_labels:
             return 4.0
         weights = None if problem.weights is None else problem.weights[problem.visits]
-        return (
-            4.0
-            * float(
-                np.average(np.abs(problem.targets - self._constant), axis=0, weights=weights).mean()
-            )
-            or 1.0
-        )
+        away = np.abs(problem.targets - self._constant)
+        return 4.0 * float(np.average(away, axis=0, weights=weights).mean()) or 1.0
 
     def _bound(self, width):
         """(duality gap of the smoothed slopes, objective) at v; both update the bounds."""
-        problem, value = self.problem, self._value()
-        _, slopes = self.losses(width)
+        value, slopes = self._value(), self.losses(width)[1]
         theta = self._at.to_user(self._v)
-        distance = gap(problem, self._at, value, slopes)
-        if distance > 4 * self._smoothing_error + rounding_of(value, self._constant_loss):
+        distance = self.gap(value, slopes=slopes)
+        if distance > 4 * self._smoothing_error + self._rounding(value):
             distance = min(distance, self._gap_of(self._v, value, slopes))
         self._lower_bound = max(self._lower_bound, value - distance)
         if value <= self._best[0]:

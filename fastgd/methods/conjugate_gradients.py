@@ -1,0 +1,73 @@
+"""Preconditioned conjugate gradients (CG), and what they tell of the eigenvalues.
+
+Sources: Nocedal and Wright, Numerical Optimization, chapter 5; Golub and Van Loan, Matrix
+Computations, section 11.3 (Lanczos).
+"""
+
+import numpy as np
+from scipy.linalg import eigvalsh_tridiagonal
+
+# A direction p has no curvature if p'Hp is at most this share of r' M^-1 r: rounding.
+MIN_CURVATURE = 1e-12
+
+
+class ConjugateGradients:
+    """CG on H x = b, for all outputs side by side or, with a joint loss, for all in one system.
+
+    `dot` returns the dot products of each system, `precondition` approximates H^-1 r, `flat_step`
+    is the step along a first direction without curvature, e.g. for a line search. Between two
+    calls of `step`, which takes H times the direction, `x` is the iterate, `residual` is b - H x,
+    and `rs` is r' M^-1 r.
+    """
+
+    def __init__(self, b, precondition, dot, flat_step=1.0):
+        self._precondition, self._dot, self._flat_step = precondition, dot, flat_step
+        self.x, self.residual = np.zeros_like(b), b
+        self.direction = precondition(b)
+        self.rs = self.first = dot(b, self.direction)
+        self.passes = 0
+        self._curved, self._alphas, self._betas = np.full(self.rs.shape, True), [], []
+        # The extreme Ritz values so far.
+        self.min_ritz, self.max_ritz = np.inf, 0.0
+
+    @property
+    def remainder(self):
+        """The sum of r' M^-1 r, relative to that at the start."""
+        return self.rs.sum() / max(self.first.sum(), 1e-300)
+
+    def step(self, product):
+        """Move x along the direction, given H times that; return the step length."""
+        curvature = self._dot(self.direction, product)
+        self._curved &= curvature > MIN_CURVATURE * self.rs
+        flat = 0.0 if self.passes else self._flat_step
+        alpha = np.where(self._curved, self.rs / np.where(self._curved, curvature, 1), flat)
+        self.passes += 1
+        self._last = alpha * self.direction
+        self.x += self._last
+        self.residual -= alpha * product
+        s = self._precondition(self.residual)
+        before, rs = self.rs, self._dot(self.residual, s)
+        self.rs = np.maximum(np.where(self._curved, rs, 0.0), 0.0)
+        beta = np.divide(self.rs, before, where=before > 0, out=np.zeros_like(before))
+        self.direction = s + beta * self.direction
+        self._alphas.append(alpha * self._curved)
+        self._betas.append(beta)
+        for k in np.flatnonzero(before > 0):
+            self._update_ritz_values(k)
+        return alpha
+
+    def undo(self):
+        """Take the last step back."""
+        self.x -= self._last
+
+    def _update_ritz_values(self, k):
+        """Update the extreme Ritz values, which approximate the extreme eigenvalues of the
+        preconditioned H, by those of a system's tridiagonal matrix.
+        """
+        a, b = (np.array(parts)[:, k, 0] for parts in (self._alphas, self._betas))
+        a, b = a[a > 0], b[a > 0]
+        if len(a):
+            diagonal = 1 / a + np.append(0.0, b[:-1] / a[:-1])
+            beside = np.sqrt(b[:-1]) / a[:-1]
+            ritz = eigvalsh_tridiagonal(diagonal, beside, check_finite=False)
+            self.min_ritz, self.max_ritz = min(self.min_ritz, ritz[0]), max(self.max_ritz, ritz[-1])

@@ -1,0 +1,269 @@
+"""What methods by full batches share: a descent in passes over X, in scaled columns, and an exact
+line search in the margins.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from fastgd.methods.method import Method
+from fastgd.methods.preconditioner import center_outputs
+from fastgd.problem.constant_model import constant_model, rounding_floor
+from fastgd.problem.coordinates import Coordinates
+from fastgd.problem.duality import gap, relative, rounding_of
+from fastgd.problem.layout import pack, unpack
+from fastgd.problem.linearization import Linearization
+from fastgd.problem.metric import metric_of
+from fastgd.problem.records import Record
+
+# The smallest slope along a step, relative to the objective, whose sign is reliable, also in
+# float32: about 8 of its epsilons.
+RELIABLE_SLOPE = 1e-6
+# Evaluations of a line search, at most. A guard: each one costs no pass over X.
+MAX_LINE_EVALUATIONS = 30
+# A line search stops once the slope is at most this share of the slope at its start.
+LINE_SLOPE_RATIO = 0.1
+
+
+class State(Record):
+    """The state of a run: the parameters in the user's units."""
+
+    theta: np.ndarray
+    by_column: bool
+    averaged: int = 0
+    t: int = 1
+    epochs: int = 0
+
+
+class FullBatch(Method):
+    """A descent by passes over all rows; a subclass defines the generator `_descend`, which yields
+    an `Epoch` after each.
+
+    A generator cannot be stored. At the head of its loop `_save_checkpoint` stores the attributes
+    named in `checkpointed`, which are enough to begin again; they are never changed in place. A
+    later run continues from there, and repeats the few passes since.
+    """
+
+    checkpointed = ("_v", "_step", "_optimality", "_bounds", "_marked_curvatures")
+
+    def __init__(self, dense_metric=False, tol=0.0):
+        self.dense_metric, self.tol = dense_metric, tol
+
+    def start(self, problem, theta, earlier):
+        """Begin at theta, or where `earlier` stands."""
+        self.problem = problem
+        if theta is None:
+            coef, intercept = unpack(earlier.theta, problem.objective.outputs, earlier.by_column)
+            theta = pack(coef, intercept, problem.rows.dtype, problem.by_column)
+        t, epochs = getattr(earlier, "t", 1), getattr(earlier, "epochs", 0)
+        self.state = State(theta, problem.by_column, t=t, epochs=epochs)
+        self._theta = theta
+        self._weight = problem.total_weight
+        self._joint = problem.objective.loss.is_joint
+        self._at = Coordinates(problem, metric_of(problem))
+        self._constant, self._constant_loss = constant_model(problem)
+        self._floor = rounding_floor(problem, self._constant)
+        self._v = self._at.from_user(theta)
+        if not theta.any():
+            self._v[:, -1] = self._constant
+        # Centring weights >= 0 could make some of them negative.
+        shared = slice(-1, None) if problem.objective.positive else slice(None)
+        self._v[:, shared] = center_outputs(self._v[:, shared], self._joint)
+        self._bounds = -np.inf, np.inf
+        # The relative distance of the model from the minimum; (F, distance) at v.
+        self._optimality = self.value_and_distance = None
+        self._rows = Linearization(problem)
+        self._x, self._step = np.zeros_like(self._v), np.ones((problem.objective.outputs, 1))
+        self._passes = self._descend()
+        self._save_checkpoint()
+
+    def _save_checkpoint(self):
+        """Store the state from which `_descend` can begin again."""
+        self._checkpoint = {name: getattr(self, name, None) for name in self.checkpointed}
+        self._epochs_since_checkpoint = 0
+
+    def resume_point(self):
+        """What `resume` needs."""
+        return self._checkpoint, self._epochs_since_checkpoint, self.state
+
+    @np.errstate(all="ignore")  # as during the passes
+    def resume(self, problem, resume_point):
+        """Continue an earlier run on the same data from `resume_point`, by the same steps."""
+        marked, since, state = resume_point
+        self.start(problem, state.theta, None)
+        for name, value in marked.items():
+            setattr(self, name, value)
+        self._save_checkpoint()
+        for _ in range(since):
+            self.epoch(None)
+        self.state = state
+
+    # ---- the verbs of a method ----
+
+    def epoch(self, order):
+        """One pass over the rows; their order does not matter."""
+        epoch = next(self._passes)
+        self._epochs_since_checkpoint += 1
+        t, epochs = self.state.t + 1, self.state.epochs + 1
+        self.state = replace(self.state, theta=self._result(), t=t, epochs=epochs)
+        return epoch
+
+    def _result(self):
+        """The parameters after the passes so far."""
+        return self._theta
+
+    def optimality(self):
+        """(estimate of (F - F*) / (F0 - F*), its kind) with F0 the loss of the best constant model;
+        None if there is no estimate yet.
+        """
+        return self._optimality
+
+    def solution(self):
+        """(coef, intercept)"""
+        return unpack(self.state.theta, self.problem.objective.outputs, self.problem.by_column)
+
+    def loss_at(self, theta):
+        """The objective at theta."""
+        return self.problem.value(theta, np.empty_like(theta))
+
+    def bounds(self):
+        """(bound or estimate of F*, the objective that it was computed at)"""
+        return self._bounds
+
+    def is_smooth(self):
+        """Whether the decrement estimates the distance to the minimum."""
+        return True
+
+    # ---- distances ----
+
+    def _rounding(self, value, dtype=np.float64):
+        """The rounding error of objectives of this size."""
+        return rounding_of(value, self._constant_loss, dtype)
+
+    def rounding(self, value, dtype=np.float64):
+        """The same, with that of the best constant model."""
+        return max(self._rounding(value, dtype), self._floor)
+
+    def relative(self, distance, value):
+        """A distance from the minimum, at this objective, relative to that of the best constant
+        model.
+        """
+        return relative(distance, value, self._constant_loss, self._floor)
+
+    def gap(self, value, gradient=None, slopes=None):
+        """The duality gap of the losses' slopes at v, or of others; `gradient` is that at v."""
+        slopes = self.losses()[1] if slopes is None else slopes
+        q = None if gradient is None else gradient - self._at.l2 * self._v
+        return gap(self.problem, self._at, value, slopes, q)
+
+    def value_and_gap(self):
+        """(F, duality gap of the losses' slopes) at v; a pass over X."""
+        value, gradient = self._gradient()
+        return value, self.gap(value, gradient)
+
+    # ---- passes over X ----
+
+    def _gradient(self):
+        """(F, gradient) at v, which becomes the point of the linearization."""
+        theta = self._theta = self._at.to_user(self._v)
+        loss, gradient = self._rows.value_and_gradient(theta)
+        gradient[-self._at.outputs :] += self.problem.objective.tilt
+        return loss, self._at.gradient(gradient) + self._at.l2 * self._v
+
+    def _hessian_product(self, d):
+        """The Hessian times d."""
+        product = self._rows.hessian_product(self._at.to_user(d))
+        return self._at.gradient(product) + self._at.l2 * d
+
+    def losses(self, width=0.0):
+        """(losses, slopes) of each row and output at v, with kinks smoothed over `width`."""
+        return self._rows.losses(width)
+
+    def _is_quadratic(self):
+        return self.problem.objective.loss.is_quadratic
+
+    @property
+    def _marked_curvatures(self):
+        """The curvatures that the preconditioner or the model was made of."""
+        return self._rows.marked
+
+    @_marked_curvatures.setter
+    def _marked_curvatures(self, marked):
+        self._rows.marked = marked
+
+    # ---- the line search ----
+
+    def _dot(self, a, b):
+        """The dot product of a and b: one per output, shape (outputs, 1), or for a joint loss one
+        in all, shape (1, 1).
+        """
+        product = (a * b).sum(axis=1, keepdims=True)
+        return product.sum(axis=0, keepdims=True) if self._joint else product
+
+    def _search(self):
+        """Move v along x to where the objective's slope is at most `LINE_SLOPE_RATIO` of the first
+        one, with one step length per output.
+
+        Returns the objective there; -infinity for a quadratic, which needs no search.
+        """
+        x, v = self._x, self._v
+        if self._is_quadratic() and not self.problem.objective.has_nonsmooth_penalty:
+            self._v, self._x = v + x, np.zeros_like(x)
+            return -np.inf
+        start = self._dot(self._g, x).ravel()
+        low, high = np.zeros(len(start)), np.full(len(start), np.inf)
+        below, above = start.copy(), np.full(len(start), np.inf)
+        t = np.ones(len(start))
+        penalties = self._penalties_along()
+        # The objective at t = 0, computed only if needed: a convex objective whose slope is still
+        # negative has fallen.
+        value0 = None
+        for _ in range(MAX_LINE_EVALUATIONS):
+            value, slope = self._line(t, penalties)
+            good = np.abs(slope) <= LINE_SLOPE_RATIO * np.abs(start)
+            is_reliable = (-start > RELIABLE_SLOPE * np.abs(value)).all()
+            if good.all() and (slope <= 0).all() and is_reliable:
+                break
+            if value0 is None:
+                value0, _ = self._line(np.zeros(len(start)), penalties)
+            good &= value <= value0
+            if good.all():
+                break
+            up = (slope > 0) | ~np.isfinite(value)
+            high, above = np.where(up & ~good, t, high), np.where(up & ~good, slope, above)
+            low, below = np.where(~up & ~good, t, low), np.where(~up & ~good, slope, below)
+            t = np.where(good, t, _within(low, high, below, above, otherwise=4 * t))
+        if value0 is not None and not (value <= value0).all():
+            t = np.where(value <= value0, t, low)
+            value, _ = self._line(t, penalties)
+        self._step = t[:, None]
+        self._v = v + self._step * x
+        self._rows.move(t)
+        self._x = np.zeros_like(x)
+        return float(value.sum())
+
+    def _penalties_along(self):
+        """The coefficients of 1, t and t^2 / 2 in the penalty of v + t x, per output or in all."""
+        v, x = self._v, self._x
+        penalties = [self._dot(self._at.l2 * a, b).ravel() for a, b in ((v, v), (v, x), (x, x))]
+        penalties[1] += self.problem.objective.tilt * self._dot(x, self._at.intercepts).ravel()
+        return penalties
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def _line(self, t, penalties):
+        """(values, slopes) of the objective at v + t x, per output or in all."""
+        steps = np.broadcast_to(t, (self.problem.objective.outputs,)).astype(float)
+        value, slope = self._rows.sums_along(steps)[:, : len(t)] / self._weight
+        own, mixed, square = penalties
+        return value + (own / 2 + t * mixed + t * t * square / 2), slope + mixed + t * square
+
+
+def _within(low, high, below, above, otherwise):
+    """The roots of the secants of slopes `below` at `low` and `above` at `high`, at least 5 % from
+    the ends; `otherwise` where there is no upper end.
+    """
+    with np.errstate(invalid="ignore"):
+        secant, wide = low - below * (high - low) / (above - below), high - low
+        inside = np.clip(secant, low + 0.05 * wide, high - 0.05 * wide)
+        inside = np.where(np.isfinite(secant), inside, low + wide / 2)
+    return np.where(np.isfinite(high), inside, otherwise)

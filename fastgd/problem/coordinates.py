@@ -1,0 +1,72 @@
+"""Parameters of scaled columns, in which full-batch methods descend, and Gram matrices in them."""
+
+import numpy as np
+
+from fastgd.kernels import gram
+from fastgd.kernels.columns import moments
+from fastgd.problem.layout import pack, unpack
+
+
+class Coordinates:
+    """Parameters (outputs, p + 1) of centred columns of scale 1, the intercept last, and the
+    conversion to and from the user's units.
+    """
+
+    def __init__(self, problem, metric):
+        self.problem, self.outputs = problem, problem.objective.outputs
+        self.metric, self.center, self.inverse = metric, metric.center, metric.inverse
+        self.intercepts = np.append(np.zeros_like(self.center), 1.0)
+        l1, l2 = problem.objective.penalties(self.inverse)
+        self.l1, self.l2 = np.append(l1, 0.0), np.zeros((self.outputs, len(self.inverse) + 1))
+        self.l2[:, :-1] = l2
+
+    def to_user(self, v):
+        """The flat vector of the kernels, in the user's units."""
+        W = v[:, :-1] * self.inverse
+        return pack(W, v[:, -1] - W @ self.center, self.problem.rows.dtype, self.problem.by_column)
+
+    def products(self, h, columns=None, last=None):
+        """X' diag(h) Y / n in these coordinates, over the rows to train on. X has the given
+        columns, Y the `last` ones of them.
+
+        columns=None means all, the intercept's at the end. last=None means that Y is X, and only
+        the lower triangle is filled.
+        """
+        problem, place = self.problem, None
+        if problem.rows.sparse:
+            place = np.full(len(self.inverse) + 1, -1)
+            place[slice(None) if columns is None else columns] = np.arange(
+                len(place) if columns is None else len(columns)
+            )
+        size = len(self.inverse) + 1 if columns is None else len(columns)
+        out = np.zeros((size, size if last is None else last), order="F")
+        if out.size:
+            h, metric = np.ascontiguousarray(h), (self.center, self.inverse)
+            ones = problem.objective.intercept
+            gram.products(problem.data_term, h, columns, place, last or 0, metric, ones, out)
+        return out
+
+    def squares(self, h):
+        """(X * X)' h / n in these coordinates, of the rows to train on; a pass over X."""
+        problem = self.problem
+        of_row = np.zeros(problem.rows.shape[0])
+        of_row[problem.visits] = h
+        first, second, largest = np.zeros((3, len(self.inverse)))
+        term, shift = problem.weighted(of_row), self.center * self.inverse
+        moments(term, self.inverse, shift, first, second, largest)
+        return second / len(problem.visits)
+
+    def symmetric_products(self, h, columns=None):
+        """`products` of the columns with themselves, both triangles filled."""
+        lower = np.tril(self.products(h, columns))
+        return lower + np.tril(lower, -1).T
+
+    def from_user(self, theta):
+        W, b = unpack(theta.astype(float), self.outputs, self.problem.by_column)
+        scaled = np.divide(W, self.inverse, where=self.inverse > 0, out=np.zeros_like(W))
+        return np.column_stack([scaled, b + W @ self.center])
+
+    def gradient(self, flat):
+        """The gradient in these coordinates, given that of the kernels."""
+        W, b = unpack(flat.astype(float), self.outputs, self.problem.by_column)
+        return np.column_stack([(W - np.outer(b, self.center)) * self.inverse, b])
