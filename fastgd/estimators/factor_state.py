@@ -54,13 +54,13 @@ class Side(Record):
         rows[new, :k] = abs(factors) if positive else factors
         rows[:, 2 * k + 1 - self.bias] = biased
         ages = np.concatenate([self.ages, np.zeros(count - known, np.int64)])
-        return replace(self, rows=rows, ages=ages)
+        return Side(self.ids, rows, ages, self.factors, self.bias)
 
     def updated(self, numbers, rows, ages):
         """With these rows and ages for the ids `numbers`."""
-        twin = replace(self, rows=self.rows.copy(), ages=self.ages.copy())
-        twin.rows[numbers], twin.ages[numbers] = rows, ages
-        return twin
+        known, seen = self.rows.copy(), self.ages.copy()
+        known[numbers], seen[numbers] = rows, ages
+        return Side(self.ids, known, seen, self.factors, self.bias)
 
     def scaled(self, rows, factor):
         """Rows of this side whose scores are multiplied by a factor."""
@@ -133,9 +133,13 @@ class FactorState(Record):
 
     def learn(self, *columns):
         """Learn the ids in the columns of users and items; return their numbers."""
-        self.sides = tuple(replace(side, ids=side.ids.copy()) for side in self.sides)
         pairs = zip(self.sides, columns, strict=True)
         return [side.ids.numbers(column, learn=True) for side, column in pairs]
+
+    def roll_back(self):
+        """Forget the ids that a failed fit has learnt: they have no rows."""
+        for side in self.sides:
+            side.ids.forget(len(side.ages))
 
     def take_in(self, values, partial):
         """Update the statistics of ratings or weights; `partial`: pool them with earlier ones."""

@@ -238,11 +238,11 @@ class Ids:
             raise TypeError(f"{self.kind} ids must be hashable: {error}") from error
         return found if inverse is None else found[inverse]
 
-    def copy(self):
-        """A copy, which may learn more."""
-        twin = Ids(self.kind)
-        twin._number = self._number.copy()
-        return twin
+    def forget(self, count):
+        """Know the first `count` ids only."""
+        while len(self._number) > count:
+            self._number.popitem()
+        self._values = None
 
     def _checked(self, value, column):
         if is_missing(value) or is_infinite(value):

@@ -2,8 +2,6 @@
 batch, or another update rule.
 """
 
-from dataclasses import replace
-
 import numpy as np
 
 from fastgd.kernels import batch, stochastic
@@ -38,7 +36,7 @@ class State(Record):
             for name, value in vars(self).items()
             if isinstance(value, np.ndarray)
         }
-        return replace(self, **vectors)
+        return type(self)(**(vars(self) | vectors))
 
 
 class FirstOrder(Method):
