@@ -2,6 +2,8 @@
 batch, or another update rule.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from fastgd.kernels import batch, stochastic
@@ -36,7 +38,7 @@ class State(Record):
             for name, value in vars(self).items()
             if isinstance(value, np.ndarray)
         }
-        return type(self)(**(vars(self) | vectors))
+        return replace(self, **vectors)
 
 
 class FirstOrder(Method):
