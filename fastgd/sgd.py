@@ -336,7 +336,7 @@ class SGDClassifier(Classifier):
         KeyboardInterrupt
             Ctrl-C: the model of the last complete epoch is stored.
         """
-        return self._fit_classes(
+        return self._fit(
             X,
             y,
             sample_weight,
@@ -695,7 +695,7 @@ class SGDRegressor(Regressor):
         KeyboardInterrupt
             Ctrl-C: the model of the last complete epoch is stored.
         """
-        return self._fit_values(
+        return self._fit(
             X,
             y,
             sample_weight,
