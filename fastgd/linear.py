@@ -26,6 +26,7 @@ from fastgd.estimators.parameters import (
 from fastgd.estimators.supervised import Classifier, Regressor
 from fastgd.problem.dual_gap import dual_gaps
 
+# The constraints of the parameters of these models, where they differ from those of SGD models.
 CONSTRAINTS = SGD_CONSTRAINTS | {
     "C": [POSITIVE],
     "batch_size": [StrOptions({"auto", "full"})],
@@ -38,14 +39,17 @@ CONSTRAINTS = SGD_CONSTRAINTS | {
     "selection": [StrOptions({"cyclic", "random"})],
     "tol": [NOT_NEGATIVE],
 }
+# The names that scikit-learn's models allow.
 RIDGE_SOLVERS = {"auto", "svd", "cholesky", "lsqr", "sparse_cg", "sag", "saga", "lbfgs"}
 LOGISTIC_SOLVERS = {"lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"}
 SVR_LOSSES = {"epsilon_insensitive", "squared_epsilon_insensitive"}
 
 
 def _penalty_of_mean(alpha, C, total, l1_ratio=0.0):
-    """(l1, l2, e): a penalty of strength alpha / C of the sum of the losses is 2^e (l1 |w|_1 +
-    (l2 / 2) |w|^2) for their mean; e is 0 unless that overflows or underflows.
+    """(l1, l2, e) of the penalty 2^e (l1 |w|_1 + (l2 / 2) |w|^2) of a mean loss, equivalent to a
+    strength alpha / C for the sum of the losses, of total weight `total`.
+
+    e is 0 unless the strength overflows or underflows.
     """
     if np.isinf(C) or not alpha:
         return 0.0, 0.0, 0

@@ -89,9 +89,6 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
     max_iter : int, default=200
         Maximum number of epochs.
 
-    max_seconds : float or None, default=None
-        Time limit of `fit` in seconds, after which no epoch begins. None: no limit.
-
     shuffle : bool, default=True
         Whether to visit the rows in a new random order in each epoch.
 
@@ -146,6 +143,9 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
     dropout : float, default=0.0
         Share of the hidden units that are dropped in each step, in [0, 1). The others are scaled
         up.
+
+    max_seconds : float or None, default=None
+        Time limit of `fit` in seconds, after which no epoch begins. None: no limit.
 
     Attributes
     ----------
@@ -533,9 +533,6 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
     max_iter : int, default=200
         Maximum number of epochs.
 
-    max_seconds : float or None, default=None
-        Time limit of `fit` in seconds, after which no epoch begins. None: no limit.
-
     shuffle : bool, default=True
         Whether to visit the rows in a new random order in each epoch.
 
@@ -591,6 +588,9 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
     dropout : float, default=0.0
         Share of the hidden units that are dropped in each step, in [0, 1). The others are scaled
         up.
+
+    max_seconds : float or None, default=None
+        Time limit of `fit` in seconds, after which no epoch begins. None: no limit.
 
     Attributes
     ----------

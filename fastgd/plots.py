@@ -155,7 +155,12 @@ class LossCurveDisplay(_Display):
         return cls(_histories(results), x=x, y=y).plot(ax=ax, log_scale=log_scale, line_kw=line_kw)
 
     def plot(self, ax=None, *, log_scale=None, line_kw=None):
-        """Draw the curves; see `from_estimator` for the parameters.
+        """Draw the curves.
+
+        Parameters
+        ----------
+        ax, log_scale, line_kw
+            As in `from_estimator`.
 
         Returns
         -------
@@ -500,7 +505,12 @@ class CoefficientPathDisplay(_Display):
         return display.plot(ax=ax, line_kw=line_kw)
 
     def plot(self, ax=None, *, line_kw=None):
-        """Draw the paths; see `from_estimator` for the parameters.
+        """Draw the paths of the coefficients.
+
+        Parameters
+        ----------
+        ax, line_kw
+            As in `from_estimator`.
 
         Returns
         -------
@@ -576,7 +586,7 @@ class LearningRateDisplay(_Display):
         ax=None,
         line_kw=None,
     ):
-        """Run a learning-rate range test and draw it; see `learning_rate_range` for the parameters.
+        """Run a learning-rate range test and draw it.
 
         Parameters
         ----------
@@ -598,7 +608,12 @@ class LearningRateDisplay(_Display):
         return cls(rates, losses).plot(ax=ax, line_kw=line_kw)
 
     def plot(self, ax=None, *, line_kw=None):
-        """Draw the curve; see `from_estimator` for the parameters.
+        """Draw the curve.
+
+        Parameters
+        ----------
+        ax, line_kw
+            As in `from_estimator`.
 
         Returns
         -------
