@@ -23,9 +23,9 @@ QUANTITIES = {
 }
 # Paths with more steps have no dot at each: the dots would cover the line.
 MARKED_STEPS = 60
-# A legend of coefficients names this many: as many lines as a figure is high.
+# The legend names at most this number of coefficients: more are hard to tell apart.
 NAMED_COEFFICIENTS = 12
-# A legend with more names stands beside the curves, where it hides nothing.
+# A legend with more names than this stands beside the curves: inside it would hide them.
 FEW_NAMES = 8
 BESIDE = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "frameon": False}
 # The line styles of coefficients: matplotlib has ten colours.
