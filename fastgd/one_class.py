@@ -243,18 +243,20 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
         with unchanged_on_error(self):
             return self._fit_rows(X, sample_weight, partial=True)
 
-    def _fit_rows(self, X, sample_weight, partial=False, offset_init=None, **others):
+    def _fit_rows(
+        self, X, sample_weight, partial=False, coef_init=None, offset_init=None, **others
+    ):
         X = self._check_X(X, reset=not (partial and self._is_trained))
         weights, ones = self._sample_weight(sample_weight, X), np.ones(X.shape[0])
         continues = (partial or self.warm_start) and self._is_trained
-        has_init = partial or others.get("coef_init") is not None
+        has_init = partial or coef_init is not None
         intercept_init = None
         if offset_init is not None:
             intercept_init = 1 - np.asarray(offset_init, dtype=np.float64)
         elif self.fit_intercept and not continues and (has_init or not is_automatic(self)):
             intercept_init = np.ones(1)  # an offset of 0, as in scikit-learn
-        init = {"intercept_init": intercept_init, "partial": partial}
-        return self._train(X, ones, ones, weights, 1, False, **init, **others)
+        init = {"coef_init": coef_init, "intercept_init": intercept_init}
+        return self._train(X, ones, ones, weights, 1, False, **init, partial=partial, **others)
 
     def _objective(self, outputs, one_vs_rest, total):
         loss, tilt = self._loss(outputs), self.nu if self.fit_intercept else 0.0
