@@ -62,14 +62,9 @@ class _SGD:
         KeyboardInterrupt
             Ctrl-C. The model of the last complete epoch is stored.
         """
-        return self._fit(
-            X,
-            y,
-            sample_weight,
-            coef_init=coef_init,
-            intercept_init=intercept_init,
-            validation=(X_val, y_val, sample_weight_val),
-        )
+        init = {"coef_init": coef_init, "intercept_init": intercept_init}
+        validation = X_val, y_val, sample_weight_val
+        return self._fit(X, y, sample_weight, **init, validation=validation)
 
 
 class SGDClassifier(_SGD, Classifier):
