@@ -95,9 +95,13 @@ class LinearModel(SparseCoefMixin, Model):
             state["coef_"], state["_state"] = self.coef_, copy(state["_state"])
         return state
 
+    def _penalty(self, outputs, total):
+        """(l1, l2, exponent) of the `Objective`; `total` is the sum of the rows' weights."""
+        return *penalty_parts(self.penalty, self.alpha, self.l1_ratio), 0
+
     def _objective(self, outputs, one_vs_rest, total):
         """The objective; `total` is the sum of the rows' weights."""
-        l1, l2 = penalty_parts(self.penalty, self.alpha, self.l1_ratio)
+        l1, l2, exponent = self._penalty(outputs, total)
         loss = self._loss(outputs)
         return Objective(
             loss,
@@ -108,6 +112,7 @@ class LinearModel(SparseCoefMixin, Model):
             self.fit_intercept,
             positive=self.positive,
             is_degenerate=loss.has_trivial_minimum,
+            exponent=exponent,
         )
 
     def _loss(self, outputs):

@@ -24,7 +24,7 @@ class Classifier(ClassifierMixin, LinearModel):
 
     class_weight = None
 
-    def _fit_classes(self, X, y, sample_weight, **others):
+    def _fit(self, X, y, sample_weight, **others):
         """Train from the start on labels of whatever classes there are."""
         fit_callbacks = self._fit_callbacks(X, y, sample_weight)
         with unchanged_on_error(self):
@@ -166,7 +166,7 @@ class Classifier(ClassifierMixin, LinearModel):
 class Regressor(MultiOutputMixin, RegressorMixin, LinearModel):
     """Base class of regressors: one output per target."""
 
-    def _fit_values(self, X, y, sample_weight, **others):
+    def _fit(self, X, y, sample_weight, **others):
         """Train from the start."""
         fit_callbacks = self._fit_callbacks(X, y, sample_weight)
         with unchanged_on_error(self):
