@@ -91,18 +91,18 @@ def summary(results):
     """One line a goal."""
     ratios = np.array([own / best for _, best, own, *_ in results]).T
     for mark, column, goal in zip(MARKS, ratios, MEDIAN_RATIO, strict=True):
-        median, text = np.median(column), f"objective ratio after {mark} epochs: median"
-        yield f"{text} {median:.5f} (goal {goal:g}), worst {max(column):.3f}{missed(median <= goal)}"
+        median, worst = np.median(column), f"worst {max(column):.3f}"
+        text = f"objective ratio after {mark} epochs: {worst}, median {median:.5f} (goal {goal:g})"
+        yield text + missed(median <= goal)
     for kind, goal in GAP_RATIO.items():
         smooth = kind == "smooth losses"
-        pairs = [gaps for problem, *_, gaps, _ in results if (problem.loss in SMOOTH) == smooth]
-        if pairs:
-            best, own = np.clip(
-                [(of_best[1], of_own[1]) for of_best, of_own in pairs], MIN_GAP, 1e300
-            ).T
+        same = [gaps for problem, *_, gaps, _ in results if (problem.loss in SMOOTH) == smooth]
+        if same:
+            best, own = np.clip(same, MIN_GAP, 1e300)[:, :, 1].T
             mean = np.exp(np.mean(np.log(own / best)))
             text = f"geometric mean of the gaps' ratio after {MARKS[1]}, {kind}"
-            yield f"{text} ({len(pairs)} problems): {mean:.3g} (goal {goal:g}){missed(mean <= goal)}"
+            text += f" ({len(same)} problems): {mean:.3g} (goal {goal:g})"
+            yield text + missed(mean <= goal)
     for name in results[0][-1]:
         gaps = [passes[name] for *_, passes in results if passes[name] is not None]
         if gaps:

@@ -40,7 +40,7 @@ def cost(name, n):
         Q = np.linalg.qr(rng.standard_normal((n, n)))[0]
         H = (Q * h) @ Q.T
         return lambda x: (x @ H @ x / 2, H @ x), rng.standard_normal(n)
-    X, y = data.load("breast_cancer" if name == "logistic-raw" else "breast_cancer/std")
+    X, y = data.load({"logistic-raw": "breast_cancer", "logistic-std": "breast_cancer/std"}[name])
     X, t = np.column_stack([X, np.ones(len(X))]), 2.0 * y - 1
 
     def logistic(w):

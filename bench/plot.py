@@ -6,7 +6,6 @@ results/reference.json.
 
 import argparse
 import json
-from itertools import cycle
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -18,11 +17,9 @@ COLOURS = {
     "numpy": "#4c78a8",
     "scikit-learn": "#f58518",
     "torch": "#e45756",
-    "vowpalwabbit": "#54a24b",
     "snapml": "#b279a2",
 }
 CAVEATS = {"snapml": "snapml (epochs of its own method)"}
-OTHER_COLOURS = ["#9d755d", "#72b7b2", "#eeca3b"]
 # (problem, shuffled, "one" or "all" threads) -> label
 MAIN = {
     ("sgd-logistic", True, "one"): "SGD, logistic, 10 000 × 100",
@@ -58,43 +55,34 @@ def main():
 
 
 def main_part(report):
-    """What the plot needs: of the rows in MAIN the conditions and the ratios."""
+    """What the plot needs: the rows of MAIN, in its order, with their ratios."""
     machine, results = {name: report["machine"][name] for name in ("cpu", "cores")}, []
-    for result in report["results"]:
-        kept = {name: result.get(name) for name in ("problem", "shuffle", "threads")}
-        ratios = {
-            name: {"ratio": round(peer["ratio"], 9)}
-            for name, peer in result["peers"].items()
-            if "ratio" in peer
-        }
-        if ratios and any(_is(kept, key, machine["cores"]) for key in MAIN):
-            results.append(kept | {"peers": ratios})
+    for problem, shuffle, threads in MAIN:
+        count = 1 if threads == "one" else machine["cores"]
+        wanted = {"problem": problem, "shuffle": shuffle, "threads": count}
+        for result in report["results"]:
+            if all(result.get(name) == value for name, value in wanted.items()):
+                peers = result["peers"].items()
+                ratios = {name: round(peer["ratio"], 9) for name, peer in peers if "ratio" in peer}
+                ratios = {name: {"ratio": ratio} for name, ratio in ratios.items()}
+                results.append(wanted | {"peers": ratios})
     return {"machine": machine, "quick": report["quick"], "results": results}
-
-
-def _is(result, key, cores):
-    return tuple(result.values())[:3] == (*key[:2], {"one": 1, "all": cores}[key[2]])
 
 
 def draw(report, path):
     """A line a result, a dot a peer: its time over fastgd's. Returns the path."""
-    machine, results = report["machine"], report["results"]
+    machine, labels = report["machine"], {problem: label for (problem, *_), label in MAIN.items()}
     rows = [
-        (label, {name: peer["ratio"] for name, peer in result["peers"].items()})
-        for key, label in MAIN.items()
-        for result in results
-        if _is(result, key, machine["cores"])
+        (labels[result["problem"]], {name: peer["ratio"] for name, peer in result["peers"].items()})
+        for result in report["results"]
     ]
     figure = Figure(figsize=(9.5, 1.9 + 0.38 * len(rows)), layout="constrained")
     ax = figure.subplots()
-    shown = dict.fromkeys(name for _, ratios in rows for name in ratios)
-    colours = {name: COLOURS[name] for name in COLOURS if name in shown}
-    others = [name for name in shown if name not in COLOURS]
-    colours |= dict(zip(others, cycle(OTHER_COLOURS), strict=False))
+    shown = [name for name in COLOURS if any(name in ratios for _, ratios in rows)]
     for position, (_, ratios) in enumerate(rows):
-        _dots(ax, position, ratios, colours)
-    for name, colour in colours.items():
-        ax.plot([], [], "o", color=colour, label=CAVEATS.get(name, name))
+        _dots(ax, position, ratios)
+    for name in shown:
+        ax.plot([], [], "o", color=COLOURS[name], label=CAVEATS.get(name, name))
     ax.axvline(1, color="black", linewidth=1)
     ax.set_xscale("log")
     ax.margins(x=0.08)
@@ -111,17 +99,17 @@ def draw(report, path):
     ax.spines[["top", "right", "left"]].set_visible(False)
     caveat = " (quick: says nothing about speed)" if report["quick"] else ""
     ax.set_title(f"fastgd beside its peers{caveat}\n{machine['cpu']}, {machine['cores']} cores")
-    figure.legend(loc="outside lower center", ncols=len(colours) + 1, frameon=False)
+    figure.legend(loc="outside lower center", ncols=len(shown) + 1, frameon=False)
     figure.savefig(path, dpi=150)
     return path
 
 
-def _dots(ax, position, ratios, colours):
+def _dots(ax, position, ratios):
     """The dots of one line, the numbers by turns above and below where they would touch."""
     previous, above = 0.0, True
     for name, ratio in sorted(ratios.items(), key=lambda item: item[1]):
         above = not above if ratio < 1.5 * previous else True
-        ax.plot(ratio, position, "o", color=colours[name])
+        ax.plot(ratio, position, "o", color=COLOURS[name])
         offset, place = (0, 4 if above else -10), {"textcoords": "offset points", "ha": "center"}
         ax.annotate(f"{ratio:.3g}", (ratio, position), offset, fontsize=6.5, **place)
         previous = ratio

@@ -29,24 +29,22 @@ def parser(command, text, peers=()):
 
 
 def choose(entries, names):
-    """(entries, notes): those asked for that can be had; a note for each left out or replaced."""
+    """(entries, notes): those asked for that can be had; a note for each set that is missing."""
     for name in names:
         if not any(fnmatch(entry.name, name) for entry in entries):
             sys.exit(f"nothing is called {name!r}; `python -m bench --list` lists the timed rows")
-    kept, notes = [], []
+    kept, notes = [], {}
     for entry in entries:
         if names and not any(fnmatch(entry.name, name) for name in names):
             continue
         reason, stand_in = data.missing(entry.data), data.STAND_INS.get(entry.data)
-        if not reason:
-            kept.append(entry)
-        elif stand_in:
+        if reason:
+            what = f"{stand_in} runs instead" if stand_in else "skipped"
+            notes[entry.data] = f"{entry.data}: {reason}; {what}"
             new_name = entry.name.replace("fashion", "synthetic")
-            kept.append(replace(entry, name=new_name, data=stand_in))
-            notes.append(f"{entry.name}: {reason}; {new_name} runs instead, on {stand_in}")
-        else:
-            notes.append(f"{entry.name}: skipped, {reason}")
-    return kept, notes
+            entry = replace(entry, name=new_name, data=stand_in)
+        kept += [] if entry.data is None else [entry]
+    return kept, list(notes.values())
 
 
 def head(notes):

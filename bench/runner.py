@@ -22,6 +22,7 @@ NETWORK_SAMPLE = 0.3  # seconds; epochs that fill it are timed together
 CALL_SAMPLE = 0.02  # seconds; short calls are repeated for that long
 FIT_ROWS = 2000  # to fit the models whose methods are called
 ADAM_STEPS = 20  # a sample
+CUSTOM_GOALS = {"fastgd built-in": 1 / 1.3}  # a custom loss may take 1.3 times as long
 LOGISTIC = Problem("", "", "log_loss", 1e-4)
 
 
@@ -29,10 +30,10 @@ def measure(row, options):
     return KINDS[row.kind](row, options, **row.settings)
 
 
-def _prepare(work, row, options, *arguments, variant=()):
+def _prepare(work, row, options, arguments, variant="", other=()):
     """({peer: what its function `work` returns}, {peer: why it cannot}).
 
-    `variant` is the label and the arguments of another run of fastgd.
+    `variant` is the label of another run of fastgd, with these other arguments.
     """
     names = [n for n in row.peers or peers.NAMES if not options.peers or n in options.peers]
     functions, ready, unsupported = peers.load(work, names)[0], {}, {}
@@ -42,7 +43,7 @@ def _prepare(work, row, options, *arguments, variant=()):
         except peers.UnsupportedError as reason:
             unsupported[name] = str(reason)
     if variant and "fastgd" in ready:
-        ready[f"fastgd {variant[0]}"] = functions["fastgd"](*variant[1:])
+        ready[f"fastgd {variant}"] = functions["fastgd"](*other)
     return ready, unsupported
 
 
@@ -60,22 +61,21 @@ def _load(row, options, dtype="float64", rows=None):
 
 
 def _epochs(row, options, epochs, dtype="float64", shuffle=(False, True), unit="epoch", variant="",
-            **parts):  # fmt: skip
+            **problem):  # fmt: skip
     """An epoch at a constant rate; a "fit" is the whole call, where its overhead counts."""
-    problem = Problem(row.name, row.data, **({"l2": 1e-4} | parts))
+    problem = Problem(row.name, row.data, **({"loss": "log_loss", "l2": 1e-4} | problem))
     X, y = _load(row, options, dtype)
     t, cases = targets(problem.loss, y), list(itertools.product(shuffle, row.threads))
+    timed = timing.of_epoch if unit == "epoch" else timing.seconds
     for order, threads in cases:
-        others = X.astype("float64") if variant == "float64" else X
-        number = 1 if variant == "1 thread" else threads
-        other = (variant, problem, others, y, order, number) if variant else ()
         case = (problem, X, y, order, threads)
-        trains, unsupported = _prepare("epochs", row, options, *case, variant=other)
+        others = {"float64": (problem, X.astype(float, copy=False), y, order, threads)}
+        others |= {"1 thread": (problem, X, y, order, 1)}
+        trains, unsupported = _prepare("epochs", row, options, case, variant, others.get(variant))
         with threadpool_limits(threads):
             models = {name: train(epochs) for name, train in trains.items()}
-        sample = partial(timing.of_epoch if unit == "epoch" else timing.seconds, epochs=epochs)
         goals = row.goals if (order, threads) == cases[-1] else {}
-        summaries = timing.race(sample, trains, goals, options, threads)
+        summaries = timing.race(lambda of: timed(of, epochs), trains, goals, options, threads)
         for name, summary in summaries.items():
             summary["objective"] = problem.value(X, t, *models[name])
         more = dict(shuffle=order, threads=threads, unsupported=unsupported)
@@ -85,7 +85,7 @@ def _epochs(row, options, epochs, dtype="float64", shuffle=(False, True), unit="
 def _network(row, options, hidden, batch_size, rows=None):
     """An epoch of Adam in float32."""
     X, y = _load(row, options, "float32", rows)
-    trains, _ = _prepare("network", row, options, hidden, batch_size, X, y)
+    trains, _ = _prepare("network", row, options, (hidden, batch_size, X, y))
     tasks, losses = {}, {}
     with threadpool_limits(1):
         for name, train in trains.items():
@@ -126,9 +126,8 @@ def _factorization(row, options, epochs, ratings=None, factors=50, variant=""):
     if options.quick:
         train, test = train[:QUICK_RATINGS], test[: QUICK_RATINGS // 10]
     for threads in row.threads:
-        other = (variant, train, factors, 1) if variant else ()
-        case = (train, factors, threads)
-        tasks, _ = _prepare("factorization", row, options, *case, variant=other)
+        case, other = (train, factors, threads), (train, factors, 1)
+        tasks, _ = _prepare("factorization", row, options, case, variant, other)
         with threadpool_limits(threads):
             fits = {name: task(epochs)(test) for name, task in tasks.items()}
         sample = partial(timing.of_epoch, epochs=epochs)
@@ -163,7 +162,7 @@ def _minimizer(row, options, cost, n=0, least=1e-5):
         except ReachedError:
             evaluations[name] = calls
 
-    runs, _ = _prepare("minimizer", row, options, 100_000)
+    runs, _ = _prepare("minimizer", row, options, (100_000,))
     tasks = {name: (name, run) for name, run in runs.items()}
     summaries = timing.race(lambda of: timing.seconds(reach, *of), tasks, row.goals, options)
     for name, summary in summaries.items():
@@ -171,25 +170,11 @@ def _minimizer(row, options, cost, n=0, least=1e-5):
     yield _result(row, "run", summaries)
 
 
-def _overhead(row, options, n, iterations=500):
-    """An iteration of `minimize` in n dimensions, less the time of its evaluations."""
-    cost, start = costs.cost("quadratic", n)
-
-    def sample(run):
-        results = []
-        taken = timing.seconds(lambda: results.append(run(cost, start)))
-        evaluation = min(timing.of_call(lambda: cost(start), 100) for _ in range(5))
-        return (taken - results[0].nfev * evaluation) / results[0].nit
-
-    runs, _ = _prepare("minimizer", row, options, iterations)
-    yield _result(row, "iteration", timing.race(sample, runs, row.goals, options))
-
-
 def _adam(row, options, dtype, n=1_000_000):
     """One update of n parameters by Adam."""
     gradient = np.random.default_rng(0).standard_normal(n).astype(dtype)
     for threads in row.threads:
-        steps, _ = _prepare("adam", row, options, gradient, threads)
+        steps, _ = _prepare("adam", row, options, (gradient, threads))
         for step in steps.values():
             step()
         sample = partial(timing.of_call, count=ADAM_STEPS)
@@ -205,15 +190,15 @@ def _custom_loss(row, options, form, batch_size, epochs=5):
         return
     X, y = _load(row, options)
     for threads in row.threads:
-        steps = dict(learning_rate="constant", eta0=1e-3, batch_size=batch_size, tol=None)
-        steps |= dict(random_state=0, n_jobs=threads)
+        own = dict(learning_rate="constant", eta0=1e-3, batch_size=batch_size, tol=None)
+        own |= dict(random_state=0, n_jobs=threads)
 
-        def train(epochs, loss, steps=steps):
-            sgd(LOGISTIC, loss=loss, max_iter=epochs, **steps).fit(X, y)
+        def train(epochs, loss, own=own):
+            sgd(LOGISTIC, loss=loss, max_iter=epochs, **own).fit(X, y)
 
         trains = {name: partial(train, loss=loss) for name, loss in losses.items()}
         sample = partial(timing.of_epoch, epochs=epochs)
-        summaries = timing.race(sample, trains, row.goals, options, threads)
+        summaries = timing.race(sample, trains, CUSTOM_GOALS, options, threads)
         yield _result(row, "epoch", summaries, threads=threads)
 
 
@@ -223,7 +208,6 @@ KINDS = {
     "call": _call,
     "factorization": _factorization,
     "minimizer": _minimizer,
-    "overhead": _overhead,
     "adam": _adam,
     "custom_loss": _custom_loss,
 }

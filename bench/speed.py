@@ -9,9 +9,7 @@ from pathlib import Path
 from bench import catalogue, peers, report, runner
 
 LATEST = Path(__file__).parent / "results" / "latest.json"
-HEADER = (
-    f"    {'peer':<16}{'median':>12}{'minimum':>12}{'runs':>6}{'objective':>14}  peer / fastgd"
-)
+HEADER = f"    {'peer':<16}{'median':>12}{'minimum':>12}{'runs':>6}{'objective':>14}  peer / fastgd"
 
 
 def main(arguments):

@@ -3,35 +3,30 @@
 import numpy as np
 
 import fastgd
-from bench.peers import (
-    adam_parameters,
-    by_tolerance,
-    coefficients,
-    constant_steps,
-    named_model,
-    sgd_parameters,
-)
+from bench import peers
 from fastgd.kernels.rule_descent import RuleDescent
 
 
 def sgd(problem, **parameters):
     """SGDRegressor or SGDClassifier for the problem; `parameters` come first."""
     model = fastgd.SGDRegressor if problem.regression else fastgd.SGDClassifier
-    return model(**sgd_parameters(problem) | parameters)
+    return model(**peers.sgd_parameters(problem) | parameters)
 
 
 def plain_sgd(problem, **parameters):
     """The same by plain steps at a constant rate."""
-    return sgd(problem, **constant_steps(problem), batch_size=problem.batch_size, **parameters)
+    return sgd(
+        problem, **peers.constant_steps(problem), batch_size=problem.batch_size, **parameters
+    )
 
 
 def epochs(problem, X, y, shuffle, threads):
     own = dict(shuffle=shuffle, n_jobs=threads)
-    return lambda epochs: coefficients(plain_sgd(problem, max_iter=epochs, **own).fit(X, y))
+    return lambda epochs: peers.coefficients(plain_sgd(problem, max_iter=epochs, **own).fit(X, y))
 
 
 def network(hidden, batch_size, X, y):
-    own = adam_parameters(hidden, batch_size) | {"tol": None}
+    own = peers.adam_parameters(hidden, batch_size) | {"tol": None}
     return lambda epochs: fastgd.MLPClassifier(**own, max_iter=epochs).fit(X, y).loss_curve_[-1]
 
 
@@ -57,5 +52,5 @@ def adam(gradient, threads):
 
 
 def settings(problem, n):
-    name, parameters = named_model(problem, n)
-    return [by_tolerance("default", getattr(fastgd, name), **parameters)]
+    name, parameters = peers.named_model(problem, n)
+    return [peers.by_tolerance("default", getattr(fastgd, name), **parameters)]

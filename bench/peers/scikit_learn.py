@@ -7,29 +7,20 @@ from sklearn import linear_model
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
-from bench.peers import (
-    Setting,
-    UnsupportedError,
-    adam_parameters,
-    by_iterations,
-    by_tolerance,
-    coefficients,
-    constant_steps,
-    named_model,
-)
+from bench import peers
 
 
 def epochs(problem, X, y, shuffle, threads):
     if problem.batch_size != 1 or problem.loss == "softmax":
-        raise UnsupportedError("has no batches and no softmax loss")
+        raise peers.UnsupportedError("has no batches and no softmax loss")
     model = linear_model.SGDRegressor if problem.regression else linear_model.SGDClassifier
-    own = constant_steps(problem) | {"shuffle": shuffle}
+    own = peers.constant_steps(problem) | {"shuffle": shuffle}
     own |= {} if problem.regression else {"n_jobs": threads}
-    return lambda epochs: coefficients(model(max_iter=epochs, **own).fit(X, y))
+    return lambda epochs: peers.coefficients(model(max_iter=epochs, **own).fit(X, y))
 
 
 def network(hidden, batch_size, X, y):
-    own = adam_parameters(hidden, batch_size) | {"n_iter_no_change": np.inf}
+    own = peers.adam_parameters(hidden, batch_size) | {"n_iter_no_change": np.inf}
 
     def train(epochs):
         with warnings.catch_warnings():
@@ -40,14 +31,14 @@ def network(hidden, batch_size, X, y):
 
 
 def settings(problem, n):
-    name, own = named_model(problem, n)
+    name, own = peers.named_model(problem, n)
     if name in ("LinearSVC", "LinearSVR"):
         return []  # liblinear's
     model = getattr(linear_model, name)
 
     def iterated(*solvers):
         more = own | dict(tol=1e-15, random_state=0)
-        return [by_iterations(solver, model, **more, solver=solver) for solver in solvers]
+        return [peers.by_iterations(solver, model, **more, solver=solver) for solver in solvers]
 
     match name:
         case "LogisticRegression" if problem.l1:
@@ -55,11 +46,13 @@ def settings(problem, n):
         case "LogisticRegression":
             return iterated("newton-cholesky", "lbfgs", "newton-cg", "sag", "saga")
         case "Ridge":
-            direct = Setting("cholesky", lambda _: model(**own, solver="cholesky"), (None,))
+            direct = peers.Setting("cholesky", lambda _: model(**own, solver="cholesky"), (None,))
             more = own | {"max_iter": 10_000}
-            krylov = [by_tolerance(s, model, **more, solver=s) for s in ("lsqr", "sparse_cg")]
+            krylov = [peers.by_tolerance(s, model, **more, solver=s) for s in ("lsqr", "sparse_cg")]
             return [direct, *krylov, *iterated("sag", "saga")]
         case "LinearRegression":
-            return [Setting("lapack", lambda _: model(**own), (None,))]
+            return [peers.Setting("lapack", lambda _: model(**own), (None,))]
     more = own | {"max_iter": 100_000}
-    return [by_tolerance(f"Gram {g}", model, "F", **more, precompute=g) for g in (False, True)]
+    return [
+        peers.by_tolerance(f"Gram {g}", model, "F", **more, precompute=g) for g in (False, True)
+    ]
