@@ -14,6 +14,8 @@ import numpy as np
 from scipy.signal import lfilter
 from scipy.sparse import csr_array, issparse
 from sklearn import datasets
+from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import StandardScaler
 
 FASHION = ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz")
 FILES = {
@@ -43,6 +45,15 @@ def load(name, dtype="float64", rows=None):
     if rows is not None and rows < X.shape[0]:
         X, y = X[:rows].copy(), y[:rows]
     return X.astype(dtype, copy=False), y
+
+
+def split(name, seed=0, standardised=True):
+    """(X_train, X_test, y_train, y_test), a quarter of the rows for tests."""
+    X, y = load(name)
+    parts = train_test_split(X, y, random_state=seed, stratify=y if y.dtype.kind == "i" else None)
+    if standardised:
+        parts[:2] = map(StandardScaler().fit(parts[0]).transform, parts[:2])
+    return parts
 
 
 def missing(name):

@@ -14,8 +14,6 @@ import numpy as np
 from sklearn import neural_network
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss, mean_squared_error
-from sklearn.model_selection import train_test_split
-from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 import fastgd
@@ -45,12 +43,14 @@ def main(arguments):
 def compare(name, seeds):
     """A line for each form of the columns, and for each penalty."""
     kind = "MLPRegressor" if name == REGRESSION else "MLPClassifier"
+    unit = 1e5 if name == REGRESSION else 1  # of y: 100 000 dollars
     model, peer = getattr(fastgd, kind), getattr(neural_network, kind)
     for form in ("raw", "standardised"):
         scores = []
-        for seed, X, X_test, y, y_test in splits(name, seeds, form):
-            pair = [network(random_state=seed).fit(X, y) for network in (model, peer)]
-            scores.append([fitted.score(X_test, y_test) for fitted in pair])
+        for seed in range(seeds):
+            X, X_test, y, y_test = data.split(name, seed, form == "standardised")
+            pair = [network(random_state=seed).fit(X, y / unit) for network in (model, peer)]
+            scores.append([fitted.score(X_test, y_test / unit) for fitted in pair])
         (own, other), gains = np.mean(scores, axis=0), -np.diff(scores)
         yield (
             f"{form:<13} fastgd {own:.4f}  scikit-learn {other:.4f}  "
@@ -58,32 +58,20 @@ def compare(name, seeds):
         )
     for alpha in ("auto", 1e-4):
         of_adam, of_auto = [], []
-        for seed, X, _, y, _ in splits(name, seeds, "standardised"):
+        for seed in range(seeds):
+            X, _, y, _ = data.split(name, seed)
             own = {"max_iter": EPOCHS, "tol": None, "random_state": seed}
             auto = model(alpha=alpha, **own)
-            of_auto.append(fitted_loss(auto, X, y))
+            of_auto.append(fitted_loss(auto, X, y / unit))
             own |= {"alpha": auto.alpha_, "solver": "adam"}
             adams = [model(learning_rate_init=rate, **own) for rate in RATES]
-            of_adam.append([fitted_loss(adam, X, y) for adam in adams])
+            of_adam.append([fitted_loss(adam, X, y / unit) for adam in adams])
         of_adam, auto = np.median(of_adam, axis=0), np.median(of_auto)
         best = of_adam.argmin()
         yield (
             f"loss after {EPOCHS} epochs, alpha={alpha}: auto {auto:.3g}, Adam {of_adam[best]:.3g} "
             f"at {RATES[best]:g}: {auto / of_adam[best]:.2f}x"
         )
-
-
-def splits(name, seeds, form):
-    """(seed, X_train, X_test, y_train, y_test) of each seed."""
-    X, y = data.load(name)
-    y = y / 1e5 if name == REGRESSION else y  # in units of 100 000 dollars
-    for seed in range(seeds):
-        stratify = None if name == REGRESSION else y
-        parts = train_test_split(X, y, random_state=seed, stratify=stratify)
-        if form == "standardised":
-            scaler = StandardScaler().fit(parts[0])
-            parts[:2] = map(scaler.transform, parts[:2])
-        yield seed, *parts
 
 
 def fitted_loss(model, X, y):

@@ -11,8 +11,6 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from sklearn.model_selection import train_test_split
-from sklearn.preprocessing import StandardScaler
 
 from bench import data, timing
 from bench.catalogue import Problem
@@ -40,7 +38,7 @@ def main():
     worst = 0.0
     for (name, study), ax in zip(STUDIES.items(), figure.subplots(1, len(STUDIES)), strict=True):
         loss, rates, score = study
-        X, X_test, y, y_test = split(name, loss)
+        X, X_test, y, y_test = data.split(name)
         title, size = f"{name}: {loss}", f"{X.shape[0]} training rows x {X.shape[1]} columns"
         print(
             f"\n{title}, {size}\n"
@@ -69,15 +67,6 @@ def main():
     if worst > TOLERANCE:
         print(f"FAILED: some coefficients differ from NumPy's by more than {TOLERANCE:.0e}")
     return int(worst > TOLERANCE)
-
-
-def split(name, loss):
-    """Standardised training and test rows, in an order drawn once."""
-    X, y = data.load(name)
-    stratify = None if loss == "squared_error" else y
-    X, X_test, y, y_test = train_test_split(X, y, random_state=0, stratify=stratify)
-    scale = StandardScaler().fit(X)
-    return scale.transform(X), scale.transform(X_test), y, y_test
 
 
 def race(problem, X, y):

@@ -32,7 +32,8 @@ def choose(entries, names):
     """(entries, notes): those asked for that can be had; a note for each set that is missing."""
     for name in names:
         if not any(fnmatch(entry.name, name) for entry in entries):
-            sys.exit(f"nothing is called {name!r}; `python -m bench --list` lists the timed rows")
+            known = "\n".join(entry.name for entry in entries)
+            sys.exit(f"nothing is called {name!r}; there are\n{known}")
     kept, notes = [], {}
     for entry in entries:
         if names and not any(fnmatch(entry.name, name) for name in names):

@@ -47,12 +47,14 @@ def _prepare(work, row, options, arguments, variant="", other=()):
     return ready, unsupported
 
 
-def _result(row, unit, summaries, X=None, **more):
-    shape = {}
+def _result(row, unit, summaries, X=None, shuffle=None, threads=1, unsupported=None):
+    conditions = [f"{threads} thread{'s' * (threads > 1)}", f"ms per {unit}"]
+    if shuffle is not None:
+        conditions.insert(0, "shuffled" if shuffle else "in order")
     if X is not None:
-        shape = {"rows": X.shape[0], "columns": X.shape[1], "dtype": str(X.dtype)}
-        shape["sparse"] = issparse(X)
-    return {"problem": row.name, "unit": unit, "peers": summaries} | shape | more
+        conditions.insert(0, f"{X.shape[0]} x {X.shape[1]} {X.dtype}{' CSR' * issparse(X)}")
+    result = {"problem": row.name, "shuffle": shuffle, "threads": threads, "peers": summaries}
+    return result | {"conditions": ", ".join(conditions), "unsupported": unsupported or {}}
 
 
 def _load(row, options, dtype="float64", rows=None):
@@ -78,8 +80,7 @@ def _epochs(row, options, epochs, dtype="float64", shuffle=(False, True), unit="
         summaries = timing.race(lambda of: timed(of, epochs), trains, goals, options, threads)
         for name, summary in summaries.items():
             summary["objective"] = problem.value(X, t, *models[name])
-        more = dict(shuffle=order, threads=threads, unsupported=unsupported)
-        yield _result(row, unit, summaries, X, **more)
+        yield _result(row, unit, summaries, X, order, threads, unsupported)
 
 
 def _network(row, options, hidden, batch_size, rows=None):
@@ -94,7 +95,7 @@ def _network(row, options, hidden, batch_size, rows=None):
     summaries = timing.race(lambda of: timing.seconds(*of) / of[1], tasks, row.goals, options)
     for name, summary in summaries.items():
         summary["objective"] = losses[name]
-    yield _result(row, "epoch", summaries, X, threads=1)
+    yield _result(row, "epoch", summaries, X)
 
 
 def _call(row, options, method, rows=None):

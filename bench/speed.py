@@ -48,28 +48,15 @@ def main(arguments):
 
 def lines(result):
     """A result as lines of the table."""
-    yield f"{result['problem']}  ({_conditions(result)}ms per {result['unit']})"
+    yield f"{result['problem']}  ({result['conditions']})"
     for name, summary in result["peers"].items():
         median, minimum = 1e3 * summary["median"], 1e3 * summary["minimum"]
         objective = f"{summary['objective']:14.8f}" if "objective" in summary else " " * 14
         line = f"    {name:<16}{median:12.3f}{minimum:12.3f}{len(summary['runs']):6d}{objective}"
         yield f"{line}{_verdict(summary)}".rstrip()
-    if result.get("unsupported"):
-        reasons = (f"{name} {reason}" for name, reason in result["unsupported"].items())
-        yield "    left out: " + "; ".join(reasons)
-
-
-def _conditions(result):
-    """Shape, order and threads, where the result has them, each with a comma after it."""
-    parts, threads = [], result.get("threads")
-    if "rows" in result:
-        layout = " CSR" if result["sparse"] else ""
-        parts.append(f"{result['rows']} x {result['columns']} {result['dtype']}{layout}")
-    if "shuffle" in result:
-        parts.append("shuffled" if result["shuffle"] else "in order")
-    if threads:
-        parts.append(f"{threads} thread{'s' * (threads > 1)}")
-    return "".join(f"{part}, " for part in parts)
+    reasons = [f"{name} {reason}" for name, reason in result["unsupported"].items()]
+    if reasons:
+        yield f"    left out: {'; '.join(reasons)}"
 
 
 def _verdict(summary):

@@ -15,9 +15,8 @@ def sgd(problem, **parameters):
 
 def plain_sgd(problem, **parameters):
     """The same by plain steps at a constant rate."""
-    return sgd(
-        problem, **peers.constant_steps(problem), batch_size=problem.batch_size, **parameters
-    )
+    own = peers.constant_steps(problem) | {"batch_size": problem.batch_size}
+    return sgd(problem, **own | parameters)
 
 
 def epochs(problem, X, y, shuffle, threads):

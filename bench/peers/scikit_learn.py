@@ -52,7 +52,6 @@ def settings(problem, n):
             return [direct, *krylov, *iterated("sag", "saga")]
         case "LinearRegression":
             return [peers.Setting("lapack", lambda _: model(**own), (None,))]
-    more = own | {"max_iter": 100_000}
-    return [
-        peers.by_tolerance(f"Gram {g}", model, "F", **more, precompute=g) for g in (False, True)
-    ]
+    own["max_iter"] = 100_000
+    forms = {"Gram": True, "no Gram": False}
+    return [peers.by_tolerance(n, model, "F", **own, precompute=g) for n, g in forms.items()]
