@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from bench import data, timing
 from bench.catalogue import Problem
@@ -39,9 +40,9 @@ def main():
     for (name, study), ax in zip(STUDIES.items(), figure.subplots(1, len(STUDIES)), strict=True):
         loss, rates, score = study
         X, X_test, y, y_test = data.split(name)
-        title, size = f"{name}: {loss}", f"{X.shape[0]} training rows x {X.shape[1]} columns"
+        title, (rows, columns) = f"{name}: {loss}", X.shape
         print(
-            f"\n{title}, {size}\n"
+            f"\n{title}, {rows} training rows x {columns} columns\n"
             f"    {'':<12}{'epochs':>7}{'fastgd s':>11}{'NumPy s':>11}{'speed-up':>10}{'loss':>15}"
             f"{score:>15}{'coef difference':>18}"
         )
@@ -57,8 +58,12 @@ def main():
             models[f"{variant}, rate {rate:g}"] = model
             worst = max(worst, difference)
         LossCurveDisplay.from_estimator(models, log_scale=True, ax=ax, line_kw={"linewidth": 2})
-        ax.set_title(f"{title}\n{size}, {EPOCHS} epochs")
+        ax.set_title(f"{title}\n{rows} rows x {columns} columns, {EPOCHS} epochs")
         ax.set_xscale("log")
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_formatter(NullFormatter())
         ax.grid(alpha=0.25, which="both")
         ax.spines[["top", "right"]].set_visible(False)
     PICTURE.parent.mkdir(exist_ok=True)
