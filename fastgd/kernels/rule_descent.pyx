@@ -224,16 +224,18 @@ cdef Status look(Course *at, double value, const floating *g, const floating *h,
     cdef char *from_here = at.here
     cdef char *target
     cdef double before = at.value
-    cdef bint best, behind
+    cdef bint best, behind, is_first = at.best == NULL and not at.behind
     value += excess(<floating *> at.here, at.n, &at.feasible)
     at.value = value
     if value == -INFINITY:
         return UNBOUNDED
     if isnan(value):
         return ROSE if at.guarded else UNDEFINED
+    if is_first and at.guarded:
+        at.ceiling = value
     if value == INFINITY or value > (at.least if at.monotone else at.ceiling):
         return ROSE
-    best = value < at.least or at.best == at.here or (at.best == NULL and not at.behind)
+    best = value < at.least or at.best == at.here or is_first
     if not best:
         recover_best(at)
     behind = best and can_step_back(at)
@@ -361,20 +363,20 @@ cdef class RuleDescent:
         """The size of the largest component of the (sub)gradient that was told last."""
         return self.at.norm
 
-    def forbid_rise(self, double ceiling, bint monotone):
-        """From now on answer ROSE to NaN and to a cost above the ceiling, or (`monotone`) above the
-        least so far.
+    def forbid_rise(self, bint monotone):
+        """Answer ROSE to NaN and to a cost above the first one, or (`monotone`) above the least so
+        far.
         """
-        self.at.ceiling, self.at.monotone, self.at.guarded = ceiling, monotone, True
+        self.at.monotone, self.at.guarded = monotone, True
 
     def set_goal(self, double ftol, bint absolute):
         """When, besides `tol`, an iterate is SMALL: see `Goal`."""
         self.at.goal.ftol, self.at.goal.absolute = ftol, absolute
 
     def go_back(self):
-        """Return to `best`, whose cost is to be told again, with empty buffers."""
+        """Return to `best`, if there is one, whose cost is to be told again, with empty buffers."""
         recover_best(&self.at)
-        if self.at.here != self.at.best:
+        if self.at.best != NULL and self.at.here != self.at.best:
             self.at.here, self.at.other = self.at.best, self.at.here
         self.at.t, self.at.stalled = 1, 0
         for buffer in (self._first, self._second, self._weighted):

@@ -208,7 +208,7 @@ class RuleRun(Run):
                     self.best.value, float(np.abs(slopes).max()), self._schedule.eta0, cost.nfev
                 )
                 return self._why_no_rate()
-            self._state.forbid_rise(self.best.value, self._is_plain)
+            self._state.forbid_rise(self._is_plain)
         return (
             self._go_compiled() if cost.compiled and not task.noise else self._go(value, gradient)
         )
