@@ -14,20 +14,10 @@ import numpy as np
 from libc.math cimport INFINITY, fabs, fmax, fmin, frexp, isfinite, ldexp, sqrt
 from libc.string cimport memcpy
 
-from .cost cimport (Cost, Feasible, Goal, blank, cost_at, excess, first_unwritten, gradient_size,
-                    is_small, l1_at, share_of, slope_at)
+from .cost cimport (CONVERGED, FAILED, MOVED, SEARCHING, STUCK, UNBOUNDED, UNDEFINED, UNWRITTEN,
+                    Cost, Feasible, Goal, Status, blank, cost_at, excess, first_unwritten,
+                    gradient_size, is_small, l1_at, share_of, slope_at)
 from .rows cimport dense_add, lanes_dot
-
-cpdef enum Status:
-    SEARCHING                   # evaluate at `trial`, and tell
-    MOVED                       # x is a new iterate
-    STUCK                       # no step along the steepest descent lowers the cost
-    # STUCK, because the cost is not defined at some trials; or it is not at the start
-    UNDEFINED
-    UNBOUNDED                   # the cost is minus infinity
-    UNWRITTEN                   # a compiled cost has not written its whole gradient
-    FAILED                      # a compiled cost has raised an exception
-    CONVERGED                   # x is a minimum as far as gradients tell (`set_goal`)
 
 cdef enum:
     MOST_TRIALS = 20            # a line
@@ -646,16 +636,6 @@ cdef Status advance(Memory *at) noexcept nogil:
         return CONVERGED if at.goal.tol > 0 or at.goal.ftol > 0 else STUCK
     status = lay_out(at)
     return verify(at) if status == SEARCHING and may_be_minimum(at) else status
-
-
-def blank_gradient(double[::1] gradient not None):
-    """Fill it with what `unwritten` recognises."""
-    blank(&gradient[0], gradient.shape[0])
-
-
-def unwritten(const double[::1] gradient not None):
-    """The first entry that a compiled cost has not written; -1: none."""
-    return first_unwritten(&gradient[0], gradient.shape[0])
 
 
 cdef class QuasiNewton:

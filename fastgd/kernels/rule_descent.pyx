@@ -14,24 +14,12 @@ from cython.parallel cimport prange
 from libc.math cimport INFINITY, fabs, isfinite, isnan, pow, sqrt
 from libc.string cimport memcpy, memset
 
-from .cost cimport (Cost, Feasible, Goal, blank, clip, cost_at, excess, first_unwritten,
+from .cost cimport (FAILED, MOVED, ROSE, SMALL, STALLED, UNBOUNDED, UNDEFINED, UNWRITTEN, Cost,
+                    Feasible, Goal, Status, blank, clip, cost_at, excess, first_unwritten,
                     gradient_size, is_small)
 from .penalty cimport soft
 from .rules cimport ADAM, ADAMW, MOMENTUM, NESTEROV, Rule, keeps_first, keeps_second, root, update
 from .threads cimport can_share
-
-cpdef enum Status:
-    MOVED                       # a step was taken
-    # a step was taken from a point of small gradient, whose cost is the least but for rounding
-    SMALL
-    # a step was taken, and the cost has not reached a new low for `patience` iterations
-    STALLED
-    ROSE                        # the cost is above what is allowed, or infinite: no step
-    # the cost, or a component of its gradient, is not a number: no step that counts
-    UNDEFINED
-    UNBOUNDED                   # the cost is minus infinity: no step
-    UNWRITTEN                   # a compiled cost has not written its whole gradient: no step
-    FAILED                      # a compiled cost has raised an exception: no step
 
 cdef enum:
     RANGE = 2048                # parameters that stay in cache while they are looked at and moved
@@ -276,6 +264,7 @@ cdef class RuleDescent:
     result.
     """
     cdef Course at
+    cdef readonly object gradient   # the last one of a compiled cost
     cdef object _buffers, _sums, _bounds, _first, _second, _start, _weighted
 
     def __init__(self, x0 not None, Rule rule, double decay, double distance,
@@ -409,25 +398,34 @@ cdef class RuleDescent:
         """Count the iterations without a new low from here on."""
         self.at.stalled = 0
 
+    @property
+    def unwritten(self):
+        """The first entry of `gradient` that a compiled cost has not written; -1: none."""
+        cdef const double[::1] gradient = self.gradient
+        return first_unwritten(&gradient[0], self.at.n)
+
     def run(self, size_t function, size_t data, int[::1] failed not None,
             const double[::1] rates not None, double tol, Py_ssize_t patience,
-            double[::1] gradient not None, double[:, ::1] record not None, double[:, ::1] path):
+            double[:, ::1] record not None, double[:, ::1] path):
         """Iterate on a compiled cost, a rate each, until `tell` would return something else than
         MOVED.
 
-        `gradient` receives the last gradient; `record` receives (cost, gradient's size) and `path`
-        (None: none) x, a row an iteration that has a cost. Ends where the cost function has set
-        `failed`. Returns (iterations, the last `Status`).
+        `record` receives (cost, gradient's size, rate, evaluations so far) and `path` (None: none)
+        x, a row an iteration that has a cost; `gradient` is the last gradient. Ends where the cost
+        function has set `failed`. Returns (iterations, evaluations, the last `Status`).
         """
         cdef Cost cost = cost_at(function, data)
         cdef Course *at = &self.at
-        cdef Py_ssize_t done = 0, most = rates.shape[0], n = at.n
+        cdef Py_ssize_t done = 0, evaluations = 0, most = rates.shape[0], n = at.n
         cdef Status status = MOVED
         cdef double value
         cdef volatile int *has_failed = &failed[0]
-        if (at.single or gradient.shape[0] != n or record.shape[0] < most or record.shape[1] != 2
+        if (at.single or record.shape[0] < most or record.shape[1] != 4
                 or (path is not None and (path.shape[0] < most or path.shape[1] != n))):
-            raise ValueError("x is float32, or gradient, record or path have the wrong shape")
+            raise ValueError("x is float32, or record or path have the wrong shape")
+        if self.gradient is None:
+            self.gradient = np.empty(n)
+        cdef double[::1] gradient = self.gradient
         cdef double *to = NULL if path is None or most == 0 else &path[0, 0]
         at.goal.tol = tol
         with nogil:
@@ -436,6 +434,7 @@ cdef class RuleDescent:
                     memcpy(to + done * n, at.here, n * sizeof(double))
                 blank(&gradient[0], n)
                 value = cost.function(<double *> at.here, &gradient[0], n, cost.data)
+                evaluations += 1
                 if has_failed[0]:
                     status = FAILED
                 elif isfinite(value) and first_unwritten(&gradient[0], n) >= 0:
@@ -445,5 +444,6 @@ cdef class RuleDescent:
                 if status not in (MOVED, SMALL, STALLED):
                     break
                 record[done, 0], record[done, 1] = at.value, at.norm
+                record[done, 2], record[done, 3] = rates[done], evaluations
                 done += 1
-        return done, status
+        return done, evaluations, status
