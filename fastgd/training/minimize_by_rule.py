@@ -65,6 +65,8 @@ LEAST_RATE_RATIO = 1e-12
 MAX_STORED_GRADIENT = 65536
 # The statuses of an iterate that enters the history.
 NOTED = Status.MOVED, Status.SMALL, Status.STALLED
+# Looking it up in the enum takes as long as an addition of small vectors.
+MOVED = Status.MOVED
 
 
 class RuleRun(Run):
@@ -198,58 +200,59 @@ class RuleRun(Run):
         return self._descend(self._iterate_compiled if is_compiled else self._iterate)
 
     def _descend(self, iterate):
-        progress, trace = self._progress, self.trace
+        progress, noted = self._progress, 0
         for size in self._slices(self.task.max_iter + 1):
-            while size > 0:
-                if len(trace) == progress.next_anchor:
-                    progress.set_anchor(len(trace), self._state.x)
-                done, *answer = iterate(size)
-                size -= done
-                status = self._react_to(*answer)
-                if status is not None:
-                    return status
+            end = noted + size
+            while noted < end:
+                if noted == progress.next_anchor:
+                    progress.set_anchor(noted, self._state.x)
+                status, x, gradient = iterate(noted, end - noted)
+                noted = len(self.trace)
+                # The most frequent case needs no reaction.
+                if status is MOVED and x is None:
+                    continue
+                reaction = self._react_to(status, x, gradient)
+                if reaction is not None:
+                    return reaction
         return MAX_ITER
 
-    def _iterate(self, _):
-        """One iteration: (1 if it has a cost, the status of the kernel, x, the gradient); x is None
+    def _iterate(self, done, _):
+        """One iteration after `done` ones: (the status of the kernel, x, the gradient); x is None
         if nobody needs it.
         """
         state, task = self._state, self.task
-        self.nit = len(self.trace)
+        self.nit = done
         value, gradient = self._known or task.cost(state.x)
         self._known = None
         is_needed = task.is_watched or self._progress.is_watching
         x = state.x.copy() if is_needed else None
-        rate = float(self._rates(self.nit, 1)[0])
+        rate = float(self._rates(done, 1)[0])
         noisy = self._noisy(gradient) if task.noise else None
         status = state.tell(value, gradient, rate, task.goal.tol, task.patience, noisy)
         if status not in NOTED:
             if status == Status.UNDEFINED:
                 self._take_best(value, gradient)
-            return 0, status, x, gradient
+            return status, x, gradient
         self._take_best(value, gradient)
         self.trace.add(state.value, state.norm, rate, task.cost.nfev, x)
         if self._is_plain:
             self._scale_rate(RATE_GROWTH)
-        return 1, status, x, gradient
+        return status, x, gradient
 
-    def _iterate_compiled(self, size):
-        """The same for a number of iterations, or until the kernel answers something else than
-        MOVED.
-        """
-        state, task, progress, done = self._state, self.task, self._progress, len(self.trace)
+    def _iterate_compiled(self, done, most):
+        """The same for `most` iterations, or until the kernel answers something else than MOVED."""
+        state, task, progress = self._state, self.task, self._progress
         budget, evaluated = task.cost.budget, task.cost.nfev
         # Two: the gradient of the result is evaluated at the end.
         budget.check(evaluated, 2)
-        size = 1 if progress.is_watching else min(size, progress.next_anchor - done)
+        size = 1 if progress.is_watching else min(most, progress.next_anchor - done)
         rates = self._rates(done, int(min(size, budget.max_fun - evaluated - 1)))
         limits = rates, task.goal.tol, task.patience
         keeps_path = task.is_watched or progress.is_watching
-        done, status, path = self._run_compiled(state, len(rates), limits, keeps_path)
+        count, status, path = self._run_compiled(state, len(rates), limits, keeps_path)
         if self._is_plain:
-            self._scale_rate(RATE_GROWTH**done)
-        x = path[done - 1] if progress.is_watching and done else None
-        return done, status, x, state.gradient
+            self._scale_rate(RATE_GROWTH**count)
+        return status, path[count - 1] if progress.is_watching and count else None, state.gradient
 
     def _take_compiled_best(self, done):
         if done:
@@ -275,8 +278,7 @@ class RuleRun(Run):
     def _react_to(self, status, x, gradient):
         """React to a status of the kernel; return the status that ends the run, or None."""
         if status == Status.MOVED:
-            if x is not None:
-                self._progress.pass_by(x, gradient)
+            self._progress.pass_by(x, gradient)
             return None
         if status == Status.SMALL:
             return CONVERGED if self._is_minimum(x, gradient) else None
