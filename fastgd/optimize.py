@@ -1,7 +1,6 @@
 """Gradient descent on a user's own cost function."""
 
 import warnings
-from dataclasses import replace
 from numbers import Integral, Real
 
 import numpy as np
@@ -42,13 +41,10 @@ _CONSTRAINTS = {
     "record_path": ["boolean"],
     "n_jobs": [Integral, None],
 }
-
-_OPTIONS = {
-    "maxiter": _CONSTRAINTS["max_iter"][:1],
-    "maxfun": _CONSTRAINTS["max_fun"][:1],
-    "ftol": _CONSTRAINTS["tol"],
-    "gtol": _CONSTRAINTS["tol"],
-}
+# SciPy's options, and the arguments that they are.
+_OPTIONS = {"maxiter": "max_iter", "maxfun": "max_fun", "ftol": "tol", "gtol": "tol"}
+# The arguments that runs take as they are.
+_HOW = "method", "learning_rate", "batches", "callback", "patience", "record_path"
 
 
 def minimize(
@@ -248,7 +244,8 @@ def minimize(
     >>> minimize(cost, np.zeros(3), jac=True, batches=(200, 20), random_state=0).x.round(3).tolist()
     [1.0, -2.0, 0.5]
     """
-    given = locals()
+    given = dict(locals())
+    how = {name: given[name] for name in _HOW}
     given = {name: given[name] for name in _CONSTRAINTS}
     validate_parameter_constraints(_CONSTRAINTS, given, caller_name="minimize")
     goal, most, max_fun = _limits(options, tol, max_iter, max_fun)
@@ -262,33 +259,12 @@ def minimize(
         cost = CompiledCost(fun, x0.size, budget)
     else:
         cost = Cost(fun, jac or None, args, x0.shape, x0.dtype, bounds, budget)
-    if most is None:
-        most = ITERATIONS if batches is None else PASSES
-    lower, upper = bounds or (None, None)
-    task = Task(
-        cost,
-        x0.ravel(),
-        x0.shape,
-        lower,
-        upper,
-        float(l1),
-        goal,
-        most,
-        callback,
-        record_path,
-        patience,
-        float(noise),
-        np.random.default_rng(check_random_state(random_state).randint(2**31)),
-        thread_count(n_jobs),
-    )
-
-    def run(start):
-        one = replace(task, x0=start)
-        if batches is not None:
-            return BatchRun(one, "prodigy" if method == "auto" else method, learning_rate, batches)
-        return LineSearchRun(one) if method == "auto" else RuleRun(one, method, learning_rate)
-
-    return run_all(_starts(task, n_restarts), run, cost)
+    kind, default = (RuleRun, ITERATIONS) if batches is None else (BatchRun, PASSES)
+    kind = LineSearchRun if kind is RuleRun and method == "auto" else kind
+    most = default if most is None else most
+    random = np.random.default_rng(check_random_state(random_state).randint(2**31))
+    limits = goal, most, float(l1), float(noise), random, thread_count(n_jobs)
+    return run_all(kind, Task(cost, x0.ravel(), x0.shape, bounds, *limits, **how), n_restarts)
 
 
 # ---- arguments ----
@@ -303,16 +279,16 @@ def _limits(options, tol, max_iter, max_fun):
                 f"options[{name!r}] is unknown: SciPy's {', '.join(_OPTIONS)} are taken, all else "
                 "is an argument of minimize itself"
             )
-        constraint = {name: _OPTIONS[name]}
+        # None is for arguments alone.
+        constraint = {name: _CONSTRAINTS[_OPTIONS[name]][:1]}
         validate_parameter_constraints(constraint, {name: value}, caller_name="minimize")
-    limits = {"max_iter": max_iter, "max_fun": max_fun}
-    for argument, given in limits.items():
-        name = argument.replace("_", "")
+    for name, given in ("maxiter", max_iter), ("maxfun", max_fun):
         if name in options and given is not None:
+            argument = _OPTIONS[name]
             raise ValueError(f"options[{name!r}] and {argument} are the same: give one of them")
-        limits[argument] = options.get(name, given)
     tol, ftol = float(options.get("gtol", tol)), float(options.get("ftol", 0.0))
-    return Goal(tol, ftol, absolute="gtol" in options), *limits.values()
+    goal = Goal(tol, ftol, absolute="gtol" in options)
+    return goal, options.get("maxiter", max_iter), options.get("maxfun", max_fun)
 
 
 def _check_combination(fun, jac, method, args, learning_rate, batches, noise):
@@ -377,9 +353,9 @@ def _start(x0):
 
 
 def _bounds(bounds, start):
-    """(lower, upper), flat float64 arrays, or None where nothing is bounded."""
+    """(lower, upper), flat float64 arrays, or (None, None) where nothing is bounded."""
     if bounds is None:
-        return None
+        return None, None
     try:
         pair = _bound_pair(bounds, start)
         is_fit = pair[0].shape == pair[1].shape == (start.size,)
@@ -399,7 +375,7 @@ def _bounds(bounds, start):
         raise ValueError(
             f"bounds cross: parameter {j} has lower bound {lower[j]} and upper bound {upper[j]}"
         )
-    return (lower, upper) if np.isfinite(pair).any() else None
+    return (lower, upper) if np.isfinite(pair).any() else (None, None)
 
 
 def _bound_pair(bounds, start):
@@ -424,18 +400,6 @@ def _float32_bounds(lower, upper):
     between = (inner[0] > inner[1]) & (lower <= upper)
     outer = (lower.astype(np.float32), upper.astype(np.float32))
     return [np.where(between, *pair) for pair in zip(outer, inner, strict=True)]
-
-
-def _starts(task, count):
-    """x0 within its bounds, then random points."""
-    x0, lower, upper = task.x0, task.lower, task.upper
-    yield task.feasible(x0).astype(x0.dtype)
-    for _ in range(count - 1):
-        x = task.random.normal(x0, np.maximum(1.0, np.abs(x0)))
-        if lower is not None:
-            boxed = np.isfinite(lower) & np.isfinite(upper)
-            x[boxed] = task.random.uniform(lower[boxed], upper[boxed])
-        yield task.feasible(x.astype(x0.dtype)).astype(x0.dtype)
 
 
 # ---- the gradient ----
@@ -514,18 +478,7 @@ def check_gradient(fun, jac, x, *, args=(), tol=1e-5):
 
 
 def _for_scipy(name):
-    def method(
-        fun,
-        x0,
-        args=(),
-        jac=None,
-        hess=None,
-        hessp=None,
-        bounds=None,
-        constraints=(),
-        callback=None,
-        **options,
-    ):
+    def method(fun, x0, args=(), jac=None, hess=None, hessp=None, constraints=(), **options):
         if hess is not None or hessp is not None:
             warnings.warn(
                 f"Method {name} does not use Hessian information.", RuntimeWarning, stacklevel=3
@@ -533,8 +486,7 @@ def _for_scipy(name):
         if constraints:
             raise ValueError(f"method {name} knows bounds, but no constraints")
         scipys = {name: options.pop(name) for name in _OPTIONS if name in options}
-        options |= {"args": args, "bounds": bounds, "callback": callback, "options": scipys}
-        return minimize(fun, x0, jac, method=name, **options)
+        return minimize(fun, x0, jac, method=name, args=args, options=scipys, **options)
 
     method.__name__ = method.__qualname__ = name
     method.__doc__ = f"""`minimize` by {name!r}, as a method of `scipy.optimize.minimize`.

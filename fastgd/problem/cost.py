@@ -66,7 +66,7 @@ class Cost:
     # The C function, of a `CompiledCost`.
     compiled = None
 
-    def __init__(self, fun, jac, args, shape, dtype, bounds=None, budget=None):
+    def __init__(self, fun, jac, args, shape, dtype, bounds=(None, None), budget=None):
         self.fun = fun
         self.jac = jac
         self.args = args
@@ -162,7 +162,7 @@ class CompiledCost(Cost):
     """A `Cost` from a C function of flat float64 parameters, whatever the shape of the user's."""
 
     def __init__(self, fun, size, budget=None):
-        super().__init__(self._evaluate, True, (), (size,), np.dtype(np.float64), None, budget)
+        super().__init__(self._evaluate, True, (), (size,), np.dtype(np.float64), budget=budget)
         self.compiled = c_function(fun, "fun", COST_SIGNATURE)
         self.watched = Watch(fun)
         self._call = COST_POINTER(self.compiled.address)

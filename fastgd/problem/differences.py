@@ -35,7 +35,8 @@ class Differences:
 
     def __init__(self, cost, n, bounds):
         self.cost, self.error = cost, 0.0
-        self.lower, self.upper = bounds or np.full((2, n), [[-inf], [inf]])
+        is_bounded = bounds[0] is not None
+        self.lower, self.upper = bounds if is_bounded else np.full((2, n), [[-inf], [inf]])
         self.free = np.flatnonzero(self.lower < self.upper)
         # Evaluations of a gradient, at least.
         self.count = 1 + len(self.free)

@@ -1,59 +1,22 @@
-"""The minimisation of a cost function: the task, the statuses of its runs, and their history.
+"""The minimisation of a cost function: the task, the best point, and the history.
 
-`minimize` has its own loop instead of that of `loop.py`. Its iteration is an evaluation of a cost
-that may take microseconds, or is compiled and leaves no Python between iterations; an epoch of
-`Training` takes as long as some ten of them. Its statuses, callbacks and history are SciPy's.
+`minimize` has its own loop instead of that of `loop.py`, since an iteration on a compiled cost
+takes about a microsecond, without Python, and an epoch of `Training` at least five.
 """
 
 from inspect import signature
 from math import inf
+from numbers import Real
 from time import perf_counter
 
 import numpy as np
 from scipy.optimize import OptimizeResult
 
+from fastgd.methods.optimizers import Optimizer
+from fastgd.methods.schedules import Schedule
 from fastgd.problem.cost import EPS, Cost
 from fastgd.problem.records import Record
-
-# The statuses of a run.
-CONVERGED, MAX_ITER, NO_DESCENT, UNDEFINED, DIVERGED, STALLED, MAX_FUN, MAX_SECONDS = range(8)
-STOPPED = 99
-# What the statuses mean, for the user.
-MESSAGES = {
-    CONVERGED: (
-        "The gradient is small, max |gradient| <= tol * max(1, |fun|), and little is left to gain."
-    ),
-    MAX_ITER: "The maximum number of iterations has been reached.",
-    NO_DESCENT: (
-        "No step along the gradient lowers the cost any more: rounding errors, a kink, or a "
-        "gradient that is not that of fun (see check_gradient)."
-    ),
-    UNDEFINED: (
-        "The cost or its gradient is not a number at a later point; x is the best point so far. "
-        "Where the cost is not defined, return inf, and the steps keep away."
-    ),
-    DIVERGED: (
-        "The cost has become infinite; x is the best point so far. A smaller learning_rate may "
-        "help."
-    ),
-    STALLED: (
-        "The cost stays on a plateau, and the learning rate has been reduced as far as it goes."
-    ),
-    MAX_FUN: "The maximum number of evaluations has been reached; x is the best point so far.",
-    MAX_SECONDS: "max_seconds have passed; x is the best point so far.",
-    STOPPED: "`callback` raised `StopIteration`.",
-}
-# The message of a run that has converged up to rounding.
-ROUNDING_MESSAGE = (
-    "Rounding errors allow no further descent: what is left to gain, or the gradient, is 0 to its "
-    "precision."
-)
-# The message of a run whose cost is minus infinity.
-UNBOUNDED_MESSAGE = "The cost falls without end: it has become -inf."
-
-
-class StoppedError(Exception):
-    """The callback has raised StopIteration."""
+from fastgd.training.outcomes import StoppedError
 
 
 class Goal(Record):
@@ -80,24 +43,26 @@ class Goal(Record):
 
 
 class Task(Record):
-    """The task of minimising f(x) + l1 |x|_1 over lower <= x <= upper (None: no bounds) from flat
-    x0, and when to stop.
+    """The task of minimising f(x) + l1 |x|_1 over lower <= x <= upper from flat x0, and how:
+    arguments of `minimize`, checked. `bounds` are (lower, upper), or (None, None).
     """
 
     cost: Cost
     x0: np.ndarray
     shape: tuple
-    lower: np.ndarray | None
-    upper: np.ndarray | None
-    l1: float
+    bounds: tuple
     goal: Goal
     max_iter: int
-    callback: object
-    record_path: bool
-    patience: int
+    l1: float
     noise: float
     random: np.random.Generator
     threads: int
+    method: str | Optimizer
+    learning_rate: Real | Schedule | None
+    batches: object
+    callback: object
+    patience: int
+    record_path: bool
 
     @property
     def is_watched(self):
@@ -116,7 +81,7 @@ class Task(Record):
 
     def feasible(self, x):
         """The nearest point within the bounds."""
-        return x if self.lower is None else np.clip(x, self.lower, self.upper)
+        return x if self.bounds[0] is None else np.clip(x, *self.bounds)
 
     def moved(self, x, step):
         """x + step, which stops at the bounds and, with L1, where a parameter becomes 0."""
@@ -133,8 +98,9 @@ class Task(Record):
         if self.l1:
             at_zero = np.sign(g) * np.maximum(np.abs(g) - self.l1, 0)
             g = np.where(x != 0, g + self.l1 * np.sign(x), at_zero)
-        if self.lower is not None:
-            g = np.where(((g > 0) & (x <= self.lower)) | ((g < 0) & (x >= self.upper)), 0, g)
+        lower, upper = self.bounds
+        if lower is not None:
+            g = np.where(((g > 0) & (x <= lower)) | ((g < 0) & (x >= upper)), 0, g)
         return g
 
 

@@ -6,7 +6,8 @@ from numbers import Integral
 import numpy as np
 
 from fastgd.kernels.cost import Status
-from fastgd.training.minimization import CONVERGED, DIVERGED, MAX_ITER, STALLED, UNDEFINED, Best
+from fastgd.training import outcomes
+from fastgd.training.minimization import Best
 from fastgd.training.minimize_by_rule import RuleRun
 
 
@@ -23,11 +24,11 @@ class BatchRun(RuleRun):
     Cost and gradient of an iteration, which decide when to stop, are means over its batches.
     """
 
-    def __init__(self, task, method, learning_rate, batches):
-        super().__init__(task, method, learning_rate)
-        # The batches, and their number in the last pass.
-        self._batches, self._count = batches, 1
+    def __init__(self, task):
+        super().__init__(task)
         self._updates, self._last_rate = 0, 0.0
+        # Batches of the last pass.
+        self._count = 1
         # The best pass, and the passes since then.
         self._lowest, self._since = self.best, 0
 
@@ -51,12 +52,12 @@ class BatchRun(RuleRun):
             if not is_small or value > costs[0]:
                 progress.pass_by(begin, gradient)
             elif progress.is_minimum(begin, gradient, verifies=False):
-                return CONVERGED
+                return outcomes.CONVERGED
             if task.patience and self._since >= task.patience:
                 self._since = 0
                 if not self._react() and task.goal.ends:
-                    return STALLED
-        return MAX_ITER
+                    return outcomes.STALLED
+        return outcomes.MAX_ITER
 
     def _take_pass(self, latest):
         """The best point is that of the latest pass, unless the cost has risen above the first."""
@@ -88,7 +89,7 @@ class BatchRun(RuleRun):
                 return self._falls_without_end(), total, gradients
             if status in (Status.UNDEFINED, Status.ROSE):
                 self.best = self._lowest
-                status = UNDEFINED if status == Status.UNDEFINED else DIVERGED
+                status = outcomes.UNDEFINED if status == Status.UNDEFINED else outcomes.DIVERGED
                 return status, total, gradients
             self.trace.note_x(state.x)
             total, gradients = total + state.value, gradients + gradient
@@ -105,9 +106,9 @@ class BatchRun(RuleRun):
 
     def _each_batch(self):
         """The batches of one pass."""
-        if not are_sizes(self._batches):
-            return iter(self._batches)
-        n, size = self._batches
+        if not are_sizes(self.task.batches):
+            return iter(self.task.batches)
+        n, size = self.task.batches
         order = self.task.random.permutation(n)
         return (order[begin : begin + size] for begin in range(0, n, size))
 

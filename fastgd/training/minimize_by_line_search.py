@@ -4,7 +4,8 @@ import numpy as np
 
 from fastgd.kernels.cost import Status
 from fastgd.methods.lbfgs import LineSearches
-from fastgd.training.minimization import CONVERGED, MAX_ITER, NO_DESCENT, UNDEFINED, Best
+from fastgd.training import outcomes
+from fastgd.training.minimization import Best
 from fastgd.training.minimize_run import Run
 
 # Pairs of vectors that L-BFGS stores, at least and at most: more pairs save evaluations.
@@ -37,14 +38,11 @@ class LineSearchRun(Run):
     def go(self):
         task, cost = self.task, self.task.cost
         value, gradient = self._evaluate_start(task.x0)
+        # In float32 a trial has to be what the cost is given.
+        single = task.x0.dtype == np.float32 and cost.compiled is None
+        pairs, (lower, upper) = np.clip(MEMORY_NUMBERS // len(task.x0), *MEMORY), task.bounds
         lines = self._lines = LineSearches(
-            task.x0,
-            np.clip(MEMORY_NUMBERS // len(task.x0), *MEMORY),
-            task.precision,
-            lower=task.lower,
-            upper=task.upper,
-            l1=task.l1,
-            single=task.x0.dtype == np.float32 and cost.compiled is None,
+            task.x0, pairs, task.precision, lower=lower, upper=upper, l1=task.l1, single=single
         )
         lines.set_goal(task.goal.tol, task.goal.ftol, task.goal.absolute)
         lines.tell(value, np.asarray(gradient, np.float64))
@@ -55,7 +53,7 @@ class LineSearchRun(Run):
             if status not in self._going:
                 return self._ended(status)
         is_minimum = lines.propose() == Status.CONVERGED
-        return self._ended(Status.CONVERGED) if is_minimum else MAX_ITER
+        return self._ended(Status.CONVERGED) if is_minimum else outcomes.MAX_ITER
 
     def _iterate(self, _):
         """One iteration; returns the status of the kernel."""
@@ -80,8 +78,8 @@ class LineSearchRun(Run):
         """The status of a run after a line search without descent, or at a minimum."""
         if status == Status.CONVERGED:
             self.trace.record["nfev"][-1] = self.task.cost.nfev
-            return CONVERGED
+            return outcomes.CONVERGED
         if status == Status.UNBOUNDED:
             return self._falls_without_end()
-        status = UNDEFINED if status == Status.UNDEFINED else NO_DESCENT
+        status = outcomes.UNDEFINED if status == Status.UNDEFINED else outcomes.NO_DESCENT
         return self._ends_at_rounding(status, self._lines.decrement)

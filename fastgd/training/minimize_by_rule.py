@@ -9,43 +9,26 @@ import numpy as np
 
 from fastgd.kernels.cost import Status
 from fastgd.kernels.rule_descent import RuleDescent
-from fastgd.methods.optimizers import (
-    SGD,
-    AdaGrad,
-    Adam,
-    AdamW,
-    Momentum,
-    Nesterov,
-    Optimizer,
-    RMSProp,
-)
-from fastgd.methods.schedules import Adaptive, Constant, CosineDecay, Lipschitz, Schedule
-from fastgd.training.minimization import (
-    CONVERGED,
-    DIVERGED,
-    MAX_ITER,
-    NO_DESCENT,
-    STALLED,
-    UNDEFINED,
-    Best,
-    Task,
-)
+from fastgd.methods import optimizers as rules
+from fastgd.methods.schedules import Adaptive, Constant, CosineDecay, Lipschitz
+from fastgd.training import outcomes
+from fastgd.training.minimization import Best, Task
 from fastgd.training.minimize_run import Run
 from fastgd.training.minimum import Progress
 
 # The update rules by the names of methods.
 METHODS = {
-    "gd": SGD,
-    "momentum": Momentum,
-    "nesterov": Nesterov,
-    "adagrad": AdaGrad,
-    "rmsprop": RMSProp,
-    "adam": Adam,
-    "adamw": AdamW,
-    "prodigy": Adam,
+    "gd": rules.SGD,
+    "momentum": rules.Momentum,
+    "nesterov": rules.Nesterov,
+    "adagrad": rules.AdaGrad,
+    "rmsprop": rules.RMSProp,
+    "adam": rules.Adam,
+    "adamw": rules.AdamW,
+    "prodigy": rules.Adam,
 }
 # The first rates that are tried, for rules whose rate is about the change of a parameter per step.
-FIRST_RATES = {AdaGrad: 1.0, RMSProp: 0.1, Adam: 0.1, AdamW: 0.1}
+FIRST_RATES = {rules.AdaGrad: 1.0, rules.RMSProp: 0.1, rules.Adam: 0.1, rules.AdamW: 0.1}
 # They are divided by this for mini-batches.
 BATCH_RATE_REDUCTION = 10
 # Prodigy's first estimate of the distance to the minimum, a lower bound that grows: the paper's.
@@ -76,16 +59,16 @@ class RuleRun(Run):
     same.
     """
 
-    def __init__(self, task: Task, method: str | Optimizer, learning_rate: Real | Schedule | None):
+    def __init__(self, task: Task):
         super().__init__(task)
-        self._is_prodigy = method == "prodigy"
-        self._optimizer = method if isinstance(method, Optimizer) else METHODS[method]()
-        self._is_rate_automatic = learning_rate is None
-        self._schedule = learning_rate
-        if isinstance(learning_rate, Real):
-            self._schedule = Constant(float(learning_rate))
+        rate, rule = task.learning_rate, task.method
+        self._is_prodigy = rule == "prodigy" or (rule == "auto" and task.batches is not None)
+        if isinstance(rule, str):
+            rule = METHODS["prodigy" if self._is_prodigy else rule]()
+        self._optimizer, self._is_rate_automatic = rule, rate is None
+        self._schedule = Constant(float(rate)) if isinstance(rate, Real) else rate
         # Whether the rate is automatic, and the cost has to fall in every iteration.
-        self._is_plain = self._is_rate_automatic and isinstance(self._optimizer, SGD)
+        self._is_plain = self._is_rate_automatic and isinstance(rule, rules.SGD)
         # Factor on the rates of Prodigy.
         self._scale = 1.0
         self._progress = Progress(self)
@@ -93,15 +76,11 @@ class RuleRun(Run):
         self._known = None
         # The cost of the last trial of a rate.
         self._trial_cost = 0.0
+        x0 = task.x0.astype(np.float64) if task.cost.compiled else task.x0
+        decay = ADAMW_DECAY if isinstance(rule, rules.AdamW) else 0.0
+        distance = PRODIGY_DISTANCE if self._is_prodigy else 0.0
         self._state = RuleDescent(
-            task.x0.astype(np.float64) if task.cost.compiled else task.x0,
-            self._optimizer.codes,
-            ADAMW_DECAY if isinstance(self._optimizer, AdamW) else 0.0,
-            PRODIGY_DISTANCE if self._is_prodigy else 0.0,
-            task.lower,
-            task.upper,
-            task.l1,
-            task.threads,
+            x0, rule.codes, decay, distance, *task.bounds, task.l1, task.threads
         )
         self._state.set_goal(task.goal.ftol, task.goal.absolute)
 
@@ -180,7 +159,7 @@ class RuleRun(Run):
 
     def _without_rate(self):
         """The status of a run without a rate that lowers the cost."""
-        return self._ends(UNDEFINED if isnan(self._trial_cost) else NO_DESCENT)
+        return self._ends(outcomes.UNDEFINED if isnan(self._trial_cost) else outcomes.NO_DESCENT)
 
     # ---- the run ----
 
@@ -214,7 +193,7 @@ class RuleRun(Run):
                 reaction = self._react_to(status, x, gradient)
                 if reaction is not None:
                     return reaction
-        return MAX_ITER
+        return outcomes.MAX_ITER
 
     def _iterate(self, done, _):
         """One iteration after `done` ones: (the status of the kernel, x, the gradient); x is None
@@ -281,14 +260,16 @@ class RuleRun(Run):
             self._progress.pass_by(x, gradient)
             return None
         if status == Status.SMALL:
-            return CONVERGED if self._is_minimum(x, gradient) else None
+            return outcomes.CONVERGED if self._is_minimum(x, gradient) else None
         if status == Status.STALLED:
-            return None if self._react() or not self.task.goal.ends else self._ends(STALLED)
+            return (
+                None if self._react() or not self.task.goal.ends else self._ends(outcomes.STALLED)
+            )
         if status == Status.UNBOUNDED:
             return self._falls_without_end()
         if status == Status.ROSE:
-            return self._step_back() if self._is_rate_automatic else DIVERGED
-        return UNDEFINED
+            return self._step_back() if self._is_rate_automatic else outcomes.DIVERGED
+        return outcomes.UNDEFINED
 
     def _is_minimum(self, x, gradient):
         """Whether an iterate with a small gradient is a minimum; x=None means the first such
@@ -324,8 +305,8 @@ class RuleRun(Run):
             self._known = self._best_cost, self.best.gradient
         if not self._is_exhausted() or not (was_undefined or self.task.goal.ends):
             return None
-        return UNDEFINED if was_undefined else self._ends(NO_DESCENT)
+        return outcomes.UNDEFINED if was_undefined else self._ends(outcomes.NO_DESCENT)
 
     def _ends(self, status):
-        """`status`, or CONVERGED if rounding errors end the descent."""
+        """`status`, or outcomes.CONVERGED if rounding errors end the descent."""
         return self._ends_at_rounding(status, self._progress.decrement)

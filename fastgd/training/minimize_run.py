@@ -1,5 +1,6 @@
 """Runs of `minimize`: their base class, the runs from several starts, and the result."""
 
+from dataclasses import replace
 from itertools import repeat
 from math import isfinite
 from time import perf_counter
@@ -8,28 +9,13 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 
 from fastgd.kernels.cost import Status
-from fastgd.problem.cost import OutOfEvaluationsError, OutOfTimeError
-from fastgd.training.minimization import (
-    CONVERGED,
-    DIVERGED,
-    MAX_FUN,
-    MAX_ITER,
-    MAX_SECONDS,
-    MESSAGES,
-    NO_DESCENT,
-    ROUNDING_MESSAGE,
-    STOPPED,
-    UNBOUNDED_MESSAGE,
-    UNDEFINED,
-    Best,
-    StoppedError,
-    Task,
-    Trace,
-)
+from fastgd.training import outcomes
+from fastgd.training.minimization import Best, Task, Trace
 from fastgd.training.minimum import is_rounded
+from fastgd.training.outcomes import ENDS, MESSAGES
 
-# What ends all runs, and the status.
-ENDS = {StoppedError: STOPPED, OutOfEvaluationsError: MAX_FUN, OutOfTimeError: MAX_SECONDS}
+# The statuses of runs that may not have descended since the gradient has the wrong sign.
+UNSUCCESSFUL = outcomes.MAX_ITER, outcomes.NO_DESCENT, outcomes.UNDEFINED, outcomes.DIVERGED
 # Seconds of compiled iterations between two checks for Ctrl-C: short for the user, and long beside
 # the checks.
 SECONDS_PER_SLICE = 0.05
@@ -62,7 +48,11 @@ class Run:
     def has_fallen(self):
         """Whether an iterate's cost is below that of the start, or there was no step."""
         costs = self.trace.record["fun"]
-        return self.nit == 0 and self.status == MAX_ITER or (bool(costs) and min(costs) < costs[0])
+        return (
+            self.nit == 0
+            and self.status == outcomes.MAX_ITER
+            or (bool(costs) and min(costs) < costs[0])
+        )
 
     def best_x(self):
         return self.best.x
@@ -89,16 +79,16 @@ class Run:
 
     def _falls_without_end(self):
         """The status of a run whose cost is minus infinity."""
-        self.message = UNBOUNDED_MESSAGE
-        return DIVERGED
+        self.message = outcomes.UNBOUNDED_MESSAGE
+        return outcomes.DIVERGED
 
     def _ends_at_rounding(self, status, decrement):
         """`status`, that of a run without further descent, or CONVERGED if rounding errors are the
         reason.
         """
         if self.task.goal.ends and is_rounded(self, decrement):
-            self.message = ROUNDING_MESSAGE
-            return CONVERGED
+            self.message = outcomes.ROUNDING_MESSAGE
+            return outcomes.CONVERGED
         return status
 
     # ---- compiled costs ----
@@ -148,20 +138,31 @@ def compiled_slices(most):
 # ---- all runs ----
 
 
-def run_all(starts, make_run, cost):
-    """Run from each start; return the result of the best run.
+def run_all(kind, task, count):
+    """Make so many runs of a kind; return the result of the best.
 
-    `make_run` makes a run from a start. Where an exception ends it, the exception has the result so
-    far.
+    Where an exception ends a run, the exception has the result so far.
     """
     runs = []
-    for x in starts:
-        runs.append(make_run(x))
-        with cost.watch():
+    for x in _starts(task, count):
+        runs.append(kind(replace(task, x0=x)))
+        with task.cost.watch():
             _go(runs[-1], runs)
         if runs[-1].status in ENDS.values():
             break
     return _result(runs)
+
+
+def _starts(task, count):
+    """x0 within its bounds, then random points."""
+    x0, (lower, upper) = task.x0, task.bounds
+    yield task.feasible(x0).astype(x0.dtype)
+    for _ in range(count - 1):
+        x = task.random.normal(x0, np.maximum(1.0, np.abs(x0)))
+        if lower is not None:
+            boxed = np.isfinite(lower) & np.isfinite(upper)
+            x[boxed] = task.random.uniform(lower[boxed], upper[boxed])
+        yield task.feasible(x.astype(x0.dtype)).astype(x0.dtype)
 
 
 def _go(run, runs):
@@ -170,7 +171,11 @@ def _go(run, runs):
         # A run that goes astray overflows; its results are checked instead.
         with np.errstate(over="ignore", invalid="ignore"):
             run.status = run.go()
-        if run.status in (NO_DESCENT, DIVERGED, UNDEFINED, MAX_ITER) and not run.has_fallen:
+        if (
+            run.status
+            in (outcomes.NO_DESCENT, outcomes.DIVERGED, outcomes.UNDEFINED, outcomes.MAX_ITER)
+            and not run.has_fallen
+        ):
             _check_sign(run)
         run.take_probe()
     except tuple(ENDS) as end:
@@ -178,7 +183,7 @@ def _go(run, runs):
     except NotFiniteError:
         if run is runs[0]:
             raise
-        run.status = UNDEFINED
+        run.status = outcomes.UNDEFINED
     except BaseException as error:
         if any(isfinite(other.best.value) for other in runs):
             error.add_note("The best point so far is this exception's attribute `result`.")
@@ -228,7 +233,7 @@ def _result(runs):
         try:
             with cost.watch():
                 gradient = cost(x, *run.first_batch)[1]
-        except (OutOfEvaluationsError, OutOfTimeError):
+        except tuple(ENDS):
             pass
     status = last.status if last.status in ENDS.values() else run.status
     message = run.message if status == run.status else None
@@ -239,7 +244,7 @@ def _result(runs):
         nit=sum(other.nit for other in runs),
         nfev=cost.nfev,
         njev=cost.njev,
-        success=status == CONVERGED,
+        success=status == outcomes.CONVERGED,
         status=status,
         message=message or MESSAGES.get(status, "An exception ended the run."),
         restarts=[float(other.best.value) for other in runs],
