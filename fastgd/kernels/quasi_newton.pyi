@@ -23,7 +23,7 @@ class QuasiNewton:
         upper: _Vector | None,
         l1: float,
         memory: int,
-        noise: float,
+        precision: float,
         single: bool,
         share: _Vector | None = None,
     ) -> None: ...

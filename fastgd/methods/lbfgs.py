@@ -5,8 +5,6 @@ import numpy as np
 from fastgd.kernels.cost import Status
 from fastgd.kernels.quasi_newton import QuasiNewton
 
-# The rounding error of a value in units of its precision: that of a sum of many terms.
-VALUE_ROUNDING = 1e3
 _SEARCHING = int(Status.SEARCHING)
 
 
@@ -26,8 +24,8 @@ class LineSearches(QuasiNewton):
     def __init__(
         self, x0, memory, precision, *, lower=None, upper=None, l1=0.0, share=None, single=False
     ):
-        x0, noise = x0.astype(np.float64), VALUE_ROUNDING * precision
-        super().__init__(x0, lower, upper, l1, memory, noise, single, share)
+        x0 = x0.astype(np.float64)
+        super().__init__(x0, lower, upper, l1, memory, precision, single, share)
         # The last value, and the evaluations so far.
         self.told, self.evaluations = np.nan, 0
 
