@@ -12,12 +12,12 @@ import numpy as np
 from cython cimport floating
 from cython.parallel cimport prange
 from libc.math cimport INFINITY, fabs, isfinite, isnan, pow, sqrt
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 from .cost cimport (FAILED, MOVED, ROSE, SMALL, STALLED, UNBOUNDED, UNDEFINED, UNWRITTEN, Cost,
                     Feasible, Goal, Status, blank, clip, cost_at, excess, first_unwritten,
                     gradient_size, is_small)
-from .penalty cimport soft
+from .prodigy cimport Distance, correction, estimate_distance, prodigy
 from .rules cimport ADAM, ADAMW, MOMENTUM, NESTEROV, Rule, keeps_first, keeps_second, root, update
 from .threads cimport can_share
 
@@ -26,13 +26,6 @@ cdef enum:
     SHARED = 65536              # parameters that are worth more than one thread
 
 cdef double EPS = 2.2e-16
-
-# what Prodigy knows of the distance to the minimum; first 0: it is not asked
-cdef struct Distance:
-    double first, now           # its first guess, and the greatest lower bound so far
-    double gain                 # weighted sum of g'(start - x)
-    char *start
-    char *weighted              # weighted sum of the gradients
 
 cdef struct Course:
     Py_ssize_t n, ranges, t
@@ -62,56 +55,6 @@ cdef struct Course:
     Py_ssize_t stalled          # iterations since the least cost
 
 
-cdef inline void prodigy(floating *restrict w, const floating *restrict g, floating *restrict m,
-                         floating *restrict a, floating *restrict s, const floating *restrict start,
-                         Py_ssize_t n, const Rule *rule, double d, double rate, double share,
-                         floating l1, double *sums) noexcept nogil:
-    """Adam on d g, with r = rate d / (sqrt(a) + d eps); s <- sqrt(keep2) s + share g; sums <-
-    g'(start - w), |s|_1.
-    """
-    cdef Py_ssize_t j, k
-    cdef floating keep1 = rule.first, keep2 = rule.second, keep3 = sqrt(rule.second)
-    cdef floating take1 = d * (1 - rule.first)
-    cdef floating take2 = d * d * (1
-                                   - rule.second), eps = d * rule.eps, part = share, scale = rate, r
-    cdef double[8] gain
-    cdef double[8] size
-    memset(gain, 0, sizeof(gain))
-    memset(size, 0, sizeof(size))
-    for j in range(n):
-        k = j % 8
-        gain[k] += g[j] * (start[j] - w[j])
-        m[j] = keep1 * m[j] + take1 * g[j]
-        a[j] = keep2 * a[j] + take2 * g[j] * g[j]
-        s[j] = keep3 * s[j] + part * g[j]
-        size[k] += fabs(s[j])
-        r = scale / (root(a[j]) + eps)
-        w[j] = soft(w[j] - r * m[j], r * <floating> d * l1)
-    sums[0] = sums[1] = 0
-    for k in range(8):
-        sums[0] += gain[k]
-        sums[1] += size[k]
-
-
-cdef void estimate_distance(Course *at) noexcept nogil:
-    """Take in the sums of a Prodigy step."""
-    cdef Distance *distance = &at.distance
-    cdef double gain = 0, size = 0
-    cdef double share = distance.now / distance.first * distance.now * correction(at)
-    cdef Py_ssize_t i
-    for i in range(at.ranges):
-        gain += at.sums[3 * i + 1]
-        size += at.sums[3 * i + 2]
-    distance.gain = sqrt(at.rule.second) * distance.gain + share * gain
-    if size > 0 and distance.gain / size > distance.now:
-        distance.now = distance.gain / size
-
-
-cdef inline double correction(const Course *at) noexcept nogil:
-    """Of the start of Adam's running means."""
-    return sqrt(1 - pow(at.rule.second, at.t)) / (1 - pow(at.rule.first, at.t))
-
-
 cdef double sweep(Course *at, Py_ssize_t i, floating *here, floating *there, const floating *g,
                   const floating *h, floating *first, floating *second, double rate) noexcept nogil:
     """there <- the rule's step from here, by gradient h, for one range; returns the size of
@@ -119,7 +62,7 @@ cdef double sweep(Course *at, Py_ssize_t i, floating *here, floating *there, con
     """
     cdef Py_ssize_t j, begin = i * RANGE, size = min(RANGE, at.n - begin)
     cdef Feasible feasible = at.feasible
-    cdef double norm, d = at.distance.now
+    cdef double norm, correct, d = at.distance.now
     cdef floating inside
     if feasible.lower != NULL:
         feasible.lower, feasible.upper = feasible.lower + begin, feasible.upper + begin
@@ -130,10 +73,10 @@ cdef double sweep(Course *at, Py_ssize_t i, floating *here, floating *there, con
     if not isfinite(norm):
         return norm
     if at.distance.first > 0:
+        correct = correction(&at.rule, at.t)
         prodigy(there, h, first + begin, second + begin, <floating *> at.distance.weighted + begin,
-                <floating *> at.distance.start + begin, size, &at.rule, d, rate * d
-                * correction(at), d / at.distance.first * d * correction(at),
-                <floating> feasible.l1, at.sums + 3 * i + 1)
+                <floating *> at.distance.start + begin, size, &at.rule, d, rate * d * correct,
+                d / at.distance.first * d * correct, <floating> feasible.l1, at.sums + 3 * i + 1)
     else:
         update(&at.rule, there, h, first + begin if first != NULL else first, second + begin
                if second != NULL else second, size, rate, at.t, feasible.l1, at.decay)
@@ -163,7 +106,7 @@ cdef void step(Course *at, const floating *g, const floating *h, char *target,
         if isnan(at.norm):
             return
     if at.distance.first > 0:
-        estimate_distance(at)
+        estimate_distance(&at.distance, &at.rule, at.t, at.sums, at.ranges)
 
 
 cdef inline bint can_step_back(const Course *at) noexcept nogil:
@@ -206,8 +149,8 @@ cdef void recover_best(Course *at) noexcept nogil:
     at.best, at.behind = at.other, False
 
 
-cdef Status look(Course *at, double value, const floating *g, const floating *h, double rate,
-                 Py_ssize_t patience) noexcept nogil:
+cdef Status take_step(Course *at, double value, const floating *g, const floating *h,
+                      double rate, Py_ssize_t patience) noexcept nogil:
     """Take in the cost and its gradient at the iterate, and leave it by a step."""
     cdef char *from_here = at.here
     cdef char *target
@@ -246,12 +189,12 @@ cdef Status look(Course *at, double value, const floating *g, const floating *h,
     return MOVED
 
 
-cdef Status look_at(Course *at, double value, const void *g, const void *h, double rate,
-                    Py_ssize_t patience) noexcept nogil:
+cdef Status take_step_at(Course *at, double value, const void *g, const void *h, double rate,
+                         Py_ssize_t patience) noexcept nogil:
     """The same in the iterate's own precision."""
     if at.single:
-        return look(at, value, <const float *> g, <const float *> h, rate, patience)
-    return look(at, value, <const double *> g, <const double *> h, rate, patience)
+        return take_step(at, value, <const float *> g, <const float *> h, rate, patience)
+    return take_step(at, value, <const double *> g, <const double *> h, rate, patience)
 
 
 cdef class RuleDescent:
@@ -391,7 +334,7 @@ cdef class RuleDescent:
         cdef Status status
         self.at.goal.tol = tol
         with nogil:
-            status = look_at(&self.at, value, &g[0], &h[0], rate, patience)
+            status = take_step_at(&self.at, value, &g[0], &h[0], rate, patience)
         return status
 
     def reset_stall(self):
@@ -440,7 +383,8 @@ cdef class RuleDescent:
                 elif isfinite(value) and first_unwritten(&gradient[0], n) >= 0:
                     status = UNWRITTEN
                 else:
-                    status = look_at(at, value, &gradient[0], &gradient[0], rates[done], patience)
+                    status = take_step_at(at, value, &gradient[0], &gradient[0], rates[done],
+                                          patience)
                 if status not in (MOVED, SMALL, STALLED):
                     break
                 record[done, 0], record[done, 1] = at.value, at.norm

@@ -27,6 +27,21 @@ MAX_FIRST_RATE = 1.0
 MAX_HALVINGS = 40
 
 
+def _mean_loss(problem, theta, gradient):
+    """The mean loss at theta; `gradient` receives its gradient."""
+    loss = batch.gradient(
+        problem.rows,
+        problem.y,
+        problem.weights,
+        problem.visits,
+        theta,
+        gradient,
+        problem.objective.codes,
+        problem.threads,
+    )
+    return loss / problem.total_weight
+
+
 class LBFGS(Method):
     """L-BFGS on scaled columns; an epoch is a pass over the rows, that is one evaluation.
 
@@ -43,7 +58,6 @@ class LBFGS(Method):
         t, epochs = getattr(earlier, "t", 1), getattr(earlier, "epochs", 0)
         self.state = State(theta, problem.by_column, t=t, epochs=epochs)
         self._origin, self._done = theta, 0
-        self._weight = problem.total_weight
         self._at = Coordinates(problem, metric_of(problem))
         start, lower, upper = self._at.from_user(theta).ravel(), None, None
         if objective.positive:
@@ -96,34 +110,17 @@ class LBFGS(Method):
         v = flat.reshape(problem.objective.outputs, -1)
         theta = self._at.to_user(v)
         gradient = np.empty_like(theta)
-        loss = self._loss(theta, gradient) + 0.5 * float((self._at.l2 * v * v).sum())
+        loss = _mean_loss(problem, theta, gradient) + 0.5 * float((self._at.l2 * v * v).sum())
         gradient = self._at.gradient(gradient) + self._at.l2 * v
         if not problem.objective.intercept:
             gradient[:, -1] = 0
         return loss, gradient.ravel()
 
-    def _loss(self, theta, gradient):
-        problem = self.problem
-        return (
-            batch.gradient(
-                problem.rows,
-                problem.y,
-                problem.weights,
-                problem.visits,
-                theta,
-                gradient,
-                problem.objective.codes,
-                problem.threads,
-            )
-            / self._weight
-        )
-
     def loss_at(self, theta):
         """The objective at theta."""
-        outputs = self.problem.objective.outputs
-        return self._loss(theta, np.empty_like(theta)) + self.problem.objective.penalty(
-            theta[: len(theta) - outputs]
-        )
+        problem, objective = self.problem, self.problem.objective
+        penalty = objective.penalty(theta[: len(theta) - objective.outputs])
+        return _mean_loss(problem, theta, np.empty_like(theta)) + penalty
 
     def solution(self):
         """(coef, intercept)"""
@@ -164,15 +161,5 @@ class AutoRateAdam(FirstOrder):
 
     def _gradient_at(self, theta, gradient):
         """The objective; `gradient` receives that of its data term."""
-        problem = self.problem
-        loss = batch.gradient(
-            problem.rows,
-            problem.y,
-            problem.weights,
-            problem.visits,
-            theta,
-            gradient,
-            problem.objective.codes,
-            problem.threads,
-        )
-        return loss / self._weight + problem.objective.penalty(*self._parts(theta))
+        loss = _mean_loss(self.problem, theta, gradient)
+        return loss + self.problem.objective.penalty(*self._parts(theta))
