@@ -93,7 +93,8 @@ class RuleRun(Run):
         """The rates of `count` iterations after `done`; each counts as an epoch for a schedule."""
         schedule = self._schedule
         if self._is_plain:
-            return schedule.eta0 * RATE_GROWTH ** np.arange(count)
+            # One product after the other, so that rates do not depend on how a run is cut.
+            return np.cumprod([schedule.eta0, *[RATE_GROWTH] * (count - 1)])
         if isinstance(schedule, (Constant, Adaptive)):
             return schedule.rates(done + 1, count, done)
         iterations = range(done, done + count)
@@ -229,8 +230,8 @@ class RuleRun(Run):
         limits = rates, task.goal.tol, task.patience
         keeps_path = task.is_watched or progress.is_watching
         count, status, path = self._run_compiled(state, len(rates), limits, keeps_path)
-        if self._is_plain:
-            self._scale_rate(RATE_GROWTH**count)
+        if self._is_plain and count:
+            self._schedule = replace(self._schedule, eta0=float(rates[count - 1]) * RATE_GROWTH)
         return status, path[count - 1] if progress.is_watching and count else None, state.gradient
 
     def _take_compiled_best(self, done):
