@@ -43,7 +43,7 @@ def select_method(model, problem, partial, last):
         and optimizer == SGD()
         and not model.average
     ):
-        from fastgd.methods.lbfgs import LBFGS, AutoRateAdam
+        from fastgd.methods.custom_loss import LBFGS, AutoRateAdam
 
         return LBFGS() if full and not partial else AutoRateAdam(size)
     schedule = as_schedule(
