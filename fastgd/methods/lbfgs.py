@@ -177,15 +177,4 @@ class AutoRateAdam(FirstOrder):
 
     def _gradient_at(self, theta, gradient):
         """The objective; `gradient` receives that of its data term."""
-        problem = self.problem
-        loss = batch.gradient(
-            problem.rows,
-            problem.y,
-            problem.weights,
-            problem.visits,
-            theta,
-            gradient,
-            problem.objective.codes,
-            problem.threads,
-        )
-        return loss / self._weight + problem.objective.penalty(*self._parts(theta))
+        return self.problem.value(theta, gradient)
