@@ -25,8 +25,8 @@ def is_automatic(model):
 
 def _has_defaults(model):
     """Whether learning rate, rule and averaging are left to fastgd."""
-    is_plain = isinstance(as_optimizer(model.optimizer), SGD)
-    return model.learning_rate == "auto" and is_plain and not model.average
+    is_left_open = model.learning_rate == "auto" and not model.average
+    return is_left_open and isinstance(as_optimizer(model.optimizer), SGD)
 
 
 def select_method(model, problem, partial, last):

@@ -2,8 +2,6 @@
 batch, or another update rule.
 """
 
-from copy import copy
-
 import numpy as np
 
 from fastgd.kernels import batch, stochastic
@@ -32,11 +30,10 @@ class State(Record):
     epochs: int = 0
 
     def copy(self):
-        twin = copy(self)
-        for name in ("theta", "first", "second", "average"):
-            vector = getattr(self, name)
-            setattr(twin, name, vector if vector is None else vector.copy())
-        return twin
+        buffers = self.first, self.second, self.average
+        copies = [None if buffer is None else buffer.copy() for buffer in buffers]
+        counts = self.averaged, self.t, self.epochs
+        return State(self.theta.copy(), *copies, self.by_column, *counts)
 
 
 class FirstOrder(Method):
