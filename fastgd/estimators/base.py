@@ -6,12 +6,8 @@ from contextlib import contextmanager
 
 import numpy as np
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    check_consistent_length,
-    check_is_fitted,
-    validate_data,
-)
+from sklearn.utils import check_consistent_length
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from fastgd.estimators.resumption import fingerprint
 from fastgd.problem.data import check_compressed, distinct_columns, is_plain, is_plain_target
@@ -124,7 +120,7 @@ class Model(SupportsFitCallbacks, BaseEstimator):
         try:
             # `validate_data` may sum infinities of both signs.
             with np.errstate(invalid="ignore"):
-                return validate_data(self, X, reset=reset, accept_large_sparse=True, **others)
+                return validate_data(self, X, reset=reset, **others)
         except (TypeError, ValueError) as error:
             # Name the argument if NumPy could not convert it.
             if "could not convert" not in str(error) and "argument must be" not in str(error):

@@ -42,14 +42,13 @@ def select_method(model, problem, partial, last):
 
         return LBFGS() if full and not partial else AutoRateAdam(size)
     optimizer = as_optimizer(model.optimizer)
-    schedule = as_schedule(
-        model.learning_rate,
-        eta0=model.eta0,
-        power_t=model.power_t,
-        alpha=model.alpha,
-        max_iter=last,
-        lipschitz=lambda: Lipschitz(first_rate(model, problem, optimizer), decays=not full),
-    )
+
+    def lipschitz():
+        return Lipschitz(first_rate(model, problem, optimizer), decays=not full)
+
+    parameters = {"eta0": model.eta0, "power_t": model.power_t, "alpha": model.alpha}
+    parameters |= {"max_iter": last, "lipschitz": lipschitz}
+    schedule = as_schedule(model.learning_rate, **parameters)
     check_compatible(schedule, optimizer, model.batch_size, problem.objective.loss)
     average_from = -(-model.average // size) if model.average else None
     seed = seed_of(problem.random_state) if isinstance(optimizer, GradientNoise) else 0
@@ -61,8 +60,8 @@ def automatic_method(model, problem, size, is_reduced=False):
     problem is in the span of its rows already.
     """
     objective = problem.objective
-    has_kinks_twice = objective.has_nonsmooth_penalty and not objective.loss.is_smooth
-    if not problem.full_batch or has_kinks_twice or objective.is_degenerate:
+    both_have_kinks = objective.has_nonsmooth_penalty and not objective.loss.is_smooth
+    if not problem.full_batch or both_have_kinks or objective.is_degenerate:
         from fastgd.methods.saga import SAGA
 
         return SAGA(size, seed_of(problem.random_state), model.tol)

@@ -74,12 +74,8 @@ def as_rows(X):
     if not sparse.issparse(X):
         return Rows(np.require(X, requirements="CA"))
     wide = np.int64 if np.int64 in (X.indices.dtype, X.indptr.dtype) else np.int32
-    return Rows(
-        np.require(X.data, requirements="CA"),
-        np.require(X.indices, wide, "CA"),
-        np.require(X.indptr, wide, "CA"),
-        X.shape,
-    )
+    indices, indptr = (np.require(part, wide, "CA") for part in (X.indices, X.indptr))
+    return Rows(np.require(X.data, requirements="CA"), indices, indptr, X.shape)
 
 
 def distinct_columns(X):

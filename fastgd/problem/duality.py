@@ -137,12 +137,15 @@ def gap(problem, at, value, slopes, q=None):
     if loss.is_joint:
         q, l1, l2 = q.reshape(1, -1), np.tile(l1, len(q)), l2.reshape(1, -1)
 
+    @np.errstate(all="ignore")
     def dual(shrink):
         """The bounds of F* for slopes times `shrink`: one factor and one bound per output, or in
         all for a joint loss.
         """
         losses = weighted(weights, loss.conjugate(s * shrink, y).reshape(n, -1))
-        return -losses - _penalty_conjugate(shrink[:, None] * q, l1, l2)
+        excess = shrink[:, None] * q - l1 * (1 + 4 * np.finfo(float).eps)
+        penalties = np.where(excess > 0, excess * (excess / (2 * l2)), 0.0).sum(axis=1)
+        return -losses - penalties
 
     best = dual(np.ones(len(q)))
     # With a tilt the sum of the slopes is fixed, so they cannot be shrunk.
@@ -210,13 +213,6 @@ def slopes_for(problem, at, slopes, weights):
         margins = margins.reshape(-1, objective.outputs)[problem.visits, k]
         moved[:, k] += slack[:, k] * margins
     return moved if ((moved >= low) & (moved <= high)).all() else None
-
-
-@np.errstate(over="ignore", divide="ignore", invalid="ignore", under="ignore")
-def _penalty_conjugate(q, l1, l2):
-    """P*(q) for each row of |q|."""
-    excess = q - l1 * (1 + 4 * np.finfo(float).eps)
-    return np.where(excess > 0, excess * (excess / (2 * l2)), 0.0).sum(axis=1)
 
 
 def rounding_of(value, worst, dtype=np.float64):
