@@ -13,6 +13,7 @@ from scipy.optimize import minimize
 import reference
 from fastgd import SGDRegressor
 from fastgd.kernels import implicit, variance
+from fastgd.kernels.data_term import DataTerm
 from fastgd.kernels.losses import Loss, evaluate
 from fastgd.kernels.order import sample, shuffle
 from fastgd.methods.implicit_sgd import AveragedImplicitSGD
@@ -93,20 +94,12 @@ def test_an_implicit_step_solves_its_equation(loss, as_rows):
                 v = np.array([z, 0.0])
                 metric = np.zeros(1), np.ones(1), np.zeros(1), np.zeros(1)
                 implicit.epoch(
-                    rows,
-                    np.array([y]),
-                    None,
-                    np.zeros(1, np.intp),
+                    DataTerm(rows, np.array([y]), None, np.zeros(1, np.intp), codes),
                     v,
-                    None,
-                    metric,
+                    (*metric, np.ones(1)),
                     np.array([h]),
-                    np.ones(1),
-                    codes,
                     1,
-                    0.0,
-                    None,
-                    np.empty(1),
+                    (None, 0.0),
                 )
                 g = reference.implicit(reference.LOSSES[loss], z, y, 0.3, h)
                 assert_allclose(
@@ -146,20 +139,12 @@ def test_a_pass_of_implicit_steps(loss, batch_size, outputs, data, as_rows, layo
     v = reference.pack(V, c, layout)
     average = np.zeros(len(v))
     implicit.epoch(
-        rows,
-        Y.ravel(),
-        data.weights,
-        np.arange(43),
+        DataTerm(rows, Y.ravel(), data.weights, np.arange(43), codes),
         v,
-        average,
-        arrays,
+        (*arrays, np.ones(outputs)),
         rates,
-        np.ones(outputs),
-        codes,
         batch_size,
-        0.0,
-        None,
-        np.empty(1, dtype),
+        (average, 0.0),
     )
     expected = reference.implicit_epoch(
         problem, Z, Y, V, c, rates, arrays[2], arrays[3], data.weights, batch_size
@@ -192,22 +177,15 @@ def test_a_pass_of_saga(loss, outputs, data, as_rows, dtype):
     length = (Z**2).sum(axis=1) + 1
     memory = np.zeros(n * outputs), slopes.ravel().copy(), length, total
     variance.epoch(
-        rows,
-        Y.ravel(),
-        data.weights,
-        order,
+        DataTerm(rows, Y.ravel(), data.weights, order, codes),
         v,
         arrays,
         np.full(outputs, 0.05),
         1 / (n * probability),
         np.zeros(6),
-        codes,
         1,
         n,
-        memory,
-        np.zeros(n),
-        bend,
-        np.empty(1, dtype),
+        (*memory, np.zeros(n)),
     )
     W, b, twin = reference.saga_epoch(
         problem,
@@ -248,19 +226,12 @@ def test_what_lies_near_a_kink(as_rows):
     """
     margins = np.array([-1.0, 0.2, 0.75, 1.0, 1.25, 1.6, 3.0])
     lengths, smoothness = np.full(7, 2.0), np.zeros(7)
-    memory = margins, None, lengths, None
+    memory = margins, None, lengths, None, np.full(7, 0.5)
     for loss, kinks in (("hinge", [1.0]), ("epsilon_insensitive", [0.5, 1.5]), ("quantile", [1.0])):
         codes = Objective(loss_of(loss, 0.5)).codes | {"targets": 0}
-        variance.survey(
-            np.ones(7),
-            np.full(7, 3.0),
-            np.arange(7),
-            memory,
-            np.full(7, 0.5),
-            0.2,
-            codes,
-            smoothness,
-        )
+        rows = as_rows(np.ones((7, 1)), "dense", np.float64)
+        term = DataTerm(rows, np.ones(7), np.full(7, 3.0), np.arange(7), codes)
+        variance.survey(term, memory, 0.2, smoothness)
         away = np.abs(margins[:, None] - kinks).min(axis=1)
         assert_allclose(smoothness, 6.0 * np.clip(2 - away / 0.5, 0, 1))
 

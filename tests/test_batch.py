@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import reference
 from fastgd.kernels import batch
+from fastgd.kernels.data_term import DataTerm
 from fastgd.kernels.losses import Loss, Targets
 from fastgd.kernels.rules import Kind
 
@@ -28,6 +29,7 @@ def objective_of(problem, outputs):
         "loss": Loss[problem.loss.upper()],
         "delta": problem.delta,
         "steepest": 1e12,
+        "max_curvature": np.inf,
         "width": 0.0,
         "l1": problem.l1,
         "l2": problem.l2,
@@ -60,7 +62,7 @@ def kernel_gradient(rows, y, problem, W, b, layout, dtype, order, weights=None, 
     out = np.full_like(theta, np.nan)
     y = np.asarray(y, dtype=float).ravel()
     loss = batch.gradient(
-        rows, y, weights, order, theta, out, objective_of(problem, len(b)), threads
+        DataTerm(rows, y, weights, order, objective_of(problem, len(b)), threads), theta, out
     )
     return loss, *reference.unpack(out, len(b), layout)
 
@@ -168,21 +170,21 @@ def test_an_epoch_is_the_twins(batch_size, rule, l1, l2, data, as_rows, layout, 
     order, updates = np.arange(42, -1, -1), -(-43 // batch_size)
     rates = 0.1 / np.arange(1, updates + 1) ** 0.5
     sums = batch.epoch(
-        as_rows(data.X, layout, dtype),
-        data.classes.astype(float),
-        data.weights,
-        order,
+        DataTerm(
+            as_rows(data.X, layout, dtype),
+            data.classes.astype(float),
+            data.weights,
+            order,
+            objective_of(problem, 3),
+        ),
         theta,
-        first,
-        second,
+        (first, second),
         average,
         rates,
-        objective_of(problem, 3),
         RULES[rule],
         batch_size,
         1,
         0,
-        1,
     )
     run = reference.train(
         problem,

@@ -10,6 +10,7 @@ from sklearn.base import clone
 
 from fastgd import LinearSVC, LinearSVR, LogisticRegression
 from fastgd.kernels import dual
+from fastgd.kernels.data_term import DataTerm
 from fastgd.methods import dual_coordinate_descent as method
 from fastgd.problem.data import as_rows
 from fastgd.problem.losses import loss_of
@@ -91,15 +92,18 @@ def test_a_sweep_is_the_twins(loss, outputs, sparse, dtype):
     for _ in range(2):
         met = slow_sweep(X.astype(float), y, weights, order, W, b, a, loss)
         largest, kept = dual.sweep(
-            as_rows(csr_matrix(X) if sparse else X),
-            y.ravel(),
-            weights,
+            DataTerm(
+                as_rows(csr_matrix(X) if sparse else X),
+                y.ravel(),
+                weights,
+                order.copy(),
+                objective.codes,
+            ),
             order.copy(),
             lengths,
             theta,
             z,
             slope,
-            objective.codes,
             STRENGTH,
             BIAS,
             np.inf,
@@ -123,8 +127,9 @@ def test_a_sweep_is_the_twins(loss, outputs, sparse, dtype):
 def test_rows_that_rest_far_from_their_kink_are_left_out():
     X, y = csr_matrix([[1.0], [1.0], [1.0]]), np.array([1.0, 1.0, -1.0])
     theta, slope, order = np.array([0.5, 0.0]), np.array([-0.5, 0.0, 1.0]), np.arange(3)
-    arguments = np.ones(3), theta, np.zeros(3), slope, Objective(loss_of("hinge")).codes, 1.0, 0.0
-    assert dual.sweep(as_rows(X), y, None, order, *arguments, 1.0) == (0.5, 2)
+    term = DataTerm(as_rows(X), y, None, order, Objective(loss_of("hinge")).codes)
+    arguments = np.ones(3), theta, np.zeros(3), slope, 1.0, 0.0
+    assert dual.sweep(term, order, *arguments, 1.0) == (0.5, 2)
     assert sorted(order) == [0, 1, 2]
     assert set(order[:2]) == {0, 1}
 
@@ -137,45 +142,36 @@ def test_what_does_not_fit_is_refused():
     )
     with pytest.raises(ValueError, match="do not fit"):
         dual.sweep(
-            X,
-            np.ones(3),
-            None,
+            DataTerm(X, np.ones(3), None, order, codes),
             order,
             np.ones(2),
             np.zeros(4),
             np.zeros(3),
             np.zeros(3),
-            codes,
             1.0,
             0.0,
             np.inf,
         )
     with pytest.raises(ValueError, match="strength"):
         dual.sweep(
-            X,
-            np.ones(3),
-            None,
+            DataTerm(X, np.ones(3), None, order, codes),
             order,
             np.ones(3),
             np.zeros(4),
             np.zeros(3),
             np.zeros(3),
-            codes,
             0.0,
             0.0,
             np.inf,
         )
     with pytest.raises(IndexError):
         dual.sweep(
-            X,
-            np.ones(3),
-            None,
+            DataTerm(X, np.ones(3), None, order + 1, codes),
             order + 1,
             np.ones(3),
             np.zeros(4),
             np.zeros(3),
             np.zeros(3),
-            codes,
             1.0,
             0.0,
             np.inf,

@@ -10,6 +10,7 @@ from scipy.special import logsumexp
 
 import reference
 from fastgd.kernels import batch
+from fastgd.kernels.data_term import DataTerm
 from fastgd.kernels.losses import Loss, evaluate
 from fastgd.methods.curvature import Coordinates
 from fastgd.problem.duality import balanced, gap, relative, weighted_sums
@@ -119,14 +120,9 @@ def make_problem(loss, penalty, intercept, weighted, outputs, layout, data, as_r
 def value_and_flat(problem, theta):
     out, margins = np.empty_like(theta), np.empty(len(problem.visits) * problem.objective.outputs)
     loss = batch.gradient(
-        problem.rows,
-        problem.y,
-        problem.weights,
-        problem.visits,
+        DataTerm(problem.rows, problem.y, problem.weights, problem.visits, problem.objective.codes),
         theta,
         out,
-        problem.objective.codes,
-        1,
         margins,
     )
     return (

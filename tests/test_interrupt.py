@@ -32,6 +32,7 @@ from fastgd.kernels import (
     stochastic,
     variance,
 )
+from fastgd.kernels.data_term import DataTerm
 from fastgd.kernels.rows import Rows, has_repeats
 from fastgd.methods.mlp import Architecture
 from fastgd.methods.optimizers import SGD
@@ -342,14 +343,9 @@ def test_a_gradient(threads, long, order):
     margins, theta = np.full(VISITS, np.nan), np.zeros(401)
     with alarm():
         batch.gradient(
-            long,
-            np.ones(40),
-            None,
-            order,
+            DataTerm(long, np.ones(40), None, order, Objective(loss_of("log_loss")).codes, threads),
             theta,
             np.empty(401),
-            Objective(loss_of("log_loss")).codes,
-            threads,
             margins,
         )
     assert 0 < np.isnan(margins).sum() < VISITS
@@ -363,21 +359,17 @@ def test_batches(threads, size, long, order):
     average = np.zeros(401)
     with alarm():
         batch.epoch(
-            long,
-            np.ones(40),
-            None,
-            order,
+            DataTerm(
+                long, np.ones(40), None, order, Objective(loss_of("squared_error")).codes, threads
+            ),
             np.ones(401),
-            None,
-            None,
+            (None, None),
             average,
             np.zeros(updates),
-            Objective(loss_of("squared_error")).codes,
             SGD().codes,
             size,
             1,
             0,
-            threads,
         )
     assert average[0] < updates
 
@@ -387,17 +379,17 @@ def test_single_rows(long, order):
     average = np.zeros(401)
     with alarm():
         stochastic.epoch(
-            long,
-            np.ones(40),
-            None,
-            order,
+            DataTerm(long, np.ones(40), None, order, squared_error()),
             np.ones(401),
             average,
             np.zeros(VISITS),
-            Objective(loss_of("squared_error")).codes,
             {"batch_size": 1, "skip": 0, "passive_aggressive": 0},
         )
     assert average[400] < VISITS
+
+
+def squared_error():
+    return Objective(loss_of("squared_error")).codes
 
 
 def metric():
@@ -409,20 +401,12 @@ def test_implicit_steps(long, order):
     average = np.zeros(401)
     with alarm():
         implicit.epoch(
-            long,
-            np.ones(40),
-            None,
-            order,
+            DataTerm(long, np.ones(40), None, order, squared_error()),
             np.ones(401),
-            average,
-            metric(),
+            (*metric(), np.ones(1)),
             np.zeros(VISITS),
-            np.ones(1),
-            Objective(loss_of("squared_error")).codes,
             1,
-            0.0,
-            None,
-            np.empty(1),
+            (average, 0.0),
         )
     assert average[400] < VISITS**4 / 4 / 2
 
@@ -433,22 +417,15 @@ def test_steps_of_little_variance(long):
     memory = np.full(40, np.nan), np.zeros(40), np.ones(40), np.zeros(401)
     with alarm():
         variance.epoch(
-            long,
-            np.ones(40),
-            None,
-            rows,
+            DataTerm(long, np.ones(40), None, rows, squared_error()),
             np.ones(401),
             metric(),
             np.zeros(1),
             np.ones(40),
             np.ones(400),
-            Objective(loss_of("squared_error")).codes,
             1,
             40,
-            memory,
-            np.zeros(40),
-            1.0,
-            np.empty(1),
+            (*memory, np.zeros(40)),
         )
     assert np.isnan(memory[0]).any()
 
@@ -457,17 +434,9 @@ def test_steps_of_little_variance(long):
 def test_moments(long, order):
     first = np.zeros(400)
     with alarm():
-        columns.moments(
-            long,
-            np.ones(40),
-            order,
-            np.ones(400),
-            np.full(400, -1000.0),
-            first,
-            np.zeros(400),
-            np.zeros(400),
-            np.empty(1),
-        )
+        term = DataTerm(long, np.ones(40), np.ones(40), order, squared_error())
+        others = np.zeros(400), np.zeros(400)
+        columns.moments(term, np.ones(400), np.full(400, -1000.0), first, *others)
     assert long.sparse or 0 < first[0] < 999 * VISITS
 
 
@@ -479,20 +448,8 @@ def test_products_of_columns(threads, long, order):
         np.ones(VISITS),
     )  # made before the alarm is set: it takes a while
     with alarm():
-        gram.products(
-            long,
-            order,
-            ones,
-            None,
-            np.arange(401),
-            0,
-            np.zeros(400),
-            np.ones(400),
-            True,
-            out,
-            threads,
-            np.empty(1),
-        )
+        term = DataTerm(long, np.ones(40), None, order, squared_error(), threads)
+        gram.products(term, ones, None, np.arange(401), 0, metric()[:2], True, out)
     assert 0 < out[400, 400] < 0.9
 
 
@@ -505,26 +462,12 @@ def test_coordinate_descent():
         )
     n, p = 1000, 200
     rng = np.random.default_rng(0)
-    values, rows, starts = (
-        rng.standard_normal(n * p),
-        np.tile(np.arange(n), p),
-        n * np.arange(p + 1),
-    )
+    values, indices = rng.standard_normal(n * p), np.tile(np.arange(n), p)
+    X = Rows(values, indices, n * np.arange(p + 1), (p, n))
+    model = np.ones(p + 1), np.ones(n), np.zeros(p), np.ones(p)
+    penalty = np.zeros(p), np.full(p, 1e-9), None
     with alarm():
-        coordinate.descend_columns(
-            values,
-            rows,
-            starts,
-            np.arange(p),
-            np.ones(p + 1),
-            np.ones(n),
-            np.zeros(p),
-            np.ones(p),
-            np.zeros(p),
-            np.full(p, 1e-9),
-            0.0,
-            10**9,
-        )
+        coordinate.descend_columns(X, np.arange(p), *model, penalty, 0.0, 10**9)
 
 
 @WITH_ALARM
@@ -535,15 +478,12 @@ def test_a_dual_sweep(long, order):
     )  # the last rows are not met before the end
     with alarm():
         dual.sweep(
-            long,
-            np.ones(40),
-            None,
+            DataTerm(long, np.ones(40), None, rows, Objective(loss_of("hinge")).codes),
             rows,
             np.full(40, 400.0),
             np.zeros(401),
             np.zeros(40),
             slopes,
-            Objective(loss_of("hinge")).codes,
             1e3,
             1.0,
             np.inf,
@@ -585,38 +525,28 @@ def test_a_network(kernel, long, order):
         np.full(VISITS, np.nan),
         np.full(40, 1e9),
     )
-    widths, objective, codes = (
-        np.array([400, 1]),
-        Objective(loss_of("epsilon_insensitive")).codes,
-        Architecture((), "relu").codes(),
-    )
+    objective = Objective(loss_of("epsilon_insensitive")).codes
+    layers = Architecture((), "relu").network(np.array([400, 1]))
     rates = np.ones(VISITS)
     with alarm():
         if kernel == "gradient":
             network.gradient(
-                long, y, None, order, theta, None, None, gradient, widths, objective, codes
+                DataTerm(long, y, None, order, objective), theta, None, gradient, layers
             )
         elif kernel == "epoch":
             network.epoch(
-                long,
-                y,
-                None,
-                order,
+                DataTerm(long, y, None, order, objective),
                 theta,
                 None,
-                None,
-                None,
-                None,
+                (None, None),
                 rates,
-                widths,
-                objective,
-                codes,
+                layers,
                 SGD().codes,
                 1,
                 1,
             )
         else:
-            network.margins(long, order, theta, None, None, margins, widths, codes)
+            network.margins(long, order, theta, None, margins, layers)
     visits = {
         "gradient": -VISITS * gradient[-1],
         "epoch": theta[-1],

@@ -9,6 +9,8 @@ from scipy import sparse
 from sklearn.linear_model import ElasticNet, Lasso, LogisticRegression
 
 from fastgd.kernels import batch, coordinate
+from fastgd.kernels.data_term import DataTerm
+from fastgd.kernels.rows import Rows
 from fastgd.methods.proximal_newton import ProximalNewton
 from fastgd.problem.data import as_rows
 from fastgd.problem.losses import loss_of
@@ -68,14 +70,9 @@ def subgradients(problem, coef, intercept):
     theta = np.concatenate([(coef.T if problem.by_column else coef).ravel(), intercept])
     out, K = np.empty_like(theta), problem.objective.outputs
     batch.gradient(
-        problem.rows,
-        problem.y,
-        problem.weights,
-        problem.visits,
+        DataTerm(problem.rows, problem.y, problem.weights, problem.visits, problem.objective.codes),
         theta,
         out,
-        problem.objective.codes,
-        1,
     )
     g, w = out[:-K] + problem.objective.l2 * theta[:-K], theta[:-K]
     l1 = problem.objective.l1
@@ -255,20 +252,11 @@ def test_both_ways_of_coordinate_descent_agree(positions):
     H = A.T @ (h[:, None] * A) / 50 + np.diag(l2)
     first, second, slopes = w.copy(), w.copy(), g.copy()
     coordinate.descend(H, first, slopes, l1, 1e-13, 1000)
-    coordinate.descend_columns(
-        X.data,
-        X.indices.astype(positions),
-        X.indptr.astype(positions),
-        columns,
-        scale,
-        h,
-        second,
-        g,
-        l1,
-        l2,
-        1e-13,
-        1000,
+    transposed = Rows(
+        X.data, X.indices.astype(positions), X.indptr.astype(positions), X.shape[::-1]
     )
+    penalty = l1, l2, None
+    coordinate.descend_columns(transposed, columns, scale, h, second, g, penalty, 1e-13, 1000)
     assert_allclose(first, second, atol=1e-11)
     assert_allclose(slopes, g + H @ (first - w), atol=1e-12)
     assert_allclose(
@@ -281,9 +269,9 @@ def test_both_ways_of_coordinate_descent_agree(positions):
 def test_shapes_are_checked():
     with pytest.raises(ValueError, match="do not fit"):
         coordinate.descend(np.eye(3), np.zeros(2), np.zeros(3), np.zeros(3), 0.0, 1)
-    X = sparse.csc_array(np.eye(3))
-    arrays = np.ones(4), np.ones(3), *(np.zeros(1) for _ in range(4)), 0.1, 1
-    with pytest.raises(ValueError, match="column 4"):
-        coordinate.descend_columns(X.data, X.indices, X.indptr, np.array([4]), *arrays)
-    with pytest.raises(ValueError, match="row 3"):
-        coordinate.descend_columns(X.data, X.indices + 1, X.indptr, np.array([0]), *arrays)
+    X, penalty = as_rows(sparse.csr_array(np.eye(3))), (np.zeros(1), np.zeros(1), None)
+    arrays = np.ones(4), np.ones(3), np.zeros(1), np.zeros(1), penalty, 0.1, 1
+    with pytest.raises(IndexError, match="4 is not one of"):
+        coordinate.descend_columns(X, np.array([4]), *arrays)
+    with pytest.raises(ValueError, match="do not fit"):
+        coordinate.descend_columns(Rows(np.eye(3)), np.array([0]), *arrays)

@@ -65,20 +65,9 @@ def test_sums_and_derivatives_along_a_line(loss):
     def at(stretch, shift):
         return values(problem, weights, Z + stretch * (Z - origin) + shift)
 
-    value, by_stretch, by_shift = np.empty((3, OUTPUTS))
-    variance.along(
-        problem.y,
-        weights,
-        problem.visits,
-        Z.ravel(),
-        origin,
-        stretch,
-        shift,
-        problem.objective.codes,
-        value,
-        by_stretch,
-        by_shift,
-    )
+    sums = np.empty((3, OUTPUTS))
+    variance.along(problem.weighted(weights), Z.ravel(), origin, stretch, shift, sums)
+    value, by_stretch, by_shift = sums
     assert_allclose(value / len(Z), at(stretch, shift), rtol=1e-12)
     for k, step in enumerate(1e-6 * np.eye(OUTPUTS)):
         for computed, ahead, behind in (

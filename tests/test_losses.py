@@ -8,7 +8,9 @@ from numpy.testing import assert_allclose
 
 import reference
 from fastgd.kernels import newton
+from fastgd.kernels.data_term import DataTerm
 from fastgd.kernels.losses import Loss, evaluate
+from fastgd.kernels.rows import Rows
 from fastgd.problem.losses import loss_of
 from fastgd.problem.objective import Objective
 
@@ -56,8 +58,9 @@ def test_slope_is_the_derivative(name, compute):
 @pytest.mark.parametrize("name", NAMES)
 def test_curvature_is_the_derivative_of_the_slope(name):
     z, y = grid(name, np.linspace(-4, 4, 161) + 0.0123)
-    order, computed = np.arange(len(z)), np.empty(len(z))
-    newton.curvatures(y, None, order, z, computed, Objective(loss_of(name, DELTA)).codes)
+    rows, order, computed = Rows(np.ones((len(z), 1))), np.arange(len(z)), np.empty(len(z))
+    term = DataTerm(rows, y, None, order, Objective(loss_of(name, DELTA)).codes)
+    newton.curvatures(term, z, computed)
     step = 1e-6
     above, below = kernel(name, z + step, y)[1], kernel(name, z - step, y)[1]
     assert_allclose(computed, (above - below) / (2 * step), rtol=1e-6, atol=1e-6)

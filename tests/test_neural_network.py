@@ -25,6 +25,7 @@ import fastgd
 import reference
 from fastgd import CosineDecay, MLPClassifier, MLPRegressor
 from fastgd.kernels import network, rules
+from fastgd.kernels.data_term import DataTerm
 from fastgd.methods import mlp as methods
 from fastgd.methods.optimizers import SGD, Adam, AdamW, Nesterov, ScheduleFree
 from fastgd.problem.losses import loss_of
@@ -67,8 +68,9 @@ LOSSES = {  # (objective, targets of n rows)
 FAST = {"max_iter": 3, "tol": None}
 
 
-def codes(activation="tanh", dropout=0.0, seed=0):
-    return methods.Architecture((), activation, dropout).codes(seed)
+def layers(widths, activation="tanh", dropout=0.0, seed=0, scales=None):
+    """The layers of a network as the kernels take them."""
+    return methods.Architecture((), activation, dropout).network(widths, seed, scales)
 
 
 class Twin:
@@ -140,22 +142,12 @@ def case(loss, hidden, n=11, p=4, seed=0):
 
 
 def kernel_gradient(
-    rows, y, widths, theta, loss, weights=None, order=None, units=(None, None), **architecture
+    rows, y, widths, theta, loss, weights=None, order=None, units=None, **architecture
 ):
     gradient = np.empty_like(theta)
     order = np.arange(rows.shape[0]) if order is None else order
-    total = network.gradient(
-        rows,
-        y,
-        weights,
-        order,
-        theta,
-        *units,
-        gradient,
-        widths,
-        LOSSES[loss][0].codes,
-        codes(**architecture),
-    )
+    term = DataTerm(rows, y, weights, order, LOSSES[loss][0].codes)
+    total = network.gradient(term, theta, units, gradient, layers(widths, **architecture))
     return total / len(order), gradient
 
 
@@ -215,7 +207,7 @@ def test_activations_far_out(activation):
     rows = network_rows(z[:, None])
     out = np.empty(len(z))
     network.margins(
-        rows, np.arange(len(z)), theta, None, None, out, np.array([1, 1, 1]), codes(activation)
+        rows, np.arange(len(z)), theta, None, out, layers(np.array([1, 1, 1]), activation)
     )
     with np.errstate(over="ignore"):
         assert_allclose(out, f(z), rtol=1e-12, atol=1e-15)
@@ -224,10 +216,8 @@ def test_activations_far_out(activation):
         np.arange(1),
         theta,
         None,
-        None,
         out[:1],
-        np.array([1, 1, 1]),
-        codes(activation),
+        layers(np.array([1, 1, 1]), activation),
     )
     assert np.isnan(out[0])
 
@@ -251,19 +241,12 @@ def test_an_epoch_is_the_twins(optimizer, layout, dtype, as_rows):
     )
     found = theta.astype(dtype)
     sums = network.epoch(
-        as_rows(X, layout, dtype),
-        y,
-        None,
-        order,
+        DataTerm(as_rows(X, layout, dtype), y, None, order, objective.codes),
         found,
         None,
-        None,
-        first,
-        second,
+        (first, second),
         rates,
-        widths,
-        objective.codes,
-        codes(),
+        layers(widths),
         optimizer.codes,
         4,
         1,
@@ -305,19 +288,12 @@ def test_the_gradient_norm_is_that_of_the_objective(as_rows):
     objective = Objective(loss_of("squared_error"), outputs=2, l2=0.7)
     rows = as_rows(X, "dense", np.float64)
     sums = network.epoch(
-        rows,
-        y,
-        None,
-        np.arange(len(X)),
+        DataTerm(rows, y, None, np.arange(len(X)), objective.codes),
         theta.copy(),
         None,
-        None,
-        np.zeros(len(theta)),
-        None,
+        (np.zeros(len(theta)), None),
         np.ones(1),
-        widths,
-        objective.codes,
-        codes(),
+        layers(widths),
         Nesterov().codes,
         100,
         1,
@@ -378,7 +354,7 @@ def test_outputs_may_have_scales(loss, layout, as_rows):
 
     def loss_at(theta):
         z = np.empty(n * K)
-        network.margins(rows, np.arange(n), theta, None, None, z, widths, codes())
+        network.margins(rows, np.arange(n), theta, None, z, layers(widths))
         one, a, c = reference.LOSSES[objective.loss.name], *scales
         return (
             sum(
@@ -391,18 +367,11 @@ def test_outputs_may_have_scales(loss, layout, as_rows):
 
     gradient = np.empty_like(theta)
     total = network.gradient(
-        rows,
-        y,
-        None,
-        np.arange(n),
+        DataTerm(rows, y, None, np.arange(n), objective.codes),
         theta,
         None,
-        None,
         gradient,
-        widths,
-        objective.codes,
-        codes(),
-        scales,
+        layers(widths, scales=scales),
     )
     assert_allclose(total / n, loss_at(theta))
     slopes = [
@@ -411,40 +380,25 @@ def test_outputs_may_have_scales(loss, layout, as_rows):
     assert_allclose(gradient, slopes, atol=1e-6)
     moved = theta.copy()
     sums = network.epoch(
-        rows,
-        y,
-        None,
-        np.arange(n),
+        DataTerm(rows, y, None, np.arange(n), objective.codes),
         moved,
         None,
-        None,
-        None,
-        None,
+        (None, None),
         np.full(1, 0.01),
-        widths,
-        objective.codes,
-        codes(),
+        layers(widths, scales=scales),
         SGD().codes,
         n,
         1,
-        scales,
     )
     assert_allclose([sums["loss"] / n], [loss_at(theta)])
     assert_allclose(moved, theta - 0.01 * gradient)
     with pytest.raises(ValueError, match="scales must be a factor and a share"):
         network.gradient(
-            rows,
-            y,
-            None,
-            np.arange(n),
+            DataTerm(rows, y, None, np.arange(n), objective.codes),
             theta,
             None,
-            None,
             gradient,
-            widths,
-            objective.codes,
-            codes(),
-            np.ones((2, K + 1)),
+            layers(widths, scales=np.ones((2, K + 1))),
         )
 
 

@@ -10,7 +10,8 @@ from sklearn import linear_model
 from sklearn.datasets import load_breast_cancer
 
 from fastgd import Lasso, LinearSVC, LogisticRegression, Ridge, SGDClassifier
-from fastgd.kernels import gram
+from fastgd.kernels import batch, gram
+from fastgd.kernels.data_term import DataTerm
 from fastgd.kernels.rows import Rows
 from fastgd.methods.curvature import Coordinates
 from fastgd.methods.newton import Newton
@@ -123,16 +124,47 @@ def test_many_products_are_the_same_bits_for_any_number_of_threads():
         assert_array_equal(other, found[0])
 
 
+def term_of(rows, y=None, weights=None, order=None, loss="squared_error"):
+    """A data term of three rows."""
+    y, order = np.zeros(3) if y is None else y, np.arange(3) if order is None else order
+    return DataTerm(rows, y, weights, order, Objective(loss_of(loss), outputs=1).codes)
+
+
+@pytest.mark.parametrize(
+    ("error", "match", "change"),
+    [
+        (ValueError, "X has 3 rows, y has 2", {"y": np.zeros(2)}),
+        (ValueError, "weights 4", {"weights": np.ones(4)}),
+        (IndexError, "is not one of the 3 rows", {"order": np.array([0, 1, 9])}),
+        (IndexError, "is not one of the 3 rows", {"order": np.array([-1])}),
+        (ValueError, "is not one of the 1 classes", {"y": np.ones(3), "loss": "softmax"}),
+    ],
+)
+def test_a_data_term_checks_what_it_is_given(error, match, change):
+    rows = Rows(np.eye(3, 5))
+    with pytest.raises(error, match=match):
+        term_of(rows, **change)
+    if "order" in change:
+        with pytest.raises(error, match=match):
+            term_of(rows).over(change["order"])
+
+
+def test_kernels_refuse_parameters_of_another_type_or_number():
+    term = term_of(Rows(np.eye(3, 5)))
+    with pytest.raises(TypeError, match="theta has 4 bytes a number, X has 8"):
+        batch.gradient(term, np.zeros(6, np.float32), np.zeros(6, np.float32))
+    with pytest.raises(ValueError, match="theta has 7 entries, 1 x"):
+        batch.gradient(term, np.zeros(7), np.zeros(7))
+
+
 @pytest.mark.parametrize(
     ("error", "change"),
     [
         (ValueError, {"h": np.ones(2)}),
         (ValueError, {"last": 7}),
-        (ValueError, {"center": np.zeros(4)}),
+        (ValueError, {"metric": (np.zeros(4), np.ones(5))}),
         (IndexError, {"columns": np.array([0, 6])}),
         (IndexError, {"place": np.array([0, 1, 2, 3, 4, 6])}),
-        (IndexError, {"order": np.array([0, 1, 9])}),
-        (TypeError, {"tag": np.empty(1, np.float32)}),
     ],
 )
 def test_products_check_what_they_are_given(error, change):
@@ -140,39 +172,24 @@ def test_products_check_what_they_are_given(error, change):
     columns = change.get("columns")
     size = 6 if columns is None else len(columns)
     given = {
-        "rows": Rows(X),
-        "order": np.arange(3),
+        "term": term_of(Rows(X)),
         "h": np.ones(3),
         "columns": None,
         "place": None,
         "last": 0,
-        "center": np.zeros(5),
-        "inverse": np.ones(5),
+        "metric": (np.zeros(5), np.ones(5)),
         "intercept": True,
         "out": np.zeros((size, size), order="F"),
-        "threads": 1,
-        "tag": np.empty(1),
     } | change
     with pytest.raises(error):
         gram.products(*given.values())
 
 
 def test_products_of_sparse_rows_need_the_place_of_each_column():
+    term, metric = term_of(as_rows(sparse.csr_array(np.eye(3, 5)))), (np.zeros(5), np.ones(5))
+    out = np.zeros((6, 6), order="F")
     with pytest.raises(ValueError, match="place"):
-        gram.products(
-            as_rows(sparse.csr_array(np.eye(3, 5))),
-            np.arange(3),
-            np.ones(3),
-            None,
-            None,
-            0,
-            np.zeros(5),
-            np.ones(5),
-            True,
-            np.zeros((6, 6), order="F"),
-            1,
-            np.empty(1),
-        )
+        gram.products(term, np.ones(3), None, None, 0, metric, True, out)
 
 
 def quadratic(tol):

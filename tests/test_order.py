@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from fastgd.kernels import stochastic
+from fastgd.kernels.data_term import DataTerm
 from fastgd.kernels.order import shuffle, shuffle_blocks
 from fastgd.problem.data import as_rows
 from fastgd.problem.losses import loss_of
@@ -317,7 +318,11 @@ def descend(loss, X, y, order, rates):
     found = [objective_of(loss, X, y, theta)]
     for rate in rates:
         stochastic.epoch(
-            rows, y, None, order.next(), theta, None, np.full(len(y), rate), objective, course
+            DataTerm(rows, y, None, order.next(), objective),
+            theta,
+            None,
+            np.full(len(y), rate),
+            course,
         )
         found.append(objective_of(loss, X, y, theta))
     return found

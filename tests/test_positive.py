@@ -17,6 +17,7 @@ from test_sgd import assert_is_twin, classifier, model_for, targets_for
 import reference
 from fastgd import ElasticNet, Lasso, LinearRegression, Ridge, SGDClassifier, SGDRegressor
 from fastgd.kernels import coordinate, implicit, variance
+from fastgd.kernels.data_term import DataTerm
 from fastgd.problem.losses import KINDS, loss_of
 from fastgd.problem.metric import metric_of
 from fastgd.problem.objective import Objective
@@ -97,20 +98,12 @@ def test_a_pass_of_implicit_steps(batch_size, outputs, data, as_rows, dtype):
     v = reference.pack(V, c)
     average, t = np.zeros(len(v)), len(rates)
     implicit.epoch(
-        rows,
-        Y.ravel(),
-        data.weights,
-        np.arange(43),
+        DataTerm(rows, Y.ravel(), data.weights, np.arange(43), codes),
         v,
-        average,
-        arrays,
+        (*arrays, np.ones(outputs)),
         rates,
-        np.ones(outputs),
-        codes,
         batch_size,
-        0.0,
-        None,
-        np.empty(1, dtype),
+        (average, 0.0),
     )
     W, b, mean_W, mean_b = reference.implicit_epoch(
         problem, Z, Y, V, c, rates, arrays[2], arrays[3], data.weights, batch_size
@@ -133,22 +126,15 @@ def test_a_pass_of_saga(outputs, data, as_rows, dtype):
     v, total = reference.pack(V, c), np.zeros(outputs * 7)
     memory = np.zeros(n * outputs), slopes.ravel().copy(), (Z**2).sum(axis=1) + 1, total
     variance.epoch(
-        rows,
-        Y.ravel(),
-        data.weights,
-        order,
+        DataTerm(rows, Y.ravel(), data.weights, order, codes),
         v,
         arrays,
         np.full(outputs, 0.05),
         np.ones(n),
         np.zeros(6),
-        codes,
         1,
         n,
-        memory,
-        np.zeros(n),
-        1.0,
-        np.empty(1, dtype),
+        (*memory, np.zeros(n)),
     )
     W, b, _ = reference.saga_epoch(
         problem,

@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import reference
 from fastgd.kernels import stochastic
+from fastgd.kernels.data_term import DataTerm
 from fastgd.kernels.losses import Loss, Targets
 
 TOLERANCE = {np.float64: 1e-10, np.float32: 3e-5}
@@ -39,6 +40,7 @@ class Case:
             "loss": Loss[problem.loss.upper()],
             "delta": problem.delta,
             "steepest": 1e12,
+            "max_curvature": np.inf,
             "width": 0.0,
             "l1": problem.l1,
             "l2": problem.l2,
@@ -65,14 +67,10 @@ def run_kernel(
     order = np.arange(len(case.X)) if order is None else order
     course = {**COURSE, "skip": max(average_start - 1, 0), **course}
     sums = stochastic.epoch(
-        rows,
-        case.targets(),
-        weights,
-        order.astype(np.intp),
+        DataTerm(rows, case.targets(), weights, order.astype(np.intp), case.objective()),
         theta,
         average,
         rates,
-        case.objective(),
         course,
     )
     W, b = reference.unpack(theta, case.outputs, layout)

@@ -15,6 +15,7 @@ from fastgd.estimators.parameters import thread_count
 from fastgd.estimators.resumption import Resumption
 from fastgd.estimators.select_solver import is_automatic, select_method
 from fastgd.kernels import batch
+from fastgd.kernels.data_term import DataTerm
 from fastgd.methods.implicit_sgd import AveragedImplicitSGD, Stream
 from fastgd.methods.sgd import FirstOrder
 from fastgd.methods.sparse_stream import SparseStream
@@ -314,23 +315,21 @@ class Fit:
         if self._scaling:
             held_out = self._scaling.held_out(held_out)
         rows, weights = as_rows(held_out.X), held_out.weights
-        visits = np.arange(rows.shape[0])
+        term = DataTerm(
+            rows,
+            held_out.y,
+            weights,
+            np.arange(rows.shape[0]),
+            problem.objective.codes,
+            problem.threads,
+        )
         total = float(rows.shape[0] if weights is None else weights.sum())
 
         def validate(coef, intercept):
             model._store(coef, intercept)
             theta = pack(coef, intercept, problem.rows.dtype, rows.sparse)
-            loss = batch.gradient(
-                rows,
-                held_out.y,
-                weights,
-                visits,
-                theta,
-                np.empty_like(theta),
-                problem.objective.codes,
-                problem.threads,
-            )
-            loss = loss / total + problem.objective.penalty(coef, intercept)
+            loss = batch.gradient(term, theta, np.empty_like(theta)) / total
+            loss = loss + problem.objective.penalty(coef, intercept)
             score = float(model.score(held_out.X, held_out.labels, weights))
             return score, to_user(loss if np.isfinite(loss) else np.inf)
 

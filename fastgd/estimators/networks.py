@@ -15,6 +15,7 @@ from fastgd.estimators.base import Model
 from fastgd.estimators.diagnostics import warn
 from fastgd.estimators.resumption import Resumption
 from fastgd.kernels import network
+from fastgd.kernels.data_term import DataTerm
 from fastgd.methods.mlp import (
     ACTIVATIONS,
     LBFGS,
@@ -369,8 +370,8 @@ class NeuralNetwork(Model):
         `scales` are those of the outputs' losses, for the kernel.
         """
         model, rows, weights = copy(self), as_rows(held_out.X), held_out.weights
-        codes = objective.codes
         visits = np.arange(rows.shape[0])
+        term = DataTerm(rows, held_out.y, weights, visits, objective.codes)
         total = float(rows.shape[0] if weights is None else weights.sum())
 
         def validate(coefs, intercepts):
@@ -378,20 +379,8 @@ class NeuralNetwork(Model):
             theta, widths = model._packed(rows.dtype)
             if not is_surely_finite(theta):
                 return -np.inf, np.inf
-            loss = network.gradient(
-                rows,
-                held_out.y,
-                weights,
-                visits,
-                theta,
-                None,
-                None,
-                None,
-                widths,
-                codes,
-                model._architecture().codes(),
-                scales,
-            )
+            layers = model._architecture().network(widths, scales=scales)
+            loss = network.gradient(term, theta, None, None, layers)
             predicted = model._predict_from(model._forward(held_out.X))
             return float(
                 model._metric(held_out.labels, predicted, sample_weight=weights)
@@ -412,16 +401,8 @@ class NeuralNetwork(Model):
         theta, widths = self._packed(rows.dtype)
         out = np.empty(rows.shape[0] * widths[-1], rows.dtype)
         with one_blas_thread() if rows.shape[0] > MAX_ROWS_OF_SHORT_PRODUCTS else nullcontext():
-            network.margins(
-                rows,
-                np.arange(rows.shape[0]),
-                theta,
-                None,
-                None,
-                out,
-                widths,
-                self._architecture().codes(),
-            )
+            layers = self._architecture().network(widths)
+            network.margins(rows, np.arange(rows.shape[0]), theta, None, out, layers)
         return out.reshape(-1, widths[-1])
 
     def _margins(self, X):

@@ -110,7 +110,7 @@ def first_rate(model, problem, optimizer):
     """
     if optimizer.is_adaptive:
         return ADAPTIVE_RATE if model.learning_rate == "auto" else model.eta0
-    objective, rows = problem.objective, problem.rows
+    objective = problem.objective
     if objective.loss.function:
         raise ValueError(
             f"learning_rate={model.learning_rate!r} with average={model.average} and "
@@ -118,7 +118,7 @@ def first_rate(model, problem, optimizer):
             "loss does not provide: choose another learning_rate, or a rule that scales itself, "
             "such as 'adam'"
         )
-    lengths = squared_norms(rows, problem.visits, np.empty(1, rows.dtype)) + model.fit_intercept
+    lengths = squared_norms(problem.rows, problem.visits) + model.fit_intercept
     if problem.weights is not None:
         lengths *= problem.weights[problem.visits]
     longest = lengths.mean() if problem.full_batch else lengths.max()

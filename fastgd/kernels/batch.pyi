@@ -5,7 +5,7 @@ from typing import TypedDict, TypeVar, type_check_only
 import numpy as np
 from numpy.typing import NDArray
 
-from .losses import Objective
+from .data_term import DataTerm
 from .rows import Rows
 from .rules import Rule
 
@@ -19,33 +19,22 @@ class Sums(TypedDict):  # the struct of batch.pyx, as a dict
     updates: int
 
 def gradient(
-    rows: Rows,
-    y: NDArray[np.float64],
-    weights: NDArray[np.float64] | None,
-    order: NDArray[np.intp],
+    term: DataTerm,
     theta: NDArray[_Floating],
     out: NDArray[_Floating],
-    objective: Objective,
-    threads: int,
     margins: NDArray[np.float64] | None = None,
     curvatures: NDArray[np.float64] | None = None,
 ) -> float: ...
 def epoch(
-    rows: Rows,
-    y: NDArray[np.float64],
-    weights: NDArray[np.float64] | None,
-    order: NDArray[np.intp],
+    term: DataTerm,
     theta: NDArray[_Floating],
-    first: NDArray[_Floating] | None,
-    second: NDArray[_Floating] | None,
+    buffers: tuple[NDArray[_Floating] | None, NDArray[_Floating] | None],
     average: NDArray[np.float64] | None,
     rates: NDArray[np.float64],
-    objective: Objective,
     rule: Rule,
     batch_size: int,
     t: int,
     skip: int,
-    threads: int,
 ) -> Sums: ...
 def margins(
     rows: Rows,

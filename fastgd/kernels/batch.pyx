@@ -11,7 +11,8 @@ from libc.math cimport sqrt
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
-from .losses cimport SOFTMAX, VALUES, Objective, points, softmax, target
+from .data_term cimport Data, DataTerm, weight_at
+from .losses cimport SOFTMAX, Objective, points, softmax, target
 from .penalty cimport keep_positive, penalty
 from .rows cimport (Row, Rows, Table, accumulate, lanes_add4, lanes_dot4, margins as row_margins,
                     row_at, row_work, start_of)
@@ -55,9 +56,7 @@ cdef struct Tile:               # rows that are worked on together
 cdef struct Run:                # what the members of a team share
     Team team
     Watch watch                 # the leader's
-    const Table *X
-    const double *y
-    const double *weights       # NULL: all 1
+    Data data
     const Py_ssize_t *order     # the rows of the batch at hand, and how many
     Py_ssize_t rows
     Py_ssize_t visits           # from the batch at hand to the end of the epoch
@@ -69,7 +68,6 @@ cdef struct Run:                # what the members of a team share
     # doubles of scratch a block: the four arrays of a tile, and the block's loss
     Py_ssize_t stride
     double *memory              # the blocks' scratch and losses
-    Objective objective
     double *margins             # of all rows, to be kept; NULL: nobody asks
     # of all margins: the slopes are those of the quadratic model, linear in theta; NULL: of the
     # loss
@@ -155,26 +153,27 @@ cdef void tile_margins(const Table *X, const Tile *tile, const floating *theta, 
     dense_margins(X, tile, theta, K, z)
 
 
-cdef double tile_slopes(const Objective *objective, const double *y, const double *weights,
-                        const Tile *tile, double scale, const Scratch *at) noexcept nogil:
+cdef double tile_slopes(const Data *data, const Tile *tile, double scale,
+                        const Scratch *at) noexcept nogil:
     """slope (rows, outputs) = scale * weight * dL/dz; returns the sum of weight * loss."""
+    cdef const Objective *objective = &data.objective
     cdef Py_ssize_t r, k, rows = tile.rows, K = objective.outputs
-    cdef double loss = 0, weight = 1
+    cdef double loss = 0, weight
     if objective.loss == SOFTMAX:
         for r in range(rows):
-            at.value[r] = softmax(at.z + r * K, at.slope + r * K, K, <Py_ssize_t> y[tile.order[r]])
+            at.value[r] = softmax(at.z + r * K, at.slope + r * K, K,
+                                  <Py_ssize_t> data.y[tile.order[r]])
     else:
         for r in range(rows):
             for k in range(K):
-                at.y[r * K + k] = target(objective, y, tile.order[r], k)
+                at.y[r * K + k] = target(objective, data.y, tile.order[r], k)
         points(objective, at.z, at.y, at.value, at.slope, rows * K)
         for r in range(rows if K > 1 else 0):
             at.value[r] = at.value[r * K]
             for k in range(1, K):
                 at.value[r] += at.value[r * K + k]
     for r in range(rows):
-        if weights != NULL:
-            weight = weights[tile.order[r]]
+        weight = weight_at(data, tile.order[r])
         for k in range(K):
             at.slope[r * K + k] *= scale * weight
         loss += weight * at.value[r]
@@ -186,10 +185,10 @@ cdef void tile_curves(const Run *run, Py_ssize_t begin, Py_ssize_t rows, double 
     """slope (rows, outputs) = scale * d2L/dz2 z: for softmax scale * weight * (p z - p (p z)), p
     its probabilities.
     """
-    cdef Py_ssize_t r, k, K = run.objective.outputs
+    cdef Py_ssize_t r, k, K = run.data.objective.outputs
     cdef const double *c = run.curvatures + begin * K
-    cdef double mean, weight = 1
-    if run.objective.loss != SOFTMAX:
+    cdef double mean, weight
+    if run.data.objective.loss != SOFTMAX:
         for r in range(rows * K):
             at.slope[r] = scale * c[r] * at.z[r]
         return
@@ -197,8 +196,7 @@ cdef void tile_curves(const Run *run, Py_ssize_t begin, Py_ssize_t rows, double 
         mean = 0
         for k in range(K):
             mean += c[r * K + k] * at.z[r * K + k]
-        if run.weights != NULL:
-            weight = run.weights[run.order[begin + r]]
+        weight = weight_at(&run.data, run.order[begin + r])
         for k in range(K):
             at.slope[r * K + k] = scale * weight * c[r * K + k] * (at.z[r * K + k] - mean)
 
@@ -249,9 +247,9 @@ cdef double block_gradient(Run *run, Py_ssize_t number, const floating *theta, f
     After the last tile its thread is likely to meet the block as many blocks on as there are
     threads, be it of the next batch.
     """
-    cdef const Table *X = run.X
-    cdef Py_ssize_t K = run.objective.outputs, most = run.tile, begin = block_begin(run, number)
-    cdef Py_ssize_t end = block_begin(run, number + 1)
+    cdef const Table *X = run.data.X
+    cdef Py_ssize_t K = run.data.objective.outputs, most = run.tile
+    cdef Py_ssize_t begin = block_begin(run, number), end = block_begin(run, number + 1)
     cdef Py_ssize_t this, next
     cdef double work = row_work(X) * K
     cdef double *memory = run.memory + number * run.stride
@@ -274,7 +272,7 @@ cdef double block_gradient(Run *run, Py_ssize_t number, const floating *theta, f
         if run.curvatures != NULL:
             tile_curves(run, this, tile.rows, 1.0 / run.rows, &at)
         else:
-            loss += tile_slopes(&run.objective, run.y, run.weights, &tile, 1.0 / run.rows, &at)
+            loss += tile_slopes(&run.data, &tile, 1.0 / run.rows, &at)
         tile_scatter(X, &tile, at.slope, K, gradient)
         if leads:
             watch_work(&run.watch, <long long> (tile.rows * work))
@@ -324,7 +322,7 @@ cdef double batch_gradient(Run *run, const Py_ssize_t *order, Py_ssize_t rows, P
     run.order = order
     run.rows = rows
     run.visits = visits
-    run.blocks = blocks_of(run.X, rows, run.objective.outputs)
+    run.blocks = blocks_of(run.data.X, rows, run.data.objective.outputs)
     if run.blocks == 1:
         return block_gradient(run, 0, theta, blocks, True)
     share_out(run, False, run.blocks, theta, blocks)
@@ -353,23 +351,18 @@ cdef double gradient_norm(const floating *w, const floating *g, Py_ssize_t weigh
     return sqrt(total)
 
 
-cdef char *prepare(Run *run, Rows rows, Py_ssize_t itemsize, Py_ssize_t parameters,
-                   const double[::1] y, const double[::1] weights, const Py_ssize_t[::1] order,
-                   Objective objective, Py_ssize_t batch_size) except NULL:
+cdef char *prepare(Run *run, DataTerm term, Py_ssize_t itemsize, Py_ssize_t parameters,
+                   Py_ssize_t batch_size) except NULL:
     """Check and fill a run; returns room for the gradients of a batch's blocks, to be freed."""
-    cdef Py_ssize_t outputs = objective.outputs, blocks, gradients
+    cdef Py_ssize_t outputs = term.data.objective.outputs, blocks, gradients
     cdef char *room
-    rows.check(itemsize, parameters, outputs, y.shape[0] // (outputs if objective.targets == VALUES
-                                                             else 1), weights, order)
+    term.check(itemsize, parameters)
+    run.data = term.data
     run.margins, run.curvatures = NULL, NULL
-    run.X = &rows.table
-    run.objective = objective
     run.parameters = parameters
-    run.y = start_of(y)
-    run.weights = start_of(weights)
-    run.tile, run.columns = tile_of(run.X, outputs), columns_of(run.X, outputs)
+    run.tile, run.columns = tile_of(run.data.X, outputs), columns_of(run.data.X, outputs)
     run.stride = 4 * run.tile * outputs + 1
-    blocks = blocks_of(run.X, min(batch_size, order.shape[0]), outputs)
+    blocks = blocks_of(run.data.X, min(batch_size, run.data.visits), outputs)
     gradients = (blocks * parameters * itemsize + 63) // 64 * 64
     room = <char *> malloc(gradients + blocks * run.stride * sizeof(double))
     if room == NULL:
@@ -380,82 +373,80 @@ cdef char *prepare(Run *run, Rows rows, Py_ssize_t itemsize, Py_ssize_t paramete
     return room
 
 
-cdef inline int members(const Run *run, Py_ssize_t batch_size, Py_ssize_t visits,
-                        int threads) noexcept nogil:
+cdef inline int members(const Run *run, Py_ssize_t batch_size) noexcept nogil:
     """Threads that find enough to do to be called together. (How many never changes a result.)"""
-    if not can_share() or visits * row_work(run.X) * run.objective.outputs < TEAM_WORK:
+    cdef Py_ssize_t outputs = run.data.objective.outputs
+    if not can_share() or run.data.visits * row_work(run.data.X) * outputs < TEAM_WORK:
         return 1
-    return min(threads, <int> blocks_of(run.X, batch_size, run.objective.outputs))
+    return min(run.data.threads, <int> blocks_of(run.data.X, batch_size, outputs))
 
 
-def gradient(Rows rows not None, const double[::1] y not None, const double[::1] weights,
-             const Py_ssize_t[::1] order not None, const floating[::1] theta not None,
-             floating[::1] out not None, Objective objective, int threads, double[::1] margins=None,
+def gradient(DataTerm term not None, const floating[::1] theta not None,
+             floating[::1] out not None, double[::1] margins=None,
              const double[::1] curvatures=None):
-    """out <- mean gradient of the data term over the rows in `order`; returns the sum of weight *
-    loss.
+    """out <- mean gradient of the data term; returns the sum of weight * loss.
 
     `margins` receives X W' + b. With `curvatures` (see newton.pyx; they hold the weights) out <-
     the Hessian times theta instead.
     """
-    cdef Py_ssize_t size = order.shape[0], parameters = theta.shape[0], i, team
+    cdef Py_ssize_t size = term.data.visits, parameters = theta.shape[0], i, team
+    cdef Py_ssize_t outputs = term.data.objective.outputs
     cdef double loss = 0
     cdef floating *blocks
     cdef Run run
     if size == 0 or out.shape[0] != parameters:
-        raise ValueError(f"order is empty, or out has {out.shape[0]} entries and theta "
+        raise ValueError(f"there are no rows, or out has {out.shape[0]} entries and theta "
                          f"{parameters}")
-    if ((margins is not None and margins.shape[0] != size * objective.outputs)
-            or (curvatures is not None and curvatures.shape[0] != size * objective.outputs)):
+    if ((margins is not None and margins.shape[0] != size * outputs)
+            or (curvatures is not None and curvatures.shape[0] != size * outputs)):
         raise ValueError("margins or curvatures do not fit the rows")
-    blocks = <floating *> prepare(&run, rows, sizeof(floating), parameters, y, weights, order,
-                                  objective, size)
+    blocks = <floating *> prepare(&run, term, sizeof(floating), parameters, size)
     run.margins = <double *> start_of(margins)
     run.curvatures = <const double *> start_of(curvatures)
-    team = run.members = members(&run, size, size, threads)
+    team = run.members = members(&run, size)
     with nogil:
         for i in prange(team, schedule="static", chunksize=1, num_threads=team,
                         use_threads_if=team > 1):
             if i == 0:
-                loss += batch_gradient(&run, &order[0], size, size, &theta[0], blocks)
+                loss += batch_gradient(&run, run.data.order, size, size, &theta[0], blocks)
                 team_end(&run.team)
             else:
                 assist(&run, &theta[0], blocks)
         memcpy(&out[0], blocks, parameters * sizeof(floating))
-        if not objective.intercept:
-            memset(&out[parameters - objective.outputs], 0, objective.outputs * sizeof(floating))
+        if not run.data.objective.intercept:
+            memset(&out[parameters - outputs], 0, outputs * sizeof(floating))
     free(blocks)
     watch_end(&run.watch)
     return loss
 
 
-cdef void descend(Run *run, Sums *sums, const Py_ssize_t *order, Py_ssize_t visits, floating *theta,
-                  floating *g, floating *first, floating *second, double *average,
-                  const double *rates, const Rule *rule, Py_ssize_t batch_size, Py_ssize_t t,
-                  Py_ssize_t skip) noexcept nogil:
+cdef void descend(Run *run, Sums *sums, floating *theta, floating *g, floating *first,
+                  floating *second, double *average, const double *rates, const Rule *rule,
+                  Py_ssize_t batch_size, Py_ssize_t t, Py_ssize_t skip) noexcept nogil:
     """What the leader does: batch after batch, gradient and update. g is the first of the blocks'
     gradients.
     """
-    cdef Py_ssize_t begin = 0, size, j, K = run.objective.outputs, w = run.parameters - K
-    cdef double l1 = run.objective.l1, l2 = run.objective.l2, rate
+    cdef Py_ssize_t begin = 0, size, j, K = run.data.objective.outputs, w = run.parameters - K
+    cdef Py_ssize_t visits = run.data.visits
+    cdef double l1 = run.data.objective.l1, l2 = run.data.objective.l2, rate
     while begin < visits:
         size, rate = min(batch_size, visits - begin), rates[sums.updates]
-        sums.loss += batch_gradient(run, order + begin, size, visits - begin, theta, g)
+        sums.loss += batch_gradient(run, run.data.order + begin, size, visits - begin, theta, g)
         if watch_is_over(&run.watch):
             return
-        sums.penalty += size * penalty(theta, w, K, l1, l2, run.objective.tilt)
-        for j in range(K if run.objective.tilt != 0 else 0):
-            g[w + j] += <floating> run.objective.tilt
+        sums.penalty += size * penalty(theta, w, K, l1, l2, run.data.objective.tilt)
+        for j in range(K if run.data.objective.tilt != 0 else 0):
+            g[w + j] += <floating> run.data.objective.tilt
         if rule.noise > 0:
             add_noise(rule, g, run.parameters, t + sums.updates)
-        if not run.objective.intercept:
+        if not run.data.objective.intercept:
             memset(g + w, 0, K * sizeof(floating))
         if rule.kind != SGD:
             sums.gradient_norm += gradient_norm(theta, g, w, run.parameters, l2)
         update(rule, theta, g, first, second, w, rate, t + sums.updates, l1, l2)
         update(rule, theta + w, g + w, first + w if first != NULL else first, second + w
                if second != NULL else second, K, rate, t + sums.updates, 0.0, 0.0)
-        if run.objective.positive:
+        if run.data.objective.positive:
             keep_positive(theta, w)
         sums.updates += 1
         if average != NULL and sums.updates > skip:
@@ -464,18 +455,17 @@ cdef void descend(Run *run, Sums *sums, const Py_ssize_t *order, Py_ssize_t visi
         begin += size
 
 
-def epoch(Rows rows not None, const double[::1] y not None, const double[::1] weights,
-          const Py_ssize_t[::1] order not None, floating[::1] theta not None, floating[::1] first,
-          floating[::1] second, double[::1] average, const double[::1] rates not None,
-          Objective objective, Rule rule, Py_ssize_t batch_size, Py_ssize_t t, Py_ssize_t skip,
-          int threads):
-    """Visit the rows in `order`, `batch_size` at a time, and leave the new weights in theta.
+def epoch(DataTerm term not None, floating[::1] theta not None, buffers, double[::1] average,
+          const double[::1] rates not None, Rule rule, Py_ssize_t batch_size, Py_ssize_t t,
+          Py_ssize_t skip):
+    """Visit the rows, `batch_size` at a time, and leave the new weights in theta.
 
-    `first`, `second` are the rule's buffers (None where it has none); the first update is the t-th;
-    averaging starts after `skip` updates and `average` receives the sum of the iterates. Returns
-    the `Sums` over the visits.
+    `buffers` are the rule's two (None where it has none); the first update is the t-th; averaging
+    starts after `skip` updates and `average` receives the sum of the iterates. Returns the `Sums`
+    over the visits.
     """
-    cdef Py_ssize_t visits = order.shape[0], parameters = theta.shape[0], i, team
+    cdef Py_ssize_t visits = term.data.visits, parameters = theta.shape[0], i, team
+    cdef floating[::1] first = buffers[0], second = buffers[1]
     cdef Sums sums = Sums(0, 0, 0, 0)
     cdef double *mean = <double *> start_of(average)
     cdef floating *m = NULL if first is None else &first[0]
@@ -492,9 +482,8 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
                                                                 and second.shape[0] != parameters):
         raise ValueError(f"theta has {parameters} entries, the buffers must have as many")
     check_buffers(rule.kind, first is not None, second is not None)
-    blocks = <floating *> prepare(&run, rows, sizeof(floating), parameters, y, weights, order,
-                                  objective, batch_size)
-    team = run.members = members(&run, min(batch_size, visits), visits, threads)
+    blocks = <floating *> prepare(&run, term, sizeof(floating), parameters, batch_size)
+    team = run.members = members(&run, min(batch_size, visits))
     if rule.kind == SGD:  # whose steps tell of the gradients
         start = <floating *> malloc(parameters * sizeof(floating))
         if start == NULL:
@@ -505,8 +494,8 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
         for i in prange(team, schedule="static", chunksize=1, num_threads=team,
                         use_threads_if=team > 1):
             if i == 0:
-                descend(&run, &sums, &order[0], visits, &theta[0], blocks, m, a, mean, &rates[0],
-                        &rule, batch_size, t, skip)
+                descend(&run, &sums, &theta[0], blocks, m, a, mean, &rates[0], &rule, batch_size, t,
+                        skip)
                 team_end(&run.team)
             else:
                 assist(&run, &theta[0], blocks)

@@ -3,15 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from .rows import Rows
+from .data_term import DataTerm
 
 def moments(
-    rows: Rows,
-    weights: NDArray[np.float64] | None,
-    order: NDArray[np.intp],
+    term: DataTerm,
     factor: NDArray[np.float64],
     shift: NDArray[np.float64],
     first: NDArray[np.float64],
     second: NDArray[np.float64],
-    tag: NDArray[np.float32] | NDArray[np.float64],
+    largest: NDArray[np.float64],
 ) -> None: ...

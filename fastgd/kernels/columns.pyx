@@ -1,7 +1,8 @@
 """Weighted sums over the columns of X: what their means and spreads are made of."""
 from cython cimport floating
 
-from .rows cimport Row, Rows, column, row_at, row_work, start_of
+from .data_term cimport Data, DataTerm, weight_at
+from .rows cimport Row, column, row_at, row_work
 from .signals cimport Watch, watch_end, watch_start, watch_work
 
 
@@ -19,12 +20,15 @@ cdef inline void dense_moments(double weight, const floating *restrict x,
         largest[j] = square if square > largest[j] else largest[j]
 
 
-cdef inline void sparse_moments(double weight, const Row *row, const double *factor, double *first,
-                                double *second, double *largest,
-                                const floating *tag) noexcept nogil:
-    cdef const floating *x = <const floating *> row.values
+cdef inline void row_moments(double weight, const Row *row, const floating *x,
+                             const double *factor, const double *shift, double *first,
+                             double *second, double *largest) noexcept nogil:
+    """Add a row, whose values are x."""
     cdef Py_ssize_t t, j
     cdef double d, square
+    if row.indices == NULL:
+        dense_moments(weight, x, factor, shift, first, second, largest, row.size)
+        return
     for t in range(row.size):
         j = column(row, t)
         d = x[t] * factor[j]
@@ -34,22 +38,21 @@ cdef inline void sparse_moments(double weight, const Row *row, const double *fac
         largest[j] = square if square > largest[j] else largest[j]
 
 
-def moments(Rows rows not None, const double[::1] weights, const Py_ssize_t[::1] order not None,
-            const double[::1] factor not None, const double[::1] shift not None,
-            double[::1] first not None, double[::1] second not None, double[::1] largest not None,
-            const floating[::1] tag not None):
+def moments(DataTerm term not None, const double[::1] factor not None,
+            const double[::1] shift not None, double[::1] first not None,
+            double[::1] second not None, double[::1] largest not None):
     """first += sum_i s_i d_i and second += sum_i s_i d_i^2 with d_i = factor x_i - shift (CSR:
     factor x_i), in the order given.
 
-    `largest` becomes the largest s_i d_i^2, if it was less.
-    No column may repeat within a sparse row; `tag` tells the dtype.
+    `largest` becomes the largest s_i d_i^2, if it was less. No column may repeat within a sparse
+    row.
     """
-    cdef const double *s = start_of(weights)
-    cdef Py_ssize_t v, i, p = rows.table.p
-    cdef double weight, work = row_work(&rows.table) + 1
+    cdef Data data = term.data
+    cdef Py_ssize_t v, p = data.X.p
+    cdef long long work = <long long> (row_work(data.X) + 1)
     cdef Row row
+    cdef double weight
     cdef Watch watch
-    rows.check(sizeof(floating), p + 1, 1, rows.table.n, weights, order)
     if not (factor.shape[0] == shift.shape[0] == p
             and first.shape[0] == second.shape[0] == largest.shape[0] == p):
         raise ValueError("factor, shift, first, second and largest must have an entry for each "
@@ -58,16 +61,15 @@ def moments(Rows rows not None, const double[::1] weights, const Py_ssize_t[::1]
         return
     watch_start(&watch)
     with nogil:
-        for v in range(order.shape[0]):
-            if watch_work(&watch, <long long> work):
+        for v in range(data.visits):
+            if watch_work(&watch, work):
                 break
-            i = order[v]
-            row = row_at(&rows.table, i)
-            weight = s[i] if s != NULL else 1.0
-            if row.indices == NULL:
-                dense_moments(weight, <const floating *> row.values, &factor[0], &shift[0],
-                              &first[0], &second[0], &largest[0], p)
+            row = row_at(data.X, data.order[v])
+            weight = weight_at(&data, data.order[v])
+            if data.X.itemsize == sizeof(float):
+                row_moments(weight, &row, <const float *> row.values, &factor[0], &shift[0],
+                            &first[0], &second[0], &largest[0])
             else:
-                sparse_moments(weight, &row, &factor[0], &first[0], &second[0], &largest[0],
-                               &tag[0])
+                row_moments(weight, &row, <const double *> row.values, &factor[0], &shift[0],
+                            &first[0], &second[0], &largest[0])
     watch_end(&watch)

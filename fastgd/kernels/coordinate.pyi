@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from .rows import Rows
+
 def descend(
     H: NDArray[np.float64],
     w: NDArray[np.float64],
@@ -13,17 +15,13 @@ def descend(
     least: NDArray[np.float64] | None = None,
 ) -> None: ...
 def descend_columns(
-    values: NDArray[np.float32] | NDArray[np.float64],
-    rows: NDArray[np.int32] | NDArray[np.int64],
-    starts: NDArray[np.int32] | NDArray[np.int64],
+    transposed: Rows,
     columns: NDArray[np.intp],
     scale: NDArray[np.float64],
     h: NDArray[np.float64],
     w: NDArray[np.float64],
     g: NDArray[np.float64],
-    l1: NDArray[np.float64],
-    l2: NDArray[np.float64],
+    penalty: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64] | None],
     reduction: float,
     sweeps: int,
-    least: NDArray[np.float64] | None = None,
 ) -> None: ...

@@ -8,12 +8,8 @@ from libc.math cimport INFINITY, fabs
 from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport calloc, free
 
-from .rows cimport start_of
+from .rows cimport Rows, Table, check_order, index, start_of
 from .signals cimport Watch, watch_end, watch_is_over, watch_start, watch_work
-
-ctypedef fused position:
-    int32_t
-    int64_t
 
 # g'd + d'(X' diag(h) X / n + diag(l2)) d / 2 + sum_j l1_j |w_j|, of m of the p columns of X
 cdef struct Model:
@@ -96,8 +92,8 @@ def descend(const double[:, ::1] H not None, double[::1] w not None, double[::1]
     watch_end(&watch)
 
 
-cdef inline double column_dot(const Model *model, const floating *values, const position *rows,
-                              const position *starts, Py_ssize_t j, const double *r) noexcept nogil:
+cdef inline double column_dot(const Model *model, const floating *values, const index *rows,
+                              const index *starts, Py_ssize_t j, const double *r) noexcept nogil:
     """x_j r of a scaled column."""
     cdef Py_ssize_t i
     cdef double total = 0
@@ -110,8 +106,8 @@ cdef inline double column_dot(const Model *model, const floating *values, const 
     return total * model.scale[j]
 
 
-cdef inline void column_add(const Model *model, const floating *values, const position *rows,
-                            const position *starts, Py_ssize_t j, double change) noexcept nogil:
+cdef inline void column_add(const Model *model, const floating *values, const index *rows,
+                            const index *starts, Py_ssize_t j, double change) noexcept nogil:
     """r += h x_j change / n of a scaled column."""
     cdef Py_ssize_t i
     cdef double by = change * model.scale[j] / model.n
@@ -123,8 +119,8 @@ cdef inline void column_add(const Model *model, const floating *values, const po
         model.r[rows[i]] += by * model.h[rows[i]] * values[i]
 
 
-cdef void column_curvatures(const Model *model, const floating *values, const position *rows,
-                            const position *starts) noexcept nogil:
+cdef void column_curvatures(const Model *model, const floating *values, const index *rows,
+                            const index *starts) noexcept nogil:
     """The diagonal of the model's matrix."""
     cdef Py_ssize_t k, j, i
     cdef double total, x
@@ -140,8 +136,8 @@ cdef void column_curvatures(const Model *model, const floating *values, const po
         model.curvatures[k] = total / model.n + model.l2[k]
 
 
-cdef double column_sweep(Model *model, const floating *values, const position *rows,
-                         const position *starts, bint nonzeros) noexcept nogil:
+cdef double column_sweep(Model *model, const floating *values, const index *rows,
+                         const index *starts, bint nonzeros) noexcept nogil:
     """As `sweep`, of a model whose matrix is not at hand; returns the largest |H_jj * change of
     w_j|.
     """
@@ -166,32 +162,59 @@ cdef double column_sweep(Model *model, const floating *values, const position *r
     return largest
 
 
-def descend_columns(const floating[::1] values not None, const position[::1] rows not None,
-                    const position[::1] starts not None, const Py_ssize_t[::1] columns not None,
+cdef void lower(Model *model, const floating *values, const index *rows, const index *starts,
+                double reduction, Py_ssize_t sweeps) noexcept nogil:
+    """Sweeps over the coordinates that are not 0 follow each over all of them, until no slope was
+    larger than `reduction` times the largest at first.
+    """
+    cdef Py_ssize_t done = 0
+    cdef double largest, enough = -1
+    column_curvatures(model, values, rows, starts)
+    while done < sweeps and not watch_is_over(&model.watch):
+        done += 1
+        largest = column_sweep(model, values, rows, starts, False)
+        if enough < 0:
+            enough = reduction * largest
+        if largest <= enough:
+            break
+        while done < sweeps:
+            done += 1
+            if column_sweep(model, values, rows, starts, True) <= enough:
+                break
+
+
+cdef void lower_in(Model *model, const Table *X, const floating *values, double reduction,
+                   Py_ssize_t sweeps) noexcept nogil:
+    """The same of the columns of X, whose values these are."""
+    if X.index_size == 8:
+        lower(model, values, <const int64_t *> X.indices, <const int64_t *> X.indptr, reduction,
+              sweeps)
+    else:
+        lower(model, values, <const int32_t *> X.indices, <const int32_t *> X.indptr, reduction,
+              sweeps)
+
+
+def descend_columns(Rows transposed not None, const Py_ssize_t[::1] columns not None,
                     const double[::1] scale not None, const double[::1] h not None,
-                    double[::1] w not None, const double[::1] g not None,
-                    const double[::1] l1 not None, const double[::1] l2 not None, double reduction,
-                    Py_ssize_t sweeps, const double[::1] least=None):
+                    double[::1] w not None, const double[::1] g not None, penalty,
+                    double reduction, Py_ssize_t sweeps):
     """Lower g'd + d'(X' diag(h) X / n + diag(l2)) d / 2 + sum_j l1_j |w_j| over w = (w at first) +
     d, at most `sweeps` sweeps.
 
-    X is in CSC form; `columns` picks some of its p and may have p, a column of ones; `scale`
-    multiplies them; `least` is as in `descend`. Sweeps over the coordinates that are not 0 follow
-    each over all of them, until no slope was larger than `reduction` times the largest at first.
+    `transposed` holds the columns of a sparse X as rows; `columns` picks some of the p and may have
+    p, a column of ones; `scale` multiplies them; `penalty` is (l1, l2, least), with `least` as in
+    `descend`. Sweeps end once no slope was larger than `reduction` times the largest at first.
     """
-    cdef Py_ssize_t n = h.shape[0], p = starts.shape[0] - 1, m = columns.shape[0], done = 0, k
-    cdef double largest, enough = -1
+    cdef const double[::1] l1 = penalty[0], l2 = penalty[1], least = penalty[2]
+    cdef const Table *X = &transposed.table
+    cdef Py_ssize_t n = X.p, p = X.n, m = columns.shape[0], k
     cdef Model model
-    if (scale.shape[0] != p + 1 or not w.shape[0] == g.shape[0] == l1.shape[0] == l2.shape[0] == m
+    if (X.indices == NULL or h.shape[0] != n or scale.shape[0] != p + 1
+            or not w.shape[0] == g.shape[0] == l1.shape[0] == l2.shape[0] == m
             or (least is not None and least.shape[0] != m)):
-        raise ValueError("scale, w, g, l1 or l2 do not fit the columns")
-    for k in range(m):
-        if not 0 <= columns[k] <= p:
-            raise ValueError(f"column {columns[k]} is not one of the {p}")
-    for k in range(rows.shape[0]):
-        if not 0 <= rows[k] < n:
-            raise ValueError(f"row {rows[k]} is not one of the {n}")
-    if m == 0 or n == 0 or values.shape[0] == 0:
+        raise ValueError("scale, h, w, g, l1 or l2 do not fit the columns")
+    check_order(columns, p + 1)
+    if m == 0 or n == 0 or transposed.stored == 0:
         return
     cdef double *room = <double *> calloc(n + 2 * m, sizeof(double))
     if room == NULL:
@@ -214,17 +237,9 @@ def descend_columns(const floating[::1] values not None, const position[::1] row
     with nogil:
         for k in range(m):
             room[n + k] = w[k]
-        column_curvatures(&model, &values[0], &rows[0], &starts[0])
-        while done < sweeps and not watch_is_over(&model.watch):
-            done += 1
-            largest = column_sweep(&model, &values[0], &rows[0], &starts[0], False)
-            if enough < 0:
-                enough = reduction * largest
-            if largest <= enough:
-                break
-            while done < sweeps:
-                done += 1
-                if column_sweep(&model, &values[0], &rows[0], &starts[0], True) <= enough:
-                    break
+        if X.itemsize == sizeof(float):
+            lower_in(&model, X, <const float *> X.values, reduction, sweeps)
+        else:
+            lower_in(&model, X, <const double *> X.values, reduction, sweeps)
     free(room)
     watch_end(&model.watch)

@@ -5,21 +5,17 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .losses import Objective
-from .rows import Rows
+from .data_term import DataTerm
 
 _Floating = TypeVar("_Floating", np.float32, np.float64)
 
 def sweep(
-    rows: Rows,
-    y: NDArray[np.float64],
-    weights: NDArray[np.float64] | None,
+    term: DataTerm,
     order: NDArray[np.intp],
     length: NDArray[np.float64],
     theta: NDArray[_Floating],
     z: NDArray[np.float64],
     slope: NDArray[np.float64],
-    objective: Objective,
     strength: float,
     bias: float,
     rest: float,

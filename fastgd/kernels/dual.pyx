@@ -13,22 +13,19 @@ import numpy as np
 from cython cimport floating
 from libc.math cimport INFINITY, fabs
 
+from .data_term cimport AHEAD, Data, DataTerm, look_ahead, weight_at
 from .losses cimport (EPSILON_INSENSITIVE, HINGE, PERCEPTRON, QUANTILE, SQUARED_EPSILON_INSENSITIVE,
-                      SQUARED_HINGE, VALUES, Objective, implicit, target)
-from .rows cimport (AHEAD, PREFETCH, Row, Rows, Table, accumulate, look_ahead, margins, row_at,
-                    row_work, start_of)
+                      SQUARED_HINGE, Objective, implicit, target)
+from .rows cimport PREFETCH, Row, accumulate, check_order, margins, row_at, row_work
 from .signals cimport Watch, watch_end, watch_start, watch_work
 
 cdef struct Run:
-    const Table *X
-    const double *y
-    const double *weights       # NULL: all 1
+    Data data
     const double *length        # (n,): |x|^2
     double *z                   # (n, outputs): margins when the row was last met
     double *slope               # (n, outputs)
     double *change              # (outputs,)
     double strength, bias
-    Objective objective
 
 
 cdef inline double clearance(int loss, double delta, double z, double y) noexcept nogil:
@@ -48,23 +45,24 @@ cdef inline double visit(Run *run, Py_ssize_t i, floating *theta, double *least)
     """Set row i's slopes; returns the largest clearance of those that changed, `least` takes the
     least of the others.
     """
-    cdef Py_ssize_t k, p = run.X.p, K = run.objective.outputs
-    cdef double weight = run.weights[i] if run.weights != NULL else 1.0
+    cdef const Objective *objective = &run.data.objective
+    cdef Py_ssize_t k, p = run.data.X.p, K = objective.outputs
+    cdef double weight = weight_at(&run.data, i)
     cdef double part = weight / run.strength, largest = 0, y, h, far
     cdef double *z = run.z + i * K
     cdef double *slope = run.slope + i * K
     cdef floating *b = theta + p * K
     cdef bint moved = False
-    cdef Row row = row_at(run.X, i)
+    cdef Row row = row_at(run.data.X, i)
     least[0] = INFINITY
     margins(&row, theta, p, K, z)
     h = part * (run.length[i] + run.bias)
     for k in range(K):
         z[k] += b[k]
-        y = target(&run.objective, run.y, i, k)
-        run.change[k] = implicit(run.objective.loss, run.objective.delta, z[k] + h * slope[k], y,
+        y = target(objective, run.data.y, i, k)
+        run.change[k] = implicit(objective.loss, objective.delta, z[k] + h * slope[k], y,
                                  h) - slope[k]
-        far = clearance(run.objective.loss, run.objective.delta, z[k], y)
+        far = clearance(objective.loss, objective.delta, z[k], y)
         if run.change[k] != 0:
             moved = True
             largest = max(largest, far)
@@ -78,10 +76,9 @@ cdef inline double visit(Run *run, Py_ssize_t i, floating *theta, double *least)
     return largest
 
 
-def sweep(Rows rows not None, const double[::1] y not None, const double[::1] weights,
-          Py_ssize_t[::1] order not None, const double[::1] length not None,
-          floating[::1] theta not None, double[::1] z not None, double[::1] slope not None,
-          Objective objective, double strength, double bias, double rest):
+def sweep(DataTerm term not None, Py_ssize_t[::1] order not None,
+          const double[::1] length not None, floating[::1] theta not None, double[::1] z not None,
+          double[::1] slope not None, double strength, double bias, double rest):
     """Visit the rows in `order` once; returns (the largest clearance of a slope that changed,
     number of rows kept).
 
@@ -89,32 +86,32 @@ def sweep(Rows rows not None, const double[::1] y not None, const double[::1] we
     `rest` of a kink. `length` holds |x|^2, `slope` and `z` `outputs` numbers a row of X: the slopes
     that theta is made of, and the margins met.
     """
-    cdef Py_ssize_t visits = order.shape[0], K = objective.outputs, N = rows.table.n, v, i, kept = 0
-    cdef Py_ssize_t targets = K if objective.targets == VALUES else 1
+    cdef Py_ssize_t visits = order.shape[0], K = term.data.objective.outputs, N = term.data.X.n
+    cdef Py_ssize_t v, i, kept = 0
     cdef double[::1] change = np.empty(K)
-    cdef double largest = 0, least, work = row_work(&rows.table) * K + 1
+    cdef double largest = 0, least, work = row_work(term.data.X) * K + 1
     cdef Watch watch
     cdef Run run
-    rows.check(sizeof(floating), theta.shape[0], K, y.shape[0] // targets, weights, order)
+    term.check(sizeof(floating), theta.shape[0])
+    check_order(order, N)
     if length.shape[0] != N or z.shape[0] != N * K or slope.shape[0] != N * K:
         raise ValueError("length, z or slope do not fit the rows")
     if not (strength > 0 and bias >= 0):
         raise ValueError(f"strength must be above 0, and bias not below, got {strength} and {bias}")
     if visits == 0:
         return 0.0, 0
-    run.X, run.y, run.weights, run.length = &rows.table, start_of(y), start_of(weights), &length[0]
+    run.data, run.length = term.data, &length[0]
     run.z = &z[0]
     run.slope = &slope[0]
     run.change = &change[0]
     run.strength = strength
     run.bias = bias
-    run.objective = objective
     watch_start(&watch)
     with nogil:
         for v in range(visits):
             if watch_work(&watch, <long long> work):
                 break
-            look_ahead(run.X, run.y, targets, &order[0], v, visits)
+            look_ahead(&run.data, &order[0], v, visits)
             if v + AHEAD < visits:
                 i = order[v + AHEAD]
                 PREFETCH(run.length + i)

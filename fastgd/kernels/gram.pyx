@@ -11,8 +11,9 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 from scipy.linalg.cython_blas cimport dgemm, dsyrk
 
+from .data_term cimport Data, DataTerm
 from .metric cimport center_and_scale
-from .rows cimport Row, Rows, Table, column, row_at, start_of
+from .rows cimport Row, column, row_at, start_of
 from .signals cimport Watch, watch_end, watch_is_over, watch_start, watch_work
 from .threads cimport can_share
 
@@ -23,30 +24,27 @@ cdef enum:
     SHARED = 4000000            # products that are worth more than one thread
 
 cdef struct Run:
-    const Table *X
-    const Py_ssize_t *order     # (n,)
-    const double *h             # (n,)
+    Data data
+    const double *h             # (visits,)
     const Py_ssize_t *columns   # (size,): column p is the intercept's; NULL: all, in order
     const Py_ssize_t *place     # (p,): of a column among these, or -1; of sparse rows
     const double *center        # (p,)
     const double *inverse
-    Py_ssize_t n, size, last    # 0: all, and symmetric
+    Py_ssize_t size, last       # 0: all, and symmetric
     double ones
     Watch watch
 
 
-cdef inline void standardise(const Run *run, Py_ssize_t i, double root, double *a,
-                             const floating *tag) noexcept nogil:
-    """a = root times these columns of row i."""
-    cdef Row row = row_at(run.X, i)
-    cdef const floating *restrict x = <const floating *> row.values
-    cdef Py_ssize_t p = run.X.p, t, j
+cdef inline void standardise(const Run *run, const Row *row, const floating *restrict x,
+                             double root, double *a) noexcept nogil:
+    """a = root times these columns of a row, whose values are x."""
+    cdef Py_ssize_t p = run.data.X.p, t, j
     if row.indices != NULL:
         memset(a, 0, run.size * sizeof(double))
         for t in range(row.size):
-            j = run.place[column(&row, t)]
+            j = run.place[column(row, t)]
             if j >= 0:
-                a[j] += root * (x[t] * run.inverse[column(&row, t)])
+                a[j] += root * (x[t] * run.inverse[column(row, t)])
         j = run.place[p]
         if j >= 0:
             a[j] = root * run.ones
@@ -61,24 +59,32 @@ cdef inline void standardise(const Run *run, Py_ssize_t i, double root, double *
             a[t] = root * ((x[j] - run.center[j]) * run.inverse[j] if j < p else run.ones)
 
 
-cdef void part(Run *run, Py_ssize_t number, double *room, double *sums,
-               const floating *tag) noexcept nogil:
+cdef inline void standardise_row(const Run *run, Py_ssize_t i, double root,
+                                 double *a) noexcept nogil:
+    cdef Row row = row_at(run.data.X, i)
+    if run.data.X.itemsize == sizeof(float):
+        standardise(run, &row, <const float *> row.values, root, a)
+    else:
+        standardise(run, &row, <const double *> row.values, root, a)
+
+
+cdef void part(Run *run, Py_ssize_t number, double *room, double *sums) noexcept nogil:
     """sums (size, width), column by column = this part of the products; `room` holds CHUNK rows."""
     cdef int size = <int> run.size, last = <int> run.last, width = last if last else size
     cdef int filled = 0
-    cdef double scale = 1.0 / run.n, one = 1.0
+    cdef double scale = 1.0 / run.data.visits, one = 1.0
     cdef Py_ssize_t begin, end, v
     cdef bint over
     memset(sums, 0, run.size * width * sizeof(double))
     begin = number * BLOCK
-    while begin < run.n and not watch_is_over(&run.watch):
-        end = min(begin + BLOCK, run.n)
+    while begin < run.data.visits and not watch_is_over(&run.watch):
+        end = min(begin + BLOCK, run.data.visits)
         for v in range(begin, end):
             if run.h[v] != 0:
-                standardise(run, run.order[v], sqrt(run.h[v]), room + filled * run.size, tag)
+                standardise_row(run, run.data.order[v], sqrt(run.h[v]), room + filled * run.size)
                 filled += 1
         begin += PARTS * BLOCK
-        over = begin >= run.n
+        over = begin >= run.data.visits
         if filled > CHUNK - BLOCK or (over and filled):
             if last:
                 dgemm("N", "T", &size, &last, &filled, &scale, room, &size, room + size - last,
@@ -90,29 +96,30 @@ cdef void part(Run *run, Py_ssize_t number, double *room, double *sums,
             filled = 0
 
 
-def products(Rows rows not None, const Py_ssize_t[::1] order not None, const double[::1] h not None,
-             const Py_ssize_t[::1] columns, const Py_ssize_t[::1] place, Py_ssize_t last,
-             const double[::1] center not None, const double[::1] inverse not None, bint intercept,
-             double[::1, :] out not None, int threads, const floating[::1] tag not None):
-    """out <- X' diag(h) Y / n over the rows in `order`, X = (x - center) * inverse of these
-    columns, Y the `last` of them.
+def products(DataTerm term not None, const double[::1] h not None, const Py_ssize_t[::1] columns,
+             const Py_ssize_t[::1] place, Py_ssize_t last, metric, bint intercept,
+             double[::1, :] out not None):
+    """out <- X' diag(h) Y / n over the rows, X = (x - center) * inverse of these columns, Y the
+    `last` of them.
 
-    `columns` None: all, column p of ones (with `intercept`; else of zeros) at the end. Of sparse
-    rows, whose center is 0, `place` tells where each of the p + 1 columns is among them, or -1.
-    With `last` 0 Y is X, and the lower triangle of `out` is filled. BLAS has to be kept to one
-    thread. `tag` tells the dtype.
+    `metric` is (center, inverse). `columns` None: all, column p of ones (with `intercept`; else of
+    zeros) at the end. Of sparse rows, whose center is 0, `place` tells where each of the p + 1
+    columns is among them, or -1. With `last` 0 Y is X, and the lower triangle of `out` is filled.
+    BLAS has to be kept to one thread.
     """
-    cdef Py_ssize_t p = rows.table.p, size = out.shape[0], width = out.shape[1], parts, i, j
+    cdef const double[::1] center = metric[0], inverse = metric[1]
+    cdef Py_ssize_t n = term.data.visits, p = term.data.X.p, size = out.shape[0]
+    cdef Py_ssize_t width = out.shape[1], parts, i, j
+    cdef int threads = term.data.threads
     cdef double *room
     cdef Run run
-    rows.check(sizeof(floating), p + 1, 1, rows.table.n, None, order)
-    if h.shape[0] != order.shape[0] or size != (p + 1 if columns is None
-                                                else columns.shape[0]) or width != (last or size):
+    if h.shape[0] != n or size != (p + 1 if columns is None
+                                   else columns.shape[0]) or width != (last or size):
         raise ValueError("h, columns or out do not fit the rows")
     if not 0 <= last <= size or center.shape[0] != p or inverse.shape[0] != p:
         raise ValueError(f"there are {p} columns, of which {size} are asked for, and the last "
                          f"{last}")
-    if rows.table.indices != NULL and (place is None or place.shape[0] != p + 1):
+    if term.data.X.indices != NULL and (place is None or place.shape[0] != p + 1):
         raise ValueError("sparse rows need the place of each column")
     for i in range(size if columns is not None else 0):
         if not 0 <= columns[i] <= p:
@@ -122,17 +129,15 @@ def products(Rows rows not None, const Py_ssize_t[::1] order not None, const dou
             raise IndexError(f"place {place[i]} is not one of {size}")
     if size == 0 or width == 0:
         return
-    run.X, run.n, run.size, run.last, run.ones = &rows.table, order.shape[0], size, last, intercept
+    run.data, run.size, run.last, run.ones = term.data, size, last, intercept
     run.h, run.center, run.inverse = start_of(h), start_of(center), start_of(inverse)
-    run.order = run.columns = run.place = NULL
-    if run.n:
-        run.order = &order[0]
+    run.columns = run.place = NULL
     if columns is not None:
         run.columns = &columns[0]
     if place is not None:
         run.place = &place[0]
-    parts = max(min(PARTS, (run.n + BLOCK - 1) // BLOCK), 1)
-    if <double> run.n * size * width < SHARED or not can_share():
+    parts = max(min(PARTS, (n + BLOCK - 1) // BLOCK), 1)
+    if <double> n * size * width < SHARED or not can_share():
         threads = 1
     threads = min(threads, <int> parts)
     room = <double *> malloc(((parts - 1) * size * width + parts * CHUNK * size) * sizeof(double))
@@ -142,7 +147,7 @@ def products(Rows rows not None, const Py_ssize_t[::1] order not None, const dou
     with nogil:
         for i in prange(parts, schedule="static", num_threads=threads, use_threads_if=threads > 1):
             part(&run, i, room + (parts - 1) * size * width + i * CHUNK * size,
-                 &out[0, 0] if i == 0 else room + (i - 1) * size * width, &tag[0])
+                 &out[0, 0] if i == 0 else room + (i - 1) * size * width)
         for i in range(parts - 1):
             for j in range(size * width):
                 (&out[0, 0])[j] += room[i * size * width + j]

@@ -14,10 +14,11 @@ import numpy as np
 from cython cimport floating
 from libc.math cimport INFINITY, hypot, isfinite, log2, sqrt
 
-from .losses cimport SOFTMAX, VALUES, Objective, Point, implicit, point, softmax, target
+from .data_term cimport Data, DataTerm, look_ahead, weight_at
+from .losses cimport SOFTMAX, Objective, Point, implicit, point, softmax, target
 from .metric cimport Metric, standardised
 from .penalty cimport keep_positive, soft
-from .rows cimport (Row, Rows, Table, accumulate, column, look_ahead, margins, row_at, row_work,
+from .rows cimport (Row, accumulate, column, margins, row_at, row_work,
                     squared_norm, start_of)
 from .signals cimport Watch, watch_end, watch_start, watch_work
 
@@ -35,9 +36,7 @@ cdef struct Race:               # of the iterates and their mean, on rows that n
     double loss, weight         # the same since the mean began
 
 cdef struct Run:
-    const Table *X
-    const double *y
-    const double *weights       # NULL: all 1
+    Data data
     const double *gains         # (outputs,): what the rates are multiplied by
     double *v                   # [W, b] in the metric
     double *average             # sum of t (t + 1) (t + 2) v; NULL: none
@@ -53,7 +52,6 @@ cdef struct Run:
     bint has_moved              # whether what is to be learnt has, as the race tells
     Memory memory
     Metric metric
-    Objective objective
     bint penalised
     double loss                 # sum of weight * loss
     Watch watch
@@ -61,14 +59,14 @@ cdef struct Run:
 
 cdef inline void settle_column(Run *run, Py_ssize_t j) noexcept nogil:
     """Bring a sparse column up to date."""
-    cdef Py_ssize_t k, K = run.objective.outputs
+    cdef Py_ssize_t k, K = run.data.objective.outputs
     cdef double moved = run.moved - run.paid[2 * j], mass = run.mass - run.paid[2 * j + 1], e
     cdef double *v = run.v + j * K
     run.paid[2 * j], run.paid[2 * j + 1] = run.moved, run.mass
     for k in range(K):
         e = moved * run.gains[k]
         v[k] = soft(v[k], e * run.metric.l1[j]) / (1.0 + e * run.metric.l2[j])
-        if run.objective.positive:
+        if run.data.objective.positive:
             keep_positive(v + k, 1)
         if run.average != NULL:
             run.average[j * K + k] += mass * v[k]
@@ -91,7 +89,7 @@ cdef inline void add(double weight, const double *restrict v, double *restrict a
 
 cdef inline void remember(Run *run, Py_ssize_t i, const Row *row, double length) noexcept nogil:
     """Put the slopes at row i's margins into the memory."""
-    cdef Py_ssize_t k, p = run.X.p, K = run.objective.outputs
+    cdef Py_ssize_t k, p = run.data.X.p, K = run.data.objective.outputs
     cdef double slope
     run.memory.length[i] = length
     for k in range(K):
@@ -107,9 +105,10 @@ cdef inline void visit(Run *run, Py_ssize_t i, const Row *row, double rate,
     """Leave in `step` the slopes that row i's step leads to; its loss and, where there is one, the
     memory are noted.
     """
-    cdef Py_ssize_t k, t, p = run.X.p, K = run.objective.outputs
-    cdef double weight = run.weights[i] if run.weights != NULL else 1.0
-    cdef double length = squared_norm(row, run.v) + run.objective.intercept
+    cdef const Objective *objective = &run.data.objective
+    cdef Py_ssize_t k, t, p = run.data.X.p, K = objective.outputs
+    cdef double weight = weight_at(&run.data, i)
+    cdef double length = squared_norm(row, run.v) + objective.intercept
     cdef double h = rate * weight * length, y
     cdef Point at
     for t in range(row.size if row.indices != NULL else 0):
@@ -121,18 +120,18 @@ cdef inline void visit(Run *run, Py_ssize_t i, const Row *row, double rate,
             run.memory.z[i * K + k] = step[k]
     if run.race != NULL and run.t > 0:
         compare(run, i, row, step, weight)
-    if run.objective.loss == SOFTMAX:
-        run.loss += weight * softmax(step, step, K, <Py_ssize_t> run.y[i])
+    if objective.loss == SOFTMAX:
+        run.loss += weight * softmax(step, step, K, <Py_ssize_t> run.data.y[i])
         for k in range(K):  # no closed form: the curvature is at most 1/2
             run.slope[k] = weight * step[k]
             step[k] = run.slope[k] / (1.0 + 0.5 * h * run.gains[k])
     else:
         for k in range(K):
-            y = target(&run.objective, run.y, i, k)
-            at = point(run.objective.loss, run.objective.delta, run.objective.steepest, step[k], y)
+            y = target(objective, run.data.y, i, k)
+            at = point(objective.loss, objective.delta, objective.steepest, step[k], y)
             run.loss += weight * at.value
             run.slope[k] = weight * at.slope
-            step[k] = weight * implicit(run.objective.loss, run.objective.delta, step[k], y,
+            step[k] = weight * implicit(objective.loss, objective.delta, step[k], y,
                                         h * run.gains[k])
     if run.memory.z != NULL:
         remember(run, i, row, length)
@@ -141,23 +140,23 @@ cdef inline void visit(Run *run, Py_ssize_t i, const Row *row, double rate,
 cdef inline void compare(Run *run, Py_ssize_t i, const Row *row, const double *z,
                          double weight) noexcept nogil:
     """Have the mean of the iterates and the iterate, whose margins are z, race on row i."""
-    cdef Py_ssize_t k, p = run.X.p, K = run.objective.outputs
+    cdef Py_ssize_t k, p = run.data.X.p, K = run.data.objective.outputs
     cdef double *at = run.slope                 # free until the row's slopes are known
     cdef double total = run.t * (run.t + 1) * (run.t + 2) * (run.t + 3) / 4, loss, other, y
     margins(row, run.average, p, K, at)
     for k in range(K):
         at[k] = (at[k] + run.average[p * K + k]) / total
-    if run.objective.loss == SOFTMAX:
-        loss = softmax(at, at, K, <Py_ssize_t> run.y[i])
-        other = softmax(z, at, K, <Py_ssize_t> run.y[i])
+    if run.data.objective.loss == SOFTMAX:
+        loss = softmax(at, at, K, <Py_ssize_t> run.data.y[i])
+        other = softmax(z, at, K, <Py_ssize_t> run.data.y[i])
         follow(run.race, weight, loss, other)
         return
     for k in range(K):
-        y = target(&run.objective, run.y, i, k)
-        loss = point(run.objective.loss, run.objective.delta, INFINITY, at[k], y).value
-        other = point(run.objective.loss, run.objective.delta, INFINITY, z[k], y).value
-        loss += run.objective.tilt * run.average[p * K + k] / total
-        other += run.objective.tilt * run.v[p * K + k]
+        y = target(&run.data.objective, run.data.y, i, k)
+        loss = point(run.data.objective.loss, run.data.objective.delta, INFINITY, at[k], y).value
+        other = point(run.data.objective.loss, run.data.objective.delta, INFINITY, z[k], y).value
+        loss += run.data.objective.tilt * run.average[p * K + k] / total
+        other += run.data.objective.tilt * run.v[p * K + k]
         follow(run.race + k, weight, loss, other)
 
 
@@ -191,18 +190,18 @@ cdef inline void end_update(Run *run, double rate) noexcept nogil:
     """Count an update; dense weights are shrunk and enter the mean at once, sparse ones when their
     column is next met.
     """
-    cdef Py_ssize_t k, p = run.X.p, K = run.objective.outputs
+    cdef Py_ssize_t k, p = run.data.X.p, K = run.data.objective.outputs
     cdef double weight
     run.t += 1
     weight = run.t * (run.t + 1) * (run.t + 2)
     run.moved += rate * run.growth
     run.mass += weight
-    for k in range(K if run.objective.intercept else 0):
-        run.v[p * K + k] -= rate * run.gains[k] * run.objective.tilt
-    if run.X.indices == NULL:
+    for k in range(K if run.data.objective.intercept else 0):
+        run.v[p * K + k] -= rate * run.gains[k] * run.data.objective.tilt
+    if run.data.X.indices == NULL:
         for k in range(K if run.penalised and rate > 0 else 0):
             shrink(run.v + k * p, rate * run.gains[k], run.metric.l1, run.metric.l2, p)
-        if run.objective.positive:
+        if run.data.objective.positive:
             keep_positive(run.v, p * K)
         if run.average != NULL:
             add(weight, run.v, run.average, p * K)
@@ -210,27 +209,28 @@ cdef inline void end_update(Run *run, double rate) noexcept nogil:
         add(weight, run.v + p * K, run.average + p * K, K)
 
 
-cdef Py_ssize_t sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, Py_ssize_t batch_size,
-                      const double *rates, double significant, const floating *tag) noexcept nogil:
+cdef Py_ssize_t sweep(Run *run, Py_ssize_t batch_size, const double *rates,
+                      double significant) noexcept nogil:
     """Updates, until what is to be learnt has moved; returns the number of visits."""
-    cdef Py_ssize_t begin = 0, size = 0, i, k, u = 0, p = run.X.p, K = run.objective.outputs
-    cdef Py_ssize_t targets = K if run.objective.targets == VALUES else 1
-    cdef double scale, work = row_work(run.X) * K + 1
+    cdef const Py_ssize_t *order = run.data.order
+    cdef Py_ssize_t begin = 0, size = 0, i, k, u = 0, visits = run.data.visits
+    cdef Py_ssize_t p = run.data.X.p, K = run.data.objective.outputs
+    cdef double scale, work = row_work(run.data.X) * K + 1
     cdef Row row
     while (begin < visits and not run.has_moved
            and not watch_work(&run.watch, <long long> (size * work))):
         size = min(batch_size, visits - begin)
         for i in range(size):
-            look_ahead(run.X, run.y, targets, order, begin + i, visits)
-            row = standardised(run.X, order[begin + i], &run.metric, run.scratch, tag)
+            look_ahead(&run.data, order, begin + i, visits)
+            row = standardised(run.data.X, order[begin + i], &run.metric, run.scratch)
             visit(run, order[begin + i], &row, rates[u], run.step + i * K)
         scale = -rates[u] / size
         for i in range(size if rates[u] > 0 else 0):
             if size > 1:
-                row = standardised(run.X, order[begin + i], &run.metric, run.scratch, tag)
+                row = standardised(run.data.X, order[begin + i], &run.metric, run.scratch)
             for k in range(K):
                 run.step[i * K + k] *= scale * run.gains[k]
-                run.v[p * K + k] += run.step[i * K + k] if run.objective.intercept else 0.0
+                run.v[p * K + k] += run.step[i * K + k] if run.data.objective.intercept else 0.0
             accumulate(&row, 1.0, run.step + i * K, run.v, p, K)
         end_update(run, rates[u])
         begin += size
@@ -240,18 +240,44 @@ cdef Py_ssize_t sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, Py_s
     return begin
 
 
-def epoch(Rows rows not None, const double[::1] y not None, const double[::1] weights,
-          const Py_ssize_t[::1] order not None, double[::1] v not None, double[::1] average, metric,
-          const double[::1] rates not None, const double[::1] gains not None, Objective objective,
-          Py_ssize_t batch_size, double t, memory, const floating[::1] tag not None, lazy=None,
-          race=None):
-    """Visit the rows in `order`, one update a batch; returns the sum of weight * loss at the
-    margins met.
+cdef int set_metric(Run *run, metric) except -1:
+    """Fill the metric, (center, inverse, l1, l2, gains) as in `epoch`."""
+    cdef const double[::1] center = metric[0], inverse = metric[1], l1 = metric[2], l2 = metric[3]
+    cdef const double[::1] gains = metric[4]
+    cdef Py_ssize_t p = run.data.X.p
+    if not center.shape[0] == inverse.shape[0] == l1.shape[0] == l2.shape[0] == p:
+        raise ValueError(f"the metric must have an entry for each of the {p} columns")
+    if gains.shape[0] != run.data.objective.outputs:
+        raise ValueError("the metric must have a gain for each output")
+    run.metric = Metric(start_of(center), start_of(inverse), start_of(l1), start_of(l2))
+    run.gains = start_of(gains)
+    return 0
 
-    `metric` is (center, inverse, l1, l2), (p,) each, in which v and average lie; `average` (None:
-    none) goes on from `t` updates; `rates` holds one rate an update: with 0 nothing moves. `memory`
-    (None: none) is (z, slope, length, total), brought up to date at each visit. `tag` tells the
-    dtype.
+
+cdef int set_memory(Run *run, memory, Py_ssize_t parameters) except -1:
+    """Fill the memory, (z, slope, length, total) or None."""
+    cdef double[::1] z, slope, length, total
+    cdef Py_ssize_t n = run.data.X.n, K = run.data.objective.outputs
+    run.memory = Memory(NULL, NULL, NULL, NULL)
+    if memory is None:
+        return 0
+    z, slope, length, total = memory
+    if (z.shape[0] != n * K or slope.shape[0] != n * K or length.shape[0] != n
+            or total.shape[0] != parameters):
+        raise ValueError("the memory does not fit the rows")
+    if n:
+        run.memory = Memory(&z[0], &slope[0], &length[0], &total[0])
+    return 0
+
+
+def epoch(DataTerm term not None, double[::1] v not None, metric, const double[::1] rates not None,
+          Py_ssize_t batch_size, average=None, memory=None, lazy=None, race=None):
+    """Visit the rows, one update a batch; returns the sum of weight * loss at the margins met.
+
+    `metric` is (center, inverse, l1, l2, gains): (p,) each, in which v and the average lie, and the
+    number of each output by which its rates are multiplied. `rates` holds one rate an update: with
+    0 nothing moves. `average` (None: none) is (the weighted sum of the iterates or None, the number
+    of updates so far). `memory` (None: none) is (z, slope, length, total), brought up to date at each visit.
 
     `lazy` (CSR; None: every column is up to date before and after) is (paid, sums): `paid` (p, 2)
     holds what `sums`, (moved, mass), were when a column was last up to date, and rates are
@@ -262,59 +288,45 @@ def epoch(Rows rows not None, const double[::1] y not None, const double[::1] we
     takes the number of visits.
     """
     cdef Run run
-    cdef Py_ssize_t visits = order.shape[0], n = rows.table.n, p = rows.table.p
-    cdef Py_ssize_t K = objective.outputs
-    cdef double[::1] scratch = np.empty(max(p, 1)), step = np.empty((min(batch_size, max(visits, 1))
-                                                                     + 1) * K)
-    cdef double[::1] paid, sums, z, slope, length, total, standing, end
+    cdef Py_ssize_t visits = term.data.visits, p = term.data.X.p, K = term.data.objective.outputs, j
+    cdef bint is_sparse = term.data.X.indices != NULL, settles = lazy is None
+    cdef double[::1] scratch = np.empty(max(p, 1)), total = None, paid, sums, standing, end
+    cdef double[::1] step = np.empty((min(batch_size, max(visits, 1)) + 1) * K)
     cdef double significant = 0
-    cdef bint settles = lazy is None
-    cdef Py_ssize_t j
-    cdef const double[::1] center = metric[0], inverse = metric[1], l1 = metric[2], l2 = metric[3]
-    rows.check(sizeof(floating), v.shape[0], K, y.shape[0] // (K if objective.targets == VALUES
-                                                               else 1), weights, order)
-    if not center.shape[0] == inverse.shape[0] == l1.shape[0] == l2.shape[0] == p:
-        raise ValueError(f"the metric must have an entry for each of the {p} columns")
-    if batch_size < 1 or rates.shape[0] * batch_size < visits or gains.shape[0] != K:
-        raise ValueError("rates or gains are too short")
-    if average is not None and average.shape[0] != v.shape[0]:
+    run.t = 0
+    if average is not None:
+        total, run.t = average
+    if v.shape[0] != K * (p + 1):
+        raise ValueError(f"v has {v.shape[0]} entries, {K} x ({p} + 1) are needed")
+    if batch_size < 1 or rates.shape[0] * batch_size < visits:
+        raise ValueError("batch_size is below 1, or rates are too short")
+    if total is not None and total.shape[0] != v.shape[0]:
         raise ValueError("average is too short")
-    if lazy is None:
-        paid = np.zeros(2 * p + 1 if rows.table.indices != NULL else 1)
-        sums = np.array([0.0, 0.0, 1.0])
+    run.data = term.data
+    set_metric(&run, metric)
+    set_memory(&run, memory, v.shape[0])
+    if settles:
+        paid, sums = np.zeros(2 * p + 1 if is_sparse else 1), np.array([0.0, 0.0, 1.0])
     else:
         paid, sums = lazy[0].reshape(-1), lazy[1]
-        if rows.table.indices == NULL or paid.shape[0] != 2 * p or sums.shape[0] != 3:
+        if not is_sparse or paid.shape[0] != 2 * p or sums.shape[0] != 3:
             raise ValueError("lazy sums are those of sparse columns: (p, 2), and 3 numbers")
-    run.memory = Memory(NULL, NULL, NULL, NULL)
-    if memory is not None:
-        z, slope, length, total = memory
-        if (z.shape[0] != n * K or slope.shape[0] != n * K or length.shape[0] != n
-                or total.shape[0] != v.shape[0]):
-            raise ValueError("the memory does not fit the rows")
-        if n:
-            run.memory = Memory(&z[0], &slope[0], &length[0], &total[0])
-    run.X = &rows.table
-    run.y = start_of(y)
-    run.weights = start_of(weights)
-    run.gains = &gains[0]
-    run.v = &v[0]
-    run.average = <double *> start_of(average)
-    run.scratch, run.step, run.slope, run.paid = &scratch[0], &step[K], &step[0], start_of(paid)
     run.race, run.has_moved = NULL, False
     if race is not None:
         standing, end = race[0].reshape(-1), race[1]
-        if standing.shape[0] != 6 * K or end.shape[0] != 3 or average is None:
+        if standing.shape[0] != 6 * K or end.shape[0] != 3 or total is None:
             raise ValueError("a race needs six sums for each output, and a mean")
         run.race, significant = <Race *> &standing[0], end[0]
-    run.metric = Metric(start_of(center), start_of(inverse), start_of(l1), start_of(l2))
-    run.objective, run.penalised = objective, objective.l1 > 0 or objective.l2 > 0
-    run.moved, run.mass, run.growth, run.t, run.loss = sums[0], sums[1], sums[2], t, 0
+    run.v = &v[0]
+    run.average = <double *> start_of(total)
+    run.scratch, run.step, run.slope, run.paid = &scratch[0], &step[K], &step[0], start_of(paid)
+    run.penalised = run.data.objective.l1 > 0 or run.data.objective.l2 > 0
+    run.moved, run.mass, run.growth, run.loss = sums[0], sums[1], sums[2], 0
     watch_start(&run.watch)
     if visits:
         with nogil:
-            visits = sweep(&run, &order[0], visits, batch_size, &rates[0], significant, &tag[0])
-            for j in range(p if settles and run.X.indices != NULL else 0):
+            visits = sweep(&run, batch_size, &rates[0], significant)
+            for j in range(p if settles and is_sparse else 0):
                 settle_column(&run, j)
     sums[0], sums[1] = run.moved, run.mass
     if race is not None:
@@ -353,49 +365,57 @@ def bins_of(const long long[::1] count not None):
     return bins
 
 
-def meet(Rows rows not None, const double[::1] weights, const Py_ssize_t[::1] order not None,
-         double[::1] norm not None, long long[::1] count not None, long long[::1] bins not None,
-         const floating[::1] tag not None):
+cdef void meet_row(const Row *row, const floating *x, double root, double[::1] norm,
+                   long long[::1] count, long long[::1] bins) noexcept nogil:
+    """Take a row, whose values are x, into the statistics; root: of its weight."""
+    cdef Py_ssize_t t, j
+    for t in range(row.size):
+        if x[t] != 0:
+            j = column(row, t)
+            norm[j] = hypot(norm[j], root * x[t])
+            bins[bin_of(count[j])] -= 1
+            count[j] += 1
+            bins[bin_of(count[j])] += 1
+
+
+def meet(DataTerm term not None, double[::1] norm not None, long long[::1] count not None,
+         long long[::1] bins not None):
     """Take sparse rows into the statistics of their columns.
 
     `norm` holds each column's root of the sum of weight * x^2, `count` the number of its entries
     that are not 0, `bins` the number of columns by such a count, see `bin_counts`.
     """
-    cdef const double *s = start_of(weights)
-    cdef const floating *x
+    cdef Data data = term.data
     cdef double root
-    cdef Py_ssize_t v, t, j, p = rows.table.p
+    cdef Py_ssize_t v
     cdef Row row
-    rows.check(sizeof(floating), p + 1, 1, rows.table.n, weights, order)
-    if (rows.table.indices == NULL or not norm.shape[0] == count.shape[0] == p
+    if (data.X.indices == NULL or not norm.shape[0] == count.shape[0] == data.X.p
             or bins.shape[0] <= bin_of(2**62)):
         raise ValueError("sparse rows, two numbers a column and a bin for each count are needed")
     with nogil:
-        for v in range(order.shape[0]):
-            row = row_at(&rows.table, order[v])
-            root = sqrt(s[order[v]]) if s != NULL else 1.0
-            x = <const floating *> row.values
-            for t in range(row.size):
-                if x[t] != 0:
-                    j = column(&row, t)
-                    norm[j] = hypot(norm[j], root * x[t])
-                    bins[bin_of(count[j])] -= 1
-                    count[j] += 1
-                    bins[bin_of(count[j])] += 1
+        for v in range(data.visits):
+            row = row_at(data.X, data.order[v])
+            root = sqrt(weight_at(&data, data.order[v]))
+            if data.X.itemsize == sizeof(float):
+                meet_row(&row, <const float *> row.values, root, norm, count, bins)
+            else:
+                meet_row(&row, <const double *> row.values, root, norm, count, bins)
 
 
 def rescale(const Py_ssize_t[::1] columns not None, double[::1] v not None,
-            double[::1] average not None, metric, lazy, const double[::1] gains not None,
-            Objective objective, const double[::1] norm not None,
-            const long long[::1] count not None, double weight, double damping):
-    """Bring `columns` up to date, and into the metric of rows of total `weight` that have these
-    statistics.
+            double[::1] average not None, metric, lazy, Objective objective, statistics,
+            double damping):
+    """Bring `columns` up to date, and into the metric of rows that have these
+    statistics: (norm, count) as in `meet`, and the total weight.
 
     The scale of a column is norm sqrt((1 + damping / count) / weight). Its penalties are divided by
     the weight: for a column that is not met its inverse square grows as that does.
     """
     cdef Run run
     cdef double[::1] inverse = metric[1], l1 = metric[2], l2 = metric[3]
+    cdef const double[::1] gains = metric[4], norm = statistics[0]
+    cdef const long long[::1] count = statistics[1]
+    cdef double weight = statistics[2]
     cdef double[::1] paid = lazy[0].reshape(-1), sums = lazy[1]
     cdef Py_ssize_t i, j, k, p = norm.shape[0], K = objective.outputs
     cdef double fresh, ratio
@@ -409,7 +429,7 @@ def rescale(const Py_ssize_t[::1] columns not None, double[::1] v not None,
     run.v, run.average, run.paid = start_of(v), start_of(average), start_of(paid)
     run.gains = &gains[0]
     run.metric = Metric(NULL, start_of(inverse), start_of(l1), start_of(l2))
-    run.moved, run.mass, run.objective = sums[0], sums[1], objective
+    run.moved, run.mass, run.data.objective = sums[0], sums[1], objective
     with nogil:
         for i in range(columns.shape[0]):
             j = columns[i]

@@ -48,6 +48,7 @@ cdef struct Objective:
     double delta        # the parameter of huber, epsilon-insensitive, quantile
     # the largest slope of losses whose slopes have no bound of their own; may be infinite
     double steepest
+    double max_curvature    # the largest curvature of the loss; infinite at kinks
     # over which the kinks of piecewise linear losses are rounded off; 0: not at all
     double width
     double l1, l2

@@ -22,6 +22,7 @@ class Objective(TypedDict):  # the struct of losses.pxd, which kernels take as a
     loss: int
     delta: float
     steepest: float
+    max_curvature: float
     width: float
     l1: float
     l2: float

@@ -129,10 +129,10 @@ def evaluate(loss, double delta, z, y, double width=0, double steepest=INFINITY,
     """
     margin = np.array(z, dtype=np.float64, order="C", copy=None)
     slope, value = np.empty_like(margin), np.empty(len(margin))
-    cdef Objective objective = dict(loss=Loss(loss), delta=delta, steepest=steepest, width=width,
-                                    l1=0, l2=0, outputs=margin.size // max(len(margin), 1),
-                                    targets=VALUES, intercept=True, positive=False, tilt=0,
-                                    custom=custom)
+    cdef Objective objective = dict(loss=Loss(loss), delta=delta, steepest=steepest,
+                                    max_curvature=INFINITY, width=width, l1=0, l2=0, tilt=0,
+                                    outputs=margin.size // max(len(margin), 1), targets=VALUES,
+                                    intercept=True, positive=False, custom=custom)
     cdef const double[::1] flat = margin.reshape(-1)
     cdef const double[::1] targets = np.array(y, dtype=np.float64, order="C", copy=None)
     cdef double[::1] slopes = slope.reshape(-1), values = value

@@ -18,16 +18,24 @@ cdef inline void center_and_scale(const floating *restrict x, const double *rest
         out[j] = (x[j] - center[j]) * inverse[j]
 
 
-cdef inline Row standardised(const Table *X, Py_ssize_t i, const Metric *metric, double *out,
-                             const floating *tag) noexcept nogil:
-    """Row i in the metric, its values in `out`; `tag` only carries the dtype of X."""
-    cdef Row row = row_at(X, i)
-    cdef const floating *x = <const floating *> row.values
+cdef inline void standardise(const Row *row, const floating *x, const Metric *metric,
+                             double *out) noexcept nogil:
+    """out = a row, whose values are x, in the metric."""
     cdef Py_ssize_t t
     if row.indices == NULL:
         center_and_scale(x, metric.center, metric.inverse, out, row.size)
     else:
         for t in range(row.size):
-            out[t] = x[t] * metric.inverse[column(&row, t)]
+            out[t] = x[t] * metric.inverse[column(row, t)]
+
+
+cdef inline Row standardised(const Table *X, Py_ssize_t i, const Metric *metric,
+                             double *out) noexcept nogil:
+    """Row i in the metric, its values in `out`."""
+    cdef Row row = row_at(X, i)
+    if X.itemsize == sizeof(float):
+        standardise(&row, <const float *> row.values, metric, out)
+    else:
+        standardise(&row, <const double *> row.values, metric, out)
     row.values = out
     return row

@@ -8,7 +8,7 @@ from typing import TypedDict, TypeVar, type_check_only
 import numpy as np
 from numpy.typing import NDArray
 
-from .losses import Objective
+from .data_term import DataTerm
 from .rows import Rows
 from .rules import Rule
 
@@ -24,11 +24,15 @@ class Activation(IntEnum):
     SILU = 6
     SOFTPLUS = 7
 
-@type_check_only
-class Network(TypedDict):  # the struct of network.pyx, which the kernels take as a dict
-    activation: int
-    dropout: float
-    seed: int
+class Network:
+    def __init__(
+        self,
+        widths: NDArray[np.intp],
+        activation: int,
+        dropout: float = 0,
+        seed: int = 0,
+        scales: NDArray[np.float64] | None = None,
+    ) -> None: ...
 
 @type_check_only
 class Sums(TypedDict):
@@ -38,45 +42,28 @@ class Sums(TypedDict):
     updates: int
 
 def gradient(
-    rows: Rows,
-    y: NDArray[np.float64],
-    weights: NDArray[np.float64] | None,
-    order: NDArray[np.intp],
+    term: DataTerm,
     theta: NDArray[_Floating],
-    center: NDArray[_Floating] | None,
-    inverse: NDArray[_Floating] | None,
+    metric: tuple[NDArray[_Floating], NDArray[_Floating]] | None,
     out: NDArray[_Floating] | None,
-    widths: NDArray[np.intp],
-    objective: Objective,
     network: Network,
-    scales: NDArray[np.float64] | None = None,
 ) -> float: ...
 def epoch(
-    rows: Rows,
-    y: NDArray[np.float64],
-    weights: NDArray[np.float64] | None,
-    order: NDArray[np.intp],
+    term: DataTerm,
     theta: NDArray[_Floating],
-    center: NDArray[_Floating] | None,
-    inverse: NDArray[_Floating] | None,
-    first: NDArray[_Floating] | None,
-    second: NDArray[_Floating] | None,
+    metric: tuple[NDArray[_Floating], NDArray[_Floating]] | None,
+    buffers: tuple[NDArray[_Floating] | None, NDArray[_Floating] | None],
     rates: NDArray[np.float64],
-    widths: NDArray[np.intp],
-    objective: Objective,
     network: Network,
     rule: Rule,
     batch_size: int,
     t: int,
-    scales: NDArray[np.float64] | None = None,
 ) -> Sums: ...
 def margins(
     rows: Rows,
     order: NDArray[np.intp],
     theta: NDArray[_Floating],
-    center: NDArray[_Floating] | None,
-    inverse: NDArray[_Floating] | None,
+    metric: tuple[NDArray[_Floating], NDArray[_Floating]] | None,
     out: NDArray[_Floating],
-    widths: NDArray[np.intp],
     network: Network,
 ) -> None: ...

@@ -18,9 +18,11 @@ from libc.string cimport memcpy, memset
 from scipy.linalg.cython_blas cimport dgemm, sgemm
 
 from .elementary cimport exp, log1p
-from .losses cimport SOFTMAX, VALUES, Objective, points, softmax, target
+from .data_term cimport Data, DataTerm, weight_at
+from .losses cimport SOFTMAX, points, softmax, target
 from .random cimport draw
-from .rows cimport Products, Row, Rows, Table, column, dense_add, lanes_products, row_at, start_of
+from .rows cimport (Products, Row, Rows, Table, check_order, column, dense_add, lanes_products,
+                    row_at)
 from .rules cimport ADAMW, Rule, check_buffers, update
 from .signals cimport Watch, watch_end, watch_is_over, watch_start, watch_work
 
@@ -39,11 +41,6 @@ cdef enum:
     # parameters that are looked at and updated while they are in the first-level cache
     BLOCK = 4096
 
-cdef struct Network:
-    int activation
-    double dropout              # share of the hidden units that a step does without
-    uint64_t seed               # of which they are
-
 cdef struct Sums:               # over the epoch's visits
     double loss                 # of weight * loss
     double penalty              # of the penalty at the weights each row met
@@ -55,17 +52,16 @@ cdef struct Neuron:
 
 cdef struct Run:                # what is the same for all batches
     Watch watch
-    const Table *X
-    const double *y
-    const double *weights       # NULL: all 1
+    Data data
     const Py_ssize_t *widths    # of the layers, inputs first
     Py_ssize_t layers           # of weights
     Py_ssize_t parameters
     Py_ssize_t tile             # rows
     Py_ssize_t activations      # numbers a row of all layers that are kept
     bint scaled                 # the inputs are (x - center) * inverse
-    Network network
-    Objective objective
+    int activation
+    double dropout              # share of the hidden units that a step does without
+    uint64_t seed               # of which they are
     double *z                   # margins, targets, losses and slopes of a tile
     double *y_tile
     double *value
@@ -166,24 +162,24 @@ cdef void multiply(bint a_transposed, bint b_transposed, Py_ssize_t rows, Py_ssi
 cdef inline floating *layer(const Run *run, Py_ssize_t number, floating *room) noexcept nogil:
     """The outputs (rows, units) of a layer for a tile; of sparse rows the inputs have no room."""
     cdef Py_ssize_t before = 0, below
-    for below in range(0 if run.X.indices == NULL else 1, number):
+    for below in range(0 if run.data.X.indices == NULL else 1, number):
         before += run.widths[below]
     return room + before * run.tile
 
 
 cdef inline floating *slopes(const Run *run, Py_ssize_t number, floating *room) noexcept nogil:
     """The slopes of a hidden layer's activations."""
-    return layer(run, number, room) + (run.activations - (run.widths[0] if run.X.indices == NULL
-                                                          else 0)) * run.tile
+    cdef Py_ssize_t inputs = run.widths[0] if run.data.X.indices == NULL else 0
+    return layer(run, number, room) + (run.activations - inputs) * run.tile
 
 
 cdef void gather(const Run *run, const Py_ssize_t *order, Py_ssize_t rows, const floating *center,
                  const floating *inverse, floating *out) noexcept nogil:
     """out <- the rows of X in `order`, standardised."""
-    cdef Py_ssize_t i, j, p = run.X.p
+    cdef Py_ssize_t i, j, p = run.data.X.p
     cdef const floating *x
     for i in range(rows):
-        x = <const floating *> run.X.values + order[i] * p
+        x = <const floating *> run.data.X.values + order[i] * p
         if run.scaled:
             for j in range(p):
                 out[i * p + j] = (x[j] - center[j]) * inverse[j]
@@ -197,7 +193,7 @@ cdef void sparse_margins(const Run *run, const Py_ssize_t *order, Py_ssize_t row
     cdef Py_ssize_t i, j, t, units = run.widths[1]
     cdef Row row
     for i in range(rows):
-        row = row_at(run.X, order[i])
+        row = row_at(run.data.X, order[i])
         for t in range(row.size):
             j = column(&row, t)
             dense_add((<const floating *> row.values)[t] * (inverse[j] if run.scaled else 1),
@@ -210,7 +206,7 @@ cdef void sparse_scatter(const Run *run, const Py_ssize_t *order, Py_ssize_t row
     cdef Py_ssize_t i, j, t, units = run.widths[1]
     cdef Row row
     for i in range(rows):
-        row = row_at(run.X, order[i])
+        row = row_at(run.data.X, order[i])
         for t in range(row.size):
             j = column(&row, t)
             dense_add((<const floating *> row.values)[t] * (inverse[j] if run.scaled else 1),
@@ -224,22 +220,22 @@ cdef floating *forward(Run *run, const Py_ssize_t *order, Py_ssize_t rows, const
     cdef Py_ssize_t number, i, inputs, units
     cdef const floating *W = theta
     cdef floating *z = room
-    if run.X.indices == NULL:
+    if run.data.X.indices == NULL:
         gather(run, order, rows, center, inverse, room)
     for number in range(1, run.layers + 1):
         inputs, units, z = run.widths[number - 1], run.widths[number], layer(run, number, room)
         for i in range(rows):
             memcpy(z + i * units, W + inputs * units, units * sizeof(floating))
-        if number == 1 and run.X.indices != NULL:
+        if number == 1 and run.data.X.indices != NULL:
             sparse_margins(run, order, rows, inverse, W, z)
         else:
             multiply(False, False, rows, units, inputs, layer(run, number - 1, room), W,
                      <floating> 1, z)
         if number < run.layers:
-            activate(run.network.activation, z, slopes(run, number, room), rows * units)
-            if training and run.network.dropout > 0:
-                drop(run.network.dropout, z, slopes(run, number, room), rows * units,
-                     &run.network.seed)
+            activate(run.activation, z, slopes(run, number, room), rows * units)
+            if training and run.dropout > 0:
+                drop(run.dropout, z, slopes(run, number, room), rows * units,
+                     &run.seed)
         W += (inputs + 1) * units
     return z
 
@@ -251,7 +247,7 @@ cdef void scaled_points(Run *run, Py_ssize_t rows, Py_ssize_t K) noexcept nogil:
         for k in range(K):
             run.z[i * K + k] *= run.factors[k]
             run.y_tile[i * K + k] *= run.factors[k]
-    points(&run.objective, run.z, run.y_tile, run.value, run.slope, rows * K)
+    points(&run.data.objective, run.z, run.y_tile, run.value, run.slope, rows * K)
     for i in range(rows):
         for k in range(K):
             run.value[i * K + k] *= run.shares[k]
@@ -262,25 +258,25 @@ cdef double output(Run *run, const Py_ssize_t *order, Py_ssize_t rows, double sc
                    floating *z) noexcept nogil:
     """z <- scale times the slopes of the losses at the margins z; returns the sum of weight * loss.
     """
-    cdef Py_ssize_t i, k, K = run.objective.outputs
+    cdef Py_ssize_t i, k, K = run.data.objective.outputs
     cdef double total = 0, loss, weight
     for i in range(rows * K):
         run.z[i] = z[i]
-    if run.objective.loss == SOFTMAX:
+    if run.data.objective.loss == SOFTMAX:
         for i in range(rows):
             run.value[i * K] = softmax(run.z + i * K, run.slope + i * K, K,
-                                       <Py_ssize_t> run.y[order[i]])
+                                       <Py_ssize_t> run.data.y[order[i]])
     else:
         for i in range(rows):
             for k in range(K):
-                run.y_tile[i * K + k] = target(&run.objective, run.y, order[i], k)
+                run.y_tile[i * K + k] = target(&run.data.objective, run.data.y, order[i], k)
         if run.factors == NULL:
-            points(&run.objective, run.z, run.y_tile, run.value, run.slope, rows * K)
+            points(&run.data.objective, run.z, run.y_tile, run.value, run.slope, rows * K)
         else:
             scaled_points(run, rows, K)
     for i in range(rows):
-        weight, loss = 1.0 if run.weights == NULL else run.weights[order[i]], 0
-        for k in range(1 if run.objective.loss == SOFTMAX else K):
+        weight, loss = weight_at(&run.data, order[i]), 0
+        for k in range(1 if run.data.objective.loss == SOFTMAX else K):
             loss += run.value[i * K + k]
         total += weight * loss
         for k in range(K):
@@ -304,7 +300,7 @@ cdef void backward(Run *run, const Py_ssize_t *order, Py_ssize_t rows, const flo
             memset(g + at + inputs * units, 0, units * sizeof(floating))
         for i in range(rows):
             dense_add(<floating> 1, d + i * units, g + at + inputs * units, units)
-        if number == 1 and run.X.indices != NULL:
+        if number == 1 and run.data.X.indices != NULL:
             if first:
                 memset(g, 0, inputs * units * sizeof(floating))
             sparse_scatter(run, order, rows, inverse, d, g)
@@ -346,109 +342,117 @@ cdef inline const floating *numbers_of(const floating[::1] values) noexcept:
     return &values[0]
 
 
-cdef int check_widths(Rows rows, Py_ssize_t itemsize, const Py_ssize_t[::1] widths,
-                      Py_ssize_t parameters, Py_ssize_t outputs, Py_ssize_t center,
-                      Py_ssize_t inverse) except -1:
-    """Refuse layers and parameters that do not fit together."""
-    cdef Py_ssize_t number, needed = 0
-    for number in range(widths.shape[0]):
-        if not 1 <= widths[number] < 2**31:
-            raise ValueError(f"layer {number} has {widths[number]} units")
-        needed += (widths[number - 1] + 1) * widths[number] if number else 0
-    if (widths.shape[0] < 2 or widths[0] != rows.table.p or widths[widths.shape[0] - 1] != outputs
-            or parameters != needed):
-        raise ValueError(f"layers of {list(widths)} units need {needed} parameters and end in the "
-                         f"outputs; X has {rows.table.p} columns, theta {parameters} entries, and "
-                         f"there are {outputs} outputs")
-    if itemsize != rows.table.itemsize:
-        raise TypeError(f"theta has {itemsize} bytes a number, X has {rows.table.itemsize}")
-    if center != inverse or (center != 0 and center != rows.table.p):
-        raise ValueError(f"X has {rows.table.p} columns, center {center} and inverse {inverse} "
-                         "entries")
-    return 0
+cdef class Network:
+    """The layers of a network.
+
+    Parameters
+    ----------
+    widths : ndarray of intp
+        The number of units of each layer, inputs first.
+    activation : int
+        Of the hidden layers; see `Activation`.
+    dropout : float
+        The share of the hidden units that a step does without; `seed` says of which.
+    scales : ndarray of float64, shape (2, outputs), or None
+        The loss of output k is ``scales[1, k] L(scales[0, k] z, scales[0, k] y)``; None:
+        ``L(z, y)``.
+    """
+    cdef const Py_ssize_t[::1] widths
+    cdef const double[:, ::1] scales
+    cdef int activation
+    cdef double dropout
+    cdef uint64_t seed
+
+    def __init__(self, const Py_ssize_t[::1] widths not None, int activation, double dropout=0,
+                 uint64_t seed=0, const double[:, ::1] scales=None):
+        cdef Py_ssize_t number
+        if widths.shape[0] < 2:
+            raise ValueError(f"a network has two layers at least, got {widths.shape[0]}")
+        for number in range(widths.shape[0]):
+            if not 1 <= widths[number] < 2**31:
+                raise ValueError(f"layer {number} has {widths[number]} units")
+        self.widths, self.activation, self.scales = widths, activation, scales
+        self.dropout, self.seed = dropout, seed
+
+    cdef int check(self, const Table *X, Py_ssize_t itemsize, Py_ssize_t parameters, metric,
+                   Py_ssize_t outputs) except -1:
+        """Refuse layers, parameters, scales and metric that do not fit together."""
+        cdef Py_ssize_t number, needed = 0, last = self.widths.shape[0] - 1
+        for number in range(1, last + 1):
+            needed += (self.widths[number - 1] + 1) * self.widths[number]
+        if self.widths[0] != X.p or self.widths[last] != outputs or parameters != needed:
+            raise ValueError(f"layers of {list(self.widths)} units need {needed} parameters and "
+                             f"end in the outputs; X has {X.p} columns, theta {parameters} "
+                             f"entries, and there are {outputs} outputs")
+        if itemsize != X.itemsize:
+            raise TypeError(f"theta has {itemsize} bytes a number, X has {X.itemsize}")
+        if metric is not None and not len(metric[0]) == len(metric[1]) == X.p:
+            raise ValueError(f"X has {X.p} columns, center {len(metric[0])} and inverse "
+                             f"{len(metric[1])} entries")
+        if self.scales is not None and (self.scales.shape[0] != 2
+                                        or self.scales.shape[1] != outputs):
+            raise ValueError(f"scales must be a factor and a share for each of {outputs} outputs")
+        return 0
 
 
-cdef int check_targets(Rows rows, const double[::1] y, const double[::1] weights,
-                       const Py_ssize_t[::1] order, const Objective *objective,
-                       const double[:, ::1] scales) except -1:
-    """Refuse arrays of other sizes than will be read, and classes that are none."""
-    cdef Py_ssize_t v, K = objective.outputs
-    cdef Py_ssize_t n = y.shape[0] if objective.targets != VALUES else y.shape[0] // K
-    rows.check(rows.table.itemsize, rows.table.p + 1, 1, n, weights, order)
-    if objective.loss == SOFTMAX:
-        for v in range(order.shape[0]):
-            if not 0 <= y[order[v]] < K:
-                raise ValueError(f"y[{order[v]}] = {y[order[v]]} is not one of the {K} classes")
-    if scales is not None and (scales.shape[0] != 2 or scales.shape[1] != K
-                               or objective.loss == SOFTMAX):
-        raise ValueError(f"scales must be a factor and a share for each of {K} outputs, which must "
-                         "have losses of their own")
-    return 0
-
-
-cdef void set_scales(Run *run, const double[:, ::1] scales) noexcept:
-    """Where the factors and the shares of the outputs are."""
-    run.factors = run.shares = NULL
-    if scales is not None:
-        run.factors, run.shares = &scales[0, 0], &scales[1, 0]
-
-
-cdef char *prepare(Run *run, Rows rows, Py_ssize_t itemsize, const Py_ssize_t[::1] widths,
-                   Py_ssize_t parameters, bint scaled, Py_ssize_t batch_size, Objective objective,
-                   Network network) except NULL:
-    """Fill a run; returns room for a tile's layers and a gradient, to be freed."""
-    cdef Py_ssize_t number, floats
+cdef char *prepare(Run *run, Network network, Py_ssize_t itemsize, Py_ssize_t parameters, metric,
+                   Py_ssize_t batch_size) except NULL:
+    """Check and fill a run, whose data are set; returns room for a tile's layers and a gradient, to
+    be freed.
+    """
+    cdef Py_ssize_t number, floats, outputs = run.data.objective.outputs
     cdef char *room
-    run.X, run.widths, run.layers = &rows.table, &widths[0], widths.shape[0] - 1
-    run.parameters, run.scaled, run.network, run.objective = parameters, scaled, network, objective
+    network.check(run.data.X, itemsize, parameters, metric, outputs)
+    if network.scales is not None and run.data.objective.loss == SOFTMAX:
+        raise ValueError("scales are for outputs that have losses of their own")
+    run.widths, run.layers = &network.widths[0], network.widths.shape[0] - 1
+    run.activation, run.dropout, run.seed = network.activation, network.dropout, network.seed
+    run.factors = run.shares = NULL
+    if network.scales is not None:
+        run.factors, run.shares = &network.scales[0, 0], &network.scales[1, 0]
+    run.parameters, run.scaled = parameters, metric is not None
     run.tile, run.activations = min(batch_size, <Py_ssize_t> TILE), 0
-    for number in range(0 if run.X.indices == NULL else 1, run.layers + 1):
-        run.activations += widths[number]
+    for number in range(0 if run.data.X.indices == NULL else 1, run.layers + 1):
+        run.activations += run.widths[number]
     floats = (2 * run.activations * run.tile + parameters) * itemsize
     floats = (floats + 63) // 64 * 64
-    room = <char *> malloc(floats + 4 * run.tile * objective.outputs * sizeof(double))
+    room = <char *> malloc(floats + 4 * run.tile * outputs * sizeof(double))
     if room == NULL:
         raise MemoryError()
     run.z = <double *> (room + floats)
-    run.y_tile = run.z + run.tile * objective.outputs
-    run.value = run.y_tile + run.tile * objective.outputs
-    run.slope = run.value + run.tile * objective.outputs
+    run.y_tile = run.z + run.tile * outputs
+    run.value = run.y_tile + run.tile * outputs
+    run.slope = run.value + run.tile * outputs
     watch_start(&run.watch)
     return room
 
 
-def gradient(Rows rows not None, const double[::1] y not None, const double[::1] weights,
-             const Py_ssize_t[::1] order not None, const floating[::1] theta not None,
-             const floating[::1] center, const floating[::1] inverse, floating[::1] out,
-             const Py_ssize_t[::1] widths not None, Objective objective, Network network,
-             const double[:, ::1] scales=None):
-    """out <- mean gradient of the data term over the rows in `order`; returns the sum of weight *
-    loss.
+def gradient(DataTerm term not None, const floating[::1] theta not None, metric,
+             floating[::1] out, Network network not None):
+    """out <- mean gradient of the data term; returns the sum of weight * loss.
 
-    Inputs are (x - center) * inverse (None: x itself; of sparse rows only the factor counts).
-    out=None: the loss alone, no unit dropped. The loss of output k is ``scales[1, k] L(scales[0, k]
-    z, scales[0, k] y)``; None: ``L(z, y)``.
+    Inputs are (x - center) * inverse with `metric` (center, inverse); None: x itself; of sparse
+    rows only the factor counts. out=None: the loss alone, no unit dropped.
     """
-    cdef const floating *mid = numbers_of(center)
-    cdef const floating *factor = numbers_of(inverse)
+    cdef const floating[::1] center, inverse
     cdef floating *g = NULL
     cdef floating *room
     cdef double loss
     cdef Run run
-    check_widths(rows, sizeof(floating), widths, theta.shape[0], objective.outputs,
-                 0 if center is None else center.shape[0], 0 if inverse is None
-                 else inverse.shape[0])
-    check_targets(rows, y, weights, order, &objective, scales)
-    if order.shape[0] == 0 or (out is not None and out.shape[0] != theta.shape[0]):
-        raise ValueError("order is empty, or out and theta differ in length")
+    if metric is not None:
+        center, inverse = metric
+    if term.data.visits == 0 or (out is not None and out.shape[0] != theta.shape[0]):
+        raise ValueError("there are no rows, or out and theta differ in length")
     if out is not None:
         g = &out[0]
-    room = <floating *> prepare(&run, rows, sizeof(floating), widths, theta.shape[0],
-                                inverse is not None, order.shape[0], objective, network)
-    run.y, run.weights = &y[0], start_of(weights)
-    set_scales(&run, scales)
+    run.data = term.data
+    room = <floating *> prepare(&run, network, sizeof(floating), theta.shape[0], metric,
+                                run.data.visits)
+    cdef const floating *mid = numbers_of(center)
+    cdef const floating *factor = numbers_of(inverse)
     with nogil:
-        loss = batch_gradient(&run, &order[0], order.shape[0], mid, factor, &theta[0], room, g)
+        loss = batch_gradient(&run, run.data.order, run.data.visits, mid, factor, &theta[0], room,
+                              g)
     free(room)
     watch_end(&run.watch)
     return loss
@@ -477,21 +481,22 @@ cdef Products move(const Rule *rule, floating *w, const floating *g, floating *f
     return sums
 
 
-cdef void descend(Run *run, Sums *sums, const Py_ssize_t *order, Py_ssize_t visits,
-                  const floating *center, const floating *inverse, floating *theta, floating *room,
-                  floating *first, floating *second, const double *rates, const Rule *rule,
-                  Py_ssize_t batch_size, Py_ssize_t t) noexcept nogil:
+cdef void descend(Run *run, Sums *sums, const floating *center, const floating *inverse,
+                  floating *theta, floating *room, floating *first, floating *second,
+                  const double *rates, const Rule *rule, Py_ssize_t batch_size,
+                  Py_ssize_t t) noexcept nogil:
     """Batch after batch: gradient, and update layer by layer. Of AdamW the penalty is a decay, and
     no part of the loss.
     """
-    cdef Py_ssize_t begin = 0, size, number, at, weights, units
+    cdef Py_ssize_t begin = 0, size, number, at, weights, units, visits = run.data.visits
     cdef double l2, penalty, squares, rate
     cdef floating *g = room + 2 * run.activations * run.tile
     cdef Products found
     while begin < visits and not watch_is_over(&run.watch):
         size, rate, at = min(batch_size, visits - begin), rates[sums.updates], 0
-        sums.loss += batch_gradient(run, order + begin, size, center, inverse, theta, room, g)
-        l2 = run.objective.l2 if rule.kind == ADAMW else run.objective.l2 / size
+        sums.loss += batch_gradient(run, run.data.order + begin, size, center, inverse, theta, room,
+                                    g)
+        l2 = run.data.objective.l2 if rule.kind == ADAMW else run.data.objective.l2 / size
         penalty = 0.0 if rule.kind == ADAMW else l2
         squares = 0
         for number in range(1, run.layers + 1):
@@ -512,73 +517,66 @@ cdef void descend(Run *run, Sums *sums, const Py_ssize_t *order, Py_ssize_t visi
         begin += size
 
 
-def epoch(Rows rows not None, const double[::1] y not None, const double[::1] weights,
-          const Py_ssize_t[::1] order not None, floating[::1] theta not None,
-          const floating[::1] center, const floating[::1] inverse, floating[::1] first,
-          floating[::1] second, const double[::1] rates not None,
-          const Py_ssize_t[::1] widths not None, Objective objective, Network network, Rule rule,
-          Py_ssize_t batch_size, Py_ssize_t t, const double[:, ::1] scales=None):
-    """Visit the rows in `order`, `batch_size` at a time, and leave the new parameters in theta.
+def epoch(DataTerm term not None, floating[::1] theta not None, metric, buffers,
+          const double[::1] rates not None, Network network not None, Rule rule,
+          Py_ssize_t batch_size, Py_ssize_t t):
+    """Visit the rows, `batch_size` at a time, and leave the new parameters in theta.
 
-    A batch's penalty is (l2 / 2) |W|^2 / rows. `first`, `second` are the rule's buffers (None where
-    it has none); the first update is the t-th. `scales` as for `gradient`. Returns the `Sums` over
-    the visits.
+    A batch's penalty is (l2 / 2) |W|^2 / rows. `metric` is as in `gradient`; `buffers` are the
+    rule's two (None where it has none); the first update is the t-th. Returns the `Sums` over the
+    visits.
     """
     cdef Sums sums = Sums(0, 0, 0, 0)
-    cdef const floating *mid = numbers_of(center)
-    cdef const floating *factor = numbers_of(inverse)
+    cdef floating[::1] first = buffers[0], second = buffers[1]
+    cdef const floating[::1] center, inverse
     cdef floating *m = NULL if first is None else &first[0]
     cdef floating *a = NULL if second is None else &second[0]
     cdef floating *room
     cdef Run run
-    check_widths(rows, sizeof(floating), widths, theta.shape[0], objective.outputs,
-                 0 if center is None else center.shape[0], 0 if inverse is None
-                 else inverse.shape[0])
-    check_targets(rows, y, weights, order, &objective, scales)
+    if metric is not None:
+        center, inverse = metric
     check_buffers(rule.kind, first is not None, second is not None)
     if ((first is not None and first.shape[0] != theta.shape[0])
             or (second is not None and second.shape[0] != theta.shape[0])):
         raise ValueError(f"theta has {theta.shape[0]} entries, the buffers must have as many")
-    if batch_size < 1 or rates.shape[0] * batch_size < order.shape[0]:
+    if batch_size < 1 or rates.shape[0] * batch_size < term.data.visits:
         raise ValueError("batch_size is below 1, or rates are too short")
-    if order.shape[0] == 0:
+    if term.data.visits == 0:
         return sums
-    room = <floating *> prepare(&run, rows, sizeof(floating), widths, theta.shape[0],
-                                inverse is not None, min(batch_size, order.shape[0]), objective,
-                                network)
-    run.y, run.weights = &y[0], start_of(weights)
-    set_scales(&run, scales)
+    run.data = term.data
+    room = <floating *> prepare(&run, network, sizeof(floating), theta.shape[0], metric,
+                                min(batch_size, run.data.visits))
+    cdef const floating *mid = numbers_of(center)
+    cdef const floating *factor = numbers_of(inverse)
     with nogil:
-        descend(&run, &sums, &order[0], order.shape[0], mid, factor, &theta[0], room, m, a,
-                &rates[0], &rule, batch_size, t)
+        descend(&run, &sums, mid, factor, &theta[0], room, m, a, &rates[0], &rule, batch_size, t)
     free(room)
     watch_end(&run.watch)
     return sums
 
 
 def margins(Rows rows not None, const Py_ssize_t[::1] order not None,
-            const floating[::1] theta not None, const floating[::1] center,
-            const floating[::1] inverse, floating[::1] out not None,
-            const Py_ssize_t[::1] widths not None, Network network):
-    """out (rows, outputs) <- Z_L of the rows in `order`."""
-    cdef const floating *mid = numbers_of(center)
-    cdef const floating *factor = numbers_of(inverse)
-    cdef Py_ssize_t begin = 0, size, K = widths[widths.shape[0] - 1], visits = order.shape[0]
+            const floating[::1] theta not None, metric, floating[::1] out not None,
+            Network network not None):
+    """out (rows, outputs) <- Z_L of the rows in `order`; `metric` is as in `gradient`."""
+    cdef const floating[::1] center, inverse
+    cdef Py_ssize_t begin = 0, size, K = network.widths[network.widths.shape[0] - 1]
+    cdef Py_ssize_t visits = order.shape[0]
     cdef floating *room
     cdef floating *z
     cdef Run run
-    cdef Objective objective
-    check_widths(rows, sizeof(floating), widths, theta.shape[0], K, 0 if center is None
-                 else center.shape[0], 0 if inverse is None else inverse.shape[0])
-    rows.check(sizeof(floating), rows.table.p + 1, 1, rows.table.n, None, order)
+    if metric is not None:
+        center, inverse = metric
+    check_order(order, rows.table.n)
     if out.shape[0] != visits * K:
         raise ValueError(f"{visits} rows of {K} outputs do not fit out, of {out.shape[0]} entries")
     if visits == 0:
         return
-    memset(&objective, 0, sizeof(Objective))
-    objective.outputs = K
-    room = <floating *> prepare(&run, rows, sizeof(floating), widths, theta.shape[0],
-                                inverse is not None, visits, objective, network)
+    memset(&run.data, 0, sizeof(Data))
+    run.data.X, run.data.objective.outputs = &rows.table, K
+    room = <floating *> prepare(&run, network, sizeof(floating), theta.shape[0], metric, visits)
+    cdef const floating *mid = numbers_of(center)
+    cdef const floating *factor = numbers_of(inverse)
     with nogil:
         while begin < visits and not watch_work(&run.watch, run.tile * run.parameters):
             size = min(run.tile, visits - begin)

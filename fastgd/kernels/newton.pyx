@@ -8,8 +8,8 @@ from cython.parallel cimport prange
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
-from .losses cimport SOFTMAX, VALUES, Objective, curvature, points, rounded, softmax, target
-from .rows cimport start_of
+from .data_term cimport Data, DataTerm, weight_at
+from .losses cimport SOFTMAX, Objective, curvature, points, rounded, softmax, target
 from .threads cimport can_share
 
 cdef enum:
@@ -18,16 +18,12 @@ cdef enum:
     SHARED = 32768              # margins that are worth more than one thread
 
 
-cdef inline double weight_of(const double *weights, Py_ssize_t i) noexcept nogil:
-    return weights[i] if weights != NULL else 1.0
-
-
-cdef void line_block(const Objective *objective, const double *y, const double *weights,
-                     const Py_ssize_t *order, Py_ssize_t begin, Py_ssize_t end, const double *z,
+cdef void line_block(const Data *data, Py_ssize_t begin, Py_ssize_t end, const double *z,
                      const double *u, const double *t, double *room, double *sums) noexcept nogil:
     """sums (2, K) = sum over rows begin to end of weight * loss and of its derivative along u, at z
     + t u.
     """
+    cdef const Objective *objective = &data.objective
     cdef Py_ssize_t K = objective.outputs, tile = max(TILE // K, 1), size, r, k, i, at
     cdef bint joint = objective.loss == SOFTMAX
     cdef double *margin = room
@@ -44,14 +40,14 @@ cdef void line_block(const Objective *objective, const double *y, const double *
                 i = r * K + k
                 margin[i] = z[at + i] + t[k] * u[at + i]
                 if not joint:
-                    targets[i] = target(objective, y, order[begin + r], k)
+                    targets[i] = target(objective, data.y, data.order[begin + r], k)
             if joint:
                 value[r * K] = softmax(margin + r * K, slope + r * K, K,
-                                       <Py_ssize_t> y[order[begin + r]])
+                                       <Py_ssize_t> data.y[data.order[begin + r]])
         if not joint:
             points(objective, margin, targets, value, slope, size * K)
         for r in range(size):
-            weight = weight_of(weights, order[begin + r])
+            weight = weight_at(data, data.order[begin + r])
             if joint:
                 sums[0] += weight * value[r * K]
             for k in range(K):
@@ -62,24 +58,23 @@ cdef void line_block(const Objective *objective, const double *y, const double *
         begin += size
 
 
-def along(const double[::1] y not None, const double[::1] weights,
-          const Py_ssize_t[::1] order not None, const double[::1] z not None,
-          const double[::1] u not None, const double[::1] t not None, double[:, ::1] sums not None,
-          Objective objective, int threads):
-    """sums[0] <- sum over the rows in `order` of weight * loss at margins z + t u, sums[1] <- its
-    derivative in t; an output each.
+def along(DataTerm term not None, const double[::1] z not None, const double[::1] u not None,
+          const double[::1] t not None, double[:, ::1] sums not None):
+    """sums[0] <- sum over the rows of weight * loss at margins z + t u, sums[1] <- its derivative
+    in t; an output each.
 
-    z and u hold `outputs` numbers a row of `order`, t one an output. Softmax, whose outputs share
-    one loss, has its sums in the first place.
+    z and u hold `outputs` numbers a visit, t one an output. Softmax, whose outputs share one loss,
+    has its sums in the first place.
     """
-    cdef Py_ssize_t n = order.shape[0], K = objective.outputs, rows = max(BLOCK // K, 1)
+    cdef Data data = term.data
+    cdef Py_ssize_t n = data.visits, K = data.objective.outputs, rows = max(BLOCK // K, 1)
     cdef Py_ssize_t blocks = (n + rows - 1) // rows, i, k
     cdef Py_ssize_t stride = 4 * max(TILE // K, 1) * K + 2 * K
+    cdef int threads = data.threads
     cdef double *room
     if (z.shape[0] != n * K or u.shape[0] != n * K or t.shape[0] != K or sums.shape[0] != 2
             or sums.shape[1] != K):
         raise ValueError("z, u, t or sums do not fit the rows")
-    check_rows(y, weights, order, &objective)
     sums[:] = 0
     if n == 0:
         return
@@ -88,12 +83,10 @@ def along(const double[::1] y not None, const double[::1] weights,
         raise MemoryError()
     if n * K < SHARED or not can_share():
         threads = 1
-    cdef const double *targets = start_of(y)
-    cdef const double *scale = start_of(weights)
     with nogil:
         for i in prange(blocks, schedule="static", num_threads=threads, use_threads_if=threads > 1):
-            line_block(&objective, targets, scale, &order[0], i * rows, min((i + 1) * rows, n),
-                       &z[0], &u[0], &t[0], room + i * stride + 2 * K, room + i * stride)
+            line_block(&data, i * rows, min((i + 1) * rows, n), &z[0], &u[0], &t[0],
+                       room + i * stride + 2 * K, room + i * stride)
         for i in range(blocks):
             for k in range(K):
                 sums[0, k] += room[i * stride + k]
@@ -101,47 +94,31 @@ def along(const double[::1] y not None, const double[::1] weights,
     free(room)
 
 
-def curvatures(const double[::1] y not None, const double[::1] weights,
-               const Py_ssize_t[::1] order not None, const double[::1] z not None,
-               double[::1] out not None, Objective objective):
+def curvatures(DataTerm term not None, const double[::1] z not None, double[::1] out not None):
     """out <- weight * d2L/dz2 of each margin; for softmax the probabilities, of which its second
     derivatives are made.
     """
-    cdef Py_ssize_t n = order.shape[0], K = objective.outputs, r, k, i
-    cdef double weight
+    cdef Data data = term.data
+    cdef Objective objective = data.objective
+    cdef Py_ssize_t n = data.visits, K = objective.outputs, r, k, i
+    cdef double weight, y
     if z.shape[0] != n * K or out.shape[0] != n * K:
         raise ValueError("z or out do not fit the rows")
-    check_rows(y, weights, order, &objective)
     if n == 0:
         return
-    cdef const double *targets = start_of(y)
-    cdef const double *scale = start_of(weights)
     with nogil:
         for r in range(n):
             if objective.loss == SOFTMAX:
-                i = <Py_ssize_t> targets[order[r]]
+                i = <Py_ssize_t> data.y[data.order[r]]
                 softmax(&z[r * K], &out[r * K], K, i)
                 out[r * K + i] += 1.0
                 continue
-            weight = weight_of(scale, order[r])
+            weight = weight_at(&data, data.order[r])
             for k in range(K):
                 i = r * K + k
+                y = target(&objective, data.y, data.order[r], k)
                 if objective.width > 0:
                     out[i] = weight * rounded(objective.loss, objective.delta, objective.width,
-                                              z[i], target(&objective, targets, order[r],
-                                                           k)).curvature
+                                              z[i], y).curvature
                 else:
-                    out[i] = weight * curvature(objective.loss, objective.delta, z[i],
-                                                target(&objective, targets, order[r], k), 0.0)
-
-
-cdef int check_rows(const double[::1] y, const double[::1] weights, const Py_ssize_t[::1] order,
-                    const Objective *objective) except -1:
-    """Refuse row numbers outside y, and classes outside the outputs."""
-    cdef Py_ssize_t n = y.shape[0] // (objective.outputs if objective.targets == VALUES else 1), r
-    for r in range(order.shape[0]):
-        if not 0 <= order[r] < n:
-            raise ValueError(f"row {order[r]} is not one of the {n}")
-    if weights is not None and weights.shape[0] != n:
-        raise ValueError(f"there are {weights.shape[0]} weights for {n} rows")
-    return 0
+                    out[i] = weight * curvature(objective.loss, objective.delta, z[i], y, 0.0)

@@ -19,10 +19,6 @@ cdef extern from "lanes.h" nogil:  # generic in the pointers' type, float or dou
         double product, first, second
     Products lanes_products(...)    # (x, w, v, n, paired): x d, |x|^2, |d|^2 with d = w, or w - v
 
-cdef enum:
-    AHEAD = 4                   # visits by which a row is asked for before it is needed
-    EARLY = 12                  # and what it takes to ask for it
-
 ctypedef fused index:
     int32_t
     int64_t
@@ -46,9 +42,9 @@ cdef class Rows:
     cdef Table table
     cdef readonly object values, shape, dtype, stored, sparse, bytes
     cdef readonly object owners  # the other arrays behind the pointers: (indices, indptr)
-    cdef int check(self, Py_ssize_t itemsize, Py_ssize_t parameters, Py_ssize_t outputs,
-                   Py_ssize_t targets, const double[::1] weights,
-                   const Py_ssize_t[::1] order) except -1
+
+
+cdef int check_order(const Py_ssize_t[::1] order, Py_ssize_t n) except -1
 
 
 cdef inline const double *start_of(const double[::1] values) noexcept:
@@ -92,27 +88,6 @@ cdef inline void dense_add(floating scale, const floating *restrict x, floating 
     cdef Py_ssize_t j
     for j in range(n):
         w[j] += scale * x[j]
-
-
-cdef inline void look_ahead(const Table *X, const double *y, Py_ssize_t targets,
-                            const Py_ssize_t *order, Py_ssize_t v,
-                            Py_ssize_t visits) noexcept nogil:
-    """At visit v: ask for the row of a visit to come and, earlier still, for its targets and where
-    it begins if it is sparse.
-    """
-    cdef Py_ssize_t at
-    cdef Row row
-    if v + EARLY < visits:
-        at = order[v + EARLY]
-        PREFETCH(y + at * targets)
-        if X.indices != NULL:
-            PREFETCH(X.indptr + at * X.index_size)
-    if v + AHEAD < visits:
-        row = row_at(X, order[v + AHEAD])
-        for at in range(0, row.size * X.itemsize, 64):
-            PREFETCH_L2(<const char *> row.values + at)
-        for at in range(0, row.size * X.index_size if X.indices != NULL else 0, 64):
-            PREFETCH_L2(<const char *> row.indices + at)
 
 
 cdef inline floating gather(const floating *restrict x, const index *restrict columns,

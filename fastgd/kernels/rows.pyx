@@ -1,8 +1,6 @@
 """Rows: one view of X for every kernel, dense C-order or CSR, float32 or float64, never a copy."""
 import numpy as np
 
-from cython cimport floating
-
 from .signals cimport Watch, watch_end, watch_start, watch_work
 
 
@@ -56,39 +54,30 @@ cdef class Rows:
             self.table.indices = <const char *> <size_t> (_address(indices) or _address(indptr))
             self.table.indptr = <const char *> <size_t> _address(indptr)
 
-    cdef int check(self, Py_ssize_t itemsize, Py_ssize_t parameters, Py_ssize_t outputs,
-                   Py_ssize_t targets, const double[::1] weights,
-                   const Py_ssize_t[::1] order) except -1:
-        """Refuse arrays of other sizes than the kernels will read."""
-        cdef Py_ssize_t v, n = self.table.n
-        if itemsize != self.table.itemsize:
-            raise TypeError(f"theta has {itemsize} bytes a number, X has {self.table.itemsize}")
-        if parameters != outputs * (self.table.p + 1):
-            raise ValueError(f"theta has {parameters} entries, {outputs} x ({self.table.p} + 1) "
-                             "are needed")
-        if targets != n or (weights is not None and weights.shape[0] != n):
-            raise ValueError(f"X has {n} rows, y has {targets} and weights "
-                             f"{None if weights is None else len(weights)}")
-        for v in range(order.shape[0]):
-            if not 0 <= order[v] < n:
-                raise IndexError(f"order[{v}] = {order[v]} is not one of the {n} rows")
-        return 0
+
+cdef int check_order(const Py_ssize_t[::1] order, Py_ssize_t n) except -1:
+    """Refuse numbers of rows that X does not have."""
+    cdef Py_ssize_t v
+    for v in range(order.shape[0]):
+        if not 0 <= order[v] < n:
+            raise IndexError(f"order[{v}] = {order[v]} is not one of the {n} rows")
+    return 0
 
 
-def squared_norms(Rows rows not None, const Py_ssize_t[::1] order not None,
-                  const floating[::1] theta not None):
-    """|x_i|^2 for the rows in `order`, float64; `theta` tells the dtype. No column may repeat
-    within a row.
-    """
+def squared_norms(Rows rows not None, const Py_ssize_t[::1] order not None):
+    """|x_i|^2 for the rows in `order`, float64. No column may repeat within a row."""
     norms = np.empty(order.shape[0])
     cdef double[::1] out = norms
     cdef Py_ssize_t v
     cdef Row row
-    rows.check(sizeof(floating), rows.table.p + 1, 1, rows.table.n, None, order)
+    check_order(order, rows.table.n)
     with nogil:
         for v in range(order.shape[0]):
             row = row_at(&rows.table, order[v])
-            out[v] = squared_norm(&row, &theta[0])
+            if rows.table.itemsize == sizeof(float):
+                out[v] = squared_norm(&row, <const float *> NULL)
+            else:
+                out[v] = squared_norm(&row, <const double *> NULL)
     return norms
 
 

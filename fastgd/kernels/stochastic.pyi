@@ -6,8 +6,7 @@ from typing import TypedDict, type_check_only
 import numpy as np
 from numpy.typing import NDArray
 
-from .losses import Objective
-from .rows import Rows
+from .data_term import DataTerm
 
 class PassiveAggressive(IntEnum):
     OFF = 0
@@ -28,13 +27,9 @@ class Sums(TypedDict):
     updates: int
 
 def epoch(
-    rows: Rows,
-    y: NDArray[np.float64],
-    weights: NDArray[np.float64] | None,
-    order: NDArray[np.intp],
+    term: DataTerm,
     theta: NDArray[np.float32] | NDArray[np.float64],
     average: NDArray[np.float64] | None,
     rates: NDArray[np.float64],
-    objective: Objective,
     course: Course,
 ) -> Sums: ...

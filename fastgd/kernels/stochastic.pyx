@@ -10,11 +10,11 @@ from libc.math cimport INFINITY
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
+from .data_term cimport Data, DataTerm, look_ahead, weight_at
 from .losses cimport SOFTMAX, VALUES, Objective, Point, point_of, points, slope_at, softmax, target
 from .penalty cimport Lazy, catch_up, change, decay, is_late, pass_step, penalty, settle, takes_off
-from .rows cimport (PREFETCH, Ahead, Row, Rows, Table, accumulate, column, lanes_advance,
-                    look_ahead, margins, row_at, row_work, squared_norm, start_of,
-                    summed_accumulate)
+from .rows cimport (PREFETCH, Ahead, Row, accumulate, column, lanes_advance, margins, row_at,
+                    row_work, squared_norm, start_of, summed_accumulate)
 from .rules cimport gradient_norms
 from .signals cimport Watch, watch_end, watch_start, watch_work
 
@@ -66,15 +66,12 @@ cdef struct Tally:              # margins kept back
     double weight[BLOCK]
 
 cdef struct Run:
-    const Table *X
-    const double *y
-    const double *weights       # NULL: all 1
+    Data data
     const double *rates         # one an update
     double *average             # sum of the iterates; NULL: none
     # (2, outputs) or (batch size, outputs): margins, then slopes or steps
     double *z
     void *start                 # theta before the epoch
-    Objective objective
     Course course
     Lazy lazy
     Tally tally
@@ -88,7 +85,7 @@ cdef void value_tally(Run *run) noexcept nogil:
     cdef double value[BLOCK]
     cdef double slope[BLOCK]
     cdef Py_ssize_t i
-    points(&run.objective, run.tally.z, run.tally.y, value, slope, run.tally.size)
+    points(&run.data.objective, run.tally.z, run.tally.y, value, slope, run.tally.size)
     for i in range(run.tally.size):
         run.sums.loss += run.tally.weight[i] * value[i]
     run.tally.size = 0
@@ -108,7 +105,7 @@ cdef inline double passive_aggressive(Run *run, double z, double t, double weigh
     """The slope that, times `rate`, is the passive-aggressive step of a row of squared length
     `length`.
     """
-    cdef Point at = point_of(&run.objective, z, t)
+    cdef Point at = point_of(&run.data.objective, z, t)
     cdef double size
     run.sums.loss += weight * at.value
     if run.course.passive_aggressive == PA1:
@@ -123,22 +120,21 @@ cdef inline double slope_of(Run *run, Py_ssize_t i, Py_ssize_t k, double z, doub
     """weight * dL/dz of row i's k-th output at margin z; its loss is noted."""
     cdef double t, weight
     if manner is Plain:
-        t, weight = run.y[i], 1.0
+        t, weight = run.data.y[i], 1.0
     else:
-        t, weight = target(&run.objective, run.y, i,
-                           k), run.weights[i] if run.weights != NULL else 1.0
+        t, weight = target(&run.data.objective, run.data.y, i, k), weight_at(&run.data, i)
         if run.course.passive_aggressive != OFF:
             return passive_aggressive(run, z, t, weight, rate, length)
     keep_back(run, z, t, weight)
-    return weight * slope_at(&run.objective, z, t)
+    return weight * slope_at(&run.data.objective, z, t)
 
 
 cdef inline void softmax_slopes(Run *run, Py_ssize_t i, double *z) noexcept nogil:
     """Replace row i's margins by weight * dL/dz; its loss is noted."""
-    cdef double weight = run.weights[i] if run.weights != NULL else 1.0
+    cdef double weight = weight_at(&run.data, i)
     cdef Py_ssize_t k
-    run.sums.loss += weight * softmax(z, z, run.objective.outputs, <Py_ssize_t> run.y[i])
-    for k in range(run.objective.outputs):
+    run.sums.loss += weight * softmax(z, z, run.data.objective.outputs, <Py_ssize_t> run.data.y[i])
+    for k in range(run.data.objective.outputs):
         z[k] *= weight
 
 
@@ -161,9 +157,9 @@ cdef inline bint count_update(Run *run) noexcept nogil:
 cdef inline Visit visit_of(Run *run, Py_ssize_t i, const floating *x,
                            const manner *tag) noexcept nogil:
     """What is known of the visit to dense row i before its margin is. The update is counted."""
-    cdef Row row = Row(x, NULL, False, run.X.p)
+    cdef Row row = Row(x, NULL, False, run.data.X.p)
     cdef double rate = run.rates[run.sums.updates]
-    cdef Visit visit = Visit(i, rate, rate, decay(rate, run.objective.l2), 0.0, False)
+    cdef Visit visit = Visit(i, rate, rate, decay(rate, run.data.objective.l2), 0.0, False)
     if manner is Plain:
         run.sums.updates += 1
         return visit
@@ -180,33 +176,34 @@ cdef inline double step_of(Run *run, const Visit *visit, Py_ssize_t k, double z,
     """The step along the row of its k-th output, where W x = z; the intercept takes it at once."""
     cdef double step = -visit.step * slope_of(run, visit.i, k, z + intercept[0], visit.rate,
                                               visit.length, tag)
-    if run.objective.intercept:
-        intercept[0] += <floating> (step - visit.step * run.objective.tilt)
+    if run.data.objective.intercept:
+        intercept[0] += <floating> (step - visit.step * run.data.objective.tilt)
     return step
 
 
 cdef void softmax_steps(Run *run, const Visit *visit, double *z, floating *b) noexcept nogil:
     """Replace a row's products W x by its steps; the intercepts take them at once."""
     cdef Py_ssize_t k
-    for k in range(run.objective.outputs):
+    for k in range(run.data.objective.outputs):
         z[k] += b[k]
     softmax_slopes(run, visit.i, z)
-    for k in range(run.objective.outputs):
+    for k in range(run.data.objective.outputs):
         z[k] *= -visit.step
-        if run.objective.intercept:
-            b[k] += <floating> (z[k] - visit.step * run.objective.tilt)
+        if run.data.objective.intercept:
+            b[k] += <floating> (z[k] - visit.step * run.data.objective.tilt)
 
 
 cdef inline bint goes_in_pairs(const Run *run) noexcept nogil:
     """Whether rows are narrow, and weights take nothing but steps."""
-    return (run.objective.l1 == 0 and not run.objective.positive and run.average == NULL
-            and run.X.p * run.X.itemsize <= WIDE)
+    return (run.data.objective.l1 == 0 and not run.data.objective.positive and run.average == NULL
+            and run.data.X.p * run.data.X.itemsize <= WIDE)
 
 
 cdef inline bint is_plain(const Run *run) noexcept nogil:
     """Whether such rows have one output and are all of one weight."""
-    return (goes_in_pairs(run) and run.objective.outputs == 1 and run.objective.targets == VALUES
-            and run.weights == NULL and run.objective.loss != SOFTMAX
+    cdef const Objective *objective = &run.data.objective
+    return (goes_in_pairs(run) and objective.outputs == 1 and objective.targets == VALUES
+            and run.data.weights == NULL and objective.loss != SOFTMAX
             and run.course.passive_aggressive == OFF)
 
 
@@ -215,13 +212,13 @@ cdef void dense_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floa
     """Row by row: a pass applies the steps of rows behind and takes the margins of rows ahead, two
     of them where it can.
     """
-    cdef Py_ssize_t v = 0, k, i, size = 1, p = run.X.p
-    cdef Py_ssize_t outputs = 1 if manner is Plain else run.objective.outputs
-    cdef bint joint = manner is General and run.objective.loss == SOFTMAX
+    cdef Py_ssize_t v = 0, k, i, size = 1, p = run.data.X.p
+    cdef Py_ssize_t outputs = 1 if manner is Plain else run.data.objective.outputs
+    cdef bint joint = manner is General and run.data.objective.loss == SOFTMAX
     cdef bint paired = manner is Plain or goes_in_pairs(run)
     cdef Py_ssize_t stride = 2 if paired else 1
-    cdef Py_ssize_t distance = stride * (1 + FETCH_BYTES // (run.X.itemsize * p * stride))
-    cdef const floating *X = <const floating *> run.X.values
+    cdef Py_ssize_t distance = stride * (1 + FETCH_BYTES // (run.data.X.itemsize * p * stride))
+    cdef const floating *X = <const floating *> run.data.X.values
     cdef (const floating *)[2] behind, ahead, later
     cdef floating *b = theta + p * outputs
     cdef double[2] alone
@@ -229,7 +226,7 @@ cdef void dense_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floa
     cdef double *first = &alone[0] if manner is Plain else run.z
     cdef double *second = first + outputs
     cdef double *average
-    cdef double factor, carry, threshold
+    cdef double factor, carry, threshold, below
     cdef Visit nobody = Visit(0, 0.0, 0.0, 1.0, 0.0, False)
     cdef Visit[2] visit
     cdef Ahead met
@@ -241,21 +238,21 @@ cdef void dense_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floa
         size = min(stride, visits - v)     # 0: one pass more, for the last rows' steps
         factor = visit[0].factor * visit[1].factor
         carry = visit[1].factor
-        threshold = visit[0].step * run.objective.l1
+        threshold = visit[0].step * run.data.objective.l1
+        below = INFINITY if run.data.objective.positive else threshold
         average = run.average if manner is General and visit[0].averaged else <double *> NULL
         for i in range(2):
             behind[i] = ahead[i]
             ahead[i] = X + order[min(v + i, visits - 1)] * p
             later[i] = X + order[min(v + i + distance, visits - 1)] * p
-            PREFETCH(&run.y[order[min(v + i + distance, visits - 1)]])
+            PREFETCH(&run.data.y[order[min(v + i + distance, visits - 1)]])
         visit[0] = visit_of(run, order[v], ahead[0], tag) if size > 0 else nobody
         visit[1] = visit_of(run, order[v + 1], ahead[1], tag) if size > 1 else nobody
         for k in range(outputs):
             met = lanes_advance(behind, ahead, later, theta + k * p, average + k * p
                                 if average != NULL else average, p, <floating> factor,
                                 <floating> (carry * first[k]), <floating> second[k],
-                                <floating> threshold, <floating> (INFINITY if run.objective.positive
-                                                                  else threshold), paired)
+                                <floating> threshold, <floating> below, paired)
             if not joint and size > 0:
                 intercept = b[k]  # in a register: the second step waits for it
                 met.first = step_of(run, &visit[0], k, met.first, &intercept, tag)
@@ -282,7 +279,7 @@ cdef inline bint sparse_slopes(Run *run, const Py_ssize_t *order, Py_ssize_t siz
     """Catch up with the batch's columns and leave its slopes in run.z; False: nothing to do. W is
     lazy.scale * theta.
     """
-    cdef Py_ssize_t v, k, t, p = run.X.p, outputs = run.objective.outputs
+    cdef Py_ssize_t v, k, t, p = run.data.X.p, outputs = run.data.objective.outputs
     cdef floating *b = theta + p * outputs
     cdef double *z = run.z
     cdef double length, rate = run.rates[run.sums.updates]
@@ -290,16 +287,16 @@ cdef inline bint sparse_slopes(Run *run, const Py_ssize_t *order, Py_ssize_t siz
     cdef Row row
     if is_late(&run.lazy):
         for v in range(size):
-            row = row_at(run.X, order[v])
+            row = row_at(run.data.X, order[v])
             for t in range(row.size):
                 catch_up(&run.lazy, theta, run.average, column(&row, t), outputs)
     for v in range(size):
-        row = row_at(run.X, order[v])
+        row = row_at(run.data.X, order[v])
         margins(&row, theta, p, outputs, z)
         for k in range(outputs):
             z[k] = run.lazy.scale * z[k] + b[k]
         length = length_of(run, &row, theta)
-        if run.objective.loss == SOFTMAX:
+        if run.data.objective.loss == SOFTMAX:
             softmax_slopes(run, order[v], z)
         else:
             for k in range(outputs):
@@ -312,10 +309,10 @@ cdef inline bint sparse_slopes(Run *run, const Py_ssize_t *order, Py_ssize_t siz
 cdef inline void sparse_step(Run *run, const Py_ssize_t *order, Py_ssize_t size,
                              floating *theta) noexcept nogil:
     """Add the batch's rows to the weights."""
-    cdef Py_ssize_t v, k, t, at, p = run.X.p, outputs = run.objective.outputs
+    cdef Py_ssize_t v, k, t, at, p = run.data.X.p, outputs = run.data.objective.outputs
     cdef floating *b = theta + p * outputs
     cdef double rate = run.rates[run.sums.updates], scale = -rate / size
-    cdef double factor = decay(rate, run.objective.l2)
+    cdef double factor = decay(rate, run.data.objective.l2)
     cdef double *z = run.z
     cdef Lazy *lazy = &run.lazy
     cdef bint averaged = count_update(run)
@@ -327,23 +324,23 @@ cdef inline void sparse_step(Run *run, const Py_ssize_t *order, Py_ssize_t size,
             factor = 1
     lazy.scale *= factor
     for v in range(size):
-        row = row_at(run.X, order[v])
+        row = row_at(run.data.X, order[v])
         if takes_off(lazy):
             summed_accumulate(&row, scale / lazy.scale, z, theta, outputs, run.average, lazy.mass)
         else:
             accumulate(&row, scale / lazy.scale, z, theta, p, outputs)
-        for k in range(outputs if run.objective.intercept else 0):
+        for k in range(outputs if run.data.objective.intercept else 0):
             b[k] += <floating> (scale * z[k])
         z += outputs
-    for k in range(outputs if run.objective.intercept else 0):
-        b[k] -= <floating> (rate * run.objective.tilt)
-    for v in range(size if run.objective.positive else 0):
-        row = row_at(run.X, order[v])
+    for k in range(outputs if run.data.objective.intercept else 0):
+        b[k] -= <floating> (rate * run.data.objective.tilt)
+    for v in range(size if run.data.objective.positive else 0):
+        row = row_at(run.data.X, order[v])
         for t in range(row.size):
             for at in range(column(&row, t) * outputs, (column(&row, t) + 1) * outputs):
                 if theta[at] < 0:
                     change(lazy, theta + at, run.average + at, <floating> 0)
-    pass_step(lazy, rate * run.objective.l1, averaged)
+    pass_step(lazy, rate * run.data.objective.l1, averaged)
     for k in range(outputs if averaged else 0):
         run.average[p * outputs + k] += b[k]
 
@@ -352,21 +349,20 @@ cdef void sparse_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits,
                        floating *theta) noexcept nogil:
     """Batch by batch."""
     cdef Py_ssize_t begin = 0, size = 0, v
-    cdef Py_ssize_t targets = run.objective.outputs if run.objective.targets == VALUES else 1
     while begin < visits and not watch_work(&run.watch, <long long> (size * run.work)):
         size = min(run.course.batch_size, visits - begin)
         for v in range(begin, begin + size):
-            look_ahead(run.X, run.y, targets, order, v, visits)
+            look_ahead(&run.data, order, v, visits)
         if sparse_slopes(run, order + begin, size, theta):
             sparse_step(run, order + begin, size, theta)
         begin += size
-    settle(&run.lazy, theta, run.average, run.X.p, run.objective.outputs)
+    settle(&run.lazy, theta, run.average, run.data.X.p, run.data.objective.outputs)
 
 
 cdef double penalty_at(const Run *run, const floating *theta) noexcept nogil:
     """The penalty at theta."""
-    cdef const Objective *objective = &run.objective
-    return penalty(theta, run.X.p * objective.outputs, objective.outputs, objective.l1,
+    cdef const Objective *objective = &run.data.objective
+    return penalty(theta, run.data.X.p * objective.outputs, objective.outputs, objective.l1,
                    objective.l2, objective.tilt)
 
 
@@ -375,24 +371,24 @@ cdef int allocate(Run *run, Py_ssize_t updates) except -1:
     that settling costs O(1) a step.
     """
     cdef Lazy *lazy = &run.lazy
-    cdef bint lasso = run.X.indices != NULL and run.objective.l1 > 0
-    cdef bint averaged = run.X.indices != NULL and run.average != NULL
+    cdef bint lasso = run.data.X.indices != NULL and run.data.objective.l1 > 0
+    cdef bint averaged = run.data.X.indices != NULL and run.average != NULL
     lazy.scale = 1
     lazy.shrunk = 0
     lazy.mass = 0
     lazy.now = 0
-    lazy.capacity = min(max(run.X.p, 65536), updates)
+    lazy.capacity = min(max(run.data.X.p, 65536), updates)
     # with the sums of all later ones, 1e-9 would cost nine digits
     lazy.least = 1e-4 if averaged and not lasso else 1e-9
     lazy.paid, lazy.last, lazy.history = NULL, NULL, NULL
-    run.z = <double *> malloc(run.objective.outputs * max(run.course.batch_size, 2)
+    run.z = <double *> malloc(run.data.objective.outputs * max(run.course.batch_size, 2)
                               * sizeof(double))
-    run.start = malloc(run.objective.outputs * (run.X.p + 1) * run.X.itemsize)
+    run.start = malloc(run.data.objective.outputs * (run.data.X.p + 1) * run.data.X.itemsize)
     if lasso and averaged:
-        lazy.last = <Py_ssize_t *> calloc(run.X.p, sizeof(Py_ssize_t))
+        lazy.last = <Py_ssize_t *> calloc(run.data.X.p, sizeof(Py_ssize_t))
         lazy.history = <double *> calloc(3 * (lazy.capacity + 1), sizeof(double))
     elif lasso:
-        lazy.paid = <double *> calloc(run.X.p, sizeof(double))
+        lazy.paid = <double *> calloc(run.data.X.p, sizeof(double))
     if (run.z == NULL or run.start == NULL or (lasso and not is_late(lazy))
             or (lazy.last != NULL and lazy.history == NULL)):
         release(run)
@@ -408,45 +404,43 @@ cdef void release(Run *run) noexcept:
     free(run.lazy.history)
 
 
-def epoch(Rows rows not None, const double[::1] y not None, const double[::1] weights,
-          const Py_ssize_t[::1] order not None, floating[::1] theta not None, double[::1] average,
-          const double[::1] rates not None, Objective objective, Course course):
-    """Visit the rows in `order`, one update a batch, and leave the new weights in theta.
+def epoch(DataTerm term not None, floating[::1] theta not None, double[::1] average,
+          const double[::1] rates not None, Course course):
+    """Visit the rows, one update a batch, and leave the new weights in theta.
 
-    `weights` (None: all 1) are relative to the mean weight; `rates` holds one rate an update;
-    `average` (None: none) receives the sum of the iterates. Returns the `Sums` over the visits.
+    The rows' weights are relative to their mean; `rates` holds one rate an update; `average` (None:
+    none) receives the sum of the iterates. Returns the `Sums` over the visits.
     """
     cdef Run run
-    cdef Py_ssize_t visits = order.shape[0], parameters = theta.shape[0]
+    cdef const Py_ssize_t *order = term.data.order
+    cdef Py_ssize_t visits = term.data.visits, parameters = theta.shape[0]
+    term.check(sizeof(floating), parameters)
     course.batch_size = min(course.batch_size, max(visits, 1))
-    rows.check(sizeof(floating), parameters, objective.outputs,
-               y.shape[0] // (objective.outputs if objective.targets == VALUES else 1), weights,
-               order)
-    if course.batch_size != 1 and (rows.table.indices == NULL or course.passive_aggressive != OFF):
+    if course.batch_size != 1 and (term.data.X.indices == NULL
+                                   or course.passive_aggressive != OFF):
         raise ValueError("dense rows, and passive-aggressive steps, come one at a time here")
     if rates.shape[0] * course.batch_size < visits or (average is not None
                                                        and average.shape[0] != parameters):
         raise ValueError("rates or average are too short")
-    run.X = &rows.table
-    run.objective = objective
+    run.data = term.data
     run.course = course
     run.tally.size = 0
     run.sums = Sums(0, 0, 0, 0)
     if visits == 0:
         return run.sums
-    run.y, run.rates, run.weights = start_of(y), start_of(rates), start_of(weights)
+    run.rates = start_of(rates)
     run.average = <double *> start_of(average)
-    run.work = row_work(run.X) * objective.outputs + 1
+    run.work = row_work(run.data.X) * run.data.objective.outputs + 1
     allocate(&run, rates.shape[0])
     watch_start(&run.watch)
     with nogil:
         memcpy(run.start, &theta[0], parameters * sizeof(floating))
-        if run.X.indices == NULL and is_plain(&run):
-            dense_sweep(&run, &order[0], visits, &theta[0], <const Plain *> NULL)
-        elif run.X.indices == NULL:
-            dense_sweep(&run, &order[0], visits, &theta[0], <const General *> NULL)
+        if run.data.X.indices == NULL and is_plain(&run):
+            dense_sweep(&run, order, visits, &theta[0], <const Plain *> NULL)
+        elif run.data.X.indices == NULL:
+            dense_sweep(&run, order, visits, &theta[0], <const General *> NULL)
         else:
-            sparse_sweep(&run, &order[0], visits, &theta[0])
+            sparse_sweep(&run, order, visits, &theta[0])
         value_tally(&run)
         run.sums.penalty = penalty_at(&run, <const floating *> run.start)
         run.sums.penalty = (run.sums.penalty + penalty_at(&run, &theta[0])) / 2 * visits

@@ -5,8 +5,8 @@ preconditioners.
 import numpy as np
 from scipy.linalg import cho_solve, eigh, eigvalsh_tridiagonal, lstsq
 
-from fastgd.kernels import columns as columns_kernel
 from fastgd.kernels import gram
+from fastgd.kernels.columns import moments
 from fastgd.problem.layout import pack, unpack
 from fastgd.problem.records import Record
 
@@ -152,20 +152,9 @@ class Coordinates:
         size = len(self.inverse) + 1 if columns is None else len(columns)
         out = np.zeros((size, size if last is None else last), order="F")
         if out.size:
-            gram.products(
-                problem.rows,
-                problem.visits,
-                np.ascontiguousarray(h),
-                columns,
-                place,
-                last or 0,
-                self.center,
-                self.inverse,
-                problem.objective.intercept,
-                out,
-                problem.threads,
-                np.empty(1, problem.rows.dtype),
-            )
+            h, metric = np.ascontiguousarray(h), (self.center, self.inverse)
+            ones = problem.objective.intercept
+            gram.products(problem.data_term, h, columns, place, last or 0, metric, ones, out)
         return out
 
     def squares(self, h):
@@ -174,17 +163,8 @@ class Coordinates:
         of_row = np.zeros(problem.rows.shape[0])
         of_row[problem.visits] = h
         first, second, largest = np.zeros((3, len(self.inverse)))
-        columns_kernel.moments(
-            problem.rows,
-            of_row,
-            problem.visits,
-            self.inverse,
-            self.center * self.inverse,
-            first,
-            second,
-            largest,
-            np.empty(1, problem.rows.dtype),
-        )
+        term, shift = problem.weighted(of_row), self.center * self.inverse
+        moments(term, self.inverse, shift, first, second, largest)
         return second / len(problem.visits)
 
     def symmetric_products(self, h, columns=None):

@@ -89,9 +89,7 @@ class DualCoordinateDescent(Newton):
         # Newton's methods are slow without a dense preconditioner; with one they are faster on long
         # rows.
         self._is_only_choice = not self._dense_at_once
-        lengths = squared_norms(
-            self.problem.rows, self.problem.visits, np.empty(1, self.problem.rows.dtype)
-        )
+        lengths = squared_norms(self.problem.rows, self.problem.visits)
         mean = lengths.mean() / (self._weight * self.problem.objective.l2)
         if self._is_cold and mean <= (MAX_ROW_NORM if self._is_only_choice else SMALL_ROW_NORM):
             yield from self._by_rows(lengths)
@@ -124,19 +122,9 @@ class DualCoordinateDescent(Newton):
             shuffle(active, len(self._estimates))
             some = active[:: max(len(active) // GAP_ESTIMATE_ROWS, 1)].copy()
             slopes = self._by_row(self._slopes)[some]
+            model = theta, self._margins, self._slopes
             self._rest_of_pass, self._active = dual.sweep(
-                problem.rows,
-                problem.y,
-                problem.weights,
-                active,
-                lengths,
-                theta,
-                self._margins,
-                self._slopes,
-                objective.codes,
-                strength,
-                bias,
-                self._rest_of_pass,
+                problem.data_term, active, lengths, *model, strength, bias, self._rest_of_pass
             )
             if objective.intercept:
                 theta[len(theta) - outputs :] -= bias / objective.l2 * self._imbalance()

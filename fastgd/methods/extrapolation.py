@@ -40,15 +40,15 @@ class Extrapolation(Record):
     displacement: tuple | None = None
     interval: int = MIN_INTERVAL
 
-    def search(self, problem, weights, l2, v, margins, loss):
+    def search(self, problem, term, l2, v, margins, loss):
         """Search from v, the current model; return (the next `Extrapolation`, the `Line` at its
         end).
 
-        `margins` and `loss` are exact. `weights` are those of all rows, or None; `l2` is that of
-        each column, in the units of v.
+        `margins` and `loss` are exact. `term` is the data term with the weights of the method, `l2`
+        the penalty of each column, in the units of v.
         """
         displacement = v - self.v, margins - self.margins
-        line = Line(problem, weights, l2, v, margins, loss)
+        line = Line(problem, term, l2, v, margins, loss)
         for direction in (
             (displacement, self.displacement, displacement)
             if self.displacement
@@ -63,7 +63,7 @@ class Extrapolation(Record):
             max(self.interval // 2, MIN_INTERVAL) if pays else min(2 * self.interval, MAX_INTERVAL)
         )
         if not is_real:
-            line = Line(problem, weights, l2, v, margins, loss)
+            line = Line(problem, term, l2, v, margins, loss)
         return Extrapolation(
             v, margins, line.loss, displacement if is_real else None, interval
         ), line
@@ -72,8 +72,8 @@ class Extrapolation(Record):
 class Line:
     """A model, its margins and its objective, which move along lines."""
 
-    def __init__(self, problem, weights, l2, v, margins, loss):
-        self._problem, self._weights, self._l2 = problem, weights, l2
+    def __init__(self, problem, term, l2, v, margins, loss):
+        self._problem, self._term, self._l2 = problem, term, l2
         self.v, self.margins, self.loss = v, margins, loss
         self._joint = problem.objective.loss.is_joint
 
@@ -95,17 +95,7 @@ class Line:
 
         def function(t):
             steps = np.broadcast_to(t, K).astype(float)
-            newton.along(
-                problem.y,
-                self._weights,
-                problem.visits,
-                z,
-                u,
-                steps,
-                sums,
-                problem.objective.codes,
-                problem.threads,
-            )
+            newton.along(self._term, z, u, steps, sums)
             value = sums[0, :count] / n + square / 2 + t * cross + t * t * step_square / 2
             return value, sums[1, :count] / n + cross + t * step_square
 

@@ -187,24 +187,9 @@ class AveragedImplicitSGD(Method):
             state.averaged
         )
 
-        def visit(weights, rest, rates, gains, size, race):
-            return implicit.epoch(
-                problem.rows,
-                problem.y,
-                weights,
-                rest,
-                v,
-                average,
-                space.arrays,
-                rates,
-                gains,
-                objective.codes,
-                size,
-                float(state.averaged),
-                None,
-                np.empty(1, problem.rows.dtype),
-                race=race,
-            )
+        def visit(term, rates, gains, size, race):
+            metric, mean = (*space.arrays, gains), (average, state.averaged)
+            return implicit.epoch(term, v, metric, rates, size, mean, race=race)
 
         def restart():
             state.averaged, average[:] = 0, 0
@@ -218,22 +203,19 @@ class AveragedImplicitSGD(Method):
         return Epoch(loss + (before + objective.penalty(*self.solution())) / 2, 0.0, rate)
 
     def _sparse_epoch(self, order):
-        state, problem = self.state, self.problem
-        before = state.penalty_at(problem.objective)
-
-        def visit(*arguments):
-            return state.visit(problem, *arguments)
-
-        loss, rate = self._visit(order, state.length, visit, state.restart)
-        return Epoch(loss + (before + state.penalty_at(problem.objective)) / 2, 0.0, rate)
+        state, objective = self.state, self.problem.objective
+        before = state.penalty_at(objective)
+        loss, rate = self._visit(order, state.length, state.visit, state.restart)
+        return Epoch(loss + (before + state.penalty_at(objective)) / 2, 0.0, rate)
 
     def _visit(self, order, length, visit, restart):
         """(mean loss, last rate) of the rows in `order`; the average may restart on the way."""
         state, problem, objective = self.state, self.problem, self.problem.objective
-        size, weights = min(self.batch_size, len(order)), problem.weights
+        size, weights, term = min(self.batch_size, len(order)), problem.weights, problem.data_term
         end = np.array([DRIFT_THRESHOLD, 0.0, 0.0])
         if weights is not None:
             weights = weights / (state.weight / state.rows)
+            term = problem.weighted(weights)
         gain = objective.loss.inverse_curvature(state.targets.center, state.targets.spread)
         highest = (
             (1 if objective.tilt else size) * IMPLICIT_RATE / (length + objective.intercept or 1.0)
@@ -243,7 +225,7 @@ class AveragedImplicitSGD(Method):
             rest, seen = order[done:], state.rows - len(order) + done
             rows = seen - state.begun + size * np.arange(-(-len(rest) // size))
             rates = highest / np.sqrt(1 + rows / RATE_HORIZON)
-            loss += visit(weights, rest, rates, gain, size, (state.race, end))
+            loss += visit(term.over(rest), rates, gain, size, (state.race, end))
             visits = int(end[2])
             done, updates = done + visits, -(-visits // size)
             state.updates, state.averaged = state.updates + updates, state.averaged + updates
@@ -265,28 +247,9 @@ class AveragedImplicitSGD(Method):
             problem, Metric(np.zeros(p), np.ones(p)) if problem.by_column else metric, coef
         )
         v = space.to_scaled(coef, space.offset(coef, intercept))
-        loss = implicit.epoch(
-            problem.rows,
-            problem.y,
-            problem.weights,
-            problem.visits,
-            v,
-            None,
-            space.arrays,
-            np.zeros(len(problem.visits)),
-            np.ones(outputs),
-            problem.objective.codes,
-            1,
-            0.0,
-            None,
-            np.empty(1, problem.rows.dtype),
-        )
-        weight = (
-            len(problem.visits)
-            if problem.weights is None
-            else problem.weights[problem.visits].sum()
-        )
-        return float(loss / weight + problem.objective.penalty(coef, intercept))
+        rates, metric = np.zeros(len(problem.visits)), (*space.arrays, np.ones(outputs))
+        loss = implicit.epoch(problem.data_term, v, metric, rates, 1) / problem.total_weight
+        return float(loss + problem.objective.penalty(coef, intercept))
 
     def is_finite(self):
         if self.problem.by_column:

@@ -116,20 +116,7 @@ class LBFGS(Method):
         return loss, gradient.ravel()
 
     def _loss(self, theta, gradient):
-        problem = self.problem
-        return (
-            batch.gradient(
-                problem.rows,
-                problem.y,
-                problem.weights,
-                problem.visits,
-                theta,
-                gradient,
-                problem.objective.codes,
-                problem.threads,
-            )
-            / self._weight
-        )
+        return batch.gradient(self.problem.data_term, theta, gradient) / self._weight
 
     def loss_at(self, theta):
         """The objective at theta."""

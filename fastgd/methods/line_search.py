@@ -80,6 +80,7 @@ class LineSearch:
 
     def __init__(self, problem, weights, coef, b, z):
         self._problem, self._weights, self._z = problem, weights, z
+        self._term = problem.weighted(weights)
         objective = self._objective = problem.objective
         self._joint = objective.loss.is_joint
         self.factor, self.b = np.ones(objective.outputs), b
@@ -125,21 +126,10 @@ class LineSearch:
 
     def _evaluate(self, origin, stretch, shift):
         """(outputs,) values of the objective, and their derivatives by `stretch` and `shift`."""
-        problem, n, objective = self._problem, len(self._problem.visits), self._objective
-        value, by_stretch, by_shift = np.empty((3, objective.outputs))
-        variance.along(
-            problem.y,
-            self._weights,
-            problem.visits,
-            self._z.ravel(),
-            origin,
-            stretch,
-            shift,
-            objective.codes,
-            value,
-            by_stretch,
-            by_shift,
-        )
+        n, objective = len(self._problem.visits), self._objective
+        sums = np.empty((3, objective.outputs))
+        variance.along(self._term, self._z.ravel(), origin, stretch, shift, sums)
+        value, by_stretch, by_shift = sums
         factor, away = self.factor * (1 + stretch), self.b - origin
         value = value / n + factor * (self._l1 + self._l2 * factor / 2)
         by_stretch = by_stretch / n + self.factor * (self._l1 + self._l2 * factor)

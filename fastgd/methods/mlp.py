@@ -300,13 +300,10 @@ class Architecture(Record):
     activation: str
     dropout: float = 0.0
 
-    def codes(self, seed=0):
-        """The arguments of the kernels; `seed` determines the dropped units."""
-        return {
-            "activation": int(Activation[self.activation.upper()]),
-            "dropout": self.dropout,
-            "seed": seed,
-        }
+    def network(self, widths, seed=0, scales=None):
+        """The layers as the kernels take them; `seed` determines the dropped units."""
+        activation = Activation[self.activation.upper()]
+        return network.Network(widths, activation, self.dropout, seed, scales)
 
     def widths(self, inputs, outputs):
         return np.array([inputs, *self.hidden, outputs])
@@ -437,16 +434,21 @@ class Backpropagation(FirstOrder):
         for one target, in units of the spreads for several targets of a residual loss. `validation`
         is (objective, scales of the outputs) for margins and targets in the user's units.
         """
-        problem, dtype = self.problem, self.problem.rows.dtype
-        self._center = self._inverse = self._scales = None
+        problem = self.problem
+        self._metric = self._scales = None
         self.validation = problem.objective, None
         self._y, self.objective = problem.y, problem.objective
         self._factor, self._offset, self._is_constant = 1.0, 0.0, False
         if units is None:
             self._check_size()
-            return
-        self._center = units.inputs.center.astype(dtype)
-        self._inverse = units.inputs.inverse.astype(dtype)
+        else:
+            self._enter_units(units)
+        self._term = replace(problem, y=self._y, objective=self.objective).data_term
+
+    def _enter_units(self, units):
+        """Scale columns and targets."""
+        problem, dtype = self.problem, self.problem.rows.dtype
+        self._metric = units.inputs.center.astype(dtype), units.inputs.inverse.astype(dtype)
         if problem.objective.loss.is_of_residuals:
             self._enter_residuals(units)
         elif problem.objective.loss.has_log_link:
@@ -545,30 +547,25 @@ class Backpropagation(FirstOrder):
 
     def epoch(self, order):
         """Pass once over the rows in `order`; return an `Epoch`."""
-        state, problem = self.state.copy(), self.problem
+        state = self.state.copy()
         rates = self.schedule.rates(state.t, self._updates, state.epochs)
         if self._is_constant:
             state.epochs += 1
             self.state, self.settled = state, True
             return Epoch(self._offset, 0.0, float(rates[-1]))
+        term, buffers = self._term.over(order), (state.first, state.second)
+        seed = (self.seed << 32) + state.epochs
+        layout = self.architecture.network(self.widths, seed, self._scales)
         sums = network.epoch(
-            problem.rows,
-            self._y,
-            problem.weights,
-            order,
+            term,
             state.theta,
-            self._center,
-            self._inverse,
-            state.first,
-            state.second,
+            self._metric,
+            buffers,
             rates,
-            self.widths,
-            self.objective.codes,
-            self.architecture.codes((self.seed << 32) + state.epochs),
+            layout,
             self.optimizer.codes,
             self._size,
             state.t,
-            self._scales,
         )
         state.t += sums["updates"]
         state.epochs += 1
@@ -589,21 +586,9 @@ class Backpropagation(FirstOrder):
         """The mean loss of all rows plus (l2 / 2) |W|^2 / rows (0 for AdamW); `gradient` receives
         the derivatives.
         """
-        problem, objective = self.problem, self.objective
-        loss = network.gradient(
-            problem.rows,
-            self._y,
-            problem.weights,
-            problem.visits,
-            theta,
-            self._center,
-            self._inverse,
-            gradient,
-            self.widths,
-            objective.codes,
-            self.architecture.codes(),
-            self._scales,
-        )
+        objective = self.objective
+        layout = self.architecture.network(self.widths, scales=self._scales)
+        loss = network.gradient(self._term, theta, self._metric, gradient, layout)
         value = loss / self._weight
         l2 = 0.0 if isinstance(self.optimizer, AdamW) else objective.l2 / rows
         for number, (W, _) in enumerate(layers(theta, self.widths) if l2 else ()):

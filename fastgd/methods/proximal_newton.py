@@ -19,6 +19,7 @@ from fastgd.kernels import coordinate
 from fastgd.methods.curvature import STALE_CURVATURE_SHARE
 from fastgd.methods.method import Epoch
 from fastgd.methods.newton import MAX_ALL_ROWS_COLUMNS, RIDGE_FEW_ROWS, Newton
+from fastgd.problem.data import as_rows
 from fastgd.problem.duality import gap, relative, rounding_of
 from fastgd.problem.linearization import subsample_rows
 from fastgd.problem.records import Record
@@ -367,18 +368,10 @@ class ProximalNewton(Newton):
             penalty = self._penalty[columns]
             l2 = self._at.l2[k, columns]
             if self._by_columns:
+                model = columns, self._scale, h[:, k].copy(), w, slopes
+                of_weights = penalty.above, l2, penalty.lower_bounds
                 coordinate.descend_columns(
-                    *self._by_column(),
-                    columns,
-                    self._scale,
-                    h[:, k].copy(),
-                    w,
-                    slopes,
-                    penalty.above,
-                    l2,
-                    MAX_FORCING,
-                    SPARSE_COLUMN_SWEEPS,
-                    penalty.lower_bounds,
+                    self._transposed_rows(), *model, of_weights, MAX_FORCING, SPARSE_COLUMN_SWEEPS
                 )
             elif len(columns) > MAX_MATRIX_COLUMNS:
                 self._whole = False
@@ -452,12 +445,12 @@ class ProximalNewton(Newton):
             return h.copy(), False
         return subsample_rows(h, most), True
 
-    def _by_column(self):
-        """X in CSC form: values, rows, starts."""
+    def _transposed_rows(self):
+        """The columns of X as rows."""
         if self._columns is None:
             X, visits = self.problem.X, self.problem.visits
             X = sparse.csc_array(X if len(visits) == X.shape[0] else X[visits])
-            self._columns = X.data, X.indices, X.indptr
+            self._columns = as_rows(X.T)
         return self._columns
 
     # ---- the model by passes over X ----

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from fastgd.kernels import implicit, variance
+from fastgd.kernels.data_term import DataTerm
 from fastgd.kernels.order import sample
 from fastgd.methods.certificate import Certificate, PositiveCertificate
 from fastgd.methods.extrapolation import Extrapolation
@@ -17,6 +18,7 @@ from fastgd.problem.duality import rounding_of
 from fastgd.problem.layout import pack, unpack
 from fastgd.problem.losses import SquaredError
 from fastgd.problem.metric import Space, column_density, damp_rare_columns, metric_of
+from fastgd.problem.objective import Objective
 from fastgd.problem.problem import Problem
 from fastgd.problem.records import Record
 from fastgd.training.loop import MAX_LOSS_RATIO
@@ -179,9 +181,9 @@ class SAGA(Method):
         targets = TargetStatistics.of(problem)
         self._gains = objective.loss.inverse_curvature(targets.center, targets.spread)
         self._is_nonsmooth, self._divisor_factor = not objective.loss.is_smooth, 1.0
-        self._bend = objective.loss.max_curvature
         self._size = min(self.batch_size, len(visits))
-        self._tag = np.empty(1, problem.rows.dtype)
+        self._term = problem.weighted(self._weights)
+        self._metric = (*self._space.arrays, self._gains)
         constant, self._constant_loss = constant_model(problem)
         self._floor, self._reference = rounding_floor(problem, constant), self._constant_loss
         self._constant = self._space.to_scaled(np.zeros_like(coef), constant)
@@ -247,7 +249,7 @@ class SAGA(Method):
         )
         margins = state.memory[0].reshape(-1, outputs)[visits]
         self._extrapolation, line = self._extrapolation.search(
-            self.problem, self._weights, self._space.arrays[3], state.v.copy(), margins, loss
+            self.problem, self._term, self._space.arrays[3], state.v.copy(), margins, loss
         )
         self._epochs_since_search = 0
         moved = np.abs(line.margins - margins).max(axis=1)
@@ -281,23 +283,10 @@ class SAGA(Method):
 
     def _implicit_pass(self, order, rates, average=None, memory=True):
         """The mean loss of a pass of implicit steps; the exact one if the rates are 0."""
-        state, problem = self.state, self.problem
-        total = implicit.epoch(
-            problem.rows,
-            problem.y,
-            self._weights,
-            order,
-            state.v,
-            average,
-            self._space.arrays,
-            rates,
-            self._gains,
-            problem.objective.codes,
-            self._size,
-            float(state.updates),
-            state.memory if memory else None,
-            self._tag,
-        )
+        state = self.state
+        mean, memory = (average, state.updates), state.memory if memory else None
+        term = self._term.over(order)
+        total = implicit.epoch(term, state.v, self._metric, rates, self._size, mean, memory)
         return total / len(order)
 
     def _saga_pass(self, order):
@@ -315,36 +304,24 @@ class SAGA(Method):
         sample(order, n * probability[order], drawn, self._seed * 2**32 + state.epochs)
         rarity = np.zeros(problem.rows.shape[1])
         if problem.by_column:
-            variance.column_probability(
-                problem.rows, problem.visits, probability, rarity, self._tag
-            )
+            variance.column_probability(problem.rows, problem.visits, probability, rarity)
             rarity = 1 / np.where(rarity > 0, rarity, 1.0)
         for part in np.array_split(
             drawn, min(ITERATES_PER_EPOCH, -(-n // self._size)) if self._is_nonsmooth else 1
         ):
+            term, weights = self._term.over(part), (1 / (n * probability), rarity)
             variance.epoch(
-                problem.rows,
-                problem.y,
-                self._weights,
-                part,
-                state.v,
-                self._space.arrays,
-                state.rates,
-                1 / (n * probability),
-                rarity,
-                problem.objective.codes,
-                self._size,
-                n,
-                state.memory,
-                state.radius,
-                self._bend,
-                self._tag,
+                term, state.v, self._metric, state.rates, *weights, self._size, n, self._memory()
             )
             if self._is_nonsmooth:
                 state.averaged += 1
                 state.average += min(1.0, 4 / (state.averaged + 3)) * (state.v - state.average)
         state.updates += -(-n // self._size)
         return self._check()
+
+    def _memory(self):
+        """What SAGA keeps of each row, as the kernels take it."""
+        return (*self.state.memory, self.state.radius)
 
     def _nonsmooth_rates(self):
         """(outputs,) the rates that minimise Point-SAGA's bound: distance to the minimum / (norm of
@@ -403,33 +380,14 @@ class SAGA(Method):
             self.state.memory[2],
         )
         bends = smoothness / np.where(length > 0, length, 1.0)
-        codes = self.problem.objective.codes | {
-            "loss": int(SquaredError().code),
-            "l1": 0.0,
-            "l2": 0.0,
-            "outputs": 1,
-            "targets": 0,
-            "positive": False,
-        }
+        least_squares = Objective(SquaredError(), intercept=self.problem.objective.intercept)
+        term = DataTerm(self.problem.rows, np.zeros(n), bends, rows, least_squares.codes)
+        metric = (*self._space.arrays, np.ones(1))
         u, value = np.random.default_rng(0).standard_normal(p + 1), 0.0
         for _ in range(POWER_ITERATIONS):
             memory = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(p + 1)
-            implicit.epoch(
-                self.problem.rows,
-                np.zeros(n),
-                bends,
-                rows,
-                u / np.linalg.norm(u),
-                None,
-                self._space.arrays,
-                np.zeros(len(rows)),
-                np.ones(1),
-                codes,
-                1,
-                0.0,
-                memory,
-                self._tag,
-            )
+            v = u / np.linalg.norm(u)
+            implicit.epoch(term, v, metric, np.zeros(len(rows)), 1, memory=memory)
             u, value = memory[3], np.linalg.norm(memory[3]) / len(rows)
             if not value > 0:
                 break
@@ -441,16 +399,7 @@ class SAGA(Method):
         """(weight * curvature * |x|^2 of each row, loss at the stale margins)"""
         problem, smoothness = self.problem, np.zeros(self.problem.rows.shape[0])
         least = self.state.radius[problem.visits].mean() if self._is_nonsmooth else MIN_RADIUS
-        loss = variance.survey(
-            problem.y,
-            self._weights,
-            problem.visits,
-            self.state.memory,
-            self.state.radius,
-            least,
-            problem.objective.codes,
-            smoothness,
-        )
+        loss = variance.survey(self._term, self._memory(), least, smoothness)
         return smoothness, loss / len(problem.visits) + self._penalty(self.state.v)
 
     def _allowed_rise(self):

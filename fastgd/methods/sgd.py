@@ -151,30 +151,16 @@ class FirstOrder(Method):
         return unpack(theta, outputs, self.problem.by_column)
 
     def _visit(self, order, rates):
-        problem, state = self.problem, self.state
+        state, term, size = self.state, self.problem.data_term.over(order), self._size
+        theta, average = state.theta, state.average
         skip = 0 if self.average_from is None else max(0, self.average_from - state.t)
-        data = problem.rows, problem.y, problem.weights, order, state.theta
         if self._in_place:
-            course = {
-                "batch_size": self._size,
-                "skip": skip,
-                "passive_aggressive": self.schedule.passive_aggressive,
-            }
-            sums = stochastic.epoch(*data, state.average, rates, problem.objective.codes, course)
+            variant = self.schedule.passive_aggressive
+            course = {"batch_size": size, "skip": skip, "passive_aggressive": variant}
+            sums = stochastic.epoch(term, theta, average, rates, course)
         else:
-            sums = batch.epoch(
-                *data,
-                state.first,
-                state.second,
-                state.average,
-                rates,
-                problem.objective.codes,
-                self.optimizer.codes | {"seed": self.seed},
-                self._size,
-                state.t,
-                skip,
-                problem.threads,
-            )
+            rule, buffers = self.optimizer.codes | {"seed": self.seed}, (state.first, state.second)
+            sums = batch.epoch(term, theta, buffers, average, rates, rule, size, state.t, skip)
         state.t += sums["updates"]
         if state.average is not None:
             state.averaged += max(0, sums["updates"] - skip)

@@ -77,9 +77,7 @@ class SparseStream:
         rows, visits, objective = problem.rows, problem.visits, problem.objective
         self._columns, self._undo = columns_of(rows, visits), None
         self._save(self._columns)
-        implicit.meet(
-            rows, problem.weights, visits, self.norm, self.count, self.bins, np.empty(1, rows.dtype)
-        )
+        implicit.meet(problem.data_term, self.norm, self.count, self.bins)
         self.rows = self.rows + len(visits)
         self.weight = self.weight + weight
         self.targets = targets
@@ -92,41 +90,16 @@ class SparseStream:
             self._save(columns)
         absolute, squared = self._sizes(columns)
         self._absent = self.absolute - absolute, self.squared - squared
-        implicit.rescale(
-            columns,
-            self.v,
-            self.average,
-            self.metric,
-            self.lazy,
-            self.gains,
-            objective.codes,
-            self.norm,
-            self.count,
-            self.weight,
-            self.damping,
-        )
+        statistics = self.norm, self.count, self.weight
+        state = self.v, self.average, self.metric, self.lazy
+        implicit.rescale(columns, *state, objective.codes, statistics, self.damping)
         self.penalty, self.sums[2] = penalty, self.weight
 
-    def visit(self, problem, weights, order, rates, gains, size, race):
-        """Take implicit steps on the rows in `order`; return the sum of their losses."""
-        self.gains = gains
+    def visit(self, term, rates, gains, size, race):
+        """Take implicit steps on the rows of a data term; return the sum of their losses."""
+        self.gains, average = gains, (self.average, self.averaged)
         total = implicit.epoch(
-            problem.rows,
-            problem.y,
-            weights,
-            order,
-            self.v,
-            self.average,
-            self.metric,
-            rates,
-            gains,
-            problem.objective.codes,
-            size,
-            float(self.averaged),
-            None,
-            np.empty(1, problem.rows.dtype),
-            self.lazy,
-            race,
+            term, self.v, self.metric, rates, size, average, lazy=self.lazy, race=race
         )
         absolute, squared = self._sizes(self._columns)
         self.absolute = max(self._absent[0] + absolute, 0.0)
@@ -190,7 +163,7 @@ class SparseStream:
         """The scaling as the kernels take it; they ignore the centre of sparse columns, which is
         0.
         """
-        return self.norm, self.inverse, self.l1, self.l2
+        return self.norm, self.inverse, self.l1, self.l2, self.gains
 
     @property
     def lazy(self):

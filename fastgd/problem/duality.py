@@ -13,6 +13,8 @@ then shrunk until it is not. Of weights that have to be >= 0 only those q_j coun
 Where the intercept costs something, sum_i w_i s_i / n = -tilt.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.linalg import lstsq
 
@@ -96,18 +98,10 @@ def weighted_sums(problem, slopes):
     if problem.weights is not None:
         slopes = slopes * problem.weights[problem.visits, None]
     # The squared error does not mix the outputs.
-    codes = objective.codes | {"loss": int(SquaredError().code)}
-    batch.gradient(
-        problem.rows,
-        problem.y,
-        problem.weights,
-        problem.visits,
-        ones,
-        out,
-        codes,
-        problem.threads,
-        curvatures=np.ascontiguousarray(slopes).ravel(),
-    )
+    apart = replace(objective, loss=SquaredError(), one_vs_rest=objective.by_class)
+    term = replace(problem, objective=apart).data_term
+    curvatures = np.ascontiguousarray(slopes).ravel()
+    batch.gradient(term, ones, out, curvatures=curvatures)
     return out
 
 

@@ -112,9 +112,7 @@ class Linearization:
         return total
 
     def _curvatures_at(self, margins, out):
-        problem = self.problem
-        codes = problem.objective.codes
-        newton.curvatures(problem.y, problem.weights, problem.visits, margins, out, codes)
+        newton.curvatures(self.problem.data_term, margins, out)
 
     def total_curvature(self):
         """The sum of the curvatures."""
@@ -152,19 +150,8 @@ class Linearization:
 
     def hessian_product(self, theta):
         """X' (h * X d) / n for a flat vector d, whose margins `extend_direction` may add."""
-        problem, out = self.problem, np.empty_like(theta)
-        batch.gradient(
-            problem.rows,
-            problem.y,
-            problem.weights,
-            problem.visits,
-            theta,
-            out,
-            problem.objective.codes,
-            problem.threads,
-            self._product,
-            self._curvatures,
-        )
+        out = np.empty_like(theta)
+        batch.gradient(self.problem.data_term, theta, out, self._product, self._curvatures)
         return out
 
     # ---- along a direction ----
@@ -188,19 +175,8 @@ class Linearization:
 
         `problem` has another objective of the same rows.
         """
-        problem = problem or self.problem
-        sums = np.empty((2, self._shape[1]))
-        newton.along(
-            problem.y,
-            problem.weights,
-            problem.visits,
-            self.margins,
-            self._direction,
-            t,
-            sums,
-            problem.objective.codes,
-            problem.threads,
-        )
+        term, sums = (problem or self.problem).data_term, np.empty((2, self._shape[1]))
+        newton.along(term, self.margins, self._direction, t, sums)
         return sums
 
     def move(self, t):

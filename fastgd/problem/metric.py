@@ -63,25 +63,15 @@ def metric_of(problem: Problem):
     """
     if problem.metric is not None:
         return problem.metric
-    rows, visits, weights = problem.rows, problem.visits, problem.weights
+    rows, visits, weights, term = problem.rows, problem.visits, problem.weights, problem.data_term
     shift, factor = _rough_center(rows, visits, weights), np.ones(rows.shape[1])
     total = float(len(visits) if weights is None else weights[visits].sum())
     if not 1 / MAX_SQUARES < total < MAX_SQUARES:
         weights = weights / weights[visits].max()
-        total = float(weights[visits].sum())
+        total, term = float(weights[visits].sum()), problem.weighted(weights)
     for _ in range(4):
         first, second, largest = np.zeros((3, len(shift)))
-        moments(
-            rows,
-            weights,
-            visits,
-            factor,
-            shift * factor,
-            first,
-            second,
-            largest,
-            np.empty(1, rows.dtype),
-        )
+        moments(term, factor, shift * factor, first, second, largest)
         large, small = ~(second < MAX_SQUARES), (second < 1 / MAX_SQUARES) & (first != 0)
         if not (large | small).any():
             break
@@ -127,9 +117,7 @@ def column_density(problem: Problem):
     if not problem.rows.sparse:
         return density + 1
     share = np.full(problem.rows.shape[0], 1 / len(problem.visits))
-    column_probability(
-        problem.rows, problem.visits, share, density, np.empty(1, problem.rows.dtype)
-    )
+    column_probability(problem.rows, problem.visits, share, density)
     return density
 
 

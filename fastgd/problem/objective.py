@@ -46,6 +46,7 @@ class Objective(Record):
             "loss": int(self.loss.code),
             "delta": self.loss.delta,
             "steepest": self.steepest,
+            "max_curvature": self.loss.max_curvature,
             "width": self.width,
             "l1": self.l1,
             "l2": np.nan if isinstance(self.l2, tuple) else self.l2,

@@ -65,7 +65,7 @@ class Order:
         for start in blocks * self._block:
             rows, r = self._rows[start : start + self._block], y[start : start + self._block]
             g = np.append(X[rows].T @ r, r.sum()) / self._block
-            lengths = squared_norms(problem.rows, rows, np.empty(1, problem.rows.dtype)) + 1
+            lengths = squared_norms(problem.rows, rows) + 1
             squares = squares + (r * r * lengths).mean()
             between = between + g @ g
             mean = mean + g / self.SAMPLED_BLOCKS

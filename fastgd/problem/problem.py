@@ -5,6 +5,7 @@ from functools import cached_property
 import numpy as np
 
 from fastgd.kernels import batch
+from fastgd.kernels.data_term import DataTerm
 from fastgd.kernels.rows import Rows
 from fastgd.problem.layout import unpack
 from fastgd.problem.objective import Objective
@@ -39,6 +40,16 @@ class Problem(Record):
         return self.rows.sparse
 
     @cached_property
+    def data_term(self):
+        """The data term over the rows to train on, as the kernels take it."""
+        return self.weighted(self.weights)
+
+    def weighted(self, weights):
+        """The data term with other weights of the rows."""
+        codes = self.objective.codes
+        return DataTerm(self.rows, self.y, weights, self.visits, codes, self.threads)
+
+    @cached_property
     def total_weight(self):
         """The sum of the weights of the rows to train on."""
         return len(self.visits) if self.weights is None else float(self.weights[self.visits].sum())
@@ -48,20 +59,9 @@ class Problem(Record):
 
         `gradient` receives that of the mean loss, without the penalty; `margins` the rows' margins.
         """
-        objective = self.objective
-        total = batch.gradient(
-            self.rows,
-            self.y,
-            self.weights,
-            self.visits,
-            theta,
-            gradient,
-            objective.codes,
-            self.threads,
-            margins,
-        )
-        W, b = unpack(theta, objective.outputs, self.by_column)
-        return total / self.total_weight + objective.penalty(W, b)
+        W, b = unpack(theta, self.objective.outputs, self.by_column)
+        loss = batch.gradient(self.data_term, theta, gradient, margins) / self.total_weight
+        return loss + self.objective.penalty(W, b)
 
     @property
     def row_weights(self):
