@@ -151,5 +151,4 @@ class AutoRateAdam(FirstOrder):
 
     def _gradient_at(self, theta, gradient):
         """The objective; `gradient` receives that of its data term."""
-        loss = _mean_loss(self.problem, theta, gradient)
-        return loss + self.problem.objective.penalty(*self._parts(theta))
+        return self.problem.value(theta, gradient)
