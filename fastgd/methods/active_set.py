@@ -9,7 +9,6 @@ method", SIAM J. Optim. 13 (2003).
 
 import numpy as np
 
-from fastgd.methods.method import Epoch
 from fastgd.methods.newton import Newton
 from fastgd.methods.preconditioner import late_dense_rows
 
@@ -46,6 +45,7 @@ class ActiveSet(Newton):
 
     always_dense = True
     starts_with_diagonal = False
+    returns_best = True
     # Small, since a step should lead to the minimum of its piece.
     forcing = 1e-3
     checkpointed = (
@@ -60,19 +60,17 @@ class ActiveSet(Newton):
     def start(self, problem, theta, earlier):
         """Begin at theta, or where `earlier` stands."""
         super().start(problem, theta, earlier)
-        # (F, theta, v) of the model
-        self._best = (np.inf, self._theta, self._v)
+        # Whether v is the model.
         self._is_best = True
         # The curvature that the last step changed.
         self._changed_curvature = np.inf
         # The number of steps since the model, and whether full steps are taken.
         self._steps_without_gain, self._takes_full_steps = 0, True
-        self._save_checkpoint()
 
     def _gradient(self):
         """(F, gradient) at v, which is the model if F is the lowest so far, up to rounding."""
         loss, g = super()._gradient()
-        self._is_best = loss <= self._best[0] + self._rounding(loss)
+        self._optimality, self._is_best = None, loss <= self._best[0] + self._rounding(loss)
         if self._is_best:
             self._best = min(loss, self._best[0]), self._theta, self._v
         return loss, g
@@ -82,9 +80,8 @@ class ActiveSet(Newton):
         if self._takes_full_steps and self._steps_without_gain >= MAX_STEPS_WITHOUT_GAIN:
             self._v, self._x, self._takes_full_steps = self._best[2], np.zeros_like(self._x), False
             return self._best[0]
-        x, changed = self._x, self._rows.curvature_along()
-        before = self._changed_curvature
-        self._changed_curvature = changed
+        x, before = self._x, self._changed_curvature
+        changed = self._changed_curvature = self._rows.curvature_along()
         if not (self._takes_full_steps and changed <= SETTLED_CURVATURE_RATIO * before):
             value = super()._search()
         else:
@@ -94,26 +91,15 @@ class ActiveSet(Newton):
             self._step = np.ones_like(self._step)
         self._steps_without_gain += 1
         if value < self._best[0]:
-            self._best, self._steps_without_gain = (value, self._at.to_user(self._v), self._v), 0
+            self._offer(value, self._at.to_user(self._v), self._v)
+            self._steps_without_gain = 0
             if not self.exhausted:
                 self._optimality = None
         return value
 
-    def _set_optimality(self, found):
-        """Store an estimate, which is that of v, if v is the model."""
-        self._optimality = found if self._is_best else None
+    def _is_estimate(self):
+        """Whether v is the model."""
+        return self._is_best
 
-    def _is_trial_due(self, passes, is_first):
-        """False: directions take a pass or two."""
-        return False
-
-    def _move_on(self):
-        """Do nothing: `_result` returns the best model."""
-
-    def _pass_made(self, loss, decrement):
-        """An `Epoch` of the best model."""
-        return Epoch(self._best[0], self._norm, float(self._step.max()))
-
-    def _result(self):
-        """The best parameters so far."""
-        return self._best[1]
+    def _try_unfinished(self, loss, decrement, passes):
+        """Do nothing: directions take a pass or two."""

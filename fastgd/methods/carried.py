@@ -23,10 +23,8 @@ class CarriedColumns:
     def __init__(self, at):
         problem = at.problem
         suspects = np.flatnonzero(at.metric.stands_out)
-        weights = problem.row_weights
-        values = problem.X[:, suspects][problem.visits]
+        values, shares = problem.X[:, suspects][problem.visits], problem.row_shares
         of_columns = _of_sparse if sparse.issparse(values) else _of_dense
-        shares = weights / weights.sum()
         squares, total, mean = of_columns(values, shares, at.center[suspects], problem)
         own = squares.T @ shares
         # Of a column that one row alone stores, the others gain nothing.

@@ -15,7 +15,7 @@ from fastgd.methods.optimizers import Adam
 from fastgd.methods.schedules import Lipschitz
 from fastgd.methods.sgd import FirstOrder
 from fastgd.problem.coordinates import Coordinates
-from fastgd.problem.layout import pack, unpack
+from fastgd.problem.layout import unpack
 from fastgd.problem.metric import metric_of
 from fastgd.problem.problem import Problem
 
@@ -42,14 +42,10 @@ class LBFGS(Method):
     def start(self, problem: Problem, theta, earlier: State | None):
         """Begin at theta, or where `earlier` stands."""
         self.problem, objective = problem, problem.objective
-        if theta is None:
-            coef, intercept = unpack(earlier.theta, objective.outputs, earlier.by_column)
-            theta = pack(coef, intercept, problem.rows.dtype, problem.by_column)
-        t, epochs = getattr(earlier, "t", 1), getattr(earlier, "epochs", 0)
-        self.state = State(theta, problem.by_column, t=t, epochs=epochs)
-        self._origin, self._done = theta, 0
+        self.state = State.begin(problem, theta, earlier)
+        self._origin, self._done = self.state.theta, 0
         self._at = Coordinates(problem, metric_of(problem))
-        start, lower, upper = self._at.from_user(theta).ravel(), None, None
+        start, lower, upper = self._at.from_user(self._origin).ravel(), None, None
         if objective.positive:
             bounds = np.append(np.zeros(len(self._at.inverse)), -np.inf)
             lower, upper = np.tile(bounds, objective.outputs), np.full(len(start), np.inf)

@@ -63,11 +63,9 @@ class DualCoordinateDescent(FullBatch):
         """Begin at theta; the dual needs a theta of 0, where all slopes are 0."""
         super().start(problem, theta, earlier)
         size = problem.rows.shape[0] * problem.objective.outputs
-        self._lower, self._other, self._is_cold = -np.inf, None, not self.state.theta.any()
-        nothing = np.zeros_like(self._v)
-        nothing[:, -1] = self._constant
-        self._theta = self._at.to_user(nothing)
-        self._best = self._constant_loss, self._theta.copy()
+        self._other, self._is_cold = None, not self.state.theta.any()
+        self._begin_with_constant()
+        self._theta = self._best[1].copy()
         # The objective does not fall with every pass. If training ends early, the result is the
         # best of some candidates: the parameters of the lowest estimated objective, and those after
         # some passes.
@@ -182,7 +180,7 @@ class DualCoordinateDescent(FullBatch):
         problem, objective = self.problem, self.problem.objective
         self._rows.margins = self._by_row(self._margins)[problem.visits].ravel()
         penalty = objective.penalty(theta[: len(theta) - objective.outputs])
-        return float(weighted(self._row_weights, self.losses()[0]).sum() + penalty)
+        return float(weighted(self._row_weights, self._rows.losses()[0]).sum() + penalty)
 
     def _distance(self, rows, slopes, visited):
         """An estimate of the duality gap, sum_i s_i (L(z_i) + L*(a_i) - a_i z_i) / n, from a
@@ -203,8 +201,7 @@ class DualCoordinateDescent(FullBatch):
         problem, objective = self.problem, self.problem.objective
         batch.margins(problem.rows, theta, objective.outputs, self._margins, problem.threads)
         value = self._value(theta)
-        if value <= self._best[0]:
-            self._best = value, theta.copy()
+        self._offer(value, theta.copy(), or_equal=True)
         return value
 
     def _check(self, theta):
@@ -214,7 +211,7 @@ class DualCoordinateDescent(FullBatch):
         about half-way.
         """
         value, slopes = self._evaluate(theta), self._by_row(self._slopes)[self.problem.visits]
-        self._lower = max(self._lower, value - self.gap(value, slopes=slopes))
+        self._lower_bound = max(self._lower_bound, value - self.gap(value, slopes=slopes))
         self._update_optimality()
         return value
 
@@ -227,16 +224,16 @@ class DualCoordinateDescent(FullBatch):
         """Update the relative distance of the best parameters: a bound, or an estimate for smooth
         losses.
         """
-        distance = self._share * (self._best[0] - self._lower)
+        distance = self._share * (self._best[0] - self._lower_bound)
         self._optimality = self.relative(distance, self._best[0]), self._kind
 
-    def _result(self):
+    def _model(self):
         """The best parameters so far; before the first duality gap, those of the lowest estimated
         objective.
         """
         if self._other is not None:
             return self._other.state.theta
-        return self._best[1] if self._lower > -np.inf else self._lowest[1]
+        return self._best[1] if self._lower_bound > -np.inf else self._lowest[1]
 
     def finish(self, certify=True):
         """Evaluate the candidates, and publish the best."""
@@ -247,4 +244,4 @@ class DualCoordinateDescent(FullBatch):
             for theta in (self._lowest[1], *self._candidates):
                 self._evaluate(theta)
             self._update_optimality()
-        self.state = replace(self.state, theta=self._result())
+        self.state = replace(self.state, theta=self._model())

@@ -3,10 +3,11 @@ line search in the margins.
 """
 
 from dataclasses import replace
+from operator import attrgetter
 
 import numpy as np
 
-from fastgd.methods.method import Method
+from fastgd.methods.method import Epoch, Method
 from fastgd.methods.preconditioner import center_outputs
 from fastgd.problem.constant_model import constant_model, rounding_floor
 from fastgd.problem.coordinates import Coordinates
@@ -34,30 +35,41 @@ class State(Record):
     t: int = 1
     epochs: int = 0
 
+    @classmethod
+    def begin(cls, problem, theta, earlier):
+        """The state at the flat vector theta or, if that is None, where `earlier` stands."""
+        if theta is None:
+            coef, intercept = unpack(earlier.theta, problem.objective.outputs, earlier.by_column)
+            theta = pack(coef, intercept, problem.rows.dtype, problem.by_column)
+        t, epochs = getattr(earlier, "t", 1), getattr(earlier, "epochs", 0)
+        return cls(theta, problem.by_column, t=t, epochs=epochs)
+
 
 class FullBatch(Method):
-    """A descent by passes over all rows; a subclass defines the generator `_descend`, which yields
-    an `Epoch` after each.
+    """A descent by passes over all rows.
+
+    A subclass defines the generator `_descend`. It moves the point `_v`, in scaled columns, and
+    yields `_report(F)` after each pass. Its verbs are `_gradient` and `_hessian_product`, passes
+    over X, and `_search`, a line search along `_x`. The model is `_theta`: the point of the last
+    gradient, unless the subclass moves it on. Where F may rise (`returns_best`), the model is
+    `_best`, to which points are offered by `_offer`.
 
     A generator cannot be stored. At the head of its loop `_save_checkpoint` stores the attributes
     named in `checkpointed`, which are enough to begin again; they are never changed in place. A
     later run continues from there, and repeats the few passes since.
     """
 
-    checkpointed = ("_v", "_step", "_optimality", "_bounds", "_marked_curvatures")
+    checkpointed = ("_v", "_step", "_optimality", "_bounds", "_lower_bound", "_rows.marked")
+    # Whether the model is the best of the points that have been offered.
+    returns_best = False
 
     def __init__(self, dense_metric=False, tol=0.0):
         self.dense_metric, self.tol = dense_metric, tol
 
     def start(self, problem, theta, earlier):
         """Begin at theta, or where `earlier` stands."""
-        self.problem = problem
-        if theta is None:
-            coef, intercept = unpack(earlier.theta, problem.objective.outputs, earlier.by_column)
-            theta = pack(coef, intercept, problem.rows.dtype, problem.by_column)
-        t, epochs = getattr(earlier, "t", 1), getattr(earlier, "epochs", 0)
-        self.state = State(theta, problem.by_column, t=t, epochs=epochs)
-        self._theta = theta
+        self.problem, self.state = problem, State.begin(problem, theta, earlier)
+        theta = self._theta = self.state.theta
         self._weight = problem.total_weight
         self._joint = problem.objective.loss.is_joint
         self._at = Coordinates(problem, metric_of(problem))
@@ -69,17 +81,21 @@ class FullBatch(Method):
         # Centring weights >= 0 could make some of them negative.
         shared = slice(-1, None) if problem.objective.positive else slice(None)
         self._v[:, shared] = center_outputs(self._v[:, shared], self._joint)
-        self._bounds = -np.inf, np.inf
-        # The relative distance of the model from the minimum; (F, distance) at v.
-        self._optimality = self.value_and_distance = None
+        # (F, theta, v) of the best point so far.
+        self._best = np.inf, theta, self._v
+        # What is known of the minimum: the largest lower bound of F*; (estimate of F*, the F that
+        # it was computed at); (F, distance from the minimum) at v; the relative distance of the
+        # model and its kind.
+        self._lower_bound, self._bounds = -np.inf, (-np.inf, np.inf)
+        self.value_and_distance = self._optimality = None
         self._rows = Linearization(problem)
         self._x, self._step = np.zeros_like(self._v), np.ones((problem.objective.outputs, 1))
         self._passes = self._descend()
-        self._save_checkpoint()
+        self._checkpoint, self._epochs_since_checkpoint = {}, 0
 
     def _save_checkpoint(self):
         """Store the state from which `_descend` can begin again."""
-        self._checkpoint = {name: getattr(self, name, None) for name in self.checkpointed}
+        self._checkpoint = {name: attrgetter(name)(self) for name in self.checkpointed}
         self._epochs_since_checkpoint = 0
 
     def resume_point(self):
@@ -89,11 +105,12 @@ class FullBatch(Method):
     @np.errstate(all="ignore")  # as during the passes
     def resume(self, problem, resume_point):
         """Continue an earlier run on the same data from `resume_point`, by the same steps."""
-        marked, since, state = resume_point
+        checkpoint, since, state = resume_point
         self.start(problem, state.theta, None)
-        for name, value in marked.items():
-            setattr(self, name, value)
-        self._save_checkpoint()
+        for name, value in checkpoint.items():
+            *owner, attribute = name.split(".")
+            setattr(attrgetter(*owner)(self) if owner else self, attribute, value)
+        self._checkpoint = checkpoint
         for _ in range(since):
             self.epoch(None)
         self.state = state
@@ -105,12 +122,8 @@ class FullBatch(Method):
         epoch = next(self._passes)
         self._epochs_since_checkpoint += 1
         t, epochs = self.state.t + 1, self.state.epochs + 1
-        self.state = replace(self.state, theta=self._result(), t=t, epochs=epochs)
+        self.state = replace(self.state, theta=self._model(), t=t, epochs=epochs)
         return epoch
-
-    def _result(self):
-        """The parameters after the passes so far."""
-        return self._theta
 
     def optimality(self):
         """(estimate of (F - F*) / (F0 - F*), its kind) with F0 the loss of the best constant model;
@@ -134,15 +147,36 @@ class FullBatch(Method):
         """Whether the decrement estimates the distance to the minimum."""
         return True
 
+    # ---- the model ----
+
+    def _model(self):
+        """The parameters after the passes so far."""
+        return self._best[1] if self.returns_best else self._theta
+
+    def _offer(self, value, theta, v=None, or_equal=False):
+        """Store a point as the best one if the objective there is lower, or equal."""
+        if value < self._best[0] or (or_equal and value == self._best[0]):
+            self._best = value, theta, v
+
+    def _begin_with_constant(self):
+        """Make the best constant model the best point so far."""
+        v = np.zeros_like(self._v)
+        v[:, -1] = self._constant
+        self._best = self._constant_loss, self._at.to_user(v), v
+
+    def _report(self, value):
+        """The `Epoch` of a pass, after which the model has this objective."""
+        value = self._best[0] if self.returns_best else value
+        return Epoch(value, self._norm, float(self._step.max()))
+
     # ---- distances ----
 
-    def _rounding(self, value, dtype=np.float64):
-        """The rounding error of objectives of this size."""
-        return rounding_of(value, self._constant_loss, dtype)
-
     def rounding(self, value, dtype=np.float64):
-        """The same, with that of the best constant model."""
+        """The rounding error of objectives of this size, at least that of the constant model."""
         return max(self._rounding(value, dtype), self._floor)
+
+    def _rounding(self, value, dtype=np.float64):
+        return rounding_of(value, self._constant_loss, dtype)
 
     def relative(self, distance, value):
         """A distance from the minimum, at this objective, relative to that of the best constant
@@ -152,7 +186,7 @@ class FullBatch(Method):
 
     def gap(self, value, gradient=None, slopes=None):
         """The duality gap of the losses' slopes at v, or of others; `gradient` is that at v."""
-        slopes = self.losses()[1] if slopes is None else slopes
+        slopes = self._rows.losses()[1] if slopes is None else slopes
         q = None if gradient is None else gradient - self._at.l2 * self._v
         return gap(self.problem, self._at, value, slopes, q)
 
@@ -164,9 +198,9 @@ class FullBatch(Method):
     # ---- passes over X ----
 
     def _gradient(self):
-        """(F, gradient) at v, which becomes the point of the linearization."""
-        theta = self._theta = self._at.to_user(self._v)
-        loss, gradient = self._rows.value_and_gradient(theta)
+        """(F, gradient) at v, which becomes the model and the point of the linearization."""
+        self._theta = self._at.to_user(self._v)
+        loss, gradient = self._rows.value_and_gradient(self._theta)
         gradient[-self._at.outputs :] += self.problem.objective.tilt
         return loss, self._at.gradient(gradient) + self._at.l2 * self._v
 
@@ -175,21 +209,8 @@ class FullBatch(Method):
         product = self._rows.hessian_product(self._at.to_user(d))
         return self._at.gradient(product) + self._at.l2 * d
 
-    def losses(self, width=0.0):
-        """(losses, slopes) of each row and output at v, with kinks smoothed over `width`."""
-        return self._rows.losses(width)
-
     def _is_quadratic(self):
         return self.problem.objective.loss.is_quadratic
-
-    @property
-    def _marked_curvatures(self):
-        """The curvatures that the preconditioner or the model was made of."""
-        return self._rows.marked
-
-    @_marked_curvatures.setter
-    def _marked_curvatures(self, marked):
-        self._rows.marked = marked
 
     # ---- the line search ----
 

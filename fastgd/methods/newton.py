@@ -15,7 +15,6 @@ from scipy.linalg import LinAlgError, cho_factor
 from fastgd.methods.carried import CarriedColumns
 from fastgd.methods.conjugate_gradients import ConjugateGradients
 from fastgd.methods.full_batch import FullBatch
-from fastgd.methods.method import Epoch
 from fastgd.methods.minimum_norm import minimum_norm, null_space
 from fastgd.methods.preconditioner import (
     STALE_CURVATURE_SHARE,
@@ -132,7 +131,6 @@ class Newton(FullBatch):
         is_expensive = self._max_cg_passes >= DEFERRED_PASSES and not self._is_quadratic()
         defers = self.starts_with_diagonal and is_expensive
         self._use_diagonal = self._dense and (defers or not at_once)
-        self._save_checkpoint()
 
     def solution(self):
         """(coef, intercept); the one of minimum norm, if least squares have many."""
@@ -159,17 +157,46 @@ class Newton(FullBatch):
         """Whether two directions in a row had a decrement within rounding that hardly fell."""
         return self._stalled_directions > 1
 
+    # ---- what a subclass may change, beside `_gradient` and `_search` ----
+
     def _compute_curvatures(self):
         """Compute the curvatures of the rows at v."""
         self._rows.compute_curvatures()
+
+    def _is_exact(self):
+        """Whether the loss is that of the objective, not a smoothed one."""
+        return True
+
+    def _is_estimate(self):
+        """Whether the decrement at v estimates the distance of the model from the minimum."""
+        return True
+
+    def _try_unfinished(self, loss, decrement, passes):
+        """Search along an unfinished direction, after 4, 8, 16, ... passes: if training is cut
+        short, the best trial is the model. While no model is better than the constant one, also
+        after 1 and 2 passes.
+
+        An estimate for the model before the direction does not hold for the trial.
+        """
+        is_first = loss >= self._constant_loss - self.rounding(loss, self.problem.rows.dtype)
+        is_due = passes & (passes - 1) == 0 and (is_first or passes >= FIRST_TRIAL_PASS)
+        if self._is_quadratic() or not is_due:
+            return
+        before = self._v, self._rows.margins, self._x, self._step
+        value = self._search()
+        if value < (self._best_trial[0] if self._best_trial else loss):
+            self._best_trial = value, self._v, self._rows.margins, decrement
+            if not self._is_within_tol():
+                self._move_on()
+        self._v, self._rows.margins, self._x, self._step = before
 
     # ---- the descent ----
 
     def _descend(self):
         """Yield an `Epoch` after each pass."""
-        yield from self._minimise(lambda decrement: False)
+        yield from self._minimise()
 
-    def _minimise(self, is_enough):
+    def _minimise(self, is_enough=None):
         """Take Newton steps until `is_enough(decrement)`; the decrement before a step estimates
         F - F*.
         """
@@ -187,7 +214,8 @@ class Newton(FullBatch):
             ):
                 self._preconditioner = self._make_preconditioner()
             decrement, passes = yield from self._direction(loss, self._g)
-            if self._optimality is None and self._may_be_enough(loss, decrement):
+            # With `is_enough` the caller computes one.
+            if not (is_enough or self._optimality) and self._may_be_enough(loss, decrement):
                 # The decrement is small, but not reliable: a duality gap costs one pass.
                 distance = self.gap(loss, self._g)
                 if np.isfinite(distance):
@@ -197,9 +225,9 @@ class Newton(FullBatch):
             after, trial = self._search(), self._best_trial
             if trial and trial[0] < after:
                 _, self._v, self._rows.margins, _ = trial
-            if is_enough(decrement):
+            if is_enough and is_enough(decrement):
                 return
-            if not (self.exhausted or (self._optimality and self._optimality[0] <= self.tol)):
+            if not (self.exhausted or self._is_within_tol() or self.returns_best):
                 self._move_on()
             yield self._pass_made(loss, decrement)
             if passes > self._max_cg_passes:
@@ -212,6 +240,10 @@ class Newton(FullBatch):
         self._theta = self._at.to_user(self._v)
         if not self._is_quadratic():
             self._set_optimality(None)
+
+    def _is_within_tol(self):
+        """Whether the model is known to be within `tol`."""
+        return self._optimality is not None and self._optimality[0] <= self.tol
 
     def _may_be_enough(self, loss, decrement):
         """Whether a decrement is within a `tol` above rounding, and an L2 penalty makes the duality
@@ -254,8 +286,7 @@ class Newton(FullBatch):
             limit = self._max_cg_passes - 2 if self._use_diagonal else 50 + 2 * g.shape[1]
             if settled and not is_too_short or cg.passes >= limit:
                 break
-            if self._is_trial_due(cg.passes, loss >= self._constant_loss - rounding):
-                self._try_unfinished(loss, decrement)
+            self._try_unfinished(loss, decrement, cg.passes)
         if self._use_diagonal and not settled:
             self._use_diagonal, self._preconditioner = False, None
         self._least_curvature = min(2 * self._least_curvature, cg.min_ritz)
@@ -279,27 +310,6 @@ class Newton(FullBatch):
             return False
         return decrement > 0.1 * total_gain or upper <= CG_DECREMENT_TOLERANCE * decrement
 
-    def _is_trial_due(self, passes, is_first):
-        """Whether to try an unfinished direction after this number of passes: 4, 8, 16, ..., since
-        a trial costs evaluations of the loss.
-        """
-        is_power = passes & (passes - 1) == 0
-        return not self._is_quadratic() and is_power and (is_first or passes >= FIRST_TRIAL_PASS)
-
-    def _try_unfinished(self, loss, decrement):
-        """Search along an unfinished direction: if training is cut short, the best trial is the
-        model.
-
-        An estimate for the model before the direction does not hold for the trial.
-        """
-        before = self._v, self._rows.margins, self._x, self._step
-        value = self._search()
-        if value < (self._best_trial[0] if self._best_trial else loss):
-            self._best_trial = value, self._v, self._rows.margins, decrement
-            if not (self._optimality and self._optimality[0] <= self.tol):
-                self._move_on()
-        self._v, self._rows.margins, self._x, self._step = before
-
     def _estimate_trial_distance(self, decrement, lower, upper):
         """Estimate the distance of the best trial; withdraw the estimate if the rest of the
         direction may gain more.
@@ -310,7 +320,7 @@ class Newton(FullBatch):
         # Then the estimate is within a factor of 2.
         if upper <= 2 * gain_since:
             self._estimate(gain_since + (lower + upper) / 2, value)
-            if self._optimality[0] <= self.tol:
+            if self._is_within_tol():
                 self._set_optimality(None)
 
     def _pass_made(self, loss, decrement):
@@ -320,16 +330,16 @@ class Newton(FullBatch):
         gained = 0.0
         if self._is_quadratic():
             gained = self._within_tol[1] if self._within_tol else decrement
-        return Epoch(loss - gained, self._norm, float(self._step.max()))
+        return self._report(loss - gained)
 
     def _cg_remainder(self, cg):
         """(lower, upper) bound of the decrement's remainder, r' M^-1 r / 2 over the extreme Ritz
-        values.
+        values; (0, 0) for a smoothed loss, which another estimate belongs to.
 
         The smallest Ritz value of earlier directions counts too. If it is small, a short CG run may
         have missed smaller eigenvalues.
         """
-        if not cg.rs.any():
+        if not cg.rs.any() or not self._is_exact():
             return 0.0, 0.0
         total = float(cg.rs.sum()) / 2
         lower = min(cg.min_ritz, self._least_curvature, TYPICAL_EIGENVALUE)
@@ -429,7 +439,8 @@ class Newton(FullBatch):
 
     def _set_optimality(self, found):
         """Store (relative distance to the minimum, kind), or None."""
-        self._optimality = found
+        if self._is_estimate():
+            self._optimality = found
 
     # ---- the preconditioner ----
 

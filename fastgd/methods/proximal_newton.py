@@ -165,7 +165,6 @@ class ProximalNewton(FullBatch):
 
     checkpointed = (
         *FullBatch.checkpointed,
-        "_lower",
         "_matrices",
         "_norm",
         "_first",
@@ -199,7 +198,7 @@ class ProximalNewton(FullBatch):
         # Without a penalty on every weight the duality gap is infinite.
         self.is_free = not (problem.objective.l1 or np.all(problem.objective.l2))
         self._scale = np.append(self._at.inverse, 1.0)
-        self._lower, self._matrices, self._norm, self._columns = -np.inf, {}, np.inf, None
+        self._matrices, self._norm, self._columns = {}, np.inf, None
         self._shortened, self._unsettled, self._reach = False, False, 1.0
         self._whole = self.dense_metric
         p, stored = len(self._at.inverse), problem.rows.stored / problem.rows.shape[0]
@@ -215,7 +214,6 @@ class ProximalNewton(FullBatch):
         self._stalled = 0
         # The largest norm of a subgradient; the decrease of F by the last step.
         self._first, self._fell = 0.0, 0.0
-        self._save_checkpoint()
 
     # ---- the descent ----
 
@@ -224,7 +222,7 @@ class ProximalNewton(FullBatch):
         loss, g = self._gradient()
         while True:
             self._save_checkpoint()
-            bound = self._lower
+            bound = self._lower_bound
             yield from self._bound(loss, g)
             in_pieces = self.problem.objective.loss.is_piecewise_quadratic
             self._rows.compute_curvatures(CURVATURE_DAMPING if in_pieces else 0.0)
@@ -252,7 +250,7 @@ class ProximalNewton(FullBatch):
             )
             self._fell = before - loss
             rounding = DECREASE_ROUNDING * abs(loss)
-            stands = self._fell <= rounding and not self._lower > bound + rounding
+            stands = self._fell <= rounding and not self._lower_bound > bound + rounding
             stands = stands and self._norm >= SHRUNK_RATIO * self._least_norm
             self._least_norm = min(self._least_norm, self._norm)
             self._stalled = self._stalled + 1 if stands else 0
@@ -274,10 +272,10 @@ class ProximalNewton(FullBatch):
             self._matrices = {}
         is_near = self._fell <= max(0.1 * (self._constant_loss - loss), self._rounding(loss))
         if is_near and not self.is_free:
-            self._lower = max(self._lower, loss - self.gap(loss, g))
-            if self._lower > -np.inf:
-                self._optimality = self.relative(loss - self._lower, loss), "duality gap"
-        yield Epoch(loss, self._norm, float(self._step.max()))
+            self._lower_bound = max(self._lower_bound, loss - self.gap(loss, g))
+            if self._lower_bound > -np.inf:
+                self._optimality = self.relative(loss - self._lower_bound, loss), "duality gap"
+        yield self._report(loss)
 
     def _estimate_from_model(self, loss, g, x):
         """Estimate the distance to the minimum by the decrease of the quadratic model: at the
@@ -436,7 +434,7 @@ class ProximalNewton(FullBatch):
         cg = ConjugateGradients(down, precondition, self._dot, flat_step=0.0)
         while cg.rs.any() and cg.passes < MAX_CG_PASSES:
             product = np.where(free, self._hessian_product(cg.direction), 0.0)
-            yield Epoch(loss, self._norm, float(self._step.max()))
+            yield self._report(loss)
             cg.step(product)
             if cg.rs.sum() <= CG_TOLERANCE * cg.first.sum():
                 break

@@ -81,8 +81,7 @@ class Span:
     """
 
     def __init__(self, problem):
-        X, weights = problem.X[problem.visits], problem.row_weights
-        weights = weights / weights.sum()
+        X, weights = problem.X[problem.visits], problem.row_shares
         self.center = np.zeros(X.shape[1])
         if problem.objective.intercept:
             self.center += weights @ X

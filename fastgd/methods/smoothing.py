@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from fastgd.methods.method import Epoch
 from fastgd.methods.newton import Newton
 from fastgd.methods.preconditioner import MAX_DENSE_COLUMNS
 from fastgd.problem.duality import slopes_for
@@ -30,6 +29,7 @@ class SmoothedNewton(Newton):
     """
 
     starts_with_diagonal = False
+    returns_best = True
     # `_is_enough` decides when a stage ends.
     cg_tol_share = 0.0
     # Larger than Newton's: far from a kink the quadratic model does not deserve a better solution.
@@ -37,14 +37,12 @@ class SmoothedNewton(Newton):
     checkpointed = (
         *Newton.checkpointed,
         "_best",
-        "_lower_bound",
         "_secant_share",
         "_smoothing_error",
         "_width",
         "_tolerance_index",
         "_last",
         "_exhausted_stages",
-        "_is_first",
     )
 
     def start(self, problem, theta, earlier):
@@ -52,12 +50,7 @@ class SmoothedNewton(Newton):
         super().start(problem, theta, earlier)
         # The problem as it is; `problem` has a smoothed loss during a stage.
         self._exact = problem
-        v = np.zeros_like(self._v)
-        v[:, -1] = self._constant
-        # (objective, theta) of the best model: of a stage, or the constant one.
-        self._best = self._constant_loss, self._at.to_user(v)
-        # A lower bound of the minimum.
-        self._lower_bound = -np.inf
+        self._begin_with_constant()
         # The share of the secants' curvature in the Hessian.
         self._secant_share = 0.0
         # The largest smoothing error, and the width of the stage.
@@ -66,10 +59,8 @@ class SmoothedNewton(Newton):
         # The index of the stage's tolerance, and its last decrement.
         self._tolerance_index = 0
         self._last = np.inf
-        self._is_first = True
         # The number of stages in a row that ended within rounding of their minimum.
         self._exhausted_stages = 0
-        self._save_checkpoint()
 
     def _set_problem(self, problem):
         """Use the problem with its loss as it is, or smoothed."""
@@ -84,7 +75,7 @@ class SmoothedNewton(Newton):
                 yield from self._minimise(self._is_enough)
                 self._set_problem(exact)
                 distance, value = self._bound(self._width)
-                yield self._pass_made(value, 0.0)
+                yield self._report(value)
                 rounding = self._rounding(value, exact.rows.dtype)
                 is_exhausted = self._smoothing_error + self._last <= rounding
                 self._exhausted_stages = self._exhausted_stages + 1 if is_exhausted else 0
@@ -137,30 +128,22 @@ class SmoothedNewton(Newton):
         total = self._rows.add_secants(self._secant_share)
         self._smoothing_error = objective.loss.smoothing_cost(objective.width, total, n)
 
-    def _is_trial_due(self, passes, is_first):
-        """False: `_pass_made` evaluates unfinished directions."""
-        return False
-
-    def _pass_made(self, loss, decrement):
-        """The `Epoch` of the best model so far, which may be the end of an unfinished direction."""
-        # With `is_smooth` the decrement is an estimate for the model where the direction began.
-        if self._x.any() and not self.is_smooth():
-            exact, there = self._exact, self._v + self._x
-            sums = self._rows.sums_along(np.ones(self._at.outputs), exact)
-            theta = self._at.to_user(there)
-            penalty = exact.objective.penalty(*unpack(theta, self._at.outputs, exact.by_column))
-            value = float(sums[0].sum()) / self._weight + penalty
-            if value < self._best[0]:
-                self._best = value, theta
-        return Epoch(self._best[0], self._norm, float(self._step.max()))
+    def _try_unfinished(self, loss, decrement, passes):
+        """Offer the end of an unfinished direction. But where the decrement is an estimate, it is
+        one for the model where the direction began.
+        """
+        if self.is_smooth():
+            return
+        exact, theta = self._exact, self._at.to_user(self._v + self._x)
+        sums = self._rows.sums_along(np.ones(self._at.outputs), exact)
+        penalty = exact.objective.penalty(*unpack(theta, self._at.outputs, exact.by_column))
+        self._offer(float(sums[0].sum()) / self._weight + penalty, theta)
 
     def _gradient(self):
-        """(F, gradient) at v; the first call also records the initial model."""
+        """(F, gradient) at v; before the first step v is offered as the model."""
         loss_and_gradient = super()._gradient()
-        if self._is_first:
-            self._is_first, value = False, self._value()
-            if value < self._best[0]:
-                self._best = value, self._theta
+        if self._decrement == np.inf:
+            self._offer(self._value(), self._theta)
         return loss_and_gradient
 
     def _value(self):
@@ -169,45 +152,28 @@ class SmoothedNewton(Newton):
         parts = unpack(self._at.to_user(self._v), objective.outputs, problem.by_column)
         return self._rows.mean_loss() + objective.penalty(*parts)
 
-    def _move_on(self):
-        """Do nothing: `_result` returns the best model."""
-
     def _search(self):
         """Search as for smooth losses. After a short step add secants to the next Hessian: they
         stand for the kinks beyond the step.
         """
         steepest = np.argmin(self._dot(self._g, self._x))
-        after, value = super()._search(), self._value()
-        if value < self._best[0]:
-            self._best = value, self._at.to_user(self._v)
+        after = super()._search()
+        self._offer(self._value(), self._at.to_user(self._v))
         if self._step[steepest] < 0.1:
             self._secant_share = min(max(10 * self._secant_share, MIN_SECANT_SHARE), 1.0)
         else:
             self._secant_share = 0.1 * self._secant_share if self._secant_share > 1e-4 else 0.0
         return after
 
-    def _cg_remainder(self, cg):
-        """(0, 0) for a smoothed loss, whose estimate is the duality gap."""
-        return super()._cg_remainder(cg) if self._is_exact() else (0.0, 0.0)
-
-    def _set_optimality(self, found):
-        """Store an estimate of the decrement, unless the loss is smoothed: it ignores the kinks."""
-        if self.is_smooth():
-            self._optimality = found
-
-    def _may_be_enough(self, loss, decrement):
-        """False: each stage ends with a duality gap anyway."""
-        return False
-
-    def _result(self):
-        """The best parameters so far."""
-        return self._best[1]
+    def _is_estimate(self):
+        """Whether the loss is smooth: the decrement of a smoothed loss ignores its kinks."""
+        return self.is_smooth()
 
     def finish(self, certify=True):
         """End training within a stage: the current model counts too."""
         self._set_problem(self._exact)
         self._bound(self._width)
-        self.state = replace(self.state, theta=self._result())
+        self.state = replace(self.state, theta=self._model())
 
     def _has_nothing_to_gain(self, slopes):
         """Whether slopes near these prove that the best constant model is a minimum, if no model is
@@ -243,20 +209,17 @@ class SmoothedNewton(Newton):
         problem = self.problem
         if problem.objective.loss.is_of_labels:
             return 4.0
-        weights = None if problem.weights is None else problem.weights[problem.visits]
         away = np.abs(problem.targets - self._constant)
-        return 4.0 * float(np.average(away, axis=0, weights=weights).mean()) or 1.0
+        return 4.0 * float(np.average(away, axis=0, weights=problem.row_weights).mean()) or 1.0
 
     def _bound(self, width):
         """(duality gap of the smoothed slopes, objective) at v; both update the bounds."""
-        value, slopes = self._value(), self.losses(width)[1]
-        theta = self._at.to_user(self._v)
+        value, slopes = self._value(), self._rows.losses(width)[1]
         distance = self.gap(value, slopes=slopes)
         if distance > 4 * self._smoothing_error + self._rounding(value):
             distance = min(distance, self._gap_of(self._v, value, slopes))
         self._lower_bound = max(self._lower_bound, value - distance)
-        if value <= self._best[0]:
-            self._best = value, theta
+        self._offer(value, self._at.to_user(self._v), or_equal=True)
         if self._has_nothing_to_gain(slopes):
             self._lower_bound = max(self._lower_bound, self._constant_loss)
         ratio = self._ratio()

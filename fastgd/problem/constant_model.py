@@ -11,8 +11,7 @@ def constant_model(problem: Problem):
     objective has none.
     """
     objective, loss, targets = problem.objective, problem.objective.loss, problem.targets
-    weights, outputs = problem.row_weights, objective.outputs
-    weights = weights / weights.sum()
+    weights, outputs = problem.row_shares, objective.outputs
     if objective.by_class:
         frequency = np.bincount(targets[:, 0].astype(np.intp), weights, minlength=outputs)[:outputs]
         if loss.is_joint:

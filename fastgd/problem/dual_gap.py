@@ -26,8 +26,7 @@ def dual_gaps(problem, coef, intercept, method=None):
     """
     objective = problem.objective
     slopes, gradient = _from_method(method) or _from_data(problem, coef, intercept)
-    weights = problem.row_weights
-    weights, y, s = weights / weights.sum(), problem.output_targets, slopes
+    weights, y, s = problem.row_shares, problem.output_targets, slopes
     if objective.intercept:
         y = y - weighted(weights, y)
         s = balanced(objective.loss, slopes, y, weights)
@@ -70,4 +69,4 @@ def _from_method(method):
         return None
     scaled, inverse = gradient[:, :-1], method._at.inverse
     gradient = np.divide(scaled, inverse, where=inverse > 0, out=np.zeros_like(scaled))
-    return method.losses()[1], gradient
+    return method._rows.losses()[1], gradient

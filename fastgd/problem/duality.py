@@ -114,9 +114,7 @@ def gap(problem, at, value, slopes, q=None):
     of the losses. It is used if they are balanced already; else there is one pass over X.
     """
     objective, loss, n = problem.objective, problem.objective.loss, len(slopes)
-    y = problem.targets[:, 0] if loss.is_joint else problem.output_targets
-    weights = problem.row_weights
-    weights = weights / weights.sum()
+    y, weights = problem.loss_targets, problem.row_shares
     if not _is_feasible(loss, slopes, y):
         return np.inf
     s = slopes

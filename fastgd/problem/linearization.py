@@ -57,12 +57,10 @@ class Linearization:
 
     def losses(self, width=0.0):
         """(losses, slopes) of each row and output, kinks smoothed over `width`."""
-        problem, loss = self.problem, self.problem.objective.loss
-        if loss.is_joint:
-            value, slopes = loss.evaluate(self.margins.reshape(self._shape), problem.targets[:, 0])
-            return value[:, None], slopes
-        value, slopes = loss.evaluate(self.margins, problem.output_targets.ravel(), width)
-        return value.reshape(self._shape), slopes.reshape(self._shape)
+        loss, n = self.problem.objective.loss, self._shape[0]
+        z = self.margins.reshape(self._shape) if loss.is_joint else self.margins
+        value, slopes = loss.evaluate(z, self.problem.loss_targets.ravel(), width)
+        return value.reshape(n, -1), slopes.reshape(self._shape)
 
     def mean_loss(self):
         """The weighted mean of the losses as they are, without smoothing."""
@@ -81,8 +79,8 @@ class Linearization:
         """The share of the weight with margins within this distance of their targets."""
         problem = self.problem
         inside = np.abs(self.margins - problem.output_targets.ravel()) <= distance
-        weights = None if problem.weights is None else problem.weights[problem.visits]
-        return np.average(inside.reshape(self._shape).mean(axis=1), weights=weights)
+        shares = inside.reshape(self._shape).mean(axis=1)
+        return np.average(shares, weights=problem.row_weights)
 
     # ---- curvatures ----
 

@@ -71,6 +71,12 @@ class Problem(Record):
         return np.ones(len(self.visits)) if self.weights is None else self.weights[self.visits]
 
     @property
+    def row_shares(self):
+        """The same, divided by their sum."""
+        weights = self.row_weights
+        return weights / weights.sum()
+
+    @property
     def targets(self):
         """The targets of the rows to train on, shape (n, targets)."""
         return self.y.reshape(self.rows.shape[0], -1)[self.visits]
@@ -84,6 +90,13 @@ class Problem(Record):
             if self.objective.by_class
             else self.targets
         )
+
+    @property
+    def loss_targets(self):
+        """The targets as the loss takes them: class numbers (n,) for a joint loss, else those of
+        each output.
+        """
+        return self.targets[:, 0] if self.objective.loss.is_joint else self.output_targets
 
 
 class Samples(Record):
