@@ -322,7 +322,7 @@ def test_steep_directions_do_not_hide_how_far_a_stochastic_model_is(seed, epochs
 @pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
 def test_zeros_are_found_by_some_rows(loss, monkeypatch):
     """More rows than matrices are made of: the same minimum, and the same again from the middle."""
-    monkeypatch.setattr("fastgd.methods.proximal_newton.MAX_ALL_ROWS_COLUMNS", 0)
+    monkeypatch.setattr("fastgd.methods.working_set.MAX_ALL_ROWS_COLUMNS", 0)
     X, z = correlated(6000, 40)
     y = z + np.random.default_rng(3).standard_normal(len(z))
     y = y if loss == "squared_error" else np.where(y > 0, 1.0, -1.0)
@@ -342,7 +342,7 @@ def test_zeros_are_found_by_some_rows(loss, monkeypatch):
         return method
 
     whole = run(begun(), 300)
-    assert whole._some_rows and whole.optimality()[0] <= 1e-11
+    assert whole._working_set.of_some_rows and whole.optimality()[0] <= 1e-11
     middle, second = run(begun(), 7), ProximalNewton(dense_metric=True, tol=1e-11)
     second.resume(problem, middle.resume_point())
     run(second, 300)

@@ -17,6 +17,7 @@ from fastgd.methods.conjugate_gradients import ConjugateGradients
 from fastgd.methods.full_batch import FullBatch
 from fastgd.methods.minimum_norm import minimum_norm, null_space
 from fastgd.methods.preconditioner import (
+    RIDGE_FEW_ROWS,
     STALE_CURVATURE_SHARE,
     Preconditioner,
     dense_rows,
@@ -73,8 +74,6 @@ FIRST_TRIAL_PASS = 4
 # RIDGE_EPSILONS machine epsilons, which matters in float32.
 RELATIVE_RIDGE = 1e-10
 RIDGE_EPSILONS = 8
-# The same for a matrix of no more rows than columns, which is flat in many directions.
-RIDGE_FEW_ROWS = 1e-6
 
 
 class Newton(FullBatch):

@@ -11,6 +11,9 @@ STALE_CURVATURE_SHARE = 0.5
 # this many ridges, relative to the largest one: the ridge alone leaves such a pivot one ridge or a
 # little more.
 SMALL_PIVOT = 100
+# Added to the diagonal of a matrix of no more rows than columns, in units of the mean curvature: it
+# is flat in many directions.
+RIDGE_FEW_ROWS = 1e-6
 # Columns of a dense preconditioner, at most: its matrix takes 32 MB, its Cholesky factorisation
 # p^3 / 3 = 2.7e9 multiplications.
 MAX_DENSE_COLUMNS = 2000

@@ -12,12 +12,12 @@ from fastgd.methods.extrapolation import Extrapolation
 from fastgd.methods.implicit_sgd import TargetStatistics, average_weight
 from fastgd.methods.line_search import LineSearch
 from fastgd.methods.method import Epoch, Method
-from fastgd.methods.proximal_newton import NonsmoothPenalty
 from fastgd.problem.constant_model import constant_model, rounding_floor
 from fastgd.problem.duality import rounding_of
 from fastgd.problem.layout import pack, unpack
 from fastgd.problem.losses import SquaredError
 from fastgd.problem.metric import Space, column_density, damp_rare_columns, metric_of
+from fastgd.problem.nonsmooth_penalty import NonsmoothPenalty
 from fastgd.problem.objective import Objective
 from fastgd.problem.problem import Problem
 from fastgd.problem.records import Record
