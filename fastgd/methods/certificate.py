@@ -121,16 +121,30 @@ def _decrement(method):
     """The relative distance of the point where Newton's method starts: its decrement or, if some
     passes do not yield that, a duality gap.
     """
-    value, kind = method.epoch(None).loss, "Newton decrement"
-    for _ in range(MAX_PASSES_PER_CALL):
-        if method.value_and_distance is not None:
-            break
-        method.epoch(None)
-    else:
+    value, is_known = _run_until(method, lambda: method.value_and_distance)
+    kind = "Newton decrement"
+    if not is_known:
         # Without a penalty, gradients within rounding give no bound.
         if not np.all(method.problem.objective.l2):
             return None
         method.value_and_distance, kind = method.value_and_gap(), "duality gap"
+    return _from_later_point(method, value, kind)
+
+
+def _run_until(method, result):
+    """Make some passes, until `result()` is not None; return (the objective at the start, whether
+    it was in time).
+    """
+    value = method.epoch(None).loss
+    for _ in range(MAX_PASSES_PER_CALL):
+        if result() is not None:
+            return value, True
+        method.epoch(None)
+    return value, False
+
+
+def _from_later_point(method, value, kind):
+    """The relative distance of a model with this objective, given that of a later point."""
     loss, distance = method.value_and_distance
     return _relative_distance(method, value - loss + distance, value, kind)
 
@@ -158,13 +172,7 @@ class PositiveCertificate:
         method.start(self._problem, theta, None)
         if method.is_free and not self._problem.objective.loss.is_smooth:
             return None
-        value = method.epoch(None).loss
-        for _ in range(MAX_PASSES_PER_CALL):
-            if method.optimality() is not None:
-                break
-            method.epoch(None)
+        value, _ = _run_until(method, method.optimality)
         if method.value_and_distance is None:
             return method.optimality()
-        # Those of a later iterate.
-        loss, distance = method.value_and_distance
-        return _relative_distance(method, value - loss + distance, value, "Newton decrement")
+        return _from_later_point(method, value, "Newton decrement")

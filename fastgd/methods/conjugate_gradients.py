@@ -7,8 +7,39 @@ Computations, section 11.3 (Lanczos).
 import numpy as np
 from scipy.linalg import eigvalsh_tridiagonal
 
+from fastgd.problem.records import Record
+
 # A direction p has no curvature if p'Hp is at most this share of r' M^-1 r: rounding.
 MIN_CURVATURE = 1e-12
+# Upper bound of the smallest eigenvalue of the preconditioned Hessian, whatever the Ritz values.
+# A preconditioner that equals the Hessian makes all eigenvalues 1. Large eigenvalues converge
+# first, and say nothing about the small ones.
+TYPICAL_EIGENVALUE = 1.0
+# After fewer than RELIABLE_CG_STEPS CG steps whose smallest Ritz value is at most
+# SMALL_RITZ_VALUE, the smallest eigenvalue may be as small as UNSEEN_EIGENVALUE_RATIO times that
+# Ritz value.
+SMALL_RITZ_VALUE = 0.1
+RELIABLE_CG_STEPS = 20
+UNSEEN_EIGENVALUE_RATIO = 0.1
+
+
+class Decrement(Record):
+    """What a direction has gained so far in the quadratic model, and bounds of what remains.
+
+    `start` is F where the direction begins, `total` the gain from the best constant model to its
+    current end.
+    """
+
+    start: float
+    gained: float
+    lower: float
+    upper: float
+    total: float
+
+    @property
+    def remaining(self):
+        """The middle between the bounds of what remains."""
+        return (self.lower + self.upper) / 2
 
 
 class ConjugateGradients:
@@ -34,6 +65,20 @@ class ConjugateGradients:
     def remainder(self):
         """The sum of r' M^-1 r, relative to that at the start."""
         return self.rs.sum() / max(self.first.sum(), 1e-300)
+
+    def remainder_bounds(self, least):
+        """(lower, upper) bound of r' H^-1 r / 2, which the quadratic model may still gain:
+        r' M^-1 r / 2 over the extreme Ritz values, and over `least`, that of earlier systems.
+
+        If the smallest Ritz value is small, a short run may have missed smaller eigenvalues.
+        """
+        if not self.rs.any():
+            return 0.0, 0.0
+        total = float(self.rs.sum()) / 2
+        lower = min(self.min_ritz, least, TYPICAL_EIGENVALUE)
+        is_short = self.passes < min(self.x.size, RELIABLE_CG_STEPS)
+        hidden = UNSEEN_EIGENVALUE_RATIO if lower <= SMALL_RITZ_VALUE and is_short else 1.0
+        return total / max(self.max_ritz, lower), total / max(lower * hidden, 1e-16)
 
     def step(self, product):
         """Move x along the direction, given H times that; return the step length."""

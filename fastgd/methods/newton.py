@@ -13,7 +13,7 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_factor
 
 from fastgd.methods.carried import CarriedColumns
-from fastgd.methods.conjugate_gradients import ConjugateGradients
+from fastgd.methods.conjugate_gradients import ConjugateGradients, Decrement
 from fastgd.methods.full_batch import FullBatch
 from fastgd.methods.minimum_norm import minimum_norm, null_space
 from fastgd.methods.preconditioner import (
@@ -42,16 +42,6 @@ MAX_CURVATURE_CHANGE = 1e-3
 # Stop CG once the squared residual norm is at most this multiple of the first one. The residual
 # itself is then 1e-10 of the first one: less is rounding.
 CG_RESIDUAL_FLOOR = 1e-20
-# Upper bound of the smallest eigenvalue of the preconditioned Hessian, whatever the Ritz values.
-# A preconditioner that equals the Hessian makes all eigenvalues 1. Large eigenvalues converge
-# first, and say nothing about the small ones.
-TYPICAL_EIGENVALUE = 1.0
-# After fewer than RELIABLE_CG_STEPS CG steps whose smallest Ritz value is at most
-# SMALL_RITZ_VALUE, the smallest eigenvalue may be as small as UNSEEN_EIGENVALUE_RATIO times that
-# Ritz value.
-SMALL_RITZ_VALUE = 0.1
-RELIABLE_CG_STEPS = 20
-UNSEEN_EIGENVALUE_RATIO = 0.1
 # With `distrust_short_cg` and a diagonal preconditioner, fewer than MIN_CG_STEPS CG steps give no
 # estimate, unless the remainder at a smallest eigenvalue of 1 is at most NEGLIGIBLE_REMAINDER
 # times the decrement.
@@ -124,9 +114,8 @@ class Newton(FullBatch):
         if is_exact or self.always_dense:
             at_once = at_once or late
         self._max_rows = at_once or late
-        self._dense, self._dense_at_once = self._max_rows > 0, at_once > 0
-        passes = passes_to_make(problem, self._max_rows, self._dense_at_once)
-        self._max_cg_passes = 3 + passes
+        self._dense = self._max_rows > 0
+        self._max_cg_passes = 3 + passes_to_make(problem, self._max_rows, at_once > 0)
         is_expensive = self._max_cg_passes >= DEFERRED_PASSES and not self._is_quadratic()
         defers = self.starts_with_diagonal and is_expensive
         self._use_diagonal = self._dense and (defers or not at_once)
@@ -272,16 +261,18 @@ class Newton(FullBatch):
                 self._dense, self._use_diagonal = self._use_diagonal and self._dense, False
                 self._preconditioner = None
                 break
-            lower, upper = self._cg_remainder(cg)
             total_gain = max(self._constant_loss - loss + decrement, rounding)
+            # The gap of a smoothed loss is the estimate, so its remainder does not matter.
+            bounds = cg.remainder_bounds(self._least_curvature) if self._is_exact() else (0.0, 0.0)
+            known = Decrement(loss, decrement, *bounds, total_gain)
             is_too_short = self.distrust_short_cg and self._is_too_short(cg, decrement)
             if is_quadratic and not self._within_tol:
                 self._theta = self._at.to_user(self._v + x)
             if not is_too_short:
-                self._estimate_distance(loss, decrement, lower, upper, total_gain, cg)
+                self._estimate_distance(known, cg)
             if self._best_trial and self._optimality:
-                self._estimate_trial_distance(decrement, lower, upper)
-            settled = self._has_settled(cg, decrement, upper, total_gain)
+                self._estimate_trial_distance(known)
+            settled = self._has_settled(cg, known)
             limit = self._max_cg_passes - 2 if self._use_diagonal else 50 + 2 * g.shape[1]
             if settled and not is_too_short or cg.passes >= limit:
                 break
@@ -297,28 +288,27 @@ class Newton(FullBatch):
             self._estimate(rounding, loss)
         return decrement, cg.passes
 
-    def _has_settled(self, cg, decrement, upper, total_gain):
-        """Whether the direction is good enough, given an upper bound of the decrement's
-        remainder.
-        """
+    def _has_settled(self, cg, known):
+        """Whether the direction is good enough."""
+        enough = self.cg_tol_share * self.tol * known.total
         if self._is_quadratic():
-            is_within = upper <= self.cg_tol_share * self.tol * total_gain
-            return not self._within_tol and is_within or cg.remainder <= CG_RESIDUAL_FLOOR
-        share = self.cg_tol_share * self.tol * total_gain / max(decrement, 1e-300)
-        if cg.remainder > max(self._forcing_term**2, share):
+            is_within = not self._within_tol and known.upper <= enough
+            return is_within or cg.remainder <= CG_RESIDUAL_FLOOR
+        if cg.remainder > max(self._forcing_term**2, enough / max(known.gained, 1e-300)):
             return False
-        return decrement > 0.1 * total_gain or upper <= CG_DECREMENT_TOLERANCE * decrement
+        is_long = known.gained > 0.1 * known.total
+        return is_long or known.upper <= CG_DECREMENT_TOLERANCE * known.gained
 
-    def _estimate_trial_distance(self, decrement, lower, upper):
+    def _estimate_trial_distance(self, known):
         """Estimate the distance of the best trial; withdraw the estimate if the rest of the
         direction may gain more.
         """
         value, _, _, trial_decrement = self._best_trial
-        gain_since = decrement - trial_decrement
+        gain_since = known.gained - trial_decrement
         self._set_optimality(None)
         # Then the estimate is within a factor of 2.
-        if upper <= 2 * gain_since:
-            self._estimate(gain_since + (lower + upper) / 2, value)
+        if known.upper <= 2 * gain_since:
+            self._estimate(gain_since + known.remaining, value)
             if self._is_within_tol():
                 self._set_optimality(None)
 
@@ -331,21 +321,6 @@ class Newton(FullBatch):
             gained = self._within_tol[1] if self._within_tol else decrement
         return self._report(loss - gained)
 
-    def _cg_remainder(self, cg):
-        """(lower, upper) bound of the decrement's remainder, r' M^-1 r / 2 over the extreme Ritz
-        values; (0, 0) for a smoothed loss, which another estimate belongs to.
-
-        The smallest Ritz value of earlier directions counts too. If it is small, a short CG run may
-        have missed smaller eigenvalues.
-        """
-        if not cg.rs.any() or not self._is_exact():
-            return 0.0, 0.0
-        total = float(cg.rs.sum()) / 2
-        lower = min(cg.min_ritz, self._least_curvature, TYPICAL_EIGENVALUE)
-        is_short = cg.passes < min(self._v.size, RELIABLE_CG_STEPS)
-        hidden = UNSEEN_EIGENVALUE_RATIO if lower <= SMALL_RITZ_VALUE and is_short else 1.0
-        return total / max(cg.max_ritz, lower), total / max(lower * hidden, 1e-16)
-
     def _is_too_short(self, cg, decrement):
         """Whether CG with a diagonal preconditioner made too few steps for an estimate, and the
         remainder is not negligible.
@@ -354,35 +329,37 @@ class Newton(FullBatch):
             return False
         return cg.rs.sum() > 2 * NEGLIGIBLE_REMAINDER * decrement
 
-    def _estimate_distance(self, loss, decrement, lower, upper, total_gain, cg):
+    def _estimate_distance(self, known, cg):
         """Estimate the distance from v to the minimum once it is accurate enough; for a quadratic
         the distance from v + x, the model.
         """
-        if upper <= DECREMENT_UNCERTAINTY * decrement and self._is_model_true(loss, decrement):
+        loss, is_accurate = known.start, known.upper <= DECREMENT_UNCERTAINTY * known.gained
+        if is_accurate and self._is_model_true(loss, known.gained):
             # For separated classes without a penalty the infimum is 0.
-            distance = loss if self._is_separated() else decrement + (lower + upper) / 2
+            distance = loss if self._is_separated() else known.gained + known.remaining
             self.value_and_distance = loss, distance
             if not self._is_quadratic():
                 self._estimate(distance, loss)
         if self._is_quadratic():
-            self._estimate_quadratic_distance(loss, decrement, lower, upper, total_gain, cg)
+            self._estimate_quadratic_distance(known, cg)
 
-    def _estimate_quadratic_distance(self, loss, decrement, lower, upper, total_gain, cg):
+    def _estimate_quadratic_distance(self, known, cg):
         """The same for a quadratic, whose model is the CG iterate.
 
         A model within `tol` waits for a few more passes, which make its estimate accurate.
         """
         if self._within_tol:
             passes, trial_decrement = self._within_tol
-            gain_since = decrement - trial_decrement
-            if upper <= gain_since or cg.passes >= passes + MAX_EXTRA_PASSES or not cg.rs.any():
-                self._estimate(gain_since + (lower + upper) / 2, loss - trial_decrement)
-        elif upper <= MAX_BOUND_RATIO * lower:
-            self._estimate(sqrt(lower * upper), loss - decrement)
+            gain_since = known.gained - trial_decrement
+            is_over = cg.passes >= passes + MAX_EXTRA_PASSES or not cg.rs.any()
+            if known.upper <= gain_since or is_over:
+                self._estimate(gain_since + known.remaining, known.start - trial_decrement)
+        elif known.upper <= MAX_BOUND_RATIO * known.lower:
+            self._estimate(sqrt(known.lower * known.upper), known.start - known.gained)
         else:
             self._set_optimality(None)
-            if upper <= self.tol * total_gain:
-                self._within_tol = cg.passes, decrement
+            if known.upper <= self.tol * known.total:
+                self._within_tol = cg.passes, known.gained
 
     def _is_separated(self):
         """Whether the losses of all rows fall to 0 as the weights grow: the classes are separated,
