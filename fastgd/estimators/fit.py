@@ -16,6 +16,7 @@ from fastgd.estimators.resumption import Resumption
 from fastgd.estimators.select_solver import is_automatic, select_method
 from fastgd.kernels import batch
 from fastgd.kernels.data_term import DataTerm
+from fastgd.methods import direct
 from fastgd.methods.implicit_sgd import AveragedImplicitSGD, Stream
 from fastgd.methods.sgd import FirstOrder
 from fastgd.methods.sparse_stream import SparseStream
@@ -24,6 +25,7 @@ from fastgd.problem.layout import pack, unpack
 from fastgd.problem.metric import metric_of
 from fastgd.problem.order import Order, seed_of
 from fastgd.problem.problem import HeldOut, Problem
+from fastgd.problem.products import products_of
 from fastgd.problem.scaling import beyond, has_targets_beyond, lost_columns, scaled, without
 from fastgd.training.blas import one_blas_thread
 from fastgd.training.history import History, copy_of
@@ -166,7 +168,7 @@ class Fit:
         if self._fit_callbacks:
             self._fit_callbacks.begin(self._attributes)
         if self._automatic and not self._partial:
-            self._problem.metric = metric_of(self._problem)
+            self._problem.metric = self._metric()
             self._scaling, self._scaled = scaled(self._problem)
         narrow = self._automatic and self._problem.rows.dtype == np.float32
         if narrow and has_targets_beyond(self._problem):
@@ -181,6 +183,13 @@ class Fit:
                 raise ValueError(self._beyond(np.full(self._problem.rows.shape[1], True)))
         self._publish(self._model, training)
         return training
+
+    def _metric(self):
+        """The column scaling: of the products of the columns, where a direct solution needs them."""
+        made = None
+        if self._model.batch_size == "auto" and direct.suits(self._problem):
+            made = products_of(self._problem)
+        return made.metric if made else metric_of(self._problem)
 
     def _best_run(self):
         """Train, from 0 if the objective overflows at the start; return the best training."""

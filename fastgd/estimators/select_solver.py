@@ -6,6 +6,7 @@ Methods that few fits use are imported when they are selected, so that `import f
 import numpy as np
 
 from fastgd.kernels.rows import squared_norms
+from fastgd.methods import direct
 from fastgd.methods.implicit_sgd import AveragedImplicitSGD
 from fastgd.methods.optimizers import SGD, GradientNoise, as_optimizer
 from fastgd.methods.schedules import Lipschitz, as_schedule
@@ -65,9 +66,9 @@ def select_method(model, problem, partial, last):
     )
 
 
-def automatic_method(model, problem, partial, is_reduced=False):
+def automatic_method(model, problem, partial, is_reduced=False, tries_direct=True):
     """The method without a learning rate; `is_reduced` says that the problem is in the span of its
-    rows already.
+    rows already, `tries_direct` that a direct solution is to be tried.
     """
     size = len(problem.visits) if problem.full_batch else model.batch_size
     if partial:
@@ -82,6 +83,10 @@ def automatic_method(model, problem, partial, is_reduced=False):
 
         return SAGA(size, seed_of(problem.random_state), model.tol)
     chooses, tol = model.batch_size == "auto", model.tol or 0.0
+    if chooses and tries_direct and direct.suits(problem):
+        return direct.Direct(
+            lambda: automatic_method(model, problem, partial, is_reduced, tries_direct=False)
+        )
     if chooses and suits_dual(problem):
         from fastgd.methods.dual_coordinate_descent import DualCoordinateDescent
 

@@ -35,6 +35,8 @@ class Metric(Record):
     peak: np.ndarray | None = None
     # The `CarriedColumns`, once they have been looked for.
     carried: object = None
+    # The `Products` of the columns, if they have been computed.
+    products: object = None
 
     @property
     def stands_out(self):
@@ -64,7 +66,7 @@ def metric_of(problem: Problem):
     if problem.metric is not None:
         return problem.metric
     rows, visits, weights, term = problem.rows, problem.visits, problem.weights, problem.data_term
-    shift, factor = _rough_center(rows, visits, weights), np.ones(rows.shape[1])
+    shift, factor = rough_center(rows, visits, weights), np.ones(rows.shape[1])
     total = float(len(visits) if weights is None else weights[visits].sum())
     if not 1 / MAX_SQUARES < total < MAX_SQUARES:
         weights = weights / weights[visits].max()
@@ -92,7 +94,7 @@ def metric_of(problem: Problem):
     return Metric(center, scale, peak)
 
 
-def _rough_center(rows, visits, weights):
+def rough_center(rows, visits, weights):
     """A central value of each column: the weighted median of a few rows, the heaviest one among
     them; 0 for CSR.
     """

@@ -1,0 +1,62 @@
+"""Products of the columns of X and y, of which least squares are made."""
+
+import numpy as np
+
+from fastgd.kernels import moments
+from fastgd.problem.metric import MAX_SQUARES, MIN_RELATIVE_SCALE, Metric, rough_center
+from fastgd.problem.records import Record
+
+# The kernel takes a multiple of this number of columns.
+PANEL = 8
+
+
+class Products(Record):
+    """Weighted means, and products of the deviations from them, over the rows to train on.
+
+    With columns x_j and targets y_k, both centred if the objective has an intercept:
+    `XX` is sum s x x' / sum s, (p, p); `XY` the same with y, (p, targets); `YY` (targets,).
+    """
+
+    mean_x: np.ndarray
+    mean_y: np.ndarray
+    XX: np.ndarray
+    XY: np.ndarray
+    YY: np.ndarray
+
+    @property
+    def metric(self):
+        """The column scaling."""
+        scale = np.sqrt(np.maximum(np.diagonal(self.XX), 0))
+        scale = np.where(scale > MIN_RELATIVE_SCALE * np.abs(self.mean_x), scale, 0.0)
+        return Metric(self.mean_x, scale, products=self)
+
+
+@np.errstate(over="ignore", invalid="ignore", under="ignore")
+def products_of(problem):
+    """The `Products` of a problem, from one pass over X in float64; None if numbers are so large or
+    small that squares overflow or underflow.
+    """
+    p, targets = problem.rows.shape[1], problem.targets
+    centered, count = problem.objective.intercept, targets.shape[1]
+    size = -(-(p + 1 + count) // PANEL) * PANEL
+    shift, out = np.zeros(size), np.empty((size, size))
+    if centered:
+        shift[:p] = rough_center(problem.rows, problem.visits, problem.weights)
+        shift[p + 1 : p + 1 + count] = targets.mean(axis=0)
+    moments.products(problem.data_term, shift, out)
+    used = p + 1 + count
+    G = out[:used, :used]
+    squares = np.diagonal(G)
+    is_safe = (squares < MAX_SQUARES) & ((squares > 1 / MAX_SQUARES) | (squares == 0))
+    if not (is_safe.all() and np.isfinite(shift).all()):
+        return None
+    G = G / G[p, p]
+    G += np.tril(G, -1).T - np.triu(G, 1)
+    offset = G[p].copy()
+    if centered:
+        G -= np.outer(offset, offset)
+    else:
+        offset[:] = 0
+    mean = offset + shift[:used]
+    XX, XY = G[:p, :p], G[:p, p + 1 :]
+    return Products(mean[:p], mean[p + 1 :], XX, XY, np.diagonal(G)[p + 1 :])
