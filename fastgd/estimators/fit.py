@@ -16,8 +16,8 @@ from fastgd.estimators.resumption import Resumption
 from fastgd.estimators.select_solver import is_automatic, select_method
 from fastgd.kernels import batch
 from fastgd.kernels.data_term import DataTerm
-from fastgd.methods import direct
 from fastgd.methods.implicit_sgd import AveragedImplicitSGD, Stream
+from fastgd.methods.normal_equations import solve_by_columns, solver_for
 from fastgd.methods.sgd import FirstOrder
 from fastgd.methods.sparse_stream import SparseStream
 from fastgd.problem.data import as_rows, distinct_columns
@@ -185,10 +185,11 @@ class Fit:
         return training
 
     def _metric(self):
-        """The column scaling: of the products of the columns, where a direct solution needs them."""
-        made = None
-        if self._model.batch_size == "auto" and direct.suits(self._problem):
-            made = products_of(self._problem)
+        """The column scaling; with the products of the columns where these are the solution."""
+        is_direct = self._model.batch_size == "auto" and (
+            solver_for(self._problem) is solve_by_columns
+        )
+        made = products_of(self._problem) if is_direct else None
         return made.metric if made else metric_of(self._problem)
 
     def _best_run(self):

@@ -1,6 +1,7 @@
-"""Products of the columns of X and y, of which least squares are made."""
+"""Products of the columns of X and y, and of the rows of X, of which least squares are made."""
 
 import numpy as np
+from scipy import sparse
 
 from fastgd.kernels import moments
 from fastgd.problem.metric import MAX_SQUARES, MIN_RELATIVE_SCALE, Metric, rough_center
@@ -37,14 +38,13 @@ def products_of(problem):
     small that squares overflow or underflow.
     """
     p, targets = problem.rows.shape[1], problem.targets
-    centered, count = problem.objective.intercept, targets.shape[1]
-    size = -(-(p + 1 + count) // PANEL) * PANEL
+    centered, used = problem.objective.intercept, p + 1 + targets.shape[1]
+    size = -(-used // PANEL) * PANEL
     shift, out = np.zeros(size), np.empty((size, size))
     if centered:
         shift[:p] = rough_center(problem.rows, problem.visits, problem.weights)
-        shift[p + 1 : p + 1 + count] = targets.mean(axis=0)
+        shift[p + 1 : used] = targets.mean(axis=0)
     moments.products(problem.data_term, shift, out)
-    used = p + 1 + count
     G = out[:used, :used]
     squares = np.diagonal(G)
     is_safe = (squares < MAX_SQUARES) & ((squares > 1 / MAX_SQUARES) | (squares == 0))
@@ -52,11 +52,21 @@ def products_of(problem):
         return None
     G = G / G[p, p]
     G += np.tril(G, -1).T - np.triu(G, 1)
-    offset = G[p].copy()
-    if centered:
-        G -= np.outer(offset, offset)
-    else:
-        offset[:] = 0
+    offset = G[p].copy() if centered else np.zeros(used)
+    G -= np.outer(offset, offset)
     mean = offset + shift[:used]
-    XX, XY = G[:p, :p], G[:p, p + 1 :]
-    return Products(mean[:p], mean[p + 1 :], XX, XY, np.diagonal(G)[p + 1 :])
+    XX, XY, YY = G[:p, :p], G[:p, p + 1 :], np.diagonal(G)[p + 1 :]
+    return Products(mean[:p], mean[p + 1 :], XX, XY, YY)
+
+
+def row_products(problem, center):
+    """(x_i - center)'(x_j - center) of the rows to train on, (n, n)."""
+    if problem.rows.sparse:
+        X = sparse.csr_array(problem.X[problem.visits], dtype=float)
+        K = (X @ X.T).toarray()
+        mean = X @ center
+        return K + center @ center - mean[:, None] - mean
+    n = len(problem.visits)
+    K = np.empty((n, n))
+    moments.row_products(problem.data_term, center, K)
+    return np.tril(K) + np.tril(K, -1).T
