@@ -28,7 +28,7 @@ from fastgd import (
     SGDClassifier,
     SGDRegressor,
 )
-from fastgd.methods import newton
+from fastgd.methods import full_batch
 from reference import store
 
 TIGHT = {"tol": 1e-14, "max_iter": 20000}
@@ -664,13 +664,13 @@ def test_choices_of_a_path_have_no_effect(model, problem):
 
 def test_fits_leave_blas_one_thread(monkeypatch):
     seen, X = [], np.random.default_rng(0).standard_normal((50, 3))
-    constant = newton.constant_model
+    constant = full_batch.constant_model
 
     def look(problem):
         seen.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
         return constant(problem)
 
-    monkeypatch.setattr(newton, "constant_model", look)
+    monkeypatch.setattr(full_batch, "constant_model", look)
     with threadpool_limits(2, "blas"):
         LogisticRegression().fit(X, X[:, 0] > 0)
     assert set(seen) == {1}

@@ -22,10 +22,11 @@ MAX_WORK_PER_NUMBER = 300
 # Refine the solution if the reciprocal condition number of the products is below this: without it
 # the coefficients would be off by more than about 1e-10 of their size.
 REFINED_CONDITION = 1e-6
-# Below this reciprocal condition number a refinement gains less than a digit.
-MIN_CONDITION = 1e-14
+# Below this reciprocal condition number another method takes over: eigenvalues that are 0 may be
+# rounded to some hundred machine epsilons. X itself may have a condition number of 1e6.
+MIN_CONDITION = 1e-12
 # A refined solution is accurate once a correction is at most this share of it: the next one would
-# be smaller by the condition number times the machine epsilon, at most 0.02.
+# be smaller by the condition number times the machine epsilon, at most 2e-4.
 ACCURATE_CORRECTION = 1e-9
 # Refinements, at most. A guard: each one gains a digit or more.
 MAX_REFINEMENTS = 8
@@ -90,12 +91,17 @@ def solve_by_columns(problem):
     made = (metric and metric.products) or products_of(problem)
     if made is None:
         return None
-    inverse, outputs = made.metric.inverse, problem.objective.outputs
+    outputs, varies = problem.objective.outputs, made.scale > 0
+    if metric:
+        # Columns of scale 0 there are to have weights 0.
+        varies &= metric.scale > 0
+    inverse = np.divide(1.0, made.scale, where=varies, out=np.zeros(len(varies)))
     l2 = np.atleast_2d(problem.objective.penalties(inverse)[1])
     scaled = made.XX * inverse * inverse[:, None]
-    is_constant = inverse == 0
-    factors = Factors.of(scaled + np.diag(penalties + is_constant) for penalties in l2)
-    if not factors.condition >= MIN_CONDITION:
+    factors = Factors.of(scaled + np.diag(penalties + ~varies) for penalties in l2)
+    # Centring sparse columns, whose sums are about 0, multiplies the rounding of their products.
+    shift = made.mean_x * inverse if problem.rows.sparse else np.zeros(1)
+    if not factors.condition >= MIN_CONDITION * (1 + (shift**2).max(initial=0.0)):
         return None
     XY = inverse * made.XY.T
     V = factors.solve(XY)

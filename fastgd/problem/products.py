@@ -1,5 +1,7 @@
 """Products of the columns of X and y, and of the rows of X, of which least squares are made."""
 
+from functools import cached_property
+
 import numpy as np
 from scipy import sparse
 
@@ -15,7 +17,8 @@ class Products(Record):
     """Weighted means, and products of the deviations from them, over the rows to train on.
 
     With columns x_j and targets y_k, both centred if the objective has an intercept:
-    `XX` is sum s x x' / sum s, (p, p); `XY` the same with y, (p, targets); `YY` (targets,).
+    `XX` is sum s x x' / sum s, (p, p); `XY` the same with y, (p, targets); `YY` (targets,). `scale`
+    holds the columns' standard deviations, 0 for constant columns.
     """
 
     mean_x: np.ndarray
@@ -23,13 +26,20 @@ class Products(Record):
     XX: np.ndarray
     XY: np.ndarray
     YY: np.ndarray
+    is_sparse: bool
+
+    @cached_property
+    def scale(self):
+        scale = np.sqrt(np.maximum(np.diagonal(self.XX), 0))
+        return np.where(scale > MIN_RELATIVE_SCALE * np.abs(self.mean_x), scale, 0.0)
 
     @property
     def metric(self):
-        """The column scaling."""
-        scale = np.sqrt(np.maximum(np.diagonal(self.XX), 0))
-        scale = np.where(scale > MIN_RELATIVE_SCALE * np.abs(self.mean_x), scale, 0.0)
-        return Metric(self.mean_x, scale, products=self)
+        """The column scaling that other methods use: sparse columns are not centred."""
+        if self.is_sparse:
+            root = np.sqrt(np.diagonal(self.XX) + self.mean_x**2)
+            return Metric(np.zeros(len(root)), root, products=self)
+        return Metric(self.mean_x, self.scale, products=self)
 
 
 @np.errstate(over="ignore", invalid="ignore", under="ignore")
@@ -56,7 +66,7 @@ def products_of(problem):
     G -= np.outer(offset, offset)
     mean = offset + shift[:used]
     XX, XY, YY = G[:p, :p], G[:p, p + 1 :], np.diagonal(G)[p + 1 :]
-    return Products(mean[:p], mean[p + 1 :], XX, XY, YY)
+    return Products(mean[:p], mean[p + 1 :], XX, XY, YY, problem.rows.sparse)
 
 
 def row_products(problem, center):
