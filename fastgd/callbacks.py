@@ -1,4 +1,4 @@
-"""Callbacks for `set_callbacks`, beside scikit-learn's own."""
+"""Callbacks for `set_callbacks`, in addition to those of scikit-learn."""
 
 import os
 import pickle
@@ -9,44 +9,39 @@ from sklearn.utils._param_validation import Interval, validate_params
 
 from fastgd.estimators.files import remove_abandoned, replace, resolved
 
-UNDER_WAY = (
-    "_skl_callbacks",
-    "_skl_callbacks_to_teardown",
-    "_callback_fit_ctx",
-    "_parent_callback_ctx",
-)
+# The attributes by which scikit-learn runs callbacks during a fit; a stored model has none.
+CALLBACK_STATE = "_skl_callbacks _skl_callbacks_to_teardown _callback_fit_ctx _parent_callback_ctx"
 
 
 class Checkpoint:
-    """Keep the model of the last epochs in a file, from which training goes on exactly after the
-    process has died.
+    """Save the model to a file during training, so that training can continue exactly if the
+    process dies.
 
-    The file is a pickle of the estimator, without its callbacks, as if `fit` had stopped there; it
-    knows all that the next `fit` on the same data needs. It is replaced at once: whenever the
-    process dies, the last complete one is there, also where several processes write the same file.
+    The file is a pickle of the estimator, without its callbacks, as if `fit` had stopped there. It
+    holds everything that the next `fit` on the same data needs. It is replaced atomically: if the
+    process dies, the last complete file remains, also if several processes write the same file.
 
     Parameters
     ----------
     path : str or path-like
-        The file, or a symbolic link to it, which stays. The file's folder must exist; the next file
-        is written there before it takes its place. A file that exists passes its mode on; that of a
-        new one follows the umask.
+        The file, or a symbolic link to it, which is kept. The folder of the file must exist; the
+        next file is written there before it replaces the last one. The mode of an existing file is
+        kept; a new file follows the umask.
 
     every : int, default=1
-        Epochs from one writing to the next; the last one of `fit` is always written.
+        Number of epochs between writes. The last epoch of `fit` is always written.
 
     Raises
     ------
     ValueError
-        When `fit` begins with an estimator that would not go on: one without ``warm_start=True``.
+        When `fit` begins, if the estimator does not have ``warm_start=True``.
     OSError
-        When `fit` begins and there is no such folder, or `path` is something else than a file; when
-        writing fails.
+        When `fit` begins, if the folder does not exist or `path` is not a file; when writing fails.
 
     Notes
     -----
-    On Linux the next file has no name until it is complete, so that nothing is left of it if the
-    process is killed. Other systems may keep a part of it under the name ``.fastgd-*.tmp``; the
+    On Linux the next file has no name until it is complete, so that nothing remains of it if the
+    process is killed. On other systems an incomplete file named ``.fastgd-*.tmp`` may remain; the
     next `fit` with a `Checkpoint` in that folder removes it.
 
     Examples
@@ -73,26 +68,26 @@ class Checkpoint:
         self.path, self.every = path, every
 
     def setup(self, estimator, context):
-        """scikit-learn calls it when a fit begins."""
+        """Called by scikit-learn when a fit begins."""
         if not getattr(estimator, "warm_start", False):
             raise ValueError(
-                "Checkpoint needs an estimator with warm_start=True, which alone goes on "
-                f"exactly: got {estimator!r}"
+                "Checkpoint needs an estimator with warm_start=True, which continues exactly: "
+                f"got {estimator!r}"
             )
         remove_abandoned(os.path.dirname(resolved(self.path)))
 
     def on_fit_task_begin(self, estimator, context):
-        """There is nothing to keep before an epoch is over."""
+        """Nothing is saved before the end of an epoch."""
 
     def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
-        """Write what has been reached."""
+        """Write the model of every `every`-th epoch, and that of the whole fit."""
         if fitted_estimator is not None and (
             context.max_subtasks or fitted_estimator.n_iter_ % self.every == 0
         ):
             model = copy(fitted_estimator)
-            for name in UNDER_WAY:
+            for name in CALLBACK_STATE.split():
                 vars(model).pop(name, None)
             replace(self.path, lambda file: pickle.dump(model, file, protocol=5))
 
     def teardown(self, estimator, context):
-        """scikit-learn calls it when a fit ends, however it ends."""
+        """Called by scikit-learn when a fit ends, also by an error."""

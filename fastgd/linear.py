@@ -1,12 +1,11 @@
-"""The named linear models: each names its loss, its penalty and its convention, and little more.
+"""Linear models with scikit-learn's parameters and objectives: each names its loss and its penalty.
 
-They take scikit-learn's parameters with scikit-learn's objectives. Their descent chooses its own
-way (`batch_size="auto"`), so the parameters by which scikit-learn's users choose one (`solver`,
-`dual`, `selection`, `precompute`, `copy_X`, `random_state`) are checked and have no effect on the
-result.
+A fit chooses its solver (`batch_size="auto"`). The parameters by which users of scikit-learn choose
+one (`solver`, `dual`, `selection`, `precompute`, `copy_X`, `random_state`) are validated and do not
+change the result.
 """
 
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 from scipy import sparse
@@ -16,42 +15,54 @@ from sklearn.utils._param_validation import Hidden, Interval, StrOptions
 from sklearn.utils._sparse import _align_api_if_sparse
 
 from fastgd.estimators.diagnostics import warn
-from fastgd.estimators.parameters import checked
+from fastgd.estimators.parameters import (
+    AT_LEAST_1,
+    NOT_NEGATIVE,
+    POSITIVE,
+    SGD_CONSTRAINTS,
+    checked,
+    constraints_of,
+)
 from fastgd.estimators.supervised import Classifier, Regressor
 from fastgd.problem.dual_gap import dual_gaps
-from fastgd.problem.objective import Objective
 
-POSITIVE = Interval(Real, 0, None, closed="neither")
-NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
-COMMON = {
-    "fit_intercept": ["boolean"],
-    "tol": [NOT_NEGATIVE],
-    "max_iter": [Interval(Integral, 1, None, closed="left"), None],
-    "max_seconds": [POSITIVE, None],
+# The constraints of the parameters of these models, where they differ from those of SGD models.
+CONSTRAINTS = SGD_CONSTRAINTS | {
+    "C": [POSITIVE],
     "batch_size": [StrOptions({"auto", "full"})],
-    "n_jobs": [Integral, None],
+    "copy_X": ["boolean"],
+    "dual": ["boolean", StrOptions({"auto"})],
+    "intercept_scaling": [POSITIVE],
+    "l1_ratio": [Interval(Real, 0, 1, closed="both")],
+    "max_iter": [AT_LEAST_1, None],
+    "precompute": ["boolean", "array-like"],
+    "selection": [StrOptions({"cyclic", "random"})],
+    "tol": [NOT_NEGATIVE],
 }
+# The names that scikit-learn's models allow.
+RIDGE_SOLVERS = {"auto", "svd", "cholesky", "lsqr", "sparse_cg", "sag", "saga", "lbfgs"}
+LOGISTIC_SOLVERS = {"lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"}
+SVR_LOSSES = {"epsilon_insensitive", "squared_epsilon_insensitive"}
 
 
-def _strength(alpha, C, total):
-    """(m, e): the strength alpha / (C total) = m 2^e of the penalty of a mean loss.
+def _penalty_of_mean(alpha, C, total, l1_ratio=0.0):
+    """(l1, l2, e) of the penalty 2^e (l1 |w|_1 + (l2 / 2) |w|^2) of a mean loss, equivalent to a
+    strength alpha / C for the sum of the losses, of total weight `total`.
 
     e is 0 unless the strength overflows or underflows.
     """
     if np.isinf(C) or not alpha:
-        return 0.0, 0
-    strength = alpha / C / total
-    if np.finfo(float).tiny <= strength < np.inf:
-        return strength, 0
-    parts = [np.frexp(value) for value in (alpha, C, total)]
-    mantissa = parts[0][0] / parts[1][0] / parts[2][0]
-    return float(mantissa), int(parts[0][1] - parts[1][1] - parts[2][1])
+        return 0.0, 0.0, 0
+    strength, exponent = alpha / C / total, 0
+    if not np.finfo(float).tiny <= strength < np.inf:
+        (a, i), (c, j), (t, k) = map(np.frexp, (alpha, C, total))
+        strength, exponent = float(a / c / t), int(i - j - k)
+    return strength * l1_ratio, strength * (1 - l1_ratio), exponent
 
 
-class _Squared(Regressor):
-    """sum_i s_i (y_i - x_i w - b)^2 / (2 sum_i s_i) + l1 |w|_1 + (l2 / 2) |w|^2"""
+class _Automatic:
+    """A linear model whose fit chooses the solver, and draws nothing at random."""
 
-    loss = "squared_error"
     draws_nothing = True
 
     @checked
@@ -64,15 +75,15 @@ class _Squared(Regressor):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training rows. C-order arrays and CSR matrices of float32 or float64 are not copied.
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
-            Targets.
+            Targets; for classifiers, labels of shape (n_samples,), of at least two classes.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, >= 0. A row of weight 0 counts as absent.
+            Weights of the rows, >= 0. Rows of weight 0 are ignored.
         X_val : {array-like, sparse matrix} of shape (n_validation, n_features), default=None
-            Validation rows: their loss and score enter `history_` after every pass.
-        y_val : array-like of the shape of `y`, but for its length, default=None
-            Their targets.
+            Validation rows. Their loss and score are added to `history_` after every pass.
+        y_val : array-like of shape (n_validation,) or (n_validation, n_targets), default=None
+            Targets or labels of the validation rows; labels must also be in `y`.
         sample_weight_val : array-like of shape (n_validation,), default=None
-            Their weights, >= 0.
+            Weights of the validation rows, >= 0.
 
         Returns
         -------
@@ -81,94 +92,103 @@ class _Squared(Regressor):
         Raises
         ------
         ValueError
-            Something in the arguments is not allowed; an earlier fit is kept.
+            An argument is invalid. An earlier fit is kept.
         KeyboardInterrupt
-            Ctrl-C: the model of the last complete pass is stored.
+            Ctrl-C. The model of the last complete pass is stored.
         """
-        return self._fit_values(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
+        return self._fit(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
 
     def _store(self, coef, intercept):
         super()._store(coef, intercept)
         if not self.fit_intercept:
             self.intercept_ = 0.0
-        elif self._one_target:
+
+
+class _LeastSquares(_Automatic, Regressor):
+    """sum_i s_i (y_i - x_i w - b)^2 / (2 sum_i s_i) + l1 |w|_1 + (l2 / 2) |w|^2"""
+
+    loss = "squared_error"
+
+    def _store(self, coef, intercept):
+        super()._store(coef, intercept)
+        if self.fit_intercept and self._one_target:
             self.intercept_ = intercept[0]
 
 
-class LinearRegression(_Squared):
+class LinearRegression(_LeastSquares):
     """Least squares.
 
     Minimises ``sum_i s_i (y_i - x_i w - b)^2`` over w and b. Several targets share the passes over
-    X. Where columns depend on each other linearly (as they must if there are fewer rows than
-    columns) many w reach the minimum; with ``batch_size="auto"`` this is the shortest, as
-    scikit-learn's, if X has at most 2000 columns, or at most 1500 rows and fewer than columns.
+    X. If columns are linearly dependent (as they must be with fewer rows than columns), many w
+    reach the minimum. With ``batch_size="auto"`` this is the shortest one, as in scikit-learn, if X
+    has at most 2000 columns, or at most 1500 rows and more columns than rows.
 
     Parameters
     ----------
     fit_intercept : bool, default=True
-        Whether there is a b. It is never penalised.
+        Whether to fit an intercept b, which is never penalised.
 
     copy_X : bool, default=True
-        No effect: X is never changed, and seldom copied.
+        No effect: X is never changed, and rarely copied.
 
     tol : float, default=1e-6
-        Training stops when the objective is within `tol` of its minimum, relative to what the best
-        constant model leaves to gain: ``(F - F*) / (F0 - F*) <= tol``. In scikit-learn the same
-        name means the precision of its solver for sparse X.
+        Training stops when the objective F is within `tol` of its minimum F*, relative to the best
+        constant model's objective F0: ``(F - F*) / (F0 - F*) <= tol``. In scikit-learn, it is the
+        precision of the solver for sparse X.
 
     n_jobs : int, default=None
-        Threads inside the fit. None: all that OpenMP allows; -1: all processors. Never changes the
+        Number of threads. None: all that OpenMP allows; -1: all processors. It does not change the
         result.
 
     positive : bool, default=False
-        Whether no weight may be negative.
+        Whether all weights must be >= 0.
 
     max_iter : int, default=None
-        The most passes over X; None: 1000. scikit-learn's has no such parameter.
+        Maximum number of passes over X; None: 1000. scikit-learn has no such parameter.
 
     batch_size : {'auto', 'full'}, default='auto'
-        'auto' takes the fastest way to `tol`, be it by a matrix of n_features^2 numbers; 'full'
-        keeps to passes over X.
+        'auto' uses the fastest solver, which may store a matrix of n_features^2 numbers; 'full'
+        uses only passes over X.
 
     max_seconds : float, default=None
-        No pass begins later than that. None: no matter how long it takes.
+        Time limit in seconds, after which no pass begins. None: no limit.
 
     Attributes
     ----------
     coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
-        w; float32 where X is.
+        Weights w; float32 if X is.
 
     intercept_ : float or ndarray of shape (n_targets,)
-        b; 0.0 without one.
+        Intercept b; 0.0 if `fit_intercept` is False.
 
     converged_ : bool
-        Whether `optimality_` has reached `tol`.
+        Whether `optimality_` is at most `tol`.
 
     optimality_ : float
-        Estimate of ``(F - F*) / (F0 - F*)``, F* being the minimum and F0 the objective of the best
-        constant model.
+        Estimate of ``(F - F*) / (F0 - F*)``, where F* is the minimum and F0 the objective of the
+        best constant model.
 
     optimality_kind_ : str
-        What it is made of: 'Newton decrement', an estimate.
+        What `optimality_` is: a 'Newton decrement' (an estimate).
 
     stop_reason_ : str
-        'tol', 'max_iter', 'max_seconds', 'callback', 'rounding' where no step gains more than
-        rounding and `tol` is not reached, or, after Ctrl-C, 'interrupted'.
+        'tol', 'max_iter', 'max_seconds', 'callback', 'rounding' (rounding errors prevent further
+        progress before `tol` is reached) or 'interrupted' (Ctrl-C).
 
     n_iter_ : int
-        Passes over X.
+        Number of passes over X.
 
     history_ : dict of lists
-        An entry a pass: ``loss``, the objective (a pass that only turns the direction repeats it);
-        ``gradient_norm``, in coordinates in which columns have spread 1; ``learning_rate``, the
-        length of the last step, of which 1 is Newton's; ``seconds`` since the fit began; with
-        validation rows ``validation_loss`` and ``validation_score``. `pandas.DataFrame` takes it.
+        One entry per pass: ``loss``, the objective (repeated by passes that only improve the
+        direction); ``gradient_norm``, for columns of standard deviation 1; ``learning_rate``, the
+        last step size, 1 for a Newton step; ``seconds`` since the start of the fit; with validation
+        rows ``validation_loss`` and ``validation_score``. `pandas.DataFrame` accepts it.
 
     n_features_in_ : int
         Number of columns of X.
 
     feature_names_in_ : ndarray of shape (n_features,)
-        Column names, where X has them.
+        Names of the columns, if X has string names.
 
     References
     ----------
@@ -184,8 +204,6 @@ class LinearRegression(_Squared):
     (0.518, True)
     """
 
-    _parameter_constraints: dict = {**COMMON, "copy_X": ["boolean"], "positive": ["boolean"]}
-
     def __init__(
         self,
         *,
@@ -200,21 +218,20 @@ class LinearRegression(_Squared):
     ):
         self._assign(locals())
 
-    def _objective(self, outputs, one_vs_rest, total):
-        return Objective(
-            self._loss(outputs),
-            outputs=outputs,
-            intercept=self.fit_intercept,
-            positive=self.positive,
-        )
+    _parameter_constraints: dict = constraints_of(__init__, CONSTRAINTS)
+
+    def _penalty(self, outputs, total):
+        return 0.0, 0.0, 0
 
 
-# RANSACRegressor asks isinstance to tell least squares, of which it knows how many rows they need.
+# RANSACRegressor uses isinstance to recognise least squares, whose minimal number of rows it knows.
 # A virtual subclass inherits nothing.
 linear_model.LinearRegression.register(LinearRegression)
 
 
-class _Penalised(_Squared):
+class _Penalised(_LeastSquares):
+    """Least squares with a penalty, where `coef_` of y of shape (n, 1) is a vector."""
+
     def _store(self, coef, intercept):
         super()._store(coef, intercept)
         if len(coef) == 1:
@@ -230,80 +247,79 @@ class Ridge(_Penalised):
     Parameters
     ----------
     alpha : float or array-like of shape (n_targets,), default=1.0
-        Strength of the penalty, in [0, inf); an array: one for each target.
+        Strength of the penalty, in [0, inf). An array has one for each target.
 
     fit_intercept : bool, default=True
-        Whether there is a b. It is never penalised.
+        Whether to fit an intercept b, which is never penalised.
 
     copy_X : bool, default=True
-        No effect: X is never changed, and seldom copied.
+        No effect: X is never changed, and rarely copied.
 
     max_iter : int, default=None
-        The most passes over X; None: 1000. In scikit-learn the iterations of its solver.
+        Maximum number of passes over X; None: 1000. In scikit-learn, iterations of the solver.
 
     tol : float, default=1e-4
-        Training stops when the objective is within `tol` of its minimum, relative to what the best
-        constant model leaves to gain: ``(F - F*) / (F0 - F*) <= tol``. In scikit-learn the same
-        name means the precision of the iterative ones among its solvers.
+        Training stops when the objective F is within `tol` of its minimum F*, relative to the best
+        constant model's objective F0: ``(F - F*) / (F0 - F*) <= tol``. In scikit-learn, it is the
+        precision of the iterative solvers.
 
     solver : str, default='auto'
-        No effect: a way to the minimum, which is the same for all of them. scikit-learn's names are
-        allowed.
+        No effect: all solvers have the same minimum. scikit-learn's names are allowed.
 
     positive : bool, default=False
-        Whether no weight may be negative.
+        Whether all weights must be >= 0.
 
     random_state : int, RandomState instance or None, default=None
-        No effect: nothing is drawn at random. The first `fit` warns of one that the constructor was
-        given.
+        No effect: nothing is drawn at random. The first `fit` warns of a value that was given to
+        the constructor.
 
     batch_size : {'auto', 'full'}, default='auto'
-        'auto' takes the fastest way to `tol`, be it by a matrix of n_features^2 numbers; 'full'
-        keeps to passes over X.
+        'auto' uses the fastest solver, which may store a matrix of n_features^2 numbers; 'full'
+        uses only passes over X.
 
     n_jobs : int, default=None
-        Threads inside the fit. None: all that OpenMP allows; -1: all processors. Never changes the
+        Number of threads. None: all that OpenMP allows; -1: all processors. It does not change the
         result.
 
     max_seconds : float, default=None
-        No pass begins later than that. None: no matter how long it takes.
+        Time limit in seconds, after which no pass begins. None: no limit.
 
     Attributes
     ----------
     coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
-        w; float32 where X is.
+        Weights w; float32 if X is.
 
     intercept_ : float or ndarray of shape (n_targets,)
-        b; 0.0 without one.
+        Intercept b; 0.0 if `fit_intercept` is False.
 
     converged_ : bool
-        Whether `optimality_` has reached `tol`.
+        Whether `optimality_` is at most `tol`.
 
     optimality_ : float
-        Estimate of ``(F - F*) / (F0 - F*)``, F* being the minimum and F0 the objective of the best
-        constant model.
+        Estimate of ``(F - F*) / (F0 - F*)``, where F* is the minimum and F0 the objective of the
+        best constant model.
 
     optimality_kind_ : str
-        What it is made of: 'Newton decrement', an estimate.
+        What `optimality_` is: a 'Newton decrement' (an estimate).
 
     stop_reason_ : str
-        'tol', 'max_iter', 'max_seconds', 'callback', 'rounding' where no step gains more than
-        rounding and `tol` is not reached, or, after Ctrl-C, 'interrupted'.
+        'tol', 'max_iter', 'max_seconds', 'callback', 'rounding' (rounding errors prevent further
+        progress before `tol` is reached) or 'interrupted' (Ctrl-C).
 
     n_iter_ : int
-        Passes over X.
+        Number of passes over X.
 
     history_ : dict of lists
-        An entry a pass: ``loss``, the objective (a pass that only turns the direction repeats it);
-        ``gradient_norm``, in coordinates in which columns have spread 1; ``learning_rate``, the
-        length of the last step, of which 1 is Newton's; ``seconds`` since the fit began; with
-        validation rows ``validation_loss`` and ``validation_score``. `pandas.DataFrame` takes it.
+        One entry per pass: ``loss``, the objective (repeated by passes that only improve the
+        direction); ``gradient_norm``, for columns of standard deviation 1; ``learning_rate``, the
+        last step size, 1 for a Newton step; ``seconds`` since the start of the fit; with validation
+        rows ``validation_loss`` and ``validation_score``. `pandas.DataFrame` accepts it.
 
     n_features_in_ : int
         Number of columns of X.
 
     feature_names_in_ : ndarray of shape (n_features,)
-        Column names, where X has them.
+        Names of the columns, if X has string names.
 
     References
     ----------
@@ -319,17 +335,6 @@ class Ridge(_Penalised):
     >>> round(model.score(X, y), 3), model.stop_reason_
     (0.513, 'tol')
     """
-
-    _parameter_constraints: dict = {
-        **COMMON,
-        "alpha": [NOT_NEGATIVE, "array-like"],
-        "copy_X": ["boolean"],
-        "solver": [
-            StrOptions({"auto", "svd", "cholesky", "lsqr", "sparse_cg", "sag", "saga", "lbfgs"})
-        ],
-        "positive": ["boolean"],
-        "random_state": ["random_state"],
-    }
 
     def __init__(
         self,
@@ -348,7 +353,14 @@ class Ridge(_Penalised):
     ):
         self._assign(locals())
 
-    def _objective(self, outputs, one_vs_rest, total):
+    _parameter_constraints: dict = constraints_of(
+        __init__,
+        CONSTRAINTS,
+        alpha=[NOT_NEGATIVE, "array-like"],
+        solver=[StrOptions(RIDGE_SOLVERS)],
+    )
+
+    def _penalty(self, outputs, total):
         try:
             alpha = np.ravel(self.alpha).astype(float)
         except (TypeError, ValueError):
@@ -356,31 +368,21 @@ class Ridge(_Penalised):
         if len(alpha) not in (1, outputs):
             raise ValueError(
                 f"Number of targets and number of penalties do not correspond: {len(alpha)} != "
-                f"{outputs}. "
-                "The 'alpha' parameter of Ridge is one number, or one for each target."
+                f"{outputs}. The 'alpha' parameter of Ridge is one number, or one for each target."
             )
         if not (np.isfinite(alpha) & (alpha >= 0)).all():
             raise ValueError(f"alpha must be finite and >= 0, got {self.alpha}")
-        l2, exponent = _strength(float(alpha[0]), 1.0, total)
-        if len(set(alpha)) > 1:
-            most = np.finfo(float).max
-            l2, exponent = tuple(min(float(a) / total, most) for a in alpha), 0
-        return Objective(
-            self._loss(outputs),
-            l2=l2,
-            exponent=exponent,
-            outputs=outputs,
-            intercept=self.fit_intercept,
-            positive=self.positive,
-        )
+        if len(set(alpha)) == 1:
+            return _penalty_of_mean(float(alpha[0]), 1.0, total)
+        largest = np.finfo(float).max
+        return 0.0, tuple(min(float(a) / total, largest) for a in alpha), 0
 
 
 class ElasticNet(_Penalised):
     """Least squares with L1 and L2 penalties.
 
     Minimises ``sum_i s_i (y_i - x_i w - b)^2 / (2 sum_i s_i) + alpha l1_ratio |w|_1 + alpha (1 -
-    l1_ratio) |w|^2 / 2`` over w and b; several targets each by itself, all in the same passes over
-    X.
+    l1_ratio) |w|^2 / 2`` over w and b. Several targets are independent and share the passes over X.
 
     Parameters
     ----------
@@ -391,88 +393,90 @@ class ElasticNet(_Penalised):
         Share of L1, in [0, 1]: 0 is ridge regression, 1 the lasso.
 
     fit_intercept : bool, default=True
-        Whether there is a b. It is never penalised.
+        Whether to fit an intercept b, which is never penalised.
 
     precompute : bool or array-like, default=False
-        No effect: a matter of scikit-learn's solver.
+        No effect: an option of scikit-learn's solver.
 
     max_iter : int, default=1000
-        The most passes over X. In scikit-learn sweeps over the columns, which cost as much.
+        Maximum number of passes over X. In scikit-learn, passes over the columns, which cost as
+        much.
 
     copy_X : bool, default=True
-        No effect: X is never changed, and seldom copied.
+        No effect: X is never changed, and rarely copied.
 
     tol : float, default=1e-4
-        Training stops when the objective is within `tol` of its minimum, relative to what the best
-        constant model leaves to gain: ``(F - F*) / (F0 - F*) <= tol``. In scikit-learn the same
-        name means a duality gap relative to ``|y|^2``.
+        Training stops when the objective F is within `tol` of its minimum F*, relative to the best
+        constant model's objective F0: ``(F - F*) / (F0 - F*) <= tol``. In scikit-learn, it is a
+        duality gap relative to ``|y|^2``.
 
     warm_start : bool, default=False
-        Start from the last fit's coefficients, or where nothing has changed since but `max_iter`,
-        `max_seconds`, `tol`, `verbose`, `n_jobs` or the callbacks, go on exactly as if that fit had
-        not ended. Changes how many passes it takes, not the minimum.
+        Whether to start from the coefficients of the last fit. If nothing has changed since, except
+        `max_iter`, `max_seconds`, `tol`, `verbose`, `n_jobs` and the callbacks, training continues
+        as if that fit had not ended. It changes the number of passes, not the minimum.
 
     positive : bool, default=False
-        Whether no weight may be negative.
+        Whether all weights must be >= 0.
 
     random_state : int, RandomState instance or None, default=None
-        No effect: nothing is drawn at random. The first `fit` warns of one that the constructor was
-        given.
+        No effect: nothing is drawn at random. The first `fit` warns of a value that was given to
+        the constructor.
 
     selection : {'cyclic', 'random'}, default='cyclic'
-        No effect: a matter of scikit-learn's solver.
+        No effect: an option of scikit-learn's solver.
 
     batch_size : {'auto', 'full'}, default='auto'
-        'auto' takes the fastest way to `tol`, be it by a matrix of n_features^2 numbers; 'full'
-        keeps to passes over X.
+        'auto' uses the fastest solver, which may store a matrix of n_features^2 numbers; 'full'
+        uses only passes over X.
 
     n_jobs : int, default=None
-        Threads inside the fit. None: all that OpenMP allows; -1: all processors. Never changes the
+        Number of threads. None: all that OpenMP allows; -1: all processors. It does not change the
         result.
 
     max_seconds : float, default=None
-        No pass begins later than that. None: no matter how long it takes.
+        Time limit in seconds, after which no pass begins. None: no limit.
 
     Attributes
     ----------
     coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
-        w; float32 where X is.
+        Weights w; float32 if X is.
 
     intercept_ : float or ndarray of shape (n_targets,)
-        b; 0.0 without one.
+        Intercept b; 0.0 if `fit_intercept` is False.
 
     converged_ : bool
-        Whether `optimality_` has reached `tol`.
+        Whether `optimality_` is at most `tol`.
 
     optimality_ : float
-        Estimate, or with L1 an upper bound, of ``(F - F*) / (F0 - F*)``, F* being the minimum and
-        F0 the objective of the best constant model.
+        Estimate, or with an L1 penalty upper bound, of ``(F - F*) / (F0 - F*)``, where F* is the
+        minimum and F0 the objective of the best constant model.
 
     optimality_kind_ : str
-        What it is made of: 'Newton decrement', an estimate, or 'duality gap', a bound.
+        What `optimality_` is: a 'Newton decrement' (an estimate) or a 'duality gap' (a bound).
 
     dual_gap_ : float or ndarray of shape (n_targets,)
-        scikit-learn's duality gap: how far each target's objective is above its minimum at most.
-        (With alpha=0: the squared norm of X' times the residuals, divided by n_samples.)
+        scikit-learn's duality gap: an upper bound of the difference between each target's objective
+        and its minimum. (With alpha=0: the squared norm of X' times the residuals, divided by
+        n_samples.)
 
     stop_reason_ : str
-        'tol', 'max_iter', 'max_seconds', 'callback', 'rounding' where no step gains more than
-        rounding and `tol` is not reached, or, after Ctrl-C, 'interrupted'.
+        'tol', 'max_iter', 'max_seconds', 'callback', 'rounding' (rounding errors prevent further
+        progress before `tol` is reached) or 'interrupted' (Ctrl-C).
 
     n_iter_ : int
-        Passes over X.
+        Number of passes over X.
 
     history_ : dict of lists
-        An entry a pass: ``loss``, the objective (a pass that only turns the direction repeats it);
-        ``gradient_norm``, in coordinates in which columns have spread 1; ``learning_rate``, the
-        length of the last step, of which 1 is Newton's; ``seconds`` since the fit began; with
-        validation rows ``validation_loss`` and ``validation_score``. `pandas.DataFrame` takes it.
+        One entry per pass: ``loss``, the objective (repeated by passes that only improve the
+        direction); ``gradient_norm``, for columns of standard deviation 1; ``learning_rate``, the
+        last step size, 1 for a Newton step; ``seconds`` since the start of the fit; with validation
+        rows ``validation_loss`` and ``validation_score``. `pandas.DataFrame` accepts it.
 
     n_features_in_ : int
         Number of columns of X.
 
     feature_names_in_ : ndarray of shape (n_features,)
-        Column names, where X has them.
+        Names of the columns, if X has string names.
 
     References
     ----------
@@ -489,17 +493,7 @@ class ElasticNet(_Penalised):
     True
     """
 
-    _parameter_constraints: dict = {
-        **COMMON,
-        "alpha": [NOT_NEGATIVE],
-        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
-        "precompute": ["boolean", "array-like"],
-        "copy_X": ["boolean"],
-        "warm_start": ["boolean"],
-        "positive": ["boolean"],
-        "random_state": ["random_state"],
-        "selection": [StrOptions({"cyclic", "random"})],
-    }
+    penalty = "elasticnet"
 
     def __init__(
         self,
@@ -520,6 +514,8 @@ class ElasticNet(_Penalised):
         max_seconds=None,
     ):
         self._assign(locals())
+
+    _parameter_constraints: dict = constraints_of(__init__, CONSTRAINTS)
 
     @checked
     @with_callbacks
@@ -543,15 +539,15 @@ class ElasticNet(_Penalised):
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, >= 0. A row of weight 0 counts as absent.
+            Weights of the rows, >= 0. Rows of weight 0 are ignored.
         check_input : bool, default=True
             No effect: the input is always checked, which costs next to nothing.
         X_val : {array-like, sparse matrix} of shape (n_validation, n_features), default=None
-            Validation rows: their loss and score enter `history_` after every pass.
-        y_val : array-like of the shape of `y`, but for its length, default=None
-            Their targets.
+            Validation rows. Their loss and score are added to `history_` after every pass.
+        y_val : array-like of shape (n_validation,) or (n_validation, n_targets), default=None
+            Targets of the validation rows.
         sample_weight_val : array-like of shape (n_validation,), default=None
-            Their weights, >= 0.
+            Weights of the validation rows, >= 0.
 
         Returns
         -------
@@ -560,37 +556,27 @@ class ElasticNet(_Penalised):
         Raises
         ------
         ValueError
-            Something in the arguments is not allowed; an earlier fit is kept.
+            An argument is invalid. An earlier fit is kept.
         KeyboardInterrupt
-            Ctrl-C: the model of the last complete pass is stored.
+            Ctrl-C. The model of the last complete pass is stored.
         """
-        return self._fit_values(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
+        return self._fit(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
 
     @property
     def sparse_coef_(self):
-        """`coef_` as a sparse matrix, of one row a target."""
+        """`coef_` as a sparse matrix with a row per target."""
         return _align_api_if_sparse(sparse.csr_array(np.atleast_2d(self.coef_)))
 
     def _certify(self, problem, coef, intercept, method):
         gaps = dual_gaps(problem, coef, intercept, method)
         self.dual_gap_ = gaps[0] if len(gaps) == 1 else gaps
 
-    def _objective(self, outputs, one_vs_rest, total):
-        return Objective(
-            self._loss(outputs),
-            l1=float(self.alpha * self.l1_ratio),
-            l2=float(self.alpha * (1 - self.l1_ratio)),
-            outputs=outputs,
-            intercept=self.fit_intercept,
-            positive=self.positive,
-        )
-
 
 class Lasso(ElasticNet):
     """Least squares with an L1 penalty.
 
-    Minimises ``sum_i s_i (y_i - x_i w - b)^2 / (2 sum_i s_i) + alpha |w|_1`` over w and b; several
-    targets each by itself, all in the same passes over X.
+    Minimises ``sum_i s_i (y_i - x_i w - b)^2 / (2 sum_i s_i) + alpha |w|_1`` over w and b. Several
+    targets are independent and share the passes over X.
 
     Parameters
     ----------
@@ -598,88 +584,90 @@ class Lasso(ElasticNet):
         Strength of the penalty, in [0, inf).
 
     fit_intercept : bool, default=True
-        Whether there is a b. It is never penalised.
+        Whether to fit an intercept b, which is never penalised.
 
     precompute : bool or array-like, default=False
-        No effect: a matter of scikit-learn's solver.
+        No effect: an option of scikit-learn's solver.
 
     copy_X : bool, default=True
-        No effect: X is never changed, and seldom copied.
+        No effect: X is never changed, and rarely copied.
 
     max_iter : int, default=1000
-        The most passes over X. In scikit-learn sweeps over the columns, which cost as much.
+        Maximum number of passes over X. In scikit-learn, passes over the columns, which cost as
+        much.
 
     tol : float, default=1e-4
-        Training stops when the objective is within `tol` of its minimum, relative to what the best
-        constant model leaves to gain: ``(F - F*) / (F0 - F*) <= tol``. In scikit-learn the same
-        name means a duality gap relative to ``|y|^2``.
+        Training stops when the objective F is within `tol` of its minimum F*, relative to the best
+        constant model's objective F0: ``(F - F*) / (F0 - F*) <= tol``. In scikit-learn, it is a
+        duality gap relative to ``|y|^2``.
 
     warm_start : bool, default=False
-        Start from the last fit's coefficients, or where nothing has changed since but `max_iter`,
-        `max_seconds`, `tol`, `verbose`, `n_jobs` or the callbacks, go on exactly as if that fit had
-        not ended. Changes how many passes it takes, not the minimum.
+        Whether to start from the coefficients of the last fit. If nothing has changed since, except
+        `max_iter`, `max_seconds`, `tol`, `verbose`, `n_jobs` and the callbacks, training continues
+        as if that fit had not ended. It changes the number of passes, not the minimum.
 
     positive : bool, default=False
-        Whether no weight may be negative.
+        Whether all weights must be >= 0.
 
     random_state : int, RandomState instance or None, default=None
-        No effect: nothing is drawn at random. The first `fit` warns of one that the constructor was
-        given.
+        No effect: nothing is drawn at random. The first `fit` warns of a value that was given to
+        the constructor.
 
     selection : {'cyclic', 'random'}, default='cyclic'
-        No effect: a matter of scikit-learn's solver.
+        No effect: an option of scikit-learn's solver.
 
     batch_size : {'auto', 'full'}, default='auto'
-        'auto' takes the fastest way to `tol`, be it by a matrix of n_features^2 numbers; 'full'
-        keeps to passes over X.
+        'auto' uses the fastest solver, which may store a matrix of n_features^2 numbers; 'full'
+        uses only passes over X.
 
     n_jobs : int, default=None
-        Threads inside the fit. None: all that OpenMP allows; -1: all processors. Never changes the
+        Number of threads. None: all that OpenMP allows; -1: all processors. It does not change the
         result.
 
     max_seconds : float, default=None
-        No pass begins later than that. None: no matter how long it takes.
+        Time limit in seconds, after which no pass begins. None: no limit.
 
     Attributes
     ----------
     coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
-        w; float32 where X is.
+        Weights w; float32 if X is.
 
     intercept_ : float or ndarray of shape (n_targets,)
-        b; 0.0 without one.
+        Intercept b; 0.0 if `fit_intercept` is False.
 
     converged_ : bool
-        Whether `optimality_` has reached `tol`.
+        Whether `optimality_` is at most `tol`.
 
     optimality_ : float
-        Estimate, or with L1 an upper bound, of ``(F - F*) / (F0 - F*)``, F* being the minimum and
-        F0 the objective of the best constant model.
+        Estimate, or with an L1 penalty upper bound, of ``(F - F*) / (F0 - F*)``, where F* is the
+        minimum and F0 the objective of the best constant model.
 
     optimality_kind_ : str
-        What it is made of: 'Newton decrement', an estimate, or 'duality gap', a bound.
+        What `optimality_` is: a 'Newton decrement' (an estimate) or a 'duality gap' (a bound).
 
     dual_gap_ : float or ndarray of shape (n_targets,)
-        scikit-learn's duality gap: how far each target's objective is above its minimum at most.
-        (With alpha=0: the squared norm of X' times the residuals, divided by n_samples.)
+        scikit-learn's duality gap: an upper bound of the difference between each target's objective
+        and its minimum. (With alpha=0: the squared norm of X' times the residuals, divided by
+        n_samples.)
 
     stop_reason_ : str
-        'tol', 'max_iter', 'max_seconds', 'callback', 'rounding' where no step gains more than
-        rounding and `tol` is not reached, or, after Ctrl-C, 'interrupted'.
+        'tol', 'max_iter', 'max_seconds', 'callback', 'rounding' (rounding errors prevent further
+        progress before `tol` is reached) or 'interrupted' (Ctrl-C).
 
     n_iter_ : int
-        Passes over X.
+        Number of passes over X.
 
     history_ : dict of lists
-        An entry a pass: ``loss``, the objective (a pass that only turns the direction repeats it);
-        ``gradient_norm``, in coordinates in which columns have spread 1; ``learning_rate``, the
-        length of the last step, of which 1 is Newton's; ``seconds`` since the fit began; with
-        validation rows ``validation_loss`` and ``validation_score``. `pandas.DataFrame` takes it.
+        One entry per pass: ``loss``, the objective (repeated by passes that only improve the
+        direction); ``gradient_norm``, for columns of standard deviation 1; ``learning_rate``, the
+        last step size, 1 for a Newton step; ``seconds`` since the start of the fit; with validation
+        rows ``validation_loss`` and ``validation_score``. `pandas.DataFrame` accepts it.
 
     n_features_in_ : int
         Number of columns of X.
 
     feature_names_in_ : ndarray of shape (n_features,)
-        Column names, where X has them.
+        Names of the columns, if X has string names.
 
     References
     ----------
@@ -696,9 +684,6 @@ class Lasso(ElasticNet):
     True
     """
 
-    _parameter_constraints: dict = {
-        k: v for k, v in ElasticNet._parameter_constraints.items() if k != "l1_ratio"
-    }
     l1_ratio = 1.0
 
     def __init__(
@@ -720,66 +705,21 @@ class Lasso(ElasticNet):
     ):
         self._assign(locals())
 
-
-CLASSES = {
-    **COMMON,
-    "C": [POSITIVE],
-    "intercept_scaling": [POSITIVE],
-    "class_weight": [StrOptions({"balanced"}), dict, None],
-    "random_state": ["random_state"],
-    "verbose": ["verbose"],
-}
+    _parameter_constraints: dict = constraints_of(__init__, CONSTRAINTS)
 
 
-class _Named(Classifier):
-    draws_nothing = True
+class LogisticRegression(_Automatic, Classifier):
+    """Logistic regression; more than two classes jointly (softmax).
 
-    @checked
-    @with_callbacks
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
-        """Train.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training rows. C-order arrays and CSR matrices of float32 or float64 are not copied.
-        y : array-like of shape (n_samples,)
-            Labels, of two classes at least.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, >= 0. A row of weight 0 counts as absent.
-        X_val : {array-like, sparse matrix} of shape (n_validation, n_features), default=None
-            Validation rows: their loss and score enter `history_` after every pass.
-        y_val : array-like of the shape of `y`, but for its length, default=None
-            Their labels, all of which `y` must have too.
-        sample_weight_val : array-like of shape (n_validation,), default=None
-            Their weights, >= 0.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            Something in the arguments is not allowed; an earlier fit is kept.
-        KeyboardInterrupt
-            Ctrl-C: the model of the last complete pass is stored.
-        """
-        return self._fit_classes(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
-
-
-class LogisticRegression(_Named):
-    """Logistic regression; of more than two classes jointly (softmax).
-
-    Minimises ``C sum_i s_i L_i + l1_ratio |W|_1 + (1 - l1_ratio) |W|^2 / 2`` over W and b, L_i
-    being ``log(1 + exp(-y z))`` for two classes, y = +-1, and ``log sum_k exp(z_k) - z_y`` for
+    Minimises ``C sum_i s_i L_i + l1_ratio |W|_1 + (1 - l1_ratio) |W|^2 / 2`` over W and b, where
+    L_i is ``log(1 + exp(-y z))``, y = +-1, for two classes, and ``log sum_k exp(z_k) - z_y`` for
     more.
 
     Parameters
     ----------
     penalty : {'l1', 'l2', 'elasticnet', None}, default='l2'
-        Deprecated, as in scikit-learn 1.8: `l1_ratio` 1, 0, or between, and ``C=np.inf`` say the
-        same.
+        Deprecated, as in scikit-learn 1.8. Use `l1_ratio` (1, 0 or between), and ``C=np.inf`` for
+        None.
 
     C : float, default=1.0
         Inverse strength of the penalty, in (0, inf]; ``np.inf``: no penalty.
@@ -788,97 +728,98 @@ class LogisticRegression(_Named):
         Share of L1 in the penalty, in [0, 1]. None is deprecated.
 
     dual : bool, default=False
-        No effect: both problems have the same solution.
+        No effect: the primal and the dual problem have the same solution.
 
     tol : float, default=1e-4
-        Training stops when the objective is within `tol` of its minimum, relative to what the best
-        constant model leaves to gain: ``(F - F*) / (F0 - F*) <= tol``. In scikit-learn the same
-        name means a bound of the gradient or of the steps, by solver.
+        Training stops when the objective F is within `tol` of its minimum F*, relative to the best
+        constant model's objective F0: ``(F - F*) / (F0 - F*) <= tol``. In scikit-learn, it is a
+        bound of the gradient or of the steps, depending on the solver.
 
     fit_intercept : bool, default=True
-        Whether there is a b. It is never penalised.
+        Whether to fit an intercept b, which is never penalised.
 
     intercept_scaling : float, default=1
-        No effect: it softens the penalty of an intercept, and this one has none.
+        No effect: in scikit-learn it weakens the penalty of the intercept, which has none here.
 
     class_weight : dict, 'balanced' or None, default=None
-        Weights of the classes, which multiply `sample_weight`; 'balanced': inversely proportional
-        to the classes' weights in y.
+        Weights of the classes, which multiply `sample_weight`. 'balanced': inversely proportional
+        to the total weights of the classes in y.
 
     random_state : int, RandomState instance or None, default=None
-        No effect: nothing is drawn at random. The first `fit` warns of one that the constructor was
-        given.
+        No effect: nothing is drawn at random. The first `fit` warns of a value that was given to
+        the constructor.
 
     solver : str, default='lbfgs'
-        No effect: a way to the minimum, which is the same for all of them ('liblinear' penalises
-        the intercept, which none does here). scikit-learn's names are allowed.
+        No effect: all solvers have the same minimum (in scikit-learn, 'liblinear' penalises the
+        intercept). scikit-learn's names are allowed.
 
     max_iter : int, default=1000
-        The most passes over X. In scikit-learn iterations (100), of which some solvers take several
-        passes each.
+        Maximum number of passes over X. In scikit-learn, iterations (100), which are several passes
+        for some solvers.
 
     verbose : int, default=0
-        1 or more: `fit` shows a progress bar with loss, rate and time left, which needs rich (``pip
-        install 'fastgd[progress]'``); where there is no terminal, and inside of other estimators,
-        one line when it ends.
+        If positive, `fit` shows a progress bar with loss, rate and remaining time, which needs rich
+        (``pip install 'fastgd[progress]'``). Without a terminal, and inside other estimators, it
+        prints one line at its end.
 
     warm_start : bool, default=False
-        Start from the last fit's coefficients, or where nothing has changed since but `max_iter`,
-        `max_seconds`, `tol`, `verbose`, `n_jobs` or the callbacks, go on exactly as if that fit had
-        not ended. Changes how many passes it takes, not the minimum.
+        Whether to start from the coefficients of the last fit. If nothing has changed since, except
+        `max_iter`, `max_seconds`, `tol`, `verbose`, `n_jobs` and the callbacks, training continues
+        as if that fit had not ended. It changes the number of passes, not the minimum.
 
     n_jobs : int, default=None
-        Threads inside the fit. None: all that OpenMP allows; -1: all processors. Never changes the
+        Number of threads. None: all that OpenMP allows; -1: all processors. It does not change the
         result.
 
     batch_size : {'auto', 'full'}, default='auto'
-        'auto' takes the fastest way to `tol`, be it by a matrix of n_features^2 numbers; 'full'
-        keeps to passes over X.
+        'auto' uses the fastest solver, which may store a matrix of n_features^2 numbers; 'full'
+        uses only passes over X.
 
     max_seconds : float, default=None
-        No pass begins later than that. None: no matter how long it takes.
+        Time limit in seconds, after which no pass begins. None: no limit.
 
     Attributes
     ----------
     coef_ : ndarray of shape (1, n_features) for two classes, else (n_classes, n_features)
-        W; float32 where X is.
+        Weights W; float32 if X is.
 
     intercept_ : ndarray of shape (1,) or (n_classes,)
-        b; those of several classes, which are known up to a common number, sum to zero.
+        Intercepts b. Those of more than two classes, which are determined up to a constant, sum to
+        zero.
 
     classes_ : ndarray of shape (n_classes,)
         The labels.
 
     converged_ : bool
-        Whether `optimality_` has reached `tol` and there is a minimum.
+        Whether `optimality_` is at most `tol` and there is a minimum.
 
     optimality_ : float
-        Estimate, or with L1 an upper bound, of ``(F - F*) / (F0 - F*)``, F* being the minimum and
-        F0 the objective of the best constant model.
+        Estimate, or with an L1 penalty upper bound, of ``(F - F*) / (F0 - F*)``, where F* is the
+        minimum and F0 the objective of the best constant model.
 
     optimality_kind_ : str
-        What it is made of: 'Newton decrement' or 'half the duality gap', estimates, or
-        'duality gap', a bound.
+        What `optimality_` is: a 'Newton decrement' or 'half the duality gap' (estimates), or a
+        'duality gap' (a bound).
 
     stop_reason_ : str
-        'tol', 'max_iter', 'max_seconds', 'callback', 'rounding' where no step gains more than
-        rounding and `tol` is not reached, after Ctrl-C 'interrupted', or 'separable': nothing is
-        penalised and the classes are separable, so that there is no minimum.
+        'tol', 'max_iter', 'max_seconds', 'callback', 'rounding' (rounding errors prevent further
+        progress before `tol` is reached), 'separable' (the classes are separable and nothing is
+        penalised, so that there is no minimum) or 'interrupted' (Ctrl-C).
 
     n_iter_ : int
-        Passes over X.
+        Number of passes over X.
 
     history_ : dict of lists
-        An entry a pass: ``loss``, the objective (a pass that only turns the direction repeats it);
-        ``gradient_norm``, in coordinates in which columns have spread 1; ``learning_rate``, the
-        length of the last step, of which 1 is Newton's; ``seconds`` since the fit began; with
-        validation rows ``validation_loss`` and ``validation_score``. `pandas.DataFrame` takes it.
+        One entry per pass: ``loss``, the objective (repeated by passes that only improve the
+        direction); ``gradient_norm``, for columns of standard deviation 1; ``learning_rate``, the
+        last step size, 1 for a Newton step; ``seconds`` since the start of the fit; with validation
+        rows ``validation_loss`` and ``validation_score``. `pandas.DataFrame` accepts it.
 
     n_features_in_ : int
         Number of columns of X.
 
     feature_names_in_ : ndarray of shape (n_features,)
-        Column names, where X has them.
+        Names of the columns, if X has string names.
 
     References
     ----------
@@ -886,7 +827,7 @@ class LogisticRegression(_Named):
     20 (1958). McCullagh and Nelder, Generalized Linear Models, 2nd edition (1989).
 
     Lin, Weng and Keerthi, "Trust region Newton method for large-scale logistic regression", Journal
-    of Machine Learning Research 9 (2008): the descent, by conjugate gradients.
+    of Machine Learning Research 9 (2008): Newton's method with conjugate gradients.
 
     Examples
     --------
@@ -899,21 +840,6 @@ class LogisticRegression(_Named):
     """
 
     loss = "softmax"
-    _parameter_constraints: dict = {
-        **CLASSES,
-        "C": [Interval(Real, 0, None, closed="right")],
-        "penalty": [
-            StrOptions({"l1", "l2", "elasticnet"}),
-            None,
-            Hidden(StrOptions({"deprecated"})),
-        ],
-        "l1_ratio": [Interval(Real, 0, 1, closed="both"), None],
-        "dual": ["boolean"],
-        "solver": [
-            StrOptions({"lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"})
-        ],
-        "warm_start": ["boolean"],
-    }
 
     def __init__(
         self,
@@ -937,42 +863,35 @@ class LogisticRegression(_Named):
     ):
         self._assign(locals())
 
-    def _objective(self, outputs, one_vs_rest, total):
-        strength, exponent = (0.0, 0) if self.penalty is None else _strength(1.0, self.C, total)
-        mix = self._mix()
-        return Objective(
-            self._loss(outputs),
-            exponent=exponent,
-            l1=strength * mix,
-            l2=strength * (1 - mix),
-            outputs=outputs,
-            one_vs_rest=one_vs_rest,
-            intercept=self.fit_intercept,
-        )
+    _parameter_constraints: dict = constraints_of(
+        __init__,
+        CONSTRAINTS,
+        C=[Interval(Real, 0, None, closed="right")],
+        penalty=[StrOptions({"l1", "l2", "elasticnet"}), None, Hidden(StrOptions({"deprecated"}))],
+        l1_ratio=[Interval(Real, 0, 1, closed="both"), None],
+        dual=["boolean"],
+        solver=[StrOptions(LOGISTIC_SOLVERS)],
+    )
 
-    def _mix(self):
-        """The share of L1, and scikit-learn's warnings of the ways to name it that are on their way
-        out.
-        """
+    _store = Classifier._store  # without an intercept, `intercept_` is an array of zeros
+
+    def _penalty(self, outputs, total):
+        C = np.inf if self.penalty is None else self.C
+        return _penalty_of_mean(1.0, C, total, self._l1_share())
+
+    def _l1_share(self):
+        """The share of L1 in the penalty; warns of deprecated parameters as scikit-learn does."""
         penalty, ratio = self.penalty, self.l1_ratio
+        deprecated = "was deprecated in scikit-learn 1.8: use"
+        unused = "l1_ratio parameter is only used when penalty is 'elasticnet'. Got"
         if penalty == "deprecated":
             if ratio is None:
-                warn(
-                    "'l1_ratio=None' was deprecated in scikit-learn 1.8. Use 0<=l1_ratio<=1 "
-                    "instead.",
-                    FutureWarning,
-                )
+                warn(f"'l1_ratio=None' {deprecated} 0<=l1_ratio<=1 instead.", FutureWarning)
             if np.isinf(self.C) and ratio not in (None, 0, 1):
-                warn(
-                    "l1_ratio parameter is only used when penalty is 'elasticnet'. Got "
-                    "(penalty=None): nothing is penalised with "
-                    "C=np.inf",
-                    UserWarning,
-                )
+                warn(f"{unused} (penalty=None): C=np.inf penalises nothing", UserWarning)
             return ratio or 0.0
         warn(
-            "'penalty' was deprecated in scikit-learn 1.8: use l1_ratio=0 instead of "
-            "penalty='l2', l1_ratio=1 instead of "
+            f"'penalty' {deprecated} l1_ratio=0 instead of penalty='l2', l1_ratio=1 instead of "
             "penalty='l1', l1_ratio between them instead of penalty='elasticnet', and C=np.inf "
             "instead of penalty=None.",
             FutureWarning,
@@ -984,29 +903,21 @@ class LogisticRegression(_Named):
         if penalty is None and self.C != 1.0:
             warn("Setting penalty=None will ignore the C and l1_ratio parameters", UserWarning)
         if ratio is not None and 0 < ratio < 1:
-            warn(
-                "l1_ratio parameter is only used when penalty is 'elasticnet'. Got "
-                f"(penalty={penalty})",
-                UserWarning,
-            )
+            warn(f"{unused} (penalty={penalty})", UserWarning)
         if ratio != {"l1": 1, "l2": 0}.get(penalty, ratio):
-            warn(
-                f"Inconsistent values: penalty={penalty} with l1_ratio={ratio}. penalty is "
-                "deprecated. Please use l1_ratio only.",
-                UserWarning,
-            )
+            values = f"penalty={penalty} with l1_ratio={ratio}"
+            warn(f"Inconsistent values: {values}. Please use l1_ratio only.", UserWarning)
         return float(penalty == "l1")
 
 
-class LinearSVC(_Named):
+class LinearSVC(_Automatic, Classifier):
     """Linear support vector machines, one class against the rest.
 
     Minimises ``C sum_i s_i max(0, 1 - y_i z_i)^2 + |w|^2 / 2`` over w and b for each class, or with
     loss='hinge' the same without the square. All classes share the passes over X.
 
-    On one point scikit-learn's `LinearSVC` is not followed: there the intercept is penalised like a
-    weight, which moves the solution (less so with a large `intercept_scaling`); here it is not, as
-    in its `SVC`.
+    The intercept is not penalised, as in scikit-learn's `SVC`. scikit-learn's `LinearSVC` penalises
+    it like a weight, so that its solution differs (less with a large `intercept_scaling`).
 
     Parameters
     ----------
@@ -1017,12 +928,12 @@ class LinearSVC(_Named):
         The losses above.
 
     dual : bool or 'auto', default='auto'
-        No effect: both problems have the same solution.
+        No effect: the primal and the dual problem have the same solution.
 
     tol : float, default=1e-4
-        Training stops when the objective is within `tol` of its minimum, relative to what the best
-        constant model leaves to gain: ``(F - F*) / (F0 - F*) <= tol``. In scikit-learn the same
-        name means a bound of the gradient.
+        Training stops when the objective F is within `tol` of its minimum F*, relative to the best
+        constant model's objective F0: ``(F - F*) / (F0 - F*) <= tol``. In scikit-learn, it is a
+        bound of the gradient.
 
     C : float, default=1.0
         Inverse strength of the penalty, in (0, inf).
@@ -1031,86 +942,86 @@ class LinearSVC(_Named):
         Only one class against the rest is supported.
 
     fit_intercept : bool, default=True
-        Whether there is a b. It is never penalised.
+        Whether to fit an intercept b, which is never penalised.
 
     intercept_scaling : float, default=1
-        No effect: it softens the penalty of an intercept, and this one has none.
+        No effect: in scikit-learn it weakens the penalty of the intercept, which has none here.
 
     class_weight : dict, 'balanced' or None, default=None
-        Weights of the classes, which multiply `sample_weight`; 'balanced': inversely proportional
-        to the classes' weights in y.
+        Weights of the classes, which multiply `sample_weight`. 'balanced': inversely proportional
+        to the total weights of the classes in y.
 
     verbose : int, default=0
-        1 or more: `fit` shows a progress bar with loss, rate and time left, which needs rich (``pip
-        install 'fastgd[progress]'``); where there is no terminal, and inside of other estimators,
-        one line when it ends.
+        If positive, `fit` shows a progress bar with loss, rate and remaining time, which needs rich
+        (``pip install 'fastgd[progress]'``). Without a terminal, and inside other estimators, it
+        prints one line at its end.
 
     random_state : int, RandomState instance or None, default=None
-        No effect: nothing is drawn at random. The first `fit` warns of one that the constructor was
-        given.
+        No effect: nothing is drawn at random. The first `fit` warns of a value that was given to
+        the constructor.
 
     max_iter : int, default=1000
-        The most passes over X. In scikit-learn sweeps over the rows, which cost as much.
+        Maximum number of passes over X. In scikit-learn, passes over the rows, which cost as much.
 
     batch_size : {'auto', 'full'}, default='auto'
-        'auto' takes the fastest way to `tol`, be it by a matrix of n_features^2 numbers; 'full'
-        keeps to passes over X.
+        'auto' uses the fastest solver, which may store a matrix of n_features^2 numbers; 'full'
+        uses only passes over X.
 
     n_jobs : int, default=None
-        Threads inside the fit. None: all that OpenMP allows; -1: all processors. Never changes the
+        Number of threads. None: all that OpenMP allows; -1: all processors. It does not change the
         result.
 
     max_seconds : float, default=None
-        No pass begins later than that. None: no matter how long it takes.
+        Time limit in seconds, after which no pass begins. None: no limit.
 
     Attributes
     ----------
     coef_ : ndarray of shape (1, n_features) for two classes, else (n_classes, n_features)
-        W; float32 where X is.
+        Weights W; float32 if X is.
 
     intercept_ : ndarray of shape (1,) or (n_classes,), or float
-        b; 0.0 without one.
+        Intercept b; 0.0 if `fit_intercept` is False.
 
     classes_ : ndarray of shape (n_classes,)
         The labels.
 
     converged_ : bool
-        Whether `optimality_` has reached `tol`.
+        Whether `optimality_` is at most `tol`.
 
     optimality_ : float
-        Estimate of the smooth losses', upper bound of the others', of ``(F - F*) / (F0 - F*)``, F*
-        being the minimum and F0 the objective of the best constant model.
+        Estimate (smooth losses) or upper bound (other losses) of ``(F - F*) / (F0 - F*)``, where F*
+        is the minimum and F0 the objective of the best constant model.
 
     optimality_kind_ : str
-        What it is made of: 'Newton decrement' or 'half the duality gap', estimates, or
-        'duality gap', a bound.
+        What `optimality_` is: a 'Newton decrement' or 'half the duality gap' (estimates), or a
+        'duality gap' (a bound).
 
     stop_reason_ : str
-        'tol', 'max_iter', 'max_seconds', 'callback', 'rounding' where no step gains more than
-        rounding and `tol` is not reached, or, after Ctrl-C, 'interrupted'.
+        'tol', 'max_iter', 'max_seconds', 'callback', 'rounding' (rounding errors prevent further
+        progress before `tol` is reached) or 'interrupted' (Ctrl-C).
 
     n_iter_ : int
-        Passes over X.
+        Number of passes over X.
 
     history_ : dict of lists
-        An entry a pass: ``loss``, the objective (a pass that only turns the direction repeats it;
-        that of a loss with kinks may rise while they are rounded off); ``gradient_norm``, in
-        coordinates in which columns have spread 1; ``learning_rate``, the length of the last step,
-        of which 1 is Newton's; ``seconds`` since the fit began; with validation rows
-        ``validation_loss`` and ``validation_score``. `pandas.DataFrame` takes it.
+        One entry per pass: ``loss``, the objective (repeated by passes that only improve the
+        direction; it may rise while a non-smooth loss is smoothed); ``gradient_norm``, for columns
+        of standard deviation 1; ``learning_rate``, the last step size, 1 for a Newton step;
+        ``seconds`` since the start of the fit; with validation rows ``validation_loss`` and
+        ``validation_score``. `pandas.DataFrame` accepts it.
 
     n_features_in_ : int
         Number of columns of X.
 
     feature_names_in_ : ndarray of shape (n_features,)
-        Column names, where X has them.
+        Names of the columns, if X has string names.
 
     References
     ----------
     Cortes and Vapnik, "Support-vector networks", Machine Learning 20 (1995).
 
     Lin, Weng and Keerthi, "Trust region Newton method for large-scale logistic regression", Journal
-    of Machine Learning Research 9 (2008): the descent, by conjugate gradients.
+    of Machine Learning Research 9 (2008): Newton's method with conjugate gradients.
 
     Examples
     --------
@@ -1121,14 +1032,6 @@ class LinearSVC(_Named):
     >>> model.score(X, y) > 0.95
     True
     """
-
-    _parameter_constraints: dict = {
-        **CLASSES,
-        "penalty": [StrOptions({"l1", "l2"})],
-        "loss": [StrOptions({"hinge", "squared_hinge"})],
-        "dual": ["boolean", StrOptions({"auto"})],
-        "multi_class": [StrOptions({"ovr"})],
-    }
 
     def __init__(
         self,
@@ -1151,43 +1054,37 @@ class LinearSVC(_Named):
     ):
         self._assign(locals())
 
-    def _objective(self, outputs, one_vs_rest, total):
-        strength, exponent = _strength(1.0, self.C, total)
-        mix = float(self.penalty == "l1")
-        return Objective(
-            self._loss(outputs),
-            exponent=exponent,
-            l1=strength * mix,
-            l2=strength * (1 - mix),
-            outputs=outputs,
-            one_vs_rest=one_vs_rest,
-            intercept=self.fit_intercept,
-        )
+    _parameter_constraints: dict = constraints_of(
+        __init__,
+        CONSTRAINTS,
+        penalty=[StrOptions({"l1", "l2"})],
+        loss=[StrOptions({"hinge", "squared_hinge"})],
+        multi_class=[StrOptions({"ovr"})],
+    )
 
-    def _store(self, coef, intercept):
-        self.coef_, self.intercept_ = coef, intercept if self.fit_intercept else 0.0
+    def _penalty(self, outputs, total):
+        return _penalty_of_mean(1.0, self.C, total, float(self.penalty == "l1"))
 
 
-class LinearSVR(Regressor):
+class LinearSVR(_Automatic, Regressor):
     """Linear support vector regression.
 
     Minimises ``C sum_i s_i max(0, |y_i - x_i w - b| - epsilon) + |w|^2 / 2`` over w and b, or with
     loss='squared_epsilon_insensitive' the same with the square of that maximum. Several targets
     share the passes over X.
 
-    On one point scikit-learn's `LinearSVR` is not followed: there the intercept is penalised like a
-    weight, which moves the solution (less so with a large `intercept_scaling`); here it is not, as
-    in its `SVR`.
+    The intercept is not penalised, as in scikit-learn's `SVR`. scikit-learn's `LinearSVR` penalises
+    it like a weight, so that its solution differs (less with a large `intercept_scaling`).
 
     Parameters
     ----------
     epsilon : float, default=0.0
-        The difference that costs nothing, >= 0.
+        The largest difference that has no loss, >= 0.
 
     tol : float, default=1e-4
-        Training stops when the objective is within `tol` of its minimum, relative to what the best
-        constant model leaves to gain: ``(F - F*) / (F0 - F*) <= tol``. In scikit-learn the same
-        name means a bound of the gradient.
+        Training stops when the objective F is within `tol` of its minimum F*, relative to the best
+        constant model's objective F0: ``(F - F*) / (F0 - F*) <= tol``. In scikit-learn, it is a
+        bound of the gradient.
 
     C : float, default=1.0
         Inverse strength of the penalty, in (0, inf).
@@ -1196,74 +1093,74 @@ class LinearSVR(Regressor):
         The losses above.
 
     fit_intercept : bool, default=True
-        Whether there is a b. It is never penalised.
+        Whether to fit an intercept b, which is never penalised.
 
     intercept_scaling : float, default=1.0
-        No effect: it softens the penalty of an intercept, and this one has none.
+        No effect: in scikit-learn it weakens the penalty of the intercept, which has none here.
 
     dual : bool or 'auto', default='auto'
-        No effect: both problems have the same solution.
+        No effect: the primal and the dual problem have the same solution.
 
     verbose : int, default=0
-        1 or more: `fit` shows a progress bar with loss, rate and time left, which needs rich (``pip
-        install 'fastgd[progress]'``); where there is no terminal, and inside of other estimators,
-        one line when it ends.
+        If positive, `fit` shows a progress bar with loss, rate and remaining time, which needs rich
+        (``pip install 'fastgd[progress]'``). Without a terminal, and inside other estimators, it
+        prints one line at its end.
 
     random_state : int, RandomState instance or None, default=None
-        No effect: nothing is drawn at random. The first `fit` warns of one that the constructor was
-        given.
+        No effect: nothing is drawn at random. The first `fit` warns of a value that was given to
+        the constructor.
 
     max_iter : int, default=1000
-        The most passes over X. In scikit-learn sweeps over the rows, which cost as much.
+        Maximum number of passes over X. In scikit-learn, passes over the rows, which cost as much.
 
     batch_size : {'auto', 'full'}, default='auto'
-        'auto' takes the fastest way to `tol`, be it by a matrix of n_features^2 numbers; 'full'
-        keeps to passes over X.
+        'auto' uses the fastest solver, which may store a matrix of n_features^2 numbers; 'full'
+        uses only passes over X.
 
     n_jobs : int, default=None
-        Threads inside the fit. None: all that OpenMP allows; -1: all processors. Never changes the
+        Number of threads. None: all that OpenMP allows; -1: all processors. It does not change the
         result.
 
     max_seconds : float, default=None
-        No pass begins later than that. None: no matter how long it takes.
+        Time limit in seconds, after which no pass begins. None: no limit.
 
     Attributes
     ----------
     coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
-        w; float32 where X is.
+        Weights w; float32 if X is.
 
     intercept_ : ndarray of shape (1,) or (n_targets,), or float
-        b; 0.0 without one.
+        Intercept b; 0.0 if `fit_intercept` is False.
 
     converged_ : bool
-        Whether `optimality_` has reached `tol`.
+        Whether `optimality_` is at most `tol`.
 
     optimality_ : float
-        Estimate of the smooth losses', upper bound of the others', of ``(F - F*) / (F0 - F*)``, F*
-        being the minimum and F0 the objective of the best constant model.
+        Estimate (smooth losses) or upper bound (other losses) of ``(F - F*) / (F0 - F*)``, where F*
+        is the minimum and F0 the objective of the best constant model.
 
     optimality_kind_ : str
-        What it is made of: 'Newton decrement', an estimate, or 'duality gap', a bound.
+        What `optimality_` is: a 'Newton decrement' (an estimate) or a 'duality gap' (a bound).
 
     stop_reason_ : str
-        'tol', 'max_iter', 'max_seconds', 'callback', 'rounding' where no step gains more than
-        rounding and `tol` is not reached, or, after Ctrl-C, 'interrupted'.
+        'tol', 'max_iter', 'max_seconds', 'callback', 'rounding' (rounding errors prevent further
+        progress before `tol` is reached) or 'interrupted' (Ctrl-C).
 
     n_iter_ : int
-        Passes over X.
+        Number of passes over X.
 
     history_ : dict of lists
-        An entry a pass: ``loss``, the objective (a pass that only turns the direction repeats it;
-        that of a loss with kinks may rise while they are rounded off); ``gradient_norm``, in
-        coordinates in which columns have spread 1; ``learning_rate``, the length of the last step,
-        of which 1 is Newton's; ``seconds`` since the fit began; with validation rows
-        ``validation_loss`` and ``validation_score``. `pandas.DataFrame` takes it.
+        One entry per pass: ``loss``, the objective (repeated by passes that only improve the
+        direction; it may rise while a non-smooth loss is smoothed); ``gradient_norm``, for columns
+        of standard deviation 1; ``learning_rate``, the last step size, 1 for a Newton step;
+        ``seconds`` since the start of the fit; with validation rows ``validation_loss`` and
+        ``validation_score``. `pandas.DataFrame` accepts it.
 
     n_features_in_ : int
         Number of columns of X.
 
     feature_names_in_ : ndarray of shape (n_features,)
-        Column names, where X has them.
+        Names of the columns, if X has string names.
 
     References
     ----------
@@ -1271,7 +1168,7 @@ class LinearSVR(Regressor):
     Neural Information Processing Systems 9 (1996).
 
     Lin, Weng and Keerthi, "Trust region Newton method for large-scale logistic regression", Journal
-    of Machine Learning Research 9 (2008): the descent, by conjugate gradients.
+    of Machine Learning Research 9 (2008): Newton's method with conjugate gradients.
 
     Examples
     --------
@@ -1282,17 +1179,6 @@ class LinearSVR(Regressor):
     >>> model.score(X, y) > 0.45
     True
     """
-
-    _parameter_constraints: dict = {
-        **COMMON,
-        "epsilon": [NOT_NEGATIVE],
-        "C": [POSITIVE],
-        "loss": [StrOptions({"epsilon_insensitive", "squared_epsilon_insensitive"})],
-        "intercept_scaling": [POSITIVE],
-        "dual": ["boolean", StrOptions({"auto"})],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-    }
 
     def __init__(
         self,
@@ -1313,19 +1199,9 @@ class LinearSVR(Regressor):
     ):
         self._assign(locals())
 
-    fit, draws_nothing = _Squared.fit, True
+    _parameter_constraints: dict = constraints_of(
+        __init__, CONSTRAINTS, loss=[StrOptions(SVR_LOSSES)]
+    )
 
-    def _store(self, coef, intercept):
-        super()._store(coef, intercept)
-        if not self.fit_intercept:
-            self.intercept_ = 0.0
-
-    def _objective(self, outputs, one_vs_rest, total):
-        l2, exponent = _strength(1.0, self.C, total)
-        return Objective(
-            self._loss(outputs),
-            l2=l2,
-            exponent=exponent,
-            outputs=outputs,
-            intercept=self.fit_intercept,
-        )
+    def _penalty(self, outputs, total):
+        return _penalty_of_mean(1.0, self.C, total)

@@ -1,4 +1,4 @@
-"""Feed-forward networks: a classifier and a regressor."""
+"""Feed-forward neural networks: a classifier and a regressor."""
 
 import numpy as np
 from scipy.special import expit, softmax
@@ -19,6 +19,7 @@ from fastgd.estimators.base import unchanged_on_error
 from fastgd.estimators.networks import NETWORK_CONSTRAINTS, POSITIVE, NeuralNetwork
 from fastgd.estimators.parameters import checked
 from fastgd.problem.losses import KINDS, EpsilonInsensitive, Huber, LogLoss, Softmax
+from fastgd.problem.problem import Samples
 
 
 def _takes_streams(model):
@@ -28,123 +29,124 @@ def _takes_streams(model):
 
 
 class MLPClassifier(ClassifierMixin, NeuralNetwork):
-    """Feed-forward networks for two classes, several, or several labels at a time.
+    """Feed-forward neural networks for two or more classes, or for multilabel classification.
 
     Minimises ``sum_i s_i L(Z_L(x_i), y_i) / sum_i s_i + alpha / (2 rows) |W|^2`` over the weights
-    and intercepts of the layers ``Z_l = A_(l-1) W_l + b_l``, ``A_l = f(Z_l)``, ``A_0 = x``; L is
-    ``log sum_k exp(z_k) - z_y`` for several classes (softmax), and ``log(1 + exp(-y z))`` for two,
-    and for each label of several at a time.
+    and intercepts of the layers ``Z_l = A_(l-1) W_l + b_l``, ``A_l = f(Z_l)``, ``A_0 = x``. L is
+    ``log sum_k exp(z_k) - z_y`` (softmax) for more than two classes, and ``log(1 + exp(-y z))`` for
+    two classes and for each label of multilabel targets.
 
     Takes scikit-learn's `MLPClassifier` parameters with their meanings, and adds ``solver='auto'``
     and ``'adamw'``, activations, schedules, ``batch_size='full'``, `class_weight`, `dropout`, and
-    validation data of the user's own.
+    validation data.
 
     Parameters
     ----------
     hidden_layer_sizes : int or sequence of int, default=(100,)
-        Units of each hidden layer, each above 0.
+        Number of units of each hidden layer, > 0.
 
-    activation : {'relu', 'leaky_relu', 'gelu', 'silu', 'softplus', 'tanh', 'logistic', 'identity'},
-    default='relu'
-        f of the hidden layers: ``max(0, z)``; the same with slope 0.01 below 0; ``z Phi(z)``, Phi
-        the normal distribution; ``z / (1 + exp(-z))``; ``log(1 + exp(z))``; ``tanh(z)``; ``1 / (1 +
-        exp(-z))``; ``z``.
+    activation : str, default='relu'
+        The function f of the hidden layers: 'relu' ``max(0, z)``; 'leaky_relu' the same with slope
+        0.01 below 0; 'gelu' ``z Phi(z)`` with the normal distribution function Phi; 'silu' ``z / (1
+        + exp(-z))``; 'softplus' ``log(1 + exp(z))``; 'tanh' ``tanh(z)``; 'logistic' ``1 / (1 +
+        exp(-z))``; 'identity' ``z``.
 
     solver : {'auto', 'lbfgs', 'sgd', 'adam', 'adamw'}, default='auto'
-        - 'auto': no learning rate to choose, and no columns to scale. Works on columns of spread 1
-          without a copy of X, which are folded into the first layer at the end, by schedule-free
-          Adam at a rate that follows from the number of layers and of an epoch's updates. `alpha`
-          penalises the weights in these units. `learning_rate`, `learning_rate_init`, `power_t`,
-          `momentum`, `nesterovs_momentum`, `beta_1`, `beta_2`, `epsilon` and `max_fun` are not
-          read.
-        - 'lbfgs': L-BFGS on full batches, an epoch being an iteration; stops when no component of
-          the gradient is above `tol`
+        - 'auto': neither a learning rate nor scaled columns are needed. Training uses columns of
+          standard deviation 1, without a copy of X (their scaling is moved into the first layer at
+          the end), and schedule-free Adam at a rate that depends on the number of layers and of
+          updates per epoch. `alpha` penalises the weights of the scaled columns. `learning_rate`,
+          `learning_rate_init`, `power_t`, `momentum`, `nesterovs_momentum`, `beta_1`, `beta_2`,
+          `epsilon` and `max_fun` have no effect.
+        - 'lbfgs': L-BFGS on full batches, one iteration per epoch; stops when no component of the
+          gradient is larger than `tol`
         - 'sgd': gradient descent, with momentum
         - 'adam'
-        - 'adamw': Adam whose decay does not pass through the running means: each update takes off
-          ``rate * alpha * W``
+        - 'adamw': Adam with decoupled weight decay: each update subtracts ``rate * alpha * W``
 
     alpha : float or 'auto', default='auto'
         Strength of the L2 penalty ``alpha / (2 rows) |W|^2`` of a batch's mean loss, in [0, inf).
-        Intercepts are not penalised. 'auto': 0.0001, as in scikit-learn; with ``solver='auto'`` a
-        batch's share of all rows (in `partial_fit` of those that have come so far), so that the
-        penalty of all of them together is ``|W|^2 / 2``, that of weights which are standard normal
-        before any row has been seen.
+        Intercepts are not penalised. 'auto': 0.0001, as in scikit-learn; with ``solver='auto'`` the
+        size of a batch divided by the number of rows (in `partial_fit`, of all rows so far), so
+        that the penalty over all rows is ``|W|^2 / 2``, that of a standard normal prior of the
+        weights.
 
     batch_size : int, 'auto' or 'full', default='auto'
-        Rows an update: 1 stochastic, n mini-batch, 'full' batch gradient descent; 'auto' is
+        Rows per update: 1 is stochastic, n mini-batch, 'full' batch gradient descent. 'auto' is
         ``min(200, n_samples)``.
 
     learning_rate : {'constant', 'invscaling', 'adaptive'} or schedule, default='constant'
-        For ``solver='sgd'``: the rate is ``learning_rate_init``; that over ``(1 + rows
-        visited)**power_t``, set once an epoch; or divided by 5 each time the loss has stalled. A
-        configured schedule (`CosineDecay` ...) serves Adam and AdamW too.
+        For ``solver='sgd'``: the rate is ``learning_rate_init`` ('constant'), divided by ``(1 +
+        rows visited)**power_t`` once per epoch ('invscaling'), or divided by 5 whenever the loss
+        has stalled ('adaptive'). A configured schedule, such as `CosineDecay`, also applies to Adam
+        and AdamW.
 
     learning_rate_init : float, default=0.001
-        The first rate of 'sgd', 'adam' and 'adamw'.
+        Initial rate of 'sgd', 'adam' and 'adamw'.
 
     power_t : float, default=0.5
-        The exponent of 'invscaling'.
+        Exponent of 'invscaling'.
 
     max_iter : int, default=200
-        Most epochs.
-
-    max_seconds : float or None, default=None
-        After so many seconds no further epoch begins.
+        Maximum number of epochs.
 
     shuffle : bool, default=True
-        Visit the rows in a new random order each epoch.
+        Whether to visit the rows in a new random order in each epoch.
 
     random_state : int, RandomState instance or None, default=None
-        Seed of the first weights, the shuffling, the dropping and the validation split. Same seed,
-        same bits, whatever the number of threads: training uses one.
+        Seed of the initial weights, the shuffling, dropout and the validation split. The same seed
+        gives the same bits, whatever the number of threads: training uses one.
 
     tol : float or None, default=1e-4
-        Training stops when the loss has not fallen by `tol` below its best for more than
-        `n_iter_no_change` epochs in a row (with `early_stopping`: the score has not risen by it).
-        ``solver="auto"`` counts, in regression, in losses of the best constant model. None: all
+        Training stops when the loss (with `early_stopping`, the validation score) has not improved
+        by `tol` for more than `n_iter_no_change` epochs in a row. In regression with
+        ``solver="auto"``, `tol` is relative to the loss of the best constant model. None: all
         `max_iter` epochs.
 
     verbose : bool or int, default=False
-        Show the epochs' progress.
+        Whether to show the progress of the epochs.
 
     warm_start : bool, default=False
-        Go on from the last fit. Where nothing has changed since but `max_iter`, `max_seconds`,
-        `tol`, `verbose` or the callbacks, training takes the very steps that it would have taken in
-        the same `fit`, and `history_` and `t_` go on; else it starts from the last fit's weights.
+        Whether to continue the last fit. If nothing has changed since, except `max_iter`,
+        `max_seconds`, `tol`, `verbose` and the callbacks, training takes exactly the steps of one
+        longer `fit`, and `history_` and `t_` continue. Otherwise it starts from the weights of the
+        last fit.
 
     momentum : float, default=0.9
-        Of 'sgd', in [0, 1).
+        Momentum of 'sgd', in [0, 1).
 
     nesterovs_momentum : bool, default=True
-        Whether it is Nesterov's.
+        Whether to use Nesterov's momentum.
 
     early_stopping : bool, default=False
-        Stop when the score on held-out rows has stalled, and restore the best epoch. The rows are
-        those of `fit`'s `X_val`, else `validation_fraction` of the training rows.
+        Whether to stop when the score on validation rows has stalled, and to restore the best
+        epoch. The rows are `X_val` of `fit`, or `validation_fraction` of the training rows.
 
     validation_fraction : float, default=0.1
-        Share of the rows that is held out, in (0, 1).
+        Share of the rows to hold out, in (0, 1).
 
     beta_1, beta_2 : float, default=0.9 and 0.999
-        Shares of Adam's running means that are kept, in [0, 1).
+        Decay rates of Adam's running means, in [0, 1).
 
     epsilon : float, default=1e-8
-        Added to Adam's roots.
+        Added to the square roots in Adam's denominators.
 
     n_iter_no_change : int, default=10
-        Patience, in epochs.
+        Number of epochs without improvement before training stops.
 
     max_fun : int, default=15000
-        Most evaluations of the loss by 'lbfgs'.
+        Maximum number of evaluations of the loss by 'lbfgs'.
 
     class_weight : dict, list of dict, 'balanced' or None, default=None
-        Weights of the classes, which multiply `sample_weight`; 'balanced': inversely proportional
-        to the classes' weights in y. For several labels at a time a dict each.
+        Weights of the classes, which multiply `sample_weight`. 'balanced': inversely proportional
+        to the total weights of the classes in y. Multilabel targets have a dict per label.
 
     dropout : float, default=0.0
-        Share of the hidden units that each step does without, in [0, 1); the others speak the
-        louder.
+        Share of the hidden units that are dropped in each step, in [0, 1). The others are scaled
+        up.
+
+    max_seconds : float or None, default=None
+        Time limit of `fit` in seconds, after which no epoch begins. None: no limit.
 
     Attributes
     ----------
@@ -152,62 +154,63 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
         The labels.
 
     coefs_ : list of ndarray of shape (inputs, units)
-        The layers' weights; float32 where X is.
+        Weights of the layers; float32 if X is.
 
     intercepts_ : list of ndarray of shape (units,)
-        The layers' intercepts.
+        Intercepts of the layers.
 
     alpha_ : float
-        The `alpha` of the last fit.
+        The `alpha` used in the last fit.
 
     n_iter_ : int
-        Epochs of the last fit.
+        Number of epochs of the last fit.
 
     n_layers_ : int
-        Layers, those of the inputs and the outputs among them.
+        Number of layers, including input and output.
 
     n_outputs_ : int
-        Units of the last layer.
+        Number of units of the last layer.
 
     out_activation_ : str
-        'softmax' for several classes, else 'logistic'.
+        'softmax' for more than two classes, otherwise 'logistic'.
 
     loss_ : float
-        The loss of the last epoch.
+        Loss of the last epoch.
 
     loss_curve_ : list
         ``history_["loss"]``
 
     best_loss_ : float or None
-        The lowest of them; None with `early_stopping`.
+        The smallest loss of an epoch; None with `early_stopping`.
 
     validation_scores_ : list or None
-        The score on held-out rows after each epoch.
+        The score on the validation rows after each epoch.
 
     best_validation_score_ : float or None
-        The highest of them.
+        The largest of these scores.
 
     history_ : dict of lists
-        One entry an epoch: ``loss``, penalty included, the mean over the epoch's visits at the
-        weights that each row met; ``gradient_norm``, the mean of the batches'; ``learning_rate``,
-        the last one; ``seconds`` since the fit began; with held-out rows ``validation_loss`` and
-        ``validation_score``. `pandas.DataFrame` takes it.
+        One entry per epoch: ``loss``, the mean loss of the rows, each at the weights of its update,
+        plus the penalty; ``gradient_norm``, the mean norm of the batches' gradients;
+        ``learning_rate``, the last one; ``seconds`` since the start of the fit; with validation
+        rows ``validation_loss`` and ``validation_score``. `pandas.DataFrame` accepts it.
 
     best_epoch_ : int
-        The epoch (from 1) that was restored, with `early_stopping`.
+        With `early_stopping`, the epoch (from 1) whose model was kept. Its index in `history_` is
+        ``best_epoch_ - 1``.
 
     stop_reason_ : str
         'tol', 'plateau', 'validation', 'max_iter', 'max_fun', 'max_seconds', 'callback' or
-        'interrupted'.
+        'interrupted' (Ctrl-C).
 
     t_ : int
-        Rows visited.
+        Number of rows visited.
 
     n_features_in_ : int
         Number of columns of X.
 
     feature_names_in_ : ndarray of shape (n_features,)
-        Column names, where X has them.
+        Names of the columns, if X has string names.
 
     References
     ----------
@@ -273,19 +276,19 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
     @checked
     @with_callbacks
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
-        """Train from the start (with `warm_start` from the last weights).
+        """Train from the start, or with `warm_start` continue.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training rows. C-order arrays and CSR matrices of float32 or float64 are not copied.
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
-            Labels, of two classes at least; or 0 and 1 for each of several labels.
+            Labels, of at least two classes; or a column of 0 and 1 for each of several labels.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, >= 0. A row of weight 0 counts as absent.
+            Weights of the rows, >= 0. Rows of weight 0 are ignored.
         X_val, y_val, sample_weight_val : like X, y and sample_weight, default=None
-            Held-out rows: each epoch is judged by them, and with `early_stopping` the best one is
-            kept.
+            Validation rows. Their loss and score are added to `history_` after every epoch. With
+            `early_stopping`, the best epoch is kept.
 
         Returns
         -------
@@ -294,7 +297,7 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
         Raises
         ------
         ValueError
-            Something in the arguments is not allowed, or training diverged; an earlier fit is kept.
+            An argument is invalid, or training diverged. An earlier fit is kept.
         """
         fit_callbacks = self._fit_callbacks(X, y, sample_weight)
         with unchanged_on_error(self):
@@ -304,9 +307,8 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
             classes = unique_labels(y)
             if not first and not np.array_equal(classes, self.classes_):
                 raise ValueError(
-                    "warm_start can only be used where `y` has the same classes as in the "
-                    "previous call to fit. "
-                    f"Previously got {self.classes_}, `y` has {classes}"
+                    "warm_start can only be used where `y` has the same classes as in the previous "
+                    f"call to fit. Previously got {self.classes_}, `y` has {classes}"
                 )
             self._set_classes(classes, y.ndim == 2)
             held_out = self._held_out(X_val, y_val, sample_weight_val, X.dtype)
@@ -317,13 +319,13 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
     @available_if(_takes_streams)
     @checked
     def partial_fit(self, X, y, sample_weight=None, classes=None):
-        """One epoch on these rows, from where the last call ended.
+        """Train for one epoch on these rows, from where the last call ended.
 
-        With ``solver='auto'`` columns are standardised by the rows of all calls, so the first one
-        may hold a single row, in any units. When means and spreads change, the weights follow,
-        so that predictions stay the same, except within the first ten updates, when weights are
-        still nearly random. A call with more rows than all before it begins the running means of
-        the update rule anew.
+        With ``solver='auto'``, columns are standardised by the rows of all calls, so that the first
+        call may have a single row, in any units. When means and standard deviations change, the
+        weights are adjusted so that predictions stay the same, except in the first ten updates,
+        when weights are still nearly random. A call with more rows than all calls before it resets
+        the running means of the update rule.
 
         Parameters
         ----------
@@ -334,7 +336,7 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, >= 0.
         classes : array-like of shape (n_classes,), default=None
-            All labels that will ever come; needed in the first call.
+            All labels that can occur. Required in the first call.
 
         Returns
         -------
@@ -345,8 +347,8 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
         if self.class_weight == "balanced":
             raise ValueError(
                 "class_weight 'balanced' is not supported for partial_fit: use "
-                "compute_class_weight('balanced', "
-                "classes=classes, y=y) on a sample and pass the resulting weights as class_weight."
+                "compute_class_weight('balanced', classes=classes, y=y) on a sample and pass the "
+                "resulting weights as class_weight."
             )
         with unchanged_on_error(self):
             X, y = self._check_X(X, reset=not hasattr(self, "classes_"), y=y, multi_output=True)
@@ -361,15 +363,15 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
         y = y.toarray() if hasattr(y, "toarray") else y
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        if (
-            y.dtype.kind not in "iub" or y.ndim == 2
-        ):  # whole numbers are labels, whatever else they may be
-            check_classification_targets(y)
-            if y.ndim == 2 and type_of_target(y) != "multilabel-indicator":
-                raise ValueError(
-                    "Multioutput target data is not supported: y must hold one label a row, or 0 "
-                    "and 1 for each label"
-                )
+        # Whole numbers are labels, whatever else they may be.
+        if y.ndim == 1 and y.dtype.kind in "iub":
+            return y
+        check_classification_targets(y)
+        if y.ndim == 2 and type_of_target(y) != "multilabel-indicator":
+            raise ValueError(
+                "Multioutput target data is not supported: y must hold one label a row, or 0 and 1 "
+                "for each label"
+            )
         return y
 
     def _set_classes(self, classes, several):
@@ -381,9 +383,8 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
         self.out_activation_ = "logistic" if several or len(classes) == 2 else "softmax"
 
     def _check_known(self, y):
-        if (y.ndim == 2) != self._several_labels or (
-            y.ndim == 2 and y.shape[1] != len(self.classes_)
-        ):
+        expected = (len(self.classes_),) if self._several_labels else ()
+        if y.shape[1:] != expected:
             raise ValueError(f"y has shape {y.shape}, which is not that of the first call")
         unknown = np.setdiff1d(unique_labels(y), self.classes_)
         if len(unknown):
@@ -396,8 +397,12 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
         """The kernels' targets: +1 and -1, or the number of the class."""
         if self._several_labels:
             return (2.0 * (y > 0) - 1.0).ravel()
-        number = np.searchsorted(self.classes_, y)
+        number = self._number(y)
         return 2.0 * number - 1.0 if len(self.classes_) == 2 else number.astype(np.float64)
+
+    def _number(self, y):
+        """The numbers of the rows' classes."""
+        return np.searchsorted(self.classes_, y)
 
     def _check_y_val(self, y):
         """(labels, targets) of validation data."""
@@ -408,43 +413,36 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
     def _fit_labels(self, X, y, sample_weight, **others):
         weights = self._sample_weight(sample_weight, X)
         if self.class_weight is not None:
-            own = self._weights_of_classes(y, weights)
-            if not (np.isfinite(own) & (own >= 0)).all():
+            factors = self._class_factors(y, weights)
+            if not (np.isfinite(factors) & (factors >= 0)).all():
                 raise ValueError(f"class_weight must be finite and >= 0, got {self.class_weight}")
-            weights = own if weights is None else weights * own
+            weights = factors if weights is None else weights * factors
         loss = Softmax() if self.out_activation_ == "softmax" else LogLoss()
         outputs = len(self.classes_) if self._several_labels or loss.is_joint else 1
-        return self._train(X, self._targets(y), y, weights, loss, outputs, **others)
+        return self._train(Samples(X, y, self._targets(y), weights), loss, outputs, **others)
 
-    def _weights_of_classes(self, y, weights):
+    def _class_factors(self, y, weights):
+        """The weight of each row's class."""
         if self._several_labels:
             return compute_sample_weight(self.class_weight, y)
-        by_class = compute_class_weight(
-            self.class_weight, classes=self.classes_, y=y, sample_weight=weights
-        )
-        return by_class[np.searchsorted(self.classes_, y)]
-
-    def _metric(self, labels, predicted, sample_weight):
-        from sklearn.metrics import accuracy_score
-
-        return accuracy_score(labels, predicted, sample_weight=sample_weight)
+        options = {"classes": self.classes_, "y": y, "sample_weight": weights}
+        return compute_class_weight(self.class_weight, **options)[self._number(y)]
 
     def _predict_from(self, margins):
         if self._several_labels:
             return (margins > 0).astype(int)
-        return self.classes_[
-            (margins[:, 0] > 0).astype(int) if margins.shape[1] == 1 else margins.argmax(axis=1)
-        ]
+        is_binary = margins.shape[1] == 1
+        return self.classes_[(margins[:, 0] > 0).astype(int) if is_binary else margins.argmax(1)]
 
     def predict(self, X):
-        """The most probable label of each row, shape (n_samples,); of several labels at a time 0 or
-        1, (n_samples, n_labels).
+        """The most probable label of each row, shape (n_samples,); for multilabel targets 0 or 1,
+        shape (n_samples, n_labels).
         """
         return self._predict_from(self._margins(X))
 
     def predict_proba(self, X):
-        """Probabilities of the classes, shape (n_samples, n_classes), or of each of several labels,
-        (n_samples, n_labels).
+        """Probabilities of the classes, shape (n_samples, n_classes); for multilabel targets those
+        of the labels, shape (n_samples, n_labels).
         """
         margins = self._margins(X)
         if self.out_activation_ == "softmax":
@@ -459,17 +457,17 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
 
 
 class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
-    """Feed-forward networks for one target or several.
+    """Feed-forward neural networks for regression of one or several targets.
 
     Minimises ``sum_i s_i L(Z_L(x_i), y_i) / sum_i s_i + alpha / (2 rows) |W|^2`` over the weights
-    and intercepts of the layers ``Z_l = A_(l-1) W_l + b_l``, ``A_l = f(Z_l)``, ``A_0 = x``. Several
-    targets add their losses. ``solver='auto'`` first divides each of several targets by its own
-    spread (but for 'poisson', whose counts have no unit), so that none counts for more than another
-    because of its unit; the other solvers minimise the sum as it stands, as scikit-learn's do.
+    and intercepts of the layers ``Z_l = A_(l-1) W_l + b_l``, ``A_l = f(Z_l)``, ``A_0 = x``. The
+    losses of several targets are added. ``solver='auto'`` first divides each of several targets by
+    its standard deviation (except for 'poisson', whose counts have no unit), so that its weight
+    does not depend on its unit. The other solvers minimise the unscaled sum, as in scikit-learn.
 
     Takes scikit-learn's `MLPRegressor` parameters with their meanings, and adds ``solver='auto'``
     and ``'adamw'``, activations, schedules, losses, ``batch_size='full'``, `delta`, `dropout`, and
-    validation data of the user's own.
+    validation data.
 
     Parameters
     ----------
@@ -482,174 +480,176 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
         - 'poisson' ``exp(z) - y z``, for counts y >= 0; `predict` returns exp(z)
 
     hidden_layer_sizes : int or sequence of int, default=(100,)
-        Units of each hidden layer, each above 0.
+        Number of units of each hidden layer, > 0.
 
-    activation : {'relu', 'leaky_relu', 'gelu', 'silu', 'softplus', 'tanh', 'logistic', 'identity'},
-    default='relu'
-        f of the hidden layers: ``max(0, z)``; the same with slope 0.01 below 0; ``z Phi(z)``, Phi
-        the normal distribution; ``z / (1 + exp(-z))``; ``log(1 + exp(z))``; ``tanh(z)``; ``1 / (1 +
-        exp(-z))``; ``z``.
+    activation : str, default='relu'
+        The function f of the hidden layers: 'relu' ``max(0, z)``; 'leaky_relu' the same with slope
+        0.01 below 0; 'gelu' ``z Phi(z)`` with the normal distribution function Phi; 'silu' ``z / (1
+        + exp(-z))``; 'softplus' ``log(1 + exp(z))``; 'tanh' ``tanh(z)``; 'logistic' ``1 / (1 +
+        exp(-z))``; 'identity' ``z``.
 
     solver : {'auto', 'lbfgs', 'sgd', 'adam', 'adamw'}, default='auto'
-        - 'auto': no learning rate to choose, and no columns or targets to scale. Works on columns
-          of spread 1 without a copy of X, and on targets of mean 0 and spread 1 (for 'poisson' on
-          margins less the logarithm of the mean), which are folded into the first and the last
-          layer at the end, by schedule-free Adam at a rate that follows from the number of layers
-          and of an epoch's updates. `alpha` penalises the weights in these units. Equal targets
-          are predicted exactly, after one epoch. `learning_rate`, `learning_rate_init`, `power_t`,
-          `momentum`, `nesterovs_momentum`, `beta_1`, `beta_2`, `epsilon` and `max_fun` are not
-          read.
-        - 'lbfgs': L-BFGS on full batches, an epoch being an iteration; stops when no component of
-          the gradient is above `tol`
+        - 'auto': neither a learning rate nor scaled columns and targets are needed. Training uses
+          columns of standard deviation 1, without a copy of X, and targets of mean 0 and standard
+          deviation 1 (for 'poisson', margins minus the logarithm of the mean); the scaling is moved
+          into the first and the last layer at the end. The method is schedule-free Adam at a rate
+          that depends on the number of layers and of updates per epoch. `alpha` penalises the
+          weights of the scaled columns and targets. Constant targets are predicted exactly, after
+          one epoch. `learning_rate`, `learning_rate_init`, `power_t`, `momentum`,
+          `nesterovs_momentum`, `beta_1`, `beta_2`, `epsilon` and `max_fun` have no effect.
+        - 'lbfgs': L-BFGS on full batches, one iteration per epoch; stops when no component of the
+          gradient is larger than `tol`
         - 'sgd': gradient descent, with momentum
         - 'adam'
-        - 'adamw': Adam whose decay does not pass through the running means: each update takes off
-          ``rate * alpha * W``
+        - 'adamw': Adam with decoupled weight decay: each update subtracts ``rate * alpha * W``
 
     alpha : float or 'auto', default='auto'
         Strength of the L2 penalty ``alpha / (2 rows) |W|^2`` of a batch's mean loss, in [0, inf).
-        Intercepts are not penalised. 'auto': 0.0001, as in scikit-learn; with ``solver='auto'`` a
-        batch's share of all rows (in `partial_fit` of those that have come so far), so that the
-        penalty of all of them together is ``|W|^2 / 2``, that of weights which are standard normal
-        before any row has been seen.
+        Intercepts are not penalised. 'auto': 0.0001, as in scikit-learn; with ``solver='auto'`` the
+        size of a batch divided by the number of rows (in `partial_fit`, of all rows so far), so
+        that the penalty over all rows is ``|W|^2 / 2``, that of a standard normal prior of the
+        weights.
 
     batch_size : int, 'auto' or 'full', default='auto'
-        Rows an update: 1 stochastic, n mini-batch, 'full' batch gradient descent; 'auto' is
+        Rows per update: 1 is stochastic, n mini-batch, 'full' batch gradient descent. 'auto' is
         ``min(200, n_samples)``.
 
     learning_rate : {'constant', 'invscaling', 'adaptive'} or schedule, default='constant'
-        For ``solver='sgd'``: the rate is ``learning_rate_init``; that over ``(1 + rows
-        visited)**power_t``, set once an epoch; or divided by 5 each time the loss has stalled. A
-        configured schedule (`CosineDecay` ...) serves Adam and AdamW too.
+        For ``solver='sgd'``: the rate is ``learning_rate_init`` ('constant'), divided by ``(1 +
+        rows visited)**power_t`` once per epoch ('invscaling'), or divided by 5 whenever the loss
+        has stalled ('adaptive'). A configured schedule, such as `CosineDecay`, also applies to Adam
+        and AdamW.
 
     learning_rate_init : float, default=0.001
-        The first rate of 'sgd', 'adam' and 'adamw'.
+        Initial rate of 'sgd', 'adam' and 'adamw'.
 
     power_t : float, default=0.5
-        The exponent of 'invscaling'.
+        Exponent of 'invscaling'.
 
     max_iter : int, default=200
-        Most epochs.
-
-    max_seconds : float or None, default=None
-        After so many seconds no further epoch begins.
+        Maximum number of epochs.
 
     shuffle : bool, default=True
-        Visit the rows in a new random order each epoch.
+        Whether to visit the rows in a new random order in each epoch.
 
     random_state : int, RandomState instance or None, default=None
-        Seed of the first weights, the shuffling, the dropping and the validation split. Same seed,
-        same bits, whatever the number of threads: training uses one.
+        Seed of the initial weights, the shuffling, dropout and the validation split. The same seed
+        gives the same bits, whatever the number of threads: training uses one.
 
     tol : float or None, default=1e-4
-        Training stops when the loss has not fallen by `tol` below its best for more than
-        `n_iter_no_change` epochs in a row (with `early_stopping`: the score has not risen by it).
-        ``solver="auto"`` counts, in regression, in losses of the best constant model. None: all
+        Training stops when the loss (with `early_stopping`, the validation score) has not improved
+        by `tol` for more than `n_iter_no_change` epochs in a row. In regression with
+        ``solver="auto"``, `tol` is relative to the loss of the best constant model. None: all
         `max_iter` epochs.
 
     verbose : bool or int, default=False
-        Show the epochs' progress.
+        Whether to show the progress of the epochs.
 
     warm_start : bool, default=False
-        Go on from the last fit. Where nothing has changed since but `max_iter`, `max_seconds`,
-        `tol`, `verbose` or the callbacks, training takes the very steps that it would have taken in
-        the same `fit`, and `history_` and `t_` go on; else it starts from the last fit's weights.
+        Whether to continue the last fit. If nothing has changed since, except `max_iter`,
+        `max_seconds`, `tol`, `verbose` and the callbacks, training takes exactly the steps of one
+        longer `fit`, and `history_` and `t_` continue. Otherwise it starts from the weights of the
+        last fit.
 
     momentum : float, default=0.9
-        Of 'sgd', in [0, 1).
+        Momentum of 'sgd', in [0, 1).
 
     nesterovs_momentum : bool, default=True
-        Whether it is Nesterov's.
+        Whether to use Nesterov's momentum.
 
     early_stopping : bool, default=False
-        Stop when the score on held-out rows has stalled, and restore the best epoch. The rows are
-        those of `fit`'s `X_val`, else `validation_fraction` of the training rows.
+        Whether to stop when the score on validation rows has stalled, and to restore the best
+        epoch. The rows are `X_val` of `fit`, or `validation_fraction` of the training rows.
 
     validation_fraction : float, default=0.1
-        Share of the rows that is held out, in (0, 1).
+        Share of the rows to hold out, in (0, 1).
 
     beta_1, beta_2 : float, default=0.9 and 0.999
-        Shares of Adam's running means that are kept, in [0, 1).
+        Decay rates of Adam's running means, in [0, 1).
 
     epsilon : float, default=1e-8
-        Added to Adam's roots.
+        Added to the square roots in Adam's denominators.
 
     n_iter_no_change : int, default=10
-        Patience, in epochs.
+        Number of epochs without improvement before training stops.
 
     max_fun : int, default=15000
-        Most evaluations of the loss by 'lbfgs'.
+        Maximum number of evaluations of the loss by 'lbfgs'.
 
     delta : float, default=1.0
-        The threshold of 'huber', above 0, in the targets' units. ``solver='auto'`` divides the loss
-        by the spread s of the targets times the smaller of s and `delta`, so that `alpha` means the
-        same whatever the unit.
+        Threshold of 'huber', > 0, in the units of the targets. ``solver='auto'`` divides the loss
+        by the standard deviation s of the targets and by min(s, `delta`), so that the meaning of
+        `alpha` does not depend on the unit.
 
     dropout : float, default=0.0
-        Share of the hidden units that each step does without, in [0, 1); the others speak the
-        louder.
+        Share of the hidden units that are dropped in each step, in [0, 1). The others are scaled
+        up.
+
+    max_seconds : float or None, default=None
+        Time limit of `fit` in seconds, after which no epoch begins. None: no limit.
 
     Attributes
     ----------
     coefs_ : list of ndarray of shape (inputs, units)
-        The layers' weights; float32 where X is.
+        Weights of the layers; float32 if X is.
 
     intercepts_ : list of ndarray of shape (units,)
-        The layers' intercepts.
+        Intercepts of the layers.
 
     alpha_ : float
-        The `alpha` of the last fit.
+        The `alpha` used in the last fit.
 
     n_iter_ : int
-        Epochs of the last fit.
+        Number of epochs of the last fit.
 
     n_layers_ : int
-        Layers, those of the inputs and the outputs among them.
+        Number of layers, including input and output.
 
     n_outputs_ : int
-        Units of the last layer.
+        Number of units of the last layer.
 
     out_activation_ : str
-        'exp' for 'poisson', else 'identity'.
+        'exp' for 'poisson', otherwise 'identity'.
 
     loss_ : float
-        The loss of the last epoch.
+        Loss of the last epoch.
 
     loss_curve_ : list
         ``history_["loss"]``
 
     best_loss_ : float or None
-        The lowest of them; None with `early_stopping`.
+        The smallest loss of an epoch; None with `early_stopping`.
 
     validation_scores_ : list or None
-        The score on held-out rows after each epoch.
+        The score on the validation rows after each epoch.
 
     best_validation_score_ : float or None
-        The highest of them.
+        The largest of these scores.
 
     history_ : dict of lists
-        One entry an epoch: ``loss``, penalty included, the mean over the epoch's visits at the
-        weights that each row met; ``gradient_norm``, the mean of the batches'; ``learning_rate``,
-        the last one; ``seconds`` since the fit began; with held-out rows ``validation_loss``,
-        without the penalty, and ``validation_score``. `pandas.DataFrame` takes it. Losses are in
-        units of y, but for several targets with ``solver='auto'``: theirs are sums over targets
-        divided by their spreads.
+        One entry per epoch: ``loss``, the mean loss of the rows, each at the weights of its update,
+        plus the penalty; ``gradient_norm``, the mean norm of the batches' gradients;
+        ``learning_rate``, the last one; ``seconds`` since the start of the fit; with validation
+        rows ``validation_loss``, without the penalty, and ``validation_score``. `pandas.DataFrame`
+        accepts it. Losses have the units of y, except those of several targets with
+        ``solver='auto'``, which are sums over targets divided by their standard deviations.
 
     best_epoch_ : int
-        The epoch (from 1) that was restored, with `early_stopping`.
+        With `early_stopping`, the epoch (from 1) whose model was kept. Its index in `history_` is
+        ``best_epoch_ - 1``.
 
     stop_reason_ : str
         'tol', 'plateau', 'validation', 'max_iter', 'max_fun', 'max_seconds', 'callback' or
-        'interrupted'.
+        'interrupted' (Ctrl-C).
 
     t_ : int
-        Rows visited.
+        Number of rows visited.
 
     n_features_in_ : int
         Number of columns of X.
 
     feature_names_in_ : ndarray of shape (n_features,)
-        Column names, where X has them.
+        Names of the columns, if X has string names.
 
     References
     ----------
@@ -712,7 +712,7 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
     @checked
     @with_callbacks
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
-        """Train from the start (with `warm_start` from the last weights).
+        """Train from the start, or with `warm_start` continue.
 
         Parameters
         ----------
@@ -721,10 +721,10 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, >= 0. A row of weight 0 counts as absent.
+            Weights of the rows, >= 0. Rows of weight 0 are ignored.
         X_val, y_val, sample_weight_val : like X, y and sample_weight, default=None
-            Held-out rows: each epoch is judged by them, and with `early_stopping` the best one is
-            kept.
+            Validation rows. Their loss and score are added to `history_` after every epoch. With
+            `early_stopping`, the best epoch is kept.
 
         Returns
         -------
@@ -733,7 +733,7 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
         Raises
         ------
         ValueError
-            Something in the arguments is not allowed, or training diverged; an earlier fit is kept.
+            An argument is invalid, or training diverged. An earlier fit is kept.
         """
         fit_callbacks = self._fit_callbacks(X, y, sample_weight)
         with unchanged_on_error(self):
@@ -753,13 +753,13 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
     @available_if(_takes_streams)
     @checked
     def partial_fit(self, X, y, sample_weight=None):
-        """One epoch on these rows, from where the last call ended.
+        """Train for one epoch on these rows, from where the last call ended.
 
-        With ``solver='auto'`` columns and targets are standardised by the rows of all calls, so the
-        first one may hold a single row, in any units. When means and spreads change, the weights
-        follow, so that predictions stay the same, except for targets that vary for the first time,
-        and within the first ten updates, when weights are still nearly random. A call with more
-        rows than all before it begins the running means of the update rule anew.
+        With ``solver='auto'``, columns and targets are standardised by the rows of all calls, so
+        that the first call may have a single row, in any units. When means and standard deviations
+        change, the weights are adjusted so that predictions stay the same, except for targets that
+        vary for the first time, and in the first ten updates, when weights are still nearly random.
+        A call with more rows than all calls before it resets the running means of the update rule.
 
         Parameters
         ----------
@@ -818,20 +818,9 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
     def _fit_targets(self, X, y, sample_weight, **others):
         loss = Huber(float(self.delta)) if self._kind is Huber else self._kind()
         labels = y.ravel() if self._count == 1 else y
-        return self._train(
-            X,
-            self._targets(y),
-            labels,
-            self._sample_weight(sample_weight, X),
-            loss,
-            self._count,
-            **others,
-        )
-
-    def _metric(self, labels, predicted, sample_weight):
-        from sklearn.metrics import r2_score
-
-        return r2_score(labels, predicted, sample_weight=sample_weight)
+        weights = self._sample_weight(sample_weight, X)
+        data = Samples(X, labels, self._targets(y), weights)
+        return self._train(data, loss, self._count, **others)
 
     def _predict_from(self, margins):
         predicted = np.exp(margins) if self.out_activation_ == "exp" else margins

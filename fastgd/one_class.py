@@ -1,4 +1,4 @@
-"""What is usual and what is not: the linear one-class support vector machine."""
+"""Novelty detection: the linear one-class support vector machine."""
 
 from numbers import Real
 
@@ -9,10 +9,11 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from fastgd.estimators.base import unchanged_on_error
 from fastgd.estimators.linear_model import LinearModel
-from fastgd.estimators.parameters import SGD_CONSTRAINTS, checked
+from fastgd.estimators.parameters import SGD_CONSTRAINTS, checked, constraints_of
 from fastgd.estimators.select_solver import is_automatic
 from fastgd.methods.schedules import SCHEDULE_NAMES, Schedule
 from fastgd.problem.objective import Objective
+from fastgd.problem.problem import Samples
 
 
 class SGDOneClassSVM(OutlierMixin, LinearModel):
@@ -20,9 +21,9 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
     descent.
 
     Minimises ``sum_i s_i max(0, offset - w x_i) / sum_i s_i - nu offset + nu |w|^2 / 2`` over w and
-    the offset: that is a hinge of the margins ``w x_i + b``, with ``b = 1 - offset``, of which b
-    costs nu. Of the kernel machine it makes one with a map of the kernel before it, such as
-    `sklearn.kernel_approximation.Nystroem`.
+    the offset: the hinge loss of the margins ``w x_i + b``, where ``b = 1 - offset`` has the linear
+    cost ``nu b``. For a kernel machine, put a kernel map such as
+    `sklearn.kernel_approximation.Nystroem` in front.
 
     Takes scikit-learn's `SGDOneClassSVM` parameters with their meanings, and adds `batch_size`,
     `optimizer`, `n_jobs` and `max_seconds`.
@@ -30,100 +31,105 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
     Parameters
     ----------
     nu : float, default=0.5
-        An upper bound of the share of the training rows that are outliers, and a lower bound of the
-        share of support vectors, in (0, 1].
+        Upper bound of the share of outliers among the training rows, and lower bound of the share
+        of support vectors, in (0, 1].
 
     fit_intercept : bool, default=True
-        Whether there is an offset; without one it is 0.
+        Whether to fit an offset. Otherwise it is 0.
 
     max_iter : int, default=1000
-        Most epochs: passes over the training rows.
+        Maximum number of epochs (passes over the training rows).
 
     tol : float or None, default=1e-3
-        With ``learning_rate="auto"`` training stops when the objective F is known to be within
-        `tol` of its minimum, relative to what w = 0 leaves to gain: ``(F - F*) / (F0 - F*) <=
-        tol``. With other rates it stops when F has not fallen by `tol` below its best for 5 epochs
-        in a row. None: all `max_iter` epochs.
+        With ``learning_rate="auto"``, training stops when the objective F is within `tol` of its
+        minimum F*, relative to the objective F0 at w = 0: ``(F - F*) / (F0 - F*) <= tol``. With
+        other rates, it stops when F has not improved by `tol` for 5 epochs in a row. None: all
+        `max_iter` epochs.
 
     shuffle : bool or 'full', default=True
         True: visit the rows in an order as good as a new random permutation each epoch; 'full':
-        always a full permutation; False: in the order given. A full batch has no order.
+        always use a full permutation; False: keep the given order. A full batch has no order.
 
     verbose : int, default=0
-        1 or more: show how training goes.
+        If positive, `fit` shows a progress bar with loss, rate and remaining time, which needs rich
+        (``pip install 'fastgd[progress]'``). Without a terminal, and inside other estimators, it
+        prints one line at its end.
 
     random_state : int, RandomState instance or None, default=None
-        Seed of the shuffling. Same seed, same bits.
+        Seed of the shuffling. The same seed gives the same bits.
 
     learning_rate : str or schedule, default='auto'
         The rate of the t-th update, as in `SGDClassifier`; 'auto' needs no tuning and no scaling.
         'optimal' is scikit-learn's default.
 
     eta0 : float, default=0.01
-        The first rate of the schedules that use it.
+        Initial rate of the schedules that use it.
 
     power_t : float, default=0.5
-        The exponent of 'invscaling', >= 0 (a negative one is deprecated).
+        Exponent of 'invscaling', >= 0. Negative values are deprecated.
 
     warm_start : bool, default=False
-        Go on from the last fit, as in `SGDClassifier`.
+        Whether to continue the last fit, as in `SGDClassifier`.
 
     average : bool or int, default=False
-        Publish the mean of the iterates; an int above 1: of those after that many visits.
+        Whether to use the Polyak average of the iterates; an int n > 1 starts averaging after n
+        samples.
 
     batch_size : int or 'full', default=1
-        Rows an update: 1 stochastic, n mini-batch, 'full' batch gradient descent.
+        Rows per update: 1 is stochastic, n mini-batch, 'full' batch gradient descent. The last
+        batch of an epoch may be smaller.
 
     optimizer : str or rule, default='sgd'
-        What a step does with the gradient, as in `SGDClassifier`.
+        The update rule, as in `SGDClassifier`.
 
     n_jobs : int, default=None
-        Threads inside one fit. None: all that OpenMP allows; -1: all processors. Never changes the
+        Number of threads. None: all that OpenMP allows; -1: all processors. It does not change the
         result.
 
     max_seconds : float, default=None
-        No epoch begins in `fit` later than that. None: no matter how long it takes.
+        Time limit of `fit` in seconds, after which no epoch begins. None: no limit.
 
     Attributes
     ----------
     coef_ : ndarray of shape (n_features,)
-        w; float32 where X is.
+        Weights w; float32 if X is.
 
     offset_ : ndarray of shape (1,)
         The offset.
 
     n_iter_ : int
-        Epochs of the last fit.
+        Number of epochs of the last fit.
 
     t_ : int
         Number of updates, plus one.
 
     history_ : dict of lists
-        One entry an epoch: ``loss``, ``gradient_norm``, ``learning_rate`` and ``seconds``, as in
+        One entry per epoch: ``loss``, ``gradient_norm``, ``learning_rate`` and ``seconds``, as in
         `SGDClassifier`.
 
     loss_curve_ : list
         ``history_["loss"]``
 
     stop_reason_ : str
-        'tol', 'plateau', 'gradient', 'max_iter', 'max_seconds', 'callback', 'rounding' where no
-        step gains more than rounding and `tol` is not reached, or, after Ctrl-C, 'interrupted'.
+        'tol', 'plateau', 'gradient', 'max_iter', 'max_seconds', 'callback', 'rounding' (rounding
+        errors prevent further progress before `tol` is reached) or 'interrupted' (Ctrl-C).
 
     converged_ : bool
-        Whether `optimality_` has reached `tol`.
+        Whether `optimality_` is at most `tol`.
 
     optimality_ : float or None
-        Upper bound of ``(F - F*) / (F0 - F*)``; None where nothing is known of the minimum: at
-        rates chosen by hand, after `partial_fit`, and with ``tol=None``.
+        Upper bound of ``(F - F*) / (F0 - F*)``, where F* is the minimum and F0 the objective at w =
+        0. None if it is unknown: with other rates than 'auto', after `partial_fit`, and with
+        ``tol=None``.
 
     optimality_kind_ : str or None
-        'duality gap'
+        What `optimality_` is: a 'duality gap' (a bound).
 
     n_features_in_ : int
         Number of columns of X.
 
     feature_names_in_ : ndarray of shape (n_features,)
-        Column names, where X has them.
+        Names of the columns, if X has string names.
 
     References
     ----------
@@ -139,28 +145,7 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
     array([ 1, -1], dtype=int32)
     """
 
-    _CHOICES = (
-        "fit_intercept",
-        "max_iter",
-        "tol",
-        "shuffle",
-        "verbose",
-        "random_state",
-        "learning_rate",
-        "eta0",
-        "power_t",
-        "warm_start",
-        "average",
-        "batch_size",
-        "optimizer",
-        "n_jobs",
-        "max_seconds",
-    )
-    _parameter_constraints: dict = {"nu": [Interval(Real, 0, 1, closed="right")]} | {
-        **{name: SGD_CONSTRAINTS[name] for name in _CHOICES},
-        "learning_rate": [StrOptions(set(SCHEDULE_NAMES) - {"pa1", "pa2"}), Schedule],
-    }
-    n_iter_no_change = 5
+    n_iter_no_change = 5  # as in scikit-learn
 
     def __init__(
         self,
@@ -183,27 +168,32 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
     ):
         self._assign(locals())
 
+    _parameter_constraints: dict = constraints_of(
+        __init__,
+        SGD_CONSTRAINTS,
+        nu=[Interval(Real, 0, 1, closed="right")],
+        learning_rate=[StrOptions(set(SCHEDULE_NAMES) - {"pa1", "pa2"}), Schedule],
+    )
+
     @property
     def loss(self):
-        """Without an offset b is 1 for good, and the hinge of w x + 1 is the perceptron's loss of w
-        x.
-        """
+        """Without an offset b is 1, and the hinge loss of w x + 1 is the perceptron loss of w x."""
         return "hinge" if self.fit_intercept else "perceptron"
 
     @property
     def alpha(self):
-        """The strength of the penalty, by which some schedules go."""
+        """The strength of the penalty, which some schedules use."""
         return self.nu
 
     @property
     def intercept_(self):
-        """b, which `offset_` stands for."""
+        """b, as `offset_` determines it."""
         return 1 - self.offset_ if self.fit_intercept else -self.offset_
 
     @checked
     @with_callbacks
     def fit(self, X, y=None, coef_init=None, offset_init=None, sample_weight=None):
-        """Train from the start, or with `warm_start` go on.
+        """Train from the start, or with `warm_start` continue.
 
         Parameters
         ----------
@@ -212,11 +202,11 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
         y : ignored
             Here for scikit-learn's contract.
         coef_init : array-like of the shape of `coef_`, default=None
-            Coefficients to start from.
+            Initial weights.
         offset_init : array-like of the shape of `offset_`, default=None
-            The offset to start from.
+            Initial offset.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, >= 0. A row of weight 0 counts as absent.
+            Weights of the rows, >= 0. Rows of weight 0 are ignored.
 
         Returns
         -------
@@ -225,24 +215,18 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
         Raises
         ------
         ValueError
-            Something in the arguments is not allowed, or training diverged; an earlier fit is kept.
+            An argument is invalid, or training diverged. An earlier fit is kept.
         KeyboardInterrupt
-            Ctrl-C: the model of the last complete epoch is stored.
+            Ctrl-C. The model of the last complete epoch is stored.
         """
         fit_callbacks = self._fit_callbacks(X, y, sample_weight)
+        init = {"coef_init": coef_init, "offset_init": offset_init}
         with unchanged_on_error(self):
-            return self._fit_rows(
-                X,
-                sample_weight,
-                reset=True,
-                fit_callbacks=fit_callbacks,
-                coef_init=coef_init,
-                offset_init=offset_init,
-            )
+            return self._fit_rows(X, sample_weight, fit_callbacks=fit_callbacks, **init)
 
     @checked
     def partial_fit(self, X, y=None, sample_weight=None):
-        """One epoch on these rows, from where the last call ended.
+        """Train for one epoch on these rows, from where the last call ended.
 
         Parameters
         ----------
@@ -251,62 +235,45 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
         y : ignored
             Here for scikit-learn's contract.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, >= 0, in absolute terms: 1 is a row's usual weight.
+            Weights of the rows, >= 0, on an absolute scale: the usual weight of a row is 1.
 
         Returns
         -------
         self
         """
         with unchanged_on_error(self):
-            return self._fit_rows(X, sample_weight, reset=not self._is_trained, partial=True)
+            return self._fit_rows(X, sample_weight, partial=True)
 
-    def _fit_rows(self, X, sample_weight, reset, coef_init=None, offset_init=None, **others):
-        X = self._check_X(X, reset=reset)
+    def _fit_rows(
+        self, X, sample_weight, partial=False, coef_init=None, offset_init=None, **others
+    ):
+        X = self._check_X(X, reset=not (partial and self._is_trained))
         weights, ones = self._sample_weight(sample_weight, X), np.ones(X.shape[0])
-        partial = others.get("partial", False)
-        known = (partial or self.warm_start) and self._is_trained
-        intercept_init = (
-            None if offset_init is None else 1 - np.asarray(offset_init, dtype=np.float64)
-        )
-        if (
-            self.fit_intercept
-            and not known
-            and (partial or coef_init is not None or not is_automatic(self))
-        ):
-            intercept_init = (
-                np.ones(1) if intercept_init is None else intercept_init
-            )  # scikit-learn's: an offset of 0
-        return self._train(
-            X,
-            ones,
-            ones,
-            weights,
-            1,
-            False,
-            coef_init=coef_init,
-            intercept_init=intercept_init,
-            **others,
-        )
+        continues = (partial or self.warm_start) and self._is_trained
+        has_init = partial or coef_init is not None
+        intercept_init = None
+        if offset_init is not None:
+            intercept_init = 1 - np.asarray(offset_init, dtype=np.float64)
+        elif self.fit_intercept and not continues and (has_init or not is_automatic(self)):
+            intercept_init = np.ones(1)  # an offset of 0, as in scikit-learn
+        others |= {"init": (coef_init, intercept_init), "partial": partial}
+        return self._train(Samples(X, ones, ones, weights), 1, False, **others)
 
     def _objective(self, outputs, one_vs_rest, total):
-        return Objective(
-            self._loss(outputs),
-            l2=float(self.nu),
-            intercept=self.fit_intercept,
-            tilt=self.nu if self.fit_intercept else 0.0,
-        )
+        loss, tilt = self._loss(outputs), self.nu if self.fit_intercept else 0.0
+        return Objective(loss, l2=float(self.nu), intercept=self.fit_intercept, tilt=tilt)
 
     def _store(self, coef, intercept):
-        self.coef_, self.offset_ = coef[0], (1 if self.fit_intercept else 0) - intercept
+        self.coef_, self.offset_ = coef[0], int(self.fit_intercept) - intercept
 
     def decision_function(self, X):
         """Signed distances ``w x - offset``, shape (n_samples,): negative for outliers."""
-        return self._margins(X)[:, 0] - (1 if self.fit_intercept else 0)
+        return self._margins(X)[:, 0] - int(self.fit_intercept)
 
     def score_samples(self, X):
         """``w x``, shape (n_samples,)"""
         return self.decision_function(X) + self.offset_
 
     def predict(self, X):
-        """1 for what is usual, -1 for outliers, shape (n_samples,)."""
+        """1 for inliers, -1 for outliers, shape (n_samples,)."""
         return np.where(self.decision_function(X) >= 0, 1, -1).astype(np.int32)

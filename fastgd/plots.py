@@ -1,8 +1,8 @@
-"""Pictures of descent, in the style of scikit-learn's displays; matplotlib is loaded when something
-is drawn.
+"""Figures of training and descent, in the style of scikit-learn's displays.
+
+matplotlib is imported when something is drawn.
 """
 
-from importlib import import_module
 from itertools import cycle
 
 import numpy as np
@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastgd.optimize import minimize
 from fastgd.rates import learning_rate_range
 
+# The labels of the axes.
 ALONG = {"epochs": "Epoch", "iterations": "Iteration", "seconds": "Time in seconds"}
 QUANTITIES = {
     "loss": "Loss",
@@ -20,10 +21,19 @@ QUANTITIES = {
     "gradient_norm": "Norm of the gradient",
     "learning_rate": "Learning rate",
 }
-MARKED_STEPS = 60  # paths with more steps are drawn without a dot at each
+# Paths with more steps have no dot at each: the dots would cover the line.
+MARKED_STEPS = 60
+# The legend names at most this number of coefficients: more are hard to tell apart.
 NAMED_COEFFICIENTS = 12
-FEW_NAMES = 8  # more do not leave enough of a picture to be written into it
-BESIDE = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "frameon": False}  # a legend's place
+# A legend with more names than this stands beside the curves: inside it would hide them.
+FEW_NAMES = 8
+BESIDE = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "frameon": False}
+# The line styles of coefficients: matplotlib has ten colours.
+DASHES = ["-"] * 10 + ["--"] * 10 + [":"] * 10
+# The points of descent paths.
+STEP = {"marker": "o", "markersize": 3}
+START = {"color": "white", "markersize": 7, "markeredgecolor": "black", "zorder": 5}
+END = {"markersize": 8, "markeredgecolor": "white", "zorder": 4}
 
 
 def _pyplot():
@@ -34,32 +44,36 @@ def _pyplot():
     return pyplot
 
 
-def _axes(ax, width=6.4):
-    """`ax`, or those of a new figure."""
-    return _pyplot().subplots(figsize=(width, 4.4), layout="constrained")[1] if ax is None else ax
+class _Display:
+    """What all displays have: the axes that they draw on."""
+
+    def _set_axes(self, ax, width=6.4):
+        """Draw on `ax`, or on the axes of a new figure."""
+        if ax is None:
+            _, ax = _pyplot().subplots(figsize=(width, 4.4), layout="constrained")
+        self.ax_, self.figure_ = ax, ax.figure
 
 
-class LossCurveDisplay:
+class LossCurveDisplay(_Display):
     """Loss curves of one or several trainings.
 
-    Use `from_estimator` to make one from fitted estimators, `from_result` from what `minimize`
-    returns.
+    Use `from_estimator` for fitted estimators, and `from_result` for results of `minimize`.
 
     Parameters
     ----------
     histories : dict of str to dict
-        Under each curve's name a history, as an estimator's ``history_``: lists ``loss``,
-        ``seconds`` and perhaps ``validation_loss``.
+        The history of each curve, by its name, such as an estimator's ``history_``: lists
+        ``loss``, ``seconds`` and optionally ``validation_loss``.
     x : {'epochs', 'iterations', 'seconds'}, default='epochs'
-        What runs along the horizontal axis. Epochs count from 1, iterations from 0, the start.
+        The horizontal axis. Epochs count from 1, iterations from 0, the start.
     y : {'loss', 'fun', 'gradient_norm', 'learning_rate'}, default='loss'
-        Which list of the histories is drawn.
+        The list of each history to draw.
 
     Attributes
     ----------
     lines_ : list of matplotlib Line2D
-        The curves; of validation losses, dashed and in the same colour, behind those of their
-        training losses.
+        The curves. Validation losses are dashed, and follow the training losses of the same
+        colour.
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
 
@@ -77,9 +91,7 @@ class LossCurveDisplay:
     """
 
     def __init__(self, histories, *, x="epochs", y="loss"):
-        self.histories = histories
-        self.x = x
-        self.y = y
+        self.histories, self.x, self.y = histories, x, y
 
     @classmethod
     def from_estimator(
@@ -90,19 +102,18 @@ class LossCurveDisplay:
         Parameters
         ----------
         estimators : estimator, list of estimators, or dict of str to estimator
-            Fitted estimators of this library, or pipelines that end in one. A dict names the
-            curves.
+            Fitted estimators of fastgd, or pipelines that end in one. A dict names the curves.
         x : {'epochs', 'seconds'}, default='epochs'
-            What runs along the horizontal axis.
+            The horizontal axis.
         y : {'loss', 'gradient_norm', 'learning_rate'}, default='loss'
-            What is drawn; beside the loss also that of the rows held out, where there is one.
+            The quantity to draw. With 'loss', the validation losses are drawn too, if any.
         log_scale : bool or None, default=None
-            Logarithmic vertical axis; None: where all values are positive and span more than a
-            factor of ten.
+            Whether the vertical axis is logarithmic; None: if all values are positive and span
+            more than a factor of ten.
         ax : matplotlib Axes, default=None
-            Where to draw; None: a new figure.
+            Axes to draw on; None: those of a new figure.
         line_kw : dict, default=None
-            Handed to matplotlib's ``plot``.
+            Arguments of matplotlib's ``plot``.
 
         Returns
         -------
@@ -110,10 +121,10 @@ class LossCurveDisplay:
         """
         if not isinstance(estimators, dict):
             several = list(estimators) if isinstance(estimators, (list, tuple)) else [estimators]
-            estimators = {}
-            for number, estimator in enumerate(several, 1):
-                name = type(_last_step(estimator)).__name__
-                estimators[name if len(several) == 1 else f"{name} {number}"] = estimator
+            names = [type(_last_step(estimator)).__name__ for estimator in several]
+            if len(several) > 1:
+                names = [f"{name} {number}" for number, name in enumerate(names, 1)]
+            estimators = dict(zip(names, several, strict=True))
         histories = {}
         for name, estimator in estimators.items():
             check_is_fitted(_last_step(estimator), "history_")
@@ -124,18 +135,18 @@ class LossCurveDisplay:
     def from_result(
         cls, results, *, x="iterations", y="fun", log_scale=None, ax=None, line_kw=None
     ):
-        """Draw the costs that `minimize` went through.
+        """Draw the costs of the iterations of `minimize`.
 
         Parameters
         ----------
         results : OptimizeResult or dict of str to OptimizeResult
-            What `minimize` returned. A dict names the curves.
+            Results of `minimize`. A dict names the curves.
         x : {'iterations', 'seconds'}, default='iterations'
-            What runs along the horizontal axis.
+            The horizontal axis.
         y : {'fun', 'gradient_norm', 'learning_rate'}, default='fun'
-            What is drawn.
+            The quantity to draw.
         log_scale, ax, line_kw
-            As those of `from_estimator`.
+            As in `from_estimator`.
 
         Returns
         -------
@@ -144,7 +155,12 @@ class LossCurveDisplay:
         return cls(_histories(results), x=x, y=y).plot(ax=ax, log_scale=log_scale, line_kw=line_kw)
 
     def plot(self, ax=None, *, log_scale=None, line_kw=None):
-        """Draw the curves; see `from_estimator` for the parameters.
+        """Draw the curves.
+
+        Parameters
+        ----------
+        ax, log_scale, line_kw
+            As in `from_estimator`.
 
         Returns
         -------
@@ -152,59 +168,58 @@ class LossCurveDisplay:
         """
         for name, value, allowed in (("x", self.x, ALONG), ("y", self.y, QUANTITIES)):
             if value not in allowed:
-                raise ValueError(
-                    f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}"
-                )
+                choices = ", ".join(map(repr, allowed))
+                raise ValueError(f"{name} must be one of {choices}, got {value!r}")
         if not self.histories:
             raise ValueError("estimators must not be empty: there is nothing to draw")
-        self.ax_ = _axes(ax)
-        self.figure_, self.lines_ = self.ax_.figure, []
+        self._set_axes(ax)
+        self.lines_ = []
         for name, history in self.histories.items():
-            numbers = np.arange(len(history[self.y])) + (
-                self.x == "epochs"
-            )  # iteration 0 is the start, epoch 1 the first pass
-            along = history["seconds"] if self.x == "seconds" else numbers
-            style = {"label": name, "marker": "." if len(numbers) < 3 else None, **(line_kw or {})}
-            self.lines_ += self.ax_.plot(along, history[self.y], **style)
-            if f"validation_{self.y}" in history:
-                style |= {
-                    "label": f"{name}, validation",
-                    "color": self.lines_[-1].get_color(),
-                    "linestyle": "--",
-                }
-                self.lines_ += self.ax_.plot(along, history[f"validation_{self.y}"], **style)
-        if log_scale or (
-            log_scale is None
-            and _is_wide(np.concatenate([line.get_ydata() for line in self.lines_]))
-        ):
+            self._draw_curve(name, history, line_kw or {})
+        if log_scale is None:
+            log_scale = _is_wide(np.concatenate([line.get_ydata() for line in self.lines_]))
+        if log_scale:
             self.ax_.set_yscale("log")
         self.ax_.set(xlabel=ALONG[self.x], ylabel=QUANTITIES[self.y])
-        self.ax_.locator_params(
-            axis="x", **{"nbins": 5} if self.x == "seconds" else {"integer": True}
-        )  # seconds have many digits
+        # Few ticks for seconds, whose labels are long; the others are whole numbers.
+        ticks = {"nbins": 5} if self.x == "seconds" else {"integer": True}
+        self.ax_.locator_params(axis="x", **ticks)
         self.ax_.legend(**BESIDE if len(self.lines_) > FEW_NAMES else {})
         return self
 
+    def _draw_curve(self, name, history, line_kw):
+        """Draw the curve of a history, and that of the validation rows, if any."""
+        count = len(history[self.y])
+        # Iteration 0 is the start, epoch 1 the first pass.
+        first = 1 if self.x == "epochs" else 0
+        along = history["seconds"] if self.x == "seconds" else np.arange(count) + first
+        style = {"label": name, "marker": "." if count < 3 else None, **line_kw}
+        self.lines_ += self.ax_.plot(along, history[self.y], **style)
+        if f"validation_{self.y}" in history:
+            style |= {"color": self.lines_[-1].get_color(), "linestyle": "--"}
+            style["label"] = f"{name}, validation"
+            self.lines_ += self.ax_.plot(along, history[f"validation_{self.y}"], **style)
 
-class DescentPathDisplay:
+
+class DescentPathDisplay(_Display):
     """Paths of descent over the contours of a cost with two parameters.
 
-    Use `from_function` to let methods descend from one start, or `from_result` to draw what
-    `minimize` has recorded.
+    Use `from_function` to run methods from one start, and `from_result` for results of `minimize`
+    with recorded paths.
 
     Parameters
     ----------
     fun : callable
         The cost, ``fun(theta) -> float`` of an array of two numbers.
     paths : dict of str to array-like of shape (n_steps + 1, 2)
-        Under each path's name its points, the start first.
+        The points of each path, by its name, from its start.
 
     Attributes
     ----------
     contours_ : matplotlib QuadContourSet
         The filled contours.
     lines_ : list of matplotlib Line2D
-        A line a path.
+        One line per path.
     ends_ : list of matplotlib Line2D
         The last point of each path.
     ax_ : matplotlib Axes
@@ -225,12 +240,11 @@ class DescentPathDisplay:
     """
 
     def __init__(self, fun, paths):
-        self.fun = fun
-        self.paths = paths
+        self.fun, self.paths = fun, paths
 
     @classmethod
     def from_function(cls, fun, x0, jac, methods, *, ax=None, plot_kw=None, **settings):
-        """Minimise a cost in several ways from one start, and draw the paths.
+        """Minimise a cost by several methods from one start, and draw the paths.
 
         Parameters
         ----------
@@ -241,24 +255,22 @@ class DescentPathDisplay:
         jac : callable, True or None
             The gradient, as `minimize` takes it.
         methods : list of str, or dict of str to dict
-            Methods of `minimize`; or under each path's name settings of `minimize`, such as
+            Methods of `minimize`, or arguments of `minimize` by the name of the path, such as
             ``{"rate 0.1": {"method": "gd", "learning_rate": 0.1}}``.
         ax : matplotlib Axes, default=None
-            Where to draw; None: a new figure.
+            Axes to draw on; None: those of a new figure.
         plot_kw : dict, default=None
-            Handed to `plot`.
+            Arguments of `plot`.
         **settings
-            Handed to `minimize` for every path.
+            Arguments of `minimize` for every path.
 
         Returns
         -------
         display : DescentPathDisplay
-            Its attribute ``results_`` has what `minimize` returned.
+            Its attribute ``results_`` holds the results of `minimize`.
         """
         runs = (
-            methods
-            if isinstance(methods, dict)
-            else {method: {"method": method} for method in methods}
+            methods if isinstance(methods, dict) else {name: {"method": name} for name in methods}
         )
         results = {
             name: minimize(fun, x0, jac, record_path=True, **{**settings, **run})
@@ -274,26 +286,25 @@ class DescentPathDisplay:
         Parameters
         ----------
         fun : callable
-            The cost to draw contours of, ``fun(theta) -> float``; of a stochastic cost that of all
-            rows.
+            The cost whose contours are drawn, ``fun(theta) -> float``; for a stochastic cost, the
+            cost of all rows.
         results : OptimizeResult or dict of str to OptimizeResult
-            What ``minimize(..., record_path=True)`` returned. A dict names the paths.
+            Results of ``minimize(..., record_path=True)``. A dict names the paths.
         ax : matplotlib Axes, default=None
-            Where to draw; None: a new figure.
+            Axes to draw on; None: those of a new figure.
         plot_kw : dict, default=None
-            Handed to `plot`.
+            Arguments of `plot`.
 
         Returns
         -------
         display : DescentPathDisplay
-            Its attribute ``results_`` has the results.
+            Its attribute ``results_`` holds the results.
         """
         histories = _histories(results)
         for name, history in histories.items():
             if "x" not in history:
-                raise ValueError(
-                    f"result {name!r} has no path: it needs minimize(..., record_path=True)"
-                )
+                needed = "minimize(..., record_path=True)"
+                raise ValueError(f"result {name!r} has no path: it needs {needed}")
         display = cls(fun, {name: history["x"] for name, history in histories.items()})
         display.results_ = _named(results)
         return display.plot(ax=ax, **(plot_kw or {}))
@@ -314,18 +325,18 @@ class DescentPathDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None: a new figure.
+            Axes to draw on; None: those of a new figure.
         xlim, ylim : (float, float), default=None
-            The part of the plane that is drawn; None: where the paths are, and a little more.
+            The limits of the axes; None: those of the paths, plus a margin.
         levels : int, default=20
-            Contours. They lie at quantiles of the cost in the picture, so that bowls have even
-            rings and ravines are visible.
+            Number of contours. They lie at quantiles of the cost, so that the rings of a bowl are
+            evenly spaced and ravines are visible.
         resolution : int, default=120
             The cost is evaluated at ``resolution**2`` points.
         names : (str, str), default=('theta[0]', 'theta[1]')
-            The two parameters.
+            Names of the two parameters.
         line_kw : dict, default=None
-            Handed to matplotlib's ``plot`` for the paths.
+            Arguments of matplotlib's ``plot`` for the paths.
 
         Returns
         -------
@@ -334,79 +345,43 @@ class DescentPathDisplay:
         paths = {name: _path(name, points) for name, points in self.paths.items()}
         if not paths:
             raise ValueError("paths must not be empty: there is nothing to draw")
-        patheffects = _import_matplotlib("patheffects")
-        self.ax_ = _axes(ax)
-        self.figure_ = self.ax_.figure
-        x, y = (
-            _span(np.concatenate(list(paths.values()))[:, k], given)
-            for k, given in enumerate((xlim, ylim))
-        )
+        self._set_axes(ax)
+        points = np.concatenate(list(paths.values()))
+        x, y = (_limits(points[:, k], given) for k, given in enumerate((xlim, ylim)))
         self._draw_contours(np.linspace(*x, resolution), np.linspace(*y, resolution), levels)
-        width = (line_kw or {}).get("linewidth", 1.5)
-        halo = [patheffects.withStroke(linewidth=2 * width, foreground="white")]
         self.lines_, self.ends_ = [], []
         for name, points in paths.items():
-            marker = {"marker": "o", "markersize": 3} if len(points) <= MARKED_STEPS else {}
-            style = {
-                "label": name,
-                "linewidth": width,
-                "path_effects": halo,
-                "solid_joinstyle": "round",
-            }
-            self.lines_ += self.ax_.plot(*points.T, **{**style, **marker, **(line_kw or {})})
-            end = {
-                "color": self.lines_[-1].get_color(),
-                "markersize": 8,
-                "markeredgecolor": "white",
-                "zorder": 4,
-            }
-            self.ends_ += self.ax_.plot(*points[-1:].T, "o", **end)
+            self._draw_path(name, points, line_kw or {})
         starts = np.unique([points[0] for points in paths.values()], axis=0)
-        self.ax_.plot(
-            *starts.T,
-            "o",
-            color="white",
-            markersize=7,
-            markeredgecolor="black",
-            zorder=5,
-            label="start",
-        )
+        self.ax_.plot(*starts.T, "o", label="start", **START)
         self.ax_.set(xlim=x, ylim=y, xlabel=names[0], ylabel=names[1])
         self.ax_.legend(framealpha=0.9)
         return self
 
     def save_animation(self, file, *, seconds=5.0, fps=12):
-        """Write a GIF in which the paths grow, all by the same number of steps a frame; in its last
-        second it stands still.
+        """Write a GIF in which the paths grow by the same number of steps per frame. Its last
+        second is still.
 
         Parameters
         ----------
         file : str or path
-            Where to; its name ends in ``.gif``.
+            The file to write, with a name that ends in ``.gif``.
         seconds : float, default=5.0
-            How long it lasts.
+            Duration of the animation.
         fps : int, default=12
-            Frames a second.
+            Frames per second.
         """
         if not hasattr(self, "lines_"):
             self.plot()
+        from matplotlib.animation import PillowWriter
+
         paths = [np.asarray(points, dtype=float) for points in self.paths.values()]
-        steps = (
-            np.linspace(1, max(map(len, paths)), max(2, round((seconds - 1) * fps)))
-            .round()
-            .astype(int)
-        )
-        self.figure_.draw_without_rendering()
-        legend = self.ax_.get_legend()
-        if (
-            legend is not None
-        ):  # one place for all frames: that where it hides least of the whole paths
-            place = legend.get_window_extent().transformed(self.ax_.transAxes.inverted())
-            legend.set_bbox_to_anchor(None)
-            legend.set_loc((place.x0, place.y0))
+        frames = max(2, round((seconds - 1) * fps))
+        steps = np.linspace(1, max(map(len, paths)), frames).round().astype(int)
+        self._fix_layout()
         layout = self.figure_.get_layout_engine()
         self.figure_.set_layout_engine("none")  # one layout for all frames
-        writer = _import_matplotlib("animation").PillowWriter(fps=fps)
+        writer = PillowWriter(fps=fps)
         with writer.saving(self.figure_, file, self.figure_.dpi):
             for shown in [*steps, *[steps[-1]] * fps]:
                 for points, line, end in zip(paths, self.lines_, self.ends_, strict=True):
@@ -415,25 +390,44 @@ class DescentPathDisplay:
                 writer.grab_frame()
         self.figure_.set_layout_engine(layout)
 
+    def _fix_layout(self):
+        """Keep the legend where it hides least of the whole paths, while they grow."""
+        self.figure_.draw_without_rendering()
+        legend = self.ax_.get_legend()
+        if legend is not None:
+            place = legend.get_window_extent().transformed(self.ax_.transAxes.inverted())
+            legend.set_bbox_to_anchor(None)
+            legend.set_loc((place.x0, place.y0))
+
+    def _draw_path(self, name, points, line_kw):
+        """Draw a path, with a white halo, and its end."""
+        from matplotlib.patheffects import withStroke
+
+        width = line_kw.get("linewidth", 1.5)
+        halo = [withStroke(linewidth=2 * width, foreground="white")]
+        style = {"label": name, "linewidth": width, "path_effects": halo}
+        style |= {"solid_joinstyle": "round"} | (STEP if len(points) <= MARKED_STEPS else {})
+        self.lines_ += self.ax_.plot(*points.T, **{**style, **line_kw})
+        self.ends_ += self.ax_.plot(*points[-1:].T, "o", color=self.lines_[-1].get_color(), **END)
+
     def _draw_contours(self, x, y, levels):
-        """Filled contours and their lines; where the cost is not finite, nothing."""
+        """Draw filled contours and their lines, except where the cost is not finite."""
         cost = np.array([[float(self.fun(np.array([a, b]))) for a in x] for b in y])
         cost = np.ma.masked_invalid(cost)
         finite = cost.compressed()
         if not finite.size:
             raise ValueError("fun is nowhere finite in the picture")
-        found = np.unique(np.quantile(finite, np.linspace(0, 1, levels + 1) ** 2))
-        if len(found) < 2:  # a plane as flat as a table
-            found = found[0] + np.array([-1.0, 1.0])
-        # Darker is lower; colours go by rank, since costs may span many powers of ten.
-        shades = _pyplot().get_cmap("Greys_r")(np.linspace(0.5, 0.98, len(found) - 1))
-        self.contours_ = self.ax_.contourf(x, y, cost, found, colors=shades)
-        self.ax_.contour(
-            x, y, cost, found, colors="white", linewidths=0.6, linestyles="solid", alpha=0.8
-        )
+        levels = np.unique(np.quantile(finite, np.linspace(0, 1, levels + 1) ** 2))
+        if len(levels) < 2:  # the cost is constant
+            levels = levels[0] + np.array([-1.0, 1.0])
+        # Darker is lower. Colours follow ranks, because costs may span many powers of ten.
+        shades = _pyplot().get_cmap("Greys_r")(np.linspace(0.5, 0.98, len(levels) - 1))
+        self.contours_ = self.ax_.contourf(x, y, cost, levels, colors=shades)
+        white = {"colors": "white", "linewidths": 0.6, "linestyles": "solid", "alpha": 0.8}
+        self.ax_.contour(x, y, cost, levels, **white)
 
 
-class CoefficientPathDisplay:
+class CoefficientPathDisplay(_Display):
     """Coefficients of a linear model against the strength of its penalty.
 
     Use `from_estimator` to fit and draw.
@@ -441,7 +435,7 @@ class CoefficientPathDisplay:
     Parameters
     ----------
     alphas : array-like of shape (n_alphas,)
-        Strengths of the penalty, positive.
+        Strengths of the penalty, > 0.
     coefs : array-like of shape (n_alphas, n_features)
         The coefficients at each of them.
     feature_names : list of str, default=None
@@ -450,7 +444,7 @@ class CoefficientPathDisplay:
     Attributes
     ----------
     lines_ : list of matplotlib Line2D
-        A line a coefficient.
+        One line per coefficient.
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
 
@@ -465,9 +459,7 @@ class CoefficientPathDisplay:
     """
 
     def __init__(self, alphas, coefs, *, feature_names=None):
-        self.alphas = alphas
-        self.coefs = coefs
-        self.feature_names = feature_names
+        self.alphas, self.coefs, self.feature_names = alphas, coefs, feature_names
 
     @classmethod
     def from_estimator(cls, estimator, X, y, *, alphas, sample_weight=None, ax=None, line_kw=None):
@@ -476,18 +468,18 @@ class CoefficientPathDisplay:
         Parameters
         ----------
         estimator : estimator
-            One with a parameter `alpha` and a single row of coefficients, such as `Lasso` and
-            `Ridge`, or a pipeline that ends in one.
+            An estimator with a parameter `alpha` and a single row of coefficients, such as `Lasso`
+            and `Ridge`, or a pipeline that ends in one.
         X, y : array-likes
-            What it is fitted to.
+            Training data.
         alphas : array-like of shape (n_alphas,)
-            Strengths of the penalty, positive.
+            Strengths of the penalty, > 0.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.
         ax : matplotlib Axes, default=None
-            Where to draw; None: a new figure.
+            Axes to draw on; None: those of a new figure.
         line_kw : dict, default=None
-            Handed to matplotlib's ``plot``.
+            Arguments of matplotlib's ``plot``.
 
         Returns
         -------
@@ -498,24 +490,27 @@ class CoefficientPathDisplay:
         weights = {} if sample_weight is None else {f"{last}sample_weight": sample_weight}
         coefs = []
         for alpha in alphas:
-            coef = np.asarray(
-                _last_step(model.set_params(**{f"{last}alpha": alpha}).fit(X, y, **weights)).coef_
-            )
+            model.set_params(**{f"{last}alpha": alpha}).fit(X, y, **weights)
+            coef = np.asarray(_last_step(model).coef_)
             if coef.size != coef.shape[-1]:
                 raise ValueError(
                     "estimator must have a single row of coefficients, and coef_ has shape "
                     f"{coef.shape}"
                 )
             coefs.append(coef.ravel().copy())
-        fitted = _last_step(model)
-        names = getattr(fitted, "feature_names_in_", getattr(model, "feature_names_in_", None))
+        names = getattr(model, "feature_names_in_", None)
+        names = getattr(_last_step(model), "feature_names_in_", names)
         names = None if names is None or len(names) != len(coefs[0]) else list(names)
-        return cls(np.asarray(alphas), np.array(coefs), feature_names=names).plot(
-            ax=ax, line_kw=line_kw
-        )
+        display = cls(np.asarray(alphas), np.array(coefs), feature_names=names)
+        return display.plot(ax=ax, line_kw=line_kw)
 
     def plot(self, ax=None, *, line_kw=None):
-        """Draw the paths; see `from_estimator` for the parameters.
+        """Draw the paths of the coefficients.
+
+        Parameters
+        ----------
+        ax, line_kw
+            As in `from_estimator`.
 
         Returns
         -------
@@ -529,44 +524,33 @@ class CoefficientPathDisplay:
             )
         if not (alphas > 0).all():
             raise ValueError("alphas must be positive: their axis is logarithmic")
-        names = (
-            [f"x{k}" for k in range(coefs.shape[1])]
-            if self.feature_names is None
-            else list(self.feature_names)
-        )
-        self.ax_ = _axes(ax, width=7.2)
-        self.figure_ = self.ax_.figure
         order = np.argsort(alphas)
-        dashes = cycle(["-"] * 10 + ["--"] * 10 + [":"] * 10)  # there are ten colours
+        alphas, coefs, names = alphas[order], coefs[order], self.feature_names
+        names = [f"x{k}" for k in range(coefs.shape[1])] if names is None else list(names)
+        self._set_axes(ax, width=7.2)
         self.lines_ = []
-        for name, coef, dash in zip(names, coefs[order].T, dashes, strict=False):
-            self.lines_ += self.ax_.plot(
-                alphas[order], coef, **{"label": name, "linestyle": dash, **(line_kw or {})}
-            )
+        for name, coef, dash in zip(names, coefs.T, cycle(DASHES), strict=False):
+            style = {"label": name, "linestyle": dash, **(line_kw or {})}
+            self.lines_ += self.ax_.plot(alphas, coef, **style)
         self.ax_.axhline(0, color="black", linewidth=0.8, zorder=1)
         self.ax_.set(xscale="log", xlabel="alpha", ylabel="Coefficient")
-        least = coefs[order[0]]
-        named = np.argsort(-np.abs(least), kind="stable")[:NAMED_COEFFICIENTS]
-        named = named[
-            np.argsort(-least[named], kind="stable")
-        ]  # from top to bottom as the lines begin
-        self.ax_.legend(
-            handles=[self.lines_[k] for k in named],
-            title="Largest" if len(named) < len(names) else None,
-            **BESIDE,
-        )
+        # The largest coefficients at the smallest alpha, from top to bottom.
+        largest = np.argsort(-np.abs(coefs[0]), kind="stable")[:NAMED_COEFFICIENTS]
+        largest = largest[np.argsort(-coefs[0, largest], kind="stable")]
+        title = "Largest" if len(largest) < len(names) else None
+        self.ax_.legend(handles=[self.lines_[k] for k in largest], title=title, **BESIDE)
         return self
 
 
-class LearningRateDisplay:
-    """The loss against a rising learning rate, as `learning_rate_range` finds it.
+class LearningRateDisplay(_Display):
+    """The loss against an increasing learning rate, as computed by `learning_rate_range`.
 
     Use `from_estimator` to run the test and draw it.
 
     Parameters
     ----------
     rates, losses : ndarray of shape (n,)
-        What `learning_rate_range` returns.
+        The results of `learning_rate_range`.
 
     Attributes
     ----------
@@ -586,8 +570,7 @@ class LearningRateDisplay:
     """
 
     def __init__(self, rates, losses):
-        self.rates = rates
-        self.losses = losses
+        self.rates, self.losses = rates, losses
 
     @classmethod
     def from_estimator(
@@ -603,50 +586,44 @@ class LearningRateDisplay:
         ax=None,
         line_kw=None,
     ):
-        """Run a learning-rate range test and draw it; see `learning_rate_range` for the parameters.
+        """Run a learning-rate range test and draw it.
 
         Parameters
         ----------
         estimator, X, y, low, high, n_steps, random_state
-            As those of `learning_rate_range`.
+            As in `learning_rate_range`.
         ax : matplotlib Axes, default=None
-            Where to draw; None: a new figure.
+            Axes to draw on; None: those of a new figure.
         line_kw : dict, default=None
-            Handed to matplotlib's ``plot``.
+            Arguments of matplotlib's ``plot``.
 
         Returns
         -------
         display : LearningRateDisplay
         """
-        _pyplot()  # before the work
+        _pyplot()  # an error before the fits if matplotlib is missing
         rates, losses = learning_rate_range(
             estimator, X, y, low, high, n_steps=n_steps, random_state=random_state
         )
         return cls(rates, losses).plot(ax=ax, line_kw=line_kw)
 
     def plot(self, ax=None, *, line_kw=None):
-        """Draw the curve; see `from_estimator` for the parameters.
+        """Draw the curve.
+
+        Parameters
+        ----------
+        ax, line_kw
+            As in `from_estimator`.
 
         Returns
         -------
         self : LearningRateDisplay
         """
-        self.ax_ = _axes(ax)
-        self.figure_ = self.ax_.figure
+        self._set_axes(ax)
         (self.line_,) = self.ax_.plot(self.rates, self.losses, **(line_kw or {}))
-        self.ax_.set(
-            xlabel="Learning rate",
-            ylabel="Loss",
-            xscale="log",
-            yscale="log" if _is_wide(self.losses) else "linear",
-        )
+        yscale = "log" if _is_wide(self.losses) else "linear"
+        self.ax_.set(xlabel="Learning rate", ylabel="Loss", xscale="log", yscale=yscale)
         return self
-
-
-def _import_matplotlib(module):
-    """A module of matplotlib."""
-    _pyplot()
-    return import_module(f"matplotlib.{module}")
 
 
 def _last_step(estimator):
@@ -656,11 +633,8 @@ def _last_step(estimator):
 
 def _named(results):
     """A dict of results."""
-    return (
-        results
-        if isinstance(results, dict) and not isinstance(results, OptimizeResult)
-        else {"minimize": results}
-    )
+    is_named = isinstance(results, dict) and not isinstance(results, OptimizeResult)
+    return results if is_named else {"minimize": results}
 
 
 def _histories(results):
@@ -670,9 +644,8 @@ def _histories(results):
         if not isinstance(history, dict) or "fun" not in history:
             raise ValueError(
                 f"result {name!r} has no history: draw what fastgd.minimize returns; SciPy's own "
-                "methods keep "
-                "no costs of their iterations (scipy.optimize.minimize(..., method=fastgd.auto) "
-                "does)"
+                "methods keep no costs of their iterations "
+                "(scipy.optimize.minimize(..., method=fastgd.auto) does)"
             )
     return histories
 
@@ -686,15 +659,13 @@ def _path(name, points):
 
 
 def _is_wide(values):
-    """Whether all are positive and span more than a factor of ten, those left out that are not
-    finite.
-    """
+    """Whether the finite values are positive and span more than a factor of ten."""
     values = np.asarray(values, dtype=float)
     values = values[np.isfinite(values)]
     return values.min(initial=np.inf) > 0 and values.max() > 10 * values.min()
 
 
-def _span(values, given):
+def _limits(values, given):
     """The limits of an axis."""
     if given is not None:
         return given

@@ -1,4 +1,4 @@
-"""Which learning rates a model bears: for those who want to see it."""
+"""The learning-rate range test."""
 
 import numpy as np
 from sklearn.base import clone, is_classifier
@@ -7,40 +7,42 @@ from sklearn.utils import _safe_indexing, check_random_state, indexable
 from fastgd.methods.schedules import Constant
 from fastgd.training.loop import DivergedError
 
-FAR = 4.0  # times the first loss: what follows tells nothing more
+# The test ends at a loss of more than this multiple of the first one, which is clearly past the
+# rates that train.
+MAX_LOSS_RATIO = 4.0
 
 
 def learning_rate_range(estimator, X, y, low=1e-6, high=10.0, *, n_steps=100, random_state=None):
-    """The losses that a model has while its learning rate rises from `low` to `high`: a
-    learning-rate range test.
+    """Learning-rate range test: the losses of a model while its rate increases from `low` to
+    `high`.
 
-    A clone of the estimator is trained by `partial_fit`, without a start anew, on one random part
-    of the rows after the other, each at a rate by the same factor higher than the one before. The
-    loss falls where the rate is large enough to matter, and rises where it is too large; good rates
-    lie a little below those where it falls fastest. The test ends early when training diverges, or
-    the loss is four times the first.
+    A clone of the estimator is trained by `partial_fit` on one random part of the rows after the
+    other, each at a rate that is larger by the same factor. The loss falls when the rate is large
+    enough, and rises when it is too large; good rates are a little smaller than those at which it
+    falls fastest. The test ends early if training diverges, or at a loss of more than four times
+    the first one.
 
     Parameters
     ----------
     estimator : estimator with `partial_fit`, `learning_rate` and `history_`
-        What is tested; it stays as it is.
+        The estimator to test. It is not changed.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Rows.
+        Training rows.
     y : array-like of shape (n_samples,)
         Labels or targets.
     low, high : float, default=1e-6 and 10
-        The first and the last rate, 0 < low < high.
+        First and last rate, 0 < low < high.
     n_steps : int, default=100
         Number of rates, at least 2.
     random_state : int, RandomState instance or None, default=None
-        Seed of whatever is drawn; that of the estimator is not read.
+        Seed of the test and of its clone; that of the estimator is not used.
 
     Returns
     -------
     rates : ndarray of shape (n,)
         Rates in geometric progression, n <= `n_steps`.
     losses : ndarray of shape (n,)
-        The mean loss over the rows that each rate met, the penalty included.
+        The mean loss of each rate's rows, plus the penalty.
 
     References
     ----------
@@ -75,14 +77,14 @@ def learning_rate_range(estimator, X, y, low=1e-6, high=10.0, *, n_steps=100, ra
         except DivergedError:
             break
         losses.append(model.history_["loss"][-1])
-        if not losses[-1] <= FAR * losses[0]:
+        if not losses[-1] <= MAX_LOSS_RATIO * losses[0]:
             break
     return rates[: len(losses)], np.array(losses)
 
 
 def _parts(model, n, n_steps, random):
-    """The row numbers of each step: all of them for a full batch, else whole batches, in a new
-    order each time round.
+    """The row numbers of each step: all rows for a full batch, otherwise whole batches, in a new
+    order in each pass.
     """
     size = model.batch_size if isinstance(model.batch_size, int) else n
     size = min(n, -(-max(size, n // n_steps) // size) * size)

@@ -2,44 +2,27 @@
 rankings.
 """
 
-from contextlib import contextmanager
-from copy import copy
 from numbers import Integral, Real
 
 import numpy as np
 from scipy import sparse
-from sklearn.base import BaseEstimator
 from sklearn.callback import with_callbacks
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from fastgd.estimators.base import unchanged_on_error
+from fastgd.estimators.base import Model, unchanged_on_error
+from fastgd.estimators.factorization_fit import FactorizationFit
 from fastgd.estimators.parameters import SGD_CONSTRAINTS, checked, thread_count
-from fastgd.estimators.ratings import Ids, Statistics, as_column, as_grid, as_interactions, lay_out
-from fastgd.estimators.resumption import Resumption, fingerprint
+from fastgd.estimators.ratings import Ids, as_column, as_interactions
 from fastgd.kernels import factorization
-from fastgd.kernels.losses import Loss
-from fastgd.methods.matrix_factorization import Factorization, Factors, Seeds, width_of
-from fastgd.methods.schedules import Schedule, as_schedule
-from fastgd.problem.order import seed_of
-from fastgd.training.fit_callbacks import SupportsFitCallbacks
-from fastgd.training.history import History, copy_of
-from fastgd.training.loop import Stopping, Training
-from fastgd.training.multi_start import MultiStart
+from fastgd.methods.schedules import Schedule
 
-ALPHA, IMPLICIT_ALPHA = 0.1, 0.03
-INITIAL_SPREAD = 0.03  # variance of the products of the first factors, the ratings' being 1
-CHUNK = 1 << 24  # scores held at a time
-# Results are float64 where float32 cannot resolve this share of the ratings' spread.
-FINE = 0.01
-# Results are float64 where a rating is above this share of float32's largest number.
-LARGE = 1e-6
-# Stored rows are put in the unit of the ratings' spread once it has changed by this factor.
-REBASED = 4.0
+# Scores held at a time: 64 MB of float32.
+CHUNK = 1 << 24
 SCHEDULES = ("auto", "constant", "invscaling", "adaptive", "step", "cosine", "one_cycle")
 
 
-class MatrixFactorization(SupportsFitCallbacks, BaseEstimator):
+class MatrixFactorization(Model):
     """Recommender by matrix factorization: a vector of factors for every user and every item, by
     stochastic gradient descent.
 
@@ -257,28 +240,7 @@ class MatrixFactorization(SupportsFitCallbacks, BaseEstimator):
         max_seconds=None,
         warm_start=False,
     ):
-        self.loss = loss
-        self.n_factors = n_factors
-        self.alpha = alpha
-        self.biased = biased
-        self.positive = positive
-        self.n_negatives = n_negatives
-        self.max_iter = max_iter
-        self.tol = tol
-        self.learning_rate = learning_rate
-        self.eta0 = eta0
-        self.power_t = power_t
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.clip = clip
-        self.handle_unknown = handle_unknown
-        self.dtype = dtype
-        self.n_jobs = n_jobs
-        self.random_state = random_state
-        self.verbose = verbose
-        self.max_seconds = max_seconds
-        self.warm_start = warm_start
+        self._assign(locals())
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -312,7 +274,7 @@ class MatrixFactorization(SupportsFitCallbacks, BaseEstimator):
             explode; the model is as it was before then.
         """
         fit_callbacks = self._fit_callbacks(X, y, None)
-        with self._unchanged_on_error():
+        with unchanged_on_error(self):
             return self._train(X, y, fit_callbacks=fit_callbacks)
 
     @checked
@@ -335,358 +297,17 @@ class MatrixFactorization(SupportsFitCallbacks, BaseEstimator):
         -------
         self : MatrixFactorization
         """
-        with self._unchanged_on_error():
+        with unchanged_on_error(self):
             return self._train(X, y, partial=True)
 
-    @contextmanager
-    def _unchanged_on_error(self):
-        """What fails leaves the model as it was, without the users and items that came with it."""
-        known = [
-            (ids, len(ids))
-            for ids in (vars(self).get("_users"), vars(self).get("_items"))
-            if ids is not None
-        ]
-        history = vars(self).get("history_")
-        try:
-            with unchanged_on_error(self):
-                yield
-        except BaseException:
-            if vars(self).get("history_") is history:
-                for ids, count in known:
-                    ids.forget(count)
-            raise
-
-    def _train(self, X, y, partial=False, fit_callbacks=None):
-        """Train and store the model. `partial`: one epoch more (partial_fit)."""
-        implicit = self.loss != "squared_error"
-        users, items, values = as_interactions(X, y, 1.0 if implicit else None)
-        earlier = None if partial else self._resumable(users, items, values)
-        if not ((partial or self.warm_start) and hasattr(self, "_users")):
-            self._begin()
-        for name, value in self._fixed.items():
-            if getattr(self, name) != value:
-                raise ValueError(
-                    f"{name}={getattr(self, name)!r}, but the model was begun with {value!r}: "
-                    "that needs a new fit"
-                )
-        users = self._users.numbers(users, learn=True)
-        items = self._items.numbers(items, learn=True)
-        data = fingerprint(users, items, values) if self.warm_start and not partial else None
-        seed = earlier.random_state if earlier else seed_of(self.random_state)
-        self._begun = self._begun if earlier else self.t_
-        if not earlier:
-            self._take_in(values, implicit, partial)
-        scaled = self._scaled(values)
-        factors, layout, held_out = self._factors_of(users, items, scaled, seed, partial, earlier)
-        method, theta = Factorization(self._schedule()), None
-        if earlier:
-            method.resume(factors, earlier.runs[0].resume_point.method)
-        else:
-            rows = self._rows[0][layout.users], self._rows[1][layout.items]
-            theta = np.concatenate(
-                [self._in_unit(part, side, self._factor).ravel() for side, part in enumerate(rows)]
-            )
-            ages = np.concatenate([self._ages[0][layout.users], self._ages[1][layout.items]])
-            method.start(factors, theta, ages, self.t_ + 1)
-        training = self._training(method, theta, seed, held_out, partial, earlier, data)
-        if fit_callbacks:
-            fit_callbacks.begin(lambda training: self._attributes(training, layout, seed, data))
-        try:
-            MultiStart([training], fit_callbacks).run()
-        except KeyboardInterrupt:
-            if training.epochs:
-                self._publish(training, layout, seed, data)
-            raise
-        self._publish(training, layout, seed, data)
-        if fit_callbacks:
-            fit_callbacks.end(training)
-        return self
-
-    def _resumable(self, users, items, values):
-        """The last fit's `Resumption`, if nothing has changed since; None: there is nothing to
-        resume.
-        """
-        earlier = vars(self).get("_resumption") if self.warm_start else None
-        if earlier and earlier.fits(
-            self, fingerprint(self._users.numbers(users), self._items.numbers(items), values)
-        ):
-            return earlier
-        return None
-
-    def _factors_of(self, users, items, values, seed, partial, earlier):
-        """(what the method is told, layout, the grid of the ratings held out or None); who is new
-        gets rows.
-        """
-        implicit, rng = self.loss != "squared_error", np.random.default_rng([seed, self._begun])
-        training, held_out = self._split(len(values), rng, partial)
-        layout, users, items = lay_out(
-            users, items, (len(self._users), len(self._items)), implicit, rng
-        )
-        self._grow(rng, layout, users[training], items[training], implicit)
-        if not earlier:
-            self._met = [*self._met, (layout.users[users], layout.items[items])]
-        met = self._items_met()[layout.users][:, layout.items] if implicit else None
-        if implicit:
-            met.sort_indices()
-        values = values.astype(self.dtype)
-        grids = [
-            as_grid(layout, users[part], items[part], values[part], met)
-            for part in (training, held_out)
-        ]
-        course = {
-            "loss": int(Loss.LOG_LOSS if implicit else Loss.SQUARED_ERROR),
-            "pairwise": self.loss == "bpr",
-            "negatives": self.n_negatives if implicit else 0,
-            "factors": self.n_factors,
-            "biased": self.biased,
-            "positive": self.positive,
-            "damped": self.learning_rate == "auto",
-            "alpha": self._alpha(),
-        }
-        constant = not implicit and self._statistics.spread == 0
-        width, threads = self._rows[0].shape[1], thread_count(self.n_jobs)
-        factors = Factors(grids[0], course, width, threads, constant)
-        return factors, layout, grids[1] if len(held_out) else None
-
-    def _training(self, method, theta, seed, held_out, partial, earlier, data):
-        """The run of a method that has been started at theta, or (None) resumed."""
-        stopping = Stopping(
-            1 if partial else self.max_iter,
-            None if partial else self.tol,
-            self.n_iter_no_change,
-            max_seconds=None if partial else self.max_seconds,
-        )
-        history = History(
-            self.history_ if (partial or earlier) and hasattr(self, "history_") else None
-        )
-        last = history.record["loss"][-1:]
-        training = Training(
-            method,
-            Seeds((seed + self._begun) % 2**32, self.t_ - self._begun),
-            stopping,
-            history,
-            lambda: last[0] if last else method.loss_at(theta),
-            validate=None if held_out is None else self._validator(method, held_out),
-            early_stopping=held_out is not None,
-            resumable=data is not None,
-        )
-        if earlier:
-            training.resume(earlier.runs[0].resume_point)
-        return training
-
-    def _publish(self, training, layout, seed, data):
-        """Store the model that training has come to, and where it stands; `data`: the fingerprint
-        of what it was trained on.
-        """
-        self._rows, self._ages = (
-            tuple(part.copy() for part in parts) for parts in (self._rows, self._ages)
-        )
-        state, users = training.method.state, len(layout.users)
-        for side, (order, seen) in enumerate(
-            ((layout.users, state.ages[:users]), (layout.items, state.ages[users:]))
-        ):
-            rows = training.solution()[side]
-            self._rows[side][order] = self._in_unit(rows, side, 1 / self._factor)
-            self._ages[side][order] = seen
-        self.n_iter_ = training.epochs
-        self.stop_reason_ = training.reason
-        self.history_ = training.history.record
-        self.t_ = state.t - 1
-        vars(self).pop("best_epoch_", None)
-        if training.best:
-            self.best_epoch_ = training.best.epoch
-        vars(self).pop("_resumption", None)
-        if training.resume_point:
-            self._resumption = Resumption.of(self, data, seed, [training], training)
+    def _train(self, X, y, **others):
+        """Train and store the model; `others` are arguments of a `FactorizationFit`."""
+        columns = as_interactions(X, y, None if self.loss == "squared_error" else 1.0)
+        return FactorizationFit(self, *columns, **others).run()
 
     def _learnt(self):
-        """The arrays that make the model."""
-        return self._rows
-
-    def _attributes(self, training, layout, seed, data):
-        """What the estimator would know if training stopped here."""
-        model = copy(self)
-        model._publish(training, layout, seed, data)
-        model.history_ = copy_of(model.history_)
-        return vars(model)
-
-    def _begin(self):
-        """Nothing is known."""
-        self._statistics, self._unit, self._range = None, 0.0, (np.inf, -np.inf)
-        self.mean_rating_ = 0.0
-        self._users, self._items, self._met, self.t_ = Ids("user"), Ids("item"), [], 0
-        self._fixed = {
-            name: getattr(self, name) for name in ("loss", "n_factors", "biased", "dtype")
-        }
-        width = width_of(self.n_factors, self.dtype)
-        self._rows = tuple(
-            np.zeros((1, width), self.dtype) for _ in range(2)
-        )  # the last one is that of whoever is unknown
-        self._ages = tuple(np.zeros(0, np.int64) for _ in range(2))
-
-    def _take_in(self, values, implicit, partial):
-        """Update the statistics of the ratings or weights; `partial`: pool them with earlier ones.
-
-        Rows are stored in units of `_unit`, which is 0 while all ratings are equal, and trained in
-        units of the ratings' spread.
-        """
-        if implicit and (values < 0).any():
-            raise ValueError(
-                f"Weights of interactions must be >= 0 for loss={self.loss!r}, the least is "
-                f"{values.min():g}"
-            )
-        known, before = Statistics.of(values), self._statistics
-        if partial and before:
-            known = before.merge(known)
-        if not np.isfinite(known.spread):
-            raise ValueError("The ratings are too large: their differences overflow")
-        if implicit and known.mean == 0 and not partial:
-            raise ValueError("All interactions have weight 0")
-        self._range = (
-            min(self._range[0], float(values.min())),
-            max(self._range[1], float(values.max())),
-        )
-        if implicit:
-            self._statistics, self._unit = known, 1.0
-        elif partial:
-            self._follow(known)
-        else:
-            if before:
-                self._rows = tuple(
-                    self._in_unit(rows, side, self._factor) for side, rows in enumerate(self._rows)
-                )
-            self._statistics, self._unit, self.mean_rating_ = known, known.spread, known.mean
-
-    def _follow(self, known):
-        """Adopt the statistics `known`; the items' biases keep predictions as they were."""
-        if self._unit and self.biased:
-            items = self._rows[1].copy()
-            items[:-1, self.n_factors + 1] += (self.mean_rating_ - known.mean) / self._unit
-            self._rows = self._rows[0], items
-        known.spread = known.spread or self._unit
-        self._statistics, self.mean_rating_ = known, known.mean
-        if not 1 / REBASED <= self._factor <= REBASED:
-            if self._unit:
-                self._rows = tuple(self._rebased(side) for side in range(2))
-            self._unit = known.spread
-
-    def _rebased(self, side):
-        """Rows in units of the ratings' spread.
-
-        Where the spread has grown, factors shrink. A product of two vectors near zero grows slowly,
-        so factors keep the length that random ones begin with, halved for each epoch that they have
-        seen: after few epochs they are still nearly random.
-        """
-        rows, k, first = self._rows[side], self.n_factors, (INITIAL_SPREAD * self.n_factors) ** 0.25
-        shrunk = self._in_unit(rows, side, self._factor)
-        length, before = (np.linalg.norm(part[:-1, :k], axis=1) for part in (shrunk, rows))
-        wanted = np.maximum(length, np.minimum(before, first * 0.5 ** self._ages[side]))
-        shrunk[:-1, :k] *= (wanted / np.where(length > 0, length, 1))[:, None]
-        return shrunk
-
-    @property
-    def _factor(self):
-        """The factor from `_unit` to units of the ratings' spread."""
-        if self._fixed["loss"] != "squared_error" or self._unit == self._statistics.spread:
-            return 1.0
-        return self._unit / self._statistics.spread if self._unit else 0.0
-
-    def _in_unit(self, rows, side, factor):
-        """Rows whose scores are multiplied by a factor."""
-        if factor == 1:
-            return rows
-        rows, k = rows.copy(), self.n_factors
-        rows[:, :k] *= factor**0.5
-        rows[:, k + side] *= factor
-        return rows
-
-    def _scaled(self, values):
-        """Ratings standardised, or weights relative to their mean."""
-        known = self._statistics
-        if self.loss != "squared_error":
-            return values / (known.mean or 1.0)
-        return (values - known.mean) / (known.spread or 1.0)
-
-    def _alpha(self):
-        if self.alpha != "auto":
-            return float(self.alpha)
-        return ALPHA if self.loss == "squared_error" else IMPLICIT_ALPHA
-
-    def _schedule(self):
-        if self.learning_rate == "auto":
-            return None
-        return as_schedule(
-            self.learning_rate,
-            eta0=self.eta0,
-            power_t=self.power_t,
-            alpha=0,
-            max_iter=self.max_iter,
-            lipschitz=None,
-        )
-
-    def _split(self, ratings, rng, partial):
-        """(training, held-out) numbers of ratings."""
-        if not self.early_stopping or partial:
-            return np.arange(ratings), np.arange(0)
-        size = max(1, round(self.validation_fraction * ratings))
-        if size == ratings:
-            raise ValueError(
-                f"early_stopping with validation_fraction={self.validation_fraction} leaves none "
-                f"of {ratings} ratings"
-            )
-        order = rng.permutation(ratings)
-        return np.sort(order[size:]), np.sort(order[:size])
-
-    def _validator(self, method, grid):
-        """A function (user rows, item rows) -> (score, loss) of the ratings held out."""
-
-        def validate(*rows):
-            loss = method.data_loss(grid)
-            return -loss, loss
-
-        return validate
-
-    def _grow(self, rng, layout, users, items, implicit):
-        """Make rows for those who are new: random ones where there is something to learn, else
-        zeros.
-        """
-        rows, ages = [], []
-        sides = zip(
-            (self._users, self._items),
-            self._rows,
-            self._ages,
-            (layout.users, layout.items),
-            (users, items),
-            strict=True,
-        )
-        for side, (ids, known, old, order, places) in enumerate(sides):
-            grown = np.zeros((len(ids) + 1, known.shape[1]), self.dtype)
-            grown[: len(known) - 1] = known[:-1]
-            trained = np.full(len(order), implicit and side == 1)
-            trained[places] = True
-            new = np.sort(order[trained & (order >= len(old))])
-            factors = (
-                rng.standard_normal((len(new), self.n_factors))
-                * (INITIAL_SPREAD / self.n_factors) ** 0.25
-            )
-            factors /= self._factor**0.5
-            grown[new, : self.n_factors] = abs(factors) if self.positive else factors
-            grown[:, self.n_factors + 1 - side] = self.biased
-            rows.append(grown)
-            ages.append(np.concatenate([old, np.zeros(len(ids) - len(old), np.int64)]))
-        self._rows, self._ages = tuple(rows), tuple(ages)
-
-    def _items_met(self):
-        """Who has met what: a CSR matrix, users x items."""
-        shape, total = (len(self._users), len(self._items)), None
-        for met in self._met:
-            if isinstance(met, tuple):
-                met = sparse.csr_array((np.ones(len(met[0]), bool), met), shape=shape)
-            elif met.shape != shape:
-                met.resize(shape)
-            total = met if total is None else total + met
-        self._met = [total]
-        return total
+        """The learnt parameters."""
+        return self._state.users.rows, self._state.items.rows
 
     # ---- the model at work ----
 
@@ -707,19 +328,16 @@ class MatrixFactorization(SupportsFitCallbacks, BaseEstimator):
         ValueError
             For unknown users or items, if ``handle_unknown="error"``.
         """
-        check_is_fitted(self, "history_")
+        check_is_fitted(self)
         return self._predict(*as_interactions(X, None, 0.0)[:2])
 
     def _predict(self, users, items):
-        users, items = self._known(self._users, users), self._known(self._items, items)
-        scores = np.empty(len(users), self._rows[0].dtype)
-        factorization.scores(users, items, *self._rows, scores, thread_count(self.n_jobs))
-        scores = self._in_units(scores)
-        return (
-            np.clip(scores, *self._range)
-            if self.clip and self._fixed["loss"] == "squared_error"
-            else scores
-        )
+        state = self._state
+        numbers = self._known(state.users, users), self._known(state.items, items)
+        scores = np.empty(len(users), state.users.rows.dtype)
+        factorization.scores(*numbers, *self._learnt(), scores, thread_count(self.n_jobs))
+        ratings = state.ratings_of(scores)
+        return ratings if state.is_implicit or not self.clip else np.clip(ratings, *state.limits)
 
     def recommend(self, users, n=10, exclude_seen=True):
         """The `n` items with the highest scores for each user.
@@ -746,21 +364,22 @@ class MatrixFactorization(SupportsFitCallbacks, BaseEstimator):
         ValueError
             If there are fewer than `n` items; for unknown users, if ``handle_unknown="error"``.
         """
-        check_is_fitted(self, "history_")
-        numbers, items = self._known(self._users, ids_of(users, "users")), len(self._items)
-        self._check_n(n, items)
-        met = self._items_met() if exclude_seen else None
+        check_is_fitted(self)
+        state = self._state
+        numbers = self._known(state.users, ids_of(users, "users"))
+        self._check_n(n, len(state.items.ids))
+        met = state.items_met() if exclude_seen else None
 
         def table_of(part):
-            table = self._rows[0][part] @ self._rows[1][:items].T
+            table = state.users.rows[part] @ state.items.known_rows.T
             if exclude_seen:
-                known = np.flatnonzero(part < len(self._users))
+                known = np.flatnonzero(part < len(state.users.ids))
                 seen = met[part[known]].tocoo()
                 table[known[seen.coords[0]], seen.coords[1]] = -np.inf
             return table
 
-        best, scores = highest(numbers, items, n, table_of)
-        return self.item_ids_[best], self._in_units(scores)
+        best, scores = highest(numbers, len(state.items.ids), n, table_of)
+        return self.item_ids_[best], state.ratings_of(scores)
 
     def similar_items(self, items, n=10):
         """The `n` other items whose factors point most nearly the same way.
@@ -782,10 +401,11 @@ class MatrixFactorization(SupportsFitCallbacks, BaseEstimator):
         ValueError
             For unknown items, or if there are fewer than `n` others.
         """
-        check_is_fitted(self, "history_")
-        numbers = self._known(self._items, ids_of(items, "items"), handle_unknown="error")
-        self._check_n(n, len(self._items) - 1)
-        factors = self._rows[1][:-1, : self._fixed["n_factors"]]
+        check_is_fitted(self)
+        side = self._state.items
+        numbers = self._known(side, ids_of(items, "items"), handle_unknown="error")
+        self._check_n(n, len(side.ids) - 1)
+        factors = side.known_rows[:, : side.factors]
         lengths = np.linalg.norm(factors, axis=1, keepdims=True)
         factors = factors / np.where(lengths > 0, lengths, 1)
 
@@ -810,9 +430,9 @@ class MatrixFactorization(SupportsFitCallbacks, BaseEstimator):
         -------
         float
         """
-        check_is_fitted(self, "history_")
-        if self._fixed["loss"] != "squared_error":
-            return ndcg_at_k(self, X, y, k=min(10, len(self._items)))
+        check_is_fitted(self)
+        if self._state.is_implicit:
+            return ndcg_at_k(self, X, y, k=min(10, len(self._state.items.ids)))
         users, items, values = as_interactions(X, y)
         errors = self._predict(users, items) - values
         size = float(abs(errors).max()) or 1.0  # squares neither overflow nor underflow
@@ -820,70 +440,40 @@ class MatrixFactorization(SupportsFitCallbacks, BaseEstimator):
 
     @property
     def user_ids_(self):
-        return self._users.values
+        return self._state.users.ids.values
 
     @property
     def item_ids_(self):
-        return self._items.values
+        return self._state.items.ids.values
 
     @property
     def user_factors_(self):
-        return self._factors(0)
+        return self._state.factors_of(self._state.users)
 
     @property
     def item_factors_(self):
-        return self._factors(1)
+        return self._state.factors_of(self._state.items)
 
     @property
     def user_biases_(self):
-        return self._biases(0)
+        return self._state.biases_of(self._state.users)
 
     @property
     def item_biases_(self):
-        return self._biases(1)
+        return self._state.biases_of(self._state.items)
 
     @property
-    def loss_curve_(self):
-        """The loss of each epoch: ``history_["loss"]``."""
-        check_is_fitted(self, "history_")
-        return self.history_["loss"]
+    def mean_rating_(self):
+        return self._state.mean
 
-    def __sklearn_is_fitted__(self):
-        return hasattr(self, "history_")
-
-    def _factors(self, side):
-        factors = self._rows[side][:-1, : self._fixed["n_factors"]]
-        return factors.astype(self._dtype) * self._unit**0.5
-
-    def _biases(self, side):
-        biases = self._rows[side][:-1, self._fixed["n_factors"] + side]
-        return biases.astype(self._dtype) * self._unit
-
-    @property
-    def _dtype(self):
-        """The dtype of results: float64 where float32 cannot resolve `FINE` of the spread."""
-        dtype, least, most = self._rows[0].dtype, *self._range
-        if self._fixed["loss"] != "squared_error" or dtype == np.float64:
-            return dtype
-        size, fine, limits = max(abs(least), abs(most)), FINE * self._unit, np.finfo(dtype)
-        resolved = max(float(limits.eps) * size, float(limits.tiny)) <= fine
-        held = size == 0 or (resolved and size <= LARGE * float(limits.max))
-        return dtype if held else np.dtype(np.float64)
-
-    def _in_units(self, scores):
-        scores = scores.astype(np.float64)
-        scores = scores * self._unit if self._unit else np.where(np.isneginf(scores), scores, 0.0)
-        return (self.mean_rating_ + scores).astype(self._dtype)
-
-    def _known(self, ids, column, handle_unknown=None):
+    def _known(self, side, column, handle_unknown=None):
         """The numbers of ids; those unknown have the one after the last, whose row is zero."""
-        numbers = ids.numbers(column)
+        numbers = side.ids.numbers(column)
         unknown = numbers < 0
         if unknown.any() and (handle_unknown or self.handle_unknown) == "error":
-            raise ValueError(
-                f"Unknown {ids.kind}: {column[unknown][:1].tolist()[0]!r} was not met in training"
-            )
-        numbers[unknown] = len(ids)
+            first = column[unknown][:1].tolist()[0]
+            raise ValueError(f"Unknown {side.ids.kind}: {first!r} was not met in training")
+        numbers[unknown] = len(side.ids)
         return numbers
 
     @staticmethod

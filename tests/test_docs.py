@@ -1,8 +1,9 @@
 """The pages in docs/ quote the source: every excerpt must still stand there, and what they link to
-must be there.
+must be there. Docstrings describe every parameter, and equal ones in the same words.
 """
 
 import re
+from inspect import getdoc, signature
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,43 @@ def test_links_lead_somewhere(page):
     """In a clone, as those who read the pages where the source lies follow them."""
     links = re.findall(r"\]\((?!https?:)([^)#\s]+)", page.read_text())
     assert not [link for link in links if not (page.parent / link).exists()]
+
+
+# Estimators that share parameters and attributes, and the names whose descriptions differ.
+NAMED = "LinearRegression Ridge Lasso ElasticNet LogisticRegression LinearSVC LinearSVR"
+FAMILIES = [
+    (
+        NAMED,
+        "tol max_iter alpha C l1_ratio penalty solver coef_ intercept_ converged_ optimality_ "
+        "optimality_kind_ stop_reason_ history_",
+    ),
+    ("SGDClassifier SGDRegressor", "loss learning_rate"),
+    ("MLPClassifier MLPRegressor", "solver history_ out_activation_"),
+]
+
+
+def entries(name):
+    """The parameters and attributes that a docstring describes, with the descriptions."""
+    pattern = r"^(\w[\w, ]*) : .*\n((?: {4}.*\n|\n(?= {4}))+)"
+    return {
+        one: " ".join(text.split())
+        for names, text in re.findall(pattern, getdoc(getattr(fastgd, name)), re.M)
+        for one in names.split(", ")
+    }
+
+
+@pytest.mark.parametrize("names, different", FAMILIES)
+def test_equal_parameters_are_described_in_equal_words(names, different):
+    """Docstrings are literal, as in scikit-learn, so that editors show them too."""
+    described = {name: entries(name) for name in names.split()}
+    shared = {entry for known in described.values() for entry in known} - set(different.split())
+    assert {"n_iter_", "max_seconds", "random_state"} <= shared
+    for entry in shared:
+        texts = {known[entry] for known in described.values() if entry in known}
+        assert len(texts) == 1, (entry, texts)
+
+
+@pytest.mark.parametrize("name", [*(name for names, _ in FAMILIES for name in names.split())])
+def test_every_parameter_is_described_in_the_order_of_the_signature(name):
+    parameters = list(signature(getattr(fastgd, name)).parameters)
+    assert [entry for entry in entries(name) if entry in parameters] == parameters

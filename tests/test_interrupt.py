@@ -167,7 +167,7 @@ def test_interrupted_while_it_begins_it_holds_the_start(data, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("fastgd.methods.newton.metric_of", stop)
+        patch.setattr("fastgd.methods.full_batch.metric_of", stop)
         model = LogisticRegression()
         with pytest.raises(KeyboardInterrupt):
             model.fit(data.X, data.classes)

@@ -27,6 +27,7 @@ from fastgd import CosineDecay, MLPClassifier, MLPRegressor
 from fastgd.kernels import network, rules
 from fastgd.kernels.data_term import DataTerm
 from fastgd.methods import mlp as methods
+from fastgd.methods import network_units
 from fastgd.methods.optimizers import SGD, Adam, AdamW, Nesterov, ScheduleFree
 from fastgd.problem.losses import loss_of
 from fastgd.problem.objective import Objective
@@ -299,8 +300,8 @@ def test_the_gradient_norm_is_that_of_the_objective(as_rows):
         1,
     )
     gradient = Twin(widths, "tanh", "squared_error").gradient(X, y, theta)[1]
-    for number, (W, _) in enumerate(methods.layers(theta, widths)):
-        [*methods.layers(gradient, widths)][number][0][:] += 0.7 / len(X) * W
+    for number, (W, _) in enumerate(network_units.layers(theta, widths)):
+        [*network_units.layers(gradient, widths)][number][0][:] += 0.7 / len(X) * W
     assert_allclose(sums["gradient_norm"], np.linalg.norm(gradient))
 
 
@@ -612,7 +613,7 @@ def test_units_of_columns_and_targets_do_not_matter_to_auto():
 def test_folding_is_undone():
     X, y, widths, theta = case("squared_error", (5, 3))
     problem = problem_of(X, y.reshape(-1, 2) * [2, 5] + [1, -3])
-    units = methods.Units.of(problem)
+    units = network_units.Units.of(problem)
     assert_allclose(units.from_user(units.to_user(theta, widths), widths), theta)
 
 
@@ -789,7 +790,7 @@ def test_other_units_leave_what_a_network_predicts_as_it_is(hidden, loss):
     X, Y = several()
     Y = np.abs(Y)
     units = [
-        methods.Units.of(problem_of(X * scale + offset, Y * factor, loss))
+        network_units.Units.of(problem_of(X * scale + offset, Y * factor, loss))
         for scale, offset, factor in ((1, 0, 1), (2.5, -3, 4), (0.2, 7, 0.3))
     ]
     units.append(units[0].merge(units[1]))
@@ -803,7 +804,7 @@ def test_other_units_leave_what_a_network_predicts_as_it_is(hidden, loss):
     for before, after in itertools.permutations(units, 2):
         ratio = after.inputs.scale / before.inputs.scale
         moved = after.follow(theta, widths, before)
-        if ratio.max() < methods.MAX_SCALE_RATIO:
+        if ratio.max() < network_units.MAX_SCALE_RATIO:
             assert_allclose(
                 after.to_user(moved, widths), before.to_user(theta, widths), rtol=1e-8, atol=1e-8
             )
@@ -1303,8 +1304,8 @@ def test_weights_begin_as_he_and_glorot_have_it():
         "logistic": (2 / 3 / 500, 2 / 3 / 700),
     }
     for activation, variances in wanted.items():
-        theta = methods.initial(widths, activation, np.random.default_rng(0))
-        for (W, b), variance in zip(methods.layers(theta, widths), variances, strict=True):
+        theta = network_units.initial(widths, activation, np.random.default_rng(0))
+        for (W, b), variance in zip(network_units.layers(theta, widths), variances, strict=True):
             assert W.var() == pytest.approx(variance, rel=0.02) and not b.any()
 
 

@@ -1,6 +1,6 @@
 """
-How it works: the step, and when to stop
-========================================
+The algorithm: steps and stopping
+=================================
 
 The whole method is four lines:
 
@@ -48,8 +48,8 @@ print(f"theta = {result.x}, J(theta) = {result.fun:.6f}, {result.nit} steps")
 print(result.message)
 
 # %%
-# Why the gradient, and not the cost?
-# -----------------------------------
+# Stopping by the gradient or by the cost
+# ---------------------------------------
 # At a minimum the gradient is zero, which can be checked locally. The lowest cost is unknown
 # beforehand. Here it is 3, and the last steps approach it so closely that their costs look equal.
 # The norm of the gradient keeps decreasing, soon by a constant factor per step (a straight line on
@@ -81,8 +81,8 @@ print(
 )
 
 # %%
-# Is the gradient right?
-# ----------------------
+# Checking the gradient
+# ---------------------
 # A gradient derived by hand may be wrong. ``check_gradient`` compares it with finite differences of
 # the cost, and names the wrong component.
 from fastgd import check_gradient

@@ -1,6 +1,6 @@
 """
-Batch, stochastic, mini-batch
-=============================
+Batch, stochastic and mini-batch gradient descent
+=================================================
 
 The cost of a model is a mean over rows of data, ``J(theta) = mean_i J_i(theta)``, and so is its
 gradient. The three variants differ in the rows that a step uses:

@@ -92,8 +92,8 @@ ax.set_title("Loss of each batch, at a rate that rises")
 plt.show()
 
 # %%
-# No rate to choose
-# -----------------
+# The automatic learning rate
+# ---------------------------
 # ``learning_rate="auto"``, the default, needs no rate. With full batches it is Newton's method, and
 # it estimates its distance from the minimum. The figure counts every pass over the data, including
 # the passes that only compute a step, in which the loss does not change.

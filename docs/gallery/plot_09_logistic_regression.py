@@ -70,8 +70,8 @@ panels[0].legend(loc="upper right", markerscale=2)
 plt.show()
 
 # %%
-# Training against validation
-# ---------------------------
+# Training and validation loss
+# ----------------------------
 # The loss on validation rows shows when to stop. With weak penalties and many columns the training
 # loss keeps falling while the validation loss rises again: the model overfits.
 X, y = load_breast_cancer(return_X_y=True)

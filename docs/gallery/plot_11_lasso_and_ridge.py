@@ -1,13 +1,14 @@
 """
-LASSO and Ridge
-===============
+Lasso and ridge regression
+==========================
 
 A penalty on the weights reduces overfitting. The two usual ones are
 
 .. math:: \\text{Ridge: } J(w) = |Xw - y|^2 + \\mathtt{alpha}\\, |w|^2 ,
-   \\qquad \\text{LASSO: } J(w) = \\frac{1}{2n} |Xw - y|^2 + \\mathtt{alpha}\\, |w|_1 .
+   \\qquad \\text{Lasso: } J(w) = \\frac{1}{2n} |Xw - y|^2 + \\mathtt{alpha}\\, |w|_1 .
 
-Ridge shrinks all weights. LASSO makes some of them exactly zero, and so selects columns.
+Ridge regression shrinks all weights. The lasso makes some of them exactly zero, and so selects
+columns.
 """
 
 # %%
@@ -35,13 +36,13 @@ lasso = CoefficientPathDisplay.from_estimator(
     Lasso(), X, y, alphas=np.geomspace(1e-2, 60, 40), ax=right
 )
 left.set_title("Ridge: small, none is zero")
-right.set(title="LASSO: one after the other is zero", ylabel="")
+right.set(title="Lasso: one after the other is zero", ylabel="")
 left.get_legend().remove()
 plt.show()
 
 # %%
 for alpha, coef in list(zip(lasso.alphas, lasso.coefs, strict=True))[::8]:
-    print(f"LASSO, alpha = {alpha:7.3f}: {np.count_nonzero(coef):>2} of 10 columns")
+    print(f"Lasso, alpha = {alpha:7.3f}: {np.count_nonzero(coef):>2} of 10 columns")
 
 # %%
 # The columns s1 and s2, two kinds of cholesterol, are strongly correlated. Without a penalty their
@@ -78,7 +79,7 @@ ridge, lasso = minimize(with_ridge, **start), minimize(smooth, l1=1.0, **start)
 DescentPathDisplay.from_result(
     lambda theta: with_ridge(theta)[0], {"Ridge": ridge}, ax=left, plot_kw=window
 )
-DescentPathDisplay.from_result(with_lasso, {"LASSO": lasso}, ax=right, plot_kw=window)
+DescentPathDisplay.from_result(with_lasso, {"Lasso": lasso}, ax=right, plot_kw=window)
 for ax, result in ((left, ridge), (right, lasso)):
     ax.axhline(0, color="black", linewidth=0.6)
     ax.axvline(0, color="black", linewidth=0.6)

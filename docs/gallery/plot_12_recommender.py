@@ -85,8 +85,8 @@ for k, name in enumerate(kinds):
     print(f"for a friend of {name:<9}{', '.join(names[int(film)] for film in recommended[0])}")
 
 # %%
-# What the factors mean
-# ---------------------
+# The meaning of the factors
+# --------------------------
 # Left: the known ratings. Middle: the predictions. Right: the two factors of each film. The kinds,
 # which are not in the data, form clusters: films that the same users like have similar factors.
 known = np.full(stars.shape, np.nan)

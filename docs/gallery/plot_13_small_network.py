@@ -138,8 +138,8 @@ panels[0].set(xlim=(-2, 3), ylim=(-1.5, 2))
 plt.show()
 
 # %%
-# With the library
-# ----------------
+# The same network with fastgd
+# ----------------------------
 # ``MLPClassifier`` is such a network with any number of layers, trained by compiled loops. Its
 # default, ``solver="auto"``, needs no rate.
 from fastgd import MLPClassifier

@@ -66,8 +66,8 @@ ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
 plt.show()
 
 # %%
-# With the library
-# ----------------
+# The same model with fastgd
+# --------------------------
 # fastgd takes the same steps. Its squared loss has the factor 1/2, so that its gradient is the
 # error times x; the tutorial's has not, so the rate for the same steps is twice as large.
 model = SGDRegressor(

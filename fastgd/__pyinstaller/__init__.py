@@ -1,4 +1,4 @@
-"""Hooks for PyInstaller, which the entry point in pyproject.toml leads to."""
+"""The folder of PyInstaller hooks, which an entry point in pyproject.toml names."""
 
 from pathlib import Path
 

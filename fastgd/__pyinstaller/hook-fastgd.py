@@ -1,4 +1,6 @@
-"""PyInstaller sees neither what compiled code imports nor `_avx2`, which is no package."""
+"""The kernels: PyInstaller does not see the imports of compiled modules, nor `_avx2`, which is not
+a package.
+"""
 
 from pathlib import Path
 

@@ -13,9 +13,8 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from fastgd.estimators.resumption import fingerprint
 from fastgd.problem.data import check_compressed, distinct_columns, is_plain, is_plain_target
-from fastgd.problem.problem import HeldOut
+from fastgd.problem.problem import Samples
 from fastgd.training.fit_callbacks import SupportsFitCallbacks
 
 # Rows with less than this share of the largest sample weight are ignored. Their losses are about
@@ -85,14 +84,6 @@ class Model(SupportsFitCallbacks, BaseEstimator):
         """The loss of each epoch: ``history_["loss"]``."""
         check_is_fitted(self)
         return self.history_["loss"]
-
-    def _resumable(self, X, y, weights, held_out):
-        """(fingerprint of the data, unchanged `Resumption` of an earlier fit or None)."""
-        data = fingerprint(
-            X, y, weights, *((held_out.X, held_out.y, held_out.weights) if held_out else ())
-        )
-        earlier = vars(self).get("_resumption")
-        return data, earlier if earlier and earlier.fits(self, data) else None
 
     def __getstate__(self):
         state = super().__getstate__()
@@ -174,7 +165,7 @@ class Model(SupportsFitCallbacks, BaseEstimator):
         weights = self._sample_weight(sample_weight_val, X_val, "sample_weight_val")
         with about("sample_weight_val"):
             self._rows_that_count(weights, X_val.shape[0])
-        return HeldOut(X_val, labels, targets, weights)
+        return Samples(X_val, labels, targets, weights)
 
     def _rows_that_count(self, weights, n):
         """The indices of the rows of positive weight, except `NEGLIGIBLE_WEIGHT` ones."""
@@ -189,8 +180,9 @@ class Model(SupportsFitCallbacks, BaseEstimator):
             )
         return rows
 
-    def _split(self, kept, labels, held_out, random_state):
+    def _split(self, data, held_out, random_state):
         """(training rows, validation rows) of the rows that count."""
+        kept, labels = self._rows_that_count(data.weights, data.X.shape[0]), data.labels
         if not self.early_stopping or held_out is not None:
             return kept, kept[:0]
         # Slow to import, and rarely needed.

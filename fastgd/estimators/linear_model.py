@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastgd.estimators.base import Model
 from fastgd.estimators.diagnostics import note_seed, warn_of_ignored
-from fastgd.estimators.fit import Fit
+from fastgd.estimators.linear_fit import LinearFit
 from fastgd.estimators.parameters import thread_count
 from fastgd.kernels import batch
 from fastgd.kernels.rows import Rows
@@ -95,9 +95,13 @@ class LinearModel(SparseCoefMixin, Model):
             state["coef_"], state["_state"] = self.coef_, copy(state["_state"])
         return state
 
+    def _penalty(self, outputs, total):
+        """(l1, l2, exponent) of the `Objective`; `total` is the sum of the rows' weights."""
+        return *penalty_parts(self.penalty, self.alpha, self.l1_ratio), 0
+
     def _objective(self, outputs, one_vs_rest, total):
         """The objective; `total` is the sum of the rows' weights."""
-        l1, l2 = penalty_parts(self.penalty, self.alpha, self.l1_ratio)
+        l1, l2, exponent = self._penalty(outputs, total)
         loss = self._loss(outputs)
         return Objective(
             loss,
@@ -108,6 +112,7 @@ class LinearModel(SparseCoefMixin, Model):
             self.fit_intercept,
             positive=self.positive,
             is_degenerate=loss.has_trivial_minimum,
+            exponent=exponent,
         )
 
     def _loss(self, outputs):
@@ -115,26 +120,24 @@ class LinearModel(SparseCoefMixin, Model):
         if not isinstance(self.loss, str):
             return Custom(function=CustomFunction(self.loss))
         kind = KINDS[self.loss]
-        if (
-            kind.is_joint and outputs == 1
-        ):  # of two classes it is the logistic loss of their difference
+        # Of two classes it is the logistic loss of their difference.
+        if kind.is_joint and outputs == 1:
             return LogLoss()
         return kind(float(getattr(self, kind.parameter)) if kind.parameter else 0.0)
 
     def _train(self, *data, **others):
-        """Train on checked data and store the model; the arguments are those of a `Fit`."""
+        """Train on checked data and store the model; the arguments are those of a `LinearFit`."""
         warn_of_ignored(self)
-        Fit(self, *data, **others).run()
-        return self
+        return LinearFit(self, *data, **others).run()
 
     def _learnt(self):
         """The learnt parameters."""
         return self.coef_, self.intercept_
 
-    def _goes_on_from_coefficients(self, given):
-        """Whether a fit takes any from the last one; `given` may hold others to start from."""
-        named = given.get("coef_init"), given.get("intercept_init") if self.fit_intercept else 0
-        return self.warm_start and hasattr(self, "coef_") and any(part is None for part in named)
+    def _goes_on_from_coefficients(self, init=(None, None), **others):
+        """Whether a fit takes any from the last one; `init` may hold others to start from."""
+        takes = init[0] is None or (self.fit_intercept and init[1] is None)
+        return self.warm_start and hasattr(self, "coef_") and takes
 
     def _certify(self, problem, coef, intercept, method):
         """Store what an estimator tells of the distance to the minimum besides `optimality_`.
@@ -148,12 +151,9 @@ class LinearModel(SparseCoefMixin, Model):
 
     def _margins(self, X):
         """W x + b for the rows of X, shape (n, outputs)."""
+        # The search of `check_is_fitted` takes as long as the rest.
         if not self._is_trained:
-            check_is_fitted(
-                self
-                # raises its error; where there is nothing to raise, its search takes as long as the
-                # rest
-            )
+            check_is_fitted(self)
         X = self._check_X(X, reset=False, ensure_finite=False)
         if "coef_" not in vars(self) and sparse.issparse(X) and X.nnz < X.shape[1]:
             return self._stream_margins(X)

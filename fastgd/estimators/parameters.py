@@ -2,6 +2,7 @@
 
 import os
 from functools import wraps
+from inspect import signature
 from numbers import Integral, Real
 
 from sklearn import get_config
@@ -12,35 +13,45 @@ from fastgd.methods.optimizers import RULES, Optimizer
 from fastgd.methods.schedules import SCHEDULE_NAMES, Schedule
 from fastgd.problem.objective import PENALTIES
 
+POSITIVE = Interval(Real, 0, None, closed="neither")
+NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
+AT_LEAST_1 = Interval(Integral, 1, None, closed="left")
 # The constraints of the parameters of the SGD estimators.
 SGD_CONSTRAINTS = {
     "penalty": [StrOptions(set(PENALTIES)), None],
-    "alpha": [Interval(Real, 0, None, closed="left")],
+    "alpha": [NOT_NEGATIVE],
     "l1_ratio": [Interval(Real, 0, 1, closed="both"), None],
     "fit_intercept": ["boolean"],
-    "max_iter": [Interval(Integral, 1, None, closed="left")],
-    "max_seconds": [Interval(Real, 0, None, closed="neither"), None],
-    "tol": [Interval(Real, 0, None, closed="left"), None],
+    "max_iter": [AT_LEAST_1],
+    "max_seconds": [POSITIVE, None],
+    "tol": [NOT_NEGATIVE, None],
     "shuffle": ["boolean", StrOptions({"full"})],
     "verbose": ["verbose"],
-    "epsilon": [Interval(Real, 0, None, closed="left")],
+    "epsilon": [NOT_NEGATIVE],
     "quantile": [Interval(Real, 0, 1, closed="neither")],
     "n_jobs": [Integral, None],
     "random_state": ["random_state"],
     "learning_rate": [StrOptions(set(SCHEDULE_NAMES)), Schedule],
-    "eta0": [Interval(Real, 0, None, closed="neither")],
+    "eta0": [POSITIVE],
     "power_t": [Interval(Real, None, None, closed="neither")],
     "early_stopping": ["boolean"],
     "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-    "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+    "n_iter_no_change": [AT_LEAST_1],
     "warm_start": ["boolean"],
     "average": [Interval(Integral, 0, None, closed="neither"), "boolean"],
-    "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"full"})],
+    "batch_size": [AT_LEAST_1, StrOptions({"full"})],
     "optimizer": [StrOptions(set(RULES)), Optimizer],
     "init": [StrOptions({"zeros", "normal"})],
     "n_restarts": [Interval(Integral, 0, None, closed="left")],
     "positive": ["boolean"],
+    "class_weight": [StrOptions({"balanced"}), dict, None],
 }
+
+
+def constraints_of(constructor, table, **others):
+    """The constraints of a constructor's parameters: those in `others`, else those in a table."""
+    _, *names = signature(constructor).parameters
+    return {name: (table | others)[name] for name in names}
 
 
 def thread_count(n_jobs):

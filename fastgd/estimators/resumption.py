@@ -18,16 +18,12 @@ def fingerprint(*arrays):
     """
     parts = []
     for array in arrays:
-        for part in (
-            (array.data, array.indices, array.indptr) if sparse.issparse(array) else (array,)
-        ):
-            part = None if part is None else np.ascontiguousarray(part)
-            parts.append(
-                part
-                if part is None
-                else (part.shape, part.dtype.str, xxh64(part.reshape(-1).view(np.uint8)))
-            )
-    return tuple(parts)
+        parts += (array.data, array.indices, array.indptr) if sparse.issparse(array) else (array,)
+    return tuple(None if part is None else _digest(np.ascontiguousarray(part)) for part in parts)
+
+
+def _digest(array):
+    return array.shape, array.dtype.str, xxh64(array.reshape(-1).view(np.uint8))
 
 
 def fixed_parameters(estimator):
@@ -45,13 +41,7 @@ def is_same(value, other):
     """
     if value is other:
         return True
-    if type(value) is not type(other):
-        return False
-    return (
-        np.array_equal(value, other)
-        if isinstance(value, np.ndarray)
-        else bool(np.all(value == other))
-    )
+    return type(value) is type(other) and np.array_equal(value, other)
 
 
 class Run(Record):

@@ -6,9 +6,7 @@ Methods that few fits use are imported when they are selected, so that `import f
 import numpy as np
 
 from fastgd.kernels.rows import squared_norms
-from fastgd.methods.direct import Direct
 from fastgd.methods.implicit_sgd import AveragedImplicitSGD
-from fastgd.methods.normal_equations import solver_for
 from fastgd.methods.optimizers import SGD, GradientNoise, as_optimizer
 from fastgd.methods.schedules import Lipschitz, as_schedule
 from fastgd.methods.sgd import FirstOrder, check_compatible
@@ -84,12 +82,14 @@ def automatic_method(model, problem, partial, is_reduced=False, tries_direct=Tru
 
         return SAGA(size, seed_of(problem.random_state), model.tol)
     chooses, tol = model.batch_size == "auto", model.tol or 0.0
-    solve = solver_for(problem) if chooses and tries_direct else None
-    if solve:
-        return Direct(
-            solve,
-            lambda: automatic_method(model, problem, partial, is_reduced, tries_direct=False),
-        )
+    if chooses and tries_direct and problem.objective.loss.is_quadratic:
+        from fastgd.methods import normal_equations
+        from fastgd.methods.direct import Direct
+
+        solve = normal_equations.solver_for(problem)
+        if solve:
+            others = {"is_reduced": is_reduced, "tries_direct": False}
+            return Direct(solve, lambda: automatic_method(model, problem, partial, **others))
     if chooses and suits_dual(problem):
         from fastgd.methods.dual_coordinate_descent import DualCoordinateDescent
 

@@ -10,6 +10,7 @@ from sklearn.utils.validation import _check_y
 from fastgd.estimators.base import unchanged_on_error
 from fastgd.estimators.linear_model import LinearModel
 from fastgd.problem.losses import kind_of
+from fastgd.problem.problem import Samples
 
 
 def _has_probabilities(model):
@@ -23,7 +24,7 @@ class Classifier(ClassifierMixin, LinearModel):
 
     class_weight = None
 
-    def _fit_classes(self, X, y, sample_weight, **others):
+    def _fit(self, X, y, sample_weight, **others):
         """Train from the start on labels of whatever classes there are."""
         fit_callbacks = self._fit_callbacks(X, y, sample_weight)
         with unchanged_on_error(self):
@@ -32,7 +33,7 @@ class Classifier(ClassifierMixin, LinearModel):
                 check_classification_targets(y)
             classes = np.unique(y)
             earlier = getattr(self, "classes_", classes)
-            if self._goes_on_from_coefficients(others) and not np.array_equal(classes, earlier):
+            if self._goes_on_from_coefficients(**others) and not np.array_equal(classes, earlier):
                 raise ValueError(
                     "warm_start can only be used where `y` has the same classes as in the previous "
                     f"call to fit. Previously got {earlier}, `y` has {classes}"
@@ -74,10 +75,7 @@ class Classifier(ClassifierMixin, LinearModel):
                 label, own = np.searchsorted(self.classes_, held_out.labels), held_out.weights
                 held_out.weights = (1 if own is None else own) / divisor[label] * factor[label]
         return self._train(
-            X,
-            self._targets(number),
-            y,
-            weights,
+            Samples(X, y, self._targets(number), weights),
             outputs,
             outputs > 1,
             held_out=held_out,
@@ -168,7 +166,7 @@ class Classifier(ClassifierMixin, LinearModel):
 class Regressor(MultiOutputMixin, RegressorMixin, LinearModel):
     """Base class of regressors: one output per target."""
 
-    def _fit_values(self, X, y, sample_weight, **others):
+    def _fit(self, X, y, sample_weight, **others):
         """Train from the start."""
         fit_callbacks = self._fit_callbacks(X, y, sample_weight)
         with unchanged_on_error(self):
@@ -180,7 +178,7 @@ class Regressor(MultiOutputMixin, RegressorMixin, LinearModel):
         X, y = self._check_X(X, reset=reset, y=y, y_numeric=True, multi_output=True)
         targets = self._targets(y)
         outputs = 1 if y.ndim == 1 else y.shape[1]
-        if reset and self._goes_on_from_coefficients(others):
+        if reset and self._goes_on_from_coefficients(**others):
             earlier = np.atleast_2d(self.coef_).shape[0]
             if outputs != earlier:
                 raise ValueError(
@@ -198,9 +196,8 @@ class Regressor(MultiOutputMixin, RegressorMixin, LinearModel):
             raise ValueError(
                 f"y_val has shape {held_out.labels.shape}, y {y.shape}: as many targets are needed"
             )
-        return self._train(
-            X, targets.ravel(), y, weights, outputs, False, held_out=held_out, **others
-        )
+        data = Samples(X, y, targets.ravel(), weights)
+        return self._train(data, outputs, False, held_out=held_out, **others)
 
     def _targets(self, y):
         """y as the kernels read it."""

@@ -42,6 +42,7 @@ class Factors(Record):
     width: int
     threads: int
     constant: bool = False
+    random_state: int = 0
 
 
 class Seeds:
@@ -71,21 +72,19 @@ class Factorization(Method):
     def __init__(self, schedule=None):
         self.schedule, self.has_rate = schedule, schedule is not None
 
-    def start(self, problem: Factors, theta, ages, t):
-        """Begin at theta, whose rows have seen `ages` epochs, with the t-th of all."""
-        self.problem, grid = problem, problem.grid
+    def start(self, problem: Factors, theta, earlier):
+        """Begin at theta; `earlier` is (epochs that its rows have seen, number of the next one)."""
+        (ages, t), self.problem, grid = earlier, problem, problem.grid
         self._users = grid.user_bounds[-1]
-        course = problem.course
-        drawn = course["negatives"] * grid.values.astype(bool).sum()
-        visits = (
-            np.bincount(grid.users, minlength=self._users),
-            np.bincount(grid.items, minlength=grid.item_bounds[-1]),
-        )
-        if course["pairwise"]:
-            visits = visits[0] * course["negatives"], visits[1] * course["negatives"]
+        negatives, count = problem.course["negatives"], grid.item_bounds[-1]
+        drawn = negatives * np.count_nonzero(grid.values)
+        users = np.bincount(grid.users, minlength=self._users)
+        items = np.bincount(grid.items, minlength=count)
+        if problem.course["pairwise"]:
+            users, items = users * negatives, items * negatives
         elif drawn:
-            visits = visits[0] * (1 + course["negatives"]), visits[1]
-        self._visits = np.concatenate([visits[0], visits[1] + drawn / grid.item_bounds[-1]])
+            users = users * (1 + negatives)
+        self._visits = np.concatenate([users, items + drawn / count])
         self.state = State(theta, ages, t, self._penalty(theta))
 
     def resume_point(self):
@@ -95,7 +94,7 @@ class Factorization(Method):
     def resume(self, problem: Factors, resume_point):
         """Continue an earlier run on the same grid from `resume_point`, by the same steps."""
         state, self.schedule = resume_point
-        self.start(problem, state.theta, state.ages, state.t)
+        self.start(problem, state.theta, (state.ages, state.t))
 
     def epoch(self, order):
         """Sweep over all ratings, in the order of the seed `order`; return an `Epoch`."""
@@ -106,11 +105,9 @@ class Factorization(Method):
         theta = before.theta.copy()
         loss = self._sweep(theta, rates, order, self.problem.grid) / ratings
         self.state = State(theta, before.ages + 1, before.t + 1, self._penalty(theta))
-        norm = (
-            sqrt((self._squares(before.theta - theta) / rates.astype(np.float64) ** 2).sum())
-            / ratings
-        )
-        return Epoch(loss + (before.penalty + self.state.penalty) / 2, norm, float(rates.max()))
+        squares = self._squares(before.theta - theta) / rates.astype(np.float64) ** 2
+        loss += (before.penalty + self.state.penalty) / 2
+        return Epoch(loss, sqrt(squares.sum()) / ratings, float(rates.max()))
 
     def loss_at(self, theta):
         """The objective at theta; negative items are drawn with one seed."""
@@ -128,9 +125,8 @@ class Factorization(Method):
 
     def _loss_without_steps(self, theta, grid):
         """The mean loss at theta: a sweep at rates of zero."""
-        return self._sweep(theta.copy(), np.zeros(len(self._visits), theta.dtype), 0, grid) / len(
-            grid.users
-        )
+        rates = np.zeros(len(self._visits), theta.dtype)
+        return self._sweep(theta.copy(), rates, 0, grid) / len(grid.users)
 
     def optimality(self):
         """(distance to the minimum, its kind): 0 for equal ratings, else None."""
@@ -158,9 +154,8 @@ class Factorization(Method):
         state = self.state
         if self.schedule is None:
             return (self.RATE / (1 + state.ages / self.AGE)).astype(state.theta.dtype)
-        return np.full(
-            len(state.ages), self.schedule.rates(state.t, 1, state.t - 1)[0], state.theta.dtype
-        )
+        rate = self.schedule.rates(state.t, 1, state.t - 1)[0]
+        return np.full(len(state.ages), rate, state.theta.dtype)
 
     def _rows(self, theta):
         return theta.reshape(-1, self.problem.width)

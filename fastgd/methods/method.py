@@ -29,6 +29,10 @@ class Method:
     runs_away = True
     # Whether rounding leaves nothing to gain.
     exhausted = False
+    # Whether further epochs would change nothing.
+    settled = False
+    # A stalled loss has fallen by less than `tol` times this.
+    unit = 1.0
 
     def start(self, problem, theta, earlier):
         """Begin at the flat vector theta or, if that is None, where the state `earlier` stands."""

@@ -10,20 +10,17 @@ import numpy as np
 from fastgd.kernels import network
 from fastgd.kernels.network import Activation
 from fastgd.kernels.quasi_newton import QuasiNewton, Status
-from fastgd.methods.implicit_sgd import TargetStatistics, merged, merged_targets
 from fastgd.methods.method import Epoch
+from fastgd.methods.network_units import HEADROOM, ScaledProblem, Units, initial, layers, unpack
 from fastgd.methods.optimizers import SGD, AdamW, Optimizer, ScheduleFree
 from fastgd.methods.schedules import InverseScaling, Schedule
 from fastgd.methods.sgd import FirstOrder, State
-from fastgd.problem.constant_model import constant_model
 from fastgd.problem.data import is_surely_finite
-from fastgd.problem.losses import MIN_FREQUENCY, Huber, Loss
-from fastgd.problem.metric import Metric, metric_of
+from fastgd.problem.metric import Metric
 from fastgd.problem.problem import Problem
 from fastgd.problem.records import Record
 
 ACTIVATIONS = tuple(activation.name.lower() for activation in Activation)
-RECTIFIERS = ("relu", "leaky_relu", "gelu", "silu", "softplus")
 # The rate of schedule-free steps for one layer of weights and one update per epoch. It is divided
 # by the number of layers and by the square root of the updates.
 SCHEDULE_FREE_RATE = 0.25
@@ -44,238 +41,8 @@ LBFGS_MEMORY = 10
 RELATIVE_DECREASE_TOLERANCE = 2.2e-9
 # The rate of a stream counts at most this number of updates.
 MAX_STREAM_UPDATES = 100
-# A column's weights are rescaled with its scale up to this ratio per call. Beyond, the column has
-# no learnt weights that far out.
-MAX_SCALE_RATIO = 4.0
-# Columns or targets that vary for the first time reset the buffers of the update rule if the new
-# rows are more than this share of all.
-NEW_COLUMN_SHARE = 0.1
-# Targets are constant if their standard deviation is at most this share of their mean: rounding.
-CONSTANT_TARGET_TOLERANCE = 4 * np.finfo(float).eps
 # From this size of weights on, the result of an epoch is checked for margins that overflow.
 LARGE_WEIGHT = 1e6
-# The trained weights may have this size without overflow in the user's units.
-HEADROOM = 1e4
-# delta / scale of the Huber loss is clipped to this value and its inverse. Beyond, the loss equals
-# the squared (absolute) loss up to rounding.
-MAX_SCALED_DELTA = 1e100
-
-
-# ---- parameters ----
-
-
-def layers(theta, widths):
-    """(W (inputs, units), b (units,)) of each layer of the flat vector, as views."""
-    at = 0
-    for inputs, units in zip(widths, widths[1:], strict=False):
-        W = theta[at : at + inputs * units].reshape(inputs, units)
-        at += (inputs + 1) * units
-        yield W, theta[at - units : at]
-
-
-def unpack(theta, widths):
-    """(coefs, intercepts): a list each, one entry a layer."""
-    coefs, intercepts = zip(*layers(theta, widths), strict=True)
-    return [W.copy() for W in coefs], [b.copy() for b in intercepts]
-
-
-def pack(coefs, intercepts, dtype):
-    """The flat vector [W_1, b_1, W_2, b_2, ...] that the kernels descend on."""
-    return np.concatenate(
-        [np.ravel(part) for pair in zip(coefs, intercepts, strict=True) for part in pair]
-    ).astype(dtype)
-
-
-def ends(theta, widths):
-    """The first layer and the last one; they may be the same."""
-    parts = [*layers(theta, widths)]
-    return parts[0], parts[-1]
-
-
-def to_user(theta, widths, units):
-    """The network in the user's units, of one in `units` (None: the user's)."""
-    return units.to_user(theta, widths) if units else theta
-
-
-def initial(widths, activation, random):
-    """Random weights that preserve the scale of the activations, and zero intercepts.
-
-    Uniform in +-sqrt(6 / inputs) before rectifiers (He et al., ICCV 2015), +-sqrt(6 / (inputs +
-    units)) before other layers and +-sqrt(2 / (inputs + units)) before logistic units, as
-    scikit-learn has it (Glorot, Bengio, AISTATS 2010).
-    """
-    theta = np.zeros(
-        sum((inputs + 1) * units for inputs, units in zip(widths, widths[1:], strict=False))
-    )
-    for number, (W, _) in enumerate(layers(theta, widths), 1):
-        inputs, units = W.shape
-        hidden = number < len(widths) - 1
-        if hidden and activation in RECTIFIERS:
-            bound = sqrt(6 / inputs)
-        else:
-            bound = sqrt((2 if activation == "logistic" else 6) / (inputs + units))
-        W[:] = random.uniform(-bound, bound, W.shape)
-    return theta
-
-
-class Units(Record):
-    """The units in which a network is trained.
-
-    Columns are centred and have spread 1. The user's margins are ``center + unit * z`` for margins
-    z of the trained network. `targets` holds means and standard deviations of the targets, 0 for
-    constant ones; `weight` is the total weight of the rows seen.
-    """
-
-    loss: Loss
-    inputs: Metric
-    targets: TargetStatistics
-    weight: float
-
-    @classmethod
-    def of(cls, problem: Problem):
-        """Those of a problem's rows."""
-        outputs, weights = problem.objective.outputs, problem.row_weights
-        targets = TargetStatistics(np.zeros(outputs), np.ones(outputs))
-        if not problem.objective.loss.is_of_labels:
-            targets = _statistics(problem.targets, weights)
-        return cls(problem.objective.loss, _columns(problem), targets, float(weights.sum()))
-
-    def merge(self, new):
-        """Those of all rows, `new` ones among them."""
-        part = new.weight / (self.weight + new.weight)
-        targets = merged_targets(self.targets, new.targets, part)
-        return Units(
-            self.loss,
-            merged(self.inputs, new.inputs, part),
-            _rounded(targets),
-            self.weight + new.weight,
-        )
-
-    def part(self, before):
-        """The share of the rows that have come after `before`."""
-        return 1 - before.weight / self.weight
-
-    def outdates(self, before):
-        """Whether to reset the running means of the update rule.
-
-        This is so if a call has more rows than all calls before, or if it has a share of
-        `NEW_COLUMN_SHARE` and columns or targets vary for the first time.
-        """
-        fresh = (before.inputs.scale == 0) & (self.inputs.scale > 0)
-        fresh = fresh.any() or ((before.unit == 0) & (self.unit > 0)).any()
-        return self.part(before) > (NEW_COLUMN_SHARE if fresh else 0.5)
-
-    @property
-    def center(self):
-        """The user's margins where z is 0."""
-        if self.loss.has_log_link:
-            return np.log(np.where(self.targets.center > 0, self.targets.center, MIN_FREQUENCY))
-        return (
-            self.targets.center if self.loss.is_of_residuals else np.zeros(len(self.targets.center))
-        )
-
-    @property
-    def unit(self):
-        """The scale of each output's margins: the targets' standard deviation for residual losses;
-        0 for constant targets.
-        """
-        return (
-            self.targets.spread
-            if self.loss.is_of_residuals
-            else (self.targets.spread > 0).astype(float)
-        )
-
-    def to_user(self, theta, widths):
-        """The same network on the user's columns and targets, in float64."""
-        theta = theta.astype(np.float64)
-        (W, b), (V, c) = ends(theta, widths)
-        W *= self.inputs.inverse[:, None]
-        b -= self.inputs.center @ W
-        V *= self.unit
-        c *= self.unit
-        c += self.center
-        return theta
-
-    def from_user(self, theta, widths):
-        """The inverse of `to_user`; the weights of constant targets stay as they are."""
-        theta = theta.astype(np.float64)
-        (W, b), (V, c) = ends(theta, widths)
-        unit = np.where(self.unit > 0, self.unit, 1.0)
-        c -= self.center
-        c /= unit
-        V /= unit
-        b += self.inputs.center @ W
-        W *= self.inputs.scale[:, None]
-        return theta
-
-    def follow(self, theta, widths, before, shift=True):
-        """Convert theta from the units `before`; shift=False: theta is a difference of two vectors.
-
-        Predictions stay the same, with two exceptions. If a column's scale has grown by more than
-        `MAX_SCALE_RATIO`, its weights fade, since nothing has been learnt that far out. Columns and
-        targets that were constant keep their weights, except for columns that vary in few rows.
-        """
-        theta = theta.astype(np.float64)
-        (W, b), (V, c) = ends(theta, widths)
-        if before.inputs.scale.any():
-            W *= _scale_ratio(before.inputs.scale, self.inputs.scale, self.part(before))[:, None]
-        b += ((self.inputs.center - before.inputs.center) * self.inputs.inverse) @ W
-        known = (before.unit > 0) & (self.unit > 0)
-        ratio = np.divide(before.unit, self.unit, where=known, out=np.ones(len(known)))
-        V *= ratio
-        c *= ratio
-        if shift:
-            c += np.divide(
-                before.center - self.center, self.unit, where=known, out=np.zeros(len(known))
-            )
-        return theta
-
-
-def _scale_ratio(before, after, part):
-    """The factors of columns' weights when their spreads change, by `part` of the rows.
-
-    Rows in which a column varies for the first time are 1 / sqrt(part) spreads away.
-    """
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        ratio = np.where(after > 0, after / before, 1.0)
-    fresh = sqrt(part) if part >= NEW_COLUMN_SHARE else 0.0
-    return np.where(
-        ratio <= MAX_SCALE_RATIO, ratio, np.where(before > 0, MAX_SCALE_RATIO**2 / ratio, fresh)
-    )
-
-
-def _columns(problem):
-    """The metric of the columns."""
-    inputs, limit = metric_of(problem), float(np.finfo(problem.rows.dtype).max)
-    large = np.flatnonzero(~(np.maximum(inputs.scale, np.abs(inputs.center)) < limit / 4))
-    if len(large):
-        raise ValueError(
-            f"Column {large[0]} of X is too large: differences of its entries overflow"
-        )
-    return inputs
-
-
-@np.errstate(over="ignore", invalid="ignore")
-def _statistics(targets, weights):
-    """Mean and spread of each target, without squares that overflow or underflow."""
-    away = targets - targets[0]
-    size = np.abs(away).max(axis=0)
-    if not np.isfinite(size).all():
-        raise ValueError("y is too large: its differences overflow")
-    away /= np.where(size > 0, size, 1.0)
-    mean = np.average(away, axis=0, weights=weights)
-    spread = size * np.sqrt(np.average((away - mean) ** 2, axis=0, weights=weights))
-    return _rounded(TargetStatistics(targets[0] + size * mean, spread))
-
-
-def _rounded(targets):
-    """Targets whose spread is no more than rounding are constant."""
-    return TargetStatistics(
-        targets.center,
-        np.where(
-            targets.spread > CONSTANT_TARGET_TOLERANCE * np.abs(targets.center), targets.spread, 0.0
-        ),
-    )
 
 
 class NetworkState(State):
@@ -285,12 +52,6 @@ class NetworkState(State):
 
     units: Units | None = None
     rule: Optimizer | None = None
-
-    def copy(self):
-        first, second = (
-            None if vector is None else vector.copy() for vector in (self.first, self.second)
-        )
-        return replace(self, theta=self.theta.copy(), first=first, second=second)
 
 
 class Architecture(Record):
@@ -341,12 +102,8 @@ class Backpropagation(FirstOrder):
     Rumelhart, Hinton, Williams, "Learning representations by back-propagating errors", Nature 1986.
     """
 
-    # Whether further epochs would change nothing.
-    settled = False
-    # Whether that is because no evaluations are left.
+    # Whether it has settled because no evaluations are left.
     spent = False
-    # The unit of losses for `tol`: in regression by "auto" the loss of the best constant model.
-    unit = 1.0
 
     def __init__(
         self, architecture: Architecture, schedule, optimizer, batch_size, seed, standardises=False
@@ -359,13 +116,12 @@ class Backpropagation(FirstOrder):
         `earlier`, or at random weights. `earlier` also provides the buffers.
         """
         self._set_problem(problem)
-        dtype, units = problem.rows.dtype, self._units(earlier)
+        units = self._units(earlier)
         self._enter(units)
         kept = earlier if earlier is not None and earlier.rule == self.optimizer else None
         if theta is None and earlier is None:
-            theta = initial(
-                self.widths, self.architecture.activation, np.random.default_rng(self.seed)
-            )
+            random = np.random.default_rng(self.seed)
+            theta = initial(self.widths, self.architecture.activation, random)
         elif theta is None and units and earlier.units:
             theta = earlier.theta
             if kept and units.outdates(kept.units):
@@ -374,26 +130,18 @@ class Backpropagation(FirstOrder):
             if earlier.t > WARM_UP_UPDATES:
                 theta = units.follow(theta, self.widths, earlier.units)
         else:
-            theta = to_user(earlier.theta, self.widths, earlier.units) if theta is None else theta
+            theta = self._to_user(earlier) if theta is None else theta
             theta = units.from_user(theta, self.widths) if units else theta
-        first, second = getattr(kept, "first", None), getattr(kept, "second", None)
-        if first is not None and units and kept.t > WARM_UP_UPDATES:
-            first = units.follow(first, self.widths, kept.units, shift=False)
-        first, second = (
-            self._buffer(old, needed, len(theta))
-            for old, needed in zip((first, second), self.optimizer.buffers, strict=True)
-        )
-        self.state = NetworkState(
-            theta.astype(dtype),
-            first,
-            second,
-            None,
-            False,
-            t=getattr(kept, "t", 1),
-            epochs=getattr(kept, "epochs", 0),
-            units=units,
-            rule=self.optimizer,
-        )
+        dtype, buffers, t, epochs = problem.rows.dtype, [None, None], 1, 0
+        if kept:
+            buffers, t, epochs = [kept.first, kept.second], kept.t, kept.epochs
+            if units and t > WARM_UP_UPDATES and kept.first is not None:
+                buffers[0] = units.follow(kept.first, self.widths, kept.units, shift=False)
+        for number, needed in enumerate(self.optimizer.buffers):
+            old = np.zeros(len(theta)) if buffers[number] is None else buffers[number]
+            buffers[number] = old.astype(dtype) if needed else None
+        theta = theta.astype(dtype)
+        self.state = NetworkState(theta, *buffers, None, False, 0, t, epochs, units, self.optimizer)
 
     def resume(self, problem: Problem, resume_point):
         """Continue an earlier run on the same data from `resume_point`, by the same steps."""
@@ -423,143 +171,32 @@ class Backpropagation(FirstOrder):
         # The weights of a single layer contain both units.
         unit = max(1.0, units.unit.max()) if len(self.widths) == 2 else 1.0
         least, inputs = unit * HEADROOM / float(np.finfo(self.problem.rows.dtype).max), units.inputs
-        return replace(
-            units, inputs=Metric(inputs.center, np.where(inputs.scale > least, inputs.scale, 0.0))
-        )
+        scale = np.where(inputs.scale > least, inputs.scale, 0.0)
+        return replace(units, inputs=Metric(inputs.center, scale))
 
     def _enter(self, units):
-        """Work in these units.
-
-        The reported objective is `_factor` times the trained one, plus `_offset`: in the units of y
-        for one target, in units of the spreads for several targets of a residual loss. `validation`
-        is (objective, scales of the outputs) for margins and targets in the user's units.
-        """
-        problem = self.problem
-        self._metric = self._scales = None
-        self.validation = problem.objective, None
-        self._y, self.objective = problem.y, problem.objective
-        self._factor, self._offset, self._is_constant = 1.0, 0.0, False
-        if units is None:
-            self._check_size()
-        else:
-            self._enter_units(units)
-        self._term = replace(problem, y=self._y, objective=self.objective).data_term
-
-    def _enter_units(self, units):
-        """Scale columns and targets."""
-        problem, dtype = self.problem, self.problem.rows.dtype
-        self._metric = units.inputs.center.astype(dtype), units.inputs.inverse.astype(dtype)
-        if problem.objective.loss.is_of_residuals:
-            self._enter_residuals(units)
-        elif problem.objective.loss.has_log_link:
-            self._enter_counts(units)
-        if not problem.objective.loss.is_of_labels:
-            self._is_constant = not units.unit.any()
-            self.unit = abs(self._constant_loss()) or 1.0
-
-    def _enter_residuals(self, units):
-        """Standardise each target by its own mean and spread."""
-        objective, unit, outputs = self.problem.objective, units.unit, len(units.unit)
-        limits, varied = np.finfo(self.problem.rows.dtype), np.where(unit > 0, unit, 1.0)
-        size = np.maximum(HEADROOM * unit, np.abs(units.center))
-        least = HEADROOM * float(limits.smallest_subnormal)
-        if size.max() > float(limits.max):
-            largest = np.abs(self.problem.targets).max()
-            raise ValueError(
-                f"y is too large: its largest value is {largest:g}, and weights in {limits.dtype} "
-                "overflow"
-            )
-        if ((0 < unit) & (unit < least)).any():
-            least = unit[unit > 0].min()
-            raise ValueError(
-                f"y is too small: its spread is {least:g}, and weights in {limits.dtype} underflow"
-            )
-        with np.errstate(over="ignore"):  # of rows that do not count
-            self._y = ((self.problem.y.reshape(-1, outputs) - units.center) / varied).ravel()
-        shares, factors = (unit > 0).astype(float), np.ones(outputs)
-        self._factor = np.ones(outputs) if objective.loss.degree == 1 else varied
-        # divided by its largest slope where that is below 1: alpha means the same for any delta
-        if isinstance(objective.loss, Huber):
-            with np.errstate(over="ignore"):
-                delta = np.clip(
-                    objective.loss.delta / varied, 1 / MAX_SCALED_DELTA, MAX_SCALED_DELTA
-                )
-            factors, shares = 1 / delta, shares * delta * np.maximum(delta, 1.0)
-            self.objective = replace(objective, loss=Huber(1.0))
-            self._factor = varied * np.minimum(delta, 1.0)
-        if not unit.all() or isinstance(objective.loss, Huber):
-            self._scales = np.array([factors, shares])
-        if outputs > 1:
-            self.validation = self.objective, np.array([factors / varied, shares])
-            self._factor = 1.0
-            return
-        with np.errstate(over="ignore"):
-            self._factor = float(varied[0] * self._factor[0])
-        if not isfinite(self._factor):
-            raise ValueError(
-                f"y is too large: its spread is {varied[0]:g}, and {objective.loss.name} overflows"
-            )
-
-    def _enter_counts(self, units):
-        """Divide counts by their mean m: exp(z) - y z = m (exp(z') - (y / m) z') - y log m."""
-        objective, means, outputs = self.problem.objective, units.targets.center, len(units.unit)
-        varied, visits, weights = units.unit > 0, self.problem.visits, self.problem.weights
-        weights = None if weights is None else weights[visits]
-        mean_targets = np.average(self.problem.targets, axis=0, weights=weights)
-        self._y = (self.problem.y.reshape(-1, outputs) / np.where(means > 0, means, 1.0)).ravel()
-        self._factor = max(1.0, float(means.max()))
-        self._offset = float((np.where(varied, 0.0, means) - mean_targets * units.center).sum())
-        shares = np.where(varied, means, 0.0) / self._factor
-        self.objective = replace(objective, l2=objective.l2 / self._factor)
-        if (shares != 1.0).any():
-            self._scales = np.array([np.ones(outputs), shares])
-
-    def _check_size(self):
-        """Refuse targets whose squares overflow."""
-        if self.problem.objective.loss.is_quadratic:
-            largest = float(np.abs(self.problem.targets).max())
-            if not isfinite(largest * largest):
-                raise ValueError(
-                    "y is too large: training would have diverged, since squares of its largest "
-                    f"value {largest:g} overflow"
-                )
-
-    def _constant_loss(self):
-        """The objective of the best constant model of targets."""
-        outputs = self.objective.outputs
-        factors, shares = np.ones((2, outputs)) if self._scales is None else self._scales
-        total = self._offset
-        for k in np.flatnonzero(shares):
-            objective = replace(self.objective, outputs=1)
-            y = self._y.reshape(-1, outputs)[:, k] * factors[k]
-            _, loss = constant_model(replace(self.problem, y=y, objective=objective))
-            total += self._factor * shares[k] * float(loss)
-        return total
-
-    def _buffer(self, old, needed, size):
-        if not needed:
-            return None
-        return (
-            np.zeros(size, self.problem.rows.dtype)
-            if old is None
-            else old.astype(self.problem.rows.dtype)
-        )
+        """Work in these units."""
+        self.scaled = ScaledProblem.of(self.problem, units)
+        # `tol` counts in losses of the best constant model.
+        if units and not self.problem.objective.loss.is_of_labels:
+            self.unit = abs(self.scaled.constant_loss()) or 1.0
 
     def epoch(self, order):
         """Pass once over the rows in `order`; return an `Epoch`."""
         state = self.state.copy()
         rates = self.schedule.rates(state.t, self._updates, state.epochs)
-        if self._is_constant:
+        scaled = self.scaled
+        if scaled.is_constant:
             state.epochs += 1
             self.state, self.settled = state, True
-            return Epoch(self._offset, 0.0, float(rates[-1]))
-        term, buffers = self._term.over(order), (state.first, state.second)
+            return Epoch(scaled.offset, 0.0, float(rates[-1]))
+        term, buffers = scaled.problem.data_term.over(order), (state.first, state.second)
         seed = (self.seed << 32) + state.epochs
-        layout = self.architecture.network(self.widths, seed, self._scales)
+        layout = self.architecture.network(self.widths, seed, scaled.scales)
         sums = network.epoch(
             term,
             state.theta,
-            self._metric,
+            scaled.metric,
             buffers,
             rates,
             layout,
@@ -570,27 +207,26 @@ class Backpropagation(FirstOrder):
         state.t += sums["updates"]
         state.epochs += 1
         self.state = state
-        loss = (
-            self._factor * (sums["loss"] / self._weight + sums["penalty"] / len(order))
-            + self._offset
-        )
-        return Epoch(loss, self._factor * sums["gradient_norm"] / self._updates, float(rates[-1]))
+        loss = sums["loss"] / self._weight + sums["penalty"] / len(order)
+        norm = scaled.factor * sums["gradient_norm"] / self._updates
+        return Epoch(scaled.factor * loss + scaled.offset, norm, float(rates[-1]))
 
     def loss_at(self, theta):
         """The objective at theta, in the units of the run, with a batch's penalty."""
-        return self._offset + (
-            0.0 if self._is_constant else self._factor * self._value(theta, None, self._size)
-        )
+        scaled = self.scaled
+        if scaled.is_constant:
+            return scaled.offset
+        return scaled.offset + scaled.factor * self._value(theta, None, self._size)
 
     def _value(self, theta, gradient, rows):
         """The mean loss of all rows plus (l2 / 2) |W|^2 / rows (0 for AdamW); `gradient` receives
         the derivatives.
         """
-        objective = self.objective
-        layout = self.architecture.network(self.widths, scales=self._scales)
-        loss = network.gradient(self._term, theta, self._metric, gradient, layout)
+        scaled, problem = self.scaled, self.scaled.problem
+        layout = self.architecture.network(self.widths, scales=scaled.scales)
+        loss = network.gradient(problem.data_term, theta, scaled.metric, gradient, layout)
         value = loss / self._weight
-        l2 = 0.0 if isinstance(self.optimizer, AdamW) else objective.l2 / rows
+        l2 = 0.0 if isinstance(self.optimizer, AdamW) else problem.objective.l2 / rows
         for number, (W, _) in enumerate(layers(theta, self.widths) if l2 else ()):
             value += l2 / 2 * float(np.vdot(W, W))
             if gradient is not None:
@@ -606,12 +242,16 @@ class Backpropagation(FirstOrder):
         """(coefs, intercepts) in the user's units."""
         theta = self._model()
         with np.errstate(over="ignore", invalid="ignore"):
-            user = to_user(theta, self.widths, self.state.units).astype(theta.dtype)
+            user = self._to_user(replace(self.state, theta=theta)).astype(theta.dtype)
         if self.state.units and not is_surely_finite(user) and is_surely_finite(theta):
             raise ValueError(
                 "y is too large beside the columns of X: weights between them overflow"
             )
         return unpack(user, self.widths)
+
+    def _to_user(self, state):
+        """The parameters of a state in the user's units."""
+        return state.units.to_user(state.theta, self.widths) if state.units else state.theta
 
     def _model(self):
         """The parameters of the model."""
@@ -656,9 +296,8 @@ class AutoScheduleFree(Backpropagation):
         before = self.state
         for _ in range(MAX_RATE_REDUCTIONS):
             done = super().epoch(order)
-            if isfinite(
-                done.gradient_norm
-            ) and done.loss <= self._first_loss + DIVERGED_RATIO * abs(self._first_loss):
+            most = self._first_loss + DIVERGED_RATIO * abs(self._first_loss)
+            if isfinite(done.gradient_norm) and done.loss <= most:
                 break
             self.state = before
             self.schedule = replace(self.schedule, eta0=self.schedule.eta0 / RATE_REDUCTION)

@@ -2,6 +2,8 @@
 batch, or another update rule.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from fastgd.kernels import batch, stochastic
@@ -30,17 +32,13 @@ class State(Record):
     epochs: int = 0
 
     def copy(self):
-        first, second, average = self.first, self.second, self.average
-        return State(
-            self.theta.copy(),
-            first if first is None else first.copy(),
-            second if second is None else second.copy(),
-            average if average is None else average.copy(),
-            self.by_column,
-            self.averaged,
-            self.t,
-            self.epochs,
-        )
+        """A copy with vectors of its own."""
+        vectors = {
+            name: value.copy()
+            for name, value in vars(self).items()
+            if isinstance(value, np.ndarray)
+        }
+        return replace(self, **vectors)
 
 
 class FirstOrder(Method):

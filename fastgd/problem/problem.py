@@ -55,13 +55,15 @@ class Problem(Record):
         return len(self.visits) if self.weights is None else float(self.weights[self.visits].sum())
 
     def value(self, theta, gradient, margins=None):
-        """The objective at theta, in a pass over X.
-
-        `gradient` receives that of the mean loss, without the penalty; `margins` the rows' margins.
-        """
+        """The objective at theta, in a pass over X; `gradient` and `margins` as in `mean_loss`."""
         W, b = unpack(theta, self.objective.outputs, self.by_column)
-        loss = batch.gradient(self.data_term, theta, gradient, margins) / self.total_weight
-        return loss + self.objective.penalty(W, b)
+        return self.mean_loss(theta, gradient, margins) + self.objective.penalty(W, b)
+
+    def mean_loss(self, theta, gradient, margins=None):
+        """The mean loss at theta, in a pass over X; `gradient` receives its derivatives, `margins`
+        the rows' margins.
+        """
+        return batch.gradient(self.data_term, theta, gradient, margins) / self.total_weight
 
     @property
     def row_weights(self):
@@ -84,20 +86,21 @@ class Problem(Record):
         )
 
 
-class HeldOut(Record):
-    """Validation rows: `labels` for `score`, `y` for the kernels, `weights` (None: all 1)."""
+class Samples(Record):
+    """Checked rows: `labels` for `score`, `y` for the kernels, `weights` (None: all 1)."""
 
     X: object
     labels: np.ndarray
     y: np.ndarray
-    weights: np.ndarray | None
+    weights: np.ndarray | None = None
 
-    @classmethod
-    def of(cls, X, y, labels, weights, rows):
-        """These rows of the data."""
-        return cls(
-            X[rows],
-            labels[rows],
-            y.reshape(X.shape[0], -1)[rows].ravel(),
-            None if weights is None else weights[rows],
-        )
+    @property
+    def arrays(self):
+        """What a training depends on."""
+        return self.X, self.y, self.weights
+
+    def take(self, rows):
+        """These rows."""
+        y = self.y.reshape(self.X.shape[0], -1)[rows].ravel()
+        weights = None if self.weights is None else self.weights[rows]
+        return Samples(self.X[rows], self.labels[rows], y, weights)

@@ -17,7 +17,7 @@ from scipy import sparse
 
 from fastgd.problem.data import as_rows
 from fastgd.problem.metric import MAX_PENALTY, Metric, listed, metric_of
-from fastgd.problem.problem import HeldOut, Problem
+from fastgd.problem.problem import Problem, Samples
 from fastgd.problem.records import Record
 
 # Exponents of moderate sizes by the bytes of a float: from 2^-100 to 2^100, of float32 data from
@@ -81,11 +81,11 @@ class Scaling(Record):
         with np.errstate(over="ignore", under="ignore"):
             return float(np.ldexp(loss, -self.degree * self.target))
 
-    def held_out(self, rows: HeldOut):
+    def held_out(self, rows: Samples):
         """Held-out rows in these units."""
         labels = np.ldexp(rows.labels.astype(float), -self.target) if self.target else rows.labels
         with np.errstate(over="ignore", under="ignore"):
-            return HeldOut(
+            return Samples(
                 _scaled_rows(rows.X, -self.columns),
                 labels,
                 np.ldexp(rows.y, -self.target),
@@ -191,7 +191,8 @@ def without(problem, columns):
         X = sparse.csr_array((X.data * kept[X.indices], X.indices, X.indptr), shape=X.shape)
     else:
         X = np.where(columns, 0, X).astype(problem.rows.dtype)
-    metric = Metric(metric.center * kept, metric.scale * kept, metric.peak * kept)
+    peak = None if metric.peak is None else metric.peak * kept
+    metric = Metric(metric.center * kept, metric.scale * kept, peak)
     return replace(problem, X=X, rows=as_rows(X), metric=metric)
 
 

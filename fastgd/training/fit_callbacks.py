@@ -29,28 +29,24 @@ class FitCallbacks:
         self._context.call_on_fit_task_begin(**self._arguments)
 
     def end(self, training):
-        self._context.call_on_fit_task_end(
-            **self._arguments, reconstruction_attributes=lambda: self._attributes(training)
-        )
+        self._context.call_on_fit_task_end(**self._fitted(lambda: training))
+
+    def _fitted(self, best):
+        """The arguments for callbacks that need a fitted estimator; `best()` is its training."""
+        return self._arguments | {"reconstruction_attributes": lambda: self._attributes(best())}
 
     def begin_epoch(self, best):
         """Begin an epoch; `best()` returns the best training."""
         self._epoch = None
-        if not self._left:
-            return
-        self._left -= 1
-        self._epoch = self._context.subcontext(task_name="epoch")
-        self._epoch.call_on_fit_task_begin(
-            **self._arguments, reconstruction_attributes=lambda: self._attributes(best())
-        )
+        if self._left:
+            self._left -= 1
+            self._epoch = self._context.subcontext(task_name="epoch")
+            self._epoch.call_on_fit_task_begin(**self._fitted(best))
 
     def end_epoch(self, best):
         """End an epoch; return whether a callback stops the training."""
-        if self._epoch is None:
-            return False
-        return self._epoch.call_on_fit_task_end(
-            **self._arguments, reconstruction_attributes=lambda: self._attributes(best())
-        )
+        is_followed = self._epoch is not None
+        return is_followed and self._epoch.call_on_fit_task_end(**self._fitted(best))
 
 
 class SupportsFitCallbacks(CallbackSupportMixin):

@@ -44,11 +44,8 @@ class MultiStart:
         """The training with the lowest objective."""
         if len(self.trainings) == 1:
             return self.trainings[0]
-        return min(
-            [training for training in self.trainings if len(training.history)]
-            or self.trainings[:1],
-            key=self._loss,
-        )
+        begun = [training for training in self.trainings if len(training.history)]
+        return min(begun or self.trainings[:1], key=self._loss)
 
     def _loss(self, training):
         """The objective at the result of a training."""
@@ -59,23 +56,19 @@ class MultiStart:
         return self._losses[training][1]
 
     def _round(self):
-        """Run one epoch of each training that has not ended."""
+        """Run one epoch of each training that has not ended, and end those with a reason."""
         if self._fit_callbacks:
             self._fit_callbacks.begin_epoch(self.best)
-        reasons, is_late = [], False
+        reasons, is_late = {}, False
         for training in self._going:
-            reasons.append(None if is_late else self._advance(training))
+            reasons[training] = None if is_late else self._advance(training)
             is_late = is_late or training.is_late()
         is_stopped = self._fit_callbacks and self._fit_callbacks.end_epoch(self.best)
-        if is_stopped or is_late or any(reasons):
-            self._end(
-                reasons, "callback" if is_stopped else None, "max_seconds" if is_late else None
-            )
-
-    def _end(self, reasons, stopped, late):
-        """End the trainings that have a reason, or all of them."""
-        for training, reason in zip(self._going, reasons, strict=True):
-            reason = stopped if stopped and reason in (None, "max_iter") else reason or late
+        for training, reason in reasons.items():
+            if is_stopped and reason in (None, "max_iter"):
+                reason = "callback"
+            elif is_late:
+                reason = reason or "max_seconds"
             if reason and training in self.trainings:
                 training.end(reason)
         self._going = [
@@ -87,8 +80,6 @@ class MultiStart:
     def _advance(self, training):
         """The reason why a training ends, or None."""
         try:
-            if self._custom_function is None:
-                return training.advance()
             with custom_errors(self._custom_function):
                 return training.advance()
         except DivergedError:

@@ -1,0 +1,144 @@
+"""The fit of a matrix factorization."""
+
+from copy import copy
+
+import numpy as np
+
+from fastgd.estimators.factor_state import FIXED_PARAMETERS, FactorState
+from fastgd.estimators.fit import Fit
+from fastgd.estimators.parameters import thread_count
+from fastgd.estimators.ratings import as_grid, lay_out
+from fastgd.kernels.losses import Loss
+from fastgd.methods.matrix_factorization import Factorization, Factors, Seeds
+from fastgd.methods.schedules import as_schedule
+
+# The values of alpha="auto", for ratings and for implicit feedback.
+ALPHA, IMPLICIT_ALPHA = 0.1, 0.03
+
+
+class FactorizationFit(Fit):
+    """One fit of a matrix factorization on columns of users, items and values."""
+
+    uses_blas = False
+
+    def __init__(self, model, users, items, values, partial=False, **others):
+        known = vars(model).get("_state") if partial or model.warm_start else None
+        parameters = {name: getattr(model, name) for name in FIXED_PARAMETERS}
+        self.state = copy(known) if known else FactorState.empty(parameters)
+        for name, value in parameters.items():
+            if value != self.state.parameters[name]:
+                raise ValueError(
+                    f"{name}={value!r}, but the model was begun with "
+                    f"{self.state.parameters[name]!r}: that needs a new fit"
+                )
+        users, items = self.state.learn(users, items)
+        super().__init__(model, (users, items, values), partial, **others)
+        self.stopping.patience = model.n_iter_no_change
+        # The number of epochs before this fit and those that it resumes.
+        self.begun = self.state.epochs - (len(model.history_["loss"]) if self.earlier else 0)
+        seed = self.drawn_seed()
+        if not self.earlier:
+            self.state.take_in(values, partial)
+            self.state.met = *self.state.met, (users, items)
+        self.pose(users, items, self.state.standardised(values), seed)
+
+    def pose(self, users, items, values, seed):
+        """Lay out the ratings on grids; who is new gets rows."""
+        model, state, rng = self.model, self.state, np.random.default_rng([seed, self.begun])
+        training, left_out = self.split(len(values), rng)
+        counts = [len(side.ids) for side in state.sides]
+        trained = [
+            np.flatnonzero(np.bincount(numbers[training], minlength=count))
+            for numbers, count in zip((users, items), counts, strict=True)
+        ]
+        if state.is_implicit:
+            trained[1] = np.arange(counts[1])
+        layout, users, items = lay_out(users, items, counts, state.is_implicit, rng)
+        self.orders = layout.users, layout.items
+        state.sides = tuple(
+            side.grown(numbers, rng, state.factor, model.biased, model.positive)
+            for side, numbers in zip(state.sides, trained, strict=True)
+        )
+        met = None
+        if state.is_implicit:
+            met = state.items_met()[layout.users][:, layout.items]
+            met.sort_indices()
+        values = values.astype(model.dtype)
+        grid, held_out = (
+            as_grid(layout, users[part], items[part], values[part], met)
+            for part in (training, left_out)
+        )
+        alpha = IMPLICIT_ALPHA if state.is_implicit else ALPHA
+        course = {
+            "loss": int(Loss.LOG_LOSS if state.is_implicit else Loss.SQUARED_ERROR),
+            "pairwise": model.loss == "bpr",
+            "negatives": model.n_negatives if state.is_implicit else 0,
+            "factors": model.n_factors,
+            "biased": model.biased,
+            "positive": model.positive,
+            "damped": model.learning_rate == "auto",
+            "alpha": alpha if model.alpha == "auto" else float(model.alpha),
+        }
+        is_constant = not state.is_implicit and state.statistics.spread == 0
+        width, threads = state.users.rows.shape[1], thread_count(model.n_jobs)
+        self.problem = Factors(grid, course, width, threads, is_constant, seed)
+        self.held_out = held_out if len(left_out) else None
+
+    def split(self, ratings, rng):
+        """(training, held-out) numbers of ratings."""
+        share = self.model.validation_fraction
+        if not self.model.early_stopping or self.partial:
+            return np.arange(ratings), np.arange(0)
+        size = max(1, round(share * ratings))
+        if size == ratings:
+            raise ValueError(
+                f"early_stopping with validation_fraction={share} leaves none of {ratings} ratings"
+            )
+        order = rng.permutation(ratings)
+        return np.sort(order[size:]), np.sort(order[:size])
+
+    def method(self, last):
+        model = self.model
+        if model.learning_rate == "auto":
+            return Factorization()
+        schedule = as_schedule(
+            model.learning_rate,
+            eta0=model.eta0,
+            power_t=model.power_t,
+            alpha=0,
+            max_iter=model.max_iter,
+            lipschitz=None,
+        )
+        return Factorization(schedule)
+
+    def start(self, method):
+        state, pairs = self.state, list(zip(self.state.sides, self.orders, strict=True))
+        rows = [side.scaled(side.rows[numbers], state.factor) for side, numbers in pairs]
+        theta = np.concatenate([part.ravel() for part in rows])
+        ages = np.concatenate([side.ages[numbers] for side, numbers in pairs])
+        method.start(self.problem, theta, (ages, state.epochs + 1))
+        return theta
+
+    def order(self, epochs):
+        seed = (self.problem.random_state + self.begun) % 2**32
+        return Seeds(seed, 0 if self.partial else epochs)
+
+    def validator(self, method):
+        grid = self.held_out
+
+        def validate(*rows):
+            loss = method.data_loss(grid)
+            return -loss, loss
+
+        return validate
+
+    def store(self, model, training):
+        state, trained = copy(self.state), training.method.state
+        ages = np.split(trained.ages, [len(self.orders[0])])
+        parts = zip(state.sides, self.orders, training.solution(), ages, strict=True)
+        state.sides = tuple(
+            side.updated(numbers, side.scaled(rows, 1 / state.factor), seen)
+            for side, numbers, rows, seen in parts
+        )
+        state.epochs = model.t_ = trained.t - 1
+        model._state = state
