@@ -1,11 +1,7 @@
 """The benchmark: fastgd beside its peers. It evaluates every model itself, from the coefficients.
 
-data.py        the data sets, by name          problems.py   the problems, by name
-runner.py      times one row                   report.py     what the commands share
-peers/         one file a peer                 optimum.py    F* of a problem, with its certificate
-
-Commands: speed.py (`python -m bench`), accuracy.py, auto.py (with hindsight.py and diagnostics.py),
-defaults.py, recommender.py; and the scripts demo.py and plot.py. A new command is a file with
-`main(arguments)` and a line in __main__.py. Imports run one way: objective and data, problems,
-peers, then optimum and runner, then report, then the commands.
+A command is a file with `main(arguments)` and a line in __main__.py; demo.py, plot.py and house.py
+are scripts. Imports run one way: timing, objective and data, catalogue (the problems and rows by
+name), peers (one file each), then runner (how a row is timed), optimum (F* of a problem, with its
+certificate) and report (what the commands share), then the commands.
 """

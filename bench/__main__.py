@@ -11,13 +11,7 @@ from importlib import import_module
 
 COMMANDS = ("auto", "accuracy", "defaults", "recommender")
 
-
-def main(arguments):
-    command, rest = "speed", arguments
-    if arguments and arguments[0] in COMMANDS:
-        command, *rest = arguments
-    return import_module(f"bench.{command}").main(rest)
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    has_command = len(sys.argv) > 1 and sys.argv[1] in COMMANDS
+    command, arguments = (sys.argv[1], sys.argv[2:]) if has_command else ("speed", sys.argv[1:])
+    sys.exit(import_module(f"bench.{command}").main(arguments))

@@ -8,13 +8,13 @@ and the least time counts. Only `fit` is timed, on arrays in the layout that the
 
 import warnings
 from dataclasses import dataclass
-from fnmatch import fnmatch
+from functools import partial
 
 import numpy as np
 from scipy.sparse import csr_matrix, issparse
 from threadpoolctl import threadpool_limits
 
-from bench import machine, optimum, peers, problems, report, timing
+from bench import catalogue, optimum, peers, report, timing
 
 GAPS = (1e-4, 1e-8)
 GOALS = (2.0, 1.0)  # ratio wanted on most rows, at each gap
@@ -27,21 +27,27 @@ CAP, QUICK_CAP = 3.0, 0.5  # seconds of a fit from which on no tighter level is 
 ROUND_CAP = 1.0  # seconds of all repeats of a finalist
 WARM_UP_ROWS = 200  # rows on which compilers are called first
 REPEATS, QUICK_REPEATS = 4, 2
+QUICK_NAMES = ["logistic *30000*"]
 
 
 def main(arguments):
-    parser = report.parser("accuracy", __doc__.partition("\n")[0].partition(": ")[2])
-    report.add_peers(parser, peers.WORK["settings"])
-    options = parser.parse_args(arguments)
-    chosen, notes = report.available(report.choose(problems.ACCURACY, options.names))
-    if options.quick and not options.names:
-        chosen = [entry for entry in chosen if fnmatch(entry.name, "logistic *30000*")]
+    options = report.parser("accuracy", __doc__, peers.WORK["settings"]).parse_args(arguments)
+    names = options.names or (QUICK_NAMES if options.quick else [])
+    chosen, notes = report.choose(catalogue.ACCURACY, names)
     solvers, absent = peers.load("settings", options.peers)
-    made = report.Report(options, notes + absent)
+    report.head(notes + absent)
+    ratios = {gap: [] for gap in GAPS}
     for problem in chosen:
-        result = measure(problem, solvers, options.quick)
-        made.add(result, lines(result))
-    made.finish(summary(made.results))
+        runs, text = measure(problem, solvers, options.quick)
+        print(text, *lines(runs, solvers), sep="\n", flush=True)
+        for gap in GAPS:
+            ratios[gap].append(ratio_of(runs, gap))
+    print()
+    for (gap, column), goal in zip(ratios.items(), GOALS, strict=True):
+        known = [ratio for ratio in column if ratio is not None]
+        reached = sum(ratio >= goal for ratio in known)
+        text = f"{goal:g}x the fastest peer on {reached} of {len(known)} rows"
+        print(f"to {gap:g}: {text} (goal: most){report.missed(reached > len(known) / 2)}")
     return 0
 
 
@@ -49,50 +55,36 @@ def main(arguments):
 class Run:
     """A fit of one setting at one level."""
 
+    peer: str
     setting: peers.Setting
     level: float | None
     seconds: float = np.inf
     gap: float = np.inf
     error: str = ""
-    repeats: tuple = ()  # seconds, of a finalist
 
-    def public(self):
-        parts = {name: getattr(self, name) for name in ("level", "seconds", "gap", "repeats")}
-        return {"setting": self.setting.name} | parts
+    def __str__(self):
+        return self.setting.name + ("" if self.level is None else f" at {self.level:g}")
 
 
 def measure(problem, solvers, quick):
+    """(runs, a line on the problem); only the fastest ones of each peer have been timed again."""
     problem, X, t = problem.load()
-    solution, X_of = optimum.optimum(problem, X, t), layouts(X)
-    runs, unsupported, best = {}, [], np.inf
+    solution, X_of, runs, best = optimum.optimum(problem, X, t), layouts(X), [], np.inf
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for name, settings_of in solvers.items():
-            settings = settings_of(problem, len(t))
-            if not settings:
-                unsupported.append(name)
-            for setting in settings:
+        for peer, settings in solvers.items():
+            for setting in settings(problem, len(t)):
                 cap = min(QUICK_CAP if quick else CAP, SLOW * best)
-                for run in climb(setting, X_of[setting.order], t, problem, solution, cap, best):
-                    runs.setdefault(name, []).append(run)
-                    if run.gap <= GAPS[-1]:
-                        best = min(best, run.seconds)
-        retime(runs, X_of, t, QUICK_REPEATS if quick else REPEATS)
-    times = {name: [_fastest(tried, gap) for gap in GAPS] for name, tried in runs.items()}
-    failed = [(name, run) for name, tried in runs.items() for run in tried if run.error]
-    return {
-        "problem": problem.name,
-        "rows": len(t),
-        "columns": X.shape[1],
-        "intercept": problem.intercept,
-        "optimum": vars(solution),
-        "floor": problem.floor,
-        "peers": times,
-        "unsupported": unsupported,
-        "ratios": ratios(times),
-        "closest": {n: min(tried, key=lambda run: run.gap).public() for n, tried in runs.items()},
-        "errors": [f"{name} {run.setting.name}: {run.error}" for name, run in failed],
-    }
+                data = problem, X_of[setting.order], t, solution
+                for run in climb(peer, setting, data, cap, best):
+                    runs.append(run)
+                    best = min(best, run.seconds) if run.gap <= GAPS[-1] else best
+        time_again(runs, X_of, t, QUICK_REPEATS if quick else REPEATS)
+    about = "" if problem.intercept else "; no intercept"
+    return runs, (
+        f"{problem.name}  ({len(t)} x {X.shape[1]}, F* {solution.value:.12g} to "
+        f"{solution.error:.0e} of the gap of a constant model{about})"
+    )
 
 
 def layouts(X):
@@ -105,8 +97,9 @@ def layouts(X):
     return {"C": rows, "F": rows.tocsc()}
 
 
-def climb(setting, X, t, problem, solution, cap, best):
+def climb(peer, setting, data, cap, best):
     """Runs from loose to tight, until the last gap is reached or a fit takes too long."""
+    problem, X, t, solution = data
     for number, level in enumerate(setting.levels):
         try:
             if setting.compiles and not number:
@@ -115,106 +108,69 @@ def climb(setting, X, t, problem, solution, cap, best):
             seconds = fit_seconds(model, X, t)
             gap = solution.gap(problem.value(X, t, *peers.coefficients(model)))
         except Exception as error:  # whatever a peer may raise is a line of the table
-            yield Run(setting, level, error=repr(error)[:100])
+            yield Run(peer, setting, level, error=repr(error)[:100])
             return
-        yield Run(setting, level, seconds, gap)
+        yield Run(peer, setting, level, seconds, gap)
         if gap <= GAPS[-1] or seconds > cap or seconds > best and gap > HOPELESS:
             return
 
 
 def fit_seconds(model, X, t):
     """With all threads, whatever a peer has set: Snap ML leaves libgomp one thread."""
-    with threadpool_limits(machine.cores()):
+    with threadpool_limits(timing.cores()):
         return timing.seconds(model.fit, X, t)
 
 
-def retime(runs, X_of, t, repeats):
-    """Time the fastest runs of each peer to each gap again, in turn."""
-    finalists = {}
-    for name, tried in runs.items():
-        for gap in GAPS:
-            reached = sorted((run for run in tried if run.gap <= gap), key=lambda run: run.seconds)
-            for run in reached[:FINALISTS]:
-                finalists[name, run.setting.name, run.level] = run
-    samples = {
-        key: lambda run=run: fit_seconds(run.setting.make(run.level), X_of[run.setting.order], t)
-        for key, run in finalists.items()
-    }
-    for key, taken in timing.interleave(samples, repeats, ROUND_CAP, timing.SETTLE).items():
-        run = finalists[key]
-        run.repeats = (run.seconds, *taken)
-        run.seconds = min(run.repeats)
+def fastest(runs, peer, gap):
+    """The runs of a peer that reach the gap, the fastest one first."""
+    reached = [run for run in runs if run.peer == peer and run.gap <= gap]
+    return sorted(reached, key=lambda run: run.seconds)
 
 
-def _fastest(tried, gap):
-    """What to report of a peer at a gap; None where it does not reach it."""
-    reached = [run for run in tried if run.gap <= gap and run.repeats]
-    return min(reached, key=lambda run: run.seconds).public() if reached else None
+def time_again(runs, X_of, t, repeats):
+    """Time the fastest runs of each peer to each gap again, in turn; the others count no more."""
+
+    def again(run):
+        return fit_seconds(run.setting.make(run.level), X_of[run.setting.order], t)
+
+    names = dict.fromkeys(run.peer for run in runs)
+    finalists = {id(r): r for n in names for gap in GAPS for r in fastest(runs, n, gap)[:FINALISTS]}
+    samples = {key: partial(again, run) for key, run in finalists.items()}
+    taken = timing.interleave(samples, repeats, ROUND_CAP, timing.SETTLE)
+    for run in runs:
+        run.seconds = min(run.seconds, *taken[id(run)]) if id(run) in taken else np.inf
 
 
-def ratios(times):
-    """The fastest peer's time over fastgd's at each gap.
+def ratio_of(runs, gap):
+    """The fastest peer's time over fastgd's at a gap.
 
     0 if only peers reach it, infinite if only fastgd does, None if nobody.
     """
-    ratios = []
-    for number in range(len(GAPS)):
-        reached = {name: runs[number]["seconds"] for name, runs in times.items() if runs[number]}
-        own = reached.pop("fastgd", None)
-        fastest = min(reached.values(), default=np.inf)
-        ratios.append((0.0 if reached else None) if own is None else fastest / own)
-    return ratios
+    times = {run.peer: fastest(runs, run.peer, gap)[0].seconds for run in runs if run.gap <= gap}
+    own = times.pop("fastgd", None)
+    if own is None:
+        return 0.0 if times else None
+    return min(times.values(), default=np.inf) / own
 
 
-def lines(result):
-    about = "" if result["intercept"] else "; no intercept"
-    yield (
-        f"{result['problem']}  ({result['rows']} x {result['columns']}, F* "
-        f"{result['optimum']['value']:.12g} to {result['optimum']['error']:.0e} of the gap of a "
-        f"constant model{about})"
-    )
-    for name, runs in result["peers"].items():
-        closest = result["closest"][name]
-        end = ""
-        if closest["gap"] > GAPS[-1]:  # it stalls there, or a tighter fit would take too long
-            at = f"{closest['gap']:.0e} in {closest['seconds']:.2f} s"
-            end = f"at best {at} by {closest['setting']}"
-        yield f"    {name:<14}{''.join(map(_cell, runs))}{end}"
-    if "fastgd" in result["peers"]:
-        pairs = zip(GAPS, result["ratios"], strict=True)
-        ratios = [(gap, ratio) for gap, ratio in pairs if ratio is not None]
-        texts = [f"  {gap:g}: {ratio:.2f}x{_mark(result, gap, ratio)}" for gap, ratio in ratios]
-        yield f"    fastest peer / fastgd{''.join(texts)}"
-    yield from (f"    failed: {error}" for error in result["errors"])
-    if result["unsupported"]:
-        names = ", ".join(result["unsupported"])
-        yield f"    left out (another objective, or no such model): {names}"
-
-
-def _cell(run):
-    if run is None:
-        return f"{'-':>9}{'':<32}"
-    level = "" if run["level"] is None else f" at {run['level']:g}"
-    return f"{run['seconds']:9.4f} {'s, ' + run['setting'] + level:<31}"
-
-
-def _mark(result, gap, ratio):
-    if gap == GAPS[0] and ratio < result["floor"]:
-        return " BELOW THE FLOOR"
-    return " FASTGD LOSES" if ratio < 1 else ""
-
-
-def summary(results):
-    """How many rows reach the goal at each gap, and which are below their floor at the first."""
-    compared = [result for result in results if "fastgd" in result["peers"]]
-    for number, (gap, goal) in enumerate(zip(GAPS, GOALS, strict=True)):
-        ratios = [result["ratios"][number] for result in compared]
-        ratios = [ratio for ratio in ratios if ratio is not None]
-        reached = [ratio for ratio in ratios if ratio >= goal]
-        text = f"{goal:g}x the fastest peer on {len(reached)} of {len(ratios)} rows"
-        yield f"to {gap:g}: {text} (goal: most){report.missed(len(reached) > len(ratios) / 2)}"
-    first = [
-        (result["problem"], result["ratios"][0] or 0.0, result["floor"]) for result in compared
+def lines(runs, solvers):
+    for peer in solvers:
+        tried = [run for run in runs if run.peer == peer]
+        if not tried:
+            yield f"    {peer:<14}left out: another objective, or no such model"
+            continue
+        cells = [fastest(runs, peer, gap)[:1] for gap in GAPS]
+        texts = [f"{r.seconds:9.4f} {f's, {r}':<31}" for cell in cells for r in cell]
+        closest = min(tried, key=lambda run: run.gap)
+        if closest.gap > GAPS[-1]:  # it stalls there, or a tighter fit would take too long
+            texts.append(f"  at best {closest.gap:.0e} by {closest}")
+        yield f"    {peer:<14}{''.join(texts)}"
+        yield from (f"    {peer} failed: {run}: {run.error}" for run in tried if run.error)
+    ratios = [(gap, ratio_of(runs, gap)) for gap in GAPS if "fastgd" in solvers]
+    marks = [
+        f"  {gap:g}: {ratio:.2f}x{' FASTGD LOSES' * (ratio < 1)}"
+        for gap, ratio in ratios
+        if ratio is not None
     ]
-    below = [f"{name} {ratio:.2f}x" for name, ratio, floor in first if ratio < floor]
-    yield f"below its floor at {GAPS[0]:g}: {'; '.join(below) or 'none'}"
+    if marks:
+        yield f"    fastest peer / fastgd{''.join(marks)}"

@@ -40,7 +40,7 @@ def cost(name, n):
         Q = np.linalg.qr(rng.standard_normal((n, n)))[0]
         H = (Q * h) @ Q.T
         return lambda x: (x @ H @ x / 2, H @ x), rng.standard_normal(n)
-    X, y = data.load("breast_cancer" if name == "logistic-raw" else "breast_cancer/std")
+    X, y = data.load({"logistic-raw": "breast_cancer", "logistic-std": "breast_cancer/std"}[name])
     X, t = np.column_stack([X, np.ones(len(X))]), 2.0 * y - 1
 
     def logistic(w):
@@ -51,7 +51,7 @@ def cost(name, n):
     return logistic, np.zeros(X.shape[1])
 
 
-def numba_one():
+def numba_loss():
     """A numba.cfunc of one margin."""
     from numba import cfunc, types
 
@@ -66,23 +66,7 @@ def numba_one():
     return loss
 
 
-def numba_many():
-    """A numba.cfunc of many margins."""
-    from numba import cfunc, types
-
-    number = types.CPointer(types.double)
-
-    @cfunc(types.void(number, number, number, number, types.intp, types.voidptr))
-    def loss(z, y, value, slope, n, data):
-        for i in range(n):
-            e = np.exp(-abs(y[i] * z[i]))
-            value[i] = np.log1p(e) + max(-y[i] * z[i], 0.0)
-            slope[i] = -y[i] * (e if y[i] * z[i] > 0 else 1.0) / (1.0 + e)
-
-    return loss
-
-
-def c_many():
+def c_loss():
     """A C function of many margins."""
     compiler = shutil.which("cc")
     if compiler is None:
@@ -97,4 +81,4 @@ def c_many():
     return loss
 
 
-CUSTOM_LOSSES = {"one": numba_one, "many": numba_many, "c": c_many}
+CUSTOM_LOSSES = {"numba": numba_loss, "c": c_loss}

@@ -6,7 +6,7 @@ folder FASTGD_DATA: Fashion-MNIST's IDX files, MovieLens 100k, and the files nam
 
 import gzip
 import os
-from functools import cache, lru_cache, partial
+from functools import lru_cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,69 +14,61 @@ import numpy as np
 from scipy.signal import lfilter
 from scipy.sparse import csr_array, issparse
 from sklearn import datasets
+from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import StandardScaler
 
+FASHION = ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz")
 FILES = {
-    "a9a": "a9a.svm.gz",
-    "spambase": "spambase.csv.gz",
-    "california": "california_housing.csv.gz",
+    "a9a": ("a9a.svm.gz",),
+    "spambase": ("spambase.csv.gz",),
+    "california": ("california_housing.csv.gz",),
+    "fashion": FASHION,
+    "fashion10": FASHION,
+    "fashion-10k": FASHION,
 }
-IMAGES, LABELS = "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"  # of Fashion-MNIST
+STAND_INS = {"fashion": "synthetic", "fashion10": "synthetic10", "fashion-10k": "synthetic-10k"}
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # of the package dataset-fashion-mnist
+MOVIELENS = ("ml-100k.inter", "u.data")  # two forms of the same ratings
 TOPS = (0, 2, 3, 4, 6)  # Fashion-MNIST's T-shirt, pullover, dress, coat, shirt
-BLOCK = 200_000  # rows made at a time
-GIGABYTES = (0.1, 1, 8)  # of the sets that differ in size only
 
 
 @lru_cache(maxsize=1)
 def load(name, dtype="float64", rows=None):
     """(X, y), of the first `rows` rows. The last set is kept, as neighbouring problems share it."""
-    if name in LARGE:
-        make, size, row = LARGE[name]
-        return make(rows or int(size // row))
     base, _, form = name.partition("/")
     X, y = SETS[base]()
     if form == "std":
-        X = standardised(X)
+        X = X.toarray() if issparse(X) else X
+        deviation = X.std(axis=0)
+        scale = np.where(deviation > 0, deviation, 1.0)
+        X = np.ascontiguousarray((X - X.mean(axis=0)) / scale)
     if rows is not None and rows < X.shape[0]:
         X, y = X[:rows].copy(), y[:rows]
     return X.astype(dtype, copy=False), y
 
 
-def standardised(X):
-    X = X.toarray() if issparse(X) else X
-    scale = X.std(axis=0)
-    return np.ascontiguousarray((X - X.mean(axis=0)) / np.where(scale > 0, scale, 1.0))
+def split(name, seed=0, standardised=True):
+    """(X_train, X_test, y_train, y_test), a quarter of the rows for tests."""
+    X, y = load(name)
+    parts = train_test_split(X, y, random_state=seed, stratify=y if y.dtype.kind == "i" else None)
+    if standardised:
+        parts[:2] = map(StandardScaler().fit(parts[0]).transform, parts[:2])
+    return parts
 
 
 def missing(name):
     """Why the set cannot be had here; empty if it can."""
-    base = name.partition("/")[0]
-    if base in FILES and not _folder(FILES[base]):
-        return f"no {FILES[base]} in FASTGD_DATA"
-    if base.startswith("fashion") and not _folder(IMAGES, LABELS):
-        return "no Fashion-MNIST (in FASTGD_DATA or from Debian's dataset-fashion-mnist)"
-    return ""
+    files = FILES.get(name.partition("/")[0], ())
+    return "" if find(*files) else f"there is no {files[0]} in FASTGD_DATA"
 
 
-def bytes_of(name):
-    """Bytes of X of the sets that may be larger than the memory; 0 for all others."""
-    return LARGE[name][1] if name in LARGE else 0
-
-
-def _folder(*files):
-    """The folder that holds the files; None if there is none."""
-    own = os.environ.get("FASTGD_DATA")
+def find(*names):
+    """The folder that holds all these files; None if there is none."""
+    own, recbole = os.environ.get("FASTGD_DATA"), find_spec("recbole")
     folders = [Path(own), Path(own, "fashion-mnist"), Path(own, "ml-100k")] if own else []
-    folders += [DEBIAN, *_recbole()]
-    return next((f for f in folders if all((f / name).exists() for name in files)), None)
-
-
-@cache
-def _recbole():
-    """Where the package recbole keeps MovieLens 100k."""
-    spec = find_spec("recbole")
-    places = spec.submodule_search_locations if spec else ()
-    return [Path(place, "dataset_example", "ml-100k") for place in places]
+    packages = recbole.submodule_search_locations if recbole else ()
+    folders += [DEBIAN, *(Path(package, "dataset_example", "ml-100k") for package in packages)]
+    return next((f for f in folders if all((f / name).exists() for name in names)), None)
 
 
 # ---- real data ----
@@ -84,32 +76,29 @@ def _recbole():
 
 def fashion(labels=False):
     """Fashion-MNIST, pixels in [0, 1]: tops against the rest, or its ten labels."""
-    folder = _folder(IMAGES, LABELS)
-    X, y = _idx(folder / IMAGES, 16).reshape(-1, 784) / 255.0, _idx(folder / LABELS, 8)
+    images, classes = (gzip.decompress((find(*FASHION) / name).read_bytes()) for name in FASHION)
+    X = np.frombuffer(images, np.uint8, offset=16).reshape(-1, 784) / 255.0
+    y = np.frombuffer(classes, np.uint8, offset=8)
     return X, (y if labels else np.isin(y, TOPS)).astype(np.intp)
-
-
-def _idx(path, header):
-    return np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8, offset=header)
 
 
 def a9a():
     """Adult: 32561 x 123, CSR, 14 ones a row."""
-    with gzip.open(_folder(FILES["a9a"]) / FILES["a9a"]) as file:
+    with _opened("a9a", "rb") as file:
         X, y = datasets.load_svmlight_file(file, n_features=123)
     return csr_array(X), y
 
 
 def spambase():
     """4601 x 57, heavy-tailed columns of scales from 0.1 to 600."""
-    path = _folder(FILES["spambase"]) / FILES["spambase"]
-    table = np.loadtxt(path, delimiter=",", skiprows=1)
+    with _opened("spambase") as file:
+        table = np.loadtxt(file, delimiter=",", skiprows=1)
     return np.ascontiguousarray(table[:, :-1]), table[:, -1]
 
 
 def california():
     """20433 x 8, target in dollars; without rows with a missing value and the column of names."""
-    with gzip.open(_folder(FILES["california"]) / FILES["california"], "rt") as file:
+    with _opened("california") as file:
         names = file.readline().strip().split(",")
         numbers = [j for j, name in enumerate(names) if name != "ocean_proximity"]
         table = np.genfromtxt(file, delimiter=",", usecols=numbers)
@@ -118,7 +107,13 @@ def california():
     return np.ascontiguousarray(np.delete(table, target, axis=1)), table[:, target]
 
 
-def _bundled(loader, positive=None, **options):
+def _opened(name, mode="rt"):
+    (file,) = FILES[name]
+    return gzip.open(find(file) / file, mode)
+
+
+def bundled(loader, positive=None, **options):
+    """A set of scikit-learn's; with `positive`, these classes against the rest."""
     X, y = loader(return_X_y=True, **options)
     return X, y if positive is None else np.isin(y, positive).astype(np.intp)
 
@@ -144,12 +139,9 @@ def sparse(rows=200_000, columns=100_000, row_size=75):
     rng = np.random.default_rng(0)
     offset = 40  # makes the first interval a few columns wide, so that no column is in every row
     ends = np.round(np.geomspace(offset, columns + offset, row_size + 1)).astype(np.int64) - offset
-    cols, values = np.empty((rows, row_size), np.int32), np.empty((rows, row_size))
-    for start in range(0, rows, BLOCK):  # in place, so that the peak memory is about the size of X
-        block = slice(start, min(start + BLOCK, rows))
-        cols[block] = rng.integers(ends[:-1], ends[1:], size=cols[block].shape, dtype=np.int32)
-        rng.standard_exponential(out=values[block])
-        values[block] /= np.linalg.norm(values[block], axis=1, keepdims=True)
+    cols = rng.integers(ends[:-1], ends[1:], size=(rows, row_size), dtype=np.int32)
+    values = rng.standard_exponential((rows, row_size))
+    values /= np.linalg.norm(values, axis=1, keepdims=True)
     starts = np.arange(0, rows * row_size + 1, row_size, dtype=np.int32)
     X = csr_array((values.ravel(), cols.ravel(), starts), shape=(rows, columns))
     z = X @ rng.standard_normal(columns)
@@ -164,17 +156,6 @@ def uniform(rows=60_000, columns=784, labels=False):
         W = np.random.default_rng(1).standard_normal((columns, 10))
         return X, ((X - 0.5) @ W).argmax(axis=1)
     return X, ((X - 0.5) @ rng.standard_normal(columns) > 0).astype(np.intp)
-
-
-def a9a_like(rows=32_561):
-    """Adult's shape for machines without it: 14 one-hot attributes, some of their values rare."""
-    rng = np.random.default_rng(0)
-    sizes = np.array([5, 8, 5, 16, 5, 7, 14, 6, 5, 2, 2, 2, 5, 41])
-    chosen = [rng.choice(size, rows, p=_zipf(size, 1.2)) for size in sizes]
-    cols = np.stack(chosen, axis=1) + np.cumsum(sizes) - sizes
-    starts = np.arange(0, cols.size + 1, 14)
-    X = csr_array((np.ones(cols.size), cols.ravel(), starts), shape=(rows, sizes.sum()))
-    return X, _logistic_labels(X @ rng.standard_normal(sizes.sum()), rng, 2.0)
 
 
 def correlated(rows, columns, correlation=0.9, signal=3.0, log_scale=0.0):
@@ -262,14 +243,13 @@ def _logistic_labels(z, rng, signal):
 
 
 SETS = {
-    "breast_cancer": partial(_bundled, datasets.load_breast_cancer),
-    "digits": partial(_bundled, datasets.load_digits),
-    "digits-even": partial(_bundled, datasets.load_digits, positive=(0, 2, 4, 6, 8)),
-    "wine": partial(_bundled, datasets.load_wine),
-    "wine-second": partial(_bundled, datasets.load_wine, positive=(1,)),
-    "diabetes": partial(_bundled, datasets.load_diabetes, scaled=False),
+    "breast_cancer": partial(bundled, datasets.load_breast_cancer),
+    "digits": partial(bundled, datasets.load_digits),
+    "digits-even": partial(bundled, datasets.load_digits, positive=(0, 2, 4, 6, 8)),
+    "wine": partial(bundled, datasets.load_wine),
+    "wine-second": partial(bundled, datasets.load_wine, positive=(1,)),
+    "diabetes": partial(bundled, datasets.load_diabetes, scaled=False),
     "a9a": a9a,
-    "a9a-like": a9a_like,
     "spambase": spambase,
     "california": california,
     "fashion": fashion,
@@ -283,7 +263,6 @@ SETS = {
     "small-classes": partial(normal, 100, 10),  # where the cost of a call counts
     "tall-classes": partial(normal, 1_000_000, 20),
     "medium-classes": partial(normal, 100_000),
-    "cached-classes": partial(normal, 2000, 500),
     "thin-classes": partial(normal, 200_000, 30),
     "sparse-classes": sparse,
     "rotated": rotated,
@@ -300,33 +279,18 @@ SETS = {
     "lasso-square": partial(few_relevant, 2000, 2000, 0.5),
     "lasso-tall": partial(few_relevant, 20_000, 500, 0.7),
 }
-# name -> (maker, bytes of X, bytes of a row: 8 for a value, 4 for its column where X is sparse)
-LARGE = {f"dense-{size:g}GB": (normal, size * 1e9, 8 * 100) for size in GIGABYTES}
-LARGE |= {f"sparse-{size:g}GB": (sparse, size * 1e9, 12 * 75) for size in GIGABYTES}
-# what runs instead where a real set is missing
-STAND_INS = {
-    "a9a": "a9a-like",
-    "fashion": "synthetic",
-    "fashion10": "synthetic10",
-    "fashion-10k": "synthetic-10k",
-}
 
 
 # ---- ratings: (user, item, rating) rows ----
 
 
-def movielens_file():
-    """MovieLens 100k as ml-100k.inter or u.data; None if absent."""
-    names = (name for name in ("ml-100k.inter", "u.data") if _folder(name))
-    return next((_folder(name) / name for name in names), None)
-
-
 def movielens():
-    """MovieLens 100k, or synthetic ratings of its size."""
-    path = movielens_file()
-    if path is None:
-        return synthetic_ratings(100_000, 943, 1682)
-    return np.loadtxt(path, skiprows=int(path.suffix == ".inter"), usecols=(0, 1, 2))
+    """(MovieLens 100k, the file), or (synthetic ratings of its size, "")."""
+    name = next(filter(find, MOVIELENS), "")
+    if not name:
+        return synthetic_ratings(100_000, 943, 1682), ""
+    path = find(name) / name
+    return np.loadtxt(path, skiprows=int(path.suffix == ".inter"), usecols=(0, 1, 2)), path
 
 
 def synthetic_ratings(count, users, items, rank=10):
@@ -342,17 +306,3 @@ def synthetic_ratings(count, users, items, rank=10):
     score = 3.5 + 0.45 * (b[u] + c[i]) + 0.15 * np.einsum("ij,ij->i", p[u], q[i])
     score += 0.8 * rng.standard_normal(count)
     return np.column_stack([u, i, np.clip(np.round(score), 1, 5)])
-
-
-RATINGS = {
-    "movielens": movielens,
-    "large": lambda: synthetic_ratings(10_000_000, 100_000, 20_000),
-}
-
-
-@lru_cache(maxsize=1)
-def ratings(name):
-    """(training, test) ratings, one in ten held out."""
-    table = RATINGS[name]()
-    test = np.random.default_rng(0).random(len(table)) < 0.1
-    return table[~test], table[test]

@@ -14,8 +14,6 @@ import numpy as np
 from sklearn import neural_network
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss, mean_squared_error
-from sklearn.model_selection import train_test_split
-from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 import fastgd
@@ -35,42 +33,39 @@ def main(arguments):
     warnings.simplefilter("ignore", ConvergenceWarning)
     with threadpool_limits(1):
         for name in options.names:
-            if reason := data.missing(name):
-                print(f"{name}: skipped, {reason}")
-                continue
-            X, y = data.load(name)
-            y = y / 1e5 if name == REGRESSION else y  # in units of 100 000 dollars
-            for line in (*compare_scores(name, X, y, options.seeds),
-                         *compare_losses(name, X, y, options.seeds)):  # fmt: skip
-                print(f"{name:<14}{line}", flush=True)
+            reason = data.missing(name)
+            texts = [f"skipped, {reason}"] if reason else compare(name, options.seeds)
+            for text in texts:
+                print(f"{name:<14}{text}", flush=True)
     return 0
 
 
-def compare_scores(name, X, y, seeds):
+def compare(name, seeds):
+    """A line for each form of the columns, and for each penalty."""
+    kind = "MLPRegressor" if name == REGRESSION else "MLPClassifier"
+    unit = 1e5 if name == REGRESSION else 1  # of y: 100 000 dollars
+    model, peer = getattr(fastgd, kind), getattr(neural_network, kind)
     for form in ("raw", "standardised"):
         scores = []
-        for seed, X_train, X_test, y_train, y_test in splits(name, X, y, seeds, form):
-            pair = [kind(random_state=seed).fit(X_train, y_train) for kind in models(name)]
-            scores.append([model.score(X_test, y_test) for model in pair])
-        own, peer = np.array(scores).T
-        gain = own - peer
+        for seed in range(seeds):
+            X, X_test, y, y_test = data.split(name, seed, form == "standardised")
+            pair = [network(random_state=seed).fit(X, y / unit) for network in (model, peer)]
+            scores.append([fitted.score(X_test, y_test / unit) for fitted in pair])
+        (own, other), gains = np.mean(scores, axis=0), -np.diff(scores)
         yield (
-            f"{form:<13} fastgd {own.mean():.4f}  scikit-learn {peer.mean():.4f}  "
-            f"difference {gain.mean():+.4f} +- {gain.std() / np.sqrt(seeds):.4f}"
+            f"{form:<13} fastgd {own:.4f}  scikit-learn {other:.4f}  "
+            f"difference {gains.mean():+.4f} +- {gains.std() / np.sqrt(seeds):.4f}"
         )
-
-
-def compare_losses(name, X, y, seeds):
     for alpha in ("auto", 1e-4):
         of_adam, of_auto = [], []
-        for seed, X_train, _, y_train, _ in splits(name, X, y, seeds, "standardised"):
-            options = {"max_iter": EPOCHS, "tol": None, "random_state": seed}
-            network, _ = models(name)
-            auto = network(alpha=alpha, **options)
-            of_auto.append(fitted_loss(name, auto, X_train, y_train))
-            options |= {"alpha": auto.alpha_, "solver": "adam"}
-            adams = [network(learning_rate_init=rate, **options) for rate in RATES]
-            of_adam.append([fitted_loss(name, adam, X_train, y_train) for adam in adams])
+        for seed in range(seeds):
+            X, _, y, _ = data.split(name, seed)
+            own = {"max_iter": EPOCHS, "tol": None, "random_state": seed}
+            auto = model(alpha=alpha, **own)
+            of_auto.append(fitted_loss(auto, X, y / unit))
+            own |= {"alpha": auto.alpha_, "solver": "adam"}
+            adams = [model(learning_rate_init=rate, **own) for rate in RATES]
+            of_adam.append([fitted_loss(adam, X, y / unit) for adam in adams])
         of_adam, auto = np.median(of_adam, axis=0), np.median(of_auto)
         best = of_adam.argmin()
         yield (
@@ -79,29 +74,13 @@ def compare_losses(name, X, y, seeds):
         )
 
 
-def splits(name, X, y, seeds, form):
-    """(seed, X_train, X_test, y_train, y_test) of each seed."""
-    for seed in range(seeds):
-        stratify = None if name == REGRESSION else y
-        parts = train_test_split(X, y, random_state=seed, stratify=stratify)
-        if form == "standardised":
-            scaler = StandardScaler().fit(parts[0])
-            parts[:2] = map(scaler.transform, parts[:2])
-        yield seed, *parts
-
-
-def models(name):
-    kind = "MLPRegressor" if name == REGRESSION else "MLPClassifier"
-    return getattr(fastgd, kind), getattr(neural_network, kind)
-
-
-def fitted_loss(name, model, X, y):
+def fitted_loss(model, X, y):
     """The loss after a fit; infinite where training diverged."""
     try:
         model.fit(X, y)
     except ValueError:
         return np.inf
-    if name == REGRESSION:
+    if isinstance(model, fastgd.MLPRegressor):
         loss = mean_squared_error(y, model.predict(X)) / 2
     else:
         loss = log_loss(y, model.predict_proba(X))

@@ -7,21 +7,18 @@ build/demo.png.
 
 import statistics
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
-from sklearn.model_selection import train_test_split
-from sklearn.preprocessing import StandardScaler
 
 from bench import data, timing
+from bench.catalogue import Problem
 from bench.objective import targets
 from bench.peers import coefficients
 from bench.peers import numpy as numpy_loop
-from bench.peers.fastgd import constant_rate
-from bench.problems import Epochs
+from bench.peers.fastgd import plain_sgd
 from fastgd import LossCurveDisplay
 
 PICTURE = Path(__file__).parent.parent / "build" / "demo.png"
@@ -42,16 +39,16 @@ def main():
     worst = 0.0
     for (name, study), ax in zip(STUDIES.items(), figure.subplots(1, len(STUDIES)), strict=True):
         loss, rates, score = study
-        X, X_test, y, y_test = split(name, loss)
-        title = f"{name}: {loss}"
+        X, X_test, y, y_test = data.split(name)
+        title, (rows, columns) = f"{name}: {loss}", X.shape
         print(
-            f"\n{title}, {X.shape[0]} training rows x {X.shape[1]} columns\n"
+            f"\n{title}, {rows} training rows x {columns} columns\n"
             f"    {'':<12}{'epochs':>7}{'fastgd s':>11}{'NumPy s':>11}{'speed-up':>10}{'loss':>15}"
             f"{score:>15}{'coef difference':>18}"
         )
         models = {}
         for (variant, batch_size), rate in zip(VARIANTS.items(), rates, strict=True):
-            problem = Epochs("", "", loss, rate=rate, batch_size=batch_size, epochs=EPOCHS)
+            problem = Problem("", "", loss, 1e-4, rate=rate, batch_size=batch_size)
             model, own, numpys, difference = race(problem, X, y)
             value = problem.value(X, targets(loss, y), *coefficients(model))
             print(
@@ -60,52 +57,39 @@ def main():
             )
             models[f"{variant}, rate {rate:g}"] = model
             worst = max(worst, difference)
-        size = f"{X.shape[0]} rows x {X.shape[1]} columns, {EPOCHS} epochs"
-        draw(models, f"{title}\n{size}", ax)
+        LossCurveDisplay.from_estimator(models, log_scale=True, ax=ax, line_kw={"linewidth": 2})
+        ax.set_title(f"{title}\n{rows} rows x {columns} columns, {EPOCHS} epochs")
+        ax.set_xscale("log")
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_formatter(NullFormatter())
+        ax.grid(alpha=0.25, which="both")
+        ax.spines[["top", "right"]].set_visible(False)
     PICTURE.parent.mkdir(exist_ok=True)
     figure.savefig(PICTURE, dpi=130)
     print(f"\nloss curves: {PICTURE}")
-    if worst <= TOLERANCE:
-        return 0
-    print(f"FAILED: some coefficients differ from NumPy's by more than {TOLERANCE:.0e}")
-    return 1
-
-
-def split(name, loss):
-    """Standardised training and test rows, in an order drawn once."""
-    X, y = data.load(name)
-    stratify = None if loss == "squared_error" else y
-    X, X_test, y, y_test = train_test_split(X, y, random_state=0, stratify=stratify)
-    scale = StandardScaler().fit(X)
-    return scale.transform(X), scale.transform(X_test), y, y_test
+    if worst > TOLERANCE:
+        print(f"FAILED: some coefficients differ from NumPy's by more than {TOLERANCE:.0e}")
+    return int(worst > TOLERANCE)
 
 
 def race(problem, X, y):
     """(model, median seconds of fastgd and of NumPy, largest difference of coefficients)."""
     train = numpy_loop.epochs(problem, X, y, shuffle=False, threads=None)
-    model = constant_rate(problem, max_iter=EPOCHS, shuffle=False)
-    model.fit(X, y)  # a warm-up, as both load what they need on first use
-    times, results = {"fastgd": [], "numpy": []}, []
-    for _ in range(REPEATS):
-        for name, run in (("fastgd", lambda: model.fit(X, y)), ("numpy", lambda: train(EPOCHS))):
-            time.sleep(timing.SETTLE)
-            times[name].append(timing.seconds(lambda run=run: results.append(run())))
-    pairs = zip(coefficients(model), results[-1], strict=True)
+    model = plain_sgd(problem, max_iter=EPOCHS, shuffle=False)
+    results = [
+        model.fit(X, y),
+        train(EPOCHS),
+    ]  # a warm-up, as both load what they need on first use
+    samples = {
+        "fastgd": lambda: timing.seconds(model.fit, X, y),
+        "numpy": lambda: timing.seconds(train, EPOCHS),
+    }
+    times = timing.interleave(samples, REPEATS, np.inf, timing.SETTLE)
+    pairs = zip(coefficients(model), results[1], strict=True)
     difference = max(float(np.abs(a - b).max()) for a, b in pairs)
     return model, *map(statistics.median, times.values()), difference
-
-
-def draw(models, title, ax):
-    width = {"linewidth": 2}
-    LossCurveDisplay.from_estimator(models, log_scale=True, ax=ax, line_kw=width)
-    ax.set_title(title)
-    ax.set_xscale("log")
-    ax.xaxis.set_major_formatter("{x:g}")
-    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    ax.yaxis.set_major_formatter("{x:g}")
-    ax.yaxis.set_minor_formatter(NullFormatter())
-    ax.grid(alpha=0.25, which="both")
-    ax.spines[["top", "right"]].set_visible(False)
 
 
 if __name__ == "__main__":

@@ -15,12 +15,11 @@ from pathlib import Path
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
-from scipy.optimize import brentq
+from scipy.optimize import brentq, minimize_scalar
 from scipy.sparse import diags_array, issparse
 from scipy.sparse.linalg import LinearOperator, cg
-from scipy.special import expit
 
-from bench.objective import LOSSES, SLOPES, shrink
+from bench.objective import CURVATURES, LOSSES, SLOPES, shrink
 
 ERROR = 1e-12  # wanted, over F(best constant model) - F*
 # mu, in units of a margin: first above 2, so that no slope is cut; then less in each round
@@ -48,8 +47,8 @@ def cached(kind, problem, X, t, compute, setup=""):
     arrays = (sample.data, sample.indices) if issparse(X) else (np.ascontiguousarray(sample),)
     for part in (*arrays, t):
         digest.update(part.tobytes())
-    folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"), "fastgd-bench")
-    path = folder / f"{kind}-{digest.hexdigest()[:24]}.json"
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    path = cache / "fastgd-bench" / f"{kind}-{digest.hexdigest()[:24]}.json"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(compute()))
@@ -66,23 +65,13 @@ def solve(problem, X, t):
     return _Solver(problem, X, t).run()
 
 
-def constant(problem, X, t):
+def constant(problem, t):
     """F of the best model with w = 0."""
-    intercept = _best_intercept(problem, t) if problem.intercept else 0.0
-    return problem.value(X, t, np.zeros(X.shape[1]), intercept)
 
+    def value(b):
+        return problem.value(np.zeros((len(t), 0)), t, np.zeros(0), b)
 
-def _best_intercept(problem, t):
-    match problem.loss:
-        case "squared_error" | "squared_hinge":
-            return t.mean()  # of +1 and -1 too, for the squared hinge
-        case "log_loss":
-            positive = (t > 0).mean()
-            return np.log(positive / (1 - positive)) if 0 < positive < 1 else 30.0 * np.sign(t[0])
-        case "hinge":
-            return 1.0 if t.mean() > 0 else -1.0
-    # the slope of mean max(0, |b - t| - epsilon) changes sign at the median of its kinks
-    return np.median(np.concatenate([t - problem.epsilon, t + problem.epsilon]))
+    return minimize_scalar(value, (t.min(), t.max())).fun if problem.intercept else value(0.0)
 
 
 class _Solver:
@@ -100,7 +89,7 @@ class _Solver:
         self.A = scaled if sparse else (X - self.centre) / self.scale
         self.l2, self.l1 = problem.l2 / self.scale**2, problem.l1 / self.scale
         self.unit = max(np.std(t), 1e-300) if problem.regression else 1.0  # of a margin
-        self.constant = constant(problem, X, t)
+        self.constant = constant(problem, t)
         self.v = np.zeros(self.p)
         self.b = t.mean() if problem.intercept and problem.regression else 0.0
         self.last_gain = np.inf  # of the last Newton step: about the error of its minimum
@@ -114,11 +103,8 @@ class _Solver:
             z = self._newton(mu)
             w = self.v / self.scale
             b = self.b - self.centre @ w
-            value = problem.value(self.X, self.t, w, b)
-            if value < best[0]:
-                best = (value, w, b)
-            *_, self.a = self._rows(z, mu)
-            *_, self.c = self._columns(self.v, mu)
+            best = min(best, (problem.value(self.X, self.t, w, b), w, b), key=lambda one: one[0])
+            self.a, self.c = self._rows(z, mu)[2], self._columns(self.v, mu)[2]
             lower = max(lower, self._lagrangian(z))
             error = (abs(best[0] - lower) + self.last_gain) / max(self.constant - best[0], 1e-300)
             if error < ERROR or problem.smooth:
@@ -156,14 +142,13 @@ class _Solver:
             of_l1 = self._columns(self.v + rate * step, mu)[0] @ step
             return of_rows + of_l1 + linear + rate * quadratic
 
-        high = 1.0
-        if abs(derivative(1.0)) < 1e-3 * abs(derivative(0.0)):
+        first, high = derivative(0.0), 1.0
+        if abs(derivative(high)) < 1e-3 * abs(first):
             return high
         while derivative(high) < 0 and high < 1e6:
             high *= 2
-        if not derivative(0.0) < 0 < derivative(high):
-            return high
-        return brentq(derivative, 0.0, high, xtol=1e-14, rtol=1e-10)
+        bracketed = first < 0 < derivative(high)
+        return brentq(derivative, 0.0, high, xtol=1e-14, rtol=1e-10) if bracketed else high
 
     def _solve(self, curvature, ridge, gradient):
         """H^-1 gradient, H of the weights and the intercept."""
@@ -212,14 +197,7 @@ class _Solver:
             s = np.clip(shrink(self.a + (z - t) / mu, self.problem.epsilon / mu), -1, 1)
             return s, ((s != 0) & (np.abs(s) < 1)) / mu, s
         slope = SLOPES[loss](z, t)
-        match loss:
-            case "squared_error":
-                curvature = np.ones(self.n)
-            case "log_loss":
-                curvature = expit(z) * expit(-z)
-            case "squared_hinge":
-                curvature = 2.0 * (t * z < 1)
-        return slope, curvature, slope
+        return slope, CURVATURES[loss](z, t), slope
 
     def _columns(self, v, mu):
         """The same of the L1 penalty of each weight."""

@@ -14,8 +14,8 @@ FOLDS = 5
 def main(arguments):
     if arguments:
         raise SystemExit("python -m bench recommender takes no arguments")
-    ratings = data.movielens()
-    print(data.movielens_file() or "no MovieLens 100k: synthetic ratings of its size")
+    ratings, path = data.movielens()
+    print(path or "no MovieLens 100k: synthetic ratings of its size")
     folds = np.random.default_rng(0).permutation(len(ratings)) % FOLDS
     models = {"fastgd": lambda train: MatrixFactorization(random_state=0).fit(train).predict}
     for name, factorization in peers.load("factorization", ["surprise"])[0].items():

@@ -1,230 +1,150 @@
-"""How each kind of row of `python -m bench` is timed: `measure(entry, options)` yields results.
+"""How each kind of row of `python -m bench` is timed: `measure(row, options)` yields results.
 
 A result is a dict; there is one for each order of the rows and number of threads. A peer that
 cannot do the work is in its "unsupported", with the reason.
 """
 
 import itertools
-import os
-import subprocess
-import sys
-import tempfile
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.linear_model import SGDClassifier
 from threadpoolctl import threadpool_limits
 
-from bench import costs, data, limits, memory, peers, problems, timing
-from bench.machine import cores, thread_counts
+from bench import costs, data, peers, timing
+from bench.catalogue import Problem
 from bench.objective import targets
 from bench.peers.fastgd import sgd
 
 QUICK_ROWS, QUICK_RATINGS = 2000, 20_000
-# Bytes of X between which the peak memory is measured: below, it is the allocator's; above,
-# storing X takes long.
-MIN_BYTES, MAX_BYTES = 4 * 2**20, 2**30
-NO_MEMORY = ("vowpalwabbit",)  # trains from a file, not from X
 NETWORK_SAMPLE = 0.3  # seconds; epochs that fill it are timed together
 CALL_SAMPLE = 0.02  # seconds; short calls are repeated for that long
 FIT_ROWS = 2000  # to fit the models whose methods are called
 ADAM_STEPS = 20  # a sample
-IMPORT_ROUNDS = 3  # for each of the run's: a process is cheap and its time is noisy
-IMPORT = "import time; {}; start = time.perf_counter(); {}; print(time.perf_counter() - start)"
-LOGISTIC = problems.Problem("", "", "log_loss", 1e-4)
+CUSTOM_GOALS = {"fastgd built-in": 1 / 1.3}  # a custom loss may take 1.3 times as long
+LOGISTIC = Problem("", "", "log_loss", 1e-4)
 
 
-def measure(entry, options):
-    return KINDS[type(entry)][0](entry, options)
+def measure(row, options):
+    return KINDS[row.kind](row, options, **row.settings)
 
 
-def work_of(entry):
-    """The name of the peers' function for the entry; None where it asks no peer's file."""
-    return KINDS[type(entry)][1]
+def _prepare(work, row, options, arguments, variant="", other=()):
+    """({peer: what its function `work` returns}, {peer: why it cannot}).
 
-
-def _prepare(entry, options, *arguments, variant=None):
-    """({peer: what its function returns}, {peer: why it cannot}); `variant`: other arguments."""
-    ready, unsupported = {}, {}
-    asked = [name for name in peers.NAMES if not options.peers or name in options.peers]
-    names = [name for name in asked if not entry.peers or name in entry.peers]
-    functions = peers.load(work_of(entry), names)[0]
+    `variant` is the label of another run of fastgd, with these other arguments.
+    """
+    names = [n for n in row.peers or peers.NAMES if not options.peers or n in options.peers]
+    functions, ready, unsupported = peers.load(work, names)[0], {}, {}
     for name, function in functions.items():
         try:
             ready[name] = function(*arguments)
         except peers.UnsupportedError as reason:
             unsupported[name] = str(reason)
     if variant and "fastgd" in ready:
-        ready[f"fastgd {entry.variant}"] = functions["fastgd"](*variant)
+        ready[f"fastgd {variant}"] = functions["fastgd"](*other)
     return ready, unsupported
 
 
-def _result(entry, unit, summaries, **more):
-    return {"problem": entry.name, "unit": unit, "peers": summaries} | more
+def _result(row, unit, summaries, X=None, shuffle=None, threads=1, unsupported=None):
+    conditions = [f"{threads} thread{'s' * (threads > 1)}", f"ms per {unit}"]
+    if shuffle is not None:
+        conditions.insert(0, "shuffled" if shuffle else "in order")
+    if X is not None:
+        conditions.insert(0, f"{X.shape[0]} x {X.shape[1]} {X.dtype}{' CSR' * issparse(X)}")
+    result = {"problem": row.name, "shuffle": shuffle, "threads": threads, "peers": summaries}
+    return result | {"conditions": ", ".join(conditions), "unsupported": unsupported or {}}
 
 
-def _shape(X):
-    """What a result says of its data."""
-    sparse = issparse(X)
-    return {
-        "rows": X.shape[0],
-        "columns": X.shape[1],
-        "nonzeros": X.nnz if sparse else X.size,
-        "dtype": str(X.dtype),
-        "sparse": sparse,
-        "bytes": X.data.nbytes + X.indices.nbytes + X.indptr.nbytes if sparse else X.nbytes,
-    }
+def _load(row, options, dtype="float64", rows=None):
+    most = [count for count in (QUICK_ROWS if options.quick else None, rows) if count]
+    return data.load(row.data, dtype, min(most, default=None))
 
 
-def _compare_with_limit(summaries, goals, shape, operations, threads, options):
-    for name, summary in summaries.items():
-        goal = goals.get("limit") if name == "fastgd" else None
-        work = shape["bytes"], operations, shape["dtype"], threads, options.quick
-        limits.compare(summary, goal, *work)
+def _epochs(row, options, epochs, dtype="float64", shuffle=(False, True), unit="epoch", variant="",
+            **problem):  # fmt: skip
+    """An epoch at a constant rate; a "fit" is the whole call, where its overhead counts."""
+    problem = Problem(row.name, row.data, **({"loss": "log_loss", "l2": 1e-4} | problem))
+    X, y = _load(row, options, dtype)
+    t, cases = targets(problem.loss, y), list(itertools.product(shuffle, row.threads))
+    timed = timing.of_epoch if unit == "epoch" else timing.seconds
+    for order, threads in cases:
+        case = (problem, X, y, order, threads)
+        others = {"float64": (problem, X.astype(float, copy=False), y, order, threads)}
+        others |= {"1 thread": (problem, X, y, order, 1)}
+        trains, unsupported = _prepare("epochs", row, options, case, variant, others.get(variant))
+        with threadpool_limits(threads):
+            models = {name: train(epochs) for name, train in trains.items()}
+        goals = row.goals if (order, threads) == cases[-1] else {}
+        summaries = timing.race(lambda of: timed(of, epochs), trains, goals, options, threads)
+        for name, summary in summaries.items():
+            summary["objective"] = problem.value(X, t, *models[name])
+        yield _result(row, unit, summaries, X, order, threads, unsupported)
 
 
-def _epochs(entry, options):
-    X, y = data.load(entry.data, entry.dtype, QUICK_ROWS if options.quick else None)
-    shape = _shape(X)
-    with tempfile.TemporaryDirectory() as folder:
-        measurable = MIN_BYTES <= shape["bytes"] <= MAX_BYTES and memory.FORGET_PEAK.exists()
-        with_memory = options.memory and measurable
-        if with_memory:
-            memory.store(X, y, folder)
-        for shuffle, threads in itertools.product(entry.shuffle, thread_counts(entry.threads)):
-            result = _epochs_case(entry, X, y, shape, shuffle, threads, options)
-            for name, summary in result["peers"].items() if with_memory else ():
-                if name in peers.NAMES and name not in NO_MEMORY:
-                    summary["memory"] = memory.peak_over_data(folder, entry, name, shuffle, threads)
-            yield result
-
-
-def _epochs_case(entry, X, y, shape, shuffle, threads, options):
-    variant = None
-    if entry.variant:
-        float64 = entry.variant == "float64"
-        other = (X.astype(np.float64), threads) if float64 else (X, 1)
-        variant = (entry, other[0], y, shuffle, other[1])
-    case = (entry, X, y, shuffle, threads)
-    tasks, unsupported = _prepare(entry, options, *case, variant=variant)
-    with threadpool_limits(threads):
-        models = {name: train(entry.epochs) for name, train in tasks.items()}
-    meant = threads == (1 if entry.goal_threads == "one" else cores())
-    goals = entry.goals if meant and shuffle == entry.shuffle[-1] else {}
-    sample = timing.of_epoch if entry.unit == "epoch" else timing.seconds
-    summaries = timing.race(
-        tasks, lambda train: sample(train, entry.epochs), goals, options, threads
-    )
-    t = targets(entry.loss, y)
-    outputs = t.shape[1]
-    for name, summary in summaries.items():
-        summary["objective"] = entry.value(X, t, *models[name])
-    if entry.unit == "epoch":
-        operations = 4 * shape["nonzeros"] * outputs  # a multiply-add for z, one for the step
-        _compare_with_limit(summaries, goals, shape, operations, threads, options)
-    if entry.variant == "1 thread" and len(models) > 1:
-        pairs = zip(models["fastgd"], models["fastgd 1 thread"], strict=True)
-        summaries["fastgd 1 thread"]["same_bits"] = all(np.array_equal(a, b) for a, b in pairs)
-    most = memory.limit(shape["bytes"], len(t), X.shape[1] * outputs)
-    more = dict(shuffle=shuffle, threads=threads, memory_limit=most, unsupported=unsupported)
-    return _result(entry, entry.unit, summaries, **shape, **more)
-
-
-def _network(entry, options):
-    rows = [count for count in (QUICK_ROWS if options.quick else None, entry.rows) if count]
-    X, y = data.load(entry.data, rows=min(rows, default=None))
-    X = np.ascontiguousarray(X, np.float32)
-    trains, _ = _prepare(entry, options, entry, X, y)
+def _network(row, options, hidden, batch_size, rows=None):
+    """An epoch of Adam in float32."""
+    X, y = _load(row, options, "float32", rows)
+    trains, _ = _prepare("network", row, options, (hidden, batch_size, X, y))
     tasks, losses = {}, {}
     with threadpool_limits(1):
         for name, train in trains.items():
             epochs = max(1, round(NETWORK_SAMPLE / (timing.seconds(train, 2) / 2)))
             tasks[name], losses[name] = (train, epochs), float(train(3))
-    summaries = timing.race(
-        tasks, lambda task: timing.seconds(*task) / task[1], entry.goals, options
-    )
+    summaries = timing.race(lambda of: timing.seconds(*of) / of[1], tasks, row.goals, options)
     for name, summary in summaries.items():
         summary["objective"] = losses[name]
-    yield _result(entry, "epoch", summaries, **_shape(X), threads=1)
+    yield _result(row, "epoch", summaries, X)
 
 
-def _call(entry, options):
-    X, y = data.load(entry.data, rows=QUICK_ROWS if options.quick else None)
-    rows = X if entry.rows is None else X[: entry.rows]
-    for threads in thread_counts(entry.threads):
+def _call(row, options, method, rows=None):
+    """A method of a fitted two-class linear model on the first rows."""
+    X, y = _load(row, options)
+    for threads in row.threads:
         own = sgd(LOGISTIC, max_iter=1, tol=None, n_jobs=threads)
         own.fit(X[:FIT_ROWS], y[:FIT_ROWS])
         peer = SGDClassifier(loss="log_loss", max_iter=1, tol=None)
         peer.fit(X[:FIT_ROWS], y[:FIT_ROWS])
         peer.coef_, peer.intercept_ = own.coef_, own.intercept_
-        calls = {"fastgd": getattr(own, entry.method), "scikit-learn": getattr(peer, entry.method)}
+        tasks, values = {}, []
         with threadpool_limits(threads):
-            values = [call(rows) for call in calls.values()]
-            np.testing.assert_allclose(*values, rtol=1e-6, atol=1e-9)
-            tasks = {name: _repeated(call, rows) for name, call in calls.items()}
-        summaries = timing.race(tasks, lambda sample: sample(), entry.goals, options, threads)
-        shape = _shape(rows)
-        if entry.rows is None:
-            _compare_with_limit(summaries, entry.goals, shape, 2 * rows.size, threads, options)
-        yield _result(entry, "call", summaries, **shape, threads=threads)
+            for name, model in {"fastgd": own, "scikit-learn": peer}.items():
+                call = partial(getattr(model, method), X[:rows])
+                values.append(call())
+                once = min(timing.seconds(call) for _ in range(3))
+                tasks[name] = call, max(1, round(CALL_SAMPLE / once))
+        np.testing.assert_allclose(*values, rtol=1e-6, atol=1e-9)
+        summaries = timing.race(lambda of: timing.of_call(*of), tasks, row.goals, options, threads)
+        yield _result(row, "call", summaries, X[:rows], threads=threads)
 
 
-def _repeated(call, *arguments):
-    """A function that returns the time of one call, the mean of as many as fill a sample."""
-    once = min(timing.seconds(call, *arguments) for _ in range(3))
-    count = max(1, round(CALL_SAMPLE / once))
-    return lambda: timing.seconds(lambda: [call(*arguments) for _ in range(count)]) / count
-
-
-def _import(entry, options):
-    samples = {
-        "fastgd": lambda: _in_fresh_process(entry.baseline, entry.statement),
-        entry.peer: lambda: _in_fresh_process("pass", entry.baseline),
-    }
-    for sample in samples.values():
-        sample()  # once before, so that the files are in memory and compiled
-    runs = timing.interleave(samples, IMPORT_ROUNDS * options.repeats, options.seconds, 0)
-    summaries = {name: timing.summary(taken) for name, taken in runs.items()}
-    summaries["fastgd"] |= {"over_ms": 1e3 * summaries["fastgd"]["median"], "goal_ms": entry.goal}
-    yield _result(entry, "import", summaries)
-
-
-def _in_fresh_process(before, statement):
-    """Seconds of the statement where `before` has run; a difference of two times would be noise."""
-    command = [sys.executable, "-c", IMPORT.format(before, statement)]
-    keep_compiled = os.environ | {"PYTHONDONTWRITEBYTECODE": ""}  # as all packages are installed
-    process = dict(cwd=Path(__file__).parent.parent, env=keep_compiled, check=True)
-    return float(subprocess.run(command, capture_output=True, text=True, **process).stdout)
-
-
-def _factorization(entry, options):
-    train, test = data.ratings(entry.ratings)
+def _factorization(row, options, epochs, ratings=None, factors=50, variant=""):
+    """An epoch of matrix factorization on MovieLens, or on synthetic ratings of this size."""
+    table = data.synthetic_ratings(*ratings) if ratings else data.movielens()[0]
+    is_test = np.random.default_rng(0).random(len(table)) < 0.1
+    train, test = table[~is_test], table[is_test]
     if options.quick:
         train, test = train[:QUICK_RATINGS], test[: QUICK_RATINGS // 10]
-    for threads in thread_counts(entry.threads):
-        variant = (train, entry.factors, 1) if entry.variant else None
-        case = (train, entry.factors, threads)
-        tasks, _ = _prepare(entry, options, *case, variant=variant)
+    for threads in row.threads:
+        case, other = (train, factors, threads), (train, factors, 1)
+        tasks, _ = _prepare("factorization", row, options, case, variant, other)
         with threadpool_limits(threads):
-            fits = {name: task(entry.epochs)(test) for name, task in tasks.items()}
-        sample = partial(timing.of_epoch, epochs=entry.epochs)
-        summaries = timing.race(tasks, sample, entry.goals, options, threads)
+            fits = {name: task(epochs)(test) for name, task in tasks.items()}
+        sample = partial(timing.of_epoch, epochs=epochs)
+        summaries = timing.race(sample, tasks, row.goals, options, threads)
         for name, summary in summaries.items():  # RMSE of the ratings held out
             summary["objective"] = float(np.sqrt(np.mean((fits[name] - test[:, 2]) ** 2)))
-            if name == "fastgd 1 thread":
-                summary["same_bits"] = np.array_equal(fits["fastgd"], fits[name])
-        shape = dict(rows=len(train), columns=entry.factors, dtype="float32", sparse=True)
-        yield _result(entry, "epoch", summaries, **shape, threads=threads)
+        yield _result(row, "epoch", summaries, train, threads=threads)
 
 
 class ReachedError(Exception):
     """The gradient is as small as was asked for."""
 
 
-def _minimization(entry, options):
-    cost, start = costs.cost(entry.cost, entry.n)
+def _minimizer(row, options, cost, n=0, least=1e-5):
+    """A run of `minimize` until max |gradient| <= `least`, from the same start as SciPy's."""
+    function, start = costs.cost(cost, n)
     evaluations = {}
 
     def reach(name, run):
@@ -233,8 +153,8 @@ def _minimization(entry, options):
         def until(x):
             nonlocal calls
             calls += 1
-            value, gradient = cost(x)
-            if np.abs(gradient).max() <= entry.gradient:
+            value, gradient = function(x)
+            if np.abs(gradient).max() <= least:
                 raise ReachedError
             return value, gradient
 
@@ -243,69 +163,52 @@ def _minimization(entry, options):
         except ReachedError:
             evaluations[name] = calls
 
-    runs, _ = _prepare(entry, options, 100_000)
+    runs, _ = _prepare("minimizer", row, options, (100_000,))
     tasks = {name: (name, run) for name, run in runs.items()}
-    summaries = timing.race(tasks, lambda task: timing.seconds(reach, *task), entry.goals, options)
+    summaries = timing.race(lambda of: timing.seconds(reach, *of), tasks, row.goals, options)
     for name, summary in summaries.items():
         summary["evaluations"] = evaluations.get(name)
-    yield _result(entry, "run", summaries, max_evaluations=entry.max_evaluations)
+    yield _result(row, "run", summaries)
 
 
-def _overhead(entry, options):
-    cost, start = costs.cost("quadratic", entry.n)
-
-    def sample(run):
-        results = []
-        taken = timing.seconds(lambda: results.append(run(cost, start)))
-        hundred = [timing.seconds(lambda: [cost(start) for _ in range(100)]) for _ in range(5)]
-        return (taken - results[0].nfev * min(hundred) / 100) / results[0].nit
-
-    runs, _ = _prepare(entry, options, entry.iterations)
-    yield _result(entry, "iteration", timing.race(runs, sample, entry.goals, options))
-
-
-def _adam_update(entry, options):
-    def sample(step):
-        return timing.seconds(lambda: [step() for _ in range(ADAM_STEPS)]) / ADAM_STEPS
-
-    gradient = np.random.default_rng(0).standard_normal(entry.n).astype(entry.dtype)
-    for threads in thread_counts(entry.threads):
-        steps, _ = _prepare(entry, options, gradient, threads)
+def _adam(row, options, dtype, n=1_000_000):
+    """One update of n parameters by Adam."""
+    gradient = np.random.default_rng(0).standard_normal(n).astype(dtype)
+    for threads in row.threads:
+        steps, _ = _prepare("adam", row, options, (gradient, threads))
         for step in steps.values():
             step()
-        summaries = timing.race(steps, sample, entry.goals, options, threads)
-        yield _result(entry, "update", summaries, threads=threads)
+        sample = partial(timing.of_call, count=ADAM_STEPS)
+        summaries = timing.race(sample, steps, row.goals, options, threads)
+        yield _result(row, "update", summaries, threads=threads)
 
 
-def _custom_loss(entry, options):
+def _custom_loss(row, options, form, batch_size, epochs=5):
+    """Epochs with log_loss as a user's compiled function, beside the built-in one."""
     try:
-        losses = {"fastgd": costs.CUSTOM_LOSSES[entry.form](), "fastgd built-in": "log_loss"}
+        losses = {"fastgd": costs.CUSTOM_LOSSES[form](), "fastgd built-in": "log_loss"}
     except ImportError:  # without Numba or a C compiler
         return
-    X, y = data.load(entry.data, rows=QUICK_ROWS if options.quick else None)
-    for threads in thread_counts(entry.threads):
-        steps = dict(learning_rate="constant", eta0=1e-3, batch_size=entry.batch_size)
-        fixed = steps | dict(tol=None, random_state=0, n_jobs=threads)
+    X, y = _load(row, options)
+    for threads in row.threads:
+        own = dict(learning_rate="constant", eta0=1e-3, batch_size=batch_size, tol=None)
+        own |= dict(random_state=0, n_jobs=threads)
 
-        def sample(loss, fixed=fixed):
-            def train(epochs):
-                sgd(LOGISTIC, loss, max_iter=epochs, **fixed).fit(X, y)
+        def train(epochs, loss, own=own):
+            sgd(LOGISTIC, loss=loss, max_iter=epochs, **own).fit(X, y)
 
-            return timing.of_epoch(train, entry.epochs)
+        trains = {name: partial(train, loss=loss) for name, loss in losses.items()}
+        sample = partial(timing.of_epoch, epochs=epochs)
+        summaries = timing.race(sample, trains, CUSTOM_GOALS, options, threads)
+        yield _result(row, "epoch", summaries, threads=threads)
 
-        summaries = timing.race(losses, sample, entry.goals, options, threads)
-        yield _result(entry, "epoch", summaries, threads=threads)
 
-
-# kind of entry -> (how it is measured, the name of the peers' function)
 KINDS = {
-    problems.Epochs: (_epochs, "epochs"),
-    problems.Network: (_network, "network"),
-    problems.Call: (_call, None),
-    problems.Import: (_import, None),
-    problems.Factorization: (_factorization, "factorization"),
-    problems.Minimization: (_minimization, "minimizer"),
-    problems.Overhead: (_overhead, "minimizer"),
-    problems.AdamUpdate: (_adam_update, "adam"),
-    problems.CustomLoss: (_custom_loss, None),
+    "epochs": _epochs,
+    "network": _network,
+    "call": _call,
+    "factorization": _factorization,
+    "minimizer": _minimizer,
+    "adam": _adam,
+    "custom_loss": _custom_loss,
 }

@@ -1,5 +1,6 @@
 """Times of several functions taken in turn, A B A B, so that a disturbance hits all of them."""
 
+import os
 import statistics
 import time
 from functools import partial
@@ -9,6 +10,12 @@ from threadpoolctl import threadpool_limits
 # Seconds of rest before a sample on several threads: the idle threads of BLAS and OpenMP spin for
 # a while and would slow down the next peer.
 SETTLE = 0.1
+CAP = 20  # seconds of a peer in a row of `python -m bench`
+
+
+def cores():
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def seconds(function, *arguments):
@@ -20,6 +27,11 @@ def seconds(function, *arguments):
 def of_epoch(train, epochs):
     """Seconds of one epoch, without what comes before the first one."""
     return (seconds(train, epochs) - seconds(train, 1)) / (epochs - 1)
+
+
+def of_call(call, count):
+    """Seconds of a call, the mean of `count`."""
+    return seconds(lambda: [call() for _ in range(count)]) / count
 
 
 def interleave(samples, repeats, cap, pause):
@@ -39,11 +51,7 @@ def interleave(samples, repeats, cap, pause):
     return runs
 
 
-def summary(taken):
-    return {"median": statistics.median(taken), "minimum": min(taken), "runs": taken}
-
-
-def race(tasks, sample, goals, options, threads=1):
+def race(sample, tasks, goals, options, threads=1):
     """{name: summary of its times and ratio to fastgd}; `sample(task)` returns a time.
 
     The ratio is the peer's median over fastgd's, above 1 where fastgd is faster. There is none
@@ -52,13 +60,15 @@ def race(tasks, sample, goals, options, threads=1):
     samples = {name: partial(sample, task) for name, task in tasks.items()}
     with threadpool_limits(threads):
         pause = SETTLE if threads > 1 else 0
-        runs = interleave(samples, options.repeats, options.seconds, pause)
-    summaries = {name: summary(taken) for name, taken in runs.items()}
+        runs = interleave(samples, options.repeats, CAP, pause)
+    summaries = {
+        name: {"median": statistics.median(taken), "minimum": min(taken), "runs": taken}
+        for name, taken in runs.items()
+    }
     own = summaries["fastgd"]["median"] if "fastgd" in summaries else 0
-    for name, one in summaries.items():
-        if name != "fastgd" and min(own, one["median"]) > 0:
-            one["ratio"] = one["median"] / own
-            goal = goals.get("variant" if name.startswith("fastgd ") else name)
-            if goal is not None:
-                one["goal"] = goal
+    for name, summary in summaries.items():
+        if name != "fastgd" and min(own, summary["median"]) > 0:
+            summary["ratio"] = summary["median"] / own
+            if name in goals:
+                summary["goal"] = goals[name]
     return summaries

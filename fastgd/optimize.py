@@ -4,7 +4,7 @@ import warnings
 from numbers import Integral, Real
 
 import numpy as np
-from scipy.optimize import Bounds, OptimizeResult
+from scipy.optimize import Bounds
 from scipy.optimize._numdiff import approx_derivative
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
@@ -13,27 +13,15 @@ from fastgd.estimators.parameters import thread_count
 from fastgd.methods.optimizers import GradientNoise, Optimizer
 from fastgd.methods.schedules import Schedule
 from fastgd.problem.c_function import is_compiled
-from fastgd.problem.cost import Budget, CompiledCost, Cost, OutOfEvaluationsError, OutOfTimeError
-from fastgd.problem.records import Record
-from fastgd.training.minimization import (
-    CONVERGED,
-    DIVERGED,
-    MAX_FUN,
-    MAX_ITER,
-    MAX_SECONDS,
-    MESSAGES,
-    NO_DESCENT,
-    STOPPED,
-    UNDEFINED,
-    LineSearches,
-    NotFiniteError,
-    StoppedError,
-    Task,
-)
-from fastgd.training.minimize_by_batches import BatchRun
+from fastgd.problem.cost import Budget, CompiledCost, Cost
+from fastgd.training.minimization import Goal, Task
+from fastgd.training.minimize_by_batches import BatchRun, are_sizes
+from fastgd.training.minimize_by_line_search import LineSearchRun
 from fastgd.training.minimize_by_rule import METHODS, RuleRun
+from fastgd.training.minimize_run import run_all
 
-ITERATIONS, PASSES = 10_000, 100  # at most, where max_iter is None
+# Iterations, and passes over batches, at most, where max_iter is None.
+ITERATIONS, PASSES = 10_000, 100
 
 _CONSTRAINTS = {
     "jac": [callable, "boolean", None],
@@ -53,13 +41,10 @@ _CONSTRAINTS = {
     "record_path": ["boolean"],
     "n_jobs": [Integral, None],
 }
-
-_OPTIONS = {
-    "maxiter": _CONSTRAINTS["max_iter"][:1],
-    "maxfun": _CONSTRAINTS["max_fun"][:1],
-    "ftol": _CONSTRAINTS["tol"],
-    "gtol": _CONSTRAINTS["tol"],
-}
+# SciPy's options, and the arguments that they are.
+_OPTIONS = {"maxiter": "max_iter", "maxfun": "max_fun", "ftol": "tol", "gtol": "tol"}
+# The arguments that runs take as they are.
+_HOW = "method", "learning_rate", "batches", "callback", "patience", "record_path"
 
 
 def minimize(
@@ -259,256 +244,93 @@ def minimize(
     >>> minimize(cost, np.zeros(3), jac=True, batches=(200, 20), random_state=0).x.round(3).tolist()
     [1.0, -2.0, 0.5]
     """
-    _validate({name: value for name, value in locals().items() if name in _CONSTRAINTS})
-    compiled, jac = is_compiled(fun), jac or None
+    given = dict(locals())
+    how = {name: given[name] for name in _HOW}
+    given = {name: given[name] for name in _CONSTRAINTS}
+    validate_parameter_constraints(_CONSTRAINTS, given, caller_name="minimize")
+    goal, most, max_fun = _limits(options, tol, max_iter, max_fun)
     args = args if isinstance(args, tuple) else (args,)
-    limits = _limits(options, tol, max_iter, max_fun)
-    _refuse(fun, jac, method, args, learning_rate, batches, noise, compiled)
-    start = _start(x0)
-    lower, upper = _bounds(bounds, start)
-    random = np.random.default_rng(check_random_state(random_state).randint(2**31))
-    budget = Budget(limits.max_fun, max_seconds)
-    if compiled:
-        cost = CompiledCost(fun, start.shape, budget)
+    _check_combination(fun, jac, method, args, learning_rate, batches, noise)
+    _check_batches(batches)
+    x0 = _start(x0)
+    bounds = _bounds(bounds, x0)
+    budget = Budget(max_fun, max_seconds)
+    if is_compiled(fun):
+        cost = CompiledCost(fun, x0.size, budget)
     else:
-        cost = Cost(
-            fun,
-            jac,
-            args,
-            start.shape,
-            start.dtype,
-            None if lower is None else (lower, upper),
-            budget,
-        )
-    most = (
-        limits.max_iter
-        if limits.max_iter is not None
-        else ITERATIONS
-        if batches is None
-        else PASSES
-    )
-
-    runs = []
-    for x in _starts(start.ravel(), lower, upper, n_restarts, random):
-        task = Task(
-            cost,
-            x,
-            start.shape,
-            lower,
-            upper,
-            float(l1),
-            limits.tol,
-            limits.ftol,
-            limits.absolute,
-            most,
-            callback,
-            record_path,
-            patience,
-            float(noise),
-            random,
-            thread_count(n_jobs),
-        )
-        if batches is not None:
-            run = BatchRun(task, "prodigy" if method == "auto" else method, learning_rate, batches)
-        else:
-            run = LineSearches(task) if method == "auto" else RuleRun(task, method, learning_rate)
-        runs.append(run)
-        with cost.watch():
-            _go(run, runs)
-        if run.status in ENDING:
-            break
-    return _result(runs)
-
-
-ENDING = (STOPPED, MAX_FUN, MAX_SECONDS)  # statuses that end all runs
-
-
-def _go(run, runs):
-    """Run it. An exception is given what is known so far."""
-    try:
-        with np.errstate(
-            over="ignore", invalid="ignore"
-        ):  # a run that goes astray overflows, and is told by what comes out
-            run.status = run.go()
-        if run.status in (NO_DESCENT, DIVERGED, UNDEFINED, MAX_ITER) and not run.has_fallen:
-            _check_sign(run)
-        run.take_probes()
-    except StoppedError:
-        run.status = STOPPED
-    except OutOfEvaluationsError:
-        run.status = MAX_FUN
-    except OutOfTimeError:
-        run.status = MAX_SECONDS
-    except NotFiniteError:
-        if run is runs[0]:
-            raise
-        run.status = UNDEFINED
-    except BaseException as error:
-        if any(np.isfinite(other.best.value) for other in runs):
-            error.add_note("The best point so far is this exception's attribute `result`.")
-            error.result = _result(runs)
-        raise
-
-
-def _check_sign(run):
-    """Refuse a gradient that points uphill where differences of the cost point downhill."""
-    task, batch = run.task, run.first_batch
-    value, gradient = task.cost(task.x0, *batch)
-    if task.cost.value(task.x0, *batch) != value:  # a random cost tells nothing
-        return
-    slopes = task.slopes(task.x0, gradient).astype(np.float64)
-    if not slopes.any():
-        return
-    x = task.x0.astype(np.float64)
-    step = (
-        np.cbrt(np.finfo(task.x0.dtype).eps)
-        * max(1.0, np.abs(x).max())
-        / np.abs(slopes).max()
-        * slopes
-    )
-
-    def ratio(step):
-        """The change of the cost along a step over that which the gradient promises; 0 where
-        rounding hides it.
-        """
-        ahead, behind = task.feasible(x - step), task.feasible(x + step)
-        promised = float(gradient.astype(np.float64) @ (ahead - behind))
-        found = task.cost.value(ahead, *batch) - task.cost.value(behind, *batch)
-        return (
-            found / promised if promised and abs(found) > 100 * task.precision * abs(value) else 0.0
-        )
-
-    long, short = ratio(step), ratio(step / 10)
-    # near a minimum the change is that of third derivatives, a hundredth of what it is along the
-    # longer step
-    if long < -0.5 and 0.5 < short / long < 2:
-        raise ValueError(
-            f"the gradient has the wrong sign: along it the cost changes by {long:.3g} times what "
-            "it says. "
-            "See check_gradient."
-        )
-
-
-def _result(runs):
-    """The result of the best of the runs."""
-    run = min(runs, key=lambda other: other.best.value)
-    task, best = run.task, run.best
-    cost = task.cost
-    x = run.best_x()
-    gradient = best.gradient
-    if gradient is None and np.isfinite(best.value) and runs[-1].status is not None:
-        try:
-            with cost.watch():
-                gradient = cost(x, *run.first_batch)[1]
-        except (OutOfEvaluationsError, OutOfTimeError):
-            pass
-    status = runs[-1].status if runs[-1].status in ENDING else run.status
-    message = MESSAGES.get(status, "An exception ended the run.")
-    if status == run.status and run.message is not None:
-        message = run.message
-    return OptimizeResult(
-        x=np.array(x, dtype=task.x0.dtype).reshape(task.shape),
-        fun=float(best.value),
-        jac=None
-        if gradient is None
-        else np.array(gradient, dtype=task.x0.dtype).reshape(task.shape),
-        nit=sum(other.nit for other in runs),
-        nfev=cost.nfev,
-        njev=cost.njev,
-        success=status == CONVERGED,
-        status=status,
-        message=message,
-        restarts=[float(other.best.value) for other in runs],
-        history=run.trace.finished(),
-    )
+        cost = Cost(fun, jac or None, args, x0.shape, x0.dtype, bounds, budget)
+    kind, default = (RuleRun, ITERATIONS) if batches is None else (BatchRun, PASSES)
+    kind = LineSearchRun if kind is RuleRun and method == "auto" else kind
+    most = default if most is None else most
+    random = np.random.default_rng(check_random_state(random_state).randint(2**31))
+    limits = goal, most, float(l1), float(noise), random, thread_count(n_jobs)
+    return run_all(kind, Task(cost, x0.ravel(), x0.shape, bounds, *limits, **how), n_restarts)
 
 
 # ---- arguments ----
 
 
-def _validate(values):
-    validate_parameter_constraints(_CONSTRAINTS, values, caller_name="minimize")
-
-
-class _Limits(Record):
-    """When runs end: arguments of `minimize`, or SciPy's options of other names."""
-
-    tol: float
-    ftol: float
-    absolute: bool  # tol is not relative to the cost
-    max_iter: int | None
-    max_fun: int | None
-
-
 def _limits(options, tol, max_iter, max_fun):
-    """The limits that arguments and SciPy's options set."""
+    """(goal, max_iter, max_fun) that arguments and SciPy's options set."""
     options = options or {}
     for name, value in options.items():
         if name not in _OPTIONS:
             raise ValueError(
                 f"options[{name!r}] is unknown: SciPy's {', '.join(_OPTIONS)} are taken, all else "
-                "is an argument of "
-                "minimize itself"
+                "is an argument of minimize itself"
             )
-        validate_parameter_constraints(
-            {name: _OPTIONS[name]}, {name: value}, caller_name="minimize"
-        )
-    for name, given, argument in (
-        ("maxiter", max_iter, "max_iter"),
-        ("maxfun", max_fun, "max_fun"),
-    ):
+        # None is for arguments alone.
+        constraint = {name: _CONSTRAINTS[_OPTIONS[name]][:1]}
+        validate_parameter_constraints(constraint, {name: value}, caller_name="minimize")
+    for name, given in ("maxiter", max_iter), ("maxfun", max_fun):
         if name in options and given is not None:
+            argument = _OPTIONS[name]
             raise ValueError(f"options[{name!r}] and {argument} are the same: give one of them")
-    absolute = "gtol" in options
-    return _Limits(
-        float(options.get("gtol", tol)),
-        float(options.get("ftol", 0.0)),
-        absolute,
-        options.get("maxiter", max_iter),
-        options.get("maxfun", max_fun),
-    )
+    tol, ftol = float(options.get("gtol", tol)), float(options.get("ftol", 0.0))
+    goal = Goal(tol, ftol, absolute="gtol" in options)
+    return goal, options.get("maxiter", max_iter), options.get("maxfun", max_fun)
 
 
-def _refuse(fun, jac, method, args, learning_rate, batches, noise, compiled):
-    """What does not go together, or is no function, or no batches."""
-    if not (compiled or callable(fun)):
+def _check_combination(fun, jac, method, args, learning_rate, batches, noise):
+    """Refuse a cost that is no function, and arguments that do not go together."""
+    if not (is_compiled(fun) or callable(fun)):
         raise TypeError(f"fun must be callable or compiled, got {fun!r}")
-    if compiled and (jac is not None or args or batches is not None):
-        named = "jac" if jac is not None else "args" if args else "batches"
-        raise ValueError(
-            f"{named} does not go with a compiled fun, whose signature has the gradient and the "
-            "data, but no batch"
-        )
+    if is_compiled(fun):
+        for name, value in ("jac", jac or None), ("args", args or None), ("batches", batches):
+            if value is not None:
+                raise ValueError(
+                    f"{name} does not go with a compiled fun, whose signature has the gradient and "
+                    "the data, but no batch"
+                )
     if isinstance(method, GradientNoise):
         raise ValueError(
             f"method={method!r}: the noise of minimize is its parameter noise, beside "
             f"method={method.rule!r}"
         )
     if batches is None and isinstance(method, str) and method == "auto":
-        for name, value in (("learning_rate", learning_rate), ("noise", noise)):
+        for name, value in ("learning_rate", learning_rate), ("noise", noise):
             if value:
                 raise ValueError(
                     f"{name} does not go with method='auto', which searches along lines: choose "
                     "another method"
                 )
-    if (
-        isinstance(batches, tuple)
-        and len(batches) == 2
-        and all(isinstance(number, Integral) for number in batches)
-    ):
-        if min(batches) < 1:
-            raise ValueError(
-                f"batches=(n, batch_size) must be two numbers of at least 1, got {batches}"
-            )
-    elif batches is not None:
-        if not hasattr(batches, "__iter__"):
-            raise TypeError(f"batches must be an iterable or (n, batch_size), got {batches!r}")
-        if iter(batches) is batches:
-            raise ValueError(
-                "batches is an iterator, which can be passed over once only: pass a list, or an "
-                "object whose __iter__ "
-                "starts anew"
-            )
+
+
+def _check_batches(batches):
+    """Refuse what is neither two numbers nor an iterable that can be passed over again."""
+    if batches is None:
+        return
+    if not hasattr(batches, "__iter__"):
+        raise TypeError(f"batches must be an iterable or (n, batch_size), got {batches!r}")
+    if iter(batches) is batches:
+        raise ValueError(
+            "batches is an iterator, which can be passed over once only: pass a list, or an "
+            "object whose __iter__ starts anew"
+        )
+    if are_sizes(batches) and min(batches) < 1:
+        raise ValueError(
+            f"batches=(n, batch_size) must be two numbers of at least 1, got {batches}"
+        )
 
 
 def _start(x0):
@@ -535,41 +357,18 @@ def _bounds(bounds, start):
     if bounds is None:
         return None, None
     try:
-        if isinstance(bounds, Bounds):
-            sides = (np.asarray(side, dtype=float) for side in (bounds.lb, bounds.ub))
-            pair = [
-                (side if side.size == start.size else np.broadcast_to(side, start.shape)).ravel()
-                for side in sides
-            ]
-        else:
-            lower, upper = zip(*bounds, strict=True)
-            pair = [
-                np.array([absent if limit is None else limit for limit in side], dtype=float)
-                for side, absent in ((lower, -np.inf), (upper, np.inf))
-            ]
+        pair = _bound_pair(bounds, start)
         is_fit = pair[0].shape == pair[1].shape == (start.size,)
     except (TypeError, ValueError):
         is_fit = False
     if not is_fit:
         raise ValueError(
             "bounds must be a pair (lower, upper) of numbers or None for each of the "
-            f"{start.size} parameters, got "
-            f"{bounds!r}"
+            f"{start.size} parameters, got {bounds!r}"
         )
     if np.isnan(pair).any():
         raise ValueError("bounds must not be NaN")
-    if start.dtype == np.float32:  # the nearest numbers of that precision within
-        side_below, side_above = pair
-        lower, upper = (side.astype(np.float32) for side in pair)
-        pair = [
-            np.where(lower < pair[0], np.nextafter(lower, np.float32(np.inf)), lower).astype(float),
-            np.where(upper > pair[1], np.nextafter(upper, np.float32(-np.inf)), upper).astype(
-                float
-            ),
-        ]
-        between = (pair[0] > pair[1]) & (side_below <= side_above)  # no such number lies within
-        pair = [np.where(between, side_below.astype(np.float32), side) for side in pair]
-    lower, upper = map(np.ascontiguousarray, pair)
+    lower, upper = pair if start.dtype == np.float64 else _float32_bounds(*pair)
     crossed = np.flatnonzero((lower > upper) | (lower == np.inf) | (upper == -np.inf))
     if len(crossed):
         j = crossed[0]
@@ -579,19 +378,28 @@ def _bounds(bounds, start):
     return (lower, upper) if np.isfinite(pair).any() else (None, None)
 
 
-def _starts(x0, lower, upper, count, random):
-    """x0 within its bounds, then random points."""
+def _bound_pair(bounds, start):
+    """The lower bounds and the upper ones, flat; an error or other shapes if they do not fit."""
+    if isinstance(bounds, Bounds):
+        sides = (np.array(side, dtype=float) for side in (bounds.lb, bounds.ub))
+        whole = (s if s.size == start.size else np.broadcast_to(s, start.shape) for s in sides)
+        return [side.ravel() for side in whole]
+    pair = []
+    for side, absent in zip(zip(*bounds, strict=True), (-np.inf, np.inf), strict=True):
+        pair.append(np.array([absent if limit is None else limit for limit in side], dtype=float))
+    return pair
 
-    def inside(x):
-        return x if lower is None else np.clip(x, lower, upper).astype(x.dtype)
 
-    yield inside(x0)
-    for _ in range(count - 1):
-        x = random.normal(x0, np.maximum(1.0, np.abs(x0)))
-        if lower is not None:
-            boxed = np.isfinite(lower) & np.isfinite(upper)
-            x[boxed] = random.uniform(lower[boxed], upper[boxed])
-        yield inside(x.astype(x0.dtype))
+def _float32_bounds(lower, upper):
+    """The nearest numbers of float32 within bounds; beside them where none lies between."""
+    inner = []
+    for side, inward in (lower, 1), (upper, -1):
+        nearest = side.astype(np.float32)
+        next_one = np.nextafter(nearest, np.float32(inward * np.inf))
+        inner.append(np.where(inward * nearest < inward * side, next_one, nearest).astype(float))
+    between = (inner[0] > inner[1]) & (lower <= upper)
+    outer = (lower.astype(np.float32), upper.astype(np.float32))
+    return [np.where(between, *pair) for pair in zip(outer, inner, strict=True)]
 
 
 # ---- the gradient ----
@@ -641,19 +449,19 @@ def check_gradient(fun, jac, x, *, args=(), tol=1e-5):
             raise ValueError(
                 "jac does not go with a compiled fun, which has the gradient in its signature"
             )
-        cost = CompiledCost(fun, start.shape)
+        cost = CompiledCost(fun, start.size)
     elif jac is None:
         raise ValueError("jac is None: there is no gradient to check")
     else:
-        cost = Cost(
-            fun, jac, args if isinstance(args, tuple) else (args,), start.shape, start.dtype, None
-        )
+        args = args if isinstance(args, tuple) else (args,)
+        cost = Cost(fun, jac, args, start.shape, start.dtype)
     with cost.watch():
         value, gradient = cost(start.ravel())
         if not (np.isfinite(value) and np.isfinite(gradient).all()):
             raise ValueError(f"the cost ({value}) or its gradient is not finite at x")
         differences = approx_derivative(cost.value, start.ravel(), method="3-point")
-    rounding = 1e-9 * abs(value)  # of the cost, over the length of a difference's step
+    # The rounding error of the cost, over the length of a difference's step.
+    rounding = 1e-9 * abs(value)
     scale = np.abs(differences) + 0.01 * np.abs(differences).max() + rounding / tol
     errors = np.abs(gradient - differences) / np.where(scale > 0, scale, 1)
     if not errors.max() <= tol:
@@ -661,8 +469,7 @@ def check_gradient(fun, jac, x, *, args=(), tol=1e-5):
         place = [int(i) for i in np.unravel_index(worst, start.shape)]
         raise ValueError(
             f"component {place} of the gradient is {gradient[worst]:.6g}, but differences of the "
-            "cost say "
-            f"{differences[worst]:.6g}"
+            f"cost say {differences[worst]:.6g}"
         )
     return float(errors.max())
 
@@ -671,18 +478,7 @@ def check_gradient(fun, jac, x, *, args=(), tol=1e-5):
 
 
 def _for_scipy(name):
-    def method(
-        fun,
-        x0,
-        args=(),
-        jac=None,
-        hess=None,
-        hessp=None,
-        bounds=None,
-        constraints=(),
-        callback=None,
-        **options,
-    ):
+    def method(fun, x0, args=(), jac=None, hess=None, hessp=None, constraints=(), **options):
         if hess is not None or hessp is not None:
             warnings.warn(
                 f"Method {name} does not use Hessian information.", RuntimeWarning, stacklevel=3
@@ -690,17 +486,7 @@ def _for_scipy(name):
         if constraints:
             raise ValueError(f"method {name} knows bounds, but no constraints")
         scipys = {name: options.pop(name) for name in _OPTIONS if name in options}
-        return minimize(
-            fun,
-            x0,
-            jac,
-            method=name,
-            args=args,
-            bounds=bounds,
-            callback=callback,
-            options=scipys,
-            **options,
-        )
+        return minimize(fun, x0, jac, method=name, args=args, options=scipys, **options)
 
     method.__name__ = method.__qualname__ = name
     method.__doc__ = f"""`minimize` by {name!r}, as a method of `scipy.optimize.minimize`.

@@ -21,6 +21,7 @@ from fastgd.problem.c_function import (
     LOSS_SIGNATURE,
     c_function,
 )
+from fastgd.training import minimize_run
 from reference import DTYPES, LAYOUTS, store
 
 METHODS = ("auto", "gd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw", "prodigy")
@@ -122,6 +123,16 @@ def test_a_compiled_cost_stops_like_one_in_python(method):
     python = minimize(rosen, x0, rosen_der, method=method, max_iter=300, tol=1e-2)
     assert (own.status, own.nit) == (python.status, python.nit)
     assert_allclose(own.fun, python.fun, rtol=1e-5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_bits_do_not_depend_on_how_compiled_iterations_are_cut(method, monkeypatch):
+    x0 = np.array([-1.2, 1.0, 0.5])
+    whole = minimize(rosenbrock, x0, method=method, max_iter=300, tol=0)
+    monkeypatch.setattr(minimize_run, "SECONDS_PER_SLICE", 0.0)
+    cut = minimize(rosenbrock, x0, method=method, max_iter=300, tol=0)
+    assert whole.history["fun"] == cut.history["fun"]
+    assert whole.history["learning_rate"] == cut.history["learning_rate"]
 
 
 def test_data_restarts_bounds_l1_and_shapes_reach_a_compiled_cost():

@@ -1033,6 +1033,13 @@ def test_auto_with_l1_and_bounds_satisfies_the_optimality_conditions(n, seed, l1
     assert violation.max() <= 1e-5 * max(1, result.fun)
 
 
+@pytest.mark.parametrize("method", [*RULES, Adam(beta1=0.5)], ids=str)
+def test_rounding_of_the_l1_part_is_no_rise_of_the_cost(method):
+    """NumPy and the kernels may sum |x|_1 in another order."""
+    result = minimize(bowl, [0.3, 4.0, 2.0, 0.1, 7.0], jac=True, method=method, l1=0.1, max_iter=9)
+    assert result.nit == 9 and result.fun < result.history["fun"][0]
+
+
 def test_l1_finds_scikit_learn_s_lasso():
     from sklearn.linear_model import Lasso
 

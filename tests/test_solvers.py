@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 optimum = pytest.importorskip("bench.optimum", reason="the benchmark is not part of the package")
 from bench import peers  # noqa: E402
 from bench.accuracy import layouts  # noqa: E402
-from bench.problems import Problem  # noqa: E402
+from bench.catalogue import Problem  # noqa: E402
 
 PROBLEMS = [
     Problem("logistic", "", "log_loss", l2=0.01),

@@ -1,7 +1,7 @@
 """Peers, one file each, with one function for each kind of work that the peer does (see WORK):
 
     epochs(problem, X, y, shuffle, threads) -> train(epochs) -> (coef (K, p), intercept (K,))
-    network(network, X, y)                  -> train(epochs) -> training loss of the last epoch
+    network(hidden, batch_size, X, y)       -> train(epochs) -> training loss of the last epoch
     factorization(ratings, factors, threads) -> train(epochs) -> predict(pairs)
     minimizer(iterations)                   -> run(cost, start), stopped by nothing else
     adam(gradient, threads)                 -> step(): one update
@@ -19,7 +19,7 @@ from importlib import import_module
 import numpy as np
 
 WORK = {
-    "epochs": ("fastgd", "numpy", "scikit-learn", "torch", "vowpalwabbit", "snapml"),
+    "epochs": ("fastgd", "numpy", "scikit-learn", "torch", "snapml"),
     "network": ("fastgd", "scikit-learn", "torch"),
     "factorization": ("fastgd", "surprise", "libmf"),
     "minimizer": ("fastgd", "scipy"),
@@ -43,9 +43,36 @@ class Setting:
 
     name: str
     make: Callable
-    levels: tuple = TOLERANCES
+    levels: tuple
     order: str = "C"  # the layout that the solver does not have to convert
     compiles: bool = False  # at the first call, which is not timed
+
+
+def by_iterations(name, model, **parameters):
+    return Setting(name, lambda count: model(**parameters, max_iter=count), ITERATIONS)
+
+
+def by_tolerance(name, model, order="C", compiles=False, **parameters):
+    return Setting(name, lambda tol: model(**parameters, tol=tol), TOLERANCES, order, compiles)
+
+
+def sgd_parameters(problem):
+    """What SGDClassifier and SGDRegressor, of fastgd and of scikit-learn, call the problem."""
+    names = ("loss", "penalty", "alpha", "l1_ratio", "epsilon")
+    parameters = {name: getattr(problem, name) for name in names}
+    return parameters | {"fit_intercept": problem.intercept}
+
+
+def constant_steps(problem):
+    """Their parameters of plain steps at the problem's rate, for as many epochs as asked for."""
+    own = dict(learning_rate="constant", eta0=problem.rate, average=problem.average)
+    return sgd_parameters(problem) | own | dict(tol=None, random_state=0)
+
+
+def adam_parameters(hidden, batch_size):
+    """Those of MLPClassifier, of fastgd and of scikit-learn."""
+    own = dict(hidden_layer_sizes=hidden, batch_size=batch_size)
+    return own | dict(solver="adam", random_state=0)
 
 
 def load(work, names=None):

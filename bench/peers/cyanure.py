@@ -2,9 +2,10 @@
 
 from cyanure import estimators
 
-from bench.peers import ITERATIONS, Setting
+from bench.peers import by_iterations
 
 LOSSES = {"log_loss": "logistic", "squared_hinge": "sqhinge"}
+SOLVERS = ("auto", "qning-ista", "qning-miso", "catalyst-miso")
 
 
 def settings(problem, n):
@@ -16,11 +17,5 @@ def settings(problem, n):
     own |= dict(penalty=problem.penalty, fit_intercept=problem.intercept, tol=1e-14, verbose=False)
     own |= {} if problem.regression else {"loss": LOSSES[problem.loss]}
     model = estimators.Regression if problem.regression else estimators.Classifier
-
-    def by_iterations(solver, threads):
-        name = solver if threads < 0 else f"{solver}, 1 thread"
-        more = dict(solver=solver, n_threads=threads)
-        return Setting(name, lambda count: model(**own, **more, max_iter=count), ITERATIONS)
-
-    solvers = ("auto", "qning-ista", "qning-miso", "catalyst-miso")
-    return [*(by_iterations(solver, -1) for solver in solvers), by_iterations("auto", 1)]
+    parallel = [by_iterations(name, model, **own, solver=name, n_threads=-1) for name in SOLVERS]
+    return [*parallel, by_iterations("auto, 1 thread", model, **own, solver="auto", n_threads=1)]

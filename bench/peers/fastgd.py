@@ -3,59 +3,35 @@
 import numpy as np
 
 import fastgd
-from bench.peers import Setting, coefficients, named_model
+from bench import peers
 from fastgd.kernels.rule_descent import RuleDescent
 
 
-def sgd(problem, loss=None, **parameters):
-    """SGDRegressor or SGDClassifier for the problem; `loss` may stand in for the problem's."""
+def sgd(problem, **parameters):
+    """SGDRegressor or SGDClassifier for the problem; `parameters` come first."""
     model = fastgd.SGDRegressor if problem.regression else fastgd.SGDClassifier
-    return model(
-        loss=loss or problem.loss,
-        penalty=problem.penalty,
-        alpha=problem.alpha,
-        l1_ratio=problem.l1_ratio,
-        epsilon=problem.epsilon,
-        fit_intercept=problem.intercept,
-        **parameters,
-    )
+    return model(**peers.sgd_parameters(problem) | parameters)
 
 
-def constant_rate(problem, **parameters):
-    """SGD by plain steps at the problem's own rate, for as many epochs as are asked for."""
-    steps = dict(learning_rate="constant", eta0=problem.rate, batch_size=problem.batch_size)
-    return sgd(problem, **steps, average=problem.average, tol=None, **parameters)
+def plain_sgd(problem, **parameters):
+    """The same by plain steps at a constant rate."""
+    own = peers.constant_steps(problem) | {"batch_size": problem.batch_size}
+    return sgd(problem, **own | parameters)
 
 
 def epochs(problem, X, y, shuffle, threads):
-    def train(epochs):
-        more = dict(max_iter=epochs, shuffle=shuffle, n_jobs=threads, random_state=0)
-        return coefficients(constant_rate(problem, **more).fit(X, y))
-
-    return train
+    own = dict(shuffle=shuffle, n_jobs=threads)
+    return lambda epochs: peers.coefficients(plain_sgd(problem, max_iter=epochs, **own).fit(X, y))
 
 
-def network(network, X, y):
-    def train(epochs):
-        model = fastgd.MLPClassifier(
-            network.hidden,
-            solver="adam",
-            batch_size=network.batch_size,
-            max_iter=epochs,
-            tol=None,
-            random_state=0,
-        )
-        return model.fit(X, y).loss_curve_[-1]
-
-    return train
+def network(hidden, batch_size, X, y):
+    own = peers.adam_parameters(hidden, batch_size) | {"tol": None}
+    return lambda epochs: fastgd.MLPClassifier(**own, max_iter=epochs).fit(X, y).loss_curve_[-1]
 
 
 def factorization(ratings, factors, threads):
-    def train(epochs):
-        settings = dict(max_iter=epochs, tol=None, n_jobs=threads, random_state=0)
-        return fastgd.MatrixFactorization(n_factors=factors, **settings).fit(ratings).predict
-
-    return train
+    own = dict(n_factors=factors, tol=None, n_jobs=threads, random_state=0)
+    return lambda epochs: fastgd.MatrixFactorization(**own, max_iter=epochs).fit(ratings).predict
 
 
 def minimizer(iterations):
@@ -75,5 +51,5 @@ def adam(gradient, threads):
 
 
 def settings(problem, n):
-    name, parameters = named_model(problem, n)
-    return [Setting("default", lambda tol: getattr(fastgd, name)(**parameters, tol=tol))]
+    name, parameters = peers.named_model(problem, n)
+    return [peers.by_tolerance("default", getattr(fastgd, name), **parameters)]

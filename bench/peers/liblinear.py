@@ -2,7 +2,7 @@
 
 from sklearn import linear_model, svm
 
-from bench.peers import ITERATIONS, Setting, named_model
+from bench.peers import by_iterations, named_model
 
 
 def settings(problem, n):
@@ -13,14 +13,10 @@ def settings(problem, n):
     if problem.l1 and problem.l2:
         return []
     model = getattr(linear_model if logistic else svm, name)
-    own = own | dict(tol=1e-12, random_state=0) | ({"solver": "liblinear"} if logistic else {})
-    if logistic:
-        forms = (False,) if problem.l1 else (True, False)
-    else:
-        forms = (True, False) if problem.loss == "squared_hinge" else (True,)
-
-    def by_iterations(dual):
-        name = "dual" if dual else "primal"
-        return Setting(name, lambda count: model(**own, dual=dual, max_iter=count), ITERATIONS)
-
-    return [by_iterations(dual) for dual in forms]
+    own |= dict(tol=1e-12, random_state=0) | ({"solver": "liblinear"} if logistic else {})
+    forms = {"dual": {"dual": True}, "primal": {"dual": False}}
+    if problem.l1:
+        del forms["dual"]
+    elif problem.loss in ("hinge", "epsilon_insensitive"):
+        del forms["primal"]
+    return [by_iterations(form, model, **own, **which) for form, which in forms.items()]

@@ -21,39 +21,32 @@ SCALAR_SLOPES = {
 
 
 def epochs(problem, X, y, shuffle, threads):
-    if problem.average:
-        raise UnsupportedError("has no averaging")
-    sparse_rows = issparse(X) and problem.batch_size == 1
-    if sparse_rows and (problem.l1 or targets(problem.loss, y[:1000]).shape[1] > 1):
-        raise UnsupportedError("takes sparse rows one at a time only for one output without L1")
-    by_row = sparse_epoch if sparse_rows else row_epoch
-    epoch = by_row if problem.batch_size == 1 else batch_epoch
+    outputs, by_row = targets(problem.loss, y).shape[1], problem.batch_size == 1
+    if problem.average or by_row and issparse(X) and (problem.l1 or outputs > 1):
+        raise UnsupportedError("has no averages, nor sparse rows one at a time with L1 or classes")
+    by_row_epoch = sparse_epoch if issparse(X) else row_epoch
+    epoch, rate = by_row_epoch if by_row else batch_epoch, problem.rate
+    # the rate, the factor by which L2 shrinks w, the threshold of L1
+    step = rate, max(0.0, 1 - rate * problem.l2), rate * problem.l1
 
     def train(epochs):
         t = targets(problem.loss, y)
-        t = t[:, 0] if t.shape[1] == 1 else t
+        t = t[:, 0] if outputs == 1 else t
         rng = np.random.default_rng(0)
         w, b = np.zeros((X.shape[1], *t.shape[1:]), X.dtype), np.zeros(t.shape[1:])
         for _ in range(epochs):
             order = rng.permutation(X.shape[0]) if shuffle else None
-            w, b = epoch(problem, X, t, order, w, b)
+            w, b = epoch(problem, X, t, order, step, w, b)
         return np.atleast_2d(w.T), np.atleast_1d(b)
 
     return train
 
 
-def _steps(problem):
-    """(rate, factor by which L2 shrinks w, threshold of L1) of one step."""
-    rate = problem.rate
-    return rate, max(0.0, 1 - rate * problem.l2), rate * problem.l1
-
-
-def row_epoch(problem, X, t, order, w, b):
+def row_epoch(problem, X, t, order, step, w, b):
     """One step a row."""
-    rate, decay, threshold = _steps(problem)
+    rate, decay, threshold = step
     slope = (SLOPES if w.ndim == 2 else SCALAR_SLOPES)[problem.loss]
-    t = t if w.ndim == 2 else t.tolist()
-    b = b if w.ndim == 2 else float(b)
+    t, b = (t, b) if w.ndim == 2 else (t.tolist(), float(b))
     for i in range(X.shape[0]) if order is None else order.tolist():
         x = X[i]
         s = slope(x @ w + b, t[i])
@@ -65,10 +58,9 @@ def row_epoch(problem, X, t, order, w, b):
     return w, np.asarray(b)
 
 
-def batch_epoch(problem, X, t, order, w, b):
+def batch_epoch(problem, X, t, order, step, w, b):
     """One step a batch: views of the rows in the given order, copies in another one."""
-    (rate, decay, threshold), slope = _steps(problem), SLOPES[problem.loss]
-    n = X.shape[0]
+    (rate, decay, threshold), slope, n = step, SLOPES[problem.loss], X.shape[0]
     size = n if problem.batch_size == "full" else problem.batch_size
     for start in range(0, n, size):
         batch = slice(start, start + size) if order is None else order[start : start + size]
@@ -82,9 +74,9 @@ def batch_epoch(problem, X, t, order, w, b):
     return w, b
 
 
-def sparse_epoch(problem, X, t, order, w, b):
+def sparse_epoch(problem, X, t, order, step, w, b):
     """One step a CSR row, w = scale * v: L2 multiplies scale, the rest the row's columns."""
-    (rate, decay, _), slope = _steps(problem), SCALAR_SLOPES[problem.loss]
+    (rate, decay, _), slope = step, SCALAR_SLOPES[problem.loss]
     data, indices, ends, t = X.data, X.indices, X.indptr.tolist(), t.tolist()
     v, scale, b = w, 1.0, float(b)
     for i in range(X.shape[0]) if order is None else order.tolist():
@@ -98,14 +90,13 @@ def sparse_epoch(problem, X, t, order, w, b):
 
 
 def adam(gradient, threads):
-    state = [np.zeros_like(gradient), np.zeros_like(gradient), np.zeros_like(gradient), 0]
+    (x, m, v), t = np.zeros((3, len(gradient)), gradient.dtype), 0
 
     def step():
-        x, m, v, t = state
+        nonlocal x, m, v, t
         t += 1
         m = 0.9 * m + 0.1 * gradient
         v = 0.999 * v + 0.001 * gradient**2
         x = x - 0.01 * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
-        state[:] = x, m, v, t
 
     return step

@@ -7,74 +7,51 @@ from sklearn import linear_model
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
-from bench.peers import ITERATIONS, Setting, UnsupportedError, coefficients, named_model
+from bench import peers
 
 
 def epochs(problem, X, y, shuffle, threads):
     if problem.batch_size != 1 or problem.loss == "softmax":
-        raise UnsupportedError("has no batches and no softmax loss")
-    settings = dict(
-        loss=problem.loss,
-        penalty=problem.penalty,
-        alpha=problem.alpha,
-        l1_ratio=problem.l1_ratio,
-        learning_rate="constant",
-        eta0=problem.rate,
-        tol=None,
-        shuffle=shuffle,
-        average=problem.average,
-        random_state=0,
-    )
+        raise peers.UnsupportedError("has no batches and no softmax loss")
     model = linear_model.SGDRegressor if problem.regression else linear_model.SGDClassifier
-    settings |= {} if problem.regression else {"n_jobs": threads}
-    return lambda epochs: coefficients(model(max_iter=epochs, **settings).fit(X, y))
+    own = peers.constant_steps(problem) | {"shuffle": shuffle}
+    own |= {} if problem.regression else {"n_jobs": threads}
+    return lambda epochs: peers.coefficients(model(max_iter=epochs, **own).fit(X, y))
 
 
-def network(network, X, y):
+def network(hidden, batch_size, X, y):
+    own = peers.adam_parameters(hidden, batch_size) | {"n_iter_no_change": np.inf}
+
     def train(epochs):
-        model = MLPClassifier(
-            network.hidden,
-            solver="adam",
-            batch_size=network.batch_size,
-            max_iter=epochs,
-            n_iter_no_change=np.inf,
-            random_state=0,
-        )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            return model.fit(X, y).loss_curve_[-1]
+            return MLPClassifier(**own, max_iter=epochs).fit(X, y).loss_curve_[-1]
 
     return train
 
 
 def settings(problem, n):
-    name, own = named_model(problem, n)
+    name, own = peers.named_model(problem, n)
     if name in ("LinearSVC", "LinearSVR"):
         return []  # liblinear's
     model = getattr(linear_model, name)
 
-    def by_iterations(solver):
-        more = dict(solver=solver, tol=1e-15, random_state=0)
-        return Setting(solver, lambda count: model(**own, **more, max_iter=count), ITERATIONS)
-
-    def by_tolerance(name, order="C", **more):
-        return Setting(name, lambda tol: model(**own, **more, tol=tol), order=order)
+    def iterated(*solvers):
+        more = own | dict(tol=1e-15, random_state=0)
+        return [peers.by_iterations(solver, model, **more, solver=solver) for solver in solvers]
 
     match name:
+        case "LogisticRegression" if problem.l1:
+            return iterated("saga")
         case "LogisticRegression":
-            smooth = ("newton-cholesky", "lbfgs", "newton-cg", "sag", "saga")
-            return [by_iterations(solver) for solver in (("saga",) if problem.l1 else smooth)]
+            return iterated("newton-cholesky", "lbfgs", "newton-cg", "sag", "saga")
         case "Ridge":
-            return [
-                Setting("cholesky", lambda _: model(**own, solver="cholesky"), (None,)),
-                by_tolerance("lsqr", solver="lsqr", max_iter=10_000),
-                by_tolerance("sparse_cg", solver="sparse_cg", max_iter=10_000),
-                by_iterations("sag"),
-                by_iterations("saga"),
-            ]
+            direct = peers.Setting("cholesky", lambda _: model(**own, solver="cholesky"), (None,))
+            more = own | {"max_iter": 10_000}
+            krylov = [peers.by_tolerance(s, model, **more, solver=s) for s in ("lsqr", "sparse_cg")]
+            return [direct, *krylov, *iterated("sag", "saga")]
         case "LinearRegression":
-            return [Setting("lapack", lambda _: model(**own), (None,))]
-    return [
-        by_tolerance(f"Gram {gram}", "F", precompute=gram, max_iter=100_000)
-        for gram in (False, True)
-    ]
+            return [peers.Setting("lapack", lambda _: model(**own), (None,))]
+    own["max_iter"] = 100_000
+    forms = {"Gram": True, "no Gram": False}
+    return [peers.by_tolerance(n, model, "F", **own, precompute=g) for n, g in forms.items()]

@@ -9,9 +9,9 @@ import numpy as np
 import snapml
 from scipy.sparse import csr_matrix, issparse
 
-from bench.machine import cores
 from bench.objective import targets
-from bench.peers import ITERATIONS, Setting, UnsupportedError
+from bench.peers import UnsupportedError, by_iterations
+from bench.timing import cores
 
 ESTIMATORS = {
     "squared_error": snapml.LinearRegression,
@@ -25,16 +25,14 @@ def epochs(problem, X, y, shuffle, threads):
     if problem.batch_size != 1 or problem.average or problem.l1 or problem.loss not in ESTIMATORS:
         raise UnsupportedError("has no batches, averages, softmax, nor L1 in its dual form")
     t = targets(problem.loss, y)
-    if t.shape[1] > 1:
-        raise UnsupportedError("is given one output")
-    if not shuffle:
-        raise UnsupportedError("draws the order of the rows itself")
+    if t.shape[1] > 1 or not shuffle:
+        raise UnsupportedError("is given one output, and draws the order of the rows itself")
     X = (csr_matrix(X) if issparse(X) else X).astype(np.float32)
     t = np.ascontiguousarray(t[:, 0])
-    settings = dict(regularizer=problem.l2 * X.shape[0], tol=0.0, n_jobs=threads)
+    own = dict(regularizer=problem.l2 * X.shape[0], tol=0.0, n_jobs=threads, fit_intercept=True)
 
     def train(epochs):
-        model = ESTIMATORS[problem.loss](max_iter=epochs, fit_intercept=True, **settings).fit(X, t)
+        model = ESTIMATORS[problem.loss](max_iter=epochs, **own).fit(X, t)
         return np.reshape(model.coef_, (1, -1)), np.reshape(model.intercept_, 1)
 
     return train
@@ -46,18 +44,15 @@ def settings(problem, n):
         return []
     if problem.l1 and (problem.l2 or hinge):
         return []
-    common = dict(regularizer=problem.alpha * n, fit_intercept=False, tol=0.0, random_state=0)
+    own = dict(regularizer=problem.alpha * n, fit_intercept=False, tol=0.0, random_state=0)
     if hinge:
         forms = {"dual": {"loss": problem.loss}}
     else:
         forms = {"primal": {"dual": False, "penalty": problem.penalty}}
         forms |= {} if problem.l1 else {"dual": {"dual": True}}
-
-    def by_iterations(form, threads):
-        own = common | forms[form] | {"n_jobs": threads}
-        name = f"{form}, {threads} thread{'s' * (threads > 1)}"
-        model = ESTIMATORS[problem.loss]
-        return Setting(name, lambda count: model(**own, max_iter=count), ITERATIONS)
-
-    counts = dict.fromkeys((1, cores()))
-    return [by_iterations(form, threads) for form in forms for threads in counts]
+    model = ESTIMATORS[problem.loss]
+    return [
+        by_iterations(f"{form}, {threads} threads", model, **own, **more, n_jobs=threads)
+        for form, more in forms.items()
+        for threads in dict.fromkeys((1, cores()))
+    ]

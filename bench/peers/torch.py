@@ -3,6 +3,8 @@
 The decay is an option of the weight's own group: the intercept is not penalised, as everywhere.
 """
 
+from itertools import pairwise
+
 import torch
 from scipy.sparse import issparse
 from torch.nn import functional
@@ -23,8 +25,13 @@ def epochs(problem, X, y, shuffle, threads):
     if issparse(X) or problem.l1 or problem.average or problem.loss not in LOSSES:
         raise UnsupportedError("has no optimiser for sparse rows, L1, averages or the hinge")
     rows, loss, n = torch.from_numpy(X), LOSSES[problem.loss], X.shape[0]
-    t, outputs = _targets(problem, y, X.dtype)
     size = n if problem.batch_size == "full" else problem.batch_size
+    t = targets(problem.loss, y)
+    outputs = t.shape[1]
+    if problem.loss == "softmax":
+        t = torch.from_numpy(t.argmax(axis=1))
+    else:
+        t = torch.from_numpy(((t > 0) if problem.loss == "log_loss" else t).astype(X.dtype))
 
     def train(epochs):
         torch.set_num_threads(threads)
@@ -35,13 +42,12 @@ def epochs(problem, X, y, shuffle, threads):
         groups = [{"params": model.weight, "weight_decay": problem.l2}, {"params": model.bias}]
         optimizer = torch.optim.SGD(groups, lr=problem.rate)
         for _ in range(epochs):
-            order = torch.randperm(n, generator=generator) if shuffle else None
-            for start in range(0, n, size):
-                if order is None:
-                    batch, wanted = rows[start : start + size], t[start : start + size]
-                else:
-                    chosen = order[start : start + size]
-                    batch, wanted = rows.index_select(0, chosen), t.index_select(0, chosen)
+            if shuffle:
+                order = torch.randperm(n, generator=generator)
+                parts = ((rows.index_select(0, o), t.index_select(0, o)) for o in order.split(size))
+            else:
+                parts = zip(rows.split(size), t.split(size), strict=True)
+            for batch, wanted in parts:
                 optimizer.zero_grad()
                 loss(model(batch), wanted).backward()
                 optimizer.step()
@@ -50,30 +56,20 @@ def epochs(problem, X, y, shuffle, threads):
     return train
 
 
-def _targets(problem, y, dtype):
-    """(tensor as the loss wants it, number of outputs)."""
-    t = targets(problem.loss, y)
-    if problem.loss == "softmax":
-        return torch.from_numpy(t.argmax(axis=1)), t.shape[1]
-    t = (t > 0) if problem.loss == "log_loss" else t
-    return torch.from_numpy(t.astype(dtype, copy=False)), t.shape[1]
-
-
-def network(network, X, y):
+def network(hidden, batch_size, X, y):
     rows, labels = torch.from_numpy(X), torch.from_numpy(y)
-    widths = [X.shape[1], *network.hidden, int(y.max()) + 1]
 
     def train(epochs):
         torch.set_num_threads(1)
         torch.manual_seed(0)
         layers = []
-        for inputs, outputs in zip(widths, widths[1:], strict=False):
+        for inputs, outputs in pairwise([X.shape[1], *hidden, int(y.max()) + 1]):
             layers += [torch.nn.Linear(inputs, outputs), torch.nn.ReLU()]
         model = torch.nn.Sequential(*layers[:-1])
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
         for _ in range(epochs):
             total = 0.0
-            for batch in torch.randperm(len(rows)).split(network.batch_size):
+            for batch in torch.randperm(len(rows)).split(batch_size):
                 optimizer.zero_grad()
                 loss = functional.cross_entropy(model(rows[batch]), labels[batch])
                 loss.backward()

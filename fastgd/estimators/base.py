@@ -6,12 +6,8 @@ from contextlib import contextmanager
 
 import numpy as np
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    check_consistent_length,
-    check_is_fitted,
-    validate_data,
-)
+from sklearn.utils import check_consistent_length
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from fastgd.problem.data import check_compressed, distinct_columns, is_plain, is_plain_target
 from fastgd.problem.problem import Samples
@@ -42,9 +38,8 @@ def unchanged_on_error(estimator):
     try:
         yield
     except BaseException as error:
-        if isinstance(error, KeyboardInterrupt) and vars(estimator).get(
-            "history_"
-        ) is not known.get("history_"):
+        has_published = vars(estimator).get("history_") is not known.get("history_")
+        if isinstance(error, KeyboardInterrupt) and has_published:
             raise
         vars(estimator).clear()
         vars(estimator).update(known)
@@ -104,59 +99,42 @@ class Model(SupportsFitCallbacks, BaseEstimator):
 
         With ensure_finite=False the caller checks whether a plain X is finite.
         """
-        if is_plain(X, ensure_finite) and all(
-            name != "y" or is_plain_target(y, len(X)) for name, y in others.items()
-        ):
+        has_y = "y" in others
+        if is_plain(X, ensure_finite) and (not has_y or is_plain_target(others["y"], len(X))):
             if reset:
                 self.n_features_in_ = X.shape[1]
                 vars(self).pop("feature_names_in_", None)
             if X.shape[1] == self.n_features_in_ and not hasattr(self, "feature_names_in_"):
-                return (X, others["y"]) if "y" in others else X
+                return (X, others["y"]) if has_y else X
         check_compressed(X)
+        others |= {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "order": "C"}
         try:
             # `validate_data` may sum infinities of both signs.
             with np.errstate(invalid="ignore"):
-                return validate_data(
-                    self,
-                    X,
-                    accept_sparse="csr",
-                    dtype=[np.float64, np.float32],
-                    order="C",
-                    accept_large_sparse=True,
-                    reset=reset,
-                    **others,
-                )
+                return validate_data(self, X, reset=reset, **others)
         except (TypeError, ValueError) as error:
             # Name the argument if NumPy could not convert it.
             if "could not convert" not in str(error) and "argument must be" not in str(error):
                 raise
-            raise type(error)(
-                f"{'X' if _is_not_numeric(X) else 'y'} must hold numbers: {error}"
-            ) from error
+            name = "X" if _is_not_numeric(X) else "y"
+            raise type(error)(f"{name} must hold numbers: {error}") from error
 
     def _sample_weight(self, sample_weight, X, name="sample_weight"):
         if sample_weight is None:
             return None
+        options = {"ensure_non_negative": True, "allow_all_zero_weights": True}
         with about(name):
-            return _check_sample_weight(
-                sample_weight,
-                X,
-                dtype=np.float64,
-                ensure_non_negative=True,
-                allow_all_zero_weights=True,
-            )
+            return _check_sample_weight(sample_weight, X, dtype=np.float64, **options)
 
     def _held_out(self, X_val, y_val, sample_weight_val, dtype):
         """The user's validation data, checked like `X` and `y`; None if there are none."""
         if X_val is y_val is sample_weight_val is None:
             return None
+        given = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
         if X_val is None or y_val is None:
-            given = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
-            for name in (name for name, value in given.items() if value is not None):
-                raise ValueError(
-                    f"{name} is provided, but {'X_val' if X_val is None else 'y_val'} was not "
-                    "provided."
-                )
+            missing = "X_val" if X_val is None else "y_val"
+            name = next(name for name, value in given.items() if value is not None)
+            raise ValueError(f"{name} is provided, but {missing} was not provided.")
         with about("X_val"):
             X_val = distinct_columns(self._check_X(X_val, reset=False)).astype(dtype, copy=False)
         with about("y_val"):
@@ -175,8 +153,7 @@ class Model(SupportsFitCallbacks, BaseEstimator):
         if not len(rows):
             raise ValueError(
                 "Sample weights must contain at least one non-zero number: sample_weight (times "
-                "class_weight) is 0 "
-                "for every row."
+                "class_weight) is 0 for every row."
             )
         return rows
 
@@ -186,26 +163,22 @@ class Model(SupportsFitCallbacks, BaseEstimator):
         if not self.early_stopping or held_out is not None:
             return kept, kept[:0]
         # Slow to import, and rarely needed.
-        from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
+        from sklearn.model_selection import train_test_split
 
-        splitter = (
-            StratifiedShuffleSplit if is_classifier(self) and labels.ndim == 1 else ShuffleSplit
-        )
-        split = splitter(test_size=self.validation_fraction, random_state=random_state)
+        share = self.validation_fraction
+        strata = labels[kept] if is_classifier(self) and labels.ndim == 1 else None
+        options = {"test_size": share, "random_state": random_state, "stratify": strata}
         try:
-            train_rows, held_out = next(split.split(np.zeros((len(kept), 1)), labels[kept]))
+            train_rows, held_out = train_test_split(kept, **options)
         except ValueError as error:
             raise ValueError(
-                f"early_stopping with validation_fraction={self.validation_fraction} cannot split "
-                f"{len(kept)} rows: "
+                f"early_stopping with validation_fraction={share} cannot split {len(kept)} rows: "
                 f"{error}"
             ) from error
         # One row has no R^2.
         if is_regressor(self) and len(held_out) < 2:
             raise ValueError(
                 "The validation set is too small. Increase 'validation_fraction' or the size of "
-                "your dataset: "
-                f"validation_fraction={self.validation_fraction} of {len(kept)} rows is "
-                f"{len(held_out)}."
+                f"your dataset: validation_fraction={share} of {len(kept)} rows is {len(held_out)}."
             )
-        return kept[np.sort(train_rows)], kept[held_out]
+        return np.sort(train_rows), held_out

@@ -69,32 +69,23 @@ def _defaults(kind):
     return {name: parameter.default for name, parameter in signature(kind).parameters.items()}
 
 
-def _is_given(model, name):
-    """Whether a parameter differs from its default."""
-    default = _defaults(type(model)).get(name)
-    return default is not None and getattr(model, name, default) != default
-
-
 def warn_of_ignored(model):
     """Warn of given parameters without effect; of a `random_state` once per model."""
-    messages, state = [], model.random_state
-    if _SEEDED.pop(id(model), None) is not None and state is not None:
-        name = type(model).__name__
-        messages.append(f"random_state={state!r} has no effect: {name} draws nothing at random.")
-    if model.learning_rate == "auto":
+    kind, messages, ignored = type(model), [], []
+    if _SEEDED.pop(id(model), None) is not None and model.random_state is not None:
+        seed = f"random_state={model.random_state!r}"
+        messages.append(f"{seed} has no effect: {kind.__name__} draws nothing at random.")
+    for name in ("eta0", "power_t") if model.learning_rate == "auto" else ():
+        value = getattr(model, name, None)
         # `warn_of` warns of a negative power_t, which is deprecated.
-        names = [
-            name
-            for name in ("eta0", "power_t")
-            if _is_given(model, name) and getattr(model, name) >= 0
-        ]
-        if names:
-            given = " and ".join(f"{name}={getattr(model, name)!r}" for name in names)
-            have = "have" if len(names) > 1 else "has"
-            messages.append(
-                f"{given} {have} no effect: learning_rate='auto' chooses the rates itself. "
-                "Choose another one, such as 'constant', to set them."
-            )
+        if value is not None and value >= 0 and value != _defaults(kind).get(name, value):
+            ignored.append(f"{name}={value!r}")
+    if ignored:
+        messages.append(
+            f"{' and '.join(ignored)} {'have' if len(ignored) > 1 else 'has'} no effect: "
+            "learning_rate='auto' chooses the rates itself. Choose another one, such as "
+            "'constant', to set them."
+        )
     if messages:
         warn(" ".join(messages), UserWarning)
 
@@ -115,65 +106,44 @@ def warn_of(model, automatic, more=""):
     if getattr(model, "power_t", 0) < 0:
         warn(
             "Negative values for `power_t` are deprecated in version 1.8 of scikit-learn and will "
-            "raise an error in 1.10. "
-            "Use values in the range [0.0, inf) instead.",
+            "raise an error in 1.10. Use values in the range [0.0, inf) instead.",
             FutureWarning,
         )
-    messages = ""
-    if model.stop_reason_ == "separable":
-        known = (
-            ""
-            if None in (model.optimality_, model.tol)
-            else f" at optimality_={model.optimality_:.2g} (tol={model.tol:g})"
-        )
-        messages = (
-            "The classes are separable and nothing is penalised: the larger the weights, the "
-            "smaller the objective, so "
-            f"there is no minimum. Training stopped{known}; penalise the weights."
-        )
-    elif model.stop_reason_ == "rounding" and not model.converged_:
-        messages = _at_rounding(model)
-    elif (
-        model.stop_reason_ in ("max_iter", "max_seconds")
-        and model.tol is not None
-        and not getattr(model, "converged_", False)
-    ):
-        messages = _too_early(model) if automatic else _too_early_by_hand(model)
-    if messages or more:
-        warn(f"{messages} {more}".strip(), ConvergenceWarning)
+    message = "" if model.converged_ else _unconverged(model, automatic)
+    if message or more:
+        warn(f"{message} {more}".strip(), ConvergenceWarning)
 
 
-def _at_rounding(model):
+def _unconverged(model, automatic):
+    """Why a training ended before it converged, and what helps; empty if nothing was asked for."""
+    reason, tol, kind = model.stop_reason_, model.tol, model.optimality_kind_
     known = "unknown" if model.optimality_ is None else f"{model.optimality_:.2g}"
-    return (
-        f"Training stopped after {model.n_iter_} passes over X, where rounding leaves nothing to "
-        "gain: "
-        f"optimality_ ({model.optimality_kind_}) is {known}, and tol={model.tol:g} is not reached. "
-        "Increase tol."
-    )
-
-
-def _too_early(model):
-    known = (
-        "unknown"
-        if model.optimality_ is None
-        else f"{model.optimality_:.2g} ({model.optimality_kind_})"
-    )
-    late = " and max_seconds" if model.stop_reason_ == "max_seconds" else ""
-    return (
-        f"Training stopped after {model.n_iter_} passes over X{late}, before it converged: "
-        "optimality_, the distance to the "
-        f"minimum relative to the best constant model's, is {known}; tol={model.tol:g}. Increase "
-        f"{model.stop_reason_} or tol."
-    )
-
-
-def _too_early_by_hand(model):
-    if model.stop_reason_ == "max_seconds":
+    stopped = f"Training stopped after {model.n_iter_} passes over X"
+    if reason == "separable":
+        at = "" if None in (model.optimality_, tol) else f" at optimality_={known} (tol={tol:g})"
         return (
-            f"Training stopped at max_seconds={model.max_seconds:g}, after {model.n_iter_} "
-            "epochs, before convergence. "
-            "Consider increasing max_seconds to improve the fit."
+            "The classes are separable and nothing is penalised: the larger the weights, the "
+            "smaller the objective, so there is no minimum. "
+            f"Training stopped{at}; penalise the weights."
+        )
+    if reason == "rounding":
+        return (
+            f"{stopped}, where rounding leaves nothing to gain: optimality_ ({kind}) is {known}, "
+            f"and tol={tol:g} is not reached. Increase tol."
+        )
+    if reason not in ("max_iter", "max_seconds") or tol is None:
+        return ""
+    if automatic:
+        late = " and max_seconds" if reason == "max_seconds" else ""
+        return (
+            f"{stopped}{late}, before it converged: optimality_, the distance to the minimum "
+            f"relative to the best constant model's, is {known}{f' ({kind})' if kind else ''}; "
+            f"tol={tol:g}. Increase {reason} or tol."
+        )
+    if reason == "max_seconds":
+        return (
+            f"Training stopped at max_seconds={model.max_seconds:g}, after {model.n_iter_} epochs, "
+            "before convergence. Consider increasing max_seconds to improve the fit."
         )
     return (
         "Maximum number of iteration reached before convergence. Consider increasing max_iter to "
@@ -197,13 +167,11 @@ def _column_sizes(X):
     if not len(filled) or np.sqrt(SAMPLED_ROWS) * filled.max() <= MAX_SIZE_RATIO * filled.min():
         return np.zeros(p)
     shares = values / np.where(largest > 0, largest, 1)[X.indices if is_sparse else slice(None)]
+    parts = values > 0, shares * shares
     if is_sparse:
-        counts, squares = (
-            np.bincount(X.indices, weights, minlength=p)
-            for weights in (values > 0, shares * shares)
-        )
+        counts, squares = (np.bincount(X.indices, part, minlength=p) for part in parts)
     else:
-        counts, squares = np.count_nonzero(values, axis=0), (shares * shares).sum(axis=0)
+        counts, squares = (part.sum(axis=0) for part in parts)
     return np.where(counts >= MIN_ENTRIES, largest * np.sqrt(squares / np.maximum(counts, 1)), 0.0)
 
 
@@ -215,12 +183,11 @@ def uneven_columns(problem: Problem, names):
     order = np.argsort(size)[np.count_nonzero(size == 0) :]
     if not len(order) or size[order[-1]] <= MAX_SIZE_RATIO * size[order[0]]:
         return ""
-    small, large = order[: min(3, len(order) // 2)], order[::-1][: min(3, len(order) // 2)]
+    count = min(3, len(order) // 2)
+    small, large = (listed(names[few], size[few]) for few in (order[:count], order[::-1][:count]))
     return (
-        "The columns of X differ in size: root mean squares are small in "
-        f"{listed(names[small], size[small])} and large in "
-        f"{listed(names[large], size[large])}. A learning rate that suits the ones does not suit "
-        "the others: use "
+        f"The columns of X differ in size: root mean squares are small in {small} and large in "
+        f"{large}. A learning rate that suits the ones does not suit the others: use "
         "learning_rate='auto', which needs no scaling, or "
         f"{'MaxAbsScaler' if problem.rows.sparse else 'StandardScaler'}."
     )
@@ -232,18 +199,14 @@ def long_tails(problem: Problem, names):
     are none.
     """
     metric, X = metric_of(problem), problem.X[problem.visits]
-    extreme = (
-        np.asarray(abs(X).max(axis=0).todense()).ravel()
-        if problem.rows.sparse
-        else np.abs(X - metric.center).max(axis=0)
-    )
-    far = extreme * metric.inverse
+    extreme = abs(X if problem.rows.sparse else X - metric.center).max(axis=0)
+    far = (extreme.toarray().ravel() if problem.rows.sparse else extreme) * metric.inverse
     worst = np.argsort(-far)[:3]
     worst = worst[far[worst] > LONG_TAIL_DEVIATIONS]
     if not len(worst):
         return ""
     return (
-        f"Steps had to be taken back: in columns {listed(names[worst], far[worst])} some rows "
-        "lie so many standard deviations "
-        "out. Clip or transform them (PowerTransformer), or use batch_size='full'."
+        f"Steps had to be taken back: in columns {listed(names[worst], far[worst])} some rows lie "
+        "so many standard deviations out. Clip or transform them (PowerTransformer), or use "
+        "batch_size='full'."
     )

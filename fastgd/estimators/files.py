@@ -1,8 +1,10 @@
 """Atomic replacement of files: a reader finds the old one or the new one, complete."""
 
 import errno
+import fnmatch
 import os
 import stat
+from contextlib import contextmanager, suppress
 from secrets import token_hex
 
 try:
@@ -11,9 +13,18 @@ except ImportError:
     # Windows, which does not remove an open file.
     fcntl = None
 
-# The names of temporary files start and end with these.
-PREFIX = ".fastgd-"
-SUFFIX = ".tmp"
+# The names of temporary files.
+TEMPORARY = ".fastgd-{}.tmp"
+
+
+@contextmanager
+def _opened(path):
+    """The descriptor of a file or folder, open for reading."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def resolved(path):
@@ -28,29 +39,15 @@ def resolved(path):
 
 def remove_abandoned(folder):
     """Remove the temporary files of killed processes: their locks are free."""
-    with os.scandir(folder) as entries:
-        names = [
-            entry.path
-            for entry in entries
-            if entry.name.startswith(PREFIX) and entry.name.endswith(SUFFIX)
-        ]
-    for name in names:
-        try:
-            _remove_unlocked(name)
-        except OSError:  # in use, gone, or not ours
-            pass
-
-
-def _remove_unlocked(name):
-    if fcntl is None:
-        os.unlink(name)
-        return
-    descriptor = os.open(name, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.unlink(name)
-    finally:
-        os.close(descriptor)
+    for name in fnmatch.filter(os.listdir(folder), TEMPORARY.format("*")):
+        path = os.path.join(folder, name)
+        with suppress(OSError):  # in use, gone, or not ours
+            if fcntl is None:
+                os.unlink(path)
+                continue
+            with _opened(path) as descriptor:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.unlink(path)
 
 
 def replace(path, write):
@@ -60,7 +57,6 @@ def replace(path, write):
     umask allows. On Linux it has no name while it is written, and disappears with its process.
     """
     target = resolved(path)
-    folder = os.path.dirname(target)
     try:
         mode = stat.S_IMODE(os.stat(target).st_mode)
     except FileNotFoundError:
@@ -68,24 +64,20 @@ def replace(path, write):
     if not (hasattr(os, "O_TMPFILE") and _replace(target, write, mode, _unnamed)):
         _replace(target, write, mode, _named)
     if os.name == "posix":  # the new name outlives a power cut, too
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        with _opened(os.path.dirname(target)) as folder:
+            os.fsync(folder)
 
 
 def _replace(target, write, mode, create):
     """Whether this way to a new file, `create`, is open here."""
-    temporary = os.path.join(os.path.dirname(target), f"{PREFIX}{token_hex(8)}{SUFFIX}")
+    temporary = os.path.join(os.path.dirname(target), TEMPORARY.format(token_hex(8)))
     descriptor = create(temporary, 0o666 if mode is None else mode & 0o777)
     if descriptor is None:
         return False
     try:
         with os.fdopen(descriptor, "wb") as file:
-            if mode not in (None, stat.S_IMODE(os.fstat(descriptor).st_mode)) and hasattr(
-                os, "fchmod"
-            ):
+            given = stat.S_IMODE(os.fstat(descriptor).st_mode)
+            if mode not in (None, given) and hasattr(os, "fchmod"):
                 os.fchmod(descriptor, mode)  # what the umask has taken from it
             write(file)
             file.flush()
@@ -97,10 +89,8 @@ def _replace(target, write, mode, create):
         if fcntl is None:
             os.replace(temporary, target)
     except BaseException:
-        try:
+        with suppress(FileNotFoundError):
             os.unlink(temporary)
-        except FileNotFoundError:
-            pass
         raise
     return True
 
@@ -119,11 +109,8 @@ def _linked(descriptor, name):
     """Give an unnamed file a name; whether the file system can."""
     try:
         # a file descriptor of a folder has Python call linkat, which follows the link in /proc
-        folder = os.open(os.path.dirname(name), os.O_RDONLY)
-        try:
+        with _opened(os.path.dirname(name)) as folder:
             os.link(f"/proc/self/fd/{descriptor}", name, src_dir_fd=folder)
-        finally:
-            os.close(folder)
     except OSError:
         return False
     return True
@@ -144,7 +131,5 @@ def _named(temporary, mode):
 
 def _lock(descriptor):
     """Keep `remove_abandoned` away from a file until it is closed."""
-    try:
+    with suppress(OSError):  # a file system without locks: there nothing is taken for abandoned
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-    except OSError:  # a file system without locks: there nothing is ever taken for abandoned
-        pass

@@ -58,22 +58,16 @@ def thread_count(n_jobs):
     """The threads of a fit: None means all that OpenMP allows, -1 all processors, -2 all but one,
     and so on.
     """
+    if n_jobs == 0:
+        raise ValueError("n_jobs == 0 has no meaning: use None for all threads, or their number")
     if n_jobs is not None and n_jobs > 0:
         return n_jobs
-    if n_jobs == 0:
-        raise ValueError(
-            "n_jobs == 0 has no meaning: use None for all threads, or a number of threads"
-        )
-    processors = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    if n_jobs is None:
-        return (
-            threads.maximum()
-            if "OMP_NUM_THREADS" in os.environ
-            else min(threads.maximum(), processors)
-        )
-    return max(1, processors + 1 + n_jobs)
+    has_affinity = hasattr(os, "sched_getaffinity")
+    processors = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    if n_jobs is not None:
+        return max(1, processors + 1 + n_jobs)
+    is_set = "OMP_NUM_THREADS" in os.environ
+    return threads.maximum() if is_set else min(threads.maximum(), processors)
 
 
 # Combinations of parameters that have been validated.

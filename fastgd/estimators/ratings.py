@@ -1,6 +1,7 @@
 """Conversion of users' ratings: (user, item, rating) columns, indices of ids, ratings on a grid."""
 
 from collections import Counter
+from contextlib import suppress
 from math import isinf
 
 import numpy as np
@@ -27,8 +28,7 @@ def columns_of(X):
     if sparse.issparse(X):
         check_compressed(X)
         X = X.tocoo()
-        rows, columns = X.coords if hasattr(X, "coords") else (X.row, X.col)
-        return [rows, columns, X.data]
+        return [*X.coords, X.data]
     if isinstance(X, np.ndarray):
         check_unmasked(X, "X")
         if X.dtype.names:
@@ -36,8 +36,7 @@ def columns_of(X):
         if X.ndim != 2:
             raise ValueError(
                 f"X must have two dimensions, its shape is {X.shape}. Reshape your data: a row is "
-                "a pair (user, item) "
-                "or a triple (user, item, rating)"
+                "a pair (user, item) or a triple (user, item, rating)"
             )
         return list(X.T)
     names = names_of(X)
@@ -50,8 +49,7 @@ def columns_of(X):
     except (TypeError, ValueError) as error:
         raise ValueError(
             "X must be a sparse matrix, an array, a data frame, or a sequence of rows (user, "
-            "item) or (user, item, "
-            f"rating) of one length: {error}"
+            f"item) or (user, item, rating) of one length: {error}"
         ) from error
 
 
@@ -80,8 +78,9 @@ def is_missing(value):
         return True
 
 
-def is_infinite(value):
-    return isinstance(value, (float, np.floating)) and isinf(value)
+def is_id(value):
+    """Whether a value may be an id: it is neither missing nor infinite."""
+    return not (is_missing(value) or (isinstance(value, (float, np.floating)) and isinf(value)))
 
 
 def as_column(values):
@@ -102,17 +101,13 @@ def as_interactions(X, y=None, values=None):
     if any(np.iscomplexobj(column) for column in columns):
         raise ValueError("Complex data not supported: ids and ratings must be real")
     if not 2 <= len(columns) <= 3:
-        found = (
-            f"Found array with {len(columns)} feature(s) {shape} while a minimum of 2 is required"
-        )
         raise ValueError(
-            f"{found}, and 3 at most: the columns of X are (user, item) or (user, item, rating)"
+            f"Found array with {len(columns)} feature(s) {shape} while a minimum of 2 is required, "
+            "and 3 at most: the columns of X are (user, item) or (user, item, rating)"
         )
     if not count:
-        raise ValueError(
-            f"Found array with 0 sample(s) {shape} while a minimum of 1 is required: X has no "
-            "ratings"
-        )
+        found = f"Found array with 0 sample(s) {shape}"
+        raise ValueError(f"{found} while a minimum of 1 is required: X has no ratings")
     if y is not None:
         if sparse.issparse(X):
             raise ValueError("The entries of a sparse X are the ratings, so y must be None")
@@ -124,8 +119,7 @@ def as_interactions(X, y=None, values=None):
     if values is None:
         raise ValueError(
             "This MatrixFactorization estimator requires y to be passed, but the target y is "
-            "None: X has no column of "
-            "ratings"
+            "None: X has no column of ratings"
         )
     return *columns, np.full(count, values)
 
@@ -134,13 +128,12 @@ def _numbers(values, name):
     try:
         numbers = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        missing = [row for row, value in enumerate(values) if is_missing(value)]
-        if missing:
-            row = missing[0]
-            raise ValueError(
-                f"{name} must be finite, entry {row} is missing: {values[row]}"
-            ) from error
-        raise ValueError(f"{name} must hold numbers: {error}") from error
+        message = f"{name} must hold numbers: {error}"
+        for row, value in enumerate(values):
+            if is_missing(value):
+                message = f"{name} must be finite, entry {row} is missing: {value}"
+                break
+        raise ValueError(message) from error
     if np.iscomplexobj(values):
         raise ValueError(f"Complex data not supported: {name} must be real")
     if not np.isfinite(numbers).all():
@@ -189,17 +182,13 @@ def distinct_values(column):
         whole = column.astype(np.int64) if (abs(column) < 2**53).all() else column
         column = whole if (whole == column).all() else column
     if column.dtype.kind in "iu":
-        least = column.min(initial=0)
-        if (
-            int(column.max(initial=0)) - int(least) < 4 * len(column) + 1000
-        ):  # a table costs less than sorting
-            column = (
-                column - least if column.dtype.kind == "u" else column.astype(np.int64) - int(least)
-            ).astype(np.intp)
-            known = np.zeros(column.max(initial=0) + 1, bool)
-            known[column] = True
-            values = np.flatnonzero(known)
-            return (values + int(least)).tolist(), (np.cumsum(known) - 1)[column]
+        least, most = int(column.min(initial=0)), int(column.max(initial=0))
+        # A table costs less than sorting.
+        if most - least < 4 * len(column) + 1000:
+            places = np.subtract(column, least, dtype=column.dtype.kind + "8").astype(np.intp)
+            is_there = np.bincount(places) > 0
+            values = np.flatnonzero(is_there) + least
+            return values.tolist(), (np.cumsum(is_there) - 1)[places]
     values, inverse = np.unique(column, return_inverse=True)
     return values.tolist(), inverse
 
@@ -229,9 +218,8 @@ class Ids:
                     if value not in known:
                         known[self._checked(value, column)] = len(known)
                 self._values = None
-            found = np.fromiter(
-                (known.get(value, -1) for value in distinct), np.int32, len(distinct)
-            )
+            numbers = (known.get(value, -1) for value in distinct)
+            found = np.fromiter(numbers, np.int32, len(distinct))
             for unknown in np.flatnonzero(found < 0):
                 self._checked(distinct[unknown], column)
         except TypeError as error:
@@ -245,39 +233,36 @@ class Ids:
         self._values = None
 
     def _checked(self, value, column):
-        if is_missing(value) or is_infinite(value):
+        if not is_id(value):
             self._refuse(column)
         return int(value) if isinstance(value, float) and value.is_integer() else value
 
     def _refuse(self, column):
         """Name the first entry of a column that is no id."""
-        row, value = next(
-            pair for pair in enumerate(column) if is_missing(pair[1]) or is_infinite(pair[1])
-        )
+        row, value = next(pair for pair in enumerate(column) if not is_id(pair[1]))
         raise ValueError(f"{self.kind} ids must not be missing or infinite: entry {row} is {value}")
 
     @property
     def values(self):
         """The ids by number: integers or strings where all are, else objects."""
         if self._values is None:
-            ids = list(self._number)
-            kind = next(
-                (kind for kind in (int, str) if all(type(one) is kind for one in ids)), None
-            )
-            try:
-                self._values = np.array(ids, dtype={int: np.int64, str: str}[kind])
-            except (KeyError, OverflowError):
-                self._values = np.fromiter(ids, dtype=object, count=len(ids))
+            self._values = np.fromiter(self._number, dtype=object, count=len(self))
+            kinds = {*map(type, self._number)}
+            if kinds in ({int}, {str}):
+                with suppress(OverflowError):  # integers beyond 64 bits stay objects
+                    self._values = self._values.astype(kinds.pop())
         return self._values
 
 
 class Layout(Record):
-    """Users and items in the order in which the grid has them, and where its blocks begin."""
+    """The order of the users and of the items in the grid, and where its blocks begin: one more
+    bound than blocks, and twice as many blocks of items as of users.
+    """
 
-    users: np.ndarray  # numbers of the users, by their place
+    users: np.ndarray
     items: np.ndarray
-    user_bounds: np.ndarray  # (blocks + 1,)
-    item_bounds: np.ndarray  # (2 blocks + 1,)
+    user_bounds: np.ndarray
+    item_bounds: np.ndarray
 
 
 def lay_out(users, items, shape, every_item, rng):
@@ -288,35 +273,31 @@ def lay_out(users, items, shape, every_item, rng):
     items have a place too, and all blocks as many items, so that all are drawn as often. How many
     blocks there are depends on sizes alone.
     """
-    visits = [
-        np.bincount(numbers, minlength=size)
-        for numbers, size in zip((users, items), shape, strict=True)
-    ]
-    present = [
-        np.flatnonzero(visits[0]),
-        np.arange(shape[1]) if every_item else np.flatnonzero(visits[1]),
-    ]
-    most = min(
+    ratings = np.bincount(users, minlength=shape[0])
+    visits = np.ones(shape[1]) if every_item else np.bincount(items, minlength=shape[1])
+    blocks = min(
         MAX_BLOCKS,
-        len(present[0]),
-        -(-len(present[1]) // 2),
+        np.count_nonzero(ratings),
+        -(-np.count_nonzero(visits) // 2),
         max(1, round((len(users) / MIN_RATINGS_PER_CELL) ** 0.5)),
     )
-    orders, places, bounds = [], [], []
-    if every_item:
-        visits[1] = np.ones(shape[1])
-    for numbers, count, known, blocks in zip(
-        (users, items), visits, present, (most, 2 * most), strict=True
-    ):
-        order = rng.permutation(known)
-        place = np.empty(len(count), np.int32)
-        place[order] = np.arange(len(order), dtype=np.int32)
-        reached = np.cumsum(count[order])
-        ends = np.searchsorted(reached, np.linspace(0, reached[-1], blocks + 1)[1:-1], side="right")
-        orders.append(order)
-        places.append(place[numbers])
-        bounds.append(np.concatenate([[0], ends, [len(order)]]).astype(np.int32))
-    return Layout(*orders, *bounds), *places
+    user_order, user_places, user_bounds = _cut(ratings, blocks, rng)
+    item_order, item_places, item_bounds = _cut(visits, 2 * blocks, rng)
+    layout = Layout(user_order, item_order, user_bounds, item_bounds)
+    return layout, user_places[users], item_places[items]
+
+
+def _cut(counts, blocks, rng):
+    """(random order of the numbers whose count is not 0, their places, where blocks of about equal
+    counts begin and end).
+    """
+    order = rng.permutation(np.flatnonzero(counts))
+    places = np.empty(len(counts), np.int32)
+    places[order] = np.arange(len(order), dtype=np.int32)
+    reached = np.cumsum(counts[order])
+    ends = np.linspace(0, reached[-1], blocks + 1)[1:-1]
+    bounds = [0, *np.searchsorted(reached, ends, side="right"), len(order)]
+    return order, places, np.array(bounds, np.int32)
 
 
 def as_grid(layout, users, items, values, met=None):
@@ -330,16 +311,8 @@ def as_grid(layout, users, items, values, met=None):
     )
     cell = line[users] * np.uint16(2 * blocks) + column[items]  # 16 bits are sorted by radix
     order = np.argsort(cell, kind="stable")
-    cells = np.concatenate([[0], np.cumsum(np.bincount(cell, minlength=2 * blocks**2))]).astype(
-        np.intp
-    )
+    cells = np.zeros(2 * blocks**2 + 1, np.intp)
+    np.cumsum(np.bincount(cell, minlength=2 * blocks**2), out=cells[1:])
     known = () if met is None else (met.indptr.astype(np.intp), met.indices.astype(np.int32))
-    return Grid(
-        users[order],
-        items[order],
-        values[order],
-        cells,
-        layout.user_bounds,
-        layout.item_bounds,
-        *known,
-    )
+    ratings = users[order], items[order], values[order]
+    return Grid(*ratings, cells, layout.user_bounds, layout.item_bounds, *known)

@@ -20,64 +20,48 @@ def is_automatic(model):
     """Whether the method has no learning rate. With a named rule, averaging or a custom loss,
     "auto" only chooses the rate.
     """
-    named = isinstance(model.loss, str)
-    return (
-        model.learning_rate == "auto"
-        and named
-        and not model.average
-        and as_optimizer(model.optimizer) == SGD()
-    )
+    return isinstance(model.loss, str) and _has_defaults(model)
+
+
+def _has_defaults(model):
+    """Whether learning rate, rule and averaging are left to fastgd."""
+    is_left_open = model.learning_rate == "auto" and not model.average
+    return is_left_open and isinstance(as_optimizer(model.optimizer), SGD)
 
 
 def select_method(model, problem, partial, last):
     """The method of an SGD estimator; `last` is the number of the last epoch, for a schedule.
     `partial` means one pass over a stream.
     """
-    if is_automatic(model):
-        return automatic_method(model, problem, partial)
-    optimizer, full = as_optimizer(model.optimizer), problem.full_batch
+    full = problem.full_batch
     size = len(problem.visits) if full else model.batch_size
-    if (
-        problem.objective.loss.function
-        and model.learning_rate == "auto"
-        and optimizer == SGD()
-        and not model.average
-    ):
-        from fastgd.methods.lbfgs import LBFGS, AutoRateAdam
+    if is_automatic(model):
+        return AveragedImplicitSGD(size) if partial else automatic_method(model, problem, size)
+    if _has_defaults(model):
+        from fastgd.methods.custom_loss import LBFGS, AutoRateAdam
 
         return LBFGS() if full and not partial else AutoRateAdam(size)
-    schedule = as_schedule(
-        model.learning_rate,
-        eta0=model.eta0,
-        power_t=model.power_t,
-        alpha=model.alpha,
-        max_iter=last,
-        lipschitz=lambda: Lipschitz(first_rate(model, problem, optimizer), decays=not full),
-    )
+    optimizer = as_optimizer(model.optimizer)
+
+    def lipschitz():
+        return Lipschitz(first_rate(model, problem, optimizer), decays=not full)
+
+    parameters = {"eta0": model.eta0, "power_t": model.power_t, "alpha": model.alpha}
+    parameters |= {"max_iter": last, "lipschitz": lipschitz}
+    schedule = as_schedule(model.learning_rate, **parameters)
     check_compatible(schedule, optimizer, model.batch_size, problem.objective.loss)
+    average_from = -(-model.average // size) if model.average else None
     seed = seed_of(problem.random_state) if isinstance(optimizer, GradientNoise) else 0
-    return FirstOrder(
-        schedule,
-        optimizer,
-        size,
-        average_from=-(-model.average // size) if model.average else None,
-        seed=seed,
-    )
+    return FirstOrder(schedule, optimizer, size, average_from, seed)
 
 
-def automatic_method(model, problem, partial, is_reduced=False, tries_direct=True):
-    """The method without a learning rate; `is_reduced` says that the problem is in the span of its
-    rows already, `tries_direct` that a direct solution is to be tried.
+def automatic_method(model, problem, size, is_reduced=False, tries_direct=True):
+    """The method without a learning rate, with batches of `size` rows; `is_reduced` says that the
+    problem is in the span of its rows already, `tries_direct` that a direct solution is tried.
     """
-    size = len(problem.visits) if problem.full_batch else model.batch_size
-    if partial:
-        return AveragedImplicitSGD(size)
-    kinked = not problem.objective.loss.is_smooth
-    if (
-        not problem.full_batch
-        or (kinked and problem.objective.has_nonsmooth_penalty)
-        or problem.objective.is_degenerate
-    ):
+    objective = problem.objective
+    both_have_kinks = objective.has_nonsmooth_penalty and not objective.loss.is_smooth
+    if not problem.full_batch or both_have_kinks or objective.is_degenerate:
         from fastgd.methods.saga import SAGA
 
         return SAGA(size, seed_of(problem.random_state), model.tol)
@@ -89,20 +73,22 @@ def automatic_method(model, problem, partial, is_reduced=False, tries_direct=Tru
         solve = normal_equations.solver_for(problem)
         if solve:
             others = {"is_reduced": is_reduced, "tries_direct": False}
-            return Direct(solve, lambda: automatic_method(model, problem, partial, **others))
+            return Direct(solve, lambda: automatic_method(model, problem, size, **others))
     if chooses and suits_dual(problem):
         from fastgd.methods.dual_coordinate_descent import DualCoordinateDescent
 
         return DualCoordinateDescent(chooses, tol)
-    if chooses and not is_reduced and suits_row_space(problem):
-        from fastgd.methods.row_space import RowSpace
+    if chooses and not is_reduced and size <= problem.rows.shape[1]:
+        from fastgd.methods.row_space import RowSpace, is_worthwhile
 
-        return RowSpace(lambda reduced: automatic_method(model, reduced, partial, is_reduced=True))
-    if problem.objective.has_nonsmooth_penalty:
+        if is_worthwhile(problem):
+            others = {"is_reduced": True, "tries_direct": tries_direct}
+            return RowSpace(lambda reduced: automatic_method(model, reduced, size, **others))
+    if objective.has_nonsmooth_penalty:
         from fastgd.methods.proximal_newton import ProximalNewton
 
         return ProximalNewton(chooses, tol)
-    if problem.objective.loss.needs_smoothing:
+    if objective.loss.needs_smoothing:
         from fastgd.methods.smoothing import SmoothedNewton
 
         return SmoothedNewton(chooses, tol)
@@ -111,35 +97,20 @@ def automatic_method(model, problem, partial, is_reduced=False, tries_direct=Tru
     return newton_for(problem, chooses, tol)
 
 
-def suits_row_space(problem):
-    """Whether to solve a problem in the span of its rows, which are fewer than its columns."""
-    if len(problem.visits) > problem.rows.shape[1]:
-        return False
-    from fastgd.methods.row_space import is_worthwhile
-
-    return is_worthwhile(problem)
-
-
 def suits_dual(problem):
     """Whether dual coordinate descent may be the fastest method.
 
     It cannot continue an earlier model; and for smooth losses an affordable dense preconditioner is
-    faster.
+    faster. The dual needs an L2 penalty, the same for all columns.
     """
+    objective, loss = problem.objective, problem.objective.loss
+    if not (problem.rows.sparse and loss.has_dual_step) or problem.resumable:
+        return False
+    if objective.has_nonsmooth_penalty or objective.by_column or not objective.l2 > 0:
+        return False
     from fastgd.methods.preconditioner import dense_rows
 
-    objective = problem.objective
-    if (
-        not problem.rows.sparse
-        or not objective.loss.has_dual_step
-        or objective.has_nonsmooth_penalty
-        or problem.resumable
-    ):
-        return False
-    # The dual needs one penalty for all columns.
-    if objective.by_column:
-        return False
-    return objective.l2 > 0 and (objective.loss.needs_smoothing or not dense_rows(problem))
+    return loss.needs_smoothing or not dense_rows(problem)
 
 
 def first_rate(model, problem, optimizer):
@@ -148,13 +119,13 @@ def first_rate(model, problem, optimizer):
     """
     if optimizer.is_adaptive:
         return ADAPTIVE_RATE if model.learning_rate == "auto" else model.eta0
-    if problem.objective.loss.function:
+    objective = problem.objective
+    if objective.loss.function:
         raise ValueError(
             f"learning_rate={model.learning_rate!r} with average={model.average} and "
-            f"optimizer={model.optimizer!r} "
-            "needs a bound of the loss's curvature, which a custom loss does not provide: choose "
-            "another "
-            "learning_rate, or a rule that scales itself, such as 'adam'"
+            f"optimizer={model.optimizer!r} needs a bound of the loss's curvature, which a custom "
+            "loss does not provide: choose another learning_rate, or a rule that scales itself, "
+            "such as 'adam'"
         )
     lengths = squared_norms(problem.rows, problem.visits) + model.fit_intercept
     if problem.weights is not None:
@@ -163,9 +134,6 @@ def first_rate(model, problem, optimizer):
     if not np.isfinite(longest):
         raise ValueError(
             "X is too large for learning_rate='lipschitz': the squared length of a row overflows. "
-            "Scale X, or "
-            "choose another learning_rate."
+            "Scale X, or choose another learning_rate."
         )
-    objective = problem.objective
-    curvature = objective.loss.typical_curvature(problem.targets)
-    return 1 / (curvature * longest + objective.l2 or 1.0)
+    return 1 / (objective.loss.typical_curvature(problem.targets) * longest + objective.l2 or 1.0)

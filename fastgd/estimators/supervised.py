@@ -49,46 +49,37 @@ class Classifier(ClassifierMixin, LinearModel):
         if count < 2:
             raise ValueError(
                 f"The number of classes has to be greater than one; got {count} class. This "
-                "solver needs samples of "
-                "at least 2 classes in the data, but the data contains only one class: "
-                f"{self.classes_[0]!r}"
+                "solver needs samples of at least 2 classes in the data, but the data contains "
+                f"only one class: {self.classes_[0]!r}"
             )
         outputs = 1 if count == 2 else count
         number = np.searchsorted(self.classes_, y)
         weights = self._sample_weight(sample_weight, X)
         held_out = self._held_out(*validation, X.dtype)
         if self.class_weight is not None:
-            given = np.array(
-                list(self.class_weight.values()) if isinstance(self.class_weight, dict) else [],
-                dtype=float,
-            )
-            if not (np.isfinite(given) & (given >= 0)).all():
-                raise ValueError(f"class_weight must be finite and >= 0, got {self.class_weight}")
-            if self.class_weight == "balanced":
-                factor, divisor = self._balance(number, weights, partial)
-            else:
-                factor = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
-                divisor = np.ones(count)
+            factor, divisor = self._class_factors(number, weights, partial)
             # In this order no factor / divisor overflows.
             weights = (1 if weights is None else weights) / divisor[number] * factor[number]
             if held_out is not None:
                 label, own = np.searchsorted(self.classes_, held_out.labels), held_out.weights
                 held_out.weights = (1 if own is None else own) / divisor[label] * factor[label]
-        return self._train(
-            Samples(X, y, self._targets(number), weights),
-            outputs,
-            outputs > 1,
-            held_out=held_out,
-            partial=partial,
-            **others,
-        )
+        others |= {"held_out": held_out, "partial": partial}
+        data = Samples(X, y, self._targets(number), weights)
+        return self._train(data, outputs, outputs > 1, **others)
 
-    def _balance(self, number, weights, partial):
-        """(a, b) such that a / b are the classes' weights: inversely proportional to their weight
-        in all rows seen so far.
+    def _class_factors(self, number, weights, partial):
+        """(a, b) such that a / b are the classes' weights; `number` holds the rows' classes.
 
-        They are 0 for a class not seen yet.
+        Balanced ones are inversely proportional to the classes' weight in all rows seen so far, and
+        0 for a class not seen yet.
         """
+        if self.class_weight != "balanced":
+            given = np.array(list(self.class_weight.values()), dtype=float)
+            if not (np.isfinite(given) & (given >= 0)).all():
+                raise ValueError(f"class_weight must be finite and >= 0, got {self.class_weight}")
+            classes, y = self.classes_, self.classes_[number]
+            factor = compute_class_weight(self.class_weight, classes=classes, y=y)
+            return factor, np.ones(len(classes))
         totals = np.bincount(number, weights, len(self.classes_))
         if partial:
             totals = totals + getattr(self, "_class_totals", 0.0)
@@ -117,12 +108,12 @@ class Classifier(ClassifierMixin, LinearModel):
         if objective.l1 or objective.l2 or not objective.loss.vanishes_far_out:
             return False
         margins, number = self._margins(X)[visits], np.searchsorted(self.classes_, labels[visits])
+        outputs = objective.outputs
         if objective.loss.is_joint:
             own = margins[np.arange(len(number)), number]
-            return bool(((margins < own[:, None]).sum(axis=1) == objective.outputs - 1).all())
-        positive = number[:, None] == (np.arange(objective.outputs) if objective.outputs > 1 else 1)
-        sides = np.where(positive, 1, -1)
-        return bool((sides * margins > 0).all())
+            return bool(((margins < own[:, None]).sum(axis=1) == outputs - 1).all())
+        is_own = number[:, None] == (np.arange(outputs) if outputs > 1 else 1)
+        return bool((np.where(is_own, margins, -margins) > 0).all())
 
     def decision_function(self, X):
         """Margins ``X W' + b``: shape (n_samples,) for two classes, positive for ``classes_[1]``;
@@ -134,9 +125,8 @@ class Classifier(ClassifierMixin, LinearModel):
     def predict(self, X):
         """The label of the largest margin for each row, shape (n_samples,)."""
         margins = self.decision_function(X)
-        return self.classes_[
-            (margins > 0).astype(int) if margins.ndim == 1 else margins.argmax(axis=1)
-        ]
+        number = (margins > 0).astype(int) if margins.ndim == 1 else margins.argmax(axis=1)
+        return self.classes_[number]
 
     @available_if(_has_probabilities)
     def predict_proba(self, X):
@@ -148,9 +138,9 @@ class Classifier(ClassifierMixin, LinearModel):
         """
         margins = self._margins(X)
         loss = self._loss(margins.shape[1])
-        if loss.is_joint:
-            return loss.probability(margins)
         positive = loss.probability(margins)
+        if loss.is_joint:
+            return positive
         if positive.shape[1] == 1:
             return np.hstack([1 - positive, positive])
         total = positive.sum(axis=1, keepdims=True)
@@ -170,9 +160,8 @@ class Regressor(MultiOutputMixin, RegressorMixin, LinearModel):
         """Train from the start."""
         fit_callbacks = self._fit_callbacks(X, y, sample_weight)
         with unchanged_on_error(self):
-            return self._fit_targets(
-                X, y, sample_weight, reset=True, fit_callbacks=fit_callbacks, **others
-            )
+            others |= {"reset": True, "fit_callbacks": fit_callbacks}
+            return self._fit_targets(X, y, sample_weight, **others)
 
     def _fit_targets(self, X, y, sample_weight, reset, validation=(None, None, None), **others):
         X, y = self._check_X(X, reset=reset, y=y, y_numeric=True, multi_output=True)
@@ -196,8 +185,8 @@ class Regressor(MultiOutputMixin, RegressorMixin, LinearModel):
             raise ValueError(
                 f"y_val has shape {held_out.labels.shape}, y {y.shape}: as many targets are needed"
             )
-        data = Samples(X, y, targets.ravel(), weights)
-        return self._train(data, outputs, False, held_out=held_out, **others)
+        others["held_out"] = held_out
+        return self._train(Samples(X, y, targets.ravel(), weights), outputs, False, **others)
 
     def _targets(self, y):
         """y as the kernels read it."""

@@ -7,6 +7,23 @@ from libc.string cimport memcpy, memset
 
 from cython cimport floating
 
+cpdef enum Status:
+    SEARCHING                   # evaluate the cost at `trial`, and tell it
+    MOVED                       # a step was taken
+    CONVERGED                   # x is a minimum as far as gradients tell
+    STUCK                       # no step along the steepest descent lowers the cost
+    # a step of a rule was taken from a point of small gradient, whose cost is the least but for
+    # rounding
+    SMALL
+    # a step of a rule was taken, and the cost has not reached a new low for `patience` iterations
+    STALLED
+    ROSE                        # the cost is above what is allowed, or infinite: no step
+    # the cost, or a component of its gradient, is not a number, at x or at all trials
+    UNDEFINED
+    UNBOUNDED                   # the cost is minus infinity
+    UNWRITTEN                   # a compiled cost has not written its whole gradient
+    FAILED                      # a compiled cost has raised an exception
+
 ctypedef double (*cost_function)(const double *x, double *gradient, intptr_t n,
                                  void *data) noexcept nogil
 

@@ -277,7 +277,8 @@ def epoch(DataTerm term not None, double[::1] v not None, metric, const double[:
     `metric` is (center, inverse, l1, l2, gains): (p,) each, in which v and the average lie, and the
     number of each output by which its rates are multiplied. `rates` holds one rate an update: with
     0 nothing moves. `average` (None: none) is (the weighted sum of the iterates or None, the number
-    of updates so far). `memory` (None: none) is (z, slope, length, total), brought up to date at each visit.
+    of updates so far). `memory` (None: none) is (z, slope, length, total), brought up to date at
+    each visit.
 
     `lazy` (CSR; None: every column is up to date before and after) is (paid, sums): `paid` (p, 2)
     holds what `sums`, (moved, mass), were when a column was last up to date, and rates are

@@ -2,25 +2,12 @@
 one evaluation at a time.
 """
 
-from enum import IntEnum
-
 import numpy as np
 from numpy.typing import NDArray
 
+from .cost import Status
+
 _Vector = NDArray[np.float64]
-
-class Status(IntEnum):
-    SEARCHING = 0
-    MOVED = 1
-    STUCK = 2
-    UNDEFINED = 3
-    UNBOUNDED = 4
-    UNWRITTEN = 5
-    FAILED = 6
-    CONVERGED = 7
-
-def blank_gradient(gradient: _Vector) -> None: ...
-def unwritten(gradient: _Vector) -> int: ...
 
 class QuasiNewton:
     x: _Vector
@@ -36,7 +23,7 @@ class QuasiNewton:
         upper: _Vector | None,
         l1: float,
         memory: int,
-        noise: float,
+        precision: float,
         single: bool,
         share: _Vector | None = None,
     ) -> None: ...

@@ -11,72 +11,32 @@ of the line.
 """
 import numpy as np
 
-from libc.math cimport INFINITY, fabs, fmax, fmin, frexp, isfinite, ldexp, sqrt
+from libc.math cimport INFINITY, fabs, fmax, frexp, isfinite, ldexp, sqrt
 from libc.string cimport memcpy
 
-from .cost cimport (Cost, Feasible, Goal, blank, cost_at, excess, first_unwritten, gradient_size,
-                    is_small, l1_at, share_of, slope_at)
-from .rows cimport dense_add, lanes_dot
+from .cost cimport (CONVERGED, FAILED, MOVED, SEARCHING, STUCK, UNBOUNDED, UNDEFINED, UNWRITTEN,
+                    Cost, Feasible, Goal, Status, blank, cost_at, excess, first_unwritten,
+                    gradient_size, is_small, l1_at, slope_at)
+from .lbfgs cimport Pairs, add_pair, restrict_pairs, two_loops
+from .more_thuente cimport ACCEPT, GO_ON, Search, Verdict, begin_search, check_step
+from .progress cimport (Progress, add_iterate, is_little_left, rounding_error, size_of,
+                        small_gain)
+from .rows cimport lanes_dot
 
-cpdef enum Status:
-    SEARCHING                   # evaluate at `trial`, and tell
-    MOVED                       # x is a new iterate
-    STUCK                       # no step along the steepest descent lowers the cost
-    # STUCK, because the cost is not defined at some trials; or it is not at the start
-    UNDEFINED
-    UNBOUNDED                   # the cost is minus infinity
-    UNWRITTEN                   # a compiled cost has not written its whole gradient
-    FAILED                      # a compiled cost has raised an exception
-    CONVERGED                   # x is a minimum as far as gradients tell (`set_goal`)
-
-cdef enum:
-    MOST_TRIALS = 20            # a line
-    MOST_ARC_TRIALS = 30        # an arc, whose steps are shortened more cautiously
-
-cdef enum Verdict:
-    GO_ON
-    ACCEPT
-    GIVE_UP
-
-# More and Thuente's and L-BFGS-B's: sufficient decrease, curvature, relative width at which an
-# interval is given up; the longest step is FARTHEST times the first
-cdef double DECREASE = 1e-3, FLATTER = 0.9, WIDTH = 0.1, ARMIJO = 1e-4, FARTHEST = 1e10
-# The square root of double precision: a change of x that is smaller, relative to x, changes the
-# cost at a minimum by less than its rounding error.
-cdef double NEGLIGIBLE = 1.5e-8
 # What the verifying step changes a parameter by, relative to its size: little, so that it stays
 # where the cost is a parabola, and much beside the 1e-8 at which rounding errors blur a curvature
 cdef double PROBE = 1e-4
-# The size of a parameter is its own or, if it ends near 0, this part of its movement, which may
-# have begun far away.
-cdef double CENTRED = 1e-3
 # That step sees less of the gain than a Newton step would, since its parameters differ in
 # curvature; so it must see little.
 cdef double VERIFIED = 0.01
 cdef double EPS = 2.2e-16
-cdef double DIGITS = 4          # rounding errors that a difference of costs does not tell from 0
+# Differences of costs below so many rounding errors, those of a sum of many terms, say less than
+# slopes.
+cdef double NOISE = 1e3
 
-
-cdef struct Point:
-    double step, value, slope
-
-# along a line; the interval (low, other) holds a good step, low the best of all so far
-cdef struct Search:
-    Point start, low, other
-    double step, least, most    # the next step, and where it may lie
-    double width, older_width
-    # the shortest step that is known to leave the domain; the longest step allowed
-    double limit, farthest
-    # curved: a step with sufficient decrease and a rising cost has been met
-    bint bracketed, curved
-    bint arc                    # weak Wolfe conditions: a kink may have no step with a flat slope
-    bint settled                # `step` is the best trial once more
-    bint outside                # a trial was off the domain
-    int trials
 
 cdef struct Memory:
-    Py_ssize_t n, capacity, pairs, next         # pairs held, and the place of the next
-    Py_ssize_t iterations
+    Py_ssize_t n
     bint begun, arcs, single    # single: trials are rounded to float32
     bint learnt                 # the last step made a pair
     bint verifying              # the trial is to tell whether x is a minimum
@@ -85,258 +45,23 @@ cdef struct Memory:
     double *trial
     double *trial_gradient
     double *direction
-    double *s                   # (capacity, n) steps
-    double *y                   # (capacity, n) changes of the gradient
-    double *scale               # (capacity,) 1 / s'y; 0: the pair is passed over
-    double *share               # (capacity,)
     double *free                # (n,) 1 where the step may go, else 0
-    double *anchor              # (2, n) the iterates of `anchored`
     double *best_x              # the best point evaluated, unless that is x
     double *best_gradient
-    double gamma                # s'y / y'y of the newest pair
     double value, norm, noise
-    double rounding             # relative error of the cost: its precision
+    double precision            # relative error of the cost
     double best                 # the least cost evaluated
     bint is_best                # x has it
     double decrement            # -g'd of the quasi-Newton direction at x; INFINITY: not known
     double length               # of the last step
-    # two iterations, powers of two: the first is between a quarter and half of `iterations`
-    Py_ssize_t[2] anchored
-    double[2] anchor_values
-    double[10] recent           # costs of the last iterates but x
+    Pairs pairs
+    Progress progress
     Feasible feasible
     Goal goal
     Search search
 
 
-# ---- the search of More and Thuente (ACM TOMS 1994), as MINPACK-2 has it ----
-
-cdef inline double cubic(const Point *a, const Point *b, double *gamma) noexcept nogil:
-    """How far from a, in units of b - a, the cubic through both points has its minimum."""
-    cdef double theta = 3 * (a.value - b.value) / (b.step - a.step) + a.slope + b.slope
-    cdef double size = fmax(fabs(theta), fmax(fabs(a.slope), fabs(b.slope)))
-    gamma[0] = size * sqrt(fmax(0.0, (theta / size) * (theta / size) - (a.slope / size)
-                                * (b.slope / size)))
-    gamma[0] = gamma[0] if b.step > a.step else -gamma[0]
-    return ((gamma[0] - a.slope) + theta) / (((gamma[0] - a.slope) + gamma[0]) + b.slope)
-
-
-cdef double next_step(Search *at, const Point *now) noexcept nogil:
-    """The step to try after `now`, which may complete the interval: the better of a cubic's and a
-    parabola's minimum.
-    """
-    cdef double c, q, gamma, step = now.step, low = at.low.step, tried
-    if now.value > at.low.value:
-        c = low + cubic(&at.low, now, &gamma) * (step - low)
-        q = low + at.low.slope / ((at.low.value - now.value) / (step - low)
-                                  + at.low.slope) / 2 * (step - low)
-        at.bracketed = True
-        return c if fabs(c - low) < fabs(q - low) else c + (q - c) / 2
-    if now.slope * at.low.slope < 0:
-        c = step + cubic(now, &at.low, &gamma) * (low - step)
-        q = step + now.slope / (now.slope - at.low.slope) * (low - step)
-        at.bracketed = True
-        return c if fabs(c - step) > fabs(q - step) else q
-    if fabs(now.slope) < fabs(at.low.slope):
-        c = cubic(now, &at.low, &gamma)
-        c = step + c * (low - step) if c < 0 and gamma != 0 else (at.most if step > low
-                                                                  else at.least)
-        q = step + now.slope / (now.slope - at.low.slope) * (low - step)
-        if at.bracketed:
-            tried = c if fabs(c - step) < fabs(q - step) else q
-            q = step + 0.66 * (at.other.step - step)
-            return fmin(q, tried) if step > low else fmax(q, tried)
-        tried = c if fabs(c - step) > fabs(q - step) else q
-        return fmax(fmin(tried, at.most), at.least)
-    if at.bracketed:
-        return step + cubic(now, &at.other, &gamma) * (at.other.step - step)
-    return at.most if step > low else at.least
-
-
-cdef void narrow(Search *at, Point now) noexcept nogil:
-    """Take `now` into the interval, and choose the next step."""
-    cdef double step = next_step(at, &now)
-    if now.value > at.low.value:
-        at.other = now
-    else:
-        if now.slope * at.low.slope < 0:
-            at.other = at.low
-        at.low = now
-    at.step = step
-
-
-cdef inline void tilt(Point *at, double slope) noexcept nogil:
-    at.value -= at.step * slope
-    at.slope -= slope
-
-
-cdef Verdict settle(Search *at) noexcept nogil:
-    """End the search at its best trial, which is evaluated again unless it was the last one."""
-    if not at.low.value < at.start.value:
-        return GIVE_UP
-    if at.step == at.low.step:
-        return ACCEPT
-    at.step, at.settled = at.low.step, True
-    return GO_ON
-
-
-cdef Verdict turn_back(Search *at) noexcept nogil:
-    """The trial is off the cost's domain: a shorter step, and none as long again."""
-    at.outside = True
-    if at.step > at.low.step:
-        at.limit = at.step
-    if at.trials >= MOST_TRIALS or at.limit - at.low.step <= WIDTH * at.low.step:
-        return settle(at)
-    at.step = at.low.step + 0.1 * (at.step - at.low.step)
-    return GO_ON
-
-
-cdef Verdict shorten(Search *at, double value, double slope, double promised) noexcept nogil:
-    """A shorter step along an arc of which only its start is known to be good: the minimum of the
-    parabola.
-    """
-    cdef double share = -0.5 * promised / (value - at.start.value
-                                           - promised) if promised < 0 else 0.1
-    at.other, at.bracketed = Point(at.step, value, slope), True
-    at.width = at.older_width = at.most = at.step
-    at.least = 0
-    at.step *= 0.1 if not share > 0.1 else (0.5 if share > 0.5 else share)
-    return GO_ON
-
-
-cdef Verdict look(Search *at, double value, double slope, double promised,
-                  double noise) noexcept nogil:
-    """What the value and slope at `step` call for: accept it, give up, or evaluate at the new
-    `step`.
-
-    `promised` is the change of the cost that the slopes at the start promise; a value of infinity
-    is off the domain.
-    """
-    cdef int most_trials = MOST_ARC_TRIALS if at.arc else MOST_TRIALS
-    cdef double least_slope = DECREASE * at.start.slope, flat = FLATTER * at.start.slope
-    cdef bint fell = promised < 0 and value <= at.start.value + (ARMIJO if at.arc
-                                                                 else DECREASE) * promised, ended
-    at.trials += 1
-    if at.settled:
-        return ACCEPT if value < at.start.value else GIVE_UP
-    if value == INFINITY:
-        return turn_back(at)
-    if fell and slope >= flat and (at.arc or slope <= -flat):
-        return ACCEPT
-    # Hager and Zhang's test, where differences of the cost are rounding errors: the slopes tell
-    # more
-    if (fabs(value - at.start.value) <= noise * fabs(at.start.value) and flat <= slope <= -0.8
-            * at.start.slope):
-        return ACCEPT
-    at.curved = at.curved or (fell and slope >= 0)
-    ended = at.trials >= most_trials or (at.bracketed and (at.step <= at.least or at.step >= at.most
-                                                           or at.most - at.least <= WIDTH
-                                                           * at.most))
-    if ended or (at.step >= at.farthest and fell):
-        if value <= at.low.value:
-            return ACCEPT if value < at.start.value else GIVE_UP
-        return settle(at)
-    if at.arc and not fell and at.low.step == 0:
-        return shorten(at, value, slope, promised)
-    # the line less its wanted decrease has a minimum
-    if not at.arc and not at.curved and not fell and value <= at.low.value:
-        tilt(&at.low, least_slope)
-        tilt(&at.other, least_slope)
-        narrow(at, Point(at.step, value - at.step * least_slope, slope - least_slope))
-        tilt(&at.low, -least_slope)
-        tilt(&at.other, -least_slope)
-    else:
-        narrow(at, Point(at.step, value, slope))
-    if at.bracketed:
-        if fabs(at.other.step - at.low.step) >= 0.66 * at.older_width:
-            at.step = at.low.step + 0.5 * (at.other.step - at.low.step)
-        at.older_width, at.width = at.width, fabs(at.other.step - at.low.step)
-        at.least, at.most = fmin(at.low.step, at.other.step), fmax(at.low.step, at.other.step)
-    else:
-        at.least = at.step + 1.1 * (at.step - at.low.step)
-        at.most = at.step + 4.0 * (at.step - at.low.step)
-    at.step = fmax(0.0, fmin(at.step, at.farthest))
-    if at.bracketed and (at.step <= at.least or at.step >= at.most or at.most - at.least <= WIDTH
-                         * at.most):
-        at.step = at.low.step
-    if at.step >= at.limit:
-        if at.limit - at.low.step <= WIDTH * at.limit:
-            at.step = at.low.step
-            return settle(at)
-        at.step = 0.5 * (at.low.step + at.limit)
-    return GO_ON
-
-
-cdef void begin_search(Search *at, double value, double slope, double step,
-                       bint arc) noexcept nogil:
-    """Begin a line of that cost and slope at `step`."""
-    at.start = at.low = at.other = Point(0, value, slope)
-    at.step, at.least, at.most = step, 0, 5 * step
-    at.limit, at.farthest = INFINITY, FARTHEST * step
-    at.width, at.older_width = at.farthest, 2 * at.farthest
-    at.bracketed = at.curved = at.settled = False
-    at.arc, at.trials = arc, 0
-
-
 # ---- directions ----
-
-cdef inline void project(double *v, const double *free, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t j
-    for j in range(n):
-        v[j] *= free[j]
-
-
-cdef inline double masked_dot(const double *a, const double *b, const double *free,
-                              Py_ssize_t n) noexcept nogil:
-    cdef double total = 0
-    cdef Py_ssize_t j
-    for j in range(n):
-        total += free[j] * a[j] * b[j]
-    return total
-
-
-cdef void restrict_pairs(Memory *at) noexcept nogil:
-    """The pairs' scales, and gamma, in the space of the free parameters."""
-    cdef Py_ssize_t i, k, n = at.n
-    cdef double ss, sy, yy
-    cdef double *s
-    cdef double *y
-    cdef bint is_convex
-    at.gamma = 0
-    for i in range(at.pairs):
-        k = (at.next - 1 - i + at.capacity) % at.capacity
-        s, y = at.s + k * n, at.y + k * n
-        ss = masked_dot(s, s, at.free, n)
-        sy = masked_dot(s, y, at.free, n)
-        yy = masked_dot(y, y, at.free, n)
-        is_convex = sy > 1e-10 * sqrt(ss) * sqrt(yy)
-        at.scale[k] = 1 / sy if is_convex else 0.0
-        if at.gamma == 0 and is_convex:
-            at.gamma = sy / yy
-
-
-cdef void two_loops(Memory *at) noexcept nogil:
-    """direction <- H direction, H the inverse Hessian that the pairs make of gamma I (Nocedal,
-    1980).
-    """
-    cdef Py_ssize_t i, j, k, n = at.n
-    cdef double *d = at.direction
-    cdef double back
-    for i in range(at.pairs):
-        k = (at.next - 1 - i + at.capacity) % at.capacity
-        at.share[k] = at.scale[k] * lanes_dot(at.s + k * n, d, n)
-        dense_add(-at.share[k], at.y + k * n, d, n)
-        if at.arcs:
-            project(d, at.free, n)
-    for j in range(n):
-        d[j] *= at.gamma
-    for i in range(at.pairs):
-        k = (at.next - at.pairs + i + at.capacity) % at.capacity
-        back = at.scale[k] * lanes_dot(at.y + k * n, d, n)
-        dense_add(at.share[k] - back, at.s + k * n, d, n)
-        if at.arcs:
-            project(d, at.free, n)
-
 
 cdef inline void steepest(Memory *at) noexcept nogil:
     """direction <- -(sub)gradient. What is held by an edge is not free."""
@@ -434,8 +159,8 @@ cdef inline double path_slope(const Memory *at) noexcept nogil:
 
 cdef Status give_up(Memory *at) noexcept nogil:
     """No step along this direction is of use: the steepest descent is what is left."""
-    if at.pairs:
-        at.pairs, at.length = 0, 0
+    if at.pairs.count:
+        at.pairs.count, at.length = 0, 0
         return lay_out(at)
     return UNDEFINED if at.search.outside else STUCK
 
@@ -444,21 +169,21 @@ cdef Status lay_out(Memory *at) noexcept nogil:
     """Choose a direction and the first step along it, which `trial` takes."""
     cdef Search *search = &at.search
     cdef double slope = 0, reached
-    if at.pairs:
+    if at.pairs.count:
         steepest(at)
         if at.arcs:
-            restrict_pairs(at)
-        two_loops(at)
+            restrict_pairs(&at.pairs, at.free)
+        two_loops(&at.pairs, at.direction, at.free if at.arcs else NULL)
         slope = keep_inside(at) if at.arcs else lanes_dot(at.direction, at.gradient, at.n)
         at.decrement = -slope if slope < 0 else INFINITY
-        if not -INFINITY < slope < 0 or (at.arcs and at.gamma == 0):
-            at.pairs = 0
-    if not at.pairs:
+        if not -INFINITY < slope < 0 or (at.arcs and at.pairs.gamma == 0):
+            at.pairs.count = 0
+    if not at.pairs.count:
         slope = steepest_unit(at)
-    search.step = 1.0 if at.pairs else 1 / sqrt(lanes_dot(at.direction, at.direction, at.n))
+    search.step = 1.0 if at.pairs.count else 1 / sqrt(lanes_dot(at.direction, at.direction, at.n))
     if not at.learnt and at.length > 0:  # without curvature to go by, as far as the last step went
         reached = at.length / sqrt(lanes_dot(at.direction, at.direction, at.n))
-        if at.pairs == 0 or reached > search.step:
+        if at.pairs.count == 0 or reached > search.step:
             search.step = reached
     begin_search(search, at.value, slope, search.step, at.arcs)
     at.verifying = False
@@ -467,25 +192,6 @@ cdef Status lay_out(Memory *at) noexcept nogil:
 
 # ---- what an evaluation teaches ----
 
-cdef void remember(Memory *at) noexcept nogil:
-    """The pair of the step from x to trial, unless the cost is not convex along it."""
-    cdef Py_ssize_t j, n = at.n
-    cdef double *s = at.s + at.next * n
-    cdef double *y = at.y + at.next * n
-    cdef double sy, yy
-    for j in range(n):
-        s[j] = at.trial[j] - at.x[j]
-        y[j] = at.trial_gradient[j] - at.gradient[j]
-    sy, yy = lanes_dot(s, y, n), lanes_dot(y, y, n)
-    at.length = sqrt(lanes_dot(s, s, n))
-    at.learnt = (sy > EPS * at.length * sqrt(yy) and sy > EPS * fabs(at.search.start.slope)
-                 * at.search.step)
-    if at.learnt:
-        at.scale[at.next], at.gamma = 1 / sy, sy / yy
-        at.next = (at.next + 1) % at.capacity
-        at.pairs = min(at.pairs + 1, at.capacity)
-
-
 cdef void keep(Memory *at, const double *x, const double *gradient, double value) noexcept nogil:
     """Keep a point that is no iterate, or no longer, as the best."""
     memcpy(at.best_x, x, at.n * sizeof(double))
@@ -493,74 +199,25 @@ cdef void keep(Memory *at, const double *x, const double *gradient, double value
     at.best, at.is_best = value, False
 
 
-cdef void set_anchor(Memory *at) noexcept nogil:
-    """Remember x at iteration 0, and at the powers of two."""
-    cdef Py_ssize_t n = at.n
-    if at.iterations == 0:
-        memcpy(at.anchor, at.x, n * sizeof(double))
-        memcpy(at.anchor + n, at.x, n * sizeof(double))
-        at.anchored[0] = at.anchored[1] = 0
-        at.anchor_values[0] = at.anchor_values[1] = at.value
-    elif at.iterations == max(<Py_ssize_t> 1, 2 * at.anchored[1]):
-        memcpy(at.anchor, at.anchor + n, n * sizeof(double))
-        memcpy(at.anchor + n, at.x, n * sizeof(double))
-        at.anchored[0], at.anchor_values[0] = at.anchored[1], at.anchor_values[1]
-        at.anchored[1], at.anchor_values[1] = at.iterations, at.value
-
-
 cdef void arrive(Memory *at, double value, double norm) noexcept nogil:
     """The trial is the next iterate."""
-    cdef int i
     if at.begun and at.is_best and value > at.best:
         keep(at, at.x, at.gradient, at.value)
     memcpy(at.x, at.trial, at.n * sizeof(double))
     memcpy(at.gradient, at.trial_gradient, at.n * sizeof(double))
-    at.iterations += at.begun
-    for i in range(9, 0, -1):
-        at.recent[i] = at.recent[i - 1]
-    at.recent[0] = at.value if at.begun else INFINITY
+    add_iterate(&at.progress, at.x, value, at.value, not at.begun)
     at.value, at.norm, at.decrement = value, norm, INFINITY
     if not at.begun or value <= at.best:
         at.best, at.is_best = value, True
     at.begun = True
-    set_anchor(at)
-
-
-cdef inline double small_gain(const Memory *at) noexcept nogil:
-    """What is not worth going on for: a share of the fall of about the later half of the
-    iterations.
-    """
-    cdef Py_ssize_t half = (at.iterations + 1) // 2
-    return share_of(&at.goal) * ((at.recent[half - 1] if 1 <= half <= 10 else at.anchor_values[0])
-                                 - at.value)
 
 
 cdef bint may_be_minimum(const Memory *at) noexcept nogil:
-    """Whether x is a minimum as far as the quasi-Newton model tells. Call it when the next line is
-    laid out.
-
-    A small gradient or a small fall of the cost, which the user's units decide, is not enough. What
-    the model expects to gain, and what the last two iterations have gained, must be small beside
-    the fall of the later half of the iterations (not beside that of all: the first ones may have
-    come from far away), and its step beside their movement, parameter by parameter. The one holds
-    for every scale and offset of the cost, the other for every unit of the parameters, and neither
-    holds while the cost falls without end. Where the cost's digits no longer show a fall, the gain
-    must be below them.
-    """
-    cdef Py_ssize_t j
-    cdef double share, digits = DIGITS * at.rounding * fabs(at.value)
-    if not (at.learnt and at.pairs > 0 and is_small(&at.goal, at.norm, at.value, at.recent[0])):
-        return False
-    if at.decrement <= digits and fabs(at.recent[2] - at.value) <= digits:
-        return True
-    if not fmax(at.decrement, fabs(at.recent[1] - at.value)) <= small_gain(at):
-        return False
-    share = sqrt(share_of(&at.goal))
-    for j in range(at.n):
-        if (fabs(at.direction[j]) > share * fabs(at.x[j] - at.anchor[j])
-                and fabs(at.direction[j]) > NEGLIGIBLE * fabs(at.x[j])):
-            return False
-    return True
+    """Whether x is a minimum as far as the last direction tells, which needs a new pair."""
+    cdef bint is_known = at.learnt and at.pairs.count > 0
+    return (is_known and is_small(&at.goal, at.norm, at.value, at.progress.recent[0])
+            and is_little_left(&at.progress, &at.goal, at.x, at.value, at.direction, at.decrement,
+                               at.precision))
 
 
 cdef Status verify(Memory *at) noexcept nogil:
@@ -574,7 +231,7 @@ cdef Status verify(Memory *at) noexcept nogil:
     cdef double size, slope = 0, longest = 0, v
     cdef Py_ssize_t j
     for j in range(at.n):
-        size = fmax(fabs(at.x[j]), CENTRED * fabs(at.x[j] - at.anchor[j]))
+        size = size_of(&at.progress, at.x, j)
         v = slope_at(at.x[j], at.gradient[j], &at.feasible, j)
         longest = fmax(longest, size * fabs(v))
         at.direction[j] = -size * size * v
@@ -599,7 +256,7 @@ cdef Status learn(Memory *at, double value) noexcept nogil:
     """Take in the cost at trial, whose gradient is in place."""
     cdef Search *search = &at.search
     cdef Verdict verdict
-    cdef double norm, slope, promised, curvature, gain
+    cdef double norm, slope, promised, curvature, gain, enough
     value += excess(at.trial, at.n, &at.feasible)
     norm = gradient_size(at.trial, at.trial_gradient, at.n, &at.feasible)
     if value == -INFINITY:
@@ -622,14 +279,16 @@ cdef Status learn(Memory *at, double value) noexcept nogil:
         curvature = (slope - search.start.slope) / search.step
         gain = (0.5 * search.start.slope * search.start.slope / curvature if curvature > 0
                 else INFINITY)
-        if gain <= fmax(VERIFIED * small_gain(at), DIGITS * at.rounding * fabs(at.value)):
+        enough = VERIFIED * small_gain(&at.progress, &at.goal, at.value)
+        if gain <= fmax(enough, rounding_error(at.precision, at.value)):
             if value < at.best:
                 keep(at, at.trial, at.trial_gradient, value)
             return CONVERGED
-    verdict = look(search, value, slope, promised, at.noise)
+    verdict = check_step(search, value, slope, promised, at.noise)
     if verdict == ACCEPT:
         search.outside = False
-        remember(at)
+        at.learnt = add_pair(&at.pairs, at.x, at.gradient, at.trial, at.trial_gradient,
+                             EPS * fabs(search.start.slope) * search.step, &at.length)
         arrive(at, value, norm)
         return MOVED
     if value < at.best:
@@ -648,29 +307,19 @@ cdef Status advance(Memory *at) noexcept nogil:
     return verify(at) if status == SEARCHING and may_be_minimum(at) else status
 
 
-def blank_gradient(double[::1] gradient not None):
-    """Fill it with what `unwritten` recognises."""
-    blank(&gradient[0], gradient.shape[0])
-
-
-def unwritten(const double[::1] gradient not None):
-    """The first entry that a compiled cost has not written; -1: none."""
-    return first_unwritten(&gradient[0], gradient.shape[0])
-
-
 cdef class QuasiNewton:
     """A run of L-BFGS from x0. `lower`, `upper` (None: no bounds) and `l1` make of it a projected,
     orthant-wise method.
 
     `share` is the part of l1 that each parameter has (None: all); `single` rounds every trial to
-    float32; `noise` is the relative rounding error of the cost.
+    float32; `precision` is the relative error of the cost.
     """
     cdef Memory at
     cdef readonly object x, gradient, trial
     cdef object _owners, _best_x, _best_gradient
 
     def __init__(self, const double[::1] x0 not None, const double[::1] lower,
-                 const double[::1] upper, double l1, int memory, double noise, bint single,
+                 const double[::1] upper, double l1, int memory, double precision, bint single,
                  const double[::1] share=None):
         cdef Py_ssize_t n = x0.shape[0]
         if n == 0 or memory < 1 or (lower is None) != (upper is None):
@@ -681,28 +330,21 @@ cdef class QuasiNewton:
         vectors = np.zeros((10 + 2 * memory, n))
         scalars = np.zeros((2, memory))
         cdef double[:, ::1] rows = vectors, few = scalars
-        self.at.n, self.at.capacity, self.at.pairs, self.at.next = n, memory, 0, 0
+        self.at.n = n
         self.at.begun, self.at.arcs, self.at.single = False, l1 > 0 or lower is not None, single
         self.at.x, self.at.gradient, self.at.trial = &rows[0, 0], &rows[1, 0], &rows[2, 0]
-        self.at.trial_gradient = &rows[3, 0]
-        self.at.direction = &rows[4, 0]
-        self.at.free = &rows[5, 0]
-        self.at.s = &rows[6, 0]
-        self.at.y = &rows[6 + memory, 0]
-        self.at.scale = &few[0, 0]
-        self.at.share = &few[1, 0]
-        self.at.anchor, self.at.best_x = &rows[6 + 2 * memory, 0], &rows[8 + 2 * memory, 0]
-        self.at.best_gradient = &rows[9 + 2 * memory, 0]
-        self.at.noise = noise
-        self.at.rounding = noise / 1000
+        self.at.trial_gradient, self.at.direction = &rows[3, 0], &rows[4, 0]
+        self.at.free, self.at.best_x, self.at.best_gradient = &rows[5, 0], &rows[6, 0], &rows[7, 0]
+        self.at.progress.n, self.at.progress.anchor = n, &rows[8, 0]
+        self.at.progress.recent = [INFINITY] * 10
+        self.at.pairs = Pairs(n, memory, 0, 0, &rows[10, 0], &rows[10 + memory, 0], &few[0, 0],
+                              &few[1, 0], 0)
+        self.at.precision, self.at.noise = precision, NOISE * precision
         self.at.feasible = Feasible(l1, NULL, NULL, NULL)
-        self.at.iterations = 0
-        self.at.learnt = False
+        self.at.learnt = self.at.is_best = False
         self.at.length = 0
         self.at.goal = Goal(0, 0, False)
         self.at.best = self.at.decrement = INFINITY
-        self.at.recent = [INFINITY] * 10
-        self.at.is_best = False
         if lower is not None:
             self.at.feasible.lower, self.at.feasible.upper = &lower[0], &upper[0]
         memcpy(self.at.trial, &x0[0], n * sizeof(double))
@@ -710,8 +352,7 @@ cdef class QuasiNewton:
             self.at.feasible.share = &share[0]
         self._owners = vectors, scalars, lower, upper, share
         self.x, self.gradient, self.trial = vectors[0], vectors[1], vectors[2]
-        self._best_x = vectors[8 + 2 * memory]
-        self._best_gradient = vectors[9 + 2 * memory]
+        self._best_x, self._best_gradient = vectors[6], vectors[7]
 
     def set_goal(self, double tol, double ftol, bint absolute):
         """When a run is CONVERGED: see `Goal`. Without a goal it never is."""

@@ -2,25 +2,14 @@
 cost.
 """
 
-from enum import IntEnum
-
 import numpy as np
 from numpy.typing import NDArray
 
+from .cost import Status
 from .rules import Rule
 
 _Vector = NDArray[np.float64]
 _Parameters = NDArray[np.float32] | NDArray[np.float64]
-
-class Status(IntEnum):
-    MOVED = 0
-    SMALL = 1
-    STALLED = 2
-    ROSE = 3
-    UNDEFINED = 4
-    UNBOUNDED = 5
-    UNWRITTEN = 6
-    FAILED = 7
 
 class RuleDescent:
     x: _Parameters
@@ -29,6 +18,8 @@ class RuleDescent:
     least: float
     distance: float
     norm: float
+    gradient: _Vector | None
+    unwritten: int
     def __init__(
         self,
         x0: _Parameters,
@@ -40,7 +31,7 @@ class RuleDescent:
         l1: float,
         threads: int,
     ) -> None: ...
-    def forbid_rise(self, ceiling: float, monotone: bool) -> None: ...
+    def forbid_rise(self, monotone: bool) -> None: ...
     def set_goal(self, ftol: float, absolute: bool) -> None: ...
     def go_back(self) -> None: ...
     def reset_stall(self) -> None: ...
@@ -61,7 +52,6 @@ class RuleDescent:
         rates: _Vector,
         tol: float,
         patience: int,
-        gradient: _Vector,
         record: _Vector,
         path: _Vector | None,
-    ) -> tuple[int, Status]: ...
+    ) -> tuple[int, int, Status]: ...

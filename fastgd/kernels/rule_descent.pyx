@@ -12,39 +12,20 @@ import numpy as np
 from cython cimport floating
 from cython.parallel cimport prange
 from libc.math cimport INFINITY, fabs, isfinite, isnan, pow, sqrt
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
-from .cost cimport (Cost, Feasible, Goal, blank, clip, cost_at, excess, first_unwritten,
+from .cost cimport (FAILED, MOVED, ROSE, SMALL, STALLED, UNBOUNDED, UNDEFINED, UNWRITTEN, Cost,
+                    Feasible, Goal, Status, blank, clip, cost_at, excess, first_unwritten,
                     gradient_size, is_small)
-from .penalty cimport soft
+from .prodigy cimport Distance, correction, estimate_distance, prodigy
 from .rules cimport ADAM, ADAMW, MOMENTUM, NESTEROV, Rule, keeps_first, keeps_second, root, update
 from .threads cimport can_share
-
-cpdef enum Status:
-    MOVED                       # a step was taken
-    # a step was taken from a point of small gradient, whose cost is the least but for rounding
-    SMALL
-    # a step was taken, and the cost has not reached a new low for `patience` iterations
-    STALLED
-    ROSE                        # the cost is above what is allowed, or infinite: no step
-    # the cost, or a component of its gradient, is not a number: no step that counts
-    UNDEFINED
-    UNBOUNDED                   # the cost is minus infinity: no step
-    UNWRITTEN                   # a compiled cost has not written its whole gradient: no step
-    FAILED                      # a compiled cost has raised an exception: no step
 
 cdef enum:
     RANGE = 2048                # parameters that stay in cache while they are looked at and moved
     SHARED = 65536              # parameters that are worth more than one thread
 
 cdef double EPS = 2.2e-16
-
-# what Prodigy knows of the distance to the minimum; first 0: it is not asked
-cdef struct Distance:
-    double first, now           # its first guess, and the greatest lower bound so far
-    double gain                 # weighted sum of g'(start - x)
-    char *start
-    char *weighted              # weighted sum of the gradients
 
 cdef struct Course:
     Py_ssize_t n, ranges, t
@@ -74,56 +55,6 @@ cdef struct Course:
     Py_ssize_t stalled          # iterations since the least cost
 
 
-cdef inline void prodigy(floating *restrict w, const floating *restrict g, floating *restrict m,
-                         floating *restrict a, floating *restrict s, const floating *restrict start,
-                         Py_ssize_t n, const Rule *rule, double d, double rate, double share,
-                         floating l1, double *sums) noexcept nogil:
-    """Adam on d g, with r = rate d / (sqrt(a) + d eps); s <- sqrt(keep2) s + share g; sums <-
-    g'(start - w), |s|_1.
-    """
-    cdef Py_ssize_t j, k
-    cdef floating keep1 = rule.first, keep2 = rule.second, keep3 = sqrt(rule.second)
-    cdef floating take1 = d * (1 - rule.first)
-    cdef floating take2 = d * d * (1
-                                   - rule.second), eps = d * rule.eps, part = share, scale = rate, r
-    cdef double[8] gain
-    cdef double[8] size
-    memset(gain, 0, sizeof(gain))
-    memset(size, 0, sizeof(size))
-    for j in range(n):
-        k = j % 8
-        gain[k] += g[j] * (start[j] - w[j])
-        m[j] = keep1 * m[j] + take1 * g[j]
-        a[j] = keep2 * a[j] + take2 * g[j] * g[j]
-        s[j] = keep3 * s[j] + part * g[j]
-        size[k] += fabs(s[j])
-        r = scale / (root(a[j]) + eps)
-        w[j] = soft(w[j] - r * m[j], r * <floating> d * l1)
-    sums[0] = sums[1] = 0
-    for k in range(8):
-        sums[0] += gain[k]
-        sums[1] += size[k]
-
-
-cdef void estimate_distance(Course *at) noexcept nogil:
-    """Take in the sums of a Prodigy step."""
-    cdef Distance *distance = &at.distance
-    cdef double gain = 0, size = 0
-    cdef double share = distance.now / distance.first * distance.now * correction(at)
-    cdef Py_ssize_t i
-    for i in range(at.ranges):
-        gain += at.sums[3 * i + 1]
-        size += at.sums[3 * i + 2]
-    distance.gain = sqrt(at.rule.second) * distance.gain + share * gain
-    if size > 0 and distance.gain / size > distance.now:
-        distance.now = distance.gain / size
-
-
-cdef inline double correction(const Course *at) noexcept nogil:
-    """Of the start of Adam's running means."""
-    return sqrt(1 - pow(at.rule.second, at.t)) / (1 - pow(at.rule.first, at.t))
-
-
 cdef double sweep(Course *at, Py_ssize_t i, floating *here, floating *there, const floating *g,
                   const floating *h, floating *first, floating *second, double rate) noexcept nogil:
     """there <- the rule's step from here, by gradient h, for one range; returns the size of
@@ -131,7 +62,7 @@ cdef double sweep(Course *at, Py_ssize_t i, floating *here, floating *there, con
     """
     cdef Py_ssize_t j, begin = i * RANGE, size = min(RANGE, at.n - begin)
     cdef Feasible feasible = at.feasible
-    cdef double norm, d = at.distance.now
+    cdef double norm, correct, d = at.distance.now
     cdef floating inside
     if feasible.lower != NULL:
         feasible.lower, feasible.upper = feasible.lower + begin, feasible.upper + begin
@@ -142,10 +73,10 @@ cdef double sweep(Course *at, Py_ssize_t i, floating *here, floating *there, con
     if not isfinite(norm):
         return norm
     if at.distance.first > 0:
+        correct = correction(&at.rule, at.t)
         prodigy(there, h, first + begin, second + begin, <floating *> at.distance.weighted + begin,
-                <floating *> at.distance.start + begin, size, &at.rule, d, rate * d
-                * correction(at), d / at.distance.first * d * correction(at),
-                <floating> feasible.l1, at.sums + 3 * i + 1)
+                <floating *> at.distance.start + begin, size, &at.rule, d, rate * d * correct,
+                d / at.distance.first * d * correct, <floating> feasible.l1, at.sums + 3 * i + 1)
     else:
         update(&at.rule, there, h, first + begin if first != NULL else first, second + begin
                if second != NULL else second, size, rate, at.t, feasible.l1, at.decay)
@@ -175,7 +106,7 @@ cdef void step(Course *at, const floating *g, const floating *h, char *target,
         if isnan(at.norm):
             return
     if at.distance.first > 0:
-        estimate_distance(at)
+        estimate_distance(&at.distance, &at.rule, at.t, at.sums, at.ranges)
 
 
 cdef inline bint can_step_back(const Course *at) noexcept nogil:
@@ -218,22 +149,24 @@ cdef void recover_best(Course *at) noexcept nogil:
     at.best, at.behind = at.other, False
 
 
-cdef Status look(Course *at, double value, const floating *g, const floating *h, double rate,
-                 Py_ssize_t patience) noexcept nogil:
+cdef Status take_step(Course *at, double value, const floating *g, const floating *h,
+                      double rate, Py_ssize_t patience) noexcept nogil:
     """Take in the cost and its gradient at the iterate, and leave it by a step."""
     cdef char *from_here = at.here
     cdef char *target
     cdef double before = at.value
-    cdef bint best, behind
+    cdef bint best, behind, is_first = at.best == NULL and not at.behind
     value += excess(<floating *> at.here, at.n, &at.feasible)
     at.value = value
     if value == -INFINITY:
         return UNBOUNDED
     if isnan(value):
         return ROSE if at.guarded else UNDEFINED
+    if is_first and at.guarded:
+        at.ceiling = value
     if value == INFINITY or value > (at.least if at.monotone else at.ceiling):
         return ROSE
-    best = value < at.least or at.best == at.here or (at.best == NULL and not at.behind)
+    best = value < at.least or at.best == at.here or is_first
     if not best:
         recover_best(at)
     behind = best and can_step_back(at)
@@ -256,12 +189,12 @@ cdef Status look(Course *at, double value, const floating *g, const floating *h,
     return MOVED
 
 
-cdef Status look_at(Course *at, double value, const void *g, const void *h, double rate,
-                    Py_ssize_t patience) noexcept nogil:
+cdef Status take_step_at(Course *at, double value, const void *g, const void *h, double rate,
+                         Py_ssize_t patience) noexcept nogil:
     """The same in the iterate's own precision."""
     if at.single:
-        return look(at, value, <const float *> g, <const float *> h, rate, patience)
-    return look(at, value, <const double *> g, <const double *> h, rate, patience)
+        return take_step(at, value, <const float *> g, <const float *> h, rate, patience)
+    return take_step(at, value, <const double *> g, <const double *> h, rate, patience)
 
 
 cdef class RuleDescent:
@@ -274,6 +207,7 @@ cdef class RuleDescent:
     result.
     """
     cdef Course at
+    cdef readonly object gradient   # the last one of a compiled cost
     cdef object _buffers, _sums, _bounds, _first, _second, _start, _weighted
 
     def __init__(self, x0 not None, Rule rule, double decay, double distance,
@@ -361,20 +295,20 @@ cdef class RuleDescent:
         """The size of the largest component of the (sub)gradient that was told last."""
         return self.at.norm
 
-    def forbid_rise(self, double ceiling, bint monotone):
-        """From now on answer ROSE to NaN and to a cost above the ceiling, or (`monotone`) above the
-        least so far.
+    def forbid_rise(self, bint monotone):
+        """Answer ROSE to NaN and to a cost above the first one, or (`monotone`) above the least so
+        far.
         """
-        self.at.ceiling, self.at.monotone, self.at.guarded = ceiling, monotone, True
+        self.at.monotone, self.at.guarded = monotone, True
 
     def set_goal(self, double ftol, bint absolute):
         """When, besides `tol`, an iterate is SMALL: see `Goal`."""
         self.at.goal.ftol, self.at.goal.absolute = ftol, absolute
 
     def go_back(self):
-        """Return to `best`, whose cost is to be told again, with empty buffers."""
+        """Return to `best`, if there is one, whose cost is to be told again, with empty buffers."""
         recover_best(&self.at)
-        if self.at.here != self.at.best:
+        if self.at.best != NULL and self.at.here != self.at.best:
             self.at.here, self.at.other = self.at.best, self.at.here
         self.at.t, self.at.stalled = 1, 0
         for buffer in (self._first, self._second, self._weighted):
@@ -400,32 +334,41 @@ cdef class RuleDescent:
         cdef Status status
         self.at.goal.tol = tol
         with nogil:
-            status = look_at(&self.at, value, &g[0], &h[0], rate, patience)
+            status = take_step_at(&self.at, value, &g[0], &h[0], rate, patience)
         return status
 
     def reset_stall(self):
         """Count the iterations without a new low from here on."""
         self.at.stalled = 0
 
+    @property
+    def unwritten(self):
+        """The first entry of `gradient` that a compiled cost has not written; -1: none."""
+        cdef const double[::1] gradient = self.gradient
+        return first_unwritten(&gradient[0], self.at.n)
+
     def run(self, size_t function, size_t data, int[::1] failed not None,
             const double[::1] rates not None, double tol, Py_ssize_t patience,
-            double[::1] gradient not None, double[:, ::1] record not None, double[:, ::1] path):
+            double[:, ::1] record not None, double[:, ::1] path):
         """Iterate on a compiled cost, a rate each, until `tell` would return something else than
         MOVED.
 
-        `gradient` receives the last gradient; `record` receives (cost, gradient's size) and `path`
-        (None: none) x, a row an iteration that has a cost. Ends where the cost function has set
-        `failed`. Returns (iterations, the last `Status`).
+        `record` receives (cost, gradient's size, rate, evaluations so far) and `path` (None: none)
+        x, a row an iteration that has a cost; `gradient` is the last gradient. Ends where the cost
+        function has set `failed`. Returns (iterations, evaluations, the last `Status`).
         """
         cdef Cost cost = cost_at(function, data)
         cdef Course *at = &self.at
-        cdef Py_ssize_t done = 0, most = rates.shape[0], n = at.n
+        cdef Py_ssize_t done = 0, evaluations = 0, most = rates.shape[0], n = at.n
         cdef Status status = MOVED
         cdef double value
         cdef volatile int *has_failed = &failed[0]
-        if (at.single or gradient.shape[0] != n or record.shape[0] < most or record.shape[1] != 2
+        if (at.single or record.shape[0] < most or record.shape[1] != 4
                 or (path is not None and (path.shape[0] < most or path.shape[1] != n))):
-            raise ValueError("x is float32, or gradient, record or path have the wrong shape")
+            raise ValueError("x is float32, or record or path have the wrong shape")
+        if self.gradient is None:
+            self.gradient = np.empty(n)
+        cdef double[::1] gradient = self.gradient
         cdef double *to = NULL if path is None or most == 0 else &path[0, 0]
         at.goal.tol = tol
         with nogil:
@@ -434,14 +377,17 @@ cdef class RuleDescent:
                     memcpy(to + done * n, at.here, n * sizeof(double))
                 blank(&gradient[0], n)
                 value = cost.function(<double *> at.here, &gradient[0], n, cost.data)
+                evaluations += 1
                 if has_failed[0]:
                     status = FAILED
                 elif isfinite(value) and first_unwritten(&gradient[0], n) >= 0:
                     status = UNWRITTEN
                 else:
-                    status = look_at(at, value, &gradient[0], &gradient[0], rates[done], patience)
+                    status = take_step_at(at, value, &gradient[0], &gradient[0], rates[done],
+                                          patience)
                 if status not in (MOVED, SMALL, STALLED):
                     break
                 record[done, 0], record[done, 1] = at.value, at.norm
+                record[done, 2], record[done, 3] = rates[done], evaluations
                 done += 1
-        return done, status
+        return done, evaluations, status

@@ -135,10 +135,7 @@ class DualCoordinateDescent(FullBatch):
             )
             last = self._estimates[-1] if self._estimates else np.inf
             self._estimates.append(distance)
-            if _is_candidate(len(self._estimates)):
-                self._candidates.append(theta.copy())
-            elif value < self._lowest[0]:
-                self._lowest = value, theta.copy()
+            self._store(value, theta)
             # The estimate is an average over the pass, at whose end the gap is smaller.
             if distance < last < np.inf:
                 distance *= sqrt(distance / last)
@@ -155,6 +152,13 @@ class DualCoordinateDescent(FullBatch):
             if self._failures > MAX_FAILED_CHECKS or self._is_slow(self._estimates):
                 self._check(theta)
                 return
+
+    def _store(self, value, theta):
+        """Store the parameters after a pass, if they are a candidate for the result."""
+        if _is_candidate(len(self._estimates)):
+            self._candidates.append(theta.copy())
+        elif value < self._lowest[0]:
+            self._lowest = value, theta.copy()
 
     def _is_slow(self, estimates):
         """Whether the predicted number of passes exceeds `MAX_PREDICTED_PASSES`."""

@@ -1,168 +1,43 @@
-"""Methods without a rate to choose for custom losses, which provide value and slope but neither
-curvature nor conjugate: L-BFGS on full batches, Adam otherwise.
-"""
-
-from dataclasses import replace
+"""L-BFGS with line searches, on any function of a vector."""
 
 import numpy as np
 
-from fastgd.kernels import batch
-from fastgd.kernels.quasi_newton import QuasiNewton, Status
-from fastgd.methods.full_batch import State
-from fastgd.methods.method import Epoch, Method
-from fastgd.methods.optimizers import Adam
-from fastgd.methods.schedules import Lipschitz
-from fastgd.methods.sgd import FirstOrder
-from fastgd.problem.coordinates import Coordinates
-from fastgd.problem.layout import pack, unpack
-from fastgd.problem.metric import metric_of
-from fastgd.problem.problem import Problem
+from fastgd.kernels.cost import Status
+from fastgd.kernels.quasi_newton import QuasiNewton
 
-# Pairs of vectors that L-BFGS stores.
-LBFGS_MEMORY = 30
-# The rounding error of a mean loss, in machine epsilons.
-LOSS_ROUNDING = 1e3
-# The first rate that is tried for Adam.
-MAX_FIRST_RATE = 1.0
-# Halvings of that rate, at most. A guard: 2^-40 = 1e-12.
-MAX_HALVINGS = 40
+_SEARCHING = int(Status.SEARCHING)
 
 
-class LBFGS(Method):
-    """L-BFGS on scaled columns; an epoch is a pass over the rows, that is one evaluation.
+class LineSearches(QuasiNewton):
+    """L-BFGS from x0 on a function, ``function(x) -> (value, gradient)``.
 
-    There is no estimate of the distance to the minimum: a loss that need not be convex may have
-    several.
+    The kernel proposes points, `trial`, and is told the function there; `x`, `value`, `gradient`
+    and `norm` describe the last iterate. `precision` is the relative precision of the values, and
+    `single` rounds every trial to float32. `share` is the part of `l1` that each parameter has.
+
+    References
+    ----------
+    Liu, Nocedal, "On the limited memory BFGS method for large scale optimization", Mathematical
+    Programming 1989.
     """
 
-    def start(self, problem: Problem, theta, earlier: State | None):
-        """Begin at theta, or where `earlier` stands."""
-        self.problem, objective = problem, problem.objective
-        if theta is None:
-            coef, intercept = unpack(earlier.theta, objective.outputs, earlier.by_column)
-            theta = pack(coef, intercept, problem.rows.dtype, problem.by_column)
-        self.state = State(
-            theta,
-            problem.by_column,
-            t=getattr(earlier, "t", 1),
-            epochs=getattr(earlier, "epochs", 0),
-        )
-        self._origin, self._done = theta, 0
-        self._weight = problem.total_weight
-        self._at = Coordinates(problem, metric_of(problem))
-        share = np.tile(np.append(self._at.inverse, 0.0), objective.outputs)
-        lower = upper = None
-        if objective.positive:
-            upper = np.full(share.shape, np.inf)
-            lower = np.where(
-                np.arange(len(share)) % (len(self._at.inverse) + 1) < len(self._at.inverse),
-                0.0,
-                -np.inf,
-            )
-        noise = LOSS_ROUNDING * float(np.finfo(problem.rows.dtype).eps)
-        start = self._at.from_user(theta).ravel()
-        start = start if lower is None else np.maximum(start, lower)
-        self._lines = QuasiNewton(
-            start, lower, upper, objective.l1, LBFGS_MEMORY, noise, False, share
-        )
-        self._is_stuck = False
+    def __init__(
+        self, x0, memory, precision, *, lower=None, upper=None, l1=0.0, share=None, single=False
+    ):
+        x0 = x0.astype(np.float64)
+        super().__init__(x0, lower, upper, l1, memory, precision, single, share)
+        # The last value, and the evaluations so far.
+        self.told, self.evaluations = np.nan, 0
 
-    def resume_point(self):
-        """What `resume` needs."""
-        return self._origin, self._done, self.state
+    def evaluate(self, function):
+        """Evaluate the function at `trial`; return the kernel's `Status`."""
+        self.told, gradient = function(self.trial)
+        self.evaluations += 1
+        return self.tell(self.told, np.asarray(gradient, np.float64))
 
-    def resume(self, problem: Problem, resume_point):
-        """Continue an earlier run on the same data from `resume_point`, by repeating its
-        evaluations.
-        """
-        origin, done, state = resume_point
-        self.start(problem, origin, None)
-        for _ in range(done):
-            self.epoch(None)
-        self.state = state
-
-    def epoch(self, order):
-        """Evaluate the trial point, and let the line search proceed; return the `Epoch` of the last
-        iterate.
-        """
-        lines, theta = self._lines, self.state.theta
-        if not self._is_stuck:
-            loss, gradient = self._evaluate(lines.trial)
-            # A nan may come from an interrupted evaluation: the line search must not take it for
-            # the end of the domain.
-            status = Status.UNDEFINED if np.isnan(loss) else lines.tell(loss, gradient)
-            if status in (Status.UNDEFINED, Status.UNBOUNDED):
-                return Epoch(np.nan, np.nan, lines.step)
-            if status == Status.MOVED:
-                theta = self._at.to_user(lines.x.reshape(self.problem.objective.outputs, -1))
-                status = lines.propose()
-            self._is_stuck = status == Status.STUCK
-        self._done += 1
-        self.state = replace(
-            self.state, theta=theta, t=self.state.t + 1, epochs=self.state.epochs + 1
-        )
-        return Epoch(lines.value, lines.norm, lines.step)
-
-    def _evaluate(self, flat):
-        """(smooth part of the objective, its gradient) at a point in scaled columns."""
-        problem = self.problem
-        v = flat.reshape(problem.objective.outputs, -1)
-        theta = self._at.to_user(v)
-        gradient = np.empty_like(theta)
-        loss = self._loss(theta, gradient) + 0.5 * float((self._at.l2 * v * v).sum())
-        gradient = self._at.gradient(gradient) + self._at.l2 * v
-        if not problem.objective.intercept:
-            gradient[:, -1] = 0
-        return loss, gradient.ravel()
-
-    def _loss(self, theta, gradient):
-        return batch.gradient(self.problem.data_term, theta, gradient) / self._weight
-
-    def loss_at(self, theta):
-        """The objective at theta."""
-        outputs = self.problem.objective.outputs
-        return self._loss(theta, np.empty_like(theta)) + self.problem.objective.penalty(
-            theta[: len(theta) - outputs]
-        )
-
-    def solution(self):
-        """(coef, intercept)"""
-        return unpack(self.state.theta, self.problem.objective.outputs, self.problem.by_column)
-
-
-class AutoRateAdam(FirstOrder):
-    """Adam at rates that fall as 1 / sqrt(1 + epochs). The first rate is so small that a step of
-    that length in each parameter, against the signs of the gradient, lowers the objective.
-    """
-
-    def __init__(self, batch_size):
-        super().__init__(Lipschitz(MAX_FIRST_RATE), Adam(), batch_size)
-
-    def start(self, problem, theta, earlier):
-        super().start(problem, theta, earlier)
-        rate = getattr(earlier, "rate", None) or self._first_rate()
-        self.schedule, self.state.rate = replace(self.schedule, eta0=rate), rate
-
-    def epoch(self, order):
-        epoch = super().epoch(order)
-        # For a run that continues from this state.
-        self.state.rate = self.schedule.eta0
-        return epoch
-
-    def _first_rate(self):
-        theta, problem = self.state.theta, self.problem
-        gradient = np.empty_like(theta)
-        before = self._gradient_at(theta, gradient)
-        down, rate = np.sign(gradient), MAX_FIRST_RATE
-        if not problem.objective.intercept:
-            down[len(theta) - problem.objective.outputs :] = 0
-        for _ in range(MAX_HALVINGS):
-            if self._gradient_at(theta - (rate * down).astype(theta.dtype), gradient) < before:
-                break
-            rate /= 2
-        return rate
-
-    def _gradient_at(self, theta, gradient):
-        """The objective; `gradient` receives that of its data term."""
-        loss = batch.gradient(self.problem.data_term, theta, gradient) / self._weight
-        return loss + self.problem.objective.penalty(*self._parts(theta))
+    def iterate(self, function):
+        """Search along a line from x; return the `Status` at its end."""
+        status = self.propose()
+        while status == _SEARCHING:
+            status = self.evaluate(function)
+        return status

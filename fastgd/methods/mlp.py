@@ -8,8 +8,9 @@ from math import isfinite, sqrt
 import numpy as np
 
 from fastgd.kernels import network
+from fastgd.kernels.cost import Status
 from fastgd.kernels.network import Activation
-from fastgd.kernels.quasi_newton import QuasiNewton, Status
+from fastgd.methods.lbfgs import LineSearches
 from fastgd.methods.method import Epoch
 from fastgd.methods.network_units import HEADROOM, ScaledProblem, Units, initial, layers, unpack
 from fastgd.methods.optimizers import SGD, AdamW, Optimizer, ScheduleFree
@@ -310,18 +311,13 @@ class AutoScheduleFree(Backpropagation):
 class LBFGS(Backpropagation):
     """L-BFGS on full batches; an epoch is an iteration. It stops after `max_fun` evaluations of the
     loss.
-
-    References
-    ----------
-    Liu, Nocedal, "On the limited memory BFGS method for large scale optimization", Mathematical
-    Programming 1989.
     """
 
     has_rate = False
 
     def __init__(self, architecture: Architecture, seed, max_fun=np.inf):
         super().__init__(architecture, Schedule(), SGD(), np.iinfo(np.intp).max, seed)
-        self.max_fun, self._lbfgs = max_fun, None
+        self.max_fun, self._lines = max_fun, None
 
     def start(self, problem, theta, earlier):
         super().start(problem, theta, earlier)
@@ -345,46 +341,33 @@ class LBFGS(Backpropagation):
     def epoch(self, order):
         """One line search; the order of the rows does not matter."""
         state = self.state.copy()
-        if self._lbfgs is None:
-            dtype = self.problem.rows.dtype
-            self._lbfgs = QuasiNewton(
-                state.theta.astype(float),
-                None,
-                None,
-                0.0,
-                LBFGS_MEMORY,
-                1000 * float(np.finfo(dtype).eps),
-                dtype == np.float32,
-            )
-            self._gradient, self._evaluations = np.empty_like(state.theta), 0
-            self._evaluate_trial()
+        if self._lines is None:
+            self._gradient, eps = np.empty_like(state.theta), float(np.finfo(state.theta.dtype).eps)
+            single = state.theta.dtype == np.float32
+            self._lines = LineSearches(state.theta, LBFGS_MEMORY, eps, single=single)
+            self._lines.evaluate(self._objective)
             # A line search needs a finite value at its start.
-            if not isfinite(self._trial_loss):
-                return Epoch(self._trial_loss, np.inf, 0.0)
-        lines, before, searching = self._lbfgs, self._lbfgs.value, int(Status.SEARCHING)
-        status = lines.propose()
-        while status == searching:
-            status = self._evaluate_trial()
+            if not isfinite(self._lines.told):
+                return Epoch(self._lines.told, np.inf, 0.0)
+        lines, before = self._lines, self._lines.value
+        status = lines.iterate(self._objective)
         state.theta[:] = lines.x
         state.t += 1
         state.epochs += 1
         self.state = state
-        flat = before - lines.value <= RELATIVE_DECREASE_TOLERANCE * max(
-            abs(before), abs(lines.value), 1.0
-        )
+        size = max(abs(before), abs(lines.value), 1.0)
+        is_flat = before - lines.value <= RELATIVE_DECREASE_TOLERANCE * size
         self._done += 1
-        done = status != Status.MOVED or flat
-        self.spent = self._evaluations >= self.max_fun and not done
+        done = status != Status.MOVED or is_flat
+        self.spent = lines.evaluations >= self.max_fun and not done
         self.settled = done or self.spent
         return Epoch(lines.value, float(np.linalg.norm(lines.gradient)), lines.step)
 
-    def _evaluate_trial(self):
-        """Evaluate the objective at the trial point of the line search."""
-        trial = self._lbfgs.trial.astype(self._gradient.dtype)
-        self._trial_loss = self._value(trial, self._gradient, self._weight)
-        self._evaluations += 1
-        return self._lbfgs.tell(self._trial_loss, self._gradient.astype(float, copy=False))
+    def _objective(self, theta):
+        """(value, gradient)"""
+        gradient = self._gradient
+        return self._value(theta.astype(gradient.dtype), gradient, self._weight), gradient
 
     def optimality(self):
         """(the largest component of the gradient, its kind)"""
-        return self._lbfgs.norm, "largest component of the gradient"
+        return self._lines.norm, "largest component of the gradient"

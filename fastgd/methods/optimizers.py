@@ -3,11 +3,10 @@
 from dataclasses import fields
 from functools import cached_property
 from math import inf
-from numbers import Real
 from typing import ClassVar
 
 from fastgd.kernels.rules import Kind
-from fastgd.problem.records import Settings
+from fastgd.problem.records import Settings, is_number
 
 
 class Optimizer(Settings):
@@ -26,32 +25,19 @@ class Optimizer(Settings):
 
     def __post_init__(self):
         for field in fields(self):
-            value, positive = getattr(self, field.name), field.name == "eps"
-            good = (
-                isinstance(value, Real)
-                and not isinstance(value, bool)
-                and 0 <= value < (inf if positive else 1)
-            )
-            if not good or (positive and value == 0):
-                allowed = "a finite number above 0" if positive else "a number in [0, 1)"
-                raise ValueError(
-                    f"{field.name} of {type(self).__name__} must be {allowed}, got {value!r}"
-                )
+            name, value, owner = field.name, getattr(self, field.name), type(self).__name__
+            if name == "eps" and not (is_number(value) and 0 < value < inf):
+                raise ValueError(f"eps of {owner} must be a finite number above 0, got {value!r}")
+            if name != "eps" and not (is_number(value) and 0 <= value < 1):
+                raise ValueError(f"{name} of {owner} must be a number in [0, 1), got {value!r}")
 
     @cached_property
     def codes(self):
         """The rule for the kernels."""
         first = getattr(self, "momentum", getattr(self, "beta1", 0.0))
         second = getattr(self, "rho", getattr(self, "beta2", 0.0))
-        return {
-            "kind": int(self.kind),
-            "first": first,
-            "second": second,
-            "eps": getattr(self, "eps", 0.0),
-            "noise": 0.0,
-            "fading": 0.0,
-            "seed": 0,
-        }
+        constants = {"first": first, "second": second, "eps": getattr(self, "eps", 0.0)}
+        return {"kind": int(self.kind), **constants, "noise": 0.0, "fading": 0.0, "seed": 0}
 
 
 class SGD(Optimizer):
@@ -297,15 +283,12 @@ class GradientNoise(Optimizer):
     def __post_init__(self):
         for name in ("variance", "fading"):
             value = getattr(self, name)
-            if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= value < inf:
+            if not (is_number(value) and 0 <= value < inf):
                 raise ValueError(
                     f"{name} of GradientNoise must be a finite number of at least 0, got {value!r}"
                 )
-        if (
-            not isinstance(self.rule, Optimizer)
-            and self.rule not in RULES
-            or isinstance(self.rule, GradientNoise)
-        ):
+        is_rule = isinstance(self.rule, Optimizer) or self.rule in RULES
+        if not is_rule or isinstance(self.rule, GradientNoise):
             raise ValueError(
                 f"rule of GradientNoise must be another rule, or one of {', '.join(RULES)}; got "
                 f"{self.rule!r}"
@@ -331,16 +314,7 @@ class GradientNoise(Optimizer):
 
 # The update rules by their names.
 RULES = {
-    rule.__name__.lower(): rule
-    for rule in (
-        SGD,
-        Momentum,
-        Nesterov,
-        AdaGrad,
-        RMSProp,
-        Adam,
-        AdamW,
-    )
+    rule.__name__.lower(): rule for rule in (SGD, Momentum, Nesterov, AdaGrad, RMSProp, Adam, AdamW)
 }
 
 

@@ -3,30 +3,29 @@ it.
 """
 
 from dataclasses import replace
-from numbers import Real
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
 
 from fastgd.kernels.stochastic import PassiveAggressive as Rate
-from fastgd.problem.records import Settings
-
-
-def _check(schedule, **least):
-    """Raise an error for settings that are no finite numbers above their bounds."""
-    for name, bound in least.items():
-        value = getattr(schedule, name)
-        if not isinstance(value, Real) or isinstance(value, bool) or not bound < value < np.inf:
-            raise ValueError(
-                f"{name} of {type(schedule).__name__} must be a finite number above {bound}, got "
-                f"{value!r}"
-            )
+from fastgd.problem.records import Settings, is_number
 
 
 class Schedule(Settings):
     """Base class of the schedules below."""
 
     passive_aggressive: ClassVar[Rate] = Rate.OFF
+    # Bounds that settings have to be above.
+    bounds: ClassVar[dict] = {}
+
+    def __post_init__(self):
+        for name, bound in self.bounds.items():
+            value, owner = getattr(self, name), type(self).__name__
+            if not (is_number(value) and bound < value < np.inf):
+                raise ValueError(
+                    f"{name} of {owner} must be a finite number above {bound}, got {value!r}"
+                )
 
     def rates(self, t, count, epoch):
         """The rates of an epoch's `count` updates, the first being the `t`-th of all (from 1),
@@ -50,9 +49,7 @@ class Constant(Schedule):
     """
 
     eta0: float = 0.01
-
-    def __post_init__(self):
-        _check(self, eta0=0)
+    bounds = {"eta0": 0}
 
     def rates(self, t, count, epoch):
         return np.full(count, float(self.eta0))
@@ -70,9 +67,7 @@ class InverseScaling(Schedule):
 
     eta0: float = 0.01
     power_t: float = 0.5
-
-    def __post_init__(self):
-        _check(self, eta0=0, power_t=-np.inf)
+    bounds = {"eta0": 0, "power_t": -np.inf}
 
     def rates(self, t, count, epoch):
         return self.eta0 / np.arange(t, t + count, dtype=float) ** self.power_t
@@ -90,9 +85,7 @@ class Optimal(Schedule):
     """
 
     alpha: float = 1e-4
-
-    def __post_init__(self):
-        _check(self, alpha=0)
+    bounds = {"alpha": 0}
 
     def rates(self, t, count, epoch):
         start = 1 / (np.sqrt(1 / np.sqrt(self.alpha)) * self.alpha)
@@ -113,9 +106,7 @@ class Adaptive(Schedule):
     eta0: float = 0.01
     factor: float = 5.0
     least: float = 1e-6
-
-    def __post_init__(self):
-        _check(self, eta0=0, factor=1, least=0)
+    bounds = {"eta0": 0, "factor": 1, "least": 0}
 
     rates = Constant.rates
 
@@ -136,9 +127,7 @@ class StepDecay(Schedule):
     eta0: float = 0.01
     factor: float = 0.5
     every: int = 10
-
-    def __post_init__(self):
-        _check(self, eta0=0, factor=0, every=0)
+    bounds = {"eta0": 0, "factor": 0, "every": 0}
 
     def rates(self, t, count, epoch):
         return np.full(count, self.eta0 * self.factor ** (epoch // self.every))
@@ -157,9 +146,7 @@ class CosineDecay(Schedule):
 
     eta0: float = 0.01
     epochs: int = 100
-
-    def __post_init__(self):
-        _check(self, eta0=0, epochs=0)
+    bounds = {"eta0": 0, "epochs": 0}
 
     def rates(self, t, count, epoch):
         done = epoch + np.arange(count) / count
@@ -185,9 +172,10 @@ class OneCycle(Schedule):
     eta0: float = 0.01
     epochs: int = 100
     warmup: float = 0.3
+    bounds = {"eta0": 0, "epochs": 0, "warmup": 0}
 
     def __post_init__(self):
-        _check(self, eta0=0, epochs=0, warmup=0)
+        super().__post_init__()
         if self.warmup >= 1:
             raise ValueError(f"warmup of OneCycle must be below 1, got {self.warmup!r}")
 
@@ -224,42 +212,34 @@ class Lipschitz(Schedule):
         return self.eta0 / np.sqrt(1 + self.decays * (epoch + np.arange(count) / count))
 
 
-# The names that `learning_rate` accepts.
-SCHEDULE_NAMES = (
-    "auto",
-    "constant",
-    "invscaling",
-    "optimal",
-    "adaptive",
-    "pa1",
-    "pa2",
-    "step",
-    "cosine",
-    "one_cycle",
-    "lipschitz",
-)
+# Names of `learning_rate`: a schedule, and the parameters of the estimator that it takes.
+SCHEDULES = {
+    "constant": (Constant, "eta0"),
+    "invscaling": (InverseScaling, "eta0", "power_t"),
+    "optimal": (Optimal, "alpha"),
+    "adaptive": (Adaptive, "eta0"),
+    "pa1": (partial(PassiveAggressive, Rate.PA1), "eta0"),
+    "pa2": (partial(PassiveAggressive, Rate.PA2), "eta0"),
+    "step": (StepDecay, "eta0"),
+    "cosine": (CosineDecay, "eta0", "max_iter"),
+    "one_cycle": (OneCycle, "eta0", "max_iter"),
+}
+# All names that `learning_rate` accepts.
+SCHEDULE_NAMES = ("auto", "lipschitz", *SCHEDULES)
 
 
-def as_schedule(learning_rate, *, eta0, power_t, alpha, max_iter, lipschitz):
-    """A schedule from its name and the estimator's parameters, or the schedule itself."""
+def as_schedule(learning_rate, *, lipschitz, **parameters):
+    """A schedule from its name and the estimator's parameters, or the schedule itself;
+    `lipschitz()` is the one of "lipschitz" and "auto".
+    """
     if isinstance(learning_rate, Schedule):
         return learning_rate
-    if learning_rate == "optimal" and alpha == 0:
+    if learning_rate not in SCHEDULES:
+        return lipschitz()
+    if learning_rate == "optimal" and parameters["alpha"] == 0:
         raise ValueError(
             "alpha must be > 0 since learning_rate is 'optimal'. alpha is used to compute the "
             "optimal learning rate."
         )
-    make = {
-        "constant": lambda: Constant(eta0),
-        "invscaling": lambda: InverseScaling(eta0, power_t),
-        "optimal": lambda: Optimal(alpha),
-        "adaptive": lambda: Adaptive(eta0),
-        "pa1": lambda: PassiveAggressive(eta0=eta0, passive_aggressive=Rate.PA1),
-        "pa2": lambda: PassiveAggressive(eta0=eta0, passive_aggressive=Rate.PA2),
-        "step": lambda: StepDecay(eta0),
-        "cosine": lambda: CosineDecay(eta0, max_iter),
-        "one_cycle": lambda: OneCycle(eta0, max_iter),
-        "lipschitz": lipschitz,
-        "auto": lipschitz,
-    }
-    return make[learning_rate]()
+    schedule, *names = SCHEDULES[learning_rate]
+    return schedule(*(parameters[name] for name in names))

@@ -68,34 +68,29 @@ class FirstOrder(Method):
         parameters too.
         """
         self.problem = problem
-        dtype, size = problem.rows.dtype, problem.objective.outputs * (problem.rows.shape[1] + 1)
+        outputs, dtype = problem.objective.outputs, problem.rows.dtype
 
-        def buffer_of(name, needed, dtype):
-            vector = getattr(earlier, name, None)
-            if not needed:
+        def vector(name, is_needed, dtype=dtype):
+            """That of the earlier state, in the layout of these rows; zeros without one."""
+            old = getattr(earlier, name, None)
+            if not is_needed:
                 return None
-            if vector is None:
-                return np.zeros(size, dtype)
-            return pack(
-                *unpack(vector, problem.objective.outputs, earlier.by_column),
-                dtype,
-                problem.by_column,
-            )
+            if old is None:
+                return np.zeros(outputs * (problem.rows.shape[1] + 1), dtype)
+            return pack(*unpack(old, outputs, earlier.by_column), dtype, problem.by_column)
 
         has_first, has_second = self.optimizer.buffers
-        first, second = buffer_of("first", has_first, dtype), buffer_of("second", has_second, dtype)
-        average = buffer_of("average", self.average_from is not None, np.float64)
+        average = vector("average", self.average_from is not None, np.float64)
         self.state = State(
-            buffer_of("theta", True, dtype) if theta is None else theta,
-            first,
-            second,
+            vector("theta", True) if theta is None else theta,
+            vector("first", has_first),
+            vector("second", has_second),
             average,
             problem.by_column,
-            getattr(earlier, "averaged", 0) if average is not None else 0,
-            getattr(earlier, "t", 1),
-            getattr(earlier, "epochs", 0),
         )
-
+        if earlier:
+            self.state.t, self.state.epochs = earlier.t, earlier.epochs
+            self.state.averaged = 0 if average is None else earlier.averaged
         self._plan()
 
     def resume_point(self):
@@ -113,12 +108,8 @@ class FirstOrder(Method):
         problem, visits = self.problem, len(self.problem.visits)
         self._size = min(self.batch_size, visits)
         self._updates = -(-visits // self._size)
-        work = (
-            self._size
-            * problem.objective.outputs
-            * max(problem.rows.stored / max(problem.rows.shape[0], 1), 1)
-        )
-        self._weight = problem.total_weight
+        entries = max(problem.rows.stored / max(problem.rows.shape[0], 1), 1)
+        work = self._size * problem.objective.outputs * entries
         # Update the weights in place for single dense rows, and for sparse batches that touch few
         # columns.
         few = work < 4 * len(self.state.theta) if problem.by_column else self._size == 1
@@ -130,19 +121,15 @@ class FirstOrder(Method):
         rates = self.schedule.rates(state.t, self._updates, state.epochs)
         sums = self._visit(order, rates)
         state.epochs += 1
-        return Epoch(
-            sums["loss"] / self._weight + sums["penalty"] / len(order),
-            sums["gradient_norm"] / self._updates,
-            float(rates[-1]),
-        )
+        loss = sums["loss"] / self.problem.total_weight + sums["penalty"] / len(order)
+        return Epoch(loss, sums["gradient_norm"] / self._updates, float(rates[-1]))
 
     def loss_at(self, theta):
         """The objective at theta; at zero it needs no pass over X."""
         problem = self.problem
         if not theta.any():
             return problem.objective.loss_at_zero(problem.targets)
-        loss = batch.gradient(problem.data_term, theta, np.empty_like(theta))
-        return loss / self._weight + problem.objective.penalty(*self._parts(theta))
+        return problem.value(theta, np.empty_like(theta))
 
     def is_finite(self):
         """Whether all parameters are finite; for plain SGD the loop checks its gradient norm, which
@@ -184,29 +171,18 @@ class FirstOrder(Method):
             state.averaged += max(0, sums["updates"] - skip)
         return sums
 
-    def _parts(self, theta):
-        """(weights, intercepts)"""
-        weights = len(theta) - self.problem.objective.outputs
-        return theta[:weights], theta[weights:]
-
 
 def check_compatible(schedule, optimizer, batch_size, loss):
     """Raise an error if a passive-aggressive step is not defined for these settings."""
     if schedule.passive_aggressive == PassiveAggressive.OFF:
         return
     name = schedule.passive_aggressive.name.lower()
-    if not loss.has_passive_aggressive_step:
-        raise ValueError(
-            f"learning_rate={name!r} works with loss='hinge' or 'epsilon_insensitive' only, got "
-            f"loss={loss.name!r}"
-        )
-    if batch_size != 1:
-        raise ValueError(
-            f"learning_rate={name!r} takes one row at a time: batch_size must be 1, got "
-            f"{batch_size!r}"
-        )
-    if not isinstance(optimizer, SGD):
-        raise ValueError(
-            f"learning_rate={name!r} is a step of its own: optimizer must be 'sgd', got "
-            f"{optimizer!r}"
-        )
+    losses, is_plain = "loss='hinge' or 'epsilon_insensitive'", isinstance(optimizer, SGD)
+    demands = (
+        (loss.has_passive_aggressive_step, f"works with {losses} only, got loss={loss.name!r}"),
+        (batch_size == 1, f"takes one row at a time: batch_size must be 1, got {batch_size!r}"),
+        (is_plain, f"is a step of its own: optimizer must be 'sgd', got {optimizer!r}"),
+    )
+    for is_met, demand in demands:
+        if not is_met:
+            raise ValueError(f"learning_rate={name!r} {demand}")

@@ -3,6 +3,7 @@
 import ctypes
 import re
 import sys
+from struct import calcsize
 from threading import Lock, get_ident
 
 import numpy as np
@@ -18,19 +19,16 @@ BLOCK_LOSS_SIGNATURE = (
     "void (const double *z, const double *y, double *value, double *slope, intptr_t n, void *data)"
 )
 
-# The names of the C types of the size of intptr_t.
-_INTEGER = {"intptr_t", "ssize_t", "Py_ssize_t", "npy_intp", "ptrdiff_t"} | {
-    name
-    for name, kind in {
-        "long": ctypes.c_long,
-        "long long": ctypes.c_longlong,
-        "longlong": ctypes.c_longlong,
-        "int": ctypes.c_int,
-        "int64_t": ctypes.c_int64,
-        "int32_t": ctypes.c_int32,
-    }.items()
-    if ctypes.sizeof(kind) == ctypes.sizeof(ctypes.c_ssize_t)
+# C's names of integer types, by their codes in `struct`, and those of the size of intptr_t here.
+_INTEGERS = {
+    "i": ("int", "int32_t"),
+    "l": ("long",),
+    "q": ("long long", "longlong", "int64_t"),
+    "n": ("intptr_t", "ssize_t", "Py_ssize_t", "npy_intp", "ptrdiff_t"),
 }
+_SIZES = [name for code in _INTEGERS if calcsize(code) == calcsize("n") for name in _INTEGERS[code]]
+# The names of parameters in the signatures above.
+_PARAMETERS = set(re.findall(r"(\w+)[,)]", COST_SIGNATURE + LOSS_SIGNATURE + BLOCK_LOSS_SIGNATURE))
 
 _FunctionPointer = ctypes.CFUNCTYPE(None).__bases__[0]
 
@@ -54,19 +52,10 @@ def _plain(signature):
     def kind(text):
         words = re.sub(r"\bconst\b", " ", text)
         stars, words = words.count("*"), words.replace("*", " ").split()
-        if len(words) > 1 and words[-1] in (
-            "x",
-            "gradient",
-            "n",
-            "data",
-            "z",
-            "y",
-            "value",
-            "slope",
-        ):
+        if len(words) > 1 and words[-1] in _PARAMETERS:
             words = words[:-1]
         name = " ".join(words)
-        return ("intptr_t" if not stars and name in _INTEGER else name) + " *" * stars
+        return ("intptr_t" if not stars and name in _SIZES else name) + " *" * stars
 
     return kind(result), *(kind(text) for text in parameters.split(","))
 
@@ -79,9 +68,8 @@ def is_compiled(function):
 
 
 def _is_low_level(function):
-    return type(function).__name__ == "LowLevelCallable" and type(function).__module__.startswith(
-        "scipy."
-    )
+    kind = type(function)
+    return kind.__name__ == "LowLevelCallable" and kind.__module__.startswith("scipy.")
 
 
 def _is_numba(function):
@@ -105,25 +93,24 @@ def c_function(function, argument, *wanted):
     for signature in wanted:
         if given == _plain(signature):
             return CFunction(*_addresses(callable_), signature, function)
+    needed = " or ".join(map(repr, wanted))
     raise TypeError(
-        f"{argument} is compiled with the signature {callable_.signature!r}; "
-        + " or ".join(map(repr, wanted))
-        + " is needed"
+        f"{argument} is compiled with the signature {callable_.signature!r}; {needed} is needed"
     )
+
+
+def _capsule_getter(name, result, *arguments):
+    """A function of Python's C API that reads a part of a capsule."""
+    prototype = ctypes.PYFUNCTYPE(result, ctypes.py_object, *arguments)
+    return prototype((f"PyCapsule_Get{name}", ctypes.pythonapi))
 
 
 def _addresses(callable_):
     """(function, data) of a LowLevelCallable, a tuple whose first entry is a capsule of both."""
     capsule = tuple.__getitem__(callable_, 0)
-    api = ctypes.pythonapi
-    name = ctypes.PYFUNCTYPE(ctypes.c_char_p, ctypes.py_object)(("PyCapsule_GetName", api))(capsule)
-    pointer = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
-        ("PyCapsule_GetPointer", api)
-    )(capsule, name)
-    context = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object)(("PyCapsule_GetContext", api))(
-        capsule
-    )
-    return pointer, context or 0
+    name = _capsule_getter("Name", ctypes.c_char_p)(capsule)
+    pointer = _capsule_getter("Pointer", ctypes.c_void_p, ctypes.c_char_p)(capsule, name)
+    return pointer, _capsule_getter("Context", ctypes.c_void_p)(capsule) or 0
 
 
 # The ctypes prototype of `COST_SIGNATURE`.
@@ -140,7 +127,8 @@ class Watch:
     kernels can read, and `error`; its return value is then arbitrary.
     """
 
-    _of_thread: dict = {}
+    # The watches in use, innermost last, as (thread, watch), and the hook that they replace.
+    _active: list = []
     _lock = Lock()
     _hook_before = None
 
@@ -149,19 +137,15 @@ class Watch:
 
     def __enter__(self):
         with Watch._lock:
-            if not Watch._of_thread:
+            if not Watch._active:
                 Watch._hook_before, sys.unraisablehook = sys.unraisablehook, Watch._hook
-            self._outer = Watch._of_thread.get(get_ident())
-            Watch._of_thread[get_ident()] = self
+            Watch._active.append((get_ident(), self))
         return self
 
     def __exit__(self, *exception):
         with Watch._lock:
-            if self._outer is None:
-                del Watch._of_thread[get_ident()]
-            else:
-                Watch._of_thread[get_ident()] = self._outer
-            if not Watch._of_thread:
+            Watch._active.remove((get_ident(), self))
+            if not Watch._active:
                 sys.unraisablehook = Watch._hook_before
 
     def raise_error(self):
@@ -172,7 +156,8 @@ class Watch:
 
     @staticmethod
     def _hook(raised):
-        watch = Watch._of_thread.get(get_ident())
+        mine = [watch for thread, watch in list(Watch._active) if thread == get_ident()]
+        watch = mine[-1] if mine else None
         # The object is a function (ctypes), a message (later versions) or a name (numba).
         is_callback = watch is not None and (
             raised.object is watch.owner

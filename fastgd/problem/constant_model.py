@@ -10,28 +10,26 @@ def constant_model(problem: Problem):
     """(intercepts (outputs,), objective) of the best model without weights; intercepts 0 if the
     objective has none.
     """
-    objective, targets = problem.objective, problem.targets
-    weights = problem.row_weights
+    objective, loss, targets = problem.objective, problem.objective.loss, problem.targets
+    weights, outputs = problem.row_weights, objective.outputs
     weights = weights / weights.sum()
-    outputs = objective.outputs
     if objective.by_class:
-        # Each output of a row has one of two targets, so their frequencies are enough.
         frequency = np.bincount(targets[:, 0].astype(np.intp), weights, minlength=outputs)[:outputs]
-        if objective.loss.is_joint:
+        if loss.is_joint:
             return _constant_softmax(frequency, objective.intercept)
+    elif loss.is_of_labels:
+        frequency = weights @ (targets > 0)
+    if objective.by_class or loss.is_of_labels:
+        # Each output of a row has one of two targets, so their frequencies are enough.
         columns = [(np.array([1.0, -1.0]), np.array([f, max(1 - f, 0.0)])) for f in frequency]
-    elif objective.loss.is_of_labels:
-        columns = [(np.array([1.0, -1.0]), np.array([f, 1 - f])) for f in weights @ (targets > 0)]
     else:
-        columns = [(targets[:, k].astype(float), weights) for k in range(outputs)]
-    intercepts = np.array(
-        [objective.loss.best_constant(y, s) if objective.intercept else 0.0 for y, s in columns]
-    )
-    values = [
-        s @ objective.loss.evaluate(np.full(len(y), b), y)[0]
-        for b, (y, s) in zip(intercepts, columns, strict=True)
-    ]
-    return intercepts, float(sum(values) + objective.tilt * intercepts.sum())
+        columns = [(y, weights) for y in targets.T.astype(float, order="C")]
+    intercepts, value = np.zeros(outputs), 0.0
+    for k, (y, s) in enumerate(columns):
+        if objective.intercept:
+            intercepts[k] = loss.best_constant(y, s)
+        value += s @ loss.evaluate(np.full(len(y), intercepts[k]), y)[0]
+    return intercepts, float(value + objective.tilt * intercepts.sum())
 
 
 def rounding_floor(problem: Problem, intercepts):
@@ -40,17 +38,15 @@ def rounding_floor(problem: Problem, intercepts):
     Targets of 1e12 leave residuals of 1e-4: what lies within their loss is nothing. Margins of
     classes have the size 1, and so have their losses.
     """
-    objective = problem.objective
-    if objective.loss.is_of_labels or objective.loss.function:
-        return 64 * float(np.finfo(float).eps) * objective.outputs
+    loss = problem.objective.loss
+    if loss.is_of_labels or loss.function:
+        return 64 * float(np.finfo(float).eps) * problem.objective.outputs
     rounding_error = 8 * np.finfo(problem.rows.dtype).eps * np.abs(intercepts)
-    if not objective.loss.is_smooth:
+    if not loss.is_smooth:
         return float(rounding_error.sum())
+    curvature = loss.typical_curvature(problem.targets)
     with np.errstate(over="ignore"):
-        floor = (
-            objective.loss.typical_curvature(problem.targets) * rounding_error * rounding_error / 2
-        )
-    return float(floor.sum())
+        return float((curvature * rounding_error * rounding_error / 2).sum())
 
 
 def _constant_softmax(frequency, intercept):

@@ -13,11 +13,9 @@ def check_compressed(X):
     if not (sparse.issparse(X) and X.format in ("csr", "csc", "bsr")):
         return
     blocks = X.blocksize if X.format == "bsr" else (1, 1)
-    major, minor = (
-        (X.shape[1], X.shape[0])
-        if X.format == "csc"
-        else (X.shape[0] // blocks[0], X.shape[1] // blocks[1])
-    )
+    major, minor = X.shape[0] // blocks[0], X.shape[1] // blocks[1]
+    if X.format == "csc":
+        major, minor = minor, major
     indices, indptr = np.asarray(X.indices), np.asarray(X.indptr)
     fault = None
     if indptr.shape != (major + 1,):
@@ -29,15 +27,12 @@ def check_compressed(X):
     elif (indptr[1:] < indptr[:-1]).any():
         fault = "indptr descends"
     elif indptr[-1] > min(len(indices), len(X.data)):
-        fault = (
-            f"indptr ends with {indptr[-1]}, but there are {len(indices)} indices and "
-            f"{len(X.data)} values"
-        )
-    elif indptr[-1] and not (
-        0 <= indices[: indptr[-1]].min() and indices[: indptr[-1]].max() < minor
-    ):
+        stored = f"there are {len(indices)} indices and {len(X.data)} values"
+        fault = f"indptr ends with {indptr[-1]}, but {stored}"
+    elif indptr[-1]:
         low, high = indices[: indptr[-1]].min(), indices[: indptr[-1]].max()
-        fault = f"indices run from {low} to {high}, 0 to {minor - 1} is allowed"
+        if low < 0 or high >= minor:
+            fault = f"indices run from {low} to {high}, 0 to {minor - 1} is allowed"
     if fault:
         raise ValueError(f"X is a malformed {X.format.upper()} matrix: {fault}")
 
@@ -79,12 +74,8 @@ def as_rows(X):
     if not sparse.issparse(X):
         return Rows(np.require(X, requirements="CA"))
     wide = np.int64 if np.int64 in (X.indices.dtype, X.indptr.dtype) else np.int32
-    return Rows(
-        np.require(X.data, requirements="CA"),
-        np.require(X.indices, wide, "CA"),
-        np.require(X.indptr, wide, "CA"),
-        X.shape,
-    )
+    indices, indptr = (np.require(part, wide, "CA") for part in (X.indices, X.indptr))
+    return Rows(np.require(X.data, requirements="CA"), indices, indptr, X.shape)
 
 
 def distinct_columns(X):

@@ -34,18 +34,17 @@ def dual_gaps(problem, coef, intercept, method=None):
     if s is not slopes:
         gradient = _coefficients(problem, weighted_sums(problem, s))
     q, w, l1, l2 = -gradient, coef.astype(np.float64), objective.l1, objective.l2
-    squares, lengths = weighted(weights, s * s), (w * w).sum(axis=1)
+    squares, products, lengths = *(weighted(weights, s * t) for t in (s, y)), (w * w).sum(axis=1)
     value = weighted(weights, slopes * slopes) / 2 + l1 * np.abs(w).sum(axis=1) + l2 / 2 * lengths
     if l1 > 0:
         q -= l2 * w
         largest = (q if objective.positive else np.abs(q)).max(axis=1, initial=0.0)
         c = np.minimum(1.0, l1 / np.maximum(largest, np.finfo(float).tiny))
-        gaps = value + c * weighted(weights, s * y) + c * c / 2 * (squares + l2 * lengths)
-        # Rounding may make a gap negative.
-        return np.maximum(gaps, 0)
+        gaps = value + c * products + c * c / 2 * (squares + l2 * lengths)
+        return np.maximum(gaps, 0)  # rounding may make one negative
     q = np.maximum(q, 0) if objective.positive else q
     if l2 > 0:
-        gaps = value + weighted(weights, s * y) + squares / 2 + (q * (q / (2 * l2))).sum(axis=1)
+        gaps = value + products + squares / 2 + (q * (q / (2 * l2))).sum(axis=1)
         return np.maximum(gaps, 0)
     return problem.rows.shape[0] * (q * q).sum(axis=1)
 
@@ -69,8 +68,6 @@ def _from_method(method):
     at, gradient = getattr(method, "data_gradient", None) or (None, None)
     if at is None or at is not method.state.theta:
         return None
-    inverse = method._at.inverse
-    scaled = gradient[:, :-1]
-    return method.losses()[1], np.divide(
-        scaled, inverse, where=inverse > 0, out=np.zeros_like(scaled)
-    )
+    scaled, inverse = gradient[:, :-1], method._at.inverse
+    gradient = np.divide(scaled, inverse, where=inverse > 0, out=np.zeros_like(scaled))
+    return method.losses()[1], gradient

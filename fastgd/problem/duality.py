@@ -49,27 +49,24 @@ def balanced(loss, s, y, weights, total=0.0):
     slopes change as by another intercept. The rest is distributed in proportion to the distance
     from the end of the domain.
     """
-    if (
-        np.abs(weighted(weights, s) - total)
-        <= ROUNDING_EPSILONS * np.finfo(float).eps * weighted(weights, np.abs(s))
-    ).all():
+    rounding = ROUNDING_EPSILONS * np.finfo(float).eps * weighted(weights, np.abs(s))
+    if (np.abs(weighted(weights, s) - total) <= rounding).all():
         return s
     if loss.is_joint:
         return _balanced_softmax(s, y.astype(np.intp), weights)
     low, high = loss.domain(y)
     for _ in range(4):
-        give, excess = loss.mobility(s, low, high), weighted(weights, s) - total
-        most = weighted(weights, give)
-        s = np.clip(
-            s - np.divide(excess, most, where=most > 0, out=np.zeros_like(most)) * give, low, high
-        )
-    excess = weighted(weights, s) - total
-    slack = np.where(excess > 0, s - low, high - s)
+        s = _shifted(s, weights, total, loss.mobility(s, low, high), low, high)
+    slack = np.where(weighted(weights, s) > total, s - low, high - s)
     slack = np.where(np.isinf(slack).any(axis=0), np.isinf(slack), slack)
-    most = weighted(weights, slack)
-    return np.clip(
-        s - np.divide(excess, most, where=most > 0, out=np.zeros_like(most)) * slack, low, high
-    )
+    return _shifted(s, weights, total, slack, low, high)
+
+
+def _shifted(s, weights, total, direction, low, high):
+    """Slopes moved in proportion to a direction so that sum_i w_i s_i = total, and clipped."""
+    excess, most = weighted(weights, s) - total, weighted(weights, direction)
+    step = np.divide(excess, most, where=most > 0, out=np.zeros_like(most))
+    return np.clip(s - step * direction, low, high)
 
 
 def _balanced_softmax(s, y, weights):
@@ -79,9 +76,8 @@ def _balanced_softmax(s, y, weights):
     counts = np.bincount(y, weights, minlength=s.shape[1])
     for _ in range(4):
         sums = weighted(weights, p)
-        step = np.linalg.lstsq(
-            np.diag(sums) - np.einsum("i,ij,ik->jk", weights, p, p), sums - counts, rcond=1e-12
-        )[0]
+        hessian = np.diag(sums) - np.einsum("i,ij,ik->jk", weights, p, p)
+        step = np.linalg.lstsq(hessian, sums - counts, rcond=1e-12)[0]
         p *= np.maximum(1 - step + (p * step).sum(axis=1, keepdims=True), 0)
         p /= p.sum(axis=1, keepdims=True)
     sums, total = weighted(weights, p), weights.sum()
@@ -117,45 +113,42 @@ def gap(problem, at, value, slopes, q=None):
     is known. q is the gradient of the mean loss in them, (outputs, p + 1), if the slopes are those
     of the losses. It is used if they are balanced already; else there is one pass over X.
     """
-    objective, outputs = problem.objective, problem.objective.outputs
-    y = problem.targets[:, 0] if objective.loss.is_joint else problem.output_targets
-    n = len(slopes)
+    objective, loss, n = problem.objective, problem.objective.loss, len(slopes)
+    y = problem.targets[:, 0] if loss.is_joint else problem.output_targets
     weights = problem.row_weights
     weights = weights / weights.sum()
-    if not _is_feasible(objective, slopes, y):
+    if not _is_feasible(loss, slopes, y):
         return np.inf
-    s = (
-        balanced(objective.loss, slopes, y, weights, -objective.tilt)
-        if objective.intercept
-        else slopes
-    )
+    s = slopes
+    if objective.intercept:
+        s = balanced(loss, slopes, y, weights, -objective.tilt)
     if s is not slopes or q is None:
         q = at.gradient(weighted_sums(problem, s))
     q = np.maximum(-q[:, :-1], 0) if objective.positive else np.abs(q[:, :-1])
     rounding = GRADIENT_NOISE_EPSILONS * np.finfo(problem.rows.dtype).eps
     q = np.maximum(q - rounding * _sizes(problem, at, s, weights), 0)
     l1, l2 = at.l1[:-1], at.l2[:, :-1]
-    joint = objective.loss.is_joint
-    if joint:
-        q, l1, l2 = q.reshape(1, -1), np.tile(l1, outputs), l2.reshape(1, -1)
+    if loss.is_joint:
+        q, l1, l2 = q.reshape(1, -1), np.tile(l1, len(q)), l2.reshape(1, -1)
 
+    @np.errstate(all="ignore")
     def dual(shrink):
         """The bounds of F* for slopes times `shrink`: one factor and one bound per output, or in
         all for a joint loss.
         """
-        losses = objective.loss.conjugate(s * shrink, y)
-        return -weighted(weights, losses.reshape(n, -1)) - _penalty_conjugate(
-            shrink[:, None] * q, l1, l2
-        )
+        losses = weighted(weights, loss.conjugate(s * shrink, y).reshape(n, -1))
+        excess = shrink[:, None] * q - l1 * (1 + 4 * np.finfo(float).eps)
+        penalties = np.where(excess > 0, excess * (excess / (2 * l2)), 0.0).sum(axis=1)
+        return -losses - penalties
 
-    with np.errstate(over="ignore", divide="ignore"):
-        feasible = 1 / np.divide(q, l1, where=q > l1, out=np.ones_like(q)).max(axis=1, initial=1.0)
     best = dual(np.ones(len(q)))
     # With a tilt the sum of the slopes is fixed, so they cannot be shrunk.
     if not objective.tilt:
         best = np.maximum(dual(np.zeros(len(q))), best)
-    if (feasible < 1).any() and not objective.tilt:
-        best = np.maximum(best, dual(feasible))
+        with np.errstate(all="ignore"):
+            feasible = 1 / np.fmax.reduce(q / l1, axis=1, initial=1.0)
+        if (feasible < 1).any():
+            best = np.maximum(best, dual(feasible))
     distance = value - float(best.sum())
     # A bound above the objective by more than rounding is a contradiction.
     return max(distance, 0.0) if distance >= -MAX_BOUND_EXCESS * abs(value) else np.inf
@@ -167,21 +160,20 @@ def _sizes(problem, at, s, weights):
     Columns have root mean square 1; but where few rows carry one, their slopes count most. In
     float64 the difference is nothing.
     """
-    squares = s * s
+    squares, stands_out = s * s, at.metric.stands_out
     sizes = weighted(weights, squares)[:, None]
-    is_single = problem.rows.dtype == np.float32
-    if is_single and at.metric.stands_out.any():
+    if problem.rows.dtype == np.float32 and stands_out.any():
         of_rows = len(weights) * weights[:, None] * squares
         columns = np.array([at.squares(row) for row in of_rows.T])
-        sizes = np.where(at.metric.stands_out, np.minimum(sizes, columns), sizes)
+        sizes = np.where(stands_out, np.minimum(sizes, columns), sizes)
     return np.sqrt(sizes)
 
 
-def _is_feasible(objective, slopes, y):
+def _is_feasible(loss, slopes, y):
     """Whether slopes lie in the domain of the conjugate, up to rounding."""
-    if objective.loss.is_joint:
+    if loss.is_joint:
         return bool(np.isfinite(slopes).all())
-    low, high = objective.loss.domain(y)
+    low, high = loss.domain(y)
     tolerance = ROUNDING_EPSILONS * np.finfo(float).eps * np.maximum(np.abs(slopes), 1.0)
     return bool(((slopes >= low - tolerance) & (slopes <= high + tolerance)).all())
 
@@ -195,10 +187,9 @@ def slopes_for(problem, at, slopes, weights):
     better than the smoothed slopes, whose rounding is that of the margins over the width. Slopes
     for weights of 0 prove that the best constant model is a minimum.
     """
+    objective, counts = problem.objective, problem.row_weights
     target = -at.l2 * weights
-    target[:, -1] = -problem.objective.tilt
-    objective = problem.objective
-    counts = problem.row_weights
+    target[:, -1] = -objective.tilt
     low, high = objective.loss.domain(problem.output_targets)
     slack = np.maximum(np.minimum(slopes - low, high - slopes), 0)
     moved, q = slopes.copy(), at.gradient(weighted_sums(problem, slopes))
@@ -218,13 +209,6 @@ def slopes_for(problem, at, slopes, weights):
     return moved if ((moved >= low) & (moved <= high)).all() else None
 
 
-@np.errstate(over="ignore", divide="ignore", invalid="ignore", under="ignore")
-def _penalty_conjugate(q, l1, l2):
-    """P*(q) for each row of |q|."""
-    excess = q - l1 * (1 + 4 * np.finfo(float).eps)
-    return np.where(excess > 0, excess * (excess / (2 * l2)), 0.0).sum(axis=1)
-
-
 def rounding_of(value, worst, dtype=np.float64):
     """The rounding error of objectives of the sizes of F and F0, if kernels compute in `dtype`."""
     return max(ROUNDING_EPSILONS * float(np.finfo(dtype).eps) * max(abs(value), abs(worst)), 1e-300)
@@ -240,6 +224,5 @@ def relative(distance, value, worst, floor=0.0):
     rounding = max(2 * rounding_of(value, worst), floor)
     if distance <= rounding:
         return 0.0
-    return (
-        float(distance / max(worst - value + distance, rounding)) if distance < np.inf else np.inf
-    )
+    known = distance < np.inf
+    return float(distance / max(worst - value + distance, rounding)) if known else np.inf

@@ -16,6 +16,9 @@ from scipy.special import expit, softmax, xlogy
 from fastgd.kernels import losses as kernel
 from fastgd.problem.records import Settings
 
+# The losses by their names: the class of a loss enters itself.
+KINDS = {}
+
 # Lower bound of a class's frequency, and of a mean count, so that constant models stay finite.
 MIN_FREQUENCY = 1e-16
 # Of the interval in which the best constant is sought: a loss that falls for ever has none.
@@ -26,7 +29,7 @@ class Loss(Settings):
     """A loss with its parameter `delta`: frozen, and equal to another of the same kind and `delta`.
 
     The class attributes below are those of a smooth loss of values, such as the squared one. Such a
-    loss has to define `name`, `domain` and `conjugate`.
+    loss has to define `name` and `conjugate`.
     """
 
     delta: float = 0.0
@@ -39,6 +42,10 @@ class Loss(Settings):
     is_joint: ClassVar[bool] = False
     # The largest second derivative in z; infinite where there is a kink, or no bound.
     max_curvature: ClassVar[float] = 1.0
+    # A bound of the absolute slope.
+    max_slope: ClassVar[float] = np.inf
+    # ((place, jump of the slope), ...) in z - y or, of labels, in y z.
+    kinks: ClassVar[tuple] = ()
     is_quadratic: ClassVar[bool] = False
     # Whether the loss has quadratic pieces, between which the second derivative jumps.
     is_piecewise_quadratic: ClassVar[bool] = False
@@ -56,6 +63,8 @@ class Loss(Settings):
     has_dual_step: ClassVar[bool] = False
     # Whether passive-aggressive steps are defined.
     has_passive_aggressive_step: ClassVar[bool] = False
+    # Whether `probability(z)` is defined: that of the label +1 or, for the softmax loss, of each
+    # class (n, outputs).
     has_probabilities: ClassVar[bool] = False
     least_target: ClassVar[float] = -np.inf
     # Whether the mean of y is exp(z).
@@ -70,6 +79,7 @@ class Loss(Settings):
         super().__init_subclass__()
         if "name" in vars(cls):
             cls.code = kernel.Loss[cls.name.upper()]
+            KINDS[cls.name] = cls
 
     # ---- values ----
 
@@ -87,11 +97,6 @@ class Loss(Settings):
         return kernel.evaluate(self.code, self.delta, z, y, width, custom=self.address)
 
     # ---- shape ----
-
-    @property
-    def kinks(self):
-        """((place, jump of the slope), ...) in z - y or, of labels, in y z."""
-        return ()
 
     @property
     def is_smooth(self):
@@ -143,10 +148,7 @@ class Loss(Settings):
         with these means and standard deviations ask for.
         """
         gain = np.full(len(center), 1 / self.typical_curvature(center))
-        if self.is_of_labels:
-            return gain
-        low, high = self.domain(center)
-        return np.maximum(gain, spread / np.maximum(-low, high))
+        return gain if self.is_of_labels else np.maximum(gain, spread / self.max_slope)
 
     # ---- duality ----
 
@@ -154,7 +156,7 @@ class Loss(Settings):
         """(lowest, highest) slope that L(z, y) can have, each of the shape of y; None for the
         softmax loss.
         """
-        raise NotImplementedError
+        return np.full_like(y, -self.max_slope), np.full_like(y, self.max_slope)
 
     def conjugate(self, s, y):
         """L*(s, y) = max_z (s z - L(z, y)) of slopes within the domain."""
@@ -179,10 +181,6 @@ class Loss(Settings):
         """The mean of y that a model with margins z predicts."""
         return np.exp(z) if cls.has_log_link else z
 
-    def probability(self, z):
-        """The probability of the label +1 or, for the softmax loss, of each class (n, outputs)."""
-        raise NotImplementedError
-
 
 class SquaredError(Loss):
     """(z - y)^2 / 2"""
@@ -190,9 +188,6 @@ class SquaredError(Loss):
     name = "squared_error"
     is_quadratic = is_of_residuals = True
     degree = 2
-
-    def domain(self, y):
-        return np.full_like(y, -np.inf), np.full_like(y, np.inf)
 
     def conjugate(self, s, y):
         return s * (y + s / 2)
@@ -211,6 +206,10 @@ class Huber(Loss):
     parameter = "epsilon"
     is_piecewise_quadratic = needs_smoothing = is_of_residuals = True
     degree = 2
+
+    @property
+    def max_slope(self):
+        return self.delta
 
     @property
     def smoothing_points(self):
@@ -233,9 +232,6 @@ class Huber(Loss):
     def inverse_curvature(self, center, spread):
         return np.maximum(1.0, spread / max(self.delta, 1e-3 * spread.max(), 1e-300))
 
-    def domain(self, y):
-        return np.full_like(y, -self.delta), np.full_like(y, self.delta)
-
     def conjugate(self, s, y):
         return s * (y + s / 2)
 
@@ -245,6 +241,7 @@ class _Tube(Loss):
 
     needs_smoothing = True
     max_curvature = np.inf
+    max_slope = 1.0
     degree = 1
 
     def inverse_curvature(self, center, spread):
@@ -261,9 +258,6 @@ class EpsilonInsensitive(_Tube):
     @property
     def kinks(self):
         return (-self.delta, 1.0), (self.delta, 1.0)
-
-    def domain(self, y):
-        return np.full_like(y, -1.0), np.full_like(y, 1.0)
 
     def conjugate(self, s, y):
         return s * y + self.delta * np.abs(s)
@@ -284,13 +278,8 @@ class SquaredEpsilonInsensitive(Loss):
     max_curvature = 2.0
     degree = 2
 
-    def domain(self, y):
-        return np.full_like(y, -np.inf), np.full_like(y, np.inf)
-
     def conjugate(self, s, y):
-        value = s * y
-        value += self.delta * np.abs(s)
-        return value + s * s / 4
+        return s * y + self.delta * np.abs(s) + s * s / 4
 
 
 class Quantile(_Tube):
@@ -298,10 +287,7 @@ class Quantile(_Tube):
 
     name = "quantile"
     parameter = "quantile"
-
-    @property
-    def kinks(self):
-        return ((0.0, 1.0),)
+    kinks = ((0.0, 1.0),)
 
     def domain(self, y):
         return np.full_like(y, -self.delta), np.full_like(y, 1 - self.delta)
@@ -341,13 +327,13 @@ class Poisson(Loss):
 
 
 class _OfLabels(Loss):
-    """Losses of y z with y = +1 or -1; slopes go from -`steepest` y to 0."""
+    """Losses of y z with y = +1 or -1; slopes go from -`max_slope` y to 0."""
 
     is_of_labels = True
-    steepest: ClassVar[float] = 1.0
+    max_slope = 1.0
 
     def domain(self, y):
-        return np.where(y > 0, -self.steepest, 0.0), np.where(y > 0, 0.0, self.steepest)
+        return np.where(y > 0, -self.max_slope, 0.0), np.where(y > 0, 0.0, self.max_slope)
 
 
 class LogLoss(_OfLabels):
@@ -366,29 +352,10 @@ class LogLoss(_OfLabels):
 
     def best_constant(self, y, weights):
         positive = weights @ (y > 0)
-        odds = max(positive, MIN_FREQUENCY), max(1 - positive, MIN_FREQUENCY)
-        return np.log(odds[0]) - np.log(odds[1])
+        return np.log(max(positive, MIN_FREQUENCY)) - np.log(max(1 - positive, MIN_FREQUENCY))
 
     def probability(self, z):
         return expit(z)
-
-
-class ModifiedHuber(_OfLabels):
-    """max(1 - y z, 0)^2 where y z >= -1, -4 y z below."""
-
-    name = "modified_huber"
-    is_piecewise_quadratic = has_probabilities = True
-    max_curvature = 2.0
-    steepest = 4.0
-
-    def conjugate(self, s, y):
-        return s * (y + s / 4)
-
-    def best_constant(self, y, weights):
-        return 2 * (weights @ (y > 0)) - 1
-
-    def probability(self, z):
-        return (np.clip(z, -1, 1) + 1) / 2
 
 
 class Hinge(_OfLabels):
@@ -397,10 +364,7 @@ class Hinge(_OfLabels):
     name = "hinge"
     needs_smoothing = has_dual_step = has_passive_aggressive_step = True
     max_curvature = np.inf
-
-    @property
-    def kinks(self):
-        return ((1.0, 1.0),)
+    kinks = ((1.0, 1.0),)
 
     def conjugate(self, s, y):
         return s * y
@@ -415,7 +379,7 @@ class SquaredHinge(_OfLabels):
     name = "squared_hinge"
     is_piecewise_quadratic = has_dual_step = True
     max_curvature = 2.0
-    steepest = np.inf
+    max_slope = np.inf
 
     def conjugate(self, s, y):
         return s * (y + s / 4)
@@ -424,16 +388,24 @@ class SquaredHinge(_OfLabels):
         return 2 * (weights @ (y > 0)) - 1
 
 
+class ModifiedHuber(SquaredHinge):
+    """max(1 - y z, 0)^2 where y z >= -1, -4 y z below."""
+
+    name = "modified_huber"
+    has_dual_step, has_probabilities = False, True
+    max_slope = 4.0
+
+    def probability(self, z):
+        return (np.clip(z, -1, 1) + 1) / 2
+
+
 class Perceptron(_OfLabels):
     """max(-y z, 0)"""
 
     name = "perceptron"
     needs_smoothing = has_trivial_minimum = True
     max_curvature = np.inf
-
-    @property
-    def kinks(self):
-        return ((0.0, 1.0),)
+    kinks = ((0.0, 1.0),)
 
     def conjugate(self, s, y):
         return np.zeros_like(s)
@@ -472,28 +444,10 @@ class Custom(Loss):
     name = "custom"
 
 
-# The losses by their names.
-KINDS = {
-    kind.name: kind
-    for kind in (
-        SquaredError,
-        Huber,
-        EpsilonInsensitive,
-        SquaredEpsilonInsensitive,
-        Quantile,
-        Poisson,
-        Hinge,
-        LogLoss,
-        ModifiedHuber,
-        SquaredHinge,
-        Perceptron,
-        Softmax,
-    )
-}
+# A custom loss is asked for by a function.
+del KINDS[Custom.name]
 # The names of the losses of values.
 OF_VALUES = tuple(name for name, kind in KINDS.items() if not kind.is_of_labels)
-# The names of the losses of labels.
-OF_LABELS = tuple(name for name, kind in KINDS.items() if kind.is_of_labels)
 
 
 def loss_of(name, delta=0.0):

@@ -61,9 +61,8 @@ class Order:
         """
         y = problem.targets[:, 0] - problem.targets[:, 0].mean()
         squares, between, mean = 0.0, 0.0, 0.0
-        for start in (
-            np.linspace(0, len(y) // self._block - 1, self.SAMPLED_BLOCKS).astype(int) * self._block
-        ):
+        blocks = np.linspace(0, len(y) // self._block - 1, self.SAMPLED_BLOCKS).astype(int)
+        for start in blocks * self._block:
             rows, r = self._rows[start : start + self._block], y[start : start + self._block]
             g = np.append(X[rows].T @ r, r.sum()) / self._block
             lengths = squared_norms(problem.rows, rows) + 1
@@ -71,26 +70,18 @@ class Order:
             between = between + g @ g
             mean = mean + g / self.SAMPLED_BLOCKS
         noise = squares / self.SAMPLED_BLOCKS - mean @ mean
-        return (
-            self._block * (between / self.SAMPLED_BLOCKS - mean @ mean) / noise
-            if noise > 0
-            else 1.0
-        )
+        variance = between / self.SAMPLED_BLOCKS - mean @ mean
+        return self._block * variance / noise if noise > 0 else 1.0
 
     def next(self):
         """The row numbers in the order of the next epoch; the array is reused."""
-        if self._seed is not None:
-            self._seed += 1
-            if self._count is None:
-                self._visits[:] = self._rows
-                shuffle(self._visits, self._seed)
-            else:
-                shuffle_blocks(
-                    self._rows,
-                    self._visits,
-                    np.arange(self._count),
-                    self._block,
-                    self.POOL_BLOCKS,
-                    self._seed,
-                )
+        if self._seed is None:
+            return self._visits
+        self._seed += 1
+        if self._count is None:
+            self._visits[:] = self._rows
+            shuffle(self._visits, self._seed)
+        else:
+            blocks, sizes = np.arange(self._count), (self._block, self.POOL_BLOCKS)
+            shuffle_blocks(self._rows, self._visits, blocks, *sizes, self._seed)
         return self._visits

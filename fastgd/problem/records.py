@@ -5,7 +5,13 @@ fastgd's modules.
 """
 
 from dataclasses import FrozenInstanceError, dataclass, fields
+from numbers import Real
 from typing import Any, ClassVar, dataclass_transform
+
+
+def is_number(value):
+    """Whether a value is a real number, and not a bool."""
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 @dataclass_transform()

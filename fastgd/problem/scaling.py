@@ -33,7 +33,10 @@ MAX_ROUNDING_SHARE = 1e-3
 
 
 class Scaling(Record):
-    """The exponents e (p,) and k; `held`: columns whose weights stay 0."""
+    """The exponents e (p,) and k; `held`: columns whose weights stay 0.
+
+    What has no number of its size is infinite, or 0.
+    """
 
     columns: np.ndarray
     target: int
@@ -42,98 +45,75 @@ class Scaling(Record):
 
     def to_user(self, coef, intercept):
         """A model in the user's units, float64."""
-        with np.errstate(over="ignore", under="ignore"):
-            return np.ldexp(coef.astype(float), self.target - self.columns), np.ldexp(
-                intercept.astype(float), self.target
-            )
+        coef, intercept = coef.astype(float), intercept.astype(float)
+        return _times(coef, self.target - self.columns), _times(intercept, self.target)
 
     def to_scaled(self, coef, intercept):
         """A user's model in these units."""
-        with np.errstate(over="ignore", under="ignore"):
-            return np.ldexp(coef.astype(float), self.columns - self.target), np.ldexp(
-                intercept.astype(float), -self.target
-            )
+        coef, intercept = coef.astype(float), intercept.astype(float)
+        return _times(coef, self.columns - self.target), _times(intercept, -self.target)
 
     def start(self, coef, intercept):
         """A user's initial weights in these units; 0 if products with them would overflow."""
         coef, intercept = self.to_scaled(coef, intercept)
         coef[:, self.held] = 0
         far = max(np.abs(coef).max(initial=0.0), np.abs(intercept).max())
-        return (
-            (coef, intercept)
-            if far < 2.0 ** SAFE_EXPONENTS[8]
-            else (np.zeros_like(coef), np.zeros_like(intercept))
-        )
+        if far < 2.0 ** SAFE_EXPONENTS[8]:
+            return coef, intercept
+        return np.zeros_like(coef), np.zeros_like(intercept)
 
     def epoch_to_user(self, epoch):
-        """An epoch's numbers in the user's units; a loss may be infinite there."""
-        with np.errstate(over="ignore", under="ignore"):
-            norm = float(np.ldexp(epoch.gradient_norm, max(self.degree - 1, 0) * self.target))
+        """An epoch's numbers in the user's units."""
+        norm = float(_times(epoch.gradient_norm, max(self.degree - 1, 0) * self.target))
         return replace(epoch, loss=self.loss_to_user(epoch.loss), gradient_norm=norm)
 
     def loss_to_user(self, loss):
-        """An objective in the user's units; it may be infinite there."""
-        with np.errstate(over="ignore", under="ignore"):
-            return float(np.ldexp(loss, self.degree * self.target))
+        """An objective in the user's units."""
+        return float(_times(loss, self.degree * self.target))
 
     def loss_to_scaled(self, loss):
         """An objective in these units."""
-        with np.errstate(over="ignore", under="ignore"):
-            return float(np.ldexp(loss, -self.degree * self.target))
+        return float(_times(loss, -self.degree * self.target))
 
     def held_out(self, rows: Samples):
         """Held-out rows in these units."""
+        X, y = _by_column(_times, rows.X, -self.columns), _times(rows.y, -self.target)
         labels = np.ldexp(rows.labels.astype(float), -self.target) if self.target else rows.labels
-        with np.errstate(over="ignore", under="ignore"):
-            return Samples(
-                _scaled_rows(rows.X, -self.columns),
-                labels,
-                np.ldexp(rows.y, -self.target),
-                rows.weights,
-            )
+        return Samples(X, labels, y, rows.weights)
 
 
 def scaled(problem: Problem):
     """(scaling, scaled problem); (None, the problem) where all sizes are moderate."""
-    objective, metric = problem.objective, problem.metric
+    objective, metric, loss = problem.objective, problem.metric, problem.objective.loss
     safe = SAFE_EXPONENTS[problem.rows.dtype.itemsize]
-    degree = 0 if objective.by_class else objective.loss.degree
-    sizes = np.maximum(np.abs(metric.center), metric.scale)
-    top = _largest_target(problem) if degree else 1.0
-    limit = 2.0**safe
-    strength = max(objective.l1, np.max(objective.l2), objective.loss.delta)
-    columns_are_safe = sizes.max(initial=0.0) <= limit and (
-        sizes.min(initial=1.0) >= 1 / limit or not ((sizes > 0) & (sizes < 1 / limit)).any()
-    )
-    if objective.exponent:
-        strength = np.inf
-    if columns_are_safe and (1 / limit <= top <= limit or top == 0) and strength <= limit:
+    limit, degree = 2.0**safe, 0 if objective.by_class else loss.degree
+    sizes = _sizes(metric)
+    largest = _largest_target(problem) if degree else 0.0
+    strength = np.inf if objective.exponent else max(objective.l1, np.max(objective.l2), loss.delta)
+    columns_are_safe = ((sizes <= limit) & ((sizes == 0) | (sizes >= 1 / limit))).all()
+    target_is_safe = largest == 0 or 1 / limit <= largest <= limit
+    if columns_are_safe and target_is_safe and strength <= limit:
         return None, problem
     columns = np.zeros(len(sizes), np.int32) if columns_are_safe else _exponents(sizes, safe)
-    k = int(np.frexp(top)[1]) if degree else 0
-    with np.errstate(over="ignore", under="ignore"):
-        l1 = np.minimum(
-            np.ldexp(objective.l1, objective.exponent + k * (1 - degree) - columns), MAX_PENALTY
-        )
-        l2 = np.asarray(objective.l2)[:, None] if isinstance(objective.l2, tuple) else objective.l2
-        l2 = np.minimum(
-            np.ldexp(l2, objective.exponent + k * (2 - degree) - 2 * columns), MAX_PENALTY
-        )
-        held = (l1 >= MAX_PENALTY) | (np.atleast_2d(l2) >= MAX_PENALTY).all(axis=0)
-        center = np.ldexp(metric.center, -columns)
-        scale = np.where(held, 0.0, np.ldexp(metric.scale, -columns))
-        y = np.ldexp(problem.y, -k)
-        loss = objective.loss
-        if loss.parameter == "epsilon":
-            loss = replace(loss, delta=min(float(np.ldexp(loss.delta, -k)), MAX_SCALED_EPSILON))
-    X = problem.X if columns_are_safe else _scaled_rows(problem.X, -columns)
-    # One penalty for all columns.
-    if (columns == columns[0]).all() and not held.any():
-        l2 = tuple(np.ravel(l2[:, 0])) if isinstance(objective.l2, tuple) else float(l2[0])
-        objective = replace(objective, loss=loss, l1=float(l1[0]), l2=l2, exponent=0)
+    k = int(np.frexp(largest)[1])
+    shift = objective.exponent - columns
+    is_by_output = isinstance(objective.l2, tuple)
+    l2 = np.array(objective.l2)[:, None] if is_by_output else objective.l2
+    l1 = np.minimum(_times(objective.l1, k * (1 - degree) + shift), MAX_PENALTY)
+    l2 = np.minimum(_times(l2, k * (2 - degree) + shift - columns), MAX_PENALTY)
+    held = (l1 >= MAX_PENALTY) | (np.atleast_2d(l2) >= MAX_PENALTY).all(axis=0)
+    if loss.parameter == "epsilon":
+        delta = float(_times(loss.delta, -k))
+        loss = replace(loss, delta=min(delta, MAX_SCALED_EPSILON))
+    if (columns == columns[0]).all() and not held.any():  # one penalty for all columns
+        l1, l2 = float(l1[0]), tuple(l2[:, 0]) if is_by_output else float(l2[0])
+        objective = replace(objective, loss=loss, l1=l1, l2=l2, exponent=0)
     else:
         objective = replace(objective, loss=loss, by_column=(l1, l2), exponent=0)
-    metric = Metric(center, scale, problem.metric.peak)
+    X = problem.X if columns_are_safe else _by_column(_times, problem.X, -columns)
+    center, scale = _times(metric.center, -columns), _times(metric.scale, -columns)
+    metric = Metric(center, np.where(held, 0.0, scale), metric.peak)
+    y = _times(problem.y, -k)
     scaled_problem = replace(problem, X=X, rows=as_rows(X), y=y, metric=metric, objective=objective)
     return Scaling(columns, k, degree, held), scaled_problem
 
@@ -147,10 +127,23 @@ def _exponents(sizes, safe):
     return exponents
 
 
-def has_targets_beyond(problem):
-    """Whether targets are larger than any prediction in the dtype of X."""
-    of_values = not (problem.objective.loss.is_of_labels or problem.objective.by_class)
-    return of_values and _largest_target(problem) > np.finfo(problem.rows.dtype).max
+@np.errstate(over="ignore", under="ignore")
+def _times(values, exponents):
+    """values * 2^exponents, in the dtype of the values."""
+    return np.ldexp(values, exponents)
+
+
+def _by_column(function, X, of_columns):
+    """A copy of X with each number x replaced by function(x, what its column has)."""
+    if not sparse.issparse(X):
+        return function(X, of_columns)
+    data = function(X.data, of_columns[X.indices])
+    return sparse.csr_array((data, X.indices, X.indptr), shape=X.shape)
+
+
+def _sizes(metric):
+    """A bound of the usual numbers of each column."""
+    return np.maximum(np.abs(metric.center), metric.scale)
 
 
 def _largest_target(problem):
@@ -159,24 +152,19 @@ def _largest_target(problem):
     return float(np.abs(y).max())
 
 
-def _scaled_rows(X, exponents):
-    """A copy of X whose columns are multiplied by powers of two."""
-    with np.errstate(over="ignore", under="ignore"):
-        if not sparse.issparse(X):
-            return np.ldexp(X, exponents)
-        return sparse.csr_array(
-            (np.ldexp(X.data, exponents[X.indices]), X.indices, X.indptr), shape=X.shape
-        )
+def has_targets_beyond(problem):
+    """Whether targets are larger than any prediction in the dtype of X."""
+    of_values = not (problem.objective.loss.is_of_labels or problem.objective.by_class)
+    return of_values and _largest_target(problem) > np.finfo(problem.rows.dtype).max
 
 
 def lost_columns(scaling, metric, coef, intercept, dtype):
     """(columns whose weights `dtype` cannot hold for the user, whether intercepts are lost)."""
-    sizes = np.maximum(np.abs(metric.center), metric.scale)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         W, b = (part.astype(dtype) for part in scaling.to_user(coef, intercept))
         back, offset = scaling.to_scaled(W, b)
         most = (np.abs(coef) * metric.scale).max(initial=0.0)
-        lost = ~(np.abs(back - coef) * sizes <= MAX_ROUNDING_SHARE * most)
+        lost = ~(np.abs(back - coef) * _sizes(metric) <= MAX_ROUNDING_SHARE * most)
         # Normal numbers lose only the usual rounding.
         lost &= ~((np.abs(W) >= np.finfo(dtype).tiny) & np.isfinite(W))
         kept = np.abs(offset - intercept) <= MAX_ROUNDING_SHARE * max(most, np.abs(intercept).max())
@@ -185,14 +173,10 @@ def lost_columns(scaling, metric, coef, intercept, dtype):
 
 def without(problem, columns):
     """The problem with zeros in place of these columns."""
-    kept = np.where(columns, 0, 1).astype(problem.rows.dtype)
-    X, metric = problem.X, problem.metric
-    if sparse.issparse(X):
-        X = sparse.csr_array((X.data * kept[X.indices], X.indices, X.indptr), shape=X.shape)
-    else:
-        X = np.where(columns, 0, X).astype(problem.rows.dtype)
-    peak = None if metric.peak is None else metric.peak * kept
-    metric = Metric(metric.center * kept, metric.scale * kept, peak)
+    X = _by_column(lambda values, is_out: np.where(is_out, 0, values), problem.X, columns)
+    old = problem.metric
+    peak = np.zeros(len(columns)) if old.peak is None else old.peak
+    metric = Metric(*(np.where(columns, 0.0, part) for part in (old.center, old.scale, peak)))
     return replace(problem, X=X, rows=as_rows(X), metric=metric)
 
 
@@ -200,18 +184,14 @@ def beyond(problem, names, columns, dtype):
     """The error message for data that no model in `dtype` fits; it names `columns`, or y if none is
     True.
     """
-    y = (
-        f" Values of y are up to {_largest_target(problem):.2g}."
-        if not problem.objective.loss.is_of_labels
-        else ""
-    )
-    which = np.flatnonzero(columns)[:3]
+    y, which = "", np.flatnonzero(columns)[:3]
+    if not problem.objective.loss.is_of_labels:
+        y = f" Values of y are up to {_largest_target(problem):.2g}."
     if not len(which):
         return (
             f"y is out of the range in which {dtype} can hold the model.{y} Divide y by a constant."
         )
-    metric = metric_of(problem)
-    sizes = np.maximum(np.abs(metric.center), metric.scale)
+    sizes = _sizes(metric_of(problem))
     return (
         f"{dtype} cannot hold a model of columns {listed(names[which], sizes[which])} of X, "
         f"whose sizes are in brackets.{y} "

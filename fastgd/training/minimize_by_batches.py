@@ -1,10 +1,20 @@
 """Runs of the update rules on batches of a stochastic cost function."""
 
+from math import inf
+from numbers import Integral
+
 import numpy as np
 
-from fastgd.kernels.rule_descent import Status
-from fastgd.training.minimization import CONVERGED, DIVERGED, MAX_ITER, STALLED, UNDEFINED, Best
+from fastgd.kernels.cost import Status
+from fastgd.training import outcomes
+from fastgd.training.minimization import Best
 from fastgd.training.minimize_by_rule import RuleRun
+
+
+def are_sizes(batches):
+    """Whether batches are given as (n, batch_size)."""
+    is_pair = isinstance(batches, tuple) and len(batches) == 2
+    return is_pair and all(isinstance(number, Integral) for number in batches)
 
 
 class BatchRun(RuleRun):
@@ -14,99 +24,103 @@ class BatchRun(RuleRun):
     Cost and gradient of an iteration, which decide when to stop, are means over its batches.
     """
 
-    def __init__(self, task, method, learning_rate, batches):
-        super().__init__(task, method, learning_rate)
-        self._batches, self._count = batches, 1
-        self._updates = 0
-
-    def _pass(self):
-        """The batches of one pass."""
-        if isinstance(self._batches, tuple):
-            n, size = self._batches
-            order = self.task.random.permutation(n)
-            yield from (order[begin : begin + size] for begin in range(0, n, size))
-        else:
-            yield from self._batches
+    def __init__(self, task):
+        super().__init__(task)
+        self._updates, self._last_rate = 0, 0.0
+        # Batches of the last pass.
+        self._count = 1
+        # The best pass, and the passes since then.
+        self._lowest, self._since = self.best, 0
 
     def go(self):
-        task = self.task
+        task, costs, progress = self.task, self.trace.record["fun"], self._progress
         self.trace.note_x(task.x0)
         while self.nit < task.max_iter:
             begin = self._state.x.copy()
-            value, gradient, status = self._epoch()
+            status, value, gradient = self._pass()
             if status is not None:
                 return status
             self.nit += 1
             x = self._state.x
             norm = float(np.abs(task.slopes(x, gradient)).max())
             self.trace.add(value, norm, self._last_rate, task.cost.nfev)
-            latest = Best(x.copy(), value, gradient.astype(x.dtype))
-            has_risen = value > self.trace.record["fun"][0]
-            if self.nit == 1 or value < self._lowest.value:
-                self._lowest, self._since = latest, 0
-            else:
-                self._since += 1
-            self.best = self._lowest if has_risen else latest
+            self._take_pass(Best(x.copy(), value, gradient.astype(x.dtype)))
             self.trace.tell(x, value)
-            costs, progress = self.trace.record["fun"], self._progress
-            if len(costs) - 1 == progress.next_anchor:
-                progress.set_anchor(len(costs) - 1, begin)
-            if (
-                task.is_small(norm, value, costs[-2] if len(costs) > 1 else np.inf)
-                and not has_risen
-            ):
-                if progress.is_minimum(begin, gradient, costs, verifies=False):
-                    return CONVERGED
-            else:
+            if self.nit - 1 == progress.next_anchor:
+                progress.set_anchor(self.nit - 1, begin)
+            is_small = task.goal.is_small(norm, value, costs[-2] if self.nit > 1 else inf)
+            if not is_small or value > costs[0]:
                 progress.pass_by(begin, gradient)
+            elif progress.is_minimum(begin, gradient, verifies=False):
+                return outcomes.CONVERGED
             if task.patience and self._since >= task.patience:
                 self._since = 0
-                if not self._react() and task.ends:
-                    return STALLED
-        return MAX_ITER
+                if not self._react() and task.goal.ends:
+                    return outcomes.STALLED
+        return outcomes.MAX_ITER
 
-    _lowest, _since, _last_rate = Best(np.empty(0)), 0, 0.0
+    def _take_pass(self, latest):
+        """The best point is that of the latest pass, unless the cost has risen above the first."""
+        self._since += 1
+        if self.nit == 1 or latest.value < self._lowest.value:
+            self._lowest, self._since = latest, 0
+        has_risen = latest.value > self.trace.record["fun"][0]
+        self.best = self._lowest if has_risen else latest
 
     def _react(self):
         """Lower the user's rate after a stalled cost; an automatic rate falls anyway."""
         return self._is_rate_automatic or super()._react()
 
-    def _epoch(self):
-        """One pass: (mean cost, mean gradient, the status that ends the run or None)."""
+    def _pass(self):
+        """One pass: (the status that ends the run or None, mean cost, mean gradient)."""
         task, state = self.task, self._state
         total, gradients, count = 0.0, np.zeros(len(task.x0)), 0
-        for batch in self._pass():
+        for batch in self._each_batch():
             x = state.x
-            value, gradient = task.cost(x, batch)
-            if self._updates == 0:
-                self._check_start(value, gradient)
-                self.best = self._lowest = Best(task.x0, task.total(x, value), gradient.copy())
-                self.first_batch = (batch,)
-                if (
-                    self._is_rate_automatic
-                    and not self._choose_rate(value, gradient, self.first_batch)
-                    and task.ends
-                ):
-                    return 0.0, gradients, self._why_no_rate()
-            rates = self._scale * self._schedule.rates(
-                self._updates + 1, max(self._count, count + 1), self.nit
+            value, gradient = (
+                task.cost(x, batch) if self._updates else self._evaluate_start(x, batch)
             )
-            self._last_rate = float(rates[count])
-            status = state.tell(value, gradient, self._last_rate, 0.0, 0, self._noisy(gradient))
+            if not self._updates and not self._begin(value, gradient, batch):
+                return self._without_rate(), total, gradients
+            count, self._last_rate = count + 1, self._rate(count)
+            noisy = self._noisy(gradient) if task.noise else None
+            status = state.tell(value, gradient, self._last_rate, 0.0, 0, noisy)
             if status == Status.UNBOUNDED:
-                return 0.0, gradients, self._falls_without_end()
+                return self._falls_without_end(), total, gradients
             if status in (Status.UNDEFINED, Status.ROSE):
                 self.best = self._lowest
-                return 0.0, gradients, UNDEFINED if status == Status.UNDEFINED else DIVERGED
+                status = outcomes.UNDEFINED if status == Status.UNDEFINED else outcomes.DIVERGED
+                return status, total, gradients
             self.trace.note_x(state.x)
-            total, gradients, count = total + state.value, gradients + gradient, count + 1
+            total, gradients = total + state.value, gradients + gradient
             self._updates += 1
         if count == 0:
             raise ValueError(
-                "batches is empty"
-                if self.nit == 0
-                else "batches has nothing for a second pass: pass a list, or an "
-                "object whose __iter__ starts anew"
+                "batches has nothing for a second pass: pass a list, or an object whose __iter__ "
+                "starts anew"
+                if self.nit
+                else "batches is empty"
             )
         self._count = count
-        return total / count, gradients / count, None
+        return None, total / count, gradients / count
+
+    def _each_batch(self):
+        """The batches of one pass."""
+        if not are_sizes(self.task.batches):
+            return iter(self.task.batches)
+        n, size = self.task.batches
+        order = self.task.random.permutation(n)
+        return (order[begin : begin + size] for begin in range(0, n, size))
+
+    def _begin(self, value, gradient, batch):
+        """Start at the first batch; False if no rate lowers its cost, and that ends the run."""
+        task = self.task
+        self.best = self._lowest = Best(task.x0, task.total(task.x0, value), gradient.copy())
+        self.first_batch = (batch,)
+        is_found = not self._is_rate_automatic or self._choose_rate(value, gradient, (batch,))
+        return is_found or not task.goal.ends
+
+    def _rate(self, number):
+        """The rate of an update, by its number in this pass."""
+        count = max(self._count, number + 1)
+        return float(self._scale * self._schedule.rates(self._updates + 1, count, self.nit)[number])

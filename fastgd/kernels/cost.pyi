@@ -1,0 +1,22 @@
+"""Compiled cost functions, and what a descent of a cost function answers."""
+
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+class Status(IntEnum):
+    SEARCHING = 0
+    MOVED = 1
+    CONVERGED = 2
+    STUCK = 3
+    SMALL = 4
+    STALLED = 5
+    ROSE = 6
+    UNDEFINED = 7
+    UNBOUNDED = 8
+    UNWRITTEN = 9
+    FAILED = 10
+
+def blank_gradient(gradient: NDArray[np.float64]) -> None: ...
+def unwritten(gradient: NDArray[np.float64]) -> int: ...

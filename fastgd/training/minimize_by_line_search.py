@@ -1,0 +1,85 @@
+"""Runs of L-BFGS on a cost function."""
+
+import numpy as np
+
+from fastgd.kernels.cost import Status
+from fastgd.methods.lbfgs import LineSearches
+from fastgd.training import outcomes
+from fastgd.training.minimization import Best
+from fastgd.training.minimize_run import Run
+
+# Pairs of vectors that L-BFGS stores, at least and at most: more pairs save evaluations.
+MEMORY = 10, 60
+# Numbers that the pairs beyond the least may hold.
+MEMORY_NUMBERS = 200_000
+
+
+class LineSearchRun(Run):
+    """L-BFGS with line searches."""
+
+    def __init__(self, task):
+        self._lines = None
+        super().__init__(task)
+        # The statuses of an iteration after which the run goes on.
+        self._going = (Status.MOVED,) if task.goal.ends else (Status.MOVED, Status.STUCK)
+
+    @property
+    def best(self):
+        """The point of the lowest cost so far."""
+        if self._lines is None or self._best_outside.value < self._lines.best[1]:
+            return self._best_outside
+        return Best(*self._lines.best)
+
+    @best.setter
+    def best(self, point):
+        # The start before its evaluation, or a point outside of the line searches.
+        self._best_outside = point
+
+    def go(self):
+        task, cost = self.task, self.task.cost
+        value, gradient = self._evaluate_start(task.x0)
+        # In float32 a trial has to be what the cost is given.
+        single = task.x0.dtype == np.float32 and cost.compiled is None
+        pairs, (lower, upper) = np.clip(MEMORY_NUMBERS // len(task.x0), *MEMORY), task.bounds
+        lines = self._lines = LineSearches(
+            task.x0, pairs, task.precision, lower=lower, upper=upper, l1=task.l1, single=single
+        )
+        lines.set_goal(task.goal.tol, task.goal.ftol, task.goal.absolute)
+        lines.tell(value, np.asarray(gradient, np.float64))
+        self.trace.add(lines.value, lines.norm, 0.0, cost.nfev, lines.x)
+        iterate = self._iterate if cost.compiled is None else self._iterate_compiled
+        for size in self._slices(task.max_iter):
+            status = iterate(size)
+            if status not in self._going:
+                return self._ended(status)
+        is_minimum = lines.propose() == Status.CONVERGED
+        return self._ended(Status.CONVERGED) if is_minimum else outcomes.MAX_ITER
+
+    def _iterate(self, _):
+        """One iteration; returns the status of the kernel."""
+        lines = self._lines
+        status = lines.iterate(self.task.cost)
+        if status in self._going:
+            self.nit += 1
+            self.trace.add(lines.value, lines.norm, lines.step, self.task.cost.nfev, lines.x)
+        return status
+
+    def _iterate_compiled(self, size):
+        """The same for a number of iterations."""
+        cost = self.task.cost
+        cost.budget.check(cost.nfev, 1)
+        most = int(min(cost.budget.max_fun - cost.nfev, np.iinfo(np.intp).max))
+        _, status, _ = self._run_compiled(self._lines, size, [most], self.task.is_watched)
+        if status == Status.SEARCHING:
+            cost.budget.check(cost.nfev, 1)
+        return status
+
+    def _ended(self, status):
+        """The status of a run after a line search without descent, or at a minimum."""
+        if status == Status.CONVERGED:
+            self.trace.record["nfev"][-1] = self.task.cost.nfev
+            return outcomes.CONVERGED
+        if status == Status.UNBOUNDED:
+            return self._falls_without_end()
+        status = outcomes.UNDEFINED if status == Status.UNDEFINED else outcomes.NO_DESCENT
+        return self._ends_at_rounding(status, self._lines.decrement)
