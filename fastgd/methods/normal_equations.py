@@ -22,11 +22,11 @@ MAX_WORK_PER_NUMBER = 300
 # Refine the solution if the reciprocal condition number of the products is below this: without it
 # the coefficients would be off by more than about 1e-10 of their size.
 REFINED_CONDITION = 1e-6
-# Below this reciprocal condition number another method takes over: eigenvalues that are 0 may be
-# rounded to some hundred machine epsilons. X itself may have a condition number of 1e6.
-MIN_CONDITION = 1e-12
+# Another method takes over if the reciprocal condition number of the products of m columns is
+# below this number of machine epsilons times sqrt(m): the rounding of eigenvalues that are 0.
+SINGULAR_EPSILONS = 8
 # A refined solution is accurate once a correction is at most this share of it: the next one would
-# be smaller by the condition number times the machine epsilon, at most 2e-4.
+# be smaller by the condition number times the machine epsilon, at most 1/8.
 ACCURATE_CORRECTION = 1e-9
 # Refinements, at most. A guard: each one gains a digit or more.
 MAX_REFINEMENTS = 8
@@ -60,6 +60,11 @@ class Factors(Record):
             factors.append(factor)
             conditions.append(dpocon(factor[0], norm, uplo="L")[0])
         return cls(factors, min(conditions))
+
+    def are_singular(self, size, rounding=1.0):
+        """Whether a matrix may be singular; `rounding` is that of its entries, in epsilons."""
+        least = SINGULAR_EPSILONS * np.finfo(float).eps * np.sqrt(size) * rounding
+        return not self.condition >= least
 
     def solve(self, B):
         """H^-1 b for each row b of B, one per output."""
@@ -99,9 +104,9 @@ def solve_by_columns(problem):
     l2 = np.atleast_2d(problem.objective.penalties(inverse)[1])
     scaled = made.XX * inverse * inverse[:, None]
     factors = Factors.of(scaled + np.diag(penalties + ~varies) for penalties in l2)
-    # Centring sparse columns, whose sums are about 0, multiplies the rounding of their products.
+    # Centring sparse columns multiplies the rounding of their products.
     shift = made.mean_x * inverse if problem.rows.sparse else np.zeros(1)
-    if not factors.condition >= MIN_CONDITION * (1 + (shift**2).max(initial=0.0)):
+    if factors.are_singular(len(varies), 1 + (shift**2).max(initial=0.0)):
         return None
     XY = inverse * made.XY.T
     V = factors.solve(XY)
@@ -149,7 +154,7 @@ def solve_by_rows(problem):
         # The centred rows add up to 0: their sum gets a curvature of its own.
         K += np.outer(root, root) * np.diagonal(K).mean()
     factors = Factors.of(K + np.diag(np.full(len(K), strength)) for strength in l2)
-    if not factors.condition >= MIN_CONDITION:
+    if factors.are_singular(len(K)):
         return None
     U, residuals = np.zeros(targets.T.shape), (root[:, None] * (targets - mean_y)).T
     for number in range(1 + MAX_REFINEMENTS):

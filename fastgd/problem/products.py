@@ -58,7 +58,7 @@ def products_of(problem):
     G = out[:used, :used]
     squares = np.diagonal(G)
     is_safe = (squares < MAX_SQUARES) & ((squares > 1 / MAX_SQUARES) | (squares == 0))
-    if not (is_safe.all() and np.isfinite(shift).all()):
+    if not (is_safe.all() and np.isfinite(shift).all()) or _underflow(problem, squares, shift):
         return None
     G = G / G[p, p]
     G += np.tril(G, -1).T - np.triu(G, 1)
@@ -67,6 +67,16 @@ def products_of(problem):
     mean = offset + shift[:used]
     XX, XY, YY = G[:p, :p], G[:p, p + 1 :], np.diagonal(G)[p + 1 :]
     return Products(mean[:p], mean[p + 1 :], XX, XY, YY, problem.rows.sparse)
+
+
+def _underflow(problem, squares, shift):
+    """Whether a column or a target has sums of squares of 0, although it varies."""
+    p = problem.rows.shape[1]
+    none = np.flatnonzero(squares[:p] == 0)
+    X = problem.X[:, none][problem.visits] if len(none) else np.zeros((0, 0))
+    varies = X.count_nonzero() if sparse.issparse(X) else (X != shift[none]).any()
+    targets = problem.targets[:, squares[p + 1 :] == 0]
+    return varies or (targets != shift[p + 1 : len(squares)][squares[p + 1 :] == 0]).any()
 
 
 def row_products(problem, center):
