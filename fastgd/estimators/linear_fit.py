@@ -9,7 +9,7 @@ from sklearn.utils import check_random_state
 from fastgd.estimators.diagnostics import diagnose, warn_of
 from fastgd.estimators.fit import RowsFit
 from fastgd.estimators.parameters import thread_count
-from fastgd.estimators.select_solver import is_automatic, select_method
+from fastgd.estimators.select_solver import is_automatic, needs_products, select_method
 from fastgd.methods.implicit_sgd import AveragedImplicitSGD, Stream
 from fastgd.methods.sgd import FirstOrder
 from fastgd.methods.sparse_stream import SparseStream
@@ -89,12 +89,9 @@ class LinearFit(RowsFit):
 
     def _metric(self, problem):
         """The column scaling; with the products of the columns where these are the solution."""
-        if self.model.batch_size == "auto" and problem.objective.loss.is_quadratic:
-            from fastgd.methods import normal_equations
-
-            if normal_equations.solver_for(problem) is normal_equations.solve_by_columns:
-                made = products_of(problem)
-                return made.metric if made else metric_of(problem)
+        if self.model.batch_size == "auto" and needs_products(problem):
+            made = products_of(problem)
+            return made.metric if made else metric_of(problem)
         return metric_of(problem)
 
     def best_run(self):

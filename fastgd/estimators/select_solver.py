@@ -66,14 +66,12 @@ def automatic_method(model, problem, size, is_reduced=False, tries_direct=True):
 
         return SAGA(size, seed_of(problem.random_state), model.tol)
     chooses, tol = model.batch_size == "auto", model.tol or 0.0
-    if chooses and tries_direct and problem.objective.loss.is_quadratic:
-        from fastgd.methods import normal_equations
+    solve = direct_solver(problem) if chooses and tries_direct else None
+    if solve:
         from fastgd.methods.direct import Direct
 
-        solve = normal_equations.solver_for(problem)
-        if solve:
-            others = {"is_reduced": is_reduced, "tries_direct": False}
-            return Direct(solve, lambda: automatic_method(model, problem, size, **others))
+        others = {"is_reduced": is_reduced, "tries_direct": False}
+        return Direct(solve, lambda: automatic_method(model, problem, size, **others), tol)
     if chooses and suits_dual(problem):
         from fastgd.methods.dual_coordinate_descent import DualCoordinateDescent
 
@@ -95,6 +93,29 @@ def automatic_method(model, problem, size, is_reduced=False, tries_direct=True):
     from fastgd.methods.active_set import newton_for
 
     return newton_for(problem, chooses, tol)
+
+
+def direct_solver(problem):
+    """The function that solves a problem of least squares from products of its columns or rows;
+    None if there is none, or another method is the faster one.
+    """
+    if not problem.objective.loss.is_quadratic:
+        return None
+    from fastgd.methods import covariance_updates, normal_equations
+
+    if covariance_updates.suits(problem):
+        return covariance_updates.solve
+    return normal_equations.solver_for(problem)
+
+
+def needs_products(problem):
+    """Whether a problem is solved from the products of its columns."""
+    solve = direct_solver(problem)
+    if solve is None:
+        return False
+    from fastgd.methods.normal_equations import solve_by_rows
+
+    return solve is not solve_by_rows
 
 
 def suits_dual(problem):

@@ -1,4 +1,4 @@
-"""Least squares in one epoch, by the normal equations."""
+"""Least squares in one epoch: by the normal equations or, with L1, by covariance updates."""
 
 from dataclasses import replace
 
@@ -8,14 +8,14 @@ from fastgd.problem.layout import pack, unpack
 
 
 class Direct(Method):
-    """Solve least squares with an L2 penalty, or none; an epoch does it all.
+    """Solve least squares by the products of columns or rows; an epoch does it all.
 
-    `solve(problem)` returns a `Solution` or None. Then `make_other()` makes the method that takes
-    over.
+    `solve(problem, tol)` returns a `Solution` or None. Then `make_other()` makes the method that
+    takes over.
     """
 
-    def __init__(self, solve, make_other):
-        self._solve, self._make_other, self._other = solve, make_other, None
+    def __init__(self, solve, make_other, tol=0.0):
+        self._solve, self._make_other, self._other, self._tol = solve, make_other, None, tol
 
     def start(self, problem, theta, earlier):
         """Begin; theta matters only if another method has to take over."""
@@ -47,7 +47,7 @@ class Direct(Method):
         state, other = resume_point
         self.start(problem, None, state)
         if other is None:
-            self._solution = self._solve(problem) if state.epochs else None
+            self._solution = self._solve(problem, self._tol) if state.epochs else None
         else:
             self._other = self._make_other()
             self._other.resume(problem, other)
@@ -55,7 +55,7 @@ class Direct(Method):
     def epoch(self, order):
         """Solve, in one pass over the rows or some; their order does not matter."""
         if not (self._other or self._solution):
-            self._solution = self._solve(self.problem)
+            self._solution = self._solve(self.problem, self._tol)
             if self._solution is None:
                 self._other = self._make_other()
                 self._other.start(self.problem, self._state.theta, None)
@@ -67,10 +67,15 @@ class Direct(Method):
         return Epoch(solution.loss, solution.gradient_norm, 1.0)
 
     def optimality(self):
-        """0, as the solution is exact up to rounding; that of the other method, if one trains."""
+        """That of the solution, 0 where it is exact; of the other method, if one trains."""
         if self._other:
             return self._other.optimality()
-        return (0.0, "Newton decrement") if self._solution else None
+        return self._solution.optimality if self._solution else None
+
+    @property
+    def dual_gaps(self):
+        """The duality gaps of the targets, if they are known."""
+        return self._solution.gaps if self._solution and not self._other else None
 
     @property
     def exhausted(self):

@@ -33,12 +33,18 @@ MAX_REFINEMENTS = 8
 
 
 class Solution(Record):
-    """Coefficients, the objective there and the norm of its gradient in scaled columns."""
+    """Coefficients, the objective there and the norm of its gradient in scaled columns.
+
+    `optimality` is that of `Method.optimality`; `gaps` are the duality gaps of the targets, if they
+    have been computed.
+    """
 
     coef: np.ndarray
     intercept: np.ndarray
     loss: float
     gradient_norm: float
+    optimality: tuple = (0.0, "Newton decrement")
+    gaps: np.ndarray | None = None
 
 
 class Factors(Record):
@@ -75,8 +81,8 @@ class Factors(Record):
 
 
 def solver_for(problem):
-    """The function of a problem that returns its `Solution`, or None if the products are too close
-    to singular; None if another method is the faster one.
+    """The function of a problem and `tol` that returns a `Solution`, or None if the products are too
+    close to singular; None if another method is the faster one.
     """
     objective, p = problem.objective, problem.rows.shape[1]
     if not objective.loss.is_quadratic or objective.has_nonsmooth_penalty or objective.tilt:
@@ -90,8 +96,8 @@ def solver_for(problem):
     return None if problem.X is None or objective.by_column else solve_by_rows
 
 
-def solve_by_columns(problem):
-    """Solve with the products of the columns."""
+def solve_by_columns(problem, tol=0.0):
+    """Solve with the products of the columns, exactly whatever `tol`."""
     metric = problem.metric
     made = (metric and metric.products) or products_of(problem)
     if made is None:
@@ -136,7 +142,7 @@ def solve_by_columns(problem):
     return Solution(*to_user(V), loss, float(norm))
 
 
-def solve_by_rows(problem):
+def solve_by_rows(problem, tol=0.0):
     """Solve with the products of the rows, which are fewer than the columns: the weights are a
     combination of the rows, w = X' a. Without a penalty they are those of the least norm.
     """
