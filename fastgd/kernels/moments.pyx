@@ -5,13 +5,13 @@ Rows are dealt to parts by sizes alone and the parts' sums added in order: the b
 any number of threads. All sums are in float64.
 """
 from cython cimport floating
-from cython.parallel cimport prange
+from cython.parallel cimport prange, threadid
 from libc.math cimport sqrt
 from libc.stdlib cimport free, malloc
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 from scipy.linalg.cython_blas cimport dsyrk
 
-from .data_term cimport Data, DataTerm, weight_at
+from .data_term cimport Data, DataTerm
 from .rows cimport Row, Table, column, row_at
 from .signals cimport Watch, watch_end, watch_is_over, watch_start, watch_work
 from .threads cimport can_share
@@ -26,6 +26,7 @@ cdef enum:
     WIDE_ROWS = 256             # for BLAS
     MAX_NARROW = 256            # columns; with more, BLAS is the faster one
     MOST_PARTS = 16
+    MOST_NUMBERS = 16777216     # of the parts' sums: 128 MB
     PART_WORK = 1000000         # products that are worth a part, and a thread, of their own
 
 cdef struct Run:
@@ -37,87 +38,64 @@ cdef struct Run:
     Watch watch
 
 
-cdef inline void put(double *panels, Py_ssize_t apart, Py_ssize_t r, Py_ssize_t j,
-                     double value) noexcept nogil:
-    panels[(j // PANEL * apart + r) * PANEL + j % PANEL] = value
-
-
-cdef inline void narrow_row(const Run *run, const Row *row, const floating *restrict x, double root,
-                            Py_ssize_t r, double *panels) noexcept nogil:
-    """The columns of a row, whose values are x, times root, as row r of the panels."""
-    cdef Py_ssize_t j, k, p = run.data.X.p, whole = p // PANEL * PANEL
-    cdef double *to
-    if row.indices != NULL:
-        for j in range((p + PANEL - 1) // PANEL):
-            memset(panels + (j * run.rows + r) * PANEL, 0, PANEL * sizeof(double))
-        for j in range(row.size):
-            k = column(row, j)
-            panels[(k // PANEL * run.rows + r) * PANEL + k % PANEL] += root * x[j]
-        return
-    for j in range(whole // PANEL):
-        to = panels + (j * run.rows + r) * PANEL
-        for k in range(PANEL):
-            to[k] = root * (x[j * PANEL + k] - run.shift[j * PANEL + k])
-    for j in range(whole, p):
-        put(panels, run.rows, r, j, root * (x[j] - run.shift[j]))
-
-
-cdef inline void wide_row(const Run *run, const Row *row, const floating *restrict x, double root,
-                          double *a) noexcept nogil:
-    """The same as a row of a C-order tile."""
+cdef inline void columns_of(const Run *run, const Row *row, const floating *restrict x,
+                            double *restrict a) noexcept nogil:
+    """a = the columns of a row, whose values are x."""
     cdef Py_ssize_t j, p = run.data.X.p
     if row.indices != NULL:
         memset(a, 0, p * sizeof(double))
         for j in range(row.size):
-            a[column(row, j)] += root * x[j]
+            a[column(row, j)] += x[j]
         return
     for j in range(p):
-        a[j] = root * (x[j] - run.shift[j])
+        a[j] = x[j] - run.shift[j]
 
 
-cdef void add_row(const Run *run, Py_ssize_t i, Py_ssize_t r, double *tile) noexcept nogil:
-    """Row i of X, 1 and its targets, times the root of its weight, as row r of the tile."""
+cdef inline void load_row(const Run *run, Py_ssize_t i, double *a) noexcept nogil:
+    """a (q,) = row i of X, 1 and its targets, times the root of its weight; zeros follow already.
+    """
     cdef Row row = row_at(run.data.X, i)
-    cdef double root = sqrt(weight_at(&run.data, i)), value
     cdef Py_ssize_t k, p = run.data.X.p, targets = run.data.targets
-    cdef bint is_narrow = run.q <= MAX_NARROW, is_single = run.data.X.itemsize == sizeof(float)
-    if is_narrow and is_single:
-        narrow_row(run, &row, <const float *> row.values, root, r, tile)
-    elif is_narrow:
-        narrow_row(run, &row, <const double *> row.values, root, r, tile)
-    elif is_single:
-        wide_row(run, &row, <const float *> row.values, root, tile + r * run.q)
+    cdef double root
+    if run.data.X.itemsize == sizeof(float):
+        columns_of(run, &row, <const float *> row.values, a)
     else:
-        wide_row(run, &row, <const double *> row.values, root, tile + r * run.q)
-    for k in range(p, run.q):
-        value = 0
-        if k == p:
-            value = root
-        elif k <= p + targets:
-            value = root * (run.data.y[i * targets + k - p - 1] - run.shift[k])
-        if is_narrow:
-            put(tile, run.rows, r, k, value)
-        else:
-            tile[r * run.q + k] = value
+        columns_of(run, &row, <const double *> row.values, a)
+    a[p] = 1
+    for k in range(targets):
+        a[p + 1 + k] = run.data.y[i * targets + k] - run.shift[p + 1 + k]
+    if run.data.weights != NULL:
+        root = sqrt(run.data.weights[i])
+        for k in range(p + 1 + targets):
+            a[k] *= root
 
 
-cdef void part(Run *run, Py_ssize_t number, double *tile, double *sums) noexcept nogil:
-    """sums (q, q), lower triangle = the products over this part of the rows."""
-    cdef Py_ssize_t begin = run.data.visits * number // run.parts, r
+cdef void part(Run *run, Py_ssize_t number, double *room, double *sums, bint leads) noexcept nogil:
+    """sums (q, q), lower triangle = the products over this part of the rows. `room` holds a tile
+    and a row; the leading thread listens for Ctrl-C.
+    """
+    cdef Py_ssize_t begin = run.data.visits * number // run.parts, r, j
     cdef Py_ssize_t end = run.data.visits * (number + 1) // run.parts
     cdef int q = <int> run.q, rows
     cdef double one = 1.0
+    cdef double *tile = room + run.q
     memset(sums, 0, run.q * run.q * sizeof(double))
+    memset(room, 0, (run.rows + 1) * run.q * sizeof(double))
     while begin < end and not watch_is_over(&run.watch):
         rows = <int> min(run.rows, end - begin)
         for r in range(rows):
-            add_row(run, run.data.order[begin + r], r, tile)
+            if run.q > MAX_NARROW:
+                load_row(run, run.data.order[begin + r], tile + r * run.q)
+                continue
+            load_row(run, run.data.order[begin + r], room)
+            for j in range(run.q // PANEL):
+                memcpy(tile + (j * run.rows + r) * PANEL, room + j * PANEL, PANEL * sizeof(double))
         if run.q <= MAX_NARROW:
             gram_tile(tile, run.rows, rows, run.q, sums)
         else:  # by columns, the upper triangle
             dsyrk("U", "N", &q, &rows, &one, tile, &q, &one, sums, &q)
         begin += rows
-        if number == 0:
+        if leads:
             watch_work(&run.watch, <long long> rows * run.q * run.q)
 
 
@@ -128,6 +106,7 @@ def products(DataTerm term not None, const double[::1] shift not None, double[:,
     Sparse rows are not shifted. BLAS has to be kept to one thread.
     """
     cdef Py_ssize_t q = out.shape[0], p = term.data.X.p, used = p + 1 + term.data.targets, i, j
+    cdef Py_ssize_t tiles
     cdef int threads = term.data.threads
     cdef double *room
     cdef double work
@@ -138,22 +117,22 @@ def products(DataTerm term not None, const double[::1] shift not None, double[:,
     run.data, run.shift, run.q = term.data, &shift[0], q
     run.rows = NARROW_ROWS if q <= MAX_NARROW else WIDE_ROWS
     work = <double> run.data.visits * q * q / 2
-    run.parts = max(1, min(<Py_ssize_t> (work / PART_WORK), <Py_ssize_t> MOST_PARTS))
-    if q > MAX_NARROW:
-        run.parts = min(run.parts, 4)
+    run.parts = min(<Py_ssize_t> MOST_PARTS, <Py_ssize_t> (MOST_NUMBERS / (q * q)))
+    run.parts = max(1, min(run.parts, <Py_ssize_t> (work / PART_WORK)))
     threads = min(threads, <int> run.parts) if can_share() else 1
-    room = <double *> malloc((run.parts * run.rows * q + (run.parts - 1) * q * q) * sizeof(double))
+    tiles = run.parts * (run.rows + 1) * q
+    room = <double *> malloc((tiles + (run.parts - 1) * q * q) * sizeof(double))
     if room == NULL:
         raise MemoryError()
     watch_start(&run.watch)
     with nogil:
-        for i in prange(run.parts, schedule="static", num_threads=threads,
+        for i in prange(run.parts, schedule="dynamic", chunksize=1, num_threads=threads,
                         use_threads_if=threads > 1):
-            part(&run, i, room + i * run.rows * q,
-                 &out[0, 0] if i == 0 else room + run.parts * run.rows * q + (i - 1) * q * q)
+            part(&run, i, room + i * (run.rows + 1) * q,
+                 &out[0, 0] if i == 0 else room + tiles + (i - 1) * q * q, threadid() == 0)
         for i in range(run.parts - 1):
             for j in range(q * q):
-                (&out[0, 0])[j] += room[run.parts * run.rows * q + i * q * q + j]
+                (&out[0, 0])[j] += room[tiles + i * q * q + j]
     free(room)
     watch_end(&run.watch)
 
@@ -209,7 +188,8 @@ def row_products(DataTerm term not None, const double[::1] center not None,
         raise MemoryError()
     watch_start(&watch)
     with nogil:
-        for i in prange(parts, schedule="static", num_threads=threads, use_threads_if=threads > 1):
+        for i in prange(parts, schedule="dynamic", chunksize=1, num_threads=threads,
+                        use_threads_if=threads > 1):
             row_part(X, term.data.order, &center[0], n, p * i // parts, p * (i + 1) // parts,
                      room + i * n * WIDE_ROWS, &out[0, 0] if i == 0
                      else room + parts * n * WIDE_ROWS + (i - 1) * n * n, &watch)

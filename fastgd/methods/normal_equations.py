@@ -81,7 +81,7 @@ class Factors(Record):
 
 
 def solver_for(problem):
-    """The function of a problem and `tol` that returns a `Solution`, or None if the products are too
+    """The function of a problem and `tol` that returns a `Solution`, or None if products are too
     close to singular; None if another method is the faster one.
     """
     objective, p = problem.objective, problem.rows.shape[1]
