@@ -261,7 +261,7 @@ cdef int set_memory(Run *run, memory, Py_ssize_t parameters) except -1:
     run.memory = Memory(NULL, NULL, NULL, NULL)
     if memory is None:
         return 0
-    z, slope, length, total = memory
+    z, slope, length, total = memory[:4]
     if (z.shape[0] != n * K or slope.shape[0] != n * K or length.shape[0] != n
             or total.shape[0] != parameters):
         raise ValueError("the memory does not fit the rows")
