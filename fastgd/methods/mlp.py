@@ -10,11 +10,11 @@ import numpy as np
 from fastgd.kernels import network
 from fastgd.kernels.network import Activation
 from fastgd.kernels.quasi_newton import QuasiNewton, Status
-from fastgd.methods.implicit_sgd import TargetStatistics, merged, merged_targets
 from fastgd.methods.method import Epoch
 from fastgd.methods.optimizers import SGD, AdamW, Optimizer, ScheduleFree
 from fastgd.methods.schedules import InverseScaling, Schedule
 from fastgd.methods.sgd import FirstOrder, State
+from fastgd.methods.stream import TargetStatistics, merged, merged_targets
 from fastgd.problem.constant_model import constant_model
 from fastgd.problem.data import is_surely_finite
 from fastgd.problem.losses import MIN_FREQUENCY, Huber, Loss

@@ -8,13 +8,13 @@ from fastgd.kernels import implicit, variance
 from fastgd.kernels.order import sample
 from fastgd.methods.certificate import Certificate, PositiveCertificate
 from fastgd.methods.extrapolation import Extrapolation
-from fastgd.methods.implicit_sgd import TargetStatistics, average_weight
 from fastgd.methods.importance_sampling import MIN_RADIUS, ImportanceSampling
 from fastgd.methods.line_search import LineSearch
 from fastgd.methods.method import Epoch, Method
 from fastgd.methods.proximal_newton import NonsmoothPenalty
 from fastgd.methods.row_memory import RowMemory
 from fastgd.methods.safeguard import Safeguard
+from fastgd.methods.stream import TargetStatistics, average_weight
 from fastgd.problem.constant_model import constant_model, rounding_floor
 from fastgd.problem.duality import rounding_of
 from fastgd.problem.layout import pack, unpack
