@@ -9,7 +9,7 @@ from fastgd.kernels.order import sample
 from fastgd.methods.certificate import Certificate, PositiveCertificate
 from fastgd.methods.extrapolation import Extrapolation
 from fastgd.methods.importance_sampling import MIN_RADIUS, ImportanceSampling
-from fastgd.methods.line_search import LineSearch
+from fastgd.methods.line_search import Line
 from fastgd.methods.method import Epoch, Method
 from fastgd.methods.proximal_newton import NonsmoothPenalty
 from fastgd.methods.row_memory import RowMemory
@@ -17,7 +17,7 @@ from fastgd.methods.safeguard import Safeguard
 from fastgd.methods.stream import TargetStatistics, average_weight
 from fastgd.problem.constant_model import constant_model, rounding_floor
 from fastgd.problem.duality import rounding_of
-from fastgd.problem.layout import pack, unpack
+from fastgd.problem.layout import unpack
 from fastgd.problem.metric import Space, column_density, damp_rare_columns, metric_of
 from fastgd.problem.problem import Problem
 from fastgd.problem.records import Record
@@ -169,7 +169,7 @@ class SAGA(Method):
     def _first_state(self, is_warm):
         """The state at the start or, if that is 0, at the best constant model."""
         problem, objective = self.problem, self.problem.objective
-        v, rows = self._origin.copy(), problem.rows.shape[0]
+        v = self._origin.copy()
         tail = slice(len(v) - objective.outputs, None)
         if not is_warm:
             v[tail] = self._constant[tail]
@@ -183,7 +183,7 @@ class SAGA(Method):
             extrapolation = Extrapolation(self._constant, margins, self._constant_loss)
         return State(
             v,
-            RowMemory.empty(rows, objective.outputs, len(v)),
+            self._empty_memory(),
             Safeguard(v.copy(), self._constant_loss, rise),
             self._inverse_curvature / self._squared_norm,
             np.zeros(len(v)),
@@ -289,13 +289,10 @@ class SAGA(Method):
         the last line searches.
         """
         state, memory, visits = self.state, self.state.memory, self.problem.visits
-        loss = self._evaluate(state.v, order, memory)
-        margins = memory.margins_of(visits)
-        state.extrapolation, line = state.extrapolation.search(
-            self.problem, self._term, self._space.arrays[3], state.v.copy(), margins, loss
-        )
+        before = self._line(state.v.copy(), memory, order)
+        state.extrapolation, line = state.extrapolation.search(before)
         state.passes_since_search = 0
-        moved = np.abs(line.margins - margins).max(axis=1)
+        moved = np.abs(line.margins - before.margins).max(axis=1)
         memory.radius[visits] = np.maximum(memory.radius[visits], moved)
         state.v[:] = line.v
         state.safeguard.accept(line.loss, line.v)
@@ -312,6 +309,22 @@ class SAGA(Method):
         """The objective at v, by a pass over the rows that fills the memory."""
         rates = np.zeros(-(-len(order) // self._size))
         return self._implicit_pass(order, v, memory, rates) + self._penalty(v)
+
+    def _line(self, v, memory, order):
+        """A `Line` at v, by a pass over the rows that fills the memory; its loss is infinite if it
+        is not finite.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            loss = self._evaluate(v, order, memory)
+        loss, margins = (
+            loss if np.isfinite(loss) else np.inf,
+            memory.margins_of(self.problem.visits),
+        )
+        return Line(self.problem, self._term, self._space.arrays[2:], v, margins, loss)
+
+    def _empty_memory(self):
+        rows, parameters = self.problem.rows.shape[0], len(self._origin)
+        return RowMemory.empty(rows, self.problem.objective.outputs, parameters)
 
     def _penalty(self, v):
         return self.problem.objective.penalty(*self._in_user_units(v))
@@ -337,52 +350,33 @@ class SAGA(Method):
         good weights; then improve it by line searches, which need no pass over the rows.
         """
         state = self.state = self.state.copy(False)
-        candidates, v = [state.model], state.v
-        if not self.problem.objective.is_degenerate:
-            candidates += [state.safeguard.good, self._origin] + ([v] if state.averaged else [])
-        v, (loss, margins) = candidates[0], self._exact(candidates[0])
-        for other in candidates[1:]:
-            found, other_margins = self._exact(other)
-            if found < loss:
-                v, loss, margins = other, found, other_margins
-        if not self.problem.objective.is_degenerate:
-            state.safeguard.best = min(state.safeguard.best, loss)
-            v = self._line_searched(v, loss, margins)
-        state.v, state.weight, state.averaged = v, 0, 0
+        is_degenerate, safeguard = self.problem.objective.is_degenerate, state.safeguard
+        candidates = [state.model]
+        if not is_degenerate:
+            candidates += [safeguard.good, self._origin] + ([state.v] if state.averaged else [])
+        lines = (self._line(v, self._empty_memory(), self.problem.visits) for v in candidates)
+        line = min(lines, key=lambda line: line.loss)
+        if not is_degenerate:
+            safeguard.best = min(safeguard.best, line.loss)
+            self._search(line)
+        state.v, state.weight, state.averaged = line.v, 0, 0
         state.epochs, state.next_check = max(state.epochs, self._warm_up_epochs), np.inf
         if self.tol and certify:
             self._certify()
 
-    def _line_searched(self, v, loss, margins):
-        """v after line searches: away from the best constant model, along the intercepts, and again
-        away from the constant model.
+    def _search(self, line):
+        """Search away from the best constant model, along the intercepts, and again away from the
+        constant model.
         """
-        objective, outputs = self.problem.objective, self.problem.objective.outputs
-        W, b = unpack(v, outputs, self.problem.by_column)
-        coef, margins = W * self._space.arrays[1], margins.reshape(-1, outputs)
-        lines = LineSearch(self.problem, self._weights, coef, b, margins)
-        constant = self._constant[len(v) - outputs :]
-        if lines.away_from(constant) > LINE_SEARCH_TOLERANCE * abs(loss) and objective.intercept:
-            lines.shift(self._inverse_curvature)
-            lines.away_from(constant)
-        return pack(W * lines.factor[:, None], lines.b, np.float64, self.problem.by_column)
+        enough = LINE_SEARCH_TOLERANCE * abs(line.loss)
+        if line.away_from(self._constant) > enough and self.problem.objective.intercept:
+            line.shift(self._inverse_curvature)
+            line.away_from(self._constant)
 
     def loss_at(self, theta):
         """The objective at a flat vector in the user's units."""
-        problem = self.problem
-        coef, intercept = unpack(
-            theta.astype(np.float64), problem.objective.outputs, problem.by_column
-        )
-        return self._exact(self._space.to_scaled(coef, self._space.offset(coef, intercept)))[0]
-
-    def _exact(self, v):
-        """(objective, margins) at [W, b] in scaled columns, by a pass over the rows; infinity for
-        an objective that is not finite.
-        """
-        memory = RowMemory.empty(self.problem.rows.shape[0], self.problem.objective.outputs, len(v))
         with np.errstate(over="ignore", invalid="ignore"):
-            loss = self._evaluate(v, self.problem.visits, memory)
-        return loss if np.isfinite(loss) else np.inf, memory.margins
+            return float(self.problem.value(theta, np.empty_like(theta)))
 
     def is_finite(self):
         return bool(np.isfinite(self.state.model).all())
