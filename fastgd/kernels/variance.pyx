@@ -16,8 +16,8 @@ import numpy as np
 from libc.math cimport fabs
 
 from .data_term cimport Data, DataTerm, look_ahead, weight_at
-from .losses cimport (SOFTMAX, Objective, Point, curvature, implicit, point, softmax,
-                      softmax_curvature, target)
+from .losses cimport (SOFTMAX, Objective, curvature, implicit, point, softmax, softmax_curvature,
+                      target)
 from .metric cimport Metric, standardised
 from .penalty cimport keep_positive, soft
 from .rows cimport Row, Rows, check_order, column, margins, row_at, row_work, start_of
@@ -168,7 +168,8 @@ cdef void sweep(Run *run, Py_ssize_t batch_size) noexcept nogil:
 
 def epoch(DataTerm term not None, double[::1] v not None, scaling,
           const double[::1] rates not None, const double[::1] importance not None,
-          const double[::1] inverse_frequency not None, Py_ssize_t batch_size, Py_ssize_t n, memory):
+          const double[::1] inverse_frequency not None, Py_ssize_t batch_size, Py_ssize_t n,
+          memory):
     """Visit the rows, drawn from `n`, one update a batch; v becomes the new weights.
 
     `scaling` is (center, inverse, l1, l2, ...) as in `implicit.epoch`. `memory` is (margins,
