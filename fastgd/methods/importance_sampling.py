@@ -40,12 +40,12 @@ POWER_ITERATION_MARGIN = 1.5
 class ImportanceSampling:
     """Sampling in proportion to the smoothness of each row's loss, and the steps that it allows.
 
-    `term` is the data term, `metric` the scaling as the kernels take it, `size` the number of rows
-    of a batch, `squared_norm` the mean of |x|^2.
+    `term` is the data term, `scaling` that of columns and rates as the kernels take it, `size` the
+    number of rows of a batch, `squared_norm` the mean of |x|^2.
     """
 
-    def __init__(self, problem, term, metric, size, squared_norm):
-        self._problem, self._term, self._metric = problem, term, metric
+    def __init__(self, problem, term, scaling, size, squared_norm):
+        self._problem, self._term, self._scaling = problem, term, scaling
         self._size, self._squared_norm = size, squared_norm
         self._is_nonsmooth = not problem.objective.loss.is_smooth
 
@@ -88,12 +88,12 @@ class ImportanceSampling:
         n, p = rows.shape
         least_squares = Objective(SquaredError(), intercept=self._problem.objective.intercept)
         term = DataTerm(rows, np.zeros(n), curvatures, order, least_squares.codes)
-        metric = (*self._metric[:-1], np.ones(1))
+        scaling = (*self._scaling[:-1], np.ones(1))
         u, value = np.random.default_rng(0).standard_normal(p + 1), 0.0
         for _ in range(POWER_ITERATIONS):
             memory = RowMemory.empty(n, 1, p + 1)
             v, rates = u / np.linalg.norm(u), np.zeros(len(order))
-            implicit.epoch(term, v, metric, rates, 1, memory=memory.arrays)
+            implicit.epoch(term, v, scaling, rates, 1, memory=memory.arrays)
             u, value = memory.total, np.linalg.norm(memory.total) / len(order)
             if not value > 0:
                 break
@@ -126,7 +126,7 @@ class ImportanceSampling:
 
     def _margin_units(self, memory):
         """(outputs,) the scale of the margins; for residuals their mean absolute value."""
-        problem, units = self._problem, self._metric[-1]
+        problem, units = self._problem, self._scaling[-1]
         if problem.objective.loss.is_of_labels:
             return units
         residuals = memory.margins_of(problem.visits) - problem.targets

@@ -101,6 +101,7 @@ class Line:
         step[len(step) - self._outputs :] = sizes
         return self.move(step, np.broadcast_to(sizes, self.margins.shape))
 
+    @np.errstate(invalid="ignore", over="ignore")
     def move(self, step, change, highest=MAX_STEP):
         """Move along a step of v, which changes the margins by `change`, to where the objective is
         least; return its decrease.
@@ -116,33 +117,25 @@ class Line:
             steps = np.broadcast_to(t, self._outputs).astype(float)
             newton.along(self._term, z, u, steps, sums)
             value, slope = sums[:, : self._steps] / n
-            return value + constant + t * linear + t * t * quadratic / 2, (
-                slope + linear + t * quadratic
-            )
+            value = value + constant + t * linear + t * t * quadratic / 2
+            return value, slope + linear + t * quadratic
 
         t, gains = minimize_convex(function, self._steps, highest)
-        lengths = np.broadcast_to(t, self._outputs)
+        lengths, decrease = np.broadcast_to(t, self._outputs), float(gains.sum())
         (W, b), (D, d) = self._unpacked(self.v), self._unpacked(step)
         v = W + lengths[:, None] * D, b + lengths * d
         self.v = pack(*v, np.float64, self._problem.by_column)
-        self.margins = self.margins + lengths * change
-        decrease = float(gains.sum())
-        self.loss -= decrease
+        self.margins, self.loss = self.margins + lengths * change, self.loss - decrease
         return decrease
 
-    @np.errstate(over="ignore")
     def _penalty_along(self, step):
-        """(steps,) coefficients of 1, t and t^2 / 2 of the penalty at v + t step."""
+        """(3, steps) coefficients of 1, t and t^2 / 2 of the penalty at v + t step."""
         (W, b), (D, d) = self._unpacked(self.v), self._unpacked(step)
-        (l1, l2), tilt = self._penalties, self._problem.objective.tilt
-        shape = self._steps, -1
-        for of_weights, of_intercepts in (
-            (l1 * np.abs(W) + l2 * (W * W) / 2, b),
-            (l1 * np.sign(W) * D + l2 * (W * D), d),
-            (l2 * (D * D), np.zeros_like(d)),
-        ):
-            of_weights, of_intercepts = of_weights.reshape(shape), of_intercepts.reshape(shape)
-            yield of_weights.sum(axis=1) + tilt * of_intercepts.sum(axis=1)
+        l1, l2 = self._penalties
+        constant, linear = l1 * np.abs(W) + l2 * (W * W) / 2, l1 * np.sign(W) * D + l2 * (W * D)
+        weights, intercepts = np.array([constant, linear, l2 * (D * D)]), np.array([b, d, 0 * d])
+        tilt, shape = self._problem.objective.tilt, (3, self._steps, -1)
+        return weights.reshape(shape).sum(axis=2) + tilt * intercepts.reshape(shape).sum(axis=2)
 
     def _unpacked(self, flat):
         return unpack(flat, self._outputs, self._problem.by_column)

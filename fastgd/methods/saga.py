@@ -79,15 +79,9 @@ class State(Record):
 
     def copy(self, rows):
         """A copy without an estimate; `rows` says whether to copy the memory of the rows too."""
-        memory = self.memory.copy() if rows else self.memory
-        return replace(
-            self,
-            v=self.v.copy(),
-            average=self.average.copy(),
-            memory=memory,
-            safeguard=replace(self.safeguard),
-            optimality=None,
-        )
+        memory, safeguard = self.memory.copy() if rows else self.memory, replace(self.safeguard)
+        weights = {"v": self.v.copy(), "average": self.average.copy()}
+        return replace(self, **weights, memory=memory, safeguard=safeguard, optimality=None)
 
 
 class SAGA(Method):
@@ -135,11 +129,11 @@ class SAGA(Method):
         )
         coef, intercept = unpack(theta.astype(np.float64), objective.outputs, problem.by_column)
         self._scale(coef)
-        constant, self._constant_loss = constant_model(problem)
-        self._rounding = max(
-            rounding_of(self._constant_loss, self._constant_loss, problem.rows.dtype),
-            rounding_floor(problem, constant),
-        )
+        constant, loss = constant_model(problem)
+        self._constant_loss = loss
+        # The rounding error of the objective.
+        rounding = rounding_of(loss, loss, problem.rows.dtype)
+        self._rounding = max(rounding, rounding_floor(problem, constant))
         self._constant = self._space.to_scaled(np.zeros_like(coef), constant)
         self._origin = self._space.to_scaled(coef, self._space.offset(coef, intercept))
         # The number of passes of implicit steps.
@@ -149,22 +143,19 @@ class SAGA(Method):
     def _scale(self, coef):
         """Set the scaling of the columns, and what follows from it."""
         problem, visits, weights = self.problem, self.problem.visits, self.problem.weights
-        objective = problem.objective
-        metric, squared_norm = damp_rare_columns(
-            metric_of(problem), column_density(problem), len(visits), problem.by_column
-        )
+        objective, metric, density = problem.objective, metric_of(problem), column_density(problem)
+        metric, norm = damp_rare_columns(metric, density, len(visits), problem.by_column)
         # The mean of |x|^2, with the intercept.
-        self._squared_norm = squared_norm + objective.intercept or 1.0
+        self._squared_norm = norm + objective.intercept or 1.0
         self._space = Space(problem, metric, coef)
         targets = TargetStatistics.of(problem)
         self._inverse_curvature = objective.loss.inverse_curvature(targets.center, targets.spread)
-        self._metric = (*self._space.arrays, self._inverse_curvature)
+        self._scaling = (*self._space.arrays, self._inverse_curvature)
         self._size = min(self.batch_size, len(visits))
-        self._weights = None if weights is None else weights / weights[visits].mean()
-        self._term = problem.weighted(self._weights)
-        self._sampling = ImportanceSampling(
-            problem, self._term, self._metric, self._size, self._squared_norm
-        )
+        weights = None if weights is None else weights / weights[visits].mean()
+        self._term = problem.weighted(weights)
+        steps = self._term, self._scaling, self._size, self._squared_norm
+        self._sampling = ImportanceSampling(problem, *steps)
 
     def _first_state(self, is_warm):
         """The state at the start or, if that is 0, at the best constant model."""
@@ -181,15 +172,9 @@ class SAGA(Method):
         if not (self._is_nonsmooth or objective.has_nonsmooth_penalty):
             margins = np.tile(self._constant[tail], (len(problem.visits), 1))
             extrapolation = Extrapolation(self._constant, margins, self._constant_loss)
-        return State(
-            v,
-            self._empty_memory(),
-            Safeguard(v.copy(), self._constant_loss, rise),
-            self._inverse_curvature / self._squared_norm,
-            np.zeros(len(v)),
-            extrapolation,
-            self._warm_up_epochs + 1,
-        )
+        memory, safeguard = self._empty_memory(), Safeguard(v.copy(), self._constant_loss, rise)
+        rates, next_check = self._inverse_curvature / self._squared_norm, self._warm_up_epochs + 1
+        return State(v, memory, safeguard, rates, np.zeros(len(v)), extrapolation, next_check)
 
     @property
     def backtracked(self):
@@ -254,11 +239,9 @@ class SAGA(Method):
         sample(order, n * probability[order], drawn, self._seed * 2**32 + state.epochs)
         frequency = column_density(problem, probability)
         weights = 1 / (n * probability), 1 / np.where(frequency > 0, frequency, 1.0)
+        arguments = state.v, self._scaling, state.rates, *weights, size, n, memory.arrays
         for part in np.array_split(drawn, parts):
-            term = self._term.over(part)
-            variance.epoch(
-                term, state.v, self._metric, state.rates, *weights, size, n, memory.arrays
-            )
+            variance.epoch(self._term.over(part), *arguments)
             if self._is_nonsmooth:
                 state.averaged, state.weight = state.averaged + 1, 1.0
                 state.average += min(1.0, 4 / (state.averaged + 3)) * (state.v - state.average)
@@ -300,10 +283,8 @@ class SAGA(Method):
 
     def _implicit_pass(self, order, v, memory, rates, average=None):
         """The mean loss of a pass of implicit steps, from v; the exact one if the rates are 0."""
-        total = implicit.epoch(
-            self._term.over(order), v, self._metric, rates, self._size, average, memory.arrays
-        )
-        return total / len(order)
+        steps = v, self._scaling, rates, self._size, average, memory.arrays
+        return implicit.epoch(self._term.over(order), *steps) / len(order)
 
     def _evaluate(self, v, order, memory):
         """The objective at v, by a pass over the rows that fills the memory."""
@@ -316,10 +297,8 @@ class SAGA(Method):
         """
         with np.errstate(over="ignore", invalid="ignore"):
             loss = self._evaluate(v, order, memory)
-        loss, margins = (
-            loss if np.isfinite(loss) else np.inf,
-            memory.margins_of(self.problem.visits),
-        )
+        margins = memory.margins_of(self.problem.visits)
+        loss = loss if np.isfinite(loss) else np.inf
         return Line(self.problem, self._term, self._space.arrays[2:], v, margins, loss)
 
     def _empty_memory(self):
@@ -334,10 +313,9 @@ class SAGA(Method):
         memory.
         """
         problem, objective, state = self.problem, self.problem.objective, self.state
+        W, _ = unpack(state.v, objective.outputs, problem.by_column)
         total = state.memory.total / len(problem.visits)
-        (W, _), (G, g) = (
-            unpack(flat, objective.outputs, problem.by_column) for flat in (state.v, total)
-        )
+        G, g = unpack(total, objective.outputs, problem.by_column)
         _, _, l1, l2 = self._space.arrays
         penalty = NonsmoothPenalty(l1, np.full_like(l1, np.inf) if objective.positive else l1)
         G, g = penalty.subgradient(W, G + np.where(W != 0, l2 * W, 0.0)), g + objective.tilt
