@@ -94,7 +94,7 @@ class StreamState(Record):
         self.weight, self.rows = self.weight + problem.total_weight, self.rows + len(problem.visits)
         return part
 
-    def inverse_curvature(self, loss):
+    def inverse_curvature_of(self, loss):
         """(outputs,) the change of a margin per unit of slope in a step of rate 1."""
         return loss.inverse_curvature(self.targets.center, self.targets.spread)
 
@@ -168,7 +168,7 @@ class DenseSteps:
             stream.metric, stream.density, stream.rows, problem.by_column
         )
         self._space = Space(problem, metric, stream.coef)
-        self.scaling = *self._space.arrays, stream.inverse_curvature(problem.objective.loss)
+        self.scaling = *self._space.arrays, stream.inverse_curvature_of(problem.objective.loss)
         self.v = self._space.to_scaled(stream.coef, stream.offset)
         self.average = self._space.to_scaled(stream.mean_coef, stream.mean_offset)
         self.average = self.average * average_weight(stream.averaged)
