@@ -113,13 +113,17 @@ def rough_center(rows, visits, weights):
     return values[order[middle, np.arange(values.shape[1])], np.arange(values.shape[1])]
 
 
-def column_density(problem: Problem):
-    """The share of the rows that store each column; 1 for dense rows."""
+def column_density(problem: Problem, probability=None):
+    """The share of the rows that store each column; 1 for dense rows.
+
+    If each row of X has a `probability`: that of a row that stores the column.
+    """
     density = np.zeros(problem.rows.shape[1])
     if not problem.rows.sparse:
         return density + 1
-    share = np.full(problem.rows.shape[0], 1 / len(problem.visits))
-    column_probability(problem.rows, problem.visits, share, density)
+    if probability is None:
+        probability = np.full(problem.rows.shape[0], 1 / len(problem.visits))
+    column_probability(problem.rows, problem.visits, probability, density)
     return density
 
 
