@@ -16,9 +16,10 @@ from fastgd.methods.row_memory import RowMemory
 from fastgd.methods.safeguard import Safeguard
 from fastgd.methods.stream import TargetStatistics, average_weight
 from fastgd.problem.constant_model import constant_model, rounding_floor
+from fastgd.problem.coordinates import KernelCoordinates
 from fastgd.problem.duality import rounding_of
 from fastgd.problem.layout import unpack
-from fastgd.problem.metric import Space, column_density, damp_rare_columns, metric_of
+from fastgd.problem.metric import column_density, damp_rare_columns, metric_of
 from fastgd.problem.problem import Problem
 from fastgd.problem.records import Record
 from fastgd.training.loop import MAX_LOSS_RATIO
@@ -134,8 +135,8 @@ class SAGA(Method):
         # The rounding error of the objective.
         rounding = rounding_of(loss, loss, problem.rows.dtype)
         self._rounding = max(rounding, rounding_floor(problem, constant))
-        self._constant = self._space.to_scaled(np.zeros_like(coef), constant)
-        self._origin = self._space.to_scaled(coef, self._space.offset(coef, intercept))
+        self._constant = self._coordinates.to_scaled(np.zeros_like(coef), constant)
+        self._origin = self._coordinates.from_user(coef, intercept)
         # The number of passes of implicit steps.
         self._warm_up_epochs = 0 if coef.any() else 1 if self._is_nonsmooth else 2
         self.state = self._first_state(theta.any())
@@ -147,10 +148,10 @@ class SAGA(Method):
         metric, norm = damp_rare_columns(metric, density, len(visits), problem.by_column)
         # The mean of |x|^2, with the intercept.
         self._squared_norm = norm + objective.intercept or 1.0
-        self._space = Space(problem, metric, coef)
+        self._coordinates = KernelCoordinates(problem, metric, coef)
         targets = TargetStatistics.of(problem)
         self._inverse_curvature = objective.loss.inverse_curvature(targets.center, targets.spread)
-        self._scaling = (*self._space.arrays, self._inverse_curvature)
+        self._scaling = (*self._coordinates.arrays, self._inverse_curvature)
         self._size = min(self.batch_size, len(visits))
         weights = None if weights is None else weights / weights[visits].mean()
         self._term = problem.weighted(weights)
@@ -299,7 +300,7 @@ class SAGA(Method):
             loss = self._evaluate(v, order, memory)
         margins = memory.margins_of(self.problem.visits)
         loss = loss if np.isfinite(loss) else np.inf
-        return Line(self.problem, self._term, self._space.arrays[2:], v, margins, loss)
+        return Line(self.problem, self._term, self._coordinates.arrays[2:], v, margins, loss)
 
     def _empty_memory(self):
         rows, parameters = self.problem.rows.shape[0], len(self._origin)
@@ -316,7 +317,7 @@ class SAGA(Method):
         W, _ = unpack(state.v, objective.outputs, problem.by_column)
         total = state.memory.total / len(problem.visits)
         G, g = unpack(total, objective.outputs, problem.by_column)
-        _, _, l1, l2 = self._space.arrays
+        _, _, l1, l2 = self._coordinates.arrays
         penalty = NonsmoothPenalty(l1, np.full_like(l1, np.inf) if objective.positive else l1)
         G, g = penalty.subgradient(W, G + np.where(W != 0, l2 * W, 0.0)), g + objective.tilt
         return float(np.sqrt((G * G).sum() + objective.intercept * (g @ g)))
@@ -403,5 +404,4 @@ class SAGA(Method):
 
     def _in_user_units(self, v):
         """(coef, intercept) of [W, b] in scaled columns."""
-        coef, offset = self._space.from_scaled(v)
-        return coef, self._space.intercept(coef, offset)
+        return self._coordinates.to_user(v)

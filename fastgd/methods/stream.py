@@ -4,10 +4,10 @@ from dataclasses import KW_ONLY, fields, replace
 
 import numpy as np
 
+from fastgd.problem.coordinates import KernelCoordinates
 from fastgd.problem.metric import (
     MIN_RELATIVE_SCALE,
     Metric,
-    Space,
     column_density,
     damp_rare_columns,
     metric_of,
@@ -167,10 +167,13 @@ class DenseSteps:
         metric, self.squared_norm = damp_rare_columns(
             stream.metric, stream.density, stream.rows, problem.by_column
         )
-        self._space = Space(problem, metric, stream.coef)
-        self.scaling = *self._space.arrays, stream.inverse_curvature_of(problem.objective.loss)
-        self.v = self._space.to_scaled(stream.coef, stream.offset)
-        self.average = self._space.to_scaled(stream.mean_coef, stream.mean_offset)
+        self._coordinates = KernelCoordinates(problem, metric, stream.coef)
+        self.scaling = (
+            *self._coordinates.arrays,
+            stream.inverse_curvature_of(problem.objective.loss),
+        )
+        self.v = self._coordinates.to_scaled(stream.coef, stream.offset)
+        self.average = self._coordinates.to_scaled(stream.mean_coef, stream.mean_offset)
         self.average = self.average * average_weight(stream.averaged)
 
     def restart(self):
@@ -182,6 +185,6 @@ class DenseSteps:
         stream, mean = self._stream, self.v
         if stream.averaged:
             mean = self.average / average_weight(stream.averaged)
-        stream.coef, stream.offset = self._space.from_scaled(self.v)
-        space = Space(self._problem, self._space.metric, stream.mean_coef)
-        stream.mean_coef, stream.mean_offset = space.from_scaled(mean)
+        stream.coef, stream.offset = self._coordinates.from_scaled(self.v)
+        coordinates = KernelCoordinates(self._problem, self._coordinates.metric, stream.mean_coef)
+        stream.mean_coef, stream.mean_offset = coordinates.from_scaled(mean)

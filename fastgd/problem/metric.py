@@ -4,7 +4,6 @@ import numpy as np
 
 from fastgd.kernels.columns import moments
 from fastgd.kernels.variance import column_probability
-from fastgd.problem.layout import pack, unpack
 from fastgd.problem.problem import Problem
 from fastgd.problem.records import Record
 
@@ -37,6 +36,17 @@ class Metric(Record):
     carried: object = None
     # The `Products` of the columns, if they have been computed.
     products: object = None
+
+    def to_user(self, V, offset):
+        """(coef, intercept) of weights V (outputs, p) of the scaled columns (x - center) / scale,
+        and of the margins at the centre.
+        """
+        coef = V * self.inverse
+        return coef, offset - coef @ self.center
+
+    def from_user(self, coef, intercept):
+        """(V, offset), the inverse of `to_user`."""
+        return coef * self.scale, intercept + coef @ self.center
 
     @property
     def stands_out(self):
@@ -148,43 +158,6 @@ def damp_rare_columns(metric: Metric, density, rows, sparse):
         )
     factor = np.sqrt(1 + high / np.where(active, density, 1.0))
     return Metric(metric.center, metric.scale * factor), float((density / (density + high)).sum())
-
-
-class Space:
-    """The space of scaled weights v = scale * w, in which steps are taken: v @ ((x - center) /
-    scale) + c = w @ x + b.
-
-    Penalties are those of w. The weights of constant columns stay those of `coef`, or 0 if there is
-    a penalty. Columns whose penalty is beyond `MAX_PENALTY` have weights 0. `arrays` is for the
-    kernels.
-    """
-
-    def __init__(self, problem: Problem, metric: Metric, coef):
-        objective, inverse = problem.objective, metric.inverse
-        l1, l2 = objective.penalties(inverse)
-        free = (l1 < MAX_PENALTY) & (l2 < MAX_PENALTY)
-        if not free.all():
-            inverse, l1, l2 = (np.where(free, part, 0.0) for part in (inverse, l1, l2))
-        self.metric, self._inverse, self._by_column = metric, inverse, problem.by_column
-        self._fixed = np.zeros_like(coef) if objective.l1 or objective.l2 else coef
-        self.arrays = metric.center, inverse, l1, l2
-        self.objective = objective
-
-    def to_scaled(self, coef, offset):
-        """The flat vector of scaled weights, and of the margins at the centre."""
-        return pack(coef * self.metric.scale, offset, np.float64, self._by_column)
-
-    def from_scaled(self, v):
-        """(coef, offset) of a flat vector."""
-        weights, offset = unpack(v, self.objective.outputs, self._by_column)
-        return np.where(self._inverse > 0, weights * self._inverse, self._fixed), offset
-
-    def offset(self, coef, intercept):
-        """The margins at the centre."""
-        return intercept + coef @ self.metric.center
-
-    def intercept(self, coef, offset):
-        return offset - coef @ self.metric.center
 
 
 def listed(names, numbers):
