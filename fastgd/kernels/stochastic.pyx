@@ -10,11 +10,11 @@ from libc.math cimport INFINITY
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
-from .data_term cimport Data, DataTerm, look_ahead, weight_at
+from .data_term cimport Data, DataTerm, EpochSums, prefetch_row, weight_at
 from .losses cimport SOFTMAX, VALUES, Objective, Point, point_of, points, slope_at, softmax, target
 from .penalty cimport Lazy, catch_up, change, decay, is_late, pass_step, penalty, settle, takes_off
-from .rows cimport (PREFETCH, Ahead, Row, accumulate, column, lanes_advance, margins, row_at,
-                    row_work, squared_norm, start_of, summed_accumulate)
+from .rows cimport (PREFETCH, PairMargins, Row, accumulate, column, lanes_advance, margins,
+                    row_at, row_work, squared_norm, start_of, summed_accumulate)
 from .rules cimport gradient_norms
 from .signals cimport Watch, watch_end, watch_start, watch_work
 
@@ -53,12 +53,6 @@ cdef struct Visit:              # to a dense row
     double length               # |x|^2 where passive-aggressive steps ask for it
     bint averaged               # the update enters the average
 
-cdef struct Sums:               # over the epoch's visits
-    double loss                 # of weight * loss
-    double penalty              # of the penalty, which is taken at both ends of the epoch alone
-    double gradient_norm        # over the updates, of |gradient|
-    Py_ssize_t updates
-
 cdef struct Tally:              # margins kept back
     Py_ssize_t size
     double z[BLOCK]
@@ -75,7 +69,7 @@ cdef struct Run:
     Course course
     Lazy lazy
     Tally tally
-    Sums sums
+    EpochSums sums
     Watch watch
     double work                 # multiplications a row
 
@@ -177,7 +171,7 @@ cdef inline double step_of(Run *run, const Visit *visit, Py_ssize_t k, double z,
     cdef double step = -visit.step * slope_of(run, visit.i, k, z + intercept[0], visit.rate,
                                               visit.length, tag)
     if run.data.objective.intercept:
-        intercept[0] += <floating> (step - visit.step * run.data.objective.tilt)
+        intercept[0] += <floating> (step - visit.step * run.data.objective.intercept_cost)
     return step
 
 
@@ -190,7 +184,7 @@ cdef void softmax_steps(Run *run, const Visit *visit, double *z, floating *b) no
     for k in range(run.data.objective.outputs):
         z[k] *= -visit.step
         if run.data.objective.intercept:
-            b[k] += <floating> (z[k] - visit.step * run.data.objective.tilt)
+            b[k] += <floating> (z[k] - visit.step * run.data.objective.intercept_cost)
 
 
 cdef inline bint goes_in_pairs(const Run *run) noexcept nogil:
@@ -229,7 +223,7 @@ cdef void dense_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floa
     cdef double factor, carry, threshold, below
     cdef Visit nobody = Visit(0, 0.0, 0.0, 1.0, 0.0, False)
     cdef Visit[2] visit
-    cdef Ahead met
+    cdef PairMargins met
     cdef floating intercept
     memset(first, 0, 2 * outputs * sizeof(double))
     visit[0] = visit[1] = nobody
@@ -256,7 +250,7 @@ cdef void dense_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floa
             if not joint and size > 0:
                 intercept = b[k]  # in a register: the second step waits for it
                 met.first = step_of(run, &visit[0], k, met.first, &intercept, tag)
-                met.second = visit[0].factor * met.second + met.first * met.both
+                met.second = visit[0].factor * met.second + met.first * met.product
                 met.second = step_of(run, &visit[1], k, met.second, &intercept,
                                      tag) if size > 1 else 0.0
                 b[k] = intercept
@@ -264,7 +258,7 @@ cdef void dense_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floa
         if joint and size > 0:
             softmax_steps(run, &visit[0], first, b)
             for k in range(outputs):
-                second[k] = visit[0].factor * second[k] + first[k] * met.both
+                second[k] = visit[0].factor * second[k] + first[k] * met.product
         if joint and size > 1:
             softmax_steps(run, &visit[1], second, b)
         elif joint or size < 2:
@@ -333,7 +327,7 @@ cdef inline void sparse_step(Run *run, const Py_ssize_t *order, Py_ssize_t size,
             b[k] += <floating> (scale * z[k])
         z += outputs
     for k in range(outputs if run.data.objective.intercept else 0):
-        b[k] -= <floating> (rate * run.data.objective.tilt)
+        b[k] -= <floating> (rate * run.data.objective.intercept_cost)
     for v in range(size if run.data.objective.positive else 0):
         row = row_at(run.data.X, order[v])
         for t in range(row.size):
@@ -352,7 +346,7 @@ cdef void sparse_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits,
     while begin < visits and not watch_work(&run.watch, <long long> (size * run.work)):
         size = min(run.course.batch_size, visits - begin)
         for v in range(begin, begin + size):
-            look_ahead(&run.data, order, v, visits)
+            prefetch_row(&run.data, order, v, visits)
         if sparse_slopes(run, order + begin, size, theta):
             sparse_step(run, order + begin, size, theta)
         begin += size
@@ -363,7 +357,7 @@ cdef double penalty_at(const Run *run, const floating *theta) noexcept nogil:
     """The penalty at theta."""
     cdef const Objective *objective = &run.data.objective
     return penalty(theta, run.data.X.p * objective.outputs, objective.outputs, objective.l1,
-                   objective.l2, objective.tilt)
+                   objective.l2, objective.intercept_cost)
 
 
 cdef int allocate(Run *run, Py_ssize_t updates) except -1:
@@ -409,7 +403,7 @@ def epoch(DataTerm term not None, floating[::1] theta not None, double[::1] aver
     """Visit the rows, one update a batch, and leave the new weights in theta.
 
     The rows' weights are relative to their mean; `rates` holds one rate an update; `average` (None:
-    none) receives the sum of the iterates. Returns the `Sums` over the visits.
+    none) receives the sum of the iterates. Returns the `EpochSums` over the visits.
     """
     cdef Run run
     cdef const Py_ssize_t *order = term.data.order
@@ -425,7 +419,7 @@ def epoch(DataTerm term not None, floating[::1] theta not None, double[::1] aver
     run.data = term.data
     run.course = course
     run.tally.size = 0
-    run.sums = Sums(0, 0, 0, 0)
+    run.sums = EpochSums(0, 0, 0, 0)
     if visits == 0:
         return run.sums
     run.rates = start_of(rates)

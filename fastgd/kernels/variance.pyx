@@ -15,8 +15,9 @@ import numpy as np
 
 from libc.math cimport fabs
 
-from .data_term cimport Data, DataTerm, look_ahead, weight_at
-from .losses cimport (SOFTMAX, Objective, Point, curvature, implicit, point, softmax,
+from .data_term cimport Data, DataTerm, prefetch_row, weight_at
+from .implicit_steps cimport implicit
+from .losses cimport (SOFTMAX, Objective, Point, curvature, point, softmax,
                       softmax_curvature, target)
 from .metric cimport Metric, standardised
 from .penalty cimport keep_positive, soft
@@ -65,7 +66,7 @@ cdef inline void look(Run *run, Py_ssize_t i, const Row *row, double *fresh,
             y = target(objective, run.data.y, i, k)
             h = run.rates[k] * run.share[i] * run.length[i]
             if h * weight * objective.max_curvature <= 1:
-                fresh[k] = point(objective.loss, objective.delta, objective.steepest,
+                fresh[k] = point(objective.loss, objective.delta, objective.slope_limit,
                                  z[k], y).slope
             else:
                 fresh[k] = implicit(objective.loss, objective.delta, z[k] + h
@@ -137,7 +138,8 @@ cdef void update(Run *run, const Py_ssize_t *order, Py_ssize_t size) noexcept no
             change[k] -= run.slope[r * K + k]  # 0 if the batch has the row twice
             run.slope[r * K + k] += change[k]
             if run.data.objective.intercept:
-                b[k] += step[k] + drift * (run.total[p * K + k] + run.n * run.data.objective.tilt)
+                b[k] += step[k] + drift * (run.total[p * K + k]
+                                           + run.n * run.data.objective.intercept_cost)
             run.total[p * K + k] += change[k]
         if row.indices != NULL:
             sparse_step(run, &row, step, change, 1.0 / size)
@@ -160,7 +162,7 @@ cdef void sweep(Run *run, Py_ssize_t batch_size) noexcept nogil:
     while begin < visits and not watch_work(&run.watch, <long long> (size * work)):
         size = min(batch_size, visits - begin)
         for i in range(begin, begin + size):
-            look_ahead(&run.data, run.data.order, i, visits)
+            prefetch_row(&run.data, run.data.order, i, visits)
         update(run, run.data.order + begin, size)
         begin += size
 
@@ -243,7 +245,7 @@ def survey(DataTerm term not None, memory, double least, double[::1] smoothness 
             else:
                 for k in range(K):
                     t = target(&objective, data.y, i, k)
-                    loss += weight * point(objective.loss, objective.delta, objective.steepest,
+                    loss += weight * point(objective.loss, objective.delta, objective.slope_limit,
                                            z[i * K + k], t).value
                     bend = max(bend, curvature(objective.loss, objective.delta, z[i * K + k], t,
                                                reach))
@@ -282,7 +284,7 @@ def along(DataTerm term not None, const double[::1] z not None, const double[::1
                 sums[0, 0] += weight * softmax(&margin[0], &slope[0], K, <Py_ssize_t> data.y[i])
             else:
                 for k in range(K):
-                    at = point(objective.loss, objective.delta, objective.steepest, margin[k],
+                    at = point(objective.loss, objective.delta, objective.slope_limit, margin[k],
                                target(&objective, data.y, i, k))
                     sums[0, k] += weight * at.value
                     slope[k] = at.slope
