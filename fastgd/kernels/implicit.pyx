@@ -14,8 +14,9 @@ import numpy as np
 from cython cimport floating
 from libc.math cimport INFINITY, hypot, isfinite, log2, sqrt
 
-from .data_term cimport Data, DataTerm, look_ahead, weight_at
-from .losses cimport SOFTMAX, Objective, Point, implicit, point, softmax, target
+from .data_term cimport Data, DataTerm, prefetch_row, weight_at
+from .implicit_steps cimport implicit
+from .losses cimport SOFTMAX, Objective, Point, point, softmax, target
 from .metric cimport Metric, standardised
 from .penalty cimport keep_positive, soft
 from .rows cimport (Row, accumulate, column, margins, row_at, row_work,
@@ -131,7 +132,7 @@ cdef inline void implicit_slopes(Run *run, Py_ssize_t i, const Row *row, double 
     else:
         for k in range(K):
             y = target(objective, run.data.y, i, k)
-            at = point(objective.loss, objective.delta, objective.steepest, step[k], y)
+            at = point(objective.loss, objective.delta, objective.slope_limit, step[k], y)
             run.loss += weight * at.value
             run.slope[k] = weight * at.slope
             step[k] = weight * implicit(objective.loss, objective.delta, step[k], y,
@@ -158,8 +159,8 @@ cdef inline void compare(Run *run, Py_ssize_t i, const Row *row, const double *z
         y = target(&run.data.objective, run.data.y, i, k)
         loss = point(run.data.objective.loss, run.data.objective.delta, INFINITY, at[k], y).value
         other = point(run.data.objective.loss, run.data.objective.delta, INFINITY, z[k], y).value
-        loss += run.data.objective.tilt * run.average[p * K + k] / total
-        other += run.data.objective.tilt * run.v[p * K + k]
+        loss += run.data.objective.intercept_cost * run.average[p * K + k] / total
+        other += run.data.objective.intercept_cost * run.v[p * K + k]
         add_losses(run.tests + k, weight, loss, other)
 
 
@@ -201,7 +202,7 @@ cdef inline void end_update(Run *run, double rate) noexcept nogil:
     run.rate_sum += rate * run.growth
     run.mass += weight
     for k in range(K if run.data.objective.intercept else 0):
-        run.v[p * K + k] -= rate * run.inverse_curvature[k] * run.data.objective.tilt
+        run.v[p * K + k] -= rate * run.inverse_curvature[k] * run.data.objective.intercept_cost
     if run.data.X.indices == NULL:
         for k in range(K if run.penalised and rate > 0 else 0):
             prox(run.v + k * p, rate * run.inverse_curvature[k], run.metric.l1, run.metric.l2, p)
@@ -225,7 +226,7 @@ cdef Py_ssize_t sweep(Run *run, Py_ssize_t batch_size, const double *rates,
            and not watch_work(&run.watch, <long long> (size * work))):
         size = min(batch_size, visits - begin)
         for i in range(size):
-            look_ahead(&run.data, order, begin + i, visits)
+            prefetch_row(&run.data, order, begin + i, visits)
             row = standardised(run.data.X, order[begin + i], &run.metric, run.scratch)
             implicit_slopes(run, order[begin + i], &row, rates[u], run.step + i * K)
         scale = -rates[u] / size

@@ -10,10 +10,10 @@ from libc.math cimport INFINITY
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
-from .data_term cimport Data, DataTerm, look_ahead, weight_at
+from .data_term cimport Data, DataTerm, EpochSums, prefetch_row, weight_at
 from .losses cimport SOFTMAX, VALUES, Objective, Point, point_of, points, slope_at, softmax, target
 from .penalty cimport Lazy, catch_up, change, decay, is_late, pass_step, penalty, settle, takes_off
-from .rows cimport (PREFETCH, Ahead, Row, accumulate, column, lanes_advance, margins, row_at,
+from .rows cimport (PREFETCH, PairMargins, Row, accumulate, column, lanes_advance, margins, row_at,
                     row_work, squared_norm, start_of, summed_accumulate)
 from .rules cimport gradient_norms
 from .signals cimport Watch, watch_end, watch_start, watch_work
@@ -56,12 +56,6 @@ cdef struct Visit:              # to a dense row
     double squared_norm         # |x|^2, for passive-aggressive steps
     bint averaged               # whether the update enters the average
 
-cdef struct Sums:               # over the epoch's visits
-    double loss                 # of weight * loss
-    double penalty              # of the penalty: its mean at both ends of the epoch
-    double gradient_norm        # over the updates, of |gradient|
-    Py_ssize_t updates
-
 cdef struct LossBuffer:         # margins whose losses are not computed yet
     Py_ssize_t size
     double z[BLOCK]
@@ -78,7 +72,7 @@ cdef struct Run:
     Course course
     Lazy lazy
     LossBuffer buffer
-    Sums sums
+    EpochSums sums
     Watch watch
     double work                 # multiplications a row
 
@@ -179,7 +173,7 @@ cdef inline double step_of(Run *run, const Visit *visit, Py_ssize_t k, double z,
     cdef double step = -visit.step * slope_of(run, visit.i, k, z + intercept[0], visit.rate,
                                               visit.squared_norm, tag)
     if run.data.objective.intercept:
-        intercept[0] += <floating> (step - visit.step * run.data.objective.tilt)
+        intercept[0] += <floating> (step - visit.step * run.data.objective.intercept_cost)
     return step
 
 
@@ -192,7 +186,7 @@ cdef void softmax_steps(Run *run, const Visit *visit, double *z, floating *b) no
     for k in range(run.data.objective.outputs):
         z[k] *= -visit.step
         if run.data.objective.intercept:
-            b[k] += <floating> (z[k] - visit.step * run.data.objective.tilt)
+            b[k] += <floating> (z[k] - visit.step * run.data.objective.intercept_cost)
 
 
 cdef inline bint goes_in_pairs(const Run *run) noexcept nogil:
@@ -231,7 +225,7 @@ cdef void dense_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floa
     cdef double factor, carry, threshold, below
     cdef Visit nobody = Visit(0, 0.0, 0.0, 1.0, 0.0, False)
     cdef Visit[2] visit
-    cdef Ahead products
+    cdef PairMargins products
     cdef floating intercept
     memset(first, 0, 2 * outputs * sizeof(double))
     visit[0] = visit[1] = nobody
@@ -258,7 +252,8 @@ cdef void dense_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floa
             if not joint and size > 0:
                 intercept = b[k]  # in a register: the second step waits for it
                 products.first = step_of(run, &visit[0], k, products.first, &intercept, tag)
-                products.second = visit[0].factor * products.second + products.first * products.both
+                products.second *= visit[0].factor
+                products.second += products.first * products.product
                 products.second = step_of(run, &visit[1], k, products.second, &intercept,
                                           tag) if size > 1 else 0.0
                 b[k] = intercept
@@ -266,7 +261,7 @@ cdef void dense_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floa
         if joint and size > 0:
             softmax_steps(run, &visit[0], first, b)
             for k in range(outputs):
-                second[k] = visit[0].factor * second[k] + first[k] * products.both
+                second[k] = visit[0].factor * second[k] + first[k] * products.product
         if joint and size > 1:
             softmax_steps(run, &visit[1], second, b)
         elif joint or size < 2:
@@ -336,7 +331,7 @@ cdef inline void sparse_step(Run *run, const Py_ssize_t *order, Py_ssize_t size,
             b[k] += <floating> (scale * z[k])
         z += outputs
     for k in range(outputs if run.data.objective.intercept else 0):
-        b[k] -= <floating> (rate * run.data.objective.tilt)
+        b[k] -= <floating> (rate * run.data.objective.intercept_cost)
     for v in range(size if run.data.objective.positive else 0):
         row = row_at(run.data.X, order[v])
         for t in range(row.size):
@@ -355,7 +350,7 @@ cdef void sparse_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits,
     while begin < visits and not watch_work(&run.watch, <long long> (size * run.work)):
         size = min(run.course.batch_size, visits - begin)
         for v in range(begin, begin + size):
-            look_ahead(&run.data, order, v, visits)
+            prefetch_row(&run.data, order, v, visits)
         if sparse_slopes(run, order + begin, size, theta):
             sparse_step(run, order + begin, size, theta)
         begin += size
@@ -366,7 +361,7 @@ cdef double penalty_at(const Run *run, const floating *theta) noexcept nogil:
     """The penalty at theta."""
     cdef const Objective *objective = &run.data.objective
     return penalty(theta, run.data.X.p * objective.outputs, objective.outputs, objective.l1,
-                   objective.l2, objective.tilt)
+                   objective.l2, objective.intercept_cost)
 
 
 cdef int allocate(Run *run, Py_ssize_t updates) except -1:
@@ -409,7 +404,7 @@ cdef void release(Run *run) noexcept:
 
 def epoch(DataTerm term not None, floating[::1] theta not None, double[::1] average,
           const double[::1] rates not None, Course course):
-    """Visit the rows, one update a batch, which changes theta; return the `Sums` over the visits.
+    """Visit the rows, one update a batch, which changes theta; return the `EpochSums`.
 
     The rows' weights are relative to their mean. `rates` has a rate for each update. `average`, if
     not None, receives the sum of the iterates.
@@ -428,7 +423,7 @@ def epoch(DataTerm term not None, floating[::1] theta not None, double[::1] aver
     run.data = term.data
     run.course = course
     run.buffer.size = 0
-    run.sums = Sums(0, 0, 0, 0)
+    run.sums = EpochSums(0, 0, 0, 0)
     if visits == 0:
         return run.sums
     run.rates = start_of(rates)

@@ -15,8 +15,9 @@ import numpy as np
 
 from libc.math cimport fabs
 
-from .data_term cimport Data, DataTerm, look_ahead, weight_at
-from .losses cimport (SOFTMAX, Objective, curvature, implicit, point, softmax, softmax_curvature,
+from .data_term cimport Data, DataTerm, prefetch_row, weight_at
+from .implicit_steps cimport implicit
+from .losses cimport (SOFTMAX, Objective, curvature, point, softmax, softmax_curvature,
                       target)
 from .metric cimport Metric, standardised
 from .penalty cimport keep_positive, soft
@@ -65,7 +66,7 @@ cdef inline void update_row(Run *run, Py_ssize_t i, const Row *row, double *fres
             y = target(objective, run.data.y, i, k)
             h = run.rates[k] * run.importance[i] * run.squared_norms[i]
             if h * weight * objective.max_curvature <= 1:
-                fresh[k] = point(objective.loss, objective.delta, objective.steepest,
+                fresh[k] = point(objective.loss, objective.delta, objective.slope_limit,
                                  z[k], y).slope
             else:
                 fresh[k] = implicit(objective.loss, objective.delta, z[k] + h
@@ -138,7 +139,8 @@ cdef void update(Run *run, const Py_ssize_t *order, Py_ssize_t size) noexcept no
             change[k] -= run.slopes[r * K + k]  # 0 if the batch has the row twice
             run.slopes[r * K + k] += change[k]
             if run.data.objective.intercept:
-                b[k] += step[k] + drift * (run.total[p * K + k] + run.n * run.data.objective.tilt)
+                b[k] += step[k] + drift * (run.total[p * K + k]
+                                           + run.n * run.data.objective.intercept_cost)
             run.total[p * K + k] += change[k]
         if row.indices != NULL:
             sparse_step(run, &row, step, change, 1.0 / size)
@@ -161,7 +163,7 @@ cdef void sweep(Run *run, Py_ssize_t batch_size) noexcept nogil:
     while begin < visits and not watch_work(&run.watch, <long long> (size * work)):
         size = min(batch_size, visits - begin)
         for i in range(begin, begin + size):
-            look_ahead(&run.data, run.data.order, i, visits)
+            prefetch_row(&run.data, run.data.order, i, visits)
         update(run, run.data.order + begin, size)
         begin += size
 
@@ -247,7 +249,7 @@ def survey(DataTerm term not None, memory, double min_radius, double[::1] smooth
             else:
                 for k in range(K):
                     t = target(&objective, data.y, i, k)
-                    loss += weight * point(objective.loss, objective.delta, objective.steepest,
+                    loss += weight * point(objective.loss, objective.delta, objective.slope_limit,
                                            z[i * K + k], t).value
                     largest = max(largest, curvature(objective.loss, objective.delta,
                                                      z[i * K + k], t, reach))
