@@ -1,5 +1,7 @@
 """The scaling of the columns in which steps are taken: their centres and scales."""
 
+from functools import cached_property
+
 import numpy as np
 
 from fastgd.kernels.columns import moments
@@ -53,7 +55,7 @@ class Metric(Record):
         """Of which columns one row has so much that few rows may carry them; of none if unknown."""
         return np.full(len(self.scale), False) if self.peak is None else self.peak > OUTSTANDING
 
-    @property
+    @cached_property
     def inverse(self):
         """1 / scale; 0 for a constant column, whose weight then stays where it is."""
         with np.errstate(divide="ignore", over="ignore"):
