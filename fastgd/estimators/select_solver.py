@@ -81,7 +81,11 @@ def automatic_method(model, problem, size, is_reduced=False, tries_direct=True):
 
         if is_worthwhile(problem):
             others = {"is_reduced": True, "tries_direct": tries_direct}
-            return RowSpace(lambda reduced: automatic_method(model, reduced, size, **others))
+
+            def row_space():
+                return RowSpace(lambda reduced: automatic_method(model, reduced, size, **others))
+
+            return dual_before(row_space, tol) if has_dual(problem) else row_space()
     if objective.has_nonsmooth_penalty:
         from fastgd.methods.proximal_newton import ProximalNewton
 
@@ -118,20 +122,33 @@ def needs_products(problem):
     return solve is not solve_by_rows
 
 
-def suits_dual(problem):
-    """Whether dual coordinate descent may be the fastest method.
-
-    It cannot continue an earlier model; and for smooth losses an affordable dense preconditioner is
-    faster. The dual needs an L2 penalty, the same for all columns.
+def has_dual(problem):
+    """Whether dual coordinate descent can train: it cannot continue an earlier model, and needs an
+    L2 penalty, the same for all columns.
     """
-    objective, loss = problem.objective, problem.objective.loss
-    if not (problem.rows.sparse and loss.has_dual_step) or problem.resumable:
+    objective = problem.objective
+    if not objective.loss.has_dual_step or problem.resumable:
         return False
-    if objective.has_nonsmooth_penalty or objective.by_column or not objective.l2 > 0:
+    return not (objective.has_nonsmooth_penalty or objective.by_column) and objective.l2 > 0
+
+
+def dual_before(make_other, tol):
+    """Dual coordinate descent, unless it is slow; then another method."""
+    from fastgd.methods.dual_coordinate_descent import DualCoordinateDescent
+    from fastgd.methods.relay import Relay
+
+    return Relay(DualCoordinateDescent(True, tol, gives_up=True), make_other)
+
+
+def suits_dual(problem):
+    """Whether dual coordinate descent may be the fastest method on sparse rows: for smooth losses
+    an affordable dense preconditioner is faster.
+    """
+    if not (problem.rows.sparse and has_dual(problem)):
         return False
     from fastgd.methods.preconditioner import dense_rows
 
-    return loss.needs_smoothing or not dense_rows(problem)
+    return problem.objective.loss.needs_smoothing or not dense_rows(problem)
 
 
 def first_rate(model, problem, optimizer):
