@@ -59,7 +59,7 @@ cdef inline void activate_all(int activation, floating *restrict z, floating *re
 
 cdef inline void activate(int activation, floating *z, floating *slope,
                           Py_ssize_t n) noexcept nogil:
-    """z, slope <- f(z), f'(z). It is a constant in each call, so that each loop vectorises."""
+    """z, slope <- f(z), f'(z). The function is constant in each call, so each loop vectorises."""
     if activation == IDENTITY:
         activate_all(IDENTITY, z, slope, n)
     elif activation == LOGISTIC:
