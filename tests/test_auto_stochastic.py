@@ -316,9 +316,9 @@ def test_the_end_of_a_fit_is_as_far_as_it_pays(loss, data, as_rows, layout):
     method.finish()
     coef, intercept = method.solution()
     base, least = constant_model(problem)[0], value_of(problem, X, coef, intercept)
-    center = method._space.metric.center
+    center = method._coordinates.metric.center
     for factor in (0.8, 0.95, 1.05, 1.2):
-        offset = base + factor * (method._space.offset(coef, intercept) - base)
+        offset = base + factor * (intercept + coef @ center - base)
         assert value_of(problem, X, factor * coef, offset - factor * coef @ center) >= least * (
             1 - 1e-9
         )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_matrix
+from sklearn import svm
 from sklearn.base import clone
 
 from fastgd import LinearSVC, LinearSVR, LogisticRegression
@@ -310,3 +311,75 @@ def test_stopped_early_it_is_no_worse_than_a_constant(change, words):
     assert not model.converged_
     constant = 2 * min(y.sum(), len(y) - y.sum())
     assert value(model, X, y, np.ones(len(y))) <= constant
+
+
+# ---- dense rows, fewer than columns ----
+
+WIDE = [
+    LinearSVC(),
+    LinearSVC(loss="hinge"),
+    LinearSVR(epsilon=0.1),
+    LogisticRegression(),
+]
+
+
+def wide(kind, n=60, p=150):
+    rng = np.random.default_rng(4)
+    X = rng.standard_normal((n, p))
+    if kind == "correlated":
+        X = np.cumsum(X, axis=1)
+    return X, X @ rng.standard_normal(p) / np.sqrt(p * X.var())
+
+
+def methods_of(model, X, y, monkeypatch):
+    """The names of the methods that train a model."""
+    from fastgd.methods.row_space import RowSpace
+
+    names = []
+    for kind in (method.DualCoordinateDescent, RowSpace):
+        start = kind.start
+
+        def noted(self, *arguments, start=start):
+            names.append(type(self).__name__)
+            return start(self, *arguments)
+
+        monkeypatch.setattr(kind, "start", noted)
+    model.fit(X, y)
+    return names
+
+
+def least_value(model, X, y):
+    """The objective at the minimum, from other methods."""
+    if getattr(model, "loss", "") == "hinge":
+        exact = svm.SVC(kernel="linear", tol=1e-9).fit(X, y)
+    elif isinstance(model, LinearSVR):
+        exact = svm.SVR(kernel="linear", epsilon=model.epsilon, tol=1e-9).fit(X, y)
+    else:
+        exact = clone(model).set_params(tol=1e-10, max_iter=5000, batch_size="full").fit(X, y)
+    model = clone(model).set_params(max_iter=1).fit(X, y)
+    model.coef_, model.intercept_ = np.atleast_2d(exact.coef_), exact.intercept_
+    return value(model, X, y, np.ones(len(y)))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("model", WIDE, ids=repr)
+@pytest.mark.parametrize("kind", ["plain", "correlated"])
+def test_few_dense_rows_end_at_the_minimum(model, kind):
+    X, t = wide(kind)
+    y = t if isinstance(model, LinearSVR) else (t > 0).astype(int)
+    found = clone(model).fit(X, y)
+    weights = np.ones(len(y))
+    start, least = constant_value(found, y, weights), least_value(model, X, y)
+    distance = (value(found, X, y, weights) - least) / (start - least)
+    assert found.converged_ or kind == "correlated"
+    assert distance <= 2 * max(found.optimality_, found.tol)
+
+
+def test_the_dual_gives_way_where_it_is_slow(monkeypatch):
+    X, t = wide("plain")
+    assert methods_of(clone(WIDE[1]), X, t > 0, monkeypatch) == ["DualCoordinateDescent"]
+    rng = np.random.default_rng(0)
+    X = np.exp(2 * rng.standard_normal((100, 400)))
+    t = np.log(X)[:, :20].sum(axis=1)
+    slow = methods_of(clone(WIDE[1]), X, t > 0, monkeypatch)
+    assert slow == ["DualCoordinateDescent", "RowSpace"]

@@ -12,8 +12,8 @@ from fastgd.methods.extrapolation import (
     MAX_INTERVAL,
     MIN_INTERVAL,
     Extrapolation,
-    Line,
 )
+from fastgd.methods.line_search import Line
 from fastgd.problem.data import as_rows
 from fastgd.problem.losses import loss_of
 from fastgd.problem.objective import Objective
@@ -55,11 +55,17 @@ def value(problem, v):
     return losses.mean() + 0.05 * (v[: 3 * K] ** 2).sum()
 
 
+def line_at(problem, l2, v):
+    """A line at v, with exact margins and loss."""
+    penalties, exact = (np.zeros(3), l2), (margins(problem, v), value(problem, v))
+    return Line(problem, problem.data_term, penalties, v, *exact)
+
+
 @pytest.mark.parametrize("loss, outputs", [("log_loss", 1), ("squared_hinge", 3), ("softmax", 3)])
 def test_a_line_ends_where_the_objective_is_least(loss, outputs):
     problem, l2, v, step = case(loss, outputs)
-    line = Line(problem, problem.data_term, l2, v, margins(problem, v), value(problem, v))
-    line.move(step, margins(problem, step))
+    line = line_at(problem, l2, v)
+    line.move(step, margins(problem, step), MAX_EXTRAPOLATION_STEP)
     assert_allclose(line.margins, margins(problem, line.v), atol=1e-12)
     assert_allclose(line.loss, value(problem, line.v), rtol=1e-12)
     together = minimize_scalar(
@@ -73,17 +79,17 @@ def test_a_line_ends_where_the_objective_is_least(loss, outputs):
 def test_intervals_grow_where_searches_gain_nothing():
     problem, l2, v, step = case("log_loss", 1)
     for _ in range(30):  # to the minimum along this line
-        line = Line(problem, problem.data_term, l2, v, margins(problem, v), value(problem, v))
-        line.move(step, margins(problem, step))
+        line = line_at(problem, l2, v)
+        line.move(step, margins(problem, step), MAX_EXTRAPOLATION_STEP)
         v = line.v
     before = Extrapolation(v - 1e-3 * step, margins(problem, v - 1e-3 * step), line.loss + 1.0)
-    after, end = before.search(problem, problem.data_term, l2, v, margins(problem, v), line.loss)
+    after, end = before.search(line)
     assert (before.interval, after.interval) == (MIN_INTERVAL, 2 * MIN_INTERVAL)
     assert after.loss == end.loss <= line.loss
     for _ in range(100):
         exact = margins(problem, end.v), value(problem, end.v)
         assert_allclose(end.loss, exact[1], rtol=1e-12)
-        after, end = after.search(problem, problem.data_term, l2, end.v, *exact)
+        after, end = after.search(line_at(problem, l2, end.v))
     assert after.interval == MAX_INTERVAL and np.abs(end.v - v).max() < 0.1
 
 

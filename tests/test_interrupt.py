@@ -600,7 +600,7 @@ def test_warnings_are_about_the_line_that_trains(data):
     for model in (
         SGDClassifier(max_iter=1),
         LogisticRegression(max_iter=1),
-        fastgd.Ridge(max_iter=1, tol=1e-15),
+        fastgd.Ridge(max_iter=1, tol=1e-15, batch_size="full"),
     ):
         with pytest.warns(ConvergenceWarning) as told:
             model.fit(data.X, data.binary)

@@ -7,10 +7,11 @@ from scipy.optimize import minimize_scalar
 
 import reference
 from fastgd import SGDClassifier
-from fastgd.kernels import variance
+from fastgd.kernels import newton
 from fastgd.kernels.losses import Loss, evaluate
 from fastgd.methods import line_search
-from fastgd.methods.line_search import MAX_STEP, MIN_STEP, LineSearch, minimize_convex
+from fastgd.methods.line_search import MAX_STEP, MIN_STEP, Line, minimize_convex
+from fastgd.problem.layout import pack, unpack
 from fastgd.problem.losses import loss_of
 from fastgd.problem.objective import Objective
 from fastgd.problem.problem import Problem
@@ -61,15 +62,23 @@ def test_sums_and_derivatives_along_a_line(loss):
     problem, weights, _, _, Z = case(loss)
     rng = np.random.default_rng(1)
     origin, stretch, shift = rng.standard_normal((3, OUTPUTS)) * 0.3
+    directions = Z - origin, np.ones_like(Z)
 
     def at(stretch, shift):
-        return values(problem, weights, Z + stretch * (Z - origin) + shift)
+        return values(problem, weights, Z + stretch * directions[0] + shift)
 
-    sums = np.empty((3, OUTPUTS))
-    variance.along(problem.weighted(weights), Z.ravel(), origin, stretch, shift, sums)
-    value, by_stretch, by_shift = sums
-    assert_allclose(value / len(Z), at(stretch, shift), rtol=1e-12)
-    for k, step in enumerate(1e-6 * np.eye(OUTPUTS)):
+    computed = []
+    for direction in directions:
+        z, sums = Z + stretch * directions[0] + shift - direction, np.empty((2, OUTPUTS))
+        newton.along(
+            problem.weighted(weights), z.ravel(), direction.ravel(), np.ones(OUTPUTS), sums
+        )
+        assert_allclose(sums[0] / len(Z), at(stretch, shift), rtol=1e-12)
+        computed.append(sums[1])
+    by_stretch, by_shift = computed
+    # The outputs of softmax share one loss, whose derivative is that of a common step.
+    steps = [np.ones(OUTPUTS)] if loss == "softmax" else np.eye(OUTPUTS)
+    for k, step in enumerate(1e-6 * np.array(steps)):
         for computed, ahead, behind in (
             (by_stretch, at(stretch + step, shift), at(stretch - step, shift)),
             (by_shift, at(stretch, shift + step), at(stretch, shift - step)),
@@ -115,8 +124,16 @@ def test_minima_of_convex_functions_of_any_kind():
 def test_every_output_finds_the_best_step_of_its_own(loss, penalty):
     """The decrease is the one returned, and no output's line (softmax: a common one) has more."""
     problem, weights, coef, b, Z = case(loss, **penalty)
-    objective, constant = problem.objective, np.zeros(OUTPUTS)
-    search = LineSearch(problem, weights, coef, b, Z)
+    objective = problem.objective
+    l1, l2 = objective.penalties(np.ones(5))
+    v = pack(coef, b, np.float64, problem.by_column)
+    search = Line(problem, problem.weighted(weights), (l1, l2), v, Z, 0.0)
+
+    def found():
+        """(factor, by which the weights are multiplied, intercepts)"""
+        W, b = unpack(search.v, OUTPUTS, problem.by_column)
+        assert_allclose(W / coef, np.tile(W[:, :1] / coef[:, :1], 5), rtol=1e-9)
+        return W[:, 0] / coef[:, 0], b
 
     def value(factor, b):
         return values(
@@ -125,8 +142,9 @@ def test_every_output_finds_the_best_step_of_its_own(loss, penalty):
 
     base = b
     before = value(np.ones(OUTPUTS), b)
-    gain = search.away_from(constant)
-    after = value(search.factor, search.b)
+    gain = search.away_from(np.zeros_like(v))
+    factor, intercepts = found()
+    after = value(factor, intercepts)
     assert gain > 0
     assert_allclose(before - after, gain, rtol=1e-9)
     groups = [np.ones(OUTPUTS)] if loss == "softmax" else np.eye(OUTPUTS)
@@ -134,20 +152,20 @@ def test_every_output_finds_the_best_step_of_its_own(loss, penalty):
         for change in (-0.02, 0.02):
             stretch = group * change
             assert (
-                value(search.factor * (1 + stretch), search.b * (1 + stretch))
-                >= after - 1e-6 * before
+                value(factor * (1 + stretch), intercepts * (1 + stretch)) >= after - 1e-6 * before
             )
     moved = search.shift(np.ones(OUTPUTS))
-    assert_allclose(after - value(search.factor, search.b), moved, rtol=1e-6, atol=1e-12)
+    assert_allclose(after - value(*found()), moved, rtol=1e-6, atol=1e-12)
+    assert_allclose(search.loss, -gain - moved, rtol=1e-12)
     assert moved > 0
 
 
 def test_many_classes_need_no_more_evaluations_than_few(monkeypatch):
     """The number of evaluations does not grow with the classes."""
     calls = []
-    along = variance.along
+    along = newton.along
     monkeypatch.setattr(
-        line_search.variance, "along", lambda *arguments: calls.append(1) or along(*arguments)
+        line_search.newton, "along", lambda *arguments: calls.append(1) or along(*arguments)
     )
     rng = np.random.default_rng(0)
     X, counts = rng.standard_normal((120, 6)), {}

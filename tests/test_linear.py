@@ -702,8 +702,8 @@ def test_models_survive_pickling(model, problem):
 def test_warm_starts_begin_at_the_last_solution(make, problem):
     X, values, _, classes, _ = problem
     y = classes if make is LogisticRegression else values
-    cold = make(tol=1e-10).fit(X, y)
-    warm = make(tol=1e-10, warm_start=True).fit(X, y)
+    cold = make(tol=1e-10, batch_size="full").fit(X, y)
+    warm = make(tol=1e-10, batch_size="full", warm_start=True).fit(X, y)
     assert warm.n_iter_ == cold.n_iter_
     assert warm.fit(X, y).n_iter_ < cold.n_iter_ / 2
     assert_allclose(warm.coef_, cold.coef_, rtol=1e-3)
@@ -886,6 +886,8 @@ def test_rows_far_out(model, problem):
 def test_too_few_passes_say_so_in_numbers(model, problem):
     X, values, _, classes, _ = problem
     y = classes if isinstance(model, CLASSIFIERS) else values
+    if isinstance(model, Ridge | LinearRegression | ElasticNet):
+        model = clone(model).set_params(batch_size="full")  # not in one pass
     with pytest.warns(
         ConvergenceWarning,
         match=r"after 1 passes over X.*optimality_.*tol=1e-10.*Increase max_iter or tol",

@@ -45,7 +45,7 @@ def softplus(z):
 # ---- the kernel ----
 
 
-def course_of(loss, negatives=1, **others):
+def options_of(loss, negatives=1, **others):
     return {
         "loss": int(Loss.SQUARED_ERROR if loss == "squared_error" else Loss.LOG_LOSS),
         "pairwise": loss == "bpr",
@@ -53,7 +53,7 @@ def course_of(loss, negatives=1, **others):
         "factors": FACTORS,
         "biased": True,
         "positive": False,
-        "damped": False,
+        "implicit": False,
         "alpha": 0.0,
     } | others
 
@@ -65,12 +65,12 @@ def random_rows(n, side, rng, dtype=np.float64):
     return rows
 
 
-def sweep(grid, P, Q, course, rate, seed=0, threads=1, pairs=None):
+def sweep(grid, P, Q, options, rate, seed=0, threads=1, pairs=None):
     """(loss, P, Q) after a sweep in which all rows have one rate."""
     P, Q = P.copy(), Q.copy()
     pairs = np.arange(2 * grid.blocks) if pairs is None else pairs
     rates = np.full(len(P), rate, P.dtype), np.full(len(Q), rate, P.dtype)
-    loss = factorization.epoch(grid, P, Q, *rates, pairs.astype(np.int32), course, seed, threads)
+    loss = factorization.epoch(grid, P, Q, *rates, pairs.astype(np.int32), options, seed, threads)
     return loss, P, Q
 
 
@@ -130,7 +130,7 @@ def test_steps_go_down_the_gradient(loss):
     u, i, values, grid = all_but_one(loss)
     P, Q = random_rows(4, 0, rng), random_rows(5, 1, rng)
     rate, h = 1e-7, 1e-5
-    met, new_P, new_Q = sweep(grid, P, Q, course_of(loss), rate)
+    met, new_P, new_Q = sweep(grid, P, Q, options_of(loss), rate)
     assert_allclose(met, total_loss(loss, u, i, values, P, Q), rtol=1e-5)
     for side, (rows, moved) in enumerate(((P, new_P), (Q, new_Q))):
         for at in np.ndindex(len(rows), FACTORS + 2):
@@ -151,8 +151,8 @@ def test_steps_go_down_the_gradient(loss):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("positive", [False, True])
-@pytest.mark.parametrize("damped", [False, True])
-def test_one_step_is_the_formula(dtype, positive, damped):
+@pytest.mark.parametrize("implicit", [False, True])
+def test_one_step_is_the_formula(dtype, positive, implicit):
     rng = np.random.default_rng(1)
     P, Q, r, rate, alpha = (
         random_rows(1, 0, rng, dtype),
@@ -161,11 +161,11 @@ def test_one_step_is_the_formula(dtype, positive, damped):
         0.3,
         0.2,
     )
-    course = course_of("squared_error", positive=positive, damped=damped, alpha=alpha)
-    _, new_P, new_Q = sweep(one_rating(r, dtype), P, Q, course, rate)
+    options = options_of("squared_error", positive=positive, implicit=implicit, alpha=alpha)
+    _, new_P, new_Q = sweep(one_rating(r, dtype), P, Q, options, rate)
     p, q = P[0].astype(float), Q[0].astype(float)
     slope = p @ q - r
-    if damped:  # the slope at the end of the step, to first order
+    if implicit:  # the slope at the end of the step, to first order
         slope /= 1 + rate * (p @ p + q @ q)
     for new, (row, other), one in ((new_P[0], (p, q), FACTORS + 1), (new_Q[0], (q, p), FACTORS)):
         expected = (row - rate * slope * other) / (1 + rate * alpha)
@@ -186,7 +186,7 @@ def test_one_step_is_the_formula(dtype, positive, damped):
 def test_implicit_steps_never_overshoot(loss, rate):
     rng = np.random.default_rng(2)
     P, Q = random_rows(1, 0, rng), random_rows(2, 1, rng)
-    _, new_P, new_Q = sweep(one_rating(1.0, met=(0,)), P, Q, course_of(loss, damped=True), rate)
+    _, new_P, new_Q = sweep(one_rating(1.0, met=(0,)), P, Q, options_of(loss, implicit=True), rate)
     margin = [
         p[0] @ q[0] - (p[0] @ q[1] if loss == "bpr" else 0) for p, q in ((P, Q), (new_P, new_Q))
     ]
@@ -215,7 +215,7 @@ def test_a_sweep_visits_every_rating_once(n, users, items, seed, drawn):
     assert len(layout.items) == (items if drawn else len(np.unique(i)))
     P, Q = random_rows(len(layout.users), 0, rng), random_rows(len(layout.items), 1, rng)
     loss, new_P, new_Q = sweep(
-        grid, P, Q, course_of("squared_error"), 0.0, seed, pairs=rng.permutation(2 * grid.blocks)
+        grid, P, Q, options_of("squared_error"), 0.0, seed, pairs=rng.permutation(2 * grid.blocks)
     )
     assert_allclose(
         loss, ((values - np.einsum("ij,ij->i", P[place_u], Q[place_i])) ** 2 / 2).sum(), rtol=1e-9
@@ -241,7 +241,7 @@ def test_drawn_items_are_those_not_met_and_all_as_likely():
     draws, rate, epochs = np.zeros(items), 1e-9, 200
     for seed in range(epochs):
         _, _, moved = sweep(
-            grid, P, Q, course_of("bpr"), rate, seed, pairs=rng.permutation(2 * grid.blocks)
+            grid, P, Q, options_of("bpr"), rate, seed, pairs=rng.permutation(2 * grid.blocks)
         )
         draws += np.round((known.sum(axis=0) * rate / 2 - moved[:, FACTORS + 1]) / (rate / 2))
     counts = known.sum(axis=1)
@@ -254,7 +254,7 @@ def test_drawn_items_are_those_not_met_and_all_as_likely():
         np.ones((users, items), bool)
     )  # has anything left to meet: nothing is drawn
     full = as_grid(layout, place_u, place_i, np.ones(len(u)), nobody)
-    assert sweep(full, P, Q, course_of("bpr"), rate)[0] == 0
+    assert sweep(full, P, Q, options_of("bpr"), rate)[0] == 0
 
 
 def test_scores_are_products():
@@ -284,15 +284,15 @@ def test_the_kernel_refuses_what_does_not_fit():
             np.zeros(2003, np.int32),
         )
     with pytest.raises(ValueError, match="cannot be drawn"):
-        sweep(grid, np.zeros((4, WIDTH)), np.zeros((5, WIDTH)), course_of("bpr"), 0.1)
+        sweep(grid, np.zeros((4, WIDTH)), np.zeros((5, WIDTH)), options_of("bpr"), 0.1)
     with pytest.raises(ValueError, match="do not fit"):
-        sweep(grid, np.zeros((3, WIDTH)), np.zeros((5, WIDTH)), course_of("squared_error"), 0.1)
+        sweep(grid, np.zeros((3, WIDTH)), np.zeros((5, WIDTH)), options_of("squared_error"), 0.1)
     with pytest.raises(ValueError, match="permutation"):
         sweep(
             grid,
             np.zeros((4, WIDTH)),
             np.zeros((5, WIDTH)),
-            course_of("squared_error"),
+            options_of("squared_error"),
             0.1,
             pairs=np.zeros(2),
         )
@@ -536,9 +536,9 @@ def test_the_kernel_hears_ctrl_c():
     layout, u, i = lay_out(u, i, (2000, 2000), False, rng)
     grid = as_grid(layout, u, i, np.zeros(n))
     P, Q = np.full((2000, 256), 0.01), np.full((2000, 256), 0.01)
-    course = course_of("squared_error", factors=k)
+    options = options_of("squared_error", factors=k)
     rates = np.full(2000, 1e-3)
-    arguments = (grid, P, Q, rates, rates, np.arange(2 * grid.blocks, dtype=np.int32), course, 0)
+    arguments = (grid, P, Q, rates, rates, np.arange(2 * grid.blocks, dtype=np.int32), options, 0)
     for threads in (1, 2):
         signal.setitimer(signal.ITIMER_REAL, 0.05)
         handler = signal.signal(signal.SIGALRM, signal.default_int_handler)

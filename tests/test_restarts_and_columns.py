@@ -134,7 +134,7 @@ def test_steps_that_were_taken_back_name_the_columns_of_long_tails(monkeypatch):
     y = np.where(X[:, 0] + 0.3 * rng.standard_normal(400) > 0, 1, 0)
 
     def after_a_repair(model, method):
-        method.backtracked = True
+        method.state.safeguard.backtracked = True
         return diagnose(model, method)
 
     monkeypatch.setattr("fastgd.estimators.linear_fit.diagnose", after_a_repair)

@@ -289,7 +289,8 @@ def test_every_rule_and_rate_goes_on(rule, rate, average, data):
 
 def test_named_regressions_go_on(data, dtype):
     wide = sparse.random_array((40, 300), density=0.2, rng=0, format="csr", dtype=dtype)
-    for model, X in (Lasso(alpha=0.01), data.X), (ElasticNet(alpha=0.01), wide):
+    lasso = Lasso(alpha=0.01, batch_size="full")
+    for model, X in (lasso, data.X), (ElasticNet(alpha=0.01), wide):
         y = data.values[: X.shape[0]]
         model.set_params(warm_start=True, tol=1e-14)
         whole = clone(model).fit(X, y)

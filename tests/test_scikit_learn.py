@@ -450,6 +450,7 @@ def test_the_table_of_differences_is_right(kind):
     ours, theirs = (inspect.signature(model).parameters for model in (kind, PEERS[kind]))
     assert [name for name in ours if name in theirs] == list(theirs)
     of_all = {"max_seconds"} if kind in NETWORKS else {"max_seconds", "batch_size"}
+    of_all |= {"optimizer"} if kind.__name__.startswith("SGD") else set()
     assert set(ours) - set(theirs) == added | of_all
     assert {
         f"{name}={ours[name].default!r}"

@@ -39,16 +39,16 @@ class Case:
         return {
             "loss": Loss[problem.loss.upper()],
             "delta": problem.delta,
-            "steepest": 1e12,
+            "slope_limit": 1e12,
             "max_curvature": np.inf,
-            "width": 0.0,
+            "smoothing": 0.0,
             "l1": problem.l1,
             "l2": problem.l2,
             "outputs": self.outputs,
             "targets": Targets.VALUES if problem.targets == "values" else Targets.CLASSES,
             "intercept": problem.intercept,
             "positive": problem.positive,
-            "tilt": problem.tilt,
+            "intercept_cost": problem.tilt,
             "custom": 0,
         }
 

@@ -69,19 +69,19 @@ class FactorizationFit(Fit):
             for part in (training, left_out)
         )
         alpha = IMPLICIT_ALPHA if state.is_implicit else ALPHA
-        course = {
+        options = {
             "loss": int(Loss.LOG_LOSS if state.is_implicit else Loss.SQUARED_ERROR),
             "pairwise": model.loss == "bpr",
             "negatives": model.n_negatives if state.is_implicit else 0,
             "factors": model.n_factors,
             "biased": model.biased,
             "positive": model.positive,
-            "damped": model.learning_rate == "auto",
+            "implicit": model.learning_rate == "auto",
             "alpha": alpha if model.alpha == "auto" else float(model.alpha),
         }
         is_constant = not state.is_implicit and state.statistics.spread == 0
         width, threads = state.users.rows.shape[1], thread_count(model.n_jobs)
-        self.problem = Factors(grid, course, width, threads, is_constant, seed)
+        self.problem = Factors(grid, options, width, threads, is_constant, seed)
         self.held_out = held_out if len(left_out) else None
 
     def split(self, ratings, rng):

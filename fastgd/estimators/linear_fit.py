@@ -9,13 +9,14 @@ from sklearn.utils import check_random_state
 from fastgd.estimators.diagnostics import diagnose, warn_of
 from fastgd.estimators.fit import RowsFit
 from fastgd.estimators.parameters import thread_count
-from fastgd.estimators.select_solver import is_automatic, select_method
+from fastgd.estimators.select_solver import is_automatic, needs_products, select_method
 from fastgd.methods.implicit_sgd import AveragedImplicitSGD, Stream
 from fastgd.methods.sgd import FirstOrder
 from fastgd.methods.sparse_stream import SparseStream
 from fastgd.problem.layout import pack, unpack
 from fastgd.problem.metric import metric_of
 from fastgd.problem.order import Order, seed_of
+from fastgd.problem.products import products_of
 from fastgd.problem.scaling import beyond, has_targets_beyond, lost_columns, scaled, without
 from fastgd.training.history import History
 from fastgd.training.loop import INTERRUPTED, DivergedError
@@ -70,7 +71,7 @@ class LinearFit(RowsFit):
         """Run all trainings; return the best one whose weights a float of the user's can hold."""
         unscaled = self.unscaled
         if self.automatic and not self.partial:
-            unscaled.metric = metric_of(unscaled)
+            unscaled.metric = self._metric(unscaled)
             self.scaling, self.problem = scaled(unscaled)
             if self.scaling and self.held_out:
                 self.held_out = self.scaling.held_out(self.held_out)
@@ -85,6 +86,13 @@ class LinearFit(RowsFit):
             if not all(np.isfinite(part.astype(np.float32)).all() for part in training.solution()):
                 raise ValueError(self.beyond(True))
         return training
+
+    def _metric(self, problem):
+        """The column scaling; with the products of the columns where these are the solution."""
+        if self.model.batch_size == "auto" and needs_products(problem):
+            made = products_of(problem)
+            return made.metric if made else metric_of(problem)
+        return metric_of(problem)
 
     def best_run(self):
         """Train, from 0 if the objective overflows at the start; return the best training."""

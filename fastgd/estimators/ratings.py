@@ -9,7 +9,7 @@ from scipy import sparse
 from sklearn.utils import check_consistent_length, column_or_1d
 
 from fastgd.kernels.factorization import Grid
-from fastgd.methods.implicit_sgd import pooled
+from fastgd.methods.stream import pooled
 from fastgd.problem.data import check_compressed
 from fastgd.problem.records import Record
 

@@ -55,9 +55,9 @@ def select_method(model, problem, partial, last):
     return FirstOrder(schedule, optimizer, size, average_from, seed)
 
 
-def automatic_method(model, problem, size, is_reduced=False):
+def automatic_method(model, problem, size, is_reduced=False, tries_direct=True):
     """The method without a learning rate, with batches of `size` rows; `is_reduced` says that the
-    problem is in the span of its rows already.
+    problem is in the span of its rows already, `tries_direct` that a direct solution is tried.
     """
     objective = problem.objective
     both_have_kinks = objective.has_nonsmooth_penalty and not objective.loss.is_smooth
@@ -66,6 +66,12 @@ def automatic_method(model, problem, size, is_reduced=False):
 
         return SAGA(size, seed_of(problem.random_state), model.tol)
     chooses, tol = model.batch_size == "auto", model.tol or 0.0
+    solve = direct_solver(problem) if chooses and tries_direct else None
+    if solve:
+        from fastgd.methods.direct import Direct
+
+        others = {"is_reduced": is_reduced, "tries_direct": False}
+        return Direct(solve, lambda: automatic_method(model, problem, size, **others), tol)
     if chooses and suits_dual(problem):
         from fastgd.methods.dual_coordinate_descent import DualCoordinateDescent
 
@@ -74,7 +80,12 @@ def automatic_method(model, problem, size, is_reduced=False):
         from fastgd.methods.row_space import RowSpace, is_worthwhile
 
         if is_worthwhile(problem):
-            return RowSpace(lambda reduced: automatic_method(model, reduced, size, True))
+            others = {"is_reduced": True, "tries_direct": tries_direct}
+
+            def row_space():
+                return RowSpace(lambda reduced: automatic_method(model, reduced, size, **others))
+
+            return dual_before(row_space, tol) if has_dual(problem) else row_space()
     if objective.has_nonsmooth_penalty:
         from fastgd.methods.proximal_newton import ProximalNewton
 
@@ -88,20 +99,56 @@ def automatic_method(model, problem, size, is_reduced=False):
     return newton_for(problem, chooses, tol)
 
 
-def suits_dual(problem):
-    """Whether dual coordinate descent may be the fastest method.
-
-    It cannot continue an earlier model; and for smooth losses an affordable dense preconditioner is
-    faster. The dual needs an L2 penalty, the same for all columns.
+def direct_solver(problem):
+    """The function that solves a problem of least squares from products of its columns or rows;
+    None if there is none, or another method is the faster one.
     """
-    objective, loss = problem.objective, problem.objective.loss
-    if not (problem.rows.sparse and loss.has_dual_step) or problem.resumable:
+    if not problem.objective.loss.is_quadratic:
+        return None
+    from fastgd.methods import covariance_updates, normal_equations
+
+    if covariance_updates.suits(problem):
+        return covariance_updates.solve
+    return normal_equations.solver_for(problem)
+
+
+def needs_products(problem):
+    """Whether a problem is solved from the products of its columns."""
+    solve = direct_solver(problem)
+    if solve is None:
         return False
-    if objective.has_nonsmooth_penalty or objective.by_column or not objective.l2 > 0:
+    from fastgd.methods.normal_equations import solve_by_rows
+
+    return solve is not solve_by_rows
+
+
+def has_dual(problem):
+    """Whether dual coordinate descent can train: it cannot continue an earlier model, and needs an
+    L2 penalty, the same for all columns.
+    """
+    objective = problem.objective
+    if not objective.loss.has_dual_step or problem.resumable:
+        return False
+    return not (objective.has_nonsmooth_penalty or objective.by_column) and objective.l2 > 0
+
+
+def dual_before(make_other, tol):
+    """Dual coordinate descent, unless it is slow; then another method."""
+    from fastgd.methods.dual_coordinate_descent import DualCoordinateDescent
+    from fastgd.methods.relay import Relay
+
+    return Relay(DualCoordinateDescent(True, tol, gives_up=True), make_other)
+
+
+def suits_dual(problem):
+    """Whether dual coordinate descent may be the fastest method on sparse rows: for smooth losses
+    an affordable dense preconditioner is faster.
+    """
+    if not (problem.rows.sparse and has_dual(problem)):
         return False
     from fastgd.methods.preconditioner import dense_rows
 
-    return loss.needs_smoothing or not dense_rows(problem)
+    return problem.objective.loss.needs_smoothing or not dense_rows(problem)
 
 
 def first_rate(model, problem, optimizer):

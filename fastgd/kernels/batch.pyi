@@ -1,22 +1,15 @@
-"""Mini-batch and full gradients by OpenMP threads, and one epoch of descent by them."""
+"""Mini-batch and full gradients, and an epoch of descent by them, on a team of threads."""
 
-from typing import TypedDict, TypeVar, type_check_only
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .data_term import DataTerm
+from .data_term import DataTerm, EpochSums
 from .rows import Rows
 from .rules import Rule
 
 _Floating = TypeVar("_Floating", np.float32, np.float64)
-
-@type_check_only
-class Sums(TypedDict):  # the struct of batch.pyx, as a dict
-    loss: float
-    penalty: float
-    gradient_norm: float
-    updates: int
 
 def gradient(
     term: DataTerm,
@@ -35,7 +28,7 @@ def epoch(
     batch_size: int,
     t: int,
     skip: int,
-) -> Sums: ...
+) -> EpochSums: ...
 def margins(
     rows: Rows,
     theta: NDArray[np.float32] | NDArray[np.float64],

@@ -1,4 +1,4 @@
-"""Weighted sums over the columns of X: what their means and spreads are made of."""
+"""Weighted sums over the columns of X, for their means and standard deviations."""
 
 import numpy as np
 from numpy.typing import NDArray

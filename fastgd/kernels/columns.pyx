@@ -1,4 +1,4 @@
-"""Weighted sums over the columns of X: what their means and spreads are made of."""
+"""Weighted sums over the columns of X, for their means and standard deviations."""
 from cython cimport floating
 
 from .data_term cimport Data, DataTerm, weight_at
@@ -23,7 +23,7 @@ cdef inline void dense_moments(double weight, const floating *restrict x,
 cdef inline void row_moments(double weight, const Row *row, const floating *x,
                              const double *factor, const double *shift, double *first,
                              double *second, double *largest) noexcept nogil:
-    """Add a row, whose values are x."""
+    """Add a row with values x."""
     cdef Py_ssize_t t, j
     cdef double d, square
     if row.indices == NULL:
@@ -41,10 +41,10 @@ cdef inline void row_moments(double weight, const Row *row, const floating *x,
 def moments(DataTerm term not None, const double[::1] factor not None,
             const double[::1] shift not None, double[::1] first not None,
             double[::1] second not None, double[::1] largest not None):
-    """first += sum_i s_i d_i and second += sum_i s_i d_i^2 with d_i = factor x_i - shift (CSR:
-    factor x_i), in the order given.
+    """first += sum_i s_i d_i, second += sum_i s_i d_i^2 and largest <- max(largest, s_i d_i^2) over
+    the rows of the term.
 
-    `largest` becomes the largest s_i d_i^2, if it was less. No column may repeat within a sparse
+    d_i is factor x_i - shift, and factor x_i for sparse rows. No column may repeat within a sparse
     row.
     """
     cdef Data data = term.data

@@ -10,9 +10,9 @@ def descend(
     w: NDArray[np.float64],
     g: NDArray[np.float64],
     l1: NDArray[np.float64],
-    enough: float,
+    tolerance: float,
     sweeps: int,
-    least: NDArray[np.float64] | None = None,
+    lower: NDArray[np.float64] | None = None,
 ) -> None: ...
 def descend_columns(
     transposed: Rows,

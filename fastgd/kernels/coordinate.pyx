@@ -1,7 +1,7 @@
-"""Coordinate descent on a quadratic model with an L1 part, of which the matrix is at hand, or
-sparse columns of X.
+"""Coordinate descent on a quadratic model with an L1 part, given by its matrix or by the sparse
+columns of X.
 
-Coordinates may have a least value, 0 or -infinity.
+Each coordinate may have a lower bound, which is 0 or -infinity.
 """
 from cython cimport floating
 from libc.math cimport INFINITY, fabs
@@ -11,32 +11,33 @@ from libc.stdlib cimport calloc, free
 from .rows cimport Rows, Table, check_order, index, start_of
 from .signals cimport Watch, watch_end, watch_is_over, watch_start, watch_work
 
-# g'd + d'(X' diag(h) X / n + diag(l2)) d / 2 + sum_j l1_j |w_j|, of m of the p columns of X
-cdef struct Model:
+# g'd + d'(X' diag(h) X / n + diag(l2)) d / 2 + sum_j l1_j |w_j| with d = w - start, for m of the
+# p + 1 columns of X, of which the last is a column of ones
+cdef struct QuadraticModel:
     Py_ssize_t n, p, m
-    const Py_ssize_t *columns   # p: a column of ones
-    const double *scale         # of the columns, (p + 1,)
-    const double *h
-    const double *g             # at the first w
+    const Py_ssize_t *columns   # (m,)
+    const double *scale         # (p + 1,): multiplies the columns
+    const double *h             # (n,)
+    const double *g             # (m,), as the following: the gradient at `start`
     const double *l1
     const double *l2
-    const double *first
-    const double *least         # NULL: none has
+    const double *start
+    const double *lower         # NULL: no bounds
     double *w
-    double *r                   # (n,) h X d / n
-    double *curvatures          # (m,) diagonal of the matrix
+    double *r                   # (n,): diag(h) X d / n
+    double *curvatures          # (m,): the diagonal of the matrix
     Watch watch
 
 
-cdef inline double shrunk(double a, double by, double least) noexcept nogil:
-    """The minimiser of (w - a)^2 / 2 + by |w| where w >= least, 0 or -infinity."""
-    return a - by if a > by else (max(a + by, least) if a < -by else 0.0)
+cdef inline double prox(double a, double l1, double lower) noexcept nogil:
+    """argmin of (w - a)^2 / 2 + l1 |w| over w >= lower, which is 0 or -infinity."""
+    return a - l1 if a > l1 else (max(a + l1, lower) if a < -l1 else 0.0)
 
 
 cdef double sweep(const double *H, Py_ssize_t p, double *w, double *g, const double *l1,
-                  const double *least, bint nonzeros) noexcept nogil:
-    """w_j <- argmin of the model in w_j, one after the other; returns the largest |H_jj * change of
-    w_j|.
+                  const double *lower, bint nonzeros) noexcept nogil:
+    """w_j <- argmin of the model in w_j, for one coordinate after the other; returns the largest
+    |H_jj * change of w_j|. With `nonzeros`, coordinates that are 0 stay so.
     """
     cdef Py_ssize_t j, k
     cdef double curvature, new, change, largest = 0
@@ -48,8 +49,8 @@ cdef double sweep(const double *H, Py_ssize_t p, double *w, double *g, const dou
             continue
         if w[j] == 0 and fabs(g[j]) <= l1[j]:
             continue
-        new = shrunk(w[j] - g[j] / curvature, l1[j] / curvature, least[j] if least != NULL
-                     else -INFINITY)
+        new = prox(w[j] - g[j] / curvature, l1[j] / curvature,
+                   lower[j] if lower != NULL else -INFINITY)
         change = new - w[j]
         if change == 0:
             continue
@@ -61,39 +62,41 @@ cdef double sweep(const double *H, Py_ssize_t p, double *w, double *g, const dou
 
 
 def descend(const double[:, ::1] H not None, double[::1] w not None, double[::1] g not None,
-            const double[::1] l1 not None, double enough, Py_ssize_t sweeps,
-            const double[::1] least=None):
-    """Lower g'd + d'Hd / 2 + sum_j l1_j |w_j| over w = (w at first) + d, at most `sweeps` sweeps.
+            const double[::1] l1 not None, double tolerance, Py_ssize_t sweeps,
+            const double[::1] lower=None):
+    """Minimise g'd + d'Hd / 2 + sum_j l1_j |w_j| over w = (initial w) + d, in at most `sweeps`
+    sweeps.
 
-    g is the model's gradient at w and stays so; `least` (None: none) holds the least values, 0 or
-    -infinity. Sweeps over the coordinates that are not 0 follow each over all of them, until no
-    slope was larger than `enough`.
+    g is the model's gradient at w, and is updated. `lower` (None: no bounds) holds 0 or -infinity
+    for each coordinate. After each sweep over all coordinates come sweeps over the nonzero ones,
+    until |H_jj * change of w_j| is at most `tolerance`.
     """
     cdef Py_ssize_t p = H.shape[0], done = 0
     cdef const double *bound
     if (H.shape[1] != p or w.shape[0] != p or g.shape[0] != p or l1.shape[0] != p
-            or (least is not None and least.shape[0] != p)):
-        raise ValueError("H, w, g, l1 and least do not fit one another")
+            or (lower is not None and lower.shape[0] != p)):
+        raise ValueError("H, w, g, l1 and lower do not fit one another")
     if p == 0:
         return
     cdef Watch watch
     watch_start(&watch)
-    bound = start_of(least)
+    bound = start_of(lower)
     with nogil:
         while done < sweeps and not watch_work(&watch, p * p):
             done += 1
-            if sweep(&H[0, 0], p, &w[0], &g[0], &l1[0], bound, False) <= enough:
+            if sweep(&H[0, 0], p, &w[0], &g[0], &l1[0], bound, False) <= tolerance:
                 break
             while done < sweeps:
                 done += 1
                 if watch_work(&watch, p * p) or sweep(&H[0, 0], p, &w[0], &g[0], &l1[0], bound,
-                                                      True) <= enough:
+                                                      True) <= tolerance:
                     break
     watch_end(&watch)
 
 
-cdef inline double column_dot(const Model *model, const floating *values, const index *rows,
-                              const index *starts, Py_ssize_t j, const double *r) noexcept nogil:
+cdef inline double column_dot(const QuadraticModel *model, const floating *values,
+                              const index *rows, const index *starts, Py_ssize_t j,
+                              const double *r) noexcept nogil:
     """x_j r of a scaled column."""
     cdef Py_ssize_t i
     cdef double total = 0
@@ -106,9 +109,9 @@ cdef inline double column_dot(const Model *model, const floating *values, const 
     return total * model.scale[j]
 
 
-cdef inline void column_add(const Model *model, const floating *values, const index *rows,
+cdef inline void column_add(const QuadraticModel *model, const floating *values, const index *rows,
                             const index *starts, Py_ssize_t j, double change) noexcept nogil:
-    """r += h x_j change / n of a scaled column."""
+    """r += diag(h) x_j change / n of a scaled column."""
     cdef Py_ssize_t i
     cdef double by = change * model.scale[j] / model.n
     if j == model.p:
@@ -119,9 +122,9 @@ cdef inline void column_add(const Model *model, const floating *values, const in
         model.r[rows[i]] += by * model.h[rows[i]] * values[i]
 
 
-cdef void column_curvatures(const Model *model, const floating *values, const index *rows,
+cdef void column_curvatures(const QuadraticModel *model, const floating *values, const index *rows,
                             const index *starts) noexcept nogil:
-    """The diagonal of the model's matrix."""
+    """Compute the diagonal of the model's matrix."""
     cdef Py_ssize_t k, j, i
     cdef double total, x
     for k in range(model.m):
@@ -136,11 +139,9 @@ cdef void column_curvatures(const Model *model, const floating *values, const in
         model.curvatures[k] = total / model.n + model.l2[k]
 
 
-cdef double column_sweep(Model *model, const floating *values, const index *rows,
+cdef double column_sweep(QuadraticModel *model, const floating *values, const index *rows,
                          const index *starts, bint nonzeros) noexcept nogil:
-    """As `sweep`, of a model whose matrix is not at hand; returns the largest |H_jj * change of
-    w_j|.
-    """
+    """As `sweep`, on the columns of X instead of the model's matrix."""
     cdef Py_ssize_t k, j
     cdef double g, new, change, largest = 0
     for k in range(model.m):
@@ -149,10 +150,10 @@ cdef double column_sweep(Model *model, const floating *values, const index *rows
         if model.curvatures[k] <= 0 or (nonzeros and model.w[k] == 0):
             continue
         j = model.columns[k]
-        g = model.g[k] + model.l2[k] * (model.w[k] - model.first[k])
+        g = model.g[k] + model.l2[k] * (model.w[k] - model.start[k])
         g += column_dot(model, values, rows, starts, j, model.r)
-        new = shrunk(model.w[k] - g / model.curvatures[k], model.l1[k] / model.curvatures[k],
-                     model.least[k] if model.least != NULL else -INFINITY)
+        new = prox(model.w[k] - g / model.curvatures[k], model.l1[k] / model.curvatures[k],
+                   model.lower[k] if model.lower != NULL else -INFINITY)
         change = new - model.w[k]
         if change == 0:
             continue
@@ -162,62 +163,63 @@ cdef double column_sweep(Model *model, const floating *values, const index *rows
     return largest
 
 
-cdef void lower(Model *model, const floating *values, const index *rows, const index *starts,
-                double reduction, Py_ssize_t sweeps) noexcept nogil:
-    """Sweeps over the coordinates that are not 0 follow each over all of them, until no slope was
-    larger than `reduction` times the largest at first.
+cdef void minimise(QuadraticModel *model, const floating *values, const index *rows,
+                   const index *starts, double reduction, Py_ssize_t sweeps) noexcept nogil:
+    """Sweeps as in `descend`, until |H_jj * change of w_j| is at most `reduction` times its largest
+    value in the first sweep.
     """
     cdef Py_ssize_t done = 0
-    cdef double largest, enough = -1
+    cdef double largest, tolerance = -1
     column_curvatures(model, values, rows, starts)
     while done < sweeps and not watch_is_over(&model.watch):
         done += 1
         largest = column_sweep(model, values, rows, starts, False)
-        if enough < 0:
-            enough = reduction * largest
-        if largest <= enough:
+        if tolerance < 0:
+            tolerance = reduction * largest
+        if largest <= tolerance:
             break
         while done < sweeps:
             done += 1
-            if column_sweep(model, values, rows, starts, True) <= enough:
+            if column_sweep(model, values, rows, starts, True) <= tolerance:
                 break
 
 
-cdef void lower_in(Model *model, const Table *X, const floating *values, double reduction,
-                   Py_ssize_t sweeps) noexcept nogil:
-    """The same of the columns of X, whose values these are."""
+cdef void minimise_table(QuadraticModel *model, const Table *X, const floating *values,
+                         double reduction, Py_ssize_t sweeps) noexcept nogil:
+    """The same, with the columns of X of any index type."""
     if X.index_size == 8:
-        lower(model, values, <const int64_t *> X.indices, <const int64_t *> X.indptr, reduction,
-              sweeps)
+        minimise(model, values, <const int64_t *> X.indices, <const int64_t *> X.indptr, reduction,
+                 sweeps)
     else:
-        lower(model, values, <const int32_t *> X.indices, <const int32_t *> X.indptr, reduction,
-              sweeps)
+        minimise(model, values, <const int32_t *> X.indices, <const int32_t *> X.indptr, reduction,
+                 sweeps)
 
 
 def descend_columns(Rows transposed not None, const Py_ssize_t[::1] columns not None,
                     const double[::1] scale not None, const double[::1] h not None,
                     double[::1] w not None, const double[::1] g not None, penalty,
                     double reduction, Py_ssize_t sweeps):
-    """Lower g'd + d'(X' diag(h) X / n + diag(l2)) d / 2 + sum_j l1_j |w_j| over w = (w at first) +
-    d, at most `sweeps` sweeps.
+    """Minimise g'd + d'(X' diag(h) X / n + diag(l2)) d / 2 + sum_j l1_j |w_j| over
+    w = (initial w) + d, in at most `sweeps` sweeps.
 
-    `transposed` holds the columns of a sparse X as rows; `columns` picks some of the p and may have
-    p, a column of ones; `scale` multiplies them; `penalty` is (l1, l2, least), with `least` as in
-    `descend`. Sweeps end once no slope was larger than `reduction` times the largest at first.
+    `transposed` holds the columns of a sparse X as its rows. `columns` selects some of them, and
+    column p is a column of ones. `scale` multiplies the columns. `penalty` is (l1, l2, lower), with
+    `lower` as in `descend`. The sweeps end when |H_jj * change of w_j| is at most `reduction` times
+    its largest value in the first one.
     """
-    cdef const double[::1] l1 = penalty[0], l2 = penalty[1], least = penalty[2]
+    cdef const double[::1] l1 = penalty[0], l2 = penalty[1], lower = penalty[2]
     cdef const Table *X = &transposed.table
     cdef Py_ssize_t n = X.p, p = X.n, m = columns.shape[0], k
-    cdef Model model
+    cdef QuadraticModel model
     if (X.indices == NULL or h.shape[0] != n or scale.shape[0] != p + 1
             or not w.shape[0] == g.shape[0] == l1.shape[0] == l2.shape[0] == m
-            or (least is not None and least.shape[0] != m)):
+            or (lower is not None and lower.shape[0] != m)):
         raise ValueError("scale, h, w, g, l1 or l2 do not fit the columns")
     check_order(columns, p + 1)
     if m == 0 or n == 0 or transposed.stored == 0:
         return
-    cdef double *room = <double *> calloc(n + 2 * m, sizeof(double))
-    if room == NULL:
+    cdef double *memory = <double *> calloc(n + 2 * m, sizeof(double))
+    if memory == NULL:
         raise MemoryError()
     model.n = n
     model.p = p
@@ -229,17 +231,17 @@ def descend_columns(Rows transposed not None, const Py_ssize_t[::1] columns not 
     model.g = &g[0]
     model.l1 = &l1[0]
     model.l2 = &l2[0]
-    model.first = room + n
-    model.r = room
-    model.curvatures = room + n + m
-    model.least = start_of(least)
+    model.start = memory + n
+    model.r = memory
+    model.curvatures = memory + n + m
+    model.lower = start_of(lower)
     watch_start(&model.watch)
     with nogil:
         for k in range(m):
-            room[n + k] = w[k]
+            memory[n + k] = w[k]
         if X.itemsize == sizeof(float):
-            lower_in(&model, X, <const float *> X.values, reduction, sweeps)
+            minimise_table(&model, X, <const float *> X.values, reduction, sweeps)
         else:
-            lower_in(&model, X, <const double *> X.values, reduction, sweeps)
-    free(room)
+            minimise_table(&model, X, <const double *> X.values, reduction, sweeps)
+    free(memory)
     watch_end(&model.watch)

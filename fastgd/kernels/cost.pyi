@@ -1,4 +1,4 @@
-"""Compiled cost functions, and what a descent of a cost function answers."""
+"""Compiled cost functions, and the statuses of a descent."""
 
 from enum import IntEnum
 

@@ -1,9 +1,9 @@
-"""Compiled cost functions, and what a descent of a cost function answers."""
+"""Compiled cost functions, and the statuses of a descent."""
 
 
 def blank_gradient(double[::1] gradient not None):
-    """Fill it with what `unwritten` recognises."""
-    blank(&gradient[0], gradient.shape[0])
+    """Fill a gradient with marks that `unwritten` recognises."""
+    mark_unwritten(&gradient[0], gradient.shape[0])
 
 
 def unwritten(const double[::1] gradient not None):

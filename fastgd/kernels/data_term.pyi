@@ -1,12 +1,19 @@
 """The record that every kernel takes: rows, targets, weights, order, objective."""
 
-from typing import Self
+from typing import Self, TypedDict, type_check_only
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .losses import Objective
 from .rows import Rows
+
+@type_check_only
+class EpochSums(TypedDict):  # the struct of data_term.pxd, as a dict
+    loss: float
+    penalty: float
+    gradient_norm: float
+    updates: int
 
 class DataTerm:
     rows: Rows

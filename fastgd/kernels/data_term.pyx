@@ -10,11 +10,11 @@ cdef class DataTerm:
     ----------
     rows : Rows
     y : ndarray of float64
-        `outputs` numbers a row of X, or its class number; see `Targets`.
+        `outputs` numbers for each row of X, or its class number; see `Targets`.
     weights : ndarray of float64, shape (n,), or None
         None: all 1.
     order : ndarray of intp
-        The numbers of the rows to visit, in this order.
+        The numbers of the rows to visit, in order.
     objective : dict
         The struct `Objective` of losses.pxd.
     threads : int
@@ -45,7 +45,7 @@ cdef class DataTerm:
         check_order(order, n)
 
     def over(self, const Py_ssize_t[::1] order not None):
-        """The same over the rows in another order."""
+        """The same data term over the rows in another order."""
         cdef DataTerm other = DataTerm.__new__(DataTerm)
         other.rows, other.y, other.weights, other.order = self.rows, self.y, self.weights, order
         other.data = self.data
@@ -55,7 +55,7 @@ cdef class DataTerm:
         return other
 
     cdef int check(self, Py_ssize_t itemsize, Py_ssize_t parameters) except -1:
-        """Refuse parameters of another type, or another number of them, than a linear model has."""
+        """Raise an error unless type and number of the parameters are those of a linear model."""
         cdef Py_ssize_t needed = self.data.objective.outputs * (self.data.X.p + 1)
         if itemsize != self.data.X.itemsize:
             raise TypeError(f"theta has {itemsize} bytes a number, X has {self.data.X.itemsize}")

@@ -1,5 +1,5 @@
-"""XXH64, a hash of bytes at the speed of memory: whether two arrays hold the same. Source: "xxHash
-fast digest algorithm", https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md
+"""XXH64, a hash of bytes at the speed of memory, to compare arrays. Source: "xxHash fast digest
+algorithm", https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md
 """
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
@@ -13,11 +13,11 @@ cdef uint64_t P4 = <uint64_t> 0x85EBCA77C2B2AE63
 cdef uint64_t P5 = <uint64_t> 0x27D4EB2F165667C5
 
 cdef enum:
-    STRIPES = 4096              # of 32 bytes, between two looks at Ctrl-C
+    STRIPES = 4096              # stripes of 32 bytes between two checks for Ctrl-C
 
 
-cdef inline uint64_t turned(uint64_t a, int by) noexcept nogil:
-    return a << by | a >> (64 - by)
+cdef inline uint64_t rotate_left(uint64_t a, int bits) noexcept nogil:
+    return a << bits | a >> (64 - bits)
 
 
 cdef inline uint64_t word(const uint8_t *at) noexcept nogil:
@@ -26,38 +26,38 @@ cdef inline uint64_t word(const uint8_t *at) noexcept nogil:
     return value
 
 
-cdef inline uint64_t mixed(uint64_t lane, uint64_t value) noexcept nogil:
-    return turned(lane + value * P2, 31) * P1
+cdef inline uint64_t mix(uint64_t lane, uint64_t value) noexcept nogil:
+    return rotate_left(lane + value * P2, 31) * P1
 
 
 cdef const uint8_t *stripes(const uint8_t *at, Py_ssize_t count, uint64_t *lanes) noexcept nogil:
-    """Mix in 32 bytes at a time, 8 a lane."""
+    """Mix in stripes of 32 bytes, 8 for each lane."""
     cdef uint64_t a = lanes[0], b = lanes[1], c = lanes[2], d = lanes[3]
     cdef const uint8_t *end = at + 32 * count
     while at < end:
-        a = mixed(a, word(at))
-        b = mixed(b, word(at + 8))
-        c = mixed(c, word(at + 16))
-        d = mixed(d, word(at + 24))
+        a = mix(a, word(at))
+        b = mix(b, word(at + 8))
+        c = mix(c, word(at + 16))
+        d = mix(d, word(at + 24))
         at += 32
     lanes[0], lanes[1], lanes[2], lanes[3] = a, b, c, d
     return at
 
 
-cdef uint64_t finished(uint64_t value, const uint8_t *at, Py_ssize_t size) noexcept nogil:
-    """Mix in the last, less than 32 bytes, and let every bit tell on every other."""
+cdef uint64_t finish(uint64_t value, const uint8_t *at, Py_ssize_t size) noexcept nogil:
+    """Mix in the remaining bytes, fewer than 32, and spread every bit over the result."""
     cdef uint32_t half
     while size >= 8:
-        value = turned(value ^ mixed(0, word(at)), 27) * P1 + P4
+        value = rotate_left(value ^ mix(0, word(at)), 27) * P1 + P4
         at += 8
         size -= 8
     if size >= 4:
         memcpy(&half, at, 4)
-        value = turned(value ^ half * P1, 23) * P2 + P3
+        value = rotate_left(value ^ half * P1, 23) * P2 + P3
         at += 4
         size -= 4
     while size > 0:
-        value = turned(value ^ at[0] * P5, 11) * P1
+        value = rotate_left(value ^ at[0] * P5, 11) * P1
         at += 1
         size -= 1
     value = (value ^ value >> 33) * P2
@@ -66,9 +66,7 @@ cdef uint64_t finished(uint64_t value, const uint8_t *at, Py_ssize_t size) noexc
 
 
 def xxh64(const uint8_t[::1] data not None):
-    """The hash with seed 0, of which two different arrays have the same with a probability of
-    2^-64.
-    """
+    """The hash with seed 0. Two different arrays have the same hash with probability 2^-64."""
     cdef Py_ssize_t size = data.shape[0], left = size // 32, count
     cdef const uint8_t *at = &data[0] if size else NULL
     cdef uint64_t value = P5
@@ -83,10 +81,10 @@ def xxh64(const uint8_t[::1] data not None):
                 count = min(left, STRIPES)
                 at = stripes(at, count, &lanes[0])
                 left -= count
-            value = (turned(lanes[0], 1) + turned(lanes[1], 7) + turned(lanes[2], 12)
-                     + turned(lanes[3], 18))
+            value = (rotate_left(lanes[0], 1) + rotate_left(lanes[1], 7)
+                     + rotate_left(lanes[2], 12) + rotate_left(lanes[3], 18))
             for k in range(4):
-                value = (value ^ mixed(0, lanes[k])) * P1 + P4
-        value = finished(value + <uint64_t> size, at, size % 32)
+                value = (value ^ mix(0, lanes[k])) * P1 + P4
+        value = finish(value + <uint64_t> size, at, size % 32)
     watch_end(&watch)
     return value

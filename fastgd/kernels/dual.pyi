@@ -12,11 +12,11 @@ _Floating = TypeVar("_Floating", np.float32, np.float64)
 def sweep(
     term: DataTerm,
     order: NDArray[np.intp],
-    length: NDArray[np.float64],
+    squared_norm: NDArray[np.float64],
     theta: NDArray[_Floating],
     z: NDArray[np.float64],
     slope: NDArray[np.float64],
     strength: float,
     bias: float,
-    rest: float,
+    margin: float,
 ) -> tuple[float, int]: ...

@@ -1,5 +1,5 @@
-"""exp and log1p without branches or tables, so that loops over them vectorise; accurate to an ulp
-or two.
+"""exp and log1p without branches or tables, so that loops over them vectorise. The error is one or
+two ulp.
 """
 from libc.stdint cimport uint64_t
 
@@ -10,8 +10,8 @@ cdef union Bits:
 
 
 cdef inline double exp(double x) noexcept nogil:
-    """e^x = 2^k e^r with k = round(x / ln 2), |r| <= ln(2) / 2; arguments are clamped to +-708 and
-    NaN stays NaN.
+    """e^x = 2^k e^r with k = round(x / ln 2), |r| <= ln(2) / 2; x is clamped to +-708, and NaN
+    stays NaN.
     """
     cdef Bits shifted, power
     cdef double r, r2, r4, k, mantissa
@@ -35,8 +35,8 @@ cdef inline double exp(double x) noexcept nogil:
 
 
 cdef inline double log1p(double e) noexcept nogil:
-    """log(1 + e) for 0 <= e <= 1 as 2 atanh(s), s = e / (2 + e) <= 1/3: full relative accuracy down
-    to e = 0.
+    """log(1 + e) for 0 <= e <= 1 as 2 atanh(s), s = e / (2 + e) <= 1/3, with full relative accuracy
+    down to e = 0.
     """
     cdef double s = e / (2.0 + e), q = s * s, q2 = q * q, q4 = q2 * q2
     # minimax polynomial of 2 atanh(s) / s in q = s^2, error 3e-18

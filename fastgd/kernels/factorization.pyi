@@ -1,20 +1,18 @@
-"""Matrix factorization: one sweep of gradient descent over ratings that lie in the cells of a grid,
-users by items.
-"""
+"""Matrix factorization: a sweep of gradient descent over the ratings in the cells of a grid."""
 
 from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
-class Course(TypedDict):
+class FactorizationOptions(TypedDict):  # the struct of factorization.pyx, as a dict
     loss: int
     pairwise: bool
     negatives: int
     factors: int
     biased: bool
     positive: bool
-    damped: bool
+    implicit: bool
     alpha: float
 
 class Grid:
@@ -47,7 +45,7 @@ def epoch(
     user_rates: NDArray[np.float32] | NDArray[np.float64],
     item_rates: NDArray[np.float32] | NDArray[np.float64],
     pairs: NDArray[np.int32],
-    course: Course,
+    options: FactorizationOptions,
     seed: int,
     threads: int,
 ) -> float: ...

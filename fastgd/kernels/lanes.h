@@ -1,6 +1,6 @@
-/* Loops over dense rows in vectors of GNU C, with four running sums each: one sum would wait for
-   every addition, and compilers do not split it, because that changes the rounding. The body is
-   compiled for float and double; _Generic picks by the pointer's type. */
+/* Loops over dense rows with the vector types of GNU C. Each has several running sums: a single one
+   would wait for every addition, and compilers do not split it because that changes the rounding.
+   The body is compiled for float and double; _Generic selects by the pointer's type. */
 #ifndef FASTGD_LANES_H
 #define FASTGD_LANES_H
 #include <stddef.h>
@@ -18,7 +18,7 @@
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 #define NO_INLINE static __attribute__((noinline, unused)) /* pointers stay in registers */
 #if defined(__x86_64__) || defined(__i386__)
-/* v comes from memory once; GCC would load it for each use, twice where it straddles lines. */
+/* Load v from memory once. GCC would load it for each use. */
 #define ONCE(v) __asm__("" : "+x"(v))
 #else
 #define ONCE(v)
@@ -35,11 +35,11 @@
 
 typedef struct {
     double first, second; /* margins of two rows */
-    double both;          /* their dot product */
-} Ahead;
+    double product;       /* their dot product */
+} PairMargins;
 
 typedef struct {
-    double product, first, second; /* of two vectors, and the squares of their lengths */
+    double product, first, second; /* the dot product of two vectors, and their squared norms */
 } Products;
 
 #define T float
@@ -60,15 +60,15 @@ typedef struct {
 
 #define PICK(f, pointer) _Generic(*(pointer), float: f##_float, double: f##_double)
 #define lanes_dot(x, w, n) PICK(dot, x)(x, w, n)
-#define lanes_dot4(x, w, apart, n, z, K, later, outputs) \
-    PICK(dot4, w)(x, w, apart, n, z, K, later, outputs)
-#define lanes_add4(s, K, x, w, apart, n, later, outputs) \
-    PICK(add4, w)(s, K, x, w, apart, n, later, outputs)
-#define lanes_advance(behind, ahead, later, w, average, n, factor, first, second, threshold, \
+#define lanes_dot4(x, w, stride, n, z, K, prefetched, outputs) \
+    PICK(dot4, w)(x, w, stride, n, z, K, prefetched, outputs)
+#define lanes_add4(s, K, x, w, stride, n, prefetched, outputs) \
+    PICK(add4, w)(s, K, x, w, stride, n, prefetched, outputs)
+#define lanes_advance(behind, ahead, prefetched, w, average, n, factor, first, second, threshold, \
                       below, paired) \
-    PICK(advance, w)(behind, ahead, later, w, average, n, factor, first, second, threshold, \
+    PICK(advance, w)(behind, ahead, prefetched, w, average, n, factor, first, second, threshold, \
                      below, paired)
 #define lanes_products(x, w, v, n, paired) PICK(products, x)(x, w, v, n, paired)
-#define lanes_couple(x, w, v, n, a, b, keep_x, keep_w, paired) \
-    PICK(couple, x)(x, w, v, n, a, b, keep_x, keep_w, paired)
+#define lanes_update_factors(x, w, v, n, a, b, shrink_x, shrink_w, paired) \
+    PICK(update_factors, x)(x, w, v, n, a, b, shrink_x, shrink_w, paired)
 #endif

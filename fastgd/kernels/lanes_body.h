@@ -25,7 +25,7 @@ static inline T NAME(sum)(V v) {
         for (int k = 0; k < half; k++) lane[k] += lane[k + half];
     return lane[0];
 }
-#else  /* no vectors: one number at a time */
+#else  /* no vector types: one number at a time */
 enum { NAME(W) = 1 };
 typedef T NAME(V);
 static inline T NAME(sum)(V v) { return v; }
@@ -54,21 +54,22 @@ static inline T NAME(dot)(const T *restrict x, const T *restrict w, ptrdiff_t n)
     return NAME(sum)((s0 + s1) + (s2 + s3)) + rest;
 }
 
-/* z (4, K) += x w: 4 rows x and 1 or 2 of K outputs, whose weights lie `apart`; w is loaded once
-   for the four rows, x once for both outputs. There are always eight sums, since fewer would wait
-   for the additions: one output has two a row, of alternate vectors. On the way three of the four
-   rows `later` (NULL: none) are fetched; add4 fetches the last, so that memory seldom rests.
-   `outputs` is a constant in every call. */
-ALWAYS_INLINE void NAME(dots)(const T *const *x, const T *w, ptrdiff_t apart, ptrdiff_t n,
-                              double *z, ptrdiff_t K, const T *const *later, int outputs) {
-    const T *x0 = x[0], *x1 = x[1], *x2 = x[2], *x3 = x[3], *v = outputs == 1 ? w + W : w + apart;
-    const T *l0 = later ? later[0] : x0, *l1 = later ? later[1] : x1, *l2 = later ? later[2] : x2;
+/* z (4, K) += x w for 4 rows x and 1 or 2 of K outputs, whose weights are `stride` numbers apart.
+   w is loaded once for the four rows, x once for both outputs. There are always eight sums, since
+   fewer would wait for the additions: one output has two for each row, of alternate vectors. Three
+   of the four rows `prefetched` (NULL: none) are prefetched here and the last in add4, which
+   spreads the load on memory. `outputs` is a constant in every call. */
+ALWAYS_INLINE void NAME(dots)(const T *const *x, const T *w, ptrdiff_t stride, ptrdiff_t n,
+                              double *z, ptrdiff_t K, const T *const *prefetched, int outputs) {
+    const T *x0 = x[0], *x1 = x[1], *x2 = x[2], *x3 = x[3], *v = outputs == 1 ? w + W : w + stride;
+    const T *p0 = prefetched ? prefetched[0] : x0, *p1 = prefetched ? prefetched[1] : x1;
+    const T *p2 = prefetched ? prefetched[2] : x2;
     const ptrdiff_t step = outputs == 1 ? 2 * W : W;
     V a0 = {0}, a1 = {0}, a2 = {0}, a3 = {0}, b0 = {0}, b1 = {0}, b2 = {0}, b3 = {0}, c, d, u0, u1,
         u2, u3;
     ptrdiff_t j = 0;
     for (; j + step <= n; j += step) {
-        if (later) PREFETCH_L2(l0 + j), PREFETCH_L2(l1 + j), PREFETCH_L2(l2 + j);
+        if (prefetched) PREFETCH_L2(p0 + j), PREFETCH_L2(p1 + j), PREFETCH_L2(p2 + j);
         c = NAME(load)(w + j), d = NAME(load)(v + j);
         u0 = NAME(load)(x0 + j), u1 = NAME(load)(x1 + j), u2 = NAME(load)(x2 + j),
             u3 = NAME(load)(x3 + j);
@@ -79,7 +80,7 @@ ALWAYS_INLINE void NAME(dots)(const T *const *x, const T *w, ptrdiff_t apart, pt
                 u3 = NAME(load)(x3 + j + W);
         b0 += u0 * d, b1 += u1 * d, b2 += u2 * d, b3 += u3 * d;
     }
-    if (later) PREFETCH_L2(l0 + n - 1), PREFETCH_L2(l1 + n - 1), PREFETCH_L2(l2 + n - 1);
+    if (prefetched) PREFETCH_L2(p0 + n - 1), PREFETCH_L2(p1 + n - 1), PREFETCH_L2(p2 + n - 1);
     if (outputs == 1) {
         if (j + W <= n) {
             c = NAME(load)(w + j);
@@ -95,32 +96,32 @@ ALWAYS_INLINE void NAME(dots)(const T *const *x, const T *w, ptrdiff_t apart, pt
         z[3 * K] += NAME(sum)(a3);
     for (; j < n; j++)
         for (int k = 0; k < outputs; k++) {
-            const T one = w[k * apart + j];
-            z[k] += x0[j] * one, z[K + k] += x1[j] * one, z[2 * K + k] += x2[j] * one,
-                z[3 * K + k] += x3[j] * one;
+            const T weight = w[k * stride + j];
+            z[k] += x0[j] * weight, z[K + k] += x1[j] * weight, z[2 * K + k] += x2[j] * weight,
+                z[3 * K + k] += x3[j] * weight;
         }
 }
 
-NO_INLINE void NAME(dot4)(const T *const *x, const T *w, ptrdiff_t apart, ptrdiff_t n, double *z,
-                          ptrdiff_t K, const T *const *later, int outputs) {
-    if (outputs == 1) NAME(dots)(x, w, apart, n, z, K, later, 1);
-    else NAME(dots)(x, w, apart, n, z, K, later, 2);
+NO_INLINE void NAME(dot4)(const T *const *x, const T *w, ptrdiff_t stride, ptrdiff_t n, double *z,
+                          ptrdiff_t K, const T *const *prefetched, int outputs) {
+    if (outputs == 1) NAME(dots)(x, w, stride, n, z, K, prefetched, 1);
+    else NAME(dots)(x, w, stride, n, z, K, prefetched, 2);
 }
 
-/* w += x' s, s (4, K): 4 rows x and 1 or 2 outputs as in dots, loading and storing w once for the
-   four; fetches the row `later` */
+/* w += x' s, s (4, K), for 4 rows x and 1 or 2 outputs as in dots. w is loaded and stored once for
+   the four rows. Prefetches the row `prefetched`. */
 ALWAYS_INLINE void NAME(adds)(const double *s, ptrdiff_t K, const T *const *x, T *w,
-                              ptrdiff_t apart, ptrdiff_t n, const T *later, int outputs) {
+                              ptrdiff_t stride, ptrdiff_t n, const T *prefetched, int outputs) {
     const T *x0 = x[0], *x1 = x[1], *x2 = x[2], *x3 = x[3];
     const T s0 = s[0], s1 = s[K], s2 = s[2 * K], s3 = s[3 * K];
     const double *t = outputs == 1 ? s : s + 1;
     const T t0 = t[0], t1 = t[K], t2 = t[2 * K], t3 = t[3 * K];
-    T *v = outputs == 1 ? w + W : w + apart;
+    T *v = outputs == 1 ? w + W : w + stride;
     const ptrdiff_t step = outputs == 1 ? 2 * W : W;
     V c, d, u0, u1, u2, u3;
     ptrdiff_t j = 0;
     for (; j + step <= n; j += step) {
-        if (later) PREFETCH_L2(later + j);
+        if (prefetched) PREFETCH_L2(prefetched + j);
         u0 = NAME(load)(x0 + j), u1 = NAME(load)(x1 + j), u2 = NAME(load)(x2 + j),
             u3 = NAME(load)(x3 + j);
         if (outputs == 2) { ONCE(u0); ONCE(u1); ONCE(u2); ONCE(u3); }
@@ -132,7 +133,7 @@ ALWAYS_INLINE void NAME(adds)(const double *s, ptrdiff_t K, const T *const *x, T
         NAME(store)(w + j, NAME(load)(w + j) + c);
         NAME(store)(v + j, NAME(load)(v + j) + d);
     }
-    if (later) PREFETCH_L2(later + n - 1);
+    if (prefetched) PREFETCH_L2(prefetched + n - 1);
     if (outputs == 1 && j + W <= n) {
         c = (s0 * NAME(load)(x0 + j) + s1 * NAME(load)(x1 + j))
             + (s2 * NAME(load)(x2 + j) + s3 * NAME(load)(x3 + j));
@@ -145,30 +146,32 @@ ALWAYS_INLINE void NAME(adds)(const double *s, ptrdiff_t K, const T *const *x, T
     }
 }
 
-NO_INLINE void NAME(add4)(const double *s, ptrdiff_t K, const T *const *x, T *w, ptrdiff_t apart,
-                          ptrdiff_t n, const T *later, int outputs) {
-    if (outputs == 1) NAME(adds)(s, K, x, w, apart, n, later, 1);
-    else NAME(adds)(s, K, x, w, apart, n, later, 2);
+NO_INLINE void NAME(add4)(const double *s, ptrdiff_t K, const T *const *x, T *w, ptrdiff_t stride,
+                          ptrdiff_t n, const T *prefetched, int outputs) {
+    if (outputs == 1) NAME(adds)(s, K, x, w, stride, n, prefetched, 1);
+    else NAME(adds)(s, K, x, w, stride, n, prefetched, 2);
 }
 
 /* One pass over w: w <- soft(factor w + first behind[0], threshold), average += w, and the margin
-   of the row ahead. What is below 0 grows by `below`, at most to 0: the threshold too, or infinity
-   where w >= 0 is asked for. `paired`: w <- factor w + first behind[0] + second behind[1] and the
-   margins of two rows ahead, whose dot product with each other says what the first one's step will
-   do to the second one's margin: one pass, and one wait for its sums, for two steps. The rows
-   `later` are fetched into the cache on the way, since a shuffled order gives the processor nothing
-   to guess by. `paired`, `lasso` and `averaged` are constants in every call, so that each call is a
-   loop of its own without a branch. */
-ALWAYS_INLINE Ahead NAME(pass)(const T *const *behind, const T *const *ahead, const T *const *later,
-                               T *restrict w, double *restrict average, ptrdiff_t n, T factor,
-                               T first, T second, T threshold, T below, int paired, int lasso,
-                               int averaged) {
+   of the row ahead. Values below 0 are raised by `below`, at most to 0: this is the threshold too,
+   or infinity where w >= 0 is required.
+   `paired`: w <- factor w + first behind[0] + second behind[1], the margins of two rows ahead, and
+   their dot product, which tells how the step of the first changes the margin of the second: one
+   pass, and one latency of its sums, for two steps.
+   The rows `prefetched` are prefetched during the pass, since the processor cannot predict a
+   shuffled order. `paired`, `lasso` and `averaged` are constants in every call, so that each call
+   is a loop of its own without a branch. */
+ALWAYS_INLINE PairMargins NAME(pass)(const T *const *behind, const T *const *ahead,
+                                     const T *const *prefetched, T *restrict w,
+                                     double *restrict average, ptrdiff_t n, T factor, T first,
+                                     T second, T threshold, T below, int paired, int lasso,
+                                     int averaged) {
     const T *restrict x0 = behind[0], *restrict x1 = behind[1], *restrict a0 = ahead[0],
         *restrict a1 = ahead[1];
-    V z0[2] = {{0}}, z1[2] = {{0}}, both[2] = {{0}}, v, u0, u1;
+    V z0[2] = {{0}}, z1[2] = {{0}}, product[2] = {{0}}, v, u0, u1;
     T r0 = 0, r1 = 0, r2 = 0, one;
     ptrdiff_t j = 0;
-    /* three such rows and w would fill the first-level cache */
+    /* three such rows and w would fill the first-level cache: prefetch to the second level */
     const int wide = !paired && n * sizeof(T) > 2048;
 #define ADVANCE(at, k) \
     v = factor * NAME(load)(w + (at)) + first * NAME(load)(x0 + (at)); \
@@ -180,20 +183,21 @@ ALWAYS_INLINE Ahead NAME(pass)(const T *const *behind, const T *const *ahead, co
         u1 = NAME(load)(a1 + (at)); \
         ONCE(u0); \
         ONCE(u1); \
-        z1[k] += v * u1, both[k] += u0 * u1; \
+        z1[k] += v * u1, product[k] += u0 * u1; \
     } \
     z0[k] += v * u0; \
     if (averaged) NAME(add)(average + (at), v);
     for (; j + 2 * W <= n; j += 2 * W) {
         for (int line = 0; line < (int) (2 * W * sizeof(T)); line += 64) {
-            const char *next = (const char *) (later[0] + j) + line;
+            const char *next = (const char *) (prefetched[0] + j) + line;
             if (wide) PREFETCH_L2(next); else PREFETCH(next);
-            if (paired) PREFETCH((const char *) (later[1] + j) + line);
+            if (paired) PREFETCH((const char *) (prefetched[1] + j) + line);
         }
         ADVANCE(j, 0) ADVANCE(j + W, 1)
     }
-    /* a row may end in a line of its own */
-    for (int i = 0; i < 1 + paired; i++) PREFETCH(later[i] + j), PREFETCH(later[i] + n - 1);
+    /* the last numbers of a row may lie in a further cache line */
+    for (int i = 0; i < 1 + paired; i++)
+        PREFETCH(prefetched[i] + j), PREFETCH(prefetched[i] + n - 1);
     for (; j + W <= n; j += W) { ADVANCE(j, 0) }
 #undef ADVANCE
     for (; j < n; j++) {
@@ -205,16 +209,17 @@ ALWAYS_INLINE Ahead NAME(pass)(const T *const *behind, const T *const *ahead, co
         if (paired) r1 += one * a1[j], r2 += a0[j] * a1[j];
         if (averaged) average[j] += one;
     }
-    return (Ahead) {NAME(sum)(z0[0] + z0[1]) + r0, NAME(sum)(z1[0] + z1[1]) + r1,
-                    NAME(sum)(both[0] + both[1]) + r2};
+    return (PairMargins) {NAME(sum)(z0[0] + z0[1]) + r0, NAME(sum)(z1[0] + z1[1]) + r1,
+                    NAME(sum)(product[0] + product[1]) + r2};
 }
 
-/* below = 0: no prox; average = NULL: no average; only steps without both can be taken in pairs */
-ALWAYS_INLINE Ahead NAME(advance)(const T *const *behind, const T *const *ahead,
-                                  const T *const *later, T *w, double *average, ptrdiff_t n,
-                                  T factor, T first, T second, T threshold, T below, int paired) {
+/* below = 0: no prox; average = NULL: no average. Only steps without both come in pairs. */
+ALWAYS_INLINE PairMargins NAME(advance)(const T *const *behind, const T *const *ahead,
+                                        const T *const *prefetched, T *w, double *average,
+                                        ptrdiff_t n, T factor, T first, T second, T threshold,
+                                        T below, int paired) {
 #define PASS(paired, lasso, averaged) \
-    NAME(pass)(behind, ahead, later, w, average, n, factor, first, second, threshold, below, \
+    NAME(pass)(behind, ahead, prefetched, w, average, n, factor, first, second, threshold, below, \
                paired, lasso, averaged)
     if (paired) return PASS(1, 0, 0);
     if (below > 0) return average ? PASS(0, 1, 1) : PASS(0, 1, 0);
@@ -222,7 +227,7 @@ ALWAYS_INLINE Ahead NAME(advance)(const T *const *behind, const T *const *ahead,
 #undef PASS
 }
 
-/* x d, |x|^2 and |d|^2 with d = w, or w - v (`paired`, a constant in every call) */
+/* x d, |x|^2 and |d|^2, with d = w or, if `paired` (a constant in every call), d = w - v */
 ALWAYS_INLINE Products NAME(products)(const T *restrict x, const T *restrict w, const T *restrict v,
                                       ptrdiff_t n, int paired) {
     V z[2] = {{0}}, a[2] = {{0}}, b[2] = {{0}}, c, d;
@@ -243,27 +248,27 @@ ALWAYS_INLINE Products NAME(products)(const T *restrict x, const T *restrict w, 
                        NAME(sum)(b[0] + b[1]) + b0};
 }
 
-/* x <- keep_x (x + a d), w <- keep_w (w + b x), v <- keep_w (v - b x), with d as above and the x
-   that was */
-ALWAYS_INLINE void NAME(couple)(T *restrict x, T *restrict w, T *restrict v, ptrdiff_t n, T a, T b,
-                                T keep_x, T keep_w, int paired) {
+/* x <- shrink_x (x + a d), w <- shrink_w (w + b x), v <- shrink_w (v - b x), with d as above and
+   the old x on the right */
+ALWAYS_INLINE void NAME(update_factors)(T *restrict x, T *restrict w, T *restrict v, ptrdiff_t n,
+                                        T a, T b, T shrink_x, T shrink_w, int paired) {
     ptrdiff_t j = 0;
     V c, d, e;
     for (; j + W <= n; j += W) {
         c = NAME(load)(x + j), d = NAME(load)(w + j);
-        NAME(store)(w + j, keep_w * (d + b * c));
+        NAME(store)(w + j, shrink_w * (d + b * c));
         if (paired) {
             e = NAME(load)(v + j);
-            NAME(store)(v + j, keep_w * (e - b * c));
+            NAME(store)(v + j, shrink_w * (e - b * c));
             d -= e;
         }
-        NAME(store)(x + j, keep_x * (c + a * d));
+        NAME(store)(x + j, shrink_x * (c + a * d));
     }
     for (; j < n; j++) {
         const T one = x[j], other = paired ? w[j] - v[j] : w[j];
-        w[j] = keep_w * (w[j] + b * one);
-        if (paired) v[j] = keep_w * (v[j] - b * one);
-        x[j] = keep_x * (one + a * other);
+        w[j] = shrink_w * (w[j] + b * one);
+        if (paired) v[j] = shrink_w * (v[j] - b * one);
+        x[j] = shrink_x * (one + a * other);
     }
 }
 #undef V

@@ -18,15 +18,15 @@ class Targets(IntEnum):
     CLASSES = 1
 
 @type_check_only
-class Objective(TypedDict):  # the struct of losses.pxd, which kernels take as a dict
+class Objective(TypedDict):  # the struct of losses.pxd, passed to the kernels as a dict
     loss: int
     delta: float
-    steepest: float
+    slope_limit: float
     max_curvature: float
-    width: float
+    smoothing: float
     l1: float
     l2: float
-    tilt: float
+    intercept_cost: float
     outputs: int
     targets: int
     intercept: bool
@@ -38,7 +38,7 @@ def evaluate(
     delta: float,
     z: ArrayLike,
     y: ArrayLike,
-    width: float = 0,
-    steepest: float = ...,
+    smoothing: float = 0,
+    slope_limit: float = ...,
     custom: int = 0,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...

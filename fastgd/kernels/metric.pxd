@@ -1,13 +1,13 @@
-"""Rows in the metric: x -> (x - center) * inverse, made one at a time while X stays as it is."""
+"""Rows in the metric, x -> (x - center) * inverse, computed one at a time without a copy of X."""
 from cython cimport floating
 
 from .rows cimport Row, Table, column, row_at
 
 cdef struct Metric:
     const double *center        # (p,); not read for CSR
-    const double *inverse       # (p,): 1 / scale; 0: a column that plays no part
-    const double *l1            # (p,): the penalties in the metric: l1 * inverse, l2 * inverse^2
-    const double *l2
+    const double *inverse       # (p,): 1 / scale; 0: the column is ignored
+    const double *l1            # (p,): the penalties in the metric, l1 * inverse
+    const double *l2            # (p,): and l2 * inverse^2
 
 
 cdef inline void center_and_scale(const floating *restrict x, const double *restrict center,
@@ -20,7 +20,7 @@ cdef inline void center_and_scale(const floating *restrict x, const double *rest
 
 cdef inline void standardise(const Row *row, const floating *x, const Metric *metric,
                              double *out) noexcept nogil:
-    """out = a row, whose values are x, in the metric."""
+    """out <- a row with values x, in the metric."""
     cdef Py_ssize_t t
     if row.indices == NULL:
         center_and_scale(x, metric.center, metric.inverse, out, row.size)
@@ -31,7 +31,7 @@ cdef inline void standardise(const Row *row, const floating *x, const Metric *me
 
 cdef inline Row standardised(const Table *X, Py_ssize_t i, const Metric *metric,
                              double *out) noexcept nogil:
-    """Row i in the metric, its values in `out`."""
+    """Row i in the metric, with its values in `out`."""
     cdef Row row = row_at(X, i)
     if X.itemsize == sizeof(float):
         standardise(&row, <const float *> row.values, metric, out)

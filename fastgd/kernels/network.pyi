@@ -1,28 +1,15 @@
-"""Feed-forward networks: forward and backward passes over one flat vector of parameters, and one
-epoch of descent by them.
-"""
+"""Feed-forward networks: gradient, an epoch of descent, and predictions."""
 
-from enum import IntEnum
-from typing import TypedDict, TypeVar, type_check_only
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .data_term import DataTerm
+from .data_term import DataTerm, EpochSums
 from .rows import Rows
 from .rules import Rule
 
 _Floating = TypeVar("_Floating", np.float32, np.float64)
-
-class Activation(IntEnum):
-    IDENTITY = 0
-    LOGISTIC = 1
-    TANH = 2
-    RELU = 3
-    LEAKY_RELU = 4
-    GELU = 5
-    SILU = 6
-    SOFTPLUS = 7
 
 class Network:
     def __init__(
@@ -33,13 +20,6 @@ class Network:
         seed: int = 0,
         scales: NDArray[np.float64] | None = None,
     ) -> None: ...
-
-@type_check_only
-class Sums(TypedDict):
-    loss: float
-    penalty: float
-    gradient_norm: float
-    updates: int
 
 def gradient(
     term: DataTerm,
@@ -58,7 +38,7 @@ def epoch(
     rule: Rule,
     batch_size: int,
     t: int,
-) -> Sums: ...
+) -> EpochSums: ...
 def margins(
     rows: Rows,
     order: NDArray[np.intp],

@@ -1,33 +1,34 @@
-"""What Newton's method asks of the margins alone, without a pass over X: curvatures, and the
+"""What Newton's method computes from the margins alone, without a pass over X: curvatures, and the
 objective along a line.
 
-Rows are cut into blocks by their number alone and the blocks' sums are added in order: the bits are
-the same for any number of threads.
+The rows are cut into blocks by their number alone and the sums of the blocks are added in order, so
+the bits are the same for any number of threads.
 """
 from cython.parallel cimport prange
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 from .data_term cimport Data, DataTerm, weight_at
-from .losses cimport SOFTMAX, Objective, curvature, points, rounded, softmax, target
+from .losses cimport SOFTMAX, Objective, curvature, points, softmax, target
+from .smoothing cimport smoothed
 from .threads cimport can_share
 
 cdef enum:
-    BLOCK = 8192                # margins of one thread's share
-    TILE = 512                  # margins that stay in cache
-    SHARED = 32768              # margins that are worth more than one thread
+    BLOCK_MARGINS = 8192        # margins that a thread takes at a time
+    TILE_MARGINS = 512          # with targets, losses and slopes 16 KiB, which stay in cache
+    PARALLEL_MARGINS = 32768    # margins worth several threads
 
 
 cdef void line_block(const Data *data, Py_ssize_t begin, Py_ssize_t end, const double *z,
-                     const double *u, const double *t, double *room, double *sums) noexcept nogil:
-    """sums (2, K) = sum over rows begin to end of weight * loss and of its derivative along u, at z
-    + t u.
+                     const double *u, const double *t, double *buffer, double *sums) noexcept nogil:
+    """sums (2, K) <- the sums of weight * loss at z + t u and of its derivative in t, over the rows
+    from begin to end.
     """
     cdef const Objective *objective = &data.objective
-    cdef Py_ssize_t K = objective.outputs, tile = max(TILE // K, 1), size, r, k, i, at
+    cdef Py_ssize_t K = objective.outputs, tile = max(TILE_MARGINS // K, 1), size, r, k, i, at
     cdef bint joint = objective.loss == SOFTMAX
-    cdef double *margin = room
-    cdef double *targets = room + tile * K
+    cdef double *margin = buffer
+    cdef double *targets = buffer + tile * K
     cdef double *value = targets + tile * K
     cdef double *slope = value + tile * K
     cdef double weight
@@ -60,43 +61,43 @@ cdef void line_block(const Data *data, Py_ssize_t begin, Py_ssize_t end, const d
 
 def along(DataTerm term not None, const double[::1] z not None, const double[::1] u not None,
           const double[::1] t not None, double[:, ::1] sums not None):
-    """sums[0] <- sum over the rows of weight * loss at margins z + t u, sums[1] <- its derivative
-    in t; an output each.
+    """sums[0] <- the sum of weight * loss at the margins z + t u, sums[1] <- its derivative in t;
+    for each output.
 
-    z and u hold `outputs` numbers a visit, t one an output. Softmax, whose outputs share one loss,
-    has its sums in the first place.
+    z and u hold `outputs` numbers for each visit, t one for each output. The sums of softmax, whose
+    outputs share one loss, are in column 0.
     """
     cdef Data data = term.data
-    cdef Py_ssize_t n = data.visits, K = data.objective.outputs, rows = max(BLOCK // K, 1)
+    cdef Py_ssize_t n = data.visits, K = data.objective.outputs, rows = max(BLOCK_MARGINS // K, 1)
     cdef Py_ssize_t blocks = (n + rows - 1) // rows, i, k
-    cdef Py_ssize_t stride = 4 * max(TILE // K, 1) * K + 2 * K
+    cdef Py_ssize_t stride = 4 * max(TILE_MARGINS // K, 1) * K + 2 * K
     cdef int threads = data.threads
-    cdef double *room
+    cdef double *buffer
     if (z.shape[0] != n * K or u.shape[0] != n * K or t.shape[0] != K or sums.shape[0] != 2
             or sums.shape[1] != K):
         raise ValueError("z, u, t or sums do not fit the rows")
     sums[:] = 0
     if n == 0:
         return
-    room = <double *> malloc(blocks * stride * sizeof(double))
-    if room == NULL:
+    buffer = <double *> malloc(blocks * stride * sizeof(double))
+    if buffer == NULL:
         raise MemoryError()
-    if n * K < SHARED or not can_share():
+    if n * K < PARALLEL_MARGINS or not can_share():
         threads = 1
     with nogil:
         for i in prange(blocks, schedule="static", num_threads=threads, use_threads_if=threads > 1):
             line_block(&data, i * rows, min((i + 1) * rows, n), &z[0], &u[0], &t[0],
-                       room + i * stride + 2 * K, room + i * stride)
+                       buffer + i * stride + 2 * K, buffer + i * stride)
         for i in range(blocks):
             for k in range(K):
-                sums[0, k] += room[i * stride + k]
-                sums[1, k] += room[i * stride + K + k]
-    free(room)
+                sums[0, k] += buffer[i * stride + k]
+                sums[1, k] += buffer[i * stride + K + k]
+    free(buffer)
 
 
 def curvatures(DataTerm term not None, const double[::1] z not None, double[::1] out not None):
-    """out <- weight * d2L/dz2 of each margin; for softmax the probabilities, of which its second
-    derivatives are made.
+    """out <- weight * d2L/dz2 of each margin; for softmax the probabilities, which determine its
+    second derivatives.
     """
     cdef Data data = term.data
     cdef Objective objective = data.objective
@@ -117,8 +118,8 @@ def curvatures(DataTerm term not None, const double[::1] z not None, double[::1]
             for k in range(K):
                 i = r * K + k
                 y = target(&objective, data.y, data.order[r], k)
-                if objective.width > 0:
-                    out[i] = weight * rounded(objective.loss, objective.delta, objective.width,
-                                              z[i], y).curvature
+                if objective.smoothing > 0:
+                    out[i] = weight * smoothed(objective.loss, objective.delta, objective.smoothing,
+                                               z[i], y).curvature
                 else:
                     out[i] = weight * curvature(objective.loss, objective.delta, z[i], y, 0.0)

@@ -1,5 +1,5 @@
-"""The order of an epoch's visits: a random permutation of the rows, or one that stays near the
-memory it is in.
+"""The order in which an epoch visits the rows: a random permutation, one that mixes blocks of
+neighbouring rows, or a weighted sample.
 """
 from libc.stdint cimport uint64_t
 
@@ -7,7 +7,7 @@ from .random cimport draw, permute
 
 
 def shuffle(Py_ssize_t[::1] values not None, uint64_t seed):
-    """Permute `values` in place, every permutation as likely."""
+    """Permute `values` in place. Every permutation is equally likely."""
     cdef uint64_t state = seed
     if values.shape[0] > 2**32:
         raise ValueError("more than 2^32 rows")
@@ -22,7 +22,7 @@ def shuffle_blocks(const Py_ssize_t[::1] rows not None, Py_ssize_t[::1] out not 
     """out <- rows, in an order that mixes `pool` random blocks of `block` neighbouring rows at a
     time.
 
-    `blocks` has one number a block, in any order; it is permuted anew.
+    `blocks` holds the numbers of the blocks in any order, and is permuted.
     """
     cdef Py_ssize_t n = rows.shape[0], count = blocks.shape[0], begin = 0, at = 0, i, b
     cdef uint64_t state = seed
@@ -49,20 +49,20 @@ def shuffle_blocks(const Py_ssize_t[::1] rows not None, Py_ssize_t[::1] out not 
 
 def sample(const Py_ssize_t[::1] rows not None, const double[::1] expected not None,
            Py_ssize_t[::1] out not None, uint64_t seed):
-    """out <- rows, `expected` times each on average and never more than one off (systematic
-    sampling), in random order.
+    """out <- a systematic sample of the rows, in random order. Row i occurs `expected[i]` times,
+    rounded up or down at random.
 
     `expected` must sum to the length of `out`.
     """
     cdef Py_ssize_t n = rows.shape[0], at = 0, i = 0
     cdef uint64_t state = seed
-    cdef double least = (draw(&state) >> 11) / 9007199254740992.0, reached
+    cdef double offset = (draw(&state) >> 11) / 9007199254740992.0, reached
     if expected.shape[0] != n or n == 0:
         raise ValueError(f"{n} rows need as many expected numbers, got {expected.shape[0]}")
     with nogil:
         reached = expected[0]
         for at in range(out.shape[0]):
-            while reached <= least + at and i < n - 1:
+            while reached <= offset + at and i < n - 1:
                 i += 1
                 reached += expected[i]
             out[at] = rows[i]

@@ -1,7 +1,7 @@
-"""The penalty l1 |w|_1 + (l2 / 2) |w|^2: its prox, and the lazy form that lets a sparse row's step
-touch only its own columns.
+"""The penalty l1 |w|_1 + (l2 / 2) |w|^2: its prox, and lazy updates, by which the step of a sparse
+row changes only its own columns.
 
-Weights that have to be >= 0 go to max(w, 0) after the prox of the rest, which is the prox of both.
+For weights that have to be >= 0, max(w, 0) after the prox of the penalty is the prox of both.
 """
 from cython cimport floating
 from libc.math cimport fabs
@@ -26,8 +26,8 @@ cdef inline void keep_positive(floating *w, Py_ssize_t n) noexcept nogil:
 
 
 cdef inline double decay(double rate, double l2) noexcept nogil:
-    """The factor 1 - rate l2 of a step; 0 where the step would turn the sign of the weights (as
-    scikit-learn's).
+    """The factor 1 - rate l2 of a step; 0 if the step would change the sign of the weights (as in
+    scikit-learn).
     """
     return 1.0 - rate * l2 if rate * l2 < 1.0 else 0.0
 
@@ -53,21 +53,23 @@ cdef inline double penalty(const floating *w, Py_ssize_t n, Py_ssize_t outputs, 
     return l1 * (s0 + s1) + (0.5 * l2 * squared_sum(w, n) if l2 > 0 else 0.0) + tilt * b
 
 
-# A step shrinks every weight, but a sparse row should cost only its own columns. Hold w = scale *
-# stored: the L2 factor of a step goes into `scale` alone. Successive soft thresholds of a weight
-# that is not otherwise touched add up, so the L1 part of a step is one more term of the running sum
-# `shrunk` (in units of `stored`), and what a column owes is the difference to its last visit. The
-# sum of the iterates is `mass` times stored, but for what stored grew by later: that times the mass
-# before is taken off where it grows. With both an L1 part and averaging a column must know when it
-# reached zero: then the sums of all steps are kept. See docs/lazy.md. A weight that has to be >= 0
-# can fall below only where rows are added, and is put back there: what its column owes later keeps
-# it where it has to be.
+# Lazy updates. A step shrinks every weight, but should cost only the columns of its rows.
+# - W = scale * stored: the L2 factor of a step multiplies `scale` alone.
+# - Successive soft thresholds of a weight add up, so the L1 part of a step is a term of the running
+#   sum `shrunk`, in units of `stored`. A column owes the difference to its last visit.
+# - The sum of the iterates is mass * stored, minus what `stored` has grown by since, times the mass
+#   before: that is subtracted where it grows.
+# - With both L1 and averaging, a column has to find the step at which it reached zero. Then the
+#   sums of all steps are kept, in `history`.
+# - A weight that has to be >= 0 can become negative only where rows are added, and is set to 0
+#   there. The thresholds that its column owes keep it there.
+# See docs/lazy.md.
 cdef struct Lazy:
     double scale
-    double least                # scale, until all is settled
+    double least                # all columns are settled before `scale` falls below this
     double shrunk               # sum of thresholds / scale over the steps
     double mass                 # sum of scale over the averaged steps
-    # (p,) shrunk at a column's last visit; NULL: there is no L1 part, or:
+    # (p,) `shrunk` at a column's last visit; NULL without L1, and if `last` is used
     double *paid
     Py_ssize_t *last            # (p,) with L1 and averaging: the step of a column's last visit
     Py_ssize_t now, capacity    # steps in the history, and how many it can hold
@@ -76,12 +78,12 @@ cdef struct Lazy:
 
 
 cdef inline double spent(const Lazy *lazy, Py_ssize_t then, double size) noexcept nogil:
-    """Sum of scale * max(size - what was shrunk since `then`, 0) over the averaged steps since: an
-    untouched weight's iterates.
+    """The sum of the iterates of an unvisited weight of this size: of scale * max(size - thresholds
+    since step `then`, 0) over the averaged steps since.
     """
     cdef Py_ssize_t low = then, high = lazy.now, middle
     cdef double before = lazy.history[3 * then]
-    # it reached zero on the way: find the last step at which it had not
+    # If it has reached zero since, find the last step at which it was not zero.
     if lazy.shrunk - before > size:
         while high - low > 1:
             middle = (low + high) // 2
@@ -117,26 +119,26 @@ cdef inline void catch_up(const Lazy *lazy, floating *stored, double *average, P
 
 
 cdef inline bint takes_off(const Lazy *lazy) noexcept nogil:
-    """Whether the average is mass * stored, less what stored grows by from now on."""
+    """Whether the average is mass * stored, minus corrections for later changes of stored."""
     return lazy.mass > 0 and lazy.last == NULL
 
 
 cdef inline void change(const Lazy *lazy, floating *stored, double *average,
                         floating value) noexcept nogil:
-    """Set one weight, and have its share of the average made of steps to come alone."""
+    """Set one weight, and correct its part of the average for the steps before."""
     if takes_off(lazy):
         average[0] -= lazy.mass * (<double> value - stored[0])
     stored[0] = value
 
 
 cdef inline bint is_late(const Lazy *lazy) noexcept nogil:
-    """Whether columns have anything to catch up with."""
+    """Whether columns may owe thresholds, so that a visit has to bring them up to date."""
     return lazy.paid != NULL or lazy.last != NULL
 
 
 cdef inline void settle(Lazy *lazy, floating *stored, double *average, Py_ssize_t p,
                         Py_ssize_t outputs) noexcept nogil:
-    """Bring every column up to date and make stored the weights themselves."""
+    """Bring every column up to date, so that stored are the weights themselves."""
     cdef Py_ssize_t j
     for j in range(p if is_late(lazy) else 0):
         catch_up(lazy, stored, average, j, outputs)

@@ -1,4 +1,4 @@
-"""Prodigy (Mishchenko, Defazio, ICML 2024): Adam whose rate multiplies a growing lower bound of the
+"""Prodigy (Mishchenko, Defazio, ICML 2024): Adam at a rate times a growing lower bound of the
 distance to the minimum.
 """
 from cython cimport floating
@@ -9,24 +9,25 @@ from .penalty cimport soft
 from .rules cimport Rule, root
 
 cdef struct Distance:
-    double first, now           # its first guess (0: none), and the greatest lower bound so far
-    double gain                 # weighted sum of g'(start - x)
+    double first                # the first estimate; 0: no Prodigy
+    double now                  # the largest lower bound so far
+    double gain                 # the weighted sum of g'(start - x)
     char *start
-    char *weighted              # weighted sum of the gradients
+    char *weighted              # the weighted sum of the gradients
 
 
 cdef inline void prodigy(floating *restrict w, const floating *restrict g, floating *restrict m,
                          floating *restrict a, floating *restrict s, const floating *restrict start,
-                         Py_ssize_t n, const Rule *rule, double d, double rate, double share,
-                         floating l1, double *sums) noexcept nogil:
-    """Adam on d g, with r = rate d / (sqrt(a) + d eps); s <- sqrt(keep2) s + share g; sums <-
-    g'(start - w), |s|_1.
+                         Py_ssize_t n, const Rule *rule, double d, double rate,
+                         double s_weight, floating l1, double *sums) noexcept nogil:
+    """Adam on d g, with r = rate / (sqrt(a) + d eps); s <- sqrt(beta2) s + s_weight g;
+    sums <- g'(start - w), |s|_1.
     """
     cdef Py_ssize_t j, k
-    cdef floating keep1 = rule.first, keep2 = rule.second, keep3 = sqrt(rule.second)
-    cdef floating take1 = d * (1 - rule.first)
-    cdef floating take2 = d * d * (1 - rule.second)
-    cdef floating eps = d * rule.eps, part = share, scale = rate, r
+    cdef floating beta1 = rule.first, beta2 = rule.second, root_beta2 = sqrt(rule.second)
+    cdef floating m_weight = d * (1 - rule.first)
+    cdef floating a_weight = d * d * (1 - rule.second)
+    cdef floating eps = d * rule.eps, weight = s_weight, scale = rate, r
     cdef double[8] gain
     cdef double[8] size
     memset(gain, 0, sizeof(gain))
@@ -34,9 +35,9 @@ cdef inline void prodigy(floating *restrict w, const floating *restrict g, float
     for j in range(n):
         k = j % 8
         gain[k] += g[j] * (start[j] - w[j])
-        m[j] = keep1 * m[j] + take1 * g[j]
-        a[j] = keep2 * a[j] + take2 * g[j] * g[j]
-        s[j] = keep3 * s[j] + part * g[j]
+        m[j] = beta1 * m[j] + m_weight * g[j]
+        a[j] = beta2 * a[j] + a_weight * g[j] * g[j]
+        s[j] = root_beta2 * s[j] + weight * g[j]
         size[k] += fabs(s[j])
         r = scale / (root(a[j]) + eps)
         w[j] = soft(w[j] - r * m[j], r * <floating> d * l1)
@@ -47,19 +48,19 @@ cdef inline void prodigy(floating *restrict w, const floating *restrict g, float
 
 
 cdef inline double correction(const Rule *rule, Py_ssize_t t) noexcept nogil:
-    """Of the start of Adam's running means."""
+    """The bias correction of Adam's running means."""
     return sqrt(1 - pow(rule.second, t)) / (1 - pow(rule.first, t))
 
 
 cdef inline void estimate_distance(Distance *at, const Rule *rule, Py_ssize_t t, const double *sums,
                                    Py_ssize_t ranges) noexcept nogil:
-    """Take in the `sums` of a step, (ranges, 3), whose last two columns are those of `prodigy`."""
+    """Update the estimate by the `sums` of a step, (ranges, 3), with those of `prodigy` last."""
     cdef double gain = 0, size = 0
-    cdef double share = at.now / at.first * at.now * correction(rule, t)
+    cdef double s_weight = at.now / at.first * at.now * correction(rule, t)
     cdef Py_ssize_t i
     for i in range(ranges):
         gain += sums[3 * i + 1]
         size += sums[3 * i + 2]
-    at.gain = sqrt(rule.second) * at.gain + share * gain
+    at.gain = sqrt(rule.second) * at.gain + s_weight * gain
     if size > 0 and at.gain / size > at.now:
         at.now = at.gain / size

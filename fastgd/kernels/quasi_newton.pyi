@@ -1,6 +1,4 @@
-"""Quasi-Newton descent of a cost function: the directions of L-BFGS, and line searches that ask for
-one evaluation at a time.
-"""
+"""L-BFGS for a cost function, with a line search that asks for one evaluation at a time."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +23,7 @@ class QuasiNewton:
         memory: int,
         precision: float,
         single: bool,
-        share: _Vector | None = None,
+        l1_weights: _Vector | None = None,
     ) -> None: ...
     def set_goal(self, tol: float, ftol: float, absolute: bool) -> None: ...
     @property
@@ -41,7 +39,7 @@ class QuasiNewton:
         function: int,
         data: int,
         failed: NDArray[np.intc],
-        most_evaluations: int,
+        max_evaluations: int,
         record: _Vector,
         path: _Vector | None,
     ) -> tuple[int, int, Status]: ...

@@ -1,4 +1,4 @@
-"""Random numbers and permutations: the same from the same seed, on every machine."""
+"""Random numbers and permutations, which depend on the seed alone, not on the machine."""
 from libc.math cimport M_PI, cos, log, sin, sqrt
 from libc.stdint cimport uint64_t
 
@@ -14,15 +14,15 @@ cdef inline uint64_t draw(uint64_t *state) noexcept nogil:
 
 cdef inline void normal_pair(uint64_t *state, double *first, double *second) noexcept nogil:
     """Two standard normal numbers (Box, Muller, 1958)."""
-    cdef double length = sqrt(-2.0 * log(((draw(state) >> 11) + 1) / 9007199254740992.0))
+    cdef double radius = sqrt(-2.0 * log(((draw(state) >> 11) + 1) / 9007199254740992.0))
     cdef double angle = 2.0 * M_PI * ((draw(state) >> 11) / 9007199254740992.0)
-    first[0] = length * cos(angle)
-    second[0] = length * sin(angle)
+    first[0] = radius * cos(angle)
+    second[0] = radius * sin(angle)
 
 
 cdef inline void permute(Py_ssize_t *values, Py_ssize_t n, uint64_t *state) noexcept nogil:
-    """Fisher-Yates; the index below i + 1 <= 2^32 is the high half of a product (bias below 2^-32 a
-    draw).
+    """Fisher-Yates shuffle. An index below i + 1 <= 2^32 is the high half of a product, with a bias
+    below 2^-32.
     """
     cdef Py_ssize_t i, j
     for i in range(n - 1, 0, -1):

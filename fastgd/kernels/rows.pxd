@@ -1,4 +1,4 @@
-"""Rows of X, dense or CSR, and all that a linear model does to them: dot products and scaled
+"""Rows of X, dense or CSR, and the operations of a linear model on them: dot products and scaled
 additions.
 """
 from cython cimport floating
@@ -6,25 +6,25 @@ from libc.stdint cimport int32_t, int64_t
 
 cdef extern from "lanes.h" nogil:  # generic in the pointers' type, float or double
     double lanes_dot(...)       # (x, w, n): x w
-    # (x, w, apart, n, z, K, later, outputs): z (4, K) += x w for 4 rows and 1 or 2 of K outputs
+    # (x, w, stride, n, z, K, prefetched, outputs): z (4, K) += x w for 4 rows and 1 or 2 outputs
     void lanes_dot4(...)
+    void lanes_add4(...)        # (s, K, x, w, stride, n, prefetched, outputs): w += x' s, s (4, K)
     void PREFETCH(const void *)
     void PREFETCH_L2(const void *)
-    void lanes_add4(...)        # (s, K, x, w, apart, n, later, outputs): w += x' s, s (4, K)
-    ctypedef struct Ahead:
-        double first, second, both
-    # (behind, ahead, later, w, average, n, factor, first, second, threshold, below, paired)
-    Ahead lanes_advance(...)
+    ctypedef struct PairMargins:
+        double first, second, product
+    # (behind, ahead, prefetched, w, average, n, factor, first, second, threshold, below, paired)
+    PairMargins lanes_advance(...)
     ctypedef struct Products:
         double product, first, second
-    Products lanes_products(...)    # (x, w, v, n, paired): x d, |x|^2, |d|^2 with d = w, or w - v
+    Products lanes_products(...)    # (x, w, v, n, paired): x d, |x|^2, |d|^2, d = w or w - v
 
 ctypedef fused index:
     int32_t
     int64_t
 
-cdef struct Table:              # X; free of the dtype, which the caller's weights decide
-    const char *values          # dense: n * p entries; CSR: the stored entries
+cdef struct Table:              # X; its dtype is that of the parameters in each call
+    const char *values          # dense: (n, p); CSR: the stored entries
     const char *indices         # NULL: dense
     const char *indptr
     Py_ssize_t itemsize
@@ -34,7 +34,7 @@ cdef struct Table:              # X; free of the dtype, which the caller's weigh
 cdef struct Row:
     const void *values
     const void *indices         # NULL: dense
-    bint wide                   # 64-bit indices
+    bint has_int64              # indices are int64, not int32
     Py_ssize_t size             # stored entries
 
 
@@ -48,12 +48,12 @@ cdef int check_order(const Py_ssize_t[::1] order, Py_ssize_t n) except -1
 
 
 cdef inline const double *start_of(const double[::1] values) noexcept:
-    """The address of the first number; NULL for None or nothing."""
+    """The address of the first number; NULL if there is none."""
     return &values[0] if values is not None and values.shape[0] else NULL
 
 
 cdef inline double row_work(const Table *X) noexcept nogil:
-    """Mean number of stored entries a row."""
+    """The mean number of stored entries of a row."""
     if X.indices == NULL:
         return X.p
     return <double> ((<const int64_t *> X.indptr)[X.n] if X.index_size == 8
@@ -63,11 +63,11 @@ cdef inline double row_work(const Table *X) noexcept nogil:
 cdef inline Row row_at(const Table *X, Py_ssize_t i) noexcept nogil:
     cdef Row row
     cdef Py_ssize_t begin
-    row.wide = X.index_size == 8
+    row.has_int64 = X.index_size == 8
     if X.indices == NULL:
         begin, row.size, row.indices = i * X.p, X.p, NULL
     else:
-        if row.wide:
+        if row.has_int64:
             begin, row.size = (<const int64_t *> X.indptr)[i], (<const int64_t *> X.indptr)[i + 1]
         else:
             begin, row.size = (<const int32_t *> X.indptr)[i], (<const int32_t *> X.indptr)[i + 1]
@@ -79,7 +79,9 @@ cdef inline Row row_at(const Table *X, Py_ssize_t i) noexcept nogil:
 
 cdef inline Py_ssize_t column(const Row *row, Py_ssize_t t) noexcept nogil:
     """The column of the t-th stored entry of a sparse row."""
-    return (<const int64_t *> row.indices)[t] if row.wide else (<const int32_t *> row.indices)[t]
+    if row.has_int64:
+        return (<const int64_t *> row.indices)[t]
+    return (<const int32_t *> row.indices)[t]
 
 
 cdef inline void dense_add(floating scale, const floating *restrict x, floating *restrict w,
@@ -92,7 +94,7 @@ cdef inline void dense_add(floating scale, const floating *restrict x, floating 
 
 cdef inline floating gather(const floating *restrict x, const index *restrict columns,
                             const floating *restrict w, Py_ssize_t size) noexcept nogil:
-    """x w for a sparse row: four sums, because one would wait for every addition."""
+    """x w of a sparse row, in four sums: a single one would wait for every addition."""
     cdef floating s0 = 0, s1 = 0, s2 = 0, s3 = 0
     cdef Py_ssize_t t = 0
     while t + 4 <= size:
@@ -109,7 +111,7 @@ cdef inline floating gather(const floating *restrict x, const index *restrict co
 
 cdef inline void scatter(floating scale, const floating *restrict x, const index *restrict columns,
                          floating *w, Py_ssize_t size) noexcept nogil:
-    """w += scale x for a sparse row; duplicate columns add up."""
+    """w += scale x of a sparse row; columns may repeat."""
     cdef Py_ssize_t t
     for t in range(size):
         w[columns[t]] += scale * x[t]
@@ -117,8 +119,8 @@ cdef inline void scatter(floating scale, const floating *restrict x, const index
 
 cdef inline void margins(const Row *row, const floating *W, Py_ssize_t p, Py_ssize_t outputs,
                          double *z) noexcept nogil:
-    """z = W x. W is (outputs, p) for a dense row and (p, outputs) for a sparse one: a row touches
-    neighbours.
+    """z <- W x. W is (outputs, p) for a dense row and (p, outputs) for a sparse one, whose entries
+    then access adjacent weights.
     """
     cdef const floating *x = <const floating *> row.values
     cdef Py_ssize_t k, t, j
@@ -126,7 +128,7 @@ cdef inline void margins(const Row *row, const floating *W, Py_ssize_t p, Py_ssi
         for k in range(outputs):
             z[k] = lanes_dot(x, W + k * p, p)
     elif outputs == 1:
-        if row.wide:
+        if row.has_int64:
             z[0] = gather(x, <const int64_t *> row.indices, W, row.size)
         else:
             z[0] = gather(x, <const int32_t *> row.indices, W, row.size)
@@ -141,8 +143,8 @@ cdef inline void margins(const Row *row, const floating *W, Py_ssize_t p, Py_ssi
 
 cdef inline void accumulate(const Row *row, double scale, const double *slope, floating *W,
                             Py_ssize_t p, Py_ssize_t outputs) noexcept nogil:
-    """W += scale * slope x': with 1 / size into a buffer it is the gradient, with -rate / size into
-    W the step in place.
+    """W += scale * slope x'. With scale = 1 / size and a buffer for W this is the gradient, with
+    -rate / size a step in place.
     """
     cdef const floating *x = <const floating *> row.values
     cdef Py_ssize_t k, t, j
@@ -153,7 +155,7 @@ cdef inline void accumulate(const Row *row, double scale, const double *slope, f
     elif outputs == 1:
         if slope[0] == 0:
             return
-        if row.wide:
+        if row.has_int64:
             scatter(<floating> (scale * slope[0]), x, <const int64_t *> row.indices, W, row.size)
         else:
             scatter(<floating> (scale * slope[0]), x, <const int32_t *> row.indices, W, row.size)
@@ -168,35 +170,33 @@ cdef inline void summed_scatter(double scale, const double *slope, const floatin
                                 const index *restrict columns, Py_ssize_t size,
                                 floating *restrict W, Py_ssize_t outputs, double *restrict sums,
                                 double mass) noexcept nogil:
-    cdef floating grown
+    cdef floating new
     cdef Py_ssize_t k, t, at
     for t in range(size):
         for k in range(outputs):
             at = columns[t] * outputs + k
-            grown = W[at] + <floating> (scale * slope[k]) * x[t]
-            sums[at] -= mass * (<double> grown - W[at])
-            W[at] = grown
+            new = W[at] + <floating> (scale * slope[k]) * x[t]
+            sums[at] -= mass * (<double> new - W[at])
+            W[at] = new
 
 
 cdef inline void summed_accumulate(const Row *row, double scale, const double *slope, floating *W,
                                    Py_ssize_t outputs, double *sums, double mass) noexcept nogil:
-    """W += scale * slope x' for a sparse row, while what W grows by is taken off `sums`, `mass`
-    times.
-    """
+    """W += scale * slope x' for a sparse row, and sums -= mass * change of W: see docs/lazy.md."""
     cdef const floating *x = <const floating *> row.values
     cdef const int32_t *columns = <const int32_t *> row.indices
     if outputs == 1 and slope[0] == 0:
         return
-    if row.wide:
+    if row.has_int64:
         summed_scatter(scale, slope, x, <const int64_t *> row.indices, row.size, W, outputs, sums,
                        mass)
-    elif outputs == 1:  # the constant makes a loop of its own
+    elif outputs == 1:  # a constant number of outputs makes a faster loop
         summed_scatter(scale, slope, x, columns, row.size, W, 1, sums, mass)
     else:
         summed_scatter(scale, slope, x, columns, row.size, W, outputs, sums, mass)
 
 
 cdef inline double squared_norm(const Row *row, const floating *tag) noexcept nogil:
-    """|x|^2; `tag` only carries the dtype. Columns must not repeat in a sparse row."""
+    """|x|^2; `tag` selects the dtype. Columns must not repeat in a sparse row."""
     cdef const floating *x = <const floating *> row.values
     return lanes_dot(x, x, row.size)

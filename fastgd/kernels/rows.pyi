@@ -1,4 +1,4 @@
-"""Rows: one view of X for every kernel, dense C-order or CSR, float32 or float64, never a copy."""
+"""`Rows`, the view of X that all kernels take."""
 
 from typing import TypeAlias, TypeVar, overload
 

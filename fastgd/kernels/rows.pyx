@@ -1,4 +1,4 @@
-"""Rows: one view of X for every kernel, dense C-order or CSR, float32 or float64, never a copy."""
+"""`Rows`, the view of X that all kernels take: dense or CSR, float32 or float64, without a copy."""
 import numpy as np
 
 from .signals cimport Watch, watch_end, watch_start, watch_work
@@ -10,15 +10,15 @@ def _address(array):
 
 
 cdef class Rows:
-    """X as the kernels see it.
+    """A view of X for the kernels.
 
     Parameters
     ----------
     values : ndarray
-        Dense: (n, p), C-order. CSR: (nnz,), with `indices`, `indptr` and `shape`. float32 or
-        float64.
+        float32 or float64. Dense: (n, p) in C-order. CSR: (nnz,), with `indices`, `indptr` and
+        `shape`.
     indices, indptr : ndarray of int32 or int64, both of one type
-        CSR column numbers and row bounds. They are trusted: check them first.
+        CSR column numbers and row bounds. They are not checked.
     shape : (n, p)
     """
 
@@ -49,14 +49,13 @@ cdef class Rows:
                 raise TypeError("indices and indptr must be contiguous, and indptr as long as "
                                 f"{self.table.n} + 1")
             self.table.index_size = indptr.itemsize
-            # an empty index array still marks the layout: any non-NULL address will do, nothing is
-            # read from it
+            # indices must not be NULL, which means dense; an empty array is never read
             self.table.indices = <const char *> <size_t> (_address(indices) or _address(indptr))
             self.table.indptr = <const char *> <size_t> _address(indptr)
 
 
 cdef int check_order(const Py_ssize_t[::1] order, Py_ssize_t n) except -1:
-    """Refuse numbers of rows that X does not have."""
+    """Raise an IndexError unless all entries are numbers of rows."""
     cdef Py_ssize_t v
     for v in range(order.shape[0]):
         if not 0 <= order[v] < n:
@@ -65,7 +64,7 @@ cdef int check_order(const Py_ssize_t[::1] order, Py_ssize_t n) except -1:
 
 
 def squared_norms(Rows rows not None, const Py_ssize_t[::1] order not None):
-    """|x_i|^2 for the rows in `order`, float64. No column may repeat within a row."""
+    """|x_i|^2 of the rows in `order`, float64. No column may repeat within a row."""
     norms = np.empty(order.shape[0])
     cdef double[::1] out = norms
     cdef Py_ssize_t v
@@ -81,8 +80,8 @@ def squared_norms(Rows rows not None, const Py_ssize_t[::1] order not None):
     return norms
 
 
-cdef inline bint ascends(const Row *row) noexcept nogil:
-    """Whether each column of a sparse row is greater than the one before."""
+cdef inline bint is_sorted(const Row *row) noexcept nogil:
+    """Whether the columns of a sparse row are strictly increasing."""
     cdef Py_ssize_t t
     for t in range(1, row.size):
         if column(row, t) <= column(row, t - 1):
@@ -91,8 +90,7 @@ cdef inline bint ascends(const Row *row) noexcept nogil:
 
 
 def has_repeats(Rows rows not None):
-    """Whether some sparse row stores a column twice; only unsorted rows need a note of all columns.
-    """
+    """Whether a sparse row stores a column twice. Only unsorted rows need an array of columns."""
     cdef Py_ssize_t[::1] last = None
     cdef Py_ssize_t i, t, j
     cdef Row row
@@ -105,7 +103,7 @@ def has_repeats(Rows rows not None):
             row = row_at(&rows.table, i)
             if watch_work(&watch, row.size):
                 break
-            if ascends(&row):
+            if is_sorted(&row):
                 continue
             if last is None:
                 with gil:

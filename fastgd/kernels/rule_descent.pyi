@@ -1,6 +1,4 @@
-"""Descent of a cost function by the update rules: one step a call of `tell`, or many on a compiled
-cost.
-"""
+"""Descent of a cost function by an update rule."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""Update rules for whoever holds a flat vector and its gradient."""
+"""Update rules on a flat vector and its gradient."""
 
 from enum import IntEnum
 from typing import TypedDict, TypeVar, type_check_only
@@ -19,7 +19,7 @@ class Kind(IntEnum):
     SCHEDULE_FREE = 7
 
 @type_check_only
-class Rule(TypedDict):  # the struct of rules.pxd, which kernels take as a dict
+class Rule(TypedDict):  # the struct of rules.pxd, passed to the kernels as a dict
     kind: int
     first: float
     second: float

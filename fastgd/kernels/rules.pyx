@@ -1,12 +1,12 @@
-"""Update rules for whoever holds a flat vector and its gradient."""
+"""Update rules on a flat vector and its gradient."""
 import numpy as np
 
 
 def step(Rule rule, floating[::1] theta not None, const floating[::1] gradient not None,
          floating[::1] first, floating[::1] second, double rate, Py_ssize_t t, double l1=0.0,
          double l2=0.0):
-    """Take the t-th update (from 1) in place: theta, and the rule's buffers `first` and `second`
-    (None where it has none).
+    """The t-th update (from 1) of theta and the rule's buffers `first` and `second`, None where it
+    has none, in place.
     """
     cdef Py_ssize_t n = theta.shape[0]
     cdef const floating[::1] slopes = gradient

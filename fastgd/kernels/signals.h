@@ -1,5 +1,4 @@
-/* Ctrl-C: a kernel that runs for long lets Python's signal handlers run about every twentieth of a
-   second. */
+/* Ctrl-C: a long kernel runs Python's signal handlers about every twentieth of a second. */
 #ifndef FASTGD_SIGNALS_H
 #define FASTGD_SIGNALS_H
 #include <Python.h>
@@ -16,14 +15,14 @@ static inline double seconds_now(void) {
 #endif
 
 #define WATCH_SECONDS 0.05
-/* Multiplications between two looks at the clock: a fraction of a millisecond. */
+/* Multiplications between two readings of the clock: a fraction of a millisecond. */
 #define WATCH_WORK 200000
 
-/* Kept by the thread that called the kernel; others of its team may read `raised`. */
+/* Owned by the thread that called the kernel; other threads of its team may read `raised`. */
 typedef struct {
     double next;
     long long left;
-    char apart[120]; /* `raised` has a cache line of its own */
+    char padding[120]; /* `raised` has a cache line of its own */
     volatile int raised;
 } Watch;
 
@@ -33,9 +32,9 @@ static inline void watch_start(Watch *watch) {
     watch->raised = 0;
 }
 
-/* A handler that raises leaves its exception in the thread's state, for `watch_end`. Only Python's
-   main thread has handlers run. */
-static int watch_look(Watch *watch) {
+/* A handler that raises leaves its exception in the thread's state, where `watch_end` finds it.
+   Python runs handlers in its main thread only. */
+static int watch_check(Watch *watch) {
     PyGILState_STATE state;
     watch->left = WATCH_WORK;
     if (!watch->raised && seconds_now() >= watch->next) {
@@ -47,15 +46,15 @@ static int watch_look(Watch *watch) {
     return watch->raised;
 }
 
-/* To be called without the GIL after `work` multiplications; true: stop at once, what comes out is
-   thrown away. */
+/* Call it without the GIL after `work` multiplications. If true, return at once: the result will be
+   discarded. */
 static inline int watch_work(Watch *watch, long long work) {
     watch->left -= work;
-    return watch->left > 0 ? watch->raised : watch_look(watch);
+    return watch->left > 0 ? watch->raised : watch_check(watch);
 }
 
 static inline int watch_is_over(const Watch *watch) { return watch->raised; }
 
-/* With the GIL: -1 if there is an exception to go on with. */
+/* Call it with the GIL; -1 if an exception is to be raised. */
 static inline int watch_end(const Watch *watch) { return watch->raised ? -1 : 0; }
 #endif

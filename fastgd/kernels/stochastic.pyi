@@ -6,7 +6,7 @@ from typing import TypedDict, type_check_only
 import numpy as np
 from numpy.typing import NDArray
 
-from .data_term import DataTerm
+from .data_term import DataTerm, EpochSums
 
 class PassiveAggressive(IntEnum):
     OFF = 0
@@ -14,17 +14,10 @@ class PassiveAggressive(IntEnum):
     PA2 = 2
 
 @type_check_only
-class Course(TypedDict):  # the structs of stochastic.pyx, as dicts
+class Course(TypedDict):  # the struct of stochastic.pyx, as a dict
     batch_size: int
     skip: int
     passive_aggressive: int
-
-@type_check_only
-class Sums(TypedDict):
-    loss: float
-    penalty: float
-    gradient_norm: float
-    updates: int
 
 def epoch(
     term: DataTerm,
@@ -32,4 +25,4 @@ def epoch(
     average: NDArray[np.float64] | None,
     rates: NDArray[np.float64],
     course: Course,
-) -> Sums: ...
+) -> EpochSums: ...

@@ -1,65 +1,62 @@
-"""One epoch of stochastic gradient descent: theta <- theta - rate * (gradient at one row, or a few,
-+ penalty), row after row.
+"""One epoch of stochastic gradient descent: theta <- theta - rate * (gradient of a batch + that of
+the penalty).
 
-Dense rows go one at a time, and one pass over the weights applies a row's step while it takes the
-next row's margin. Sparse rows go in batches of any size, and a step touches the batch's own columns
-only (`Lazy` in penalty.pxd).
+Batches of dense rows have one row. One pass over the weights applies the step of a row and computes
+the margin of the next one. Batches of sparse rows have any size, and a step changes the columns of
+its own rows only (`Lazy` in penalty.pxd).
 """
 from cython cimport floating
 from libc.math cimport INFINITY
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
-from .data_term cimport Data, DataTerm, look_ahead, weight_at
+from .data_term cimport Data, DataTerm, EpochSums, prefetch_row, weight_at
 from .losses cimport SOFTMAX, VALUES, Objective, Point, point_of, points, slope_at, softmax, target
 from .penalty cimport Lazy, catch_up, change, decay, is_late, pass_step, penalty, settle, takes_off
-from .rows cimport (PREFETCH, Ahead, Row, accumulate, column, lanes_advance, margins, row_at,
+from .rows cimport (PREFETCH, PairMargins, Row, accumulate, column, lanes_advance, margins, row_at,
                     row_work, squared_norm, start_of, summed_accumulate)
 from .rules cimport gradient_norms
 from .signals cimport Watch, watch_end, watch_start, watch_work
 
 cdef enum:
-    # margins kept back, so that their loss values are taken in one vectorised loop
+    # margins in the buffer whose loss values one vectorised loop computes
     BLOCK = 256
-    WIDE = 4096                 # bytes of a dense row, up to which rows are taken in pairs
-    FETCH_BYTES = 2048          # of dense rows to come that are on their way from memory
+    # Dense rows of at most this number of bytes are processed in pairs.
+    PAIR_BYTES = 4096
+    # bytes of the next dense rows that are prefetched
+    PREFETCH_BYTES = 2048
 
-# the step's length comes from the row itself: loss / |x|^2, bounded by the rate
+# Passive-aggressive steps: the step length follows from the row's loss and |x|^2.
 cpdef enum PassiveAggressive:
     OFF
     PA1                         # min(rate, loss / |x|^2)
     PA2                         # loss / (|x|^2 + 1 / (2 rate))
 
-cdef struct Course:             # how the steps of the epoch are taken
+cdef struct Course:             # settings of an epoch
     Py_ssize_t batch_size
     Py_ssize_t skip             # updates before averaging starts
     int passive_aggressive
 
-cdef struct Plain:              # rows of one output, all of one weight, that take nothing but steps
+cdef struct Simple:             # one output, no sample weights, no L1, no average
     bint _
 
-cdef struct General:            # any others
+cdef struct General:            # all other cases
     bint _
 
-ctypedef fused manner:          # of a sweep: the plain loop is compiled without the questions
-    Plain
+# Tags of two versions of a dense sweep, compiled apart: `Simple` without the branches of `General`.
+ctypedef fused case:
+    Simple
     General
 
 cdef struct Visit:              # to a dense row
     Py_ssize_t i
     double rate
-    double step                 # the rate; 0: the row is passed over
-    double factor               # what the update multiplies the weights by
-    double length               # |x|^2 where passive-aggressive steps ask for it
-    bint averaged               # the update enters the average
+    double step                 # the rate; 0: no update
+    double factor               # the factor of the weights in the update
+    double squared_norm         # |x|^2, for passive-aggressive steps
+    bint averaged               # whether the update enters the average
 
-cdef struct Sums:               # over the epoch's visits
-    double loss                 # of weight * loss
-    double penalty              # of the penalty, which is taken at both ends of the epoch alone
-    double gradient_norm        # over the updates, of |gradient|
-    Py_ssize_t updates
-
-cdef struct Tally:              # margins kept back
+cdef struct LossBuffer:         # margins whose losses are not computed yet
     Py_ssize_t size
     double z[BLOCK]
     double y[BLOCK]
@@ -74,63 +71,61 @@ cdef struct Run:
     void *start                 # theta before the epoch
     Course course
     Lazy lazy
-    Tally tally
-    Sums sums
+    LossBuffer buffer
+    EpochSums sums
     Watch watch
     double work                 # multiplications a row
 
 
-cdef void value_tally(Run *run) noexcept nogil:
-    """Add the loss of the margins kept back."""
+cdef void flush_losses(Run *run) noexcept nogil:
+    """Add the losses of the buffered margins."""
     cdef double value[BLOCK]
     cdef double slope[BLOCK]
     cdef Py_ssize_t i
-    points(&run.data.objective, run.tally.z, run.tally.y, value, slope, run.tally.size)
-    for i in range(run.tally.size):
-        run.sums.loss += run.tally.weight[i] * value[i]
-    run.tally.size = 0
+    points(&run.data.objective, run.buffer.z, run.buffer.y, value, slope, run.buffer.size)
+    for i in range(run.buffer.size):
+        run.sums.loss += run.buffer.weight[i] * value[i]
+    run.buffer.size = 0
 
 
-cdef inline void keep_back(Run *run, double z, double y, double weight) noexcept nogil:
-    """Note a margin, whose loss is taken later."""
-    cdef Py_ssize_t size = run.tally.size
-    run.tally.z[size], run.tally.y[size], run.tally.weight[size] = z, y, weight
-    run.tally.size = size + 1
+cdef inline void buffer_loss(Run *run, double z, double y, double weight) noexcept nogil:
+    """Buffer a margin, whose loss is computed later."""
+    cdef Py_ssize_t size = run.buffer.size
+    run.buffer.z[size], run.buffer.y[size], run.buffer.weight[size] = z, y, weight
+    run.buffer.size = size + 1
     if size + 1 == BLOCK:
-        value_tally(run)
+        flush_losses(run)
 
 
 cdef inline double passive_aggressive(Run *run, double z, double t, double weight, double rate,
-                                      double length) noexcept nogil:
-    """The slope that, times `rate`, is the passive-aggressive step of a row of squared length
-    `length`.
-    """
+                                      double norm_squared) noexcept nogil:
+    """The slope that, times `rate`, is the passive-aggressive step of a row."""
     cdef Point at = point_of(&run.data.objective, z, t)
     cdef double size
     run.sums.loss += weight * at.value
     if run.course.passive_aggressive == PA1:
-        size = at.value / length if at.value < rate * length else rate
+        size = at.value / norm_squared if at.value < rate * norm_squared else rate
     else:
-        size = at.value / (length + 0.5 / rate)
+        size = at.value / (norm_squared + 0.5 / rate)
     return weight * (size / rate) * (1.0 if at.slope > 0 else -1.0 if at.slope < 0 else 0.0)
 
 
 cdef inline double slope_of(Run *run, Py_ssize_t i, Py_ssize_t k, double z, double rate,
-                            double length, const manner *tag) noexcept nogil:
-    """weight * dL/dz of row i's k-th output at margin z; its loss is noted."""
+                            double norm_squared, const case *tag) noexcept nogil:
+    """weight * dL/dz of row i's k-th output at margin z; adds its loss."""
     cdef double t, weight
-    if manner is Plain:
+    if case is Simple:
         t, weight = run.data.y[i], 1.0
     else:
         t, weight = target(&run.data.objective, run.data.y, i, k), weight_at(&run.data, i)
         if run.course.passive_aggressive != OFF:
-            return passive_aggressive(run, z, t, weight, rate, length)
-    keep_back(run, z, t, weight)
+            return passive_aggressive(run, z, t, weight, rate, norm_squared)
+    buffer_loss(run, z, t, weight)
     return weight * slope_at(&run.data.objective, z, t)
 
 
 cdef inline void softmax_slopes(Run *run, Py_ssize_t i, double *z) noexcept nogil:
-    """Replace row i's margins by weight * dL/dz; its loss is noted."""
+    """Replace row i's margins by weight * dL/dz; add its loss."""
     cdef double weight = weight_at(&run.data, i)
     cdef Py_ssize_t k
     run.sums.loss += weight * softmax(z, z, run.data.objective.outputs, <Py_ssize_t> run.data.y[i])
@@ -138,33 +133,34 @@ cdef inline void softmax_slopes(Run *run, Py_ssize_t i, double *z) noexcept nogi
         z[k] *= weight
 
 
-cdef inline double length_of(const Run *run, const Row *row, const floating *theta) noexcept nogil:
-    """|x|^2 where passive-aggressive steps ask for it."""
+cdef inline double norm_for_step(const Run *run, const Row *row,
+                                 const floating *theta) noexcept nogil:
+    """|x|^2 for passive-aggressive steps, else 0."""
     return squared_norm(row, theta) if run.course.passive_aggressive != OFF else 0.0
 
 
-cdef inline bint is_passed_over(const Run *run, double length) noexcept nogil:
-    """Whether the row is empty and PA1 makes no update of it."""
-    return run.course.passive_aggressive == PA1 and length == 0
+cdef inline bint is_skipped(const Run *run, double norm_squared) noexcept nogil:
+    """Whether the row is empty, so that PA1 makes no update."""
+    return run.course.passive_aggressive == PA1 and norm_squared == 0
 
 
 cdef inline bint count_update(Run *run) noexcept nogil:
-    """One update more; whether it enters the average."""
+    """Count an update; return whether it enters the average."""
     run.sums.updates += 1
     return run.average != NULL and run.sums.updates > run.course.skip
 
 
-cdef inline Visit visit_of(Run *run, Py_ssize_t i, const floating *x,
-                           const manner *tag) noexcept nogil:
-    """What is known of the visit to dense row i before its margin is. The update is counted."""
+cdef inline Visit begin_visit(Run *run, Py_ssize_t i, const floating *x,
+                              const case *tag) noexcept nogil:
+    """The part of a visit to dense row i that needs no margin; count its update."""
     cdef Row row = Row(x, NULL, False, run.data.X.p)
     cdef double rate = run.rates[run.sums.updates]
     cdef Visit visit = Visit(i, rate, rate, decay(rate, run.data.objective.l2), 0.0, False)
-    if manner is Plain:
+    if case is Simple:
         run.sums.updates += 1
         return visit
-    visit.length = length_of(run, &row, x)
-    if is_passed_over(run, visit.length):
+    visit.squared_norm = norm_for_step(run, &row, x)
+    if is_skipped(run, visit.squared_norm):
         visit.step, visit.factor = 0, 1
     else:
         visit.averaged = count_update(run)
@@ -172,17 +168,17 @@ cdef inline Visit visit_of(Run *run, Py_ssize_t i, const floating *x,
 
 
 cdef inline double step_of(Run *run, const Visit *visit, Py_ssize_t k, double z,
-                           floating *intercept, const manner *tag) noexcept nogil:
-    """The step along the row of its k-th output, where W x = z; the intercept takes it at once."""
+                           floating *intercept, const case *tag) noexcept nogil:
+    """The step along the row of its k-th output, where W x = z; apply it to the intercept."""
     cdef double step = -visit.step * slope_of(run, visit.i, k, z + intercept[0], visit.rate,
-                                              visit.length, tag)
+                                              visit.squared_norm, tag)
     if run.data.objective.intercept:
-        intercept[0] += <floating> (step - visit.step * run.data.objective.tilt)
+        intercept[0] += <floating> (step - visit.step * run.data.objective.intercept_cost)
     return step
 
 
 cdef void softmax_steps(Run *run, const Visit *visit, double *z, floating *b) noexcept nogil:
-    """Replace a row's products W x by its steps; the intercepts take them at once."""
+    """Replace a row's products W x by its steps; apply them to the intercepts."""
     cdef Py_ssize_t k
     for k in range(run.data.objective.outputs):
         z[k] += b[k]
@@ -190,17 +186,17 @@ cdef void softmax_steps(Run *run, const Visit *visit, double *z, floating *b) no
     for k in range(run.data.objective.outputs):
         z[k] *= -visit.step
         if run.data.objective.intercept:
-            b[k] += <floating> (z[k] - visit.step * run.data.objective.tilt)
+            b[k] += <floating> (z[k] - visit.step * run.data.objective.intercept_cost)
 
 
 cdef inline bint goes_in_pairs(const Run *run) noexcept nogil:
-    """Whether rows are narrow, and weights take nothing but steps."""
+    """Whether rows are narrow, and need no soft threshold, bound or average."""
     return (run.data.objective.l1 == 0 and not run.data.objective.positive and run.average == NULL
-            and run.data.X.p * run.data.X.itemsize <= WIDE)
+            and run.data.X.p * run.data.X.itemsize <= PAIR_BYTES)
 
 
-cdef inline bint is_plain(const Run *run) noexcept nogil:
-    """Whether such rows have one output and are all of one weight."""
+cdef inline bint is_simple(const Run *run) noexcept nogil:
+    """Whether such rows also have one output and no sample weights."""
     cdef const Objective *objective = &run.data.objective
     return (goes_in_pairs(run) and objective.outputs == 1 and objective.targets == VALUES
             and run.data.weights == NULL and objective.loss != SOFTMAX
@@ -208,82 +204,83 @@ cdef inline bint is_plain(const Run *run) noexcept nogil:
 
 
 cdef void dense_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits, floating *theta,
-                      const manner *tag) noexcept nogil:
-    """Row by row: a pass applies the steps of rows behind and takes the margins of rows ahead, two
-    of them where it can.
+                      const case *tag) noexcept nogil:
+    """Row by row, or two rows at a time: a pass over the weights applies the steps of the last rows
+    and computes the products with the next rows.
     """
     cdef Py_ssize_t v = 0, k, i, size = 1, p = run.data.X.p
-    cdef Py_ssize_t outputs = 1 if manner is Plain else run.data.objective.outputs
-    cdef bint joint = manner is General and run.data.objective.loss == SOFTMAX
-    cdef bint paired = manner is Plain or goes_in_pairs(run)
+    cdef Py_ssize_t outputs = 1 if case is Simple else run.data.objective.outputs
+    cdef bint joint = case is General and run.data.objective.loss == SOFTMAX
+    cdef bint paired = case is Simple or goes_in_pairs(run)
     cdef Py_ssize_t stride = 2 if paired else 1
-    cdef Py_ssize_t distance = stride * (1 + FETCH_BYTES // (run.data.X.itemsize * p * stride))
+    cdef Py_ssize_t distance = stride * (1 + PREFETCH_BYTES // (run.data.X.itemsize * p * stride))
     cdef const floating *X = <const floating *> run.data.X.values
     cdef (const floating *)[2] behind, ahead, later
     cdef floating *b = theta + p * outputs
     cdef double[2] alone
     # steps of the rows behind, then those of the rows ahead
-    cdef double *first = &alone[0] if manner is Plain else run.z
+    cdef double *first = &alone[0] if case is Simple else run.z
     cdef double *second = first + outputs
     cdef double *average
     cdef double factor, carry, threshold, below
     cdef Visit nobody = Visit(0, 0.0, 0.0, 1.0, 0.0, False)
     cdef Visit[2] visit
-    cdef Ahead met
+    cdef PairMargins products
     cdef floating intercept
     memset(first, 0, 2 * outputs * sizeof(double))
     visit[0] = visit[1] = nobody
     ahead[0] = ahead[1] = X + order[0] * p
     while size > 0 and not watch_work(&run.watch, <long long> run.work):
-        size = min(stride, visits - v)     # 0: one pass more, for the last rows' steps
+        size = min(stride, visits - v)     # 0: one more pass, for the steps of the last rows
         factor = visit[0].factor * visit[1].factor
         carry = visit[1].factor
         threshold = visit[0].step * run.data.objective.l1
         below = INFINITY if run.data.objective.positive else threshold
-        average = run.average if manner is General and visit[0].averaged else <double *> NULL
+        average = run.average if case is General and visit[0].averaged else <double *> NULL
         for i in range(2):
             behind[i] = ahead[i]
             ahead[i] = X + order[min(v + i, visits - 1)] * p
             later[i] = X + order[min(v + i + distance, visits - 1)] * p
             PREFETCH(&run.data.y[order[min(v + i + distance, visits - 1)]])
-        visit[0] = visit_of(run, order[v], ahead[0], tag) if size > 0 else nobody
-        visit[1] = visit_of(run, order[v + 1], ahead[1], tag) if size > 1 else nobody
+        visit[0] = begin_visit(run, order[v], ahead[0], tag) if size > 0 else nobody
+        visit[1] = begin_visit(run, order[v + 1], ahead[1], tag) if size > 1 else nobody
         for k in range(outputs):
-            met = lanes_advance(behind, ahead, later, theta + k * p, average + k * p
-                                if average != NULL else average, p, <floating> factor,
-                                <floating> (carry * first[k]), <floating> second[k],
-                                <floating> threshold, <floating> below, paired)
+            products = lanes_advance(behind, ahead, later, theta + k * p, average + k * p
+                                     if average != NULL else average, p, <floating> factor,
+                                     <floating> (carry * first[k]), <floating> second[k],
+                                     <floating> threshold, <floating> below, paired)
             if not joint and size > 0:
                 intercept = b[k]  # in a register: the second step waits for it
-                met.first = step_of(run, &visit[0], k, met.first, &intercept, tag)
-                met.second = visit[0].factor * met.second + met.first * met.both
-                met.second = step_of(run, &visit[1], k, met.second, &intercept,
-                                     tag) if size > 1 else 0.0
+                products.first = step_of(run, &visit[0], k, products.first, &intercept, tag)
+                products.second *= visit[0].factor
+                products.second += products.first * products.product
+                products.second = step_of(run, &visit[1], k, products.second, &intercept,
+                                          tag) if size > 1 else 0.0
                 b[k] = intercept
-            first[k], second[k] = met.first, met.second
+            first[k], second[k] = products.first, products.second
         if joint and size > 0:
             softmax_steps(run, &visit[0], first, b)
             for k in range(outputs):
-                second[k] = visit[0].factor * second[k] + first[k] * met.both
+                second[k] = visit[0].factor * second[k] + first[k] * products.product
         if joint and size > 1:
             softmax_steps(run, &visit[1], second, b)
         elif joint or size < 2:
             memset(second, 0, outputs * sizeof(double))
-        for k in range(outputs if manner is General and visit[0].averaged else 0):
+        for k in range(outputs if case is General and visit[0].averaged else 0):
             run.average[p * outputs + k] += b[k]
         v += size
 
 
 cdef inline bint sparse_slopes(Run *run, const Py_ssize_t *order, Py_ssize_t size,
                                floating *theta) noexcept nogil:
-    """Catch up with the batch's columns and leave its slopes in run.z; False: nothing to do. W is
-    lazy.scale * theta.
+    """Bring the columns of a batch up to date, and compute its slopes in run.z, where W is
+    lazy.scale * theta; return whether there is an update.
     """
     cdef Py_ssize_t v, k, t, p = run.data.X.p, outputs = run.data.objective.outputs
     cdef floating *b = theta + p * outputs
     cdef double *z = run.z
-    cdef double length, rate = run.rates[run.sums.updates]
-    cdef bint moved = True
+    cdef double norm_squared, rate = run.rates[run.sums.updates]
+    cdef bint updates = True
     cdef Row row
     if is_late(&run.lazy):
         for v in range(size):
@@ -295,20 +292,21 @@ cdef inline bint sparse_slopes(Run *run, const Py_ssize_t *order, Py_ssize_t siz
         margins(&row, theta, p, outputs, z)
         for k in range(outputs):
             z[k] = run.lazy.scale * z[k] + b[k]
-        length = length_of(run, &row, theta)
+        norm_squared = norm_for_step(run, &row, theta)
         if run.data.objective.loss == SOFTMAX:
             softmax_slopes(run, order[v], z)
         else:
             for k in range(outputs):
-                z[k] = slope_of(run, order[v], k, z[k], rate, length, <const General *> NULL)
-        moved = not is_passed_over(run, length)
+                z[k] = slope_of(run, order[v], k, z[k], rate, norm_squared,
+                                <const General *> NULL)
+        updates = not is_skipped(run, norm_squared)
         z += outputs
-    return moved
+    return updates
 
 
 cdef inline void sparse_step(Run *run, const Py_ssize_t *order, Py_ssize_t size,
                              floating *theta) noexcept nogil:
-    """Add the batch's rows to the weights."""
+    """Take the step of a batch, whose slopes are in run.z."""
     cdef Py_ssize_t v, k, t, at, p = run.data.X.p, outputs = run.data.objective.outputs
     cdef floating *b = theta + p * outputs
     cdef double rate = run.rates[run.sums.updates], scale = -rate / size
@@ -333,7 +331,7 @@ cdef inline void sparse_step(Run *run, const Py_ssize_t *order, Py_ssize_t size,
             b[k] += <floating> (scale * z[k])
         z += outputs
     for k in range(outputs if run.data.objective.intercept else 0):
-        b[k] -= <floating> (rate * run.data.objective.tilt)
+        b[k] -= <floating> (rate * run.data.objective.intercept_cost)
     for v in range(size if run.data.objective.positive else 0):
         row = row_at(run.data.X, order[v])
         for t in range(row.size):
@@ -352,7 +350,7 @@ cdef void sparse_sweep(Run *run, const Py_ssize_t *order, Py_ssize_t visits,
     while begin < visits and not watch_work(&run.watch, <long long> (size * run.work)):
         size = min(run.course.batch_size, visits - begin)
         for v in range(begin, begin + size):
-            look_ahead(&run.data, order, v, visits)
+            prefetch_row(&run.data, order, v, visits)
         if sparse_slopes(run, order + begin, size, theta):
             sparse_step(run, order + begin, size, theta)
         begin += size
@@ -363,12 +361,12 @@ cdef double penalty_at(const Run *run, const floating *theta) noexcept nogil:
     """The penalty at theta."""
     cdef const Objective *objective = &run.data.objective
     return penalty(theta, run.data.X.p * objective.outputs, objective.outputs, objective.l1,
-                   objective.l2, objective.tilt)
+                   objective.l2, objective.intercept_cost)
 
 
 cdef int allocate(Run *run, Py_ssize_t updates) except -1:
-    """Scratch, and what lazy steps need: a history as long as there are columns (or 65 536), so
-    that settling costs O(1) a step.
+    """Allocate scratch memory and the arrays of lazy steps. The history has as many steps as there
+    are columns, or 65 536, so that settling costs O(1) a step.
     """
     cdef Lazy *lazy = &run.lazy
     cdef bint lasso = run.data.X.indices != NULL and run.data.objective.l1 > 0
@@ -378,7 +376,7 @@ cdef int allocate(Run *run, Py_ssize_t updates) except -1:
     lazy.mass = 0
     lazy.now = 0
     lazy.capacity = min(max(run.data.X.p, 65536), updates)
-    # with the sums of all later ones, 1e-9 would cost nine digits
+    # As the difference of sums of all later steps, the average would lose nine digits at 1e-9.
     lazy.least = 1e-4 if averaged and not lasso else 1e-9
     lazy.paid, lazy.last, lazy.history = NULL, NULL, NULL
     run.z = <double *> malloc(run.data.objective.outputs * max(run.course.batch_size, 2)
@@ -406,10 +404,10 @@ cdef void release(Run *run) noexcept:
 
 def epoch(DataTerm term not None, floating[::1] theta not None, double[::1] average,
           const double[::1] rates not None, Course course):
-    """Visit the rows, one update a batch, and leave the new weights in theta.
+    """Visit the rows, one update a batch, which changes theta; return the `EpochSums`.
 
-    The rows' weights are relative to their mean; `rates` holds one rate an update; `average` (None:
-    none) receives the sum of the iterates. Returns the `Sums` over the visits.
+    The rows' weights are relative to their mean. `rates` has a rate for each update. `average`, if
+    not None, receives the sum of the iterates.
     """
     cdef Run run
     cdef const Py_ssize_t *order = term.data.order
@@ -424,8 +422,8 @@ def epoch(DataTerm term not None, floating[::1] theta not None, double[::1] aver
         raise ValueError("rates or average are too short")
     run.data = term.data
     run.course = course
-    run.tally.size = 0
-    run.sums = Sums(0, 0, 0, 0)
+    run.buffer.size = 0
+    run.sums = EpochSums(0, 0, 0, 0)
     if visits == 0:
         return run.sums
     run.rates = start_of(rates)
@@ -435,13 +433,13 @@ def epoch(DataTerm term not None, floating[::1] theta not None, double[::1] aver
     watch_start(&run.watch)
     with nogil:
         memcpy(run.start, &theta[0], parameters * sizeof(floating))
-        if run.data.X.indices == NULL and is_plain(&run):
-            dense_sweep(&run, order, visits, &theta[0], <const Plain *> NULL)
+        if run.data.X.indices == NULL and is_simple(&run):
+            dense_sweep(&run, order, visits, &theta[0], <const Simple *> NULL)
         elif run.data.X.indices == NULL:
             dense_sweep(&run, order, visits, &theta[0], <const General *> NULL)
         else:
             sparse_sweep(&run, order, visits, &theta[0])
-        value_tally(&run)
+        flush_losses(&run)
         run.sums.penalty = penalty_at(&run, <const floating *> run.start)
         run.sums.penalty = (run.sums.penalty + penalty_at(&run, &theta[0])) / 2 * visits
         run.sums.gradient_norm = gradient_norms(<const floating *> run.start, &theta[0], parameters,

@@ -1,4 +1,4 @@
-/* Threads: what OpenMP offers, or its absence, and a team that shares out blocks of work. */
+/* Threads: OpenMP where the compiler has it, and a team of threads that shares blocks of work. */
 #ifndef FASTGD_THREADS_H
 #define FASTGD_THREADS_H
 #ifdef _OPENMP
@@ -11,29 +11,30 @@ static inline int max_threads(void) { return 1; }
 #endif
 #if defined(_OPENMP) && defined(__GNUC__) && !defined(__clang__) && !defined(_WIN32)
 #include <pthread.h>
-/* A child of fork() inherits libgomp's pool without its threads, and would wait for them for ever
-   in its first parallel region. So the forking thread ends its pool before it forks; the next
-   region makes new threads. The handler is the C library's: it runs for forks made in C too, of
-   which Python's own hooks know nothing. (LLVM's OpenMP has a handler of its own.) */
+/* A child of fork() inherits libgomp's pool without its threads, and would wait for them forever in
+   its first parallel region. So the forking thread ends its pool before it forks; the next parallel
+   region starts new threads. The C library's handler is used because it also runs for forks made in
+   C, unlike Python's hooks. (LLVM's OpenMP has a handler of its own.) */
 static inline void end_pool(void) { omp_pause_resource_all(omp_pause_hard); }
 static inline int survive_forks(void) { return pthread_atfork(end_pool, NULL, NULL); }
 #else
 static inline int survive_forks(void) { return 0; }
 #endif
 
-/* A team lives through a whole epoch, in one parallel region. Its leader posts jobs of `count`
-   blocks; whoever is free claims the next block; the leader works too, and waits only for blocks
-   that somebody has begun. So a job costs a fraction of a microsecond, and a thread that the system
-   has put aside delays nobody. `ticket` holds the job's number, its count and the blocks claimed in
-   one word, so that a claim is good for the very job that it saw. */
+/* A team exists for a whole epoch, in one parallel region. Its leader posts jobs of `count` blocks,
+   and every free thread claims the next block. The leader works too, and waits only for blocks that
+   another thread has begun. So a job costs a fraction of a microsecond, and a thread that the
+   system has suspended between blocks delays nobody. `ticket` holds the job's number, its count and
+   the number of blocks claimed in one word, so that a claim is valid for exactly the job that it
+   has read. */
 typedef struct {
     unsigned long long ticket;
-    char apart[120]; /* `done` has a cache line of its own */
+    char padding[120]; /* `done` has a cache line of its own */
     unsigned long long done, count;
     int over;
 } Team;
 
-#define BLOCK_BITS 20 /* a job has less than 2^20 blocks */
+#define BLOCK_BITS 20 /* a job has fewer than 2^20 blocks */
 #define BLOCK_MASK ((1ULL << BLOCK_BITS) - 1)
 
 #if defined(_OPENMP) && defined(__GNUC__)
@@ -43,8 +44,8 @@ typedef struct {
 #else
 #define PAUSE()
 #endif
-/* Pauses, some tens of microseconds, before a waiting thread offers its processor to others. */
-#define PATIENCE 2000
+/* Pauses, some tens of microseconds, before a waiting thread yields its processor. */
+#define PAUSES_BEFORE_YIELD 2000
 
 static inline int can_share(void) { return 1; }
 
@@ -53,7 +54,7 @@ static inline void team_start(Team *team) {
     team->over = 0;
 }
 
-/* All that the blocks read must be in place, and the job before must be done. */
+/* Call it when all that the blocks read has been written, and the previous job is done. */
 static inline void team_post(Team *team, long long count) {
     unsigned long long job = (team->ticket >> 2 * BLOCK_BITS) + 1;
     team->count = count;
@@ -62,7 +63,7 @@ static inline void team_post(Team *team, long long count) {
     __atomic_store_n(&team->ticket, job << 2 * BLOCK_BITS | blocks, __ATOMIC_RELEASE);
 }
 
-/* The next block of the job; -1: none is left. */
+/* The number of the next block of the job; -1: none is left. */
 static inline long long team_claim(Team *team) {
     unsigned long long ticket = __atomic_load_n(&team->ticket, __ATOMIC_ACQUIRE);
     do {
@@ -76,9 +77,9 @@ static inline void team_finish_block(Team *team) {
     __atomic_fetch_add(&team->done, 1, __ATOMIC_RELEASE);
 }
 
-static inline void team_rest(int *pauses) {
+static inline void team_pause(int *pauses) {
     PAUSE();
-    if (++*pauses > PATIENCE) sched_yield();
+    if (++*pauses > PAUSES_BEFORE_YIELD) sched_yield();
 }
 
 static inline int team_is_done(Team *team) {
@@ -90,7 +91,7 @@ static inline int team_is_over(Team *team) {
     return __atomic_load_n(&team->over, __ATOMIC_ACQUIRE);
 }
 
-/* Steps done, for those whose work builds on them. */
+/* Publish and read the number of finished steps, for threads that depend on them. */
 static inline void steps_reach(long long *done, long long count) {
     __atomic_store_n(done, count, __ATOMIC_RELEASE);
 }
@@ -107,7 +108,7 @@ static inline long long team_claim(Team *team) {
     return team->ticket < team->count ? (long long) team->ticket++ : -1;
 }
 static inline void team_finish_block(Team *team) { team->done++; }
-static inline void team_rest(int *pauses) { ++*pauses; }
+static inline void team_pause(int *pauses) { ++*pauses; }
 static inline int team_is_done(Team *team) { (void) team; return 1; }
 static inline void team_end(Team *team) { team->over = 1; }
 static inline int team_is_over(Team *team) { return team->over; }

@@ -1,5 +1,8 @@
 """Teams of OpenMP threads; see threads.h."""
 
+cdef enum:
+    PARALLEL_WORK = 524288      # multiplications worth several threads: a tenth of a millisecond
+
 cdef extern from "threads.h" nogil:
     int has_openmp()
     int max_threads()
@@ -13,7 +16,7 @@ cdef extern from "threads.h" nogil:
     void team_post(Team *team, long long count)
     long long team_claim(Team *team)
     void team_finish_block(Team *team)
-    void team_rest(int *pauses)
+    void team_pause(int *pauses)
     bint team_is_done(Team *team)
     void team_end(Team *team)
     bint team_is_over(Team *team)

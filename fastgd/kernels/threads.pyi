@@ -1,4 +1,4 @@
-"""Threads: how many OpenMP allows, and whether there is OpenMP at all."""
+"""The number of threads that OpenMP allows, and whether there is OpenMP."""
 
 OPENMP: bool
 

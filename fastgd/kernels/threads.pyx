@@ -1,6 +1,6 @@
-"""Threads: how many OpenMP allows, and whether there is OpenMP at all.
+"""The number of threads that OpenMP allows, and whether there is OpenMP.
 
-Importing this module makes forked children safe, see threads.h.
+Importing this module makes fork() safe after threads have run, see threads.h.
 """
 
 OPENMP = bool(has_openmp())
@@ -10,6 +10,5 @@ if survive_forks() != 0:
 
 
 def maximum():
-    """The threads that OpenMP allows now: OMP_NUM_THREADS, threadpoolctl and joblib's limits count.
-    """
+    """The number of threads that OpenMP allows now, by OMP_NUM_THREADS, threadpoolctl or joblib."""
     return max_threads()

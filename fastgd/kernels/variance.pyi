@@ -1,4 +1,4 @@
-"""SAGA in the metric, one epoch at a time, and what its sampling needs to know."""
+"""SAGA on scaled columns, one epoch at a time; curvatures and frequencies for its sampling."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,10 +9,10 @@ from .rows import Rows
 def epoch(
     term: DataTerm,
     v: NDArray[np.float64],
-    metric: tuple[NDArray[np.float64], ...],
+    scaling: tuple[NDArray[np.float64], ...],
     rates: NDArray[np.float64],
-    share: NDArray[np.float64],
-    rarity: NDArray[np.float64],
+    importance: NDArray[np.float64],
+    inverse_frequency: NDArray[np.float64],
     batch_size: int,
     n: int,
     memory: tuple[NDArray[np.float64], ...],
@@ -20,17 +20,9 @@ def epoch(
 def survey(
     term: DataTerm,
     memory: tuple[NDArray[np.float64], ...],
-    least: float,
+    min_radius: float,
     smoothness: NDArray[np.float64],
 ) -> float: ...
-def along(
-    term: DataTerm,
-    z: NDArray[np.float64],
-    origin: NDArray[np.float64],
-    stretch: NDArray[np.float64],
-    shift: NDArray[np.float64],
-    sums: NDArray[np.float64],
-) -> None: ...
 def column_probability(
     rows: Rows,
     order: NDArray[np.intp],

@@ -1,23 +1,24 @@
-"""SAGA in the metric, rows drawn by their own curvature: the step along a row is corrected by what
-the row said when last met.
+"""SAGA on scaled columns, with importance sampling of the rows: the stored slope of a row corrects
+the step along it.
 
-    v <- prox(v - rate (sum over the batch of share_i (g_i' - g_i) x_i / size + total / n))
+    v <- prox(v - rate (sum over the batch of q_i (g_i' - g_i) x_i / size + total / n))
     total += (g_i' - g_i) x_i
 
-with g_i = s_i dL/dz at row i's stale margin and share_i = 1 / (n probability of row i) (Defazio,
-Bach, Lacoste-Julien, NIPS 2014; Schmidt et al., AISTATS 2015). Where the step could overshoot the
-row's own minimum, g_i' is the slope that the step leads to, as in Point-SAGA (Defazio, NIPS 2016):
-always at kinks. On sparse rows, total and penalty come with a column's own visits, so much the
-stronger as they are rarer (Pedregosa, Leblond, Lacoste-Julien, NIPS 2017): no step costs more than
-its row.
+with g_i = s_i dL/dz at row i's last margin, and the importance weight q_i = 1 / (n probability of
+row i) (Defazio, Bach, Lacoste-Julien, NIPS 2014; Schmidt et al., AISTATS 2015). If the step could
+overshoot the row's own minimum, which at kinks it always could, g_i' is the slope where the step
+ends, as in Point-SAGA (Defazio, NIPS 2016). On sparse rows, `total` and the penalty are applied to
+a column only when a row stores it, times the inverse frequency of the column (Pedregosa, Leblond,
+Lacoste-Julien, NIPS 2017): a step costs no more than its row.
 """
 import numpy as np
 
 from libc.math cimport fabs
 
-from .data_term cimport Data, DataTerm, look_ahead, weight_at
-from .losses cimport (SOFTMAX, Objective, Point, curvature, implicit, point, softmax,
-                      softmax_curvature, target)
+from .data_term cimport Data, DataTerm, prefetch_row, weight_at
+from .implicit_steps cimport implicit
+from .losses cimport (SOFTMAX, Objective, curvature, point, softmax, softmax_curvature,
+                      target)
 from .metric cimport Metric, standardised
 from .penalty cimport keep_positive, soft
 from .rows cimport Row, Rows, check_order, column, margins, row_at, row_work, start_of
@@ -25,18 +26,18 @@ from .signals cimport Watch, watch_end, watch_start, watch_work
 
 cdef struct Run:
     Data data
-    const double *share         # (n,): 1 / (n probability)
-    const double *rarity        # (p,): 1 / probability of a column, for CSR
+    const double *importance    # (n,): importance weights, 1 / (n probability)
+    const double *inverse_frequency     # (p,): 1 / probability of a column, for CSR
     double *v
     double *total               # sum of slope x'
-    double *z                   # (n, outputs): stale margins
-    double *slope               # (n, outputs): weight * dL/dz there
-    const double *length        # (n,): |x|^2, the intercept's 1 included
+    double *margins             # (n, outputs): at the last visit
+    double *slopes              # (n, outputs): weight * dL/dz there
+    const double *squared_norms     # (n,): |x|^2, with the intercept's 1
     double *radius              # (n,): how far the margins moved between visits
-    double *scratch
-    double *fresh               # (batch, outputs): slopes at the margins of now
-    double *change              # (batch, outputs): those minus the memory's
-    # (outputs, p), dense: of a step's prox: what is taken off, and what is then multiplied by
+    double *scratch             # a row in scaled columns
+    double *fresh               # (batch, outputs): slopes at the current margins
+    double *change              # (batch, outputs): `fresh` minus the stored slopes
+    # (outputs, p), dense: the prox of a step subtracts the threshold, then multiplies by the factor
     const double *threshold
     const double *factor
     const double *rates         # (outputs,)
@@ -45,13 +46,13 @@ cdef struct Run:
     Watch watch
 
 
-cdef inline void look(Run *run, Py_ssize_t i, const Row *row, double *fresh,
-                      double *change) noexcept nogil:
-    """Row i's slopes at its margins of now, and by how much they differ from the memory's."""
+cdef inline void update_row(Run *run, Py_ssize_t i, const Row *row, double *fresh,
+                            double *change) noexcept nogil:
+    """Compute row i's slopes and their change since its last visit; store its margins."""
     cdef const Objective *objective = &run.data.objective
     cdef Py_ssize_t k, p = run.data.X.p, K = objective.outputs
     cdef double weight = weight_at(&run.data, i), moved = 0, h, y
-    cdef double *z = run.z + i * K
+    cdef double *z = run.margins + i * K
     margins(row, run.v, p, K, fresh)
     for k in range(K):
         fresh[k] += run.v[p * K + k]
@@ -63,16 +64,16 @@ cdef inline void look(Run *run, Py_ssize_t i, const Row *row, double *fresh,
     else:
         for k in range(K):
             y = target(objective, run.data.y, i, k)
-            h = run.rates[k] * run.share[i] * run.length[i]
+            h = run.rates[k] * run.importance[i] * run.squared_norms[i]
             if h * weight * objective.max_curvature <= 1:
-                fresh[k] = point(objective.loss, objective.delta, objective.steepest,
+                fresh[k] = point(objective.loss, objective.delta, objective.slope_limit,
                                  z[k], y).slope
             else:
                 fresh[k] = implicit(objective.loss, objective.delta, z[k] + h
-                                    * run.slope[i * K + k], y, h * weight)
+                                    * run.slopes[i * K + k], y, h * weight)
     for k in range(K):
         fresh[k] *= weight
-        change[k] = fresh[k] - run.slope[i * K + k]
+        change[k] = fresh[k] - run.slopes[i * K + k]
 
 
 cdef inline void dense_add(double *restrict v, double *restrict total, const double *restrict x,
@@ -88,7 +89,7 @@ cdef inline void dense_step(double *restrict v, double *restrict total, const do
                             double step, double drift, double change,
                             const double *restrict threshold, const double *restrict factor,
                             Py_ssize_t p) noexcept nogil:
-    """The same with the prox."""
+    """The same, followed by the prox."""
     cdef Py_ssize_t j
     for j in range(p):
         v[j] = soft(v[j] + (step * x[j] + drift * total[j]), threshold[j]) * factor[j]
@@ -97,7 +98,8 @@ cdef inline void dense_step(double *restrict v, double *restrict total, const do
 
 cdef inline void sparse_step(Run *run, const Row *row, const double *step, const double *change,
                              double part) noexcept nogil:
-    """v += step x on the row's own columns, with `part` of what the drift and the penalty do there.
+    """v += step x on the row's own columns, followed by `part` of the step along `total` and of the
+    prox there.
     """
     cdef const double *x = <const double *> row.values
     cdef Py_ssize_t t, j, k, K = run.data.objective.outputs
@@ -108,7 +110,7 @@ cdef inline void sparse_step(Run *run, const Row *row, const double *step, const
         j = column(row, t)
         v, total = run.v + j * K, run.total + j * K
         for k in range(K):
-            rate = run.rates[k] * part * run.rarity[j]
+            rate = run.rates[k] * part * run.inverse_frequency[j]
             v[k] = soft(v[k] + step[k] * x[t] - rate / run.n * total[k], rate * run.metric.l1[j])
             v[k] /= 1.0 + rate * run.metric.l2[j]
             total[k] += change[k] * x[t]
@@ -117,7 +119,7 @@ cdef inline void sparse_step(Run *run, const Row *row, const double *step, const
 
 
 cdef void update(Run *run, const Py_ssize_t *order, Py_ssize_t size) noexcept nogil:
-    """One step by the batch's rows."""
+    """Take one step along the rows of a batch."""
     cdef Py_ssize_t i, r, k, p = run.data.X.p, K = run.data.objective.outputs
     cdef double drift
     cdef double *b = run.v + p * K
@@ -126,18 +128,19 @@ cdef void update(Run *run, const Py_ssize_t *order, Py_ssize_t size) noexcept no
     cdef Row row
     for i in range(size):
         row = standardised(run.data.X, order[i], &run.metric, run.scratch)
-        look(run, order[i], &row, run.fresh + i * K, run.change + i * K)
+        update_row(run, order[i], &row, run.fresh + i * K, run.change + i * K)
     for i in range(size):
         r, step, change = order[i], run.change + i * K, run.fresh + i * K
         if size > 1:
             row = standardised(run.data.X, r, &run.metric, run.scratch)
         for k in range(K):
             drift = -run.rates[k] / run.n if i == 0 else 0.0
-            step[k] *= -run.rates[k] * run.share[r] / size
-            change[k] -= run.slope[r * K + k]  # 0 if the batch has the row twice
-            run.slope[r * K + k] += change[k]
+            step[k] *= -run.rates[k] * run.importance[r] / size
+            change[k] -= run.slopes[r * K + k]  # 0 if the batch has the row twice
+            run.slopes[r * K + k] += change[k]
             if run.data.objective.intercept:
-                b[k] += step[k] + drift * (run.total[p * K + k] + run.n * run.data.objective.tilt)
+                b[k] += step[k] + drift * (run.total[p * K + k]
+                                           + run.n * run.data.objective.intercept_cost)
             run.total[p * K + k] += change[k]
         if row.indices != NULL:
             sparse_step(run, &row, step, change, 1.0 / size)
@@ -160,28 +163,30 @@ cdef void sweep(Run *run, Py_ssize_t batch_size) noexcept nogil:
     while begin < visits and not watch_work(&run.watch, <long long> (size * work)):
         size = min(batch_size, visits - begin)
         for i in range(begin, begin + size):
-            look_ahead(&run.data, run.data.order, i, visits)
+            prefetch_row(&run.data, run.data.order, i, visits)
         update(run, run.data.order + begin, size)
         begin += size
 
 
-def epoch(DataTerm term not None, double[::1] v not None, metric, const double[::1] rates not None,
-          const double[::1] share not None, const double[::1] rarity not None,
-          Py_ssize_t batch_size, Py_ssize_t n, memory):
-    """Visit the rows, drawn from `n`, one update a batch, and leave the new weights in v.
+def epoch(DataTerm term not None, double[::1] v not None, scaling,
+          const double[::1] rates not None, const double[::1] importance not None,
+          const double[::1] inverse_frequency not None, Py_ssize_t batch_size, Py_ssize_t n,
+          memory):
+    """Visit the rows, drawn from `n`, one update a batch; v becomes the new weights.
 
-    `metric` is (center, inverse, l1, l2), (p,) each, in which v lies; `memory` is (z, slope,
-    length, total) as in `implicit.epoch`, and the radius of each row: how far its margins moved
-    between visits. `share` has one number a row of X, `rarity` one a column (not read for dense
-    rows).
+    `scaling` is (center, inverse, l1, l2, ...) as in `implicit.epoch`. `memory` is (margins,
+    slopes, squared norms, total) as there, and the radius of each row: how far its margins moved
+    between visits. `importance` has an importance weight for each row of X, `inverse_frequency` a
+    factor for each column (not read for dense rows).
     """
     cdef Run run
     cdef Py_ssize_t N = term.data.X.n, p = term.data.X.p, K = term.data.objective.outputs
     cdef double[::1] scratch = np.empty(max(p, 1)), fresh = np.empty(max(batch_size, 1) * K)
     cdef double[::1] change = np.empty_like(fresh)
-    cdef const double[::1] center = metric[0], inverse = metric[1], l1 = metric[2], l2 = metric[3]
-    cdef double[::1] z = memory[0], slope = memory[1], length = memory[2], total = memory[3]
-    cdef double[::1] radius = memory[4]
+    cdef const double[::1] center = scaling[0], inverse = scaling[1], l1 = scaling[2]
+    cdef const double[::1] l2 = scaling[3]
+    cdef double[::1] z = memory[0], slopes = memory[1], squared_norms = memory[2]
+    cdef double[::1] total = memory[3], radius = memory[4]
     cdef const double[::1] threshold, factor
     cdef bint is_sparse = term.data.X.indices != NULL
     if not is_sparse:
@@ -189,20 +194,21 @@ def epoch(DataTerm term not None, double[::1] v not None, metric, const double[:
     if v.shape[0] != K * (p + 1):
         raise ValueError(f"v has {v.shape[0]} entries, {K} x ({p} + 1) are needed")
     if not center.shape[0] == inverse.shape[0] == l1.shape[0] == l2.shape[0] == p:
-        raise ValueError(f"the metric must have an entry for each of the {p} columns")
-    if not (z.shape[0] == slope.shape[0] == N * K
-            and share.shape[0] == radius.shape[0] == length.shape[0] == N
+        raise ValueError(f"the scaling must have an entry for each of the {p} columns")
+    if not (z.shape[0] == slopes.shape[0] == N * K
+            and importance.shape[0] == radius.shape[0] == squared_norms.shape[0] == N
             and total.shape[0] == v.shape[0]):
         raise ValueError("the memory does not fit the rows")
-    if batch_size < 1 or n < 1 or rates.shape[0] != K or (is_sparse and rarity.shape[0] != p):
+    if (batch_size < 1 or n < 1 or rates.shape[0] != K
+            or (is_sparse and inverse_frequency.shape[0] != p)):
         raise ValueError("batch_size and n must be at least 1, rates as many as outputs, and "
-                         "rarity as many as columns")
+                         "inverse frequencies as many as columns")
     if term.data.visits == 0:
         return
     run.data = term.data
-    run.share, run.rarity = &share[0], start_of(rarity)
-    run.v, run.total, run.z, run.slope, run.radius = &v[0], &total[0], &z[0], &slope[0], &radius[0]
-    run.length = &length[0]
+    run.importance, run.inverse_frequency = &importance[0], start_of(inverse_frequency)
+    run.v, run.total, run.radius = &v[0], &total[0], &radius[0]
+    run.margins, run.slopes, run.squared_norms = &z[0], &slopes[0], &squared_norms[0]
     run.scratch = &scratch[0]
     run.fresh = &fresh[0]
     run.change = &change[0]
@@ -217,78 +223,38 @@ def epoch(DataTerm term not None, double[::1] v not None, metric, const double[:
     watch_end(&run.watch)
 
 
-def survey(DataTerm term not None, memory, double least, double[::1] smoothness not None):
-    """The sum of weight * loss at the stale margins; `smoothness` takes weight * curvature * |x|^2
-    of each row that is visited.
+def survey(DataTerm term not None, memory, double min_radius, double[::1] smoothness not None):
+    """The sum of weight * loss at the stored margins; `smoothness` receives weight * curvature *
+    |x|^2 of each visited row.
 
-    `memory` is that of `epoch`. The curvature is the largest within the row's radius, or `least`,
-    of the stale margins.
+    `memory` is that of `epoch`. The curvature is the largest within the row's radius of the stored
+    margins, or within `min_radius` if that is larger.
     """
     cdef Data data = term.data
     cdef Objective objective = data.objective
-    cdef const double[::1] z = memory[0], length = memory[2], radius = memory[4]
+    cdef const double[::1] z = memory[0], squared_norms = memory[2], radius = memory[4]
     cdef double[::1] slope = np.empty(objective.outputs)
     cdef Py_ssize_t v, i, k, K = objective.outputs
-    cdef double loss = 0, bend, weight, t, reach
+    cdef double loss = 0, largest, weight, t, reach
     if (z.shape[0] != data.X.n * K
-            or not length.shape[0] == radius.shape[0] == smoothness.shape[0] == data.X.n):
+            or not squared_norms.shape[0] == radius.shape[0] == smoothness.shape[0] == data.X.n):
         raise ValueError("the memory does not fit the rows")
     with nogil:
         for v in range(data.visits):
-            i, bend = data.order[v], 0
-            weight, reach = weight_at(&data, i), max(radius[i], least)
+            i, largest = data.order[v], 0
+            weight, reach = weight_at(&data, i), max(radius[i], min_radius)
             if objective.loss == SOFTMAX:
                 loss += weight * softmax(&z[i * K], &slope[0], K, <Py_ssize_t> data.y[i])
-                bend = softmax_curvature(&slope[0], K, <Py_ssize_t> data.y[i], reach)
+                largest = softmax_curvature(&slope[0], K, <Py_ssize_t> data.y[i], reach)
             else:
                 for k in range(K):
                     t = target(&objective, data.y, i, k)
-                    loss += weight * point(objective.loss, objective.delta, objective.steepest,
+                    loss += weight * point(objective.loss, objective.delta, objective.slope_limit,
                                            z[i * K + k], t).value
-                    bend = max(bend, curvature(objective.loss, objective.delta, z[i * K + k], t,
-                                               reach))
-            smoothness[i] = weight * bend * length[i]
+                    largest = max(largest, curvature(objective.loss, objective.delta,
+                                                     z[i * K + k], t, reach))
+            smoothness[i] = weight * largest * squared_norms[i]
     return loss
-
-
-def along(DataTerm term not None, const double[::1] z not None, const double[::1] origin not None,
-          const double[::1] stretch not None, const double[::1] shift not None,
-          double[:, ::1] sums not None):
-    """sums <- the sums of weight * loss at z_ik + stretch_k (z_ik - origin_k) + shift_k, and their
-    derivatives by stretch and by shift, (outputs,) each.
-
-    `z` is (n, outputs); the rest has one number an output. The losses of 'softmax', which all
-    outputs share, add up in sums[0, 0], and the others in sums[0] are 0.
-    """
-    cdef Data data = term.data
-    cdef Objective objective = data.objective
-    cdef double[::1] margin = np.empty(objective.outputs), slope = np.empty(objective.outputs)
-    cdef Py_ssize_t v, i, k, K = objective.outputs
-    cdef double weight
-    cdef Point at
-    if not (origin.shape[0] == stretch.shape[0] == shift.shape[0] == sums.shape[1] == K
-            and sums.shape[0] == 3):
-        raise ValueError(f"a number for each of the {K} outputs is needed")
-    if z.shape[0] != data.X.n * K:
-        raise ValueError("z does not fit the rows")
-    sums[:] = 0
-    with nogil:
-        for v in range(data.visits):
-            i = data.order[v]
-            weight = weight_at(&data, i)
-            for k in range(K):
-                margin[k] = z[i * K + k] + stretch[k] * (z[i * K + k] - origin[k]) + shift[k]
-            if objective.loss == SOFTMAX:
-                sums[0, 0] += weight * softmax(&margin[0], &slope[0], K, <Py_ssize_t> data.y[i])
-            else:
-                for k in range(K):
-                    at = point(objective.loss, objective.delta, objective.steepest, margin[k],
-                               target(&objective, data.y, i, k))
-                    sums[0, k] += weight * at.value
-                    slope[k] = at.slope
-            for k in range(K):
-                sums[1, k] += weight * slope[k] * (z[i * K + k] - origin[k])
-                sums[2, k] += weight * slope[k]
 
 
 def column_probability(Rows rows not None, const Py_ssize_t[::1] order not None,

@@ -54,10 +54,14 @@ def _is_candidate(passes):
 
 class DualCoordinateDescent(FullBatch):
     """Minimise an objective with L2 part, one row's slope at a time; switch to `SmoothedNewton` or
-    `Newton` if that is slow.
+    `Newton` if that is slow or, with `gives_up`, raise StopIteration.
 
     Its models are not warm started, so there is no state to resume from.
     """
+
+    def __init__(self, dense_metric=False, tol=0.0, gives_up=False):
+        super().__init__(dense_metric, tol)
+        self._gives_up = gives_up
 
     def start(self, problem, theta, earlier):
         """Begin at theta; the dual needs a theta of 0, where all slopes are 0."""
@@ -87,11 +91,14 @@ class DualCoordinateDescent(FullBatch):
         self._share, self._kind = (1.0, "duality gap") if kinked else (0.5, "half the duality gap")
         # Newton's methods are slow without a dense preconditioner; with one they are faster on long
         # rows.
-        self._is_only_choice = not (self.dense_metric and dense_rows(self.problem))
+        has_dense_metric = self.dense_metric and dense_rows(self.problem)
+        self._is_only_choice = not (has_dense_metric or self._gives_up)
         lengths = squared_norms(self.problem.rows, self.problem.visits)
         mean = lengths.mean() / (self._weight * self.problem.objective.l2)
-        if self._is_cold and mean <= (MAX_ROW_NORM if self._is_only_choice else SMALL_ROW_NORM):
+        if self._is_cold and mean <= (SMALL_ROW_NORM if has_dense_metric else MAX_ROW_NORM):
             yield from self._by_rows(lengths)
+        if self._gives_up:
+            return
         self._other = self._successor()
         self._other.start(self.problem, self._best[1], None)
         while True:

@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from fastgd.kernels import variance
+from fastgd.kernels import newton
+from fastgd.problem.duality import weighted
+from fastgd.problem.layout import pack, unpack
 
 # The smallest step, in units of a model's distance from the constant one. -1 would lead to the
 # constant model, and lose the direction from which a later fit continues.
@@ -71,79 +73,81 @@ def minimize_convex(function, outputs, highest=MAX_STEP):
         return lowest.steps, np.where(lowest.values < before, before - lowest.values, 0.0)
 
 
-class LineSearch:
-    """Searches from a model of weights `coef` (outputs, p), offsets `b`, margins `z` (n, outputs).
+class Line:
+    """A model, its margins and its objective, which move along lines without a pass over X.
 
-    Each output has its own step; the outputs of softmax share one. The results are each output's
-    `factor`, by which its weights are multiplied, and its offset `b`.
+    `v` is [W, b] in scaled columns, `margins` (rows, outputs) are those of the rows to train on,
+    `loss` is the objective. `term` is the data term with the weights of the method, of mean 1;
+    `penalties` are those of v, (l1, l2) of each column. Each output has its own step length; the
+    outputs of softmax share one.
     """
 
-    def __init__(self, problem, weights, coef, b, z):
-        self._problem, self._weights, self._z = problem, weights, z
-        self._term = problem.weighted(weights)
-        objective = self._objective = problem.objective
-        self._joint = objective.loss.is_joint
-        self.factor, self.b = np.ones(objective.outputs), b
-        l1, l2 = objective.penalties(np.ones(coef.shape[1]))
-        with np.errstate(over="ignore"):
-            self._l1 = (l1 * np.abs(coef)).sum(axis=1)
-            self._l2 = (l2 * coef * coef).sum(axis=1)
+    def __init__(self, problem, term, penalties, v, margins, loss):
+        self._problem, self._term, self._penalties = problem, term, penalties
+        self.v, self.margins, self.loss = v, margins, loss
+        self._outputs = problem.objective.outputs
+        self._steps = 1 if problem.objective.loss.is_joint else self._outputs
 
     def away_from(self, constant):
-        """Move away from, or towards, a constant model; return the decrease of the objective."""
-        return self._search(constant, np.ones(len(constant)), np.zeros(len(constant)))
+        """Move away from, or towards, a constant model v; return the decrease of the objective."""
+        margins = constant[len(constant) - self._outputs :]
+        return self.move(self.v - constant, self.margins - margins)
 
     def shift(self, sizes):
-        """Move the offsets, in units of `sizes`; return the decrease of the objective."""
-        nothing = np.zeros(len(sizes))
-        if self._joint:
-            # Iterative scaling: the log of each class's frequency over its mean probability.
-            slope, frequency = self._evaluate(nothing, nothing, nothing)[2], self._frequency()
-            with np.errstate(divide="ignore"):
-                towards = np.log(frequency) - np.log(np.maximum(slope + frequency, 0))
-            sizes = np.clip(np.nan_to_num(towards), MIN_STEP * sizes, MAX_STEP * sizes)
-        return self._search(nothing, nothing, sizes)
+        """Move the intercepts, in units of `sizes`; return the decrease of the objective."""
+        if self._problem.objective.loss.is_joint:
+            sizes = np.clip(self._iterative_scaling(), MIN_STEP * sizes, MAX_STEP * sizes)
+        step = np.zeros_like(self.v)
+        step[len(step) - self._outputs :] = sizes
+        return self.move(step, np.broadcast_to(sizes, self.margins.shape))
 
     @np.errstate(invalid="ignore", over="ignore")
-    def _search(self, origin, stretch, shift):
-        """Minimise over the step; a step of 1 stretches the margins from `origin` by `stretch`, and
-        adds `shift`.
+    def move(self, step, change, highest=MAX_STEP):
+        """Move along a step of v, which changes the margins by `change`, to where the objective is
+        least; return its decrease.
+
+        An L1 penalty is linear along the step only if no weight changes its sign: along W itself,
+        and along intercepts.
         """
+        n, sums = len(self.margins), np.empty((2, self._outputs))
+        z, u = self.margins.ravel(), np.ascontiguousarray(change).ravel()
+        constant, linear, quadratic = self._penalty_along(step)
 
-        def along(steps):
-            value, by_stretch, by_shift = self._evaluate(origin, steps * stretch, steps * shift)
-            slope = stretch * by_stretch + shift * by_shift
-            return (
-                np.full(len(steps), part.sum()) if self._joint else part for part in (value, slope)
-            )
+        def function(t):
+            steps = np.broadcast_to(t, self._outputs).astype(float)
+            newton.along(self._term, z, u, steps, sums)
+            value, slope = sums[:, : self._steps] / n
+            value = value + constant + t * linear + t * t * quadratic / 2
+            return value, slope + linear + t * quadratic
 
-        steps, gains = minimize_convex(along, len(origin))
-        stretch, shift = steps * stretch, steps * shift
-        self._z = self._z + stretch * (self._z - origin) + shift
-        self.b = self.b + stretch * (self.b - origin) + shift
-        self.factor = self.factor * (1 + stretch)
-        return float(gains[0] if self._joint else gains.sum())
+        t, gains = minimize_convex(function, self._steps, highest)
+        lengths, decrease = np.broadcast_to(t, self._outputs), float(gains.sum())
+        (W, b), (D, d) = self._unpacked(self.v), self._unpacked(step)
+        v = W + lengths[:, None] * D, b + lengths * d
+        self.v = pack(*v, np.float64, self._problem.by_column)
+        self.margins, self.loss = self.margins + lengths * change, self.loss - decrease
+        return decrease
 
-    def _evaluate(self, origin, stretch, shift):
-        """(outputs,) values of the objective, and their derivatives by `stretch` and `shift`."""
-        n, objective = len(self._problem.visits), self._objective
-        sums = np.empty((3, objective.outputs))
-        variance.along(self._term, self._z.ravel(), origin, stretch, shift, sums)
-        value, by_stretch, by_shift = sums
-        factor, away = self.factor * (1 + stretch), self.b - origin
-        value = value / n + factor * (self._l1 + self._l2 * factor / 2)
-        by_stretch = by_stretch / n + self.factor * (self._l1 + self._l2 * factor)
-        by_shift = by_shift / n
-        if objective.tilt:
-            value = value + objective.tilt * (self.b + stretch * away + shift)
-            by_stretch = by_stretch + objective.tilt * away
-            by_shift = by_shift + objective.tilt
-        return value, by_stretch, by_shift
+    def _penalty_along(self, step):
+        """(3, steps) coefficients of 1, t and t^2 / 2 of the penalty at v + t step."""
+        (W, b), (D, d) = self._unpacked(self.v), self._unpacked(step)
+        l1, l2 = self._penalties
+        constant, linear = l1 * np.abs(W) + l2 * (W * W) / 2, l1 * np.sign(W) * D + l2 * (W * D)
+        weights, intercepts = np.array([constant, linear, l2 * (D * D)]), np.array([b, d, 0 * d])
+        tilt, shape = self._problem.objective.tilt, (3, self._steps, -1)
+        return weights.reshape(shape).sum(axis=2) + tilt * intercepts.reshape(shape).sum(axis=2)
 
-    def _frequency(self):
-        """(outputs,) each class's share of the weight."""
-        visits = self._problem.visits
-        weights = None if self._weights is None else self._weights[visits]
-        return np.bincount(
-            self._problem.y[visits].astype(np.intp), weights, self._objective.outputs
-        ) / len(visits)
+    def _unpacked(self, flat):
+        return unpack(flat, self._outputs, self._problem.by_column)
+
+    def _iterative_scaling(self):
+        """The change of softmax's intercepts by iterative scaling: the log of each class's
+        frequency over its mean probability.
+        """
+        problem, weights = self._problem, self._problem.row_weights
+        y, weights = problem.targets[:, 0], weights / weights.sum()
+        _, slopes = problem.objective.loss.evaluate(self.margins, y)
+        frequency = np.bincount(y.astype(np.intp), weights, self._outputs)
+        probability = np.maximum(weighted(weights, slopes) + frequency, 0)
+        with np.errstate(divide="ignore"):
+            return np.nan_to_num(np.log(frequency) - np.log(probability))

@@ -32,13 +32,13 @@ class State(Record):
 
 
 class Factors(Record):
-    """The problem: ratings on their grid, the kernel's `Course`, threads.
+    """The problem: ratings on their grid, the kernel's `FactorizationOptions`, threads.
 
     `constant` says that all ratings are equal: the model is their mean.
     """
 
     grid: Grid
-    course: dict
+    options: dict
     width: int
     threads: int
     constant: bool = False
@@ -76,11 +76,11 @@ class Factorization(Method):
         """Begin at theta; `earlier` is (epochs that its rows have seen, number of the next one)."""
         (ages, t), self.problem, grid = earlier, problem, problem.grid
         self._users = grid.user_bounds[-1]
-        negatives, count = problem.course["negatives"], grid.item_bounds[-1]
+        negatives, count = problem.options["negatives"], grid.item_bounds[-1]
         drawn = negatives * np.count_nonzero(grid.values)
         users = np.bincount(grid.users, minlength=self._users)
         items = np.bincount(grid.items, minlength=count)
-        if problem.course["pairwise"]:
+        if problem.options["pairwise"]:
             users, items = users * negatives, items * negatives
         elif drawn:
             users = users * (1 + negatives)
@@ -167,9 +167,9 @@ class Factorization(Method):
 
     def _penalty(self, theta):
         """The penalty per rating, given the updates of an epoch."""
-        course = self.problem.course
-        lengths = self._squares(theta) - course["biased"]
-        return course["alpha"] / 2 * float(self._visits @ lengths) / len(self.problem.grid.users)
+        options = self.problem.options
+        lengths = self._squares(theta) - options["biased"]
+        return options["alpha"] / 2 * float(self._visits @ lengths) / len(self.problem.grid.users)
 
     def _sweep(self, theta, rates, seed, grid):
         """The sum of the losses of a sweep, which updates theta in place."""
@@ -182,7 +182,7 @@ class Factorization(Method):
             rates[:users],
             rates[users:],
             pairs.astype(np.int32),
-            self.problem.course,
+            self.problem.options,
             seed,
             self.problem.threads,
         )

@@ -8,8 +8,8 @@ from math import isfinite, sqrt
 import numpy as np
 
 from fastgd.kernels import network
+from fastgd.kernels.activations import Activation
 from fastgd.kernels.cost import Status
-from fastgd.kernels.network import Activation
 from fastgd.methods.lbfgs import LineSearches
 from fastgd.methods.method import Epoch
 from fastgd.methods.network_units import HEADROOM, ScaledProblem, Units, initial, layers, unpack

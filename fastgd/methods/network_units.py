@@ -6,7 +6,7 @@ from math import isfinite, sqrt
 
 import numpy as np
 
-from fastgd.methods.implicit_sgd import TargetStatistics, merged, merged_targets
+from fastgd.methods.stream import TargetStatistics, merged, merged_targets
 from fastgd.problem.constant_model import constant_model
 from fastgd.problem.losses import MIN_FREQUENCY, Huber, Loss
 from fastgd.problem.metric import Metric, metric_of

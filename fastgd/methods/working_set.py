@@ -47,11 +47,11 @@ def minimise(H, w, g, penalty, reduction):
     for _ in range(MAX_ROUNDS):
         coordinate.descend(H, w, g, penalty.above, enough, SWEEPS_PER_ROUND, penalty.lower_bounds)
         done = np.abs(penalty.subgradient(w, g)).max(initial=0.0) <= enough
-        if not _step_on_support(H, w, g, penalty) or done:
+        if not step_on_support(H, w, g, penalty) or done:
             return
 
 
-def _step_on_support(H, w, g, penalty):
+def step_on_support(H, w, g, penalty):
     """Take a Newton step of the nonzero coordinates, up to the first sign change; return whether
     there was a step.
     """

@@ -1,10 +1,50 @@
-"""Parameters of scaled columns, in which full-batch methods descend, and Gram matrices in them."""
+"""Parameters of scaled columns, in which methods descend, and Gram matrices in them."""
 
 import numpy as np
 
 from fastgd.kernels import gram
 from fastgd.kernels.columns import moments
 from fastgd.problem.layout import pack, unpack
+from fastgd.problem.metric import MAX_PENALTY
+
+
+class KernelCoordinates:
+    """Parameters of scaled columns as the kernels of stochastic methods read them: a flat vector of
+    weights v = scale * w and of the margins at the centre.
+
+    Penalties are those of w. The weights of constant columns stay those of `coef`, or 0 if there is
+    a penalty. Columns whose penalty is beyond `MAX_PENALTY` have weights 0. `arrays` is (center,
+    inverse, l1, l2).
+    """
+
+    def __init__(self, problem, metric, coef):
+        objective, inverse = problem.objective, metric.inverse
+        l1, l2 = objective.penalties(inverse)
+        free = (l1 < MAX_PENALTY) & (l2 < MAX_PENALTY)
+        if not free.all():
+            inverse, l1, l2 = (np.where(free, part, 0.0) for part in (inverse, l1, l2))
+        self.metric, self._inverse, self._by_column = metric, inverse, problem.by_column
+        self._fixed = np.zeros_like(coef) if objective.l1 or objective.l2 else coef
+        self.arrays = metric.center, inverse, l1, l2
+        self.objective = objective
+
+    def to_scaled(self, coef, offset):
+        """The flat vector of scaled weights, and of the margins at the centre."""
+        return pack(coef * self.metric.scale, offset, np.float64, self._by_column)
+
+    def from_scaled(self, v):
+        """(coef, offset) of a flat vector."""
+        weights, offset = unpack(v, self.objective.outputs, self._by_column)
+        return np.where(self._inverse > 0, weights * self._inverse, self._fixed), offset
+
+    def from_user(self, coef, intercept):
+        """The flat vector of a model in the user's units."""
+        return self.to_scaled(coef, intercept + coef @ self.metric.center)
+
+    def to_user(self, v):
+        """(coef, intercept) of a flat vector."""
+        coef, offset = self.from_scaled(v)
+        return coef, offset - coef @ self.metric.center
 
 
 class Coordinates:
@@ -22,8 +62,8 @@ class Coordinates:
 
     def to_user(self, v):
         """The flat vector of the kernels, in the user's units."""
-        W = v[:, :-1] * self.inverse
-        return pack(W, v[:, -1] - W @ self.center, self.problem.rows.dtype, self.problem.by_column)
+        parts = self.metric.to_user(v[:, :-1], v[:, -1])
+        return pack(*parts, self.problem.rows.dtype, self.problem.by_column)
 
     def products(self, h, columns=None, last=None):
         """X' diag(h) Y / n in these coordinates, over the rows to train on. X has the given
@@ -62,9 +102,9 @@ class Coordinates:
         return lower + np.tril(lower, -1).T
 
     def from_user(self, theta):
-        W, b = unpack(theta.astype(float), self.outputs, self.problem.by_column)
-        scaled = np.divide(W, self.inverse, where=self.inverse > 0, out=np.zeros_like(W))
-        return np.column_stack([scaled, b + W @ self.center])
+        """The parameters of a flat vector in the user's units."""
+        parts = unpack(theta.astype(float), self.outputs, self.problem.by_column)
+        return np.column_stack(self.metric.from_user(*parts))
 
     def gradient(self, flat):
         """The gradient in these coordinates, given that of the kernels."""

@@ -24,6 +24,8 @@ def dual_gaps(problem, coef, intercept, method=None):
     There is no pass over X if `method` has the gradient at the model; else one, or two if the
     residuals have to be centred.
     """
+    if getattr(method, "dual_gaps", None) is not None:
+        return method.dual_gaps
     objective = problem.objective
     slopes, gradient = _from_method(method) or _from_data(problem, coef, intercept)
     weights, y, s = problem.row_shares, problem.output_targets, slopes

@@ -1,10 +1,11 @@
 """The scaling of the columns in which steps are taken: their centres and scales."""
 
+from functools import cached_property
+
 import numpy as np
 
 from fastgd.kernels.columns import moments
 from fastgd.kernels.variance import column_probability
-from fastgd.problem.layout import pack, unpack
 from fastgd.problem.problem import Problem
 from fastgd.problem.records import Record
 
@@ -35,13 +36,26 @@ class Metric(Record):
     peak: np.ndarray | None = None
     # The `CarriedColumns`, once they have been looked for.
     carried: object = None
+    # The `Products` of the columns, if they have been computed.
+    products: object = None
+
+    def to_user(self, V, offset):
+        """(coef, intercept) of weights V (outputs, p) of the scaled columns (x - center) / scale,
+        and of the margins at the centre.
+        """
+        coef = V * self.inverse
+        return coef, offset - coef @ self.center
+
+    def from_user(self, coef, intercept):
+        """(V, offset), the inverse of `to_user`."""
+        return coef * self.scale, intercept + coef @ self.center
 
     @property
     def stands_out(self):
         """Of which columns one row has so much that few rows may carry them; of none if unknown."""
         return np.full(len(self.scale), False) if self.peak is None else self.peak > OUTSTANDING
 
-    @property
+    @cached_property
     def inverse(self):
         """1 / scale; 0 for a constant column, whose weight then stays where it is."""
         with np.errstate(divide="ignore", over="ignore"):
@@ -64,7 +78,7 @@ def metric_of(problem: Problem):
     if problem.metric is not None:
         return problem.metric
     rows, visits, weights, term = problem.rows, problem.visits, problem.weights, problem.data_term
-    shift, factor = _rough_center(rows, visits, weights), np.ones(rows.shape[1])
+    shift, factor = rough_center(rows, visits, weights), np.ones(rows.shape[1])
     total = float(len(visits) if weights is None else weights[visits].sum())
     if not 1 / MAX_SQUARES < total < MAX_SQUARES:
         weights = weights / weights[visits].max()
@@ -92,7 +106,7 @@ def metric_of(problem: Problem):
     return Metric(center, scale, peak)
 
 
-def _rough_center(rows, visits, weights):
+def rough_center(rows, visits, weights):
     """A central value of each column: the weighted median of a few rows, the heaviest one among
     them; 0 for CSR.
     """
@@ -111,13 +125,17 @@ def _rough_center(rows, visits, weights):
     return values[order[middle, np.arange(values.shape[1])], np.arange(values.shape[1])]
 
 
-def column_density(problem: Problem):
-    """The share of the rows that store each column; 1 for dense rows."""
+def column_density(problem: Problem, probability=None):
+    """The share of the rows that store each column; 1 for dense rows.
+
+    If each row of X has a `probability`: that of a row that stores the column.
+    """
     density = np.zeros(problem.rows.shape[1])
     if not problem.rows.sparse:
         return density + 1
-    share = np.full(problem.rows.shape[0], 1 / len(problem.visits))
-    column_probability(problem.rows, problem.visits, share, density)
+    if probability is None:
+        probability = np.full(problem.rows.shape[0], 1 / len(problem.visits))
+    column_probability(problem.rows, problem.visits, probability, density)
     return density
 
 
@@ -142,43 +160,6 @@ def damp_rare_columns(metric: Metric, density, rows, sparse):
         )
     factor = np.sqrt(1 + high / np.where(active, density, 1.0))
     return Metric(metric.center, metric.scale * factor), float((density / (density + high)).sum())
-
-
-class Space:
-    """The space of scaled weights v = scale * w, in which steps are taken: v @ ((x - center) /
-    scale) + c = w @ x + b.
-
-    Penalties are those of w. The weights of constant columns stay those of `coef`, or 0 if there is
-    a penalty. Columns whose penalty is beyond `MAX_PENALTY` have weights 0. `arrays` is for the
-    kernels.
-    """
-
-    def __init__(self, problem: Problem, metric: Metric, coef):
-        objective, inverse = problem.objective, metric.inverse
-        l1, l2 = objective.penalties(inverse)
-        free = (l1 < MAX_PENALTY) & (l2 < MAX_PENALTY)
-        if not free.all():
-            inverse, l1, l2 = (np.where(free, part, 0.0) for part in (inverse, l1, l2))
-        self.metric, self._inverse, self._by_column = metric, inverse, problem.by_column
-        self._fixed = np.zeros_like(coef) if objective.l1 or objective.l2 else coef
-        self.arrays = metric.center, inverse, l1, l2
-        self.objective = objective
-
-    def to_scaled(self, coef, offset):
-        """The flat vector of scaled weights, and of the margins at the centre."""
-        return pack(coef * self.metric.scale, offset, np.float64, self._by_column)
-
-    def from_scaled(self, v):
-        """(coef, offset) of a flat vector."""
-        weights, offset = unpack(v, self.objective.outputs, self._by_column)
-        return np.where(self._inverse > 0, weights * self._inverse, self._fixed), offset
-
-    def offset(self, coef, intercept):
-        """The margins at the centre."""
-        return intercept + coef @ self.metric.center
-
-    def intercept(self, coef, offset):
-        return offset - coef @ self.metric.center
 
 
 def listed(names, numbers):

@@ -45,16 +45,16 @@ class Objective(Record):
         return {
             "loss": int(self.loss.code),
             "delta": self.loss.delta,
-            "steepest": self.steepest,
+            "slope_limit": self.steepest,
             "max_curvature": self.loss.max_curvature,
-            "width": self.width,
+            "smoothing": self.width,
             "l1": self.l1,
             "l2": np.nan if isinstance(self.l2, tuple) else self.l2,
             "outputs": self.outputs,
             "targets": int(Targets.CLASSES if self.by_class else Targets.VALUES),
             "intercept": self.intercept,
             "positive": self.positive,
-            "tilt": self.tilt,
+            "intercept_cost": self.tilt,
             "custom": self.loss.address,
         }
 

@@ -175,7 +175,8 @@ def without(problem, columns):
     """The problem with zeros in place of these columns."""
     X = _by_column(lambda values, is_out: np.where(is_out, 0, values), problem.X, columns)
     old = problem.metric
-    metric = Metric(*(np.where(columns, 0.0, part) for part in (old.center, old.scale, old.peak)))
+    peak = np.zeros(len(columns)) if old.peak is None else old.peak
+    metric = Metric(*(np.where(columns, 0.0, part) for part in (old.center, old.scale, peak)))
     return replace(problem, X=X, rows=as_rows(X), metric=metric)
 
 

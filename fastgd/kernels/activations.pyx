@@ -1,0 +1,1 @@
+"""Activation functions of networks; see activations.pxd."""

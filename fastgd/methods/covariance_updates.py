@@ -1,0 +1,102 @@
+"""L1-penalised least squares, or weights >= 0, from the products of the columns: coordinate descent
+needs no further pass over X, nor does the duality gap that ends it.
+
+Source: Friedman, Hastie and Tibshirani, "Regularization paths via coordinate descent", J. Stat.
+Softw. 33 (2010), section 2.2 (covariance updates).
+"""
+
+import numpy as np
+
+from fastgd.kernels import coordinate
+from fastgd.methods.normal_equations import Solution
+from fastgd.methods.working_set import step_on_support
+from fastgd.problem.duality import relative
+from fastgd.problem.nonsmooth_penalty import NonsmoothPenalty
+from fastgd.problem.products import products_of
+
+# Columns, at most. The products of more take longer than coordinate descent on X itself.
+MAX_COLUMNS = 500
+# Rows per column, at least, for the same reason; few columns are always worth their products.
+MIN_ROWS_PER_COLUMN = 4
+FEW_COLUMNS = 100
+# Sweeps of coordinate descent between two looks at the duality gap.
+SWEEPS = 10
+# Looks at the duality gap, at most. A guard: with a Newton step on the support after each, a few
+# are enough.
+MAX_LOOKS = 100
+
+
+def suits(problem):
+    """Whether the products of the columns are the shortest way to the minimum."""
+    objective, rows, p = problem.objective, len(problem.visits), problem.rows.shape[1]
+    if not (objective.loss.is_quadratic and objective.l1) or objective.tilt:
+        return False
+    if problem.rows.sparse or p > MAX_COLUMNS or not p:
+        return False
+    return p <= FEW_COLUMNS or rows >= MIN_ROWS_PER_COLUMN * p
+
+
+def solve(problem, tol):
+    """The `Solution` whose duality gap is at most `tol`; None if there is none, or no bound."""
+    objective, metric = problem.objective, problem.metric
+    made = (metric and metric.products) or products_of(problem)
+    if made is None:
+        return None
+    varies = made.scale > 0
+    if metric:
+        varies &= metric.scale > 0
+    inverse = np.divide(1.0, made.scale, where=varies, out=np.zeros(len(varies)))
+    l1, l2 = objective.penalties(inverse)
+    l2 = np.broadcast_to(l2, (objective.outputs, len(l1)))
+    penalty = NonsmoothPenalty(l1, np.full_like(l1, np.inf) if objective.positive else l1)
+    XX = made.XX * inverse * inverse[:, None]
+    V, distances, losses, squares = np.zeros((objective.outputs, len(l1))), [], [], 0.0
+    for k, w in enumerate(V):
+        target = OneTarget(XX, made.XY[:, k] * inverse, made.YY[k], penalty, l2[k])
+        distance = target.descend(w, varies, tol)
+        if distance is None:
+            return None
+        distances.append(distance)
+        losses.append(target.value)
+        squares += penalty.norm(w, target.g) ** 2
+    coef = V * inverse
+    loss, worst = sum(losses), float(made.YY.sum()) / 2
+    optimality = relative(sum(distances), loss, worst), "duality gap"
+    intercept = (made.mean_y - coef @ made.mean_x) * objective.intercept
+    return Solution(coef, intercept, loss, squares**0.5, optimality, np.array(distances))
+
+
+class OneTarget:
+    """The problem of one target, in scaled columns: minimise
+    (YY - 2 w'XY + w'XX w) / 2 + sum_j l1_j |w_j| + sum_j l2_j w_j^2 / 2.
+    """
+
+    def __init__(self, XX, XY, YY, penalty, l2):
+        self.XX, self.XY, self.YY, self.penalty, self.l2 = XX, XY, YY, penalty, l2
+
+    def descend(self, w, varies, tol):
+        """Minimise over w, in place; return its duality gap, or None if it does not become
+        small.
+        """
+        H = np.ascontiguousarray(self.XX + np.diag(self.l2 + ~varies))
+        l1, least = self.penalty.above, self.penalty.lower_bounds
+        self.g = H @ w - self.XY
+        for _ in range(MAX_LOOKS):
+            coordinate.descend(H, w, self.g, l1, 0.0, SWEEPS, least)
+            gap = self.gap(w)
+            if relative(gap, self.value, self.YY / 2) <= tol:
+                return gap
+            step_on_support(H, w, self.g, self.penalty)
+        return None
+
+    def gap(self, w):
+        """The duality gap at w; it sets `value`, the objective. See `dual_gap.dual_gaps`."""
+        l1, l2 = self.penalty.above, self.l2
+        inner = float(w @ self.XY)
+        residual = max(self.YY - inner + float(w @ (self.g - l2 * w)), 0.0)
+        ridge = float(l2 @ (w * w))
+        self.value = residual / 2 + float(l1 @ np.abs(w)) + ridge / 2
+        q = -self.g if np.isinf(self.penalty.below).any() else np.abs(self.g)
+        c = float(np.divide(l1, q, where=q > l1, out=np.ones_like(q)).min(initial=1.0))
+        gap = self.value - c * (self.YY - inner) + c * c / 2 * (residual + ridge)
+        return max(gap, 0.0)

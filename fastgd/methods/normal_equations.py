@@ -1,0 +1,181 @@
+"""Least squares by Cholesky factors: of the products of the columns or, where there are fewer rows,
+of the products of the rows.
+
+The error of such a solution is of the order of cond(X)^2 machine epsilons. Where that matters the
+solution is refined: its residual, computed from X itself in another pass, gives the next correction
+by the same factor. Source: Björck, Numerical Methods for Least Squares Problems, sections 2.2
+(normal equations) and 2.9 (iterative refinement).
+"""
+
+import numpy as np
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.linalg.lapack import dpocon
+
+from fastgd.problem.layout import pack, unpack
+from fastgd.problem.products import products_of, row_products
+from fastgd.problem.records import Record
+
+# Columns, or rows, at most: their products take 72 MB.
+MAX_SIZE = 3000
+# Multiplications of the products per stored number of sparse X, at most: about 100 passes.
+MAX_WORK_PER_NUMBER = 300
+# Refine the solution if the reciprocal condition number of the products is below this: without it
+# the coefficients would be off by more than about 1e-10 of their size.
+REFINED_CONDITION = 1e-6
+# Another method takes over if the reciprocal condition number of the products of m columns is
+# below this number of machine epsilons times sqrt(m): the rounding of eigenvalues that are 0.
+SINGULAR_EPSILONS = 8
+# A refined solution is accurate once a correction is at most this share of it: the next one would
+# be smaller by the condition number times the machine epsilon, at most 1/8.
+ACCURATE_CORRECTION = 1e-9
+# Refinements, at most. A guard: each one gains a digit or more.
+MAX_REFINEMENTS = 8
+
+
+class Solution(Record):
+    """Coefficients, the objective there and the norm of its gradient in scaled columns.
+
+    `optimality` is that of `Method.optimality`; `gaps` are the duality gaps of the targets, if they
+    have been computed.
+    """
+
+    coef: np.ndarray
+    intercept: np.ndarray
+    loss: float
+    gradient_norm: float
+    optimality: tuple = (0.0, "Newton decrement")
+    gaps: np.ndarray | None = None
+
+
+class Factors(Record):
+    """Cholesky factors of one matrix for all outputs, or of one each."""
+
+    factors: list
+    condition: float
+
+    @classmethod
+    def of(cls, matrices):
+        """The factors, with the smallest reciprocal condition number; 0 if a matrix has none."""
+        factors, conditions = [], []
+        for H in matrices:
+            norm = np.abs(H).sum(axis=0).max(initial=0.0)
+            try:
+                factor = cho_factor(H, lower=True, overwrite_a=True, check_finite=False)
+            except LinAlgError:
+                return cls([], 0.0)
+            factors.append(factor)
+            conditions.append(dpocon(factor[0], norm, uplo="L")[0])
+        return cls(factors, min(conditions))
+
+    def are_singular(self, size, rounding=1.0):
+        """Whether a matrix may be singular; `rounding` is that of its entries, in epsilons."""
+        least = SINGULAR_EPSILONS * np.finfo(float).eps * np.sqrt(size) * rounding
+        return not self.condition >= least
+
+    def solve(self, B):
+        """H^-1 b for each row b of B, one per output."""
+        if len(self.factors) == 1:
+            return cho_solve(self.factors[0], B.T, check_finite=False).T
+        pairs = zip(self.factors, B, strict=True)
+        return np.array([cho_solve(factor, b, check_finite=False) for factor, b in pairs])
+
+
+def solver_for(problem):
+    """The function of a problem and `tol` that returns a `Solution`, or None if products are too
+    close to singular; None if another method is the faster one.
+    """
+    objective, p = problem.objective, problem.rows.shape[1]
+    if not objective.loss.is_quadratic or objective.has_nonsmooth_penalty or objective.tilt:
+        return None
+    rows, has_few = len(problem.visits), len(problem.visits) < p + objective.intercept
+    if min(rows, p) > MAX_SIZE or not p:
+        return None
+    if not has_few:
+        affordable = MAX_WORK_PER_NUMBER * problem.rows.stored
+        return None if problem.rows.sparse and rows * p * p > affordable else solve_by_columns
+    return None if problem.X is None or objective.by_column else solve_by_rows
+
+
+def solve_by_columns(problem, tol=0.0):
+    """Solve with the products of the columns, exactly whatever `tol`."""
+    metric = problem.metric
+    made = (metric and metric.products) or products_of(problem)
+    if made is None:
+        return None
+    outputs, varies = problem.objective.outputs, made.scale > 0
+    if metric:
+        # Columns of scale 0 there are to have weights 0.
+        varies &= metric.scale > 0
+    inverse = np.divide(1.0, made.scale, where=varies, out=np.zeros(len(varies)))
+    l2 = np.atleast_2d(problem.objective.penalties(inverse)[1])
+    scaled = made.XX * inverse * inverse[:, None]
+    factors = Factors.of(scaled + np.diag(penalties + ~varies) for penalties in l2)
+    # Centring sparse columns multiplies the rounding of their products.
+    shift = made.mean_x * inverse if problem.rows.sparse else np.zeros(1)
+    if factors.are_singular(len(varies), 1 + (shift**2).max(initial=0.0)):
+        return None
+    XY = inverse * made.XY.T
+    V = factors.solve(XY)
+    G = V @ scaled - XY
+    squares = made.YY.sum() + (V * (G - XY)).sum() + (l2 * V * V).sum()
+    loss, norm = max(float(squares) / 2, 0.0), np.linalg.norm(G + l2 * V)
+
+    def to_user(V):
+        coef = V * inverse
+        return coef, (made.mean_y - coef @ made.mean_x) * problem.objective.intercept
+
+    for _ in range(MAX_REFINEMENTS if factors.condition < REFINED_CONDITION else 0):
+        theta = pack(*to_user(V), problem.rows.dtype, problem.by_column)
+        flat = np.empty_like(theta)
+        loss = problem.value(theta, flat)
+        G, g = unpack(flat.astype(float), outputs, problem.by_column)
+        G = (G - np.outer(g, made.mean_x)) * inverse + l2 * V
+        change, norm = factors.solve(G), np.linalg.norm(G)
+        V = V - change
+        # A gradient in float32 is no better than the products.
+        is_single = problem.rows.dtype != np.float64
+        if is_single or np.linalg.norm(change) <= ACCURATE_CORRECTION * np.linalg.norm(V):
+            break
+    else:
+        if factors.condition < REFINED_CONDITION:
+            return None
+    return Solution(*to_user(V), loss, float(norm))
+
+
+def solve_by_rows(problem, tol=0.0):
+    """Solve with the products of the rows, which are fewer than the columns: the weights are a
+    combination of the rows, w = X' a. Without a penalty they are those of the least norm.
+    """
+    objective, targets = problem.objective, problem.targets
+    shares = problem.row_weights / problem.total_weight
+    root, intercept = np.sqrt(shares), objective.intercept
+    X = problem.X[problem.visits]
+    mean_x = shares @ X if intercept else np.zeros(X.shape[1])
+    mean_y = shares @ targets if intercept else np.zeros(targets.shape[1])
+    K = row_products(problem, mean_x) * root * root[:, None]
+    if not np.isfinite(K).all():
+        return None
+    l2 = np.atleast_1d(objective.l2)
+    if intercept:
+        # The centred rows add up to 0: their sum gets a curvature of its own.
+        K += np.outer(root, root) * np.diagonal(K).mean()
+    factors = Factors.of(K + np.diag(np.full(len(K), strength)) for strength in l2)
+    if factors.are_singular(len(K)):
+        return None
+    U, residuals = np.zeros(targets.T.shape), (root[:, None] * (targets - mean_y)).T
+    for number in range(1 + MAX_REFINEMENTS):
+        change = factors.solve(residuals - l2[:, None] * U)
+        U = U + change
+        # A residual in float32 is no better than the products.
+        is_single = problem.rows.dtype != np.float64
+        is_accurate = np.linalg.norm(change) <= ACCURATE_CORRECTION * np.linalg.norm(U)
+        coef = np.asarray((root * U) @ X - np.outer((U * root).sum(axis=1), mean_x))
+        offset = (mean_y - coef @ mean_x) * intercept
+        residuals = root * (targets.T - np.asarray(coef @ X.T) - offset[:, None])
+        if is_accurate or is_single or (not number and factors.condition >= REFINED_CONDITION):
+            break
+    else:
+        return None
+    loss = float((residuals**2).sum() + (l2[:, None] * coef**2).sum()) / 2
+    gradient = np.linalg.norm(residuals - l2[:, None] * U)
+    return Solution(coef, offset, loss, float(gradient))

@@ -1,0 +1,92 @@
+"""Products of the columns of X and y, and of the rows of X, of which least squares are made."""
+
+from functools import cached_property
+
+import numpy as np
+from scipy import sparse
+
+from fastgd.kernels import moments
+from fastgd.problem.metric import MAX_SQUARES, MIN_RELATIVE_SCALE, Metric, rough_center
+from fastgd.problem.records import Record
+
+# The kernel takes a multiple of this number of columns.
+PANEL = 8
+
+
+class Products(Record):
+    """Weighted means, and products of the deviations from them, over the rows to train on.
+
+    With columns x_j and targets y_k, both centred if the objective has an intercept:
+    `XX` is sum s x x' / sum s, (p, p); `XY` the same with y, (p, targets); `YY` (targets,). `scale`
+    holds the columns' standard deviations, 0 for constant columns.
+    """
+
+    mean_x: np.ndarray
+    mean_y: np.ndarray
+    XX: np.ndarray
+    XY: np.ndarray
+    YY: np.ndarray
+    is_sparse: bool
+
+    @cached_property
+    def scale(self):
+        scale = np.sqrt(np.maximum(np.diagonal(self.XX), 0))
+        return np.where(scale > MIN_RELATIVE_SCALE * np.abs(self.mean_x), scale, 0.0)
+
+    @property
+    def metric(self):
+        """The column scaling that other methods use: sparse columns are not centred."""
+        if self.is_sparse:
+            root = np.sqrt(np.diagonal(self.XX) + self.mean_x**2)
+            return Metric(np.zeros(len(root)), root, products=self)
+        return Metric(self.mean_x, self.scale, products=self)
+
+
+@np.errstate(over="ignore", invalid="ignore", under="ignore")
+def products_of(problem):
+    """The `Products` of a problem, from one pass over X in float64; None if numbers are so large or
+    small that squares overflow or underflow.
+    """
+    p, targets = problem.rows.shape[1], problem.targets
+    centered, used = problem.objective.intercept, p + 1 + targets.shape[1]
+    size = -(-used // PANEL) * PANEL
+    shift, out = np.zeros(size), np.empty((size, size))
+    if centered:
+        shift[:p] = rough_center(problem.rows, problem.visits, problem.weights)
+        shift[p + 1 : used] = targets.mean(axis=0)
+    moments.products(problem.data_term, shift, out)
+    G = out[:used, :used]
+    squares = np.diagonal(G)
+    is_safe = (squares < MAX_SQUARES) & ((squares > 1 / MAX_SQUARES) | (squares == 0))
+    if not (is_safe.all() and np.isfinite(shift).all()) or _underflow(problem, squares, shift):
+        return None
+    G = G / G[p, p]
+    G += np.tril(G, -1).T - np.triu(G, 1)
+    offset = G[p].copy() if centered else np.zeros(used)
+    G -= np.outer(offset, offset)
+    mean = offset + shift[:used]
+    XX, XY, YY = G[:p, :p], G[:p, p + 1 :], np.diagonal(G)[p + 1 :]
+    return Products(mean[:p], mean[p + 1 :], XX, XY, YY, problem.rows.sparse)
+
+
+def _underflow(problem, squares, shift):
+    """Whether a column or a target has sums of squares of 0, although it varies."""
+    p = problem.rows.shape[1]
+    none = np.flatnonzero(squares[:p] == 0)
+    X = problem.X[:, none][problem.visits] if len(none) else np.zeros((0, 0))
+    varies = X.count_nonzero() if sparse.issparse(X) else (X != shift[none]).any()
+    targets = problem.targets[:, squares[p + 1 :] == 0]
+    return varies or (targets != shift[p + 1 : len(squares)][squares[p + 1 :] == 0]).any()
+
+
+def row_products(problem, center):
+    """(x_i - center)'(x_j - center) of the rows to train on, (n, n)."""
+    if problem.rows.sparse:
+        X = sparse.csr_array(problem.X[problem.visits], dtype=float)
+        K = (X @ X.T).toarray()
+        mean = X @ center
+        return K + center @ center - mean[:, None] - mean
+    n = len(problem.visits)
+    K = np.empty((n, n))
+    moments.row_products(problem.data_term, center, K)
+    return np.tril(K) + np.tril(K, -1).T
