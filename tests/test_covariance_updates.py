@@ -76,3 +76,14 @@ def test_gaps_are_those_of_the_coefficients():
     )
     theta = np.concatenate([solution.coef.ravel(), solution.intercept])
     assert_allclose(solution.loss, problem.value(theta, np.empty_like(theta)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("batch_size", ["auto", "full"])
+@pytest.mark.parametrize("power_x, power_y", [(0, 200), (150, 0), (-150, 100)])
+def test_the_unit_of_the_dual_gap_is_that_of_the_objective(power_x, power_y, batch_size):
+    X, Y, _ = data(100, 8, seed=5)
+    settings = {"tol": 1e-3, "batch_size": batch_size}
+    plain = Lasso(alpha=0.3, **settings).fit(X, Y[:, 0])
+    alpha = float(np.ldexp(0.3, power_x + power_y))
+    other = Lasso(alpha=alpha, **settings).fit(np.ldexp(X, power_x), np.ldexp(Y[:, 0], power_y))
+    assert_allclose(np.ldexp(other.dual_gap_, -2 * power_y), plain.dual_gap_, rtol=1e-3, atol=1e-9)

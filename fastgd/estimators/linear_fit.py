@@ -246,7 +246,8 @@ class LinearFit(RowsFit):
             model._follow(state, method.problem.rows.dtype)
             state.close()
         else:
-            self.store_parameters(model, *training.solution(), method)
+            # In scaled units it knows nothing of the user's objective.
+            self.store_parameters(model, *training.solution(), None if self.scaling else method)
         goes_on = isinstance(method, (FirstOrder, AveragedImplicitSGD))
         model.t_, model._state = state.t, state if goes_on else None
         model.optimality_, model.optimality_kind_ = found or (None, None)
