@@ -568,7 +568,10 @@ class ElasticNet(_Penalised):
         return _align_api_if_sparse(sparse.csr_array(np.atleast_2d(self.coef_)))
 
     def _certify(self, problem, coef, intercept, method):
-        gaps = dual_gaps(problem, coef, intercept, method)
+        gaps = method and method.gaps()
+        if gaps is None:
+            known = method and method.slopes_and_gradient()
+            gaps = dual_gaps(problem, coef, intercept, known)
         self.dual_gap_ = gaps[0] if len(gaps) == 1 else gaps
 
 

@@ -198,7 +198,7 @@ def long_tails(problem: Problem, names):
     """A message that names columns with outlying rows, which made steps too long; empty if there
     are none.
     """
-    metric, X = metric_of(problem), problem.X[problem.visits]
+    metric, X = metric_of(problem), problem.training_X
     extreme = abs(X if problem.rows.sparse else X - metric.center).max(axis=0)
     far = (extreme.toarray().ravel() if problem.rows.sparse else extreme) * metric.inverse
     worst = np.argsort(-far)[:3]

@@ -68,10 +68,11 @@ def automatic_method(model, problem, size, is_reduced=False, tries_direct=True):
     chooses, tol = model.batch_size == "auto", model.tol or 0.0
     solve = direct_solver(problem) if chooses and tries_direct else None
     if solve:
+        from fastgd.methods.delegating import Relay
         from fastgd.methods.direct import Direct
 
         others = {"is_reduced": is_reduced, "tries_direct": False}
-        return Direct(solve, lambda: automatic_method(model, problem, size, **others), tol)
+        return Relay(Direct(solve, tol), lambda: automatic_method(model, problem, size, **others))
     if chooses and suits_dual(problem):
         from fastgd.methods.dual_coordinate_descent import DualCoordinateDescent
 
@@ -85,7 +86,12 @@ def automatic_method(model, problem, size, is_reduced=False, tries_direct=True):
             def row_space():
                 return RowSpace(lambda reduced: automatic_method(model, reduced, size, **others))
 
-            return dual_before(row_space, tol) if has_dual(problem) else row_space()
+            if not has_dual(problem):
+                return row_space()
+            from fastgd.methods.delegating import Relay
+            from fastgd.methods.dual_coordinate_descent import DualCoordinateDescent
+
+            return Relay(DualCoordinateDescent(True, tol, gives_up=True), row_space)
     if objective.has_nonsmooth_penalty:
         from fastgd.methods.proximal_newton import ProximalNewton
 
@@ -130,14 +136,6 @@ def has_dual(problem):
     if not objective.loss.has_dual_step or problem.resumable:
         return False
     return not (objective.has_nonsmooth_penalty or objective.by_column) and objective.l2 > 0
-
-
-def dual_before(make_other, tol):
-    """Dual coordinate descent, unless it is slow; then another method."""
-    from fastgd.methods.dual_coordinate_descent import DualCoordinateDescent
-    from fastgd.methods.relay import Relay
-
-    return Relay(DualCoordinateDescent(True, tol, gives_up=True), make_other)
 
 
 def suits_dual(problem):

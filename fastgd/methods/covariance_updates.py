@@ -12,7 +12,7 @@ from fastgd.methods.normal_equations import Solution
 from fastgd.methods.working_set import step_on_support
 from fastgd.problem.duality import relative
 from fastgd.problem.nonsmooth_penalty import NonsmoothPenalty
-from fastgd.problem.products import products_of
+from fastgd.problem.products import ScaledProducts
 
 # Columns, at most. The products of more take longer than coordinate descent on X itself.
 MAX_COLUMNS = 500
@@ -38,55 +38,46 @@ def suits(problem):
 
 def solve(problem, tol):
     """The `Solution` whose duality gap is at most `tol`; None if there is none, or no bound."""
-    objective, metric = problem.objective, problem.metric
-    made = (metric and metric.products) or products_of(problem)
-    if made is None:
+    objective, scaled = problem.objective, ScaledProducts.of(problem)
+    if scaled is None:
         return None
-    varies = made.scale > 0
-    if metric:
-        varies &= metric.scale > 0
-    inverse = np.divide(1.0, made.scale, where=varies, out=np.zeros(len(varies)))
-    l1, l2 = objective.penalties(inverse)
+    l1, l2 = objective.penalties(scaled.inverse)
     l2 = np.broadcast_to(l2, (objective.outputs, len(l1)))
-    penalty = NonsmoothPenalty(l1, np.full_like(l1, np.inf) if objective.positive else l1)
-    XX = made.XX * inverse * inverse[:, None]
+    penalty, YY = NonsmoothPenalty.of(l1, objective.positive), scaled.products.YY
     V, distances, losses, squares = np.zeros((objective.outputs, len(l1))), [], [], 0.0
     for k, w in enumerate(V):
-        target = OneTarget(XX, made.XY[:, k] * inverse, made.YY[k], penalty, l2[k])
-        distance = target.descend(w, varies, tol)
+        target = OneTarget(scaled.regularised(l2[k]), scaled.XY[k], YY[k], penalty, l2[k])
+        distance = target.descend(w, tol)
         if distance is None:
             return None
         distances.append(distance)
         losses.append(target.value)
         squares += penalty.norm(w, target.g) ** 2
-    coef = V * inverse
-    loss, worst = sum(losses), float(made.YY.sum()) / 2
+    loss, worst = sum(losses), float(YY.sum()) / 2
     optimality = relative(sum(distances), loss, worst), "duality gap"
-    intercept = (made.mean_y - coef @ made.mean_x) * objective.intercept
-    return Solution(coef, intercept, loss, squares**0.5, optimality, np.array(distances))
+    return Solution(*scaled.to_user(V), loss, squares**0.5, optimality, np.array(distances))
 
 
 class OneTarget:
     """The problem of one target, in scaled columns: minimise
-    (YY - 2 w'XY + w'XX w) / 2 + sum_j l1_j |w_j| + sum_j l2_j w_j^2 / 2.
+    (YY - 2 w'XY + w'H w) / 2 + sum_j l1_j |w_j| with H = X'X + diag(l2).
     """
 
-    def __init__(self, XX, XY, YY, penalty, l2):
-        self.XX, self.XY, self.YY, self.penalty, self.l2 = XX, XY, YY, penalty, l2
+    def __init__(self, H, XY, YY, penalty, l2):
+        self.H, self.XY, self.YY, self.penalty, self.l2 = H, XY, YY, penalty, l2
 
-    def descend(self, w, varies, tol):
+    def descend(self, w, tol):
         """Minimise over w, in place; return its duality gap, or None if it does not become
         small.
         """
-        H = np.ascontiguousarray(self.XX + np.diag(self.l2 + ~varies))
         l1, least = self.penalty.above, self.penalty.lower_bounds
-        self.g = H @ w - self.XY
+        self.g = self.H @ w - self.XY
         for _ in range(MAX_LOOKS):
-            coordinate.descend(H, w, self.g, l1, 0.0, SWEEPS, least)
+            coordinate.descend(self.H, w, self.g, l1, 0.0, SWEEPS, least)
             gap = self.gap(w)
             if relative(gap, self.value, self.YY / 2) <= tol:
                 return gap
-            step_on_support(H, w, self.g, self.penalty)
+            step_on_support(self.H, w, self.g, self.penalty)
         return None
 
     def gap(self, w):

@@ -54,6 +54,16 @@ class Method:
         """(estimate or bound of (F - F*) / (F0 - F*), its kind); None where nothing is known."""
         return None
 
+    def gaps(self):
+        """The duality gaps of the targets at the model, if they are known."""
+        return None
+
+    def slopes_and_gradient(self):
+        """(slopes of the losses (n, outputs), gradient of the mean loss (outputs, p)) at the model,
+        if they are known from the last pass.
+        """
+        return None
+
     def is_finite(self):
         """Whether all parameters are finite."""
         return bool(np.isfinite(self.state.theta).all())

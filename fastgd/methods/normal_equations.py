@@ -12,7 +12,7 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.linalg.lapack import dpocon
 
 from fastgd.problem.layout import pack, unpack
-from fastgd.problem.products import products_of, row_products
+from fastgd.problem.products import ScaledProducts, row_products
 from fastgd.problem.records import Record
 
 # Columns, or rows, at most: their products take 72 MB.
@@ -98,38 +98,26 @@ def solver_for(problem):
 
 def solve_by_columns(problem, tol=0.0):
     """Solve with the products of the columns, exactly whatever `tol`."""
-    metric = problem.metric
-    made = (metric and metric.products) or products_of(problem)
-    if made is None:
+    scaled = ScaledProducts.of(problem)
+    if scaled is None:
         return None
-    outputs, varies = problem.objective.outputs, made.scale > 0
-    if metric:
-        # Columns of scale 0 there are to have weights 0.
-        varies &= metric.scale > 0
-    inverse = np.divide(1.0, made.scale, where=varies, out=np.zeros(len(varies)))
+    outputs, inverse, mean_x = problem.objective.outputs, scaled.inverse, scaled.products.mean_x
     l2 = np.atleast_2d(problem.objective.penalties(inverse)[1])
-    scaled = made.XX * inverse * inverse[:, None]
-    factors = Factors.of(scaled + np.diag(penalties + ~varies) for penalties in l2)
+    factors = Factors.of(scaled.regularised(penalties) for penalties in l2)
     # Centring sparse columns multiplies the rounding of their products.
-    shift = made.mean_x * inverse if problem.rows.sparse else np.zeros(1)
-    if factors.are_singular(len(varies), 1 + (shift**2).max(initial=0.0)):
+    shift = mean_x * inverse if problem.rows.sparse else np.zeros(1)
+    if factors.are_singular(len(inverse), 1 + (shift**2).max(initial=0.0)):
         return None
-    XY = inverse * made.XY.T
-    V = factors.solve(XY)
-    G = V @ scaled - XY
-    squares = made.YY.sum() + (V * (G - XY)).sum() + (l2 * V * V).sum()
+    V = factors.solve(scaled.XY)
+    G = V @ scaled.XX - scaled.XY
+    squares = scaled.products.YY.sum() + (V * (G - scaled.XY)).sum() + (l2 * V * V).sum()
     loss, norm = max(float(squares) / 2, 0.0), np.linalg.norm(G + l2 * V)
-
-    def to_user(V):
-        coef = V * inverse
-        return coef, (made.mean_y - coef @ made.mean_x) * problem.objective.intercept
-
     for _ in range(MAX_REFINEMENTS if factors.condition < REFINED_CONDITION else 0):
-        theta = pack(*to_user(V), problem.rows.dtype, problem.by_column)
+        theta = pack(*scaled.to_user(V), problem.rows.dtype, problem.by_column)
         flat = np.empty_like(theta)
         loss = problem.value(theta, flat)
         G, g = unpack(flat.astype(float), outputs, problem.by_column)
-        G = (G - np.outer(g, made.mean_x)) * inverse + l2 * V
+        G = (G - np.outer(g, mean_x)) * inverse + l2 * V
         change, norm = factors.solve(G), np.linalg.norm(G)
         V = V - change
         # A gradient in float32 is no better than the products.
@@ -139,7 +127,7 @@ def solve_by_columns(problem, tol=0.0):
     else:
         if factors.condition < REFINED_CONDITION:
             return None
-    return Solution(*to_user(V), loss, float(norm))
+    return Solution(*scaled.to_user(V), loss, float(norm))
 
 
 def solve_by_rows(problem, tol=0.0):
@@ -149,7 +137,7 @@ def solve_by_rows(problem, tol=0.0):
     objective, targets = problem.objective, problem.targets
     shares = problem.row_weights / problem.total_weight
     root, intercept = np.sqrt(shares), objective.intercept
-    X = problem.X[problem.visits]
+    X = problem.training_X
     mean_x = shares @ X if intercept else np.zeros(X.shape[1])
     mean_y = shares @ targets if intercept else np.zeros(targets.shape[1])
     K = row_products(problem, mean_x) * root * root[:, None]
@@ -170,7 +158,7 @@ def solve_by_rows(problem, tol=0.0):
         is_single = problem.rows.dtype != np.float64
         is_accurate = np.linalg.norm(change) <= ACCURATE_CORRECTION * np.linalg.norm(U)
         coef = np.asarray((root * U) @ X - np.outer((U * root).sum(axis=1), mean_x))
-        offset = (mean_y - coef @ mean_x) * intercept
+        offset = mean_y - coef @ mean_x
         residuals = root * (targets.T - np.asarray(coef @ X.T) - offset[:, None])
         if is_accurate or is_single or (not number and factors.condition >= REFINED_CONDITION):
             break

@@ -111,18 +111,16 @@ class ProximalNewton(FullBatch):
         "_stalled",
     )
 
-    # (parameters, gradient of the mean loss there in scaled columns)
-    data_gradient = None
-
     def start(self, problem, theta, earlier):
         """Begin at theta, or where `earlier` stands; a theta of zeros stands for the best constant
         model.
         """
         super().start(problem, theta, earlier)
         objective, self._l1 = problem.objective, self._at.l1
-        # The intercept has no bound.
-        bound = np.append(np.full(len(self._at.inverse), np.inf), 0.0)
-        self._penalty = NonsmoothPenalty(self._l1, bound if objective.positive else self._l1)
+        self._penalty = NonsmoothPenalty.of(self._l1, objective.positive)
+        if objective.positive:
+            # The intercept has no bound.
+            self._penalty.below[-1] = 0.0
         # Without a penalty on every weight the duality gap is infinite.
         self.is_free = not (objective.l1 or np.all(objective.l2))
         self._working_set = WorkingSet(self._at, self._penalty, takes_all_rows=self.is_free)
@@ -131,6 +129,16 @@ class ProximalNewton(FullBatch):
         # step; the number of steps in a row that gained no more than rounding.
         self._norm, self._max_norm, self._min_norm = np.inf, 0.0, np.inf
         self._decrease, self._stalled = 0.0, 0
+        self._data_gradient = None, None
+
+    def slopes_and_gradient(self):
+        """(slopes of the losses, gradient of the mean loss) at the model, from the last pass."""
+        theta, gradient = self._data_gradient
+        if theta is None or theta is not self.state.theta:
+            return None
+        scaled, inverse = gradient[:, :-1], self._at.inverse
+        gradient = np.divide(scaled, inverse, where=inverse > 0, out=np.zeros_like(scaled))
+        return self._rows.losses()[1], gradient
 
     # ---- the descent ----
 
@@ -195,7 +203,8 @@ class ProximalNewton(FullBatch):
         """
         last, self._norm = self._norm, self._penalty.norm(self._v, g)
         self._max_norm = max(self._max_norm, self._norm)
-        self.data_gradient = self._theta, g - self._at.l2 * self._v
+        # (parameters, gradient of the mean loss there in scaled columns)
+        self._data_gradient = self._theta, g - self._at.l2 * self._v
         is_stale = self._norm > MATRIX_REUSE_RATIO * last and not self._working_set.of_some_rows
         if is_stale and not self._is_quadratic():
             self._working_set.clear()

@@ -14,7 +14,7 @@ from scipy import sparse
 from scipy.linalg import eigh, qr
 from scipy.linalg.lapack import dgeqrf, dormqr
 
-from fastgd.methods.method import Method
+from fastgd.methods.delegating import Delegating
 from fastgd.problem.data import as_rows
 from fastgd.problem.layout import pack, unpack
 
@@ -81,7 +81,7 @@ class Span:
     """
 
     def __init__(self, problem):
-        X, weights = problem.X[problem.visits], problem.row_shares
+        X, weights = problem.training_X, problem.row_shares
         self.center = np.zeros(X.shape[1])
         if problem.objective.intercept:
             self.center += weights @ X
@@ -155,7 +155,7 @@ class Span:
         return dormqr("L", trans, self._reflectors, self._tau, wide, int(room[0]), True)[0]
 
 
-class RowSpace(Method):
+class RowSpace(Delegating):
     """Train by another method in the span of the rows, where a problem has as many columns as rows.
 
     `select(problem)` returns the method for the smaller problem.
@@ -189,36 +189,14 @@ class RowSpace(Method):
         self._method.is_factored = True
         return reduced
 
-    def resume_point(self):
-        """What `resume` needs."""
-        return self._method.resume_point()
-
     def resume(self, problem, resume_point):
         """Continue an earlier run on the same data from `resume_point`."""
         reduced = self._reduce(problem)
         self._method.resume(reduced, resume_point)
 
-    @property
-    def state(self):
-        """The state of the run, in the smaller problem."""
-        return self._method.state
-
-    @state.setter
-    def state(self, state):
-        self._method.state = state
-
-    @property
-    def exhausted(self):
-        """Whether the method can gain no more than rounding."""
-        return self._method.exhausted
-
     def epoch(self, order):
         """One pass over the rows of the smaller problem."""
         return self._method.epoch(self._method.problem.visits)
-
-    def optimality(self):
-        """That of the method: the objective and its minimum are the same."""
-        return self._method.optimality()
 
     def is_smooth(self):
         """Whether the decrement estimates the distance to the minimum."""
@@ -237,11 +215,3 @@ class RowSpace(Method):
     def loss_at(self, theta):
         """The objective at theta."""
         return self.problem.value(theta, np.empty_like(theta))
-
-    def is_finite(self):
-        """Whether all parameters are finite."""
-        return self._method.is_finite()
-
-    def finish(self, certify=True):
-        """End training."""
-        self._method.finish(certify)

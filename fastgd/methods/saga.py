@@ -318,7 +318,7 @@ class SAGA(Method):
         total = state.memory.total / len(problem.visits)
         G, g = unpack(total, objective.outputs, problem.by_column)
         _, _, l1, l2 = self._coordinates.arrays
-        penalty = NonsmoothPenalty(l1, np.full_like(l1, np.inf) if objective.positive else l1)
+        penalty = NonsmoothPenalty.of(l1, objective.positive)
         G, g = penalty.subgradient(W, G + np.where(W != 0, l2 * W, 0.0)), g + objective.tilt
         return float(np.sqrt((G * G).sum() + objective.intercept * (g @ g)))
 

@@ -172,5 +172,4 @@ class WorkingSet:
     @cached_property
     def transposed_rows(self):
         """The columns of X as rows."""
-        X, visits = self._at.problem.X, self._at.problem.visits
-        return as_rows(sparse.csc_array(X if len(visits) == X.shape[0] else X[visits]).T)
+        return as_rows(sparse.csc_array(self._at.problem.training_X).T)

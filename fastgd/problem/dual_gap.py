@@ -7,7 +7,7 @@ from fastgd.problem.layout import pack, unpack
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")
-def dual_gaps(problem, coef, intercept, method=None):
+def dual_gaps(problem, coef, intercept, known=None):
     """The duality gap of each target's objective, shape (outputs,).
 
     With residuals r, which sum to 0 if there is an intercept, q = X'r / n - l2 w and a factor
@@ -21,13 +21,11 @@ def dual_gaps(problem, coef, intercept, method=None):
     Fercoq, Gramfort and Salmon, "Mind the duality gap: safer rules for the lasso", ICML 2015;
     scikit-learn's coordinate descent.
 
-    There is no pass over X if `method` has the gradient at the model; else one, or two if the
-    residuals have to be centred.
+    There is no pass over X if `known` holds (slopes, gradient of the mean loss) at the model; else
+    one, or two if the residuals have to be centred.
     """
-    if getattr(method, "dual_gaps", None) is not None:
-        return method.dual_gaps
     objective = problem.objective
-    slopes, gradient = _from_method(method) or _from_data(problem, coef, intercept)
+    slopes, gradient = known or _from_data(problem, coef, intercept)
     weights, y, s = problem.row_shares, problem.output_targets, slopes
     if objective.intercept:
         y = y - weighted(weights, y)
@@ -62,13 +60,3 @@ def _from_data(problem, coef, intercept):
     problem.value(theta, gradient, margins)
     slopes = margins.reshape(len(problem.visits), -1) - problem.output_targets
     return slopes, _coefficients(problem, gradient)
-
-
-def _from_method(method):
-    """The same from the last pass of a method, or None."""
-    at, gradient = getattr(method, "data_gradient", None) or (None, None)
-    if at is None or at is not method.state.theta:
-        return None
-    scaled, inverse = gradient[:, :-1], method._at.inverse
-    gradient = np.divide(scaled, inverse, where=inverse > 0, out=np.zeros_like(scaled))
-    return method._rows.losses()[1], gradient

@@ -15,6 +15,11 @@ class NonsmoothPenalty(Record):
     above: np.ndarray
     below: np.ndarray
 
+    @classmethod
+    def of(cls, l1, positive):
+        """The penalty of these strengths, of weights >= 0 if `positive`."""
+        return cls(l1, np.full_like(l1, np.inf) if positive else l1)
+
     def __getitem__(self, columns):
         return NonsmoothPenalty(self.above[columns], self.below[columns])
 

@@ -66,6 +66,11 @@ class Problem(Record):
         return batch.gradient(self.data_term, theta, gradient, margins) / self.total_weight
 
     @property
+    def training_X(self):
+        """The rows of X to train on: X itself if these are all, in its order."""
+        return self.X if len(self.visits) == self.X.shape[0] else self.X[self.visits]
+
+    @property
     def row_weights(self):
         """The weights of the rows to train on, shape (n,)."""
         return np.ones(len(self.visits)) if self.weights is None else self.weights[self.visits]

@@ -5,7 +5,7 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
-from fastgd.kernels import moments
+from fastgd.kernels import products as kernel
 from fastgd.problem.metric import MAX_SQUARES, MIN_RELATIVE_SCALE, Metric, rough_center
 from fastgd.problem.records import Record
 
@@ -54,7 +54,7 @@ def products_of(problem):
     if centered:
         shift[:p] = rough_center(problem.rows, problem.visits, problem.weights)
         shift[p + 1 : used] = targets.mean(axis=0)
-    moments.products(problem.data_term, shift, out)
+    kernel.column_products(problem.data_term, shift, out)
     G = out[:used, :used]
     squares = np.diagonal(G)
     is_safe = (squares < MAX_SQUARES) & ((squares > 1 / MAX_SQUARES) | (squares == 0))
@@ -79,14 +79,49 @@ def _underflow(problem, squares, shift):
     return varies or (targets != shift[p + 1 : len(squares)][squares[p + 1 :] == 0]).any()
 
 
+class ScaledProducts(Record):
+    """`Products` of columns (x - mean) * inverse, of variance 1: XX (p, p), XY (targets, p).
+
+    `inverse` is 0 for columns whose weights have to be 0.
+    """
+
+    products: Products
+    inverse: np.ndarray
+    XX: np.ndarray
+    XY: np.ndarray
+
+    @classmethod
+    def of(cls, problem):
+        """Those of a problem, None if it has no `Products`."""
+        metric = problem.metric
+        products = (metric and metric.products) or products_of(problem)
+        if products is None:
+            return None
+        varies = products.scale > 0
+        if metric:
+            varies &= metric.scale > 0
+        inverse = np.divide(1.0, products.scale, where=varies, out=np.zeros(len(varies)))
+        XX = products.XX * inverse * inverse[:, None]
+        return cls(products, inverse, XX, inverse * products.XY.T)
+
+    def regularised(self, l2):
+        """XX + diag(l2); columns whose weights are 0 have a curvature of 1."""
+        return self.XX + np.diag(l2 + (self.inverse == 0))
+
+    def to_user(self, V):
+        """(coef, intercept) of weights V (targets, p) of the scaled columns."""
+        coef = V * self.inverse
+        return coef, self.products.mean_y - coef @ self.products.mean_x
+
+
 def row_products(problem, center):
     """(x_i - center)'(x_j - center) of the rows to train on, (n, n)."""
     if problem.rows.sparse:
-        X = sparse.csr_array(problem.X[problem.visits], dtype=float)
+        X = sparse.csr_array(problem.training_X, dtype=float)
         K = (X @ X.T).toarray()
         mean = X @ center
         return K + center @ center - mean[:, None] - mean
     n = len(problem.visits)
     K = np.empty((n, n))
-    moments.row_products(problem.data_term, center, K)
+    kernel.row_products(problem.data_term, center, K)
     return np.tril(K) + np.tril(K, -1).T

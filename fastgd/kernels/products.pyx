@@ -1,5 +1,5 @@
-"""Moments and products of the columns of X and y, of which direct solutions of least squares are
-made: one pass over X.
+"""Products of the columns of X and y, and of the rows of X, of which direct solutions of least
+squares are made: one pass over X.
 
 Rows are dealt to parts by sizes alone and the parts' sums added in order: the bits are the same for
 any number of threads. All sums are in float64.
@@ -99,7 +99,8 @@ cdef void part(Run *run, Py_ssize_t number, double *room, double *sums, bint lea
             watch_work(&run.watch, <long long> rows * run.q * run.q)
 
 
-def products(DataTerm term not None, const double[::1] shift not None, double[:, ::1] out not None):
+def column_products(DataTerm term not None, const double[::1] shift not None,
+                    double[:, ::1] out not None):
     """out <- sum_i s_i a_i a_i' over the rows, with a_i = (x_i, 1, y_i) - shift, (p + 1 + targets,)
     numbers and zeros up to a multiple of 8; the lower triangle.
 
