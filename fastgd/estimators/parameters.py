@@ -1,10 +1,11 @@
 """The constraints of the estimators' parameters, checked once for each combination of values."""
 
 import os
-from functools import wraps
+from functools import cache, wraps
 from inspect import signature
 from numbers import Integral, Real
 
+import joblib
 from sklearn import get_config
 from sklearn.utils._param_validation import Interval, StrOptions
 
@@ -54,16 +55,23 @@ def constraints_of(constructor, table, **others):
     return {name: (table | others)[name] for name in names}
 
 
+@cache
+def _allowed_processors():
+    """The processors that this process may use, whole ones of a container's quota included."""
+    return joblib.cpu_count()
+
+
 def thread_count(n_jobs):
-    """The threads of a fit: None means all that OpenMP allows, -1 all processors, -2 all but one,
-    and so on.
+    """The threads of a fit, at most: None means all that OpenMP allows, -1 all processors, -2 all
+    but one, and so on.
     """
     if n_jobs == 0:
         raise ValueError("n_jobs == 0 has no meaning: use None for all threads, or their number")
     if n_jobs is not None and n_jobs > 0:
         return n_jobs
-    has_affinity = hasattr(os, "sched_getaffinity")
-    processors = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    processors = _allowed_processors()
+    if hasattr(os, "sched_getaffinity"):  # which may have changed
+        processors = min(processors, len(os.sched_getaffinity(0)))
     if n_jobs is not None:
         return max(1, processors + 1 + n_jobs)
     is_set = "OMP_NUM_THREADS" in os.environ

@@ -15,7 +15,7 @@ from .penalty cimport keep_positive, penalty
 from .rows cimport Row, Rows, Table, margins as row_margins, row_at, row_work, start_of
 from .rules cimport SGD, Rule, add_noise, check_buffers, gradient_norms, update
 from .signals cimport watch_end, watch_is_over, watch_start
-from .threads cimport PARALLEL_WORK, can_share, team_end, team_start
+from .threads cimport PARALLEL_WORK, region_threads, team_end, team_start
 from .tiles cimport MAX_TILE_ROWS, Tile, tile_columns, tile_margins, tile_rows
 
 
@@ -58,9 +58,10 @@ cdef char *prepare(SharedGradient *shared, DataTerm term, Py_ssize_t itemsize,
 cdef inline int team_size(const SharedGradient *shared, Py_ssize_t batch_size) noexcept nogil:
     """The number of threads for which there is enough work. It does not change the result."""
     cdef Py_ssize_t outputs = shared.data.objective.outputs
-    if not can_share() or shared.data.visits * row_work(shared.data.X) * outputs < PARALLEL_WORK:
+    if shared.data.visits * row_work(shared.data.X) * outputs < PARALLEL_WORK:
         return 1
-    return min(shared.data.threads, <int> block_count(shared.data.X, batch_size, outputs))
+    return region_threads(min(shared.data.threads,
+                              <int> block_count(shared.data.X, batch_size, outputs)))
 
 
 def gradient(DataTerm term not None, const floating[::1] theta not None,
@@ -225,8 +226,7 @@ def margins(Rows rows not None, const floating[::1] theta not None, Py_ssize_t o
     if (theta.shape[0] != outputs * (X.p + 1) or out.shape[0] != n * outputs
             or X.itemsize != sizeof(floating)):
         raise ValueError("theta or out do not fit X")
-    if n * row_work(X) * outputs < PARALLEL_WORK:
-        threads = 1
+    threads = 1 if n * row_work(X) * outputs < PARALLEL_WORK else region_threads(threads)
     with nogil:
         for i in prange(tiles, schedule="static", num_threads=threads, use_threads_if=threads > 1):
             margins_of_tile(X, i * tile, tile, &theta[0], outputs, &out[i * tile * outputs])

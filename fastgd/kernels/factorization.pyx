@@ -17,8 +17,8 @@ from .losses cimport LOG_LOSS, point
 from .random cimport draw, permute
 from .rows cimport PREFETCH, Products, lanes_products
 from .signals cimport Watch, watch_end, watch_is_over, watch_start, watch_work
-from .threads cimport (PARALLEL_WORK, Team, can_share, steps_have_reached, steps_reach, team_claim,
-                       team_pause, team_post, team_start)
+from .threads cimport (PARALLEL_WORK, Team, region_threads, steps_have_reached, steps_reach,
+                       team_claim, team_pause, team_post, team_start)
 
 cdef extern from "lanes.h" nogil:  # generic in the pointers' type, float or double
     # (x, w, v, n, a, b, shrink_x, shrink_w, paired): x <- shrink_x (x + a d), d = w or w - v;
@@ -326,8 +326,8 @@ def epoch(Grid grid not None, floating[:, ::1] P not None, floating[:, ::1] Q no
         starts, met = grid.starts, grid.met
         sweep.starts, sweep.met = &starts[0], &met[0]
     team = 1
-    if can_share() and users.shape[0] * P.shape[1] * (1 + options.negatives) >= PARALLEL_WORK:
-        team = min(<Py_ssize_t> threads, B)
+    if users.shape[0] * P.shape[1] * (1 + options.negatives) >= PARALLEL_WORK:
+        team = region_threads(<int> min(<Py_ssize_t> threads, B))
     order = np.empty(team * max(<Py_ssize_t> grid.largest, 1), np.intp)
     sweep.options, sweep.users, sweep.items = options, &users[0], &items[0]
     sweep.cells = &cells[0]
@@ -361,7 +361,8 @@ def scores(const int32_t[::1] users not None, const int32_t[::1] items not None,
         if not (0 <= users[t] < P.shape[0] and 0 <= items[t] < Q.shape[0]):
             raise ValueError(f"pair {t} is ({users[t]}, {items[t]}), there are {P.shape[0]} users "
                              f"and {Q.shape[0]} items")
+    threads = region_threads(threads) if n * width > PARALLEL_WORK else 1
     for t in prange(n, nogil=True, schedule="static", num_threads=threads,
-                    use_threads_if=n * width > PARALLEL_WORK):
+                    use_threads_if=threads > 1):
         out[t] = <floating> lanes_products(&P[users[t], 0], &Q[items[t], 0], &Q[items[t], 0],
                                            width, 0).product

@@ -15,7 +15,7 @@ from .data_term cimport Data, DataTerm
 from .metric cimport center_and_scale
 from .rows cimport Row, column, row_at, start_of
 from .signals cimport Watch, watch_end, watch_is_over, watch_start, watch_work
-from .threads cimport can_share
+from .threads cimport region_threads
 
 cdef enum:
     PARTS = 4                   # partial sums; at most so many threads are used
@@ -139,9 +139,9 @@ def products(DataTerm term not None, const double[::1] h not None, const Py_ssiz
     if place is not None:
         at.place = &place[0]
     parts = max(min(PARTS, (n + BLOCK_ROWS - 1) // BLOCK_ROWS), 1)
-    if <double> n * size * width < PARALLEL_PRODUCTS or not can_share():
+    if <double> n * size * width < PARALLEL_PRODUCTS:
         threads = 1
-    threads = min(threads, <int> parts)
+    threads = region_threads(min(threads, <int> parts))
     buffer = <double *> malloc(((parts - 1) * size * width + parts * CHUNK_ROWS * size)
                                * sizeof(double))
     if buffer == NULL:

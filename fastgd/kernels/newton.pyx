@@ -11,7 +11,7 @@ from libc.string cimport memset
 from .data_term cimport Data, DataTerm, weight_at
 from .losses cimport SOFTMAX, Objective, curvature, points, softmax, target
 from .smoothing cimport smoothed
-from .threads cimport can_share
+from .threads cimport region_threads
 
 cdef enum:
     BLOCK_MARGINS = 8192        # margins that a thread takes at a time
@@ -82,8 +82,7 @@ def along(DataTerm term not None, const double[::1] z not None, const double[::1
     buffer = <double *> malloc(blocks * stride * sizeof(double))
     if buffer == NULL:
         raise MemoryError()
-    if n * K < PARALLEL_MARGINS or not can_share():
-        threads = 1
+    threads = 1 if n * K < PARALLEL_MARGINS else region_threads(threads)
     with nogil:
         for i in prange(blocks, schedule="static", num_threads=threads, use_threads_if=threads > 1):
             line_block(&data, i * rows, min((i + 1) * rows, n), &z[0], &u[0], &t[0],

@@ -14,7 +14,7 @@ from scipy.linalg.cython_blas cimport dsyrk
 from .data_term cimport Data, DataTerm
 from .rows cimport Row, Table, column, row_at
 from .signals cimport Watch, watch_end, watch_is_over, watch_start, watch_work
-from .threads cimport can_share
+from .threads cimport region_threads
 
 cdef extern from "gram_tile.h" nogil:
     void gram_tile(const double *panels, Py_ssize_t apart, Py_ssize_t rows, Py_ssize_t q,
@@ -120,7 +120,7 @@ def column_products(DataTerm term not None, const double[::1] shift not None,
     work = <double> run.data.visits * q * q / 2
     run.parts = min(<Py_ssize_t> MOST_PARTS, <Py_ssize_t> (MOST_NUMBERS / (q * q)))
     run.parts = max(1, min(run.parts, <Py_ssize_t> (work / PART_WORK)))
-    threads = min(threads, <int> run.parts) if can_share() else 1
+    threads = region_threads(min(threads, <int> run.parts))
     tiles = run.parts * (run.rows + 1) * q
     room = <double *> malloc((tiles + (run.parts - 1) * q * q) * sizeof(double))
     if room == NULL:
@@ -183,7 +183,7 @@ def row_products(DataTerm term not None, const double[::1] center not None,
         return
     parts = max(1, min(<Py_ssize_t> (<double> n * n * p / 2 / PART_WORK), <Py_ssize_t> 4))
     parts = min(parts, (p + WIDE_ROWS - 1) // WIDE_ROWS)
-    threads = min(term.data.threads, <int> parts) if can_share() else 1
+    threads = region_threads(min(term.data.threads, <int> parts))
     room = <double *> malloc((parts * n * WIDE_ROWS + (parts - 1) * n * n) * sizeof(double))
     if room == NULL:
         raise MemoryError()

@@ -12,7 +12,6 @@ from .prodigy cimport Distance
 from .rule_steps cimport (PARALLEL_PARAMETERS, RANGE_PARAMETERS, RuleState, recover_best,
                           take_typed_step)
 from .rules cimport ADAM, Rule, keeps_first, keeps_second
-from .threads cimport can_share
 
 
 cdef class RuleDescent:
@@ -42,7 +41,7 @@ cdef class RuleDescent:
         self.at.ranges = (n + RANGE_PARAMETERS - 1) // RANGE_PARAMETERS
         self.at.t = 1
         self.at.is_float32 = x0.dtype == np.float32
-        self.at.threads = threads if n >= PARALLEL_PARAMETERS and can_share() else 1
+        self.at.threads = threads if n >= PARALLEL_PARAMETERS else 1
         self.at.rule, self.at.decay, self.at.terms = rule, decay, L1AndBounds(l1, NULL, NULL, NULL)
         if lower is not None:
             self.at.terms.lower, self.at.terms.upper = &lower[0], &upper[0]

@@ -15,6 +15,7 @@ from .cost cimport (MOVED, ROSE, SMALL, STALLED, UNBOUNDED, UNDEFINED, Goal, L1A
                     clip, gradient_size, is_small, l1_penalty)
 from .prodigy cimport Distance, correction, estimate_distance, prodigy
 from .rules cimport ADAM, ADAMW, MOMENTUM, NESTEROV, Rule, root, update
+from .threads cimport region_threads
 
 cdef enum:
     RANGE_PARAMETERS = 2048     # processed at a time, so that they stay in cache
@@ -88,12 +89,13 @@ cdef inline void step_all(RuleState *at, const floating *g, const floating *h, c
                           double rate) noexcept nogil:
     """The rule's step in all ranges, from the current iterate to `next_x`."""
     cdef Py_ssize_t i
+    cdef int threads = region_threads(at.threads)
     cdef floating *x = <floating *> at.current
     cdef floating *target = <floating *> next_x
     cdef floating *first = <floating *> at.first
     cdef floating *second = <floating *> at.second
-    for i in prange(at.ranges, schedule="static", num_threads=at.threads,
-                    use_threads_if=at.threads > 1):
+    for i in prange(at.ranges, schedule="static", num_threads=threads,
+                    use_threads_if=threads > 1):
         at.sums[3 * i] = step_range(at, i, x, target, g, h, first, second, rate)
     at.norm = 0
     for i in range(at.ranges):
@@ -133,10 +135,12 @@ cdef inline void undo_range(const RuleState *at, Py_ssize_t i, const floating *x
 cdef inline void recover_best(RuleState *at) noexcept nogil:
     """Make sure that the best point is in a buffer."""
     cdef Py_ssize_t i
+    cdef int threads
     if not at.undoable:
         return
-    for i in prange(at.ranges, schedule="static", num_threads=at.threads,
-                    use_threads_if=at.threads > 1):
+    threads = region_threads(at.threads)
+    for i in prange(at.ranges, schedule="static", num_threads=threads,
+                    use_threads_if=threads > 1):
         if at.is_float32:
             undo_range(at, i, <float *> at.current, <float *> at.other)
         else:

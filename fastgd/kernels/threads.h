@@ -16,9 +16,12 @@ static inline int max_threads(void) { return 1; }
    region starts new threads. The C library's handler is used because it also runs for forks made in
    C, unlike Python's hooks. (LLVM's OpenMP has a handler of its own.) */
 static inline void end_pool(void) { omp_pause_resource_all(omp_pause_hard); }
-static inline int survive_forks(void) { return pthread_atfork(end_pool, NULL, NULL); }
+static inline int survive_forks(void (*before)(void)) {
+    int error = pthread_atfork(before, NULL, NULL);
+    return error ? error : pthread_atfork(end_pool, NULL, NULL);
+}
 #else
-static inline int survive_forks(void) { return 0; }
+static inline int survive_forks(void (*before)(void)) { (void) before; return 0; }
 #endif
 
 /* A team exists for a whole epoch, in one parallel region. Its leader posts jobs of `count` blocks,

@@ -3,10 +3,12 @@
 cdef enum:
     PARALLEL_WORK = 524288      # multiplications worth several threads: a tenth of a millisecond
 
+cdef int region_threads(int most) noexcept nogil
+
 cdef extern from "threads.h" nogil:
     int has_openmp()
     int max_threads()
-    int survive_forks()
+    int survive_forks(void (*prepare)())
     bint can_share()
 
     ctypedef struct Team:

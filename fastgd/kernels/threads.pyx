@@ -3,10 +3,21 @@
 Importing this module makes fork() safe after threads have run, see threads.h.
 """
 
+cdef extern from "processors.h" nogil:
+    int threads_of_region(int most)
+    void forget_team()
+
 OPENMP = bool(has_openmp())
 
-if survive_forks() != 0:
+if survive_forks(&forget_team) != 0:
     raise MemoryError("no memory for the handler that ends OpenMP's threads before a fork")
+
+
+cdef int region_threads(int most) noexcept nogil:
+    """The number of threads, at most `most`, of a parallel region that begins now: those that find
+    a free processor. It changes no result.
+    """
+    return threads_of_region(most) if can_share() else 1
 
 
 def maximum():
