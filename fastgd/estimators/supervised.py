@@ -19,6 +19,11 @@ def _has_probabilities(model):
     return True
 
 
+def _are_whole_numbers(y):
+    """Whether y holds whole numbers, which are labels whatever else they may be."""
+    return y.dtype.kind in "iub" or (y.dtype.kind == "f" and bool((y == np.rint(y)).all()))
+
+
 class Classifier(ClassifierMixin, LinearModel):
     """Base of classifiers: two classes have one output, +1 for the second; more have one each."""
 
@@ -29,7 +34,7 @@ class Classifier(ClassifierMixin, LinearModel):
         fit_callbacks = self._fit_callbacks(X, y, sample_weight)
         with unchanged_on_error(self):
             X, y = self._check_X(X, reset=True, y=y)
-            if y.dtype.kind not in "iub":  # whole numbers are labels, whatever else they may be
+            if not _are_whole_numbers(y):
                 check_classification_targets(y)
             classes = np.unique(y)
             earlier = getattr(self, "classes_", classes)

@@ -9,6 +9,7 @@ method", SIAM J. Optim. 13 (2003).
 
 import numpy as np
 
+from fastgd.methods import newton_cholesky
 from fastgd.methods.newton import Newton
 from fastgd.methods.preconditioner import late_dense_rows
 
@@ -26,6 +27,8 @@ def newton_for(problem, dense_metric, tol):
     On random problems with as many rows as columns, full steps take half the passes of line
     searches; with fewer rows a fifth; with twice as many rows 1.5 times as many.
     """
+    if dense_metric and newton_cholesky.suits(problem):
+        return newton_cholesky.NewtonCholesky(dense_metric, tol)
     rows, parameters = len(problem.visits), problem.rows.shape[1] + 1
     suits = (
         dense_metric
@@ -43,6 +46,7 @@ class ActiveSet(Newton):
     without a better model for some steps, they restart at the model.
     """
 
+    solver = "semismooth-newton"
     always_dense = True
     starts_with_diagonal = False
     returns_best = True

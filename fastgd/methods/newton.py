@@ -10,9 +10,9 @@ region Newton method for large-scale logistic regression", JMLR 9 (2008).
 from math import sqrt
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor
 
 from fastgd.methods.carried import CarriedColumns
+from fastgd.methods.cholesky import cholesky
 from fastgd.methods.conjugate_gradients import ConjugateGradients, Decrement
 from fastgd.methods.full_batch import FullBatch
 from fastgd.methods.minimum_norm import minimum_norm, null_space
@@ -36,6 +36,8 @@ DECREMENT_UNCERTAINTY = 0.5
 MAX_BOUND_RATIO = 4.0
 # Believe a decrement unless columns carried by few rows may gain more than this multiple of it.
 HIDDEN_GAIN_RATIO = 2.0
+# A step of at most this length has led nowhere: the Hessian is much too flat.
+USELESS_STEP = 1e-6
 # Believe a decrement at a loss whose curvature jumps if a step changes at most this share of the
 # total curvature: that of one row in a thousand.
 MAX_CURVATURE_CHANGE = 1e-3
@@ -71,6 +73,7 @@ class Newton(FullBatch):
     numbers.
     """
 
+    solver = "newton-cg"
     checkpointed = (
         *FullBatch.checkpointed,
         "_least_curvature",
@@ -82,6 +85,8 @@ class Newton(FullBatch):
     )
     # Whether X has been factored already. The factor of a quadratic's Hessian then costs little.
     is_factored = False
+    # Whether the curvatures are upper bounds.
+    _is_bounded = False
     # Whether a dense preconditioner is made at once, whatever it costs.
     always_dense = False
     # Whether to use the diagonal where a dense preconditioner is expensive, until CG has taken
@@ -148,8 +153,16 @@ class Newton(FullBatch):
     # ---- what a subclass may change, beside `_gradient` and `_search` ----
 
     def _compute_curvatures(self):
-        """Compute the curvatures of the rows at v."""
-        self._rows.compute_curvatures()
+        """Compute the curvatures of the rows at v. Where they are so flat that the last step led
+        nowhere, take the largest that the loss has: then the full step lowers the objective.
+        """
+        loss = self.problem.objective.loss
+        is_bounded = np.isfinite(loss.max_curvature) and not loss.is_joint
+        self._is_bounded = is_bounded and self._step.min() < USELESS_STEP
+        if self._is_bounded:
+            self._rows.bound_curvatures()
+        else:
+            self._rows.compute_curvatures()
 
     def _is_exact(self):
         """Whether the loss is that of the objective, not a smoothed one."""
@@ -204,11 +217,7 @@ class Newton(FullBatch):
             decrement, passes = yield from self._direction(loss, self._g)
             # With `is_enough` the caller computes one.
             if not (is_enough or self._optimality) and self._may_be_enough(loss, decrement):
-                # The decrement is small, but not reliable: a duality gap costs one pass.
-                distance = self.gap(loss, self._g)
-                if np.isfinite(distance):
-                    self._bounds = loss - distance, loss
-                    self._set_optimality((self.relative(distance, loss), "duality gap"))
+                self._measure_gap(loss)
                 yield self._pass_made(loss, decrement)
             after, trial = self._search(), self._best_trial
             if trial and trial[0] < after:
@@ -220,6 +229,15 @@ class Newton(FullBatch):
             yield self._pass_made(loss, decrement)
             if passes > self._max_cg_passes:
                 self._preconditioner = None
+
+    def _measure_gap(self, loss):
+        """Bound the distance from the minimum where the decrement is small, but not reliable: by a
+        duality gap, which costs one pass.
+        """
+        distance = self.gap(loss, self._g)
+        if np.isfinite(distance):
+            self._bounds = loss - distance, loss
+            self._set_optimality((self.relative(distance, loss), "duality gap"))
 
     def _move_on(self):
         """Move the model to the result of the line search, and drop the estimate, which is that of
@@ -281,12 +299,16 @@ class Newton(FullBatch):
             self._use_diagonal, self._preconditioner = False, None
         self._least_curvature = min(2 * self._least_curvature, cg.min_ritz)
         self._forcing_term = min(self.forcing, sqrt(max(decrement / total_gain, 1e-12)))
+        self._note_decrement(decrement, loss, rounding)
+        return decrement, cg.passes
+
+    def _note_decrement(self, decrement, loss, rounding):
+        """Count the directions in a row that gained no more than rounding."""
         has_stalled = STALLED_DECREMENT_RATIO * self._decrement < decrement <= rounding
         self._stalled_directions = self._stalled_directions + 1 if has_stalled else 0
         self._decrement = decrement
         if self.exhausted and self._optimality is None:
             self._estimate(rounding, loss)
-        return decrement, cg.passes
 
     def _has_settled(self, cg, known):
         """Whether the direction is good enough."""
@@ -390,6 +412,8 @@ class Newton(FullBatch):
         """
         if self._is_quadratic():
             return True
+        if self._is_bounded:
+            return False
         if self.distrust_short_cg:
             start = self._dot(self._g, self._x).ravel()
             _, slope = self._line(np.ones(len(start)), self._penalties_along())
@@ -429,10 +453,8 @@ class Newton(FullBatch):
         mean = np.maximum(mean, 1e-3 * mean.max() or 1.0)[:, None]
         if not self._dense or self._use_diagonal:
             return Preconditioner(self._joint, mean + self._at.l2, None)
-        how = {"lower": True, "overwrite_a": True, "check_finite": False}
-        try:
-            factors = [cho_factor(self._hessian(k, mean[k]), **how) for k in range(len(mean))]
-        except LinAlgError:
+        factors = [cholesky(self._hessian(k, mean[k])) for k in range(len(mean))]
+        if any(factor is None for factor in factors):
             # The rounding of products of a few outlying rows exceeds the ridge.
             self._dense, factors = False, None
         return Preconditioner(self._joint, mean + self._at.l2, factors)

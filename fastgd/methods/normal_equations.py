@@ -8,16 +8,17 @@ by the same factor. Source: Björck, Numerical Methods for Least Squares Problem
 """
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.linalg.lapack import dpocon
 
+from fastgd.methods.cholesky import cholesky, solve
 from fastgd.problem.layout import pack, unpack
 from fastgd.problem.products import ScaledProducts, row_products
 from fastgd.problem.records import Record
 
 # Columns, or rows, at most: their products take 72 MB.
 MAX_SIZE = 3000
-# Multiplications of the products per stored number of sparse X, at most: about 100 passes.
+# Multiplications per stored number of sparse X, at most: conjugate gradients take fewer passes than
+# fit into that time, about 12, for each digit.
 MAX_WORK_PER_NUMBER = 300
 # Refine the solution if the reciprocal condition number of the products is below this: without it
 # the coefficients would be off by more than about 1e-10 of their size.
@@ -44,6 +45,7 @@ class Solution(Record):
     loss: float
     gradient_norm: float
     optimality: tuple = (0.0, "Newton decrement")
+    solver: str = "cholesky"
     gaps: np.ndarray | None = None
 
 
@@ -59,12 +61,11 @@ class Factors(Record):
         factors, conditions = [], []
         for H in matrices:
             norm = np.abs(H).sum(axis=0).max(initial=0.0)
-            try:
-                factor = cho_factor(H, lower=True, overwrite_a=True, check_finite=False)
-            except LinAlgError:
+            factor = cholesky(H)
+            if factor is None:
                 return cls([], 0.0)
             factors.append(factor)
-            conditions.append(dpocon(factor[0], norm, uplo="L")[0])
+            conditions.append(dpocon(factor, norm, uplo="L")[0])
         return cls(factors, min(conditions))
 
     def are_singular(self, size, rounding=1.0):
@@ -75,9 +76,9 @@ class Factors(Record):
     def solve(self, B):
         """H^-1 b for each row b of B, one per output."""
         if len(self.factors) == 1:
-            return cho_solve(self.factors[0], B.T, check_finite=False).T
+            return solve(self.factors[0], B.T).T
         pairs = zip(self.factors, B, strict=True)
-        return np.array([cho_solve(factor, b, check_finite=False) for factor, b in pairs])
+        return np.array([solve(factor, b) for factor, b in pairs])
 
 
 def solver_for(problem):
@@ -90,10 +91,15 @@ def solver_for(problem):
     rows, has_few = len(problem.visits), len(problem.visits) < p + objective.intercept
     if min(rows, p) > MAX_SIZE or not p:
         return None
-    if not has_few:
-        affordable = MAX_WORK_PER_NUMBER * problem.rows.stored
-        return None if problem.rows.sparse and rows * p * p > affordable else solve_by_columns
-    return None if problem.X is None or objective.by_column else solve_by_rows
+    if has_few and (problem.X is None or objective.by_column):
+        return None
+    # Without a penalty, conjugate gradients may take very many passes.
+    is_slow = has_few and not np.all(objective.l2)
+    work = rows**3 / 3 if has_few else rows * p * p
+    affordable = MAX_WORK_PER_NUMBER * problem.rows.stored
+    if problem.rows.sparse and work > affordable and not is_slow:
+        return None
+    return solve_by_rows if has_few else solve_by_columns
 
 
 def solve_by_columns(problem, tol=0.0):

@@ -1,8 +1,8 @@
 """Preconditioners of Newton's methods, and what they cost."""
 
 import numpy as np
-from scipy.linalg import cho_solve
 
+from fastgd.methods.cholesky import solve
 from fastgd.problem.records import Record
 
 # A preconditioner is made again once more than this share of the total curvature has changed.
@@ -55,7 +55,7 @@ class Preconditioner(Record):
 
     def is_nearly_singular(self, ridge):
         """Whether the factors show that columns may be linearly dependent."""
-        squares = [np.diagonal(factor[0]) ** 2 for factor in self.factors or ()]
+        squares = [np.diagonal(factor) ** 2 for factor in self.factors or ()]
         small = SMALL_PIVOT * ridge
         return any(square.min() <= small * square.max() for square in squares if len(square))
 
@@ -64,8 +64,8 @@ class Preconditioner(Record):
         if self.factors is None:
             return center_outputs(r / self.diagonal, self.joint)
         pairs = zip(self.factors, r, strict=True)
-        solved = [cho_solve(factor, row, check_finite=False) for factor, row in pairs]
-        return center_outputs(np.stack(solved), self.joint)
+        solved = np.array([solve(factor, row) for factor, row in pairs])
+        return center_outputs(solved, self.joint)
 
 
 def dense_rows(problem):

@@ -90,6 +90,11 @@ class Linearization:
         if floor:
             self._curvatures += floor
 
+    def bound_curvatures(self):
+        """Set the curvatures to the largest that the loss has anywhere."""
+        bound = np.full(self._shape, self.problem.objective.loss.max_curvature)
+        self._curvatures = (self._weights * bound).ravel()
+
     def add_secants(self, share):
         """Raise the curvatures to at least this share of the secants' curvature: slope jump over
         distance from the kink. A few rows on kinks do not make a useful Hessian. Return the total

@@ -1,0 +1,94 @@
+"""Newton's method with the Hessian itself, for few columns: two passes over X a step, one for the
+gradient and one for the Hessian.
+
+The full step is tried first, by the gradient at its end; only if the objective does not fall enough
+there is a line search, in the margins. Source: Boyd and Vandenberghe, Convex Optimization, section
+9.5.
+"""
+
+from math import sqrt
+
+import numpy as np
+
+from fastgd.methods.conjugate_gradients import Decrement
+from fastgd.methods.newton import Newton
+
+# Columns, at most: the Hessian of 25 takes as long as about two passes over X. With more columns,
+# the passes of CG take less time.
+MAX_COLUMNS = 25
+# Multiplications of a Hessian that are made whatever the columns: half a millisecond, while the
+# Python code of a step of CG takes a fifth.
+SMALL_WORK = 1e7
+# A full step is taken if the objective falls by at least this share of the slope at its start.
+ARMIJO = 1e-4
+
+
+def suits(problem):
+    """Whether the Hessian of all rows is worth its time."""
+    objective = problem.objective
+    n, p = len(problem.visits), problem.rows.shape[1]
+    if objective.loss.is_quadratic or objective.loss.is_joint or not 0 < p < n:
+        return False
+    return p <= MAX_COLUMNS or n * p * p <= SMALL_WORK
+
+
+class NewtonCholesky(Newton):
+    """Minimise a smooth objective without L1 part by full steps with the exact Hessian.
+
+    Where the Hessian has no Cholesky factor, directions are those of `Newton`.
+    """
+
+    solver = "newton-cholesky"
+    always_dense = True
+    starts_with_diagonal = False
+
+    def start(self, problem, theta, earlier):
+        """Begin at theta, or where `earlier` stands."""
+        super().start(problem, theta, earlier)
+        self._max_rows = len(problem.visits)
+
+    def _descend(self):
+        """Yield an `Epoch` after each pass that computes a gradient."""
+        loss, self._g = self._gradient()
+        while True:
+            self._save_checkpoint()
+            self._norm = sqrt(float((self._g * self._g).sum()))
+            self._set_optimality(None)
+            self._compute_curvatures()
+            self._preconditioner = self._make_preconditioner()
+            if self._preconditioner.factors:
+                decrement = self._solve(loss)
+            else:
+                decrement, _ = yield from self._direction(loss, self._g)
+            yield self._report(loss)
+            if self._optimality is None and self._may_be_enough(loss, decrement):
+                self._measure_gap(loss)
+                yield self._report(loss)
+            slope, origin, margins = -2 * decrement, self._v, self._rows.margins.copy()
+            self._v = origin + self._x
+            value, gradient = self._gradient()
+            self._step = np.ones_like(self._step)
+            if not value <= loss + ARMIJO * slope + self._rounding(loss):
+                self._rows.set_direction(margins)
+                self._v = origin
+                self._search()
+                self._theta = self._at.to_user(self._v)
+                yield self._report(loss)
+                value, gradient = self._gradient()
+            loss, self._g = value, gradient
+
+    def _solve(self, loss):
+        """Set the direction x by the factor of the Hessian, and estimate the distance from the
+        minimum; return the decrement.
+        """
+        x = self._x = self._preconditioner(-self._g)
+        rounding = self.rounding(loss, self.problem.rows.dtype)
+        decrement = max(float(-(self._g * x).sum()) / 2, 0.0)
+        total = max(self._constant_loss - loss + decrement, rounding)
+        if self.problem.objective.loss.is_piecewise_quadratic:
+            self._rows.begin_direction()
+            self._rows.hessian_product(self._at.to_user(x))
+            self._rows.extend_direction(1.0)
+        self._estimate_distance(Decrement(loss, decrement, 0.0, 0.0, total), None)
+        self._note_decrement(decrement, loss, rounding)
+        return decrement
