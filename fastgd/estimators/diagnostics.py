@@ -90,10 +90,11 @@ def warn_of_ignored(model):
         warn(" ".join(messages), UserWarning)
 
 
-def diagnose(model, method):
-    """The problem with the columns of X, and what helps; empty if there is none."""
+def diagnose(names, method):
+    """The problem with the columns of X, which have these names, and what helps; empty if there is
+    none.
+    """
     problem = method.problem
-    names = getattr(model, "feature_names_in_", np.arange(problem.rows.shape[1]))
     if isinstance(method, FirstOrder) and not method.optimizer.is_adaptive:
         return uneven_columns(problem, names)
     return long_tails(problem, names) if method.backtracked else ""

@@ -18,6 +18,7 @@ from fastgd.problem.metric import metric_of
 from fastgd.problem.order import Order, seed_of
 from fastgd.problem.products import products_of
 from fastgd.problem.scaling import beyond, has_targets_beyond, lost_columns, scaled, without
+from fastgd.problem.stored_columns import StoredColumns
 from fastgd.training.history import History
 from fastgd.training.loop import INTERRUPTED, DivergedError
 
@@ -36,10 +37,12 @@ class LinearFit(RowsFit):
     """One fit of a linear model on the rows `data`; `init` is (coef_init, intercept_init)."""
 
     first_theta = None
+    # The `StoredColumns` that are trained on; None: all columns.
+    stored_columns = None
 
     def __init__(self, model, data, outputs, one_vs_rest, *, init=(None, None), **others):
         super().__init__(model, data, **others)
-        self.init, self.labels = init, data.labels
+        self.init, self.data = init, data
         if any(part is not None for part in init):
             self.earlier = None
         self.outputs, self.one_vs_rest = outputs, one_vs_rest
@@ -49,6 +52,10 @@ class LinearFit(RowsFit):
         self.threads = thread_count(model.n_jobs)
         # The problem in the user's units and in those of the method.
         seed = self.drawn_seed() if self.is_resumable else model.random_state
+        if self.automatic and not self.partial and self._starts_at_zero():
+            self.stored_columns = StoredColumns.find(data.X)
+        if self.stored_columns:
+            data = replace(data, X=self.stored_columns.take(data.X))
         self.unscaled = self.problem = self.pose(data, seed)
         objective = self.problem.objective
         self.custom_function = objective.loss.function
@@ -56,6 +63,22 @@ class LinearFit(RowsFit):
         if not self.automatic or model.early_stopping or objective.is_degenerate:
             self.stopping.patience = model.n_iter_no_change
         self.stopping.full_gradient = self.problem.full_batch and not self.automatic
+
+    def _starts_at_zero(self):
+        """Whether columns that no row stores have weights 0 throughout, and no other rows are to be
+        judged by these weights.
+        """
+        model = self.model
+        is_new = not self.is_resumable and all(part is None for part in self.init)
+        is_judged = self.held_out is not None or model.early_stopping
+        return is_new and not is_judged and model.init == "zeros" and not model.n_restarts
+
+    @property
+    def names(self):
+        """The names, or numbers, of the columns of the problem."""
+        names = np.arange(self.data.X.shape[1])
+        names = getattr(self.model, "feature_names_in_", names)
+        return names[self.stored_columns.numbers] if self.stored_columns else names
 
     def objective(self, n, total):
         objective = self.model._objective(self.outputs, self.one_vs_rest, total)
@@ -129,15 +152,14 @@ class LinearFit(RowsFit):
 
     def beyond(self, columns):
         """The message of an error about these columns, True for all, False for y."""
-        p = self.unscaled.rows.shape[1]
-        names = getattr(self.model, "feature_names_in_", np.arange(p))
-        columns = np.broadcast_to(columns, p)
+        names = self.names
+        columns = np.broadcast_to(columns, len(names))
         return beyond(self.unscaled, names, columns, self.unscaled.rows.dtype)
 
     def explained(self, error):
         if self.automatic:
             return ValueError(self.beyond(True))
-        advice = diagnose(self.model, self.runs.trainings[0].method)
+        advice = diagnose(self.names, self.runs.trainings[0].method)
         return DivergedError(f"{error} {advice}".strip())
 
     def conclude(self, training):
@@ -145,10 +167,10 @@ class LinearFit(RowsFit):
         if self.partial:
             return
         if self.automatic and model._is_unbounded(
-            problem.objective, problem.X, self.labels, problem.visits
+            problem.objective, self.data.X, self.data.labels, problem.visits
         ):
             model.stop_reason_, model.converged_ = "separable", False
-        warn_of(model, self.automatic, diagnose(model, training.method))
+        warn_of(model, self.automatic, diagnose(self.names, training.method))
 
     def method(self, last):
         return select_method(self.model, self.problem, self.partial, last)
@@ -249,6 +271,7 @@ class LinearFit(RowsFit):
             # In scaled units it knows nothing of the user's objective.
             self.store_parameters(model, *training.solution(), None if self.scaling else method)
         goes_on = isinstance(method, (FirstOrder, AveragedImplicitSGD))
+        model.solver_ = method.solver
         model.t_, model._state = state.t, state if goes_on else None
         model.optimality_, model.optimality_kind_ = found or (None, None)
         model.converged_ = bool(found and model.tol is not None and found[0] <= model.tol)
@@ -257,7 +280,7 @@ class LinearFit(RowsFit):
         """Store coefficients, and the estimates of their quality, in an estimator."""
         dtype = self.unscaled.rows.dtype
         coef, intercept = coef.astype(dtype, copy=False), intercept.astype(dtype, copy=False)
-        model._store(coef, intercept)
+        model._store(self.stored_columns.expand(coef) if self.stored_columns else coef, intercept)
         model._certify(self.unscaled, coef, intercept, method)
 
     def publish_interrupted(self):

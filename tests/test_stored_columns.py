@@ -1,0 +1,62 @@
+"""Sparse rows that store few of many columns: the others have weights 0."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+
+from fastgd import Lasso, LinearRegression, LinearSVC, LinearSVR, LogisticRegression, Ridge
+from fastgd.problem.stored_columns import StoredColumns
+
+
+def rows(seed=0, n=60, p=1000, entries=4):
+    """(CSR matrix of n rows in p columns, targets)"""
+    rng = np.random.default_rng(seed)
+    columns = rng.choice(np.arange(100, 140), (n, entries))
+    parts = rng.standard_normal(n * entries), (np.repeat(np.arange(n), entries), columns.ravel())
+    X = sparse.coo_array(parts, (n, p)).tocsr()
+    return X, X @ rng.standard_normal(p) + 0.1 * rng.standard_normal(n)
+
+
+def test_columns_are_taken_and_expanded():
+    X, _ = rows()
+    stored = StoredColumns.find(X)
+    kept = stored.take(X)
+    assert kept.shape == (60, len(stored.numbers))
+    assert_array_equal(kept.toarray(), X.toarray()[:, stored.numbers])
+    coef = np.arange(2.0 * kept.shape[1]).reshape(2, -1)
+    assert_allclose(X @ stored.expand(coef).T, kept @ coef.T)
+
+
+def test_they_are_only_sought_where_they_may_be_few():
+    X, _ = rows()
+    assert StoredColumns.find(X.toarray()) is None
+    assert StoredColumns.find(X[:, 100:160]) is None
+    assert StoredColumns.find(sparse.csr_array((5, 100))) is None
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        LinearRegression(),
+        Ridge(0.1),
+        Lasso(0.01),
+        LogisticRegression(),
+        LinearSVC(),
+        LinearSVR(epsilon=0.1, C=0.1),
+    ],
+)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_the_model_is_that_of_all_columns(model, dtype):
+    X, y = rows()
+    y = np.where(y > 0, "b", "a") if hasattr(model, "predict_proba") else y
+    y = np.where(y > 0, 1, 0) if isinstance(model, LinearSVC) else y
+    model = model.set_params(tol=1e-5 if dtype == np.float32 else 1e-10).fit(X.astype(dtype), y)
+    coef, intercept = np.atleast_2d(model.coef_).copy(), np.ravel(model.intercept_)
+    unstored = np.setdiff1d(np.arange(1000), X.indices)
+    assert coef.shape == (1, 1000) and coef.dtype == dtype
+    assert not coef[:, unstored].any() and model.n_features_in_ == 1000
+    model.fit(np.ascontiguousarray(X.toarray(), dtype), y)
+    scale = np.abs(coef).max()
+    assert_allclose(np.atleast_2d(model.coef_), coef, rtol=0, atol=5e-3 * scale)
+    assert_allclose(np.ravel(model.intercept_), intercept, rtol=0, atol=5e-3 * scale)
