@@ -412,7 +412,7 @@ PEERS = {
     if hasattr(home, kind.__name__)
 }
 OF_ALL = {"stop_reason_", "history_", "loss_curve_"}
-OF_LINEAR = {"converged_", "optimality_", "optimality_kind_"}
+OF_LINEAR = {"converged_", "optimality_", "optimality_kind_", "solver_"}
 
 
 def rows_of_the_table():

@@ -1,5 +1,5 @@
-"""Coordinate descent on a quadratic model with an L1 part, given by its matrix or by the sparse
-columns of X.
+"""Coordinate descent on a quadratic model with an L1 part, given by its matrix or by the columns of
+X.
 
 Each coordinate may have a lower bound, which is 0 or -infinity.
 """
@@ -8,7 +8,7 @@ from libc.math cimport INFINITY, fabs
 from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport calloc, free
 
-from .rows cimport Rows, Table, check_order, index, start_of
+from .rows cimport Rows, Table, check_order, index, lanes_dot, start_of
 from .signals cimport Watch, watch_end, watch_is_over, watch_start, watch_work
 
 # g'd + d'(X' diag(h) X / n + diag(l2)) d / 2 + sum_j l1_j |w_j| with d = w - start, for m of the
@@ -26,6 +26,7 @@ cdef struct QuadraticModel:
     double *w
     double *r                   # (n,): diag(h) X d / n
     double *curvatures          # (m,): the diagonal of the matrix
+    long long work              # multiplications for a column
     Watch watch
 
 
@@ -104,9 +105,19 @@ cdef inline double column_dot(const QuadraticModel *model, const floating *value
         for i in range(model.n):
             total += r[i]
         return total * model.scale[j]
+    if starts == NULL:
+        return lanes_dot(values + j * model.n, <const floating *> r, model.n) * model.scale[j]
     for i in range(starts[j], starts[j + 1]):
         total += values[i] * r[rows[i]]
     return total * model.scale[j]
+
+
+cdef inline void add_product(double by, const double *restrict h, const floating *restrict x,
+                             double *restrict r, Py_ssize_t n) noexcept nogil:
+    """r += by h x"""
+    cdef Py_ssize_t i
+    for i in range(n):
+        r[i] += by * h[i] * x[i]
 
 
 cdef inline void column_add(const QuadraticModel *model, const floating *values, const index *rows,
@@ -117,6 +128,9 @@ cdef inline void column_add(const QuadraticModel *model, const floating *values,
     if j == model.p:
         for i in range(model.n):
             model.r[i] += by * model.h[i]
+        return
+    if starts == NULL:
+        add_product(by, model.h, values + j * model.n, model.r, model.n)
         return
     for i in range(starts[j], starts[j + 1]):
         model.r[rows[i]] += by * model.h[rows[i]] * values[i]
@@ -132,6 +146,10 @@ cdef void column_curvatures(const QuadraticModel *model, const floating *values,
         if j == model.p:
             for i in range(model.n):
                 total += model.h[i] * (model.scale[j] * model.scale[j])
+        elif starts == NULL:
+            for i in range(model.n):
+                x = values[j * model.n + i] * model.scale[j]
+                total += model.h[i] * x * x
         else:
             for i in range(starts[j], starts[j + 1]):
                 x = values[i] * model.scale[j]
@@ -145,7 +163,7 @@ cdef double column_sweep(QuadraticModel *model, const floating *values, const in
     cdef Py_ssize_t k, j
     cdef double g, new, change, largest = 0
     for k in range(model.m):
-        if watch_work(&model.watch, starts[model.p] // model.p + 1):
+        if watch_work(&model.watch, model.work):
             return 0
         if model.curvatures[k] <= 0 or (nonzeros and model.w[k] == 0):
             continue
@@ -202,16 +220,17 @@ def descend_columns(Rows transposed not None, const Py_ssize_t[::1] columns not 
     """Minimise g'd + d'(X' diag(h) X / n + diag(l2)) d / 2 + sum_j l1_j |w_j| over
     w = (initial w) + d, in at most `sweeps` sweeps.
 
-    `transposed` holds the columns of a sparse X as its rows. `columns` selects some of them, and
-    column p is a column of ones. `scale` multiplies the columns. `penalty` is (l1, l2, lower), with
-    `lower` as in `descend`. The sweeps end when |H_jj * change of w_j| is at most `reduction` times
-    its largest value in the first one.
+    `transposed` holds the columns of X as its rows; dense ones in float64. `columns` selects some
+    of them, and column p is a column of ones. `scale` multiplies the columns. `penalty` is (l1, l2,
+    lower), with `lower` as in `descend`. The sweeps end when |H_jj * change of w_j| is at most
+    `reduction` times its largest value in the first one.
     """
     cdef const double[::1] l1 = penalty[0], l2 = penalty[1], lower = penalty[2]
     cdef const Table *X = &transposed.table
     cdef Py_ssize_t n = X.p, p = X.n, m = columns.shape[0], k
     cdef QuadraticModel model
-    if (X.indices == NULL or h.shape[0] != n or scale.shape[0] != p + 1
+    if ((X.indices == NULL and X.itemsize == sizeof(float))
+            or h.shape[0] != n or scale.shape[0] != p + 1
             or not w.shape[0] == g.shape[0] == l1.shape[0] == l2.shape[0] == m
             or (lower is not None and lower.shape[0] != m)):
         raise ValueError("scale, h, w, g, l1 or l2 do not fit the columns")
@@ -235,6 +254,7 @@ def descend_columns(Rows transposed not None, const Py_ssize_t[::1] columns not 
     model.r = memory
     model.curvatures = memory + n + m
     model.lower = start_of(lower)
+    model.work = <long long> transposed.stored // p + 1
     watch_start(&model.watch)
     with nogil:
         for k in range(m):

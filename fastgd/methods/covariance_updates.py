@@ -55,7 +55,8 @@ def solve(problem, tol):
         squares += penalty.norm(w, target.g) ** 2
     loss, worst = sum(losses), float(YY.sum()) / 2
     optimality = relative(sum(distances), loss, worst), "duality gap"
-    return Solution(*scaled.to_user(V), loss, squares**0.5, optimality, np.array(distances))
+    known = optimality, "coordinate-descent", np.array(distances)
+    return Solution(*scaled.to_user(V), loss, squares**0.5, *known)
 
 
 class OneTarget:

@@ -39,6 +39,8 @@ class LBFGS(Method):
     several.
     """
 
+    solver = "lbfgs"
+
     def start(self, problem: Problem, theta, earlier: State | None):
         """Begin at theta, or where `earlier` stands."""
         self.problem, objective = problem, problem.objective

@@ -9,6 +9,11 @@ class Delegating(Method):
     _method: Method
 
     @property
+    def solver(self):
+        """The name of the method at hand."""
+        return self._method.solver
+
+    @property
     def state(self):
         """The state of the method at hand."""
         return self._method.state

@@ -45,6 +45,11 @@ class Direct(Method):
         self.state = replace(state, theta=theta, t=state.t + 1, epochs=state.epochs + 1)
         return Epoch(solution.loss, solution.gradient_norm, 1.0)
 
+    @property
+    def solver(self):
+        """The name of the solver."""
+        return self._solution and self._solution.solver
+
     def optimality(self):
         """That of the solution: 0 where it is exact."""
         return self._solution.optimality if self._solution else None

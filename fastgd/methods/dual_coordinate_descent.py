@@ -80,6 +80,11 @@ class DualCoordinateDescent(FullBatch):
         self._rest_of_pass = np.inf
         self._estimates, self._checked, self._failures = [], np.inf, 0
 
+    @property
+    def solver(self):
+        """The name of the method at hand."""
+        return self._other.solver if self._other else "dual-coordinate-descent"
+
     def _successor(self):
         """The method to switch to."""
         needs_smoothing = self.problem.objective.loss.needs_smoothing

@@ -40,6 +40,7 @@ class AveragedImplicitSGD(Method):
     Page, "Continuous inspection schemes", Biometrika 1954.
     """
 
+    solver = "implicit-sgd"
     # Whether a large loss means divergence. Here it comes from large targets, or from weights that
     # the penalty has not shrunk yet.
     runs_away = False

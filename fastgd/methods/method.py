@@ -21,6 +21,8 @@ class Method:
     epoch that is interrupted leaves `state` as it was. All else has the defaults below.
     """
 
+    # The name of the method: `solver_` of a linear model.
+    solver = None
     # Whether steps had to be taken back.
     backtracked = False
     # Whether the user has chosen a learning rate, which may be too large.

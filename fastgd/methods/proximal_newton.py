@@ -13,9 +13,9 @@ from dataclasses import replace
 from enum import Enum
 
 import numpy as np
-from scipy.linalg import cho_solve
 
 from fastgd.kernels import coordinate
+from fastgd.methods.cholesky import solve
 from fastgd.methods.conjugate_gradients import ConjugateGradients
 from fastgd.methods.full_batch import FullBatch
 from fastgd.methods.method import Epoch
@@ -51,6 +51,8 @@ CG_TOLERANCE = 0.01
 # Sweeps of coordinate descent over the columns of sparse rows. They find the zeros; CG finds the
 # values faster.
 SPARSE_COLUMN_SWEEPS = 4
+# The same for the columns of dense least squares, which have no other steps.
+DENSE_COLUMN_SWEEPS = 100
 
 
 class Step(Enum):
@@ -79,8 +81,7 @@ class Plan(Record):
 
     def takes_coordinates(self, working_set):
         """Whether the next step is one of coordinate descent."""
-        alternates = working_set.of_some_rows or working_set.has_no_matrix
-        return self.coordinates and (self.steps_left > 0 or not alternates)
+        return self.coordinates and (self.steps_left > 0 or not working_set.is_rough)
 
     def after(self, kind, length, have_zeros_changed):
         """The plan after a step, with its length if it was shortened, else None."""
@@ -99,6 +100,7 @@ class ProximalNewton(FullBatch):
     working set.
     """
 
+    solver = "proximal-newton"
     checkpointed = (
         *FullBatch.checkpointed,
         "_working_set.stored",
@@ -288,12 +290,14 @@ class ProximalNewton(FullBatch):
             if working_set.has_no_matrix:
                 model = columns, scale, h[:, k].copy(), w, slopes
                 of_weights = penalty.above, l2, penalty.lower_bounds
-                limits = MAX_FORCING, SPARSE_COLUMN_SWEEPS
+                sweeps = SPARSE_COLUMN_SWEEPS if working_set.is_rough else DENSE_COLUMN_SWEEPS
+                limits = CG_TOLERANCE if self._is_complete else MAX_FORCING, sweeps
                 coordinate.descend_columns(working_set.transposed_rows, *model, of_weights, *limits)
             else:
                 H = working_set.matrix(columns, h, k)
                 H[np.diag_indices(len(columns))] += l2
-                tolerance = EXACT_MODEL_TOLERANCE if working_set.is_exact else forcing
+                is_last = working_set.is_exact and self._is_complete
+                tolerance = EXACT_MODEL_TOLERANCE if is_last else forcing
                 minimise(H, w, slopes, penalty, tolerance)
             x[k, columns] = w - self._v[k, columns]
         return x
@@ -335,13 +339,13 @@ class ProximalNewton(FullBatch):
         diagonal = self._diagonal()
         factors = self._working_set.factors(free, diagonal) if self._plan.coordinates else {}
 
-        def solve(r):
+        def precondition(r):
             s = diagonal * r
             for k, (columns, factor) in factors.items():
-                s[k, columns] = cho_solve(factor, r[k, columns], check_finite=False)
+                s[k, columns] = solve(factor, r[k, columns])
             return s
 
-        return solve
+        return precondition
 
     def _diagonal(self):
         """The inverse of the Hessian's diagonal in scaled columns."""

@@ -105,6 +105,8 @@ class SAGA(Method):
     Gower, Salmon, "Optimal mini-batch and step sizes for SAGA", ICML 2019.
     """
 
+    solver = "saga"
+
     def __init__(self, batch_size: int, seed: int, tol: float | None = None):
         self.batch_size, self._seed, self.tol = batch_size, seed, tol
 

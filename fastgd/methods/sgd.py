@@ -63,6 +63,11 @@ class FirstOrder(Method):
         # The schedule after a stalled loss.
         self._reacted = None
 
+    @property
+    def solver(self):
+        """The name of the update rule."""
+        return type(self.optimizer).__name__.lower()
+
     def start(self, problem: Problem, theta, earlier: State | None):
         """Begin at theta, with the buffers of the state `earlier`; with theta=None at its
         parameters too.

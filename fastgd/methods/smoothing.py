@@ -28,6 +28,7 @@ class SmoothedNewton(Newton):
     duality gap.
     """
 
+    solver = "smoothed-newton"
     starts_with_diagonal = False
     returns_best = True
     # `_is_enough` decides when a stage ends.

@@ -9,34 +9,32 @@ from functools import cached_property
 
 import numpy as np
 from scipy import sparse
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from fastgd.kernels import coordinate
+from fastgd.methods.cholesky import cholesky, solve
 from fastgd.methods.preconditioner import MAX_ALL_ROWS_COLUMNS, RIDGE_FEW_ROWS
 from fastgd.problem.data import as_rows
 from fastgd.problem.linearization import subsample_rows
 
-# The working set gets sqrt(MATRIX_WORK_PER_COLUMN * p) columns beyond twice the nonzero weights.
-# Its matrix then takes MATRIX_WORK_PER_COLUMN multiplications per number of dense X, about as long
-# as one pass or, with the symmetric copy, a few.
+# The working set gets sqrt(MATRIX_WORK_PER_COLUMN * p) columns beyond the nonzero weights. The
+# first matrix then takes MATRIX_WORK_PER_COLUMN multiplications per number of dense X, about as
+# long as one pass or, with the symmetric copy, a few; the k-th one k times as many.
 MATRIX_WORK_PER_COLUMN = 30
 # Multiplications per stored number of X that a matrix of all rows and columns may cost.
 MATRIX_PRODUCTS_PER_ENTRY = 1500
 # Rows per column of a matrix, where there are more than twice as many.
 ROWS_PER_MATRIX_COLUMN = 10
+# Rows per column of dense least squares, at most, for coordinate descent without a matrix; and
+# numbers of the copy of X by columns: 256 MB.
+MAX_ROWS_PER_COLUMN = 4
+MAX_NUMBERS = 2**25
+# Rows that are transposed at a time: their columns are 8 cache lines each.
+TRANSPOSED_ROWS = 64
 # Rounds of coordinate descent and a Newton step on the support, at most. A guard: the tolerance
 # ends them before.
 MAX_ROUNDS = 50
 # Sweeps of coordinate descent per round, at most.
 SWEEPS_PER_ROUND = 20
-
-
-def cholesky(matrix):
-    """The Cholesky factor of a matrix, which is overwritten; None if it is not positive."""
-    try:
-        return cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)
-    except LinAlgError:
-        return None
 
 
 def minimise(H, w, g, penalty, reduction):
@@ -47,7 +45,7 @@ def minimise(H, w, g, penalty, reduction):
     for _ in range(MAX_ROUNDS):
         coordinate.descend(H, w, g, penalty.above, enough, SWEEPS_PER_ROUND, penalty.lower_bounds)
         done = np.abs(penalty.subgradient(w, g)).max(initial=0.0) <= enough
-        if not step_on_support(H, w, g, penalty) or done:
+        if done or not step_on_support(H, w, g, penalty):
             return
 
 
@@ -62,7 +60,7 @@ def step_on_support(H, w, g, penalty):
     factor = cholesky(part)
     if factor is None:
         return False
-    d = cho_solve(factor, down, check_finite=False)
+    d = solve(factor, down)
     change = H[:, support] @ d
     slope, curvature = down @ d, d @ change[support]
     crossing = (w[support] * d < 0) & penalty.is_nonsmooth[support]
@@ -92,8 +90,11 @@ class WorkingSet:
         is_small = p <= MAX_ALL_ROWS_COLUMNS and p * p <= MATRIX_PRODUCTS_PER_ENTRY * stored
         self._takes_all_rows = takes_all_rows or is_small
         self._is_quadratic = problem.objective.loss.is_quadratic
-        # Whether coordinate descent goes over the columns of sparse rows, without a matrix.
-        self.has_no_matrix = problem.rows.sparse and not is_small
+        # Whether coordinate descent goes over the columns of X, without a matrix: sparse ones, or
+        # those of least squares with few rows.
+        n, is_sparse = len(problem.visits), problem.rows.sparse
+        is_wide = self._is_quadratic and n < MAX_ROWS_PER_COLUMN * p and n * p <= MAX_NUMBERS
+        self.has_no_matrix = not is_small and (is_sparse or is_wide)
         self.clear()
 
     def clear(self):
@@ -105,6 +106,11 @@ class WorkingSet:
         """Whether the model is the objective itself."""
         return self._is_quadratic and not self.of_some_rows
 
+    @property
+    def is_rough(self):
+        """Whether the model or its minimum is rough: conjugate gradients find the values faster."""
+        return self.of_some_rows or (self.has_no_matrix and self._at.problem.rows.sparse)
+
     def select(self, v, g):
         """(columns of nonzero weights and of the largest subgradients, whether these are all whose
         weights should move).
@@ -115,7 +121,7 @@ class WorkingSet:
         if not self._at.problem.objective.intercept:
             excess[-1] = 0
         used, able = np.count_nonzero(np.isinf(excess)), np.count_nonzero(excess > 0)
-        size = min(able, 2 * used + int(np.sqrt(MATRIX_WORK_PER_COLUMN * len(self._at.inverse))))
+        size = min(able, used + int(np.sqrt(MATRIX_WORK_PER_COLUMN * len(self._at.inverse))))
         columns = np.argpartition(-excess, size - 1)[:size] if size else np.empty(0, np.intp)
         return np.sort(columns), size == able
 
@@ -126,7 +132,7 @@ class WorkingSet:
             h = self._subsample(curvatures[:, k], ROWS_PER_MATRIX_COLUMN * len(columns))
             self._store(k, columns, h, self._at.symmetric_products(h, columns))
         known, h, H = self.stored[k]
-        new = np.setdiff1d(columns, known)
+        new = columns[np.isin(columns, known, invert=True)]
         if len(new):
             old, known = len(known), np.concatenate([known, new])
             cross = self._at.products(h, known, len(new))
@@ -142,7 +148,7 @@ class WorkingSet:
     def _has_few_rows(self, k, columns):
         """Whether the subsample is too small for a matrix with these columns."""
         known, h, _ = self.stored[k]
-        size = len(np.union1d(columns, known))
+        size = len(known) + np.isin(columns, known, invert=True).sum()
         return self.of_some_rows and 2 * np.count_nonzero(h) < ROWS_PER_MATRIX_COLUMN * size
 
     def _subsample(self, h, most):
@@ -171,5 +177,12 @@ class WorkingSet:
 
     @cached_property
     def transposed_rows(self):
-        """The columns of X as rows."""
-        return as_rows(sparse.csc_array(self._at.problem.training_X).T)
+        """The columns of X as rows, dense ones centred."""
+        X = self._at.problem.training_X
+        if sparse.issparse(X):
+            return as_rows(sparse.csc_array(X).T)
+        transposed = np.empty(X.shape[::-1])
+        for begin in range(0, len(X), TRANSPOSED_ROWS):
+            rows = slice(begin, begin + TRANSPOSED_ROWS)
+            transposed[:, rows] = (X[rows] - self._at.center).T
+        return as_rows(transposed)
