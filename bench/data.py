@@ -1,7 +1,8 @@
 """The data sets, by name: real ones, scikit-learn's bundled ones, and seeded synthetic ones.
 
 `load(name)` is (X, y); "NAME/std" has columns of mean 0 and variance 1. Real sets are read from the
-folder FASTGD_DATA: Fashion-MNIST's IDX files, MovieLens 100k, and the files named in FILES.
+folder FASTGD_DATA: Fashion-MNIST's IDX files, MovieLens 100k, and the files named in FILES. For
+each "fashion..." there is a "synthetic...", which takes its place where the files are missing.
 """
 
 import gzip
@@ -14,19 +15,16 @@ import numpy as np
 from scipy.signal import lfilter
 from scipy.sparse import csr_array, issparse
 from sklearn import datasets
+from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 FASHION = ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz")
 FILES = {
-    "a9a": ("a9a.svm.gz",),
-    "spambase": ("spambase.csv.gz",),
-    "california": ("california_housing.csv.gz",),
-    "fashion": FASHION,
-    "fashion10": FASHION,
-    "fashion-10k": FASHION,
+    "a9a": "a9a.svm.gz",
+    "spambase": "spambase.csv.gz",
+    "california": "california_housing.csv.gz",
 }
-STAND_INS = {"fashion": "synthetic", "fashion10": "synthetic10", "fashion-10k": "synthetic-10k"}
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # of the package dataset-fashion-mnist
 MOVIELENS = ("ml-100k.inter", "u.data")  # two forms of the same ratings
 TOPS = (0, 2, 3, 4, 6)  # Fashion-MNIST's T-shirt, pullover, dress, coat, shirt
@@ -38,10 +36,7 @@ def load(name, dtype="float64", rows=None):
     base, _, form = name.partition("/")
     X, y = SETS[base]()
     if form == "std":
-        X = X.toarray() if issparse(X) else X
-        deviation = X.std(axis=0)
-        scale = np.where(deviation > 0, deviation, 1.0)
-        X = np.ascontiguousarray((X - X.mean(axis=0)) / scale)
+        X = StandardScaler().fit_transform(X.toarray() if issparse(X) else X)
     if rows is not None and rows < X.shape[0]:
         X, y = X[:rows].copy(), y[:rows]
     return X.astype(dtype, copy=False), y
@@ -58,7 +53,8 @@ def split(name, seed=0, standardised=True):
 
 def missing(name):
     """Why the set cannot be had here; empty if it can."""
-    files = FILES.get(name.partition("/")[0], ())
+    base = name.partition("/")[0]
+    files = FASHION if base.startswith("fashion") else [FILES[base]] if base in FILES else []
     return "" if find(*files) else f"there is no {files[0]} in FASTGD_DATA"
 
 
@@ -84,32 +80,25 @@ def fashion(labels=False):
 
 def a9a():
     """Adult: 32561 x 123, CSR, 14 ones a row."""
-    with _opened("a9a", "rb") as file:
-        X, y = datasets.load_svmlight_file(file, n_features=123)
+    X, y = datasets.load_svmlight_file(str(_path("a9a")), n_features=123)
     return csr_array(X), y
 
 
 def spambase():
     """4601 x 57, heavy-tailed columns of scales from 0.1 to 600."""
-    with _opened("spambase") as file:
-        table = np.loadtxt(file, delimiter=",", skiprows=1)
+    table = np.loadtxt(_path("spambase"), delimiter=",", skiprows=1)
     return np.ascontiguousarray(table[:, :-1]), table[:, -1]
 
 
 def california():
     """20433 x 8, target in dollars; without rows with a missing value and the column of names."""
-    with _opened("california") as file:
-        names = file.readline().strip().split(",")
-        numbers = [j for j, name in enumerate(names) if name != "ocean_proximity"]
-        table = np.genfromtxt(file, delimiter=",", usecols=numbers)
+    table = np.genfromtxt(_path("california"), delimiter=",", skip_header=1, usecols=range(9))
     table = table[np.isfinite(table).all(axis=1)]
-    target = [names[j] for j in numbers].index("median_house_value")
-    return np.ascontiguousarray(np.delete(table, target, axis=1)), table[:, target]
+    return np.ascontiguousarray(table[:, :-1]), table[:, -1]
 
 
-def _opened(name, mode="rt"):
-    (file,) = FILES[name]
-    return gzip.open(find(file) / file, mode)
+def _path(name):
+    return find(FILES[name]) / FILES[name]
 
 
 def bundled(loader, positive=None, **options):
@@ -222,14 +211,11 @@ def heavy_tailed(rows=4000, columns=1500):
 def text(rows=20_000, columns=20_000, words=70):
     """CSR of about 50 words a row by Zipf's law, tf-idf, rows of unit length."""
     rng = np.random.default_rng(5)
-    draws = np.searchsorted(np.cumsum(_zipf(columns, 1.0)), rng.random((rows, words)))
-    cols, starts = draws.clip(max=columns - 1).ravel(), np.arange(0, draws.size + 1, words)
-    X = csr_array((np.ones(draws.size), cols, starts), shape=(rows, columns))
+    cols = rng.choice(columns, rows * words, p=_zipf(columns, 1.0))
+    starts = np.arange(0, len(cols) + 1, words)
+    X = csr_array((np.ones(len(cols)), cols, starts), shape=(rows, columns))
     X.sum_duplicates()
-    idf = np.log((1 + rows) / (1 + np.bincount(X.indices, minlength=columns))) + 1
-    values = (1 + np.log(X.data)) * idf[X.indices]
-    norms = np.sqrt(np.add.reduceat(values**2, X.indptr[:-1]))
-    X.data = values / np.repeat(norms, np.diff(X.indptr))
+    X = csr_array(TfidfTransformer(sublinear_tf=True).fit_transform(X))
     return X, _logistic_labels(X @ rng.standard_normal(columns), rng, 3.0)
 
 
