@@ -51,7 +51,7 @@ def interleave(samples, repeats, cap, pause):
     return runs
 
 
-def race(sample, tasks, goals, options, threads=1):
+def race(sample, tasks, goals, repeats, threads=1):
     """{name: summary of its times and ratio to fastgd}; `sample(task)` returns a time.
 
     The ratio is the peer's median over fastgd's, above 1 where fastgd is faster. There is none
@@ -59,8 +59,7 @@ def race(sample, tasks, goals, options, threads=1):
     """
     samples = {name: partial(sample, task) for name, task in tasks.items()}
     with threadpool_limits(threads):
-        pause = SETTLE if threads > 1 else 0
-        runs = interleave(samples, options.repeats, CAP, pause)
+        runs = interleave(samples, repeats, CAP, SETTLE if threads > 1 else 0)
     summaries = {
         name: {"median": statistics.median(taken), "minimum": min(taken), "runs": taken}
         for name, taken in runs.items()
