@@ -17,7 +17,8 @@ from bench import peers
 ERROR = 1e-12  # wanted, over F(best constant model) - F*
 MAX_ITER = 100_000
 FOLDER = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"), "fastgd-bench")
-cached = Memory(FOLDER, verbose=0).cache  # keeps what a function returned in earlier runs
+# Keeps what a function returned in earlier runs, as long as its source is the same.
+cached = Memory(FOLDER, verbose=0).cache
 
 
 @dataclass
