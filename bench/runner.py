@@ -5,6 +5,7 @@ cannot do the work is in its "unsupported", with the reason.
 """
 
 import itertools
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
@@ -20,8 +21,6 @@ from bench.objective import targets
 from bench.peers.fastgd import sgd
 
 QUICK_ROWS, QUICK_RATINGS = 2000, 20_000
-NETWORK_SAMPLE = 0.3  # seconds; epochs that fill it are timed together
-CALL_SAMPLE = 0.02  # seconds; short calls are repeated for that long
 FIT_ROWS = 2000  # to fit the models whose methods are called
 ADAM_STEPS = 20  # a sample
 CUSTOM_GOALS = {"fastgd built-in": 1 / 1.3}  # a custom loss may take 1.3 times as long
@@ -88,37 +87,33 @@ def _epochs(row, options, epochs, dtype="float64", shuffle=(False, True), unit="
                       threads, unsupported)  # fmt: skip
 
 
-def _network(row, options, hidden, batch_size, rows=None):
-    """An epoch of Adam in float32."""
+def _network(row, options, hidden, batch_size, epochs, rows=None):
+    """An epoch of Adam in float32, the mean of `epochs`."""
     X, y = _load(row, options, "float32", rows)
     trains, _ = _prepare("network", row, options, (hidden, batch_size, X, y))
-    tasks, losses = {}, {}
     with threadpool_limits(1):
-        for name, train in trains.items():
-            epochs = max(1, round(NETWORK_SAMPLE / (timing.seconds(train, 2) / 2)))
-            tasks[name], losses[name] = (train, epochs), float(train(3))
-    yield _result(row, options, "epoch", lambda of: timing.seconds(*of) / of[1], tasks, losses, X)
+        losses = {name: float(train(3)) for name, train in trains.items()}
+    yield _result(row, options, "epoch", lambda train: timing.seconds(train, epochs) / epochs,
+                  trains, losses, X)  # fmt: skip
 
 
-def _call(row, options, method, rows=None):
-    """A method of a fitted two-class linear model on the first rows."""
+def _call(row, options, method, count, rows=None):
+    """A method of a fitted two-class linear model on the first rows, the mean of `count` calls."""
     X, y = _load(row, options)
     for threads in row.threads:
         own = sgd(LOGISTIC, max_iter=1, tol=None, n_jobs=threads)
-        own.fit(X[:FIT_ROWS], y[:FIT_ROWS])
         peer = SGDClassifier(loss="log_loss", max_iter=1, tol=None)
-        peer.fit(X[:FIT_ROWS], y[:FIT_ROWS])
+        for model in (own, peer):
+            model.fit(X[:FIT_ROWS], y[:FIT_ROWS])
         peer.coef_, peer.intercept_ = own.coef_, own.intercept_
-        tasks, values = {}, []
+        calls = {
+            name: partial(getattr(model, method), X[:rows])
+            for name, model in {"fastgd": own, "scikit-learn": peer}.items()
+        }
         with threadpool_limits(threads):
-            for name, model in {"fastgd": own, "scikit-learn": peer}.items():
-                call = partial(getattr(model, method), X[:rows])
-                values.append(call())
-                once = min(timing.seconds(call) for _ in range(3))
-                tasks[name] = call, max(1, round(CALL_SAMPLE / once))
-        np.testing.assert_allclose(*values, rtol=1e-6, atol=1e-9)
-        yield _result(row, options, "call", lambda of: timing.of_call(*of), tasks, X=X[:rows],
-                      threads=threads)  # fmt: skip
+            np.testing.assert_allclose(*(of() for of in calls.values()), rtol=1e-6, atol=1e-9)
+        sample = partial(timing.of_call, count=count)
+        yield _result(row, options, "call", sample, calls, X=X[:rows], threads=threads)
 
 
 def _factorization(row, options, epochs, ratings=None, factors=50, variant=""):
@@ -145,29 +140,26 @@ class ReachedError(Exception):
 def _minimizer(row, options, cost, n=0, least=1e-5):
     """A run of `minimize` until max |gradient| <= `least`, from the same start as SciPy's."""
     function, start = costs.cost(cost, n)
-    evaluations = {}
+    runs, _ = _prepare("minimizer", row, options, (100_000,))
+    evaluations = dict.fromkeys(runs)
 
-    def reach(name, run):
-        calls = 0
+    def reach(name):
+        calls = itertools.count(1)
 
         def until(x):
-            nonlocal calls
-            calls += 1
-            value, gradient = function(x)
+            call, (value, gradient) = next(calls), function(x)
             if np.abs(gradient).max() <= least:
+                evaluations[name] = call
                 raise ReachedError
             return value, gradient
 
-        try:
-            run(until, start)
-        except ReachedError:
-            evaluations[name] = calls
+        with suppress(ReachedError):
+            runs[name](until, start)
 
-    runs, _ = _prepare("minimizer", row, options, (100_000,))
-    tasks = {name: (name, run) for name, run in runs.items()}
-    result = _result(row, options, "run", lambda of: timing.seconds(reach, *of), tasks)
+    tasks = {name: name for name in runs}
+    result = _result(row, options, "run", partial(timing.seconds, reach), tasks)
     for name, summary in result["peers"].items():
-        summary["evaluations"] = evaluations.get(name)
+        summary["evaluations"] = evaluations[name]
     yield result
 
 

@@ -4,6 +4,7 @@ import os
 import statistics
 import time
 from functools import partial
+from timeit import timeit
 
 from threadpoolctl import threadpool_limits
 
@@ -31,7 +32,7 @@ def of_epoch(train, epochs):
 
 def of_call(call, count):
     """Seconds of a call, the mean of `count`."""
-    return seconds(lambda: [call() for _ in range(count)]) / count
+    return timeit(call, number=count) / count
 
 
 def interleave(samples, repeats, cap, pause):
