@@ -19,14 +19,13 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
-FASHION = ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz")
 FILES = {
     "a9a": "a9a.svm.gz",
     "spambase": "spambase.csv.gz",
     "california": "california_housing.csv.gz",
+    **dict.fromkeys(("fashion", "fashion10", "fashion-10k"), "train-images-idx3-ubyte.gz"),
 }
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # of the package dataset-fashion-mnist
-MOVIELENS = ("ml-100k.inter", "u.data")  # two forms of the same ratings
 TOPS = (0, 2, 3, 4, 6)  # Fashion-MNIST's T-shirt, pullover, dress, coat, shirt
 
 
@@ -53,18 +52,17 @@ def split(name, seed=0, standardised=True):
 
 def missing(name):
     """Why the set cannot be had here; empty if it can."""
-    base = name.partition("/")[0]
-    files = FASHION if base.startswith("fashion") else [FILES[base]] if base in FILES else []
-    return "" if find(*files) else f"there is no {files[0]} in FASTGD_DATA"
+    file = FILES.get(name.partition("/")[0])
+    return "" if file is None or find(file) else f"there is no {file} in FASTGD_DATA"
 
 
-def find(*names):
-    """The folder that holds all these files; None if there is none."""
+def find(file):
+    """Its path; None if it is nowhere."""
     own, recbole = os.environ.get("FASTGD_DATA"), find_spec("recbole")
     folders = [Path(own), Path(own, "fashion-mnist"), Path(own, "ml-100k")] if own else []
     packages = recbole.submodule_search_locations if recbole else ()
     folders += [DEBIAN, *(Path(package, "dataset_example", "ml-100k") for package in packages)]
-    return next((f for f in folders if all((f / name).exists() for name in names)), None)
+    return next((folder / file for folder in folders if (folder / file).exists()), None)
 
 
 # ---- real data ----
@@ -72,33 +70,31 @@ def find(*names):
 
 def fashion(labels=False):
     """Fashion-MNIST, pixels in [0, 1]: tops against the rest, or its ten labels."""
-    images, classes = (gzip.decompress((find(*FASHION) / name).read_bytes()) for name in FASHION)
-    X = np.frombuffer(images, np.uint8, offset=16).reshape(-1, 784) / 255.0
-    y = np.frombuffer(classes, np.uint8, offset=8)
-    return X, (y if labels else np.isin(y, TOPS)).astype(np.intp)
+    images = find(FILES["fashion"])
+    classes = images.with_name("train-labels-idx1-ubyte.gz")
+    X = np.frombuffer(gzip.decompress(images.read_bytes()), np.uint8, offset=16)
+    y = np.frombuffer(gzip.decompress(classes.read_bytes()), np.uint8, offset=8)
+    return X.reshape(-1, 784) / 255.0, (y if labels else np.isin(y, TOPS)).astype(np.intp)
 
 
 def a9a():
     """Adult: 32561 x 123, CSR, 14 ones a row."""
-    X, y = datasets.load_svmlight_file(str(_path("a9a")), n_features=123)
+    X, y = datasets.load_svmlight_file(str(find(FILES["a9a"])), n_features=123)
     return csr_array(X), y
 
 
 def spambase():
     """4601 x 57, heavy-tailed columns of scales from 0.1 to 600."""
-    table = np.loadtxt(_path("spambase"), delimiter=",", skiprows=1)
+    table = np.loadtxt(find(FILES["spambase"]), delimiter=",", skiprows=1)
     return np.ascontiguousarray(table[:, :-1]), table[:, -1]
 
 
 def california():
     """20433 x 8, target in dollars; without rows with a missing value and the column of names."""
-    table = np.genfromtxt(_path("california"), delimiter=",", skip_header=1, usecols=range(9))
+    path = find(FILES["california"])
+    table = np.genfromtxt(path, delimiter=",", skip_header=1, usecols=range(9))
     table = table[np.isfinite(table).all(axis=1)]
     return np.ascontiguousarray(table[:, :-1]), table[:, -1]
-
-
-def _path(name):
-    return find(FILES[name]) / FILES[name]
 
 
 def bundled(loader, positive=None, **options):
@@ -272,10 +268,9 @@ SETS = {
 
 def movielens():
     """(MovieLens 100k, the file), or (synthetic ratings of its size, "")."""
-    name = next(filter(find, MOVIELENS), "")
-    if not name:
+    path = find("ml-100k.inter") or find("u.data")  # two forms of the same ratings
+    if path is None:
         return synthetic_ratings(100_000, 943, 1682), ""
-    path = find(name) / name
     return np.loadtxt(path, skiprows=int(path.suffix == ".inter"), usecols=(0, 1, 2)), path
 
 

@@ -46,7 +46,8 @@ def solve(problem, X, t):
     model = getattr(fastgd, name)(**parameters, tol=ERROR, max_iter=MAX_ITER).fit(X, t)
     coef, intercept = peers.coefficients(model)
     value = problem.value(X, t, coef, intercept)
-    return Optimum(value, constant(problem, t), float(model.optimality_)), coef, intercept
+    error = max(float(model.optimality_), np.finfo(float).eps)
+    return Optimum(value, constant(problem, t), error), coef, intercept
 
 
 def constant(problem, t):

@@ -22,7 +22,6 @@ def parser(command, text, peers=()):
     description = text.partition("\n")[0].partition(": ")[2]
     made = argparse.ArgumentParser(f"python -m bench {command}".strip(), description=description)
     made.add_argument("names", nargs="*", metavar="NAME", help="names or patterns (default: all)")
-    made.add_argument("--quick", action="store_true", help="few rows, few rounds: does it run?")
     if peers:
         made.add_argument("--peers", action="append", choices=peers, help="only these")
     return made
