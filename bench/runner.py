@@ -18,13 +18,13 @@ from threadpoolctl import threadpool_limits
 from bench import costs, data, peers, timing
 from bench.catalogue import Problem
 from bench.objective import targets
-from bench.peers.fastgd import sgd
+from bench.peers.fastgd import plain_sgd
 
 QUICK_ROWS, QUICK_RATINGS = 2000, 20_000
 FIT_ROWS = 2000  # to fit the models whose methods are called
 ADAM_STEPS = 20  # a sample
 CUSTOM_GOALS = {"fastgd built-in": 1 / 1.3}  # a custom loss may take 1.3 times as long
-LOGISTIC = Problem("", "", "log_loss", 1e-4)
+LOGISTIC = Problem("", "", "log_loss", 1e-4, rate=1e-3)
 
 
 def measure(row, options):
@@ -101,7 +101,7 @@ def _call(row, options, method, count, rows=None):
     """A method of a fitted two-class linear model on the first rows, the mean of `count` calls."""
     X, y = _load(row, options)
     for threads in row.threads:
-        own = sgd(LOGISTIC, max_iter=1, tol=None, n_jobs=threads)
+        own = plain_sgd(LOGISTIC, max_iter=1, n_jobs=threads)
         peer = SGDClassifier(loss="log_loss", max_iter=1, tol=None)
         for model in (own, peer):
             model.fit(X[:FIT_ROWS], y[:FIT_ROWS])
@@ -139,7 +139,7 @@ class ReachedError(Exception):
 
 def _minimizer(row, options, cost, n=0, least=1e-5):
     """A run of `minimize` until max |gradient| <= `least`, from the same start as SciPy's."""
-    function, start = costs.cost(cost, n)
+    function, start = costs.cost(cost, n, row.data)
     runs, _ = _prepare("minimizer", row, options, (100_000,))
     evaluations = dict.fromkeys(runs)
 
@@ -182,11 +182,10 @@ def _custom_loss(row, options, form, batch_size, epochs=5):
         return
     row, (X, y) = replace(row, goals=CUSTOM_GOALS), _load(row, options)
     for threads in row.threads:
-        own = dict(learning_rate="constant", eta0=1e-3, batch_size=batch_size, tol=None)
-        own |= dict(random_state=0, n_jobs=threads)
+        own = dict(batch_size=batch_size, n_jobs=threads)
 
         def train(epochs, loss, own=own):
-            sgd(LOGISTIC, loss=loss, max_iter=epochs, **own).fit(X, y)
+            plain_sgd(LOGISTIC, loss=loss, max_iter=epochs, **own).fit(X, y)
 
         trains = {name: partial(train, loss=loss) for name, loss in losses.items()}
         sample = partial(timing.of_epoch, epochs=epochs)
