@@ -5,7 +5,7 @@ from dataclasses import KW_ONLY, dataclass, replace
 import numpy as np
 
 from bench import data
-from bench.objective import LOSSES, REGRESSION, targets
+from bench.objective import LOSSES, REGRESSION, SMOOTH, targets
 from bench.timing import cores
 
 BLOCK = 8192  # rows evaluated at a time, so that float32 rows are not all widened at once
@@ -32,6 +32,11 @@ class Problem:
     @property
     def regression(self):
         return self.loss in REGRESSION
+
+    @property
+    def smooth(self):
+        """Whether F is differentiable."""
+        return self.loss in SMOOTH and not self.l1
 
     @property
     def penalty(self):

@@ -25,6 +25,11 @@ SLOPES = {  # dL/dz
     "epsilon_insensitive": lambda z, t, epsilon=0.0: np.sign(z - t) * (np.abs(z - t) > epsilon),
     "softmax": lambda z, t, epsilon=0.0: softmax(z, axis=-1) - t,
 }
+CURVATURES = {  # d^2L/dz^2 of the smooth ones
+    "squared_error": lambda z, t: np.ones_like(z),
+    "log_loss": lambda z, t: expit(z) * expit(-z),
+    "squared_hinge": lambda z, t: 2.0 * (t * z < 1),
+}
 
 
 def targets(loss, y):
