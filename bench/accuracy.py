@@ -23,22 +23,20 @@ FINALISTS = 2  # settings of a peer that are timed again, for each gap
 SLOW = 4.0
 # or one that takes longer than that time and has a larger gap than this.
 HOPELESS = 1e-2
-CAP, QUICK_CAP = 3.0, 0.5  # seconds of a fit from which on no tighter level is tried
+CAP = 3.0  # seconds of a fit from which on no tighter level is tried
 ROUND_CAP = 1.0  # seconds of all repeats of a finalist
 WARM_UP_ROWS = 200  # rows on which compilers are called first
-REPEATS, QUICK_REPEATS = 4, 2
-QUICK_NAMES = ["logistic *30000*"]
+REPEATS = 4
 
 
 def main(arguments):
     options = report.parser("accuracy", __doc__, peers.WORK["settings"]).parse_args(arguments)
-    names = options.names or (QUICK_NAMES if options.quick else [])
-    chosen, notes = report.choose(catalogue.ACCURACY, names)
+    chosen, notes = report.choose(catalogue.ACCURACY, options.names)
     solvers, absent = peers.load("settings", options.peers)
     report.head(notes + absent)
     ratios = {gap: [] for gap in GAPS}
     for problem in chosen:
-        runs, text = measure(problem, solvers, options.quick)
+        runs, text = measure(problem, solvers)
         print(text, *lines(runs, solvers), sep="\n", flush=True)
         for gap in GAPS:
             ratios[gap].append(ratio_of(runs, gap))
@@ -51,7 +49,7 @@ def main(arguments):
     return 0
 
 
-@dataclass
+@dataclass(eq=False)
 class Run:
     """A fit of one setting at one level."""
 
@@ -66,7 +64,7 @@ class Run:
         return self.setting.name + ("" if self.level is None else f" at {self.level:g}")
 
 
-def measure(problem, solvers, quick):
+def measure(problem, solvers):
     """(runs, a line on the problem); only the fastest ones of each peer have been timed again."""
     problem, X, t = problem.load()
     solution, X_of, runs, best = optimum.optimum(problem, X, t), layouts(X), [], np.inf
@@ -74,12 +72,11 @@ def measure(problem, solvers, quick):
         warnings.simplefilter("ignore")
         for peer, settings in solvers.items():
             for setting in settings(problem, len(t)):
-                cap = min(QUICK_CAP if quick else CAP, SLOW * best)
                 data = problem, X_of[setting.order], t, solution
-                for run in climb(peer, setting, data, cap, best):
+                for run in climb(peer, setting, data, min(CAP, SLOW * best), best):
                     runs.append(run)
                     best = min(best, run.seconds) if run.gap <= GAPS[-1] else best
-        time_again(runs, X_of, t, QUICK_REPEATS if quick else REPEATS)
+        time_again(runs, X_of, t)
     about = "" if problem.intercept else "; no intercept"
     return runs, (
         f"{problem.name}  ({len(t)} x {X.shape[1]}, F* {solution.value:.12g} to "
@@ -127,18 +124,21 @@ def fastest(runs, peer, gap):
     return sorted(reached, key=lambda run: run.seconds)
 
 
-def time_again(runs, X_of, t, repeats):
+def time_again(runs, X_of, t):
     """Time the fastest runs of each peer to each gap again, in turn; the others count no more."""
 
     def again(run):
         return fit_seconds(run.setting.make(run.level), X_of[run.setting.order], t)
 
-    names = dict.fromkeys(run.peer for run in runs)
-    finalists = {id(r): r for n in names for gap in GAPS for r in fastest(runs, n, gap)[:FINALISTS]}
-    samples = {key: partial(again, run) for key, run in finalists.items()}
-    taken = timing.interleave(samples, repeats, ROUND_CAP, timing.SETTLE)
+    finalists = {
+        run: partial(again, run)
+        for peer in dict.fromkeys(run.peer for run in runs)
+        for gap in GAPS
+        for run in fastest(runs, peer, gap)[:FINALISTS]
+    }
+    taken = timing.interleave(finalists, REPEATS, ROUND_CAP, timing.SETTLE)
     for run in runs:
-        run.seconds = min(run.seconds, *taken[id(run)]) if id(run) in taken else np.inf
+        run.seconds = min(run.seconds, *taken[run]) if run in taken else np.inf
 
 
 def ratio_of(runs, gap):

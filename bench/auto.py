@@ -22,9 +22,7 @@ MEDIAN_RATIO = (1.01, 1.002, 1.0005)  # goals: F over the best in hindsight, at 
 # goals: geometric mean of the ratio of the gaps at the second mark
 GAP_RATIO = {"smooth losses": 0.2, "hinge and tube": 1.0}
 PASS_MEAN, PASS_WORST = 0.05, 0.25  # goals: gap after one pass
-CHUNK = 1000  # rows a call of partial_fit
 MIN_GAP = 1e-12  # below which gaps are rounding
-QUICK_ROWS = 1000  # rows of a problem, at most
 
 
 def main(arguments):
@@ -32,18 +30,14 @@ def main(arguments):
     chosen, notes = report.choose(catalogue.AUTO, options.names)
     one_pass, absent = peers.load("one_pass")
     report.head(notes + absent)
-    others = "".join(f", {name}" for name in one_pass)
-    marks = "/".join(map(str, MARKS))
-    print(f"{'':<32}gap after {marks} epochs, best of 40 | fastgd | objective ratio | one pass: "
-          f"fastgd{others}")  # fmt: skip
+    columns = f"gap after {'/'.join(map(str, MARKS))} epochs, best of 40 | fastgd | objective ratio"
+    print(f"{'':<32}{columns} | one pass: {', '.join(one_pass)}")
     results = []
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what did not converge in so few epochs
         for problem in chosen:
-            loaded = problem.load()
-            if not options.quick or len(loaded[2]) <= QUICK_ROWS:
-                results.append(measure(*loaded, {"fastgd": fastgd_one_pass} | one_pass))
-                print(line(*results[-1]), flush=True)
+            results.append(measure(*problem.load(), one_pass))
+            print(line(*results[-1]), flush=True)
     print("", *summary(results), sep="\n")
     return 0
 
@@ -68,14 +62,6 @@ def measure(problem, X, t, one_pass):
             passes[name] = np.inf if name == "fastgd" else None
     gaps = [[solution.gap(value) for value in values] for values in (best, own)]
     return problem, np.array(best), np.array(own), gaps, passes
-
-
-def fastgd_one_pass(problem, X, t):
-    model = sgd(problem, random_state=0)
-    labels = {} if problem.regression else {"classes": [-1.0, 1.0]}
-    for start in range(0, len(t), CHUNK):
-        model.partial_fit(X[start : start + CHUNK], t[start : start + CHUNK], **labels)
-    return peers.coefficients(model)
 
 
 def line(problem, best, own, gaps, passes):

@@ -29,8 +29,8 @@ FLAGS = ["-O3", "-march=native", "-ffast-math", "-shared", "-fPIC"]
 
 
 @threadpool_limits.wrap(limits=1)
-def cost(name, n):
-    """(x -> (value, gradient), start)"""
+def cost(name, n, source):
+    """(x -> (value, gradient), start); of n numbers, or the weights of the data set `source`."""
     if name == "rosenbrock":
         return lambda x: (rosen(x), rosen_der(x)), np.tile([-1.2, 1.0], n // 2)
     if name in ("quadratic", "rotated"):  # condition number 1e6
@@ -40,7 +40,7 @@ def cost(name, n):
         Q = np.linalg.qr(rng.standard_normal((n, n)))[0]
         H = (Q * h) @ Q.T
         return lambda x: (x @ H @ x / 2, H @ x), rng.standard_normal(n)
-    X, y = data.load({"logistic-raw": "breast_cancer", "logistic-std": "breast_cancer/std"}[name])
+    X, y = data.load(source)
     X, t = np.column_stack([X, np.ones(len(X))]), 2.0 * y - 1
 
     def logistic(w):

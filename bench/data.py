@@ -1,7 +1,8 @@
 """The data sets, by name: real ones, scikit-learn's bundled ones, and seeded synthetic ones.
 
 `load(name)` is (X, y); "NAME/std" has columns of mean 0 and variance 1. Real sets are read from the
-folder FASTGD_DATA: Fashion-MNIST's IDX files, MovieLens 100k, and the files named in FILES.
+folder FASTGD_DATA: Fashion-MNIST's IDX files, MovieLens 100k, and the files named in FILES. For
+each "fashion..." there is a "synthetic...", which takes its place where the files are missing.
 """
 
 import gzip
@@ -14,21 +15,17 @@ import numpy as np
 from scipy.signal import lfilter
 from scipy.sparse import csr_array, issparse
 from sklearn import datasets
+from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
-FASHION = ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz")
 FILES = {
-    "a9a": ("a9a.svm.gz",),
-    "spambase": ("spambase.csv.gz",),
-    "california": ("california_housing.csv.gz",),
-    "fashion": FASHION,
-    "fashion10": FASHION,
-    "fashion-10k": FASHION,
+    "a9a": "a9a.svm.gz",
+    "spambase": "spambase.csv.gz",
+    "california": "california_housing.csv.gz",
+    **dict.fromkeys(("fashion", "fashion10", "fashion-10k"), "train-images-idx3-ubyte.gz"),
 }
-STAND_INS = {"fashion": "synthetic", "fashion10": "synthetic10", "fashion-10k": "synthetic-10k"}
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # of the package dataset-fashion-mnist
-MOVIELENS = ("ml-100k.inter", "u.data")  # two forms of the same ratings
 TOPS = (0, 2, 3, 4, 6)  # Fashion-MNIST's T-shirt, pullover, dress, coat, shirt
 
 
@@ -38,10 +35,7 @@ def load(name, dtype="float64", rows=None):
     base, _, form = name.partition("/")
     X, y = SETS[base]()
     if form == "std":
-        X = X.toarray() if issparse(X) else X
-        deviation = X.std(axis=0)
-        scale = np.where(deviation > 0, deviation, 1.0)
-        X = np.ascontiguousarray((X - X.mean(axis=0)) / scale)
+        X = StandardScaler().fit_transform(X.toarray() if issparse(X) else X)
     if rows is not None and rows < X.shape[0]:
         X, y = X[:rows].copy(), y[:rows]
     return X.astype(dtype, copy=False), y
@@ -58,17 +52,17 @@ def split(name, seed=0, standardised=True):
 
 def missing(name):
     """Why the set cannot be had here; empty if it can."""
-    files = FILES.get(name.partition("/")[0], ())
-    return "" if find(*files) else f"there is no {files[0]} in FASTGD_DATA"
+    file = FILES.get(name.partition("/")[0])
+    return "" if file is None or find(file) else f"there is no {file} in FASTGD_DATA"
 
 
-def find(*names):
-    """The folder that holds all these files; None if there is none."""
+def find(file):
+    """Its path; None if it is nowhere."""
     own, recbole = os.environ.get("FASTGD_DATA"), find_spec("recbole")
     folders = [Path(own), Path(own, "fashion-mnist"), Path(own, "ml-100k")] if own else []
     packages = recbole.submodule_search_locations if recbole else ()
     folders += [DEBIAN, *(Path(package, "dataset_example", "ml-100k") for package in packages)]
-    return next((f for f in folders if all((f / name).exists() for name in names)), None)
+    return next((folder / file for folder in folders if (folder / file).exists()), None)
 
 
 # ---- real data ----
@@ -76,40 +70,31 @@ def find(*names):
 
 def fashion(labels=False):
     """Fashion-MNIST, pixels in [0, 1]: tops against the rest, or its ten labels."""
-    images, classes = (gzip.decompress((find(*FASHION) / name).read_bytes()) for name in FASHION)
-    X = np.frombuffer(images, np.uint8, offset=16).reshape(-1, 784) / 255.0
-    y = np.frombuffer(classes, np.uint8, offset=8)
-    return X, (y if labels else np.isin(y, TOPS)).astype(np.intp)
+    images = find(FILES["fashion"])
+    classes = images.with_name("train-labels-idx1-ubyte.gz")
+    X = np.frombuffer(gzip.decompress(images.read_bytes()), np.uint8, offset=16)
+    y = np.frombuffer(gzip.decompress(classes.read_bytes()), np.uint8, offset=8)
+    return X.reshape(-1, 784) / 255.0, (y if labels else np.isin(y, TOPS)).astype(np.intp)
 
 
 def a9a():
     """Adult: 32561 x 123, CSR, 14 ones a row."""
-    with _opened("a9a", "rb") as file:
-        X, y = datasets.load_svmlight_file(file, n_features=123)
+    X, y = datasets.load_svmlight_file(str(find(FILES["a9a"])), n_features=123)
     return csr_array(X), y
 
 
 def spambase():
     """4601 x 57, heavy-tailed columns of scales from 0.1 to 600."""
-    with _opened("spambase") as file:
-        table = np.loadtxt(file, delimiter=",", skiprows=1)
+    table = np.loadtxt(find(FILES["spambase"]), delimiter=",", skiprows=1)
     return np.ascontiguousarray(table[:, :-1]), table[:, -1]
 
 
 def california():
     """20433 x 8, target in dollars; without rows with a missing value and the column of names."""
-    with _opened("california") as file:
-        names = file.readline().strip().split(",")
-        numbers = [j for j, name in enumerate(names) if name != "ocean_proximity"]
-        table = np.genfromtxt(file, delimiter=",", usecols=numbers)
+    path = find(FILES["california"])
+    table = np.genfromtxt(path, delimiter=",", skip_header=1, usecols=range(9))
     table = table[np.isfinite(table).all(axis=1)]
-    target = [names[j] for j in numbers].index("median_house_value")
-    return np.ascontiguousarray(np.delete(table, target, axis=1)), table[:, target]
-
-
-def _opened(name, mode="rt"):
-    (file,) = FILES[name]
-    return gzip.open(find(file) / file, mode)
+    return np.ascontiguousarray(table[:, :-1]), table[:, -1]
 
 
 def bundled(loader, positive=None, **options):
@@ -222,14 +207,11 @@ def heavy_tailed(rows=4000, columns=1500):
 def text(rows=20_000, columns=20_000, words=70):
     """CSR of about 50 words a row by Zipf's law, tf-idf, rows of unit length."""
     rng = np.random.default_rng(5)
-    draws = np.searchsorted(np.cumsum(_zipf(columns, 1.0)), rng.random((rows, words)))
-    cols, starts = draws.clip(max=columns - 1).ravel(), np.arange(0, draws.size + 1, words)
-    X = csr_array((np.ones(draws.size), cols, starts), shape=(rows, columns))
+    cols = rng.choice(columns, rows * words, p=_zipf(columns, 1.0))
+    starts = np.arange(0, len(cols) + 1, words)
+    X = csr_array((np.ones(len(cols)), cols, starts), shape=(rows, columns))
     X.sum_duplicates()
-    idf = np.log((1 + rows) / (1 + np.bincount(X.indices, minlength=columns))) + 1
-    values = (1 + np.log(X.data)) * idf[X.indices]
-    norms = np.sqrt(np.add.reduceat(values**2, X.indptr[:-1]))
-    X.data = values / np.repeat(norms, np.diff(X.indptr))
+    X = csr_array(TfidfTransformer(sublinear_tf=True).fit_transform(X))
     return X, _logistic_labels(X @ rng.standard_normal(columns), rng, 3.0)
 
 
@@ -286,10 +268,9 @@ SETS = {
 
 def movielens():
     """(MovieLens 100k, the file), or (synthetic ratings of its size, "")."""
-    name = next(filter(find, MOVIELENS), "")
-    if not name:
+    path = find("ml-100k.inter") or find("u.data")  # two forms of the same ratings
+    if path is None:
         return synthetic_ratings(100_000, 943, 1682), ""
-    path = find(name) / name
     return np.loadtxt(path, skiprows=int(path.suffix == ".inter"), usecols=(0, 1, 2)), path
 
 

@@ -5,7 +5,6 @@ the same coefficients; the demo fails where they differ by more than 1e-9. The l
 build/demo.png.
 """
 
-import statistics
 import sys
 from pathlib import Path
 
@@ -78,18 +77,11 @@ def race(problem, X, y):
     """(model, median seconds of fastgd and of NumPy, largest difference of coefficients)."""
     train = numpy_loop.epochs(problem, X, y, shuffle=False, threads=None)
     model = plain_sgd(problem, max_iter=EPOCHS, shuffle=False)
-    results = [
-        model.fit(X, y),
-        train(EPOCHS),
-    ]  # a warm-up, as both load what they need on first use
-    samples = {
-        "fastgd": lambda: timing.seconds(model.fit, X, y),
-        "numpy": lambda: timing.seconds(train, EPOCHS),
-    }
-    times = timing.interleave(samples, REPEATS, np.inf, timing.SETTLE)
-    pairs = zip(coefficients(model), results[1], strict=True)
-    difference = max(float(np.abs(a - b).max()) for a, b in pairs)
-    return model, *map(statistics.median, times.values()), difference
+    pairs = zip(coefficients(model.fit(X, y)), train(EPOCHS), strict=True)
+    difference = max(float(np.abs(own - numpys).max()) for own, numpys in pairs)
+    tasks = {"fastgd": (model.fit, X, y), "numpy": (train, EPOCHS)}
+    times = timing.race(lambda of: timing.seconds(*of), tasks, {}, REPEATS, timing.cores())
+    return model, times["fastgd"]["median"], times["numpy"]["median"], difference
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ it is another one in each standardised column. No estimator has that as an optio
 import numpy as np
 from scipy.sparse import issparse
 
-from bench import optimum
 from bench.objective import SLOPES, shrink
+from bench.optimum import cached
 
 MARKS = (5, 20, 100)  # epochs
 RATES = np.logspace(-3, 1.5, 10)  # times 1 / (curvature of the loss * mean squared norm of a row)
@@ -23,13 +23,9 @@ CURVATURE = {"log_loss": 0.25, "squared_hinge": 2.0}  # 1 otherwise
 SEED = 0
 
 
+@cached
 def best(problem, X, t):
-    """[F at each mark of the best setting], cached."""
-    setup = (MARKS, RATES.tolist(), list(SCHEDULES), SEED)
-    return optimum.cached("hindsight", problem, X, t, lambda: descend(problem, X, t), setup)
-
-
-def descend(problem, X, t):
+    """[F at each mark of the best setting]."""
     (n, p), centre, scale = X.shape, np.zeros(X.shape[1]), np.ones(X.shape[1])
     if not issparse(X):
         centre, deviation = X.mean(axis=0), X.std(axis=0)

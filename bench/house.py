@@ -13,8 +13,6 @@ LONGEST_LINE = 100
 DIALECT = r"\b(dear|wary|amid|is told|told of|not of this world|go_on|own_errors)\b"
 # A comparison of a loss with a name, which is for problem/losses.py alone.
 LOSS_NAMES = r"loss\w* (==|!=|in|not in) [(\"]|case \"\w+\""
-LAYOUT = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT,
-          tokenize.ENCODING, tokenize.ENDMARKER}  # fmt: skip
 
 
 def run(*command, check=True):
@@ -49,19 +47,17 @@ def kernel_arguments():
 
 def docstring_lines(node):
     """The lines of the docstring of a module, class or function."""
-    body = getattr(node, "body", None)
-    first = body[0] if isinstance(body, list) and body else None
-    value = getattr(first, "value", None)
-    if not isinstance(first, ast.Expr) or not isinstance(value, ast.Constant):
+    has_body = isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
+    if not has_body or ast.get_docstring(node) is None:
         return range(0)
-    return range(value.lineno, value.end_lineno + 1) if isinstance(value.value, str) else range(0)
+    return range(node.body[0].lineno, node.body[0].end_lineno + 1)
 
 
 def code_lines(path):
     """Lines with a token that is neither a comment nor a docstring."""
     source, found = path.read_text(), set()
-    for token in tokenize.tokenize(io.BytesIO(source.encode()).readline):
-        if token.type not in LAYOUT:
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.string.strip() and token.type != tokenize.COMMENT:
             found |= set(range(token.start[0], token.end[0] + 1))
     return len(found.difference(*map(docstring_lines, ast.walk(ast.parse(source)))))
 

@@ -1,10 +1,10 @@
 """What the commands share: options, choice of rows, the head of the output."""
 
 import argparse
+import fnmatch
 import platform
 import sys
 from dataclasses import replace
-from fnmatch import fnmatch
 from importlib import metadata
 from pathlib import Path
 
@@ -22,7 +22,6 @@ def parser(command, text, peers=()):
     description = text.partition("\n")[0].partition(": ")[2]
     made = argparse.ArgumentParser(f"python -m bench {command}".strip(), description=description)
     made.add_argument("names", nargs="*", metavar="NAME", help="names or patterns (default: all)")
-    made.add_argument("--quick", action="store_true", help="few rows, few rounds: does it run?")
     if peers:
         made.add_argument("--peers", action="append", choices=peers, help="only these")
     return made
@@ -30,21 +29,22 @@ def parser(command, text, peers=()):
 
 def choose(entries, names):
     """(entries, notes): those asked for that can be had; a note for each set that is missing."""
+    known = [entry.name for entry in entries]
     for name in names:
-        if not any(fnmatch(entry.name, name) for entry in entries):
-            known = "\n".join(entry.name for entry in entries)
-            sys.exit(f"nothing is called {name!r}; there are\n{known}")
+        if not fnmatch.filter(known, name):
+            sys.exit("\n".join([f"nothing is called {name!r}; there are", *known]))
+    wanted = {found for name in names or ["*"] for found in fnmatch.filter(known, name)}
     kept, notes = [], {}
-    for entry in entries:
-        if names and not any(fnmatch(entry.name, name) for name in names):
-            continue
-        reason, stand_in = data.missing(entry.data), data.STAND_INS.get(entry.data)
-        if reason:
-            what = f"{stand_in} runs instead" if stand_in else "skipped"
-            notes[entry.data] = f"{entry.data}: {reason}; {what}"
-            new_name = entry.name.replace("fashion", "synthetic")
-            entry = replace(entry, name=new_name, data=stand_in)
-        kept += [] if entry.data is None else [entry]
+    for entry in (entry for entry in entries if entry.name in wanted):
+        reason = data.missing(entry.data)
+        name, stand_in = (of.replace("fashion", "synthetic") for of in (entry.name, entry.data))
+        if not reason:
+            kept.append(entry)
+        elif stand_in == entry.data:
+            notes[entry.data] = f"{entry.data}: {reason}; skipped"
+        else:
+            notes[entry.data] = f"{entry.data}: {reason}; {stand_in} runs instead"
+            kept.append(replace(entry, name=name, data=stand_in))
     return kept, list(notes.values())
 
 

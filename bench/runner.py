@@ -5,25 +5,26 @@ cannot do the work is in its "unsupported", with the reason.
 """
 
 import itertools
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.linear_model import SGDClassifier
+from sklearn.metrics import root_mean_squared_error
 from threadpoolctl import threadpool_limits
 
 from bench import costs, data, peers, timing
 from bench.catalogue import Problem
 from bench.objective import targets
-from bench.peers.fastgd import sgd
+from bench.peers.fastgd import plain_sgd
 
 QUICK_ROWS, QUICK_RATINGS = 2000, 20_000
-NETWORK_SAMPLE = 0.3  # seconds; epochs that fill it are timed together
-CALL_SAMPLE = 0.02  # seconds; short calls are repeated for that long
 FIT_ROWS = 2000  # to fit the models whose methods are called
 ADAM_STEPS = 20  # a sample
 CUSTOM_GOALS = {"fastgd built-in": 1 / 1.3}  # a custom loss may take 1.3 times as long
-LOGISTIC = Problem("", "", "log_loss", 1e-4)
+LOGISTIC = Problem("", "", "log_loss", 1e-4, rate=1e-3)
 
 
 def measure(row, options):
@@ -47,7 +48,12 @@ def _prepare(work, row, options, arguments, variant="", other=()):
     return ready, unsupported
 
 
-def _result(row, unit, summaries, X=None, shuffle=None, threads=1, unsupported=None):
+def _result(row, options, unit, sample, tasks, objectives=None, X=None, shuffle=None, threads=1,
+            unsupported=None):  # fmt: skip
+    """Of timing.race; `objectives`: {peer: the value that it reached}."""
+    summaries = timing.race(sample, tasks, row.goals, options.repeats, threads)
+    for name, objective in (objectives or {}).items():
+        summaries[name]["objective"] = objective
     conditions = [f"{threads} thread{'s' * (threads > 1)}", f"ms per {unit}"]
     if shuffle is not None:
         conditions.insert(0, "shuffled" if shuffle else "in order")
@@ -58,8 +64,7 @@ def _result(row, unit, summaries, X=None, shuffle=None, threads=1, unsupported=N
 
 
 def _load(row, options, dtype="float64", rows=None):
-    most = [count for count in (QUICK_ROWS if options.quick else None, rows) if count]
-    return data.load(row.data, dtype, min(most, default=None))
+    return data.load(row.data, dtype, QUICK_ROWS if options.quick else rows)
 
 
 def _epochs(row, options, epochs, dtype="float64", shuffle=(False, True), unit="epoch", variant="",
@@ -70,53 +75,45 @@ def _epochs(row, options, epochs, dtype="float64", shuffle=(False, True), unit="
     t, cases = targets(problem.loss, y), list(itertools.product(shuffle, row.threads))
     timed = timing.of_epoch if unit == "epoch" else timing.seconds
     for order, threads in cases:
-        case = (problem, X, y, order, threads)
-        others = {"float64": (problem, X.astype(float, copy=False), y, order, threads)}
-        others |= {"1 thread": (problem, X, y, order, 1)}
-        trains, unsupported = _prepare("epochs", row, options, case, variant, others.get(variant))
+        # the variants of fastgd are in float64 and on one thread
+        case, plain = (problem, X, y, order, threads), X.astype(float, copy=False)
+        other = problem, plain, y, order, 1
+        trains, unsupported = _prepare("epochs", row, options, case, variant, other)
         with threadpool_limits(threads):
             models = {name: train(epochs) for name, train in trains.items()}
-        goals = row.goals if (order, threads) == cases[-1] else {}
-        summaries = timing.race(lambda of: timed(of, epochs), trains, goals, options, threads)
-        for name, summary in summaries.items():
-            summary["objective"] = problem.value(X, t, *models[name])
-        yield _result(row, unit, summaries, X, order, threads, unsupported)
+        values = {name: problem.value(X, t, *model) for name, model in models.items()}
+        judged = row if (order, threads) == cases[-1] else replace(row, goals={})
+        yield _result(judged, options, unit, lambda of: timed(of, epochs), trains, values, X, order,
+                      threads, unsupported)  # fmt: skip
 
 
-def _network(row, options, hidden, batch_size, rows=None):
-    """An epoch of Adam in float32."""
+def _network(row, options, hidden, batch_size, epochs, rows=None):
+    """An epoch of Adam in float32, the mean of `epochs`."""
     X, y = _load(row, options, "float32", rows)
     trains, _ = _prepare("network", row, options, (hidden, batch_size, X, y))
-    tasks, losses = {}, {}
     with threadpool_limits(1):
-        for name, train in trains.items():
-            epochs = max(1, round(NETWORK_SAMPLE / (timing.seconds(train, 2) / 2)))
-            tasks[name], losses[name] = (train, epochs), float(train(3))
-    summaries = timing.race(lambda of: timing.seconds(*of) / of[1], tasks, row.goals, options)
-    for name, summary in summaries.items():
-        summary["objective"] = losses[name]
-    yield _result(row, "epoch", summaries, X)
+        losses = {name: float(train(3)) for name, train in trains.items()}
+    yield _result(row, options, "epoch", lambda train: timing.seconds(train, epochs) / epochs,
+                  trains, losses, X)  # fmt: skip
 
 
-def _call(row, options, method, rows=None):
-    """A method of a fitted two-class linear model on the first rows."""
+def _call(row, options, method, count, rows=None):
+    """A method of a fitted two-class linear model on the first rows, the mean of `count` calls."""
     X, y = _load(row, options)
     for threads in row.threads:
-        own = sgd(LOGISTIC, max_iter=1, tol=None, n_jobs=threads)
-        own.fit(X[:FIT_ROWS], y[:FIT_ROWS])
+        own = plain_sgd(LOGISTIC, max_iter=1, n_jobs=threads)
         peer = SGDClassifier(loss="log_loss", max_iter=1, tol=None)
-        peer.fit(X[:FIT_ROWS], y[:FIT_ROWS])
+        for model in (own, peer):
+            model.fit(X[:FIT_ROWS], y[:FIT_ROWS])
         peer.coef_, peer.intercept_ = own.coef_, own.intercept_
-        tasks, values = {}, []
+        calls = {
+            name: partial(getattr(model, method), X[:rows])
+            for name, model in {"fastgd": own, "scikit-learn": peer}.items()
+        }
         with threadpool_limits(threads):
-            for name, model in {"fastgd": own, "scikit-learn": peer}.items():
-                call = partial(getattr(model, method), X[:rows])
-                values.append(call())
-                once = min(timing.seconds(call) for _ in range(3))
-                tasks[name] = call, max(1, round(CALL_SAMPLE / once))
-        np.testing.assert_allclose(*values, rtol=1e-6, atol=1e-9)
-        summaries = timing.race(lambda of: timing.of_call(*of), tasks, row.goals, options, threads)
-        yield _result(row, "call", summaries, X[:rows], threads=threads)
+            np.testing.assert_allclose(*(of() for of in calls.values()), rtol=1e-6, atol=1e-9)
+        sample = partial(timing.of_call, count=count)
+        yield _result(row, options, "call", sample, calls, X=X[:rows], threads=threads)
 
 
 def _factorization(row, options, epochs, ratings=None, factors=50, variant=""):
@@ -131,11 +128,9 @@ def _factorization(row, options, epochs, ratings=None, factors=50, variant=""):
         tasks, _ = _prepare("factorization", row, options, case, variant, other)
         with threadpool_limits(threads):
             fits = {name: task(epochs)(test) for name, task in tasks.items()}
+        errors = {name: root_mean_squared_error(test[:, 2], fit) for name, fit in fits.items()}
         sample = partial(timing.of_epoch, epochs=epochs)
-        summaries = timing.race(sample, tasks, row.goals, options, threads)
-        for name, summary in summaries.items():  # RMSE of the ratings held out
-            summary["objective"] = float(np.sqrt(np.mean((fits[name] - test[:, 2]) ** 2)))
-        yield _result(row, "epoch", summaries, train, threads=threads)
+        yield _result(row, options, "epoch", sample, tasks, errors, train, threads=threads)
 
 
 class ReachedError(Exception):
@@ -144,31 +139,28 @@ class ReachedError(Exception):
 
 def _minimizer(row, options, cost, n=0, least=1e-5):
     """A run of `minimize` until max |gradient| <= `least`, from the same start as SciPy's."""
-    function, start = costs.cost(cost, n)
-    evaluations = {}
+    function, start = costs.cost(cost, n, row.data)
+    runs, _ = _prepare("minimizer", row, options, (100_000,))
+    evaluations = dict.fromkeys(runs)
 
-    def reach(name, run):
-        calls = 0
+    def reach(name):
+        calls = itertools.count(1)
 
         def until(x):
-            nonlocal calls
-            calls += 1
-            value, gradient = function(x)
+            call, (value, gradient) = next(calls), function(x)
             if np.abs(gradient).max() <= least:
+                evaluations[name] = call
                 raise ReachedError
             return value, gradient
 
-        try:
-            run(until, start)
-        except ReachedError:
-            evaluations[name] = calls
+        with suppress(ReachedError):
+            runs[name](until, start)
 
-    runs, _ = _prepare("minimizer", row, options, (100_000,))
-    tasks = {name: (name, run) for name, run in runs.items()}
-    summaries = timing.race(lambda of: timing.seconds(reach, *of), tasks, row.goals, options)
-    for name, summary in summaries.items():
-        summary["evaluations"] = evaluations.get(name)
-    yield _result(row, "run", summaries)
+    tasks = {name: name for name in runs}
+    result = _result(row, options, "run", partial(timing.seconds, reach), tasks)
+    for name, summary in result["peers"].items():
+        summary["evaluations"] = evaluations[name]
+    yield result
 
 
 def _adam(row, options, dtype, n=1_000_000):
@@ -179,8 +171,7 @@ def _adam(row, options, dtype, n=1_000_000):
         for step in steps.values():
             step()
         sample = partial(timing.of_call, count=ADAM_STEPS)
-        summaries = timing.race(sample, steps, row.goals, options, threads)
-        yield _result(row, "update", summaries, threads=threads)
+        yield _result(row, options, "update", sample, steps, threads=threads)
 
 
 def _custom_loss(row, options, form, batch_size, epochs=5):
@@ -189,18 +180,16 @@ def _custom_loss(row, options, form, batch_size, epochs=5):
         losses = {"fastgd": costs.CUSTOM_LOSSES[form](), "fastgd built-in": "log_loss"}
     except ImportError:  # without Numba or a C compiler
         return
-    X, y = _load(row, options)
+    row, (X, y) = replace(row, goals=CUSTOM_GOALS), _load(row, options)
     for threads in row.threads:
-        own = dict(learning_rate="constant", eta0=1e-3, batch_size=batch_size, tol=None)
-        own |= dict(random_state=0, n_jobs=threads)
+        own = dict(batch_size=batch_size, n_jobs=threads)
 
         def train(epochs, loss, own=own):
-            sgd(LOGISTIC, loss=loss, max_iter=epochs, **own).fit(X, y)
+            plain_sgd(LOGISTIC, loss=loss, max_iter=epochs, **own).fit(X, y)
 
         trains = {name: partial(train, loss=loss) for name, loss in losses.items()}
         sample = partial(timing.of_epoch, epochs=epochs)
-        summaries = timing.race(sample, trains, CUSTOM_GOALS, options, threads)
-        yield _result(row, "epoch", summaries, threads=threads)
+        yield _result(row, options, "epoch", sample, trains, threads=threads)
 
 
 KINDS = {

@@ -4,6 +4,7 @@ import os
 import statistics
 import time
 from functools import partial
+from timeit import timeit
 
 from threadpoolctl import threadpool_limits
 
@@ -31,7 +32,7 @@ def of_epoch(train, epochs):
 
 def of_call(call, count):
     """Seconds of a call, the mean of `count`."""
-    return seconds(lambda: [call() for _ in range(count)]) / count
+    return timeit(call, number=count) / count
 
 
 def interleave(samples, repeats, cap, pause):
@@ -51,7 +52,7 @@ def interleave(samples, repeats, cap, pause):
     return runs
 
 
-def race(sample, tasks, goals, options, threads=1):
+def race(sample, tasks, goals, repeats, threads=1):
     """{name: summary of its times and ratio to fastgd}; `sample(task)` returns a time.
 
     The ratio is the peer's median over fastgd's, above 1 where fastgd is faster. There is none
@@ -59,8 +60,7 @@ def race(sample, tasks, goals, options, threads=1):
     """
     samples = {name: partial(sample, task) for name, task in tasks.items()}
     with threadpool_limits(threads):
-        pause = SETTLE if threads > 1 else 0
-        runs = interleave(samples, options.repeats, CAP, pause)
+        runs = interleave(samples, repeats, CAP, SETTLE if threads > 1 else 0)
     summaries = {
         name: {"median": statistics.median(taken), "minimum": min(taken), "runs": taken}
         for name, taken in runs.items()

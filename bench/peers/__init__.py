@@ -25,7 +25,7 @@ WORK = {
     "minimizer": ("fastgd", "scipy"),
     "adam": ("fastgd", "numpy", "torch"),
     "settings": ("fastgd", "scikit-learn", "liblinear", "snapml", "cyanure", "skglm"),
-    "one_pass": ("vowpalwabbit",),
+    "one_pass": ("fastgd", "vowpalwabbit"),
 }
 NAMES = tuple(dict.fromkeys(name for names in WORK.values() for name in names))
 TOLERANCES = tuple(10.0**-k for k in range(1, 13))

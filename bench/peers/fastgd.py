@@ -6,6 +6,8 @@ import fastgd
 from bench import peers
 from fastgd.kernels.rule_descent import RuleDescent
 
+CHUNK = 1000  # rows a call of partial_fit
+
 
 def sgd(problem, **parameters):
     """SGDRegressor or SGDClassifier for the problem; `parameters` come first."""
@@ -53,3 +55,11 @@ def adam(gradient, threads):
 def settings(problem, n):
     name, parameters = peers.named_model(problem, n)
     return [peers.by_tolerance("default", getattr(fastgd, name), **parameters)]
+
+
+def one_pass(problem, X, t):
+    model = sgd(problem, random_state=0)
+    labels = {} if problem.regression else {"classes": [-1.0, 1.0]}
+    for start in range(0, len(t), CHUNK):
+        model.partial_fit(X[start : start + CHUNK], t[start : start + CHUNK], **labels)
+    return peers.coefficients(model)
