@@ -108,11 +108,6 @@ class AveragedImplicitSGD(Method):
                 state.begun, state.drift[:] = seen + visits, 0
         return loss / total, float(rates[updates - 1])
 
-    def loss_at(self, theta):
-        """The objective on the current rows, at a flat vector in the user's units."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            return float(self.problem.value(theta, np.empty_like(theta)))
-
     def is_finite(self):
         return self.state.is_finite()
 

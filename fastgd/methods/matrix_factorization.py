@@ -146,8 +146,8 @@ class Factorization(Method):
 
     def solution(self):
         """The rows (users, items)."""
-        rows = self._rows(self.state.theta)
-        return rows[: self._users].copy(), rows[self._users :].copy()
+        users, items = self._sides(self._rows(self.state.theta))
+        return users.copy(), items.copy()
 
     def _rates(self):
         """A rate for each row."""
@@ -159,6 +159,10 @@ class Factorization(Method):
 
     def _rows(self, theta):
         return theta.reshape(-1, self.problem.width)
+
+    def _sides(self, rows):
+        """(those of the users, those of the items)"""
+        return rows[: self._users], rows[self._users :]
 
     def _squares(self, theta):
         """The squared norm of each row."""
@@ -173,16 +177,7 @@ class Factorization(Method):
 
     def _sweep(self, theta, rates, seed, grid):
         """The sum of the losses of a sweep, which updates theta in place."""
-        rows, users, pairs = self._rows(theta), self._users, np.arange(2 * grid.blocks)
+        pairs, problem = np.arange(2 * grid.blocks), self.problem
         shuffle(pairs, seed)
-        return factorization.epoch(
-            grid,
-            rows[:users],
-            rows[users:],
-            rates[:users],
-            rates[users:],
-            pairs.astype(np.int32),
-            self.problem.options,
-            seed,
-            self.problem.threads,
-        )
+        sides = *self._sides(self._rows(theta)), *self._sides(rates), pairs.astype(np.int32)
+        return factorization.epoch(grid, *sides, problem.options, seed, problem.threads)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from fastgd.problem.layout import unpack
 from fastgd.problem.records import Record
 
 
@@ -16,9 +17,9 @@ class Epoch(Record):
 class Method:
     """A way to descend.
 
-    A subclass defines `start`, `epoch`, `loss_at` and `solution`. Its attribute `state` holds where
-    it stands: `state.theta`, the flat parameters, and `state.t`, the number of the next update. An
-    epoch that is interrupted leaves `state` as it was. All else has the defaults below.
+    A subclass defines `start` and `epoch`. Its attribute `problem` is the problem, `state` holds
+    where it stands: `state.theta`, the flat parameters, and `state.t`, the number of the next
+    update. An epoch that is interrupted leaves `state` as it was. All else has the defaults below.
     """
 
     # Whether steps had to be taken back.
@@ -43,12 +44,12 @@ class Method:
         raise NotImplementedError
 
     def loss_at(self, theta):
-        """The objective at theta."""
-        raise NotImplementedError
+        """The objective at theta, a flat vector in the user's units."""
+        return self.problem.value(theta, np.empty_like(theta))
 
     def solution(self):
         """(coef, intercept) of the model."""
-        raise NotImplementedError
+        return unpack(self.state.theta, self.problem.objective.outputs, self.problem.by_column)
 
     def optimality(self):
         """(estimate or bound of (F - F*) / (F0 - F*), its kind); None where nothing is known."""

@@ -10,7 +10,7 @@ import numpy as np
 from fastgd.kernels import network
 from fastgd.kernels.activations import Activation
 from fastgd.kernels.cost import Status
-from fastgd.methods.lbfgs import LineSearches
+from fastgd.methods.lbfgs import LineSearches, Repeatable
 from fastgd.methods.method import Epoch
 from fastgd.methods.network_units import HEADROOM, ScaledProblem, Units, initial, layers, unpack
 from fastgd.methods.optimizers import SGD, AdamW, Optimizer, ScheduleFree
@@ -142,7 +142,8 @@ class Backpropagation(FirstOrder):
             old = np.zeros(len(theta)) if buffers[number] is None else buffers[number]
             buffers[number] = old.astype(dtype) if needed else None
         theta = theta.astype(dtype)
-        self.state = NetworkState(theta, *buffers, None, False, 0, t, epochs, units, self.optimizer)
+        progress = {"t": t, "epochs": epochs, "units": units, "rule": self.optimizer}
+        self.state = NetworkState(theta, *buffers, **progress)
 
     def resume(self, problem: Problem, resume_point):
         """Continue an earlier run on the same data from `resume_point`, by the same steps."""
@@ -153,11 +154,8 @@ class Backpropagation(FirstOrder):
 
     def _set_problem(self, problem):
         """Set the problem and the sizes that follow from it."""
-        self.problem = problem
+        super()._set_problem(problem)
         self.widths = self.architecture.widths(problem.rows.shape[1], problem.objective.outputs)
-        self._size = min(self.batch_size, len(problem.visits))
-        self._updates = -(-len(problem.visits) // self._size)
-        self._weight = problem.total_weight
 
     def _units(self, earlier):
         """The units of all rows so far; None for the user's.
@@ -184,31 +182,22 @@ class Backpropagation(FirstOrder):
 
     def epoch(self, order):
         """Pass once over the rows in `order`; return an `Epoch`."""
-        state = self.state.copy()
+        state, scaled = self.state.copy(), self.scaled
         rates = self.schedule.rates(state.t, self._updates, state.epochs)
-        scaled = self.scaled
         if scaled.is_constant:
             state.epochs += 1
             self.state, self.settled = state, True
             return Epoch(scaled.offset, 0.0, float(rates[-1]))
         term, buffers = scaled.problem.data_term.over(order), (state.first, state.second)
-        seed = (self.seed << 32) + state.epochs
+        seed, rule, size = (self.seed << 32) + state.epochs, self.optimizer.codes, self._size
         layout = self.architecture.network(self.widths, seed, scaled.scales)
         sums = network.epoch(
-            term,
-            state.theta,
-            scaled.metric,
-            buffers,
-            rates,
-            layout,
-            self.optimizer.codes,
-            self._size,
-            state.t,
+            term, state.theta, scaled.metric, buffers, rates, layout, rule, size, state.t
         )
         state.t += sums["updates"]
         state.epochs += 1
         self.state = state
-        loss = sums["loss"] / self._weight + sums["penalty"] / len(order)
+        loss = sums["loss"] / self.problem.total_weight + sums["penalty"] / len(order)
         norm = scaled.factor * sums["gradient_norm"] / self._updates
         return Epoch(scaled.factor * loss + scaled.offset, norm, float(rates[-1]))
 
@@ -226,7 +215,7 @@ class Backpropagation(FirstOrder):
         scaled, problem = self.scaled, self.scaled.problem
         layout = self.architecture.network(self.widths, scales=scaled.scales)
         loss = network.gradient(problem.data_term, theta, scaled.metric, gradient, layout)
-        value = loss / self._weight
+        value = loss / self.problem.total_weight
         l2 = 0.0 if isinstance(self.optimizer, AdamW) else problem.objective.l2 / rows
         for number, (W, _) in enumerate(layers(theta, self.widths) if l2 else ()):
             value += l2 / 2 * float(np.vdot(W, W))
@@ -308,7 +297,7 @@ class AutoScheduleFree(Backpropagation):
         return self.optimizer.mean(self.state.theta, self.state.first)
 
 
-class LBFGS(Backpropagation):
+class LBFGS(Repeatable, Backpropagation):
     """L-BFGS on full batches; an epoch is an iteration. It stops after `max_fun` evaluations of the
     loss.
     """
@@ -321,22 +310,7 @@ class LBFGS(Backpropagation):
 
     def start(self, problem, theta, earlier):
         super().start(problem, theta, earlier)
-        self._origin, self._done = self.state, 0
-
-    def resume_point(self):
-        """What `resume` needs."""
-        return self._origin, self._done, self.state
-
-    def resume(self, problem, resume_point):
-        """Continue an earlier run on the same data from `resume_point`, by repeating its line
-        searches.
-        """
-        origin, done, state = resume_point
-        super().resume(problem, (origin, None))
-        self._origin, self._done = origin, 0
-        for _ in range(done):
-            self.epoch(None)
-        self.state = state
+        self._origin = self.state
 
     def epoch(self, order):
         """One line search; the order of the rows does not matter."""
@@ -357,7 +331,6 @@ class LBFGS(Backpropagation):
         self.state = state
         size = max(abs(before), abs(lines.value), 1.0)
         is_flat = before - lines.value <= RELATIVE_DECREASE_TOLERANCE * size
-        self._done += 1
         done = status != Status.MOVED or is_flat
         self.spent = lines.evaluations >= self.max_fun and not done
         self.settled = done or self.spent
@@ -366,7 +339,8 @@ class LBFGS(Backpropagation):
     def _objective(self, theta):
         """(value, gradient)"""
         gradient = self._gradient
-        return self._value(theta.astype(gradient.dtype), gradient, self._weight), gradient
+        rows = self.problem.total_weight
+        return self._value(theta.astype(gradient.dtype), gradient, rows), gradient
 
     def optimality(self):
         """(the largest component of the gradient, its kind)"""

@@ -352,11 +352,6 @@ class SAGA(Method):
             line.shift(self._inverse_curvature)
             line.away_from(self._constant)
 
-    def loss_at(self, theta):
-        """The objective at a flat vector in the user's units."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            return float(self.problem.value(theta, np.empty_like(theta)))
-
     def is_finite(self):
         return bool(np.isfinite(self.state.model).all())
 

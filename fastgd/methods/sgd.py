@@ -25,19 +25,17 @@ class State(Record):
     theta: np.ndarray
     first: np.ndarray | None
     second: np.ndarray | None
-    average: np.ndarray | None
-    by_column: bool
+    average: np.ndarray | None = None
+    by_column: bool = False
     averaged: int = 0
     t: int = 1
     epochs: int = 0
+    # The first rate, where the method chooses it.
+    rate: float | None = None
 
     def copy(self):
         """A copy with vectors of its own."""
-        vectors = {
-            name: value.copy()
-            for name, value in vars(self).items()
-            if isinstance(value, np.ndarray)
-        }
+        vectors = {name: v.copy() for name, v in vars(self).items() if isinstance(v, np.ndarray)}
         return replace(self, **vectors)
 
 
@@ -67,7 +65,7 @@ class FirstOrder(Method):
         """Begin at theta, with the buffers of the state `earlier`; with theta=None at its
         parameters too.
         """
-        self.problem = problem
+        self._set_problem(problem)
         outputs, dtype = problem.objective.outputs, problem.rows.dtype
 
         def vector(name, is_needed, dtype=dtype):
@@ -91,7 +89,18 @@ class FirstOrder(Method):
         if earlier:
             self.state.t, self.state.epochs = earlier.t, earlier.epochs
             self.state.averaged = 0 if average is None else earlier.averaged
-        self._plan()
+        entries = max(problem.rows.stored / max(problem.rows.shape[0], 1), 1)
+        work = self._size * outputs * entries
+        # Update the weights in place for single dense rows, and for sparse batches that touch few
+        # columns.
+        few = work < 4 * len(self.state.theta) if problem.by_column else self._size == 1
+        self._in_place = isinstance(self.optimizer, SGD) and not problem.full_batch and few
+
+    def _set_problem(self, problem):
+        """Set the problem, and the rows per update and updates per epoch that follow from it."""
+        self.problem = problem
+        self._size = min(self.batch_size, len(problem.visits))
+        self._updates = -(-len(problem.visits) // self._size)
 
     def resume_point(self):
         """What `resume` needs."""
@@ -102,18 +111,6 @@ class FirstOrder(Method):
         state, reacted = resume_point
         self.start(problem, None, state)
         self.schedule, self._reacted = reacted or self.schedule, reacted
-
-    def _plan(self):
-        """Set what is the same in every epoch: rows per update, updates, and the kernel."""
-        problem, visits = self.problem, len(self.problem.visits)
-        self._size = min(self.batch_size, visits)
-        self._updates = -(-visits // self._size)
-        entries = max(problem.rows.stored / max(problem.rows.shape[0], 1), 1)
-        work = self._size * problem.objective.outputs * entries
-        # Update the weights in place for single dense rows, and for sparse batches that touch few
-        # columns.
-        few = work < 4 * len(self.state.theta) if problem.by_column else self._size == 1
-        self._in_place = isinstance(self.optimizer, SGD) and not problem.full_batch and few
 
     def epoch(self, order):
         """Pass once over the rows in `order`; return an `Epoch`."""
@@ -126,10 +123,9 @@ class FirstOrder(Method):
 
     def loss_at(self, theta):
         """The objective at theta; at zero it needs no pass over X."""
-        problem = self.problem
         if not theta.any():
-            return problem.objective.loss_at_zero(problem.targets)
-        return problem.value(theta, np.empty_like(theta))
+            return self.problem.objective.loss_at_zero(self.problem.targets)
+        return super().loss_at(theta)
 
     def is_finite(self):
         """Whether all parameters are finite; for plain SGD the loop checks its gradient norm, which
