@@ -13,7 +13,7 @@ from fastgd.methods.line_search import Line
 from fastgd.methods.method import Epoch, Method
 from fastgd.methods.row_memory import RowMemory
 from fastgd.methods.safeguard import Safeguard
-from fastgd.methods.stream import TargetStatistics, average_weight
+from fastgd.methods.stream import average_weight, metric_of_targets
 from fastgd.problem.constant_model import constant_model, rounding_floor
 from fastgd.problem.coordinates import KernelCoordinates
 from fastgd.problem.duality import rounding_of
@@ -149,8 +149,8 @@ class SAGA(Method):
         # The mean of |x|^2, with the intercept.
         self._squared_norm = norm + objective.intercept or 1.0
         self._coordinates = KernelCoordinates(problem, metric, coef)
-        targets = TargetStatistics.of(problem)
-        self._inverse_curvature = objective.loss.inverse_curvature(targets.center, targets.spread)
+        targets = metric_of_targets(problem)
+        self._inverse_curvature = objective.loss.inverse_curvature(targets.center, targets.scale)
         self._scaling = (*self._coordinates.arrays, self._inverse_curvature)
         self._size = min(self.batch_size, len(visits))
         weights = None if weights is None else weights / weights[visits].mean()

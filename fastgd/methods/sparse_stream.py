@@ -74,12 +74,8 @@ class SparseStream(StreamState):
         self.penalty, self.sums[2] = penalty, self.weight
         self.inverse_curvature = self.inverse_curvature_of(objective.loss)
 
-    def begin(self):
+    def begin(self, problem):
         """The state that an epoch changes: itself."""
-        return self
-
-    def steps(self, problem):
-        """The state as the kernel of implicit steps changes it: itself."""
         return self
 
     @property
