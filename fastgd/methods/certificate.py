@@ -149,21 +149,11 @@ def _from_later_point(method, value, kind):
     return _relative_distance(method, value - loss + distance, value, kind)
 
 
-class PositiveCertificate:
+class PositiveCertificate(Certificate):
     """A `Certificate` for weights >= 0: the duality gap of the losses' slopes. Without a penalty no
     slopes give a bound; then it is the decrease predicted by a quadratic model of the loss, or None
     for a loss with kinks.
     """
-
-    def __init__(self, problem):
-        self._problem = problem
-
-    def resume_point(self):
-        """None: there is no state from call to call."""
-        return None
-
-    def resume(self, resume_point):
-        """Do nothing."""
 
     def __call__(self, coef, intercept, slopes=None):
         """The distance of a model."""

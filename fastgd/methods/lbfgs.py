@@ -49,13 +49,11 @@ class Repeatable(Method):
     `_origin`, where training began.
     """
 
-    def resume_point(self):
-        """What `resume` needs."""
-        return self._origin, self.state
+    resumed = "state", "_origin"
 
     def resume(self, problem, resume_point):
         """Continue an earlier run on the same data from `resume_point`, by repeating its epochs."""
-        origin, state = resume_point
+        state, origin = resume_point["state"], resume_point["_origin"]
         self.start(problem, None, origin)
         for _ in range(state.epochs - origin.epochs):
             self.epoch(None)

@@ -136,14 +136,6 @@ class Factorization(Method):
         """True: the loop checks the gradient norm, which includes all rows."""
         return True
 
-    def react(self):
-        """Lower the rate after a stalled loss; False if the schedule has no lower one."""
-        schedule = self.schedule and self.schedule.react()
-        if schedule is None:
-            return False
-        self.schedule = schedule
-        return True
-
     def solution(self):
         """The rows (users, items)."""
         users, items = self._sides(self._rows(self.state.theta))

@@ -34,6 +34,10 @@ class Method:
     settled = False
     # A stalled loss has fallen by less than `tol` times this.
     unit = 1.0
+    # The schedule of the learning rate, if there is one, and the same after a stalled loss.
+    schedule = _reacted = None
+    # The attributes that a later run on the same data needs.
+    resumed = ("state",)
 
     def start(self, problem, theta, earlier):
         """Begin at the flat vector theta or, if that is None, where the state `earlier` stands."""
@@ -70,16 +74,21 @@ class Method:
         return bool(np.isfinite(self.state.theta).all())
 
     def react(self):
-        """Answer a stalled loss; False: there is nothing more to try."""
-        return False
+        """Lower the learning rate after a stalled loss; False: there is nothing more to try."""
+        reacted = self.schedule and self.schedule.react()
+        if reacted is None:
+            return False
+        self.schedule = self._reacted = reacted
+        return True
 
     def finish(self, certify=True):
         """Training ends; `certify`: there is time for passes that tell how far the minimum is."""
 
     def resume_point(self):
-        """What `resume` needs; None where training goes on from `state` alone."""
-        return None
+        """What `resume` needs."""
+        return {name: getattr(self, name) for name in self.resumed}
 
     def resume(self, problem, resume_point):
         """Continue an earlier run on the same data from `resume_point`, by the same steps."""
-        raise NotImplementedError
+        self.start(problem, None, resume_point["state"])
+        vars(self).update(resume_point)

@@ -147,9 +147,9 @@ class Backpropagation(FirstOrder):
 
     def resume(self, problem: Problem, resume_point):
         """Continue an earlier run on the same data from `resume_point`, by the same steps."""
-        self.state, self._reacted = resume_point
         self._set_problem(problem)
-        self._enter(self.state.units)
+        self._enter(resume_point["state"].units)
+        vars(self).update(resume_point)
         self.schedule = self._reacted or self.schedule
 
     def _set_problem(self, problem):
@@ -256,6 +256,7 @@ class AutoScheduleFree(Backpropagation):
     """
 
     has_rate = False
+    resumed = "state", "schedule", "_first_loss"
 
     def __init__(self, architecture: Architecture, batch_size, seed):
         super().__init__(architecture, None, ScheduleFree(), batch_size, seed, standardises=True)
@@ -268,16 +269,6 @@ class AutoScheduleFree(Backpropagation):
             quiet * SCHEDULE_FREE_RATE / ((len(self.widths) - 1) * sqrt(updates))
         )
         self._first_loss = None
-
-    def resume_point(self):
-        """What `resume` needs."""
-        return super().resume_point(), self.schedule, self._first_loss
-
-    def resume(self, problem, resume_point):
-        """Continue an earlier run on the same data from `resume_point`, by the same steps."""
-        own, schedule, self._first_loss = resume_point
-        super().resume(problem, own)
-        self.schedule = schedule
 
     def epoch(self, order):
         """Visit the rows in `order` once; returns an `Epoch`."""

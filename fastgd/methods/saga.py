@@ -78,11 +78,10 @@ class State(Record):
         """The weights of the result: the average of the iterates, if there is one."""
         return self.average / self.weight if self.weight else self.v
 
-    def copy(self, rows):
+    def successor(self, rows):
         """A copy without an estimate; `rows` says whether to copy the memory of the rows too."""
         memory, safeguard = self.memory.copy() if rows else self.memory, replace(self.safeguard)
-        weights = {"v": self.v.copy(), "average": self.average.copy()}
-        return replace(self, **weights, memory=memory, safeguard=safeguard, optimality=None)
+        return replace(self.copy(), memory=memory, safeguard=safeguard, optimality=None)
 
 
 class SAGA(Method):
@@ -125,9 +124,8 @@ class SAGA(Method):
         """Begin at theta; an earlier run has nothing else to offer."""
         self.problem, objective, self._theta = problem, problem.objective, theta
         self._is_nonsmooth = not objective.loss.is_smooth
-        self._certificate = (
-            PositiveCertificate(problem) if objective.positive else Certificate(problem, self.tol)
-        )
+        certificate = PositiveCertificate if objective.positive else Certificate
+        self._certificate = certificate(problem, self.tol)
         coef, intercept = unpack(theta.astype(np.float64), objective.outputs, problem.by_column)
         self._scale(coef)
         constant, loss = constant_model(problem)
@@ -186,7 +184,7 @@ class SAGA(Method):
 
     def epoch(self, order):
         """Sample as many rows as `order` has; return an `Epoch`."""
-        state = self.state = self.state.copy(self.problem.resumable)
+        state = self.state = self.state.successor(self.problem.resumable)
         safeguard, extrapolation = state.safeguard, state.extrapolation
         with np.errstate(over="ignore", invalid="ignore"):
             if state.epochs < self._warm_up_epochs:
@@ -307,7 +305,7 @@ class SAGA(Method):
         return RowMemory.empty(rows, self.problem.objective.outputs, parameters)
 
     def _penalty(self, v):
-        return self.problem.objective.penalty(*self._in_user_units(v))
+        return self.problem.objective.penalty(*self._coordinates.to_user(v))
 
     def _gradient_norm(self):
         """The norm of the minimum-norm subgradient in scaled columns, from the slopes in the
@@ -328,7 +326,7 @@ class SAGA(Method):
         """Make sure by exact evaluations that the result is no worse than the start or the last
         good weights; then improve it by line searches, which need no pass over the rows.
         """
-        state = self.state = self.state.copy(False)
+        state = self.state = self.state.successor(False)
         is_degenerate, safeguard = self.problem.objective.is_degenerate, state.safeguard
         candidates = [state.model]
         if not is_degenerate:
@@ -383,7 +381,7 @@ class SAGA(Method):
         if self.problem.objective.is_degenerate:
             return
         if self._is_constant():
-            found = self._certificate(*self._in_user_units(self._constant))
+            found = self._certificate(*self._coordinates.to_user(self._constant))
             if found and found[0] <= self.tol:
                 state.v[:], state.weight, state.averaged = self._constant, 0, 0
                 state.optimality = found
@@ -395,8 +393,4 @@ class SAGA(Method):
 
     def solution(self):
         """(coef, intercept)"""
-        return self._in_user_units(self.state.model)
-
-    def _in_user_units(self, v):
-        """(coef, intercept) of [W, b] in scaled columns."""
-        return self._coordinates.to_user(v)
+        return self._coordinates.to_user(self.state.model)

@@ -2,8 +2,6 @@
 batch, or another update rule.
 """
 
-from dataclasses import replace
-
 import numpy as np
 
 from fastgd.kernels import batch, stochastic
@@ -33,11 +31,6 @@ class State(Record):
     # The first rate, where the method chooses it.
     rate: float | None = None
 
-    def copy(self):
-        """A copy with vectors of its own."""
-        vectors = {name: v.copy() for name, v in vars(self).items() if isinstance(v, np.ndarray)}
-        return replace(self, **vectors)
-
 
 class FirstOrder(Method):
     """Batch, mini-batch and stochastic gradient descent, which differ in `batch_size`, the number
@@ -47,8 +40,8 @@ class FirstOrder(Method):
     no averaging. `seed` is that of the gradient noise.
     """
 
-    # Whether the user has chosen a learning rate.
     has_rate = True
+    resumed = "state", "_reacted"
 
     def __init__(
         self, schedule: Schedule, optimizer: Optimizer, batch_size: int, average_from=None, seed=0
@@ -58,8 +51,6 @@ class FirstOrder(Method):
         self.batch_size = batch_size
         self.average_from = average_from
         self.seed = seed
-        # The schedule after a stalled loss.
-        self._reacted = None
 
     def start(self, problem: Problem, theta, earlier: State | None):
         """Begin at theta, with the buffers of the state `earlier`; with theta=None at its
@@ -102,15 +93,10 @@ class FirstOrder(Method):
         self._size = min(self.batch_size, len(problem.visits))
         self._updates = -(-len(problem.visits) // self._size)
 
-    def resume_point(self):
-        """What `resume` needs."""
-        return self.state, self._reacted
-
     def resume(self, problem: Problem, resume_point):
         """Continue an earlier run on the same data from `resume_point`, by the same steps."""
-        state, reacted = resume_point
-        self.start(problem, None, state)
-        self.schedule, self._reacted = reacted or self.schedule, reacted
+        super().resume(problem, resume_point)
+        self.schedule = self._reacted or self.schedule
 
     def epoch(self, order):
         """Pass once over the rows in `order`; return an `Epoch`."""
@@ -132,14 +118,6 @@ class FirstOrder(Method):
         includes every step.
         """
         return isinstance(self.optimizer, SGD) or bool(np.isfinite(self.state.theta).all())
-
-    def react(self):
-        """Lower the rate after a stalled loss; False if the schedule has no lower one."""
-        schedule = self.schedule.react()
-        if schedule is None:
-            return False
-        self.schedule = self._reacted = schedule
-        return True
 
     def solution(self):
         """(coef, intercept): the last iterate or, once averaging has begun, the average of the

@@ -4,9 +4,11 @@
 fastgd's modules.
 """
 
-from dataclasses import FrozenInstanceError, dataclass, fields
+from dataclasses import FrozenInstanceError, dataclass, fields, replace
 from numbers import Real
 from typing import Any, ClassVar, dataclass_transform
+
+import numpy as np
 
 
 def is_number(value):
@@ -22,6 +24,11 @@ class Record:
 
     def __init_subclass__(cls):
         dataclass(eq=False, repr=False)(cls)
+
+    def copy(self):
+        """A copy with arrays of its own."""
+        arrays = {name: v.copy() for name, v in vars(self).items() if isinstance(v, np.ndarray)}
+        return replace(self, **arrays)
 
 
 class Settings(Record):
