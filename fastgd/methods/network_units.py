@@ -6,10 +6,9 @@ from math import isfinite, sqrt
 
 import numpy as np
 
-from fastgd.methods.stream import merged
 from fastgd.problem.constant_model import constant_model
 from fastgd.problem.losses import MIN_FREQUENCY, Huber, Loss
-from fastgd.problem.metric import MIN_RELATIVE_SCALE, Metric, metric_of
+from fastgd.problem.metric import Metric, merged, metric_of
 from fastgd.problem.problem import Problem
 from fastgd.problem.records import Record
 
@@ -99,9 +98,8 @@ class Units(Record):
         """Those of all rows, `new` ones among them."""
         weight = self.weight + new.weight
         part = new.weight / weight
-        inputs = merged(self.inputs, new.inputs, part, MIN_RELATIVE_SCALE)
         targets = merged(self.targets, new.targets, part, CONSTANT_TARGET_TOLERANCE)
-        return Units(self.loss, inputs, targets, weight)
+        return Units(self.loss, merged(self.inputs, new.inputs, part), targets, weight)
 
     def part(self, before):
         """The share of the rows that have come after `before`."""

@@ -5,13 +5,7 @@ from dataclasses import KW_ONLY, fields, replace
 import numpy as np
 
 from fastgd.problem.coordinates import KernelCoordinates
-from fastgd.problem.metric import (
-    MIN_RELATIVE_SCALE,
-    Metric,
-    column_density,
-    damp_rare_columns,
-    metric_of,
-)
+from fastgd.problem.metric import Metric, column_density, damp_rare_columns, merged, metric_of
 from fastgd.problem.records import Record
 
 
@@ -31,23 +25,6 @@ def metric_of_targets(problem):
     # Squares of the scaled deviations neither overflow nor underflow.
     far /= np.where(most > 0, most, 1.0)
     return Metric(center, most * np.sqrt(np.average(far * far, axis=0, weights=weights)))
-
-
-def pooled(center, spread, other, other_spread, part):
-    """Mean and standard deviation of the union of two sets, of which the other one has the share
-    `part` of the weight; nothing is squared.
-    """
-    between = np.sqrt(part * (1 - part)) * np.abs(other - center)
-    within = np.hypot(np.sqrt(1 - part) * spread, np.sqrt(part) * other_spread)
-    return center + part * (other - center), np.hypot(within, between)
-
-
-def merged(old, new, part, tolerance=0.0):
-    """The `Metric` of the union of two sets of rows; what varies by at most this share of its
-    centre is constant.
-    """
-    center, scale = pooled(old.center, old.scale, new.center, new.scale, part)
-    return Metric(center, np.where(scale > tolerance * np.abs(center), scale, 0.0))
 
 
 class StreamState(Record):
@@ -81,7 +58,7 @@ class StreamState(Record):
         """Add the rows of a problem to the statistics; return their share of the weight."""
         part = problem.total_weight / (self.weight + problem.total_weight)
         targets = metric_of_targets(problem)
-        self.targets = merged(self.targets, targets, part) if self.targets else targets
+        self.targets = merged(self.targets, targets, part, 0.0) if self.targets else targets
         self.weight, self.rows = self.weight + problem.total_weight, self.rows + len(problem.visits)
         return part
 
@@ -115,8 +92,7 @@ class Stream(StreamState):
         part, metric, density = self.add_rows(problem), metric_of(problem), column_density(problem)
         center = 0.0
         if self.metric is not None:
-            center = self.metric.center
-            metric = merged(self.metric, metric, part, MIN_RELATIVE_SCALE)
+            metric, center = merged(self.metric, metric, part), self.metric.center
             density = (1 - part) * self.density + part * density
         self.offset = self.offset + self.coef @ (metric.center - center)
         self.mean_offset = self.mean_offset + self.mean_coef @ (metric.center - center)

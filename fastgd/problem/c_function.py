@@ -8,6 +8,7 @@ from threading import Lock, get_ident
 
 import numpy as np
 
+from fastgd.kernels.cost import addresses
 from fastgd.problem.records import Record
 
 # The C signature of a cost function.
@@ -92,25 +93,12 @@ def c_function(function, argument, *wanted):
     given = _plain(callable_.signature)
     for signature in wanted:
         if given == _plain(signature):
-            return CFunction(*_addresses(callable_), signature, function)
+            # A LowLevelCallable is a tuple whose first entry is a capsule of function and data.
+            return CFunction(*addresses(tuple.__getitem__(callable_, 0)), signature, function)
     needed = " or ".join(map(repr, wanted))
     raise TypeError(
         f"{argument} is compiled with the signature {callable_.signature!r}; {needed} is needed"
     )
-
-
-def _capsule_getter(name, result, *arguments):
-    """A function of Python's C API that reads a part of a capsule."""
-    prototype = ctypes.PYFUNCTYPE(result, ctypes.py_object, *arguments)
-    return prototype((f"PyCapsule_Get{name}", ctypes.pythonapi))
-
-
-def _addresses(callable_):
-    """(function, data) of a LowLevelCallable, a tuple whose first entry is a capsule of both."""
-    capsule = tuple.__getitem__(callable_, 0)
-    name = _capsule_getter("Name", ctypes.c_char_p)(capsule)
-    pointer = _capsule_getter("Pointer", ctypes.c_void_p, ctypes.c_char_p)(capsule, name)
-    return pointer, _capsule_getter("Context", ctypes.c_void_p)(capsule) or 0
 
 
 # The ctypes prototype of `COST_SIGNATURE`.
