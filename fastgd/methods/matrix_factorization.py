@@ -113,17 +113,15 @@ class Factorization(Method):
         """The objective at theta; negative items are drawn with one seed."""
         if self.problem.constant:
             return 0.0
-        return self._loss_without_steps(theta, self.problem.grid) + self._penalty(theta)
+        return self._data_loss(theta, self.problem.grid) + self._penalty(theta)
 
     def data_loss(self, grid):
         """The mean loss of the ratings on another grid of the same users and items, the penalty
         left out.
         """
-        if self.problem.constant:
-            return 0.0
-        return self._loss_without_steps(self.state.theta, grid)
+        return 0.0 if self.problem.constant else self._data_loss(self.state.theta, grid)
 
-    def _loss_without_steps(self, theta, grid):
+    def _data_loss(self, theta, grid):
         """The mean loss at theta: a sweep at rates of zero."""
         rates = np.zeros(len(self._visits), theta.dtype)
         return self._sweep(theta.copy(), rates, 0, grid) / len(grid.users)

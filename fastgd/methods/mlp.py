@@ -117,7 +117,7 @@ class Backpropagation(FirstOrder):
         `earlier`, or at random weights. `earlier` also provides the buffers.
         """
         self._set_problem(problem)
-        units = self._units(earlier)
+        units, dtype = self._units(earlier), problem.rows.dtype
         self._enter(units)
         kept = earlier if earlier is not None and earlier.rule == self.optimizer else None
         if theta is None and earlier is None:
@@ -133,17 +133,14 @@ class Backpropagation(FirstOrder):
         else:
             theta = self._to_user(earlier) if theta is None else theta
             theta = units.from_user(theta, self.widths) if units else theta
-        dtype, buffers, t, epochs = problem.rows.dtype, [None, None], 1, 0
-        if kept:
-            buffers, t, epochs = [kept.first, kept.second], kept.t, kept.epochs
-            if units and t > WARM_UP_UPDATES and kept.first is not None:
-                buffers[0] = units.follow(kept.first, self.widths, kept.units, shift=False)
-        for number, needed in enumerate(self.optimizer.buffers):
-            old = np.zeros(len(theta)) if buffers[number] is None else buffers[number]
-            buffers[number] = old.astype(dtype) if needed else None
-        theta = theta.astype(dtype)
-        progress = {"t": t, "epochs": epochs, "units": units, "rule": self.optimizer}
-        self.state = NetworkState(theta, *buffers, **progress)
+        zeros = (np.zeros(len(theta)) if needed else None for needed in self.optimizer.buffers)
+        begun = kept or NetworkState(theta, *zeros, rule=self.optimizer)
+        first = begun.first
+        if units and begun.t > WARM_UP_UPDATES:
+            first = units.follow(first, self.widths, begun.units, shift=False)
+        vectors = {"theta": theta, "first": first, "second": begun.second}
+        vectors = {name: v if v is None else v.astype(dtype) for name, v in vectors.items()}
+        self.state = replace(begun, **vectors, units=units)
 
     def resume(self, problem: Problem, resume_point):
         """Continue an earlier run on the same data from `resume_point`, by the same steps."""
@@ -265,9 +262,8 @@ class AutoScheduleFree(Backpropagation):
         super().start(problem, theta, earlier)
         updates = max(self._updates, min(self.state.t, MAX_STREAM_UPDATES))
         quiet = FULL_BATCH_RATE_FACTOR if updates == 1 else 1.0
-        self.schedule = WarmUp(
-            quiet * SCHEDULE_FREE_RATE / ((len(self.widths) - 1) * sqrt(updates))
-        )
+        rate = quiet * SCHEDULE_FREE_RATE / ((len(self.widths) - 1) * sqrt(updates))
+        self.schedule = WarmUp(rate)
         self._first_loss = None
 
     def epoch(self, order):

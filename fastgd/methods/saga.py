@@ -171,7 +171,8 @@ class SAGA(Method):
         if not (self._is_nonsmooth or objective.has_nonsmooth_penalty):
             margins = np.tile(self._constant[tail], (len(problem.visits), 1))
             extrapolation = Extrapolation(self._constant, margins, self._constant_loss)
-        memory, safeguard = self._empty_memory(), Safeguard(v.copy(), self._constant_loss, rise)
+        memory = RowMemory.empty(problem.rows.shape[0], objective.outputs, len(v))
+        safeguard = Safeguard(v.copy(), self._constant_loss, rise)
         rates, next_check = self._inverse_curvature / self._squared_norm, self._warm_up_epochs + 1
         return State(v, memory, safeguard, rates, np.zeros(len(v)), extrapolation, next_check)
 
@@ -300,10 +301,6 @@ class SAGA(Method):
         loss = loss if np.isfinite(loss) else np.inf
         return Line(self.problem, self._term, self._coordinates.arrays[2:], v, margins, loss)
 
-    def _empty_memory(self):
-        rows, parameters = self.problem.rows.shape[0], len(self._origin)
-        return RowMemory.empty(rows, self.problem.objective.outputs, parameters)
-
     def _penalty(self, v):
         return self.problem.objective.penalty(*self._coordinates.to_user(v))
 
@@ -331,7 +328,9 @@ class SAGA(Method):
         candidates = [state.model]
         if not is_degenerate:
             candidates += [safeguard.good, self._origin] + ([state.v] if state.averaged else [])
-        lines = (self._line(v, self._empty_memory(), self.problem.visits) for v in candidates)
+        # A run that is resumed needs that of the state.
+        memory = state.memory.copy()
+        lines = (self._line(v, memory, self.problem.visits) for v in candidates)
         line = min(lines, key=lambda line: line.loss)
         if not is_degenerate:
             safeguard.best = min(safeguard.best, line.loss)

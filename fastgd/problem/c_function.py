@@ -7,6 +7,7 @@ from struct import calcsize
 from threading import Lock, get_ident
 
 import numpy as np
+from scipy import LowLevelCallable
 
 from fastgd.kernels.cost import addresses
 from fastgd.problem.records import Record
@@ -65,12 +66,7 @@ def is_compiled(function):
     """Whether a function is a SciPy LowLevelCallable, a numba.cfunc or a ctypes function pointer,
     not a Python callable.
     """
-    return isinstance(function, _FunctionPointer) or _is_low_level(function) or _is_numba(function)
-
-
-def _is_low_level(function):
-    kind = type(function)
-    return kind.__name__ == "LowLevelCallable" and kind.__module__.startswith("scipy.")
+    return isinstance(function, (_FunctionPointer, LowLevelCallable)) or _is_numba(function)
 
 
 def _is_numba(function):
@@ -81,8 +77,6 @@ def c_function(function, argument, *wanted):
     """The `CFunction` of a compiled function; an error that names the argument if it has none of
     the wanted signatures.
     """
-    from scipy import LowLevelCallable
-
     pointer = function.ctypes if _is_numba(function) else function
     if isinstance(pointer, _FunctionPointer) and pointer.argtypes is None:
         raise TypeError(

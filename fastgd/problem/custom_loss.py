@@ -42,7 +42,6 @@ class CustomFunction:
             except BaseException as error:
                 # It cannot pass through the kernels.
                 self.error = error
-                value[:] = slope[:] = np.nan
 
     @staticmethod
     def _checked(both, n):
