@@ -68,15 +68,10 @@ class FirstOrder(Method):
                 return np.zeros(outputs * (problem.rows.shape[1] + 1), dtype)
             return pack(*unpack(old, outputs, earlier.by_column), dtype, problem.by_column)
 
-        has_first, has_second = self.optimizer.buffers
+        theta = vector("theta", True) if theta is None else theta
+        first, second = map(vector, ("first", "second"), self.optimizer.buffers)
         average = vector("average", self.average_from is not None, np.float64)
-        self.state = State(
-            vector("theta", True) if theta is None else theta,
-            vector("first", has_first),
-            vector("second", has_second),
-            average,
-            problem.by_column,
-        )
+        self.state = State(theta, first, second, average, problem.by_column)
         if earlier:
             self.state.t, self.state.epochs = earlier.t, earlier.epochs
             self.state.averaged = 0 if average is None else earlier.averaged
