@@ -95,8 +95,8 @@ class Backpropagation(FirstOrder):
     """Stochastic, mini-batch and full-batch descent by an update rule, from random weights drawn
     with `seed`.
 
-    With `standardises` steps are taken in scaled `Units`, without a copy of X. Input and output are
-    in the user's units.
+    A subclass may take steps in scaled `Units`, without a copy of X. Input and output are in the
+    user's units.
 
     References
     ----------
@@ -106,11 +106,9 @@ class Backpropagation(FirstOrder):
     # Whether it has settled because no evaluations are left.
     spent = False
 
-    def __init__(
-        self, architecture: Architecture, schedule, optimizer, batch_size, seed, standardises=False
-    ):
-        super().__init__(schedule, optimizer, batch_size)
-        self.architecture, self.seed, self.standardises = architecture, seed, standardises
+    def __init__(self, architecture: Architecture, schedule, optimizer, batch_size, seed):
+        super().__init__(schedule, optimizer, batch_size, seed=seed)
+        self.architecture = architecture
 
     def start(self, problem: Problem, theta, earlier: NetworkState | None):
         """Begin at theta, a flat vector in the user's units; with theta=None at the state
@@ -155,20 +153,8 @@ class Backpropagation(FirstOrder):
         self.widths = self.architecture.widths(problem.rows.shape[1], problem.objective.outputs)
 
     def _units(self, earlier):
-        """The units of all rows so far; None for the user's.
-
-        Columns whose weights would overflow, as they are too small, are ignored.
-        """
-        if not self.standardises:
-            return None
-        units = Units.of(self.problem)
-        if earlier is not None and earlier.units is not None:
-            units = earlier.units.merge(units)
-        # The weights of a single layer contain both units.
-        unit = max(1.0, units.unit.max()) if len(self.widths) == 2 else 1.0
-        least, inputs = unit * HEADROOM / float(np.finfo(self.problem.rows.dtype).max), units.inputs
-        scale = np.where(inputs.scale > least, inputs.scale, 0.0)
-        return replace(units, inputs=Metric(inputs.center, scale))
+        """The units of the run, after the state `earlier`; None for the user's."""
+        return None
 
     def _enter(self, units):
         """Work in these units."""
@@ -256,7 +242,21 @@ class AutoScheduleFree(Backpropagation):
     resumed = "state", "schedule", "_first_loss"
 
     def __init__(self, architecture: Architecture, batch_size, seed):
-        super().__init__(architecture, None, ScheduleFree(), batch_size, seed, standardises=True)
+        super().__init__(architecture, None, ScheduleFree(), batch_size, seed)
+
+    def _units(self, earlier):
+        """The units of all rows so far.
+
+        Columns whose weights would overflow, as they are too small, are ignored.
+        """
+        units = Units.of(self.problem)
+        if earlier is not None and earlier.units is not None:
+            units = earlier.units.merge(units)
+        # The weights of a single layer contain both units.
+        unit = max(1.0, units.unit.max()) if len(self.widths) == 2 else 1.0
+        least, inputs = unit * HEADROOM / float(np.finfo(self.problem.rows.dtype).max), units.inputs
+        scale = np.where(inputs.scale > least, inputs.scale, 0.0)
+        return replace(units, inputs=Metric(inputs.center, scale))
 
     def start(self, problem, theta, earlier):
         super().start(problem, theta, earlier)

@@ -141,17 +141,16 @@ class SAGA(Method):
 
     def _scale(self, coef):
         """Set the scaling of the columns, and what follows from it."""
-        problem, visits, weights = self.problem, self.problem.visits, self.problem.weights
-        objective, metric, density = problem.objective, metric_of(problem), column_density(problem)
-        metric, norm = damp_rare_columns(metric, density, len(visits), problem.by_column)
+        problem, objective, weights = self.problem, self.problem.objective, self.problem.weights
+        metric, norm = damp_rare_columns(problem, metric_of(problem))
         # The mean of |x|^2, with the intercept.
         self._squared_norm = norm + objective.intercept or 1.0
         self._coordinates = KernelCoordinates(problem, metric, coef)
         targets = metric_of_targets(problem)
         self._inverse_curvature = objective.loss.inverse_curvature(targets.center, targets.scale)
         self._scaling = (*self._coordinates.arrays, self._inverse_curvature)
-        self._size = min(self.batch_size, len(visits))
-        weights = None if weights is None else weights / weights[visits].mean()
+        self._size = min(self.batch_size, len(problem.visits))
+        weights = None if weights is None else weights / weights[problem.visits].mean()
         self._term = problem.weighted(weights)
         steps = self._term, self._scaling, self._size, self._squared_norm
         self._sampling = ImportanceSampling(problem, *steps)

@@ -56,17 +56,16 @@ class SparseStream(StreamState):
     def open(self, problem):
         """Begin a call: add its rows to the statistics, and bring their columns up to date."""
         objective = problem.objective
-        self._columns = columns = columns_of(problem.rows, problem.visits)
-        self._undo = dict(vars(self)), []
+        penalty = objective.l1, objective.l2, objective.positive
+        columns = columns_of(problem.rows, problem.visits)
+        # A new penalty: apply what is due of the old one to all columns.
+        if self.penalty not in (None, penalty):
+            columns = np.arange(len(self.norm))
+        self._columns, self._undo = columns, (dict(vars(self)), [])
         self._save(columns)
         self.add_rows(problem)
         implicit.add_rows(problem.data_term, self.norm, self.count, self.bins)
         self.damping, self.squared_norm = damping(self.bins, self.rows, self.damping)
-        penalty = objective.l1, objective.l2, objective.positive
-        # A new penalty: apply what is due of the old one to all columns.
-        if self.penalty not in (None, penalty):
-            self._columns = columns = np.arange(len(self.norm))
-            self._save(columns)
         self._other_sizes = self.sizes - self._sizes(columns)
         statistics = self.norm, self.count, self.weight
         state = self.v, self.average, self.scaling, self.lazy

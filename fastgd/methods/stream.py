@@ -5,7 +5,7 @@ from dataclasses import KW_ONLY, fields, replace
 import numpy as np
 
 from fastgd.problem.coordinates import KernelCoordinates
-from fastgd.problem.metric import Metric, column_density, damp_rare_columns, merged, metric_of
+from fastgd.problem.metric import Metric, merged, metric_of
 from fastgd.problem.records import Record
 
 
@@ -83,20 +83,19 @@ class Stream(StreamState):
     mean_coef: np.ndarray
     mean_offset: np.ndarray
     metric: Metric | None = None
-    density: np.ndarray | None = None
+    # The share of the rows that store each column, after sparse rows; those of dense rows all do.
+    density: np.ndarray | float = 1.0
 
     def open(self, problem):
         """Begin a call: add its rows to the statistics; the predictions of the model stay the
         same.
         """
-        part, metric, density = self.add_rows(problem), metric_of(problem), column_density(problem)
-        center = 0.0
+        part, metric, center = self.add_rows(problem), metric_of(problem), 0.0
         if self.metric is not None:
             metric, center = merged(self.metric, metric, part), self.metric.center
-            density = (1 - part) * self.density + part * density
         self.offset = self.offset + self.coef @ (metric.center - center)
         self.mean_offset = self.mean_offset + self.mean_coef @ (metric.center - center)
-        self.metric, self.density = metric, density
+        self.metric, self.density = metric, (1 - part) * self.density + part
 
     def begin(self, problem):
         """The state that an epoch changes: a copy."""
@@ -106,12 +105,9 @@ class Stream(StreamState):
 
     def _enter(self, problem):
         """Convert weights and average to scaled columns."""
-        metric, self.squared_norm = damp_rare_columns(
-            self.metric, self.density, self.rows, problem.by_column
-        )
-        iterate, mean = (
-            KernelCoordinates(problem, metric, coef) for coef in (self.coef, self.mean_coef)
-        )
+        iterate = KernelCoordinates(problem, self.metric, self.coef)
+        mean = KernelCoordinates(problem, self.metric, self.mean_coef)
+        self.squared_norm = float((self.metric.scale > 0).sum())
         self.scaling = *iterate.arrays, self.inverse_curvature_of(problem.objective.loss)
         self.v = iterate.to_scaled(self.coef, self.offset)
         self.average = mean.to_scaled(self.mean_coef, self.mean_offset)

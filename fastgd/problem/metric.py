@@ -154,21 +154,21 @@ def column_density(problem: Problem, probability=None):
     return density
 
 
-def damp_rare_columns(metric: Metric, density, rows, sparse):
+def damp_rare_columns(problem: Problem, metric: Metric):
     """(metric for steps, mean squared norm of a row in it).
 
-    Scaled by its root mean square, a sparse column that few of the `rows` rows store would make
-    those rows very long. So its scale is multiplied by sqrt(1 + least / density), with `least` such
-    that the columns count for `rows` / 10.
+    Scaled by its root mean square, a sparse column that few of the n rows store would make those
+    rows very long. So its scale is multiplied by sqrt(1 + least / density), with `least` such that
+    the columns count for n / 10.
     """
-    active = metric.scale > 0
-    if not sparse or active.sum() <= MAX_COLUMNS_PER_ROW * rows:
+    active, most = metric.scale > 0, MAX_COLUMNS_PER_ROW * len(problem.visits)
+    if not problem.rows.sparse or active.sum() <= most:
         return metric, float(active.sum())
-    density = np.where(active, density, 0.0)
-    low, high = 1e-12, density.sum() / (MAX_COLUMNS_PER_ROW * rows)
+    density = np.where(active, column_density(problem), 0.0)
+    low, high = 1e-12, density.sum() / most
     for _ in range(50):
         least = np.sqrt(low * high)
-        if (density / (density + least)).sum() > MAX_COLUMNS_PER_ROW * rows:
+        if (density / (density + least)).sum() > most:
             low = least
         else:
             high = least
