@@ -146,8 +146,7 @@ class SAGA(Method):
         # The mean of |x|^2, with the intercept.
         self._squared_norm = norm + objective.intercept or 1.0
         self._coordinates = KernelCoordinates(problem, metric, coef)
-        targets = metric_of_targets(problem)
-        self._inverse_curvature = objective.loss.inverse_curvature(targets.center, targets.scale)
+        self._inverse_curvature = objective.loss.inverse_curvature(metric_of_targets(problem))
         self._scaling = (*self._coordinates.arrays, self._inverse_curvature)
         self._size = min(self.batch_size, len(problem.visits))
         weights = None if weights is None else weights / weights[problem.visits].mean()

@@ -71,7 +71,7 @@ class SparseStream(StreamState):
         state = self.v, self.average, self.scaling, self.lazy
         implicit.rescale(columns, *state, objective.codes, statistics, self.damping)
         self.penalty, self.sums[2] = penalty, self.weight
-        self.inverse_curvature = self.inverse_curvature_of(objective.loss)
+        self.inverse_curvature = objective.loss.inverse_curvature(self.targets)
 
     def begin(self, problem):
         """The state that an epoch changes: itself."""

@@ -62,10 +62,6 @@ class StreamState(Record):
         self.weight, self.rows = self.weight + problem.total_weight, self.rows + len(problem.visits)
         return part
 
-    def inverse_curvature_of(self, loss):
-        """(outputs,) the change of a margin per unit of slope in a step of rate 1."""
-        return loss.inverse_curvature(self.targets.center, self.targets.scale)
-
 
 class Stream(StreamState):
     """The state of a stream of dense rows.
@@ -108,7 +104,7 @@ class Stream(StreamState):
         iterate = KernelCoordinates(problem, self.metric, self.coef)
         mean = KernelCoordinates(problem, self.metric, self.mean_coef)
         self.squared_norm = float((self.metric.scale > 0).sum())
-        self.scaling = *iterate.arrays, self.inverse_curvature_of(problem.objective.loss)
+        self.scaling = *iterate.arrays, problem.objective.loss.inverse_curvature(self.targets)
         self.v = iterate.to_scaled(self.coef, self.offset)
         self.average = mean.to_scaled(self.mean_coef, self.mean_offset)
         self.average = self.average * average_weight(self.averaged)
