@@ -19,7 +19,7 @@ from fastgd.methods.sgd import FirstOrder, State
 from fastgd.problem.data import is_surely_finite
 from fastgd.problem.metric import Metric
 from fastgd.problem.problem import Problem
-from fastgd.problem.records import Record
+from fastgd.problem.records import Record, copied
 
 ACTIVATIONS = tuple(activation.name.lower() for activation in Activation)
 # The rate of schedule-free steps for one layer of weights and one update per epoch. It is divided
@@ -165,7 +165,7 @@ class Backpropagation(FirstOrder):
 
     def epoch(self, order):
         """Pass once over the rows in `order`; return an `Epoch`."""
-        state, scaled = self.state.copy(), self.scaled
+        state, scaled = copied(self.state), self.scaled
         rates = self.schedule.rates(state.t, self._updates, state.epochs)
         if scaled.is_constant:
             state.epochs += 1
@@ -301,7 +301,7 @@ class LBFGS(Repeatable, Backpropagation):
 
     def epoch(self, order):
         """One line search; the order of the rows does not matter."""
-        state = self.state.copy()
+        state = copied(self.state)
         if self._lines is None:
             self._gradient, eps = np.empty_like(state.theta), float(np.finfo(state.theta.dtype).eps)
             single = state.theta.dtype == np.float32

@@ -21,7 +21,7 @@ from fastgd.problem.layout import unpack
 from fastgd.problem.metric import column_density, damp_rare_columns, metric_of
 from fastgd.problem.nonsmooth_penalty import NonsmoothPenalty
 from fastgd.problem.problem import Problem
-from fastgd.problem.records import Record
+from fastgd.problem.records import Record, copied
 from fastgd.training.loop import MAX_LOSS_RATIO
 
 # Rate of the first passes, in units of the inverse mean curvature, for losses whose curvature falls
@@ -80,8 +80,8 @@ class State(Record):
 
     def successor(self, rows):
         """A copy without an estimate; `rows` says whether to copy the memory of the rows too."""
-        memory, safeguard = self.memory.copy() if rows else self.memory, replace(self.safeguard)
-        return replace(self.copy(), memory=memory, safeguard=safeguard, optimality=None)
+        memory, safeguard = copied(self.memory) if rows else self.memory, replace(self.safeguard)
+        return replace(copied(self), memory=memory, safeguard=safeguard, optimality=None)
 
 
 class SAGA(Method):
@@ -327,7 +327,7 @@ class SAGA(Method):
         if not is_degenerate:
             candidates += [safeguard.good, self._origin] + ([state.v] if state.averaged else [])
         # A run that is resumed needs that of the state.
-        memory = state.memory.copy()
+        memory = copied(state.memory)
         lines = (self._line(v, memory, self.problem.visits) for v in candidates)
         line = min(lines, key=lambda line: line.loss)
         if not is_degenerate:

@@ -11,7 +11,7 @@ from fastgd.methods.optimizers import SGD, Optimizer
 from fastgd.methods.schedules import Schedule
 from fastgd.problem.layout import pack, unpack
 from fastgd.problem.problem import Problem
-from fastgd.problem.records import Record
+from fastgd.problem.records import Record, copied
 
 
 class State(Record):
@@ -95,7 +95,7 @@ class FirstOrder(Method):
 
     def epoch(self, order):
         """Pass once over the rows in `order`; return an `Epoch`."""
-        state = self.state = self.state.copy()
+        state = self.state = copied(self.state)
         rates = self.schedule.rates(state.t, self._updates, state.epochs)
         sums = self._visit(order, rates)
         state.epochs += 1

@@ -21,10 +21,11 @@ class Record:
     def __init_subclass__(cls):
         dataclass(eq=False, repr=False)(cls)
 
-    def copy(self):
-        """A copy with arrays of its own."""
-        arrays = {name: v.copy() for name, v in vars(self).items() if isinstance(v, np.ndarray)}
-        return replace(self, **arrays)
+
+def copied(record: Record):
+    """A copy with arrays of its own."""
+    arrays = {name: v.copy() for name, v in vars(record).items() if isinstance(v, np.ndarray)}
+    return replace(record, **arrays)
 
 
 class Settings(Record):
