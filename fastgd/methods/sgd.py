@@ -112,7 +112,7 @@ class FirstOrder(Method):
         """Whether all parameters are finite; for plain SGD the loop checks its gradient norm, which
         includes every step.
         """
-        return isinstance(self.optimizer, SGD) or bool(np.isfinite(self.state.theta).all())
+        return isinstance(self.optimizer, SGD) or super().is_finite()
 
     def solution(self):
         """(coef, intercept): the last iterate or, once averaging has begun, the average of the
