@@ -9,8 +9,8 @@ from scipy import sparse
 from sklearn.utils import check_consistent_length, column_or_1d
 
 from fastgd.kernels.factorization import Grid
-from fastgd.methods.stream import pooled
 from fastgd.problem.data import check_compressed
+from fastgd.problem.metric import pooled
 from fastgd.problem.records import Record
 
 # Ratings per cell of the grid: with fewer, the overhead of a cell counts.

@@ -50,18 +50,20 @@ class Certificate:
         newton.start(problem, theta, None)
         if slopes is not None:
             value, before = newton.loss_at(theta), self._last
-            self._lower = max(self._lower, value - newton.gap(value, slopes=slopes))
-            found = _relative_distance(newton, value - self._lower, value, "duality gap")
+            found = self._from_gap(newton, value, newton.gap(value, slopes=slopes))
             self._last = found[0] if found else np.inf
             if self._last <= max(self._tol or 0.0, FALLING_GAP_RATIO * min(before, 1.0)):
                 return found
         if self._solves:
             return self._from_minimum(newton, theta)
         if self._has_l1:
-            value, distance = newton.value_and_gap()
-            self._lower = max(self._lower, value - distance)
-            return _relative_distance(newton, value - self._lower, value, "duality gap")
+            return self._from_gap(newton, *newton.value_and_gap())
         return _decrement(newton)
+
+    def _from_gap(self, newton, value, gap):
+        """The relative distance of this objective from the best lower bound so far."""
+        self._lower = max(self._lower, value - gap)
+        return _relative_distance(newton, value - self._lower, value, "duality gap")
 
     def resume_point(self):
         """The state for `resume`."""
@@ -149,21 +151,11 @@ def _from_later_point(method, value, kind):
     return _relative_distance(method, value - loss + distance, value, kind)
 
 
-class PositiveCertificate:
+class PositiveCertificate(Certificate):
     """A `Certificate` for weights >= 0: the duality gap of the losses' slopes. Without a penalty no
     slopes give a bound; then it is the decrease predicted by a quadratic model of the loss, or None
     for a loss with kinks.
     """
-
-    def __init__(self, problem):
-        self._problem = problem
-
-    def resume_point(self):
-        """None: there is no state from call to call."""
-        return None
-
-    def resume(self, resume_point):
-        """Do nothing."""
 
     def __call__(self, coef, intercept, slopes=None):
         """The distance of a model."""

@@ -6,16 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from fastgd.kernels import batch
 from fastgd.kernels.cost import Status
 from fastgd.methods.full_batch import State
-from fastgd.methods.lbfgs import LineSearches
-from fastgd.methods.method import Epoch, Method
+from fastgd.methods.lbfgs import LineSearches, Repeatable
+from fastgd.methods.method import Epoch
 from fastgd.methods.optimizers import Adam
 from fastgd.methods.schedules import Lipschitz
 from fastgd.methods.sgd import FirstOrder
 from fastgd.problem.coordinates import Coordinates
-from fastgd.problem.layout import unpack
 from fastgd.problem.metric import metric_of
 from fastgd.problem.problem import Problem
 
@@ -27,12 +25,7 @@ MAX_FIRST_RATE = 1.0
 MAX_HALVINGS = 40
 
 
-def _mean_loss(problem, theta, gradient):
-    """The mean loss at theta; `gradient` receives its gradient."""
-    return batch.gradient(problem.data_term, theta, gradient) / problem.total_weight
-
-
-class LBFGS(Method):
+class LBFGS(Repeatable):
     """L-BFGS on scaled columns; an epoch is a pass over the rows, that is one evaluation.
 
     There is no estimate of the distance to the minimum: a loss that need not be convex may have
@@ -44,10 +37,9 @@ class LBFGS(Method):
     def start(self, problem: Problem, theta, earlier: State | None):
         """Begin at theta, or where `earlier` stands."""
         self.problem, objective = problem, problem.objective
-        self.state = State.begin(problem, theta, earlier)
-        self._origin, self._done = self.state.theta, 0
+        self.state = self._origin = State.begin(problem, theta, earlier)
         self._at = Coordinates(problem, metric_of(problem))
-        start, lower, upper = self._at.from_user(self._origin).ravel(), None, None
+        start, lower, upper = self._at.from_user(self.state.theta).ravel(), None, None
         if objective.positive:
             bounds = np.append(np.zeros(len(self._at.inverse)), -np.inf)
             lower, upper = np.tile(bounds, objective.outputs), np.full(len(start), np.inf)
@@ -58,20 +50,6 @@ class LBFGS(Method):
             start, LBFGS_MEMORY, eps, lower=lower, upper=upper, l1=l1, share=share
         )
         self._is_stuck = False
-
-    def resume_point(self):
-        """What `resume` needs."""
-        return self._origin, self._done, self.state
-
-    def resume(self, problem: Problem, resume_point):
-        """Continue an earlier run on the same data from `resume_point`, by repeating its
-        evaluations.
-        """
-        origin, done, state = resume_point
-        self.start(problem, origin, None)
-        for _ in range(done):
-            self.epoch(None)
-        self.state = state
 
     def epoch(self, order):
         """Evaluate the trial point, and let the line search proceed; return the `Epoch` of the last
@@ -87,7 +65,6 @@ class LBFGS(Method):
                 theta = self._at.to_user(lines.x.reshape(self.problem.objective.outputs, -1))
                 status = lines.propose()
             self._is_stuck = status == Status.STUCK
-        self._done += 1
         state = self.state
         self.state = replace(state, theta=theta, t=state.t + 1, epochs=state.epochs + 1)
         return Epoch(lines.value, lines.norm, lines.step)
@@ -98,21 +75,11 @@ class LBFGS(Method):
         v = flat.reshape(problem.objective.outputs, -1)
         theta = self._at.to_user(v)
         gradient = np.empty_like(theta)
-        loss = _mean_loss(problem, theta, gradient) + 0.5 * float((self._at.l2 * v * v).sum())
+        loss = problem.mean_loss(theta, gradient) + 0.5 * float((self._at.l2 * v * v).sum())
         gradient = self._at.gradient(gradient) + self._at.l2 * v
         if not problem.objective.intercept:
             gradient[:, -1] = 0
         return loss, gradient.ravel()
-
-    def loss_at(self, theta):
-        """The objective at theta."""
-        problem, objective = self.problem, self.problem.objective
-        penalty = objective.penalty(theta[: len(theta) - objective.outputs])
-        return _mean_loss(problem, theta, np.empty_like(theta)) + penalty
-
-    def solution(self):
-        """(coef, intercept)"""
-        return unpack(self.state.theta, self.problem.objective.outputs, self.problem.by_column)
 
 
 class AutoRateAdam(FirstOrder):
@@ -128,25 +95,15 @@ class AutoRateAdam(FirstOrder):
         rate = getattr(earlier, "rate", None) or self._first_rate()
         self.schedule, self.state.rate = replace(self.schedule, eta0=rate), rate
 
-    def epoch(self, order):
-        epoch = super().epoch(order)
-        # For a run that continues from this state.
-        self.state.rate = self.schedule.eta0
-        return epoch
-
     def _first_rate(self):
         theta, problem = self.state.theta, self.problem
         gradient = np.empty_like(theta)
-        before = self._gradient_at(theta, gradient)
+        before = problem.value(theta, gradient)
         down, rate = np.sign(gradient), MAX_FIRST_RATE
         if not problem.objective.intercept:
             down[len(theta) - problem.objective.outputs :] = 0
         for _ in range(MAX_HALVINGS):
-            if self._gradient_at(theta - (rate * down).astype(theta.dtype), gradient) < before:
+            if problem.value(theta - (rate * down).astype(theta.dtype), gradient) < before:
                 break
             rate /= 2
         return rate
-
-    def _gradient_at(self, theta, gradient):
-        """The objective; `gradient` receives that of its data term."""
-        return self.problem.value(theta, gradient)

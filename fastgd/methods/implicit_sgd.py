@@ -68,18 +68,17 @@ class AveragedImplicitSGD(Method):
 
     def epoch(self, order):
         """Take a step along each row in `order`; return an `Epoch`."""
-        state, objective = self.state.begin(), self.problem.objective
+        state, objective = self.state.begin(self.problem), self.problem.objective
         self.state, before = state, state.penalty_at(objective)
         try:
-            steps = state.steps(self.problem)
-            loss, rate = self._descend(order, steps)
-            steps.end()
+            loss, rate = self._descend(order)
+            state.end()
         except BaseException:
             state.roll_back()
             raise
         return Epoch(loss + (before + state.penalty_at(objective)) / 2, 0.0, rate)
 
-    def _descend(self, order, steps):
+    def _descend(self, order):
         """(mean loss, last rate) of the rows in `order`; the average may restart on the way."""
         state, problem, objective = self.state, self.problem, self.problem.objective
         size, weights, term = min(self.batch_size, len(order)), problem.weights, problem.data_term
@@ -88,31 +87,24 @@ class AveragedImplicitSGD(Method):
             weights = weights / (state.weight / state.rows)
             term, total = problem.weighted(weights), float(weights[order].sum())
         rate = (1 if objective.tilt else size) * IMPLICIT_RATE
-        rate = rate / (steps.squared_norm + objective.intercept or 1.0)
+        rate = rate / (state.squared_norm + objective.intercept or 1.0)
         loss, done, report = 0.0, 0, np.array([DRIFT_THRESHOLD, 0.0, 0.0])
         while done < len(order):
             rest, seen = order[done:], state.rows - len(order) + done
             rows = seen - state.begun + size * np.arange(-(-len(rest) // size))
-            rates, average = (
-                rate / np.sqrt(1 + rows / RATE_HORIZON),
-                (steps.average, state.averaged),
-            )
-            arguments = term.over(rest), steps.v, steps.scaling, rates, size, average
-            loss += implicit.epoch(*arguments, lazy=steps.lazy, drift=(state.drift, report))
+            rates, drift = rate / np.sqrt(1 + rows / RATE_HORIZON), (state.drift, report)
+            average = state.average, state.averaged
+            arguments = term.over(rest), state.v, state.scaling, rates, size, average
+            loss += implicit.epoch(*arguments, lazy=state.lazy, drift=drift)
             has_drifted, visits = bool(report[1]), int(report[2])
             done, updates = done + visits, -(-visits // size)
             state.updates, state.averaged = state.updates + updates, state.averaged + updates
             if not visits:
                 break
             if has_drifted:
-                steps.restart()
+                state.restart()
                 state.begun, state.drift[:] = seen + visits, 0
         return loss / total, float(rates[updates - 1])
-
-    def loss_at(self, theta):
-        """The objective on the current rows, at a flat vector in the user's units."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            return float(self.problem.value(theta, np.empty_like(theta)))
 
     def is_finite(self):
         return self.state.is_finite()

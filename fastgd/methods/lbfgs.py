@@ -1,9 +1,10 @@
-"""L-BFGS with line searches, on any function of a vector."""
+"""L-BFGS with line searches, on any function of a vector, and what methods that use it share."""
 
 import numpy as np
 
 from fastgd.kernels.cost import Status
 from fastgd.kernels.quasi_newton import QuasiNewton
+from fastgd.methods.method import Method
 
 _SEARCHING = int(Status.SEARCHING)
 
@@ -41,3 +42,19 @@ class LineSearches(QuasiNewton):
         while status == _SEARCHING:
             status = self.evaluate(function)
         return status
+
+
+class Repeatable(Method):
+    """A method whose line searches cannot be stored: a later run repeats the epochs since the state
+    `_origin`, where training began.
+    """
+
+    resumed = "state", "_origin"
+
+    def resume(self, problem, resume_point):
+        """Continue an earlier run on the same data from `resume_point`, by repeating its epochs."""
+        state, origin = resume_point["state"], resume_point["_origin"]
+        self.start(problem, None, origin)
+        for _ in range(state.epochs - origin.epochs):
+            self.epoch(None)
+        self.state = state

@@ -113,17 +113,15 @@ class Factorization(Method):
         """The objective at theta; negative items are drawn with one seed."""
         if self.problem.constant:
             return 0.0
-        return self._loss_without_steps(theta, self.problem.grid) + self._penalty(theta)
+        return self._data_loss(theta, self.problem.grid) + self._penalty(theta)
 
     def data_loss(self, grid):
         """The mean loss of the ratings on another grid of the same users and items, the penalty
         left out.
         """
-        if self.problem.constant:
-            return 0.0
-        return self._loss_without_steps(self.state.theta, grid)
+        return 0.0 if self.problem.constant else self._data_loss(self.state.theta, grid)
 
-    def _loss_without_steps(self, theta, grid):
+    def _data_loss(self, theta, grid):
         """The mean loss at theta: a sweep at rates of zero."""
         rates = np.zeros(len(self._visits), theta.dtype)
         return self._sweep(theta.copy(), rates, 0, grid) / len(grid.users)
@@ -136,18 +134,10 @@ class Factorization(Method):
         """True: the loop checks the gradient norm, which includes all rows."""
         return True
 
-    def react(self):
-        """Lower the rate after a stalled loss; False if the schedule has no lower one."""
-        schedule = self.schedule and self.schedule.react()
-        if schedule is None:
-            return False
-        self.schedule = schedule
-        return True
-
     def solution(self):
         """The rows (users, items)."""
-        rows = self._rows(self.state.theta)
-        return rows[: self._users].copy(), rows[self._users :].copy()
+        users, items = self._sides(self._rows(self.state.theta))
+        return users.copy(), items.copy()
 
     def _rates(self):
         """A rate for each row."""
@@ -159,6 +149,10 @@ class Factorization(Method):
 
     def _rows(self, theta):
         return theta.reshape(-1, self.problem.width)
+
+    def _sides(self, rows):
+        """(those of the users, those of the items)"""
+        return rows[: self._users], rows[self._users :]
 
     def _squares(self, theta):
         """The squared norm of each row."""
@@ -173,16 +167,7 @@ class Factorization(Method):
 
     def _sweep(self, theta, rates, seed, grid):
         """The sum of the losses of a sweep, which updates theta in place."""
-        rows, users, pairs = self._rows(theta), self._users, np.arange(2 * grid.blocks)
+        pairs, problem = np.arange(2 * grid.blocks), self.problem
         shuffle(pairs, seed)
-        return factorization.epoch(
-            grid,
-            rows[:users],
-            rows[users:],
-            rates[:users],
-            rates[users:],
-            pairs.astype(np.int32),
-            self.problem.options,
-            seed,
-            self.problem.threads,
-        )
+        sides = *self._sides(self._rows(theta)), *self._sides(rates), pairs.astype(np.int32)
+        return factorization.epoch(grid, *sides, problem.options, seed, problem.threads)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from fastgd.problem.layout import unpack
 from fastgd.problem.records import Record
 
 
@@ -16,9 +17,9 @@ class Epoch(Record):
 class Method:
     """A way to descend.
 
-    A subclass defines `start`, `epoch`, `loss_at` and `solution`. Its attribute `state` holds where
-    it stands: `state.theta`, the flat parameters, and `state.t`, the number of the next update. An
-    epoch that is interrupted leaves `state` as it was. All else has the defaults below.
+    A subclass defines `start` and `epoch`. Its attribute `problem` is the problem, `state` holds
+    where it stands: `state.theta`, the flat parameters, and `state.t`, the number of the next
+    update. An epoch that is interrupted leaves `state` as it was. All else has the defaults below.
     """
 
     # The name of the method: `solver_` of a linear model.
@@ -35,6 +36,10 @@ class Method:
     settled = False
     # A stalled loss has fallen by less than `tol` times this.
     unit = 1.0
+    # The schedule of the learning rate, if there is one, and the same after a stalled loss.
+    schedule = _reacted = None
+    # The attributes that a later run on the same data needs.
+    resumed = ("state",)
 
     def start(self, problem, theta, earlier):
         """Begin at the flat vector theta or, if that is None, where the state `earlier` stands."""
@@ -45,12 +50,12 @@ class Method:
         raise NotImplementedError
 
     def loss_at(self, theta):
-        """The objective at theta."""
-        raise NotImplementedError
+        """The objective at theta, a flat vector in the user's units."""
+        return self.problem.value(theta, np.empty_like(theta))
 
     def solution(self):
         """(coef, intercept) of the model."""
-        raise NotImplementedError
+        return unpack(self.state.theta, self.problem.objective.outputs, self.problem.by_column)
 
     def optimality(self):
         """(estimate or bound of (F - F*) / (F0 - F*), its kind); None where nothing is known."""
@@ -71,16 +76,21 @@ class Method:
         return bool(np.isfinite(self.state.theta).all())
 
     def react(self):
-        """Answer a stalled loss; False: there is nothing more to try."""
-        return False
+        """Lower the learning rate after a stalled loss; False: there is nothing more to try."""
+        reacted = self.schedule and self.schedule.react()
+        if reacted is None:
+            return False
+        self.schedule = self._reacted = reacted
+        return True
 
     def finish(self, certify=True):
         """Training ends; `certify`: there is time for passes that tell how far the minimum is."""
 
     def resume_point(self):
-        """What `resume` needs; None where training goes on from `state` alone."""
-        return None
+        """What `resume` needs."""
+        return {name: getattr(self, name) for name in self.resumed}
 
     def resume(self, problem, resume_point):
         """Continue an earlier run on the same data from `resume_point`, by the same steps."""
-        raise NotImplementedError
+        self.start(problem, None, resume_point["state"])
+        vars(self).update(resume_point)

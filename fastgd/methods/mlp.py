@@ -10,7 +10,7 @@ import numpy as np
 from fastgd.kernels import network
 from fastgd.kernels.activations import Activation
 from fastgd.kernels.cost import Status
-from fastgd.methods.lbfgs import LineSearches
+from fastgd.methods.lbfgs import LineSearches, Repeatable
 from fastgd.methods.method import Epoch
 from fastgd.methods.network_units import HEADROOM, ScaledProblem, Units, initial, layers, unpack
 from fastgd.methods.optimizers import SGD, AdamW, Optimizer, ScheduleFree
@@ -19,7 +19,7 @@ from fastgd.methods.sgd import FirstOrder, State
 from fastgd.problem.data import is_surely_finite
 from fastgd.problem.metric import Metric
 from fastgd.problem.problem import Problem
-from fastgd.problem.records import Record
+from fastgd.problem.records import Record, copied
 
 ACTIVATIONS = tuple(activation.name.lower() for activation in Activation)
 # The rate of schedule-free steps for one layer of weights and one update per epoch. It is divided
@@ -95,8 +95,8 @@ class Backpropagation(FirstOrder):
     """Stochastic, mini-batch and full-batch descent by an update rule, from random weights drawn
     with `seed`.
 
-    With `standardises` steps are taken in scaled `Units`, without a copy of X. Input and output are
-    in the user's units.
+    A subclass may take steps in scaled `Units`, without a copy of X. Input and output are in the
+    user's units.
 
     References
     ----------
@@ -106,18 +106,16 @@ class Backpropagation(FirstOrder):
     # Whether it has settled because no evaluations are left.
     spent = False
 
-    def __init__(
-        self, architecture: Architecture, schedule, optimizer, batch_size, seed, standardises=False
-    ):
-        super().__init__(schedule, optimizer, batch_size)
-        self.architecture, self.seed, self.standardises = architecture, seed, standardises
+    def __init__(self, architecture: Architecture, schedule, optimizer, batch_size, seed):
+        super().__init__(schedule, optimizer, batch_size, seed=seed)
+        self.architecture = architecture
 
     def start(self, problem: Problem, theta, earlier: NetworkState | None):
         """Begin at theta, a flat vector in the user's units; with theta=None at the state
         `earlier`, or at random weights. `earlier` also provides the buffers.
         """
         self._set_problem(problem)
-        units = self._units(earlier)
+        units, dtype = self._units(earlier), problem.rows.dtype
         self._enter(units)
         kept = earlier if earlier is not None and earlier.rule == self.optimizer else None
         if theta is None and earlier is None:
@@ -133,47 +131,30 @@ class Backpropagation(FirstOrder):
         else:
             theta = self._to_user(earlier) if theta is None else theta
             theta = units.from_user(theta, self.widths) if units else theta
-        dtype, buffers, t, epochs = problem.rows.dtype, [None, None], 1, 0
-        if kept:
-            buffers, t, epochs = [kept.first, kept.second], kept.t, kept.epochs
-            if units and t > WARM_UP_UPDATES and kept.first is not None:
-                buffers[0] = units.follow(kept.first, self.widths, kept.units, shift=False)
-        for number, needed in enumerate(self.optimizer.buffers):
-            old = np.zeros(len(theta)) if buffers[number] is None else buffers[number]
-            buffers[number] = old.astype(dtype) if needed else None
-        theta = theta.astype(dtype)
-        self.state = NetworkState(theta, *buffers, None, False, 0, t, epochs, units, self.optimizer)
+        zeros = (np.zeros(len(theta)) if needed else None for needed in self.optimizer.buffers)
+        begun = kept or NetworkState(theta, *zeros, rule=self.optimizer)
+        first = begun.first
+        if units and begun.t > WARM_UP_UPDATES:
+            first = units.follow(first, self.widths, begun.units, shift=False)
+        vectors = {"theta": theta, "first": first, "second": begun.second}
+        vectors = {name: v if v is None else v.astype(dtype) for name, v in vectors.items()}
+        self.state = replace(begun, **vectors, units=units)
 
     def resume(self, problem: Problem, resume_point):
         """Continue an earlier run on the same data from `resume_point`, by the same steps."""
-        self.state, self._reacted = resume_point
         self._set_problem(problem)
-        self._enter(self.state.units)
+        self._enter(resume_point["state"].units)
+        vars(self).update(resume_point)
         self.schedule = self._reacted or self.schedule
 
     def _set_problem(self, problem):
         """Set the problem and the sizes that follow from it."""
-        self.problem = problem
+        super()._set_problem(problem)
         self.widths = self.architecture.widths(problem.rows.shape[1], problem.objective.outputs)
-        self._size = min(self.batch_size, len(problem.visits))
-        self._updates = -(-len(problem.visits) // self._size)
-        self._weight = problem.total_weight
 
     def _units(self, earlier):
-        """The units of all rows so far; None for the user's.
-
-        Columns whose weights would overflow, as they are too small, are ignored.
-        """
-        if not self.standardises:
-            return None
-        units = Units.of(self.problem)
-        if earlier is not None and earlier.units is not None:
-            units = earlier.units.merge(units)
-        # The weights of a single layer contain both units.
-        unit = max(1.0, units.unit.max()) if len(self.widths) == 2 else 1.0
-        least, inputs = unit * HEADROOM / float(np.finfo(self.problem.rows.dtype).max), units.inputs
-        scale = np.where(inputs.scale > least, inputs.scale, 0.0)
-        return replace(units, inputs=Metric(inputs.center, scale))
+        """The units of the run, after the state `earlier`; None for the user's."""
+        return None
 
     def _enter(self, units):
         """Work in these units."""
@@ -184,31 +165,22 @@ class Backpropagation(FirstOrder):
 
     def epoch(self, order):
         """Pass once over the rows in `order`; return an `Epoch`."""
-        state = self.state.copy()
+        state, scaled = copied(self.state), self.scaled
         rates = self.schedule.rates(state.t, self._updates, state.epochs)
-        scaled = self.scaled
         if scaled.is_constant:
             state.epochs += 1
             self.state, self.settled = state, True
             return Epoch(scaled.offset, 0.0, float(rates[-1]))
         term, buffers = scaled.problem.data_term.over(order), (state.first, state.second)
-        seed = (self.seed << 32) + state.epochs
+        seed, rule, size = (self.seed << 32) + state.epochs, self.optimizer.codes, self._size
         layout = self.architecture.network(self.widths, seed, scaled.scales)
         sums = network.epoch(
-            term,
-            state.theta,
-            scaled.metric,
-            buffers,
-            rates,
-            layout,
-            self.optimizer.codes,
-            self._size,
-            state.t,
+            term, state.theta, scaled.metric, buffers, rates, layout, rule, size, state.t
         )
         state.t += sums["updates"]
         state.epochs += 1
         self.state = state
-        loss = sums["loss"] / self._weight + sums["penalty"] / len(order)
+        loss = sums["loss"] / self.problem.total_weight + sums["penalty"] / len(order)
         norm = scaled.factor * sums["gradient_norm"] / self._updates
         return Epoch(scaled.factor * loss + scaled.offset, norm, float(rates[-1]))
 
@@ -226,7 +198,7 @@ class Backpropagation(FirstOrder):
         scaled, problem = self.scaled, self.scaled.problem
         layout = self.architecture.network(self.widths, scales=scaled.scales)
         loss = network.gradient(problem.data_term, theta, scaled.metric, gradient, layout)
-        value = loss / self._weight
+        value = loss / self.problem.total_weight
         l2 = 0.0 if isinstance(self.optimizer, AdamW) else problem.objective.l2 / rows
         for number, (W, _) in enumerate(layers(theta, self.widths) if l2 else ()):
             value += l2 / 2 * float(np.vdot(W, W))
@@ -267,28 +239,32 @@ class AutoScheduleFree(Backpropagation):
     """
 
     has_rate = False
+    resumed = "state", "schedule", "_first_loss"
 
     def __init__(self, architecture: Architecture, batch_size, seed):
-        super().__init__(architecture, None, ScheduleFree(), batch_size, seed, standardises=True)
+        super().__init__(architecture, None, ScheduleFree(), batch_size, seed)
+
+    def _units(self, earlier):
+        """The units of all rows so far.
+
+        Columns whose weights would overflow, as they are too small, are ignored.
+        """
+        units = Units.of(self.problem)
+        if earlier is not None and earlier.units is not None:
+            units = earlier.units.merge(units)
+        # The weights of a single layer contain both units.
+        unit = max(1.0, units.unit.max()) if len(self.widths) == 2 else 1.0
+        least, inputs = unit * HEADROOM / float(np.finfo(self.problem.rows.dtype).max), units.inputs
+        scale = np.where(inputs.scale > least, inputs.scale, 0.0)
+        return replace(units, inputs=Metric(inputs.center, scale))
 
     def start(self, problem, theta, earlier):
         super().start(problem, theta, earlier)
         updates = max(self._updates, min(self.state.t, MAX_STREAM_UPDATES))
         quiet = FULL_BATCH_RATE_FACTOR if updates == 1 else 1.0
-        self.schedule = WarmUp(
-            quiet * SCHEDULE_FREE_RATE / ((len(self.widths) - 1) * sqrt(updates))
-        )
+        rate = quiet * SCHEDULE_FREE_RATE / ((len(self.widths) - 1) * sqrt(updates))
+        self.schedule = WarmUp(rate)
         self._first_loss = None
-
-    def resume_point(self):
-        """What `resume` needs."""
-        return super().resume_point(), self.schedule, self._first_loss
-
-    def resume(self, problem, resume_point):
-        """Continue an earlier run on the same data from `resume_point`, by the same steps."""
-        own, schedule, self._first_loss = resume_point
-        super().resume(problem, own)
-        self.schedule = schedule
 
     def epoch(self, order):
         """Visit the rows in `order` once; returns an `Epoch`."""
@@ -308,7 +284,7 @@ class AutoScheduleFree(Backpropagation):
         return self.optimizer.mean(self.state.theta, self.state.first)
 
 
-class LBFGS(Backpropagation):
+class LBFGS(Repeatable, Backpropagation):
     """L-BFGS on full batches; an epoch is an iteration. It stops after `max_fun` evaluations of the
     loss.
     """
@@ -321,26 +297,11 @@ class LBFGS(Backpropagation):
 
     def start(self, problem, theta, earlier):
         super().start(problem, theta, earlier)
-        self._origin, self._done = self.state, 0
-
-    def resume_point(self):
-        """What `resume` needs."""
-        return self._origin, self._done, self.state
-
-    def resume(self, problem, resume_point):
-        """Continue an earlier run on the same data from `resume_point`, by repeating its line
-        searches.
-        """
-        origin, done, state = resume_point
-        super().resume(problem, (origin, None))
-        self._origin, self._done = origin, 0
-        for _ in range(done):
-            self.epoch(None)
-        self.state = state
+        self._origin = self.state
 
     def epoch(self, order):
         """One line search; the order of the rows does not matter."""
-        state = self.state.copy()
+        state = copied(self.state)
         if self._lines is None:
             self._gradient, eps = np.empty_like(state.theta), float(np.finfo(state.theta.dtype).eps)
             single = state.theta.dtype == np.float32
@@ -357,7 +318,6 @@ class LBFGS(Backpropagation):
         self.state = state
         size = max(abs(before), abs(lines.value), 1.0)
         is_flat = before - lines.value <= RELATIVE_DECREASE_TOLERANCE * size
-        self._done += 1
         done = status != Status.MOVED or is_flat
         self.spent = lines.evaluations >= self.max_fun and not done
         self.settled = done or self.spent
@@ -366,7 +326,8 @@ class LBFGS(Backpropagation):
     def _objective(self, theta):
         """(value, gradient)"""
         gradient = self._gradient
-        return self._value(theta.astype(gradient.dtype), gradient, self._weight), gradient
+        rows = self.problem.total_weight
+        return self._value(theta.astype(gradient.dtype), gradient, rows), gradient
 
     def optimality(self):
         """(the largest component of the gradient, its kind)"""

@@ -6,10 +6,9 @@ from math import isfinite, sqrt
 
 import numpy as np
 
-from fastgd.methods.stream import TargetStatistics, merged, merged_targets
 from fastgd.problem.constant_model import constant_model
 from fastgd.problem.losses import MIN_FREQUENCY, Huber, Loss
-from fastgd.problem.metric import Metric, metric_of
+from fastgd.problem.metric import Metric, merged, metric_of
 from fastgd.problem.problem import Problem
 from fastgd.problem.records import Record
 
@@ -83,14 +82,14 @@ class Units(Record):
 
     loss: Loss
     inputs: Metric
-    targets: TargetStatistics
+    targets: Metric
     weight: float
 
     @classmethod
     def of(cls, problem: Problem):
         """Those of a problem's rows."""
         outputs, weights = problem.objective.outputs, problem.row_weights
-        targets = TargetStatistics(np.zeros(outputs), np.ones(outputs))
+        targets = Metric(np.zeros(outputs), np.ones(outputs))
         if not problem.objective.loss.is_of_labels:
             targets = _statistics(problem.targets, weights)
         return cls(problem.objective.loss, _columns(problem), targets, float(weights.sum()))
@@ -99,7 +98,7 @@ class Units(Record):
         """Those of all rows, `new` ones among them."""
         weight = self.weight + new.weight
         part = new.weight / weight
-        targets = _rounded(merged_targets(self.targets, new.targets, part))
+        targets = merged(self.targets, new.targets, part, CONSTANT_TARGET_TOLERANCE)
         return Units(self.loss, merged(self.inputs, new.inputs, part), targets, weight)
 
     def part(self, before):
@@ -129,7 +128,7 @@ class Units(Record):
         """The scale of each output's margins: the targets' standard deviation for residual losses;
         0 for constant targets.
         """
-        spread = self.targets.spread
+        spread = self.targets.scale
         return spread if self.loss.is_of_residuals else (spread > 0).astype(float)
 
     def to_user(self, theta, widths):
@@ -210,13 +209,9 @@ def _statistics(targets, weights):
     away /= np.where(size > 0, size, 1.0)
     mean = np.average(away, axis=0, weights=weights)
     spread = size * np.sqrt(np.average((away - mean) ** 2, axis=0, weights=weights))
-    return _rounded(TargetStatistics(targets[0] + size * mean, spread))
-
-
-def _rounded(targets):
-    """Targets whose spread is no more than rounding are constant."""
-    varies = targets.spread > CONSTANT_TARGET_TOLERANCE * np.abs(targets.center)
-    return TargetStatistics(targets.center, np.where(varies, targets.spread, 0.0))
+    center = targets[0] + size * mean
+    varies = spread > CONSTANT_TARGET_TOLERANCE * np.abs(center)
+    return Metric(center, np.where(varies, spread, 0.0))
 
 
 class ScaledProblem(Record):

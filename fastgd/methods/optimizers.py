@@ -2,11 +2,10 @@
 
 from dataclasses import fields
 from functools import cached_property
-from math import inf
 from typing import ClassVar
 
 from fastgd.kernels.rules import Kind
-from fastgd.problem.records import Settings, is_number
+from fastgd.problem.records import Settings
 
 
 class Optimizer(Settings):
@@ -25,11 +24,10 @@ class Optimizer(Settings):
 
     def __post_init__(self):
         for field in fields(self):
-            name, value, owner = field.name, getattr(self, field.name), type(self).__name__
-            if name == "eps" and not (is_number(value) and 0 < value < inf):
-                raise ValueError(f"eps of {owner} must be a finite number above 0, got {value!r}")
-            if name != "eps" and not (is_number(value) and 0 <= value < 1):
-                raise ValueError(f"{name} of {owner} must be a number in [0, 1), got {value!r}")
+            if field.name == "eps":
+                self._check_number("eps", "a finite number above 0", 0)
+            else:
+                self._check_number(field.name, "a number in [0, 1)", 0, 1, closed=True)
 
     @cached_property
     def codes(self):
@@ -282,21 +280,13 @@ class GradientNoise(Optimizer):
 
     def __post_init__(self):
         for name in ("variance", "fading"):
-            value = getattr(self, name)
-            if not (is_number(value) and 0 <= value < inf):
-                raise ValueError(
-                    f"{name} of GradientNoise must be a finite number of at least 0, got {value!r}"
-                )
+            self._check_number(name, "a finite number of at least 0", 0, closed=True)
         is_rule = isinstance(self.rule, Optimizer) or self.rule in RULES
         if not is_rule or isinstance(self.rule, GradientNoise):
             raise ValueError(
                 f"rule of GradientNoise must be another rule, or one of {', '.join(RULES)}; got "
                 f"{self.rule!r}"
             )
-
-    @property
-    def kind(self):
-        return as_optimizer(self.rule).kind
 
     @property
     def buffers(self):

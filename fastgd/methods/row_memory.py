@@ -28,10 +28,6 @@ class RowMemory(Record):
         """The memory as the kernels take it; they change it in place."""
         return self.margins, self.slopes, self.squared_norms, self.total, self.radius
 
-    def copy(self):
-        """A copy of all arrays."""
-        return RowMemory(*(part.copy() for part in self.arrays))
-
     def forget(self):
         """Start again from nothing, but for the radius."""
         for part in self.arrays[:-1]:

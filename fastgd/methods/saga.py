@@ -13,7 +13,7 @@ from fastgd.methods.line_search import Line
 from fastgd.methods.method import Epoch, Method
 from fastgd.methods.row_memory import RowMemory
 from fastgd.methods.safeguard import Safeguard
-from fastgd.methods.stream import TargetStatistics, average_weight
+from fastgd.methods.stream import average_weight, metric_of_targets
 from fastgd.problem.constant_model import constant_model, rounding_floor
 from fastgd.problem.coordinates import KernelCoordinates
 from fastgd.problem.duality import rounding_of
@@ -21,7 +21,7 @@ from fastgd.problem.layout import unpack
 from fastgd.problem.metric import column_density, damp_rare_columns, metric_of
 from fastgd.problem.nonsmooth_penalty import NonsmoothPenalty
 from fastgd.problem.problem import Problem
-from fastgd.problem.records import Record
+from fastgd.problem.records import Record, copied
 from fastgd.training.loop import MAX_LOSS_RATIO
 
 # Rate of the first passes, in units of the inverse mean curvature, for losses whose curvature falls
@@ -78,11 +78,10 @@ class State(Record):
         """The weights of the result: the average of the iterates, if there is one."""
         return self.average / self.weight if self.weight else self.v
 
-    def copy(self, rows):
+    def successor(self, rows):
         """A copy without an estimate; `rows` says whether to copy the memory of the rows too."""
-        memory, safeguard = self.memory.copy() if rows else self.memory, replace(self.safeguard)
-        weights = {"v": self.v.copy(), "average": self.average.copy()}
-        return replace(self, **weights, memory=memory, safeguard=safeguard, optimality=None)
+        memory, safeguard = copied(self.memory) if rows else self.memory, replace(self.safeguard)
+        return replace(copied(self), memory=memory, safeguard=safeguard, optimality=None)
 
 
 class SAGA(Method):
@@ -127,9 +126,8 @@ class SAGA(Method):
         """Begin at theta; an earlier run has nothing else to offer."""
         self.problem, objective, self._theta = problem, problem.objective, theta
         self._is_nonsmooth = not objective.loss.is_smooth
-        self._certificate = (
-            PositiveCertificate(problem) if objective.positive else Certificate(problem, self.tol)
-        )
+        certificate = PositiveCertificate if objective.positive else Certificate
+        self._certificate = certificate(problem, self.tol)
         coef, intercept = unpack(theta.astype(np.float64), objective.outputs, problem.by_column)
         self._scale(coef)
         constant, loss = constant_model(problem)
@@ -145,17 +143,15 @@ class SAGA(Method):
 
     def _scale(self, coef):
         """Set the scaling of the columns, and what follows from it."""
-        problem, visits, weights = self.problem, self.problem.visits, self.problem.weights
-        objective, metric, density = problem.objective, metric_of(problem), column_density(problem)
-        metric, norm = damp_rare_columns(metric, density, len(visits), problem.by_column)
+        problem, objective, weights = self.problem, self.problem.objective, self.problem.weights
+        metric, norm = damp_rare_columns(problem, metric_of(problem))
         # The mean of |x|^2, with the intercept.
         self._squared_norm = norm + objective.intercept or 1.0
         self._coordinates = KernelCoordinates(problem, metric, coef)
-        targets = TargetStatistics.of(problem)
-        self._inverse_curvature = objective.loss.inverse_curvature(targets.center, targets.spread)
+        self._inverse_curvature = objective.loss.inverse_curvature(metric_of_targets(problem))
         self._scaling = (*self._coordinates.arrays, self._inverse_curvature)
-        self._size = min(self.batch_size, len(visits))
-        weights = None if weights is None else weights / weights[visits].mean()
+        self._size = min(self.batch_size, len(problem.visits))
+        weights = None if weights is None else weights / weights[problem.visits].mean()
         self._term = problem.weighted(weights)
         steps = self._term, self._scaling, self._size, self._squared_norm
         self._sampling = ImportanceSampling(problem, *steps)
@@ -175,7 +171,8 @@ class SAGA(Method):
         if not (self._is_nonsmooth or objective.has_nonsmooth_penalty):
             margins = np.tile(self._constant[tail], (len(problem.visits), 1))
             extrapolation = Extrapolation(self._constant, margins, self._constant_loss)
-        memory, safeguard = self._empty_memory(), Safeguard(v.copy(), self._constant_loss, rise)
+        memory = RowMemory.empty(problem.rows.shape[0], objective.outputs, len(v))
+        safeguard = Safeguard(v.copy(), self._constant_loss, rise)
         rates, next_check = self._inverse_curvature / self._squared_norm, self._warm_up_epochs + 1
         return State(v, memory, safeguard, rates, np.zeros(len(v)), extrapolation, next_check)
 
@@ -188,7 +185,7 @@ class SAGA(Method):
 
     def epoch(self, order):
         """Sample as many rows as `order` has; return an `Epoch`."""
-        state = self.state = self.state.copy(self.problem.resumable)
+        state = self.state = self.state.successor(self.problem.resumable)
         safeguard, extrapolation = state.safeguard, state.extrapolation
         with np.errstate(over="ignore", invalid="ignore"):
             if state.epochs < self._warm_up_epochs:
@@ -304,12 +301,8 @@ class SAGA(Method):
         loss = loss if np.isfinite(loss) else np.inf
         return Line(self.problem, self._term, self._coordinates.arrays[2:], v, margins, loss)
 
-    def _empty_memory(self):
-        rows, parameters = self.problem.rows.shape[0], len(self._origin)
-        return RowMemory.empty(rows, self.problem.objective.outputs, parameters)
-
     def _penalty(self, v):
-        return self.problem.objective.penalty(*self._in_user_units(v))
+        return self.problem.objective.penalty(*self._coordinates.to_user(v))
 
     def _gradient_norm(self):
         """The norm of the minimum-norm subgradient in scaled columns, from the slopes in the
@@ -330,12 +323,14 @@ class SAGA(Method):
         """Make sure by exact evaluations that the result is no worse than the start or the last
         good weights; then improve it by line searches, which need no pass over the rows.
         """
-        state = self.state = self.state.copy(False)
+        state = self.state = self.state.successor(False)
         is_degenerate, safeguard = self.problem.objective.is_degenerate, state.safeguard
         candidates = [state.model]
         if not is_degenerate:
             candidates += [safeguard.good, self._origin] + ([state.v] if state.averaged else [])
-        lines = (self._line(v, self._empty_memory(), self.problem.visits) for v in candidates)
+        # A run that is resumed needs that of the state.
+        memory = copied(state.memory)
+        lines = (self._line(v, memory, self.problem.visits) for v in candidates)
         line = min(lines, key=lambda line: line.loss)
         if not is_degenerate:
             safeguard.best = min(safeguard.best, line.loss)
@@ -353,11 +348,6 @@ class SAGA(Method):
         if line.away_from(self._constant) > enough and self.problem.objective.intercept:
             line.shift(self._inverse_curvature)
             line.away_from(self._constant)
-
-    def loss_at(self, theta):
-        """The objective at a flat vector in the user's units."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            return float(self.problem.value(theta, np.empty_like(theta)))
 
     def is_finite(self):
         return bool(np.isfinite(self.state.model).all())
@@ -390,7 +380,7 @@ class SAGA(Method):
         if self.problem.objective.is_degenerate:
             return
         if self._is_constant():
-            found = self._certificate(*self._in_user_units(self._constant))
+            found = self._certificate(*self._coordinates.to_user(self._constant))
             if found and found[0] <= self.tol:
                 state.v[:], state.weight, state.averaged = self._constant, 0, 0
                 state.optimality = found
@@ -402,8 +392,4 @@ class SAGA(Method):
 
     def solution(self):
         """(coef, intercept)"""
-        return self._in_user_units(self.state.model)
-
-    def _in_user_units(self, v):
-        """(coef, intercept) of [W, b] in scaled columns."""
-        return self._coordinates.to_user(v)
+        return self._coordinates.to_user(self.state.model)

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from fastgd.kernels.stochastic import PassiveAggressive as Rate
-from fastgd.problem.records import Settings, is_number
+from fastgd.problem.records import Settings
 
 
 class Schedule(Settings):
@@ -21,11 +21,7 @@ class Schedule(Settings):
 
     def __post_init__(self):
         for name, bound in self.bounds.items():
-            value, owner = getattr(self, name), type(self).__name__
-            if not (is_number(value) and bound < value < np.inf):
-                raise ValueError(
-                    f"{name} of {owner} must be a finite number above {bound}, got {value!r}"
-                )
+            self._check_number(name, f"a finite number above {bound}", bound)
 
     def rates(self, t, count, epoch):
         """The rates of an epoch's `count` updates, the first being the `t`-th of all (from 1),

@@ -2,8 +2,6 @@
 batch, or another update rule.
 """
 
-from dataclasses import replace
-
 import numpy as np
 
 from fastgd.kernels import batch, stochastic
@@ -13,7 +11,7 @@ from fastgd.methods.optimizers import SGD, Optimizer
 from fastgd.methods.schedules import Schedule
 from fastgd.problem.layout import pack, unpack
 from fastgd.problem.problem import Problem
-from fastgd.problem.records import Record
+from fastgd.problem.records import Record, copied
 
 
 class State(Record):
@@ -25,20 +23,13 @@ class State(Record):
     theta: np.ndarray
     first: np.ndarray | None
     second: np.ndarray | None
-    average: np.ndarray | None
-    by_column: bool
+    average: np.ndarray | None = None
+    by_column: bool = False
     averaged: int = 0
     t: int = 1
     epochs: int = 0
-
-    def copy(self):
-        """A copy with vectors of its own."""
-        vectors = {
-            name: value.copy()
-            for name, value in vars(self).items()
-            if isinstance(value, np.ndarray)
-        }
-        return replace(self, **vectors)
+    # The first rate, where the method chooses it.
+    rate: float | None = None
 
 
 class FirstOrder(Method):
@@ -49,8 +40,8 @@ class FirstOrder(Method):
     no averaging. `seed` is that of the gradient noise.
     """
 
-    # Whether the user has chosen a learning rate.
     has_rate = True
+    resumed = "state", "_reacted"
 
     def __init__(
         self, schedule: Schedule, optimizer: Optimizer, batch_size: int, average_from=None, seed=0
@@ -60,8 +51,6 @@ class FirstOrder(Method):
         self.batch_size = batch_size
         self.average_from = average_from
         self.seed = seed
-        # The schedule after a stalled loss.
-        self._reacted = None
 
     @property
     def solver(self):
@@ -72,7 +61,7 @@ class FirstOrder(Method):
         """Begin at theta, with the buffers of the state `earlier`; with theta=None at its
         parameters too.
         """
-        self.problem = problem
+        self._set_problem(problem)
         outputs, dtype = problem.objective.outputs, problem.rows.dtype
 
         def vector(name, is_needed, dtype=dtype):
@@ -84,45 +73,34 @@ class FirstOrder(Method):
                 return np.zeros(outputs * (problem.rows.shape[1] + 1), dtype)
             return pack(*unpack(old, outputs, earlier.by_column), dtype, problem.by_column)
 
-        has_first, has_second = self.optimizer.buffers
+        theta = vector("theta", True) if theta is None else theta
+        first, second = map(vector, ("first", "second"), self.optimizer.buffers)
         average = vector("average", self.average_from is not None, np.float64)
-        self.state = State(
-            vector("theta", True) if theta is None else theta,
-            vector("first", has_first),
-            vector("second", has_second),
-            average,
-            problem.by_column,
-        )
+        self.state = State(theta, first, second, average, problem.by_column)
         if earlier:
             self.state.t, self.state.epochs = earlier.t, earlier.epochs
             self.state.averaged = 0 if average is None else earlier.averaged
-        self._plan()
-
-    def resume_point(self):
-        """What `resume` needs."""
-        return self.state, self._reacted
-
-    def resume(self, problem: Problem, resume_point):
-        """Continue an earlier run on the same data from `resume_point`, by the same steps."""
-        state, reacted = resume_point
-        self.start(problem, None, state)
-        self.schedule, self._reacted = reacted or self.schedule, reacted
-
-    def _plan(self):
-        """Set what is the same in every epoch: rows per update, updates, and the kernel."""
-        problem, visits = self.problem, len(self.problem.visits)
-        self._size = min(self.batch_size, visits)
-        self._updates = -(-visits // self._size)
         entries = max(problem.rows.stored / max(problem.rows.shape[0], 1), 1)
-        work = self._size * problem.objective.outputs * entries
+        work = self._size * outputs * entries
         # Update the weights in place for single dense rows, and for sparse batches that touch few
         # columns.
         few = work < 4 * len(self.state.theta) if problem.by_column else self._size == 1
         self._in_place = isinstance(self.optimizer, SGD) and not problem.full_batch and few
 
+    def _set_problem(self, problem):
+        """Set the problem, and the rows per update and updates per epoch that follow from it."""
+        self.problem = problem
+        self._size = min(self.batch_size, len(problem.visits))
+        self._updates = -(-len(problem.visits) // self._size)
+
+    def resume(self, problem: Problem, resume_point):
+        """Continue an earlier run on the same data from `resume_point`, by the same steps."""
+        super().resume(problem, resume_point)
+        self.schedule = self._reacted or self.schedule
+
     def epoch(self, order):
         """Pass once over the rows in `order`; return an `Epoch`."""
-        state = self.state = self.state.copy()
+        state = self.state = copied(self.state)
         rates = self.schedule.rates(state.t, self._updates, state.epochs)
         sums = self._visit(order, rates)
         state.epochs += 1
@@ -131,24 +109,15 @@ class FirstOrder(Method):
 
     def loss_at(self, theta):
         """The objective at theta; at zero it needs no pass over X."""
-        problem = self.problem
         if not theta.any():
-            return problem.objective.loss_at_zero(problem.targets)
-        return problem.value(theta, np.empty_like(theta))
+            return self.problem.objective.loss_at_zero(self.problem.targets)
+        return super().loss_at(theta)
 
     def is_finite(self):
         """Whether all parameters are finite; for plain SGD the loop checks its gradient norm, which
         includes every step.
         """
-        return isinstance(self.optimizer, SGD) or bool(np.isfinite(self.state.theta).all())
-
-    def react(self):
-        """Lower the rate after a stalled loss; False if the schedule has no lower one."""
-        schedule = self.schedule.react()
-        if schedule is None:
-            return False
-        self.schedule = self._reacted = schedule
-        return True
+        return isinstance(self.optimizer, SGD) or super().is_finite()
 
     def solution(self):
         """(coef, intercept): the last iterate or, once averaging has begun, the average of the

@@ -137,8 +137,7 @@ class SmoothedNewton(Newton):
             return
         exact, theta = self._exact, self._at.to_user(self._v + self._x)
         sums = self._rows.sums_along(np.ones(self._at.outputs), exact)
-        penalty = exact.objective.penalty(*unpack(theta, self._at.outputs, exact.by_column))
-        self._offer(float(sums[0].sum()) / self._weight + penalty, theta)
+        self._offer(float(sums[0].sum()) / self._weight + self._penalty(theta), theta)
 
     def _gradient(self):
         """(F, gradient) at v; before the first step v is offered as the model."""
@@ -149,9 +148,12 @@ class SmoothedNewton(Newton):
 
     def _value(self):
         """The exact objective at v, from the current margins."""
-        problem, objective = self.problem, self.problem.objective
-        parts = unpack(self._at.to_user(self._v), objective.outputs, problem.by_column)
-        return self._rows.mean_loss() + objective.penalty(*parts)
+        return self._rows.mean_loss() + self._penalty(self._at.to_user(self._v))
+
+    def _penalty(self, theta):
+        """The penalty at theta."""
+        exact = self._exact
+        return exact.objective.penalty(*unpack(theta, self._at.outputs, exact.by_column))
 
     def _search(self):
         """Search as for smooth losses. After a short step add secants to the next Hessian: they

@@ -56,30 +56,25 @@ class SparseStream(StreamState):
     def open(self, problem):
         """Begin a call: add its rows to the statistics, and bring their columns up to date."""
         objective = problem.objective
-        self._columns = columns = columns_of(problem.rows, problem.visits)
-        self._undo = dict(vars(self)), []
+        penalty = objective.l1, objective.l2, objective.positive
+        columns = columns_of(problem.rows, problem.visits)
+        # A new penalty: apply what is due of the old one to all columns.
+        if self.penalty not in (None, penalty):
+            columns = np.arange(len(self.norm))
+        self._columns, self._undo = columns, (dict(vars(self)), [])
         self._save(columns)
         self.add_rows(problem)
         implicit.add_rows(problem.data_term, self.norm, self.count, self.bins)
         self.damping, self.squared_norm = damping(self.bins, self.rows, self.damping)
-        penalty = objective.l1, objective.l2, objective.positive
-        # A new penalty: apply what is due of the old one to all columns.
-        if self.penalty not in (None, penalty):
-            self._columns = columns = np.arange(len(self.norm))
-            self._save(columns)
         self._other_sizes = self.sizes - self._sizes(columns)
         statistics = self.norm, self.count, self.weight
         state = self.v, self.average, self.scaling, self.lazy
         implicit.rescale(columns, *state, objective.codes, statistics, self.damping)
         self.penalty, self.sums[2] = penalty, self.weight
-        self.inverse_curvature = self.inverse_curvature_of(objective.loss)
+        self.inverse_curvature = objective.loss.inverse_curvature(self.targets)
 
-    def begin(self):
+    def begin(self, problem):
         """The state that an epoch changes: itself."""
-        return self
-
-    def steps(self, problem):
-        """The state as the kernel of implicit steps changes it: itself."""
         return self
 
     @property

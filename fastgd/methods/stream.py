@@ -5,13 +5,7 @@ from dataclasses import KW_ONLY, fields, replace
 import numpy as np
 
 from fastgd.problem.coordinates import KernelCoordinates
-from fastgd.problem.metric import (
-    MIN_RELATIVE_SCALE,
-    Metric,
-    column_density,
-    damp_rare_columns,
-    metric_of,
-)
+from fastgd.problem.metric import Metric, merged, metric_of
 from fastgd.problem.records import Record
 
 
@@ -20,56 +14,30 @@ def average_weight(t):
     return t * (t + 1) * (t + 2) * (t + 3) / 4
 
 
-class TargetStatistics(Record):
-    """Weighted mean and standard deviation of each output's targets."""
-
-    center: np.ndarray
-    spread: np.ndarray
-
-    @classmethod
-    def of(cls, problem):
-        if problem.objective.by_class:
-            return cls(np.zeros(problem.objective.outputs), np.ones(problem.objective.outputs))
-        weights = None if problem.weights is None else problem.weights[problem.visits]
-        center = np.average(problem.targets, axis=0, weights=weights)
-        far = np.abs(problem.targets - center)
-        most = far.max(axis=0)
-        # Squares of the scaled deviations neither overflow nor underflow.
-        far /= np.where(most > 0, most, 1.0)
-        return cls(center, most * np.sqrt(np.average(far * far, axis=0, weights=weights)))
-
-
-def pooled(center, spread, other, other_spread, part):
-    """Mean and standard deviation of the union of two sets, of which the other one has the share
-    `part` of the weight; nothing is squared.
-    """
-    between = np.sqrt(part * (1 - part)) * np.abs(other - center)
-    within = np.hypot(np.sqrt(1 - part) * spread, np.sqrt(part) * other_spread)
-    return center + part * (other - center), np.hypot(within, between)
-
-
-def merged(old, new, part):
-    """The `Metric` of the union of two sets of rows."""
-    center, scale = pooled(old.center, old.scale, new.center, new.scale, part)
-    return Metric(center, np.where(scale > MIN_RELATIVE_SCALE * np.abs(center), scale, 0.0))
-
-
-def merged_targets(old, new, part):
-    """The `TargetStatistics` of the union of two sets of rows."""
-    return TargetStatistics(*pooled(old.center, old.spread, new.center, new.spread, part))
+def metric_of_targets(problem):
+    """The `Metric` of the outputs' targets: their weighted means and standard deviations."""
+    if problem.objective.by_class:
+        return Metric(np.zeros(problem.objective.outputs), np.ones(problem.objective.outputs))
+    weights = None if problem.weights is None else problem.weights[problem.visits]
+    center = np.average(problem.targets, axis=0, weights=weights)
+    far = np.abs(problem.targets - center)
+    most = far.max(axis=0)
+    # Squares of the scaled deviations neither overflow nor underflow.
+    far /= np.where(most > 0, most, 1.0)
+    return Metric(center, most * np.sqrt(np.average(far * far, axis=0, weights=weights)))
 
 
 class StreamState(Record):
     """What the states of all streams share.
 
-    `targets` are the statistics of `rows` rows of total weight `weight`. The average is that of the
-    last `averaged` of `updates`, which began after `begun` rows. `drift` holds the sums of Page's
-    test, which compares the predictions of iterate and average, see `implicit.epoch`.
+    `targets` is the metric of the targets of `rows` rows of total weight `weight`. The average is
+    that of the last `averaged` of `updates`, which began after `begun` rows. `drift` holds the sums
+    of Page's test, which compares the predictions of iterate and average, see `implicit.epoch`.
     """
 
     _: KW_ONLY
     drift: np.ndarray
-    targets: TargetStatistics | None = None
+    targets: Metric | None = None
     weight: float = 0.0
     rows: int = 0
     updates: int = 0
@@ -89,50 +57,70 @@ class StreamState(Record):
     def add_rows(self, problem):
         """Add the rows of a problem to the statistics; return their share of the weight."""
         part = problem.total_weight / (self.weight + problem.total_weight)
-        targets = TargetStatistics.of(problem)
-        self.targets = merged_targets(self.targets, targets, part) if self.targets else targets
+        targets = metric_of_targets(problem)
+        self.targets = merged(self.targets, targets, part, 0.0) if self.targets else targets
         self.weight, self.rows = self.weight + problem.total_weight, self.rows + len(problem.visits)
         return part
-
-    def inverse_curvature_of(self, loss):
-        """(outputs,) the change of a margin per unit of slope in a step of rate 1."""
-        return loss.inverse_curvature(self.targets.center, self.targets.spread)
 
 
 class Stream(StreamState):
     """The state of a stream of dense rows.
 
     Weights and their average are in the user's units; the offsets are the margins at the columns'
-    centre.
+    centre. During an epoch, between `begin` and `end`, the state is in scaled columns too, as the
+    kernels take it: `v` is [W, b], `average` the weighted sum of its iterates, `squared_norm` the
+    mean of |x|^2.
     """
+
+    lazy = None
 
     coef: np.ndarray
     offset: np.ndarray
     mean_coef: np.ndarray
     mean_offset: np.ndarray
     metric: Metric | None = None
-    density: np.ndarray | None = None
+    # The share of the rows that store each column, after sparse rows; those of dense rows all do.
+    density: np.ndarray | float = 1.0
 
     def open(self, problem):
         """Begin a call: add its rows to the statistics; the predictions of the model stay the
         same.
         """
-        part, metric, density = self.add_rows(problem), metric_of(problem), column_density(problem)
-        center = 0.0
+        part, metric, center = self.add_rows(problem), metric_of(problem), 0.0
         if self.metric is not None:
             metric, center = merged(self.metric, metric, part), self.metric.center
-            density = (1 - part) * self.density + part * density
         self.offset = self.offset + self.coef @ (metric.center - center)
         self.mean_offset = self.mean_offset + self.mean_coef @ (metric.center - center)
-        self.metric, self.density = metric, density
+        self.metric, self.density = metric, (1 - part) * self.density + part
 
-    def begin(self):
+    def begin(self, problem):
         """The state that an epoch changes: a copy."""
-        return replace(self, drift=self.drift.copy())
+        state = replace(self, drift=self.drift.copy())
+        state._enter(problem)
+        return state
 
-    def steps(self, problem):
-        """The state as the kernel of implicit steps changes it."""
-        return DenseSteps(self, problem)
+    def _enter(self, problem):
+        """Convert weights and average to scaled columns."""
+        iterate = KernelCoordinates(problem, self.metric, self.coef)
+        mean = KernelCoordinates(problem, self.metric, self.mean_coef)
+        self.squared_norm = float((self.metric.scale > 0).sum())
+        self.scaling = *iterate.arrays, problem.objective.loss.inverse_curvature(self.targets)
+        self.v = iterate.to_scaled(self.coef, self.offset)
+        self.average = mean.to_scaled(self.mean_coef, self.mean_offset)
+        self.average = self.average * average_weight(self.averaged)
+        self._coordinates = iterate, mean
+
+    def restart(self):
+        """Restart the average of the iterates."""
+        self.averaged, self.average[:] = 0, 0
+
+    def end(self):
+        """Convert weights and average to the user's units."""
+        average = self.average / average_weight(self.averaged) if self.averaged else self.v
+        iterate, mean = self._coordinates
+        self.coef, self.offset = iterate.from_scaled(self.v)
+        self.mean_coef, self.mean_offset = mean.from_scaled(average)
+        del self.v, self.average, self.scaling, self._coordinates
 
     def roll_back(self):
         """Do nothing, since an epoch changes a copy."""
@@ -151,40 +139,3 @@ class Stream(StreamState):
     def solution(self):
         """(coef, intercept) of the averaged iterates."""
         return self.mean_coef.copy(), self.mean_offset - self.mean_coef @ self.metric.center
-
-
-class DenseSteps:
-    """A stream of dense rows during an epoch, in scaled columns.
-
-    `v` is [W, b], `average` the weighted sum of its iterates, `squared_norm` the mean of |x|^2;
-    `scaling` is that of columns and rates, as the kernels take it.
-    """
-
-    lazy = None
-
-    def __init__(self, stream, problem):
-        self._stream, self._problem = stream, problem
-        metric, self.squared_norm = damp_rare_columns(
-            stream.metric, stream.density, stream.rows, problem.by_column
-        )
-        self._coordinates = KernelCoordinates(problem, metric, stream.coef)
-        self.scaling = (
-            *self._coordinates.arrays,
-            stream.inverse_curvature_of(problem.objective.loss),
-        )
-        self.v = self._coordinates.to_scaled(stream.coef, stream.offset)
-        self.average = self._coordinates.to_scaled(stream.mean_coef, stream.mean_offset)
-        self.average = self.average * average_weight(stream.averaged)
-
-    def restart(self):
-        """Restart the average of the iterates."""
-        self._stream.averaged, self.average[:] = 0, 0
-
-    def end(self):
-        """Convert the weights to the user's units."""
-        stream, mean = self._stream, self.v
-        if stream.averaged:
-            mean = self.average / average_weight(stream.averaged)
-        stream.coef, stream.offset = self._coordinates.from_scaled(self.v)
-        coordinates = KernelCoordinates(self._problem, self._coordinates.metric, stream.mean_coef)
-        stream.mean_coef, stream.mean_offset = coordinates.from_scaled(mean)

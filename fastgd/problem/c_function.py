@@ -7,7 +7,9 @@ from struct import calcsize
 from threading import Lock, get_ident
 
 import numpy as np
+from scipy import LowLevelCallable
 
+from fastgd.kernels.cost import addresses
 from fastgd.problem.records import Record
 
 # The C signature of a cost function.
@@ -64,12 +66,7 @@ def is_compiled(function):
     """Whether a function is a SciPy LowLevelCallable, a numba.cfunc or a ctypes function pointer,
     not a Python callable.
     """
-    return isinstance(function, _FunctionPointer) or _is_low_level(function) or _is_numba(function)
-
-
-def _is_low_level(function):
-    kind = type(function)
-    return kind.__name__ == "LowLevelCallable" and kind.__module__.startswith("scipy.")
+    return isinstance(function, (_FunctionPointer, LowLevelCallable)) or _is_numba(function)
 
 
 def _is_numba(function):
@@ -80,8 +77,6 @@ def c_function(function, argument, *wanted):
     """The `CFunction` of a compiled function; an error that names the argument if it has none of
     the wanted signatures.
     """
-    from scipy import LowLevelCallable
-
     pointer = function.ctypes if _is_numba(function) else function
     if isinstance(pointer, _FunctionPointer) and pointer.argtypes is None:
         raise TypeError(
@@ -92,25 +87,12 @@ def c_function(function, argument, *wanted):
     given = _plain(callable_.signature)
     for signature in wanted:
         if given == _plain(signature):
-            return CFunction(*_addresses(callable_), signature, function)
+            # A LowLevelCallable is a tuple whose first entry is a capsule of function and data.
+            return CFunction(*addresses(tuple.__getitem__(callable_, 0)), signature, function)
     needed = " or ".join(map(repr, wanted))
     raise TypeError(
         f"{argument} is compiled with the signature {callable_.signature!r}; {needed} is needed"
     )
-
-
-def _capsule_getter(name, result, *arguments):
-    """A function of Python's C API that reads a part of a capsule."""
-    prototype = ctypes.PYFUNCTYPE(result, ctypes.py_object, *arguments)
-    return prototype((f"PyCapsule_Get{name}", ctypes.pythonapi))
-
-
-def _addresses(callable_):
-    """(function, data) of a LowLevelCallable, a tuple whose first entry is a capsule of both."""
-    capsule = tuple.__getitem__(callable_, 0)
-    name = _capsule_getter("Name", ctypes.c_char_p)(capsule)
-    pointer = _capsule_getter("Pointer", ctypes.c_void_p, ctypes.c_char_p)(capsule, name)
-    return pointer, _capsule_getter("Context", ctypes.c_void_p)(capsule) or 0
 
 
 # The ctypes prototype of `COST_SIGNATURE`.

@@ -73,12 +73,10 @@ class Coordinates:
         the lower triangle is filled.
         """
         problem, place = self.problem, None
+        size = len(self.inverse) + 1 if columns is None else len(columns)
         if problem.rows.sparse:
             place = np.full(len(self.inverse) + 1, -1)
-            place[slice(None) if columns is None else columns] = np.arange(
-                len(place) if columns is None else len(columns)
-            )
-        size = len(self.inverse) + 1 if columns is None else len(columns)
+            place[slice(None) if columns is None else columns] = np.arange(size)
         out = np.zeros((size, size if last is None else last), order="F")
         if out.size:
             h, metric = np.ascontiguousarray(h), (self.center, self.inverse)

@@ -22,15 +22,14 @@ class CustomFunction:
     def __init__(self, loss):
         self._loss, self.error = loss, None
         if is_compiled(loss):
-            function = c_function(loss, "loss", LOSS_SIGNATURE, BLOCK_LOSS_SIGNATURE)
-            self.kernel = losses.CustomLoss(
-                function.address, function.data, function.signature == BLOCK_LOSS_SIGNATURE
-            )
+            compiled = c_function(loss, "loss", LOSS_SIGNATURE, BLOCK_LOSS_SIGNATURE)
+            address, data = compiled.address, compiled.data
+            takes_blocks = compiled.signature == BLOCK_LOSS_SIGNATURE
         else:
             self._callback = _Losses(self._evaluate)
-            self.kernel = losses.CustomLoss(
-                ctypes.cast(self._callback, ctypes.c_void_p).value, 0, True
-            )
+            address = ctypes.cast(self._callback, ctypes.c_void_p).value
+            data, takes_blocks = 0, True
+        self.kernel = losses.CustomLoss(address, data, takes_blocks)
 
     def _evaluate(self, z, y, value, slope, n, data):
         z, y, value, slope = (
@@ -43,7 +42,6 @@ class CustomFunction:
             except BaseException as error:
                 # It cannot pass through the kernels.
                 self.error = error
-                value[:] = slope[:] = np.nan
 
     @staticmethod
     def _checked(both, n):

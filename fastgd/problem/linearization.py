@@ -86,7 +86,7 @@ class Linearization:
 
     def compute_curvatures(self, floor=0.0):
         """Compute the curvatures at the point, and add `floor` to each."""
-        self._curvatures_at(self.margins, self._curvatures)
+        newton.curvatures(self.problem.data_term, self.margins, self._curvatures)
         if floor:
             self._curvatures += floor
 
@@ -113,9 +113,6 @@ class Linearization:
             secant = share * secant.reshape(h.shape)
             np.maximum(h, self._weights * secant, out=h)
         return total
-
-    def _curvatures_at(self, margins, out):
-        newton.curvatures(self.problem.data_term, margins, out)
 
     def total_curvature(self):
         """The sum of the curvatures."""
@@ -190,5 +187,5 @@ class Linearization:
     def curvature_along(self):
         """The total change of the rows' curvatures along the whole direction."""
         beyond = np.empty_like(self._curvatures)
-        self._curvatures_at(self.margins + self._direction, beyond)
+        newton.curvatures(self.problem.data_term, self.margins + self._direction, beyond)
         return np.abs(beyond - self._curvatures).sum()

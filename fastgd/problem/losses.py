@@ -141,14 +141,14 @@ class Loss(Settings):
         """A bound of the second derivative or, where there is none, a guess from the targets."""
         return self.max_curvature if np.isfinite(self.max_curvature) else 1.0
 
-    def inverse_curvature(self, center, spread):
+    def inverse_curvature(self, targets):
         """(outputs,) the change of a margin per unit of slope in a step of rate 1.
 
         It is 1 / curvature or, at kinks and for values whose slopes are bounded, as far as targets
-        with these means and standard deviations ask for.
+        with the means `targets.center` and standard deviations `targets.scale` ask for.
         """
-        gain = np.full(len(center), 1 / self.typical_curvature(center))
-        return gain if self.is_of_labels else np.maximum(gain, spread / self.max_slope)
+        gain = np.full(len(targets.center), 1 / self.typical_curvature(targets.center))
+        return gain if self.is_of_labels else np.maximum(gain, targets.scale / self.max_slope)
 
     # ---- duality ----
 
@@ -229,7 +229,8 @@ class Huber(Loss):
         width = self.smoothed_width(width)
         return max(width * curvature, self.delta) * (width - self.delta) / (2 * n)
 
-    def inverse_curvature(self, center, spread):
+    def inverse_curvature(self, targets):
+        spread = targets.scale
         return np.maximum(1.0, spread / max(self.delta, 1e-3 * spread.max(), 1e-300))
 
     def conjugate(self, s, y):
@@ -244,8 +245,8 @@ class _Tube(Loss):
     max_slope = 1.0
     degree = 1
 
-    def inverse_curvature(self, center, spread):
-        return np.where(spread > 0, spread, 1.0)
+    def inverse_curvature(self, targets):
+        return np.where(targets.scale > 0, targets.scale, 1.0)
 
 
 class EpsilonInsensitive(_Tube):
@@ -310,8 +311,8 @@ class Poisson(Loss):
     def typical_curvature(self, y):
         return max(1.0, y.max())
 
-    def inverse_curvature(self, center, spread):
-        return 1 / np.maximum(center, 1.0)
+    def inverse_curvature(self, targets):
+        return 1 / np.maximum(targets.center, 1.0)
 
     def domain(self, y):
         return -y, np.full_like(y, np.inf)

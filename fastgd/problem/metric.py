@@ -89,10 +89,8 @@ def metric_of(problem: Problem):
         large, small = ~(second < MAX_SQUARES), (second < 1 / MAX_SQUARES) & (first != 0)
         if not (large | small).any():
             break
-        factor[large], factor[small] = (
-            factor[large] / MAX_SQUARES,
-            np.minimum(factor[small] * MAX_SQUARES, 2.0**1000),
-        )
+        factor[large] /= MAX_SQUARES
+        factor[small] = np.minimum(factor[small] * MAX_SQUARES, 2.0**1000)
     mean = first / total
     peak = np.divide(largest, second, out=np.zeros(len(shift)), where=second > 0)
     center = (shift * factor + mean) / factor
@@ -104,6 +102,23 @@ def metric_of(problem: Problem):
     if not problem.objective.intercept or problem.objective.tilt:
         return Metric(np.zeros(len(shift)), np.hypot(scale, center), peak)
     return Metric(center, scale, peak)
+
+
+def pooled(center, spread, other, other_spread, part):
+    """Mean and standard deviation of the union of two sets, of which the other one has the share
+    `part` of the weight; nothing is squared.
+    """
+    between = np.sqrt(part * (1 - part)) * np.abs(other - center)
+    within = np.hypot(np.sqrt(1 - part) * spread, np.sqrt(part) * other_spread)
+    return center + part * (other - center), np.hypot(within, between)
+
+
+def merged(old, new, part, tolerance=MIN_RELATIVE_SCALE):
+    """The `Metric` of the union of two sets of rows; what varies by at most this share of its
+    centre is constant.
+    """
+    center, scale = pooled(old.center, old.scale, new.center, new.scale, part)
+    return Metric(center, np.where(scale > tolerance * np.abs(center), scale, 0.0))
 
 
 def rough_center(rows, visits, weights):
@@ -139,25 +154,24 @@ def column_density(problem: Problem, probability=None):
     return density
 
 
-def damp_rare_columns(metric: Metric, density, rows, sparse):
+def damp_rare_columns(problem: Problem, metric: Metric):
     """(metric for steps, mean squared norm of a row in it).
 
-    Scaled by its root mean square, a sparse column that few of the `rows` rows store would make
-    those rows very long. So its scale is multiplied by sqrt(1 + least / density), with `least` such
-    that the columns count for `rows` / 10.
+    Scaled by its root mean square, a sparse column that few of the n rows store would make those
+    rows very long. So its scale is multiplied by sqrt(1 + least / density), with `least` such that
+    the columns count for n / 10.
     """
-    active = metric.scale > 0
-    if not sparse or active.sum() <= MAX_COLUMNS_PER_ROW * rows:
+    active, most = metric.scale > 0, MAX_COLUMNS_PER_ROW * len(problem.visits)
+    if not problem.rows.sparse or active.sum() <= most:
         return metric, float(active.sum())
-    density = np.where(active, density, 0.0)
-    low, high = 1e-12, density.sum() / (MAX_COLUMNS_PER_ROW * rows)
+    density = np.where(active, column_density(problem), 0.0)
+    low, high = 1e-12, density.sum() / most
     for _ in range(50):
         least = np.sqrt(low * high)
-        low, high = (
-            (least, high)
-            if (density / (density + least)).sum() > MAX_COLUMNS_PER_ROW * rows
-            else (low, least)
-        )
+        if (density / (density + least)).sum() > most:
+            low = least
+        else:
+            high = least
     factor = np.sqrt(1 + high / np.where(active, density, 1.0))
     return Metric(metric.center, metric.scale * factor), float((density / (density + high)).sum())
 

@@ -4,14 +4,12 @@
 fastgd's modules.
 """
 
-from dataclasses import FrozenInstanceError, dataclass, fields
+from dataclasses import FrozenInstanceError, dataclass, fields, replace
+from math import inf
 from numbers import Real
 from typing import Any, ClassVar, dataclass_transform
 
-
-def is_number(value):
-    """Whether a value is a real number, and not a bool."""
-    return isinstance(value, Real) and not isinstance(value, bool)
+import numpy as np
 
 
 @dataclass_transform()
@@ -22,6 +20,12 @@ class Record:
 
     def __init_subclass__(cls):
         dataclass(eq=False, repr=False)(cls)
+
+
+def copied(record: Record):
+    """A copy with arrays of its own."""
+    arrays = {name: v.copy() for name, v in vars(record).items() if isinstance(v, np.ndarray)}
+    return replace(record, **arrays)
 
 
 class Settings(Record):
@@ -45,6 +49,15 @@ class Settings(Record):
     def __repr__(self):
         values = ", ".join(f"{name}={value!r}" for name, value in self._values().items())
         return f"{type(self).__qualname__}({values})"
+
+    def _check_number(self, name, demand, low, high=inf, closed=False):
+        """Raise an error unless a setting is a number between `low` and `high`; `closed`: it may be
+        `low`.
+        """
+        value = getattr(self, name)
+        is_number = isinstance(value, Real) and not isinstance(value, bool)
+        if not (is_number and low <= value < high and (closed or value > low)):
+            raise ValueError(f"{name} of {type(self).__name__} must be {demand}, got {value!r}")
 
     def _values(self):
         return {field.name: getattr(self, field.name) for field in fields(self)}
