@@ -1,5 +1,8 @@
 """Feed-forward neural networks: a classifier and a regressor."""
 
+from dataclasses import KW_ONLY
+from typing import Annotated, Literal
+
 import numpy as np
 from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin, MultiOutputMixin, RegressorMixin
@@ -15,9 +18,11 @@ from sklearn.utils.multiclass import (
 )
 from sklearn.utils.validation import _check_y
 
+from fastgd.estimators import types
 from fastgd.estimators.base import unchanged_on_error
-from fastgd.estimators.networks import NETWORK_CONSTRAINTS, POSITIVE, NeuralNetwork
-from fastgd.estimators.parameters import checked
+from fastgd.estimators.networks import NeuralNetwork
+from fastgd.estimators.parameters import checked, parameters
+from fastgd.methods.mlp import ACTIVATIONS
 from fastgd.problem.losses import KINDS, EpsilonInsensitive, Huber, LogLoss, Softmax
 from fastgd.problem.problem import Samples
 
@@ -28,6 +33,7 @@ def _takes_streams(model):
     return True
 
 
+@parameters
 class MLPClassifier(ClassifierMixin, NeuralNetwork):
     """Feed-forward neural networks for two or more classes, or for multilabel classification.
 
@@ -137,16 +143,16 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
     max_fun : int, default=15000
         Maximum number of evaluations of the loss by 'lbfgs'.
 
-    class_weight : dict, list of dict, 'balanced' or None, default=None
-        Weights of the classes, which multiply `sample_weight`. 'balanced': inversely proportional
-        to the total weights of the classes in y. Multilabel targets have a dict per label.
-
     dropout : float, default=0.0
         Share of the hidden units that are dropped in each step, in [0, 1). The others are scaled
         up.
 
     max_seconds : float or None, default=None
         Time limit of `fit` in seconds, after which no epoch begins. None: no limit.
+
+    class_weight : dict, list of dict, 'balanced' or None, default=None
+        Weights of the classes, which multiply `sample_weight`. 'balanced': inversely proportional
+        to the total weights of the classes in y. Multilabel targets have a dict per label.
 
     Attributes
     ----------
@@ -231,42 +237,10 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
     True
     """
 
-    _parameter_constraints: dict = {
-        **NETWORK_CONSTRAINTS,
-        "class_weight": [StrOptions({"balanced"}), dict, list, None],
-    }
-
-    def __init__(
-        self,
-        hidden_layer_sizes=(100,),
-        activation="relu",
-        *,
-        solver="auto",
-        alpha="auto",
-        batch_size="auto",
-        learning_rate="constant",
-        learning_rate_init=0.001,
-        power_t=0.5,
-        max_iter=200,
-        shuffle=True,
-        random_state=None,
-        tol=1e-4,
-        verbose=False,
-        warm_start=False,
-        momentum=0.9,
-        nesterovs_momentum=True,
-        early_stopping=False,
-        validation_fraction=0.1,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        n_iter_no_change=10,
-        max_fun=15000,
-        class_weight=None,
-        dropout=0.0,
-        max_seconds=None,
-    ):
-        self._assign(locals())
+    hidden_layer_sizes: types.ArrayLike | types.AtLeast1 = (100,)
+    activation: Annotated[str, StrOptions(set(ACTIVATIONS))] = "relu"
+    _: KW_ONLY
+    class_weight: Literal["balanced"] | dict | list | None = None
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -456,6 +430,7 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
             return np.log(self.predict_proba(X))
 
 
+@parameters
 class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
     """Feed-forward neural networks for regression of one or several targets.
 
@@ -576,17 +551,17 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
     max_fun : int, default=15000
         Maximum number of evaluations of the loss by 'lbfgs'.
 
-    delta : float, default=1.0
-        Threshold of 'huber', > 0, in the units of the targets. ``solver='auto'`` divides the loss
-        by the standard deviation s of the targets and by min(s, `delta`), so that the meaning of
-        `alpha` does not depend on the unit.
-
     dropout : float, default=0.0
         Share of the hidden units that are dropped in each step, in [0, 1). The others are scaled
         up.
 
     max_seconds : float or None, default=None
         Time limit of `fit` in seconds, after which no epoch begins. None: no limit.
+
+    delta : float, default=1.0
+        Threshold of 'huber', > 0, in the units of the targets. ``solver='auto'`` divides the loss
+        by the standard deviation s of the targets and by min(s, `delta`), so that the meaning of
+        `alpha` does not depend on the unit.
 
     Attributes
     ----------
@@ -670,44 +645,11 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
     True
     """
 
-    _parameter_constraints: dict = {
-        **NETWORK_CONSTRAINTS,
-        "loss": [StrOptions({"squared_error", "absolute_error", "huber", "poisson"})],
-        "delta": [POSITIVE],
-    }
-
-    def __init__(
-        self,
-        loss="squared_error",
-        hidden_layer_sizes=(100,),
-        activation="relu",
-        *,
-        solver="auto",
-        alpha="auto",
-        batch_size="auto",
-        learning_rate="constant",
-        learning_rate_init=0.001,
-        power_t=0.5,
-        max_iter=200,
-        shuffle=True,
-        random_state=None,
-        tol=1e-4,
-        verbose=False,
-        warm_start=False,
-        momentum=0.9,
-        nesterovs_momentum=True,
-        early_stopping=False,
-        validation_fraction=0.1,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        n_iter_no_change=10,
-        max_fun=15000,
-        delta=1.0,
-        dropout=0.0,
-        max_seconds=None,
-    ):
-        self._assign(locals())
+    loss: Literal["squared_error", "absolute_error", "huber", "poisson"] = "squared_error"
+    hidden_layer_sizes: types.ArrayLike | types.AtLeast1 = (100,)
+    activation: Annotated[str, StrOptions(set(ACTIVATIONS))] = "relu"
+    _: KW_ONLY
+    delta: types.Positive = 1.0
 
     @checked
     @with_callbacks

@@ -1,21 +1,27 @@
 """Novelty detection: the linear one-class support vector machine."""
 
 from numbers import Real
+from typing import Annotated, Literal
 
 import numpy as np
 from sklearn.base import OutlierMixin
 from sklearn.callback import with_callbacks
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from fastgd.estimators import types
 from fastgd.estimators.base import unchanged_on_error
 from fastgd.estimators.linear_model import LinearModel
-from fastgd.estimators.parameters import SGD_CONSTRAINTS, checked, constraints_of
+from fastgd.estimators.parameters import checked, parameters
 from fastgd.estimators.select_solver import is_automatic
 from fastgd.methods.schedules import SCHEDULE_NAMES, Schedule
 from fastgd.problem.objective import Objective
 from fastgd.problem.problem import Samples
 
+# The schedules, without the passive-aggressive ones.
+Rate = Annotated[str, StrOptions(set(SCHEDULE_NAMES) - {"pa1", "pa2"})] | Schedule
 
+
+@parameters
 class SGDOneClassSVM(OutlierMixin, LinearModel):
     """The linear one-class support vector machine by batch, mini-batch or stochastic gradient
     descent.
@@ -147,33 +153,22 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
 
     n_iter_no_change = 5  # as in scikit-learn
 
-    def __init__(
-        self,
-        nu=0.5,
-        fit_intercept=True,
-        max_iter=1000,
-        tol=1e-3,
-        shuffle=True,
-        verbose=0,
-        random_state=None,
-        learning_rate="auto",
-        eta0=0.01,
-        power_t=0.5,
-        warm_start=False,
-        average=False,
-        batch_size=1,
-        optimizer="sgd",
-        n_jobs=None,
-        max_seconds=None,
-    ):
-        self._assign(locals())
-
-    _parameter_constraints: dict = constraints_of(
-        __init__,
-        SGD_CONSTRAINTS,
-        nu=[Interval(Real, 0, 1, closed="right")],
-        learning_rate=[StrOptions(set(SCHEDULE_NAMES) - {"pa1", "pa2"}), Schedule],
-    )
+    nu: Annotated[float, Interval(Real, 0, 1, closed="right")] = 0.5
+    fit_intercept: bool = True
+    max_iter: types.AtLeast1 = 1000
+    tol: types.NonNegative | None = 1e-3
+    shuffle: bool | Literal["full"] = True
+    verbose: types.Verbosity = 0
+    random_state: types.Seed = None
+    learning_rate: Rate = "auto"
+    eta0: types.Positive = 0.01
+    power_t: types.Finite = 0.5
+    warm_start: bool = False
+    average: types.AtLeast1 | bool = False
+    batch_size: types.AtLeast1 | Literal["full"] = 1
+    optimizer: types.Rule = "sgd"
+    n_jobs: int | None = None
+    max_seconds: types.Positive | None = None
 
     @property
     def loss(self):

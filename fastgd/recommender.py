@@ -2,17 +2,20 @@
 rankings.
 """
 
-from numbers import Integral, Real
+from dataclasses import KW_ONLY
+from numbers import Integral
+from typing import Annotated, Literal
 
 import numpy as np
 from scipy import sparse
 from sklearn.callback import with_callbacks
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from fastgd.estimators import types
 from fastgd.estimators.base import Model, unchanged_on_error
 from fastgd.estimators.factorization_fit import FactorizationFit
-from fastgd.estimators.parameters import SGD_CONSTRAINTS, checked, thread_count
+from fastgd.estimators.parameters import checked, parameters, thread_count
 from fastgd.estimators.ratings import Ids, as_column, as_interactions
 from fastgd.kernels import factorization
 from fastgd.methods.schedules import Schedule
@@ -22,6 +25,7 @@ CHUNK = 1 << 24
 SCHEDULES = ("auto", "constant", "invscaling", "adaptive", "step", "cosine", "one_cycle")
 
 
+@parameters
 class MatrixFactorization(Model):
     """Recommender by matrix factorization: a vector of factors for every user and every item, by
     stochastic gradient descent.
@@ -185,62 +189,29 @@ class MatrixFactorization(Model):
     array([['Brazil']], dtype='<U10')
     """
 
-    _parameter_constraints = {
-        name: SGD_CONSTRAINTS[name]
-        for name in (
-            "max_iter",
-            "tol",
-            "eta0",
-            "power_t",
-            "early_stopping",
-            "validation_fraction",
-            "n_iter_no_change",
-            "n_jobs",
-            "random_state",
-            "verbose",
-            "max_seconds",
-            "warm_start",
-        )
-    } | {
-        "loss": [StrOptions({"squared_error", "log_loss", "bpr"})],
-        "n_factors": [Interval(Integral, 1, None, closed="left")],
-        "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
-        "biased": ["boolean"],
-        "positive": ["boolean"],
-        "n_negatives": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions(set(SCHEDULES)), Schedule],
-        "clip": ["boolean"],
-        "handle_unknown": [StrOptions({"ignore", "error"})],
-        "dtype": [StrOptions({"float32", "float64"})],
-    }
-
-    def __init__(
-        self,
-        loss="squared_error",
-        *,
-        n_factors=50,
-        alpha="auto",
-        biased=True,
-        positive=False,
-        n_negatives=3,
-        max_iter=30,
-        tol=1e-4,
-        learning_rate="auto",
-        eta0=0.01,
-        power_t=0.5,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=5,
-        clip=True,
-        handle_unknown="ignore",
-        dtype="float32",
-        n_jobs=None,
-        random_state=None,
-        verbose=0,
-        max_seconds=None,
-        warm_start=False,
-    ):
-        self._assign(locals())
+    loss: Literal["squared_error", "log_loss", "bpr"] = "squared_error"
+    _: KW_ONLY
+    n_factors: types.AtLeast1 = 50
+    alpha: types.NonNegative | Literal["auto"] = "auto"
+    biased: bool = True
+    positive: bool = False
+    n_negatives: types.AtLeast1 = 3
+    max_iter: types.AtLeast1 = 30
+    tol: types.NonNegative | None = 1e-4
+    learning_rate: Annotated[str, StrOptions(set(SCHEDULES))] | Schedule = "auto"
+    eta0: types.Positive = 0.01
+    power_t: types.Finite = 0.5
+    early_stopping: bool = False
+    validation_fraction: types.Fraction = 0.1
+    n_iter_no_change: types.AtLeast1 = 5
+    clip: bool = True
+    handle_unknown: Literal["ignore", "error"] = "ignore"
+    dtype: Literal["float32", "float64"] = "float32"
+    n_jobs: int | None = None
+    random_state: types.Seed = None
+    verbose: types.Verbosity = 0
+    max_seconds: types.Positive | None = None
+    warm_start: bool = False
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

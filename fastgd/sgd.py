@@ -1,19 +1,54 @@
 """Linear models whose loss, penalty, learning rate and batch size the user chooses."""
 
+from dataclasses import KW_ONLY, dataclass
+from numbers import Integral
+from typing import Annotated, ClassVar, Literal
+
 import numpy as np
-from scipy import LowLevelCallable
 from sklearn.callback import with_callbacks
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 
+from fastgd.estimators import types
 from fastgd.estimators.base import unchanged_on_error
-from fastgd.estimators.parameters import SGD_CONSTRAINTS, checked, constraints_of
+from fastgd.estimators.parameters import checked, parameters
 from fastgd.estimators.supervised import Classifier, Regressor
+from fastgd.methods.schedules import SCHEDULE_NAMES, Schedule
 from fastgd.problem.losses import KINDS, OF_VALUES
+from fastgd.problem.objective import PENALTIES
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class _SGD:
     """A linear model whose loss, penalty, learning rate and batch size the user chooses."""
+
+    penalty: Annotated[str, StrOptions(set(PENALTIES))] | None = "l2"
+    alpha: types.NonNegative = 0.0001
+    l1_ratio: types.Ratio | None = 0.15
+    fit_intercept: bool = True
+    max_iter: types.AtLeast1 = 1000
+    tol: types.NonNegative | None = 1e-3
+    shuffle: bool | Literal["full"] = True
+    verbose: types.Verbosity = 0
+    epsilon: types.NonNegative = 0.1
+    quantile: types.Fraction = 0.5
+    n_jobs: int | None = None
+    random_state: types.Seed = None
+    learning_rate: Annotated[str, StrOptions(set(SCHEDULE_NAMES))] | Schedule = "auto"
+    eta0: types.Positive = 0.01
+    power_t: types.Finite = 0.5
+    early_stopping: bool = False
+    validation_fraction: types.Fraction = 0.1
+    n_iter_no_change: types.AtLeast1 = 5
+    class_weight: Literal["balanced"] | dict | None = None
+    warm_start: bool = False
+    average: types.AtLeast1 | bool = False
+    batch_size: types.AtLeast1 | Literal["full"] = 1
+    optimizer: types.Rule = "sgd"
+    init: Literal["zeros", "normal"] = "zeros"
+    positive: bool = False
+    max_seconds: types.Positive | None = None
+    n_restarts: Annotated[int, Interval(Integral, 0, None, closed="left")] = 0
 
     @checked
     @with_callbacks
@@ -66,6 +101,7 @@ class _SGD:
         return self._fit(X, y, sample_weight, init=init, validation=validation)
 
 
+@parameters
 class SGDClassifier(_SGD, Classifier):
     """Linear classifiers by batch, mini-batch or stochastic gradient descent.
 
@@ -309,43 +345,7 @@ class SGDClassifier(_SGD, Classifier):
     True
     """
 
-    def __init__(
-        self,
-        loss="hinge",
-        *,
-        penalty="l2",
-        alpha=0.0001,
-        l1_ratio=0.15,
-        fit_intercept=True,
-        max_iter=1000,
-        tol=1e-3,
-        shuffle=True,
-        verbose=0,
-        epsilon=0.1,
-        quantile=0.5,
-        n_jobs=None,
-        random_state=None,
-        learning_rate="auto",
-        eta0=0.01,
-        power_t=0.5,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=5,
-        class_weight=None,
-        warm_start=False,
-        average=False,
-        batch_size=1,
-        optimizer="sgd",
-        init="zeros",
-        positive=False,
-        max_seconds=None,
-        n_restarts=0,
-    ):
-        self._assign(locals())
-
-    _parameter_constraints: dict = constraints_of(
-        __init__, SGD_CONSTRAINTS, loss=[StrOptions(set(KINDS)), callable, LowLevelCallable]
-    )
+    loss: Annotated[str, StrOptions(set(KINDS))] | types.Function = "hinge"
 
     @checked
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -385,6 +385,7 @@ class SGDClassifier(_SGD, Classifier):
             return self._fit_labels(X, y, sample_weight, partial=True)
 
 
+@parameters
 class SGDRegressor(_SGD, Regressor):
     """Linear regression by batch, mini-batch or stochastic gradient descent, of one target or
     several.
@@ -617,42 +618,10 @@ class SGDRegressor(_SGD, Regressor):
     True
     """
 
-    def __init__(
-        self,
-        loss="squared_error",
-        *,
-        penalty="l2",
-        alpha=0.0001,
-        l1_ratio=0.15,
-        fit_intercept=True,
-        max_iter=1000,
-        tol=1e-3,
-        shuffle=True,
-        verbose=0,
-        epsilon=0.1,
-        quantile=0.5,
-        n_jobs=None,
-        random_state=None,
-        learning_rate="auto",
-        eta0=0.01,
-        power_t=0.25,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=5,
-        warm_start=False,
-        average=False,
-        batch_size=1,
-        optimizer="sgd",
-        init="zeros",
-        positive=False,
-        max_seconds=None,
-        n_restarts=0,
-    ):
-        self._assign(locals())
-
-    _parameter_constraints: dict = constraints_of(
-        __init__, SGD_CONSTRAINTS, loss=[StrOptions(set(OF_VALUES)), callable, LowLevelCallable]
-    )
+    loss: Annotated[str, StrOptions(set(OF_VALUES))] | types.Function = "squared_error"
+    _: KW_ONLY
+    power_t: types.Finite = 0.25
+    class_weight: ClassVar = None  # a parameter of classifiers only
 
     @checked
     def partial_fit(self, X, y, sample_weight=None):

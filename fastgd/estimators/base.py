@@ -68,12 +68,6 @@ class Model(SupportsFitCallbacks, BaseEstimator):
     # what a model has no parameter for
     early_stopping, warm_start, verbose, max_seconds = False, False, 0, None
 
-    def _assign(self, values):
-        """Store the constructor's arguments, as scikit-learn's contract has it: each under its
-        name, untouched.
-        """
-        vars(self).update((name, value) for name, value in values.items() if name != "self")
-
     @property
     def loss_curve_(self):
         """The loss of each epoch: ``history_["loss"]``."""

@@ -3,16 +3,19 @@ data to a training run.
 """
 
 from contextlib import nullcontext
+from dataclasses import dataclass
 from numbers import Integral, Real
+from typing import Annotated, Literal
 
 import numpy as np
-from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils._param_validation import Options
 from sklearn.utils.validation import check_is_fitted
 
+from fastgd.estimators import types
 from fastgd.estimators.base import Model
 from fastgd.estimators.network_fit import NetworkFit
 from fastgd.kernels import network
-from fastgd.methods.mlp import ACTIVATIONS, Architecture
+from fastgd.methods.mlp import Architecture
 from fastgd.methods.network_units import pack
 from fastgd.methods.schedules import Schedule
 from fastgd.problem.data import as_rows, distinct_columns
@@ -21,44 +24,38 @@ from fastgd.training.blas import one_blas_thread
 # Predictions of at most this number of rows have products too short for several BLAS threads.
 MAX_ROWS_OF_SHORT_PRODUCTS = 256
 
-# The constraint of a number above 0.
-POSITIVE = Interval(Real, 0, None, closed="neither")
-# The constraints of the parameters.
-NETWORK_CONSTRAINTS = {
-    "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-    "activation": [StrOptions(set(ACTIVATIONS))],
-    "solver": [StrOptions({"auto", "lbfgs", "sgd", "adam", "adamw"})],
-    "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
-    "batch_size": [StrOptions({"auto", "full"}), Interval(Integral, 1, None, closed="left")],
-    "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"}), Schedule],
-    "learning_rate_init": [POSITIVE],
-    "power_t": [Interval(Real, 0, None, closed="left")],
-    "max_iter": [Interval(Integral, 1, None, closed="left")],
-    "max_seconds": [POSITIVE, None],
-    "shuffle": ["boolean"],
-    "random_state": ["random_state"],
-    "tol": [Interval(Real, 0, None, closed="left"), None],
-    "verbose": ["verbose"],
-    "warm_start": ["boolean"],
-    "momentum": [Interval(Real, 0, 1, closed="left")],
-    "nesterovs_momentum": ["boolean"],
-    "early_stopping": ["boolean"],
-    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-    "beta_1": [Interval(Real, 0, 1, closed="left")],
-    "beta_2": [Interval(Real, 0, 1, closed="left")],
-    "epsilon": [POSITIVE],
-    "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
-    "max_fun": [Interval(Integral, 1, None, closed="left")],
-    "dropout": [Interval(Real, 0, 1, closed="left")],
-}
 
-
+@dataclass(eq=False, repr=False, kw_only=True)
 class NeuralNetwork(Model):
     """Feed-forward networks trained by gradient descent.
 
     A subclass converts y to the kernels' targets, defines loss and output activation, and computes
     predictions from margins (`_predict_from`).
     """
+
+    solver: Literal["auto", "lbfgs", "sgd", "adam", "adamw"] = "auto"
+    alpha: types.NonNegative | Literal["auto"] = "auto"
+    batch_size: Literal["auto", "full"] | types.AtLeast1 = "auto"
+    learning_rate: Literal["constant", "invscaling", "adaptive"] | Schedule = "constant"
+    learning_rate_init: types.Positive = 0.001
+    power_t: types.NonNegative = 0.5
+    max_iter: types.AtLeast1 = 200
+    shuffle: bool = True
+    random_state: types.Seed = None
+    tol: types.NonNegative | None = 1e-4
+    verbose: types.Verbosity = False
+    warm_start: bool = False
+    momentum: types.Decay = 0.9
+    nesterovs_momentum: bool = True
+    early_stopping: bool = False
+    validation_fraction: types.Fraction = 0.1
+    beta_1: types.Decay = 0.9
+    beta_2: types.Decay = 0.999
+    epsilon: types.Positive = 1e-8
+    n_iter_no_change: types.AtLeast1 | Annotated[float, Options(Real, {np.inf})] = 10
+    max_fun: types.AtLeast1 = 15000
+    dropout: types.Decay = 0.0
+    max_seconds: types.Positive | None = None
 
     # ---- training ----
 
