@@ -123,4 +123,4 @@ class BatchRun(RuleRun):
     def _rate(self, number):
         """The rate of an update, by its number in this pass."""
         count = max(self._count, number + 1)
-        return float(self._scale * self._schedule.rates(self._updates + 1, count, self.nit)[number])
+        return float(self._schedule.rates(self._updates + 1, count, self.nit)[number])

@@ -69,8 +69,6 @@ class RuleRun(Run):
         self._schedule = Constant(float(rate)) if isinstance(rate, Real) else rate
         # Whether the rate is automatic, and the cost has to fall in every iteration.
         self._is_plain = self._is_rate_automatic and isinstance(rule, rules.SGD)
-        # Factor on the rates of Prodigy.
-        self._scale = 1.0
         self._progress = Progress(self)
         # (cost, gradient) at the iterate, if they are known already.
         self._known = None
@@ -98,25 +96,21 @@ class RuleRun(Run):
         if isinstance(schedule, (Constant, Adaptive)):
             return schedule.rates(done + 1, count, done)
         iterations = range(done, done + count)
-        return self._scale * np.array([schedule.rates(t + 1, 1, t)[0] for t in iterations])
+        return np.array([schedule.rates(t + 1, 1, t)[0] for t in iterations])
 
     def _scale_rate(self, factor):
         """Multiply the automatic rate."""
-        if self._is_prodigy:
-            self._scale *= factor
-        else:
-            self._schedule = replace(self._schedule, eta0=self._schedule.eta0 * factor)
+        self._schedule = replace(self._schedule, eta0=self._schedule.eta0 * factor)
 
     def _is_exhausted(self):
         """Whether there is no lower rate."""
-        if self._is_prodigy:
-            return self._scale < 2.0**-MAX_HALVINGS
-        return self._schedule.eta0 < self._schedule.least
+        return self._schedule.eta0 < self._least_rate
 
     def _choose_rate(self, value, gradient, batch=()):
         """Choose an automatic schedule; False if no step lowers the cost."""
         if self._is_prodigy:
             self._schedule = CosineDecay(1.0, self.task.max_iter or 1)
+            self._least_rate = 2.0**-MAX_HALVINGS
             return True
         first = FIRST_RATES.get(type(self._optimizer))
         if first is None:
@@ -125,8 +119,8 @@ class RuleRun(Run):
             start = first / BATCH_RATE_REDUCTION if batch else first
         found = self._largest_rate(value, gradient, start, first is not None, batch)
         rate = found or start
-        least = LEAST_RATE_RATIO * rate
-        self._schedule = Lipschitz(rate) if batch else Adaptive(rate, factor=2.0, least=least)
+        self._schedule = Lipschitz(rate) if batch else Constant(rate)
+        self._least_rate = LEAST_RATE_RATIO * rate
         return found is not None
 
     def _largest_rate(self, value, gradient, rate, is_adaptive, batch):
@@ -263,9 +257,8 @@ class RuleRun(Run):
         if status == Status.SMALL:
             return outcomes.CONVERGED if self._is_minimum(x, gradient) else None
         if status == Status.STALLED:
-            return (
-                None if self._react() or not self.task.goal.ends else self._ends(outcomes.STALLED)
-            )
+            goes_on = self._react() or not self.task.goal.ends
+            return None if goes_on else self._ends(outcomes.STALLED)
         if status == Status.UNBOUNDED:
             return self._falls_without_end()
         if status == Status.ROSE:

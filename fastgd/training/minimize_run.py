@@ -40,19 +40,12 @@ class Run:
         # Further arguments of the cost at x0.
         self.first_batch = ()
 
-    def go(self):
-        """Run to the end; return the status."""
-        raise NotImplementedError
-
     @property
     def has_fallen(self):
         """Whether an iterate's cost is below that of the start, or there was no step."""
-        costs = self.trace.record["fun"]
-        return (
-            self.nit == 0
-            and self.status == outcomes.MAX_ITER
-            or (bool(costs) and min(costs) < costs[0])
-        )
+        costs, has_no_step = self.trace.record["fun"], self.nit == 0
+        is_over = has_no_step and self.status == outcomes.MAX_ITER
+        return is_over or any(cost < costs[0] for cost in costs)
 
     def best_x(self):
         return self.best.x
@@ -62,20 +55,22 @@ class Run:
         if point.value < self.probe.value:
             self.probe = point
 
-    def take_probe(self):
-        """Replace the best point by the lowest probe, if that is better."""
-        if self.probe.value < self.best.value:
-            self.best = self.probe
+    def evaluate_probe(self, trial):
+        """(cost, gradient) at a point apart from the descent; it is kept as by `add_probe`."""
+        value, gradient = self.task.cost(trial, *self.first_batch)
+        if isfinite(value) and np.isfinite(gradient).all():
+            self.add_probe(Best(trial, self.task.total(trial, value), gradient))
+        return value, gradient
 
     def _evaluate_start(self, x, *batch):
         """(cost, gradient) where the run starts, which must be finite."""
         value, gradient = self.task.cost(x, *batch)
+        if isfinite(value) and np.isfinite(gradient).all():
+            return value, gradient
+        part = "the gradient has entries that are not finite"
         if not isfinite(value):
-            raise NotFiniteError(f"fun is not finite at x0: the cost is {value}")
-        if not np.isfinite(gradient).all():
-            part = "the gradient has entries that are not finite"
-            raise NotFiniteError(f"fun is not finite at x0: {part}")
-        return value, gradient
+            part = f"the cost is {value}"
+        raise NotFiniteError(f"fun is not finite at x0: {part}")
 
     def _falls_without_end(self):
         """The status of a run whose cost is minus infinity."""
@@ -171,13 +166,10 @@ def _go(run, runs):
         # A run that goes astray overflows; its results are checked instead.
         with np.errstate(over="ignore", invalid="ignore"):
             run.status = run.go()
-        if (
-            run.status
-            in (outcomes.NO_DESCENT, outcomes.DIVERGED, outcomes.UNDEFINED, outcomes.MAX_ITER)
-            and not run.has_fallen
-        ):
+        if run.status in UNSUCCESSFUL and not run.has_fallen:
             _check_sign(run)
-        run.take_probe()
+        if run.probe.value < run.best.value:
+            run.best = run.probe
     except tuple(ENDS) as end:
         run.status = ENDS[type(end)]
     except NotFiniteError:
