@@ -4,8 +4,6 @@ from dataclasses import KW_ONLY
 from typing import Annotated, Literal
 
 import numpy as np
-from scipy.special import expit, softmax
-from sklearn.base import ClassifierMixin, MultiOutputMixin, RegressorMixin
 from sklearn.callback import with_callbacks
 from sklearn.utils import column_or_1d, compute_class_weight, compute_sample_weight
 from sklearn.utils._param_validation import StrOptions
@@ -22,6 +20,7 @@ from fastgd.estimators import types
 from fastgd.estimators.base import unchanged_on_error
 from fastgd.estimators.networks import NeuralNetwork
 from fastgd.estimators.parameters import checked, parameters
+from fastgd.estimators.targets import Labels, Values
 from fastgd.methods.mlp import ACTIVATIONS
 from fastgd.problem.losses import KINDS, EpsilonInsensitive, Huber, LogLoss, Softmax
 from fastgd.problem.problem import Samples
@@ -34,7 +33,7 @@ def _takes_streams(model):
 
 
 @parameters
-class MLPClassifier(ClassifierMixin, NeuralNetwork):
+class MLPClassifier(Labels, NeuralNetwork):
     """Feed-forward neural networks for two or more classes, or for multilabel classification.
 
     Minimises ``sum_i s_i L(Z_L(x_i), y_i) / sum_i s_i + alpha / (2 rows) |W|^2`` over the weights
@@ -279,12 +278,7 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
             X, y = self._check_X(X, reset=first, y=y, multi_output=True)
             y = self._check_labels(y)
             classes = unique_labels(y)
-            if not first and not np.array_equal(classes, self.classes_):
-                raise ValueError(
-                    "warm_start can only be used where `y` has the same classes as in the previous "
-                    f"call to fit. Previously got {self.classes_}, `y` has {classes}"
-                )
-            self._set_classes(classes, y.ndim == 2)
+            self._set_classes(classes, y.ndim == 2, goes_on=not first)
             held_out = self._held_out(X_val, y_val, sample_weight_val, X.dtype)
             return self._fit_labels(
                 X, y, sample_weight, held_out=held_out, fit_callbacks=fit_callbacks
@@ -348,11 +342,9 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
             )
         return y
 
-    def _set_classes(self, classes, several):
-        if len(classes) < 2 and not several:
-            raise ValueError(
-                f"The number of classes has to be greater than one; got {len(classes)} class"
-            )
+    def _set_classes(self, classes, several, goes_on=False):
+        if goes_on or not several:
+            self._check_classes(classes, goes_on)
         self.classes_, self._several_labels = classes, several
         self.out_activation_ = "logistic" if several or len(classes) == 2 else "softmax"
 
@@ -371,8 +363,7 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
         """The kernels' targets: +1 and -1, or the number of the class."""
         if self._several_labels:
             return (2.0 * (y > 0) - 1.0).ravel()
-        number = self._number(y)
-        return 2.0 * number - 1.0 if len(self.classes_) == 2 else number.astype(np.float64)
+        return super()._targets(self._number(y))
 
     def _number(self, y):
         """The numbers of the rows' classes."""
@@ -391,9 +382,12 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
             if not (np.isfinite(factors) & (factors >= 0)).all():
                 raise ValueError(f"class_weight must be finite and >= 0, got {self.class_weight}")
             weights = factors if weights is None else weights * factors
-        loss = Softmax() if self.out_activation_ == "softmax" else LogLoss()
-        outputs = len(self.classes_) if self._several_labels or loss.is_joint else 1
-        return self._train(Samples(X, y, self._targets(y), weights), loss, outputs, **others)
+        outputs = len(self.classes_) if self._several_labels or self._loss.is_joint else 1
+        return self._train(Samples(X, y, self._targets(y), weights), self._loss, outputs, **others)
+
+    @property
+    def _loss(self):
+        return Softmax() if self.out_activation_ == "softmax" else LogLoss()
 
     def _class_factors(self, y, weights):
         """The weight of each row's class."""
@@ -402,27 +396,20 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
         options = {"classes": self.classes_, "y": y, "sample_weight": weights}
         return compute_class_weight(self.class_weight, **options)[self._number(y)]
 
-    def _predict_from(self, margins):
-        if self._several_labels:
-            return (margins > 0).astype(int)
-        is_binary = margins.shape[1] == 1
-        return self.classes_[(margins[:, 0] > 0).astype(int) if is_binary else margins.argmax(1)]
-
     def predict(self, X):
         """The most probable label of each row, shape (n_samples,); for multilabel targets 0 or 1,
         shape (n_samples, n_labels).
         """
-        return self._predict_from(self._margins(X))
+        margins = self._margins(X)
+        return (margins > 0).astype(int) if self._several_labels else self._label(margins)
 
     def predict_proba(self, X):
         """Probabilities of the classes, shape (n_samples, n_classes); for multilabel targets those
         of the labels, shape (n_samples, n_labels).
         """
-        margins = self._margins(X)
-        if self.out_activation_ == "softmax":
-            return softmax(margins, axis=1)
-        positive = expit(margins)
-        return positive if self._several_labels else np.hstack([1 - positive, positive])
+        positive = self._loss.probability(self._margins(X))
+        is_whole = self._several_labels or self._loss.is_joint
+        return positive if is_whole else np.hstack([1 - positive, positive])
 
     def predict_log_proba(self, X):
         """Logarithms of `predict_proba`."""
@@ -431,7 +418,7 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
 
 
 @parameters
-class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
+class MLPRegressor(Values, NeuralNetwork):
     """Feed-forward neural networks for regression of one or several targets.
 
     Minimises ``sum_i s_i L(Z_L(x_i), y_i) / sum_i s_i + alpha / (2 rows) |W|^2`` over the weights
@@ -737,14 +724,6 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
         if count != self._count:
             raise ValueError(f"y has {count} targets, {self._count} are expected")
 
-    def _targets(self, y):
-        """y as the kernels read it."""
-        if y.dtype.kind not in "fiub":
-            raise ValueError(f"y must hold numbers, got {y.dtype}")
-        if (y < self._kind.least_target).any():
-            raise ValueError(f"y must be >= 0 for loss={self.loss!r}, its least value is {y.min()}")
-        return np.ascontiguousarray(y, dtype=np.float64).ravel()
-
     def _check_y_val(self, y):
         """(targets as given, as the kernels read them) of validation data."""
         y = _check_y(y, multi_output=True, y_numeric=True)
@@ -764,10 +743,8 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
         data = Samples(X, labels, self._targets(y), weights)
         return self._train(data, loss, self._count, **others)
 
-    def _predict_from(self, margins):
-        predicted = np.exp(margins) if self.out_activation_ == "exp" else margins
-        return predicted[:, 0] if self._count == 1 else predicted
-
     def predict(self, X):
         """Predicted targets, shape (n_samples,) or (n_samples, n_targets)."""
-        return self._predict_from(self._margins(X))
+        margins = self._margins(X)
+        predicted = np.exp(margins) if self.out_activation_ == "exp" else margins
+        return predicted[:, 0] if self._count == 1 else predicted

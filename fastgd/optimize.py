@@ -1,14 +1,16 @@
 """Gradient descent on a user's own cost function."""
 
 import warnings
-from numbers import Integral, Real
+from collections.abc import Callable
+from typing import Annotated
 
 import numpy as np
 from scipy.optimize import Bounds
 from scipy.optimize._numdiff import approx_derivative
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
+from sklearn.utils._param_validation import StrOptions, validate_parameter_constraints
 
+from fastgd.estimators import types
 from fastgd.estimators.parameters import thread_count
 from fastgd.methods.optimizers import GradientNoise, Optimizer
 from fastgd.methods.schedules import Schedule
@@ -23,53 +25,33 @@ from fastgd.training.minimize_run import run_all
 # Iterations, and passes over batches, at most, where max_iter is None.
 ITERATIONS, PASSES = 10_000, 100
 
-_CONSTRAINTS = {
-    "jac": [callable, "boolean", None],
-    "method": [StrOptions({"auto", *METHODS}), Optimizer],
-    "learning_rate": [Interval(Real, 0, None, closed="neither"), Schedule, None],
-    "callback": [callable, None],
-    "tol": [Interval(Real, 0, None, closed="left")],
-    "max_iter": [Interval(Integral, 0, None, closed="left"), None],
-    "max_fun": [Interval(Integral, 1, None, closed="left"), None],
-    "max_seconds": [Interval(Real, 0, None, closed="neither"), None],
-    "options": [dict, None],
-    "n_restarts": [Interval(Integral, 1, None, closed="left")],
-    "random_state": ["random_state"],
-    "l1": [Interval(Real, 0, None, closed="left")],
-    "noise": [Interval(Real, 0, None, closed="left")],
-    "patience": [Interval(Integral, 0, None, closed="left")],
-    "record_path": ["boolean"],
-    "n_jobs": [Integral, None],
-}
 # SciPy's options, and the arguments that they are.
 _OPTIONS = {"maxiter": "max_iter", "maxfun": "max_fun", "ftol": "tol", "gtol": "tol"}
-# The arguments that runs take as they are.
-_HOW = "method", "learning_rate", "batches", "callback", "patience", "record_path"
 
 
 def minimize(
     fun,
     x0,
-    jac=None,
+    jac: Callable | bool | None = None,
     *,
-    method="auto",
+    method: Annotated[str, StrOptions({"auto", *METHODS})] | Optimizer = "auto",
     args=(),
-    learning_rate=None,
+    learning_rate: types.Positive | Schedule | None = None,
     batches=None,
-    callback=None,
-    tol=1e-6,
-    max_iter=None,
-    n_restarts=1,
-    random_state=None,
+    callback: Callable | None = None,
+    tol: types.NonNegative = 1e-6,
+    max_iter: types.Natural | None = None,
+    n_restarts: types.AtLeast1 = 1,
+    random_state: types.Seed = None,
     bounds=None,
-    l1=0.0,
-    noise=0.0,
-    patience=20,
-    record_path=False,
-    n_jobs=None,
-    max_fun=None,
-    max_seconds=None,
-    options=None,
+    l1: types.NonNegative = 0.0,
+    noise: types.NonNegative = 0.0,
+    patience: types.Natural = 20,
+    record_path: bool = False,
+    n_jobs: int | None = None,
+    max_fun: types.AtLeast1 | None = None,
+    max_seconds: types.Positive | None = None,
+    options: dict | None = None,
 ):
     """Minimise a cost function by gradient descent.
 
@@ -244,10 +226,7 @@ def minimize(
     >>> minimize(cost, np.zeros(3), jac=True, batches=(200, 20), random_state=0).x.round(3).tolist()
     [1.0, -2.0, 0.5]
     """
-    given = dict(locals())
-    how = {name: given[name] for name in _HOW}
-    given = {name: given[name] for name in _CONSTRAINTS}
-    validate_parameter_constraints(_CONSTRAINTS, given, caller_name="minimize")
+    validate_parameter_constraints(_CONSTRAINTS, locals(), caller_name="minimize")
     goal, most, max_fun = _limits(options, tol, max_iter, max_fun)
     args = args if isinstance(args, tuple) else (args,)
     _check_combination(fun, jac, method, args, learning_rate, batches, noise)
@@ -264,7 +243,13 @@ def minimize(
     most = default if most is None else most
     random = np.random.default_rng(check_random_state(random_state).randint(2**31))
     limits = goal, most, float(l1), float(noise), random, thread_count(n_jobs)
-    return run_all(kind, Task(cost, x0.ravel(), x0.shape, bounds, *limits, **how), n_restarts)
+    how = method, learning_rate, batches, callback, patience, record_path
+    return run_all(kind, Task(cost, x0.ravel(), x0.shape, bounds, *limits, *how), n_restarts)
+
+
+_CONSTRAINTS = {name: types.constraints_of(kind) for name, kind in minimize.__annotations__.items()}
+# `help` shows the names and the defaults.
+minimize.__annotations__ = {}
 
 
 # ---- arguments ----

@@ -1,12 +1,11 @@
 """Linear models whose loss, penalty, learning rate and batch size the user chooses."""
 
 from dataclasses import KW_ONLY, dataclass
-from numbers import Integral
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from sklearn.callback import with_callbacks
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 
 from fastgd.estimators import types
@@ -48,7 +47,7 @@ class _SGD:
     init: Literal["zeros", "normal"] = "zeros"
     positive: bool = False
     max_seconds: types.Positive | None = None
-    n_restarts: Annotated[int, Interval(Integral, 0, None, closed="left")] = 0
+    n_restarts: types.Natural = 0
 
     @checked
     @with_callbacks
@@ -376,6 +375,7 @@ class SGDClassifier(_SGD, Classifier):
         with unchanged_on_error(self):
             X, y = self._check_X(X, reset=not hasattr(self, "classes_"), y=y)
             _check_partial_fit_first_call(self, classes)
+            self._check_classes(self.classes_, goes_on=False)
             unknown = np.setdiff1d(y, self.classes_)
             if len(unknown):
                 raise ValueError(

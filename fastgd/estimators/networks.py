@@ -29,8 +29,7 @@ MAX_ROWS_OF_SHORT_PRODUCTS = 256
 class NeuralNetwork(Model):
     """Feed-forward networks trained by gradient descent.
 
-    A subclass converts y to the kernels' targets, defines loss and output activation, and computes
-    predictions from margins (`_predict_from`).
+    A subclass converts y to the kernels' targets, defines loss and output activation, and predicts.
     """
 
     solver: Literal["auto", "lbfgs", "sgd", "adam", "adamw"] = "auto"
