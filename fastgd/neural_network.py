@@ -1,29 +1,106 @@
 """Feed-forward neural networks: a classifier and a regressor."""
 
-from dataclasses import KW_ONLY
+from contextlib import nullcontext
+from dataclasses import KW_ONLY, dataclass
+from numbers import Integral, Real
 from typing import Annotated, Literal
 
 import numpy as np
 from sklearn.callback import with_callbacks
-from sklearn.utils import column_or_1d, compute_class_weight, compute_sample_weight
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils import column_or_1d, compute_class_weight, compute_sample_weight, multiclass
+from sklearn.utils._param_validation import Options, StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import (
-    _check_partial_fit_first_call,
-    check_classification_targets,
-    type_of_target,
-    unique_labels,
-)
-from sklearn.utils.validation import _check_y
+from sklearn.utils.validation import _check_y, check_is_fitted
 
 from fastgd.estimators import types
-from fastgd.estimators.base import unchanged_on_error
-from fastgd.estimators.networks import NeuralNetwork
+from fastgd.estimators.base import Model, unchanged_on_error
+from fastgd.estimators.network_fit import NetworkFit
 from fastgd.estimators.parameters import checked, parameters
 from fastgd.estimators.targets import Labels, Values
-from fastgd.methods.mlp import ACTIVATIONS
+from fastgd.kernels import network
+from fastgd.methods.mlp import ACTIVATIONS, Architecture
+from fastgd.methods.network_units import pack
+from fastgd.methods.schedules import Schedule
+from fastgd.problem.data import as_rows, distinct_columns
 from fastgd.problem.losses import KINDS, EpsilonInsensitive, Huber, LogLoss, Softmax
 from fastgd.problem.problem import Samples
+from fastgd.training.blas import one_blas_thread
+
+# Predictions of at most this number of rows have products too short for several BLAS threads.
+MAX_ROWS_OF_SHORT_PRODUCTS = 256
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class NeuralNetwork(Model):
+    """Feed-forward networks trained by gradient descent.
+
+    A subclass converts y to the kernels' targets, defines loss and output activation, and predicts.
+    """
+
+    solver: Literal["auto", "lbfgs", "sgd", "adam", "adamw"] = "auto"
+    alpha: types.NonNegative | Literal["auto"] = "auto"
+    batch_size: Literal["auto", "full"] | types.AtLeast1 = "auto"
+    learning_rate: Literal["constant", "invscaling", "adaptive"] | Schedule = "constant"
+    learning_rate_init: types.Positive = 0.001
+    power_t: types.NonNegative = 0.5
+    max_iter: types.AtLeast1 = 200
+    shuffle: bool = True
+    random_state: types.Seed = None
+    tol: types.NonNegative | None = 1e-4
+    verbose: types.Verbosity = False
+    warm_start: bool = False
+    momentum: types.Decay = 0.9
+    nesterovs_momentum: bool = True
+    early_stopping: bool = False
+    validation_fraction: types.Fraction = 0.1
+    beta_1: types.Decay = 0.9
+    beta_2: types.Decay = 0.999
+    epsilon: types.Positive = 1e-8
+    n_iter_no_change: types.AtLeast1 | Annotated[float, Options(Real, {np.inf})] = 10
+    max_fun: types.AtLeast1 = 15000
+    dropout: types.Decay = 0.0
+    max_seconds: types.Positive | None = None
+
+    # ---- training ----
+
+    def _architecture(self):
+        """The hidden layers."""
+        sizes = self.hidden_layer_sizes
+        sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
+        whole = all(isinstance(size, Integral) and not isinstance(size, bool) for size in sizes)
+        if not whole or any(size <= 0 for size in sizes):
+            raise ValueError(f"hidden_layer_sizes must be > 0, and whole numbers; got {sizes}.")
+        hidden = tuple(int(size) for size in sizes)
+        return Architecture(hidden, self.activation, float(self.dropout))
+
+    def _train(self, *data, **others):
+        """Train on checked data and store the model; the arguments are those of a `NetworkFit`."""
+        return NetworkFit(self, *data, **others).run()
+
+    def _store(self, coefs, intercepts):
+        self.coefs_, self.intercepts_ = coefs, intercepts
+
+    def _learnt(self):
+        """The learnt parameters."""
+        return *self.coefs_, *self.intercepts_
+
+    # ---- prediction ----
+
+    def _packed(self, dtype):
+        """(flat vector, widths) of the fitted layers."""
+        widths = np.array([W.shape[0] for W in self.coefs_] + [self.coefs_[-1].shape[1]])
+        return pack(self.coefs_, self.intercepts_, dtype), widths
+
+    def _margins(self, X):
+        """The last layer's Z for the rows of X, (n, outputs)."""
+        check_is_fitted(self)
+        rows = as_rows(distinct_columns(self._check_X(X, reset=False)))
+        theta, widths = self._packed(rows.dtype)
+        out = np.empty(rows.shape[0] * widths[-1], rows.dtype)
+        with one_blas_thread() if rows.shape[0] > MAX_ROWS_OF_SHORT_PRODUCTS else nullcontext():
+            layers = self._architecture().network(widths)
+            network.margins(rows, np.arange(rows.shape[0]), theta, None, out, layers)
+        return out.reshape(-1, widths[-1])
 
 
 def _takes_streams(model):
@@ -277,7 +354,7 @@ class MLPClassifier(Labels, NeuralNetwork):
             first = not (self.warm_start and hasattr(self, "classes_"))
             X, y = self._check_X(X, reset=first, y=y, multi_output=True)
             y = self._check_labels(y)
-            classes = unique_labels(y)
+            classes = multiclass.unique_labels(y)
             self._set_classes(classes, y.ndim == 2, goes_on=not first)
             held_out = self._held_out(X_val, y_val, sample_weight_val, X.dtype)
             return self._fit_labels(
@@ -321,8 +398,10 @@ class MLPClassifier(Labels, NeuralNetwork):
         with unchanged_on_error(self):
             X, y = self._check_X(X, reset=not hasattr(self, "classes_"), y=y, multi_output=True)
             y = self._check_labels(y)
-            if _check_partial_fit_first_call(self, classes):
-                self._set_classes(unique_labels(y) if y.ndim == 2 else self.classes_, y.ndim == 2)
+            if multiclass._check_partial_fit_first_call(self, classes):
+                self._set_classes(
+                    multiclass.unique_labels(y) if y.ndim == 2 else self.classes_, y.ndim == 2
+                )
             self._check_known(y)
             return self._fit_labels(X, y, sample_weight, partial=True)
 
@@ -334,8 +413,8 @@ class MLPClassifier(Labels, NeuralNetwork):
         # Whole numbers are labels, whatever else they may be.
         if y.ndim == 1 and y.dtype.kind in "iub":
             return y
-        check_classification_targets(y)
-        if y.ndim == 2 and type_of_target(y) != "multilabel-indicator":
+        multiclass.check_classification_targets(y)
+        if y.ndim == 2 and multiclass.type_of_target(y) != "multilabel-indicator":
             raise ValueError(
                 "Multioutput target data is not supported: y must hold one label a row, or 0 and 1 "
                 "for each label"
@@ -352,7 +431,7 @@ class MLPClassifier(Labels, NeuralNetwork):
         expected = (len(self.classes_),) if self._several_labels else ()
         if y.shape[1:] != expected:
             raise ValueError(f"y has shape {y.shape}, which is not that of the first call")
-        unknown = np.setdiff1d(unique_labels(y), self.classes_)
+        unknown = np.setdiff1d(multiclass.unique_labels(y), self.classes_)
         if len(unknown):
             raise ValueError(
                 f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. "
