@@ -13,7 +13,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_y, check_is_fitted
 
 from fastgd.estimators import types
-from fastgd.estimators.base import Model, unchanged_on_error
+from fastgd.estimators.base import Model
 from fastgd.estimators.network_fit import NetworkFit
 from fastgd.estimators.parameters import checked, parameters
 from fastgd.estimators.targets import Labels, Values
@@ -350,16 +350,12 @@ class MLPClassifier(Labels, NeuralNetwork):
             An argument is invalid, or training diverged. An earlier fit is kept.
         """
         fit_callbacks = self._fit_callbacks(X, y, sample_weight)
-        with unchanged_on_error(self):
-            first = not (self.warm_start and hasattr(self, "classes_"))
-            X, y = self._check_X(X, reset=first, y=y, multi_output=True)
-            y = self._check_labels(y)
-            classes = multiclass.unique_labels(y)
-            self._set_classes(classes, y.ndim == 2, goes_on=not first)
-            held_out = self._held_out(X_val, y_val, sample_weight_val, X.dtype)
-            return self._fit_labels(
-                X, y, sample_weight, held_out=held_out, fit_callbacks=fit_callbacks
-            )
+        first = not (self.warm_start and hasattr(self, "classes_"))
+        X, y = self._check_X(X, reset=first, y=y, multi_output=True)
+        y = self._check_labels(y)
+        self._set_classes(multiclass.unique_labels(y), y.ndim == 2, goes_on=not first)
+        others = {"validation": (X_val, y_val, sample_weight_val), "fit_callbacks": fit_callbacks}
+        return self._fit_labels(X, y, sample_weight, **others)
 
     @available_if(_takes_streams)
     @checked
@@ -395,15 +391,13 @@ class MLPClassifier(Labels, NeuralNetwork):
                 "compute_class_weight('balanced', classes=classes, y=y) on a sample and pass the "
                 "resulting weights as class_weight."
             )
-        with unchanged_on_error(self):
-            X, y = self._check_X(X, reset=not hasattr(self, "classes_"), y=y, multi_output=True)
-            y = self._check_labels(y)
-            if multiclass._check_partial_fit_first_call(self, classes):
-                self._set_classes(
-                    multiclass.unique_labels(y) if y.ndim == 2 else self.classes_, y.ndim == 2
-                )
-            self._check_known(y)
-            return self._fit_labels(X, y, sample_weight, partial=True)
+        X, y = self._check_X(X, reset=not hasattr(self, "classes_"), y=y, multi_output=True)
+        y = self._check_labels(y)
+        if multiclass._check_partial_fit_first_call(self, classes):
+            classes = multiclass.unique_labels(y) if y.ndim == 2 else self.classes_
+            self._set_classes(classes, y.ndim == 2)
+        self._check_known(y)
+        return self._fit_labels(X, y, sample_weight, partial=True)
 
     def _check_labels(self, y):
         """y as labels, (n,), or 0 and 1, (n, labels)."""
@@ -454,7 +448,8 @@ class MLPClassifier(Labels, NeuralNetwork):
         self._check_known(y)
         return y, self._targets(y)
 
-    def _fit_labels(self, X, y, sample_weight, **others):
+    def _fit_labels(self, X, y, sample_weight, validation=(), **others):
+        others["held_out"] = self._held_out(X.dtype, *validation)
         weights = self._sample_weight(sample_weight, X)
         if self.class_weight is not None:
             factors = self._class_factors(y, weights)
@@ -462,7 +457,8 @@ class MLPClassifier(Labels, NeuralNetwork):
                 raise ValueError(f"class_weight must be finite and >= 0, got {self.class_weight}")
             weights = factors if weights is None else weights * factors
         outputs = len(self.classes_) if self._several_labels or self._loss.is_joint else 1
-        return self._train(Samples(X, y, self._targets(y), weights), self._loss, outputs, **others)
+        data = Samples(X, y, self._targets(y), weights)
+        return self._train(data, self._loss, outputs, **others)
 
     @property
     def _loss(self):
@@ -744,19 +740,8 @@ class MLPRegressor(Values, NeuralNetwork):
             An argument is invalid, or training diverged. An earlier fit is kept.
         """
         fit_callbacks = self._fit_callbacks(X, y, sample_weight)
-        with unchanged_on_error(self):
-            X, y = self._check_X(
-                X,
-                reset=not (self.warm_start and hasattr(self, "coefs_")),
-                y=y,
-                y_numeric=True,
-                multi_output=True,
-            )
-            self._set_targets(y)
-            held_out = self._held_out(X_val, y_val, sample_weight_val, X.dtype)
-            return self._fit_targets(
-                X, y, sample_weight, held_out=held_out, fit_callbacks=fit_callbacks
-            )
+        others = {"validation": (X_val, y_val, sample_weight_val), "fit_callbacks": fit_callbacks}
+        return self._fit_targets(X, y, sample_weight, **others)
 
     @available_if(_takes_streams)
     @checked
@@ -784,19 +769,7 @@ class MLPRegressor(Values, NeuralNetwork):
         """
         if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
-        with unchanged_on_error(self):
-            X, y = self._check_X(
-                X, reset=not hasattr(self, "coefs_"), y=y, y_numeric=True, multi_output=True
-            )
-            if hasattr(self, "coefs_"):
-                self._check_known(y)
-            else:
-                self._set_targets(y)
-            return self._fit_targets(X, y, sample_weight, partial=True)
-
-    def _set_targets(self, y):
-        self._count = 1 if y.ndim == 1 else y.shape[1]
-        self.out_activation_ = "exp" if self._kind.has_log_link else "identity"
+        return self._fit_targets(X, y, sample_weight, partial=True)
 
     def _check_known(self, y):
         count = 1 if y.ndim == 1 else y.shape[1]
@@ -815,7 +788,15 @@ class MLPRegressor(Values, NeuralNetwork):
         # The absolute error is a tube of width 0.
         return EpsilonInsensitive if self.loss == "absolute_error" else KINDS[self.loss]
 
-    def _fit_targets(self, X, y, sample_weight, **others):
+    def _fit_targets(self, X, y, sample_weight, validation=(), partial=False, **others):
+        goes_on = (partial or self.warm_start) and hasattr(self, "coefs_")
+        X, y = self._check_X(X, reset=not goes_on, y=y, y_numeric=True, multi_output=True)
+        if partial and goes_on:
+            self._check_known(y)
+        else:
+            self._count = 1 if y.ndim == 1 else y.shape[1]
+            self.out_activation_ = "exp" if self._kind.has_log_link else "identity"
+        others |= {"held_out": self._held_out(X.dtype, *validation), "partial": partial}
         loss = Huber(float(self.delta)) if self._kind is Huber else self._kind()
         labels = y.ravel() if self._count == 1 else y
         weights = self._sample_weight(sample_weight, X)

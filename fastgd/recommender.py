@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from fastgd.estimators import types
-from fastgd.estimators.base import Model, unchanged_on_error
+from fastgd.estimators.base import Model
 from fastgd.estimators.factorization_fit import FactorizationFit
 from fastgd.estimators.parameters import checked, parameters, thread_count
 from fastgd.estimators.ratings import Ids, as_column, as_interactions
@@ -245,8 +245,7 @@ class MatrixFactorization(Model):
             explode; the model is as it was before then.
         """
         fit_callbacks = self._fit_callbacks(X, y, None)
-        with unchanged_on_error(self):
-            return self._train(X, y, fit_callbacks=fit_callbacks)
+        return self._train(X, y, fit_callbacks=fit_callbacks)
 
     @checked
     def partial_fit(self, X, y=None):
@@ -268,8 +267,7 @@ class MatrixFactorization(Model):
         -------
         self : MatrixFactorization
         """
-        with unchanged_on_error(self):
-            return self._train(X, y, partial=True)
+        return self._train(X, y, partial=True)
 
     def _train(self, X, y, **others):
         """Train and store the model; `others` are arguments of a `FactorizationFit`."""

@@ -11,7 +11,6 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 
 from fastgd.estimators import types
-from fastgd.estimators.base import unchanged_on_error
 from fastgd.estimators.linear_model import LinearModel
 from fastgd.estimators.parameters import checked, parameters
 from fastgd.estimators.select_solver import is_automatic
@@ -380,17 +379,16 @@ class SGDClassifier(_SGD, Classifier):
         """
         if self.early_stopping:
             raise ValueError("early_stopping should be False with partial_fit")
-        with unchanged_on_error(self):
-            X, y = self._check_X(X, reset=not hasattr(self, "classes_"), y=y)
-            _check_partial_fit_first_call(self, classes)
-            self._check_classes(self.classes_, goes_on=False)
-            unknown = np.setdiff1d(y, self.classes_)
-            if len(unknown):
-                raise ValueError(
-                    "classes should include all valid labels that can be in y, which has "
-                    f"{unknown} besides"
-                )
-            return self._fit_labels(X, y, sample_weight, partial=True)
+        X, y = self._check_X(X, reset=not hasattr(self, "classes_"), y=y)
+        _check_partial_fit_first_call(self, classes)
+        self._check_classes(self.classes_, goes_on=False)
+        unknown = np.setdiff1d(y, self.classes_)
+        if len(unknown):
+            raise ValueError(
+                "classes should include all valid labels that can be in y, which has "
+                f"{unknown} besides"
+            )
+        return self._fit_labels(X, y, sample_weight, partial=True)
 
 
 @parameters
@@ -655,8 +653,7 @@ class SGDRegressor(_SGD, Regressor):
         """
         if self.early_stopping:
             raise ValueError("early_stopping should be False with partial_fit")
-        with unchanged_on_error(self):
-            return self._fit_targets(X, y, sample_weight, reset=not self._is_trained, partial=True)
+        return self._fit_targets(X, y, sample_weight, reset=not self._is_trained, partial=True)
 
 
 @parameters
@@ -854,8 +851,7 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
         """
         fit_callbacks = self._fit_callbacks(X, y, sample_weight)
         init = {"coef_init": coef_init, "offset_init": offset_init}
-        with unchanged_on_error(self):
-            return self._fit_rows(X, sample_weight, fit_callbacks=fit_callbacks, **init)
+        return self._fit_rows(X, sample_weight, fit_callbacks=fit_callbacks, **init)
 
     @checked
     def partial_fit(self, X, y=None, sample_weight=None):
@@ -874,8 +870,7 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
         -------
         self
         """
-        with unchanged_on_error(self):
-            return self._fit_rows(X, sample_weight, partial=True)
+        return self._fit_rows(X, sample_weight, partial=True)
 
     def _fit_rows(
         self, X, sample_weight, partial=False, coef_init=None, offset_init=None, **others

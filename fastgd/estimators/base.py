@@ -120,7 +120,7 @@ class Model(SupportsFitCallbacks, BaseEstimator):
         with about(name):
             return _check_sample_weight(sample_weight, X, dtype=np.float64, **options)
 
-    def _held_out(self, X_val, y_val, sample_weight_val, dtype):
+    def _held_out(self, dtype, X_val=None, y_val=None, sample_weight_val=None):
         """The user's validation data, checked like `X` and `y`; None if there are none."""
         if X_val is y_val is sample_weight_val is None:
             return None

@@ -9,6 +9,7 @@ from typing import dataclass_transform
 
 from sklearn import get_config
 
+from fastgd.estimators.base import unchanged_on_error
 from fastgd.estimators.types import constraints_of
 from fastgd.kernels import threads
 
@@ -48,8 +49,8 @@ _VALID = set()
 
 
 def checked(method):
-    """Validate the constructor's parameters, as scikit-learn's estimators do; each combination of
-    values once.
+    """Of a method that trains: validate the constructor's parameters, as scikit-learn's estimators
+    do, each combination of values once; after an error the estimator is as it was.
     """
 
     @wraps(method)
@@ -68,6 +69,7 @@ def checked(method):
                 _VALID.clear()
             if values is not None:
                 _VALID.add(values)
-        return method(self, *arguments, **keywords)
+        with unchanged_on_error(self):
+            return method(self, *arguments, **keywords)
 
     return run

@@ -6,7 +6,6 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y
 
-from fastgd.estimators.base import unchanged_on_error
 from fastgd.estimators.linear_model import LinearModel
 from fastgd.estimators.targets import Labels, Values
 from fastgd.problem.losses import kind_of
@@ -27,23 +26,20 @@ class Classifier(Labels, LinearModel):
     def _fit(self, X, y, sample_weight, **others):
         """Train from the start on labels of whatever classes there are."""
         fit_callbacks = self._fit_callbacks(X, y, sample_weight)
-        with unchanged_on_error(self):
-            X, y = self._check_X(X, reset=True, y=y)
-            if y.dtype.kind not in "iub":  # whole numbers are labels, whatever else they may be
-                check_classification_targets(y)
-            classes = np.unique(y)
-            self._check_classes(classes, self._goes_on_from_coefficients(**others))
-            self.classes_ = classes
-            return self._fit_labels(X, y, sample_weight, fit_callbacks=fit_callbacks, **others)
+        X, y = self._check_X(X, reset=True, y=y)
+        if y.dtype.kind not in "iub":  # whole numbers are labels, whatever else they may be
+            check_classification_targets(y)
+        classes = np.unique(y)
+        self._check_classes(classes, self._goes_on_from_coefficients(**others))
+        self.classes_ = classes
+        return self._fit_labels(X, y, sample_weight, fit_callbacks=fit_callbacks, **others)
 
-    def _fit_labels(
-        self, X, y, sample_weight, validation=(None, None, None), partial=False, **others
-    ):
+    def _fit_labels(self, X, y, sample_weight, validation=(), partial=False, **others):
         """Train on labels of the known classes."""
         outputs = 1 if len(self.classes_) == 2 else len(self.classes_)
         number = np.searchsorted(self.classes_, y)
         weights = self._sample_weight(sample_weight, X)
-        held_out = self._held_out(*validation, X.dtype)
+        held_out = self._held_out(X.dtype, *validation)
         if self.class_weight is not None:
             factor, divisor = self._class_factors(number, weights, partial)
             # In this order no factor / divisor overflows.
@@ -145,11 +141,9 @@ class Regressor(Values, LinearModel):
     def _fit(self, X, y, sample_weight, **others):
         """Train from the start."""
         fit_callbacks = self._fit_callbacks(X, y, sample_weight)
-        with unchanged_on_error(self):
-            others |= {"reset": True, "fit_callbacks": fit_callbacks}
-            return self._fit_targets(X, y, sample_weight, **others)
+        return self._fit_targets(X, y, sample_weight, True, fit_callbacks=fit_callbacks, **others)
 
-    def _fit_targets(self, X, y, sample_weight, reset, validation=(None, None, None), **others):
+    def _fit_targets(self, X, y, sample_weight, reset, validation=(), **others):
         X, y = self._check_X(X, reset=reset, y=y, y_numeric=True, multi_output=True)
         targets = self._targets(y)
         outputs = 1 if y.ndim == 1 else y.shape[1]
@@ -166,7 +160,7 @@ class Regressor(Values, LinearModel):
             )
         self._one_target = y.ndim == 1
         weights = self._sample_weight(sample_weight, X)
-        held_out = self._held_out(*validation, X.dtype)
+        held_out = self._held_out(X.dtype, *validation)
         if held_out is not None and held_out.labels.shape[1:] != y.shape[1:]:
             raise ValueError(
                 f"y_val has shape {held_out.labels.shape}, y {y.shape}: as many targets are needed"
