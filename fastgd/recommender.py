@@ -4,6 +4,7 @@ rankings.
 
 from dataclasses import KW_ONLY
 from numbers import Integral
+from operator import attrgetter
 from typing import Annotated, Literal
 
 import numpy as np
@@ -407,33 +408,13 @@ class MatrixFactorization(Model):
         size = float(abs(errors).max()) or 1.0  # squares neither overflow nor underflow
         return -size * float(np.sqrt(np.mean((errors / size) ** 2)))
 
-    @property
-    def user_ids_(self):
-        return self._state.users.ids.values
-
-    @property
-    def item_ids_(self):
-        return self._state.items.ids.values
-
-    @property
-    def user_factors_(self):
-        return self._state.factors_of(self._state.users)
-
-    @property
-    def item_factors_(self):
-        return self._state.factors_of(self._state.items)
-
-    @property
-    def user_biases_(self):
-        return self._state.biases_of(self._state.users)
-
-    @property
-    def item_biases_(self):
-        return self._state.biases_of(self._state.items)
-
-    @property
-    def mean_rating_(self):
-        return self._state.mean
+    user_ids_ = property(attrgetter("_state.users.ids.values"))
+    item_ids_ = property(attrgetter("_state.items.ids.values"))
+    user_factors_ = property(lambda self: self._state.factors_of(self._state.users))
+    item_factors_ = property(lambda self: self._state.factors_of(self._state.items))
+    user_biases_ = property(lambda self: self._state.biases_of(self._state.users))
+    item_biases_ = property(lambda self: self._state.biases_of(self._state.items))
+    mean_rating_ = property(attrgetter("_state.mean"))
 
     def _known(self, side, column, handle_unknown=None):
         """The numbers of ids; those unknown have the one after the last, whose row is zero."""
@@ -557,16 +538,10 @@ def _hits(estimator, X, y, k, threshold):
     if not kept.any():
         raise ValueError("No interaction in X is relevant")
     people, things = Ids("user"), Ids("item")
-    pairs = np.stack(
-        [people.numbers(users[kept], learn=True), things.numbers(items[kept], learn=True)], axis=1
-    )
-    pairs = np.unique(pairs, axis=0)
+    pairs = people.numbers(users[kept], learn=True), things.numbers(items[kept], learn=True)
     recommended, _ = estimator.recommend(people.values, k)
     numbers = things.numbers(recommended.ravel()).reshape(recommended.shape)
-    relevant = sparse.csr_array(
-        (np.ones(len(pairs), bool), pairs.T), shape=(len(people), len(things) + 1)
-    )
+    shape = len(people), len(things) + 1
+    relevant = sparse.csr_array((np.ones(len(pairs[0]), bool), pairs), shape=shape)
     hits = relevant[np.arange(len(people))[:, None], numbers]
-    return hits.toarray() if sparse.issparse(hits) else hits, np.bincount(
-        pairs[:, 0], minlength=len(people)
-    )
+    return hits.toarray() if sparse.issparse(hits) else hits, np.diff(relevant.indptr)

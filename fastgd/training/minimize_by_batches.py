@@ -80,7 +80,7 @@ class BatchRun(RuleRun):
             value, gradient = (
                 task.cost(x, batch) if self._updates else self._evaluate_start(x, batch)
             )
-            if not self._updates and not self._begin(value, gradient, batch):
+            if not self._updates and not self._begin_at(batch, value, gradient):
                 return self._without_rate(), total, gradients
             count, self._last_rate = count + 1, self._rate(count)
             noisy = self._noisy(gradient) if task.noise else None
@@ -112,13 +112,12 @@ class BatchRun(RuleRun):
         order = self.task.random.permutation(n)
         return (order[begin : begin + size] for begin in range(0, n, size))
 
-    def _begin(self, value, gradient, batch):
-        """Start at the first batch; False if no rate lowers its cost, and that ends the run."""
-        task = self.task
-        self.best = self._lowest = Best(task.x0, task.total(task.x0, value), gradient.copy())
+    def _begin_at(self, batch, value, gradient):
+        """`_begin` at the first batch."""
         self.first_batch = (batch,)
-        is_found = not self._is_rate_automatic or self._choose_rate(value, gradient, (batch,))
-        return is_found or not task.goal.ends
+        goes_on = self._begin(value, gradient)
+        self._lowest = self.best
+        return goes_on
 
     def _rate(self, number):
         """The rate of an update, by its number in this pass."""
