@@ -12,13 +12,12 @@ from typing import Annotated, Literal
 import numpy as np
 from scipy import sparse
 from sklearn import linear_model
-from sklearn.callback import with_callbacks
 from sklearn.utils._param_validation import Hidden, Interval, StrOptions
 from sklearn.utils._sparse import _align_api_if_sparse
 
 from fastgd.estimators import types
 from fastgd.estimators.diagnostics import warn
-from fastgd.estimators.parameters import checked, parameters
+from fastgd.estimators.parameters import parameters, trains
 from fastgd.estimators.supervised import Classifier, Regressor
 from fastgd.problem.dual_gap import dual_gaps
 
@@ -48,8 +47,7 @@ class _Automatic:
 
     draws_nothing = True
 
-    @checked
-    @with_callbacks
+    @trains
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Train.
 
@@ -480,8 +478,7 @@ class ElasticNet(_Penalised):
     n_jobs: int | None = None
     max_seconds: types.Positive | None = None
 
-    @checked
-    @with_callbacks
+    @trains
     def fit(
         self,
         X,

@@ -6,7 +6,6 @@ from numbers import Integral, Real
 from typing import Annotated, Literal
 
 import numpy as np
-from sklearn.callback import with_callbacks
 from sklearn.utils import column_or_1d, compute_class_weight, compute_sample_weight, multiclass
 from sklearn.utils._param_validation import Options, StrOptions
 from sklearn.utils.metaestimators import available_if
@@ -15,7 +14,7 @@ from sklearn.utils.validation import _check_y, check_is_fitted
 from fastgd.estimators import types
 from fastgd.estimators.base import Model
 from fastgd.estimators.network_fit import NetworkFit
-from fastgd.estimators.parameters import checked, parameters
+from fastgd.estimators.parameters import checked, parameters, trains
 from fastgd.estimators.targets import Labels, Values
 from fastgd.kernels import network
 from fastgd.methods.mlp import ACTIVATIONS, Architecture
@@ -323,8 +322,7 @@ class MLPClassifier(Labels, NeuralNetwork):
         tags.classifier_tags.multi_label = True
         return tags
 
-    @checked
-    @with_callbacks
+    @trains
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Train from the start, or with `warm_start` continue.
 
@@ -482,14 +480,10 @@ class MLPClassifier(Labels, NeuralNetwork):
         """Probabilities of the classes, shape (n_samples, n_classes); for multilabel targets those
         of the labels, shape (n_samples, n_labels).
         """
-        positive = self._loss.probability(self._margins(X))
+        margins = self._margins(X)
+        positive = self._loss.probability(margins)
         is_whole = self._several_labels or self._loss.is_joint
         return positive if is_whole else np.hstack([1 - positive, positive])
-
-    def predict_log_proba(self, X):
-        """Logarithms of `predict_proba`."""
-        with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
 
 
 @parameters
@@ -713,8 +707,7 @@ class MLPRegressor(Values, NeuralNetwork):
     _: KW_ONLY
     delta: types.Positive = 1.0
 
-    @checked
-    @with_callbacks
+    @trains
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Train from the start, or with `warm_start` continue.
 

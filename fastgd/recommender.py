@@ -9,14 +9,13 @@ from typing import Annotated, Literal
 
 import numpy as np
 from scipy import sparse
-from sklearn.callback import with_callbacks
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from fastgd.estimators import types
 from fastgd.estimators.base import Model
 from fastgd.estimators.factorization_fit import FactorizationFit
-from fastgd.estimators.parameters import checked, parameters, thread_count
+from fastgd.estimators.parameters import checked, parameters, thread_count, trains
 from fastgd.estimators.ratings import Ids, as_column, as_interactions
 from fastgd.kernels import factorization
 from fastgd.methods.schedules import Schedule
@@ -222,8 +221,7 @@ class MatrixFactorization(Model):
 
     # ---- training ----
 
-    @checked
-    @with_callbacks
+    @trains
     def fit(self, X, y=None):
         """Train from the start (with `warm_start` from the last factors).
 

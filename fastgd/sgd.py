@@ -6,13 +6,12 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from sklearn.base import OutlierMixin
-from sklearn.callback import with_callbacks
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 
 from fastgd.estimators import types
 from fastgd.estimators.linear_model import LinearModel
-from fastgd.estimators.parameters import checked, parameters
+from fastgd.estimators.parameters import checked, parameters, trains
 from fastgd.estimators.select_solver import is_automatic
 from fastgd.estimators.supervised import Classifier, Regressor
 from fastgd.methods.schedules import SCHEDULE_NAMES, Schedule
@@ -56,8 +55,7 @@ class _SGD:
     max_seconds: types.Positive | None = None
     n_restarts: types.Natural = 0
 
-    @checked
-    @with_callbacks
+    @trains
     def fit(
         self,
         X,
@@ -820,8 +818,7 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
         """b, as `offset_` determines it."""
         return 1 - self.offset_ if self.fit_intercept else -self.offset_
 
-    @checked
-    @with_callbacks
+    @trains
     def fit(self, X, y=None, coef_init=None, offset_init=None, sample_weight=None):
         """Train from the start, or with `warm_start` continue.
 

@@ -124,11 +124,7 @@ class Classifier(Labels, LinearModel):
         total = positive.sum(axis=1, keepdims=True)
         return np.where(total > 0, positive / np.where(total > 0, total, 1), 1 / positive.shape[1])
 
-    @available_if(_has_probabilities)
-    def predict_log_proba(self, X):
-        """Logarithms of `predict_proba`."""
-        with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
+    predict_log_proba = available_if(_has_probabilities)(Labels.predict_log_proba)
 
 
 class Regressor(Values, LinearModel):

@@ -30,6 +30,11 @@ class Labels(ClassifierMixin):
         is_binary = margins.shape[1] == 1
         return self.classes_[(margins[:, 0] > 0).astype(int) if is_binary else margins.argmax(1)]
 
+    def predict_log_proba(self, X):
+        """Logarithms of `predict_proba`."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
 
 class Values(MultiOutputMixin, RegressorMixin):
     """Base of regressors: one output per target; `_kind` is the class of the loss."""
