@@ -77,9 +77,8 @@ class BatchRun(RuleRun):
         total, gradients, count = 0.0, np.zeros(len(task.x0)), 0
         for batch in self._each_batch():
             x = state.x
-            value, gradient = (
-                task.cost(x, batch) if self._updates else self._evaluate_start(x, batch)
-            )
+            evaluate = task.cost if self._updates else self._evaluate_start
+            value, gradient = evaluate(x, batch)
             if not self._updates and not self._begin_at(batch, value, gradient):
                 return self._without_rate(), total, gradients
             count, self._last_rate = count + 1, self._rate(count)
@@ -95,11 +94,11 @@ class BatchRun(RuleRun):
             total, gradients = total + state.value, gradients + gradient
             self._updates += 1
         if count == 0:
+            if not self.nit:
+                raise ValueError("batches is empty")
             raise ValueError(
                 "batches has nothing for a second pass: pass a list, or an object whose __iter__ "
                 "starts anew"
-                if self.nit
-                else "batches is empty"
             )
         self._count = count
         return None, total / count, gradients / count
