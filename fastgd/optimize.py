@@ -258,22 +258,23 @@ minimize.__annotations__ = {}
 def _limits(options, tol, max_iter, max_fun):
     """(goal, max_iter, max_fun) that arguments and SciPy's options set."""
     options = options or {}
-    for name, value in options.items():
+    for name in options:
         if name not in _OPTIONS:
             raise ValueError(
                 f"options[{name!r}] is unknown: SciPy's {', '.join(_OPTIONS)} are taken, all else "
                 "is an argument of minimize itself"
             )
-        # None is for arguments alone.
-        constraint = {name: _CONSTRAINTS[_OPTIONS[name]][:1]}
-        validate_parameter_constraints(constraint, {name: value}, caller_name="minimize")
-    for name, given in ("maxiter", max_iter), ("maxfun", max_fun):
-        if name in options and given is not None:
+    # None is for arguments alone.
+    constraints = {name: _CONSTRAINTS[argument][:1] for name, argument in _OPTIONS.items()}
+    validate_parameter_constraints(constraints, options, caller_name="minimize")
+    given = {"maxiter": max_iter, "maxfun": max_fun}
+    for name in given:
+        if name in options and given[name] is not None:
             argument = _OPTIONS[name]
             raise ValueError(f"options[{name!r}] and {argument} are the same: give one of them")
-    tol, ftol = float(options.get("gtol", tol)), float(options.get("ftol", 0.0))
-    goal = Goal(tol, ftol, absolute="gtol" in options)
-    return goal, options.get("maxiter", max_iter), options.get("maxfun", max_fun)
+    given |= {"gtol": tol, "ftol": 0.0} | options
+    goal = Goal(float(given["gtol"]), float(given["ftol"]), absolute="gtol" in options)
+    return goal, given["maxiter"], given["maxfun"]
 
 
 def _check_combination(fun, jac, method, args, learning_rate, batches, noise):
@@ -281,24 +282,23 @@ def _check_combination(fun, jac, method, args, learning_rate, batches, noise):
     if not (is_compiled(fun) or callable(fun)):
         raise TypeError(f"fun must be callable or compiled, got {fun!r}")
     if is_compiled(fun):
-        for name, value in ("jac", jac or None), ("args", args or None), ("batches", batches):
-            if value is not None:
-                raise ValueError(
-                    f"{name} does not go with a compiled fun, whose signature has the gradient and "
-                    "the data, but no batch"
-                )
+        other = "a compiled fun, whose signature has the gradient and the data, but no batch"
+        _refuse_beside(other, jac=jac or None, args=args or None, batches=batches)
     if isinstance(method, GradientNoise):
         raise ValueError(
             f"method={method!r}: the noise of minimize is its parameter noise, beside "
             f"method={method.rule!r}"
         )
     if batches is None and isinstance(method, str) and method == "auto":
-        for name, value in ("learning_rate", learning_rate), ("noise", noise):
-            if value:
-                raise ValueError(
-                    f"{name} does not go with method='auto', which searches along lines: choose "
-                    "another method"
-                )
+        other = "method='auto', which searches along lines: choose another method"
+        _refuse_beside(other, learning_rate=learning_rate, noise=noise or None)
+
+
+def _refuse_beside(other, **given):
+    """Refuse the arguments that are given, since they do not go with another one."""
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(f"{name} does not go with {other}")
 
 
 def _check_batches(batches):
@@ -328,9 +328,8 @@ def _start(x0):
         raise TypeError(f"x0 must hold real numbers, got {array.dtype}")
     if not array.size:
         raise ValueError(f"x0 is empty: it has shape {array.shape}")
-    array = np.array(
-        array, dtype=np.float32 if array.dtype == np.float32 else np.float64, order="C"
-    )
+    dtype = np.float32 if array.dtype == np.float32 else np.float64
+    array = np.array(array, dtype=dtype, order="C")
     if not np.isfinite(array).all():
         at = np.argwhere(~np.isfinite(array))[0].tolist()
         raise ValueError(f"x0 must be finite, but x0{at} is {array[tuple(at)]}")
@@ -430,10 +429,7 @@ def check_gradient(fun, jac, x, *, args=(), tol=1e-5):
     """
     start = _start(x).astype(np.float64)
     if is_compiled(fun):
-        if jac is not None:
-            raise ValueError(
-                "jac does not go with a compiled fun, which has the gradient in its signature"
-            )
+        _refuse_beside("a compiled fun, which has the gradient in its signature", jac=jac)
         cost = CompiledCost(fun, start.size)
     elif jac is None:
         raise ValueError("jac is None: there is no gradient to check")

@@ -14,9 +14,9 @@ class FitCallbacks:
     """
 
     def __init__(self, estimator, context, X, y, sample_weight, with_epochs):
-        self._context, self.with_epochs = context, with_epochs
+        self._context = context
         # A fit that restarts without columns whose weights no float holds may have more epochs.
-        self._left = context.max_subtasks
+        self._left = context.max_subtasks if with_epochs else 0
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self._arguments = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
 

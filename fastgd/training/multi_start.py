@@ -20,7 +20,7 @@ class MultiStart:
         self.trainings = list(trainings)
         self._custom_function = custom_function
         self._losses = {}
-        self._fit_callbacks = fit_callbacks if fit_callbacks and fit_callbacks.with_epochs else None
+        self._fit_callbacks = fit_callbacks
 
     @property
     def _going(self):
