@@ -394,7 +394,7 @@ class MLPClassifier(Labels, NeuralNetwork):
         if multiclass._check_partial_fit_first_call(self, classes):
             classes = multiclass.unique_labels(y) if y.ndim == 2 else self.classes_
             self._set_classes(classes, y.ndim == 2)
-        self._check_known(y)
+        self._check_fitting(y)
         return self._fit_labels(X, y, sample_weight, partial=True)
 
     def _check_labels(self, y):
@@ -419,16 +419,14 @@ class MLPClassifier(Labels, NeuralNetwork):
         self.classes_, self._several_labels = classes, several
         self.out_activation_ = "logistic" if several or len(classes) == 2 else "softmax"
 
-    def _check_known(self, y):
+    def _check_fitting(self, y):
+        """Refuse labels of another shape, or of no known class."""
         expected = (len(self.classes_),) if self._several_labels else ()
         if y.shape[1:] != expected:
             raise ValueError(f"y has shape {y.shape}, which is not that of the first call")
-        unknown = np.setdiff1d(multiclass.unique_labels(y), self.classes_)
-        if len(unknown):
-            raise ValueError(
-                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. "
-                f"'y' has {unknown}."
-            )
+        known = f"`self.classes_` has {self.classes_}. 'y' has"
+        message = f"`y` has classes not in `self.classes_`. {known}"
+        self._check_known(multiclass.unique_labels(y), message)
 
     def _targets(self, y):
         """The kernels' targets: +1 and -1, or the number of the class."""
@@ -443,7 +441,7 @@ class MLPClassifier(Labels, NeuralNetwork):
     def _check_y_val(self, y):
         """(labels, targets) of validation data."""
         y = self._check_labels(_check_y(y, multi_output=True))
-        self._check_known(y)
+        self._check_fitting(y)
         return y, self._targets(y)
 
     def _fit_labels(self, X, y, sample_weight, validation=(), **others):

@@ -380,12 +380,7 @@ class SGDClassifier(_SGD, Classifier):
         X, y = self._check_X(X, reset=not hasattr(self, "classes_"), y=y)
         _check_partial_fit_first_call(self, classes)
         self._check_classes(self.classes_, goes_on=False)
-        unknown = np.setdiff1d(y, self.classes_)
-        if len(unknown):
-            raise ValueError(
-                "classes should include all valid labels that can be in y, which has "
-                f"{unknown} besides"
-            )
+        self._check_known(y, "classes should include all valid labels that can be in y, also")
         return self._fit_labels(X, y, sample_weight, partial=True)
 
 

@@ -73,9 +73,7 @@ class Classifier(Labels, LinearModel):
     def _check_y_val(self, y):
         """(labels, targets) of validation data."""
         y = _check_y(y)
-        unknown = np.setdiff1d(y, self.classes_)
-        if len(unknown):
-            raise ValueError(f"y_val contains labels that are not in y: {unknown}")
+        self._check_known(y, "y_val contains labels that are not in y:")
         return y, self._targets(np.searchsorted(self.classes_, y))
 
     def _store(self, coef, intercept):

@@ -21,6 +21,12 @@ class Labels(ClassifierMixin):
                 f"only one class: {classes[0]!r}"
             )
 
+    def _check_known(self, y, message):
+        """Refuse labels of no known class."""
+        unknown = np.setdiff1d(y, self.classes_)
+        if len(unknown):
+            raise ValueError(f"{message} {unknown}")
+
     def _targets(self, number):
         """What the kernels call classes: +1 and -1, or their numbers."""
         return 2.0 * number - 1.0 if len(self.classes_) == 2 else number.astype(np.float64)

@@ -1,7 +1,6 @@
 """Runs of `minimize`: their base class, the runs from several starts, and the result."""
 
 from dataclasses import replace
-from itertools import repeat
 from math import isfinite
 from time import perf_counter
 
@@ -89,10 +88,18 @@ class Run:
     # ---- compiled costs ----
 
     def _slices(self, most):
-        """The numbers of iterations of calls of `_iterate`, `most` in all: 1 for Python."""
-        if self.task.cost.compiled is None or self.task.callback is not None:
-            return repeat(1, most)
-        return compiled_slices(most)
+        """The numbers of iterations of calls of `_iterate`, `most` in all: 1 for Python, and for
+        compiled code what takes about `SECONDS_PER_SLICE`.
+        """
+        is_compiled = self.task.cost.compiled is not None and self.task.callback is None
+        size, done = 1, 0
+        while done < most:
+            size = min(size, most - done)
+            began = perf_counter()
+            yield size
+            done += size
+            if is_compiled and perf_counter() - began < SECONDS_PER_SLICE / 2:
+                size *= 2
 
     def _take_compiled_best(self, done):
         """Update the best point after iterations in compiled code."""
@@ -116,18 +123,6 @@ class Run:
         if status == Status.UNWRITTEN:
             cost.check_written(kernel.unwritten)
         return done, status, path
-
-
-def compiled_slices(most):
-    """The numbers of iterations for calls of compiled code of about `SECONDS_PER_SLICE`."""
-    size, done = 1, 0
-    while done < most:
-        size = min(size, most - done)
-        began = perf_counter()
-        yield size
-        done += size
-        if perf_counter() - began < SECONDS_PER_SLICE / 2:
-            size *= 2
 
 
 # ---- all runs ----
