@@ -52,7 +52,7 @@ class FactorizationFit(Fit):
             trained[1] = np.arange(counts[1])
         layout, users, items = lay_out(users, items, counts, state.is_implicit, rng)
         self.orders = layout.users, layout.items
-        state.sides = tuple(
+        state.users, state.items = (
             side.grown(numbers, rng, state.factor, model.biased, model.positive)
             for side, numbers in zip(state.sides, trained, strict=True)
         )
@@ -126,7 +126,7 @@ class FactorizationFit(Fit):
         state, trained = copy(self.state), training.method.state
         ages = np.split(trained.ages, [len(self.orders[0])])
         parts = zip(state.sides, self.orders, training.solution(), ages, strict=True)
-        state.sides = tuple(
+        state.users, state.items = (
             side.updated(numbers, side.scaled(rows, 1 / state.factor), seen)
             for side, numbers, rows, seen in parts
         )
