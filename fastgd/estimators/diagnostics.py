@@ -70,7 +70,7 @@ def warn_of_ignored(model):
     for name in ("eta0", "power_t") if model.learning_rate == "auto" else ():
         value = getattr(model, name, None)
         # `warn_of` warns of a negative power_t, which is deprecated.
-        if value is not None and value >= 0 and value != getattr(kind, name):
+        if value is not None and value >= 0 and value != getattr(kind, name, value):
             ignored.append(f"{name}={value!r}")
     if ignored:
         messages.append(
