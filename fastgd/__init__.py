@@ -39,7 +39,6 @@ if TYPE_CHECKING:  # the names for editors and type checkers, which do not run _
         StepDecay,
     )
     from .neural_network import MLPClassifier, MLPRegressor
-    from .one_class import SGDOneClassSVM
     from .optimize import (
         adagrad,
         adam,
@@ -61,12 +60,11 @@ if TYPE_CHECKING:  # the names for editors and type checkers, which do not run _
     )
     from .rates import learning_rate_range
     from .recommender import MatrixFactorization, ndcg_at_k, precision_at_k
-    from .sgd import SGDClassifier, SGDRegressor
+    from .sgd import SGDClassifier, SGDOneClassSVM, SGDRegressor
 
 # The public names of each module.
 _NAMES = {
-    "sgd": "SGDClassifier SGDRegressor",
-    "one_class": "SGDOneClassSVM",
+    "sgd": "SGDClassifier SGDRegressor SGDOneClassSVM",
     "linear": "LinearRegression Ridge Lasso ElasticNet LogisticRegression LinearSVC LinearSVR",
     "neural_network": "MLPClassifier MLPRegressor",
     "recommender": "MatrixFactorization ndcg_at_k precision_at_k",

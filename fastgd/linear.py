@@ -5,44 +5,26 @@ one (`solver`, `dual`, `selection`, `precompute`, `copy_X`, `random_state`) are 
 change the result.
 """
 
+from dataclasses import KW_ONLY
 from numbers import Real
+from typing import Annotated, Literal
 
 import numpy as np
 from scipy import sparse
 from sklearn import linear_model
-from sklearn.callback import with_callbacks
 from sklearn.utils._param_validation import Hidden, Interval, StrOptions
 from sklearn.utils._sparse import _align_api_if_sparse
 
+from fastgd.estimators import types
 from fastgd.estimators.diagnostics import warn
-from fastgd.estimators.parameters import (
-    AT_LEAST_1,
-    NOT_NEGATIVE,
-    POSITIVE,
-    SGD_CONSTRAINTS,
-    checked,
-    constraints_of,
-)
+from fastgd.estimators.parameters import parameters, trains
 from fastgd.estimators.supervised import Classifier, Regressor
 from fastgd.problem.dual_gap import dual_gaps
 
-# The constraints of the parameters of these models, where they differ from those of SGD models.
-CONSTRAINTS = SGD_CONSTRAINTS | {
-    "C": [POSITIVE],
-    "batch_size": [StrOptions({"auto", "full"})],
-    "copy_X": ["boolean"],
-    "dual": ["boolean", StrOptions({"auto"})],
-    "intercept_scaling": [POSITIVE],
-    "l1_ratio": [Interval(Real, 0, 1, closed="both")],
-    "max_iter": [AT_LEAST_1, None],
-    "precompute": ["boolean", "array-like"],
-    "selection": [StrOptions({"cyclic", "random"})],
-    "tol": [NOT_NEGATIVE],
-}
 # The names that scikit-learn's models allow.
-RIDGE_SOLVERS = {"auto", "svd", "cholesky", "lsqr", "sparse_cg", "sag", "saga", "lbfgs"}
-LOGISTIC_SOLVERS = {"lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"}
-SVR_LOSSES = {"epsilon_insensitive", "squared_epsilon_insensitive"}
+RidgeSolver = Literal["auto", "svd", "cholesky", "lsqr", "sparse_cg", "sag", "saga", "lbfgs"]
+LogisticSolver = Literal["lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"]
+Deprecated = Annotated[str, Hidden(StrOptions({"deprecated"}))]
 
 
 def _penalty_of_mean(alpha, C, total, l1_ratio=0.0):
@@ -65,8 +47,7 @@ class _Automatic:
 
     draws_nothing = True
 
-    @checked
-    @with_callbacks
+    @trains
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Train.
 
@@ -115,6 +96,7 @@ class _LeastSquares(_Automatic, Regressor):
             self.intercept_ = intercept[0]
 
 
+@parameters
 class LinearRegression(_LeastSquares):
     """Least squares.
 
@@ -204,21 +186,15 @@ class LinearRegression(_LeastSquares):
     (0.518, True)
     """
 
-    def __init__(
-        self,
-        *,
-        fit_intercept=True,
-        copy_X=True,
-        tol=1e-6,
-        n_jobs=None,
-        positive=False,
-        max_iter=None,
-        batch_size="auto",
-        max_seconds=None,
-    ):
-        self._assign(locals())
-
-    _parameter_constraints: dict = constraints_of(__init__, CONSTRAINTS)
+    _: KW_ONLY
+    fit_intercept: bool = True
+    copy_X: bool = True
+    tol: types.NonNegative = 1e-6
+    n_jobs: int | None = None
+    positive: bool = False
+    max_iter: types.AtLeast1 | None = None
+    batch_size: Literal["auto", "full"] = "auto"
+    max_seconds: types.Positive | None = None
 
     def _penalty(self, outputs, total):
         return 0.0, 0.0, 0
@@ -238,6 +214,7 @@ class _Penalised(_LeastSquares):
             self.coef_ = coef[0]
 
 
+@parameters
 class Ridge(_Penalised):
     """Least squares with an L2 penalty.
 
@@ -336,29 +313,18 @@ class Ridge(_Penalised):
     (0.513, 'tol')
     """
 
-    def __init__(
-        self,
-        alpha=1.0,
-        *,
-        fit_intercept=True,
-        copy_X=True,
-        max_iter=None,
-        tol=1e-4,
-        solver="auto",
-        positive=False,
-        random_state=None,
-        batch_size="auto",
-        n_jobs=None,
-        max_seconds=None,
-    ):
-        self._assign(locals())
-
-    _parameter_constraints: dict = constraints_of(
-        __init__,
-        CONSTRAINTS,
-        alpha=[NOT_NEGATIVE, "array-like"],
-        solver=[StrOptions(RIDGE_SOLVERS)],
-    )
+    alpha: types.NonNegative | types.ArrayLike = 1.0
+    _: KW_ONLY
+    fit_intercept: bool = True
+    copy_X: bool = True
+    max_iter: types.AtLeast1 | None = None
+    tol: types.NonNegative = 1e-4
+    solver: RidgeSolver = "auto"
+    positive: bool = False
+    random_state: types.Seed = None
+    batch_size: Literal["auto", "full"] = "auto"
+    n_jobs: int | None = None
+    max_seconds: types.Positive | None = None
 
     def _penalty(self, outputs, total):
         try:
@@ -378,6 +344,7 @@ class Ridge(_Penalised):
         return 0.0, tuple(min(float(a) / total, largest) for a in alpha), 0
 
 
+@parameters
 class ElasticNet(_Penalised):
     """Least squares with L1 and L2 penalties.
 
@@ -495,30 +462,23 @@ class ElasticNet(_Penalised):
 
     penalty = "elasticnet"
 
-    def __init__(
-        self,
-        alpha=1.0,
-        *,
-        l1_ratio=0.5,
-        fit_intercept=True,
-        precompute=False,
-        max_iter=1000,
-        copy_X=True,
-        tol=1e-4,
-        warm_start=False,
-        positive=False,
-        random_state=None,
-        selection="cyclic",
-        batch_size="auto",
-        n_jobs=None,
-        max_seconds=None,
-    ):
-        self._assign(locals())
+    alpha: types.NonNegative = 1.0
+    _: KW_ONLY
+    l1_ratio: types.Ratio = 0.5
+    fit_intercept: bool = True
+    precompute: bool | types.ArrayLike = False
+    max_iter: types.AtLeast1 | None = 1000
+    copy_X: bool = True
+    tol: types.NonNegative = 1e-4
+    warm_start: bool = False
+    positive: bool = False
+    random_state: types.Seed = None
+    selection: Literal["cyclic", "random"] = "cyclic"
+    batch_size: Literal["auto", "full"] = "auto"
+    n_jobs: int | None = None
+    max_seconds: types.Positive | None = None
 
-    _parameter_constraints: dict = constraints_of(__init__, CONSTRAINTS)
-
-    @checked
-    @with_callbacks
+    @trains
     def fit(
         self,
         X,
@@ -575,6 +535,7 @@ class ElasticNet(_Penalised):
         self.dual_gap_ = gaps[0] if len(gaps) == 1 else gaps
 
 
+@parameters
 class Lasso(ElasticNet):
     """Least squares with an L1 penalty.
 
@@ -689,28 +650,23 @@ class Lasso(ElasticNet):
 
     l1_ratio = 1.0
 
-    def __init__(
-        self,
-        alpha=1.0,
-        *,
-        fit_intercept=True,
-        precompute=False,
-        copy_X=True,
-        max_iter=1000,
-        tol=1e-4,
-        warm_start=False,
-        positive=False,
-        random_state=None,
-        selection="cyclic",
-        batch_size="auto",
-        n_jobs=None,
-        max_seconds=None,
-    ):
-        self._assign(locals())
-
-    _parameter_constraints: dict = constraints_of(__init__, CONSTRAINTS)
+    alpha: types.NonNegative = 1.0
+    _: KW_ONLY
+    fit_intercept: bool = True
+    precompute: bool | types.ArrayLike = False
+    copy_X: bool = True
+    max_iter: types.AtLeast1 | None = 1000
+    tol: types.NonNegative = 1e-4
+    warm_start: bool = False
+    positive: bool = False
+    random_state: types.Seed = None
+    selection: Literal["cyclic", "random"] = "cyclic"
+    batch_size: Literal["auto", "full"] = "auto"
+    n_jobs: int | None = None
+    max_seconds: types.Positive | None = None
 
 
+@parameters
 class LogisticRegression(_Automatic, Classifier):
     """Logistic regression; more than two classes jointly (softmax).
 
@@ -844,37 +800,23 @@ class LogisticRegression(_Automatic, Classifier):
 
     loss = "softmax"
 
-    def __init__(
-        self,
-        penalty="deprecated",
-        *,
-        C=1.0,
-        l1_ratio=0.0,
-        dual=False,
-        tol=1e-4,
-        fit_intercept=True,
-        intercept_scaling=1,
-        class_weight=None,
-        random_state=None,
-        solver="lbfgs",
-        max_iter=1000,
-        verbose=0,
-        warm_start=False,
-        n_jobs=None,
-        batch_size="auto",
-        max_seconds=None,
-    ):
-        self._assign(locals())
-
-    _parameter_constraints: dict = constraints_of(
-        __init__,
-        CONSTRAINTS,
-        C=[Interval(Real, 0, None, closed="right")],
-        penalty=[StrOptions({"l1", "l2", "elasticnet"}), None, Hidden(StrOptions({"deprecated"}))],
-        l1_ratio=[Interval(Real, 0, 1, closed="both"), None],
-        dual=["boolean"],
-        solver=[StrOptions(LOGISTIC_SOLVERS)],
-    )
+    penalty: Literal["l1", "l2", "elasticnet"] | None | Deprecated = "deprecated"
+    _: KW_ONLY
+    C: Annotated[float, Interval(Real, 0, None, closed="right")] = 1.0
+    l1_ratio: types.Ratio | None = 0.0
+    dual: bool = False
+    tol: types.NonNegative = 1e-4
+    fit_intercept: bool = True
+    intercept_scaling: types.Positive = 1
+    class_weight: Literal["balanced"] | dict | None = None
+    random_state: types.Seed = None
+    solver: LogisticSolver = "lbfgs"
+    max_iter: types.AtLeast1 | None = 1000
+    verbose: types.Verbosity = 0
+    warm_start: bool = False
+    n_jobs: int | None = None
+    batch_size: Literal["auto", "full"] = "auto"
+    max_seconds: types.Positive | None = None
 
     _store = Classifier._store  # without an intercept, `intercept_` is an array of zeros
 
@@ -913,6 +855,7 @@ class LogisticRegression(_Automatic, Classifier):
         return float(penalty == "l1")
 
 
+@parameters
 class LinearSVC(_Automatic, Classifier):
     """Linear support vector machines, one class against the rest.
 
@@ -1036,39 +979,28 @@ class LinearSVC(_Automatic, Classifier):
     True
     """
 
-    def __init__(
-        self,
-        penalty="l2",
-        loss="squared_hinge",
-        *,
-        dual="auto",
-        tol=1e-4,
-        C=1.0,
-        multi_class="ovr",
-        fit_intercept=True,
-        intercept_scaling=1,
-        class_weight=None,
-        verbose=0,
-        random_state=None,
-        max_iter=1000,
-        batch_size="auto",
-        n_jobs=None,
-        max_seconds=None,
-    ):
-        self._assign(locals())
-
-    _parameter_constraints: dict = constraints_of(
-        __init__,
-        CONSTRAINTS,
-        penalty=[StrOptions({"l1", "l2"})],
-        loss=[StrOptions({"hinge", "squared_hinge"})],
-        multi_class=[StrOptions({"ovr"})],
-    )
+    penalty: Literal["l1", "l2"] = "l2"
+    loss: Literal["hinge", "squared_hinge"] = "squared_hinge"
+    _: KW_ONLY
+    dual: bool | Literal["auto"] = "auto"
+    tol: types.NonNegative = 1e-4
+    C: types.Positive = 1.0
+    multi_class: Literal["ovr"] = "ovr"
+    fit_intercept: bool = True
+    intercept_scaling: types.Positive = 1
+    class_weight: Literal["balanced"] | dict | None = None
+    verbose: types.Verbosity = 0
+    random_state: types.Seed = None
+    max_iter: types.AtLeast1 | None = 1000
+    batch_size: Literal["auto", "full"] = "auto"
+    n_jobs: int | None = None
+    max_seconds: types.Positive | None = None
 
     def _penalty(self, outputs, total):
         return _penalty_of_mean(1.0, self.C, total, float(self.penalty == "l1"))
 
 
+@parameters
 class LinearSVR(_Automatic, Regressor):
     """Linear support vector regression.
 
@@ -1183,28 +1115,20 @@ class LinearSVR(_Automatic, Regressor):
     True
     """
 
-    def __init__(
-        self,
-        *,
-        epsilon=0.0,
-        tol=1e-4,
-        C=1.0,
-        loss="epsilon_insensitive",
-        fit_intercept=True,
-        intercept_scaling=1.0,
-        dual="auto",
-        verbose=0,
-        random_state=None,
-        max_iter=1000,
-        batch_size="auto",
-        n_jobs=None,
-        max_seconds=None,
-    ):
-        self._assign(locals())
-
-    _parameter_constraints: dict = constraints_of(
-        __init__, CONSTRAINTS, loss=[StrOptions(SVR_LOSSES)]
-    )
+    _: KW_ONLY
+    epsilon: types.NonNegative = 0.0
+    tol: types.NonNegative = 1e-4
+    C: types.Positive = 1.0
+    loss: Literal["epsilon_insensitive", "squared_epsilon_insensitive"] = "epsilon_insensitive"
+    fit_intercept: bool = True
+    intercept_scaling: types.Positive = 1.0
+    dual: bool | Literal["auto"] = "auto"
+    verbose: types.Verbosity = 0
+    random_state: types.Seed = None
+    max_iter: types.AtLeast1 | None = 1000
+    batch_size: Literal["auto", "full"] = "auto"
+    n_jobs: int | None = None
+    max_seconds: types.Positive | None = None
 
     def _penalty(self, outputs, total):
         return _penalty_of_mean(1.0, self.C, total)

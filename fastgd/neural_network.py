@@ -1,25 +1,105 @@
 """Feed-forward neural networks: a classifier and a regressor."""
 
-import numpy as np
-from scipy.special import expit, softmax
-from sklearn.base import ClassifierMixin, MultiOutputMixin, RegressorMixin
-from sklearn.callback import with_callbacks
-from sklearn.utils import column_or_1d, compute_class_weight, compute_sample_weight
-from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import (
-    _check_partial_fit_first_call,
-    check_classification_targets,
-    type_of_target,
-    unique_labels,
-)
-from sklearn.utils.validation import _check_y
+from contextlib import nullcontext
+from dataclasses import KW_ONLY, dataclass
+from numbers import Integral, Real
+from typing import Annotated, Literal
 
-from fastgd.estimators.base import unchanged_on_error
-from fastgd.estimators.networks import NETWORK_CONSTRAINTS, POSITIVE, NeuralNetwork
-from fastgd.estimators.parameters import checked
+import numpy as np
+from sklearn.utils import column_or_1d, compute_class_weight, compute_sample_weight, multiclass
+from sklearn.utils._param_validation import Options, StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import _check_y, check_is_fitted
+
+from fastgd.estimators import types
+from fastgd.estimators.base import Model
+from fastgd.estimators.network_fit import NetworkFit
+from fastgd.estimators.parameters import checked, parameters, trains
+from fastgd.estimators.targets import Labels, Values
+from fastgd.kernels import network
+from fastgd.methods.mlp import ACTIVATIONS, Architecture
+from fastgd.methods.network_units import pack
+from fastgd.methods.schedules import Schedule
+from fastgd.problem.data import as_rows, distinct_columns
 from fastgd.problem.losses import KINDS, EpsilonInsensitive, Huber, LogLoss, Softmax
 from fastgd.problem.problem import Samples
+from fastgd.training.blas import one_blas_thread
+
+# Predictions of at most this number of rows have products too short for several BLAS threads.
+MAX_ROWS_OF_SHORT_PRODUCTS = 256
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class NeuralNetwork(Model):
+    """Feed-forward networks trained by gradient descent.
+
+    A subclass converts y to the kernels' targets, defines loss and output activation, and predicts.
+    """
+
+    solver: Literal["auto", "lbfgs", "sgd", "adam", "adamw"] = "auto"
+    alpha: types.NonNegative | Literal["auto"] = "auto"
+    batch_size: Literal["auto", "full"] | types.AtLeast1 = "auto"
+    learning_rate: Literal["constant", "invscaling", "adaptive"] | Schedule = "constant"
+    learning_rate_init: types.Positive = 0.001
+    power_t: types.NonNegative = 0.5
+    max_iter: types.AtLeast1 = 200
+    shuffle: bool = True
+    random_state: types.Seed = None
+    tol: types.NonNegative | None = 1e-4
+    verbose: types.Verbosity = False
+    warm_start: bool = False
+    momentum: types.Decay = 0.9
+    nesterovs_momentum: bool = True
+    early_stopping: bool = False
+    validation_fraction: types.Fraction = 0.1
+    beta_1: types.Decay = 0.9
+    beta_2: types.Decay = 0.999
+    epsilon: types.Positive = 1e-8
+    n_iter_no_change: types.AtLeast1 | Annotated[float, Options(Real, {np.inf})] = 10
+    max_fun: types.AtLeast1 = 15000
+    dropout: types.Decay = 0.0
+    max_seconds: types.Positive | None = None
+
+    # ---- training ----
+
+    def _architecture(self):
+        """The hidden layers."""
+        sizes = self.hidden_layer_sizes
+        sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
+        whole = all(isinstance(size, Integral) and not isinstance(size, bool) for size in sizes)
+        if not whole or any(size <= 0 for size in sizes):
+            raise ValueError(f"hidden_layer_sizes must be > 0, and whole numbers; got {sizes}.")
+        hidden = tuple(int(size) for size in sizes)
+        return Architecture(hidden, self.activation, float(self.dropout))
+
+    def _train(self, *data, **others):
+        """Train on checked data and store the model; the arguments are those of a `NetworkFit`."""
+        return NetworkFit(self, *data, **others).run()
+
+    def _store(self, coefs, intercepts):
+        self.coefs_, self.intercepts_ = coefs, intercepts
+
+    def _learnt(self):
+        """The learnt parameters."""
+        return *self.coefs_, *self.intercepts_
+
+    # ---- prediction ----
+
+    def _packed(self, dtype):
+        """(flat vector, widths) of the fitted layers."""
+        widths = np.array([W.shape[0] for W in self.coefs_] + [self.coefs_[-1].shape[1]])
+        return pack(self.coefs_, self.intercepts_, dtype), widths
+
+    def _margins(self, X):
+        """The last layer's Z for the rows of X, (n, outputs)."""
+        check_is_fitted(self)
+        rows = as_rows(distinct_columns(self._check_X(X, reset=False)))
+        theta, widths = self._packed(rows.dtype)
+        out = np.empty(rows.shape[0] * widths[-1], rows.dtype)
+        with one_blas_thread() if rows.shape[0] > MAX_ROWS_OF_SHORT_PRODUCTS else nullcontext():
+            layers = self._architecture().network(widths)
+            network.margins(rows, np.arange(rows.shape[0]), theta, None, out, layers)
+        return out.reshape(-1, widths[-1])
 
 
 def _takes_streams(model):
@@ -28,7 +108,8 @@ def _takes_streams(model):
     return True
 
 
-class MLPClassifier(ClassifierMixin, NeuralNetwork):
+@parameters
+class MLPClassifier(Labels, NeuralNetwork):
     """Feed-forward neural networks for two or more classes, or for multilabel classification.
 
     Minimises ``sum_i s_i L(Z_L(x_i), y_i) / sum_i s_i + alpha / (2 rows) |W|^2`` over the weights
@@ -137,16 +218,16 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
     max_fun : int, default=15000
         Maximum number of evaluations of the loss by 'lbfgs'.
 
-    class_weight : dict, list of dict, 'balanced' or None, default=None
-        Weights of the classes, which multiply `sample_weight`. 'balanced': inversely proportional
-        to the total weights of the classes in y. Multilabel targets have a dict per label.
-
     dropout : float, default=0.0
         Share of the hidden units that are dropped in each step, in [0, 1). The others are scaled
         up.
 
     max_seconds : float or None, default=None
         Time limit of `fit` in seconds, after which no epoch begins. None: no limit.
+
+    class_weight : dict, list of dict, 'balanced' or None, default=None
+        Weights of the classes, which multiply `sample_weight`. 'balanced': inversely proportional
+        to the total weights of the classes in y. Multilabel targets have a dict per label.
 
     Attributes
     ----------
@@ -231,50 +312,17 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
     True
     """
 
-    _parameter_constraints: dict = {
-        **NETWORK_CONSTRAINTS,
-        "class_weight": [StrOptions({"balanced"}), dict, list, None],
-    }
-
-    def __init__(
-        self,
-        hidden_layer_sizes=(100,),
-        activation="relu",
-        *,
-        solver="auto",
-        alpha="auto",
-        batch_size="auto",
-        learning_rate="constant",
-        learning_rate_init=0.001,
-        power_t=0.5,
-        max_iter=200,
-        shuffle=True,
-        random_state=None,
-        tol=1e-4,
-        verbose=False,
-        warm_start=False,
-        momentum=0.9,
-        nesterovs_momentum=True,
-        early_stopping=False,
-        validation_fraction=0.1,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        n_iter_no_change=10,
-        max_fun=15000,
-        class_weight=None,
-        dropout=0.0,
-        max_seconds=None,
-    ):
-        self._assign(locals())
+    hidden_layer_sizes: types.ArrayLike | types.AtLeast1 = (100,)
+    activation: Annotated[str, StrOptions(set(ACTIVATIONS))] = "relu"
+    _: KW_ONLY
+    class_weight: Literal["balanced"] | dict | list | None = None
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
 
-    @checked
-    @with_callbacks
+    @trains
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Train from the start, or with `warm_start` continue.
 
@@ -300,21 +348,12 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
             An argument is invalid, or training diverged. An earlier fit is kept.
         """
         fit_callbacks = self._fit_callbacks(X, y, sample_weight)
-        with unchanged_on_error(self):
-            first = not (self.warm_start and hasattr(self, "classes_"))
-            X, y = self._check_X(X, reset=first, y=y, multi_output=True)
-            y = self._check_labels(y)
-            classes = unique_labels(y)
-            if not first and not np.array_equal(classes, self.classes_):
-                raise ValueError(
-                    "warm_start can only be used where `y` has the same classes as in the previous "
-                    f"call to fit. Previously got {self.classes_}, `y` has {classes}"
-                )
-            self._set_classes(classes, y.ndim == 2)
-            held_out = self._held_out(X_val, y_val, sample_weight_val, X.dtype)
-            return self._fit_labels(
-                X, y, sample_weight, held_out=held_out, fit_callbacks=fit_callbacks
-            )
+        first = not (self.warm_start and hasattr(self, "classes_"))
+        X, y = self._check_X(X, reset=first, y=y, multi_output=True)
+        y = self._check_labels(y)
+        self._set_classes(multiclass.unique_labels(y), y.ndim == 2, goes_on=not first)
+        others = {"validation": (X_val, y_val, sample_weight_val), "fit_callbacks": fit_callbacks}
+        return self._fit_labels(X, y, sample_weight, **others)
 
     @available_if(_takes_streams)
     @checked
@@ -350,13 +389,13 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
                 "compute_class_weight('balanced', classes=classes, y=y) on a sample and pass the "
                 "resulting weights as class_weight."
             )
-        with unchanged_on_error(self):
-            X, y = self._check_X(X, reset=not hasattr(self, "classes_"), y=y, multi_output=True)
-            y = self._check_labels(y)
-            if _check_partial_fit_first_call(self, classes):
-                self._set_classes(unique_labels(y) if y.ndim == 2 else self.classes_, y.ndim == 2)
-            self._check_known(y)
-            return self._fit_labels(X, y, sample_weight, partial=True)
+        X, y = self._check_X(X, reset=not hasattr(self, "classes_"), y=y, multi_output=True)
+        y = self._check_labels(y)
+        if multiclass._check_partial_fit_first_call(self, classes):
+            classes = multiclass.unique_labels(y) if y.ndim == 2 else self.classes_
+            self._set_classes(classes, y.ndim == 2)
+        self._check_fitting(y)
+        return self._fit_labels(X, y, sample_weight, partial=True)
 
     def _check_labels(self, y):
         """y as labels, (n,), or 0 and 1, (n, labels)."""
@@ -366,39 +405,34 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
         # Whole numbers are labels, whatever else they may be.
         if y.ndim == 1 and y.dtype.kind in "iub":
             return y
-        check_classification_targets(y)
-        if y.ndim == 2 and type_of_target(y) != "multilabel-indicator":
+        multiclass.check_classification_targets(y)
+        if y.ndim == 2 and multiclass.type_of_target(y) != "multilabel-indicator":
             raise ValueError(
                 "Multioutput target data is not supported: y must hold one label a row, or 0 and 1 "
                 "for each label"
             )
         return y
 
-    def _set_classes(self, classes, several):
-        if len(classes) < 2 and not several:
-            raise ValueError(
-                f"The number of classes has to be greater than one; got {len(classes)} class"
-            )
+    def _set_classes(self, classes, several, goes_on=False):
+        if goes_on or not several:
+            self._check_classes(classes, goes_on)
         self.classes_, self._several_labels = classes, several
         self.out_activation_ = "logistic" if several or len(classes) == 2 else "softmax"
 
-    def _check_known(self, y):
+    def _check_fitting(self, y):
+        """Refuse labels of another shape, or of no known class."""
         expected = (len(self.classes_),) if self._several_labels else ()
         if y.shape[1:] != expected:
             raise ValueError(f"y has shape {y.shape}, which is not that of the first call")
-        unknown = np.setdiff1d(unique_labels(y), self.classes_)
-        if len(unknown):
-            raise ValueError(
-                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. "
-                f"'y' has {unknown}."
-            )
+        known = f"`self.classes_` has {self.classes_}. 'y' has"
+        message = f"`y` has classes not in `self.classes_`. {known}"
+        self._check_known(multiclass.unique_labels(y), message)
 
     def _targets(self, y):
         """The kernels' targets: +1 and -1, or the number of the class."""
         if self._several_labels:
             return (2.0 * (y > 0) - 1.0).ravel()
-        number = self._number(y)
-        return 2.0 * number - 1.0 if len(self.classes_) == 2 else number.astype(np.float64)
+        return super()._targets(self._number(y))
 
     def _number(self, y):
         """The numbers of the rows' classes."""
@@ -407,19 +441,24 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
     def _check_y_val(self, y):
         """(labels, targets) of validation data."""
         y = self._check_labels(_check_y(y, multi_output=True))
-        self._check_known(y)
+        self._check_fitting(y)
         return y, self._targets(y)
 
-    def _fit_labels(self, X, y, sample_weight, **others):
+    def _fit_labels(self, X, y, sample_weight, validation=(), **others):
+        others["held_out"] = self._held_out(X.dtype, *validation)
         weights = self._sample_weight(sample_weight, X)
         if self.class_weight is not None:
             factors = self._class_factors(y, weights)
             if not (np.isfinite(factors) & (factors >= 0)).all():
                 raise ValueError(f"class_weight must be finite and >= 0, got {self.class_weight}")
             weights = factors if weights is None else weights * factors
-        loss = Softmax() if self.out_activation_ == "softmax" else LogLoss()
-        outputs = len(self.classes_) if self._several_labels or loss.is_joint else 1
-        return self._train(Samples(X, y, self._targets(y), weights), loss, outputs, **others)
+        outputs = len(self.classes_) if self._several_labels or self._loss.is_joint else 1
+        data = Samples(X, y, self._targets(y), weights)
+        return self._train(data, self._loss, outputs, **others)
+
+    @property
+    def _loss(self):
+        return Softmax() if self.out_activation_ == "softmax" else LogLoss()
 
     def _class_factors(self, y, weights):
         """The weight of each row's class."""
@@ -428,35 +467,25 @@ class MLPClassifier(ClassifierMixin, NeuralNetwork):
         options = {"classes": self.classes_, "y": y, "sample_weight": weights}
         return compute_class_weight(self.class_weight, **options)[self._number(y)]
 
-    def _predict_from(self, margins):
-        if self._several_labels:
-            return (margins > 0).astype(int)
-        is_binary = margins.shape[1] == 1
-        return self.classes_[(margins[:, 0] > 0).astype(int) if is_binary else margins.argmax(1)]
-
     def predict(self, X):
         """The most probable label of each row, shape (n_samples,); for multilabel targets 0 or 1,
         shape (n_samples, n_labels).
         """
-        return self._predict_from(self._margins(X))
+        margins = self._margins(X)
+        return (margins > 0).astype(int) if self._several_labels else self._label(margins)
 
     def predict_proba(self, X):
         """Probabilities of the classes, shape (n_samples, n_classes); for multilabel targets those
         of the labels, shape (n_samples, n_labels).
         """
         margins = self._margins(X)
-        if self.out_activation_ == "softmax":
-            return softmax(margins, axis=1)
-        positive = expit(margins)
-        return positive if self._several_labels else np.hstack([1 - positive, positive])
-
-    def predict_log_proba(self, X):
-        """Logarithms of `predict_proba`."""
-        with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
+        positive = self._loss.probability(margins)
+        is_whole = self._several_labels or self._loss.is_joint
+        return positive if is_whole else np.hstack([1 - positive, positive])
 
 
-class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
+@parameters
+class MLPRegressor(Values, NeuralNetwork):
     """Feed-forward neural networks for regression of one or several targets.
 
     Minimises ``sum_i s_i L(Z_L(x_i), y_i) / sum_i s_i + alpha / (2 rows) |W|^2`` over the weights
@@ -576,17 +605,17 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
     max_fun : int, default=15000
         Maximum number of evaluations of the loss by 'lbfgs'.
 
-    delta : float, default=1.0
-        Threshold of 'huber', > 0, in the units of the targets. ``solver='auto'`` divides the loss
-        by the standard deviation s of the targets and by min(s, `delta`), so that the meaning of
-        `alpha` does not depend on the unit.
-
     dropout : float, default=0.0
         Share of the hidden units that are dropped in each step, in [0, 1). The others are scaled
         up.
 
     max_seconds : float or None, default=None
         Time limit of `fit` in seconds, after which no epoch begins. None: no limit.
+
+    delta : float, default=1.0
+        Threshold of 'huber', > 0, in the units of the targets. ``solver='auto'`` divides the loss
+        by the standard deviation s of the targets and by min(s, `delta`), so that the meaning of
+        `alpha` does not depend on the unit.
 
     Attributes
     ----------
@@ -670,47 +699,13 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
     True
     """
 
-    _parameter_constraints: dict = {
-        **NETWORK_CONSTRAINTS,
-        "loss": [StrOptions({"squared_error", "absolute_error", "huber", "poisson"})],
-        "delta": [POSITIVE],
-    }
+    loss: Literal["squared_error", "absolute_error", "huber", "poisson"] = "squared_error"
+    hidden_layer_sizes: types.ArrayLike | types.AtLeast1 = (100,)
+    activation: Annotated[str, StrOptions(set(ACTIVATIONS))] = "relu"
+    _: KW_ONLY
+    delta: types.Positive = 1.0
 
-    def __init__(
-        self,
-        loss="squared_error",
-        hidden_layer_sizes=(100,),
-        activation="relu",
-        *,
-        solver="auto",
-        alpha="auto",
-        batch_size="auto",
-        learning_rate="constant",
-        learning_rate_init=0.001,
-        power_t=0.5,
-        max_iter=200,
-        shuffle=True,
-        random_state=None,
-        tol=1e-4,
-        verbose=False,
-        warm_start=False,
-        momentum=0.9,
-        nesterovs_momentum=True,
-        early_stopping=False,
-        validation_fraction=0.1,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        n_iter_no_change=10,
-        max_fun=15000,
-        delta=1.0,
-        dropout=0.0,
-        max_seconds=None,
-    ):
-        self._assign(locals())
-
-    @checked
-    @with_callbacks
+    @trains
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Train from the start, or with `warm_start` continue.
 
@@ -736,19 +731,8 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
             An argument is invalid, or training diverged. An earlier fit is kept.
         """
         fit_callbacks = self._fit_callbacks(X, y, sample_weight)
-        with unchanged_on_error(self):
-            X, y = self._check_X(
-                X,
-                reset=not (self.warm_start and hasattr(self, "coefs_")),
-                y=y,
-                y_numeric=True,
-                multi_output=True,
-            )
-            self._set_targets(y)
-            held_out = self._held_out(X_val, y_val, sample_weight_val, X.dtype)
-            return self._fit_targets(
-                X, y, sample_weight, held_out=held_out, fit_callbacks=fit_callbacks
-            )
+        others = {"validation": (X_val, y_val, sample_weight_val), "fit_callbacks": fit_callbacks}
+        return self._fit_targets(X, y, sample_weight, **others)
 
     @available_if(_takes_streams)
     @checked
@@ -776,32 +760,12 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
         """
         if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
-        with unchanged_on_error(self):
-            X, y = self._check_X(
-                X, reset=not hasattr(self, "coefs_"), y=y, y_numeric=True, multi_output=True
-            )
-            if hasattr(self, "coefs_"):
-                self._check_known(y)
-            else:
-                self._set_targets(y)
-            return self._fit_targets(X, y, sample_weight, partial=True)
-
-    def _set_targets(self, y):
-        self._count = 1 if y.ndim == 1 else y.shape[1]
-        self.out_activation_ = "exp" if self._kind.has_log_link else "identity"
+        return self._fit_targets(X, y, sample_weight, partial=True)
 
     def _check_known(self, y):
         count = 1 if y.ndim == 1 else y.shape[1]
         if count != self._count:
             raise ValueError(f"y has {count} targets, {self._count} are expected")
-
-    def _targets(self, y):
-        """y as the kernels read it."""
-        if y.dtype.kind not in "fiub":
-            raise ValueError(f"y must hold numbers, got {y.dtype}")
-        if (y < self._kind.least_target).any():
-            raise ValueError(f"y must be >= 0 for loss={self.loss!r}, its least value is {y.min()}")
-        return np.ascontiguousarray(y, dtype=np.float64).ravel()
 
     def _check_y_val(self, y):
         """(targets as given, as the kernels read them) of validation data."""
@@ -815,17 +779,23 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, NeuralNetwork):
         # The absolute error is a tube of width 0.
         return EpsilonInsensitive if self.loss == "absolute_error" else KINDS[self.loss]
 
-    def _fit_targets(self, X, y, sample_weight, **others):
+    def _fit_targets(self, X, y, sample_weight, validation=(), partial=False, **others):
+        goes_on = (partial or self.warm_start) and hasattr(self, "coefs_")
+        X, y = self._check_X(X, reset=not goes_on, y=y, y_numeric=True, multi_output=True)
+        if partial and goes_on:
+            self._check_known(y)
+        else:
+            self._count = 1 if y.ndim == 1 else y.shape[1]
+            self.out_activation_ = "exp" if self._kind.has_log_link else "identity"
+        others |= {"held_out": self._held_out(X.dtype, *validation), "partial": partial}
         loss = Huber(float(self.delta)) if self._kind is Huber else self._kind()
         labels = y.ravel() if self._count == 1 else y
         weights = self._sample_weight(sample_weight, X)
         data = Samples(X, labels, self._targets(y), weights)
         return self._train(data, loss, self._count, **others)
 
-    def _predict_from(self, margins):
-        predicted = np.exp(margins) if self.out_activation_ == "exp" else margins
-        return predicted[:, 0] if self._count == 1 else predicted
-
     def predict(self, X):
         """Predicted targets, shape (n_samples,) or (n_samples, n_targets)."""
-        return self._predict_from(self._margins(X))
+        margins = self._margins(X)
+        predicted = np.exp(margins) if self.out_activation_ == "exp" else margins
+        return predicted[:, 0] if self._count == 1 else predicted

@@ -1,14 +1,16 @@
 """Gradient descent on a user's own cost function."""
 
 import warnings
-from numbers import Integral, Real
+from collections.abc import Callable
+from typing import Annotated
 
 import numpy as np
 from scipy.optimize import Bounds
 from scipy.optimize._numdiff import approx_derivative
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
+from sklearn.utils._param_validation import StrOptions, validate_parameter_constraints
 
+from fastgd.estimators import types
 from fastgd.estimators.parameters import thread_count
 from fastgd.methods.optimizers import GradientNoise, Optimizer
 from fastgd.methods.schedules import Schedule
@@ -23,53 +25,33 @@ from fastgd.training.minimize_run import run_all
 # Iterations, and passes over batches, at most, where max_iter is None.
 ITERATIONS, PASSES = 10_000, 100
 
-_CONSTRAINTS = {
-    "jac": [callable, "boolean", None],
-    "method": [StrOptions({"auto", *METHODS}), Optimizer],
-    "learning_rate": [Interval(Real, 0, None, closed="neither"), Schedule, None],
-    "callback": [callable, None],
-    "tol": [Interval(Real, 0, None, closed="left")],
-    "max_iter": [Interval(Integral, 0, None, closed="left"), None],
-    "max_fun": [Interval(Integral, 1, None, closed="left"), None],
-    "max_seconds": [Interval(Real, 0, None, closed="neither"), None],
-    "options": [dict, None],
-    "n_restarts": [Interval(Integral, 1, None, closed="left")],
-    "random_state": ["random_state"],
-    "l1": [Interval(Real, 0, None, closed="left")],
-    "noise": [Interval(Real, 0, None, closed="left")],
-    "patience": [Interval(Integral, 0, None, closed="left")],
-    "record_path": ["boolean"],
-    "n_jobs": [Integral, None],
-}
 # SciPy's options, and the arguments that they are.
 _OPTIONS = {"maxiter": "max_iter", "maxfun": "max_fun", "ftol": "tol", "gtol": "tol"}
-# The arguments that runs take as they are.
-_HOW = "method", "learning_rate", "batches", "callback", "patience", "record_path"
 
 
 def minimize(
     fun,
     x0,
-    jac=None,
+    jac: Callable | bool | None = None,
     *,
-    method="auto",
+    method: Annotated[str, StrOptions({"auto", *METHODS})] | Optimizer = "auto",
     args=(),
-    learning_rate=None,
+    learning_rate: types.Positive | Schedule | None = None,
     batches=None,
-    callback=None,
-    tol=1e-6,
-    max_iter=None,
-    n_restarts=1,
-    random_state=None,
+    callback: Callable | None = None,
+    tol: types.NonNegative = 1e-6,
+    max_iter: types.Natural | None = None,
+    n_restarts: types.AtLeast1 = 1,
+    random_state: types.Seed = None,
     bounds=None,
-    l1=0.0,
-    noise=0.0,
-    patience=20,
-    record_path=False,
-    n_jobs=None,
-    max_fun=None,
-    max_seconds=None,
-    options=None,
+    l1: types.NonNegative = 0.0,
+    noise: types.NonNegative = 0.0,
+    patience: types.Natural = 20,
+    record_path: bool = False,
+    n_jobs: int | None = None,
+    max_fun: types.AtLeast1 | None = None,
+    max_seconds: types.Positive | None = None,
+    options: dict | None = None,
 ):
     """Minimise a cost function by gradient descent.
 
@@ -244,10 +226,7 @@ def minimize(
     >>> minimize(cost, np.zeros(3), jac=True, batches=(200, 20), random_state=0).x.round(3).tolist()
     [1.0, -2.0, 0.5]
     """
-    given = dict(locals())
-    how = {name: given[name] for name in _HOW}
-    given = {name: given[name] for name in _CONSTRAINTS}
-    validate_parameter_constraints(_CONSTRAINTS, given, caller_name="minimize")
+    validate_parameter_constraints(_CONSTRAINTS, locals(), caller_name="minimize")
     goal, most, max_fun = _limits(options, tol, max_iter, max_fun)
     args = args if isinstance(args, tuple) else (args,)
     _check_combination(fun, jac, method, args, learning_rate, batches, noise)
@@ -264,7 +243,13 @@ def minimize(
     most = default if most is None else most
     random = np.random.default_rng(check_random_state(random_state).randint(2**31))
     limits = goal, most, float(l1), float(noise), random, thread_count(n_jobs)
-    return run_all(kind, Task(cost, x0.ravel(), x0.shape, bounds, *limits, **how), n_restarts)
+    how = method, learning_rate, batches, callback, patience, record_path
+    return run_all(kind, Task(cost, x0.ravel(), x0.shape, bounds, *limits, *how), n_restarts)
+
+
+_CONSTRAINTS = {name: types.constraints_of(kind) for name, kind in minimize.__annotations__.items()}
+# `help` shows the names and the defaults.
+minimize.__annotations__ = {}
 
 
 # ---- arguments ----
@@ -273,22 +258,23 @@ def minimize(
 def _limits(options, tol, max_iter, max_fun):
     """(goal, max_iter, max_fun) that arguments and SciPy's options set."""
     options = options or {}
-    for name, value in options.items():
+    for name in options:
         if name not in _OPTIONS:
             raise ValueError(
                 f"options[{name!r}] is unknown: SciPy's {', '.join(_OPTIONS)} are taken, all else "
                 "is an argument of minimize itself"
             )
-        # None is for arguments alone.
-        constraint = {name: _CONSTRAINTS[_OPTIONS[name]][:1]}
-        validate_parameter_constraints(constraint, {name: value}, caller_name="minimize")
-    for name, given in ("maxiter", max_iter), ("maxfun", max_fun):
-        if name in options and given is not None:
+    # None is for arguments alone.
+    constraints = {name: _CONSTRAINTS[argument][:1] for name, argument in _OPTIONS.items()}
+    validate_parameter_constraints(constraints, options, caller_name="minimize")
+    given = {"maxiter": max_iter, "maxfun": max_fun}
+    for name in given:
+        if name in options and given[name] is not None:
             argument = _OPTIONS[name]
             raise ValueError(f"options[{name!r}] and {argument} are the same: give one of them")
-    tol, ftol = float(options.get("gtol", tol)), float(options.get("ftol", 0.0))
-    goal = Goal(tol, ftol, absolute="gtol" in options)
-    return goal, options.get("maxiter", max_iter), options.get("maxfun", max_fun)
+    given |= {"gtol": tol, "ftol": 0.0} | options
+    goal = Goal(float(given["gtol"]), float(given["ftol"]), absolute="gtol" in options)
+    return goal, given["maxiter"], given["maxfun"]
 
 
 def _check_combination(fun, jac, method, args, learning_rate, batches, noise):
@@ -296,24 +282,23 @@ def _check_combination(fun, jac, method, args, learning_rate, batches, noise):
     if not (is_compiled(fun) or callable(fun)):
         raise TypeError(f"fun must be callable or compiled, got {fun!r}")
     if is_compiled(fun):
-        for name, value in ("jac", jac or None), ("args", args or None), ("batches", batches):
-            if value is not None:
-                raise ValueError(
-                    f"{name} does not go with a compiled fun, whose signature has the gradient and "
-                    "the data, but no batch"
-                )
+        other = "a compiled fun, whose signature has the gradient and the data, but no batch"
+        _refuse_beside(other, jac=jac or None, args=args or None, batches=batches)
     if isinstance(method, GradientNoise):
         raise ValueError(
             f"method={method!r}: the noise of minimize is its parameter noise, beside "
             f"method={method.rule!r}"
         )
     if batches is None and isinstance(method, str) and method == "auto":
-        for name, value in ("learning_rate", learning_rate), ("noise", noise):
-            if value:
-                raise ValueError(
-                    f"{name} does not go with method='auto', which searches along lines: choose "
-                    "another method"
-                )
+        other = "method='auto', which searches along lines: choose another method"
+        _refuse_beside(other, learning_rate=learning_rate, noise=noise or None)
+
+
+def _refuse_beside(other, **given):
+    """Refuse the arguments that are given, since they do not go with another one."""
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(f"{name} does not go with {other}")
 
 
 def _check_batches(batches):
@@ -343,9 +328,8 @@ def _start(x0):
         raise TypeError(f"x0 must hold real numbers, got {array.dtype}")
     if not array.size:
         raise ValueError(f"x0 is empty: it has shape {array.shape}")
-    array = np.array(
-        array, dtype=np.float32 if array.dtype == np.float32 else np.float64, order="C"
-    )
+    dtype = np.float32 if array.dtype == np.float32 else np.float64
+    array = np.array(array, dtype=dtype, order="C")
     if not np.isfinite(array).all():
         at = np.argwhere(~np.isfinite(array))[0].tolist()
         raise ValueError(f"x0 must be finite, but x0{at} is {array[tuple(at)]}")
@@ -445,10 +429,7 @@ def check_gradient(fun, jac, x, *, args=(), tol=1e-5):
     """
     start = _start(x).astype(np.float64)
     if is_compiled(fun):
-        if jac is not None:
-            raise ValueError(
-                "jac does not go with a compiled fun, which has the gradient in its signature"
-            )
+        _refuse_beside("a compiled fun, which has the gradient in its signature", jac=jac)
         cost = CompiledCost(fun, start.size)
     elif jac is None:
         raise ValueError("jac is None: there is no gradient to check")

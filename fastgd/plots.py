@@ -176,11 +176,10 @@ class LossCurveDisplay(_Display):
         self.lines_ = []
         for name, history in self.histories.items():
             self._draw_curve(name, history, line_kw or {})
-        if log_scale is None:
-            log_scale = _is_wide(np.concatenate([line.get_ydata() for line in self.lines_]))
-        if log_scale:
-            self.ax_.set_yscale("log")
         self.ax_.set(xlabel=ALONG[self.x], ylabel=QUANTITIES[self.y])
+        drawn = np.concatenate([line.get_ydata() for line in self.lines_])
+        if log_scale or (log_scale is None and _is_wide(drawn)):
+            self.ax_.set_yscale("log")
         # Few ticks for seconds, whose labels are long; the others are whole numbers.
         ticks = {"nbins": 5} if self.x == "seconds" else {"integer": True}
         self.ax_.locator_params(axis="x", **ticks)
@@ -191,8 +190,8 @@ class LossCurveDisplay(_Display):
         """Draw the curve of a history, and that of the validation rows, if any."""
         count = len(history[self.y])
         # Iteration 0 is the start, epoch 1 the first pass.
-        first = 1 if self.x == "epochs" else 0
-        along = history["seconds"] if self.x == "seconds" else np.arange(count) + first
+        numbers = np.arange(count) + (self.x == "epochs")
+        along = history["seconds"] if self.x == "seconds" else numbers
         style = {"label": name, "marker": "." if count < 3 else None, **line_kw}
         self.lines_ += self.ax_.plot(along, history[self.y], **style)
         if f"validation_{self.y}" in history:
@@ -269,13 +268,10 @@ class DescentPathDisplay(_Display):
         display : DescentPathDisplay
             Its attribute ``results_`` holds the results of `minimize`.
         """
-        runs = (
-            methods if isinstance(methods, dict) else {name: {"method": name} for name in methods}
-        )
-        results = {
-            name: minimize(fun, x0, jac, record_path=True, **{**settings, **run})
-            for name, run in runs.items()
-        }
+        if not isinstance(methods, dict):
+            methods = {name: {"method": name} for name in methods}
+        settings["record_path"] = True
+        results = {name: minimize(fun, x0, jac, **settings | run) for name, run in methods.items()}
         cost = (lambda theta: fun(theta)[0]) if jac is True else fun
         return cls.from_result(cost, results, ax=ax, plot_kw=plot_kw)
 

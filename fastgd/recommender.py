@@ -2,17 +2,20 @@
 rankings.
 """
 
-from numbers import Integral, Real
+from dataclasses import KW_ONLY
+from numbers import Integral
+from operator import attrgetter
+from typing import Annotated, Literal
 
 import numpy as np
 from scipy import sparse
-from sklearn.callback import with_callbacks
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from fastgd.estimators.base import Model, unchanged_on_error
+from fastgd.estimators import types
+from fastgd.estimators.base import Model
 from fastgd.estimators.factorization_fit import FactorizationFit
-from fastgd.estimators.parameters import SGD_CONSTRAINTS, checked, thread_count
+from fastgd.estimators.parameters import checked, parameters, thread_count, trains
 from fastgd.estimators.ratings import Ids, as_column, as_interactions
 from fastgd.kernels import factorization
 from fastgd.methods.schedules import Schedule
@@ -22,6 +25,7 @@ CHUNK = 1 << 24
 SCHEDULES = ("auto", "constant", "invscaling", "adaptive", "step", "cosine", "one_cycle")
 
 
+@parameters
 class MatrixFactorization(Model):
     """Recommender by matrix factorization: a vector of factors for every user and every item, by
     stochastic gradient descent.
@@ -185,62 +189,29 @@ class MatrixFactorization(Model):
     array([['Brazil']], dtype='<U10')
     """
 
-    _parameter_constraints = {
-        name: SGD_CONSTRAINTS[name]
-        for name in (
-            "max_iter",
-            "tol",
-            "eta0",
-            "power_t",
-            "early_stopping",
-            "validation_fraction",
-            "n_iter_no_change",
-            "n_jobs",
-            "random_state",
-            "verbose",
-            "max_seconds",
-            "warm_start",
-        )
-    } | {
-        "loss": [StrOptions({"squared_error", "log_loss", "bpr"})],
-        "n_factors": [Interval(Integral, 1, None, closed="left")],
-        "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
-        "biased": ["boolean"],
-        "positive": ["boolean"],
-        "n_negatives": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions(set(SCHEDULES)), Schedule],
-        "clip": ["boolean"],
-        "handle_unknown": [StrOptions({"ignore", "error"})],
-        "dtype": [StrOptions({"float32", "float64"})],
-    }
-
-    def __init__(
-        self,
-        loss="squared_error",
-        *,
-        n_factors=50,
-        alpha="auto",
-        biased=True,
-        positive=False,
-        n_negatives=3,
-        max_iter=30,
-        tol=1e-4,
-        learning_rate="auto",
-        eta0=0.01,
-        power_t=0.5,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=5,
-        clip=True,
-        handle_unknown="ignore",
-        dtype="float32",
-        n_jobs=None,
-        random_state=None,
-        verbose=0,
-        max_seconds=None,
-        warm_start=False,
-    ):
-        self._assign(locals())
+    loss: Literal["squared_error", "log_loss", "bpr"] = "squared_error"
+    _: KW_ONLY
+    n_factors: types.AtLeast1 = 50
+    alpha: types.NonNegative | Literal["auto"] = "auto"
+    biased: bool = True
+    positive: bool = False
+    n_negatives: types.AtLeast1 = 3
+    max_iter: types.AtLeast1 = 30
+    tol: types.NonNegative | None = 1e-4
+    learning_rate: Annotated[str, StrOptions(set(SCHEDULES))] | Schedule = "auto"
+    eta0: types.Positive = 0.01
+    power_t: types.Finite = 0.5
+    early_stopping: bool = False
+    validation_fraction: types.Fraction = 0.1
+    n_iter_no_change: types.AtLeast1 = 5
+    clip: bool = True
+    handle_unknown: Literal["ignore", "error"] = "ignore"
+    dtype: Literal["float32", "float64"] = "float32"
+    n_jobs: int | None = None
+    random_state: types.Seed = None
+    verbose: types.Verbosity = 0
+    max_seconds: types.Positive | None = None
+    warm_start: bool = False
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -250,8 +221,7 @@ class MatrixFactorization(Model):
 
     # ---- training ----
 
-    @checked
-    @with_callbacks
+    @trains
     def fit(self, X, y=None):
         """Train from the start (with `warm_start` from the last factors).
 
@@ -274,8 +244,7 @@ class MatrixFactorization(Model):
             explode; the model is as it was before then.
         """
         fit_callbacks = self._fit_callbacks(X, y, None)
-        with unchanged_on_error(self):
-            return self._train(X, y, fit_callbacks=fit_callbacks)
+        return self._train(X, y, fit_callbacks=fit_callbacks)
 
     @checked
     def partial_fit(self, X, y=None):
@@ -297,8 +266,7 @@ class MatrixFactorization(Model):
         -------
         self : MatrixFactorization
         """
-        with unchanged_on_error(self):
-            return self._train(X, y, partial=True)
+        return self._train(X, y, partial=True)
 
     def _train(self, X, y, **others):
         """Train and store the model; `others` are arguments of a `FactorizationFit`."""
@@ -438,33 +406,13 @@ class MatrixFactorization(Model):
         size = float(abs(errors).max()) or 1.0  # squares neither overflow nor underflow
         return -size * float(np.sqrt(np.mean((errors / size) ** 2)))
 
-    @property
-    def user_ids_(self):
-        return self._state.users.ids.values
-
-    @property
-    def item_ids_(self):
-        return self._state.items.ids.values
-
-    @property
-    def user_factors_(self):
-        return self._state.factors_of(self._state.users)
-
-    @property
-    def item_factors_(self):
-        return self._state.factors_of(self._state.items)
-
-    @property
-    def user_biases_(self):
-        return self._state.biases_of(self._state.users)
-
-    @property
-    def item_biases_(self):
-        return self._state.biases_of(self._state.items)
-
-    @property
-    def mean_rating_(self):
-        return self._state.mean
+    user_ids_ = property(attrgetter("_state.users.ids.values"))
+    item_ids_ = property(attrgetter("_state.items.ids.values"))
+    user_factors_ = property(lambda self: self._state.factors_of(self._state.users))
+    item_factors_ = property(lambda self: self._state.factors_of(self._state.items))
+    user_biases_ = property(lambda self: self._state.biases_of(self._state.users))
+    item_biases_ = property(lambda self: self._state.biases_of(self._state.items))
+    mean_rating_ = property(attrgetter("_state.mean"))
 
     def _known(self, side, column, handle_unknown=None):
         """The numbers of ids; those unknown have the one after the last, whose row is zero."""
@@ -588,16 +536,10 @@ def _hits(estimator, X, y, k, threshold):
     if not kept.any():
         raise ValueError("No interaction in X is relevant")
     people, things = Ids("user"), Ids("item")
-    pairs = np.stack(
-        [people.numbers(users[kept], learn=True), things.numbers(items[kept], learn=True)], axis=1
-    )
-    pairs = np.unique(pairs, axis=0)
+    pairs = people.numbers(users[kept], learn=True), things.numbers(items[kept], learn=True)
     recommended, _ = estimator.recommend(people.values, k)
     numbers = things.numbers(recommended.ravel()).reshape(recommended.shape)
-    relevant = sparse.csr_array(
-        (np.ones(len(pairs), bool), pairs.T), shape=(len(people), len(things) + 1)
-    )
+    shape = len(people), len(things) + 1
+    relevant = sparse.csr_array((np.ones(len(pairs[0]), bool), pairs), shape=shape)
     hits = relevant[np.arange(len(people))[:, None], numbers]
-    return hits.toarray() if sparse.issparse(hits) else hits, np.bincount(
-        pairs[:, 0], minlength=len(people)
-    )
+    return hits.toarray() if sparse.issparse(hits) else hits, np.diff(relevant.indptr)

@@ -1,22 +1,61 @@
 """Linear models whose loss, penalty, learning rate and batch size the user chooses."""
 
+from dataclasses import KW_ONLY, dataclass
+from numbers import Real
+from typing import Annotated, ClassVar, Literal
+
 import numpy as np
-from scipy import LowLevelCallable
-from sklearn.callback import with_callbacks
-from sklearn.utils._param_validation import StrOptions
+from sklearn.base import OutlierMixin
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 
-from fastgd.estimators.base import unchanged_on_error
-from fastgd.estimators.parameters import SGD_CONSTRAINTS, checked, constraints_of
+from fastgd.estimators import types
+from fastgd.estimators.linear_model import LinearModel
+from fastgd.estimators.parameters import checked, parameters, trains
+from fastgd.estimators.select_solver import is_automatic
 from fastgd.estimators.supervised import Classifier, Regressor
+from fastgd.methods.schedules import SCHEDULE_NAMES, Schedule
 from fastgd.problem.losses import KINDS, OF_VALUES
+from fastgd.problem.objective import PENALTIES, Objective
+from fastgd.problem.problem import Samples
+
+# The schedules, without the passive-aggressive ones.
+OneClassRate = Annotated[str, StrOptions(set(SCHEDULE_NAMES) - {"pa1", "pa2"})] | Schedule
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class _SGD:
     """A linear model whose loss, penalty, learning rate and batch size the user chooses."""
 
-    @checked
-    @with_callbacks
+    penalty: Annotated[str, StrOptions(set(PENALTIES))] | None = "l2"
+    alpha: types.NonNegative = 0.0001
+    l1_ratio: types.Ratio | None = 0.15
+    fit_intercept: bool = True
+    max_iter: types.AtLeast1 = 1000
+    tol: types.NonNegative | None = 1e-3
+    shuffle: bool | Literal["full"] = True
+    verbose: types.Verbosity = 0
+    epsilon: types.NonNegative = 0.1
+    quantile: types.Fraction = 0.5
+    n_jobs: int | None = None
+    random_state: types.Seed = None
+    learning_rate: Annotated[str, StrOptions(set(SCHEDULE_NAMES))] | Schedule = "auto"
+    eta0: types.Positive = 0.01
+    power_t: types.Finite = 0.5
+    early_stopping: bool = False
+    validation_fraction: types.Fraction = 0.1
+    n_iter_no_change: types.AtLeast1 = 5
+    class_weight: Literal["balanced"] | dict | None = None
+    warm_start: bool = False
+    average: types.AtLeast1 | bool = False
+    batch_size: types.AtLeast1 | Literal["full"] = 1
+    optimizer: types.Rule = "sgd"
+    init: Literal["zeros", "normal"] = "zeros"
+    positive: bool = False
+    max_seconds: types.Positive | None = None
+    n_restarts: types.Natural = 0
+
+    @trains
     def fit(
         self,
         X,
@@ -66,6 +105,7 @@ class _SGD:
         return self._fit(X, y, sample_weight, init=init, validation=validation)
 
 
+@parameters
 class SGDClassifier(_SGD, Classifier):
     """Linear classifiers by batch, mini-batch or stochastic gradient descent.
 
@@ -309,43 +349,7 @@ class SGDClassifier(_SGD, Classifier):
     True
     """
 
-    def __init__(
-        self,
-        loss="hinge",
-        *,
-        penalty="l2",
-        alpha=0.0001,
-        l1_ratio=0.15,
-        fit_intercept=True,
-        max_iter=1000,
-        tol=1e-3,
-        shuffle=True,
-        verbose=0,
-        epsilon=0.1,
-        quantile=0.5,
-        n_jobs=None,
-        random_state=None,
-        learning_rate="auto",
-        eta0=0.01,
-        power_t=0.5,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=5,
-        class_weight=None,
-        warm_start=False,
-        average=False,
-        batch_size=1,
-        optimizer="sgd",
-        init="zeros",
-        positive=False,
-        max_seconds=None,
-        n_restarts=0,
-    ):
-        self._assign(locals())
-
-    _parameter_constraints: dict = constraints_of(
-        __init__, SGD_CONSTRAINTS, loss=[StrOptions(set(KINDS)), callable, LowLevelCallable]
-    )
+    loss: Annotated[str, StrOptions(set(KINDS))] | types.Function = "hinge"
 
     @checked
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -373,18 +377,14 @@ class SGDClassifier(_SGD, Classifier):
         """
         if self.early_stopping:
             raise ValueError("early_stopping should be False with partial_fit")
-        with unchanged_on_error(self):
-            X, y = self._check_X(X, reset=not hasattr(self, "classes_"), y=y)
-            _check_partial_fit_first_call(self, classes)
-            unknown = np.setdiff1d(y, self.classes_)
-            if len(unknown):
-                raise ValueError(
-                    "classes should include all valid labels that can be in y, which has "
-                    f"{unknown} besides"
-                )
-            return self._fit_labels(X, y, sample_weight, partial=True)
+        X, y = self._check_X(X, reset=not hasattr(self, "classes_"), y=y)
+        _check_partial_fit_first_call(self, classes)
+        self._check_classes(self.classes_, goes_on=False)
+        self._check_known(y, "classes should include all valid labels that can be in y, also")
+        return self._fit_labels(X, y, sample_weight, partial=True)
 
 
+@parameters
 class SGDRegressor(_SGD, Regressor):
     """Linear regression by batch, mini-batch or stochastic gradient descent, of one target or
     several.
@@ -617,42 +617,10 @@ class SGDRegressor(_SGD, Regressor):
     True
     """
 
-    def __init__(
-        self,
-        loss="squared_error",
-        *,
-        penalty="l2",
-        alpha=0.0001,
-        l1_ratio=0.15,
-        fit_intercept=True,
-        max_iter=1000,
-        tol=1e-3,
-        shuffle=True,
-        verbose=0,
-        epsilon=0.1,
-        quantile=0.5,
-        n_jobs=None,
-        random_state=None,
-        learning_rate="auto",
-        eta0=0.01,
-        power_t=0.25,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=5,
-        warm_start=False,
-        average=False,
-        batch_size=1,
-        optimizer="sgd",
-        init="zeros",
-        positive=False,
-        max_seconds=None,
-        n_restarts=0,
-    ):
-        self._assign(locals())
-
-    _parameter_constraints: dict = constraints_of(
-        __init__, SGD_CONSTRAINTS, loss=[StrOptions(set(OF_VALUES)), callable, LowLevelCallable]
-    )
+    loss: Annotated[str, StrOptions(set(OF_VALUES))] | types.Function = "squared_error"
+    _: KW_ONLY
+    power_t: types.Finite = 0.25
+    class_weight: ClassVar = None  # a parameter of classifiers only
 
     @checked
     def partial_fit(self, X, y, sample_weight=None):
@@ -678,5 +646,254 @@ class SGDRegressor(_SGD, Regressor):
         """
         if self.early_stopping:
             raise ValueError("early_stopping should be False with partial_fit")
-        with unchanged_on_error(self):
-            return self._fit_targets(X, y, sample_weight, reset=not self._is_trained, partial=True)
+        return self._fit_targets(X, y, sample_weight, reset=not self._is_trained, partial=True)
+
+
+@parameters
+class SGDOneClassSVM(OutlierMixin, LinearModel):
+    """The linear one-class support vector machine by batch, mini-batch or stochastic gradient
+    descent.
+
+    Minimises ``sum_i s_i max(0, offset - w x_i) / sum_i s_i - nu offset + nu |w|^2 / 2`` over w and
+    the offset: the hinge loss of the margins ``w x_i + b``, where ``b = 1 - offset`` has the linear
+    cost ``nu b``. For a kernel machine, put a kernel map such as
+    `sklearn.kernel_approximation.Nystroem` in front.
+
+    Takes scikit-learn's `SGDOneClassSVM` parameters with their meanings, and adds `batch_size`,
+    `optimizer`, `n_jobs` and `max_seconds`.
+
+    Parameters
+    ----------
+    nu : float, default=0.5
+        Upper bound of the share of outliers among the training rows, and lower bound of the share
+        of support vectors, in (0, 1].
+
+    fit_intercept : bool, default=True
+        Whether to fit an offset. Otherwise it is 0.
+
+    max_iter : int, default=1000
+        Maximum number of epochs (passes over the training rows).
+
+    tol : float or None, default=1e-3
+        With ``learning_rate="auto"``, training stops when the objective F is within `tol` of its
+        minimum F*, relative to the objective F0 at w = 0: ``(F - F*) / (F0 - F*) <= tol``. With
+        other rates, it stops when F has not improved by `tol` for 5 epochs in a row. None: all
+        `max_iter` epochs.
+
+    shuffle : bool or 'full', default=True
+        True: visit the rows in an order as good as a new random permutation each epoch; 'full':
+        always use a full permutation; False: keep the given order. A full batch has no order.
+
+    verbose : int, default=0
+        If positive, `fit` shows a progress bar with loss, rate and remaining time, which needs rich
+        (``pip install 'fastgd[progress]'``). Without a terminal, and inside other estimators, it
+        prints one line at its end.
+
+    random_state : int, RandomState instance or None, default=None
+        Seed of the shuffling. The same seed gives the same bits.
+
+    learning_rate : str or schedule, default='auto'
+        The rate of the t-th update, as in `SGDClassifier`; 'auto' needs no tuning and no scaling.
+        'optimal' is scikit-learn's default.
+
+    eta0 : float, default=0.01
+        Initial rate of the schedules that use it.
+
+    power_t : float, default=0.5
+        Exponent of 'invscaling', >= 0. Negative values are deprecated.
+
+    warm_start : bool, default=False
+        Whether to continue the last fit, as in `SGDClassifier`.
+
+    average : bool or int, default=False
+        Whether to use the Polyak average of the iterates; an int n > 1 starts averaging after n
+        samples.
+
+    batch_size : int or 'full', default=1
+        Rows per update: 1 is stochastic, n mini-batch, 'full' batch gradient descent. The last
+        batch of an epoch may be smaller.
+
+    optimizer : str or rule, default='sgd'
+        The update rule, as in `SGDClassifier`.
+
+    n_jobs : int, default=None
+        Number of threads. None: all that OpenMP allows; -1: all processors. It does not change the
+        result.
+
+    max_seconds : float, default=None
+        Time limit of `fit` in seconds, after which no epoch begins. None: no limit.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,)
+        Weights w; float32 if X is.
+
+    offset_ : ndarray of shape (1,)
+        The offset.
+
+    n_iter_ : int
+        Number of epochs of the last fit.
+
+    t_ : int
+        Number of updates, plus one.
+
+    history_ : dict of lists
+        One entry per epoch: ``loss``, ``gradient_norm``, ``learning_rate`` and ``seconds``, as in
+        `SGDClassifier`.
+
+    loss_curve_ : list
+        ``history_["loss"]``
+
+    stop_reason_ : str
+        'tol', 'plateau', 'gradient', 'max_iter', 'max_seconds', 'callback', 'rounding' (rounding
+        errors prevent further progress before `tol` is reached) or 'interrupted' (Ctrl-C).
+
+    converged_ : bool
+        Whether `optimality_` is at most `tol`.
+
+    optimality_ : float or None
+        Upper bound of ``(F - F*) / (F0 - F*)``, where F* is the minimum and F0 the objective at w =
+        0. None if it is unknown: with other rates than 'auto', after `partial_fit`, and with
+        ``tol=None``.
+
+    optimality_kind_ : str or None
+        What `optimality_` is: a 'duality gap' (a bound).
+
+    n_features_in_ : int
+        Number of columns of X.
+
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the columns, if X has string names.
+
+    References
+    ----------
+    Schölkopf, Platt, Shawe-Taylor, Smola and Williamson, "Estimating the support of a
+    high-dimensional distribution", Neural Computation 13 (2001).
+
+    Examples
+    --------
+    >>> from fastgd import SGDOneClassSVM
+    >>> X = [[1.0, 1.2], [1.1, 0.9], [0.9, 1.0], [1.2, 1.1], [-1.0, -1.0]]
+    >>> model = SGDOneClassSVM(nu=0.5, random_state=0).fit(X)
+    >>> model.predict([[1.3, 1.2], [-1.0, 0.5]])
+    array([ 1, -1], dtype=int32)
+    """
+
+    n_iter_no_change = 5  # as in scikit-learn
+
+    nu: Annotated[float, Interval(Real, 0, 1, closed="right")] = 0.5
+    fit_intercept: bool = True
+    max_iter: types.AtLeast1 = 1000
+    tol: types.NonNegative | None = 1e-3
+    shuffle: bool | Literal["full"] = True
+    verbose: types.Verbosity = 0
+    random_state: types.Seed = None
+    learning_rate: OneClassRate = "auto"
+    eta0: types.Positive = 0.01
+    power_t: types.Finite = 0.5
+    warm_start: bool = False
+    average: types.AtLeast1 | bool = False
+    batch_size: types.AtLeast1 | Literal["full"] = 1
+    optimizer: types.Rule = "sgd"
+    n_jobs: int | None = None
+    max_seconds: types.Positive | None = None
+
+    @property
+    def loss(self):
+        """Without an offset b is 1, and the hinge loss of w x + 1 is the perceptron loss of w x."""
+        return "hinge" if self.fit_intercept else "perceptron"
+
+    @property
+    def alpha(self):
+        """The strength of the penalty, which some schedules use."""
+        return self.nu
+
+    @property
+    def intercept_(self):
+        """b, as `offset_` determines it."""
+        return 1 - self.offset_ if self.fit_intercept else -self.offset_
+
+    @trains
+    def fit(self, X, y=None, coef_init=None, offset_init=None, sample_weight=None):
+        """Train from the start, or with `warm_start` continue.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows. C-order arrays and CSR matrices of float32 or float64 are not copied.
+        y : ignored
+            Here for scikit-learn's contract.
+        coef_init : array-like of the shape of `coef_`, default=None
+            Initial weights.
+        offset_init : array-like of the shape of `offset_`, default=None
+            Initial offset.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, >= 0. Rows of weight 0 are ignored.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            An argument is invalid, or training diverged. An earlier fit is kept.
+        KeyboardInterrupt
+            Ctrl-C. The model of the last complete epoch is stored.
+        """
+        fit_callbacks = self._fit_callbacks(X, y, sample_weight)
+        init = {"coef_init": coef_init, "offset_init": offset_init}
+        return self._fit_rows(X, sample_weight, fit_callbacks=fit_callbacks, **init)
+
+    @checked
+    def partial_fit(self, X, y=None, sample_weight=None):
+        """Train for one epoch on these rows, from where the last call ended.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows.
+        y : ignored
+            Here for scikit-learn's contract.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, >= 0, on an absolute scale: the usual weight of a row is 1.
+
+        Returns
+        -------
+        self
+        """
+        return self._fit_rows(X, sample_weight, partial=True)
+
+    def _fit_rows(
+        self, X, sample_weight, partial=False, coef_init=None, offset_init=None, **others
+    ):
+        X = self._check_X(X, reset=not (partial and self._is_trained))
+        weights, ones = self._sample_weight(sample_weight, X), np.ones(X.shape[0])
+        continues = (partial or self.warm_start) and self._is_trained
+        has_init = partial or coef_init is not None
+        intercept_init = None
+        if offset_init is not None:
+            intercept_init = 1 - np.asarray(offset_init, dtype=np.float64)
+        elif self.fit_intercept and not continues and (has_init or not is_automatic(self)):
+            intercept_init = np.ones(1)  # an offset of 0, as in scikit-learn
+        others |= {"init": (coef_init, intercept_init), "partial": partial}
+        return self._train(Samples(X, ones, ones, weights), 1, False, **others)
+
+    def _objective(self, outputs, one_vs_rest, total):
+        loss, tilt = self._loss(outputs), self.nu if self.fit_intercept else 0.0
+        return Objective(loss, l2=float(self.nu), intercept=self.fit_intercept, tilt=tilt)
+
+    def _store(self, coef, intercept):
+        self.coef_, self.offset_ = coef[0], int(self.fit_intercept) - intercept
+
+    def decision_function(self, X):
+        """Signed distances ``w x - offset``, shape (n_samples,): negative for outliers."""
+        return self._margins(X)[:, 0] - int(self.fit_intercept)
+
+    def score_samples(self, X):
+        """``w x``, shape (n_samples,)"""
+        return self.decision_function(X) + self.offset_
+
+    def predict(self, X):
+        """1 for inliers, -1 for outliers, shape (n_samples,)."""
+        return np.where(self.decision_function(X) >= 0, 1, -1).astype(np.int32)

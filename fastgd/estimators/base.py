@@ -68,12 +68,6 @@ class Model(SupportsFitCallbacks, BaseEstimator):
     # what a model has no parameter for
     early_stopping, warm_start, verbose, max_seconds = False, False, 0, None
 
-    def _assign(self, values):
-        """Store the constructor's arguments, as scikit-learn's contract has it: each under its
-        name, untouched.
-        """
-        vars(self).update((name, value) for name, value in values.items() if name != "self")
-
     @property
     def loss_curve_(self):
         """The loss of each epoch: ``history_["loss"]``."""
@@ -126,7 +120,7 @@ class Model(SupportsFitCallbacks, BaseEstimator):
         with about(name):
             return _check_sample_weight(sample_weight, X, dtype=np.float64, **options)
 
-    def _held_out(self, X_val, y_val, sample_weight_val, dtype):
+    def _held_out(self, dtype, X_val=None, y_val=None, sample_weight_val=None):
         """The user's validation data, checked like `X` and `y`; None if there are none."""
         if X_val is y_val is sample_weight_val is None:
             return None

@@ -3,8 +3,6 @@
 import os
 import sys
 import warnings
-from functools import cache
-from inspect import signature
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -63,12 +61,6 @@ def note_seed(model):
         _SEEDED[id(model)] = model
 
 
-@cache
-def _defaults(kind):
-    """The default values of a class's parameters."""
-    return {name: parameter.default for name, parameter in signature(kind).parameters.items()}
-
-
 def warn_of_ignored(model):
     """Warn of given parameters without effect; of a `random_state` once per model."""
     kind, messages, ignored = type(model), [], []
@@ -78,7 +70,7 @@ def warn_of_ignored(model):
     for name in ("eta0", "power_t") if model.learning_rate == "auto" else ():
         value = getattr(model, name, None)
         # `warn_of` warns of a negative power_t, which is deprecated.
-        if value is not None and value >= 0 and value != _defaults(kind).get(name, value):
+        if value is not None and value >= 0 and value != getattr(kind, name, value):
             ignored.append(f"{name}={value!r}")
     if ignored:
         messages.append(

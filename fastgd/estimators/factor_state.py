@@ -87,14 +87,15 @@ class Side(Record):
 
 
 class FactorState(Record):
-    """The state of a recommender after so many `epochs`; `sides` are the users and the items.
+    """The state of a recommender after so many `epochs`.
 
     Rows are stored in units of `unit`, which is 0 while all ratings are equal, and trained in units
     of the ratings' spread. `met` holds who has met what, a CSR matrix or pairs of numbers for each
     call.
     """
 
-    sides: tuple
+    users: Side
+    items: Side
     parameters: dict
     statistics: Statistics | None = None
     unit: float = 0.0
@@ -109,15 +110,11 @@ class FactorState(Record):
         k, dtype = parameters["n_factors"], parameters["dtype"]
         rows, ages = np.zeros((1, width_of(k, dtype)), dtype), np.zeros(0, np.int64)
         users, items = Side(Ids("user"), rows, ages, k, k), Side(Ids("item"), rows, ages, k, k + 1)
-        return cls((users, items), parameters)
+        return cls(users, items, parameters)
 
     @property
-    def users(self):
-        return self.sides[0]
-
-    @property
-    def items(self):
-        return self.sides[1]
+    def sides(self):
+        return self.users, self.items
 
     @property
     def is_implicit(self):
@@ -163,7 +160,7 @@ class FactorState(Record):
         else:
             if before:
                 factor = self.factor
-                self.sides = tuple(
+                self.users, self.items = (
                     replace(side, rows=side.scaled(side.rows, factor)) for side in self.sides
                 )
             self.statistics, self.unit, self.mean = known, known.spread, known.mean
@@ -171,15 +168,14 @@ class FactorState(Record):
     def _follow(self, known):
         """Adopt the statistics `known`; the items' biases keep predictions as they were."""
         if self.unit and self.parameters["biased"]:
-            users, items = self.sides
-            rows = items.rows.copy()
-            rows[:-1, items.bias] += (self.mean - known.mean) / self.unit
-            self.sides = users, replace(items, rows=rows)
+            rows = self.items.rows.copy()
+            rows[:-1, self.items.bias] += (self.mean - known.mean) / self.unit
+            self.items = replace(self.items, rows=rows)
         known.spread = known.spread or self.unit
         self.statistics, self.mean = known, known.mean
         if not 1 / MAX_UNIT_RATIO <= self.factor <= MAX_UNIT_RATIO:
             if self.unit:
-                self.sides = tuple(side.rebased(self.factor) for side in self.sides)
+                self.users, self.items = (side.rebased(self.factor) for side in self.sides)
             self.unit = known.spread
 
     def standardised(self, values):

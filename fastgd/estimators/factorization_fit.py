@@ -47,15 +47,12 @@ class FactorizationFit(Fit):
         model, state, rng = self.model, self.state, np.random.default_rng([seed, self.begun])
         training, left_out = self.split(len(values), rng)
         counts = [len(side.ids) for side in state.sides]
-        trained = [
-            np.flatnonzero(np.bincount(numbers[training], minlength=count))
-            for numbers, count in zip((users, items), counts, strict=True)
-        ]
+        trained = [np.flatnonzero(np.bincount(numbers[training])) for numbers in (users, items)]
         if state.is_implicit:
             trained[1] = np.arange(counts[1])
         layout, users, items = lay_out(users, items, counts, state.is_implicit, rng)
         self.orders = layout.users, layout.items
-        state.sides = tuple(
+        state.users, state.items = (
             side.grown(numbers, rng, state.factor, model.biased, model.positive)
             for side, numbers in zip(state.sides, trained, strict=True)
         )
@@ -101,15 +98,8 @@ class FactorizationFit(Fit):
         model = self.model
         if model.learning_rate == "auto":
             return Factorization()
-        schedule = as_schedule(
-            model.learning_rate,
-            eta0=model.eta0,
-            power_t=model.power_t,
-            alpha=0,
-            max_iter=model.max_iter,
-            lipschitz=None,
-        )
-        return Factorization(schedule)
+        given = {"eta0": model.eta0, "power_t": model.power_t, "max_iter": model.max_iter}
+        return Factorization(as_schedule(model.learning_rate, lipschitz=None, **given))
 
     def start(self, method):
         state, pairs = self.state, list(zip(self.state.sides, self.orders, strict=True))
@@ -136,7 +126,7 @@ class FactorizationFit(Fit):
         state, trained = copy(self.state), training.method.state
         ages = np.split(trained.ages, [len(self.orders[0])])
         parts = zip(state.sides, self.orders, training.solution(), ages, strict=True)
-        state.sides = tuple(
+        state.users, state.items = (
             side.updated(numbers, side.scaled(rows, 1 / state.factor), seen)
             for side, numbers, rows, seen in parts
         )

@@ -57,10 +57,7 @@ def replace(path, write):
     umask allows. On Linux it has no name while it is written, and disappears with its process.
     """
     target = resolved(path)
-    try:
-        mode = stat.S_IMODE(os.stat(target).st_mode)
-    except FileNotFoundError:
-        mode = None
+    mode = stat.S_IMODE(os.stat(target).st_mode) if os.path.exists(target) else None
     if not (hasattr(os, "O_TMPFILE") and _replace(target, write, mode, _unnamed)):
         _replace(target, write, mode, _named)
     if os.name == "posix":  # the new name outlives a power cut, too

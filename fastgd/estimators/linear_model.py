@@ -37,8 +37,7 @@ class LinearModel(SparseCoefMixin, Model):
     n_jobs, random_state, positive = None, None, False
     draws_nothing = False  # whether no choice of parameters lets anything be drawn at random
 
-    def _assign(self, values):
-        super()._assign(values)
+    def __post_init__(self):
         if self.draws_nothing and self.random_state is not None:
             note_seed(self)
 

@@ -67,11 +67,8 @@ class NetworkFit(RowsFit):
             return LBFGS(architecture, seed, model.max_fun)
         is_given = model.batch_size not in ("auto", "full")
         if is_given and size > n and not self.partial:
-            warn(
-                "Got `batch_size` less than 1 or larger than sample size. It is going to be "
-                "clipped",
-                UserWarning,
-            )
+            clipped = "It is going to be clipped"
+            warn(f"Got `batch_size` less than 1 or larger than sample size. {clipped}", UserWarning)
         if model.solver == "auto":
             return AutoScheduleFree(architecture, size, seed)
         return Backpropagation(architecture, self.schedule(), self.optimizer(), size, seed)
@@ -136,11 +133,8 @@ class NetworkFit(RowsFit):
         found = [(f"column {names[sizes.argmax()]!s} of X", sizes.max())]
         if not problem.objective.loss.is_of_labels:
             found.append(("y", np.abs(problem.targets).max()))
-        advice = (
-            f"The largest value of {name} is {size:.2g}."
-            for name, size in found
-            if size > LARGE_SIZE
-        )
+        large = [(name, size) for name, size in found if size > LARGE_SIZE]
+        advice = [f"The largest value of {name} is {size:.2g}." for name, size in large]
         return DivergedError(" ".join([str(error), *advice]))
 
     def conclude(self, training):

@@ -1,58 +1,33 @@
-"""The constraints of the estimators' parameters, checked once for each combination of values."""
+"""The estimators' parameters: fields whose types are the constraints of their values, which are
+checked once for each combination of values.
+"""
 
 import os
+from dataclasses import dataclass, fields
 from functools import cache, wraps
-from inspect import signature
-from numbers import Integral, Real
+from typing import dataclass_transform
 
 import joblib
 from sklearn import get_config
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.callback import with_callbacks
 
+from fastgd.estimators.base import unchanged_on_error
+from fastgd.estimators.types import constraints_of
 from fastgd.kernels import threads
-from fastgd.methods.optimizers import RULES, Optimizer
-from fastgd.methods.schedules import SCHEDULE_NAMES, Schedule
-from fastgd.problem.objective import PENALTIES
-
-POSITIVE = Interval(Real, 0, None, closed="neither")
-NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
-AT_LEAST_1 = Interval(Integral, 1, None, closed="left")
-# The constraints of the parameters of the SGD estimators.
-SGD_CONSTRAINTS = {
-    "penalty": [StrOptions(set(PENALTIES)), None],
-    "alpha": [NOT_NEGATIVE],
-    "l1_ratio": [Interval(Real, 0, 1, closed="both"), None],
-    "fit_intercept": ["boolean"],
-    "max_iter": [AT_LEAST_1],
-    "max_seconds": [POSITIVE, None],
-    "tol": [NOT_NEGATIVE, None],
-    "shuffle": ["boolean", StrOptions({"full"})],
-    "verbose": ["verbose"],
-    "epsilon": [NOT_NEGATIVE],
-    "quantile": [Interval(Real, 0, 1, closed="neither")],
-    "n_jobs": [Integral, None],
-    "random_state": ["random_state"],
-    "learning_rate": [StrOptions(set(SCHEDULE_NAMES)), Schedule],
-    "eta0": [POSITIVE],
-    "power_t": [Interval(Real, None, None, closed="neither")],
-    "early_stopping": ["boolean"],
-    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-    "n_iter_no_change": [AT_LEAST_1],
-    "warm_start": ["boolean"],
-    "average": [Interval(Integral, 0, None, closed="neither"), "boolean"],
-    "batch_size": [AT_LEAST_1, StrOptions({"full"})],
-    "optimizer": [StrOptions(set(RULES)), Optimizer],
-    "init": [StrOptions({"zeros", "normal"})],
-    "n_restarts": [Interval(Integral, 0, None, closed="left")],
-    "positive": ["boolean"],
-    "class_weight": [StrOptions({"balanced"}), dict, None],
-}
 
 
-def constraints_of(constructor, table, **others):
-    """The constraints of a constructor's parameters: those in `others`, else those in a table."""
-    _, *names = signature(constructor).parameters
-    return {name: (table | others)[name] for name in names}
+@dataclass_transform(eq_default=False)
+def parameters(cls):
+    """Make a class with the parameters of an estimator from its fields, as `dataclass` does: it
+    gets a constructor that stores them, and scikit-learn's constraints, which are their types.
+    """
+    cls = dataclass(eq=False, repr=False, match_args=False)(cls)
+    cls._parameter_constraints = {field.name: constraints_of(field.type) for field in fields(cls)}
+    # `help` shows the names and the defaults.
+    cls.__init__.__annotations__ = {}
+    # A subclass may lack parameters of this class: it lists its own.
+    del cls.__dataclass_fields__
+    return cls
 
 
 @cache
@@ -83,8 +58,8 @@ _VALID = set()
 
 
 def checked(method):
-    """Validate the constructor's parameters, as scikit-learn's estimators do; each combination of
-    values once.
+    """Of a method that trains: validate the constructor's parameters, as scikit-learn's estimators
+    do, each combination of values once; after an error the estimator is as it was.
     """
 
     @wraps(method)
@@ -103,6 +78,12 @@ def checked(method):
                 _VALID.clear()
             if values is not None:
                 _VALID.add(values)
-        return method(self, *arguments, **keywords)
+        with unchanged_on_error(self):
+            return method(self, *arguments, **keywords)
 
     return run
+
+
+def trains(fit):
+    """Of `fit`: as `checked`, with scikit-learn's callbacks."""
+    return checked(with_callbacks(fit))

@@ -28,20 +28,15 @@ def _digest(array):
 
 def fixed_parameters(estimator):
     """The parameters that must not change."""
-    return {
-        name: value
-        for name, value in estimator.get_params(deep=False).items()
-        if name not in FREE_PARAMETERS
-    }
+    parameters = estimator.get_params(deep=False)
+    return {name: parameters[name] for name in parameters if name not in FREE_PARAMETERS}
 
 
 def is_same(value, other):
     """Whether a parameter is unchanged; a generator, whose state changes, has to be the same
     object.
     """
-    if value is other:
-        return True
-    return type(value) is type(other) and np.array_equal(value, other)
+    return value is other or (type(value) is type(other) and np.array_equal(value, other))
 
 
 class Run(Record):
@@ -80,15 +75,8 @@ class Resumption(Record):
             Run(training.resume_point, copy_of(training.history.record), training.reason)
             for training in trainings
         )
-        return cls(
-            fixed_parameters(estimator),
-            data,
-            model,
-            random_state,
-            estimator.tol,
-            runs,
-            trainings.index(best),
-        )
+        given, best = fixed_parameters(estimator), trainings.index(best)
+        return cls(given, data, model, random_state, estimator.tol, runs, best)
 
     def fits(self, estimator, data):
         """Whether data, model and parameters are unchanged."""

@@ -1,14 +1,13 @@
 """Conversion of users' labels and targets to the kernels' numbers, and back."""
 
 import numpy as np
-from sklearn.base import ClassifierMixin, MultiOutputMixin, RegressorMixin
 from sklearn.utils import compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y
 
-from fastgd.estimators.base import unchanged_on_error
 from fastgd.estimators.linear_model import LinearModel
+from fastgd.estimators.targets import Labels, Values
 from fastgd.problem.losses import kind_of
 from fastgd.problem.problem import Samples
 
@@ -24,43 +23,28 @@ def _are_whole_numbers(y):
     return y.dtype.kind in "iub" or (y.dtype.kind == "f" and bool((y == np.rint(y)).all()))
 
 
-class Classifier(ClassifierMixin, LinearModel):
-    """Base of classifiers: two classes have one output, +1 for the second; more have one each."""
+class Classifier(Labels, LinearModel):
+    """Base of linear classifiers."""
 
     class_weight = None
 
     def _fit(self, X, y, sample_weight, **others):
         """Train from the start on labels of whatever classes there are."""
         fit_callbacks = self._fit_callbacks(X, y, sample_weight)
-        with unchanged_on_error(self):
-            X, y = self._check_X(X, reset=True, y=y)
-            if not _are_whole_numbers(y):
-                check_classification_targets(y)
-            classes = np.unique(y)
-            earlier = getattr(self, "classes_", classes)
-            if self._goes_on_from_coefficients(**others) and not np.array_equal(classes, earlier):
-                raise ValueError(
-                    "warm_start can only be used where `y` has the same classes as in the previous "
-                    f"call to fit. Previously got {earlier}, `y` has {classes}"
-                )
-            self.classes_ = classes
-            return self._fit_labels(X, y, sample_weight, fit_callbacks=fit_callbacks, **others)
+        X, y = self._check_X(X, reset=True, y=y)
+        if not _are_whole_numbers(y):
+            check_classification_targets(y)
+        classes = np.unique(y)
+        self._check_classes(classes, self._goes_on_from_coefficients(**others))
+        self.classes_ = classes
+        return self._fit_labels(X, y, sample_weight, fit_callbacks=fit_callbacks, **others)
 
-    def _fit_labels(
-        self, X, y, sample_weight, validation=(None, None, None), partial=False, **others
-    ):
+    def _fit_labels(self, X, y, sample_weight, validation=(), partial=False, **others):
         """Train on labels of the known classes."""
-        count = len(self.classes_)
-        if count < 2:
-            raise ValueError(
-                f"The number of classes has to be greater than one; got {count} class. This "
-                "solver needs samples of at least 2 classes in the data, but the data contains "
-                f"only one class: {self.classes_[0]!r}"
-            )
-        outputs = 1 if count == 2 else count
+        outputs = 1 if len(self.classes_) == 2 else len(self.classes_)
         number = np.searchsorted(self.classes_, y)
         weights = self._sample_weight(sample_weight, X)
-        held_out = self._held_out(*validation, X.dtype)
+        held_out = self._held_out(X.dtype, *validation)
         if self.class_weight is not None:
             factor, divisor = self._class_factors(number, weights, partial)
             # In this order no factor / divisor overflows.
@@ -91,16 +75,10 @@ class Classifier(ClassifierMixin, LinearModel):
         self._class_totals, seen = totals, totals > 0
         return np.where(seen, totals.sum() / seen.sum(), 0.0), np.where(seen, totals, 1.0)
 
-    def _targets(self, number):
-        """What the kernels call classes: +1 and -1, or their numbers."""
-        return 2.0 * number - 1.0 if len(self.classes_) == 2 else number.astype(np.float64)
-
     def _check_y_val(self, y):
         """(labels, targets) of validation data."""
         y = _check_y(y)
-        unknown = np.setdiff1d(y, self.classes_)
-        if len(unknown):
-            raise ValueError(f"y_val contains labels that are not in y: {unknown}")
+        self._check_known(y, "y_val contains labels that are not in y:")
         return y, self._targets(np.searchsorted(self.classes_, y))
 
     def _store(self, coef, intercept):
@@ -129,9 +107,7 @@ class Classifier(ClassifierMixin, LinearModel):
 
     def predict(self, X):
         """The label of the largest margin for each row, shape (n_samples,)."""
-        margins = self.decision_function(X)
-        number = (margins > 0).astype(int) if margins.ndim == 1 else margins.argmax(axis=1)
-        return self.classes_[number]
+        return self._label(self._margins(X))
 
     @available_if(_has_probabilities)
     def predict_proba(self, X):
@@ -151,24 +127,22 @@ class Classifier(ClassifierMixin, LinearModel):
         total = positive.sum(axis=1, keepdims=True)
         return np.where(total > 0, positive / np.where(total > 0, total, 1), 1 / positive.shape[1])
 
-    @available_if(_has_probabilities)
-    def predict_log_proba(self, X):
-        """Logarithms of `predict_proba`."""
-        with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
+    predict_log_proba = available_if(_has_probabilities)(Labels.predict_log_proba)
 
 
-class Regressor(MultiOutputMixin, RegressorMixin, LinearModel):
-    """Base class of regressors: one output per target."""
+class Regressor(Values, LinearModel):
+    """Base of linear regressors."""
+
+    @property
+    def _kind(self):
+        return kind_of(self.loss)
 
     def _fit(self, X, y, sample_weight, **others):
         """Train from the start."""
         fit_callbacks = self._fit_callbacks(X, y, sample_weight)
-        with unchanged_on_error(self):
-            others |= {"reset": True, "fit_callbacks": fit_callbacks}
-            return self._fit_targets(X, y, sample_weight, **others)
+        return self._fit_targets(X, y, sample_weight, True, fit_callbacks=fit_callbacks, **others)
 
-    def _fit_targets(self, X, y, sample_weight, reset, validation=(None, None, None), **others):
+    def _fit_targets(self, X, y, sample_weight, reset, validation=(), **others):
         X, y = self._check_X(X, reset=reset, y=y, y_numeric=True, multi_output=True)
         targets = self._targets(y)
         outputs = 1 if y.ndim == 1 else y.shape[1]
@@ -185,35 +159,23 @@ class Regressor(MultiOutputMixin, RegressorMixin, LinearModel):
             )
         self._one_target = y.ndim == 1
         weights = self._sample_weight(sample_weight, X)
-        held_out = self._held_out(*validation, X.dtype)
+        held_out = self._held_out(X.dtype, *validation)
         if held_out is not None and held_out.labels.shape[1:] != y.shape[1:]:
             raise ValueError(
                 f"y_val has shape {held_out.labels.shape}, y {y.shape}: as many targets are needed"
             )
         others["held_out"] = held_out
-        return self._train(Samples(X, y, targets.ravel(), weights), outputs, False, **others)
-
-    def _targets(self, y):
-        """y as the kernels read it."""
-        if y.dtype.kind not in "fiub":
-            raise ValueError(f"y must hold numbers, got {y.dtype}")
-        targets = np.ascontiguousarray(y, dtype=np.float64)
-        if (targets < kind_of(self.loss).least_target).any():
-            raise ValueError(
-                f"y must be >= 0 for loss={self.loss!r}, its least value is {targets.min()}"
-            )
-        return targets
+        return self._train(Samples(X, y, targets, weights), outputs, False, **others)
 
     def _check_y_val(self, y):
         """(labels, targets) of validation data."""
         y = _check_y(y, multi_output=True, y_numeric=True)
-        return y, self._targets(y).ravel()
+        return y, self._targets(y)
 
     def _store(self, coef, intercept):
         self.coef_, self.intercept_ = coef[0] if self._one_target else coef, intercept
 
     def predict(self, X):
         """Predicted targets: shape (n_samples,) or (n_samples, n_targets)."""
-        margins = self._margins(X)
-        prediction = kind_of(self.loss).mean(margins)
+        prediction = self._kind.mean(self._margins(X))
         return prediction[:, 0] if self.coef_.ndim == 1 else prediction

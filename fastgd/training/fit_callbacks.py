@@ -14,15 +14,11 @@ class FitCallbacks:
     """
 
     def __init__(self, estimator, context, X, y, sample_weight, with_epochs):
-        self._context, self.with_epochs = context, with_epochs
+        self._context = context
         # A fit that restarts without columns whose weights no float holds may have more epochs.
-        self._left = context.max_subtasks
-        self._arguments = {
-            "estimator": estimator,
-            "X": X,
-            "y": y,
-            "metadata": None if sample_weight is None else {"sample_weight": sample_weight},
-        }
+        self._left = context.max_subtasks if with_epochs else 0
+        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+        self._arguments = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
 
     def begin(self, attributes):
         self._attributes = attributes
@@ -68,6 +64,5 @@ class SupportsFitCallbacks(CallbackSupportMixin):
         finally:
             if self.verbose:
                 self.set_callbacks(*given)
-        return FitCallbacks(
-            self, context, X, y, sample_weight, with_epochs=bool(given or self.verbose)
-        )
+        follows_epochs = bool(given or self.verbose)
+        return FitCallbacks(self, context, X, y, sample_weight, follows_epochs)

@@ -14,7 +14,7 @@ from scipy.optimize import OptimizeResult
 
 from fastgd.methods.optimizers import Optimizer
 from fastgd.methods.schedules import Schedule
-from fastgd.problem.cost import EPS, Cost
+from fastgd.problem.cost import Cost
 from fastgd.problem.records import Record
 from fastgd.training.outcomes import StoppedError
 
@@ -36,10 +36,8 @@ class Goal(Record):
     def is_small(self, norm, value, before=inf):
         """Whether the gradient, or the fall of the cost from `before`, is small."""
         size = max(1.0, abs(value))
-        return (
-            0 < self.tol >= norm / (1.0 if self.absolute else size)
-            or 0 < self.ftol >= abs(before - value) / size
-        )
+        is_flat = 0 < self.tol >= norm / (1.0 if self.absolute else size)
+        return is_flat or 0 < self.ftol >= abs(before - value) / size
 
 
 class Task(Record):
@@ -72,8 +70,8 @@ class Task(Record):
     @property
     def precision(self):
         """The relative error of a cost."""
-        is_compiled = self.cost.compiled is not None
-        return max(self.cost.precision, EPS if is_compiled else float(np.finfo(self.x0.dtype).eps))
+        dtype = self.x0.dtype if self.cost.compiled is None else np.float64
+        return max(self.cost.precision, float(np.finfo(dtype).eps))
 
     def shaped(self, x):
         """A copy of flat parameters in the user's shape and precision."""

@@ -77,10 +77,9 @@ class BatchRun(RuleRun):
         total, gradients, count = 0.0, np.zeros(len(task.x0)), 0
         for batch in self._each_batch():
             x = state.x
-            value, gradient = (
-                task.cost(x, batch) if self._updates else self._evaluate_start(x, batch)
-            )
-            if not self._updates and not self._begin(value, gradient, batch):
+            evaluate = task.cost if self._updates else self._evaluate_start
+            value, gradient = evaluate(x, batch)
+            if not self._updates and not self._begin_at(batch, value, gradient):
                 return self._without_rate(), total, gradients
             count, self._last_rate = count + 1, self._rate(count)
             noisy = self._noisy(gradient) if task.noise else None
@@ -95,11 +94,11 @@ class BatchRun(RuleRun):
             total, gradients = total + state.value, gradients + gradient
             self._updates += 1
         if count == 0:
+            if not self.nit:
+                raise ValueError("batches is empty")
             raise ValueError(
                 "batches has nothing for a second pass: pass a list, or an object whose __iter__ "
                 "starts anew"
-                if self.nit
-                else "batches is empty"
             )
         self._count = count
         return None, total / count, gradients / count
@@ -112,15 +111,14 @@ class BatchRun(RuleRun):
         order = self.task.random.permutation(n)
         return (order[begin : begin + size] for begin in range(0, n, size))
 
-    def _begin(self, value, gradient, batch):
-        """Start at the first batch; False if no rate lowers its cost, and that ends the run."""
-        task = self.task
-        self.best = self._lowest = Best(task.x0, task.total(task.x0, value), gradient.copy())
+    def _begin_at(self, batch, value, gradient):
+        """`_begin` at the first batch."""
         self.first_batch = (batch,)
-        is_found = not self._is_rate_automatic or self._choose_rate(value, gradient, (batch,))
-        return is_found or not task.goal.ends
+        goes_on = self._begin(value, gradient)
+        self._lowest = self.best
+        return goes_on
 
     def _rate(self, number):
         """The rate of an update, by its number in this pass."""
         count = max(self._count, number + 1)
-        return float(self._scale * self._schedule.rates(self._updates + 1, count, self.nit)[number])
+        return float(self._schedule.rates(self._updates + 1, count, self.nit)[number])

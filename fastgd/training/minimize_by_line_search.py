@@ -18,22 +18,9 @@ class LineSearchRun(Run):
     """L-BFGS with line searches."""
 
     def __init__(self, task):
-        self._lines = None
         super().__init__(task)
         # The statuses of an iteration after which the run goes on.
         self._going = (Status.MOVED,) if task.goal.ends else (Status.MOVED, Status.STUCK)
-
-    @property
-    def best(self):
-        """The point of the lowest cost so far."""
-        if self._lines is None or self._best_outside.value < self._lines.best[1]:
-            return self._best_outside
-        return Best(*self._lines.best)
-
-    @best.setter
-    def best(self, point):
-        # The start before its evaluation, or a point outside of the line searches.
-        self._best_outside = point
 
     def go(self):
         task, cost = self.task, self.task.cost
@@ -46,14 +33,22 @@ class LineSearchRun(Run):
         )
         lines.set_goal(task.goal.tol, task.goal.ftol, task.goal.absolute)
         lines.tell(value, np.asarray(gradient, np.float64))
+        try:
+            status = self._descend()
+        finally:
+            self.best = Best(*lines.best)
+        return outcomes.MAX_ITER if status in self._going else self._ended(status)
+
+    def _descend(self):
+        """Search along lines; return the last status of the kernel."""
+        lines, cost = self._lines, self.task.cost
         self.trace.add(lines.value, lines.norm, 0.0, cost.nfev, lines.x)
         iterate = self._iterate if cost.compiled is None else self._iterate_compiled
-        for size in self._slices(task.max_iter):
+        for size in self._slices(self.task.max_iter):
             status = iterate(size)
             if status not in self._going:
-                return self._ended(status)
-        is_minimum = lines.propose() == Status.CONVERGED
-        return self._ended(Status.CONVERGED) if is_minimum else outcomes.MAX_ITER
+                return status
+        return Status.CONVERGED if lines.propose() == Status.CONVERGED else Status.MOVED
 
     def _iterate(self, _):
         """One iteration; returns the status of the kernel."""

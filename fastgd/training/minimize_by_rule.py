@@ -17,16 +17,8 @@ from fastgd.training.minimize_run import Run
 from fastgd.training.minimum import Progress
 
 # The update rules by the names of methods.
-METHODS = {
-    "gd": rules.SGD,
-    "momentum": rules.Momentum,
-    "nesterov": rules.Nesterov,
-    "adagrad": rules.AdaGrad,
-    "rmsprop": rules.RMSProp,
-    "adam": rules.Adam,
-    "adamw": rules.AdamW,
-    "prodigy": rules.Adam,
-}
+METHODS = {"gd" if name == "sgd" else name: rule for name, rule in rules.RULES.items()}
+METHODS["prodigy"] = rules.Adam
 # The first rates that are tried, for rules whose rate is about the change of a parameter per step.
 FIRST_RATES = {rules.AdaGrad: 1.0, rules.RMSProp: 0.1, rules.Adam: 0.1, rules.AdamW: 0.1}
 # They are divided by this for mini-batches.
@@ -69,8 +61,6 @@ class RuleRun(Run):
         self._schedule = Constant(float(rate)) if isinstance(rate, Real) else rate
         # Whether the rate is automatic, and the cost has to fall in every iteration.
         self._is_plain = self._is_rate_automatic and isinstance(rule, rules.SGD)
-        # Factor on the rates of Prodigy.
-        self._scale = 1.0
         self._progress = Progress(self)
         # (cost, gradient) at the iterate, if they are known already.
         self._known = None
@@ -98,44 +88,49 @@ class RuleRun(Run):
         if isinstance(schedule, (Constant, Adaptive)):
             return schedule.rates(done + 1, count, done)
         iterations = range(done, done + count)
-        return self._scale * np.array([schedule.rates(t + 1, 1, t)[0] for t in iterations])
+        return np.array([schedule.rates(t + 1, 1, t)[0] for t in iterations])
 
     def _scale_rate(self, factor):
         """Multiply the automatic rate."""
-        if self._is_prodigy:
-            self._scale *= factor
-        else:
-            self._schedule = replace(self._schedule, eta0=self._schedule.eta0 * factor)
+        self._schedule = replace(self._schedule, eta0=self._schedule.eta0 * factor)
 
     def _is_exhausted(self):
         """Whether there is no lower rate."""
-        if self._is_prodigy:
-            return self._scale < 2.0**-MAX_HALVINGS
-        return self._schedule.eta0 < self._schedule.least
+        return self._schedule.eta0 < self._least_rate
 
-    def _choose_rate(self, value, gradient, batch=()):
+    def _begin(self, value, gradient):
+        """Begin with the cost and the gradient at x0; False if no rate lowers the cost, and that
+        ends the run.
+        """
+        task = self.task
+        self.best = Best(task.x0, task.total(task.x0, value), gradient.copy())
+        is_found = not self._is_rate_automatic or self._choose_rate(value, gradient)
+        return is_found or not task.goal.ends
+
+    def _choose_rate(self, value, gradient):
         """Choose an automatic schedule; False if no step lowers the cost."""
         if self._is_prodigy:
             self._schedule = CosineDecay(1.0, self.task.max_iter or 1)
+            self._least_rate = 2.0**-MAX_HALVINGS
             return True
         first = FIRST_RATES.get(type(self._optimizer))
         if first is None:
             start = 1 / (float(np.abs(gradient).max()) or 1.0)
         else:
-            start = first / BATCH_RATE_REDUCTION if batch else first
-        found = self._largest_rate(value, gradient, start, first is not None, batch)
+            start = first / BATCH_RATE_REDUCTION if self.first_batch else first
+        found = self._largest_rate(value, gradient, start, first is not None)
         rate = found or start
-        least = LEAST_RATE_RATIO * rate
-        self._schedule = Lipschitz(rate) if batch else Adaptive(rate, factor=2.0, least=least)
+        self._schedule = Lipschitz(rate) if self.first_batch else Constant(rate)
+        self._least_rate = LEAST_RATE_RATIO * rate
         return found is not None
 
-    def _largest_rate(self, value, gradient, rate, is_adaptive, batch):
+    def _largest_rate(self, value, gradient, rate, is_adaptive):
         """`rate`, halved until a first step lowers the cost; None if none does.
 
         For plain rules it is also doubled while the cost falls by at least half of the linear
         prediction: it is then about the inverse of the curvature along the gradient.
         """
-        task, x = self.task, self.task.x0.astype(np.float64)
+        task, x, batch = self.task, self.task.x0.astype(np.float64), self.first_batch
         slopes = task.slopes(x, gradient).astype(np.float64)
         if not slopes.any():
             return rate
@@ -168,13 +163,13 @@ class RuleRun(Run):
         task, cost = self.task, self.task.cost
         x = self._state.x
         value, gradient = self._known = self._evaluate_start(x)
-        self.best, self._best_cost = Best(task.x0, task.total(x, value), gradient.copy()), value
+        self._best_cost = value
+        if not self._begin(value, gradient):
+            norm = float(np.abs(task.slopes(x, gradient)).max())
+            self.trace.add(self.best.value, norm, self._schedule.eta0, cost.nfev)
+            self.trace.note_x(x)
+            return self._without_rate()
         if self._is_rate_automatic:
-            if not self._choose_rate(value, gradient) and task.goal.ends:
-                norm = float(np.abs(task.slopes(x, gradient)).max())
-                self.trace.add(self.best.value, norm, self._schedule.eta0, cost.nfev)
-                self.trace.note_x(x)
-                return self._without_rate()
             self._state.forbid_rise(self._is_plain)
         is_compiled = cost.compiled is not None and not task.noise
         return self._descend(self._iterate_compiled if is_compiled else self._iterate)
@@ -263,9 +258,8 @@ class RuleRun(Run):
         if status == Status.SMALL:
             return outcomes.CONVERGED if self._is_minimum(x, gradient) else None
         if status == Status.STALLED:
-            return (
-                None if self._react() or not self.task.goal.ends else self._ends(outcomes.STALLED)
-            )
+            goes_on = self._react() or not self.task.goal.ends
+            return None if goes_on else self._ends(outcomes.STALLED)
         if status == Status.UNBOUNDED:
             return self._falls_without_end()
         if status == Status.ROSE:

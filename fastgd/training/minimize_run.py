@@ -1,7 +1,6 @@
 """Runs of `minimize`: their base class, the runs from several starts, and the result."""
 
 from dataclasses import replace
-from itertools import repeat
 from math import isfinite
 from time import perf_counter
 
@@ -40,19 +39,12 @@ class Run:
         # Further arguments of the cost at x0.
         self.first_batch = ()
 
-    def go(self):
-        """Run to the end; return the status."""
-        raise NotImplementedError
-
     @property
     def has_fallen(self):
         """Whether an iterate's cost is below that of the start, or there was no step."""
-        costs = self.trace.record["fun"]
-        return (
-            self.nit == 0
-            and self.status == outcomes.MAX_ITER
-            or (bool(costs) and min(costs) < costs[0])
-        )
+        costs, has_no_step = self.trace.record["fun"], self.nit == 0
+        is_over = has_no_step and self.status == outcomes.MAX_ITER
+        return is_over or any(cost < costs[0] for cost in costs)
 
     def best_x(self):
         return self.best.x
@@ -62,20 +54,22 @@ class Run:
         if point.value < self.probe.value:
             self.probe = point
 
-    def take_probe(self):
-        """Replace the best point by the lowest probe, if that is better."""
-        if self.probe.value < self.best.value:
-            self.best = self.probe
+    def evaluate_probe(self, trial):
+        """(cost, gradient) at a point apart from the descent; it is kept as by `add_probe`."""
+        value, gradient = self.task.cost(trial, *self.first_batch)
+        if isfinite(value) and np.isfinite(gradient).all():
+            self.add_probe(Best(trial, self.task.total(trial, value), gradient))
+        return value, gradient
 
     def _evaluate_start(self, x, *batch):
         """(cost, gradient) where the run starts, which must be finite."""
         value, gradient = self.task.cost(x, *batch)
+        if isfinite(value) and np.isfinite(gradient).all():
+            return value, gradient
+        part = "the gradient has entries that are not finite"
         if not isfinite(value):
-            raise NotFiniteError(f"fun is not finite at x0: the cost is {value}")
-        if not np.isfinite(gradient).all():
-            part = "the gradient has entries that are not finite"
-            raise NotFiniteError(f"fun is not finite at x0: {part}")
-        return value, gradient
+            part = f"the cost is {value}"
+        raise NotFiniteError(f"fun is not finite at x0: {part}")
 
     def _falls_without_end(self):
         """The status of a run whose cost is minus infinity."""
@@ -94,10 +88,18 @@ class Run:
     # ---- compiled costs ----
 
     def _slices(self, most):
-        """The numbers of iterations of calls of `_iterate`, `most` in all: 1 for Python."""
-        if self.task.cost.compiled is None or self.task.callback is not None:
-            return repeat(1, most)
-        return compiled_slices(most)
+        """The numbers of iterations of calls of `_iterate`, `most` in all: 1 for Python, and for
+        compiled code what takes about `SECONDS_PER_SLICE`.
+        """
+        is_compiled = self.task.cost.compiled is not None and self.task.callback is None
+        size, done = 1, 0
+        while done < most:
+            size = min(size, most - done)
+            began = perf_counter()
+            yield size
+            done += size
+            if is_compiled and perf_counter() - began < SECONDS_PER_SLICE / 2:
+                size *= 2
 
     def _take_compiled_best(self, done):
         """Update the best point after iterations in compiled code."""
@@ -121,18 +123,6 @@ class Run:
         if status == Status.UNWRITTEN:
             cost.check_written(kernel.unwritten)
         return done, status, path
-
-
-def compiled_slices(most):
-    """The numbers of iterations for calls of compiled code of about `SECONDS_PER_SLICE`."""
-    size, done = 1, 0
-    while done < most:
-        size = min(size, most - done)
-        began = perf_counter()
-        yield size
-        done += size
-        if perf_counter() - began < SECONDS_PER_SLICE / 2:
-            size *= 2
 
 
 # ---- all runs ----
@@ -171,13 +161,10 @@ def _go(run, runs):
         # A run that goes astray overflows; its results are checked instead.
         with np.errstate(over="ignore", invalid="ignore"):
             run.status = run.go()
-        if (
-            run.status
-            in (outcomes.NO_DESCENT, outcomes.DIVERGED, outcomes.UNDEFINED, outcomes.MAX_ITER)
-            and not run.has_fallen
-        ):
+        if run.status in UNSUCCESSFUL and not run.has_fallen:
             _check_sign(run)
-        run.take_probe()
+        if run.probe.value < run.best.value:
+            run.best = run.probe
     except tuple(ENDS) as end:
         run.status = ENDS[type(end)]
     except NotFiniteError:

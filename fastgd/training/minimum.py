@@ -6,7 +6,6 @@ from math import inf, isfinite, sqrt
 import numpy as np
 
 from fastgd.problem.cost import EPS
-from fastgd.training.minimization import Best
 
 # Pairs of vectors of `Progress`, at most; also the iterations between two verifications, at least.
 MAX_PAIRS = 10
@@ -149,9 +148,8 @@ def scaled_gain(run, x, slopes, sizes):
         moved = trial - x
         if not moved.any():
             break
-        value, gradient = task.cost(trial, *run.first_batch)
+        value, gradient = run.evaluate_probe(trial)
         if isfinite(value) and np.isfinite(gradient).all():
-            run.add_probe(Best(trial, task.total(trial, value), gradient))
             before = float(slopes @ moved)
             rise = float((gradient + task.l1 * np.sign(trial)) @ moved) - before
             return 0.5 * before**2 / rise if rise > 0 else inf
@@ -189,11 +187,9 @@ def _is_rounding(run, x, gradient, slopes):
     def change(ulps):
         """The change of the gradient along `away`, where the parameters are free."""
         trial = task.feasible(x + ulps * away).astype(task.x0.dtype)
-        value, there = task.cost(trial, *run.first_batch)
+        value, there = run.evaluate_probe(trial)
         if not isfinite(value):
             return np.full(len(x), np.nan)
-        if np.isfinite(there).all():
-            run.add_probe(Best(trial, task.total(trial, value), there))
         return np.abs(there - gradient) * (slopes != 0)
 
     rounding, slopes_size = change(ROUNDING_ULPS), np.abs(slopes)

@@ -20,8 +20,11 @@ class MultiStart:
         self.trainings = list(trainings)
         self._custom_function = custom_function
         self._losses = {}
-        self._fit_callbacks = fit_callbacks if fit_callbacks and fit_callbacks.with_epochs else None
-        self._going = [training for training in trainings if training.reason == INTERRUPTED]
+        self._fit_callbacks = fit_callbacks
+
+    @property
+    def _going(self):
+        return [training for training in self.trainings if training.reason == INTERRUPTED]
 
     # A diverging run overflows; its results are checked instead.
     @np.errstate(all="ignore")
@@ -71,11 +74,6 @@ class MultiStart:
                 reason = reason or "max_seconds"
             if reason and training in self.trainings:
                 training.end(reason)
-        self._going = [
-            training
-            for training in self._going
-            if training in self.trainings and training.reason == INTERRUPTED
-        ]
 
     def _advance(self, training):
         """The reason why a training ends, or None."""

@@ -17,34 +17,20 @@ class Progress:
         check_rich_support("verbose=1")
 
     def setup(self, estimator, context):
-        from rich import get_console
+        from rich import get_console, progress
         from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
 
         console = get_console()
-        is_alone = (
-            context.parent is None
-            and current_thread() is main_thread()
-            and parent_process() is None
-        )
+        is_inside = context.parent is not None or parent_process() is not None
+        is_alone = not is_inside and current_thread() is main_thread()
         is_live = is_alone and (console.is_terminal or console.is_jupyter)
-        bar = [BarColumn()] if is_live else []
-        columns = [
-            TextColumn("{task.description}"),
-            *bar,
-            MofNCompleteColumn(),
-            TextColumn("epochs"),
-            TextColumn("{task.fields[said]}"),
-            TimeRemainingColumn(elapsed_when_finished=True),
-        ]
-        self._bar = Progress(
-            *columns,
+        self._bar = progress.Progress(
+            "{task.description}",
+            *([progress.BarColumn()] if is_live else []),
+            progress.MofNCompleteColumn(),
+            "epochs",
+            "{task.fields[said]}",
+            progress.TimeRemainingColumn(elapsed_when_finished=True),
             console=console if is_live else Console(force_terminal=False, force_jupyter=False),
         )
         self._task = self._bar.add_task(context.estimator_name, total=context.max_subtasks, said="")
@@ -57,11 +43,8 @@ class Progress:
         history, epochs = fitted_estimator.history_, fitted_estimator.n_iter_
         # The task is the fit itself.
         if context.max_subtasks:
-            self._bar.update(
-                self._task,
-                total=epochs,
-                description=f"{context.estimator_name}: {fitted_estimator.stop_reason_}",
-            )
+            ended = f"{context.estimator_name}: {fitted_estimator.stop_reason_}"
+            self._bar.update(self._task, total=epochs, description=ended)
         else:
             said = f"loss {history['loss'][-1]:.6g}, rate {history['learning_rate'][-1]:.3g}"
             self._bar.update(self._task, completed=epochs, said=said)

@@ -1,0 +1,39 @@
+"""The types of the estimators' parameters, which are the constraints of their values."""
+
+from collections.abc import Callable
+from numbers import Integral, Real
+from types import NoneType, UnionType
+from typing import Annotated, Literal, Union, get_args, get_origin
+
+from numpy.random import RandomState
+from scipy import LowLevelCallable
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from fastgd.methods.optimizers import RULES, Optimizer
+
+Positive = Annotated[float, Interval(Real, 0, None, closed="neither")]
+NonNegative = Annotated[float, Interval(Real, 0, None, closed="left")]
+Finite = Annotated[float, Interval(Real, None, None, closed="neither")]
+Fraction = Annotated[float, Interval(Real, 0, 1, closed="neither")]
+Ratio = Annotated[float, Interval(Real, 0, 1, closed="both")]
+Decay = Annotated[float, Interval(Real, 0, 1, closed="left")]
+Natural = Annotated[int, Interval(Integral, 0, None, closed="left")]
+AtLeast1 = Annotated[int, Interval(Integral, 1, None, closed="left")]
+ArrayLike = Annotated[object, "array-like"]
+Seed = Annotated[int | RandomState | None, "random_state"]
+Verbosity = Annotated[bool | int, "verbose"]
+Function = Callable | LowLevelCallable
+Rule = Annotated[str, StrOptions(set(RULES))] | Optimizer
+# scikit-learn's constraints of other types.
+OF_TYPES = {bool: "boolean", int: Integral, NoneType: None, Callable: callable}
+
+
+def constraints_of(kind):
+    """scikit-learn's constraints of a parameter of this type."""
+    if get_origin(kind) in (Union, UnionType):
+        return [constraint for part in get_args(kind) for constraint in constraints_of(part)]
+    if get_origin(kind) is Annotated:
+        return list(kind.__metadata__)
+    if get_origin(kind) is Literal:
+        return [StrOptions(set(get_args(kind)))]
+    return [OF_TYPES.get(kind, kind)]
