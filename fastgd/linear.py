@@ -157,6 +157,9 @@ class LinearRegression(_LeastSquares):
         'tol', 'max_iter', 'max_seconds', 'callback', 'rounding' (rounding errors prevent further
         progress before `tol` is reached) or 'interrupted' (Ctrl-C).
 
+    solver_ : str
+        The method that has trained the model, such as 'cholesky' or 'newton-cg'.
+
     n_iter_ : int
         Number of passes over X.
 
@@ -282,6 +285,9 @@ class Ridge(_Penalised):
     stop_reason_ : str
         'tol', 'max_iter', 'max_seconds', 'callback', 'rounding' (rounding errors prevent further
         progress before `tol` is reached) or 'interrupted' (Ctrl-C).
+
+    solver_ : str
+        The method that has trained the model, such as 'cholesky' or 'newton-cg'.
 
     n_iter_ : int
         Number of passes over X.
@@ -429,6 +435,9 @@ class ElasticNet(_Penalised):
     stop_reason_ : str
         'tol', 'max_iter', 'max_seconds', 'callback', 'rounding' (rounding errors prevent further
         progress before `tol` is reached) or 'interrupted' (Ctrl-C).
+
+    solver_ : str
+        The method that has trained the model, such as 'cholesky' or 'newton-cg'.
 
     n_iter_ : int
         Number of passes over X.
@@ -618,6 +627,9 @@ class Lasso(ElasticNet):
         'tol', 'max_iter', 'max_seconds', 'callback', 'rounding' (rounding errors prevent further
         progress before `tol` is reached) or 'interrupted' (Ctrl-C).
 
+    solver_ : str
+        The method that has trained the model, such as 'cholesky' or 'newton-cg'.
+
     n_iter_ : int
         Number of passes over X.
 
@@ -764,6 +776,9 @@ class LogisticRegression(_Automatic, Classifier):
         'tol', 'max_iter', 'max_seconds', 'callback', 'rounding' (rounding errors prevent further
         progress before `tol` is reached), 'separable' (the classes are separable and nothing is
         penalised, so that there is no minimum) or 'interrupted' (Ctrl-C).
+
+    solver_ : str
+        The method that has trained the model, such as 'cholesky' or 'newton-cg'.
 
     n_iter_ : int
         Number of passes over X.
@@ -946,6 +961,9 @@ class LinearSVC(_Automatic, Classifier):
         'tol', 'max_iter', 'max_seconds', 'callback', 'rounding' (rounding errors prevent further
         progress before `tol` is reached) or 'interrupted' (Ctrl-C).
 
+    solver_ : str
+        The method that has trained the model, such as 'cholesky' or 'newton-cg'.
+
     n_iter_ : int
         Number of passes over X.
 
@@ -1080,6 +1098,9 @@ class LinearSVR(_Automatic, Regressor):
     stop_reason_ : str
         'tol', 'max_iter', 'max_seconds', 'callback', 'rounding' (rounding errors prevent further
         progress before `tol` is reached) or 'interrupted' (Ctrl-C).
+
+    solver_ : str
+        The method that has trained the model, such as 'cholesky' or 'newton-cg'.
 
     n_iter_ : int
         Number of passes over X.

@@ -275,6 +275,9 @@ class SGDClassifier(_SGD, Classifier):
     classes_ : ndarray of shape (n_classes,)
         The labels.
 
+    solver_ : str
+        The method that has trained the model: 'saga' or, at chosen rates, the update rule.
+
     n_iter_ : int
         Number of epochs of the last fit.
 
@@ -545,6 +548,9 @@ class SGDRegressor(_SGD, Regressor):
     intercept_ : ndarray of shape (1,) or (n_targets,)
         Intercepts b.
 
+    solver_ : str
+        The method that has trained the model: 'saga' or, at chosen rates, the update rule.
+
     n_iter_ : int
         Number of epochs of the last fit.
 
@@ -730,6 +736,9 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
 
     offset_ : ndarray of shape (1,)
         The offset.
+
+    solver_ : str
+        The method that has trained the model: 'saga' or, at chosen rates, the update rule.
 
     n_iter_ : int
         Number of epochs of the last fit.

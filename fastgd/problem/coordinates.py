@@ -1,6 +1,7 @@
 """Parameters of scaled columns, in which methods descend, and Gram matrices in them."""
 
 import numpy as np
+from scipy import sparse
 
 from fastgd.kernels import gram
 from fastgd.kernels.columns import moments
@@ -83,6 +84,15 @@ class Coordinates:
             ones = problem.objective.intercept
             gram.products(problem.data_term, h, columns, place, last or 0, metric, ones, out)
         return out
+
+    def columns(self):
+        """The dense columns (n, p + 1) themselves, of the rows to train on."""
+        X = self.problem.training_X
+        X = X.toarray() if sparse.issparse(X) else X
+        A = np.empty((len(X), len(self.inverse) + 1))
+        A[:, :-1] = (X - self.center) * self.inverse
+        A[:, -1] = self.problem.objective.intercept
+        return A
 
     def squares(self, h):
         """(X * X)' h / n in these coordinates, of the rows to train on; a pass over X."""

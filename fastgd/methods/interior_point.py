@@ -1,0 +1,185 @@
+"""A primal-dual interior-point method for piecewise linear losses with an L2 penalty, on little data.
+
+A loss with kinks t_k and jumps c_k of its slope is its slope far to the left times z, plus
+sum_k c_k max(z - t_k, 0). With p_k and q_k the distances from a kink to its right and left,
+q_k - p_k = z - t_k, and multipliers a_k + b_k = c_k of p_k >= 0 and q_k >= 0, the minimum is where
+a_k p_k = b_k q_k = 0. Newton's method follows a_k p_k = b_k q_k = mu to mu = 0; a step eliminates all
+but the weights. The slopes low + sum_k a_k are feasible for the dual, so they give a duality gap.
+Sources: Nocedal and Wright, Numerical Optimization, section 16.6 (Mehrotra's predictor-corrector
+method); Ferris and Munson, "Interior-point methods for massive support vector machines", SIAM J.
+Optim. 13 (2002).
+"""
+
+from dataclasses import replace
+from math import sqrt
+
+import numpy as np
+
+from fastgd.methods.cholesky import cholesky, solve
+from fastgd.methods.full_batch import FullBatch
+
+# Multiplications of a matrix of the weights, at most: about 5 milliseconds. Beyond, `SmoothedNewton`
+# takes fewer passes, and holds no copy of X.
+MAX_WORK = 1e8
+# Rows, at most, and rows per column where there are more: with few columns vectors as long as the
+# rows take longer than passes over X.
+MAX_ROWS, MAX_ROWS_PER_COLUMN = 2000, 300
+# The share of the way to the boundary that a step takes at most.
+BOUNDARY_SHARE = 0.995
+# Added to the diagonal of the matrix, relative to its largest entry: rounding.
+RIDGE = 1e-14
+# A step of at most this length, or a product mu of at most this share of the first one, is the end.
+LEAST_STEP = 1e-8
+LEAST_PRODUCT = 1e-15
+
+
+def suits(problem):
+    """Whether a problem is small, and of this kind."""
+    objective, n, p = problem.objective, len(problem.visits), problem.rows.shape[1]
+    loss, is_plain = objective.loss, not (objective.has_nonsmooth_penalty or objective.tilt)
+    if not (loss.kinks and loss.needs_smoothing and is_plain) or problem.resumable:
+        return False
+    is_small = 0 < n * p * p <= MAX_WORK and n <= max(MAX_ROWS, MAX_ROWS_PER_COLUMN * p)
+    return is_small and np.all(objective.l2) and problem.X is not None
+
+
+class Output:
+    """The iterates of one output: weights `v` (p + 1,) and margins `z` (n,), and for each kink and
+    row the distances `right` and `left` and the multipliers `a` of `right`, (kinks, n).
+    """
+
+    def __init__(self, A, shares, v, l2, low, places, jumps):
+        self._A, self._shares, self.v, self._l2 = A, shares, v, l2
+        self._low, self._places, self._jumps = low, places, jumps
+        self.z = A @ v
+        beyond = self.z - places
+        room = np.abs(beyond).mean() or 1.0
+        self.right, self.left = np.maximum(-beyond, 0) + room, np.maximum(beyond, 0) + room
+        self.a = np.zeros_like(places) + jumps / 2
+        self.first = self.product()
+        self.is_over = False
+
+    @property
+    def slopes(self):
+        """The slopes (n,) of the dual."""
+        return self._low + self.a.sum(axis=0)
+
+    def product(self):
+        """The weighted sum of a p + b q over the kinks."""
+        total = self.a * self.right + (self._jumps - self.a) * self.left
+        return float(total.sum(axis=0) @ self._shares)
+
+    def step(self):
+        """Take a step; return whether there was one."""
+        A, shares, a, right, left = self._A, self._shares, self.a, self.right, self.left
+        b = self._jumps - a
+        gradient = self.gradient = A.T @ (shares * self.slopes) + self._l2 * self.v
+        missing = self.z - self._places - left + right
+        D = 1 / (right / a + left / b)
+        H = (A.T * (shares * D.sum(axis=0))) @ A
+        H[np.diag_indices(len(H))] += self._l2 + RIDGE * H.diagonal().max()
+        factor = cholesky(H)
+        if factor is None or not np.isfinite(gradient).all():
+            return False
+
+        def direction(of_right, of_left):
+            """The step at which a p and b q change by these numbers, to first order."""
+            e = missing + of_right / a - of_left / b
+            dv = -solve(factor, gradient + A.T @ (shares * (D * e).sum(axis=0)))
+            da = D * (A @ dv + e)
+            return dv, da, (of_right - right * da) / a, (of_left + left * da) / b
+
+        def reach(da, to_right, to_left):
+            """The longest step up to 1 that keeps all numbers >= 0."""
+            parts = (a, da), (b, -da), (right, to_right), (left, to_left)
+            return min(1.0, *(1 / max(float((-d / x).max()), 1e-300) for x, d in parts))
+
+        _, da, to_right, to_left = direction(-a * right, -b * left)
+        t = reach(da, to_right, to_left)
+        after = (a + t * da) * (right + t * to_right) + (b - t * da) * (left + t * to_left)
+        now, m = self.product(), shares.sum() * len(a)
+        mu = (float(after.sum(axis=0) @ shares) / now) ** 3 * now / (2 * m)
+        corrected = mu - a * right - da * to_right, mu - b * left + da * to_left
+        dv, da, to_right, to_left = direction(*corrected)
+        t = BOUNDARY_SHARE * reach(da, to_right, to_left)
+        self.v, self.a = self.v + t * dv, a + t * da
+        self.z = A @ self.v
+        self.right, self.left = right + t * to_right, left + t * to_left
+        return t > LEAST_STEP and self.product() > LEAST_PRODUCT * self.first
+
+
+class InteriorPoint(FullBatch):
+    """Minimise a piecewise linear loss with an L2 penalty; an epoch is a step of each output.
+
+    If the steps end before the minimum is near, StopIteration is raised.
+    """
+
+    solver = "interior-point"
+    returns_best = True
+
+    def start(self, problem, theta, earlier):
+        """Begin at theta."""
+        super().start(problem, theta, earlier)
+        self._begin_with_constant()
+        loss, targets = problem.objective.loss, problem.output_targets
+        low, _ = loss.domain(targets)
+        A, shares = self._at.columns(), problem.row_shares
+        self._outputs = []
+        for k, y in enumerate(targets.T):
+            places = np.array(
+                [place * y if loss.is_of_labels else y + place for place, _ in loss.kinks]
+            )
+            jumps = np.array([[jump] for _, jump in loss.kinks])
+            of_output = self._v[k].copy(), self._at.l2[k], low[:, k], places, jumps
+            self._outputs.append(Output(A, shares, *of_output))
+
+    def _descend(self):
+        """Yield an `Epoch` after each step."""
+        outputs = self._outputs
+        while True:
+            for output in outputs:
+                output.is_over = output.is_over or not output.step()
+            self._v = np.array([output.v for output in self._outputs])
+            value = self._value()
+            self._offer(value, self._at.to_user(self._v), self._v)
+            self._norm = sqrt(sum(float(output.gradient @ output.gradient) for output in outputs))
+            is_over = all(output.is_over for output in outputs)
+            # The products of multipliers and distances are about the duality gap.
+            about = sum(output.product() for output in outputs)
+            if is_over or about <= 2 * self.tol * max(self._constant_loss - self._best[0], 0.0):
+                self._bound()
+            yield self._report(value)
+            if is_over and self._optimality[0] > self.tol:
+                return
+
+    def _value(self):
+        """The objective at v."""
+        problem, loss = self.problem, self.problem.objective.loss
+        value = float((self._at.l2 * self._v * self._v).sum()) / 2
+        for output, y in zip(self._outputs, problem.output_targets.T, strict=True):
+            value += float(problem.row_shares @ loss.evaluate(output.z, y)[0])
+        return value
+
+    def _bound(self):
+        """Bound the distance of the best point from the minimum, by the duality gap of the slopes
+        at v.
+        """
+        value, _ = self._gradient()
+        self._offer(value, self._theta, self._v)
+        slopes = np.column_stack([output.slopes for output in self._outputs])
+        self._lower_bound = max(self._lower_bound, value - self.gap(value, slopes=slopes))
+        distance = self._best[0] - self._lower_bound
+        self._optimality = self.relative(distance, self._best[0]), "duality gap"
+
+    def bounds(self):
+        """(lower bound of F*, the lowest F so far)"""
+        return self._lower_bound, self._best[0]
+
+    def is_smooth(self):
+        """False: no decrement estimates the distance to the minimum."""
+        return False
+
+    def finish(self, certify=True):
+        """Bound the distance of the best point, which is the model."""
+        self._bound()
+        self.state = replace(self.state, theta=self._model())
