@@ -97,9 +97,9 @@ def automatic_method(model, problem, size, is_reduced=False, tries_direct=True):
 
         return ProximalNewton(chooses, tol)
     if objective.loss.needs_smoothing:
-        from fastgd.methods.smoothing import SmoothedNewton
+        from fastgd.methods.interior_point import method_for
 
-        return SmoothedNewton(chooses, tol)
+        return method_for(problem, chooses, tol)
     from fastgd.methods.active_set import newton_for
 
     return newton_for(problem, chooses, tol)
@@ -120,12 +120,10 @@ def direct_solver(problem):
 
 def needs_products(problem):
     """Whether a problem is solved from the products of its columns."""
-    solve = direct_solver(problem)
-    if solve is None:
-        return False
-    from fastgd.methods.normal_equations import solve_by_rows
+    from fastgd.methods import covariance_updates, normal_equations
 
-    return solve is not solve_by_rows
+    of_columns = covariance_updates.solve, normal_equations.solve_by_columns
+    return direct_solver(problem) in of_columns
 
 
 def has_dual(problem):

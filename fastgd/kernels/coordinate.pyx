@@ -7,9 +7,16 @@ from cython cimport floating
 from libc.math cimport INFINITY, fabs
 from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy
+from scipy.linalg.cython_lapack cimport dposv
 
 from .rows cimport Rows, Table, check_order, index, lanes_dot, start_of
 from .signals cimport Watch, watch_end, watch_is_over, watch_start, watch_work
+
+cdef enum:
+    PAST = 5                    # sweeps from which one extrapolates
+
+cdef double MIXTURE_RIDGE = 1e-10   # relative to the trace: the changes are nearly dependent
 
 # g'd + d'(X' diag(h) X / n + diag(l2)) d / 2 + sum_j l1_j |w_j| with d = w - start, for m of the
 # p + 1 columns of X, of which the last is a column of ones
@@ -26,6 +33,8 @@ cdef struct QuadraticModel:
     double *w
     double *r                   # (n,): diag(h) X d / n
     double *curvatures          # (m,): the diagonal of the matrix
+    double *past                # (PAST + 1, m + n): w and r after each of the last sweeps
+    Py_ssize_t stored           # how many of them
     long long work              # multiplications for a column
     Watch watch
 
@@ -181,6 +190,78 @@ cdef double column_sweep(QuadraticModel *model, const floating *values, const in
     return largest
 
 
+cdef double model_value(const QuadraticModel *model, const double *w,
+                        const double *r) noexcept nogil:
+    """The model at w, with r = diag(h) X d / n; infinite below a bound."""
+    cdef Py_ssize_t i, k
+    cdef double total = 0, squares = 0, d
+    for k in range(model.m):
+        if model.lower != NULL and w[k] < model.lower[k]:
+            return INFINITY
+        d = w[k] - model.start[k]
+        total += d * (model.g[k] + model.l2[k] * d / 2) + model.l1[k] * fabs(w[k])
+    for i in range(model.n):
+        if model.h[i] > 0:
+            squares += r[i] * r[i] / model.h[i]
+    return total + squares * model.n / 2
+
+
+cdef bint mixture(const QuadraticModel *model, double *c) noexcept nogil:
+    """c (PAST,) <- the weights of the past iterates at which their changes cancel best; False if
+    there are none.
+    """
+    cdef double G[PAST * PAST]
+    cdef Py_ssize_t a, b, k, size = model.m + model.n
+    cdef double total, trace = 0
+    cdef const double *w = model.past
+    cdef int n = PAST, one = 1, fault
+    for a in range(PAST):
+        for b in range(a + 1):
+            total = 0
+            for k in range(model.m):
+                total += ((w[(a + 1) * size + k] - w[a * size + k])
+                          * (w[(b + 1) * size + k] - w[b * size + k]))
+            G[a * PAST + b] = G[b * PAST + a] = total
+        trace += G[a * PAST + a]
+    for a in range(PAST):
+        G[a * PAST + a] += MIXTURE_RIDGE * trace
+        c[a] = 1
+    dposv("U", &n, &one, G, &n, c, &n, &fault)
+    if fault != 0:
+        return False
+    total = 0
+    for a in range(PAST):
+        total += c[a]
+    for a in range(PAST):
+        c[a] /= total
+    return True
+
+
+cdef void extrapolate(QuadraticModel *model) noexcept nogil:
+    """Store the iterate of a sweep and, once there are enough, move to a mixture of them if it is
+    better (Anderson's acceleration).
+    """
+    cdef double c[PAST]
+    cdef Py_ssize_t a, k, size = model.m + model.n
+    cdef double *new = model.past + model.stored * size
+    memcpy(new, model.w, model.m * sizeof(double))
+    memcpy(new + model.m, model.r, model.n * sizeof(double))
+    model.stored += 1
+    if model.stored <= PAST:
+        return
+    model.stored = 0
+    if not mixture(model, c):
+        return
+    new = model.past
+    for k in range(size):
+        new[k] = c[0] * new[size + k]
+        for a in range(1, PAST):
+            new[k] += c[a] * new[(a + 1) * size + k]
+    if model_value(model, new, new + model.m) < model_value(model, model.w, model.r):
+        memcpy(model.w, new, model.m * sizeof(double))
+        memcpy(model.r, new + model.m, model.n * sizeof(double))
+
+
 cdef void minimise(QuadraticModel *model, const floating *values, const index *rows,
                    const index *starts, double reduction, Py_ssize_t sweeps) noexcept nogil:
     """Sweeps as in `descend`, until |H_jj * change of w_j| is at most `reduction` times its largest
@@ -196,10 +277,13 @@ cdef void minimise(QuadraticModel *model, const floating *values, const index *r
             tolerance = reduction * largest
         if largest <= tolerance:
             break
+        model.stored = 0
         while done < sweeps:
             done += 1
             if column_sweep(model, values, rows, starts, True) <= tolerance:
                 break
+            if sweeps > PAST:
+                extrapolate(model)
 
 
 cdef void minimise_table(QuadraticModel *model, const Table *X, const floating *values,
@@ -222,7 +306,8 @@ def descend_columns(Rows transposed not None, const Py_ssize_t[::1] columns not 
 
     `transposed` holds the columns of X as its rows; dense ones in float64. `columns` selects some
     of them, and column p is a column of ones. `scale` multiplies the columns. `penalty` is (l1, l2,
-    lower), with `lower` as in `descend`. The sweeps end when |H_jj * change of w_j| is at most
+    lower), with `lower` as in `descend`. Sweeps over the nonzero coordinates are accelerated
+    (Bertrand and Massias, "Anderson acceleration of coordinate descent", AISTATS 2021). They end when |H_jj * change of w_j| is at most
     `reduction` times its largest value in the first one.
     """
     cdef const double[::1] l1 = penalty[0], l2 = penalty[1], lower = penalty[2]
@@ -237,7 +322,8 @@ def descend_columns(Rows transposed not None, const Py_ssize_t[::1] columns not 
     check_order(columns, p + 1)
     if m == 0 or n == 0 or transposed.stored == 0:
         return
-    cdef double *memory = <double *> calloc(n + 2 * m, sizeof(double))
+    cdef Py_ssize_t past = (PAST + 1) * (n + m) if sweeps > PAST else 0
+    cdef double *memory = <double *> calloc(n + 2 * m + past, sizeof(double))
     if memory == NULL:
         raise MemoryError()
     model.n = n
@@ -253,6 +339,7 @@ def descend_columns(Rows transposed not None, const Py_ssize_t[::1] columns not 
     model.start = memory + n
     model.r = memory
     model.curvatures = memory + n + m
+    model.past = memory + n + 2 * m
     model.lower = start_of(lower)
     model.work = <long long> transposed.stored // p + 1
     watch_start(&model.watch)

@@ -3,11 +3,11 @@ starts at the model."""
 
 import numpy as np
 
+from fastgd.methods import interior_point
 from fastgd.methods.active_set import newton_for
 from fastgd.methods.newton import Newton
 from fastgd.methods.proximal_newton import ProximalNewton
 from fastgd.methods.row_space import RowSpace, is_worthwhile
-from fastgd.methods.smoothing import SmoothedNewton
 from fastgd.problem.layout import pack
 
 # Passes that one call of a certificate may take, at most.
@@ -81,7 +81,7 @@ class Certificate:
 
         def make(problem):
             if problem.objective.loss.needs_smoothing:
-                return SmoothedNewton(True, self._tol / 2)
+                return interior_point.method_for(problem, True, self._tol / 2)
             return newton_for(problem, True, self._tol / 2)
 
         return RowSpace(make) if is_worthwhile(self._problem) else make(self._problem)

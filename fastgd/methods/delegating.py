@@ -43,6 +43,14 @@ class Delegating(Method):
         """The objective at theta."""
         return self._method.loss_at(theta)
 
+    def is_smooth(self):
+        """Whether the decrement estimates the distance to the minimum."""
+        return self._method.is_smooth()
+
+    def bounds(self):
+        """(bound or estimate of F*, the objective that it was computed at)"""
+        return self._method.bounds()
+
     def is_finite(self):
         """Whether all parameters are finite."""
         return self._method.is_finite()

@@ -1,10 +1,12 @@
-"""A primal-dual interior-point method for piecewise linear losses with an L2 penalty, on little data.
+"""A primal-dual interior-point method for piecewise linear losses with an L2 penalty, on little
+data.
 
 A loss with kinks t_k and jumps c_k of its slope is its slope far to the left times z, plus
 sum_k c_k max(z - t_k, 0). With p_k and q_k the distances from a kink to its right and left,
 q_k - p_k = z - t_k, and multipliers a_k + b_k = c_k of p_k >= 0 and q_k >= 0, the minimum is where
-a_k p_k = b_k q_k = 0. Newton's method follows a_k p_k = b_k q_k = mu to mu = 0; a step eliminates all
-but the weights. The slopes low + sum_k a_k are feasible for the dual, so they give a duality gap.
+a_k p_k = b_k q_k = 0. Newton's method follows a_k p_k = b_k q_k = mu to mu = 0; a step eliminates
+all but the weights. The slopes low + sum_k a_k are feasible for the dual, so they give a duality
+gap.
 Sources: Nocedal and Wright, Numerical Optimization, section 16.6 (Mehrotra's predictor-corrector
 method); Ferris and Munson, "Interior-point methods for massive support vector machines", SIAM J.
 Optim. 13 (2002).
@@ -16,10 +18,12 @@ from math import sqrt
 import numpy as np
 
 from fastgd.methods.cholesky import cholesky, solve
+from fastgd.methods.delegating import Relay
 from fastgd.methods.full_batch import FullBatch
+from fastgd.methods.smoothing import SmoothedNewton
 
-# Multiplications of a matrix of the weights, at most: about 5 milliseconds. Beyond, `SmoothedNewton`
-# takes fewer passes, and holds no copy of X.
+# Multiplications of a matrix of the weights, at most: about 5 milliseconds. Beyond,
+# `SmoothedNewton` takes fewer passes, and holds no copy of X.
 MAX_WORK = 1e8
 # Rows, at most, and rows per column where there are more: with few columns vectors as long as the
 # rows take longer than passes over X.
@@ -41,6 +45,13 @@ def suits(problem):
         return False
     is_small = 0 < n * p * p <= MAX_WORK and n <= max(MAX_ROWS, MAX_ROWS_PER_COLUMN * p)
     return is_small and np.all(objective.l2) and problem.X is not None
+
+
+def method_for(problem, dense_metric, tol):
+    """The method for a loss that needs smoothing."""
+    if not (dense_metric and suits(problem)):
+        return SmoothedNewton(dense_metric, tol)
+    return Relay(InteriorPoint(dense_metric, tol), lambda: SmoothedNewton(dense_metric, tol))
 
 
 class Output:

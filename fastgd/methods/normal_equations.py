@@ -8,9 +8,11 @@ by the same factor. Source: Björck, Numerical Methods for Least Squares Problem
 """
 
 import numpy as np
+from scipy import sparse
 from scipy.linalg.lapack import dpocon
 
 from fastgd.methods.cholesky import cholesky, solve
+from fastgd.problem.duality import relative
 from fastgd.problem.layout import pack, unpack
 from fastgd.problem.products import ScaledProducts, row_products
 from fastgd.problem.records import Record
@@ -20,6 +22,9 @@ MAX_SIZE = 3000
 # Multiplications per stored number of sparse X, at most: conjugate gradients take fewer passes than
 # fit into that time, about 12, for each digit.
 MAX_WORK_PER_NUMBER = 300
+# Multiplications of a Cholesky factor that take as long as one of an iteration of conjugate
+# gradients on sparse rows.
+FACTOR_MULTIPLICATIONS = 50
 # Refine the solution if the reciprocal condition number of the products is below this: without it
 # the coefficients would be off by more than about 1e-10 of their size.
 REFINED_CONDITION = 1e-6
@@ -93,13 +98,11 @@ def solver_for(problem):
         return None
     if has_few and (problem.X is None or objective.by_column):
         return None
-    # Without a penalty, conjugate gradients may take very many passes.
-    is_slow = has_few and not np.all(objective.l2)
     work = rows**3 / 3 if has_few else rows * p * p
-    affordable = MAX_WORK_PER_NUMBER * problem.rows.stored
-    if problem.rows.sparse and work > affordable and not is_slow:
-        return None
-    return solve_by_rows if has_few else solve_by_columns
+    is_long = problem.rows.sparse and work > MAX_WORK_PER_NUMBER * problem.rows.stored
+    if has_few:
+        return solve_by_conjugate_gradients if is_long else solve_by_rows
+    return None if is_long else solve_by_columns
 
 
 def solve_by_columns(problem, tol=0.0):
@@ -134,6 +137,48 @@ def solve_by_columns(problem, tol=0.0):
         if factors.condition < REFINED_CONDITION:
             return None
     return Solution(*scaled.to_user(V), loss, float(norm))
+
+
+def solve_by_conjugate_gradients(problem, tol=0.0):
+    """Solve the system of `solve_by_rows` for sparse rows by conjugate gradients, to `tol`: with
+    residuals r of the system F - F* is at most |r|^2 / 2.
+    """
+    objective, targets = problem.objective, problem.targets
+    shares = problem.row_shares[:, None]
+    root, intercept = np.sqrt(shares), objective.intercept
+    X = sparse.csr_array(problem.training_X, dtype=float)
+    mean_x = shares[:, 0] @ X if intercept else np.zeros(X.shape[1])
+    mean_y = shares[:, 0] @ targets if intercept else np.zeros(targets.shape[1])
+    l2 = np.broadcast_to(np.atleast_1d(objective.l2), targets.shape[1:])
+
+    def weights(U):
+        return X.T @ (root * U) - np.outer(mean_x, (root * U).sum(axis=0))
+
+    squares = X.multiply(X).sum(axis=1) - 2 * (X @ mean_x) + mean_x @ mean_x
+    scale = 1 / (shares * np.maximum(squares, 0)[:, None] + l2 + np.finfo(float).tiny)
+    B = R = root * (targets - mean_y)
+    U, worst = np.zeros(targets.shape), float((B * B).sum()) / 2
+    P = S = scale * R
+    product = (R * S).sum(axis=0)
+    # After as long as a factor takes that is the shorter way.
+    for _ in range(int(len(B) ** 3 / 3 / (FACTOR_MULTIPLICATIONS * problem.rows.stored))):
+        W = weights(P)
+        Q = root * (X @ W - mean_x @ W) + l2 * P
+        step = product / np.maximum((P * Q).sum(axis=0), np.finfo(float).tiny)
+        U, R = U + step * P, R - step * Q
+        ridge = l2 * U
+        loss = float(((R + ridge) ** 2).sum() + (ridge * (B - R - ridge)).sum()) / 2
+        optimality = relative(float((R * R).sum()) / 2, loss, worst)
+        if optimality <= tol:
+            break
+        S = scale * R
+        before, product = product, (R * S).sum(axis=0)
+        P = S + product / np.maximum(before, np.finfo(float).tiny) * P
+    else:
+        return solve_by_rows(problem, tol)
+    W = weights(U)
+    known = loss, float(np.linalg.norm(R)), (optimality, "duality gap"), "sparse_cg"
+    return Solution(W.T, mean_y - mean_x @ W, *known)
 
 
 def solve_by_rows(problem, tol=0.0):

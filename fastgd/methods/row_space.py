@@ -198,14 +198,6 @@ class RowSpace(Delegating):
         """One pass over the rows of the smaller problem."""
         return self._method.epoch(self._method.problem.visits)
 
-    def is_smooth(self):
-        """Whether the decrement estimates the distance to the minimum."""
-        return self._method.is_smooth()
-
-    def bounds(self):
-        """(bound or estimate of F*, the objective that it was computed at)"""
-        return self._method.bounds()
-
     def solution(self):
         """(coef, intercept)"""
         u, offset = self._method.solution()

@@ -121,7 +121,9 @@ class WorkingSet:
         if not self._at.problem.objective.intercept:
             excess[-1] = 0
         used, able = np.count_nonzero(np.isinf(excess)), np.count_nonzero(excess > 0)
-        size = min(able, used + int(np.sqrt(MATRIX_WORK_PER_COLUMN * len(self._at.inverse))))
+        size = able
+        if not self.has_no_matrix or self._at.problem.rows.sparse:
+            size = min(able, used + int(np.sqrt(MATRIX_WORK_PER_COLUMN * len(self._at.inverse))))
         columns = np.argpartition(-excess, size - 1)[:size] if size else np.empty(0, np.intp)
         return np.sort(columns), size == able
 
