@@ -127,7 +127,8 @@ def test_the_model_of_an_epoch_is_that_of_a_training_which_ends_there(data):
         assert_array_equal(records.models[number - 1][0].coef_, other.coef_)
 
 
-def test_a_callback_stops_training_without_a_warning(model, data):
+def test_a_callback_stops_training_without_a_warning(model, data, monkeypatch):
+    monkeypatch.setattr("fastgd.estimators.select_solver.SMALL_WORK", 0)
     if isinstance(model, fastgd.Ridge | fastgd.LinearRegression | fastgd.ElasticNet):
         model.set_params(batch_size="full")  # not in one epoch
     model.set_params(tol=1e-15, max_iter=50).set_callbacks(Records(stop_at=1)).fit(

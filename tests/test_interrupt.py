@@ -267,7 +267,7 @@ class Says:
         print("epoch", flush=True)
 
 rng = np.random.default_rng(0)
-X, y = rng.standard_normal((5000, 20)), rng.integers(0, 2, 5000)
+X, y = rng.standard_normal((5000, 60)), rng.integers(0, 2, 5000)
 model = {model}({parameters}, max_iter=10**9, tol={tol}).set_callbacks(Says())
 try:
     model.fit(X, y)

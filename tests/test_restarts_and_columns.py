@@ -133,10 +133,11 @@ def test_steps_that_were_taken_back_name_the_columns_of_long_tails(monkeypatch):
     X[:, 2] = np.exp(4 * rng.standard_normal(400))
     y = np.where(X[:, 0] + 0.3 * rng.standard_normal(400) > 0, 1, 0)
 
-    def after_a_repair(model, method):
+    def after_a_repair(names, method):
         method.state.safeguard.backtracked = True
-        return diagnose(model, method)
+        return diagnose(names, method)
 
+    monkeypatch.setattr("fastgd.estimators.select_solver.SMALL_WORK", 0)
     monkeypatch.setattr("fastgd.estimators.linear_fit.diagnose", after_a_repair)
     (said,) = messages(SGDClassifier("log_loss", random_state=0), X, y)
     assert "taken back: in columns 2 (" in said

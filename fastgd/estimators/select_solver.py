@@ -12,6 +12,8 @@ from fastgd.methods.schedules import Lipschitz, as_schedule
 from fastgd.methods.sgd import FirstOrder, check_compatible
 from fastgd.problem.order import seed_of
 
+# Multiplications of a Hessian, at most, for full batches where the user has not asked for them.
+SMALL_WORK = 1e7
 # The rate of learning_rate="auto" for rules that scale their steps, such as Adam.
 ADAPTIVE_RATE = 0.01
 
@@ -61,11 +63,14 @@ def automatic_method(model, problem, size, is_reduced=False, tries_direct=True):
     """
     objective = problem.objective
     both_have_kinks = objective.has_nonsmooth_penalty and not objective.loss.is_smooth
-    if not problem.full_batch or both_have_kinks or objective.is_degenerate:
+    is_small = not problem.full_batch and _is_small(model, problem)
+    is_full = problem.full_batch or is_small
+    if not is_full or both_have_kinks or objective.is_degenerate:
         from fastgd.methods.saga import SAGA
 
         return SAGA(size, seed_of(problem.random_state), model.tol)
-    chooses, tol = model.batch_size == "auto", model.tol or 0.0
+    chooses, tol = model.batch_size == "auto" or is_small, model.tol or 0.0
+    size = len(problem.visits) if is_small else size
     solve = direct_solver(problem) if chooses and tries_direct else None
     if solve:
         from fastgd.methods.delegating import Relay
@@ -103,6 +108,17 @@ def automatic_method(model, problem, size, is_reduced=False, tries_direct=True):
     from fastgd.methods.active_set import newton_for
 
     return newton_for(problem, chooses, tol)
+
+
+def _is_small(model, problem):
+    """Whether a problem is so small that full batches find the minimum in the time of a few epochs
+    by rows. Without `tol` the user asks for epochs, not for the minimum.
+    """
+    p, loss = problem.rows.shape[1], problem.objective.loss
+    if model.tol is None or loss.function or problem.resumable or model.early_stopping:
+        return False
+    is_double = problem.rows.dtype == np.float64
+    return is_double and len(problem.visits) * p * p <= SMALL_WORK
 
 
 def direct_solver(problem):

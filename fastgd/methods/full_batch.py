@@ -8,10 +8,10 @@ from operator import attrgetter
 import numpy as np
 
 from fastgd.methods.method import Epoch, Method
-from fastgd.methods.preconditioner import center_outputs
+from fastgd.methods.preconditioner import MAX_DENSE_COLUMNS, center_outputs
 from fastgd.problem.constant_model import constant_model, rounding_floor
 from fastgd.problem.coordinates import Coordinates
-from fastgd.problem.duality import gap, relative, rounding_of
+from fastgd.problem.duality import gap, relative, rounding_of, slopes_for
 from fastgd.problem.layout import pack, unpack
 from fastgd.problem.linearization import Linearization
 from fastgd.problem.metric import metric_of
@@ -189,6 +189,25 @@ class FullBatch(Method):
         slopes = self._rows.losses()[1] if slopes is None else slopes
         q = None if gradient is None else gradient - self._at.l2 * self._v
         return gap(self.problem, self._at, value, slopes, q)
+
+    def _has_nothing_to_gain(self, slopes):
+        """Whether slopes near these prove that the best constant model is a minimum, if no model is
+        better.
+        """
+        rounding = self._rounding(self._constant_loss)
+        if not self._best[0] >= self._constant_loss - rounding > self._lower_bound:
+            return False
+        nothing = np.zeros_like(self._v)
+        return self._gap_of(nothing, self._constant_loss, slopes) <= rounding
+
+    def _gap_of(self, v, value, slopes):
+        """The duality gap of slopes near these for which v is optimal; infinite if there are
+        none.
+        """
+        if self.problem.objective.positive or v.shape[1] > MAX_DENSE_COLUMNS:
+            return np.inf
+        moved = slopes_for(self.problem, self._at, slopes, v)
+        return np.inf if moved is None else self.gap(value, slopes=moved)
 
     def value_and_gap(self):
         """(F, duality gap of the losses' slopes) at v; a pass over X."""

@@ -38,13 +38,16 @@ LEAST_PRODUCT = 1e-15
 
 
 def suits(problem):
-    """Whether a problem is small, and of this kind."""
+    """Whether a problem is small, and of this kind; in float32 the weights are rounded more than
+    the steps.
+    """
     objective, n, p = problem.objective, len(problem.visits), problem.rows.shape[1]
     loss, is_plain = objective.loss, not (objective.has_nonsmooth_penalty or objective.tilt)
     if not (loss.kinks and loss.needs_smoothing and is_plain) or problem.resumable:
         return False
     is_small = 0 < n * p * p <= MAX_WORK and n <= max(MAX_ROWS, MAX_ROWS_PER_COLUMN * p)
-    return is_small and np.all(objective.l2) and problem.X is not None
+    is_double = problem.rows.dtype == np.float64
+    return is_small and is_double and np.all(objective.l2) and problem.X is not None
 
 
 def method_for(problem, dense_metric, tol):
@@ -64,7 +67,7 @@ class Output:
         self._low, self._places, self._jumps = low, places, jumps
         self.z = A @ v
         beyond = self.z - places
-        room = np.abs(beyond).mean() or 1.0
+        room = float(np.abs(beyond).mean(axis=0) @ shares) or 1.0
         self.right, self.left = np.maximum(-beyond, 0) + room, np.maximum(beyond, 0) + room
         self.a = np.zeros_like(places) + jumps / 2
         self.first = self.product()
@@ -157,7 +160,8 @@ class InteriorPoint(FullBatch):
             is_over = all(output.is_over for output in outputs)
             # The products of multipliers and distances are about the duality gap.
             about = sum(output.product() for output in outputs)
-            if is_over or about <= 2 * self.tol * max(self._constant_loss - self._best[0], 0.0):
+            gained = self._constant_loss - self._best[0]
+            if is_over or gained <= self._floor or about <= 2 * self.tol * gained:
                 self._bound()
             yield self._report(value)
             if is_over and self._optimality[0] > self.tol:
@@ -179,6 +183,8 @@ class InteriorPoint(FullBatch):
         self._offer(value, self._theta, self._v)
         slopes = np.column_stack([output.slopes for output in self._outputs])
         self._lower_bound = max(self._lower_bound, value - self.gap(value, slopes=slopes))
+        if self._has_nothing_to_gain(slopes):
+            self._lower_bound = max(self._lower_bound, self._constant_loss)
         distance = self._best[0] - self._lower_bound
         self._optimality = self.relative(distance, self._best[0]), "duality gap"
 

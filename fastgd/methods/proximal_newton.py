@@ -51,8 +51,10 @@ CG_TOLERANCE = 0.01
 # Sweeps of coordinate descent over the columns of sparse rows. They find the zeros; CG finds the
 # values faster.
 SPARSE_COLUMN_SWEEPS = 4
-# The same for the columns of dense least squares, which have no other steps.
-DENSE_COLUMN_SWEEPS = 100
+# The same for the columns of dense least squares, which have no other steps; and their least
+# tolerance: a pass for another gradient takes less time than a smaller one.
+COLUMN_SWEEPS = 100
+COLUMN_TOLERANCE = 0.01
 
 
 class Step(Enum):
@@ -290,8 +292,7 @@ class ProximalNewton(FullBatch):
             if working_set.has_no_matrix:
                 model = columns, scale, h[:, k].copy(), w, slopes
                 of_weights = penalty.above, l2, penalty.lower_bounds
-                sweeps = SPARSE_COLUMN_SWEEPS if working_set.is_rough else DENSE_COLUMN_SWEEPS
-                limits = CG_TOLERANCE if self._is_complete else MAX_FORCING, sweeps
+                limits = self._column_limits(forcing)
                 coordinate.descend_columns(working_set.transposed_rows, *model, of_weights, *limits)
             else:
                 H = working_set.matrix(columns, h, k)
@@ -301,6 +302,15 @@ class ProximalNewton(FullBatch):
                 minimise(H, w, slopes, penalty, tolerance)
             x[k, columns] = w - self._v[k, columns]
         return x
+
+    def _column_limits(self, forcing):
+        """(tolerance, sweeps) of coordinate descent over columns, at most. In float32 the gradient
+        is too rough for another step.
+        """
+        if self._working_set.is_rough:
+            return MAX_FORCING, SPARSE_COLUMN_SWEEPS
+        is_double = self.problem.rows.dtype == np.float64
+        return max(forcing, COLUMN_TOLERANCE) if is_double else EXACT_MODEL_TOLERANCE, COLUMN_SWEEPS
 
     def _by_conjugate_gradients(self, loss, g):
         """A CG step of the free coordinates; those that would change their sign stop at 0."""

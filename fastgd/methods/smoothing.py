@@ -10,8 +10,6 @@ from dataclasses import replace
 import numpy as np
 
 from fastgd.methods.newton import Newton
-from fastgd.methods.preconditioner import MAX_DENSE_COLUMNS
-from fastgd.problem.duality import slopes_for
 from fastgd.problem.layout import unpack
 from fastgd.problem.linearization import MIN_SECANT_SHARE
 
@@ -177,25 +175,6 @@ class SmoothedNewton(Newton):
         self._set_problem(self._exact)
         self._bound(self._width)
         self.state = replace(self.state, theta=self._model())
-
-    def _has_nothing_to_gain(self, slopes):
-        """Whether slopes near these prove that the best constant model is a minimum, if no model is
-        better.
-        """
-        rounding = self._rounding(self._constant_loss)
-        if not self._best[0] >= self._constant_loss - rounding > self._lower_bound:
-            return False
-        nothing = np.zeros_like(self._v)
-        return self._gap_of(nothing, self._constant_loss, slopes) <= rounding
-
-    def _gap_of(self, v, value, slopes):
-        """The duality gap of slopes near these for which v is optimal; infinite if there are
-        none.
-        """
-        if self.problem.objective.positive or v.shape[1] > MAX_DENSE_COLUMNS:
-            return np.inf
-        moved = slopes_for(self.problem, self._at, slopes, v)
-        return np.inf if moved is None else self.gap(value, slopes=moved)
 
     def bounds(self):
         """(lower bound of F*, the lowest F so far)"""
