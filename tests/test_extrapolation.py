@@ -95,7 +95,7 @@ def test_intervals_grow_where_searches_gain_nothing():
 
 def test_mini_batches_leave_a_ravine(monkeypatch):
     """Columns that have nearly all in common."""
-    monkeypatch.setattr("fastgd.estimators.select_solver.SMALL_WORK", 0)
+    monkeypatch.setattr("fastgd.estimators.select_solver._is_easy_in_full", lambda *_: False)
     rng = np.random.default_rng(1)
     X = rng.standard_normal((600, 1)) + 0.03 * rng.standard_normal((600, 12))
     y = X @ rng.standard_normal(12) + 0.1 * rng.standard_normal(600) > 0

@@ -137,7 +137,7 @@ def test_steps_that_were_taken_back_name_the_columns_of_long_tails(monkeypatch):
         method.state.safeguard.backtracked = True
         return diagnose(names, method)
 
-    monkeypatch.setattr("fastgd.estimators.select_solver.SMALL_WORK", 0)
+    monkeypatch.setattr("fastgd.estimators.select_solver._is_easy_in_full", lambda *_: False)
     monkeypatch.setattr("fastgd.estimators.linear_fit.diagnose", after_a_repair)
     (said,) = messages(SGDClassifier("log_loss", random_state=0), X, y)
     assert "taken back: in columns 2 (" in said

@@ -12,8 +12,12 @@ from fastgd.methods.schedules import Lipschitz, as_schedule
 from fastgd.methods.sgd import FirstOrder, check_compatible
 from fastgd.problem.order import seed_of
 
-# Multiplications of a Hessian, at most, for full batches where the user has not asked for them.
+# Full batches take the place of single rows with at most this number of columns; or with Hessians
+# of this number of multiplications, half a millisecond; or for least squares that are solved by
+# products of this number of columns or rows, in the time of about 12 passes.
+EASY_COLUMNS = 25
 SMALL_WORK = 1e7
+EASY_PRODUCTS = 300
 # The rate of learning_rate="auto" for rules that scale their steps, such as Adam.
 ADAPTIVE_RATE = 0.01
 
@@ -63,14 +67,17 @@ def automatic_method(model, problem, size, is_reduced=False, tries_direct=True):
     """
     objective = problem.objective
     both_have_kinks = objective.has_nonsmooth_penalty and not objective.loss.is_smooth
-    is_small = not problem.full_batch and _is_small(model, problem)
-    is_full = problem.full_batch or is_small
-    if not is_full or both_have_kinks or objective.is_degenerate:
+    is_easy = not problem.full_batch and _is_easy_in_full(model, problem)
+    if not (problem.full_batch or is_easy) and has_easy_dual(problem):
+        from fastgd.methods.dual_coordinate_descent import DualCoordinateDescent
+
+        return DualCoordinateDescent(False, model.tol or 0.0)
+    if not (problem.full_batch or is_easy) or both_have_kinks or objective.is_degenerate:
         from fastgd.methods.saga import SAGA
 
         return SAGA(size, seed_of(problem.random_state), model.tol)
-    chooses, tol = model.batch_size == "auto" or is_small, model.tol or 0.0
-    size = len(problem.visits) if is_small else size
+    chooses, tol = model.batch_size == "auto" or is_easy, model.tol or 0.0
+    size = len(problem.visits) if is_easy else size
     solve = direct_solver(problem) if chooses and tries_direct else None
     if solve:
         from fastgd.methods.delegating import Relay
@@ -110,15 +117,18 @@ def automatic_method(model, problem, size, is_reduced=False, tries_direct=True):
     return newton_for(problem, chooses, tol)
 
 
-def _is_small(model, problem):
-    """Whether a problem is so small that full batches find the minimum in the time of a few epochs
-    by rows. Without `tol` the user asks for epochs, not for the minimum.
+def _is_easy_in_full(model, problem):
+    """Whether full batches find the minimum in the time of a few epochs by rows. Without `tol` the
+    user asks for epochs, not for the minimum.
     """
-    p, loss = problem.rows.shape[1], problem.objective.loss
+    n, p, loss = len(problem.visits), problem.rows.shape[1], problem.objective.loss
     if model.tol is None or loss.function or problem.resumable or model.early_stopping:
         return False
-    is_double = problem.rows.dtype == np.float64
-    return is_double and len(problem.visits) * p * p <= SMALL_WORK
+    if problem.rows.dtype != np.float64:
+        return False
+    if min(n, p) <= EASY_PRODUCTS and direct_solver(problem):
+        return True
+    return p <= EASY_COLUMNS or n * p * p <= SMALL_WORK
 
 
 def direct_solver(problem):
@@ -161,6 +171,16 @@ def suits_dual(problem):
     from fastgd.methods.preconditioner import dense_rows
 
     return problem.objective.loss.needs_smoothing or not dense_rows(problem)
+
+
+def has_easy_dual(problem):
+    """Whether dual coordinate descent, which goes by rows too, needs few passes."""
+    if not suits_dual(problem):
+        return False
+    from fastgd.methods.dual_coordinate_descent import SMALL_ROW_NORM
+
+    mean = squared_norms(problem.rows, problem.visits).mean()
+    return mean <= SMALL_ROW_NORM * problem.total_weight * problem.objective.l2
 
 
 def first_rate(model, problem, optimizer):
