@@ -115,7 +115,7 @@ def normal(rows=10_000, columns=100, classes=True):
     return X, (z > 0).astype(np.intp) if classes else z
 
 
-def sparse(rows=200_000, columns=100_000, row_size=75):
+def sparse(rows=200_000, columns=100_000, row_size=75, classes=True):
     """CSR rows of unit norm, the columns drawn by Zipf's law.
 
     One column from each of `row_size` intervals whose ends grow geometrically: column j then
@@ -130,7 +130,8 @@ def sparse(rows=200_000, columns=100_000, row_size=75):
     starts = np.arange(0, rows * row_size + 1, row_size, dtype=np.int32)
     X = csr_array((values.ravel(), cols.ravel(), starts), shape=(rows, columns))
     z = X @ rng.standard_normal(columns)
-    return X, (z + 0.3 * rng.standard_normal(rows) > 0).astype(np.intp)
+    z += 0.3 * rng.standard_normal(rows)
+    return X, (z > 0).astype(np.intp) if classes else z
 
 
 def uniform(rows=60_000, columns=784, labels=False):

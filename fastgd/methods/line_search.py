@@ -14,6 +14,8 @@ MAX_STEP = 2.0
 # The final width of a bracket. The excess of a smooth objective is of the order of its square, 1e-6
 # of what the whole distance has gained.
 STEP_TOLERANCE = 1e-3
+# A search also ends if another step promises at most this share of the objective.
+VALUE_TOLERANCE = 1e-8
 # Evaluations of a search, at most. A guard: bisection alone needs 12, and at least every third
 # evaluation bisects.
 MAX_EVALUATIONS = 40
@@ -42,33 +44,37 @@ class Lowest:
 def minimize_convex(function, outputs, highest=MAX_STEP):
     """(steps from MIN_STEP to `highest` that minimise convex functions, decreases from step 0).
 
-    Regula falsi (Illinois) finds the roots of the slopes, with bisection where two evaluations have
-    not halved the bracket.
+    Secants of the last two slopes find the roots of the slopes, with bisection where they leave the
+    bracket, or where two evaluations have not halved it.
     """
     lowest = Lowest(function, outputs)
     start = lowest.slope(np.zeros(outputs))
     before = lowest.values
     # Whether the function falls to the right.
     falls = start < 0
-    ends = lowest.slope(np.where(falls, highest, MIN_STEP))
+    at = np.where(falls, highest, MIN_STEP)
+    slope = lowest.slope(at)
     low, high = np.where(falls, 0.0, MIN_STEP), np.where(falls, highest, 0.0)
-    below, above = np.where(falls, start, ends), np.where(falls, ends, start)
-    inside = (below < 0) & (above > 0)
+    inside = np.where(falls, slope > 0, slope < 0) & (start != 0)
     width = older = np.where(inside, high - low, 0.0)
+    last, last_slope, at, slope = at, slope, np.zeros(outputs), start
     for _ in range(MAX_EVALUATIONS):
+        with np.errstate(invalid="ignore", divide="ignore"):
+            secant = at - slope * (at - last) / (slope - last_slope)
+        # What a step to the root of the secant would gain.
+        is_over = np.abs(slope * (secant - at)) <= VALUE_TOLERANCE * np.abs(before)
+        width = np.where(is_over, 0.0, width)
         if not (width > STEP_TOLERANCE).any():
             break
-        at = high - above * (width / (above - below))
         # If the root is next to an end, a step beyond it closes the bracket.
-        at = np.clip(at, low + STEP_TOLERANCE / 2, high - STEP_TOLERANCE / 2)
-        at = np.where((at > low) & (at < high) & (2 * width <= older), at, (low + high) / 2)
-        slope = lowest.slope(at)
+        secant = np.clip(secant, low + STEP_TOLERANCE / 2, high - STEP_TOLERANCE / 2)
+        is_good = (secant > low) & (secant < high) & (2 * width <= older)
+        last, last_slope = at, slope
+        at = np.where(width > 0, np.where(is_good, secant, (low + high) / 2), at)
+        slope = np.where(width > 0, lowest.slope(at), slope)
         # Both hold at the minimum itself.
-        left, right = slope <= 0, slope >= 0
-        # Illinois: halve the slope at the end that stays.
-        below, above = np.where(left, slope, below / 2), np.where(right, slope, above / 2)
-        low, high = np.where(left, at, low), np.where(right, at, high)
-        older, width = width, np.where(inside, high - low, 0.0)
+        low, high = np.where(slope <= 0, at, low), np.where(slope >= 0, at, high)
+        older, width = width, np.where(width > 0, high - low, 0.0)
     with np.errstate(invalid="ignore"):
         return lowest.steps, np.where(lowest.values < before, before - lowest.values, 0.0)
 
