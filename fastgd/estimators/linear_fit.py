@@ -114,8 +114,13 @@ class LinearFit(RowsFit):
         """The column scaling; with the products of the columns where these are the solution."""
         if self.model.batch_size == "auto" and needs_products(problem):
             made = products_of(problem)
-            return made.metric if made else metric_of(problem)
-        return metric_of(problem)
+            if made:
+                return made.metric
+        metric = metric_of(problem)
+        if not (np.isfinite(metric.center).all() and np.isfinite(metric.scale).all()):
+            # X may have numbers that are not finite, for which nobody has looked yet.
+            self.model._check_X(self.data.X, reset=False)
+        return metric
 
     def best_run(self):
         """Train, from 0 if the objective overflows at the start; return the best training."""

@@ -14,6 +14,7 @@ from fastgd.estimators.base import Model
 from fastgd.estimators.diagnostics import note_seed, warn_of_ignored
 from fastgd.estimators.linear_fit import LinearFit
 from fastgd.estimators.parameters import thread_count
+from fastgd.estimators.select_solver import is_automatic
 from fastgd.kernels import batch
 from fastgd.kernels.rows import Rows
 from fastgd.methods.sparse_stream import SparseStream, columns_of
@@ -93,6 +94,12 @@ class LinearModel(SparseCoefMixin, Model):
         if isinstance(state.get("_state"), SparseStream):
             state["coef_"], state["_state"] = self.coef_, copy(state["_state"])
         return state
+
+    def _looks_later(self, sample_weight):
+        """Whether training looks at all rows before anything else, and so for numbers that are not
+        finite: a pass over X less.
+        """
+        return is_automatic(self) and sample_weight is None and not self.early_stopping
 
     def _penalty(self, outputs, total):
         """(l1, l2, exponent) of the `Objective`; `total` is the sum of the rows' weights."""

@@ -31,7 +31,8 @@ class Classifier(Labels, LinearModel):
     def _fit(self, X, y, sample_weight, **others):
         """Train from the start on labels of whatever classes there are."""
         fit_callbacks = self._fit_callbacks(X, y, sample_weight)
-        X, y = self._check_X(X, reset=True, y=y)
+        ensure_finite = not self._looks_later(sample_weight)
+        X, y = self._check_X(X, reset=True, ensure_finite=ensure_finite, y=y)
         if not _are_whole_numbers(y):
             check_classification_targets(y)
         classes = np.unique(y)
@@ -140,10 +141,13 @@ class Regressor(Values, LinearModel):
     def _fit(self, X, y, sample_weight, **others):
         """Train from the start."""
         fit_callbacks = self._fit_callbacks(X, y, sample_weight)
-        return self._fit_targets(X, y, sample_weight, True, fit_callbacks=fit_callbacks, **others)
+        others |= {"fit_callbacks": fit_callbacks}
+        others |= {"ensure_finite": not self._looks_later(sample_weight)}
+        return self._fit_targets(X, y, sample_weight, True, **others)
 
-    def _fit_targets(self, X, y, sample_weight, reset, validation=(), **others):
-        X, y = self._check_X(X, reset=reset, y=y, y_numeric=True, multi_output=True)
+    def _fit_targets(self, X, y, sample_weight, reset, validation=(), ensure_finite=True, **others):
+        kind = {"y": y, "y_numeric": True, "multi_output": True}
+        X, y = self._check_X(X, reset=reset, ensure_finite=ensure_finite, **kind)
         targets = self._targets(y)
         outputs = 1 if y.ndim == 1 else y.shape[1]
         if reset and self._goes_on_from_coefficients(**others):

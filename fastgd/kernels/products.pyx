@@ -51,6 +51,10 @@ cdef inline void columns_of(const Run *run, const Row *row, const floating *rest
         a[j] = x[j] - run.shift[j]
 
 
+cdef inline double root_weight(const Run *run, Py_ssize_t i) noexcept nogil:
+    return sqrt(run.data.weights[i]) if run.data.weights != NULL else 1.0
+
+
 cdef inline void load_row(const Run *run, Py_ssize_t i, double *a) noexcept nogil:
     """a (q,) = row i of X, 1 and its targets, times the root of its weight; zeros follow already.
     """
@@ -65,16 +69,36 @@ cdef inline void load_row(const Run *run, Py_ssize_t i, double *a) noexcept nogi
     for k in range(targets):
         a[p + 1 + k] = run.data.y[i * targets + k] - run.shift[p + 1 + k]
     if run.data.weights != NULL:
-        root = sqrt(run.data.weights[i])
+        root = root_weight(run, i)
         for k in range(p + 1 + targets):
             a[k] *= root
+
+
+cdef inline void load_panels(const Run *run, Py_ssize_t i, const floating *restrict x,
+                             double *restrict tile) noexcept nogil:
+    """The same of a dense row with values x, in panels; `tile` is the place of the row in the first
+    one.
+    """
+    cdef Py_ssize_t p = run.data.X.p, targets = run.data.targets, whole = p // PANEL, j, k
+    cdef Py_ssize_t apart = run.rows * PANEL
+    cdef double root = root_weight(run, i)
+    cdef const double *shift = run.shift
+    for j in range(whole):
+        for k in range(PANEL):
+            tile[j * apart + k] = root * (x[j * PANEL + k] - shift[j * PANEL + k])
+    for j in range(whole * PANEL, p):
+        tile[j // PANEL * apart + j % PANEL] = root * (x[j] - shift[j])
+    tile[p // PANEL * apart + p % PANEL] = root
+    for k in range(targets):
+        j = p + 1 + k
+        tile[j // PANEL * apart + j % PANEL] = root * (run.data.y[i * targets + k] - shift[j])
 
 
 cdef void part(Run *run, Py_ssize_t number, double *room, double *sums, bint leads) noexcept nogil:
     """sums (q, q), lower triangle = the products over this part of the rows. `room` holds a tile
     and a row; the leading thread listens for Ctrl-C.
     """
-    cdef Py_ssize_t begin = run.data.visits * number // run.parts, r, j
+    cdef Py_ssize_t begin = run.data.visits * number // run.parts, r, j, i
     cdef Py_ssize_t end = run.data.visits * (number + 1) // run.parts
     cdef int q = <int> run.q, rows
     cdef double one = 1.0
@@ -87,7 +111,16 @@ cdef void part(Run *run, Py_ssize_t number, double *room, double *sums, bint lea
             if run.q > MAX_NARROW:
                 load_row(run, run.data.order[begin + r], tile + r * run.q)
                 continue
-            load_row(run, run.data.order[begin + r], room)
+            i = run.data.order[begin + r]
+            if run.data.X.indices == NULL:
+                if run.data.X.itemsize == sizeof(float):
+                    load_panels(run, i, <const float *> run.data.X.values + i * run.data.X.p,
+                                tile + r * PANEL)
+                else:
+                    load_panels(run, i, <const double *> run.data.X.values + i * run.data.X.p,
+                                tile + r * PANEL)
+                continue
+            load_row(run, i, room)
             for j in range(run.q // PANEL):
                 memcpy(tile + (j * run.rows + r) * PANEL, room + j * PANEL, PANEL * sizeof(double))
         if run.q <= MAX_NARROW:

@@ -84,7 +84,8 @@ class Problem(Record):
     @property
     def targets(self):
         """The targets of the rows to train on, shape (n, targets)."""
-        return self.y.reshape(self.rows.shape[0], -1)[self.visits]
+        of_rows = self.y.reshape(self.rows.shape[0], -1)
+        return of_rows if len(self.visits) == len(of_rows) else of_rows[self.visits]
 
     @property
     def output_targets(self):

@@ -75,8 +75,10 @@ def _underflow(problem, squares, shift):
     none = np.flatnonzero(squares[:p] == 0)
     X = problem.X[:, none][problem.visits] if len(none) else np.zeros((0, 0))
     varies = X.count_nonzero() if sparse.issparse(X) else (X != shift[none]).any()
-    targets = problem.targets[:, squares[p + 1 :] == 0]
-    return varies or (targets != shift[p + 1 : len(squares)][squares[p + 1 :] == 0]).any()
+    none = squares[p + 1 :] == 0
+    return varies or (
+        none.any() and (problem.targets != shift[p + 1 : len(squares)])[:, none].any()
+    )
 
 
 class ScaledProducts(Record):

@@ -148,8 +148,7 @@ def _sizes(metric):
 
 def _largest_target(problem):
     """The largest absolute value of the targets to train on."""
-    y = problem.y if len(problem.visits) == problem.rows.shape[0] else problem.targets
-    return float(np.abs(y).max())
+    return float(max(problem.targets.max(), -problem.targets.min()))
 
 
 def has_targets_beyond(problem):
