@@ -241,3 +241,43 @@ def test_a_direct_solution_takes_one_epoch():
     for step in 1e-4 * np.eye(5):
         assert method.loss_at(method.state.theta + step) > epoch.loss
     assert coef.shape == (1, 4)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.5, (0.1, 1.0)])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_sparse_rows_whose_factor_takes_long_are_solved_by_conjugate_gradients(
+    alpha, fit_intercept
+):
+    rng = np.random.default_rng(0)
+    n, p = 300, 2000
+    parts = rng.standard_normal(5 * n), (np.repeat(np.arange(n), 5), rng.integers(0, p, 5 * n))
+    X = sparse.coo_array(parts, (n, p)).tocsr()
+    Y, weights = rng.standard_normal((n, 2)) + 3, rng.uniform(0.1, 2, n)
+    model = Ridge(alpha=alpha, fit_intercept=fit_intercept, tol=1e-13).fit(X, Y, weights)
+    assert model.solver_ == "sparse_cg" and model.converged_ and model.optimality_ <= 1e-13
+    root = np.sqrt(weights)[:, None]
+    A, B, center = X.toarray(), Y, np.zeros(p)
+    if fit_intercept:
+        center, middle = np.average(A, axis=0, weights=weights), np.average(Y, 0, weights)
+        A, B = A - center, Y - middle
+    for k, strength in enumerate(np.broadcast_to(alpha, 2)):
+        system = (root * A) @ (root * A).T + strength * np.eye(n)
+        exact = (root * A).T @ np.linalg.lstsq(system, (root * B)[:, k], rcond=1e-13)[0]
+        assert_allclose(model.coef_[k], exact, rtol=0, atol=1e-5 * np.abs(exact).max())
+        if fit_intercept:
+            assert_allclose(model.intercept_[k], middle[k] - exact @ center, rtol=1e-5)
+
+
+def test_conjugate_gradients_stop_at_tol():
+    rng = np.random.default_rng(1)
+    parts = rng.standard_normal(2000), (np.repeat(np.arange(400), 5), rng.integers(0, 3000, 2000))
+    X, y = sparse.coo_array(parts, (400, 3000)).tocsr(), rng.standard_normal(400)
+
+    def objective(model):
+        rest = y - X @ model.coef_ - model.intercept_
+        return rest @ rest + 0.1 * model.coef_ @ model.coef_
+
+    fits = [Ridge(alpha=0.1, tol=tol).fit(X, y) for tol in (0.1, 1e-3, 1e-14)]
+    least, worst = objective(fits[-1]), ((y - y.mean()) ** 2).sum()
+    for model in fits[:-1]:
+        assert 0 < objective(model) - least <= 1.01 * model.optimality_ * (worst - least)

@@ -133,9 +133,9 @@ def test_steps_that_were_taken_back_name_the_columns_of_long_tails(monkeypatch):
     X[:, 2] = np.exp(4 * rng.standard_normal(400))
     y = np.where(X[:, 0] + 0.3 * rng.standard_normal(400) > 0, 1, 0)
 
-    def after_a_repair(names, method):
+    def after_a_repair(fit, method):
         method.state.safeguard.backtracked = True
-        return diagnose(names, method)
+        return diagnose(fit, method)
 
     monkeypatch.setattr("fastgd.estimators.select_solver._is_easy_in_full", lambda *_: False)
     monkeypatch.setattr("fastgd.estimators.linear_fit.diagnose", after_a_repair)

@@ -82,14 +82,12 @@ def warn_of_ignored(model):
         warn(" ".join(messages), UserWarning)
 
 
-def diagnose(names, method):
-    """The problem with the columns of X, which have these names, and what helps; empty if there is
-    none.
-    """
+def diagnose(fit, method):
+    """The problem with the columns of X, and what helps; empty if there is none."""
     problem = method.problem
     if isinstance(method, FirstOrder) and not method.optimizer.is_adaptive:
-        return uneven_columns(problem, names)
-    return long_tails(problem, names) if method.backtracked else ""
+        return uneven_columns(problem, fit.names)
+    return long_tails(problem, fit.names) if method.backtracked else ""
 
 
 def warn_of(model, automatic, more=""):

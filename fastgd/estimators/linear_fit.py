@@ -164,7 +164,7 @@ class LinearFit(RowsFit):
     def explained(self, error):
         if self.automatic:
             return ValueError(self.beyond(True))
-        advice = diagnose(self.names, self.runs.trainings[0].method)
+        advice = diagnose(self, self.runs.trainings[0].method)
         return DivergedError(f"{error} {advice}".strip())
 
     def conclude(self, training):
@@ -175,7 +175,7 @@ class LinearFit(RowsFit):
             problem.objective, self.data.X, self.data.labels, problem.visits
         ):
             model.stop_reason_, model.converged_ = "separable", False
-        warn_of(model, self.automatic, diagnose(self.names, training.method))
+        warn_of(model, self.automatic, diagnose(self, training.method))
 
     def method(self, last):
         return select_method(self.model, self.problem, self.partial, last)

@@ -61,42 +61,48 @@ def select_method(model, problem, partial, last):
     return FirstOrder(schedule, optimizer, size, average_from, seed)
 
 
-def automatic_method(model, problem, size, is_reduced=False, tries_direct=True):
-    """The method without a learning rate, with batches of `size` rows; `is_reduced` says that the
+def automatic_method(model, problem, size):
+    """The method without a learning rate, with batches of `size` rows."""
+    objective, tol = problem.objective, model.tol or 0.0
+    both_have_kinks = objective.has_nonsmooth_penalty and not objective.loss.is_smooth
+    if not (both_have_kinks or objective.is_degenerate):
+        if problem.full_batch:
+            return _full_batch_method(problem, model.batch_size == "auto", tol)
+        if _is_easy_in_full(model, problem):
+            return _full_batch_method(problem, True, tol)
+        if has_easy_dual(problem):
+            from fastgd.methods.dual_coordinate_descent import DualCoordinateDescent
+
+            return DualCoordinateDescent(False, tol)
+    from fastgd.methods.saga import SAGA
+
+    return SAGA(size, seed_of(problem.random_state), model.tol)
+
+
+def _full_batch_method(problem, chooses, tol, is_reduced=False, tries_direct=True):
+    """The method of full batches. `chooses` says that it may take any way, `is_reduced` that the
     problem is in the span of its rows already, `tries_direct` that a direct solution is tried.
     """
     objective = problem.objective
-    both_have_kinks = objective.has_nonsmooth_penalty and not objective.loss.is_smooth
-    is_easy = not problem.full_batch and _is_easy_in_full(model, problem)
-    if not (problem.full_batch or is_easy) and has_easy_dual(problem):
-        from fastgd.methods.dual_coordinate_descent import DualCoordinateDescent
-
-        return DualCoordinateDescent(False, model.tol or 0.0)
-    if not (problem.full_batch or is_easy) or both_have_kinks or objective.is_degenerate:
-        from fastgd.methods.saga import SAGA
-
-        return SAGA(size, seed_of(problem.random_state), model.tol)
-    chooses, tol = model.batch_size == "auto" or is_easy, model.tol or 0.0
-    size = len(problem.visits) if is_easy else size
     solve = direct_solver(problem) if chooses and tries_direct else None
     if solve:
         from fastgd.methods.delegating import Relay
         from fastgd.methods.direct import Direct
 
-        others = {"is_reduced": is_reduced, "tries_direct": False}
-        return Relay(Direct(solve, tol), lambda: automatic_method(model, problem, size, **others))
+        others = chooses, tol, is_reduced, False
+        return Relay(Direct(solve, tol), lambda: _full_batch_method(problem, *others))
     if chooses and suits_dual(problem):
         from fastgd.methods.dual_coordinate_descent import DualCoordinateDescent
 
         return DualCoordinateDescent(chooses, tol)
-    if chooses and not is_reduced and size <= problem.rows.shape[1]:
+    if chooses and not is_reduced and len(problem.visits) <= problem.rows.shape[1]:
         from fastgd.methods.row_space import RowSpace, is_worthwhile
 
         if is_worthwhile(problem):
-            others = {"is_reduced": True, "tries_direct": tries_direct}
+            others = chooses, tol, True, tries_direct
 
             def row_space():
-                return RowSpace(lambda reduced: automatic_method(model, reduced, size, **others))
+                return RowSpace(lambda reduced: _full_batch_method(reduced, *others))
 
             if not has_dual(problem):
                 return row_space()

@@ -19,8 +19,12 @@ MAX_COLUMNS = 500
 # Rows per column, at least, for the same reason; few columns are always worth their products.
 MIN_ROWS_PER_COLUMN = 4
 FEW_COLUMNS = 100
-# Sweeps of coordinate descent between two looks at the duality gap.
+# Sweeps of coordinate descent between two looks at the duality gap, at least; of few columns as
+# many as take this number of multiplications, half of the time of a look, unless the largest slope
+# has fallen to this share of the first one before.
 SWEEPS = 10
+SWEEP_MULTIPLICATIONS = 20_000
+SMALL_SLOPE = 1e-6
 # Looks at the duality gap, at most. A guard: with a Newton step on the support after each, a few
 # are enough.
 MAX_LOOKS = 100
@@ -72,9 +76,11 @@ class OneTarget:
         small.
         """
         l1, least = self.penalty.above, self.penalty.lower_bounds
+        sweeps = max(SWEEPS, SWEEP_MULTIPLICATIONS // max(self.H.size, 1))
+        small = SMALL_SLOPE * np.abs(self.XY).max(initial=0.0)
         self.g = self.H @ w - self.XY
         for _ in range(MAX_LOOKS):
-            coordinate.descend(self.H, w, self.g, l1, 0.0, SWEEPS, least)
+            coordinate.descend(self.H, w, self.g, l1, small, sweeps, least)
             gap = self.gap(w)
             if relative(gap, self.value, self.YY / 2) <= tol:
                 return gap

@@ -17,12 +17,13 @@ import numpy as np
 from fastgd.kernels import batch, dual
 from fastgd.kernels.order import shuffle
 from fastgd.kernels.rows import squared_norms
+from fastgd.methods.active_set import newton_for
 from fastgd.methods.full_batch import FullBatch
+from fastgd.methods.interior_point import method_for
 from fastgd.methods.method import Epoch
-from fastgd.methods.newton import Newton
 from fastgd.methods.preconditioner import dense_rows
-from fastgd.methods.smoothing import SmoothedNewton
 from fastgd.problem.duality import relative, weighted
+from fastgd.problem.layout import unpack
 
 # The mean of |x|^2 / (n l2) up to which the dual is tried where Newton's methods have no dense
 # preconditioner. The number of passes grows with it.
@@ -53,8 +54,8 @@ def _is_candidate(passes):
 
 
 class DualCoordinateDescent(FullBatch):
-    """Minimise an objective with L2 part, one row's slope at a time; switch to `SmoothedNewton` or
-    `Newton` if that is slow or, with `gives_up`, raise StopIteration.
+    """Minimise an objective with L2 part, one row's slope at a time; switch to a method of full
+    batches if that is slow or, with `gives_up`, raise StopIteration.
 
     Its models are not warm started, so there is no state to resume from.
     """
@@ -88,7 +89,8 @@ class DualCoordinateDescent(FullBatch):
     def _successor(self):
         """The method to switch to."""
         needs_smoothing = self.problem.objective.loss.needs_smoothing
-        return (SmoothedNewton if needs_smoothing else Newton)(self.dense_metric, self.tol)
+        choose = method_for if needs_smoothing else newton_for
+        return choose(self.problem, self.dense_metric, self.tol)
 
     def _descend(self):
         """Yield an `Epoch` after each pass."""
@@ -149,8 +151,7 @@ class DualCoordinateDescent(FullBatch):
             # The estimate is an average over the pass, at whose end the gap is smaller.
             if distance < last < np.inf:
                 distance *= sqrt(distance / last)
-            moved = self._at.gradient(objective.l2 * (theta - before))
-            norm = sqrt(float((moved * moved).sum()))
+            norm = objective.l2 * self._length(theta - before)
             yield Epoch(value, norm, 1.0)
             if distance <= min(self.tol, self._checked):
                 yield Epoch(self._check(theta), norm, 1.0)
@@ -162,6 +163,14 @@ class DualCoordinateDescent(FullBatch):
             if self._failures > MAX_FAILED_CHECKS or self._is_slow(self._estimates):
                 self._check(theta)
                 return
+
+    def _length(self, flat):
+        """The length of a gradient of the kernels in scaled columns."""
+        W, b = unpack(flat, self.problem.objective.outputs, self.problem.by_column)
+        if not self.problem.rows.sparse:
+            W = W - np.outer(b, self._at.center)
+        W = W * self._at.inverse
+        return sqrt(float(np.vdot(W, W) + np.vdot(b, b)))
 
     def _store(self, value, theta):
         """Store the parameters after a pass, if they are a candidate for the result."""
