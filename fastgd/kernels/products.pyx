@@ -27,7 +27,8 @@ cdef enum:
     MAX_NARROW = 256            # columns; with more, BLAS is the faster one
     MOST_PARTS = 16
     MOST_NUMBERS = 16777216     # of the parts' sums: 128 MB
-    PART_WORK = 1000000         # products that are worth a part, and a thread, of their own
+    PART_WORK = 1000000         # products that are worth a part of their own
+    THREAD_WORK = 8000000       # and threads, of which the first may have to wake up: a millisecond
 
 cdef struct Run:
     Data data
@@ -153,7 +154,7 @@ def column_products(DataTerm term not None, const double[::1] shift not None,
     work = <double> run.data.visits * q * q / 2
     run.parts = min(<Py_ssize_t> MOST_PARTS, <Py_ssize_t> (MOST_NUMBERS / (q * q)))
     run.parts = max(1, min(run.parts, <Py_ssize_t> (work / PART_WORK)))
-    threads = region_threads(min(threads, <int> run.parts))
+    threads = region_threads(min(threads, <int> run.parts)) if work >= THREAD_WORK else 1
     tiles = run.parts * (run.rows + 1) * q
     room = <double *> malloc((tiles + (run.parts - 1) * q * q) * sizeof(double))
     if room == NULL:
@@ -208,15 +209,17 @@ def row_products(DataTerm term not None, const double[::1] center not None,
     cdef const Table *X = term.data.X
     cdef Py_ssize_t n = term.data.visits, p = X.p, parts, i, j
     cdef int threads
+    cdef double work
     cdef double *room
     cdef Watch watch
     if X.indices != NULL or out.shape[0] != n or out.shape[1] != n or center.shape[0] != p:
         raise ValueError("dense rows, a center of each column and (n, n) products are needed")
     if n == 0:
         return
-    parts = max(1, min(<Py_ssize_t> (<double> n * n * p / 2 / PART_WORK), <Py_ssize_t> 4))
+    work = <double> n * n * p / 2
+    parts = max(1, min(<Py_ssize_t> (work / PART_WORK), <Py_ssize_t> 4))
     parts = min(parts, (p + WIDE_ROWS - 1) // WIDE_ROWS)
-    threads = region_threads(min(term.data.threads, <int> parts))
+    threads = region_threads(min(term.data.threads, <int> parts)) if work >= THREAD_WORK else 1
     room = <double *> malloc((parts * n * WIDE_ROWS + (parts - 1) * n * n) * sizeof(double))
     if room == NULL:
         raise MemoryError()
