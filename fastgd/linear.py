@@ -119,8 +119,8 @@ class LinearRegression(_LeastSquares):
         precision of the solver for sparse X.
 
     n_jobs : int, default=None
-        Number of threads. None: all that OpenMP allows; -1: all processors. It does not change the
-        result.
+        Number of threads, at most: a pass takes no more than find a free processor. None: all that
+        OpenMP allows; -1: all processors. It does not change the result.
 
     positive : bool, default=False
         Whether all weights must be >= 0.
@@ -258,8 +258,8 @@ class Ridge(_Penalised):
         uses only passes over X.
 
     n_jobs : int, default=None
-        Number of threads. None: all that OpenMP allows; -1: all processors. It does not change the
-        result.
+        Number of threads, at most: a pass takes no more than find a free processor. None: all that
+        OpenMP allows; -1: all processors. It does not change the result.
 
     max_seconds : float, default=None
         Time limit in seconds, after which no pass begins. None: no limit.
@@ -403,8 +403,8 @@ class ElasticNet(_Penalised):
         uses only passes over X.
 
     n_jobs : int, default=None
-        Number of threads. None: all that OpenMP allows; -1: all processors. It does not change the
-        result.
+        Number of threads, at most: a pass takes no more than find a free processor. None: all that
+        OpenMP allows; -1: all processors. It does not change the result.
 
     max_seconds : float, default=None
         Time limit in seconds, after which no pass begins. None: no limit.
@@ -594,8 +594,8 @@ class Lasso(ElasticNet):
         uses only passes over X.
 
     n_jobs : int, default=None
-        Number of threads. None: all that OpenMP allows; -1: all processors. It does not change the
-        result.
+        Number of threads, at most: a pass takes no more than find a free processor. None: all that
+        OpenMP allows; -1: all processors. It does not change the result.
 
     max_seconds : float, default=None
         Time limit in seconds, after which no pass begins. None: no limit.
@@ -739,8 +739,8 @@ class LogisticRegression(_Automatic, Classifier):
         as if that fit had not ended. It changes the number of passes, not the minimum.
 
     n_jobs : int, default=None
-        Number of threads. None: all that OpenMP allows; -1: all processors. It does not change the
-        result.
+        Number of threads, at most: a pass takes no more than find a free processor. None: all that
+        OpenMP allows; -1: all processors. It does not change the result.
 
     batch_size : {'auto', 'full'}, default='auto'
         'auto' uses the fastest solver, which may store a matrix of n_features^2 numbers; 'full'
@@ -929,8 +929,8 @@ class LinearSVC(_Automatic, Classifier):
         uses only passes over X.
 
     n_jobs : int, default=None
-        Number of threads. None: all that OpenMP allows; -1: all processors. It does not change the
-        result.
+        Number of threads, at most: a pass takes no more than find a free processor. None: all that
+        OpenMP allows; -1: all processors. It does not change the result.
 
     max_seconds : float, default=None
         Time limit in seconds, after which no pass begins. None: no limit.
@@ -1071,8 +1071,8 @@ class LinearSVR(_Automatic, Regressor):
         uses only passes over X.
 
     n_jobs : int, default=None
-        Number of threads. None: all that OpenMP allows; -1: all processors. It does not change the
-        result.
+        Number of threads, at most: a pass takes no more than find a free processor. None: all that
+        OpenMP allows; -1: all processors. It does not change the result.
 
     max_seconds : float, default=None
         Time limit in seconds, after which no pass begins. None: no limit.

@@ -172,8 +172,8 @@ class SGDClassifier(_SGD, Classifier):
         The quantile that ``loss="quantile"`` estimates, in (0, 1).
 
     n_jobs : int, default=None
-        Number of threads. None: all that OpenMP allows; -1: all processors. It does not change the
-        result.
+        Number of threads, at most: a pass takes no more than find a free processor. None: all that
+        OpenMP allows; -1: all processors. It does not change the result.
 
     random_state : int, RandomState instance or None, default=None
         Seed of the shuffling, the validation split and the random initial weights. The same seed
@@ -452,8 +452,8 @@ class SGDRegressor(_SGD, Regressor):
         The quantile that ``loss="quantile"`` estimates, in (0, 1).
 
     n_jobs : int, default=None
-        Number of threads. None: all that OpenMP allows; -1: all processors. It does not change the
-        result.
+        Number of threads, at most: a pass takes no more than find a free processor. None: all that
+        OpenMP allows; -1: all processors. It does not change the result.
 
     random_state : int, RandomState instance or None, default=None
         Seed of the shuffling, the validation split and the random initial weights. The same seed
@@ -723,8 +723,8 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
         The update rule, as in `SGDClassifier`.
 
     n_jobs : int, default=None
-        Number of threads. None: all that OpenMP allows; -1: all processors. It does not change the
-        result.
+        Number of threads, at most: a pass takes no more than find a free processor. None: all that
+        OpenMP allows; -1: all processors. It does not change the result.
 
     max_seconds : float, default=None
         Time limit of `fit` in seconds, after which no epoch begins. None: no limit.

@@ -22,9 +22,10 @@ from fastgd.methods.delegating import Relay
 from fastgd.methods.full_batch import FullBatch
 from fastgd.methods.smoothing import SmoothedNewton
 
-# Multiplications of a matrix of the weights, at most: about 5 milliseconds. Beyond,
-# `SmoothedNewton` takes fewer passes, and holds no copy of X.
+# Multiplications of a matrix of the weights, at most: about 5 milliseconds. With few rows per
+# column, where smoothing takes hundreds of passes, it may take 50 times as long.
 MAX_WORK = 1e8
+FEW_ROWS_PER_COLUMN, MAX_WORK_OF_FEW_ROWS = 20, 5e9
 # Rows, at most, and rows per column where there are more: with few columns vectors as long as the
 # rows take longer than passes over X.
 MAX_ROWS, MAX_ROWS_PER_COLUMN = 2000, 300
@@ -45,7 +46,8 @@ def suits(problem):
     loss, is_plain = objective.loss, not (objective.has_nonsmooth_penalty or objective.tilt)
     if not (loss.kinks and loss.needs_smoothing and is_plain) or problem.resumable:
         return False
-    is_small = 0 < n * p * p <= MAX_WORK and n <= max(MAX_ROWS, MAX_ROWS_PER_COLUMN * p)
+    most = MAX_WORK_OF_FEW_ROWS if n <= FEW_ROWS_PER_COLUMN * p else MAX_WORK
+    is_small = 0 < n * p * p <= most and n <= max(MAX_ROWS, MAX_ROWS_PER_COLUMN * p)
     is_double = problem.rows.dtype == np.float64
     return is_small and is_double and np.all(objective.l2) and problem.X is not None
 
