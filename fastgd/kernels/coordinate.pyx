@@ -307,8 +307,8 @@ def descend_columns(Rows transposed not None, const Py_ssize_t[::1] columns not 
     `transposed` holds the columns of X as its rows; dense ones in float64. `columns` selects some
     of them, and column p is a column of ones. `scale` multiplies the columns. `penalty` is (l1, l2,
     lower), with `lower` as in `descend`. Sweeps over the nonzero coordinates are accelerated
-    (Bertrand and Massias, "Anderson acceleration of coordinate descent", AISTATS 2021). They end when |H_jj * change of w_j| is at most
-    `reduction` times its largest value in the first one.
+    (Bertrand and Massias, "Anderson acceleration of coordinate descent", AISTATS 2021). They end
+    when |H_jj * change of w_j| is at most `reduction` times its largest value in the first one.
     """
     cdef const double[::1] l1 = penalty[0], l2 = penalty[1], lower = penalty[2]
     cdef const Table *X = &transposed.table
