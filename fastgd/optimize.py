@@ -479,6 +479,12 @@ def _for_scipy(name):
     return method
 
 
-auto, gd, momentum, nesterov, adagrad, rmsprop, adam, adamw, prodigy = map(
-    _for_scipy, ("auto", *METHODS)
-)
+auto = _for_scipy("auto")
+gd = _for_scipy("gd")
+momentum = _for_scipy("momentum")
+nesterov = _for_scipy("nesterov")
+adagrad = _for_scipy("adagrad")
+rmsprop = _for_scipy("rmsprop")
+adam = _for_scipy("adam")
+adamw = _for_scipy("adamw")
+prodigy = _for_scipy("prodigy")

@@ -93,8 +93,10 @@ class Model(SupportsFitCallbacks, BaseEstimator):
 
         With ensure_finite=False the caller checks whether a plain X is finite.
         """
-        has_y = "y" in others
-        if is_plain(X, ensure_finite) and (not has_y or is_plain_target(others["y"], len(X))):
+        has_y, is_many = "y" in others, others.get("multi_output", False)
+        if is_plain(X, ensure_finite) and (
+            not has_y or is_plain_target(others["y"], len(X), is_many)
+        ):
             if reset:
                 self.n_features_in_ = X.shape[1]
                 vars(self).pop("feature_names_in_", None)

@@ -58,11 +58,13 @@ def is_plain(X, ensure_finite=True):
     )
 
 
-def is_plain_target(y, n):
-    """Whether y needs no conversion: one finite number for each of the n rows."""
+def is_plain_target(y, n, is_many=False):
+    """Whether y needs no conversion: one finite number for each of the n rows or, with `is_many`,
+    one or more.
+    """
     return (
         type(y) is np.ndarray
-        and y.shape == (n,)
+        and (y.shape == (n,) or (is_many and y.ndim == 2 and len(y) == n and y.size))
         and (y.dtype.kind in "iub" or (y.dtype.kind == "f" and is_surely_finite(y)))
     )
 
