@@ -185,9 +185,10 @@ class SGDClassifier(_SGD, Classifier):
         - 'auto': no rate has to be chosen or tuned. Steps are taken on columns of standard
           deviation 1 (centred, if X is dense) without a copy of X; penalties remain those of the
           weights in the user's units. Single rows and mini-batches are trained by SAGA with
-          importance sampling, after one or two passes of implicit SGD; full batches by Newton's
-          method with conjugate gradients and exact line search; streams (`partial_fit`) by averaged
-          implicit SGD. With another `optimizer`, or with `average`, it is 'lipschitz' with a rate
+          importance sampling, after one or two passes of implicit SGD, unless full batches find the
+          minimum sooner (little data, few columns; not with tol=None, `early_stopping` or
+          `warm_start`); full batches by Newton's method with conjugate gradients and exact line
+          search, and others (see `solver_`); streams (`partial_fit`) by averaged implicit SGD. With another `optimizer`, or with `average`, it is 'lipschitz' with a rate
           of 0.01. `eta0` and `power_t` have no effect; a warning says so if they differ from their
           defaults.
         - 'lipschitz': ``1 / (L sqrt(1 + epochs done))``, where L bounds the Lipschitz constant of
@@ -276,7 +277,9 @@ class SGDClassifier(_SGD, Classifier):
         The labels.
 
     solver_ : str
-        The method that has trained the model: 'saga' or, at chosen rates, the update rule.
+        The method that has trained the model: 'saga', or the one of full batches, such as
+        'newton-cholesky', where that finds the minimum in the time of a few epochs; at chosen
+        rates the update rule.
 
     n_iter_ : int
         Number of epochs of the last fit.
@@ -465,9 +468,10 @@ class SGDRegressor(_SGD, Regressor):
         - 'auto': no rate has to be chosen or tuned. Steps are taken on columns of standard
           deviation 1 (centred, if X is dense) without a copy of X; penalties remain those of the
           weights in the user's units. Single rows and mini-batches are trained by SAGA with
-          importance sampling, after one or two passes of implicit SGD; full batches by Newton's
-          method with conjugate gradients and exact line search; streams (`partial_fit`) by averaged
-          implicit SGD. With another `optimizer`, or with `average`, it is 'lipschitz' with a rate
+          importance sampling, after one or two passes of implicit SGD, unless full batches find the
+          minimum sooner (little data, few columns; not with tol=None, `early_stopping` or
+          `warm_start`); full batches by Newton's method with conjugate gradients and exact line
+          search, and others (see `solver_`); streams (`partial_fit`) by averaged implicit SGD. With another `optimizer`, or with `average`, it is 'lipschitz' with a rate
           of 0.01. `eta0` and `power_t` have no effect; a warning says so if they differ from their
           defaults.
         - 'lipschitz': ``1 / (L sqrt(1 + epochs done))``, where L bounds the Lipschitz constant of
@@ -549,7 +553,9 @@ class SGDRegressor(_SGD, Regressor):
         Intercepts b.
 
     solver_ : str
-        The method that has trained the model: 'saga' or, at chosen rates, the update rule.
+        The method that has trained the model: 'saga', or the one of full batches, such as
+        'newton-cholesky', where that finds the minimum in the time of a few epochs; at chosen
+        rates the update rule.
 
     n_iter_ : int
         Number of epochs of the last fit.
@@ -738,7 +744,9 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
         The offset.
 
     solver_ : str
-        The method that has trained the model: 'saga' or, at chosen rates, the update rule.
+        The method that has trained the model: 'saga', or the one of full batches, such as
+        'newton-cholesky', where that finds the minimum in the time of a few epochs; at chosen
+        rates the update rule.
 
     n_iter_ : int
         Number of epochs of the last fit.

@@ -58,5 +58,5 @@ def test_the_model_is_that_of_all_columns(model, dtype):
     assert not coef[:, unstored].any() and model.n_features_in_ == 1000
     model.fit(np.ascontiguousarray(X.toarray(), dtype), y)
     scale = np.abs(coef).max()
-    assert_allclose(np.atleast_2d(model.coef_), coef, rtol=0, atol=5e-3 * scale)
-    assert_allclose(np.ravel(model.intercept_), intercept, rtol=0, atol=5e-3 * scale)
+    assert_allclose(np.atleast_2d(model.coef_), coef, rtol=0, atol=2e-2 * scale)
+    assert_allclose(np.ravel(model.intercept_), intercept, rtol=0, atol=2e-2 * scale)

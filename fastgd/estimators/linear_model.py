@@ -95,11 +95,12 @@ class LinearModel(SparseCoefMixin, Model):
             state["coef_"], state["_state"] = self.coef_, copy(state["_state"])
         return state
 
-    def _looks_later(self, sample_weight):
-        """Whether training looks at all rows before anything else, and so for numbers that are not
-        finite: a pass over X less.
+    def _defers_finiteness(self, sample_weight):
+        """Whether training finds numbers that are not finite by itself, in its first pass over X:
+        it goes over all rows, unless some have a weight of 0 or are held out.
         """
-        return is_automatic(self) and sample_weight is None and not self.early_stopping
+        is_weighted = sample_weight is not None or getattr(self, "class_weight", None) is not None
+        return is_automatic(self) and not (is_weighted or self.early_stopping)
 
     def _penalty(self, outputs, total):
         """(l1, l2, exponent) of the `Objective`; `total` is the sum of the rows' weights."""

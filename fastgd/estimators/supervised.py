@@ -31,7 +31,7 @@ class Classifier(Labels, LinearModel):
     def _fit(self, X, y, sample_weight, **others):
         """Train from the start on labels of whatever classes there are."""
         fit_callbacks = self._fit_callbacks(X, y, sample_weight)
-        ensure_finite = not self._looks_later(sample_weight)
+        ensure_finite = not self._defers_finiteness(sample_weight)
         X, y = self._check_X(X, reset=True, ensure_finite=ensure_finite, y=y)
         if not _are_whole_numbers(y):
             check_classification_targets(y)
@@ -142,7 +142,7 @@ class Regressor(Values, LinearModel):
         """Train from the start."""
         fit_callbacks = self._fit_callbacks(X, y, sample_weight)
         others |= {"fit_callbacks": fit_callbacks}
-        others |= {"ensure_finite": not self._looks_later(sample_weight)}
+        others |= {"ensure_finite": not self._defers_finiteness(sample_weight)}
         return self._fit_targets(X, y, sample_weight, True, **others)
 
     def _fit_targets(self, X, y, sample_weight, reset, validation=(), ensure_finite=True, **others):

@@ -33,6 +33,8 @@ MAX_ROWS, MAX_ROWS_PER_COLUMN = 2000, 300
 BOUNDARY_SHARE = 0.995
 # Added to the diagonal of the matrix, relative to its largest entry: rounding.
 RIDGE = 1e-14
+# Outputs whose product mu is below this share of the largest one wait.
+LAGGING_SHARE = 1e-3
 # A step of at most this length, or a product mu of at most this share of the first one, is the end.
 LEAST_STEP = 1e-8
 LEAST_PRODUCT = 1e-15
@@ -61,17 +63,18 @@ def method_for(problem, dense_metric, tol):
 
 class Output:
     """The iterates of one output: weights `v` (p + 1,) and margins `z` (n,), and for each kink and
-    row the distances `right` and `left` and the multipliers `a` of `right`, (kinks, n).
+    row the distances `right` and `left` and their multipliers `a` and `b`, (kinks, n).
     """
 
     def __init__(self, A, shares, v, l2, low, places, jumps):
         self._A, self._shares, self.v, self._l2 = A, shares, v, l2
-        self._low, self._places, self._jumps = low, places, jumps
+        self._low, self._places = low, places
         self.z = A @ v
         beyond = self.z - places
         room = float(np.abs(beyond).mean(axis=0) @ shares) or 1.0
         self.right, self.left = np.maximum(-beyond, 0) + room, np.maximum(beyond, 0) + room
-        self.a = np.zeros_like(places) + jumps / 2
+        # Both are stored: jumps - a would be 0 where b is below the rounding of a.
+        self.a = self.b = np.zeros_like(places) + jumps / 2
         self.first = self.product()
         self.is_over = False
 
@@ -82,13 +85,12 @@ class Output:
 
     def product(self):
         """The weighted sum of a p + b q over the kinks."""
-        total = self.a * self.right + (self._jumps - self.a) * self.left
+        total = self.a * self.right + self.b * self.left
         return float(total.sum(axis=0) @ self._shares)
 
     def step(self):
         """Take a step; return whether there was one."""
-        A, shares, a, right, left = self._A, self._shares, self.a, self.right, self.left
-        b = self._jumps - a
+        A, shares, a, b, right, left = self._A, self._shares, self.a, self.b, self.right, self.left
         gradient = self.gradient = A.T @ (shares * self.slopes) + self._l2 * self.v
         missing = self.z - self._places - left + right
         D = 1 / (right / a + left / b)
@@ -118,7 +120,9 @@ class Output:
         corrected = mu - a * right - da * to_right, mu - b * left + da * to_left
         dv, da, to_right, to_left = direction(*corrected)
         t = BOUNDARY_SHARE * reach(da, to_right, to_left)
-        self.v, self.a = self.v + t * dv, a + t * da
+        if not (t > 0 and np.isfinite(dv).all()):
+            return False
+        self.v, self.a, self.b = self.v + t * dv, a + t * da, b - t * da
         self.z = A @ self.v
         self.right, self.left = right + t * to_right, left + t * to_left
         return t > LEAST_STEP and self.product() > LEAST_PRODUCT * self.first
@@ -153,13 +157,16 @@ class InteriorPoint(FullBatch):
         """Yield an `Epoch` after each step."""
         outputs = self._outputs
         while True:
+            # Outputs that are much nearer to their minimum than another one wait for it.
+            far = LAGGING_SHARE * max(output.product() for output in outputs)
             for output in outputs:
-                output.is_over = output.is_over or not output.step()
+                if not output.is_over and output.product() >= far:
+                    output.is_over = not output.step()
             self._v = np.array([output.v for output in self._outputs])
             value = self._value()
             self._offer(value, self._at.to_user(self._v), self._v)
             self._norm = sqrt(sum(float(output.gradient @ output.gradient) for output in outputs))
-            is_over = all(output.is_over for output in outputs)
+            is_over = all(output.is_over for output in outputs if output.product() >= far)
             # The products of multipliers and distances are about the duality gap.
             about = sum(output.product() for output in outputs)
             gained = self._constant_loss - self._best[0]

@@ -1,5 +1,5 @@
-"""Newton's method with the Hessian itself, for few columns: two passes over X a step, one for the
-gradient and one for the Hessian.
+"""Newton's method with the Hessian itself, for few columns: three passes over X a step, for the
+gradient, the Hessian, and its product with the step, which shows that the step is right.
 
 The full step is tried first, by the gradient at its end; only if the objective does not fall enough
 there is a line search, in the margins. Source: Boyd and Vandenberghe, Convex Optimization, section
@@ -12,6 +12,7 @@ import numpy as np
 
 from fastgd.methods.conjugate_gradients import Decrement
 from fastgd.methods.newton import Newton
+from fastgd.problem.metric import metric_of
 
 # Columns, at most: the Hessian of 25 takes as long as about two passes over X. With more columns,
 # the passes of CG take less time.
@@ -19,8 +20,13 @@ MAX_COLUMNS = 25
 # Multiplications of a Hessian that are made whatever the columns: half a millisecond, while the
 # Python code of a step of CG takes a fifth.
 SMALL_WORK = 1e7
-# A full step is taken if the objective falls by at least this share of the slope at its start.
+# CG solves a system, by the same factor, if a direct solution leaves more than this share of the
+# decrement: the ridge that keeps the factor from being singular then matters.
+MAX_REMAINDER = 1e-3
+# A full step is taken if the objective falls by at least this share of the slope at its start, and
+# no longer falls by more than this share of it.
 ARMIJO = 1e-4
+MAX_SLOPE_LEFT = 0.5
 
 
 def suits(problem):
@@ -29,13 +35,16 @@ def suits(problem):
     n, p = len(problem.visits), problem.rows.shape[1]
     if objective.loss.is_quadratic or objective.loss.is_joint or not 0 < p < n:
         return False
-    return p <= MAX_COLUMNS or n * p * p <= SMALL_WORK
+    if not (p <= MAX_COLUMNS or n * p * p <= SMALL_WORK):
+        return False
+    # Curvature that few rows have hides the rest of a column from full steps.
+    return not metric_of(problem).stands_out.any()
 
 
 class NewtonCholesky(Newton):
     """Minimise a smooth objective without L1 part by full steps with the exact Hessian.
 
-    Where the Hessian has no Cholesky factor, directions are those of `Newton`.
+    Where the Hessian has no accurate Cholesky factor, directions are those of `Newton`.
     """
 
     solver = "newton-cholesky"
@@ -56,9 +65,8 @@ class NewtonCholesky(Newton):
             self._set_optimality(None)
             self._compute_curvatures()
             self._preconditioner = self._make_preconditioner()
-            if self._preconditioner.factors:
-                decrement = self._solve(loss)
-            else:
+            decrement = self._solve(loss) if self._preconditioner.factors else None
+            if decrement is None:
                 decrement, _ = yield from self._direction(loss, self._g)
             yield self._report(loss)
             if self._optimality is None and self._may_be_enough(loss, decrement):
@@ -68,7 +76,8 @@ class NewtonCholesky(Newton):
             self._v = origin + self._x
             value, gradient = self._gradient()
             self._step = np.ones_like(self._step)
-            if not value <= loss + ARMIJO * slope + self._rounding(loss):
+            is_short = (gradient * self._x).sum() < MAX_SLOPE_LEFT * slope
+            if is_short or not value <= loss + ARMIJO * slope + self._rounding(loss):
                 self._rows.set_direction(margins)
                 self._v = origin
                 self._search()
@@ -79,16 +88,17 @@ class NewtonCholesky(Newton):
 
     def _solve(self, loss):
         """Set the direction x by the factor of the Hessian, and estimate the distance from the
-        minimum; return the decrement.
+        minimum; return the decrement, or None if x does not solve the system without a ridge.
         """
         x = self._x = self._preconditioner(-self._g)
+        self._rows.begin_direction()
+        left = -self._g - self._hessian_product(x)
+        self._rows.extend_direction(1.0)
         rounding = self.rounding(loss, self.problem.rows.dtype)
         decrement = max(float(-(self._g * x).sum()) / 2, 0.0)
+        if not (left * self._preconditioner(left)).sum() <= MAX_REMAINDER * decrement:
+            return None
         total = max(self._constant_loss - loss + decrement, rounding)
-        if self.problem.objective.loss.is_piecewise_quadratic:
-            self._rows.begin_direction()
-            self._rows.hessian_product(self._at.to_user(x))
-            self._rows.extend_direction(1.0)
         self._estimate_distance(Decrement(loss, decrement, 0.0, 0.0, total), None)
         self._note_decrement(decrement, loss, rounding)
         return decrement

@@ -160,8 +160,8 @@ def solve_by_conjugate_gradients(problem, tol=0.0):
     U, worst = np.zeros(targets.shape), float((B * B).sum()) / 2
     P = S = scale * R
     product = (R * S).sum(axis=0)
-    # After as long as a factor takes that is the shorter way.
-    for _ in range(int(len(B) ** 3 / 3 / (FACTOR_MULTIPLICATIONS * problem.rows.stored))):
+    # A factor takes over once it would have taken as long.
+    for _ in range(int(len(B) ** 3 / 3 / (FACTOR_MULTIPLICATIONS * max(problem.rows.stored, 1)))):
         W = weights(P)
         Q = root * (X @ W - mean_x @ W) + l2 * P
         step = product / np.maximum((P * Q).sum(axis=0), np.finfo(float).tiny)

@@ -28,10 +28,10 @@ class StoredColumns(Record):
         return cls(numbers, p) if 0 < len(numbers) <= MAX_STORED_SHARE * p else None
 
     def take(self, X):
-        """X with these columns alone."""
+        """X with these columns alone, and a copy of its numbers, which SciPy may sort in place."""
         places = np.empty(self.of, X.indices.dtype)
         places[self.numbers] = np.arange(len(self.numbers))
-        parts = X.data[: X.nnz], places[X.indices[: X.nnz]], X.indptr
+        parts = X.data[: X.nnz].copy(), places[X.indices[: X.nnz]], X.indptr
         return sparse.csr_array(parts, (X.shape[0], len(self.numbers)))
 
     def expand(self, coef):
