@@ -188,9 +188,9 @@ class SGDClassifier(_SGD, Classifier):
           importance sampling, after one or two passes of implicit SGD, unless full batches find the
           minimum sooner (little data, few columns; not with tol=None, `early_stopping` or
           `warm_start`); full batches by Newton's method with conjugate gradients and exact line
-          search, and others (see `solver_`); streams (`partial_fit`) by averaged implicit SGD. With another `optimizer`, or with `average`, it is 'lipschitz' with a rate
-          of 0.01. `eta0` and `power_t` have no effect; a warning says so if they differ from their
-          defaults.
+          search, and others (see `solver_`); streams (`partial_fit`) by averaged implicit SGD. With
+          another `optimizer`, or with `average`, it is 'lipschitz' with a rate of 0.01. `eta0` and
+          `power_t` have no effect; a warning says so if they differ from their defaults.
         - 'lipschitz': ``1 / (L sqrt(1 + epochs done))``, where L bounds the Lipschitz constant of
           the gradient by the longest row (full batches: 1 / L; 'poisson', which has no L: a guess
           from the largest y). Standardise the columns for speed. Adaptive rules (AdaGrad, RMSProp,
@@ -471,9 +471,9 @@ class SGDRegressor(_SGD, Regressor):
           importance sampling, after one or two passes of implicit SGD, unless full batches find the
           minimum sooner (little data, few columns; not with tol=None, `early_stopping` or
           `warm_start`); full batches by Newton's method with conjugate gradients and exact line
-          search, and others (see `solver_`); streams (`partial_fit`) by averaged implicit SGD. With another `optimizer`, or with `average`, it is 'lipschitz' with a rate
-          of 0.01. `eta0` and `power_t` have no effect; a warning says so if they differ from their
-          defaults.
+          search, and others (see `solver_`); streams (`partial_fit`) by averaged implicit SGD. With
+          another `optimizer`, or with `average`, it is 'lipschitz' with a rate of 0.01. `eta0` and
+          `power_t` have no effect; a warning says so if they differ from their defaults.
         - 'lipschitz': ``1 / (L sqrt(1 + epochs done))``, where L bounds the Lipschitz constant of
           the gradient by the longest row (full batches: 1 / L; 'poisson', which has no L: a guess
           from the largest y). Standardise the columns for speed. Adaptive rules (AdaGrad, RMSProp,
