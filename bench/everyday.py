@@ -27,7 +27,7 @@ from sklearn import linear_model, svm
 import fastgd
 from bench import data, report
 from bench.objective import LOSSES, targets
-from bench.timing import cores, seconds
+from bench.timing import cores, interleave, seconds
 
 SHAPES = {  # name: a function that returns (X, values)
     "100x10": lambda: tall(100, 10),
@@ -101,13 +101,9 @@ def objective(model, X, y, loss, l1, l2):
 
 
 def medians(fits):
-    """Median seconds of functions, which are called in turn."""
-    taken = [[] for _ in fits]
-    for _ in range(9):
-        for times, fit in zip(taken, fits, strict=True):
-            if len(times) < 3 or sum(times) < SECONDS:
-                times.append(seconds(fit))
-    return [statistics.median(times[len(times) > 3 :]) for times in taken]
+    """Median seconds of functions, which are called in turn; the first call warms up."""
+    runs = interleave({k: partial(seconds, fit) for k, fit in enumerate(fits)}, 9, SECONDS, 0)
+    return [statistics.median(times[1:]) for times in runs.values()]
 
 
 def compare_defaults():

@@ -12,11 +12,8 @@ from fastgd.methods.schedules import Lipschitz, as_schedule
 from fastgd.methods.sgd import FirstOrder, check_compatible
 from fastgd.problem.order import seed_of
 
-# Full batches take the place of single rows with at most this number of columns; or with Hessians
-# of this number of multiplications, half a millisecond; or for least squares that are solved by
-# products of this number of columns or rows, in the time of about 12 passes.
-EASY_COLUMNS = 25
-SMALL_WORK = 1e7
+# Full batches take the place of single rows for least squares that are solved by products of this
+# number of columns or rows, at most: in the time of about 12 passes.
 EASY_PRODUCTS = 300
 # The rate of learning_rate="auto" for rules that scale their steps, such as Adam.
 ADAPTIVE_RATE = 0.01
@@ -134,7 +131,9 @@ def _is_easy_in_full(model, problem):
         return False
     if min(n, p) <= EASY_PRODUCTS and direct_solver(problem):
         return True
-    return p <= EASY_COLUMNS or n * p * p <= SMALL_WORK
+    from fastgd.methods.newton_cholesky import has_cheap_hessian
+
+    return has_cheap_hessian(problem)
 
 
 def direct_solver(problem):

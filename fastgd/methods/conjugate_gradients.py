@@ -46,12 +46,13 @@ class ConjugateGradients:
     """CG on H x = b, for all outputs side by side or, with a joint loss, for all in one system.
 
     `dot` returns the dot products of each system, `precondition` approximates H^-1 r, `flat_step`
-    is the step along a first direction without curvature, e.g. for a line search. Between two
-    calls of `step`, which takes H times the direction, `x` is the iterate, `residual` is b - H x,
-    and `rs` is r' M^-1 r.
+    is the step along a first direction without curvature, e.g. for a line search. `has_bounds` says
+    that `remainder_bounds` will be asked for. Between two calls of `step`, which takes H times the
+    direction, `x` is the iterate, `residual` is b - H x, and `rs` is r' M^-1 r.
     """
 
-    def __init__(self, b, precondition, dot, flat_step=1.0):
+    def __init__(self, b, precondition, dot, flat_step=1.0, has_bounds=True):
+        self._has_bounds = has_bounds
         self._precondition, self._dot, self._flat_step = precondition, dot, flat_step
         self.x, self.residual = np.zeros_like(b), b
         self.direction = precondition(b)
@@ -95,10 +96,11 @@ class ConjugateGradients:
         self.rs = np.maximum(np.where(self._curved, rs, 0.0), 0.0)
         beta = np.divide(self.rs, before, where=before > 0, out=np.zeros_like(before))
         self.direction = s + beta * self.direction
-        self._alphas.append(alpha * self._curved)
-        self._betas.append(beta)
-        for k in np.flatnonzero(before > 0):
-            self._update_ritz_values(k)
+        if self._has_bounds:
+            self._alphas.append(alpha * self._curved)
+            self._betas.append(beta)
+            for k in np.flatnonzero(before > 0):
+                self._update_ritz_values(k)
         return alpha
 
     def undo(self):

@@ -6,7 +6,7 @@ import numpy as np
 
 from fastgd.methods.full_batch import State
 from fastgd.methods.method import Epoch, Method
-from fastgd.problem.layout import pack, unpack
+from fastgd.problem.layout import pack
 
 
 class Direct(Method):
@@ -68,8 +68,4 @@ class Direct(Method):
         """(coef, intercept)"""
         if self._solution:
             return self._solution.coef, self._solution.intercept
-        return unpack(self.state.theta, self.problem.objective.outputs, self.problem.by_column)
-
-    def loss_at(self, theta):
-        """The objective at theta; a pass over X."""
-        return self.problem.value(theta, np.empty_like(theta))
+        return super().solution()

@@ -131,14 +131,6 @@ class FullBatch(Method):
         """
         return self._optimality
 
-    def solution(self):
-        """(coef, intercept)"""
-        return unpack(self.state.theta, self.problem.objective.outputs, self.problem.by_column)
-
-    def loss_at(self, theta):
-        """The objective at theta."""
-        return self.problem.value(theta, np.empty_like(theta))
-
     def bounds(self):
         """(bound or estimate of F*, the objective that it was computed at)"""
         return self._bounds
@@ -183,6 +175,12 @@ class FullBatch(Method):
         model.
         """
         return relative(distance, value, self._constant_loss, self._floor)
+
+    def _ratio(self):
+        """The distance of the best model from the lower bound, relative to that of the best
+        constant model.
+        """
+        return self.relative(self._best[0] - self._lower_bound, self._best[0])
 
     def gap(self, value, gradient=None, slopes=None):
         """The duality gap of the losses' slopes at v, or of others; `gradient` is that at v."""

@@ -194,8 +194,7 @@ class InteriorPoint(FullBatch):
         self._lower_bound = max(self._lower_bound, value - self.gap(value, slopes=slopes))
         if self._has_nothing_to_gain(slopes):
             self._lower_bound = max(self._lower_bound, self._constant_loss)
-        distance = self._best[0] - self._lower_bound
-        self._optimality = self.relative(distance, self._best[0]), "duality gap"
+        self._optimality = self._ratio(), "duality gap"
 
     def bounds(self):
         """(lower bound of F*, the lowest F so far)"""

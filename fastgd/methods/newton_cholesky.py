@@ -29,13 +29,18 @@ ARMIJO = 1e-4
 MAX_SLOPE_LEFT = 0.5
 
 
+def has_cheap_hessian(problem):
+    """Whether the Hessian of all rows takes little time."""
+    n, p = len(problem.visits), problem.rows.shape[1]
+    return p <= MAX_COLUMNS or n * p * p <= SMALL_WORK
+
+
 def suits(problem):
     """Whether the Hessian of all rows is worth its time."""
-    objective = problem.objective
-    n, p = len(problem.visits), problem.rows.shape[1]
-    if objective.loss.is_quadratic or objective.loss.is_joint or not 0 < p < n:
+    loss, p = problem.objective.loss, problem.rows.shape[1]
+    if loss.is_quadratic or loss.is_joint or not 0 < p < len(problem.visits):
         return False
-    if not (p <= MAX_COLUMNS or n * p * p <= SMALL_WORK):
+    if not has_cheap_hessian(problem):
         return False
     # Curvature that few rows have hides the rest of a column from full steps.
     return not metric_of(problem).stands_out.any()

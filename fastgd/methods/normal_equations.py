@@ -12,6 +12,7 @@ from scipy import sparse
 from scipy.linalg.lapack import dpocon
 
 from fastgd.methods.cholesky import cholesky, solve
+from fastgd.methods.conjugate_gradients import ConjugateGradients
 from fastgd.problem.duality import relative
 from fastgd.problem.layout import pack, unpack
 from fastgd.problem.products import ScaledProducts, row_products
@@ -139,46 +140,58 @@ def solve_by_columns(problem, tol=0.0):
     return Solution(*scaled.to_user(V), loss, float(norm))
 
 
+class CenteredRows:
+    """The rows times the roots of their shares in the weight, centred if there is an intercept;
+    weights are combinations of them.
+    """
+
+    def __init__(self, problem, X):
+        shares, intercept = problem.row_shares, problem.objective.intercept
+        self._X, self.root, targets = X, np.sqrt(shares), problem.targets
+        self.mean_x = shares @ X if intercept else np.zeros(X.shape[1])
+        self.mean_y = shares @ targets if intercept else np.zeros(targets.shape[1])
+        # (targets, n)
+        self.targets = (self.root[:, None] * (targets - self.mean_y)).T
+
+    def combine(self, U):
+        """The combinations of the rows by U (targets, n): weights (targets, p)."""
+        U = self.root * U
+        return np.asarray(U @ self._X - np.outer(U.sum(axis=1), self.mean_x))
+
+    def margins(self, W):
+        """The products (targets, n) of the rows and weights W."""
+        return self.root * (np.asarray(W @ self._X.T) - (W @ self.mean_x)[:, None])
+
+
 def solve_by_conjugate_gradients(problem, tol=0.0):
     """Solve the system of `solve_by_rows` for sparse rows by conjugate gradients, to `tol`: with
     residuals r of the system F - F* is at most |r|^2 / 2.
     """
-    objective, targets = problem.objective, problem.targets
-    shares = problem.row_shares[:, None]
-    root, intercept = np.sqrt(shares), objective.intercept
     X = sparse.csr_array(problem.training_X, dtype=float)
-    mean_x = shares[:, 0] @ X if intercept else np.zeros(X.shape[1])
-    mean_y = shares[:, 0] @ targets if intercept else np.zeros(targets.shape[1])
-    l2 = np.broadcast_to(np.atleast_1d(objective.l2), targets.shape[1:])
-
-    def weights(U):
-        return X.T @ (root * U) - np.outer(mean_x, (root * U).sum(axis=0))
-
-    squares = X.multiply(X).sum(axis=1) - 2 * (X @ mean_x) + mean_x @ mean_x
-    scale = 1 / (shares * np.maximum(squares, 0)[:, None] + l2 + np.finfo(float).tiny)
-    B = R = root * (targets - mean_y)
-    U, worst = np.zeros(targets.shape), float((B * B).sum()) / 2
-    P = S = scale * R
-    product = (R * S).sum(axis=0)
+    rows, l2 = CenteredRows(problem, X), np.atleast_1d(problem.objective.l2)[:, None]
+    squares = X.multiply(X).sum(axis=1) - 2 * (X @ rows.mean_x) + rows.mean_x @ rows.mean_x
+    diagonal = rows.root**2 * np.maximum(squares, 0) + l2 + np.finfo(float).tiny
+    worst, options = float((rows.targets**2).sum()) / 2, {"flat_step": 0.0, "has_bounds": False}
+    cg = ConjugateGradients(rows.targets.copy(), lambda r: r / diagonal, _dot, **options)
     # A factor takes over once it would have taken as long.
-    for _ in range(int(len(B) ** 3 / 3 / (FACTOR_MULTIPLICATIONS * max(problem.rows.stored, 1)))):
-        W = weights(P)
-        Q = root * (X @ W - mean_x @ W) + l2 * P
-        step = product / np.maximum((P * Q).sum(axis=0), np.finfo(float).tiny)
-        U, R = U + step * P, R - step * Q
-        ridge = l2 * U
-        loss = float(((R + ridge) ** 2).sum() + (ridge * (B - R - ridge)).sum()) / 2
-        optimality = relative(float((R * R).sum()) / 2, loss, worst)
+    n, stored = len(rows.root), max(problem.rows.stored, 1)
+    for _ in range(int(n**3 / 3 / (FACTOR_MULTIPLICATIONS * stored))):
+        cg.step(rows.margins(rows.combine(cg.direction)) + l2 * cg.direction)
+        left, ridge = cg.residual, l2 * cg.x
+        loss = float(((left + ridge) ** 2).sum() + (ridge * (rows.targets - left - ridge)).sum())
+        optimality = relative(float((left * left).sum()) / 2, loss / 2, worst)
         if optimality <= tol:
             break
-        S = scale * R
-        before, product = product, (R * S).sum(axis=0)
-        P = S + product / np.maximum(before, np.finfo(float).tiny) * P
     else:
         return solve_by_rows(problem, tol)
-    W = weights(U)
-    known = loss, float(np.linalg.norm(R)), (optimality, "duality gap"), "sparse_cg"
-    return Solution(W.T, mean_y - mean_x @ W, *known)
+    coef = rows.combine(cg.x)
+    known = loss / 2, float(np.linalg.norm(left)), (optimality, "duality gap"), "sparse_cg"
+    return Solution(coef, rows.mean_y - coef @ rows.mean_x, *known)
+
+
+def _dot(a, b):
+    """The dot product of each row of a and b, (rows, 1)."""
+    return (a * b).sum(axis=1, keepdims=True)
 
 
 def solve_by_rows(problem, tol=0.0):
@@ -186,29 +199,27 @@ def solve_by_rows(problem, tol=0.0):
     combination of the rows, w = X' a. Without a penalty they are those of the least norm.
     """
     objective, targets = problem.objective, problem.targets
-    shares = problem.row_weights / problem.total_weight
-    root, intercept = np.sqrt(shares), objective.intercept
     X = problem.training_X
-    mean_x = shares @ X if intercept else np.zeros(X.shape[1])
-    mean_y = shares @ targets if intercept else np.zeros(targets.shape[1])
+    rows = CenteredRows(problem, X)
+    root, mean_x, mean_y = rows.root, rows.mean_x, rows.mean_y
     K = row_products(problem, mean_x) * root * root[:, None]
     if not np.isfinite(K).all():
         return None
     l2 = np.atleast_1d(objective.l2)
-    if intercept:
+    if objective.intercept:
         # The centred rows add up to 0: their sum gets a curvature of its own.
         K += np.outer(root, root) * np.diagonal(K).mean()
     factors = Factors.of(K + np.diag(np.full(len(K), strength)) for strength in l2)
     if factors.are_singular(len(K)):
         return None
-    U, residuals = np.zeros(targets.T.shape), (root[:, None] * (targets - mean_y)).T
+    U, residuals = np.zeros(targets.T.shape), rows.targets
     for number in range(1 + MAX_REFINEMENTS):
         change = factors.solve(residuals - l2[:, None] * U)
         U = U + change
         # A residual in float32 is no better than the products.
         is_single = problem.rows.dtype != np.float64
         is_accurate = np.linalg.norm(change) <= ACCURATE_CORRECTION * np.linalg.norm(U)
-        coef = np.asarray((root * U) @ X - np.outer((U * root).sum(axis=1), mean_x))
+        coef = rows.combine(U)
         offset = mean_y - coef @ mean_x
         residuals = root * (targets.T - np.asarray(coef @ X.T) - offset[:, None])
         if is_accurate or is_single or (not number and factors.condition >= REFINED_CONDITION):

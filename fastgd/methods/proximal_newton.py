@@ -319,7 +319,8 @@ class ProximalNewton(FullBatch):
         free = (sign != 0) | ~penalty.is_nonsmooth
         free[:, :-1] &= self._at.inverse > 0
         down, precondition = np.where(free, -(g + l1 * sign), 0.0), self._cg_preconditioner(free)
-        cg = ConjugateGradients(down, precondition, self._dot, flat_step=0.0)
+        no_search = {"flat_step": 0.0, "has_bounds": False}
+        cg = ConjugateGradients(down, precondition, self._dot, **no_search)
         while cg.rs.any() and cg.passes < MAX_CG_PASSES:
             product = np.where(free, self._hessian_product(cg.direction), 0.0)
             yield self._report(loss)

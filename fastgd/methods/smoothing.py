@@ -180,12 +180,6 @@ class SmoothedNewton(Newton):
         """(lower bound of F*, the lowest F so far)"""
         return self._lower_bound, self._best[0]
 
-    def _ratio(self):
-        """The duality gap of the best model, relative to the distance of the best constant
-        model.
-        """
-        return self.relative(self._best[0] - self._lower_bound, self._best[0])
-
     def _first_width(self):
         """A width at which most rows are on a kink at the start."""
         problem = self.problem
