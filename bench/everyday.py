@@ -2,7 +2,8 @@
 
     defaults       the named models at their defaults, beside scikit-learn's
     sgd            SGD models at their defaults, and the time to the objective of scikit-learn's
-    least-squares  tall least squares, beside scikit-learn and scikit-learn-intelex
+    least-squares  tall least squares, beside scikit-learn and scikit-learn-intelex (goal 1.2), each
+                   in processes of its own
     threads        default threads beside one, with no busy process, one, and one on each core
 
 A fit is slow if it takes 5 % and 0.1 ms longer than its peer. Times are medians; fits of peers are
@@ -46,20 +47,21 @@ TALL = {"200000x50": (200_000, 50, 1), "1000000x10": (1_000_000, 10, 1),
 EPOCHS = (1, 2, 3, 5, 8, 13, 25, 50)
 SECONDS = 1.5  # of the fits of a peer in a row
 NEIGHBOUR = "import time\nend = time.time() + 600\nwhile time.time() < end: pass"
-# Patches the estimators of a process of its own, which prints the median time of three fits.
-INTELEX = """
-import sys, time, statistics, numpy as np
-from sklearnex import patch_sklearn
-patch_sklearn()
-from sklearn import linear_model
-X, Y = np.load(sys.argv[2]), np.load(sys.argv[3])
-model, times = getattr(linear_model, sys.argv[1])(), []
+# Prints the median time of five fits in a process of its own, where no thread of another library
+# waits for work.
+FITS = """
+import importlib, statistics, sys, time
+import numpy as np
+module, name, *paths = sys.argv[1:]
+model = getattr(importlib.import_module(module), name)()
+data, times = [np.load(path) for path in paths], []
 for _ in range(6):
     start = time.perf_counter()
-    model.fit(X, Y)
+    model.fit(*data)
     times.append(time.perf_counter() - start)
 print(statistics.median(times[1:]))
 """
+TURNS = 3  # of such processes
 
 
 def tall(rows, columns, log_scale=0.0):
@@ -169,30 +171,38 @@ def compare_sgd():
 
 def compare_least_squares():
     """A line for each shape and model."""
-    if not find_spec("sklearnex"):
+    peers = {"scikit-learn": "sklearn.linear_model"}
+    if find_spec("sklearnex"):
+        peers["scikit-learn-intelex"] = "sklearnex.linear_model"
+    else:
         yield "scikit-learn-intelex is not installed: it is left out"
     for shape, (rows, columns, outputs) in TALL.items():
         X, z = tall(rows, columns)
         noise = np.random.default_rng(3).standard_normal((rows, outputs - 1))
         Y = np.column_stack([z, noise]) if outputs > 1 else z
         for name in ("LinearRegression", "Ridge"):
-            pair = [getattr(of, name)() for of in (fastgd, linear_model)]
-            own, other = medians([partial(m.fit, X, Y) for m in pair])
+            pair = [getattr(of, name)().fit(X, Y) for of in (fastgd, linear_model)]
             error = np.abs(pair[0].coef_ - pair[1].coef_).max() / np.abs(pair[1].coef_).max()
-            text = f"{other / own:6.2f}x scikit-learn"
-            if find_spec("sklearnex"):
-                text += f"  {of_intelex(name, X, Y) / own:6.2f}x scikit-learn-intelex (goal 1.2)"
-            yield f"{shape:<18}{name:<20}{own * 1e3:9.2f} ms {text}  coef_ {error:.0e} off"
+            own, *others = alone(["fastgd", *peers.values()], name, X, Y)
+            text = "".join(
+                f"  {other / own:6.2f}x {peer}" for peer, other in zip(peers, others, strict=True)
+            )
+            yield f"{shape:<18}{name:<20}{own * 1e3:9.2f} ms{text}  coef_ {error:.0e} off"
 
 
-def of_intelex(name, X, Y):
-    """Median seconds of a fit by scikit-learn-intelex."""
+def alone(modules, name, X, Y):
+    """Median seconds of a fit by each module's model, in processes of its own, in turns."""
     with tempfile.TemporaryDirectory() as folder:
         paths = [str(Path(folder, f"{part}.npy")) for part in ("X", "Y")]
         for path, array in zip(paths, (X, Y), strict=True):
             np.save(path, array)
-        command = [sys.executable, "-c", INTELEX, name, *paths]
-        return float(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+
+        def fits(module):
+            command = [sys.executable, "-c", FITS, module, name, *paths]
+            return float(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+
+        turns = [[fits(module) for module in modules] for _ in range(TURNS)]
+    return np.median(turns, axis=0)
 
 
 def compare_threads():

@@ -13,8 +13,9 @@ from bench import data
 from bench.timing import cores
 from fastgd.kernels import ISA
 
-PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "vowpalwabbit", "snapml", "cyanure", "skglm",
-            "scikit-surprise", "libmf", "numba")  # fmt: skip
+PACKAGES = ("numpy", "scipy", "scikit-learn", "scikit-learn-intelex", "torch", "vowpalwabbit",
+            "snapml", "cyanure", "skglm", "celer", "glum", "scikit-surprise", "libmf",
+            "numba")  # fmt: skip
 
 
 def parser(command, text, peers=()):

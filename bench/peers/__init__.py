@@ -24,7 +24,17 @@ WORK = {
     "factorization": ("fastgd", "surprise", "libmf"),
     "minimizer": ("fastgd", "scipy"),
     "adam": ("fastgd", "numpy", "torch"),
-    "settings": ("fastgd", "scikit-learn", "liblinear", "snapml", "cyanure", "skglm"),
+    "settings": (
+        "fastgd",
+        "scikit-learn",
+        "sklearnex",
+        "liblinear",
+        "snapml",
+        "cyanure",
+        "skglm",
+        "celer",
+        "glum",
+    ),  # fmt: skip
     "one_pass": ("fastgd", "vowpalwabbit"),
 }
 NAMES = tuple(dict.fromkeys(name for names in WORK.values() for name in names))

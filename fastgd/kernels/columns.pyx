@@ -1,9 +1,27 @@
-"""Weighted sums over the columns of X, for their means and standard deviations."""
+"""Weighted sums over the columns of X, for their means and standard deviations.
+
+The number of partial sums depends on sizes alone, and they are added in order, so the bits are the
+same for any number of threads.
+"""
 from cython cimport floating
+from cython.parallel cimport prange, threadid
+from libc.stdlib cimport calloc, free
 
 from .data_term cimport Data, DataTerm, weight_at
 from .rows cimport Row, column, row_at, row_work
-from .signals cimport Watch, watch_end, watch_start, watch_work
+from .signals cimport Watch, watch_end, watch_is_over, watch_start, watch_work
+from .threads cimport region_threads
+
+cdef enum:
+    MOST_PARTS = 16             # partial sums
+    PART_NUMBERS = 262144       # of X, worth a partial sum of their own: a tenth of a millisecond
+
+cdef struct Sums:               # (p,) each
+    const double *factor
+    const double *shift
+    double *first
+    double *second
+    double *largest
 
 
 cdef inline void dense_moments(double weight, const floating *restrict x,
@@ -21,21 +39,58 @@ cdef inline void dense_moments(double weight, const floating *restrict x,
 
 
 cdef inline void row_moments(double weight, const Row *row, const floating *x,
-                             const double *factor, const double *shift, double *first,
-                             double *second, double *largest) noexcept nogil:
+                             const Sums *sums) noexcept nogil:
     """Add a row with values x."""
     cdef Py_ssize_t t, j
     cdef double d, square
     if row.indices == NULL:
-        dense_moments(weight, x, factor, shift, first, second, largest, row.size)
+        dense_moments(weight, x, sums.factor, sums.shift, sums.first, sums.second, sums.largest,
+                      row.size)
         return
     for t in range(row.size):
         j = column(row, t)
-        d = x[t] * factor[j]
+        d = x[t] * sums.factor[j]
         square = weight * d * d
-        first[j] += weight * d
-        second[j] += square
-        largest[j] = square if square > largest[j] else largest[j]
+        sums.first[j] += weight * d
+        sums.second[j] += square
+        sums.largest[j] = square if square > sums.largest[j] else sums.largest[j]
+
+
+cdef void part_moments(const Data *data, Py_ssize_t begin, Py_ssize_t end, const Sums *sums,
+                       Watch *watch, bint leads) noexcept nogil:
+    """Add the rows from `begin` to `end`; the leading thread listens for Ctrl-C."""
+    cdef long long work = <long long> (row_work(data.X) + 1)
+    cdef Py_ssize_t v
+    cdef Row row
+    cdef double weight
+    for v in range(begin, end):
+        if watch_work(watch, work) if leads else watch_is_over(watch):
+            break
+        row = row_at(data.X, data.order[v])
+        weight = weight_at(data, data.order[v])
+        if data.X.itemsize == sizeof(float):
+            row_moments(weight, &row, <const float *> row.values, sums)
+        else:
+            row_moments(weight, &row, <const double *> row.values, sums)
+
+
+cdef inline Sums part_of(const Sums *whole, double *room, Py_ssize_t number,
+                         Py_ssize_t p) noexcept nogil:
+    """The sums of a part, of which the first are the whole ones."""
+    cdef double *own = room + (number - 1) * 3 * p
+    if number == 0:
+        return whole[0]
+    return Sums(whole.factor, whole.shift, own, own + p, own + 2 * p)
+
+
+cdef void add_part(const Sums *whole, const Sums *part, Py_ssize_t p) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(p):
+        whole.first[j] += part.first[j]
+        whole.second[j] += part.second[j]
+        # a NaN counts as the largest
+        if not part.largest[j] <= whole.largest[j]:
+            whole.largest[j] = part.largest[j]
 
 
 def moments(DataTerm term not None, const double[::1] factor not None,
@@ -48,10 +103,11 @@ def moments(DataTerm term not None, const double[::1] factor not None,
     row.
     """
     cdef Data data = term.data
-    cdef Py_ssize_t v, p = data.X.p
-    cdef long long work = <long long> (row_work(data.X) + 1)
-    cdef Row row
-    cdef double weight
+    cdef Py_ssize_t i, p = data.X.p, n = data.visits
+    cdef Py_ssize_t parts = <Py_ssize_t> (n * <double> (row_work(data.X) + 1) / PART_NUMBERS)
+    cdef int threads
+    cdef double *room
+    cdef Sums whole, sums
     cdef Watch watch
     if not (factor.shape[0] == shift.shape[0] == p
             and first.shape[0] == second.shape[0] == largest.shape[0] == p):
@@ -59,17 +115,22 @@ def moments(DataTerm term not None, const double[::1] factor not None,
                          f"of the {p} columns")
     if p == 0:
         return
+    # Adding them up is to take a small share of the work.
+    parts = max(1, min(parts, <Py_ssize_t> MOST_PARTS, parts * PART_NUMBERS // (16 * p)))
+    threads = region_threads(min(data.threads, <int> parts)) if parts > 1 else 1
+    room = <double *> calloc(3 * p * parts, sizeof(double))
+    if room == NULL:
+        raise MemoryError()
+    whole = Sums(&factor[0], &shift[0], &first[0], &second[0], &largest[0])
     watch_start(&watch)
     with nogil:
-        for v in range(data.visits):
-            if watch_work(&watch, work):
-                break
-            row = row_at(data.X, data.order[v])
-            weight = weight_at(&data, data.order[v])
-            if data.X.itemsize == sizeof(float):
-                row_moments(weight, &row, <const float *> row.values, &factor[0], &shift[0],
-                            &first[0], &second[0], &largest[0])
-            else:
-                row_moments(weight, &row, <const double *> row.values, &factor[0], &shift[0],
-                            &first[0], &second[0], &largest[0])
+        for i in prange(parts, schedule="dynamic", chunksize=1, num_threads=threads,
+                        use_threads_if=threads > 1):
+            sums = part_of(&whole, room, i, p)
+            part_moments(&data, n * i // parts, n * (i + 1) // parts, &sums, &watch,
+                         threadid() == 0)
+        for i in range(1, parts):
+            sums = part_of(&whole, room, i, p)
+            add_part(&whole, &sums, p)
+    free(room)
     watch_end(&watch)

@@ -1,8 +1,8 @@
-"""X' diag(h) Y of standardised columns, by BLAS on some hundred rows at a time: Hessians of linear
-models, or parts of them.
+"""X' diag(h) Y of standardised columns: Hessians of linear models, or parts of them. A few dense
+columns go tile by tile through the cache, others to BLAS, some hundred rows at a time.
 
-The rows are distributed over PARTS sums for any number of threads, and the sums are added in order,
-so the bits are the same.
+The rows are distributed over a number of sums that depends on sizes alone, and the sums are added
+in order, so the bits are the same for any number of threads.
 """
 from cython cimport floating
 from cython.parallel cimport prange
@@ -13,12 +13,13 @@ from scipy.linalg.cython_blas cimport dgemm, dsyrk
 
 from .data_term cimport Data, DataTerm
 from .metric cimport center_and_scale
+from .panels cimport (FEWEST_PARTS, MAX_NARROW, NARROW_ROWS, PANEL, gram_tile, in_panels,
+                      load_panels, partial_sums, whole_panels)
 from .rows cimport Row, column, row_at, start_of
 from .signals cimport Watch, watch_end, watch_is_over, watch_start, watch_work
 from .threads cimport region_threads
 
 cdef enum:
-    PARTS = 4                   # partial sums; at most so many threads are used
     BLOCK_ROWS = 64             # consecutive rows of one partial sum
     CHUNK_ROWS = 256            # rows passed to BLAS at a time
     PARALLEL_PRODUCTS = 4000000     # multiplications worth several threads
@@ -32,6 +33,7 @@ cdef struct GramProduct:
     const double *inverse       # (p,)
     Py_ssize_t size             # columns of X
     Py_ssize_t last             # columns of Y, the last of X; 0: Y is X, and the result symmetric
+    Py_ssize_t parts            # partial sums
     double ones                 # the entries of the intercept's column
     Watch watch
 
@@ -85,7 +87,7 @@ cdef void partial_sum(GramProduct *at, Py_ssize_t number, double *buffer,
             if at.h[v] != 0:
                 standardise_row(at, at.data.order[v], sqrt(at.h[v]), buffer + filled * at.size)
                 filled += 1
-        begin += PARTS * BLOCK_ROWS
+        begin += at.parts * BLOCK_ROWS
         over = begin >= at.data.visits
         if filled > CHUNK_ROWS - BLOCK_ROWS or (over and filled):
             if last:
@@ -96,6 +98,62 @@ cdef void partial_sum(GramProduct *at, Py_ssize_t number, double *buffer,
             if number == 0:
                 watch_work(&at.watch, <long long> filled * size * width)
             filled = 0
+
+
+cdef void narrow_sum(GramProduct *at, Py_ssize_t number, double *tile, double *sums) noexcept nogil:
+    """sums (q, q), of which the lower triangle counts <- one partial sum of all columns, dense.
+    `tile` holds NARROW_ROWS rows in panels.
+    """
+    cdef Py_ssize_t p = at.data.X.p, q = whole_panels(p + 1), begin = number * NARROW_ROWS, i, v
+    cdef Py_ssize_t rows
+    cdef double root
+    memset(sums, 0, q * q * sizeof(double))
+    memset(tile, 0, NARROW_ROWS * q * sizeof(double))
+    while begin < at.data.visits and not watch_is_over(&at.watch):
+        rows = 0
+        for v in range(begin, min(begin + NARROW_ROWS, at.data.visits)):
+            if at.h[v] != 0:
+                i, root = at.data.order[v], sqrt(at.h[v])
+                if at.data.X.itemsize == sizeof(float):
+                    load_panels(<const float *> at.data.X.values + i * p, p, at.center, at.inverse,
+                                root, NARROW_ROWS, tile + rows * PANEL)
+                else:
+                    load_panels(<const double *> at.data.X.values + i * p, p, at.center,
+                                at.inverse, root, NARROW_ROWS, tile + rows * PANEL)
+                in_panels(tile + rows * PANEL, NARROW_ROWS, p)[0] = root * at.ones
+                rows += 1
+        gram_tile(tile, NARROW_ROWS, rows, q, sums)
+        begin += at.parts * NARROW_ROWS
+        if number == 0:
+            watch_work(&at.watch, <long long> rows * q * q)
+
+
+cdef void narrow_products(GramProduct *at, int threads, double *room, double *out) noexcept nogil:
+    """out (p + 1, p + 1), column-major, the lower triangle <- the products of a few dense columns.
+    """
+    cdef Py_ssize_t p = at.data.X.p, q = whole_panels(p + 1), stride = (q + NARROW_ROWS) * q
+    cdef Py_ssize_t i, j, k
+    cdef double total
+    for i in prange(at.parts, schedule="static", num_threads=threads, use_threads_if=threads > 1):
+        narrow_sum(at, i, room + i * stride, room + i * stride + NARROW_ROWS * q)
+    for i in range(p + 1):
+        for j in range(i + 1):
+            total = 0
+            for k in range(at.parts):
+                total += room[k * stride + (NARROW_ROWS + i) * q + j]
+            out[j * (p + 1) + i] = total / at.data.visits
+
+
+cdef void wide_products(GramProduct *at, int threads, double *room, double *out) noexcept nogil:
+    """out (size, width), column-major <- the products by BLAS."""
+    cdef Py_ssize_t numbers = at.size * (at.last or at.size), i, j
+    cdef double *tiles = room + (at.parts - 1) * numbers
+    for i in prange(at.parts, schedule="static", num_threads=threads, use_threads_if=threads > 1):
+        partial_sum(at, i, tiles + i * CHUNK_ROWS * at.size, out if i == 0
+                    else room + (i - 1) * numbers)
+    for i in range(at.parts - 1):
+        for j in range(numbers):
+            out[j] += room[i * numbers + j]
 
 
 def products(DataTerm term not None, const double[::1] h not None, const Py_ssize_t[::1] columns,
@@ -111,8 +169,9 @@ def products(DataTerm term not None, const double[::1] h not None, const Py_ssiz
     """
     cdef const double[::1] center = metric[0], inverse = metric[1]
     cdef Py_ssize_t n = term.data.visits, p = term.data.X.p, size = out.shape[0]
-    cdef Py_ssize_t width = out.shape[1], parts, i, j
+    cdef Py_ssize_t width = out.shape[1], i, q, numbers
     cdef int threads = term.data.threads
+    cdef bint is_narrow
     cdef double *buffer
     cdef GramProduct at
     if h.shape[0] != n or size != (p + 1 if columns is None
@@ -138,21 +197,23 @@ def products(DataTerm term not None, const double[::1] h not None, const Py_ssiz
         at.columns = &columns[0]
     if place is not None:
         at.place = &place[0]
-    parts = max(min(PARTS, (n + BLOCK_ROWS - 1) // BLOCK_ROWS), 1)
+    is_narrow = columns is None and not last and at.data.X.indices == NULL and size <= MAX_NARROW
+    at.parts = partial_sums(n, size) if is_narrow else FEWEST_PARTS
+    at.parts = max(min(at.parts, (n + BLOCK_ROWS - 1) // BLOCK_ROWS), 1)
     if <double> n * size * width < PARALLEL_PRODUCTS:
         threads = 1
-    threads = region_threads(min(threads, <int> parts))
-    buffer = <double *> malloc(((parts - 1) * size * width + parts * CHUNK_ROWS * size)
-                               * sizeof(double))
+    threads = region_threads(min(threads, <int> at.parts))
+    q = whole_panels(size)
+    numbers = (at.parts * (NARROW_ROWS + q) * q if is_narrow
+               else (at.parts - 1) * size * width + at.parts * CHUNK_ROWS * size)
+    buffer = <double *> malloc(numbers * sizeof(double))
     if buffer == NULL:
         raise MemoryError()
     watch_start(&at.watch)
     with nogil:
-        for i in prange(parts, schedule="static", num_threads=threads, use_threads_if=threads > 1):
-            partial_sum(&at, i, buffer + (parts - 1) * size * width + i * CHUNK_ROWS * size,
-                        &out[0, 0] if i == 0 else buffer + (i - 1) * size * width)
-        for i in range(parts - 1):
-            for j in range(size * width):
-                (&out[0, 0])[j] += buffer[i * size * width + j]
+        if is_narrow:
+            narrow_products(&at, threads, buffer, &out[0, 0])
+        else:
+            wide_products(&at, threads, buffer, &out[0, 0])
     free(buffer)
     watch_end(&at.watch)

@@ -94,31 +94,41 @@ def along(DataTerm term not None, const double[::1] z not None, const double[::1
     free(buffer)
 
 
+cdef void block_curvatures(const Data *data, Py_ssize_t begin, Py_ssize_t end, const double *z,
+                           double *out) noexcept nogil:
+    cdef const Objective *objective = &data.objective
+    cdef Py_ssize_t K = objective.outputs, r, k, i
+    cdef double weight, y
+    for r in range(begin, end):
+        if objective.loss == SOFTMAX:
+            i = <Py_ssize_t> data.y[data.order[r]]
+            softmax(&z[r * K], &out[r * K], K, i)
+            out[r * K + i] += 1.0
+            continue
+        weight = weight_at(data, data.order[r])
+        for k in range(K):
+            i = r * K + k
+            y = target(objective, data.y, data.order[r], k)
+            if objective.smoothing > 0:
+                out[i] = weight * smoothed(objective.loss, objective.delta, objective.smoothing,
+                                           z[i], y).curvature
+            else:
+                out[i] = weight * curvature(objective.loss, objective.delta, z[i], y, 0.0)
+
+
 def curvatures(DataTerm term not None, const double[::1] z not None, double[::1] out not None):
     """out <- weight * d2L/dz2 of each margin; for softmax the probabilities, which determine its
     second derivatives.
     """
     cdef Data data = term.data
-    cdef Objective objective = data.objective
-    cdef Py_ssize_t n = data.visits, K = objective.outputs, r, k, i
-    cdef double weight, y
+    cdef Py_ssize_t n = data.visits, K = data.objective.outputs, rows = max(BLOCK_MARGINS // K, 1)
+    cdef Py_ssize_t blocks = (n + rows - 1) // rows, i
+    cdef int threads
     if z.shape[0] != n * K or out.shape[0] != n * K:
         raise ValueError("z or out do not fit the rows")
     if n == 0:
         return
+    threads = 1 if n * K < PARALLEL_MARGINS else region_threads(data.threads)
     with nogil:
-        for r in range(n):
-            if objective.loss == SOFTMAX:
-                i = <Py_ssize_t> data.y[data.order[r]]
-                softmax(&z[r * K], &out[r * K], K, i)
-                out[r * K + i] += 1.0
-                continue
-            weight = weight_at(&data, data.order[r])
-            for k in range(K):
-                i = r * K + k
-                y = target(&objective, data.y, data.order[r], k)
-                if objective.smoothing > 0:
-                    out[i] = weight * smoothed(objective.loss, objective.delta, objective.smoothing,
-                                               z[i], y).curvature
-                else:
-                    out[i] = weight * curvature(objective.loss, objective.delta, z[i], y, 0.0)
+        for i in prange(blocks, schedule="static", num_threads=threads, use_threads_if=threads > 1):
+            block_curvatures(&data, i * rows, min((i + 1) * rows, n), &z[0], &out[0])

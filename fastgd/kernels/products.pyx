@@ -12,21 +12,14 @@ from libc.string cimport memcpy, memset
 from scipy.linalg.cython_blas cimport dsyrk
 
 from .data_term cimport Data, DataTerm
+from .panels cimport (MAX_NARROW, NARROW_ROWS, PANEL, gram_tile, in_panels, load_panels,
+                      partial_sums, whole_panels)
 from .rows cimport Row, Table, column, row_at
 from .signals cimport Watch, watch_end, watch_is_over, watch_start, watch_work
 from .threads cimport region_threads
 
-cdef extern from "gram_tile.h" nogil:
-    void gram_tile(const double *panels, Py_ssize_t apart, Py_ssize_t rows, Py_ssize_t q,
-                   double *G)
-
 cdef enum:
-    PANEL = 8                   # columns that lie together
-    NARROW_ROWS = 64            # of a tile, for the kernel of gram_tile.h
-    WIDE_ROWS = 256             # for BLAS
-    MAX_NARROW = 256            # columns; with more, BLAS is the faster one
-    MOST_PARTS = 16
-    MOST_NUMBERS = 16777216     # of the parts' sums: 128 MB
+    WIDE_ROWS = 256             # of a tile for BLAS
     PART_WORK = 1000000         # products that are worth a part of their own
     THREAD_WORK = 8000000       # and threads, of which the first may have to wake up: a millisecond
 
@@ -75,24 +68,18 @@ cdef inline void load_row(const Run *run, Py_ssize_t i, double *a) noexcept nogi
             a[k] *= root
 
 
-cdef inline void load_panels(const Run *run, Py_ssize_t i, const floating *restrict x,
-                             double *restrict tile) noexcept nogil:
+cdef inline void load_dense(const Run *run, Py_ssize_t i, const floating *x,
+                            double *tile) noexcept nogil:
     """The same of a dense row with values x, in panels; `tile` is the place of the row in the first
     one.
     """
-    cdef Py_ssize_t p = run.data.X.p, targets = run.data.targets, whole = p // PANEL, j, k
-    cdef Py_ssize_t apart = run.rows * PANEL
+    cdef Py_ssize_t p = run.data.X.p, targets = run.data.targets, k
     cdef double root = root_weight(run, i)
-    cdef const double *shift = run.shift
-    for j in range(whole):
-        for k in range(PANEL):
-            tile[j * apart + k] = root * (x[j * PANEL + k] - shift[j * PANEL + k])
-    for j in range(whole * PANEL, p):
-        tile[j // PANEL * apart + j % PANEL] = root * (x[j] - shift[j])
-    tile[p // PANEL * apart + p % PANEL] = root
-    for k in range(targets):
-        j = p + 1 + k
-        tile[j // PANEL * apart + j % PANEL] = root * (run.data.y[i * targets + k] - shift[j])
+    load_panels(x, p, run.shift, <const double *> NULL, root, run.rows, tile)
+    in_panels(tile, run.rows, p)[0] = root
+    for k in range(p + 1, p + 1 + targets):
+        in_panels(tile, run.rows, k)[0] = root * (run.data.y[i * targets + k - p - 1]
+                                                  - run.shift[k])
 
 
 cdef void part(Run *run, Py_ssize_t number, double *room, double *sums, bint leads) noexcept nogil:
@@ -115,11 +102,11 @@ cdef void part(Run *run, Py_ssize_t number, double *room, double *sums, bint lea
             i = run.data.order[begin + r]
             if run.data.X.indices == NULL:
                 if run.data.X.itemsize == sizeof(float):
-                    load_panels(run, i, <const float *> run.data.X.values + i * run.data.X.p,
-                                tile + r * PANEL)
+                    load_dense(run, i, <const float *> run.data.X.values + i * run.data.X.p,
+                               tile + r * PANEL)
                 else:
-                    load_panels(run, i, <const double *> run.data.X.values + i * run.data.X.p,
-                                tile + r * PANEL)
+                    load_dense(run, i, <const double *> run.data.X.values + i * run.data.X.p,
+                               tile + r * PANEL)
                 continue
             load_row(run, i, room)
             for j in range(run.q // PANEL):
@@ -146,14 +133,13 @@ def column_products(DataTerm term not None, const double[::1] shift not None,
     cdef double *room
     cdef double work
     cdef Run run
-    if q != (used + PANEL - 1) // PANEL * PANEL or out.shape[1] != q or shift.shape[0] != q:
+    if q != whole_panels(used) or out.shape[1] != q or shift.shape[0] != q:
         raise ValueError(f"out and shift must have room for {used} columns, and for a multiple of "
                          f"{PANEL}")
     run.data, run.shift, run.q = term.data, &shift[0], q
     run.rows = NARROW_ROWS if q <= MAX_NARROW else WIDE_ROWS
     work = <double> run.data.visits * q * q / 2
-    run.parts = min(<Py_ssize_t> MOST_PARTS, <Py_ssize_t> (MOST_NUMBERS / (q * q)))
-    run.parts = max(1, min(run.parts, <Py_ssize_t> (work / PART_WORK)))
+    run.parts = max(1, min(partial_sums(run.data.visits, q), <Py_ssize_t> (work / PART_WORK)))
     threads = region_threads(min(threads, <int> run.parts)) if work >= THREAD_WORK else 1
     tiles = run.parts * (run.rows + 1) * q
     room = <double *> malloc((tiles + (run.parts - 1) * q * q) * sizeof(double))

@@ -252,6 +252,7 @@ class FullBatch(Method):
         low, high = np.zeros(len(start)), np.full(len(start), np.inf)
         below, above = start.copy(), np.full(len(start), np.inf)
         t = np.ones(len(start))
+        last, last_slope = np.zeros(len(start)), start
         penalties = self._penalties_along()
         # The objective at t = 0, computed only if needed: a convex objective whose slope is still
         # negative has fallen.
@@ -270,7 +271,9 @@ class FullBatch(Method):
             up = (slope > 0) | ~np.isfinite(value)
             high, above = np.where(up & ~good, t, high), np.where(up & ~good, slope, above)
             low, below = np.where(~up & ~good, t, low), np.where(~up & ~good, slope, below)
-            t = np.where(good, t, _within(low, high, below, above, otherwise=4 * t))
+            further = _extrapolated(last, last_slope, t, slope)
+            last, last_slope = t, slope
+            t = np.where(good, t, _within(low, high, below, above, otherwise=further))
         if value0 is not None and not (value <= value0).all():
             t = np.where(value <= value0, t, low)
             value, _ = self._line(t, penalties)
@@ -294,6 +297,13 @@ class FullBatch(Method):
         value, slope = self._rows.sums_along(steps)[:, : len(t)] / self._weight
         own, mixed, square = penalties
         return value + (own / 2 + t * mixed + t * t * square / 2), slope + mixed + t * square
+
+
+def _extrapolated(last, last_slope, t, slope):
+    """The roots of the secants of negative slopes at `last` and t > last, within 1.25 t to 4 t."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        root = t - slope * (t - last) / (slope - last_slope)
+    return np.where(root > t, np.clip(root, 1.25 * t, 4 * t), 4 * t)
 
 
 def _within(low, high, below, above, otherwise):
