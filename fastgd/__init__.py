@@ -58,6 +58,7 @@ if TYPE_CHECKING:  # the names for editors and type checkers, which do not run _
         LearningRateDisplay,
         LossCurveDisplay,
     )
+    from .problem.chunks import Chunks
     from .rates import learning_rate_range
     from .recommender import MatrixFactorization, ndcg_at_k, precision_at_k
     from .sgd import SGDClassifier, SGDOneClassSVM, SGDRegressor
@@ -72,6 +73,7 @@ _NAMES = {
     "prodigy",
     "plots": "LossCurveDisplay DescentPathDisplay CoefficientPathDisplay LearningRateDisplay",
     "callbacks": "Checkpoint",
+    "problem.chunks": "Chunks",
     "rates": "learning_rate_range",
     "methods.optimizers": "SGD Momentum Nesterov AdaGrad RMSProp Adam AdamW GradientNoise",
     "methods.schedules": "Constant InverseScaling Optimal Adaptive StepDecay CosineDecay OneCycle",

@@ -48,7 +48,9 @@ class _Automatic:
     draws_nothing = True
 
     @trains
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+    def fit(
+        self, X, y=None, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None
+    ):
         """Train.
 
         Parameters
@@ -491,7 +493,7 @@ class ElasticNet(_Penalised):
     def fit(
         self,
         X,
-        y,
+        y=None,
         sample_weight=None,
         check_input=True,
         *,

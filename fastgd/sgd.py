@@ -10,11 +10,13 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 
 from fastgd.estimators import types
+from fastgd.estimators.chunked_data import follow
 from fastgd.estimators.linear_model import LinearModel
 from fastgd.estimators.parameters import checked, parameters, trains
 from fastgd.estimators.select_solver import is_automatic
 from fastgd.estimators.supervised import Classifier, Regressor
 from fastgd.methods.schedules import SCHEDULE_NAMES, Schedule
+from fastgd.problem.chunks import Chunks
 from fastgd.problem.losses import KINDS, OF_VALUES
 from fastgd.problem.objective import PENALTIES, Objective
 from fastgd.problem.problem import Samples
@@ -59,7 +61,7 @@ class _SGD:
     def fit(
         self,
         X,
-        y,
+        y=None,
         coef_init=None,
         intercept_init=None,
         sample_weight=None,
@@ -358,7 +360,7 @@ class SGDClassifier(_SGD, Classifier):
     loss: Annotated[str, StrOptions(set(KINDS))] | types.Function = "hinge"
 
     @checked
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(self, X, y=None, classes=None, sample_weight=None):
         """Train for one epoch on these rows, from where the last call ended. Callbacks and
         `verbose` have no effect.
 
@@ -383,6 +385,8 @@ class SGDClassifier(_SGD, Classifier):
         """
         if self.early_stopping:
             raise ValueError("early_stopping should be False with partial_fit")
+        if isinstance(X, Chunks):
+            return follow(self, X, y, sample_weight, classes=classes)
         X, y = self._check_X(X, reset=not hasattr(self, "classes_"), y=y)
         _check_partial_fit_first_call(self, classes)
         self._check_classes(self.classes_, goes_on=False)
@@ -635,7 +639,7 @@ class SGDRegressor(_SGD, Regressor):
     class_weight: ClassVar = None  # a parameter of classifiers only
 
     @checked
-    def partial_fit(self, X, y, sample_weight=None):
+    def partial_fit(self, X, y=None, sample_weight=None):
         """Train for one epoch on these rows, from where the last call ended. Callbacks and
         `verbose` have no effect.
 
@@ -658,6 +662,8 @@ class SGDRegressor(_SGD, Regressor):
         """
         if self.early_stopping:
             raise ValueError("early_stopping should be False with partial_fit")
+        if isinstance(X, Chunks):
+            return follow(self, X, y, sample_weight)
         return self._fit_targets(X, y, sample_weight, reset=not self._is_trained, partial=True)
 
 

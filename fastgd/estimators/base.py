@@ -7,8 +7,14 @@ from contextlib import contextmanager
 import numpy as np
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.utils import check_consistent_length
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    _check_y,
+    check_is_fitted,
+    validate_data,
+)
 
+from fastgd.problem.chunked_rows import ChunkedRows
 from fastgd.problem.data import check_compressed, distinct_columns, is_plain, is_plain_target
 from fastgd.problem.problem import Samples
 from fastgd.training.fit_callbacks import SupportsFitCallbacks
@@ -102,6 +108,16 @@ class Model(SupportsFitCallbacks, BaseEstimator):
                 vars(self).pop("feature_names_in_", None)
             if X.shape[1] == self.n_features_in_ and not hasattr(self, "feature_names_in_"):
                 return (X, others["y"]) if has_y else X
+        if isinstance(X, ChunkedRows):  # checked chunk by chunk
+            if not has_y:
+                return X
+            if others["y"] is None:
+                raise ValueError(
+                    f"This {type(self).__name__} estimator requires y to be passed, but the chunks "
+                    "hold none."
+                )
+            numeric = others.get("y_numeric", False)
+            return X, _check_y(others["y"], is_many, numeric, estimator=self)
         check_compressed(X)
         others |= {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "order": "C"}
         try:
@@ -158,6 +174,8 @@ class Model(SupportsFitCallbacks, BaseEstimator):
         kept, labels = self._rows_that_count(data.weights, data.X.shape[0]), data.labels
         if not self.early_stopping or held_out is not None:
             return kept, kept[:0]
+        if isinstance(data.X, ChunkedRows):
+            raise ValueError("early_stopping draws rows for validation, chunks need X_val")
         # Slow to import, and rarely needed.
         from sklearn.model_selection import train_test_split
 

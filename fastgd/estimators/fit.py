@@ -7,7 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from fastgd.estimators.resumption import Resumption, fingerprint
-from fastgd.problem.data import as_rows, distinct_columns
+from fastgd.problem import passes
+from fastgd.problem.chunked_rows import ChunkedRows
+from fastgd.problem.data import distinct_columns
 from fastgd.problem.order import seed_of
 from fastgd.problem.problem import Problem
 from fastgd.training.blas import one_blas_thread
@@ -77,6 +79,13 @@ class Fit:
 
     def run(self):
         """Train and store the model; return it."""
+        try:
+            return self._run()
+        finally:
+            for training in self.runs.trainings if self.runs else ():
+                training.method.close()
+
+    def _run(self):
         try:
             # Overflows show in the results.
             with (
@@ -243,15 +252,16 @@ class RowsFit(Fit):
                 data = replace(data, weights=relative(weights, visits))
         if len(left_out):
             self.held_out = data.take(left_out)
+        X = data.X
         return Problem(
-            as_rows(data.X),
+            passes.rows_of(X),
             data.y,
             data.weights,
             self.objective(len(visits), total),
             visits,
             self.is_full_batch(len(visits)),
             self.threads,
-            data.X,
+            None if isinstance(X, ChunkedRows) else X,
             self.is_resumable,
             random_state,
         )
@@ -259,7 +269,7 @@ class RowsFit(Fit):
     def held_out_problem(self, objective):
         """The problem on the held-out rows."""
         rows = self.held_out
-        parts = {"rows": as_rows(rows.X), "y": rows.y, "weights": rows.weights}
+        parts = {"rows": passes.rows_of(rows.X), "y": rows.y, "weights": rows.weights}
         visits = np.arange(rows.X.shape[0])
         return replace(self.problem, **parts, visits=visits, objective=objective)
 

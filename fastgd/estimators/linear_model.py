@@ -18,6 +18,8 @@ from fastgd.estimators.select_solver import is_automatic
 from fastgd.kernels import batch
 from fastgd.kernels.rows import Rows
 from fastgd.methods.sparse_stream import SparseStream, columns_of
+from fastgd.problem import passes
+from fastgd.problem.chunked_rows import ChunkedRows
 from fastgd.problem.custom_loss import CustomFunction
 from fastgd.problem.data import as_rows, is_surely_finite
 from fastgd.problem.layout import pack
@@ -36,6 +38,7 @@ class LinearModel(SparseCoefMixin, Model):
     learning_rate, optimizer, batch_size, init = "auto", "sgd", "auto", "zeros"
     shuffle, average, n_restarts = True, False, 0
     n_jobs, random_state, positive = None, None, False
+    _expects_drift = True  # of a stream
     draws_nothing = False  # whether no choice of parameters lets anything be drawn at random
 
     def __post_init__(self):
@@ -166,9 +169,10 @@ class LinearModel(SparseCoefMixin, Model):
             return self._stream_margins(X)
         coef = self.coef_.toarray() if sparse.issparse(self.coef_) else self.coef_
         outputs = len(np.atleast_2d(coef))
-        theta = pack(coef, np.full(outputs, self.intercept_), X.dtype, sparse.issparse(X))
-        out = np.empty(X.shape[0] * outputs)
-        batch.margins(as_rows(X), theta, outputs, out, thread_count(self.n_jobs))
+        is_sparse = X.sparse if isinstance(X, ChunkedRows) else sparse.issparse(X)
+        theta = pack(coef, np.full(outputs, self.intercept_), X.dtype, is_sparse)
+        out, threads = np.empty(X.shape[0] * outputs), thread_count(self.n_jobs)
+        passes.margins(passes.rows_of(X), theta, outputs, out, threads)
         if not is_surely_finite(out):  # as it is where X is not: looking here saves a pass over X
             self._check_X(X, reset=False)
         return out.reshape(-1, outputs).astype(X.dtype, copy=False)

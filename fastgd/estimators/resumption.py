@@ -4,6 +4,7 @@ import numpy as np
 from scipy import sparse
 
 from fastgd.kernels.digest import xxh64
+from fastgd.problem.chunked_rows import ChunkedRows
 from fastgd.problem.records import Record
 from fastgd.training.history import copy_of
 from fastgd.training.loop import INTERRUPTED, ResumePoint
@@ -13,16 +14,22 @@ FREE_PARAMETERS = ("max_iter", "max_seconds", "tol", "verbose", "n_jobs")
 
 
 def fingerprint(*arrays):
-    """Shape, dtype and hash of each array, dense, CSR or None: equal in every process if the arrays
+    """Shape, dtype and hash of each array, dense, CSR, in chunks or None: equal in every process if the arrays
     are.
     """
-    parts = []
+    found = ()
     for array in arrays:
-        parts += (array.data, array.indices, array.indptr) if sparse.issparse(array) else (array,)
-    return tuple(None if part is None else _digest(np.ascontiguousarray(part)) for part in parts)
+        if isinstance(array, ChunkedRows):
+            found += array.fingerprint
+        elif sparse.issparse(array):
+            found += tuple(map(_digest, (array.data, array.indices, array.indptr)))
+        else:
+            found += (None if array is None else _digest(array),)
+    return found
 
 
 def _digest(array):
+    array = np.ascontiguousarray(array)
     return array.shape, array.dtype.str, xxh64(array.reshape(-1).view(np.uint8))
 
 

@@ -5,11 +5,11 @@ Methods that few fits use are imported when they are selected, so that `import f
 
 import numpy as np
 
-from fastgd.kernels.rows import squared_norms
 from fastgd.methods.implicit_sgd import AveragedImplicitSGD
 from fastgd.methods.optimizers import SGD, GradientNoise, as_optimizer
 from fastgd.methods.schedules import Lipschitz, as_schedule
 from fastgd.methods.sgd import FirstOrder, check_compatible
+from fastgd.problem import passes
 from fastgd.problem.order import seed_of
 
 # Full batches take the place of single rows for least squares that are solved by products of this
@@ -37,9 +37,13 @@ def select_method(model, problem, partial, last):
     `partial` means one pass over a stream.
     """
     full = problem.full_batch
+    if problem.X is None and not (full and is_automatic(model)):
+        _refuse_chunks(model)
     size = len(problem.visits) if full else model.batch_size
     if is_automatic(model):
-        return AveragedImplicitSGD(size) if partial else automatic_method(model, problem, size)
+        if partial:
+            return AveragedImplicitSGD(size, model._expects_drift)
+        return automatic_method(model, problem, size)
     if _has_defaults(model):
         from fastgd.methods.custom_loss import LBFGS, AutoRateAdam
 
@@ -56,6 +60,14 @@ def select_method(model, problem, partial, last):
     average_from = -(-model.average // size) if model.average else None
     seed = seed_of(problem.random_state) if isinstance(optimizer, GradientNoise) else 0
     return FirstOrder(schedule, optimizer, size, average_from, seed)
+
+
+def _refuse_chunks(model):
+    raise ValueError(
+        f"{type(model).__name__}(batch_size={model.batch_size!r}) goes to single rows at random or "
+        "by a rule of its own, which chunks do not allow: use batch_size='full' with "
+        "learning_rate='auto', or partial_fit"
+    )
 
 
 def automatic_method(model, problem, size):
@@ -158,11 +170,11 @@ def needs_products(problem):
 
 
 def has_dual(problem):
-    """Whether dual coordinate descent can train: it cannot continue an earlier model, and needs an
-    L2 penalty, the same for all columns.
+    """Whether dual coordinate descent can train: it cannot continue an earlier model, goes to rows
+    at random, and needs an L2 penalty, the same for all columns.
     """
     objective = problem.objective
-    if not objective.loss.has_dual_step or problem.resumable:
+    if not objective.loss.has_dual_step or problem.resumable or problem.X is None:
         return False
     return not (objective.has_nonsmooth_penalty or objective.by_column) and objective.l2 > 0
 
@@ -184,7 +196,7 @@ def has_easy_dual(problem):
         return False
     from fastgd.methods.dual_coordinate_descent import SMALL_ROW_NORM
 
-    mean = squared_norms(problem.rows, problem.visits).mean()
+    mean = passes.squared_norms(problem.rows, problem.visits).mean()
     return mean <= SMALL_ROW_NORM * problem.total_weight * problem.objective.l2
 
 
@@ -202,7 +214,7 @@ def first_rate(model, problem, optimizer):
             "loss does not provide: choose another learning_rate, or a rule that scales itself, "
             "such as 'adam'"
         )
-    lengths = squared_norms(problem.rows, problem.visits) + model.fit_intercept
+    lengths = passes.squared_norms(problem.rows, problem.visits) + model.fit_intercept
     if problem.weights is not None:
         lengths *= problem.weights[problem.visits]
     longest = lengths.mean() if problem.full_batch else lengths.max()

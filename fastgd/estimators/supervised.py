@@ -6,6 +6,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y
 
+from fastgd.estimators.chunked_data import TakesChunks, by_chunks, opened
 from fastgd.estimators.linear_model import LinearModel
 from fastgd.estimators.targets import Labels, Values
 from fastgd.problem.losses import kind_of
@@ -23,7 +24,10 @@ def _are_whole_numbers(y):
     return y.dtype.kind in "iub" or (y.dtype.kind == "f" and bool((y == np.rint(y)).all()))
 
 
-class Classifier(Labels, LinearModel):
+NO_ROWS = (None, None, None)  # X, y and weights for validation
+
+
+class Classifier(TakesChunks, Labels, LinearModel):
     """Base of linear classifiers."""
 
     class_weight = None
@@ -31,6 +35,7 @@ class Classifier(Labels, LinearModel):
     def _fit(self, X, y, sample_weight, **others):
         """Train from the start on labels of whatever classes there are."""
         fit_callbacks = self._fit_callbacks(X, y, sample_weight)
+        X, y, sample_weight = opened(self, X, y, sample_weight)
         ensure_finite = not self._defers_finiteness(sample_weight)
         X, y = self._check_X(X, reset=True, ensure_finite=ensure_finite, y=y)
         if not _are_whole_numbers(y):
@@ -40,12 +45,12 @@ class Classifier(Labels, LinearModel):
         self.classes_ = classes
         return self._fit_labels(X, y, sample_weight, fit_callbacks=fit_callbacks, **others)
 
-    def _fit_labels(self, X, y, sample_weight, validation=(), partial=False, **others):
+    def _fit_labels(self, X, y, sample_weight, validation=NO_ROWS, partial=False, **others):
         """Train on labels of the known classes."""
         outputs = 1 if len(self.classes_) == 2 else len(self.classes_)
         number = np.searchsorted(self.classes_, y)
         weights = self._sample_weight(sample_weight, X)
-        held_out = self._held_out(X.dtype, *validation)
+        held_out = self._held_out(X.dtype, *opened(self, *validation, reset=False))
         if self.class_weight is not None:
             factor, divisor = self._class_factors(number, weights, partial)
             # In this order no factor / divisor overflows.
@@ -99,6 +104,7 @@ class Classifier(Labels, LinearModel):
         is_own = number[:, None] == (np.arange(outputs) if outputs > 1 else 1)
         return bool((np.where(is_own, margins, -margins) > 0).all())
 
+    @by_chunks
     def decision_function(self, X):
         """Margins ``X W' + b``: shape (n_samples,) for two classes, positive for ``classes_[1]``;
         else (n_samples, n_classes).
@@ -106,11 +112,13 @@ class Classifier(Labels, LinearModel):
         margins = self._margins(X)
         return margins[:, 0] if margins.shape[1] == 1 else margins
 
+    @by_chunks
     def predict(self, X):
         """The label of the largest margin for each row, shape (n_samples,)."""
         return self._label(self._margins(X))
 
     @available_if(_has_probabilities)
+    @by_chunks
     def predict_proba(self, X):
         """Probabilities of the classes, shape (n_samples, n_classes), for the losses 'log_loss',
         'softmax' and 'modified_huber'.
@@ -128,10 +136,10 @@ class Classifier(Labels, LinearModel):
         total = positive.sum(axis=1, keepdims=True)
         return np.where(total > 0, positive / np.where(total > 0, total, 1), 1 / positive.shape[1])
 
-    predict_log_proba = available_if(_has_probabilities)(Labels.predict_log_proba)
+    predict_log_proba = available_if(_has_probabilities)(by_chunks(Labels.predict_log_proba))
 
 
-class Regressor(Values, LinearModel):
+class Regressor(TakesChunks, Values, LinearModel):
     """Base of linear regressors."""
 
     @property
@@ -141,11 +149,12 @@ class Regressor(Values, LinearModel):
     def _fit(self, X, y, sample_weight, **others):
         """Train from the start."""
         fit_callbacks = self._fit_callbacks(X, y, sample_weight)
+        X, y, sample_weight = opened(self, X, y, sample_weight)
         others |= {"fit_callbacks": fit_callbacks}
         others |= {"ensure_finite": not self._defers_finiteness(sample_weight)}
         return self._fit_targets(X, y, sample_weight, True, **others)
 
-    def _fit_targets(self, X, y, sample_weight, reset, validation=(), ensure_finite=True, **others):
+    def _fit_targets(self, X, y, sample_weight, reset, validation=NO_ROWS, ensure_finite=True, **others):
         kind = {"y": y, "y_numeric": True, "multi_output": True}
         X, y = self._check_X(X, reset=reset, ensure_finite=ensure_finite, **kind)
         targets = self._targets(y)
@@ -163,7 +172,7 @@ class Regressor(Values, LinearModel):
             )
         self._one_target = y.ndim == 1
         weights = self._sample_weight(sample_weight, X)
-        held_out = self._held_out(X.dtype, *validation)
+        held_out = self._held_out(X.dtype, *opened(self, *validation, reset=False))
         if held_out is not None and held_out.labels.shape[1:] != y.shape[1:]:
             raise ValueError(
                 f"y_val has shape {held_out.labels.shape}, y {y.shape}: as many targets are needed"
@@ -179,6 +188,7 @@ class Regressor(Values, LinearModel):
     def _store(self, coef, intercept):
         self.coef_, self.intercept_ = coef[0] if self._one_target else coef, intercept
 
+    @by_chunks
     def predict(self, X):
         """Predicted targets: shape (n_samples,) or (n_samples, n_targets)."""
         prediction = self._kind.mean(self._margins(X))

@@ -54,6 +54,11 @@ cdef class DataTerm:
         check_order(order, self.data.X.n)
         return other
 
+    @property
+    def size(self):
+        """The number of margins: visits times outputs."""
+        return self.data.visits * self.data.objective.outputs
+
     cdef int check(self, Py_ssize_t itemsize, Py_ssize_t parameters) except -1:
         """Raise an error unless type and number of the parameters are those of a linear model."""
         cdef Py_ssize_t needed = self.data.objective.outputs * (self.data.X.p + 1)

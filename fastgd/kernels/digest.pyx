@@ -2,7 +2,7 @@
 algorithm", https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md
 """
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from .signals cimport Watch, watch_end, watch_start, watch_work
 
@@ -88,3 +88,51 @@ def xxh64(const uint8_t[::1] data not None):
         value = finish(value + <uint64_t> size, at, size % 32)
     watch_end(&watch)
     return value
+
+
+cdef enum:
+    LANES = 8                   # of the checksum, 8 bytes each
+    BLOCK = 16                  # stripes of all lanes between two scrambles
+
+cdef uint64_t KEYS[LANES]
+KEYS[0], KEYS[1], KEYS[2], KEYS[3] = P1, P2, P3, P4
+KEYS[4], KEYS[5], KEYS[6], KEYS[7] = P5, P1 ^ P2, P2 ^ P3, P3 ^ P4
+
+
+cdef inline void accumulate(const uint8_t *at, Py_ssize_t stripes, uint64_t *lanes) noexcept nogil:
+    """Add up products of the halves of each word, which the compiler vectorises."""
+    cdef Py_ssize_t s, k
+    cdef uint64_t value, keyed
+    cdef uint64_t own[LANES]
+    cdef uint64_t crossed[LANES]
+    for k in range(LANES):
+        own[k], crossed[k] = lanes[k], 0
+    for s in range(stripes):
+        for k in range(LANES):
+            value = word(at + 8 * (LANES * s + k))
+            keyed = value ^ KEYS[k]
+            own[k] += <uint64_t> <uint32_t> keyed * (keyed >> 32)
+            crossed[k] += value
+    for k in range(LANES):
+        lanes[k] = own[k] + crossed[k ^ 1]
+        lanes[k] = (lanes[k] ^ lanes[k] >> 47 ^ KEYS[k]) * P1
+
+
+def checksum(const uint8_t[::1] data not None):
+    """A hash several times as fast as `xxh64`, for blocks that are checked again and again. Source:
+    the accumulation of XXH3, in the same specification.
+    """
+    cdef Py_ssize_t size = data.shape[0], block = 8 * LANES * BLOCK, blocks = size // block, b
+    cdef const uint8_t *at = &data[0] if size else NULL
+    cdef uint64_t lanes[LANES]
+    cdef Watch watch
+    memset(lanes, 0, sizeof(lanes))
+    watch_start(&watch)
+    with nogil:
+        for b in range(blocks):
+            if watch_work(&watch, BLOCK):
+                break
+            accumulate(at + b * block, BLOCK, lanes)
+    watch_end(&watch)
+    summed = (<const char *> lanes)[:sizeof(lanes)]
+    return xxh64(summed + bytes(data[blocks * block:]) + size.to_bytes(8, "little"))

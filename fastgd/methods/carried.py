@@ -23,7 +23,7 @@ class CarriedColumns:
     def __init__(self, at):
         problem = at.problem
         suspects = np.flatnonzero(at.metric.stands_out)
-        values, shares = problem.X[:, suspects][problem.visits], problem.row_shares
+        values, shares = problem.columns(suspects), problem.row_shares
         of_columns = _of_sparse if sparse.issparse(values) else _of_dense
         squares, total, mean = of_columns(values, shares, at.center[suspects], problem)
         own = squares.T @ shares

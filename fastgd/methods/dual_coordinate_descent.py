@@ -248,6 +248,12 @@ class DualCoordinateDescent(FullBatch):
         distance = self._share * (self._best[0] - self._lower_bound)
         self._optimality = self.relative(distance, self._best[0]), self._kind
 
+    def close(self):
+        """Drop the generators."""
+        super().close()
+        if self._other is not None:
+            self._other.close()
+
     def _model(self):
         """The best parameters so far; before the first duality gap, those of the lowest estimated
         objective.

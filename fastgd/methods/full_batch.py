@@ -115,6 +115,10 @@ class FullBatch(Method):
             self.epoch(None)
         self.state = state
 
+    def close(self):
+        """Drop the generator, whose frame refers to the method, which refers to it."""
+        self._passes.close()
+
     # ---- the verbs of a method ----
 
     def epoch(self, order):

@@ -28,7 +28,8 @@ class AveragedImplicitSGD(Method):
     the iterates.
 
     Where the iterates predict new rows significantly better than their average does, the data have
-    drifted: the average restarts at the iterate, and so do the rates. A call copies the state of
+    drifted: the average restarts at the iterate, and so do the rates, unless `expects_drift` is
+    False. A call copies the state of
     dense rows and changes that of sparse ones in place.
 
     References
@@ -45,8 +46,9 @@ class AveragedImplicitSGD(Method):
     # the penalty has not shrunk yet.
     runs_away = False
 
-    def __init__(self, batch_size: int):
+    def __init__(self, batch_size: int, expects_drift=True):
         self.batch_size = batch_size
+        self._threshold = DRIFT_THRESHOLD if expects_drift else np.inf
 
     def start(self, problem: Problem, theta, earlier):
         """Begin at theta or, with theta=None, continue an earlier stream; the rows enter the
@@ -88,7 +90,7 @@ class AveragedImplicitSGD(Method):
             term, total = problem.weighted(weights), float(weights[order].sum())
         rate = (1 if objective.tilt else size) * IMPLICIT_RATE
         rate = rate / (state.squared_norm + objective.intercept or 1.0)
-        loss, done, report = 0.0, 0, np.array([DRIFT_THRESHOLD, 0.0, 0.0])
+        loss, done, report = 0.0, 0, np.array([self._threshold, 0.0, 0.0])
         while done < len(order):
             rest, seen = order[done:], state.rows - len(order) + done
             rows = seen - state.begun + size * np.arange(-(-len(rest) // size))

@@ -94,7 +94,8 @@ class WorkingSet:
         # those of least squares with few rows.
         n, is_sparse = len(problem.visits), problem.rows.sparse
         is_wide = self._is_quadratic and n < MAX_ROWS_PER_COLUMN * p and n * p <= MAX_NUMBERS
-        self.has_no_matrix = not is_small and (is_sparse or is_wide)
+        is_in_memory = problem.X is not None
+        self.has_no_matrix = is_in_memory and not is_small and (is_sparse or is_wide)
         self.clear()
 
     def clear(self):

@@ -3,8 +3,7 @@
 import numpy as np
 from scipy import sparse
 
-from fastgd.kernels import gram
-from fastgd.kernels.columns import moments
+from fastgd.problem import passes
 from fastgd.problem.layout import pack, unpack
 from fastgd.problem.metric import MAX_PENALTY
 
@@ -82,7 +81,7 @@ class Coordinates:
         if out.size:
             h, metric = np.ascontiguousarray(h), (self.center, self.inverse)
             ones = problem.objective.intercept
-            gram.products(problem.data_term, h, columns, place, last or 0, metric, ones, out)
+            passes.gram(problem.data_term, h, columns, place, last or 0, metric, ones, out)
         return out
 
     def columns(self):
@@ -101,7 +100,7 @@ class Coordinates:
         of_row[problem.visits] = h
         first, second, largest = np.zeros((3, len(self.inverse)))
         term, shift = problem.weighted(of_row), self.center * self.inverse
-        moments(term, self.inverse, shift, first, second, largest)
+        passes.moments(term, self.inverse, shift, first, second, largest)
         return second / len(problem.visits)
 
     def symmetric_products(self, h, columns=None):

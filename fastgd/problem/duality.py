@@ -18,7 +18,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.linalg import lstsq
 
-from fastgd.kernels import batch
+from fastgd.problem import passes
 from fastgd.problem.layout import pack
 from fastgd.problem.losses import SquaredError
 
@@ -101,7 +101,7 @@ def weighted_sums(problem, slopes):
     apart = replace(objective, loss=SquaredError(), one_vs_rest=objective.by_class)
     term = replace(problem, objective=apart).data_term
     curvatures = np.ascontiguousarray(slopes).ravel()
-    batch.gradient(term, ones, out, curvatures=curvatures)
+    passes.gradient(term, ones, out, None, curvatures)
     return out
 
 
@@ -201,7 +201,7 @@ def slopes_for(problem, at, slopes, weights):
         step = np.zeros_like(q)
         step[k] = lstsq(products, missing[k], cond=BALANCE_RANK_TOLERANCE, check_finite=False)[0]
         margins = np.empty(problem.rows.shape[0] * objective.outputs)
-        batch.margins(problem.rows, at.to_user(step), objective.outputs, margins, problem.threads)
+        passes.margins(problem.rows, at.to_user(step), objective.outputs, margins, problem.threads)
         margins = margins.reshape(-1, objective.outputs)[problem.visits, k]
         moved[:, k] += slack[:, k] * margins
     return moved if ((moved >= low) & (moved <= high)).all() else None

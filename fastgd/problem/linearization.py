@@ -7,7 +7,8 @@ stay here. So rows may lie on disk or on other machines.
 
 import numpy as np
 
-from fastgd.kernels import batch, newton
+from fastgd.kernels import newton
+from fastgd.problem import passes
 
 # The least share of the secants' curvature that makes a useful Hessian where curvature is missing.
 MIN_SECANT_SHARE = 0.01
@@ -86,7 +87,8 @@ class Linearization:
 
     def compute_curvatures(self, floor=0.0):
         """Compute the curvatures at the point, and add `floor` to each."""
-        newton.curvatures(self.problem.data_term, self.margins, self._curvatures)
+        term = passes.rows_term(self.problem.data_term)
+        newton.curvatures(term, self.margins, self._curvatures)
         if floor:
             self._curvatures += floor
 
@@ -151,7 +153,7 @@ class Linearization:
     def hessian_product(self, theta):
         """X' (h * X d) / n for a flat vector d, whose margins `extend_direction` may add."""
         out = np.empty_like(theta)
-        batch.gradient(self.problem.data_term, theta, out, self._product, self._curvatures)
+        passes.gradient(self.problem.data_term, theta, out, self._product, self._curvatures)
         return out
 
     # ---- along a direction ----
@@ -175,7 +177,8 @@ class Linearization:
 
         `problem` has another objective of the same rows.
         """
-        term, sums = (problem or self.problem).data_term, np.empty((2, self._shape[1]))
+        sums = np.empty((2, self._shape[1]))
+        term = passes.rows_term((problem or self.problem).data_term)
         newton.along(term, self.margins, self._direction, t, sums)
         return sums
 
@@ -187,5 +190,6 @@ class Linearization:
     def curvature_along(self):
         """The total change of the rows' curvatures along the whole direction."""
         beyond = np.empty_like(self._curvatures)
-        newton.curvatures(self.problem.data_term, self.margins + self._direction, beyond)
+        term = passes.rows_term(self.problem.data_term)
+        newton.curvatures(term, self.margins + self._direction, beyond)
         return np.abs(beyond - self._curvatures).sum()

@@ -4,8 +4,9 @@ from functools import cached_property
 
 import numpy as np
 
-from fastgd.kernels.columns import moments
 from fastgd.kernels.variance import column_probability
+from fastgd.problem import passes
+from fastgd.problem.chunked_rows import ChunkedRows
 from fastgd.problem.problem import Problem
 from fastgd.problem.records import Record
 
@@ -85,7 +86,7 @@ def metric_of(problem: Problem):
         total, term = float(weights[visits].sum()), problem.weighted(weights)
     for _ in range(4):
         first, second, largest = np.zeros((3, len(shift)))
-        moments(term, factor, shift * factor, first, second, largest)
+        passes.moments(term, factor, shift * factor, first, second, largest)
         large, small = ~(second < MAX_SQUARES), (second < 1 / MAX_SQUARES) & (first != 0)
         if not (large | small).any():
             break
@@ -127,6 +128,8 @@ def rough_center(rows, visits, weights):
     """
     if rows.sparse:
         return np.zeros(rows.shape[1])
+    if isinstance(rows, ChunkedRows):
+        return np.median(rows.sample, axis=0)
     picked = visits[
         np.linspace(0, len(visits) - 1, min(CENTER_SAMPLE_ROWS, len(visits))).astype(int)
     ]

@@ -1,12 +1,13 @@
 """The problem of a method: an objective and the data."""
 
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 
-from fastgd.kernels import batch
-from fastgd.kernels.data_term import DataTerm
 from fastgd.kernels.rows import Rows
+from fastgd.problem import passes
+from fastgd.problem.chunked_rows import ChunkedRows
 from fastgd.problem.layout import unpack
 from fastgd.problem.objective import Objective
 from fastgd.problem.records import Record
@@ -17,12 +18,12 @@ class Problem(Record):
 
     `visits` are the indices of the rows to train on; `weights` (None: all 1) are relative to the
     mean of theirs. `full_batch` says that a batch has all of these rows. `threads` never changes a
-    result. `rows` is `X` as the kernels see it. `resumable` says that a later training may continue
+    result. `rows` is `X` as the kernels see it; X is None for `ChunkedRows`. `resumable` says that a later training may continue
     from the end of any epoch, so each epoch copies the per-row memory. `metric` is that of the rows
     to train on, if it has been computed already.
     """
 
-    rows: Rows
+    rows: Rows | ChunkedRows
     y: np.ndarray
     weights: np.ndarray | None
     objective: Objective
@@ -47,7 +48,7 @@ class Problem(Record):
     def weighted(self, weights):
         """The data term with other weights of the rows."""
         codes = self.objective.codes
-        return DataTerm(self.rows, self.y, weights, self.visits, codes, self.threads)
+        return passes.term_of(self.rows, self.y, weights, self.visits, codes, self.threads)
 
     @cached_property
     def total_weight(self):
@@ -63,12 +64,27 @@ class Problem(Record):
         """The mean loss at theta, in a pass over X; `gradient` receives its derivatives, `margins`
         the rows' margins.
         """
-        return batch.gradient(self.data_term, theta, gradient, margins) / self.total_weight
+        return passes.gradient(self.data_term, theta, gradient, margins) / self.total_weight
 
     @property
     def training_X(self):
         """The rows of X to train on: X itself if these are all, in its order."""
         return self.X if len(self.visits) == self.X.shape[0] else self.X[self.visits]
+
+    @property
+    def any_X(self):
+        """X, also if it is in chunks."""
+        return self.rows if self.X is None else self.X
+
+    def on(self, X, **others):
+        """The problem on another X, and with `others` replaced."""
+        is_chunked = isinstance(X, ChunkedRows)
+        return replace(self, X=None if is_chunked else X, rows=passes.rows_of(X), **others)
+
+    def columns(self, numbers):
+        """These columns of the rows to train on."""
+        X = self.rows.columns(numbers) if self.X is None else self.X[:, numbers]
+        return X[self.visits]
 
     @property
     def row_weights(self):

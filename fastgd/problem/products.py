@@ -6,6 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from fastgd.kernels import products as kernel
+from fastgd.problem import passes
 from fastgd.problem.metric import MAX_SQUARES, MIN_RELATIVE_SCALE, Metric, rough_center
 from fastgd.problem.records import Record
 
@@ -54,7 +55,7 @@ def products_of(problem):
     if centered:
         shift[:p] = rough_center(problem.rows, problem.visits, problem.weights)
         shift[p + 1 : used] = targets.mean(axis=0)
-    kernel.column_products(problem.data_term, shift, out)
+    passes.column_products(problem.data_term, shift, out)
     G = out[:used, :used]
     squares = np.diagonal(G)
     is_safe = (squares < MAX_SQUARES) & ((squares > 1 / MAX_SQUARES) | (squares == 0))
@@ -73,7 +74,7 @@ def _underflow(problem, squares, shift):
     """Whether a column or a target has sums of squares of 0, although it varies."""
     p = problem.rows.shape[1]
     none = np.flatnonzero(squares[:p] == 0)
-    X = problem.X[:, none][problem.visits] if len(none) else np.zeros((0, 0))
+    X = problem.columns(none) if len(none) else np.zeros((0, 0))
     varies = X.count_nonzero() if sparse.issparse(X) else (X != shift[none]).any()
     none = squares[p + 1 :] == 0
     return varies or (

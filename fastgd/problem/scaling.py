@@ -13,9 +13,9 @@ with w_j = 2^(k - e_j) w'_j and b = 2^k b'.
 from dataclasses import replace
 
 import numpy as np
-from scipy import sparse
 
-from fastgd.problem.data import as_rows
+from fastgd.problem import passes
+from fastgd.problem.chunked_rows import ChunkedRows, of_columns
 from fastgd.problem.metric import MAX_PENALTY, Metric, listed, metric_of
 from fastgd.problem.problem import Problem, Samples
 from fastgd.problem.records import Record
@@ -77,7 +77,7 @@ class Scaling(Record):
 
     def held_out(self, rows: Samples):
         """Held-out rows in these units."""
-        X, y = _by_column(_times, rows.X, -self.columns), _times(rows.y, -self.target)
+        X, y = _times_columns(rows.X, -self.columns), _times(rows.y, -self.target)
         labels = np.ldexp(rows.labels.astype(float), -self.target) if self.target else rows.labels
         return Samples(X, labels, y, rows.weights)
 
@@ -110,12 +110,12 @@ def scaled(problem: Problem):
         objective = replace(objective, loss=loss, l1=l1, l2=l2, exponent=0)
     else:
         objective = replace(objective, loss=loss, by_column=(l1, l2), exponent=0)
-    X = problem.X if columns_are_safe else _by_column(_times, problem.X, -columns)
+    X = problem.any_X if columns_are_safe else _times_columns(problem.any_X, -columns)
     center, scale = _times(metric.center, -columns), _times(metric.scale, -columns)
     metric = Metric(center, np.where(held, 0.0, scale), metric.peak)
     y = _times(problem.y, -k)
-    scaled_problem = replace(problem, X=X, rows=as_rows(X), y=y, metric=metric, objective=objective)
-    return Scaling(columns, k, degree, held), scaled_problem
+    others = {"y": y, "metric": metric, "objective": objective}
+    return Scaling(columns, k, degree, held), problem.on(X, **others)
 
 
 def _exponents(sizes, safe):
@@ -127,18 +127,15 @@ def _exponents(sizes, safe):
     return exponents
 
 
+def _times_columns(X, exponents):
+    """X with columns multiplied by powers of two."""
+    return X.times(exponents) if isinstance(X, ChunkedRows) else of_columns(_times, X, exponents)
+
+
 @np.errstate(over="ignore", under="ignore")
 def _times(values, exponents):
     """values * 2^exponents, in the dtype of the values."""
     return np.ldexp(values, exponents)
-
-
-def _by_column(function, X, of_columns):
-    """A copy of X with each number x replaced by function(x, what its column has)."""
-    if not sparse.issparse(X):
-        return function(X, of_columns)
-    data = function(X.data, of_columns[X.indices])
-    return sparse.csr_array((data, X.indices, X.indptr), shape=X.shape)
 
 
 def _sizes(metric):
@@ -172,11 +169,15 @@ def lost_columns(scaling, metric, coef, intercept, dtype):
 
 def without(problem, columns):
     """The problem with zeros in place of these columns."""
-    X = _by_column(lambda values, is_out: np.where(is_out, 0, values), problem.X, columns)
+    X = problem.any_X
+    if isinstance(X, ChunkedRows):
+        X = X.without(columns)
+    else:
+        X = of_columns(lambda values, is_out: np.where(is_out, 0, values), X, columns)
     old = problem.metric
     peak = np.zeros(len(columns)) if old.peak is None else old.peak
     metric = Metric(*(np.where(columns, 0.0, part) for part in (old.center, old.scale, peak)))
-    return replace(problem, X=X, rows=as_rows(X), metric=metric)
+    return problem.on(X, metric=metric)
 
 
 def beyond(problem, names, columns, dtype):

@@ -1,0 +1,138 @@
+"""Users' chunks: the first look at them, predictions, and streams."""
+
+from functools import wraps
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils import check_consistent_length
+
+from fastgd.estimators.base import about
+from fastgd.problem.chunked_rows import Cache, ChunkedRows, Looked
+from fastgd.problem.chunks import Chunks
+from fastgd.problem.data import distinct_columns
+
+
+# Fewer rows than columns are held in memory up to this number of bytes, where methods for such data
+# are found.
+FEW_BYTES = 2**26
+
+
+MESSAGE = "y and sample_weight of chunks are read with them: give X alone"
+
+
+def look(model, chunks, reset):
+    """(rows, y, sample_weight) of chunks, from a first pass over them; `reset` says that they set
+    the number and the names of the columns.
+    """
+    looked, targets, weights = Looked(len(chunks)), [], []
+    cache = Cache(chunks.cache) if chunks.cache else None
+    if cache:
+        cache.begin()
+    for i, (X, y, sample_weight) in enumerate(chunks):
+        with about(f"chunk {i}"):
+            if not X.shape[0]:
+                looked.add(None)
+                continue
+            X = distinct_columns(model._check_X(X, reset=reset and looked.dtype is None))
+            check_consistent_length(X, y, sample_weight)
+            looked.add(X)
+        if cache:
+            cache.write(i, X)
+        targets.append(None if y is None else np.asarray(y))
+        weights.append(None if sample_weight is None else np.asarray(sample_weight))
+    if looked.dtype is None:
+        raise ValueError(f"All {len(chunks)} chunks are empty: there are 0 samples.")
+    if reset and chunks.feature_names is not None:
+        model.feature_names_in_ = chunks.feature_names
+    rows = ChunkedRows(chunks, looked.end(), cache)
+    if rows.shape[0] <= rows.shape[1] and rows.bytes <= FEW_BYTES:
+        rows = rows.columns(slice(None))
+    return rows, _joined("y", targets), _joined("sample_weight", weights)
+
+
+def _joined(name, parts):
+    """The parts of all chunks in one array; None if no chunk has any."""
+    if all(part is None for part in parts):
+        return None
+    if any(part is None for part in parts):
+        raise ValueError(f"some chunks have {name}, others have none")
+    return np.concatenate(parts)
+
+
+def opened(model, X, y, sample_weight, reset=True):
+    """(X, y, sample_weight), those of chunks after a first look at them."""
+    if not isinstance(X, Chunks):
+        return X, y, sample_weight
+    if y is not None or sample_weight is not None:
+        raise ValueError(MESSAGE)
+    return look(model, X, reset)
+
+
+def by_chunks(predict):
+    """Of a method of X: of `Chunks` it yields the result of one chunk after the other."""
+
+    @wraps(predict)
+    def of_chunks(self, X):
+        if isinstance(X, Chunks):
+            return (predict(self, part) for part, _, _ in X)
+        return predict(self, X)
+
+    return of_chunks
+
+
+class TakesChunks:
+    """Base of linear models whose `score` takes chunks."""
+
+    def score(self, X, y=None, sample_weight=None):
+        """scikit-learn's score: the accuracy of labels, R^2 of values.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, Chunks} of shape (n_samples, n_features)
+            Rows; `Chunks` hold y and the weights too.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
+            Labels or targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        score : float
+        """
+        X, y, sample_weight = opened(self, X, y, sample_weight, reset=False)
+        return super().score(X, y, sample_weight)
+
+
+def follow(model, chunks, y, sample_weight, **others):
+    """Train for one epoch on chunks as on a stream: on the mixed rows of `chunks.shuffle` chunks at
+    a time.
+    """
+    if y is not None or sample_weight is not None:
+        raise ValueError(MESSAGE)
+    number = len(model.history_["loss"]) if hasattr(model, "history_") else 0
+    model._expects_drift = False  # other chunks differ, and will come again
+    try:
+        for pool in chunks.pools(number):
+            parts = [part for part in pool if part[0].shape[0]]
+            pool.clear()
+            if parts:
+                blocks, targets, weights = zip(*parts, strict=True)
+                del parts
+                y, sample_weight = _joined("y", targets), _joined("sample_weight", weights)
+                model.partial_fit(_stacked(blocks), y, sample_weight=sample_weight, **others)
+    finally:
+        del model._expects_drift
+    return model
+
+
+def _stacked(parts):
+    """Blocks, or frames, one below the other."""
+    if len(parts) == 1:
+        return parts[0]
+    if sparse.issparse(parts[0]):
+        return sparse.vstack(parts, format="csr")
+    if hasattr(parts[0], "columns"):
+        from pandas import concat
+
+        return concat(parts)
+    return np.concatenate([np.asarray(part) for part in parts])

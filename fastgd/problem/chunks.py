@@ -1,0 +1,246 @@
+"""Data that is read chunk by chunk, for training on more rows than fit into memory."""
+
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+# Bytes of a chunk that `Chunks.of` makes.
+CHUNK_BYTES = 2**25
+
+
+class Chunks:
+    """Rows that are read chunk by chunk, in every pass again.
+
+    Linear models and their `score` take chunks in place of X, y and sample_weight. A fit minimises
+    the same objective as in memory, over the same number of passes; only the targets, the weights
+    and some numbers for each row stay in memory.
+
+    Parameters
+    ----------
+    read : callable
+        ``read(i)`` returns chunk i: X, (X, y) or (X, y, sample_weight), where X is an array, a CSR
+        matrix or a data frame of any number of rows, also none. It is called in any order, again
+        for every pass, and from another thread: the next chunk is read while one is worked on. It
+        has to return the same rows each time.
+
+    n_chunks : int
+        Number of chunks.
+
+    cache : path, default=None
+        Folder to which the first pass writes the chunks in the form in which they are used; later
+        passes read them from there. It pays where `read` is slower than the disk.
+
+    shuffle : int, default=None
+        Number of chunks whose rows `partial_fit` holds and mixes at a time. None: the rows of each
+        chunk are mixed apart. A fit by full batches does not depend on it.
+
+    random_state : int, default=None
+        Seed of the order in which `shuffle` takes the chunks; None: 0.
+
+    See Also
+    --------
+    Chunks.of : chunks of arrays, memory maps and other objects that can be sliced.
+    Chunks.parquet : the row groups of Parquet files.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastgd import Chunks, LinearRegression
+    >>> def read(i):
+    ...     X = np.random.default_rng(i).standard_normal((1000, 3))
+    ...     return X, X @ [1.0, 2.0, 3.0] + 4.0
+    >>> model = LinearRegression().fit(Chunks(read, 5))
+    >>> model.coef_.round(6), round(float(model.intercept_), 6)
+    (array([1., 2., 3.]), 4.0)
+    """
+
+    def __init__(self, read, n_chunks, *, cache=None, shuffle=None, random_state=None):
+        if not callable(read):
+            raise TypeError(f"read must be a function of a chunk's number, got {read!r}")
+        if not (isinstance(n_chunks, int | np.integer) and n_chunks > 0):
+            raise ValueError(f"n_chunks must be a positive integer, got {n_chunks!r}")
+        if shuffle is not None and not (isinstance(shuffle, int | np.integer) and shuffle > 0):
+            raise ValueError(f"shuffle must be None or a positive integer, got {shuffle!r}")
+        self.read, self.n_chunks, self.cache = read, int(n_chunks), cache and Path(cache)
+        self.shuffle, self.random_state = shuffle, random_state
+
+    def __len__(self):
+        return self.n_chunks
+
+    def __getstate__(self):
+        try:
+            pickle.dumps(self.read)
+        except Exception as error:
+            raise TypeError(
+                f"Chunks cannot be pickled because their read={self.read!r} cannot: use a function "
+                "of a module, Chunks.of or Chunks.parquet"
+            ) from error
+        return vars(self)
+
+    @property
+    def feature_names(self):
+        """The names of the columns, where `read` knows them; else None."""
+        return getattr(self.read, "feature_names", None)
+
+    def part(self, i):
+        """Chunk i as (X, y, sample_weight); what it lacks is None."""
+        try:
+            given = self.read(i)
+        except Exception as error:
+            error.add_note(f"while chunk {i} of {self.n_chunks} was read")
+            raise
+        if not isinstance(given, tuple):
+            return given, None, None
+        if not 1 <= len(given) <= 3:
+            raise ValueError(
+                f"read({i}) returned a tuple of {len(given)}, (X, y) or (X, y, sample_weight) is "
+                "needed"
+            )
+        return *given, *(None,) * (3 - len(given))
+
+    def __iter__(self):
+        """Chunk after chunk as (X, y, sample_weight)."""
+        return in_advance(self.part, range(self.n_chunks))
+
+    def pools(self, number=0):
+        """Yields lists of the chunks that `partial_fit` holds at a time; `number` is that of the
+        pass, and changes their order.
+        """
+        size, order = self.shuffle or 1, np.arange(self.n_chunks)
+        if self.shuffle:
+            order = np.random.default_rng([self.random_state or 0, number]).permutation(order)
+        for begin in range(0, self.n_chunks, size):
+            yield [self.part(int(i)) for i in order[begin : begin + size]]
+
+    @classmethod
+    def of(cls, X, y=None, sample_weight=None, chunk_rows=None, **parameters):
+        """Chunks of consecutive rows of X, y and sample_weight.
+
+        Parameters
+        ----------
+        X : array, memory map, CSR matrix, zarr or dask array of shape (n_samples, n_features)
+            Anything that has a shape and can be sliced by rows.
+        y, sample_weight : the same of shape (n_samples,), y also (n_samples, n_targets)
+            None: there are none.
+        chunk_rows : int, default=None
+            Rows of a chunk; None: as many as have about 32 MB.
+        **parameters
+            Other parameters of `Chunks`.
+        """
+        rows, columns = X.shape[0], int(np.prod(X.shape[1:]))
+        if chunk_rows is None:
+            chunk_rows = max(CHUNK_BYTES // (max(columns, 1) * np.dtype(X.dtype).itemsize), 1)
+        if not (isinstance(chunk_rows, int | np.integer) and chunk_rows > 0):
+            raise ValueError(f"chunk_rows must be None or a positive integer, got {chunk_rows!r}")
+        for name, part in (("y", y), ("sample_weight", sample_weight)):
+            if part is not None and len(part) != rows:
+                raise ValueError(f"X has {rows} rows, {name} has {len(part)}")
+        parts = tuple(part for part in (X, y, sample_weight) if part is not None)
+        if y is None and sample_weight is not None:
+            raise ValueError("sample_weight is given without y")
+        return cls(Slices(parts, chunk_rows), max(-(-rows // chunk_rows), 1), **parameters)
+
+    @classmethod
+    def parquet(cls, paths, *, target=None, columns=None, sample_weight=None, **parameters):
+        """The row groups of Parquet files; the model gets the names of the columns.
+
+        It needs pyarrow.
+
+        Parameters
+        ----------
+        paths : path or list of paths
+        target : str or list of str, default=None
+            Column or columns of y.
+        columns : list of str, default=None
+            Columns of X; None: all others.
+        sample_weight : str, default=None
+            Column of the weights.
+        **parameters
+            Other parameters of `Chunks`.
+        """
+        read = RowGroups(paths, target, columns, sample_weight)
+        return cls(read, len(read.groups), **parameters)
+
+
+def in_advance(function, arguments):
+    """Yields function(a) for each argument, and calls it for the next one in another thread while
+    one is worked on.
+    """
+    arguments = list(arguments)
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(function, arguments[0]) if arguments else None
+        for following in [*arguments[1:], None]:
+            if coming is None:
+                return
+            result = coming.result()
+            coming = None if following is None else thread.submit(function, following)
+            yield result
+            del result
+
+
+class Slices:
+    """A `read` of consecutive rows of arrays."""
+
+    def __init__(self, parts, rows):
+        self.parts, self.rows = parts, rows
+
+    def __call__(self, i):
+        rows = slice(i * self.rows, (i + 1) * self.rows)
+        X, *others = (part[rows] for part in self.parts)
+        # A lazy array is computed, a matrix or a frame is used as it is.
+        X = X.compute() if hasattr(X, "compute") else X
+        others = [np.asarray(part) for part in others]
+        return (X, *others) if others else X
+
+
+class RowGroups:
+    """A `read` of the row groups of Parquet files."""
+
+    def __init__(self, paths, target, columns, sample_weight):
+        from pyarrow.parquet import ParquetFile
+
+        paths = [paths] if isinstance(paths, str | Path) else list(paths)
+        if not paths:
+            raise ValueError("there are no paths")
+        self.groups = []
+        for path in paths:
+            file = ParquetFile(path)
+            self.groups += [(str(path), group) for group in range(file.num_row_groups)]
+        names = file.schema_arrow.names
+        self.targets = [target] if isinstance(target, str) else target
+        self.target, self.weight = target, sample_weight
+        used = [*(self.targets or ()), *([sample_weight] if sample_weight else ())]
+        if columns is None:
+            columns = [name for name in names if name not in used]
+        missing = [name for name in [*columns, *used] if name not in names]
+        if missing:
+            raise ValueError(f"{paths[-1]} has no columns {missing}, it has {names}")
+        self.feature_names = np.array(columns, dtype=object)
+
+    def __call__(self, i):
+        from pyarrow.parquet import ParquetFile
+
+        path, group = self.groups[i]
+        used = [*self.feature_names, *(self.targets or ()), *([self.weight] if self.weight else ())]
+        with ParquetFile(path) as file:
+            table = file.read_row_group(group, columns=used)
+        X = _numbers(table, list(self.feature_names))
+        if self.target is None:
+            return X
+        y = table[self.target].to_numpy() if isinstance(self.target, str) else None
+        y = _numbers(table, self.targets) if y is None else y
+        return (X, y, table[self.weight].to_numpy()) if self.weight else (X, y)
+
+
+def _numbers(table, names):
+    """Columns of a table as a C-order array: float32 if all of them are, else float64."""
+    is_single = all(str(table.schema.field(name).type) == "float" for name in names)
+    out = np.empty((table.num_rows, len(names)), np.float32 if is_single else np.float64)
+    for j, name in enumerate(names):
+        try:
+            out[:, j] = table[name].to_numpy()
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"column {name!r} holds no numbers: {error}") from error
+    return out

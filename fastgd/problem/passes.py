@@ -1,0 +1,83 @@
+"""The passes over X that methods ask for: one kernel call for rows in memory, one a chunk for
+others.
+"""
+
+import numpy as np
+
+from fastgd.kernels import batch, columns
+from fastgd.kernels import gram as gram_kernel
+from fastgd.kernels import products as products_kernel
+from fastgd.kernels import rows as rows_kernel
+from fastgd.kernels.data_term import DataTerm
+from fastgd.problem.chunked_rows import ChunkedRows, ChunkedTerm
+from fastgd.problem.data import as_rows
+
+
+def rows_of(X):
+    """X as passes take it."""
+    return X if isinstance(X, ChunkedRows) else as_rows(X)
+
+
+def term_of(X, *others):
+    """The data term of rows in memory or in chunks."""
+    return (ChunkedTerm if isinstance(X, ChunkedRows) else DataTerm)(X, *others)
+
+
+def rows_term(term):
+    """The data term for kernels that read only its targets and weights."""
+    return term.of_rows if isinstance(term, ChunkedTerm) else term
+
+
+def gradient(term, theta, out, margins=None, curvatures=None):
+    """As `batch.gradient`."""
+    if isinstance(term, ChunkedTerm):
+        return term.gradient(theta, out, margins, curvatures)
+    return batch.gradient(term, theta, out, margins, curvatures)
+
+
+def gram(term, *arguments):
+    """As `gram.products`."""
+    if isinstance(term, ChunkedTerm):
+        term.gram(*arguments)
+    else:
+        gram_kernel.products(term, *arguments)
+
+
+def moments(term, *arguments):
+    """As `columns.moments`."""
+    if isinstance(term, ChunkedTerm):
+        term.moments(*arguments)
+    else:
+        columns.moments(term, *arguments)
+
+
+def column_products(term, shift, out):
+    """As `products.column_products`."""
+    if isinstance(term, ChunkedTerm):
+        term.column_products(shift, out)
+    else:
+        products_kernel.column_products(term, shift, out)
+
+
+def margins(X, theta, outputs, out, threads):
+    """As `batch.margins`."""
+    for rows, begin in _blocks(X):
+        own = slice(begin * outputs, (begin + rows.shape[0]) * outputs)
+        batch.margins(rows, theta, outputs, out[own], threads)
+
+
+def squared_norms(X, visits):
+    """As `rows.squared_norms`."""
+    found = []
+    for rows, begin in _blocks(X):
+        own = slice(*np.searchsorted(visits, (begin, begin + rows.shape[0])))
+        found.append(rows_kernel.squared_norms(rows, visits[own] - begin))
+    return np.concatenate(found)
+
+
+def _blocks(X):
+    """Yields (rows in memory, the number of the first one)."""
+    if isinstance(X, ChunkedRows):
+        yield from ((as_rows(block), begin) for block, begin in X.blocks())
+    else:
+        yield X, 0
