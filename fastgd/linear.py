@@ -48,9 +48,7 @@ class _Automatic:
     draws_nothing = True
 
     @trains
-    def fit(
-        self, X, y=None, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None
-    ):
+    def fit(self, X, y=None, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Train.
 
         Parameters

@@ -20,27 +20,27 @@ Y = np.column_stack([z, z**2])
 two, three = np.where(z > 1, "yes", "no"), np.digitize(z, [-1, 1])
 weight = RNG.uniform(0, 2, N)
 weight[::7] = 0
-S = sparse.random(N, 30, density=0.1, format="csr", random_state=0)
-of_S = S @ RNG.standard_normal(30) + 0.1 * RNG.standard_normal(N)
+rows_of_words = sparse.random(N, 30, density=0.1, format="csr", random_state=0)
+of_words = rows_of_words @ RNG.standard_normal(30) + 0.1 * RNG.standard_normal(N)
 
 # (model, parameters, X, y, sample_weight): the method is the same as in memory
 SAME = [
     ("LinearRegression", {}, X, z, None),
     ("LinearRegression", {"fit_intercept": False}, X, Y, weight),
     ("LinearRegression", {"positive": True}, X, z, None),
-    ("LinearRegression", {}, S, of_S, None),
+    ("LinearRegression", {}, rows_of_words, of_words, None),
     ("Ridge", {"alpha": [1.0, 3.0]}, X, Y, weight),
-    ("Ridge", {}, S, of_S, None),
+    ("Ridge", {}, rows_of_words, of_words, None),
     ("Ridge", {}, X * 1e180, z, None),
     ("LogisticRegression", {}, X, two, weight),
     ("LogisticRegression", {"C": 10.0}, X, three, None),
     ("LogisticRegression", {"class_weight": "balanced"}, X, two, None),
     ("LogisticRegression", {"C": 0.1, "l1_ratio": 1.0}, X, two, None),
     ("LogisticRegression", {"C": 0.1, "l1_ratio": 0.5}, X, three, weight),
-    ("LogisticRegression", {"batch_size": "full"}, S, of_S > 0, None),
+    ("LogisticRegression", {"batch_size": "full"}, rows_of_words, of_words > 0, None),
     ("Lasso", {"alpha": 0.05}, X, z, None),
     ("ElasticNet", {"alpha": 0.05}, X, Y, weight),
-    ("Lasso", {"alpha": 0.001}, S, of_S, None),
+    ("Lasso", {"alpha": 0.001}, rows_of_words, of_words, None),
     ("LinearSVC", {}, X, two, None),
     ("SGDClassifier", {"batch_size": "full", "loss": "log_loss"}, X, three, weight),
     ("SGDRegressor", {"batch_size": "full"}, X, z, None),
@@ -48,7 +48,7 @@ SAME = [
 # the method is another one, since that of rows in memory goes to them at random
 OTHER = [
     ("LinearSVC", {"loss": "hinge"}, X, two, weight),
-    ("LinearSVC", {"loss": "hinge"}, S, of_S > 0, None),
+    ("LinearSVC", {"loss": "hinge"}, rows_of_words, of_words > 0, None),
     ("LinearSVR", {}, X, z, None),
     ("SGDClassifier", {"batch_size": "full"}, X, three, None),
     ("SGDRegressor", {"batch_size": "full", "loss": "quantile"}, X, z, None),
@@ -126,10 +126,10 @@ def test_bits_depend_neither_on_threads_nor_on_the_cache(tmp_path):
 
 
 def test_sparse_chunks_in_a_cache(tmp_path):
-    model = fastgd.Lasso(alpha=0.001).fit(of(S, of_S, cache=tmp_path))
-    again = fastgd.Lasso(alpha=0.001).fit(of(S, of_S, cache=tmp_path))
+    model = fastgd.Lasso(alpha=0.001).fit(of(rows_of_words, of_words, cache=tmp_path))
+    again = fastgd.Lasso(alpha=0.001).fit(of(rows_of_words, of_words, cache=tmp_path))
     np.testing.assert_array_equal(model.coef_, again.coef_)
-    plain = fastgd.Lasso(alpha=0.001).fit(of(S, of_S))
+    plain = fastgd.Lasso(alpha=0.001).fit(of(rows_of_words, of_words))
     np.testing.assert_array_equal(model.coef_, plain.coef_)
 
 

@@ -118,6 +118,12 @@ class Model(SupportsFitCallbacks, BaseEstimator):
                 )
             numeric = others.get("y_numeric", False)
             return X, _check_y(others["y"], is_many, numeric, estimator=self)
+        if hasattr(X, "__dask_graph__"):
+            name = type(self).__name__
+            raise TypeError(
+                f"X is a dask collection: use fastgd.dask.{name}, or give {name} Chunks.of(X, y) "
+                "or X.compute()"
+            )
         check_compressed(X)
         others |= {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "order": "C"}
         try:
@@ -130,6 +136,20 @@ class Model(SupportsFitCallbacks, BaseEstimator):
                 raise
             name = "X" if _is_not_numeric(X) else "y"
             raise type(error)(f"{name} must hold numbers: {error}") from error
+
+    def _see_columns(self, number, names, reset):
+        """Store number and names of columns of rows that are not in memory, or compare them."""
+        if not reset:
+            if number != self.n_features_in_:
+                raise ValueError(
+                    f"X has {number} features, but {type(self).__name__} is expecting "
+                    f"{self.n_features_in_} features as input"
+                )
+            return
+        self.n_features_in_ = number
+        vars(self).pop("feature_names_in_", None)
+        if names is not None:
+            self.feature_names_in_ = np.asarray(names, dtype=object)
 
     def _sample_weight(self, sample_weight, X, name="sample_weight"):
         if sample_weight is None:

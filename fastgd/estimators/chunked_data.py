@@ -11,7 +11,6 @@ from fastgd.problem.chunked_rows import Cache, ChunkedRows, Looked
 from fastgd.problem.chunks import Chunks
 from fastgd.problem.data import distinct_columns
 
-
 # Fewer rows than columns are held in memory up to this number of bytes, where methods for such data
 # are found.
 FEW_BYTES = 2**26
@@ -42,8 +41,8 @@ def look(model, chunks, reset):
         weights.append(None if sample_weight is None else np.asarray(sample_weight))
     if looked.dtype is None:
         raise ValueError(f"All {len(chunks)} chunks are empty: there are 0 samples.")
-    if reset and chunks.feature_names is not None:
-        model.feature_names_in_ = chunks.feature_names
+    if chunks.feature_names is not None:
+        model._see_columns(looked.columns, chunks.feature_names, reset)
     rows = ChunkedRows(chunks, looked.end(), cache)
     if rows.shape[0] <= rows.shape[1] and rows.bytes <= FEW_BYTES:
         rows = rows.columns(slice(None))
@@ -61,6 +60,8 @@ def _joined(name, parts):
 
 def opened(model, X, y, sample_weight, reset=True):
     """(X, y, sample_weight), those of chunks after a first look at them."""
+    if hasattr(X, "placed_for"):  # on the workers of a cluster
+        return X.placed_for(model, reset)
     if not isinstance(X, Chunks):
         return X, y, sample_weight
     if y is not None or sample_weight is not None:

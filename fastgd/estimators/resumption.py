@@ -14,8 +14,8 @@ FREE_PARAMETERS = ("max_iter", "max_seconds", "tol", "verbose", "n_jobs")
 
 
 def fingerprint(*arrays):
-    """Shape, dtype and hash of each array, dense, CSR, in chunks or None: equal in every process if the arrays
-    are.
+    """Shape, dtype and hash of each array, dense, CSR, in chunks or None: equal in every process if
+    the arrays are.
     """
     found = ()
     for array in arrays:

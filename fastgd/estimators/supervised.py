@@ -154,7 +154,9 @@ class Regressor(TakesChunks, Values, LinearModel):
         others |= {"ensure_finite": not self._defers_finiteness(sample_weight)}
         return self._fit_targets(X, y, sample_weight, True, **others)
 
-    def _fit_targets(self, X, y, sample_weight, reset, validation=NO_ROWS, ensure_finite=True, **others):
+    def _fit_targets(
+        self, X, y, sample_weight, reset, validation=NO_ROWS, ensure_finite=True, **others
+    ):
         kind = {"y": y, "y_numeric": True, "multi_output": True}
         X, y = self._check_X(X, reset=reset, ensure_finite=ensure_finite, **kind)
         targets = self._targets(y)

@@ -109,7 +109,7 @@ class ChunkedRows:
     @property
     def sample(self):
         """Some dense rows, float64."""
-        return self._changed(self._looked.sample)
+        return self.changed(self._looked.sample, self._changes)
 
     def times(self, exponents):
         """The same with columns multiplied by powers of two."""
@@ -121,14 +121,16 @@ class ChunkedRows:
 
     def _with(self, function, values):
         changes = *self._changes, (function, values)
-        return ChunkedRows(self.chunks, self._looked, self._cache, self.dtype, changes)
+        return type(self)(self.chunks, self._looked, self._cache, self.dtype, changes)
 
     def astype(self, dtype, copy=False):
         """The same in another dtype."""
-        return ChunkedRows(self.chunks, self._looked, self._cache, dtype, self._changes)
+        return type(self)(self.chunks, self._looked, self._cache, dtype, self._changes)
 
-    def _changed(self, X):
-        for function, values in self._changes:
+    @staticmethod
+    def changed(X, changes):
+        """A block after these changes."""
+        for function, values in changes:
             X = of_columns(function, X, values)
         return X
 
@@ -138,10 +140,9 @@ class ChunkedRows:
         return tuple(self._looked.digests)
 
     def block(self, i):
-        """(X, the number of its first row) of chunk i, which has to be what it was."""
-        begin, end = self.bounds[i], self.bounds[i + 1]
+        """X of chunk i, which has to be what it was."""
         if self._cache:
-            X = self._cache.read(i, (end - begin, self.shape[1]))
+            X = self._cache.read(i, (self.bounds[i + 1] - self.bounds[i], self.shape[1]))
         else:
             X = as_block(self.chunks.part(i)[0])
             if digest_of(X) != self._looked.digests[i]:
@@ -149,22 +150,39 @@ class ChunkedRows:
                     f"chunk {i} is not what it was in the first pass: read({i}) has to return the "
                     "same rows each time"
                 )
-        return self._changed(X.astype(self.dtype, copy=False)), begin
+        return self.changed(X.astype(self.dtype, copy=False), self._changes)
 
-    def blocks(self):
-        """Yields `block` of all chunks that have rows."""
-        return in_advance(self.block, np.flatnonzero(np.diff(self.bounds)))
+    def map(self, function, jobs):
+        """Yields function(X of a chunk, *arguments) for each job (chunk, *arguments), in turn."""
+        blocks = in_advance(self.block, [chunk for chunk, *_ in jobs])
+        for X, (_, *arguments) in zip(blocks, jobs, strict=True):
+            yield function(X, *arguments)
 
-    def each(self, term, function, common, of_visits):
-        """See `ChunkedTerm`."""
-        blocks = in_advance(self.block, [part.chunk for part in term.parts])
-        for part, (X, _) in zip(term.parts, blocks, strict=True):
-            yield part, function(part.term(X, term.threads), *common, *term.cut(part, of_visits))
+    def places(self, visits):
+        """{chunk: the places of its rows among the visits}, of chunks that have any."""
+        ends = np.searchsorted(visits, self.bounds).tolist()
+        return {i: slice(*own) for i, own in enumerate(pairwise(ends)) if own[0] < own[1]}
+
+    def parts(self, y, weights, visits):
+        """{chunk: its `Part`} of chunks with visits."""
+        targets, found = len(y) // max(self.shape[0], 1), {}
+        for i, places in self.places(visits).items():
+            begin, end = self.bounds[i : i + 2]
+            of_chunk = y[begin * targets : end * targets], None
+            if weights is not None:
+                of_chunk = of_chunk[0], weights[begin:end]
+            found[i] = Part(*of_chunk, visits[places] - begin)
+        return found
 
     def columns(self, numbers):
         """These columns, of all rows."""
-        parts = [X[:, numbers] for X, _ in self.blocks()]
+        jobs = [(i, numbers) for i in np.flatnonzero(np.diff(self.bounds))]
+        parts = list(self.map(_columns, jobs))
         return sparse.vstack(parts, format="csr") if self.sparse else np.concatenate(parts)
+
+
+def _columns(X, numbers):
+    return X[:, numbers]
 
 
 def of_columns(function, X, values):
@@ -189,23 +207,33 @@ class Looked:
 
     def add(self, X):
         """The next block, (n, p); None for an empty chunk."""
-        begin, n = self.bounds[-1], 0 if X is None else X.shape[0]
-        self.bounds.append(begin + n)
         self.digests.append(None if X is None else digest_of(X))
         if X is None:
+            self.bounds.append(self.bounds[-1])
+        else:
+            picked = np.linspace(0, X.shape[0] - 1, min(self._each, X.shape[0])).astype(int)
+            some = X[:0] if sparse.issparse(X) else X[picked]
+            self.add_facts(X.shape, X.nnz if sparse.issparse(X) else X.size, some)
+
+    def add_facts(self, shape, stored, some):
+        """The next block, of this shape and number of stored numbers; `some` are some of its rows,
+        none of sparse ones.
+        """
+        kind = some.dtype, sparse.issparse(some), shape[1]
+        self.bounds.append(self.bounds[-1] + shape[0])
+        if not shape[0]:
             return
         if self.dtype is None:
-            self.dtype, self.sparse, self.columns = X.dtype, sparse.issparse(X), X.shape[1]
-        if (X.dtype, sparse.issparse(X)) != (self.dtype, self.sparse):
-            kinds = {False: "dense", True: "sparse"}
+            self.dtype, self.sparse, self.columns = kind
+        if kind != (self.dtype, self.sparse, self.columns):
+            names = {False: "dense", True: "sparse"}
             raise ValueError(
-                f"X is {kinds[sparse.issparse(X)]} {X.dtype}, the chunks before are "
-                f"{kinds[self.sparse]} {self.dtype}"
+                f"X is {names[kind[1]]} {kind[0]} of {kind[2]} columns, before it was "
+                f"{names[self.sparse]} {self.dtype} of {self.columns}"
             )
-        self.stored += X.nnz if self.sparse else X.size
-        picked = np.linspace(0, n - 1, min(self._each, n)).astype(int)
+        self.stored += stored
         if not self.sparse:
-            self._sampled.append(X[picked].astype(float))
+            self._sampled.append(some.astype(float))
 
     def end(self):
         """All blocks have been added."""
@@ -215,20 +243,17 @@ class Looked:
 
 
 class Part(Record):
-    """What the data term of a chunk needs besides its X; `places` are those of its rows among the
-    visits.
-    """
+    """What the data term of a chunk needs besides its X."""
 
-    chunk: int
-    places: slice
     y: np.ndarray
     weights: np.ndarray | None
     visits: np.ndarray
-    codes: dict
 
-    def term(self, X, threads):
-        """The data term."""
-        return DataTerm(as_rows(X), self.y, self.weights, self.visits, self.codes, threads)
+
+def of_term(X, part, codes, threads, function, common, arrays):
+    """function(data term of a chunk, *common, *arrays)"""
+    term = DataTerm(as_rows(X), part.y, part.weights, part.visits, codes, threads)
+    return function(term, *common, *arrays)
 
 
 class ChunkedTerm:
@@ -240,63 +265,56 @@ class ChunkedTerm:
     """
 
     def __init__(self, rows, y, weights, visits, codes, threads):
-        self.rows, self._y, self._weights, self.visits = rows, y, weights, visits
-        self.codes, self.threads = codes, threads
+        self.rows, self._y, self._weights, self._visits = rows, y, weights, visits
+        self._codes, self._threads = codes, threads
 
     @cached_property
     def of_rows(self):
         """The data term of rows without columns, for kernels that read targets and weights only."""
         nothing = Rows(np.empty((self.rows.shape[0], 0)))
-        return DataTerm(nothing, self._y, self._weights, self.visits, self.codes, self.threads)
-
-    @cached_property
-    def parts(self):
-        """The `Part` of each chunk that has visits."""
-        found, targets = [], len(self._y) // max(self.rows.shape[0], 1)
-        bounds = self.rows.bounds.tolist()
-        places = np.searchsorted(self.visits, bounds).tolist()
-        for i, (begin, end) in enumerate(pairwise(bounds)):
-            first, last = places[i], places[i + 1]
-            if first < last:
-                y = self._y[begin * targets : end * targets]
-                weights = None if self._weights is None else self._weights[begin:end]
-                visits = self.visits[first:last] - begin
-                found.append(Part(i, slice(first, last), y, weights, visits, self.codes))
-        return found
+        return DataTerm(nothing, self._y, self._weights, self._visits, self._codes, self._threads)
 
     def _each(self, function, *common, of_visits=()):
-        """Yields (part, function(data term, *common, *its part of each array of the visits))."""
-        return self.rows.each(self, function, common, of_visits)
+        """Yields (the places of its rows among the visits, result of the function) of each chunk;
+        the function gets a data term, `common` and its part of each array of the visits.
+        """
+        places = self.rows.places(self._visits)
+        parts = self.rows.parts(self._y, self._weights, self._visits)
+        jobs = [
+            (i, parts[i], self._codes, self._threads, function, common, self._cut(own, of_visits))
+            for i, own in places.items()
+        ]
+        return zip(places.values(), self.rows.map(of_term, jobs), strict=True)
 
-    def cut(self, part, arrays):
+    def _cut(self, places, arrays):
         """The part of each array of all visits; of None it is None."""
         found = []
         for array in arrays:
-            width = 0 if array is None else len(array) // len(self.visits)
-            own = slice(part.places.start * width, part.places.stop * width)
+            width = 0 if array is None else len(array) // len(self._visits)
+            own = slice(places.start * width, places.stop * width)
             found.append(None if array is None else array[own])
         return found
 
-    def _share(self, part):
-        return (part.places.stop - part.places.start) / len(self.visits)
+    def _share(self, places):
+        return (places.stop - places.start) / len(self._visits)
 
     def gradient(self, theta, out, margins=None, curvatures=None):
         """As `batch.gradient`."""
         loss, total = 0.0, np.zeros(len(theta))
         each = self._each(_gradient, theta, margins is not None, of_visits=(curvatures,))
-        for part, (its_loss, gradient, its_margins) in each:
+        for places, (its_loss, gradient, its_margins) in each:
             loss += its_loss
-            total += self._share(part) * gradient
+            total += self._share(places) * gradient
             if margins is not None:
-                self.cut(part, [margins])[0][:] = its_margins
+                self._cut(places, [margins])[0][:] = its_margins
         out[:] = total
         return loss
 
     def gram(self, h, *others):
         """As `gram.products`."""
         *others, out = others
-        for part, products in self._each(_gram, out.shape, *others, of_visits=(h,)):
-            out += self._share(part) * products
+        for places, part in self._each(_gram, out.shape, *others, of_visits=(h,)):
+            out += self._share(places) * part
 
     def moments(self, factor, shift, first, second, largest):
         """As `columns.moments`."""
@@ -308,8 +326,8 @@ class ChunkedTerm:
     def column_products(self, shift, out):
         """As `products.column_products`."""
         out[:] = 0
-        for _, products in self._each(_column_products, shift):
-            out += products
+        for _, part in self._each(_column_products, shift):
+            out += part
 
 
 def _gradient(term, theta, has_margins, curvatures):

@@ -4,10 +4,9 @@ others.
 
 import numpy as np
 
-from fastgd.kernels import batch, columns
+from fastgd.kernels import batch, columns, rows
 from fastgd.kernels import gram as gram_kernel
 from fastgd.kernels import products as products_kernel
-from fastgd.kernels import rows as rows_kernel
 from fastgd.kernels.data_term import DataTerm
 from fastgd.problem.chunked_rows import ChunkedRows, ChunkedTerm
 from fastgd.problem.data import as_rows
@@ -61,23 +60,29 @@ def column_products(term, shift, out):
 
 def margins(X, theta, outputs, out, threads):
     """As `batch.margins`."""
-    for rows, begin in _blocks(X):
-        own = slice(begin * outputs, (begin + rows.shape[0]) * outputs)
-        batch.margins(rows, theta, outputs, out[own], threads)
+    if not isinstance(X, ChunkedRows):
+        batch.margins(X, theta, outputs, out, threads)
+        return
+    done = 0
+    filled = np.flatnonzero(np.diff(X.bounds))
+    for part in X.map(_margins, [(i, theta, outputs, threads) for i in filled]):
+        out[done : done + len(part)] = part
+        done += len(part)
+
+
+def _margins(X, theta, outputs, threads):
+    out = np.empty(X.shape[0] * outputs)
+    batch.margins(as_rows(X), theta, outputs, out, threads)
+    return out
 
 
 def squared_norms(X, visits):
     """As `rows.squared_norms`."""
-    found = []
-    for rows, begin in _blocks(X):
-        own = slice(*np.searchsorted(visits, (begin, begin + rows.shape[0])))
-        found.append(rows_kernel.squared_norms(rows, visits[own] - begin))
-    return np.concatenate(found)
+    if not isinstance(X, ChunkedRows):
+        return rows.squared_norms(X, visits)
+    jobs = [(i, visits[own] - X.bounds[i]) for i, own in X.places(visits).items()]
+    return np.concatenate(list(X.map(_squared_norms, jobs)))
 
 
-def _blocks(X):
-    """Yields (rows in memory, the number of the first one)."""
-    if isinstance(X, ChunkedRows):
-        yield from ((as_rows(block), begin) for block, begin in X.blocks())
-    else:
-        yield X, 0
+def _squared_norms(X, visits):
+    return rows.squared_norms(as_rows(X), visits)

@@ -18,9 +18,9 @@ class Problem(Record):
 
     `visits` are the indices of the rows to train on; `weights` (None: all 1) are relative to the
     mean of theirs. `full_batch` says that a batch has all of these rows. `threads` never changes a
-    result. `rows` is `X` as the kernels see it; X is None for `ChunkedRows`. `resumable` says that a later training may continue
-    from the end of any epoch, so each epoch copies the per-row memory. `metric` is that of the rows
-    to train on, if it has been computed already.
+    result. `rows` is `X` as the kernels see it; X is None if the rows are in chunks. `resumable`
+    says that a later training may continue from the end of any epoch, so each epoch copies the
+    per-row memory. `metric` is that of the rows to train on, if it has been computed already.
     """
 
     rows: Rows | ChunkedRows

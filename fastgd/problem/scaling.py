@@ -14,7 +14,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from fastgd.problem import passes
 from fastgd.problem.chunked_rows import ChunkedRows, of_columns
 from fastgd.problem.metric import MAX_PENALTY, Metric, listed, metric_of
 from fastgd.problem.problem import Problem, Samples
