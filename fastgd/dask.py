@@ -9,6 +9,7 @@ to them. The targets and some numbers for each row are held by the client.
 
 import asyncio
 import time
+import warnings
 from inspect import Parameter, signature
 from uuid import uuid4
 
@@ -17,13 +18,14 @@ import numpy as np
 from dask import delayed
 from distributed import default_client, wait
 from distributed.comm.core import CommClosedError
+from distributed.protocol import to_serialize
 from distributed.protocol.pickle import dumps
 from scipy import sparse
 from sklearn.metrics import accuracy_score, r2_score
 
 from fastgd import linear, sgd
 from fastgd.estimators.base import about
-from fastgd.problem.chunked_rows import ChunkedRows, Looked, as_block
+from fastgd.problem.chunked_rows import ChunkedRows, Looked, as_block, facts_of
 from fastgd.problem.data import is_surely_finite
 
 __all__ = [
@@ -53,8 +55,8 @@ def _block(X, i):
         return as_block(X)
 
 
-def _facts(X, y, sample_weight, i):
-    """(what `Looked` needs of a block, y, sample_weight)"""
+def _facts(X, y, sample_weight, i, n_chunks):
+    """(`facts_of` a block, y, sample_weight)"""
     with about(f"partition {i}"):
         values = X.data if sparse.issparse(X) else X
         if not (is_surely_finite(values) or np.isfinite(values).all()):
@@ -63,11 +65,19 @@ def _facts(X, y, sample_weight, i):
         for name, part in zip(("y", "sample_weight"), parts, strict=True):
             if part is not None and len(part) != X.shape[0]:
                 raise ValueError(f"X has {X.shape[0]} rows, {name} has {len(part)}")
-    sparse_or_dense = X[:0] if sparse.issparse(X) else X[: min(len(X), 4)]
-    return (X.shape, values.size, sparse_or_dense), *parts
+    return facts_of(X, n_chunks), *parts
 
 
-async def _work(fit, jobs, kept, dask_worker):
+def _install(dask_worker):
+    """Have a worker answer the calls below."""
+
+    async def fastgd(fit, jobs, kept):
+        return await _work(dask_worker, fit, jobs, kept)
+
+    dask_worker.handlers["fastgd"] = fastgd
+
+
+async def _work(dask_worker, fit, jobs, kept):
     """{number: result} of the jobs (number, key of the block, name of what is kept, function,
     arguments) whose blocks and kept arguments are here; the others are missing.
 
@@ -81,7 +91,7 @@ async def _work(fit, jobs, kept, dask_worker):
             X = dask_worker.data[key]
             running[number] = loop.run_in_executor(pool, function, X, memory[name], *arguments)
     done = await asyncio.gather(*running.values(), return_exceptions=True)
-    return dict(zip(running, done, strict=True))
+    return to_serialize(dict(zip(running, done, strict=True)))
 
 
 def _forget(fit, dask_worker):
@@ -102,8 +112,8 @@ class Placement:
 
     def __init__(self, client, futures):
         self._client, self._futures, self._fit = client, futures, uuid4().hex
-        # {address: names of what that worker keeps}
-        self._known = {}
+        # {address: names of what that worker keeps}, {chunk: address}
+        self._known, self._where = {}, None
 
     def close(self):
         """Let the workers forget the fit."""
@@ -143,18 +153,17 @@ class Placement:
         """The results of the jobs {number: (chunk, name, function, arguments)}, whose `kept`
         arguments have names.
         """
-        results, places = {}, getattr(self, "_last", None) or self._places()
-        while True:
-            self._last = places
-            left = {number: job for number, job in jobs.items() if number not in results}
-            if not left:
-                return [results[number] for number in jobs]
-            groups = {}
-            for number, (chunk, *job) in left.items():
-                own = (number, self._futures[chunk].key, *job)
-                groups.setdefault(places[chunk], []).append(own)
+        results, since = {}, time.monotonic()
+        while len(results) < len(jobs):
+            if self._where is None:
+                self._where = self._places()
+            groups, before = {}, len(results)
+            for number, (chunk, *job) in jobs.items():
+                if number not in results:
+                    own = (number, self._futures[chunk].key, *job)
+                    groups.setdefault(self._where[chunk], []).append(own)
             for address, answer in self._client.sync(self._ask, groups, kept).items():
-                if answer is None:  # the worker is lost, or new
+                if answer is None:  # the worker is lost
                     self._known.pop(address, None)
                     continue
                 for number, result in answer.items():
@@ -162,7 +171,12 @@ class Placement:
                         raise result
                     results[number] = result
             if len(results) < len(jobs):
-                places = self._places()
+                self._where = None
+            if len(results) > before:
+                since = time.monotonic()
+            elif time.monotonic() - since > PATIENCE:
+                raise RuntimeError(f"no worker has answered for {PATIENCE:g} seconds")
+        return [results[number] for number in jobs]
 
     async def _ask(self, groups, kept):
         """{address: answer of `_work`, None if it did not come}, while the members are watched."""
@@ -183,19 +197,20 @@ class Placement:
         return answers
 
     async def _call(self, address, jobs, kept):
+        worker, is_new = self._client.rpc(address), address not in self._known
         known = self._known.setdefault(address, set())
         new = {name: kept[name] for _, _, name, *_ in jobs if name not in known}
-        message = {"function": dumps(_work), "args": dumps((self._fit, jobs, new))}
+        message = {"jobs": to_serialize(jobs), "kept": to_serialize(new)}
         try:
-            reply = await self._client.rpc(address).run(**message, kwargs=dumps({}), wait=True)
+            if is_new:
+                await worker.run(function=dumps(_install), args=dumps(()), kwargs=dumps({}))
+            answer = await worker.fastgd(fit=self._fit, **message)
         except (OSError, CommClosedError, asyncio.CancelledError):
             return None
-        if reply["status"] != "OK":
-            return None
         known.update(new)
-        if len(reply["result"]) < len(jobs):  # it has not got what it had
+        if len(answer) < len(jobs):  # it has not got what it had
             known.clear()
-        return reply["result"]
+        return answer
 
 
 class PlacedRows(ChunkedRows):
@@ -252,7 +267,7 @@ class Placed:
         blocks, facts = [], []
         for i, (block, *others) in enumerate(columns):
             blocks.append(delayed(_block)(block, i))
-            facts.append(delayed(_facts)(blocks[-1], *others, i))
+            facts.append(delayed(_facts)(blocks[-1], *others, i, len(parts[0])))
         made = self._client.compute([*blocks, *facts])
         futures, facts = made[: len(blocks)], self._client.gather(made[len(blocks) :])
         looked, targets, weights = Looked(len(blocks)), [], []
@@ -343,8 +358,13 @@ class _OnDask:
         method = getattr(local, name)
         if not hasattr(X, "dask"):
             return method(X)
-        dtype = getattr(getattr(X, "dtype", None), "char", "d")
-        example = method(np.zeros((1, self.n_features_in_), dtype=dtype if dtype in "fd" else "d"))
+        if hasattr(X, "map_blocks"):
+            rows = np.zeros((1, self.n_features_in_), np.float32 if X.dtype == "f" else float)
+        else:
+            rows = X._meta_nonempty
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of names, which each partition gives too
+            example = method(rows)
         if hasattr(X, "map_blocks"):
             X = X.rechunk({1: -1}) if X.numblocks[1] > 1 else X
             if example.ndim == 1:
@@ -406,7 +426,7 @@ def _with_client(cls):
     """Give a class the parameters of its local model and `client`."""
     local = next(base for base in cls.__mro__ if base.__module__ in LOCAL)
 
-    def __init__(self, *arguments, client=None, **parameters):
+    def __init__(self, *arguments, client=None, **parameters):  # noqa: N807
         local.__init__(self, *arguments, **parameters)
         self.client = client
 

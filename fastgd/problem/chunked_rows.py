@@ -197,13 +197,21 @@ def _cleared(values, are_out):
     return np.where(are_out, 0, values)
 
 
+def facts_of(X, n_chunks):
+    """(shape, stored numbers, some rows) of one of so many blocks; of sparse ones no rows."""
+    if sparse.issparse(X):
+        return X.shape, X.nnz, X[:0]
+    count = min(-(-SAMPLED_ROWS // n_chunks), X.shape[0])
+    return X.shape, X.size, X[np.linspace(0, X.shape[0] - 1, count).astype(int)]
+
+
 class Looked:
     """What a first look at the chunks has found. `add` takes one block after the other."""
 
     def __init__(self, n_chunks):
         self.dtype, self.sparse, self.columns, self.stored = None, False, 0, 0
         self.digests, self.bounds, self._sampled = [], [0], []
-        self._each = -(-SAMPLED_ROWS // n_chunks)
+        self._n_chunks = n_chunks
 
     def add(self, X):
         """The next block, (n, p); None for an empty chunk."""
@@ -211,14 +219,10 @@ class Looked:
         if X is None:
             self.bounds.append(self.bounds[-1])
         else:
-            picked = np.linspace(0, X.shape[0] - 1, min(self._each, X.shape[0])).astype(int)
-            some = X[:0] if sparse.issparse(X) else X[picked]
-            self.add_facts(X.shape, X.nnz if sparse.issparse(X) else X.size, some)
+            self.add_facts(*facts_of(X, self._n_chunks))
 
     def add_facts(self, shape, stored, some):
-        """The next block, of this shape and number of stored numbers; `some` are some of its rows,
-        none of sparse ones.
-        """
+        """The next block, given its `facts_of`."""
         kind = some.dtype, sparse.issparse(some), shape[1]
         self.bounds.append(self.bounds[-1] + shape[0])
         if not shape[0]:
