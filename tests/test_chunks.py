@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 from scipy import sparse
+from sklearn.base import clone
 
 import fastgd
 from fastgd import Chunks
@@ -261,7 +262,7 @@ def test_streams_mix_pools_of_chunks():
 
 def test_pools_have_each_chunk_once():
     chunks = Chunks(lambda i: np.full((1, 1), i), 7, shuffle=3, random_state=1)
-    passes = [[int(part[0][0, 0]) for pool in chunks.pools(k) for part in pool] for k in (0, 0, 1)]
+    passes = [[i for pool in chunks.pools(number) for i in pool] for number in (0, 0, 1)]
     assert sorted(passes[0]) == list(range(7))
     assert passes[0] == passes[1] != passes[2]
 
@@ -365,13 +366,64 @@ def test_arguments_are_checked():
         fastgd.Ridge().fit(Chunks(lambda i: (X[:0], z[:0]), 2))
 
 
-@pytest.mark.parametrize(
-    "parameters",
-    [{}, {"batch_size": 32}, {"batch_size": "full", "learning_rate": "constant"}],
-)
-def test_methods_that_need_random_access_say_so(parameters):
-    with pytest.raises(ValueError, match="which chunks do not allow: use batch_size='full'"):
-        fastgd.SGDClassifier(**parameters).fit(of(X, three))
+def test_methods_that_need_random_access_say_so():
+    with pytest.raises(ValueError, match="which chunks do not allow: choose another loss"):
+        fastgd.SGDClassifier("hinge", penalty="l1").fit(of(X, three))
+
+
+def test_automatic_steps_are_those_of_full_batches():
+    model = fastgd.SGDClassifier("log_loss", tol=1e-6).fit(of(X, three))
+    assert model.converged_
+    exact = fastgd.SGDClassifier("log_loss", batch_size="full", tol=1e-9).fit(X, three)
+    np.testing.assert_allclose(model.coef_, exact.coef_, atol=0.02)
+
+
+STEPS = {"learning_rate": "constant", "eta0": 0.01, "max_iter": 5, "tol": None, "random_state": 0}
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", fastgd.GradientNoise("adam")])
+@pytest.mark.parametrize("rows", [X, rows_of_words], ids=["dense", "sparse"])
+def test_rules_by_full_batches_take_the_steps_of_memory(rows, optimizer):
+    parameters = STEPS | {"batch_size": "full", "optimizer": optimizer, "average": 2}
+    own = fastgd.SGDRegressor("huber", penalty="elasticnet", **parameters)
+    own.fit(rows, z, sample_weight=weight)
+    model = clone(own).fit(of(rows, z, weight))
+    np.testing.assert_allclose(model.coef_, own.coef_, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(model.history_["loss"], own.history_["loss"], rtol=1e-9)
+    np.testing.assert_allclose(model.history_["gradient_norm"], own.history_["gradient_norm"])
+    assert model.t_ == own.t_
+
+
+@pytest.mark.parametrize("batch_size", [1, 30])
+@pytest.mark.parametrize("rows", [X, rows_of_words], ids=["dense", "sparse"])
+def test_mini_batches_in_the_order_of_memory(rows, batch_size):
+    """Without shuffling, and with batches that end with the chunks."""
+    parameters = STEPS | {"batch_size": batch_size, "shuffle": False}
+    own = fastgd.SGDRegressor(**parameters).fit(rows, z)
+    model = fastgd.SGDRegressor(**parameters).fit(of(rows, z, rows=150))
+    np.testing.assert_allclose(model.coef_, own.coef_, rtol=1e-9, atol=1e-12)
+    # Single rows: the mean of the penalty is that of its values at the ends of each piece.
+    rtol = 1e-4 if batch_size == 1 else 1e-9
+    np.testing.assert_allclose(model.history_["loss"], own.history_["loss"], rtol=rtol)
+
+
+def test_mini_batches_mix_pools_of_chunks():
+    order = np.argsort(three, kind="stable")
+    parameters = {"loss": "log_loss", "batch_size": 8, "learning_rate": "invscaling", "eta0": 0.1}
+    parameters |= {"max_iter": 20, "tol": None, "random_state": 0}
+    sizes = np.array([0, 40, 110, 111, 300, 450, 600])
+
+    def read(i):
+        rows = order[sizes[i] : sizes[i + 1]]
+        return X[rows], three[rows], weight[rows]
+
+    models = [
+        fastgd.SGDClassifier(**parameters).fit(Chunks(read, 6, shuffle=3, random_state=1))
+        for _ in range(2)
+    ]
+    np.testing.assert_array_equal(models[0].coef_, models[1].coef_)
+    whole = fastgd.SGDClassifier(**parameters).fit(X, three, sample_weight=weight)
+    assert models[0].score(X, three, weight) > whole.score(X, three, weight) - 0.05
 
 
 def test_early_stopping_needs_validation_rows():

@@ -114,8 +114,7 @@ def follow(model, chunks, y, sample_weight, **others):
     model._expects_drift = False  # other chunks differ, and will come again
     try:
         for pool in chunks.pools(number):
-            parts = [part for part in pool if part[0].shape[0]]
-            pool.clear()
+            parts = [part for part in map(chunks.part, pool) if part[0].shape[0]]
             if parts:
                 blocks, targets, weights = zip(*parts, strict=True)
                 del parts

@@ -170,7 +170,7 @@ def uneven_columns(problem: Problem, names):
     """A message that names columns whose sizes are too different for one learning rate; empty if
     there are none.
     """
-    size = _column_sizes(problem.X[problem.visits[:: -(-len(problem.visits) // SAMPLED_ROWS)]])
+    size = _column_sizes(problem.some_rows(SAMPLED_ROWS))
     order = np.argsort(size)[np.count_nonzero(size == 0) :]
     if not len(order) or size[order[-1]] <= MAX_SIZE_RATIO * size[order[0]]:
         return ""

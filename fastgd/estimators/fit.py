@@ -10,8 +10,8 @@ from fastgd.estimators.resumption import Resumption, fingerprint
 from fastgd.problem import passes
 from fastgd.problem.chunked_rows import ChunkedRows
 from fastgd.problem.data import distinct_columns
-from fastgd.problem.order import seed_of
 from fastgd.problem.problem import Problem
+from fastgd.problem.seed import seed_of
 from fastgd.training.blas import one_blas_thread
 from fastgd.training.history import History, copy_of
 from fastgd.training.loop import DEFAULT_MAX_EPOCHS, INTERRUPTED, DivergedError, Stopping, Training

@@ -13,11 +13,13 @@ from fastgd.estimators.select_solver import is_automatic, needs_products, select
 from fastgd.methods.implicit_sgd import AveragedImplicitSGD, Stream
 from fastgd.methods.sgd import FirstOrder
 from fastgd.methods.sparse_stream import SparseStream
+from fastgd.problem.chunked_rows import ChunkedRows
 from fastgd.problem.layout import pack, unpack
 from fastgd.problem.metric import metric_of
-from fastgd.problem.order import Order, seed_of
+from fastgd.problem.order import Order
 from fastgd.problem.products import products_of
 from fastgd.problem.scaling import beyond, has_targets_beyond, lost_columns, scaled, without
+from fastgd.problem.seed import seed_of
 from fastgd.problem.stored_columns import StoredColumns
 from fastgd.training.history import History
 from fastgd.training.loop import INTERRUPTED, DivergedError
@@ -86,6 +88,8 @@ class LinearFit(RowsFit):
 
     def is_full_batch(self, n):
         size = self.model.batch_size
+        if self.automatic and isinstance(self.data.X, ChunkedRows):
+            return True
         return size in ("full", "auto") or (not self.partial and size >= n)
 
     # ---- training ----
@@ -182,7 +186,7 @@ class LinearFit(RowsFit):
 
     def order(self, epochs):
         model, problem = self.model, self.problem
-        shuffle = not problem.full_batch and model.shuffle
+        shuffle = not (problem.full_batch or problem.X is None) and model.shuffle
         done = epochs if problem.resumable else 0
         return Order(problem, problem.X, shuffle, problem.random_state, done)
 

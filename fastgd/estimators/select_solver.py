@@ -10,7 +10,7 @@ from fastgd.methods.optimizers import SGD, GradientNoise, as_optimizer
 from fastgd.methods.schedules import Lipschitz, as_schedule
 from fastgd.methods.sgd import FirstOrder, check_compatible
 from fastgd.problem import passes
-from fastgd.problem.order import seed_of
+from fastgd.problem.seed import seed_of
 
 # Full batches take the place of single rows for least squares that are solved by products of this
 # number of columns or rows, at most: in the time of about 12 passes.
@@ -37,8 +37,6 @@ def select_method(model, problem, partial, last):
     `partial` means one pass over a stream.
     """
     full = problem.full_batch
-    if problem.X is None and not (full and is_automatic(model)):
-        _refuse_chunks(model)
     size = len(problem.visits) if full else model.batch_size
     if is_automatic(model):
         if partial:
@@ -59,15 +57,9 @@ def select_method(model, problem, partial, last):
     check_compatible(schedule, optimizer, model.batch_size, problem.objective.loss)
     average_from = -(-model.average // size) if model.average else None
     seed = seed_of(problem.random_state) if isinstance(optimizer, GradientNoise) else 0
-    return FirstOrder(schedule, optimizer, size, average_from, seed)
-
-
-def _refuse_chunks(model):
-    raise ValueError(
-        f"{type(model).__name__}(batch_size={model.batch_size!r}) goes to single rows at random or "
-        "by a rule of its own, which chunks do not allow: use batch_size='full' with "
-        "learning_rate='auto', or partial_fit"
-    )
+    method = FirstOrder(schedule, optimizer, size, average_from, seed)
+    method.shuffles = bool(model.shuffle)
+    return method
 
 
 def automatic_method(model, problem, size):
@@ -76,13 +68,21 @@ def automatic_method(model, problem, size):
     both_have_kinks = objective.has_nonsmooth_penalty and not objective.loss.is_smooth
     if not (both_have_kinks or objective.is_degenerate):
         if problem.full_batch:
-            return _full_batch_method(problem, model.batch_size == "auto", tol)
+            # Chunks are read one after the other, whatever the number of rows of a batch.
+            chooses = model.batch_size != "full"
+            return _full_batch_method(problem, chooses, tol)
         if _is_easy_in_full(model, problem):
             return _full_batch_method(problem, True, tol)
         if has_easy_dual(problem):
             from fastgd.methods.dual_coordinate_descent import DualCoordinateDescent
 
             return DualCoordinateDescent(False, tol)
+    if problem.X is None:
+        raise ValueError(
+            "a non-smooth loss with an L1 penalty, and the perceptron, are trained by steps along "
+            "rows at random, which chunks do not allow: choose another loss or penalty, a "
+            "learning_rate, or partial_fit"
+        )
     from fastgd.methods.saga import SAGA
 
     return SAGA(size, seed_of(problem.random_state), model.tol)

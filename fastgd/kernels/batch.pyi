@@ -29,6 +29,17 @@ def epoch(
     t: int,
     skip: int,
 ) -> EpochSums: ...
+def step(
+    term: DataTerm,
+    theta: NDArray[_Floating],
+    gradient: NDArray[_Floating],
+    buffers: tuple[NDArray[_Floating] | None, NDArray[_Floating] | None],
+    average: NDArray[np.float64] | None,
+    rate: float,
+    rule: Rule,
+    t: int,
+    skip: int,
+) -> EpochSums: ...
 def margins(
     rows: Rows,
     theta: NDArray[np.float32] | NDArray[np.float64],

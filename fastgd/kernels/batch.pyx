@@ -3,6 +3,8 @@
 The rows of a batch are cut into blocks (blocks.pxd), and each block into tiles that stay in cache
 (tiles.pxd), so X is read from memory once.
 """
+import numpy as np
+
 from cython cimport floating
 from cython.parallel cimport prange
 from libc.math cimport sqrt
@@ -11,6 +13,7 @@ from libc.string cimport memcpy, memset
 
 from .blocks cimport SharedGradient, batch_gradient, block_count, worker
 from .data_term cimport DataTerm, EpochSums
+from .losses cimport Objective
 from .penalty cimport keep_positive, penalty
 from .rows cimport Row, Rows, Table, margins as row_margins, row_at, row_work, start_of
 from .rules cimport SGD, Rule, add_noise, check_buffers, gradient_norms, update
@@ -103,6 +106,33 @@ def gradient(DataTerm term not None, const floating[::1] theta not None,
     return loss
 
 
+cdef void take_step(const Objective *objective, const Rule *rule, floating *theta, floating *g,
+                    floating *first, floating *second, double *average, Py_ssize_t parameters,
+                    Py_ssize_t size, double rate, Py_ssize_t t, Py_ssize_t skip,
+                    EpochSums *sums) noexcept nogil:
+    """Update theta by the rule, given the mean gradient g of a batch of `size` rows."""
+    cdef Py_ssize_t K = objective.outputs, w = parameters - K, j
+    cdef double l1 = objective.l1, l2 = objective.l2, intercept_cost = objective.intercept_cost
+    sums.penalty += size * penalty(theta, w, K, l1, l2, intercept_cost)
+    for j in range(K if intercept_cost != 0 else 0):
+        g[w + j] += <floating> intercept_cost
+    if rule.noise > 0:
+        add_noise(rule, g, parameters, t + sums.updates)
+    if not objective.intercept:
+        memset(g + w, 0, K * sizeof(floating))
+    if rule.kind != SGD:
+        sums.gradient_norm += gradient_norm(theta, g, w, parameters, l2)
+    update(rule, theta, g, first, second, w, rate, t + sums.updates, l1, l2)
+    update(rule, theta + w, g + w, first + w if first != NULL else first,
+           second + w if second != NULL else second, K, rate, t + sums.updates, 0.0, 0.0)
+    if objective.positive:
+        keep_positive(theta, w)
+    sums.updates += 1
+    if average != NULL and sums.updates > skip:
+        for j in range(parameters):
+            average[j] += theta[j]
+
+
 cdef void descend(SharedGradient *shared, EpochSums *sums, floating *theta, floating *g,
                   floating *first, floating *second, double *average, const double *rates,
                   const Rule *rule, Py_ssize_t batch_size, Py_ssize_t t,
@@ -110,34 +140,16 @@ cdef void descend(SharedGradient *shared, EpochSums *sums, floating *theta, floa
     """The leader's part of an epoch: the gradient of a batch and an update, batch after batch. The
     gradients of the blocks begin at g.
     """
-    cdef Py_ssize_t begin = 0, size, j, visits = shared.data.visits
-    cdef Py_ssize_t K = shared.data.objective.outputs, w = shared.parameters - K
-    cdef double l1 = shared.data.objective.l1, l2 = shared.data.objective.l2, rate
-    cdef double intercept_cost = shared.data.objective.intercept_cost
+    cdef Py_ssize_t begin = 0, size, visits = shared.data.visits
+    cdef double rate
     while begin < visits:
         size, rate = min(batch_size, visits - begin), rates[sums.updates]
         sums.loss += batch_gradient(shared, shared.data.order + begin, size, visits - begin, theta,
                                     g)
         if watch_is_over(&shared.watch):
             return
-        sums.penalty += size * penalty(theta, w, K, l1, l2, intercept_cost)
-        for j in range(K if intercept_cost != 0 else 0):
-            g[w + j] += <floating> intercept_cost
-        if rule.noise > 0:
-            add_noise(rule, g, shared.parameters, t + sums.updates)
-        if not shared.data.objective.intercept:
-            memset(g + w, 0, K * sizeof(floating))
-        if rule.kind != SGD:
-            sums.gradient_norm += gradient_norm(theta, g, w, shared.parameters, l2)
-        update(rule, theta, g, first, second, w, rate, t + sums.updates, l1, l2)
-        update(rule, theta + w, g + w, first + w if first != NULL else first,
-               second + w if second != NULL else second, K, rate, t + sums.updates, 0.0, 0.0)
-        if shared.data.objective.positive:
-            keep_positive(theta, w)
-        sums.updates += 1
-        if average != NULL and sums.updates > skip:
-            for j in range(shared.parameters):
-                average[j] += theta[j]
+        take_step(&shared.data.objective, rule, theta, g, first, second, average,
+                  shared.parameters, size, rate, t, skip, sums)
         begin += size
 
 
@@ -190,6 +202,31 @@ def epoch(DataTerm term not None, floating[::1] theta not None, buffers, double[
     free(start)
     free(gradients)
     watch_end(&shared.watch)
+    return sums
+
+
+def step(DataTerm term not None, floating[::1] theta not None, floating[::1] gradient not None,
+         buffers, double[::1] average, double rate, Rule rule, Py_ssize_t t, Py_ssize_t skip):
+    """As an epoch with one batch of all rows, whose mean gradient is known; `gradient` is changed.
+    Of the term only the objective and the number of visits are used.
+    """
+    cdef Py_ssize_t parameters = theta.shape[0]
+    cdef floating[::1] first = buffers[0], second = buffers[1]
+    cdef EpochSums sums = EpochSums(0, 0, 0, 0)
+    cdef floating *m = NULL if first is None else &first[0]
+    cdef floating *a = NULL if second is None else &second[0]
+    cdef floating[::1] start = np.array(theta)
+    if gradient.shape[0] != parameters or parameters < term.data.objective.outputs:
+        raise ValueError(f"theta has {parameters} entries, the gradient {gradient.shape[0]}")
+    if ((first is not None and first.shape[0] != parameters)
+            or (second is not None and second.shape[0] != parameters)
+            or (average is not None and average.shape[0] != parameters)):
+        raise ValueError(f"theta has {parameters} entries, the buffers must have as many")
+    check_buffers(rule.kind, first is not None, second is not None)
+    take_step(&term.data.objective, &rule, &theta[0], &gradient[0], m, a,
+              <double *> start_of(average), parameters, term.data.visits, rate, t, skip, &sums)
+    if rule.kind == SGD:
+        sums.gradient_norm = gradient_norms(&start[0], &theta[0], parameters, &rate, sums.updates)
     return sums
 
 

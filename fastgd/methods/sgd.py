@@ -9,6 +9,7 @@ from fastgd.kernels.stochastic import PassiveAggressive
 from fastgd.methods.method import Epoch, Method
 from fastgd.methods.optimizers import SGD, Optimizer
 from fastgd.methods.schedules import Schedule
+from fastgd.problem import passes
 from fastgd.problem.layout import pack, unpack
 from fastgd.problem.problem import Problem
 from fastgd.problem.records import Record, copied
@@ -41,6 +42,8 @@ class FirstOrder(Method):
     """
 
     has_rate = True
+    # Whether the rows of chunks are shuffled. Those in memory come in the order that is given.
+    shuffles = True
     resumed = "state", "_reacted"
 
     def __init__(
@@ -92,6 +95,8 @@ class FirstOrder(Method):
         self.problem = problem
         self._size = min(self.batch_size, len(problem.visits))
         self._updates = -(-len(problem.visits) // self._size)
+        if problem.X is None and not problem.full_batch:
+            self._updates = problem.data_term.updates(self._size)
 
     def resume(self, problem: Problem, resume_point):
         """Continue an earlier run on the same data from `resume_point`, by the same steps."""
@@ -130,19 +135,51 @@ class FirstOrder(Method):
         return unpack(theta, outputs, self.problem.by_column)
 
     def _visit(self, order, rates):
-        state, term, size = self.state, self.problem.data_term.over(order), self._size
+        if self.problem.X is not None:
+            return self._visit_rows(self.problem.data_term.over(order), rates)
+        term, total = self.problem.data_term, {}
+        if self.problem.full_batch:
+            return self._visit_all(term, rates)
+        for pool in term.pools(self.state.epochs, self.problem.random_state, self.shuffles):
+            sums = self._visit_rows(pool, rates[total.get("updates", 0) :])
+            total = {name: total.get(name, 0) + value for name, value in sums.items()}
+        return total
+
+    def _visit_rows(self, term, rates):
+        """An epoch over rows in memory; returns its sums."""
+        state, size, skip = self.state, self._size, self._skip()
         theta, average = state.theta, state.average
-        skip = 0 if self.average_from is None else max(0, self.average_from - state.t)
         if self._in_place:
             variant = self.schedule.passive_aggressive
             course = {"batch_size": size, "skip": skip, "passive_aggressive": variant}
             sums = stochastic.epoch(term, theta, average, rates, course)
         else:
-            rule, buffers = self.optimizer.codes | {"seed": self.seed}, (state.first, state.second)
+            rule, buffers = self._rule()
             sums = batch.epoch(term, theta, buffers, average, rates, rule, size, state.t, skip)
-        state.t += sums["updates"]
-        if state.average is not None:
-            state.averaged += max(0, sums["updates"] - skip)
+        return self._count(sums, skip)
+
+    def _visit_all(self, term, rates):
+        """An update by the gradient of all rows in chunks; returns the sums of an epoch."""
+        state, (rule, buffers), skip = self.state, self._rule(), self._skip()
+        gradient = np.empty_like(state.theta)
+        loss = passes.gradient(term, state.theta, gradient)
+        known = state.theta, gradient, buffers, state.average, float(rates[0]), rule, state.t, skip
+        sums = batch.step(term.of_rows, *known)
+        return self._count(sums | {"loss": loss}, skip)
+
+    def _rule(self):
+        """(codes of the update rule, its buffers)"""
+        return self.optimizer.codes | {"seed": self.seed}, (self.state.first, self.state.second)
+
+    def _skip(self):
+        """The updates before averaging begins."""
+        return 0 if self.average_from is None else max(0, self.average_from - self.state.t)
+
+    def _count(self, sums, skip):
+        """Count the updates of an epoch; return its sums."""
+        self.state.t += sums["updates"]
+        if self.state.average is not None:
+            self.state.averaged += max(0, sums["updates"] - skip)
         return sums
 
 

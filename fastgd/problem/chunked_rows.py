@@ -24,6 +24,7 @@ from fastgd.kernels.rows import Rows
 from fastgd.problem.chunks import in_advance
 from fastgd.problem.data import as_rows, check_compressed, distinct_columns
 from fastgd.problem.records import Record
+from fastgd.problem.seed import seed_of
 
 # The advice MADV_POPULATE_READ of Linux 5.14 and later, which Python has no name for.
 POPULATE_READ = 22
@@ -157,6 +158,20 @@ class ChunkedRows:
         blocks = in_advance(self.block, [chunk for chunk, *_ in jobs])
         for X, (_, *arguments) in zip(blocks, jobs, strict=True):
             yield function(X, *arguments)
+
+    def joined(self, pools):
+        """Yields (X of some chunks, their numbers) for each of these lists of numbers."""
+        for pool in pools:
+            blocks = in_advance(self.block, pool)
+            if self.sparse:
+                yield sparse.vstack(list(blocks), format="csr"), pool
+                continue
+            begins = np.cumsum([0, *(self.bounds[i + 1] - self.bounds[i] for i in pool)])
+            X = np.empty((begins[-1], self.shape[1]), self.dtype)
+            for block, begin in zip(blocks, begins, strict=False):
+                X[begin : begin + len(block)] = block
+                del block
+            yield X, pool
 
     def places(self, visits):
         """{chunk: the places of its rows among the visits}, of chunks that have any."""
@@ -301,6 +316,38 @@ class ChunkedTerm:
 
     def _share(self, places):
         return (places.stop - places.start) / len(self._visits)
+
+    def _pools(self, number=0):
+        """Lists of the chunks that a stream holds at a time."""
+        filled = self.rows.places(self._visits)
+        pools = self.rows.chunks.pools(number)
+        return [kept for pool in pools if (kept := [i for i in pool if i in filled])]
+
+    def updates(self, size):
+        """The number of batches of this size of all pools."""
+        places = self.rows.places(self._visits)
+        counts = [sum(places[i].stop - places[i].start for i in pool) for pool in self._pools()]
+        # In another order chunks of other sizes share a pool.
+        return sum(-(-count // size) for count in counts) + len(counts) * bool(np.ptp(counts))
+
+    def pools(self, number, random_state, shuffles):
+        """Yields the data term of the rows that a stream holds at a time, in the order of pass
+        `number`.
+        """
+        parts = self.rows.parts(self._y, self._weights, self._visits)
+        seed = [seed_of(random_state), number] if shuffles else None
+        for X, pool in self.rows.joined(self._pools(number)):
+            of_pool = [parts[i] for i in pool]
+            y = np.concatenate([part.y for part in of_pool])
+            weights = None
+            if self._weights is not None:
+                weights = np.concatenate([part.weights for part in of_pool])
+            begins = np.cumsum([0, *(self.rows.bounds[i + 1] - self.rows.bounds[i] for i in pool)])
+            visits = [part.visits + begin for part, begin in zip(of_pool, begins, strict=False)]
+            visits = np.concatenate(visits)
+            if shuffles:
+                np.random.default_rng([*seed, pool[0]]).shuffle(visits)
+            yield DataTerm(as_rows(X), y, weights, visits, self._codes, self._threads)
 
     def gradient(self, theta, out, margins=None, curvatures=None):
         """As `batch.gradient`."""

@@ -33,8 +33,9 @@ class Chunks:
         passes read them from there. It pays where `read` is slower than the disk.
 
     shuffle : int, default=None
-        Number of chunks whose rows `partial_fit` holds and mixes at a time. None: the rows of each
-        chunk are mixed apart. A fit by full batches does not depend on it.
+        Number of chunks whose rows `partial_fit`, and `fit` by mini-batches, hold and mix at a
+        time. None: the rows of each chunk are mixed apart. A fit by full batches does not depend
+        on it.
 
     random_state : int, default=None
         Seed of the order in which `shuffle` takes the chunks; None: 0.
@@ -105,14 +106,14 @@ class Chunks:
         return in_advance(self.part, range(self.n_chunks))
 
     def pools(self, number=0):
-        """Yields lists of the chunks that `partial_fit` holds at a time; `number` is that of the
+        """Lists of the numbers of the chunks that a stream holds at a time; `number` is that of the
         pass, and changes their order.
         """
         size, order = self.shuffle or 1, np.arange(self.n_chunks)
         if self.shuffle:
             order = np.random.default_rng([self.random_state or 0, number]).permutation(order)
-        for begin in range(0, self.n_chunks, size):
-            yield [self.part(int(i)) for i in order[begin : begin + size]]
+        order = order.tolist()
+        return [order[begin : begin + size] for begin in range(0, self.n_chunks, size)]
 
     @classmethod
     def of(cls, X, y=None, sample_weight=None, chunk_rows=None, **parameters):

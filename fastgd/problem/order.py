@@ -1,21 +1,10 @@
 """The order of the rows in an epoch."""
 
-from numbers import Integral
-
 import numpy as np
-from sklearn.utils import check_random_state
 
 from fastgd.kernels.order import shuffle, shuffle_blocks
 from fastgd.kernels.rows import squared_norms
-
-
-def seed_of(random_state):
-    """An integer below 2^32 from scikit-learn's `random_state`; an int is returned as it is,
-    without the cost of a generator.
-    """
-    if isinstance(random_state, Integral):
-        return int(random_state)
-    return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+from fastgd.problem.seed import seed_of
 
 
 class Order:

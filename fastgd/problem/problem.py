@@ -86,6 +86,15 @@ class Problem(Record):
         X = self.rows.columns(numbers) if self.X is None else self.X[:, numbers]
         return X[self.visits]
 
+    def some_rows(self, most):
+        """At most so many of the rows to train on, evenly spaced; of chunks those of the first."""
+        if self.X is None:
+            first, places = next(iter(self.rows.places(self.visits).items()))
+            X, visits = self.rows.block(first), self.visits[places] - self.rows.bounds[first]
+        else:
+            X, visits = self.X, self.visits
+        return X[visits[:: -(-len(visits) // most)]]
+
     @property
     def row_weights(self):
         """The weights of the rows to train on, shape (n,)."""
