@@ -149,6 +149,15 @@ class Placement:
             if all(places.values()):
                 return {i: addresses[0] for i, addresses in places.items()}
 
+    def pools(self, number):
+        """A stream takes one partition after the other."""
+        return [[i] for i in range(len(self._futures))]
+
+    def fetch(self, chunk):
+        """A block."""
+        self._places()
+        return self._client.gather(self._futures[chunk])
+
     def map(self, jobs, kept):
         """The results of the jobs {number: (chunk, name, function, arguments)}, whose `kept`
         arguments have names.
@@ -221,6 +230,10 @@ class PlacedRows(ChunkedRows):
         # {names of arrays: the arrays, their parts}, so that a name means the same as long as it is
         # used
         self._named = {}
+
+    def block(self, i):
+        """X of partition i, on the client."""
+        return self.changed(self.chunks.fetch(i).astype(self.dtype, copy=False), self._changes)
 
     def parts(self, y, weights, visits):
         """{chunk: its `Part`}; the same ones as long as the arrays are the same."""

@@ -181,6 +181,19 @@ def test_parquet(tmp_path):
     whole = fastgd.LogisticRegression().fit(X, two, weight)
     np.testing.assert_allclose(model.coef_, whole.coef_, rtol=1e-9)
     assert list(model.feature_names_in_) == [f"x{j}" for j in range(P)]
+    cached = Chunks.parquet(paths, target="label", sample_weight="w", cache=tmp_path / "cache")
+    fastgd.LogisticRegression().fit(cached)
+    written = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()}
+    again = fastgd.LogisticRegression().fit(cached)
+    np.testing.assert_array_equal(again.coef_, model.coef_)
+    assert list(again.classes_) == ["no", "yes"]
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()} == written
+    part["label"] = part["label"][::-1]
+    parquet.write_table(table(part), paths[1], row_group_size=100)
+    changed = fastgd.LogisticRegression().fit(cached)
+    fresh = Chunks.parquet(paths, target="label", sample_weight="w")
+    np.testing.assert_array_equal(changed.coef_, fastgd.LogisticRegression().fit(fresh).coef_)
+    assert np.abs(changed.coef_ - model.coef_).max() > 0.01
     with pytest.raises(ValueError, match="has no columns \\['price'\\]"):
         Chunks.parquet(paths, target="price")
 

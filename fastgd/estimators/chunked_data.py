@@ -8,7 +8,7 @@ from sklearn.utils import check_consistent_length
 
 from fastgd.estimators.base import about
 from fastgd.problem.chunked_rows import Cache, ChunkedRows, Looked
-from fastgd.problem.chunks import Chunks
+from fastgd.problem.chunks import Chunks, in_advance
 from fastgd.problem.data import distinct_columns
 
 # Fewer rows than columns are held in memory up to this number of bytes, where methods for such data
@@ -25,20 +25,26 @@ def look(model, chunks, reset):
     """
     looked, targets, weights = Looked(len(chunks)), [], []
     cache = Cache(chunks.cache) if chunks.cache else None
-    if cache:
+    sources = chunks.sources
+    is_here = cache and cache.holds(sources)
+    if cache and not is_here:
         cache.begin()
-    for i, (X, y, sample_weight) in enumerate(chunks):
+    parts = in_advance(cache.part if is_here else chunks.part, range(len(chunks)))
+    for i, (X, y, sample_weight) in enumerate(parts):
         with about(f"chunk {i}"):
-            if not X.shape[0]:
+            if X is None or not X.shape[0]:
                 looked.add(None)
                 continue
             X = distinct_columns(model._check_X(X, reset=reset and looked.dtype is None))
             check_consistent_length(X, y, sample_weight)
             looked.add(X)
-        if cache:
-            cache.write(i, X)
-        targets.append(None if y is None else np.asarray(y))
-        weights.append(None if sample_weight is None else np.asarray(sample_weight))
+        y, sample_weight = (None if a is None else np.asarray(a) for a in (y, sample_weight))
+        if cache and not is_here:
+            cache.write(i, X, y, sample_weight)
+        targets.append(y)
+        weights.append(sample_weight)
+    if cache and not is_here:
+        cache.end(sources)
     if looked.dtype is None:
         raise ValueError(f"All {len(chunks)} chunks are empty: there are 0 samples.")
     if chunks.feature_names is not None:

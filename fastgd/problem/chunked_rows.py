@@ -61,35 +61,65 @@ def mapped(path):
 
 
 class Cache:
-    """A folder of blocks as they are used."""
+    """A folder of blocks as they are used, with their targets and weights."""
 
     def __init__(self, folder):
         self.folder = Path(folder)
+        self._marker = self.folder / "fastgd-chunks.json"
+
+    def holds(self, sources):
+        """Whether all blocks of these sources are here."""
+        return sources is not None and self._marker.exists() and self._known() == sources
+
+    def _known(self):
+        try:
+            return json.loads(self._marker.read_text())["sources"]
+        except (ValueError, KeyError):
+            return None
 
     def begin(self):
         """Remove what an earlier pass has left."""
-        marker = self.folder / "fastgd-chunks.json"
-        if self.folder.exists() and any(self.folder.iterdir()) and not marker.exists():
+        if self.folder.exists() and any(self.folder.iterdir()) and not self._marker.exists():
             raise ValueError(
                 f"cache={str(self.folder)!r} is a folder with other files: choose an empty one"
             )
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
-        marker.write_text(json.dumps({"format": 1}))
+        self.end(None)
 
-    def _parts(self, i):
-        return [self.folder / f"{i:06}-{name}.npy" for name in ("values", "indices", "indptr")]
+    def end(self, sources):
+        """All blocks of these sources have been written."""
+        self._marker.write_text(json.dumps({"sources": sources}))
 
-    def write(self, i, X):
+    def _path(self, i, name):
+        return self.folder / f"{i:06}-{name}.npy"
+
+    def write(self, i, X, y, sample_weight):
         """Write block i."""
-        parts = (X.data, X.indices, X.indptr) if sparse.issparse(X) else (X,)
-        for path, part in zip(self._parts(i), parts, strict=False):
-            np.save(path, part)
+        parts = {"values": X}
+        if sparse.issparse(X):
+            parts = {"values": X.data, "indices": X.indices, "indptr": X.indptr}
+            parts["shape"] = np.array(X.shape)
+        parts |= {"y": y, "weight": sample_weight}
+        for name, part in parts.items():
+            if part is not None:
+                part = part.astype(str) if part.dtype == object else part
+                np.save(self._path(i, name), part)
 
-    def read(self, i, shape):
-        """Block i, of this shape: mapped, not copied."""
-        values, *structure = [mapped(path) for path in self._parts(i) if path.exists()]
-        return sparse.csr_array((values, *structure), shape=shape) if structure else values
+    def read(self, i):
+        """X of block i: mapped, not copied."""
+        parts = [self._path(i, name) for name in ("values", "indices", "indptr", "shape")]
+        values, *structure = [mapped(path) for path in parts if path.exists()]
+        if not structure:
+            return values
+        return sparse.csr_array((values, *structure[:2]), shape=tuple(structure[2].tolist()))
+
+    def part(self, i):
+        """(X, y, sample_weight) of block i; None for an empty chunk."""
+        if not self._path(i, "values").exists():
+            return None, None, None
+        others = [self._path(i, name) for name in ("y", "weight")]
+        return self.read(i), *(np.load(path) if path.exists() else None for path in others)
 
 
 class ChunkedRows:
@@ -143,7 +173,7 @@ class ChunkedRows:
     def block(self, i):
         """X of chunk i, which has to be what it was."""
         if self._cache:
-            X = self._cache.read(i, (self.bounds[i + 1] - self.bounds[i], self.shape[1]))
+            X = self._cache.read(i)
         else:
             X = as_block(self.chunks.part(i)[0])
             if digest_of(X) != self._looked.digests[i]:

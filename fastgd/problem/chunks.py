@@ -30,7 +30,8 @@ class Chunks:
 
     cache : path, default=None
         Folder to which the first pass writes the chunks in the form in which they are used; later
-        passes read them from there. It pays where `read` is slower than the disk.
+        passes read them from there, and so do later fits on the same Parquet files, as long as
+        their sizes and times are the same. It pays where `read` is slower than the disk.
 
     shuffle : int, default=None
         Number of chunks whose rows `partial_fit`, and `fit` by mini-batches, hold and mix at a
@@ -79,6 +80,11 @@ class Chunks:
                 "of a module, Chunks.of or Chunks.parquet"
             ) from error
         return vars(self)
+
+    @property
+    def sources(self):
+        """What tells whether the sources are unchanged: the same text; None if nothing does."""
+        return self.read.sources if hasattr(self.read, "sources") else None
 
     @property
     def feature_names(self):
@@ -219,6 +225,13 @@ class RowGroups:
         if missing:
             raise ValueError(f"{paths[-1]} has no columns {missing}, it has {names}")
         self.feature_names = np.array(columns, dtype=object)
+
+    @property
+    def sources(self):
+        """Paths, sizes and times of the files, and what is read of them."""
+        stats = {path: Path(path).stat() for path, _ in self.groups}
+        files = [(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats.items()]
+        return repr((files, list(self.feature_names), self.target, self.weight))
 
     def __call__(self, i):
         from pyarrow.parquet import ParquetFile
