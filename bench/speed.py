@@ -14,7 +14,9 @@ HEADER = f"    {'peer':<16}{'median':>12}{'minimum':>12}{'runs':>6}{'objective':
 
 def main(arguments):
     parser = report.parser("", __doc__, peers.NAMES)
-    parser.epilog = "commands with options of their own: accuracy, auto, defaults, recommender"
+    parser.epilog = (
+        "commands with options of their own: accuracy, auto, defaults, everyday, recommender, scale"
+    )
     parser.add_argument("--quick", action="store_true", help="few rows, few rounds: does it run?")
     parser.add_argument("--list", action="store_true", help="list the rows and stop")
     parser.add_argument("--output", type=Path, default=LATEST, help="JSON file to write")

@@ -42,6 +42,8 @@ __all__ = [
 
 # Seconds between two looks at the members of the cluster while calls are on their way.
 WATCH_SECONDS = 1.0
+# How long a call tries to reach a worker, which may be gone. Dask's default is 30 seconds.
+CONNECT_TIMEOUT = "3s"
 # Seconds after which a cluster without workers, or a partition that nobody can make, is an error.
 PATIENCE = 30.0
 
@@ -282,7 +284,8 @@ class Placed:
             blocks.append(delayed(_block)(block, i))
             facts.append(delayed(_facts)(blocks[-1], *others, i, len(parts[0])))
         made = self._client.compute([*blocks, *facts])
-        futures, facts = made[: len(blocks)], self._client.gather(made[len(blocks) :])
+        futures = made[: len(blocks)]
+        facts = self._client.gather(made[len(blocks) :], direct=True)
         looked, targets, weights = Looked(len(blocks)), [], []
         for i, (found, of_block, weight) in enumerate(facts):
             with about(f"partition {i}"):
@@ -346,11 +349,12 @@ class _OnDask:
         self
         """
         placed = Placed(self._connected(), X, y, sample_weight)
-        try:
-            return super().fit(placed, **others)
-        finally:
-            if placed.placement:
-                placed.placement.close()
+        with dask.config.set({"distributed.comm.timeouts.connect": CONNECT_TIMEOUT}):
+            try:
+                return super().fit(placed, **others)
+            finally:
+                if placed.placement:
+                    placed.placement.close()
 
     def predict(self, X):
         """Predictions, lazy for dask collections."""

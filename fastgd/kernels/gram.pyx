@@ -5,7 +5,7 @@ The rows are distributed over a number of sums that depends on sizes alone, and 
 in order, so the bits are the same for any number of threads.
 """
 from cython cimport floating
-from cython.parallel cimport prange
+from cython.parallel cimport prange, threadid
 from libc.math cimport sqrt
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
@@ -71,9 +71,11 @@ cdef inline void standardise_row(const GramProduct *at, Py_ssize_t i, double roo
         standardise(at, &row, <const double *> row.values, root, a)
 
 
-cdef void partial_sum(GramProduct *at, Py_ssize_t number, double *buffer,
-                      double *sums) noexcept nogil:
-    """sums (size, width), column-major <- one partial sum. `buffer` holds CHUNK_ROWS rows."""
+cdef void partial_sum(GramProduct *at, Py_ssize_t number, double *buffer, double *sums,
+                      bint leads) noexcept nogil:
+    """sums (size, width), column-major <- one partial sum. `buffer` holds CHUNK_ROWS rows; the
+    leading thread listens for Ctrl-C.
+    """
     cdef int size = <int> at.size, last = <int> at.last, width = last if last else size
     cdef int filled = 0
     cdef double scale = 1.0 / at.data.visits, one = 1.0
@@ -95,14 +97,15 @@ cdef void partial_sum(GramProduct *at, Py_ssize_t number, double *buffer,
                       &size, &one, sums, &size)
             else:
                 dsyrk("L", "N", &size, &filled, &scale, buffer, &size, &one, sums, &size)
-            if number == 0:
+            if leads:
                 watch_work(&at.watch, <long long> filled * size * width)
             filled = 0
 
 
-cdef void narrow_sum(GramProduct *at, Py_ssize_t number, double *tile, double *sums) noexcept nogil:
+cdef void narrow_sum(GramProduct *at, Py_ssize_t number, double *tile, double *sums,
+                     bint leads) noexcept nogil:
     """sums (q, q), of which the lower triangle counts <- one partial sum of all columns, dense.
-    `tile` holds NARROW_ROWS rows in panels.
+    `tile` holds NARROW_ROWS rows in panels; the leading thread listens for Ctrl-C.
     """
     cdef Py_ssize_t p = at.data.X.p, q = whole_panels(p + 1), begin = number * NARROW_ROWS, i, v
     cdef Py_ssize_t rows
@@ -124,7 +127,7 @@ cdef void narrow_sum(GramProduct *at, Py_ssize_t number, double *tile, double *s
                 rows += 1
         gram_tile(tile, NARROW_ROWS, rows, q, sums)
         begin += at.parts * NARROW_ROWS
-        if number == 0:
+        if leads:
             watch_work(&at.watch, <long long> rows * q * q)
 
 
@@ -135,7 +138,7 @@ cdef void narrow_products(GramProduct *at, int threads, double *room, double *ou
     cdef Py_ssize_t i, j, k
     cdef double total
     for i in prange(at.parts, schedule="static", num_threads=threads, use_threads_if=threads > 1):
-        narrow_sum(at, i, room + i * stride, room + i * stride + NARROW_ROWS * q)
+        narrow_sum(at, i, room + i * stride, room + i * stride + NARROW_ROWS * q, threadid() == 0)
     for i in range(p + 1):
         for j in range(i + 1):
             total = 0
@@ -150,7 +153,7 @@ cdef void wide_products(GramProduct *at, int threads, double *room, double *out)
     cdef double *tiles = room + (at.parts - 1) * numbers
     for i in prange(at.parts, schedule="static", num_threads=threads, use_threads_if=threads > 1):
         partial_sum(at, i, tiles + i * CHUNK_ROWS * at.size, out if i == 0
-                    else room + (i - 1) * numbers)
+                    else room + (i - 1) * numbers, threadid() == 0)
     for i in range(at.parts - 1):
         for j in range(numbers):
             out[j] += room[i * numbers + j]
