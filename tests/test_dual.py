@@ -14,6 +14,7 @@ from fastgd.kernels import dual
 from fastgd.kernels.data_term import DataTerm
 from fastgd.methods import dual_coordinate_descent as method
 from fastgd.problem.data import as_rows
+from fastgd.problem.layout import pack
 from fastgd.problem.losses import loss_of
 from fastgd.problem.objective import Objective
 
@@ -92,7 +93,7 @@ def test_a_sweep_is_the_twins(loss, outputs, sparse, dtype):
     lengths = (X.astype(float) ** 2).sum(axis=1)
     for _ in range(2):
         met = slow_sweep(X.astype(float), y, weights, order, W, b, a, loss)
-        largest, kept = dual.sweep(
+        largest, kept, *_ = dual.sweep(
             DataTerm(
                 as_rows(csr_matrix(X) if sparse else X),
                 y.ravel(),
@@ -130,9 +131,29 @@ def test_rows_that_rest_far_from_their_kink_are_left_out():
     theta, slope, order = np.array([0.5, 0.0]), np.array([-0.5, 0.0, 1.0]), np.arange(3)
     term = DataTerm(as_rows(X), y, None, order, Objective(loss_of("hinge")).codes)
     arguments = np.ones(3), theta, np.zeros(3), slope, 1.0, 0.0
-    assert dual.sweep(term, order, *arguments, 1.0) == (0.5, 2)
+    # The margins met are 0.5, 1 after the step of the first row, and 1.
+    assert dual.sweep(term, order, *arguments, 1.0) == (0.5, 2, 0.5 + 0 + 2, 2)
     assert sorted(order) == [0, 1, 2]
     assert set(order[:2]) == {0, 1}
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("by_column", [True, False])
+@pytest.mark.parametrize("p", [0, 1, 7])
+def test_progress_is_that_of_the_definition(outputs, by_column, p, dtype):
+    rng = np.random.default_rng(p)
+    new, old = rng.standard_normal((2, outputs, p + 1)).astype(dtype)
+    center, inverse = rng.standard_normal(p), rng.uniform(0, 2, p)
+
+    def flat(parameters):
+        return pack(parameters[:, :-1], parameters[:, -1], dtype, by_column)
+
+    G, g = (new.astype(float) - old)[:, :-1], (new.astype(float) - old)[:, -1]
+    change = (((G - np.outer(g, center)) * inverse) ** 2).sum() + (g * g).sum()
+    made = dual.progress(flat(new), flat(old), center, inverse, outputs, by_column)
+    assert_allclose(made, ((new[:, :-1].astype(float) ** 2).sum(), change), rtol=1e-12)
+    with pytest.raises(ValueError, match="do not fit"):
+        dual.progress(flat(new)[1:], flat(old), center, inverse, outputs, by_column)
 
 
 def test_what_does_not_fit_is_refused():

@@ -19,4 +19,12 @@ def sweep(
     strength: float,
     bias: float,
     margin: float,
-) -> tuple[float, int]: ...
+) -> tuple[float, int, float, float]: ...
+def progress(
+    theta: NDArray[_Floating],
+    before: NDArray[_Floating],
+    center: NDArray[np.float64],
+    inverse: NDArray[np.float64],
+    outputs: int,
+    by_column: bool,
+) -> tuple[float, float]: ...

@@ -75,9 +75,10 @@ class FullBatch(Method):
         self._at = Coordinates(problem, metric_of(problem))
         self._constant, self._constant_loss = constant_model(problem)
         self._floor = rounding_floor(problem, self._constant)
-        self._v = self._at.from_user(theta)
-        if not theta.any():
-            self._v[:, -1] = self._constant
+        if theta.any():
+            self._v = self._at.from_user(theta)
+        else:
+            self._v = self._constant_v()
         # Centring weights >= 0 could make some of them negative.
         shared = slice(-1, None) if problem.objective.positive else slice(None)
         self._v[:, shared] = center_outputs(self._v[:, shared], self._joint)
@@ -152,9 +153,14 @@ class FullBatch(Method):
 
     def _begin_with_constant(self):
         """Make the best constant model the best point so far."""
-        v = np.zeros_like(self._v)
-        v[:, -1] = self._constant
+        v = self._constant_v()
         self._best = self._constant_loss, self._at.to_user(v), v
+
+    def _constant_v(self):
+        """The parameters of the best constant model."""
+        v = np.zeros(self._at.shape)
+        v[:, -1] = self._constant
+        return v
 
     def _report(self, value):
         """The `Epoch` of a pass, after which the model has this objective."""
