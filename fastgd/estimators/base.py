@@ -9,7 +9,13 @@ from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from fastgd.problem.data import check_compressed, distinct_columns, is_plain, is_plain_target
+from fastgd.problem.data import (
+    check_compressed,
+    distinct_columns,
+    is_plain,
+    is_plain_csr,
+    is_plain_target,
+)
 from fastgd.problem.problem import Samples
 from fastgd.training.fit_callbacks import SupportsFitCallbacks
 
@@ -94,15 +100,15 @@ class Model(SupportsFitCallbacks, BaseEstimator):
         With ensure_finite=False the caller checks whether a plain X is finite.
         """
         has_y, is_many = "y" in others, others.get("multi_output", False)
-        if is_plain(X, ensure_finite) and (
-            not has_y or is_plain_target(others["y"], len(X), is_many)
+        check_compressed(X)
+        if (is_plain(X, ensure_finite) or is_plain_csr(X, ensure_finite)) and (
+            not has_y or is_plain_target(others["y"], X.shape[0], is_many)
         ):
             if reset:
                 self.n_features_in_ = X.shape[1]
                 vars(self).pop("feature_names_in_", None)
             if X.shape[1] == self.n_features_in_ and not hasattr(self, "feature_names_in_"):
                 return (X, others["y"]) if has_y else X
-        check_compressed(X)
         others |= {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "order": "C"}
         try:
             # `validate_data` may sum infinities of both signs.
