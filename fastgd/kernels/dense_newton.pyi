@@ -1,0 +1,28 @@
+"""Newton's method with the Hessian on little dense data of one output."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+def gradient(
+    A: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    total: float,
+    l2: NDArray[np.float64],
+    loss: int,
+    delta: float,
+    y: NDArray[np.float64],
+    v: NDArray[np.float64],
+    z: NDArray[np.float64],
+    h: NDArray[np.float64],
+    g: NDArray[np.float64],
+) -> float: ...
+def step(
+    A: NDArray[np.float64],
+    h: NDArray[np.float64],
+    total: float,
+    l2: NDArray[np.float64],
+    g: NDArray[np.float64],
+    ridge: float,
+    x: NDArray[np.float64],
+    u: NDArray[np.float64],
+) -> tuple[float, float]: ...
