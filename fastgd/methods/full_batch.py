@@ -96,7 +96,8 @@ class FullBatch(Method):
 
     def _save_checkpoint(self):
         """Store the state from which `_descend` can begin again."""
-        self._checkpoint = {name: attrgetter(name)(self) for name in self.checkpointed}
+        values = attrgetter(*self.checkpointed)(self)
+        self._checkpoint = dict(zip(self.checkpointed, values, strict=True))
         self._epochs_since_checkpoint = 0
 
     def resume_point(self):

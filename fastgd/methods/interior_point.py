@@ -134,7 +134,7 @@ class InteriorPoint(FullBatch):
                 if not output.is_over and output.product >= far:
                     output.step()
             self._v = np.array([output.v for output in outputs])
-            value = sum(output.value() for output in outputs)
+            value = self._value()
             if value < self._best[0]:
                 self._offer(value, self._at.to_user(self._v), self._v)
             self._norm = sqrt(sum(float(output.gradient @ output.gradient) for output in outputs))
@@ -148,12 +148,16 @@ class InteriorPoint(FullBatch):
             if is_over and self._optimality[0] > self.tol:
                 return
 
+    def _value(self):
+        """The objective at v."""
+        return sum(output.value() for output in self._outputs)
+
     def _bound(self):
         """Bound the distance of the best point from the minimum, by the duality gap of the slopes
         at v.
         """
-        value, _ = self._gradient()
-        self._offer(value, self._theta, self._v)
+        value = self._value()
+        self._offer(value, self._at.to_user(self._v), self._v)
         slopes = np.column_stack([output.slopes for output in self._outputs])
         self._lower_bound = max(self._lower_bound, value - self.gap(value, slopes=slopes))
         if self._has_nothing_to_gain(slopes):

@@ -129,9 +129,8 @@ def rough_center(rows, visits, weights):
     """
     if rows.sparse:
         return np.zeros(rows.shape[1])
-    picked = visits[
-        np.linspace(0, len(visits) - 1, min(CENTER_SAMPLE_ROWS, len(visits))).astype(int)
-    ]
+    count = min(CENTER_SAMPLE_ROWS, len(visits))
+    picked = visits[np.arange(count) * (len(visits) - 1) // max(count - 1, 1)]
     if weights is None:
         return np.sort(rows.values[picked].astype(float), axis=0)[len(picked) // 2]
     picked = np.append(picked, visits[weights[visits].argmax()])
