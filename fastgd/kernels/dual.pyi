@@ -16,10 +16,11 @@ def sweep(
     theta: NDArray[_Floating],
     z: NDArray[np.float64],
     slope: NDArray[np.float64],
+    conjugate: NDArray[np.float64],
     strength: float,
     bias: float,
     margin: float,
-) -> tuple[float, int, float, float]: ...
+) -> tuple[float, int, float, float, float]: ...
 def progress(
     theta: NDArray[_Floating],
     before: NDArray[_Floating],

@@ -39,8 +39,6 @@ MIN_PASSES = 10
 # The squared entry of the intercept's column, in units of the mean of |x|^2. A larger one couples
 # all rows, whose steps then undo one another; with a smaller one the intercept converges late.
 INTERCEPT_SHARE = 0.1
-# The duality gap is estimated from this number of the rows of a pass.
-GAP_ESTIMATE_ROWS = 4096
 
 
 def _is_candidate(passes):
@@ -123,8 +121,10 @@ class DualCoordinateDescent(FullBatch):
         lengths[visits] = squares
         bias = INTERCEPT_SHARE * float(squares.mean()) if objective.intercept else 0.0
         self._row_weights = problem.row_weights / self._weight
-        self._targets = np.zeros((N, outputs))
-        self._targets[visits] = problem.output_targets
+        conjugates = np.zeros((N, outputs))
+        targets = problem.output_targets
+        conjugates[visits] = objective.loss.conjugate(np.zeros(targets.shape), targets)
+        conjugates = conjugates.ravel()
         # The sum of the losses of the rows that are skipped, at their last margins.
         skipped = 0.0
         while True:
@@ -135,10 +135,8 @@ class DualCoordinateDescent(FullBatch):
             # Shuffle all rows, not blocks: neighbours that stay together take several times as many
             # passes.
             shuffle(active, len(self._estimates))
-            some = active[:: max(len(active) // GAP_ESTIMATE_ROWS, 1)].copy()
-            slopes = self._by_row(self._slopes)[some]
-            model = theta, self._margins, self._slopes
-            self._rest_of_pass, self._active, met, left = dual.sweep(
+            model = theta, self._margins, self._slopes, conjugates
+            self._rest_of_pass, self._active, met, left, gap = dual.sweep(
                 problem.data_term, active, lengths, *model, strength, bias, self._rest_of_pass
             )
             if objective.intercept:
@@ -152,9 +150,10 @@ class DualCoordinateDescent(FullBatch):
             # The objective, estimated from the last computed margins.
             value = (met + skipped) / self._weight + objective.l2 / 2 * squares
             skipped += left
-            distance = relative(
-                self._share * self._distance(some, slopes, len(active)), value, self._constant_loss
-            )
+            # Skipped rows contribute 0 even if their margins have moved, since they are far from
+            # their kinks.
+            distance = self._share * max(gap, 0.0) / self._weight
+            distance = relative(distance, value, self._constant_loss)
             last = self._estimates[-1] if self._estimates else np.inf
             self._estimates.append(distance)
             self._store(value, theta)
@@ -196,20 +195,6 @@ class DualCoordinateDescent(FullBatch):
     def _imbalance(self):
         """The mean slope of each output."""
         return weighted(self._row_weights, self._by_row(self._slopes)[self.problem.visits])
-
-    def _distance(self, rows, slopes, visited):
-        """An estimate of the duality gap, sum_i s_i (L(z_i) + L*(a_i) - a_i z_i) / n, from a
-        subsample of the `visited` rows, at the time of their steps.
-
-        Skipped rows contribute 0 even if their margins have moved, since they are far from their
-        kinks.
-        """
-        problem, objective = self.problem, self.problem.objective
-        z, targets = self._by_row(self._margins)[rows], self._targets[rows]
-        value, _ = objective.loss.evaluate(z.ravel(), targets.ravel())
-        each = value.reshape(z.shape) + objective.loss.conjugate(slopes, targets) - slopes * z
-        weights = 1.0 if problem.weights is None else problem.weights[rows, None]
-        return max(float((weights * each).sum()) * visited / max(len(rows), 1) / self._weight, 0.0)
 
     def _evaluate(self, theta):
         """The objective at theta, which becomes the best model if it is the lowest so far."""
