@@ -49,14 +49,20 @@ def balanced(loss, s, y, weights, total=0.0):
     slopes change as by another intercept. The rest is distributed in proportion to the distance
     from the end of the domain.
     """
-    rounding = ROUNDING_EPSILONS * np.finfo(float).eps * weighted(weights, np.abs(s))
-    if (np.abs(weighted(weights, s) - total) <= rounding).all():
+
+    def has_sums(s):
+        rounding = ROUNDING_EPSILONS * np.finfo(float).eps * weighted(weights, np.abs(s))
+        return (np.abs(weighted(weights, s) - total) <= rounding).all()
+
+    if has_sums(s):
         return s
     if loss.is_joint:
         return _balanced_softmax(s, y.astype(np.intp), weights)
     low, high = loss.domain(y)
     for _ in range(4):
         s = _shifted(s, weights, total, loss.mobility(s, low, high), low, high)
+        if has_sums(s):
+            return s
     slack = np.where(weighted(weights, s) > total, s - low, high - s)
     slack = np.where(np.isinf(slack).any(axis=0), np.isinf(slack), slack)
     return _shifted(s, weights, total, slack, low, high)
