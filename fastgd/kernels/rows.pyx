@@ -126,9 +126,10 @@ def rank_columns(const index[::1] columns not None, Py_ssize_t p, Py_ssize_t mos
     (None, None) if there are more than `most` of them. The numbers must be 0 to p - 1.
     """
     cdef uint8_t[::1] is_stored = np.zeros(p, np.uint8)
-    table = np.empty(p + 1, np.asarray(columns).dtype)
+    # One more than there can be: a number that is no column's is overwritten, or left at the end.
+    table = np.empty(min(p, columns.shape[0]) + 1, np.asarray(columns).dtype)
     cdef index[::1] numbers = table
-    cdef index[::1] rank = np.empty_like(table)
+    cdef index[::1] rank = np.empty(p, table.dtype)
     ranks = np.empty(columns.shape[0], table.dtype)
     cdef index[::1] out = ranks
     cdef Py_ssize_t t, j, count = 0
