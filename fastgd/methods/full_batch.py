@@ -190,7 +190,7 @@ class FullBatch(Method):
         return self.relative(self._best[0] - self._lower_bound, self._best[0])
 
     def gap(self, value, gradient=None, slopes=None):
-        """The duality gap of the losses' slopes at v, or of others; `gradient` is that at v."""
+        """The duality gap of the losses' slopes at v, or of others; `gradient` is theirs at v."""
         slopes = self._rows.losses()[1] if slopes is None else slopes
         q = None if gradient is None else gradient - self._at.l2 * self._v
         return gap(self.problem, self._at, value, slopes, q)

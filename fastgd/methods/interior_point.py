@@ -89,6 +89,10 @@ class Output:
         """The slopes (n,) of the dual."""
         return self._low + self._iterate[0].sum(axis=0)
 
+    def gradient_of(self, slopes):
+        """The gradient at v of losses with these slopes."""
+        return self._A.T @ (self._shares * slopes) + self._l2 * self.v
+
     def step(self):
         """Take a step; `product`, the weighted sum of a p + b q, says how far it led."""
         data = self._A, self._shares, self._l2, self._low, self._places
@@ -159,7 +163,9 @@ class InteriorPoint(FullBatch):
         value = self._value()
         self._offer(value, self._at.to_user(self._v), self._v)
         slopes = np.column_stack([output.slopes for output in self._outputs])
-        self._lower_bound = max(self._lower_bound, value - self.gap(value, slopes=slopes))
+        pairs = zip(self._outputs, slopes.T, strict=True)
+        gradient = np.array([output.gradient_of(of_output) for output, of_output in pairs])
+        self._lower_bound = max(self._lower_bound, value - self.gap(value, gradient, slopes))
         if self._has_nothing_to_gain(slopes):
             self._lower_bound = max(self._lower_bound, self._constant_loss)
         self._optimality = self._ratio(), "duality gap"
