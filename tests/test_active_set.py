@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from fastgd import LinearSVC, LinearSVR, SGDClassifier
 from fastgd.methods.active_set import ActiveSet, newton_for
 from fastgd.methods.newton import Newton
-from fastgd.methods.newton_cholesky import NewtonCholesky
+from fastgd.methods.newton_cholesky import SmallNewtonCholesky
 from fastgd.problem.data import as_rows
 from fastgd.problem.losses import loss_of
 from fastgd.problem.objective import Objective
@@ -40,7 +40,9 @@ def test_it_is_chosen_for_pieces_and_few_rows():
     assert type(newton_for(problem_of("squared_hinge", X, signs), False, 1e-4)) is Newton
     assert type(newton_for(problem_of("log_loss", X, signs), True, 1e-4)) is Newton
     few = X[:, :58].copy()
-    assert type(newton_for(problem_of("squared_hinge", few, signs), True, 1e-4)) is NewtonCholesky
+    assert (
+        type(newton_for(problem_of("squared_hinge", few, signs), True, 1e-4)) is SmallNewtonCholesky
+    )
 
 
 @np.errstate(all="ignore")  # as all training

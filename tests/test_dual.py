@@ -14,6 +14,7 @@ from fastgd.kernels import dual
 from fastgd.kernels.data_term import DataTerm
 from fastgd.methods import dual_coordinate_descent as method
 from fastgd.problem.data import as_rows
+from fastgd.problem.layout import pack
 from fastgd.problem.losses import loss_of
 from fastgd.problem.objective import Objective
 
@@ -53,18 +54,21 @@ def best_slope(loss, slope, z, y, h):
 
 
 def slow_sweep(X, y, weights, order, W, b, slope, loss):
-    """Margins met, and all that moves, in place."""
-    met = np.zeros_like(slope)
+    """(margins met, sum of losses met, sum of gaps before the steps); all else moves in place."""
+    met, losses, gaps, kind = np.zeros_like(slope), 0.0, 0.0, loss_of(loss, DELTA)
     for i in order:
         for k in range(len(b)):
             z = met[i, k] = X[i] @ W[k] + b[k]
+            one = kind.evaluate(np.array([z]), y[i, k : k + 1])[0][0]
+            losses += weights[i] * one
+            gaps += weights[i] * (one + kind.conjugate(slope[i, k], y[i, k]) - slope[i, k] * z)
             a = best_slope(
                 loss, slope[i, k], z, y[i, k], weights[i] * (X[i] @ X[i] + BIAS) / STRENGTH
             )
             change, slope[i, k] = a - slope[i, k], a
             W[k] -= weights[i] * change * X[i] / STRENGTH
             b[k] -= weights[i] * change * BIAS / STRENGTH
-    return met
+    return met, losses, gaps
 
 
 @pytest.mark.parametrize("loss", ["hinge", "squared_hinge", "log_loss", "epsilon_insensitive"])
@@ -83,16 +87,15 @@ def test_a_sweep_is_the_twins(loss, outputs, sparse, dtype):
         y = np.sign(y)
     weights, order = rng.uniform(0.5, 2, n), rng.permutation(n)
     objective = Objective(loss_of(loss, DELTA), outputs=outputs)
-    theta, z, slope = (
+    theta, (z, slope, conjugate) = (
         np.zeros(outputs * (p + 1), dtype),
-        np.zeros(n * outputs),
-        np.zeros(n * outputs),
+        np.zeros((3, n * outputs)),
     )
     W, b, a = np.zeros((outputs, p)), np.zeros(outputs), np.zeros((n, outputs))
     lengths = (X.astype(float) ** 2).sum(axis=1)
     for _ in range(2):
-        met = slow_sweep(X.astype(float), y, weights, order, W, b, a, loss)
-        largest, kept = dual.sweep(
+        met, *sums = slow_sweep(X.astype(float), y, weights, order, W, b, a, loss)
+        largest, kept, losses, left, gap = dual.sweep(
             DataTerm(
                 as_rows(csr_matrix(X) if sparse else X),
                 y.ravel(),
@@ -105,11 +108,13 @@ def test_a_sweep_is_the_twins(loss, outputs, sparse, dtype):
             theta,
             z,
             slope,
+            conjugate,
             STRENGTH,
             BIAS,
             np.inf,
         )
-        assert kept == n
+        assert (kept, left) == (n, 0)
+        assert_allclose((losses, gap), sums, rtol=1e-4 if dtype == np.float32 else 1e-8)
         assert (largest > 0) == (loss != "log_loss")  # which has no kinks
     tolerance = (
         {"rtol": 1e-3, "atol": 1e-4} if dtype == np.float32 else {"rtol": 1e-7, "atol": 1e-9}
@@ -129,10 +134,32 @@ def test_rows_that_rest_far_from_their_kink_are_left_out():
     X, y = csr_matrix([[1.0], [1.0], [1.0]]), np.array([1.0, 1.0, -1.0])
     theta, slope, order = np.array([0.5, 0.0]), np.array([-0.5, 0.0, 1.0]), np.arange(3)
     term = DataTerm(as_rows(X), y, None, order, Objective(loss_of("hinge")).codes)
-    arguments = np.ones(3), theta, np.zeros(3), slope, 1.0, 0.0
-    assert dual.sweep(term, order, *arguments, 1.0) == (0.5, 2)
+    # L*(a) = y a
+    arguments = np.ones(3), theta, np.zeros(3), slope, y * slope, 1.0, 0.0
+    # The margins met are 0.5, 1 after the step of the first row, and 1.
+    # Their gaps before the steps are 0.5 - 0.5 + 0.25, 0 and 2 - 1 - 1.
+    assert dual.sweep(term, order, *arguments, 1.0) == (0.5, 2, 0.5 + 0 + 2, 2, 0.25)
     assert sorted(order) == [0, 1, 2]
     assert set(order[:2]) == {0, 1}
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("by_column", [True, False])
+@pytest.mark.parametrize("p", [0, 1, 7])
+def test_progress_is_that_of_the_definition(outputs, by_column, p, dtype):
+    rng = np.random.default_rng(p)
+    new, old = rng.standard_normal((2, outputs, p + 1)).astype(dtype)
+    center, inverse = rng.standard_normal(p), rng.uniform(0, 2, p)
+
+    def flat(parameters):
+        return pack(parameters[:, :-1], parameters[:, -1], dtype, by_column)
+
+    G, g = (new.astype(float) - old)[:, :-1], (new.astype(float) - old)[:, -1]
+    change = (((G - np.outer(g, center)) * inverse) ** 2).sum() + (g * g).sum()
+    made = dual.progress(flat(new), flat(old), center, inverse, outputs, by_column)
+    assert_allclose(made, ((new[:, :-1].astype(float) ** 2).sum(), change), rtol=1e-12)
+    with pytest.raises(ValueError, match="do not fit"):
+        dual.progress(flat(new)[1:], flat(old), center, inverse, outputs, by_column)
 
 
 def test_what_does_not_fit_is_refused():
@@ -147,8 +174,7 @@ def test_what_does_not_fit_is_refused():
             order,
             np.ones(2),
             np.zeros(4),
-            np.zeros(3),
-            np.zeros(3),
+            *np.zeros((3, 3)),
             1.0,
             0.0,
             np.inf,
@@ -159,8 +185,7 @@ def test_what_does_not_fit_is_refused():
             order,
             np.ones(3),
             np.zeros(4),
-            np.zeros(3),
-            np.zeros(3),
+            *np.zeros((3, 3)),
             0.0,
             0.0,
             np.inf,
@@ -171,8 +196,7 @@ def test_what_does_not_fit_is_refused():
             order + 1,
             np.ones(3),
             np.zeros(4),
-            np.zeros(3),
-            np.zeros(3),
+            *np.zeros((3, 3)),
             1.0,
             0.0,
             np.inf,

@@ -8,7 +8,9 @@ from scipy.optimize import linprog
 from sklearn.base import clone
 
 from fastgd import LinearSVC, LinearSVR, SGDClassifier, SGDRegressor
+from fastgd.kernels import interior
 from fastgd.methods import interior_point
+from fastgd.problem.losses import loss_of
 
 
 def data(seed=0, n=120, p=6):
@@ -107,10 +109,72 @@ def test_repeated_rows_are_rows_of_more_weight():
     assert_allclose(weighted, repeated, rtol=1e-6, atol=1e-9)
 
 
+def slow_step(A, shares, l2, low, places, iterate, v, ridge, share):
+    """(iterate, v, gradient, length) after a step, by the definition."""
+    a, b, right, left = iterate
+    gradient = A.T @ (shares * (low + a.sum(axis=0))) + l2 * v
+    D = 1 / (right / a + left / b)
+    H = (A.T * (shares * D.sum(axis=0))) @ A
+    H += np.diag(l2 + ridge * H.diagonal().max())
+
+    def direction(of_right, of_left):
+        e = A @ v - places - left + right + of_right / a - of_left / b
+        dv = -np.linalg.solve(H, gradient + A.T @ (shares * (D * e).sum(axis=0)))
+        da = D * (A @ dv + e)
+        step = np.array([da, -da, (of_right - right * da) / a, (of_left + left * da) / b])
+        return dv, step, min(1.0, 1 / (-step / iterate).max())
+
+    def product(numbers):
+        return ((numbers[0] * numbers[2] + numbers[1] * numbers[3]) @ shares).sum()
+
+    _, first, t = direction(-a * right, -b * left)
+    now = product(iterate)
+    mu = (product(iterate + t * first) / now) ** 3 * now / (2 * len(a) * shares.sum())
+    dv, step, t = direction(
+        mu - a * right - first[0] * first[2], mu - b * left - first[1] * first[3]
+    )
+    return iterate + share * t * step, v + share * t * dv, gradient, share * t
+
+
+@pytest.mark.parametrize("kinks", [1, 2])
+def test_a_step_is_that_of_the_definition(kinks):
+    rng = np.random.default_rng(kinks)
+    n, m = 13, 3
+    A, shares, l2 = rng.standard_normal((n, m)), rng.dirichlet(np.ones(n)), rng.uniform(0, 1, m)
+    low, places, v = rng.standard_normal(n), rng.standard_normal((kinks, n)), rng.standard_normal(m)
+    iterate, z, gradient = rng.uniform(0.1, 1, (4, kinks, n)), A @ v, np.zeros(m)
+    numbers = 1e-10, 0.99
+    expected = slow_step(A, shares, l2, low, places, iterate, v, *numbers)
+    product = ((iterate[0] * iterate[2] + iterate[1] * iterate[3]) @ shares).sum()
+    at = iterate, v, z, gradient
+    t, product = interior.step((A, shares, l2, low, places), at, product, *numbers)
+    for made, wanted in zip((iterate, v, gradient, t), expected, strict=True):
+        assert_allclose(made, wanted, rtol=1e-8, atol=1e-12)
+    assert_allclose(z, A @ v)
+    assert_allclose(product, ((iterate[0] * iterate[2] + iterate[1] * iterate[3]) @ shares).sum())
+    with pytest.raises(ValueError, match="do not fit"):
+        interior.step((A, shares, l2[1:], low, places), at, 1.0, *numbers)
+    # Without a matrix that has a factor there is no step.
+    before, l2 = iterate.copy(), np.full(m, -1e9)
+    made = interior.step((A, shares, l2, low, places), at, 1.0, *numbers)
+    assert made == (0.0, 1.0)
+    assert_array_equal(iterate, before)
+
+
+def test_the_mean_loss_is_that_of_the_losses():
+    rng = np.random.default_rng(0)
+    z, y, shares = rng.standard_normal((3, 20))
+    loss = loss_of("epsilon_insensitive", 0.3)
+    made = interior.mean_loss(loss.code, loss.delta, shares, z, y)
+    assert_allclose(made, shares @ loss.evaluate(z, y)[0])
+    with pytest.raises(ValueError, match="same length"):
+        interior.mean_loss(loss.code, loss.delta, shares, z[1:], y)
+
+
 def test_smoothing_takes_over_where_a_matrix_has_no_factor(monkeypatch):
     X, y, _ = data(6)
     expected = LinearSVR(tol=1e-6).fit(X, y)
-    monkeypatch.setattr(interior_point, "cholesky", lambda H: None)
+    monkeypatch.setattr(interior_point.interior, "step", lambda *arguments: (0.0, 1.0))
     model = LinearSVR(tol=1e-6).fit(X, y)
     assert (expected.solver_, model.solver_) == ("interior-point", "smoothed-newton")
     assert model.converged_

@@ -484,6 +484,7 @@ def test_a_dual_sweep(long, order):
             np.zeros(401),
             np.zeros(40),
             slopes,
+            np.zeros(40),
             1e3,
             1.0,
             np.inf,

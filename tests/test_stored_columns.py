@@ -6,6 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
 from fastgd import Lasso, LinearRegression, LinearSVC, LinearSVR, LogisticRegression, Ridge
+from fastgd.kernels.rows import rank_columns
 from fastgd.problem.stored_columns import StoredColumns
 
 
@@ -26,6 +27,34 @@ def test_columns_are_taken_and_expanded():
     assert_array_equal(kept.toarray(), X.toarray()[:, stored.numbers])
     coef = np.arange(2.0 * kept.shape[1]).reshape(2, -1)
     assert_allclose(X @ stored.expand(coef).T, kept @ coef.T)
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.int64])
+def test_ranks_are_those_of_the_distinct_columns(kind):
+    columns = np.random.default_rng(0).choice([0, 3, 4, 8, 9], 30).astype(kind)
+    expected = np.unique(columns, return_inverse=True)
+    for made, wanted in zip(rank_columns(columns, 10, 5), expected, strict=True):
+        assert_array_equal(made, wanted)
+    assert rank_columns(columns, 10, 4) == (None, None)
+    with pytest.raises(IndexError, match="not one of the 9 columns"):
+        rank_columns(columns, 9, 9)
+
+
+def test_plain_csr_is_not_converted():
+    X, y = rows()
+    model = Ridge().fit(X, y)
+    for dtype in (np.float32, np.float64):
+        kept, _ = model._check_X(X.astype(dtype), reset=True, y=y)
+        assert kept.dtype == dtype
+    for other in (X.astype(int), X.tocsc(), X.tocoo(), sparse.csr_matrix(X)):
+        model = Ridge().fit(other, y)
+        assert model.n_features_in_ == 1000
+        assert_allclose(model.coef_, Ridge().fit(X.astype(other.dtype), y).coef_, rtol=1e-6)
+    with pytest.raises(ValueError, match="expecting 1000 features"):
+        model.predict(X[:, :999])
+    X.data[3] = np.inf
+    with pytest.raises(ValueError, match="infinity"):
+        Ridge().fit(X, y)
 
 
 def test_they_are_only_sought_where_they_may_be_few():

@@ -15,7 +15,13 @@ from sklearn.utils.validation import (
 )
 
 from fastgd.problem.chunked_rows import ChunkedRows
-from fastgd.problem.data import check_compressed, distinct_columns, is_plain, is_plain_target
+from fastgd.problem.data import (
+    check_compressed,
+    distinct_columns,
+    is_plain,
+    is_plain_csr,
+    is_plain_target,
+)
 from fastgd.problem.problem import Samples
 from fastgd.training.fit_callbacks import SupportsFitCallbacks
 
@@ -100,8 +106,9 @@ class Model(SupportsFitCallbacks, BaseEstimator):
         With ensure_finite=False the caller checks whether a plain X is finite.
         """
         has_y, is_many = "y" in others, others.get("multi_output", False)
-        if is_plain(X, ensure_finite) and (
-            not has_y or is_plain_target(others["y"], len(X), is_many)
+        check_compressed(X)
+        if (is_plain(X, ensure_finite) or is_plain_csr(X, ensure_finite)) and (
+            not has_y or is_plain_target(others["y"], X.shape[0], is_many)
         ):
             if reset:
                 self.n_features_in_ = X.shape[1]
@@ -124,7 +131,6 @@ class Model(SupportsFitCallbacks, BaseEstimator):
                 f"X is a dask collection: use fastgd.dask.{name}, or give {name} Chunks.of(X, y) "
                 "or X.compute()"
             )
-        check_compressed(X)
         others |= {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "order": "C"}
         try:
             # `validate_data` may sum infinities of both signs.

@@ -16,7 +16,16 @@ def sweep(
     theta: NDArray[_Floating],
     z: NDArray[np.float64],
     slope: NDArray[np.float64],
+    conjugate: NDArray[np.float64],
     strength: float,
     bias: float,
     margin: float,
-) -> tuple[float, int]: ...
+) -> tuple[float, int, float, float, float]: ...
+def progress(
+    theta: NDArray[_Floating],
+    before: NDArray[_Floating],
+    center: NDArray[np.float64],
+    inverse: NDArray[np.float64],
+    outputs: int,
+    by_column: bool,
+) -> tuple[float, float]: ...

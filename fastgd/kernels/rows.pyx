@@ -1,6 +1,8 @@
 """`Rows`, the view of X that all kernels take: dense or CSR, float32 or float64, without a copy."""
 import numpy as np
 
+from libc.stdint cimport uint8_t
+
 from .signals cimport Watch, watch_end, watch_start, watch_work
 
 
@@ -116,3 +118,33 @@ def has_repeats(Rows rows not None):
                 last[j] = i
     watch_end(&watch)
     return False
+
+
+def rank_columns(const index[::1] columns not None, Py_ssize_t p, Py_ssize_t most):
+    """(the distinct numbers among `columns` in ascending order, the rank among them of each one).
+
+    (None, None) if there are more than `most` of them. The numbers must be 0 to p - 1.
+    """
+    cdef uint8_t[::1] is_stored = np.zeros(p, np.uint8)
+    # One more than there can be: a number that is no column's is overwritten, or left at the end.
+    table = np.empty(min(p, columns.shape[0]) + 1, np.asarray(columns).dtype)
+    cdef index[::1] numbers = table
+    cdef index[::1] rank = np.empty(p, table.dtype)
+    ranks = np.empty(columns.shape[0], table.dtype)
+    cdef index[::1] out = ranks
+    cdef Py_ssize_t t, j, count = 0
+    for t in range(columns.shape[0]):
+        if not 0 <= columns[t] < p:
+            raise IndexError(f"columns[{t}] = {columns[t]} is not one of the {p} columns")
+        is_stored[columns[t]] = 1
+    with nogil:
+        for j in range(p):  # without a branch, which would be mispredicted often
+            numbers[count] = j
+            rank[j] = count
+            count += is_stored[j]
+    if count > most:
+        return None, None
+    with nogil:
+        for t in range(columns.shape[0]):
+            out[t] = rank[columns[t]]
+    return table[:count].astype(np.intp), ranks

@@ -28,7 +28,7 @@ def newton_for(problem, dense_metric, tol):
     searches; with fewer rows a fifth; with twice as many rows 1.5 times as many.
     """
     if dense_metric and newton_cholesky.suits(problem):
-        return newton_cholesky.NewtonCholesky(dense_metric, tol)
+        return newton_cholesky.method_for(problem, dense_metric, tol)
     rows, parameters = len(problem.visits), problem.rows.shape[1] + 1
     suits = (
         dense_metric

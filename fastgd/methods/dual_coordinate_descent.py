@@ -23,7 +23,6 @@ from fastgd.methods.interior_point import method_for
 from fastgd.methods.method import Epoch
 from fastgd.methods.preconditioner import dense_rows
 from fastgd.problem.duality import relative, weighted
-from fastgd.problem.layout import unpack
 
 # The mean of |x|^2 / (n l2) up to which the dual is tried where Newton's methods have no dense
 # preconditioner. The number of passes grows with it.
@@ -40,8 +39,6 @@ MIN_PASSES = 10
 # The squared entry of the intercept's column, in units of the mean of |x|^2. A larger one couples
 # all rows, whose steps then undo one another; with a smaller one the intercept converges late.
 INTERCEPT_SHARE = 0.1
-# The duality gap is estimated from this number of the rows of a pass.
-GAP_ESTIMATE_ROWS = 4096
 
 
 def _is_candidate(passes):
@@ -70,11 +67,12 @@ class DualCoordinateDescent(FullBatch):
         size = problem.rows.shape[0] * problem.objective.outputs
         self._other, self._is_cold = None, not self.state.theta.any()
         self._begin_with_constant()
-        self._theta = self._best[1].copy()
+        # Each pass makes a new array of parameters: those of earlier ones stay as they are.
+        self._theta = self._best[1]
         # The objective does not fall with every pass. If training ends early, the result is the
         # best of some candidates: the parameters of the lowest estimated objective, and those after
         # some passes.
-        self._lowest, self._candidates = (np.inf, self._theta.copy()), []
+        self._lowest, self._candidates = (np.inf, self._theta), []
         self._margins, self._slopes = np.zeros(size), np.zeros(size)
         self._order = problem.visits.copy()
         self._active = len(problem.visits)
@@ -123,35 +121,45 @@ class DualCoordinateDescent(FullBatch):
         lengths[visits] = squares
         bias = INTERCEPT_SHARE * float(squares.mean()) if objective.intercept else 0.0
         self._row_weights = problem.row_weights / self._weight
-        self._targets = np.zeros((N, outputs))
-        self._targets[visits] = problem.output_targets
+        conjugates = np.zeros((N, outputs))
+        targets = problem.output_targets
+        conjugates[visits] = objective.loss.conjugate(np.zeros(targets.shape), targets)
+        conjugates = conjugates.ravel()
+        # The sum of the losses of the rows that are skipped, at their last margins.
+        skipped = 0.0
         while True:
-            theta = self._theta
+            before, theta = self._theta, self._theta.copy()
             if self._rest_of_pass == np.inf:
-                self._active = len(self._order)
-            active, before = self._order[: self._active], theta.copy()
+                self._active, skipped = len(self._order), 0.0
+            active = self._order[: self._active]
             # Shuffle all rows, not blocks: neighbours that stay together take several times as many
             # passes.
             shuffle(active, len(self._estimates))
-            some = active[:: max(len(active) // GAP_ESTIMATE_ROWS, 1)].copy()
-            slopes = self._by_row(self._slopes)[some]
-            model = theta, self._margins, self._slopes
-            self._rest_of_pass, self._active = dual.sweep(
+            model = theta, self._margins, self._slopes, conjugates
+            self._rest_of_pass, self._active, met, left, gap = dual.sweep(
                 problem.data_term, active, lengths, *model, strength, bias, self._rest_of_pass
             )
             if objective.intercept:
                 theta[len(theta) - outputs :] -= bias / objective.l2 * self._imbalance()
-            value = self._value(theta)
-            distance = relative(
-                self._share * self._distance(some, slopes, len(active)), value, self._constant_loss
+            self._theta = theta
+            at, by_column = self._at, problem.by_column
+            squares, change = dual.progress(
+                theta, before, at.center, at.inverse, outputs, by_column
             )
+            norm = objective.l2 * sqrt(change)
+            # The objective, estimated from the last computed margins.
+            value = (met + skipped) / self._weight + objective.l2 / 2 * squares
+            skipped += left
+            # Skipped rows contribute 0 even if their margins have moved, since they are far from
+            # their kinks.
+            distance = self._share * max(gap, 0.0) / self._weight
+            distance = relative(distance, value, self._constant_loss)
             last = self._estimates[-1] if self._estimates else np.inf
             self._estimates.append(distance)
             self._store(value, theta)
             # The estimate is an average over the pass, at whose end the gap is smaller.
             if distance < last < np.inf:
                 distance *= sqrt(distance / last)
-            norm = objective.l2 * self._length(theta - before)
             yield Epoch(value, norm, 1.0)
             if distance <= min(self.tol, self._checked):
                 yield Epoch(self._check(theta), norm, 1.0)
@@ -164,20 +172,12 @@ class DualCoordinateDescent(FullBatch):
                 self._check(theta)
                 return
 
-    def _length(self, flat):
-        """The length of a gradient of the kernels in scaled columns."""
-        W, b = unpack(flat, self.problem.objective.outputs, self.problem.by_column)
-        if not self.problem.rows.sparse:
-            W = W - np.outer(b, self._at.center)
-        W = W * self._at.inverse
-        return sqrt(float(np.vdot(W, W) + np.vdot(b, b)))
-
     def _store(self, value, theta):
         """Store the parameters after a pass, if they are a candidate for the result."""
         if _is_candidate(len(self._estimates)):
-            self._candidates.append(theta.copy())
+            self._candidates.append(theta)
         elif value < self._lowest[0]:
-            self._lowest = value, theta.copy()
+            self._lowest = value, theta
 
     def _is_slow(self, estimates):
         """Whether the predicted number of passes exceeds `MAX_PREDICTED_PASSES`."""
@@ -196,33 +196,14 @@ class DualCoordinateDescent(FullBatch):
         """The mean slope of each output."""
         return weighted(self._row_weights, self._by_row(self._slopes)[self.problem.visits])
 
-    def _value(self, theta):
-        """The objective at theta, estimated from the last computed margins."""
-        problem, objective = self.problem, self.problem.objective
-        self._rows.margins = self._by_row(self._margins)[problem.visits].ravel()
-        penalty = objective.penalty(theta[: len(theta) - objective.outputs])
-        return float(weighted(self._row_weights, self._rows.losses()[0]).sum() + penalty)
-
-    def _distance(self, rows, slopes, visited):
-        """An estimate of the duality gap, sum_i s_i (L(z_i) + L*(a_i) - a_i z_i) / n, from a
-        subsample of the `visited` rows, at the time of their steps.
-
-        Skipped rows contribute 0 even if their margins have moved, since they are far from their
-        kinks.
-        """
-        problem, objective = self.problem, self.problem.objective
-        z, targets = self._by_row(self._margins)[rows], self._targets[rows]
-        value, _ = objective.loss.evaluate(z.ravel(), targets.ravel())
-        each = value.reshape(z.shape) + objective.loss.conjugate(slopes, targets) - slopes * z
-        weights = 1.0 if problem.weights is None else problem.weights[rows, None]
-        return max(float((weights * each).sum()) * visited / max(len(rows), 1) / self._weight, 0.0)
-
     def _evaluate(self, theta):
         """The objective at theta, which becomes the best model if it is the lowest so far."""
         problem, objective = self.problem, self.problem.objective
         batch.margins(problem.rows, theta, objective.outputs, self._margins, problem.threads)
-        value = self._value(theta)
-        self._offer(value, theta.copy(), or_equal=True)
+        self._rows.margins = self._by_row(self._margins)[problem.visits].ravel()
+        penalty = objective.penalty(theta[: len(theta) - objective.outputs])
+        value = float(weighted(self._row_weights, self._rows.losses()[0]).sum() + penalty)
+        self._offer(value, theta, or_equal=True)
         return value
 
     def _check(self, theta):
@@ -253,6 +234,12 @@ class DualCoordinateDescent(FullBatch):
         super().close()
         if self._other is not None:
             self._other.close()
+
+    def is_finite(self):
+        """Whether all parameters are finite; if a pass changes them to infinity, its gradient norm
+        says so.
+        """
+        return self._other is None or super().is_finite()
 
     def _model(self):
         """The best parameters so far; before the first duality gap, those of the lowest estimated

@@ -75,9 +75,10 @@ class FullBatch(Method):
         self._at = Coordinates(problem, metric_of(problem))
         self._constant, self._constant_loss = constant_model(problem)
         self._floor = rounding_floor(problem, self._constant)
-        self._v = self._at.from_user(theta)
-        if not theta.any():
-            self._v[:, -1] = self._constant
+        if theta.any():
+            self._v = self._at.from_user(theta)
+        else:
+            self._v = self._constant_v()
         # Centring weights >= 0 could make some of them negative.
         shared = slice(-1, None) if problem.objective.positive else slice(None)
         self._v[:, shared] = center_outputs(self._v[:, shared], self._joint)
@@ -95,7 +96,8 @@ class FullBatch(Method):
 
     def _save_checkpoint(self):
         """Store the state from which `_descend` can begin again."""
-        self._checkpoint = {name: attrgetter(name)(self) for name in self.checkpointed}
+        values = attrgetter(*self.checkpointed)(self)
+        self._checkpoint = dict(zip(self.checkpointed, values, strict=True))
         self._epochs_since_checkpoint = 0
 
     def resume_point(self):
@@ -156,9 +158,14 @@ class FullBatch(Method):
 
     def _begin_with_constant(self):
         """Make the best constant model the best point so far."""
-        v = np.zeros_like(self._v)
-        v[:, -1] = self._constant
+        v = self._constant_v()
         self._best = self._constant_loss, self._at.to_user(v), v
+
+    def _constant_v(self):
+        """The parameters of the best constant model."""
+        v = np.zeros(self._at.shape)
+        v[:, -1] = self._constant
+        return v
 
     def _report(self, value):
         """The `Epoch` of a pass, after which the model has this objective."""
@@ -187,7 +194,7 @@ class FullBatch(Method):
         return self.relative(self._best[0] - self._lower_bound, self._best[0])
 
     def gap(self, value, gradient=None, slopes=None):
-        """The duality gap of the losses' slopes at v, or of others; `gradient` is that at v."""
+        """The duality gap of the losses' slopes at v, or of others; `gradient` is theirs at v."""
         slopes = self._rows.losses()[1] if slopes is None else slopes
         q = None if gradient is None else gradient - self._at.l2 * self._v
         return gap(self.problem, self._at, value, slopes, q)

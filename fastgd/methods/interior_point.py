@@ -17,7 +17,7 @@ from math import sqrt
 
 import numpy as np
 
-from fastgd.methods.cholesky import cholesky, solve
+from fastgd.kernels import interior
 from fastgd.methods.delegating import Relay
 from fastgd.methods.full_batch import FullBatch
 from fastgd.methods.smoothing import SmoothedNewton
@@ -66,66 +66,45 @@ class Output:
     row the distances `right` and `left` and their multipliers `a` and `b`, (kinks, n).
     """
 
-    def __init__(self, A, shares, v, l2, low, places, jumps):
+    def __init__(self, A, shares, v, l2, loss, y, low):
         self._A, self._shares, self.v, self._l2 = A, shares, v, l2
-        self._low, self._places = low, places
-        self.z = A @ v
-        beyond = self.z - places
+        self._loss, self._y, self._low = loss, np.ascontiguousarray(y, float), low
+        of_kinks = [place * y if loss.is_of_labels else y + place for place, _ in loss.kinks]
+        self._places = np.array(of_kinks, float)
+        self.z, self.gradient = A @ v, np.zeros_like(v)
+        # Both multipliers are stored: jumps - a would be 0 where b is below the rounding of a.
+        self._iterate = np.empty((4, *self._places.shape))
+        self._iterate[:2] = np.array([[jump / 2] for _, jump in loss.kinks])
+        beyond = self.z - self._places
         room = float(np.abs(beyond).mean(axis=0) @ shares) or 1.0
-        self.right, self.left = np.maximum(-beyond, 0) + room, np.maximum(beyond, 0) + room
-        # Both are stored: jumps - a would be 0 where b is below the rounding of a.
-        self.a = self.b = np.zeros_like(places) + jumps / 2
-        self.first = self.product()
+        np.maximum(-beyond, 0, out=self._iterate[2])
+        np.maximum(beyond, 0, out=self._iterate[3])
+        self._iterate[2:] += room
+        a, b, right, left = self._iterate
+        self._first = self.product = float((a * right + b * left).sum(axis=0) @ shares)
         self.is_over = False
 
     @property
     def slopes(self):
         """The slopes (n,) of the dual."""
-        return self._low + self.a.sum(axis=0)
+        return self._low + self._iterate[0].sum(axis=0)
 
-    def product(self):
-        """The weighted sum of a p + b q over the kinks."""
-        total = self.a * self.right + self.b * self.left
-        return float(total.sum(axis=0) @ self._shares)
+    def gradient_of(self, slopes):
+        """The gradient at v of losses with these slopes."""
+        return self._A.T @ (self._shares * slopes) + self._l2 * self.v
 
     def step(self):
-        """Take a step; return whether there was one."""
-        A, shares, a, b, right, left = self._A, self._shares, self.a, self.b, self.right, self.left
-        gradient = self.gradient = A.T @ (shares * self.slopes) + self._l2 * self.v
-        missing = self.z - self._places - left + right
-        D = 1 / (right / a + left / b)
-        H = (A.T * (shares * D.sum(axis=0))) @ A
-        H[np.diag_indices(len(H))] += self._l2 + RIDGE * H.diagonal().max()
-        factor = cholesky(H)
-        if factor is None or not np.isfinite(gradient).all():
-            return False
+        """Take a step; `product`, the weighted sum of a p + b q, says how far it led."""
+        data = self._A, self._shares, self._l2, self._low, self._places
+        iterate = self._iterate, self.v, self.z, self.gradient
+        t, self.product = interior.step(data, iterate, self.product, RIDGE, BOUNDARY_SHARE)
+        self.is_over = not (t > LEAST_STEP and self.product > LEAST_PRODUCT * self._first)
 
-        def direction(of_right, of_left):
-            """The step at which a p and b q change by these numbers, to first order."""
-            e = missing + of_right / a - of_left / b
-            dv = -solve(factor, gradient + A.T @ (shares * (D * e).sum(axis=0)))
-            da = D * (A @ dv + e)
-            return dv, da, (of_right - right * da) / a, (of_left + left * da) / b
-
-        def reach(da, to_right, to_left):
-            """The longest step up to 1 that keeps all numbers >= 0."""
-            parts = (a, da), (b, -da), (right, to_right), (left, to_left)
-            return min(1.0, *(1 / max(float((-d / x).max()), 1e-300) for x, d in parts))
-
-        _, da, to_right, to_left = direction(-a * right, -b * left)
-        t = reach(da, to_right, to_left)
-        after = (a + t * da) * (right + t * to_right) + (b - t * da) * (left + t * to_left)
-        now, m = self.product(), shares.sum() * len(a)
-        mu = (float(after.sum(axis=0) @ shares) / now) ** 3 * now / (2 * m)
-        corrected = mu - a * right - da * to_right, mu - b * left + da * to_left
-        dv, da, to_right, to_left = direction(*corrected)
-        t = BOUNDARY_SHARE * reach(da, to_right, to_left)
-        if not (t > 0 and np.isfinite(dv).all()):
-            return False
-        self.v, self.a, self.b = self.v + t * dv, a + t * da, b - t * da
-        self.z = A @ self.v
-        self.right, self.left = right + t * to_right, left + t * to_left
-        return t > LEAST_STEP and self.product() > LEAST_PRODUCT * self.first
+    def value(self):
+        """The output's part of the objective."""
+        loss, penalty = self._loss, float(self._l2 @ (self.v * self.v)) / 2
+        losses = interior.mean_loss(loss.code, loss.delta, self._shares, self.z, self._y)
+        return losses + penalty
 
 
 class InteriorPoint(FullBatch):
@@ -146,11 +125,7 @@ class InteriorPoint(FullBatch):
         A, shares = self._at.columns(), problem.row_shares
         self._outputs = []
         for k, y in enumerate(targets.T):
-            places = np.array(
-                [place * y if loss.is_of_labels else y + place for place, _ in loss.kinks]
-            )
-            jumps = np.array([[jump] for _, jump in loss.kinks])
-            of_output = self._v[k].copy(), self._at.l2[k], low[:, k], places, jumps
+            of_output = self._v[k].copy(), self._at.l2[k], loss, y, low[:, k].copy()
             self._outputs.append(Output(A, shares, *of_output))
 
     def _descend(self):
@@ -158,17 +133,18 @@ class InteriorPoint(FullBatch):
         outputs = self._outputs
         while True:
             # Outputs that are much nearer to their minimum than another one wait for it.
-            far = LAGGING_SHARE * max(output.product() for output in outputs)
+            far = LAGGING_SHARE * max(output.product for output in outputs)
             for output in outputs:
-                if not output.is_over and output.product() >= far:
-                    output.is_over = not output.step()
-            self._v = np.array([output.v for output in self._outputs])
+                if not output.is_over and output.product >= far:
+                    output.step()
+            self._v = np.array([output.v for output in outputs])
             value = self._value()
-            self._offer(value, self._at.to_user(self._v), self._v)
+            if value < self._best[0]:
+                self._offer(value, self._at.to_user(self._v), self._v)
             self._norm = sqrt(sum(float(output.gradient @ output.gradient) for output in outputs))
-            is_over = all(output.is_over for output in outputs if output.product() >= far)
+            is_over = all(output.is_over for output in outputs if output.product >= far)
             # The products of multipliers and distances are about the duality gap.
-            about = sum(output.product() for output in outputs)
+            about = sum(output.product for output in outputs)
             gained = self._constant_loss - self._best[0]
             if is_over or gained <= self._floor or about <= 2 * self.tol * gained:
                 self._bound()
@@ -178,20 +154,18 @@ class InteriorPoint(FullBatch):
 
     def _value(self):
         """The objective at v."""
-        problem, loss = self.problem, self.problem.objective.loss
-        value = float((self._at.l2 * self._v * self._v).sum()) / 2
-        for output, y in zip(self._outputs, problem.output_targets.T, strict=True):
-            value += float(problem.row_shares @ loss.evaluate(output.z, y)[0])
-        return value
+        return sum(output.value() for output in self._outputs)
 
     def _bound(self):
         """Bound the distance of the best point from the minimum, by the duality gap of the slopes
         at v.
         """
-        value, _ = self._gradient()
-        self._offer(value, self._theta, self._v)
+        value = self._value()
+        self._offer(value, self._at.to_user(self._v), self._v)
         slopes = np.column_stack([output.slopes for output in self._outputs])
-        self._lower_bound = max(self._lower_bound, value - self.gap(value, slopes=slopes))
+        pairs = zip(self._outputs, slopes.T, strict=True)
+        gradient = np.array([output.gradient_of(of_output) for output, of_output in pairs])
+        self._lower_bound = max(self._lower_bound, value - self.gap(value, gradient, slopes))
         if self._has_nothing_to_gain(slopes):
             self._lower_bound = max(self._lower_bound, self._constant_loss)
         self._optimality = self._ratio(), "duality gap"

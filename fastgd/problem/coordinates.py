@@ -1,5 +1,7 @@
 """Parameters of scaled columns, in which methods descend, and Gram matrices in them."""
 
+from functools import cached_property
+
 import numpy as np
 from scipy import sparse
 
@@ -55,10 +57,19 @@ class Coordinates:
     def __init__(self, problem, metric):
         self.problem, self.outputs = problem, problem.objective.outputs
         self.metric, self.center, self.inverse = metric, metric.center, metric.inverse
-        self.intercepts = np.append(np.zeros_like(self.center), 1.0)
-        l1, l2 = problem.objective.penalties(self.inverse)
-        self.l1, self.l2 = np.append(l1, 0.0), np.zeros((self.outputs, len(self.inverse) + 1))
-        self.l2[:, :-1] = l2
+        self._is_centered = bool(self.center.any())
+        self.l1, self.l2 = np.zeros(len(self.inverse) + 1), np.zeros(self.shape)
+        self.l1[:-1], self.l2[:, :-1] = problem.objective.penalties(self.inverse)
+
+    @property
+    def shape(self):
+        """The shape of parameters."""
+        return self.outputs, len(self.inverse) + 1
+
+    @cached_property
+    def intercepts(self):
+        """1 at the place of the intercept, else 0."""
+        return np.append(np.zeros_like(self.center), 1.0)
 
     def to_user(self, v):
         """The flat vector of the kernels, in the user's units."""
@@ -110,10 +121,17 @@ class Coordinates:
 
     def from_user(self, theta):
         """The parameters of a flat vector in the user's units."""
-        parts = unpack(theta.astype(float), self.outputs, self.problem.by_column)
-        return np.column_stack(self.metric.from_user(*parts))
+        parts = unpack(theta.astype(float, copy=False), self.outputs, self.problem.by_column)
+        v = np.empty(self.shape)
+        v[:, :-1], v[:, -1] = self.metric.from_user(*parts)
+        return v
 
     def gradient(self, flat):
         """The gradient in these coordinates, given that of the kernels."""
-        W, b = unpack(flat.astype(float), self.outputs, self.problem.by_column)
-        return np.column_stack([(W - np.outer(b, self.center)) * self.inverse, b])
+        W, b = unpack(flat.astype(float, copy=False), self.outputs, self.problem.by_column)
+        if self._is_centered:
+            W -= b[:, None] * self.center
+        g = np.empty(self.shape)
+        np.multiply(W, self.inverse, out=g[:, :-1])
+        g[:, -1] = b
+        return g

@@ -58,6 +58,21 @@ def is_plain(X, ensure_finite=True):
     )
 
 
+def is_plain_csr(X, ensure_finite=True):
+    """Whether X is a CSR matrix that needs no conversion, for which `check_compressed` has no
+    error.
+    """
+    return (
+        type(X) in (sparse.csr_array, sparse.csr_matrix)
+        and X.ndim == 2
+        and min(X.shape) > 0
+        and X.data.dtype in (np.float64, np.float32)
+        and X.indices.dtype == X.indptr.dtype
+        and X.indptr.dtype in (np.int32, np.int64)
+        and (not ensure_finite or is_surely_finite(X.data[: X.nnz]))
+    )
+
+
 def is_plain_target(y, n, is_many=False):
     """Whether y needs no conversion: one finite number for each of the n rows or, with `is_many`,
     one or more.

@@ -49,14 +49,20 @@ def balanced(loss, s, y, weights, total=0.0):
     slopes change as by another intercept. The rest is distributed in proportion to the distance
     from the end of the domain.
     """
-    rounding = ROUNDING_EPSILONS * np.finfo(float).eps * weighted(weights, np.abs(s))
-    if (np.abs(weighted(weights, s) - total) <= rounding).all():
+
+    def has_sums(s):
+        rounding = ROUNDING_EPSILONS * np.finfo(float).eps * weighted(weights, np.abs(s))
+        return (np.abs(weighted(weights, s) - total) <= rounding).all()
+
+    if has_sums(s):
         return s
     if loss.is_joint:
         return _balanced_softmax(s, y.astype(np.intp), weights)
     low, high = loss.domain(y)
     for _ in range(4):
         s = _shifted(s, weights, total, loss.mobility(s, low, high), low, high)
+        if has_sums(s):
+            return s
     slack = np.where(weighted(weights, s) > total, s - low, high - s)
     slack = np.where(np.isinf(slack).any(axis=0), np.isinf(slack), slack)
     return _shifted(s, weights, total, slack, low, high)
@@ -124,7 +130,8 @@ def gap(problem, at, value, slopes, q=None):
         q = at.gradient(weighted_sums(problem, s))
     q = np.maximum(-q[:, :-1], 0) if objective.positive else np.abs(q[:, :-1])
     rounding = GRADIENT_NOISE_EPSILONS * np.finfo(problem.rows.dtype).eps
-    q = np.maximum(q - rounding * _sizes(problem, at, s, weights), 0)
+    q -= rounding * _sizes(problem, at, s, weights)
+    np.maximum(q, 0, out=q)
     l1, l2 = at.l1[:-1], at.l2[:, :-1]
     if loss.is_joint:
         q, l1, l2 = q.reshape(1, -1), np.tile(l1, len(q)), l2.reshape(1, -1)
@@ -135,6 +142,8 @@ def gap(problem, at, value, slopes, q=None):
         all for a joint loss.
         """
         losses = weighted(weights, loss.conjugate(s * shrink, y).reshape(n, -1))
+        if not shrink.any():
+            return -losses
         excess = shrink[:, None] * q - l1 * (1 + 4 * np.finfo(float).eps)
         penalties = np.where(excess > 0, excess * (excess / (2 * l2)), 0.0).sum(axis=1)
         return -losses - penalties
@@ -143,10 +152,11 @@ def gap(problem, at, value, slopes, q=None):
     # With a tilt the sum of the slopes is fixed, so they cannot be shrunk.
     if not objective.tilt:
         best = np.maximum(dual(np.zeros(len(q))), best)
-        with np.errstate(all="ignore"):
-            feasible = 1 / np.fmax.reduce(q / l1, axis=1, initial=1.0)
-        if (feasible < 1).any():
-            best = np.maximum(best, dual(feasible))
+        if l1.any():
+            with np.errstate(all="ignore"):
+                feasible = 1 / np.fmax.reduce(q / l1, axis=1, initial=1.0)
+            if (feasible < 1).any():
+                best = np.maximum(best, dual(feasible))
     distance = value - float(best.sum())
     # A bound above the objective by more than rounding is a contradiction.
     return max(distance, 0.0) if distance >= -MAX_BOUND_EXCESS * abs(value) else np.inf
@@ -158,9 +168,10 @@ def _sizes(problem, at, s, weights):
     Columns have root mean square 1; but where few rows carry one, their slopes count most. In
     float64 the difference is nothing.
     """
-    squares, stands_out = s * s, at.metric.stands_out
+    squares = s * s
     sizes = weighted(weights, squares)[:, None]
-    if problem.rows.dtype == np.float32 and stands_out.any():
+    if problem.rows.dtype == np.float32 and at.metric.stands_out.any():
+        stands_out = at.metric.stands_out
         of_rows = len(weights) * weights[:, None] * squares
         columns = np.array([at.squares(row) for row in of_rows.T])
         sizes = np.where(stands_out, np.minimum(sizes, columns), sizes)

@@ -8,9 +8,8 @@ def pack(coef, intercept, dtype, by_column):
     transpose (`by_column`).
     """
     coef = np.atleast_2d(coef)
-    return np.concatenate([(coef.T if by_column else coef).ravel(), np.ravel(intercept)]).astype(
-        dtype
-    )
+    parts = (coef.T if by_column else coef).ravel(), np.ravel(intercept)
+    return np.concatenate(parts).astype(dtype, copy=False)
 
 
 def unpack(theta, outputs, by_column):

@@ -56,6 +56,10 @@ class Linearization:
         gradient = np.empty_like(theta)
         return self.problem.value(theta, gradient, self.margins), gradient
 
+    def set_point(self, margins, curvatures):
+        """Move to a point with these margins and curvatures."""
+        self.margins, self._curvatures = margins, curvatures
+
     def losses(self, width=0.0):
         """(losses, slopes) of each row and output, kinks smoothed over `width`."""
         loss, n = self.problem.objective.loss, self._shape[0]
@@ -158,8 +162,11 @@ class Linearization:
 
     # ---- along a direction ----
 
-    def begin_direction(self):
-        """Set the direction to 0."""
+    def begin_direction(self, margins=None):
+        """Set the direction to 0, or to the one of these margins."""
+        if margins is not None:
+            self._direction = margins
+            return
         self._direction[:] = 0
 
     def extend_direction(self, factor):

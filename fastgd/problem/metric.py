@@ -87,17 +87,19 @@ def metric_of(problem: Problem):
     for _ in range(4):
         first, second, largest = np.zeros((3, len(shift)))
         passes.moments(term, factor, shift * factor, first, second, largest)
+        if second.max(initial=0) < MAX_SQUARES and second.min(initial=1) >= 1 / MAX_SQUARES:
+            break
         large, small = ~(second < MAX_SQUARES), (second < 1 / MAX_SQUARES) & (first != 0)
         if not (large | small).any():
             break
         factor[large] /= MAX_SQUARES
         factor[small] = np.minimum(factor[small] * MAX_SQUARES, 2.0**1000)
-    mean = first / total
-    peak = np.divide(largest, second, out=np.zeros(len(shift)), where=second > 0)
-    center = (shift * factor + mean) / factor
-    scale = np.sqrt(np.maximum(second / total - (0 if rows.sparse else mean * mean), 0)) / factor
+    peak = np.divide(largest, second, out=largest, where=second > 0)
     if rows.sparse:
-        return Metric(np.zeros(len(shift)), scale, peak)
+        return Metric(np.zeros(len(shift)), np.sqrt(second / total) / factor, peak)
+    mean = first / total
+    center = (shift * factor + mean) / factor
+    scale = np.sqrt(np.maximum(second / total - mean * mean, 0)) / factor
     scale = np.where(scale > MIN_RELATIVE_SCALE * np.abs(center), scale, 0.0)
     # Without a free intercept there is nothing to absorb a centre.
     if not problem.objective.intercept or problem.objective.tilt:
@@ -130,9 +132,8 @@ def rough_center(rows, visits, weights):
         return np.zeros(rows.shape[1])
     if isinstance(rows, ChunkedRows):
         return np.median(rows.sample, axis=0)
-    picked = visits[
-        np.linspace(0, len(visits) - 1, min(CENTER_SAMPLE_ROWS, len(visits))).astype(int)
-    ]
+    count = min(CENTER_SAMPLE_ROWS, len(visits))
+    picked = visits[np.arange(count) * (len(visits) - 1) // max(count - 1, 1)]
     if weights is None:
         return np.sort(rows.values[picked].astype(float), axis=0)[len(picked) // 2]
     picked = np.append(picked, visits[weights[visits].argmax()])
