@@ -104,11 +104,8 @@ def test_a_sweep_is_the_twins(loss, outputs, sparse, dtype):
                 objective.codes,
             ),
             order.copy(),
-            lengths,
+            (lengths, z, slope, conjugate),
             theta,
-            z,
-            slope,
-            conjugate,
             STRENGTH,
             BIAS,
             np.inf,
@@ -135,7 +132,7 @@ def test_rows_that_rest_far_from_their_kink_are_left_out():
     theta, slope, order = np.array([0.5, 0.0]), np.array([-0.5, 0.0, 1.0]), np.arange(3)
     term = DataTerm(as_rows(X), y, None, order, Objective(loss_of("hinge")).codes)
     # L*(a) = y a
-    arguments = np.ones(3), theta, np.zeros(3), slope, y * slope, 1.0, 0.0
+    arguments = (np.ones(3), np.zeros(3), slope, y * slope), theta, 1.0, 0.0
     # The margins met are 0.5, 1 after the step of the first row, and 1.
     # Their gaps before the steps are 0.5 - 0.5 + 0.25, 0 and 2 - 1 - 1.
     assert dual.sweep(term, order, *arguments, 1.0) == (0.5, 2, 0.5 + 0 + 2, 2, 0.25)
@@ -172,9 +169,8 @@ def test_what_does_not_fit_is_refused():
         dual.sweep(
             DataTerm(X, np.ones(3), None, order, codes),
             order,
-            np.ones(2),
+            (np.ones(2), *np.zeros((3, 3))),
             np.zeros(4),
-            *np.zeros((3, 3)),
             1.0,
             0.0,
             np.inf,
@@ -183,9 +179,8 @@ def test_what_does_not_fit_is_refused():
         dual.sweep(
             DataTerm(X, np.ones(3), None, order, codes),
             order,
-            np.ones(3),
+            (np.ones(3), *np.zeros((3, 3))),
             np.zeros(4),
-            *np.zeros((3, 3)),
             0.0,
             0.0,
             np.inf,
@@ -194,9 +189,8 @@ def test_what_does_not_fit_is_refused():
         dual.sweep(
             DataTerm(X, np.ones(3), None, order + 1, codes),
             order + 1,
-            np.ones(3),
+            (np.ones(3), *np.zeros((3, 3))),
             np.zeros(4),
-            *np.zeros((3, 3)),
             1.0,
             0.0,
             np.inf,

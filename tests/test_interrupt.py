@@ -480,11 +480,8 @@ def test_a_dual_sweep(long, order):
         dual.sweep(
             DataTerm(long, np.ones(40), None, rows, Objective(loss_of("hinge")).codes),
             rows,
-            np.full(40, 400.0),
+            (np.full(40, 400.0), np.zeros(40), slopes, np.zeros(40)),
             np.zeros(401),
-            np.zeros(40),
-            slopes,
-            np.zeros(40),
             1e3,
             1.0,
             np.inf,

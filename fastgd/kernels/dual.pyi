@@ -12,11 +12,8 @@ _Floating = TypeVar("_Floating", np.float32, np.float64)
 def sweep(
     term: DataTerm,
     order: NDArray[np.intp],
-    squared_norm: NDArray[np.float64],
+    of_rows: tuple[NDArray[np.float64], ...],
     theta: NDArray[_Floating],
-    z: NDArray[np.float64],
-    slope: NDArray[np.float64],
-    conjugate: NDArray[np.float64],
     strength: float,
     bias: float,
     margin: float,

@@ -95,19 +95,19 @@ cdef inline double visit(DualSweep *at, Py_ssize_t i, floating *theta, double *l
     return largest
 
 
-def sweep(DataTerm term not None, Py_ssize_t[::1] order not None,
-          const double[::1] squared_norm not None, floating[::1] theta not None,
-          double[::1] z not None, double[::1] slope not None, double[::1] conjugate not None,
-          double strength, double bias, double margin):
+def sweep(DataTerm term not None, Py_ssize_t[::1] order not None, of_rows,
+          floating[::1] theta not None, double strength, double bias, double margin):
     """Visit the rows in `order` once; returns (the largest kink distance of a slope that changed,
     the number of rows kept, the sum of the weighted losses met, that of the rows not kept, the sum
     of weight * (L(z) + L*(a) - a z) before each step, which estimates the duality gap).
 
     The rows kept are those of which a slope changed or is within `margin` of a kink. They are moved
-    to the front of `order`. `squared_norm` holds |x|^2. `slope`, `conjugate` and `z` hold `outputs`
-    numbers for each row of X: the slopes of which theta is made, their conjugate losses, and the
-    margins of the last visit.
+    to the front of `order`. `of_rows` is (squared_norm, z, slope, conjugate): |x|^2 of each row of
+    X and, `outputs` numbers each, the margins of the last visit, the slopes of which theta is made
+    and their conjugate losses.
     """
+    cdef const double[::1] squared_norm = of_rows[0]
+    cdef double[::1] z = of_rows[1], slope = of_rows[2], conjugate = of_rows[3]
     cdef Py_ssize_t visits = order.shape[0], K = term.data.objective.outputs, N = term.data.X.n
     cdef Py_ssize_t v, i, kept = 0
     cdef double[::1] change = np.empty(K)

@@ -134,7 +134,8 @@ def step(data, at_point, double product, double ridge, double share):
     """Move v, the margins z and `iterate`, which holds a, b, right and left, in place; `gradient`
     receives the gradient before. Returns (length of the step, product); length 0: there is none.
 
-    `data` is (A, shares, l2, low, places), `at_point` (iterate, v, z, gradient). `product` is the weighted sum of a p + b q, `ridge` is relative to the largest diagonal entry.
+    `data` is (A, shares, l2, low, places), `at_point` (iterate, v, z, gradient). `product` is the
+    weighted sum of a p + b q, `ridge` is relative to the largest diagonal entry.
     """
     cdef const double[:, ::1] A = data[0], places = data[4]
     cdef const double[::1] shares = data[1], l2 = data[2], low = data[3]

@@ -115,62 +115,68 @@ class DualCoordinateDescent(FullBatch):
         """Sweep over the rows until another method seems to be faster; `squares` are |x|^2 of the
         rows to train on.
         """
-        problem, objective, visits = self.problem, self.problem.objective, self.problem.visits
-        N, outputs, strength = problem.rows.shape[0], objective.outputs, objective.l2 * self._weight
-        lengths = np.zeros(N)
-        lengths[visits] = squares
-        bias = INTERCEPT_SHARE * float(squares.mean()) if objective.intercept else 0.0
-        self._row_weights = problem.row_weights / self._weight
-        conjugates = np.zeros((N, outputs))
-        targets = problem.output_targets
-        conjugates[visits] = objective.loss.conjugate(np.zeros(targets.shape), targets)
-        conjugates = conjugates.ravel()
-        # The sum of the losses of the rows that are skipped, at their last margins.
-        skipped = 0.0
+        self._prepare(squares)
         while True:
-            before, theta = self._theta, self._theta.copy()
-            if self._rest_of_pass == np.inf:
-                self._active, skipped = len(self._order), 0.0
-            active = self._order[: self._active]
-            # Shuffle all rows, not blocks: neighbours that stay together take several times as many
-            # passes.
-            shuffle(active, len(self._estimates))
-            model = theta, self._margins, self._slopes, conjugates
-            self._rest_of_pass, self._active, met, left, gap = dual.sweep(
-                problem.data_term, active, lengths, *model, strength, bias, self._rest_of_pass
-            )
-            if objective.intercept:
-                theta[len(theta) - outputs :] -= bias / objective.l2 * self._imbalance()
-            self._theta = theta
-            at, by_column = self._at, problem.by_column
-            squares, change = dual.progress(
-                theta, before, at.center, at.inverse, outputs, by_column
-            )
-            norm = objective.l2 * sqrt(change)
-            # The objective, estimated from the last computed margins.
-            value = (met + skipped) / self._weight + objective.l2 / 2 * squares
-            skipped += left
-            # Skipped rows contribute 0 even if their margins have moved, since they are far from
-            # their kinks.
-            distance = self._share * max(gap, 0.0) / self._weight
-            distance = relative(distance, value, self._constant_loss)
+            value, norm, distance = self._sweep()
             last = self._estimates[-1] if self._estimates else np.inf
             self._estimates.append(distance)
-            self._store(value, theta)
+            self._store(value, self._theta)
             # The estimate is an average over the pass, at whose end the gap is smaller.
             if distance < last < np.inf:
                 distance *= sqrt(distance / last)
             yield Epoch(value, norm, 1.0)
             if distance <= min(self.tol, self._checked):
-                yield Epoch(self._check(theta), norm, 1.0)
+                yield Epoch(self._check(self._theta), norm, 1.0)
                 self._rest_of_pass = np.inf
                 self._checked = 0.5 * distance
                 self._failures = self._failures + 1
             elif self._active == 0:
                 self._rest_of_pass = np.inf
             if self._failures > MAX_FAILED_CHECKS or self._is_slow(self._estimates):
-                self._check(theta)
+                self._check(self._theta)
                 return
+
+    def _prepare(self, squares):
+        """Compute what the kernel needs of each row, given |x|^2 of the rows to train on."""
+        problem, objective, visits = self.problem, self.problem.objective, self.problem.visits
+        lengths = np.zeros(problem.rows.shape[0])
+        lengths[visits] = squares
+        self._bias = INTERCEPT_SHARE * float(squares.mean()) if objective.intercept else 0.0
+        self._row_weights = problem.row_weights / self._weight
+        targets = problem.output_targets
+        conjugates = np.zeros((len(lengths), objective.outputs))
+        conjugates[visits] = objective.loss.conjugate(np.zeros(targets.shape), targets)
+        self._of_rows = lengths, self._margins, self._slopes, conjugates.ravel()
+
+    def _sweep(self):
+        """Visit the active rows; return (the objective, the norm of the gradient, the relative
+        distance from the minimum), which are estimates from the margins met.
+        """
+        problem, objective, outputs = self.problem, self.problem.objective, self._at.outputs
+        before, theta = self._theta, self._theta.copy()
+        if self._rest_of_pass == np.inf:
+            # `_skipped` is the sum of the losses of the rows that are skipped.
+            self._active, self._skipped = len(self._order), 0.0
+        active = self._order[: self._active]
+        # Shuffle all rows, not blocks: neighbours that stay together take several times as many
+        # passes.
+        shuffle(active, len(self._estimates))
+        limits = objective.l2 * self._weight, self._bias, self._rest_of_pass
+        self._rest_of_pass, self._active, met, left, gap = dual.sweep(
+            problem.data_term, active, self._of_rows, theta, *limits
+        )
+        if objective.intercept:
+            theta[len(theta) - outputs :] -= self._bias / objective.l2 * self._imbalance()
+        self._theta, at = theta, self._at
+        units = at.center, at.inverse, outputs, problem.by_column
+        squares, change = dual.progress(theta, before, *units)
+        value = (met + self._skipped) / self._weight + objective.l2 / 2 * squares
+        self._skipped += left
+        # Skipped rows contribute 0 even if their margins have moved, since they are far from their
+        # kinks.
+        distance = self._share * max(gap, 0.0) / self._weight
+        distance = relative(distance, value, self._constant_loss)
+        return value, objective.l2 * sqrt(change), distance
 
     def _store(self, value, theta):
         """Store the parameters after a pass, if they are a candidate for the result."""
