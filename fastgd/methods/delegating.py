@@ -59,6 +59,10 @@ class Delegating(Method):
         """End training."""
         self._method.finish(certify)
 
+    def close(self):
+        """No epoch follows."""
+        self._method.close()
+
     def resume_point(self):
         """What `resume` needs."""
         return self._method.resume_point()

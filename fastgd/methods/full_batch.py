@@ -125,6 +125,12 @@ class FullBatch(Method):
         self.state = replace(self.state, theta=self._model(), t=t, epochs=epochs)
         return epoch
 
+    def close(self):
+        """End the generator, which holds the method: else the arrays of both would wait for the
+        collection of cycles.
+        """
+        self._passes.close()
+
     def optimality(self):
         """(estimate of (F - F*) / (F0 - F*), its kind) with F0 the loss of the best constant model;
         None if there is no estimate yet.

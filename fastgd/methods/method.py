@@ -86,6 +86,9 @@ class Method:
     def finish(self, certify=True):
         """Training ends; `certify`: there is time for passes that tell how far the minimum is."""
 
+    def close(self):
+        """Training has ended: no epoch follows. Free what only epochs need."""
+
     def resume_point(self):
         """What `resume` needs."""
         return {name: getattr(self, name) for name in self.resumed}

@@ -187,6 +187,7 @@ class Training(Record):
             self.method.finish(reason not in ("max_seconds", "callback"))
             if reason == "max_iter" and self.stopping.tol is not None and self._is_optimal():
                 reason = "tol"
+        self.method.close()
         self.reason = reason
 
     def _is_optimal(self):
