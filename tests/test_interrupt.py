@@ -468,6 +468,9 @@ def test_coordinate_descent():
     penalty = np.zeros(p), np.full(p, 1e-9), None
     with alarm():
         coordinate.descend_columns(X, np.arange(p), *model, penalty, 0.0, 10**9)
+    A, penalty = values.reshape(n, p), (np.zeros(n), np.full(n, 1e-9), None)
+    with alarm():
+        coordinate.descend_rows(A, np.arange(n), np.zeros(n), np.ones(n), penalty, 0.0, 10**9)
 
 
 @WITH_ALARM

@@ -2,16 +2,20 @@
 too small or superfluous.
 """
 
+import gc
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.linear_model import ElasticNet, Lasso, LogisticRegression
 
+import fastgd
 from fastgd.kernels import batch, coordinate
 from fastgd.kernels.data_term import DataTerm
 from fastgd.kernels.rows import Rows
 from fastgd.methods.proximal_newton import ProximalNewton
+from fastgd.methods.working_set import DenseColumns
 from fastgd.problem.data import as_rows
 from fastgd.problem.losses import loss_of
 from fastgd.problem.objective import Objective
@@ -227,6 +231,33 @@ def test_threads_never_change_the_bits(layout, dense_metric):
     assert_array_equal(found[0], found[2])
 
 
+def test_wide_data_with_more_slopes_than_rows():
+    """More columns than rows have slopes beyond l1, so that working sets change."""
+    rng = np.random.default_rng(12)
+    X = rng.standard_normal((30, 700)) + rng.standard_normal((30, 1))
+    y, weights = X[:, :9] @ rng.standard_normal(9), rng.uniform(0.5, 2, 30)
+    for l1, l2 in ((0.02, 0.0), (0.02, 0.1)):
+        model = fastgd.ElasticNet(l1 + l2, l1_ratio=l1 / (l1 + l2), tol=1e-12, max_iter=1000)
+        peer = ElasticNet(l1 + l2, l1_ratio=l1 / (l1 + l2), tol=1e-12, max_iter=10**6)
+        model.fit(X, y, weights)
+        assert model.solver_ == "proximal-newton"
+        assert_allclose(model.coef_, peer.fit(X, y, weights).coef_, atol=1e-6)
+
+
+def test_the_columns_are_freed_at_the_end_of_a_fit():
+    """Also without a collection of cycles."""
+    X = np.random.default_rng(13).standard_normal((300, 400))
+    gc.collect()
+    gc.disable()
+    try:
+        model = fastgd.Lasso(0.01).fit(X, X[:, 0])
+        left = [found for found in gc.get_objects() if isinstance(found, DenseColumns)]
+    finally:
+        gc.enable()
+    assert model.solver_ == "proximal-newton"
+    assert not left
+
+
 @MODES
 def test_single_precision(dense_metric):
     rng = np.random.default_rng(7)
@@ -252,12 +283,13 @@ def test_both_ways_of_coordinate_descent_agree(positions):
     H = A.T @ (h[:, None] * A) / 50 + np.diag(l2)
     first, second, slopes = w.copy(), w.copy(), g.copy()
     coordinate.descend(H, first, slopes, l1, 1e-13, 1000)
-    transposed = Rows(np.ascontiguousarray(X.toarray().T))
+    others = second, g, (l1, l2, None), 1e-13, 1000
     if positions:
         parts = X.data, X.indices.astype(positions), X.indptr.astype(positions)
-        transposed = Rows(*parts, X.shape[::-1])
-    penalty = l1, l2, None
-    coordinate.descend_columns(transposed, columns, scale, h, second, g, penalty, 1e-13, 1000)
+        coordinate.descend_columns(Rows(*parts, X.shape[::-1]), columns, scale, h, *others)
+    else:
+        rows = np.ascontiguousarray((np.sqrt(h / 50)[:, None] * A).T)[[3, 0, 4, 1, 2]]
+        coordinate.descend_rows(rows, np.array([1, 3, 4, 0, 2]), *others)
     assert_allclose(first, second, atol=1e-11)
     assert_allclose(slopes, g + H @ (first - w), atol=1e-12)
     assert_allclose(
@@ -274,5 +306,11 @@ def test_shapes_are_checked():
     arrays = np.ones(4), np.ones(3), np.zeros(1), np.zeros(1), penalty, 0.1, 1
     with pytest.raises(IndexError, match="4 is not one of"):
         coordinate.descend_columns(X, np.array([4]), *arrays)
+    with pytest.raises(ValueError, match="not sparse"):
+        coordinate.descend_columns(Rows(np.eye(3)), np.array([0]), *arrays)
     with pytest.raises(ValueError, match="do not fit"):
-        coordinate.descend_columns(Rows(np.eye(3, dtype=np.float32)), np.array([0]), *arrays)
+        coordinate.descend_columns(X, np.array([0, 1]), *arrays)
+    with pytest.raises(IndexError, match="3 is not one of"):
+        coordinate.descend_rows(np.eye(3), np.array([3]), *arrays[2:])
+    with pytest.raises(ValueError, match="do not fit"):
+        coordinate.descend_rows(np.eye(3), np.array([0, 1]), *arrays[2:])

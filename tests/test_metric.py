@@ -1,11 +1,14 @@
 """Centres and scales of columns, and the best constant model, against what NumPy and SciPy say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import minimize_scalar
 
 import reference
+from fastgd.kernels.columns import take
 from fastgd.kernels.losses import Loss, evaluate
 from fastgd.problem.constant_model import constant_model
 from fastgd.problem.losses import loss_of
@@ -142,3 +145,25 @@ def test_one_row_may_carry_nearly_all_the_weight(as_rows):
     spread = 1e-10 * np.sqrt(((X - X[33]) ** 2).sum(axis=0))
     assert_allclose(metric.center, X[33], rtol=1e-15)
     assert_allclose(metric.scale, spread, rtol=1e-6)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_taken_columns(threads, data, as_rows, dtype):
+    """Also of some rows in another order, and the column of ones."""
+    rng, X = np.random.default_rng(1), data.X.astype(dtype)
+    X = np.tile(X, (300, 5))
+    order = rng.permutation(len(X))[:-3]
+    columns, places = np.array([7, 2, X.shape[1], 0]), np.array([4, 1, 0, 2])
+    center, scale = rng.standard_normal((2, X.shape[1]))
+    factor, out = rng.uniform(1, 2, len(order)), np.full((5, len(order)), np.nan)
+    rows = as_rows(X, "dense", dtype)
+    problem = problem_of(rows, np.zeros(len(X)))
+    problem = replace(problem, visits=order, threads=threads)
+    take(problem.data_term, columns, center, scale, factor, places, out)
+    expected = np.column_stack([(X.astype(float) - center) * scale, np.ones(len(X))])[order]
+    assert_allclose(out[places], (factor[:, None] * expected[:, columns]).T, rtol=1e-12, atol=1e-13)
+    assert np.isnan(out[3]).all()
+    with pytest.raises(IndexError, match="5 is not one of"):
+        take(problem.data_term, columns[:1], center, scale, factor, np.array([5]), out)
+    with pytest.raises(ValueError, match="do not fit"):
+        take(problem.data_term, columns, center, scale, factor[1:], places, out)

@@ -1,4 +1,6 @@
-"""Weighted sums over the columns of X, for their means and standard deviations."""
+"""Weighted sums over the columns of X, for their means and standard deviations, and copies of
+columns.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,4 +14,13 @@ def moments(
     first: NDArray[np.float64],
     second: NDArray[np.float64],
     largest: NDArray[np.float64],
+) -> None: ...
+def take(
+    term: DataTerm,
+    columns: NDArray[np.intp],
+    center: NDArray[np.float64],
+    scale: NDArray[np.float64],
+    factor: NDArray[np.float64],
+    places: NDArray[np.intp],
+    out: NDArray[np.float64],
 ) -> None: ...

@@ -1,4 +1,5 @@
-"""Weighted sums over the columns of X, for their means and standard deviations.
+"""Weighted sums over the columns of X, for their means and standard deviations, and copies of
+columns.
 
 The number of partial sums depends on sizes alone, and they are added in order, so the bits are the
 same for any number of threads.
@@ -8,13 +9,14 @@ from cython.parallel cimport prange, threadid
 from libc.stdlib cimport calloc, free
 
 from .data_term cimport Data, DataTerm, weight_at
-from .rows cimport Row, column, row_at, row_work
+from .rows cimport Row, check_order, column, row_at, row_work, start_of
 from .signals cimport Watch, watch_end, watch_is_over, watch_start, watch_work
-from .threads cimport region_threads
+from .threads cimport PARALLEL_WORK, region_threads
 
 cdef enum:
     MOST_PARTS = 16             # partial sums
     PART_NUMBERS = 262144       # of X, worth a partial sum of their own: a tenth of a millisecond
+    TAKEN_ROWS = 8              # whose numbers of a column are written at a time: a cache line
 
 cdef struct Sums:               # (p,) each
     const double *factor
@@ -22,6 +24,17 @@ cdef struct Sums:               # (p,) each
     double *first
     double *second
     double *largest
+
+
+cdef struct Taken:              # the arguments of `take`
+    const Py_ssize_t *columns
+    const Py_ssize_t *places
+    Py_ssize_t m
+    const double *center
+    const double *scale
+    const double *factor
+    double *out
+    Py_ssize_t width            # numbers of a row of `out`
 
 
 cdef inline void dense_moments(double weight, const floating *restrict x,
@@ -133,4 +146,58 @@ def moments(DataTerm term not None, const double[::1] factor not None,
             sums = part_of(&whole, room, i, p)
             add_part(&whole, &sums, p)
     free(room)
+    watch_end(&watch)
+
+
+cdef void take_block(const Data *data, const Taken *taken, Py_ssize_t begin, Py_ssize_t end,
+                     const floating *tag) noexcept nogil:
+    """The part of `take` of the rows from `begin` to `end`; `tag` selects the dtype."""
+    cdef Py_ssize_t k, v, j, p = data.X.p
+    cdef const floating *x[TAKEN_ROWS]
+    cdef double *out
+    for v in range(begin, end):
+        x[v - begin] = <const floating *> data.X.values + data.order[v] * p
+    for k in range(taken.m):
+        j, out = taken.columns[k], taken.out + taken.places[k] * taken.width
+        for v in range(begin, end):
+            out[v] = taken.factor[v] * (
+                (x[v - begin][j] - taken.center[j]) * taken.scale[j] if j < p else 1.0)
+
+
+def take(DataTerm term not None, const Py_ssize_t[::1] columns not None,
+         const double[::1] center not None, const double[::1] scale not None,
+         const double[::1] factor not None, const Py_ssize_t[::1] places not None,
+         double[:, ::1] out not None):
+    """out[places[k], v] <- factor_v * (x_vj - center_j) * scale_j over the term's rows v, for j the
+    k-th of these columns of dense X. Column p is a column of ones, and is neither centred nor
+    scaled.
+    """
+    cdef Data data = term.data
+    cdef Py_ssize_t i, m = columns.shape[0], n = data.visits, p = data.X.p
+    cdef Py_ssize_t blocks = (n + TAKEN_ROWS - 1) // TAKEN_ROWS
+    cdef int threads
+    cdef Taken taken
+    cdef Watch watch
+    if (data.X.indices != NULL or places.shape[0] != m or out.shape[1] < n
+            or factor.shape[0] != n or not center.shape[0] == scale.shape[0] == p):
+        raise ValueError("columns, center, scale, factor, places or out do not fit the dense rows")
+    check_order(columns, p + 1)
+    check_order(places, out.shape[0])
+    if m == 0 or n == 0:
+        return
+    taken = Taken(&columns[0], &places[0], m, start_of(center), start_of(scale), &factor[0],
+                  &out[0, 0], out.shape[1])
+    threads = region_threads(data.threads) if n * m >= PARALLEL_WORK else 1
+    watch_start(&watch)
+    with nogil:
+        for i in prange(blocks, schedule="static", num_threads=threads,
+                        use_threads_if=threads > 1):
+            if watch_work(&watch, TAKEN_ROWS * m) if threadid() == 0 else watch_is_over(&watch):
+                continue
+            if data.X.itemsize == sizeof(float):
+                take_block(&data, &taken, i * TAKEN_ROWS, min(n, (i + 1) * TAKEN_ROWS),
+                           <const float *> NULL)
+            else:
+                take_block(&data, &taken, i * TAKEN_ROWS, min(n, (i + 1) * TAKEN_ROWS),
+                           <const double *> NULL)
     watch_end(&watch)

@@ -14,6 +14,15 @@ def descend(
     sweeps: int,
     lower: NDArray[np.float64] | None = None,
 ) -> None: ...
+def descend_rows(
+    A: NDArray[np.float64],
+    rows: NDArray[np.intp],
+    w: NDArray[np.float64],
+    g: NDArray[np.float64],
+    penalty: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64] | None],
+    reduction: float,
+    sweeps: int,
+) -> None: ...
 def descend_columns(
     transposed: Rows,
     columns: NDArray[np.intp],

@@ -1,5 +1,5 @@
-"""Coordinate descent on a quadratic model with an L1 part, given by its matrix or by the columns of
-X.
+"""Coordinate descent on a quadratic model with an L1 part, given by its matrix, by the columns of
+sparse X, or by a factor of the matrix.
 
 Each coordinate may have a lower bound, which is 0 or -infinity.
 """
@@ -13,26 +13,33 @@ from scipy.linalg.cython_lapack cimport dposv
 from .rows cimport Rows, Table, check_order, index, lanes_dot, start_of
 from .signals cimport Watch, watch_end, watch_is_over, watch_start, watch_work
 
+cdef extern from "add_dot.h" nogil:
+    # r += a u, then x r
+    double add_dot(double a, const double *u, double *r, const double *x, Py_ssize_t n)
+
 cdef enum:
     PAST = 5                    # sweeps from which one extrapolates
+    CACHE_LINE = 8              # numbers
 
 cdef double MIXTURE_RIDGE = 1e-10   # relative to the trace: the changes are nearly dependent
 
 # g'd + d'(X' diag(h) X / n + diag(l2)) d / 2 + sum_j l1_j |w_j| with d = w - start, for m of the
-# p + 1 columns of X, of which the last is a column of ones
+# p + 1 columns of sparse X, of which the last is a column of ones; or with A A' instead of
+# X' diag(h) X / n, for m of the rows of a dense A
 cdef struct QuadraticModel:
     Py_ssize_t n, p, m
     const Py_ssize_t *columns   # (m,)
-    const double *scale         # (p + 1,): multiplies the columns
-    const double *h             # (n,)
+    const double *scale         # (p + 1,): multiplies the columns of X
+    const double *h             # (n,); NULL: A is given
     const double *g             # (m,), as the following: the gradient at `start`
     const double *l1
     const double *l2
     const double *start
     const double *lower         # NULL: no bounds
     double *w
-    double *r                   # (n,): diag(h) X d / n
-    double *curvatures          # (m,): the diagonal of the matrix
+    double *r                   # (n,): diag(h) X d / n, or A' d
+    double *curvatures          # (m,): the diagonal of the matrix, and its inverse
+    double *inverse
     double *past                # (PAST + 1, m + n): w and r after each of the last sweeps
     Py_ssize_t stored           # how many of them
     long long work              # multiplications for a column
@@ -114,19 +121,9 @@ cdef inline double column_dot(const QuadraticModel *model, const floating *value
         for i in range(model.n):
             total += r[i]
         return total * model.scale[j]
-    if starts == NULL:
-        return lanes_dot(values + j * model.n, <const floating *> r, model.n) * model.scale[j]
     for i in range(starts[j], starts[j + 1]):
         total += values[i] * r[rows[i]]
     return total * model.scale[j]
-
-
-cdef inline void add_product(double by, const double *restrict h, const floating *restrict x,
-                             double *restrict r, Py_ssize_t n) noexcept nogil:
-    """r += by h x"""
-    cdef Py_ssize_t i
-    for i in range(n):
-        r[i] += by * h[i] * x[i]
 
 
 cdef inline void column_add(const QuadraticModel *model, const floating *values, const index *rows,
@@ -137,9 +134,6 @@ cdef inline void column_add(const QuadraticModel *model, const floating *values,
     if j == model.p:
         for i in range(model.n):
             model.r[i] += by * model.h[i]
-        return
-    if starts == NULL:
-        add_product(by, model.h, values + j * model.n, model.r, model.n)
         return
     for i in range(starts[j], starts[j + 1]):
         model.r[rows[i]] += by * model.h[rows[i]] * values[i]
@@ -152,35 +146,77 @@ cdef void column_curvatures(const QuadraticModel *model, const floating *values,
     cdef double total, x
     for k in range(model.m):
         j, total = model.columns[k], 0
-        if j == model.p:
+        if model.h == NULL:
+            total = lanes_dot(values + j * model.n, values + j * model.n, model.n) * model.n
+        elif j == model.p:
             for i in range(model.n):
                 total += model.h[i] * (model.scale[j] * model.scale[j])
-        elif starts == NULL:
-            for i in range(model.n):
-                x = values[j * model.n + i] * model.scale[j]
-                total += model.h[i] * x * x
         else:
             for i in range(starts[j], starts[j + 1]):
                 x = values[i] * model.scale[j]
                 total += model.h[rows[i]] * x * x
         model.curvatures[k] = total / model.n + model.l2[k]
+        if model.curvatures[k] > 0:
+            model.inverse[k] = 1 / model.curvatures[k]
+
+
+cdef inline double updated(const QuadraticModel *model, Py_ssize_t k, double g) noexcept nogil:
+    """argmin of the model in w_k, given the gradient without the part of l2."""
+    g += model.l2[k] * (model.w[k] - model.start[k])
+    return prox(model.w[k] - g * model.inverse[k], model.l1[k] * model.inverse[k],
+                model.lower[k] if model.lower != NULL else -INFINITY)
+
+
+cdef inline bint rests(const QuadraticModel *model, Py_ssize_t k, bint nonzeros) noexcept nogil:
+    """Whether a sweep leaves w_k as it is."""
+    return model.curvatures[k] <= 0 or (nonzeros and model.w[k] == 0)
+
+
+cdef double dense_sweep(QuadraticModel *model, const double *A, bint nonzeros) noexcept nogil:
+    """As `sweep`, on the rows of A instead of the model's matrix.
+
+    The change of r by one coordinate waits for the next one, whose product with r is computed in
+    the same loop.
+    """
+    cdef Py_ssize_t k, n = model.n
+    cdef double g, new, change = 0, largest = 0
+    cdef const double *row
+    cdef const double *changed = NULL
+    for k in range(model.m):
+        if watch_work(&model.watch, model.work):
+            return 0
+        if rests(model, k, nonzeros):
+            continue
+        row = A + model.columns[k] * n
+        g = (lanes_dot(row, model.r, n) if changed == NULL
+             else add_dot(change, changed, model.r, row, n))
+        changed = NULL
+        new = updated(model, k, model.g[k] + g)
+        change = new - model.w[k]
+        if change == 0:
+            continue
+        model.w[k], changed = new, row
+        largest = max(largest, fabs(change) * model.curvatures[k])
+    if changed != NULL:
+        add_dot(change, changed, model.r, changed, n)
+    return largest
 
 
 cdef double column_sweep(QuadraticModel *model, const floating *values, const index *rows,
                          const index *starts, bint nonzeros) noexcept nogil:
     """As `sweep`, on the columns of X instead of the model's matrix."""
     cdef Py_ssize_t k, j
-    cdef double g, new, change, largest = 0
+    cdef double new, change, largest = 0
+    if model.h == NULL:
+        return dense_sweep(model, <const double *> values, nonzeros)
     for k in range(model.m):
         if watch_work(&model.watch, model.work):
             return 0
-        if model.curvatures[k] <= 0 or (nonzeros and model.w[k] == 0):
+        if rests(model, k, nonzeros):
             continue
         j = model.columns[k]
-        g = model.g[k] + model.l2[k] * (model.w[k] - model.start[k])
-        g += column_dot(model, values, rows, starts, j, model.r)
-        new = prox(model.w[k] - g / model.curvatures[k], model.l1[k] / model.curvatures[k],
-                   model.lower[k] if model.lower != NULL else -INFINITY)
+        new = updated(model, k,
+                      model.g[k] + column_dot(model, values, rows, starts, j, model.r))
         change = new - model.w[k]
         if change == 0:
             continue
@@ -192,7 +228,7 @@ cdef double column_sweep(QuadraticModel *model, const floating *values, const in
 
 cdef double model_value(const QuadraticModel *model, const double *w,
                         const double *r) noexcept nogil:
-    """The model at w, with r = diag(h) X d / n; infinite below a bound."""
+    """The model at w, with its r; infinite below a bound."""
     cdef Py_ssize_t i, k
     cdef double total = 0, squares = 0, d
     for k in range(model.m):
@@ -200,6 +236,8 @@ cdef double model_value(const QuadraticModel *model, const double *w,
             return INFINITY
         d = w[k] - model.start[k]
         total += d * (model.g[k] + model.l2[k] * d / 2) + model.l1[k] * fabs(w[k])
+    if model.h == NULL:
+        return total + lanes_dot(r, r, model.n) / 2
     for i in range(model.n):
         if model.h[i] > 0:
             squares += r[i] * r[i] / model.h[i]
@@ -297,6 +335,61 @@ cdef void minimise_table(QuadraticModel *model, const Table *X, const floating *
                  sweeps)
 
 
+cdef double *set_up(QuadraticModel *model, const Py_ssize_t[::1] columns, double[::1] w,
+                    const double[::1] g, penalty, Py_ssize_t sweeps) except NULL:
+    """Fill in all of the model but its matrix; returns memory, to be freed."""
+    cdef const double[::1] l1 = penalty[0], l2 = penalty[1], lower = penalty[2]
+    cdef Py_ssize_t m = columns.shape[0], n = model.n
+    cdef Py_ssize_t past = (PAST + 1) * (n + m) if sweeps > PAST else 0
+    cdef double *memory
+    cdef double *begin
+    if (not w.shape[0] == g.shape[0] == l1.shape[0] == l2.shape[0] == m
+            or (lower is not None and lower.shape[0] != m)):
+        raise ValueError("w, g, l1, l2 or lower do not fit the columns")
+    memory = <double *> calloc(CACHE_LINE + n + 3 * m + past, sizeof(double))
+    if memory == NULL:
+        raise MemoryError()
+    # Vectors of r that lie in one cache line are loaded faster.
+    begin = memory + CACHE_LINE - <size_t> memory // sizeof(double) % CACHE_LINE
+    model.m = m
+    model.columns = &columns[0]
+    model.w = &w[0]
+    model.g = &g[0]
+    model.l1 = &l1[0]
+    model.l2 = &l2[0]
+    model.r = begin
+    model.start = begin + n
+    model.curvatures = begin + n + m
+    model.inverse = begin + n + 2 * m
+    model.past = begin + n + 3 * m
+    model.lower = start_of(lower)
+    memcpy(begin + n, model.w, m * sizeof(double))
+    watch_start(&model.watch)
+    return memory
+
+
+def descend_rows(const double[:, ::1] A not None, const Py_ssize_t[::1] rows not None,
+                 double[::1] w not None, const double[::1] g not None, penalty,
+                 double reduction, Py_ssize_t sweeps):
+    """Minimise g'd + d'(A A' + diag(l2)) d / 2 + sum_j l1_j |w_j| over w = (initial w) + d, in at
+    most `sweeps` sweeps. `rows` selects rows of A; the others are as in `descend_columns`.
+    """
+    cdef QuadraticModel model
+    cdef double *memory
+    check_order(rows, A.shape[0])
+    if rows.shape[0] == 0 or A.shape[1] == 0:
+        return
+    model.n = model.work = A.shape[1]
+    model.p = A.shape[0]
+    model.h = model.scale = NULL
+    memory = set_up(&model, rows, w, g, penalty, sweeps)
+    with nogil:
+        minimise(&model, &A[0, 0], <const int32_t *> NULL, <const int32_t *> NULL, reduction,
+                 sweeps)
+    free(memory)
+    watch_end(&model.watch)
+
+
 def descend_columns(Rows transposed not None, const Py_ssize_t[::1] columns not None,
                     const double[::1] scale not None, const double[::1] h not None,
                     double[::1] w not None, const double[::1] g not None, penalty,
@@ -304,48 +397,28 @@ def descend_columns(Rows transposed not None, const Py_ssize_t[::1] columns not 
     """Minimise g'd + d'(X' diag(h) X / n + diag(l2)) d / 2 + sum_j l1_j |w_j| over
     w = (initial w) + d, in at most `sweeps` sweeps.
 
-    `transposed` holds the columns of X as its rows; dense ones in float64. `columns` selects some
-    of them, and column p is a column of ones. `scale` multiplies the columns. `penalty` is (l1, l2,
-    lower), with `lower` as in `descend`. Sweeps over the nonzero coordinates are accelerated
-    (Bertrand and Massias, "Anderson acceleration of coordinate descent", AISTATS 2021). They end
-    when |H_jj * change of w_j| is at most `reduction` times its largest value in the first one.
+    `transposed` holds the columns of sparse X as its rows. `columns` selects some of them, and
+    column p is a column of ones. `scale` multiplies the columns. `penalty` is (l1, l2, lower), with
+    `lower` as in `descend`. Sweeps over the nonzero coordinates are accelerated (Bertrand and
+    Massias, "Anderson acceleration of coordinate descent", AISTATS 2021). They end when
+    |H_jj * change of w_j| is at most `reduction` times its largest value in the first one.
     """
-    cdef const double[::1] l1 = penalty[0], l2 = penalty[1], lower = penalty[2]
     cdef const Table *X = &transposed.table
-    cdef Py_ssize_t n = X.p, p = X.n, m = columns.shape[0], k
+    cdef Py_ssize_t n = X.p, p = X.n
     cdef QuadraticModel model
-    if ((X.indices == NULL and X.itemsize == sizeof(float))
-            or h.shape[0] != n or scale.shape[0] != p + 1
-            or not w.shape[0] == g.shape[0] == l1.shape[0] == l2.shape[0] == m
-            or (lower is not None and lower.shape[0] != m)):
-        raise ValueError("scale, h, w, g, l1 or l2 do not fit the columns")
+    cdef double *memory
+    if X.indices == NULL or h.shape[0] != n or scale.shape[0] != p + 1:
+        raise ValueError("scale or h do not fit the columns, or these are not sparse")
     check_order(columns, p + 1)
-    if m == 0 or n == 0 or transposed.stored == 0:
+    if columns.shape[0] == 0 or n == 0 or transposed.stored == 0:
         return
-    cdef Py_ssize_t past = (PAST + 1) * (n + m) if sweeps > PAST else 0
-    cdef double *memory = <double *> calloc(n + 2 * m + past, sizeof(double))
-    if memory == NULL:
-        raise MemoryError()
     model.n = n
     model.p = p
-    model.m = m
-    model.columns = &columns[0]
     model.scale = &scale[0]
     model.h = &h[0]
-    model.w = &w[0]
-    model.g = &g[0]
-    model.l1 = &l1[0]
-    model.l2 = &l2[0]
-    model.start = memory + n
-    model.r = memory
-    model.curvatures = memory + n + m
-    model.past = memory + n + 2 * m
-    model.lower = start_of(lower)
     model.work = <long long> transposed.stored // p + 1
-    watch_start(&model.watch)
+    memory = set_up(&model, columns, w, g, penalty, sweeps)
     with nogil:
-        for k in range(m):
-            memory[n + k] = w[k]
         if X.itemsize == sizeof(float):
             minimise_table(&model, X, <const float *> X.values, reduction, sweeps)
         else:

