@@ -46,6 +46,8 @@ WATCH_SECONDS = 1.0
 CONNECT_TIMEOUT = "3s"
 # Seconds after which a cluster without workers, or a partition that nobody can make, is an error.
 PATIENCE = 30.0
+# Seconds for which a block may be lost until dask begins to make it again.
+LOST_SECONDS = 5.0
 
 
 # ---- what runs on the workers ----
@@ -57,7 +59,7 @@ def _block(X, i):
         return as_block(X)
 
 
-def _facts(X, y, sample_weight, i, n_chunks):
+def _facts(X, y, sample_weight, i):
     """(`facts_of` a block, y, sample_weight)"""
     with about(f"partition {i}"):
         values = X.data if sparse.issparse(X) else X
@@ -67,7 +69,7 @@ def _facts(X, y, sample_weight, i, n_chunks):
         for name, part in zip(("y", "sample_weight"), parts, strict=True):
             if part is not None and len(part) != X.shape[0]:
                 raise ValueError(f"X has {X.shape[0]} rows, {name} has {len(part)}")
-    return facts_of(X, n_chunks), *parts
+    return facts_of(X), *parts
 
 
 def _install(dask_worker):
@@ -126,16 +128,12 @@ class Placement:
         """{chunk: the address of a worker that has its block}; waits for blocks that are made
         again.
         """
-        deadline = time.monotonic() + PATIENCE
+        begin = time.monotonic()
+        deadline = begin + PATIENCE
         while True:
             if self._client.status != "running":
                 raise RuntimeError("the dask client has been closed during a fit")
-            for i, future in enumerate(self._futures):
-                if future.status in ("error", "cancelled", "lost"):
-                    cause = future.exception() if future.status == "error" else None
-                    raise RuntimeError(
-                        f"partition {i} is lost and cannot be made again: it is {future.status}"
-                    ) from cause
+            self._check_futures(time.monotonic() - begin)
             try:
                 wait(self._futures, timeout=WATCH_SECONDS)
             except TimeoutError:
@@ -150,6 +148,17 @@ class Placement:
             places = {i: owners.get(f.key) for i, f in enumerate(self._futures)}
             if all(places.values()):
                 return {i: addresses[0] for i, addresses in places.items()}
+
+    def _check_futures(self, seconds):
+        """Raise the error of a block that cannot be made again, after so many seconds."""
+        for i, future in enumerate(self._futures):
+            if future.status == "error":
+                error = future.exception()
+                error.add_note(f"while partition {i} was made again")
+                raise error
+            is_lost = future.status == "lost" and seconds > LOST_SECONDS
+            if is_lost or future.status == "cancelled":
+                raise RuntimeError(f"partition {i} is lost, and dask cannot make it again")
 
     def pools(self, number):
         """A stream takes one partition after the other."""
@@ -282,11 +291,11 @@ class Placed:
         blocks, facts = [], []
         for i, (block, *others) in enumerate(columns):
             blocks.append(delayed(_block)(block, i))
-            facts.append(delayed(_facts)(blocks[-1], *others, i, len(parts[0])))
+            facts.append(delayed(_facts)(blocks[-1], *others, i))
         made = self._client.compute([*blocks, *facts])
         futures = made[: len(blocks)]
         facts = self._client.gather(made[len(blocks) :], direct=True)
-        looked, targets, weights = Looked(len(blocks)), [], []
+        looked, targets, weights = Looked(), [], []
         for i, (found, of_block, weight) in enumerate(facts):
             with about(f"partition {i}"):
                 looked.add_facts(*found)

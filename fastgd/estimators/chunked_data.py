@@ -23,12 +23,14 @@ def look(model, chunks, reset):
     """(rows, y, sample_weight) of chunks, from a first pass over them; `reset` says that they set
     the number and the names of the columns.
     """
-    looked, targets, weights = Looked(len(chunks)), [], []
+    looked, targets, weights = Looked(), [], []
     cache = Cache(chunks.cache) if chunks.cache else None
     sources = chunks.sources
     is_here = cache and cache.holds(sources)
     if cache and not is_here:
         cache.begin()
+    # Least squares need other sums.
+    has_moments = model.loss != "squared_error" and getattr(model, "class_weight", None) is None
     parts = in_advance(cache.part if is_here else chunks.part, range(len(chunks)))
     for i, (X, y, sample_weight) in enumerate(parts):
         with about(f"chunk {i}"):
@@ -37,7 +39,7 @@ def look(model, chunks, reset):
                 continue
             X = distinct_columns(model._check_X(X, reset=reset and looked.dtype is None))
             check_consistent_length(X, y, sample_weight)
-            looked.add(X)
+            looked.add(X, has_moments and sample_weight is None)
         y, sample_weight = (None if a is None else np.asarray(a) for a in (y, sample_weight))
         if cache and not is_here:
             cache.write(i, X, y, sample_weight)

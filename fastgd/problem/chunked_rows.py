@@ -21,8 +21,11 @@ from fastgd.kernels.columns import moments
 from fastgd.kernels.data_term import DataTerm
 from fastgd.kernels.digest import checksum
 from fastgd.kernels.rows import Rows
+from fastgd.kernels.threads import maximum as max_threads
 from fastgd.problem.chunks import in_advance
 from fastgd.problem.data import as_rows, check_compressed, distinct_columns
+from fastgd.problem.losses import SquaredError
+from fastgd.problem.objective import Objective
 from fastgd.problem.records import Record
 from fastgd.problem.seed import seed_of
 
@@ -138,13 +141,18 @@ class ChunkedRows:
         self.bytes = looked.stored * (self.dtype.itemsize + 4 * self.sparse)
 
     @property
-    def sample(self):
-        """Some dense rows, float64."""
-        return self.changed(self._looked.sample, self._changes)
+    def center(self):
+        """A central value of each dense column."""
+        return self.changed(self._looked.center[None], self._changes)[0]
 
     def times(self, exponents):
         """The same with columns multiplied by powers of two."""
         return self._with(np.ldexp, exponents)
+
+    def moments(self, weights, visits):
+        """The sums of `columns.moments` about `center`, if the first look has them."""
+        is_plain = weights is None and len(visits) == self.shape[0] and not self._changes
+        return self._looked.moments if is_plain and self.dtype == self._looked.dtype else None
 
     def without(self, columns):
         """The same with zeros in these columns."""
@@ -172,10 +180,14 @@ class ChunkedRows:
 
     def block(self, i):
         """X of chunk i, which has to be what it was."""
-        if self._cache:
-            X = self._cache.read(i)
-        else:
-            X = as_block(self.chunks.part(i)[0])
+        return self._checked(i, self._read(i))
+
+    def _read(self, i):
+        return self._cache.read(i) if self._cache else self.chunks.part(i)[0]
+
+    def _checked(self, i, X):
+        if not self._cache:
+            X = as_block(X)
             if digest_of(X) != self._looked.digests[i]:
                 raise ChangedDataError(
                     f"chunk {i} is not what it was in the first pass: read({i}) has to return the "
@@ -185,9 +197,10 @@ class ChunkedRows:
 
     def map(self, function, jobs):
         """Yields function(X of a chunk, *arguments) for each job (chunk, *arguments), in turn."""
-        blocks = in_advance(self.block, [chunk for chunk, *_ in jobs])
-        for X, (_, *arguments) in zip(blocks, jobs, strict=True):
-            yield function(X, *arguments)
+        given = in_advance(self._read, [chunk for chunk, *_ in jobs])
+        for X, (chunk, *arguments) in zip(given, jobs, strict=True):
+            yield function(self._checked(chunk, X), *arguments)
+            del X
 
     def joined(self, pools):
         """Yields (X of some chunks, their numbers) for each of these lists of numbers."""
@@ -242,29 +255,44 @@ def _cleared(values, are_out):
     return np.where(are_out, 0, values)
 
 
-def facts_of(X, n_chunks):
-    """(shape, stored numbers, some rows) of one of so many blocks; of sparse ones no rows."""
+def facts_of(X):
+    """(shape, stored numbers, some rows) of a block; of sparse ones no rows."""
     if sparse.issparse(X):
         return X.shape, X.nnz, X[:0]
-    count = min(-(-SAMPLED_ROWS // n_chunks), X.shape[0])
+    count = min(SAMPLED_ROWS, X.shape[0])
     return X.shape, X.size, X[np.linspace(0, X.shape[0] - 1, count).astype(int)]
 
 
 class Looked:
-    """What a first look at the chunks has found. `add` takes one block after the other."""
+    """What a first look at the chunks has found. `add` takes one block after the other.
 
-    def __init__(self, n_chunks):
+    `center` is a central value of each column in the first block, by which sums of squares are
+    shifted. `moments` are the sums of `columns.moments`, None if they have not been asked for.
+    """
+
+    def __init__(self):
         self.dtype, self.sparse, self.columns, self.stored = None, False, 0, 0
-        self.digests, self.bounds, self._sampled = [], [0], []
-        self._n_chunks = n_chunks
+        self.digests, self.bounds = [], [0]
+        self.center = self.moments = None
 
-    def add(self, X):
+    def add(self, X, has_moments=False):
         """The next block, (n, p); None for an empty chunk."""
         self.digests.append(None if X is None else digest_of(X))
         if X is None:
             self.bounds.append(self.bounds[-1])
-        else:
-            self.add_facts(*facts_of(X, self._n_chunks))
+            return
+        self.add_facts(*facts_of(X))
+        if has_moments:
+            self._add_moments(X)
+
+    def _add_moments(self, X):
+        n, p = X.shape
+        if self.moments is None:
+            self.moments = np.zeros((3, p))
+        codes = Objective(SquaredError()).codes
+        term = DataTerm(as_rows(X), np.zeros(n), None, np.arange(n), codes, max_threads())
+        with np.errstate(over="ignore", invalid="ignore"):
+            _add_moments(*self.moments, _moments(term, np.ones(p), self.center))
 
     def add_facts(self, shape, stored, some):
         """The next block, given its `facts_of`."""
@@ -274,6 +302,9 @@ class Looked:
             return
         if self.dtype is None:
             self.dtype, self.sparse, self.columns = kind
+            self.center = np.zeros(shape[1])
+            if not self.sparse:
+                self.center = np.median(some.astype(float), axis=0)
         if kind != (self.dtype, self.sparse, self.columns):
             names = {False: "dense", True: "sparse"}
             raise ValueError(
@@ -281,13 +312,10 @@ class Looked:
                 f"{names[self.sparse]} {self.dtype} of {self.columns}"
             )
         self.stored += stored
-        if not self.sparse:
-            self._sampled.append(some.astype(float))
 
     def end(self):
         """All blocks have been added."""
         self.bounds = np.array(self.bounds)
-        self.sample = np.concatenate(self._sampled) if self._sampled else None
         return self
 
 
@@ -400,9 +428,7 @@ class ChunkedTerm:
     def moments(self, factor, shift, first, second, largest):
         """As `columns.moments`."""
         for _, sums in self._each(_moments, factor, shift):
-            first += sums[0]
-            second += sums[1]
-            np.maximum(largest, sums[2], out=largest)
+            _add_moments(first, second, largest, sums)
 
     def column_products(self, shift, out):
         """As `products.column_products`."""
@@ -428,6 +454,12 @@ def _moments(term, factor, shift):
     sums = np.zeros((3, len(factor)))
     moments(term, factor, shift, *sums)
     return sums
+
+
+def _add_moments(first, second, largest, sums):
+    first += sums[0]
+    second += sums[1]
+    np.maximum(largest, sums[2], out=largest)
 
 
 def _column_products(term, shift):

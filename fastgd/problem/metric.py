@@ -84,9 +84,12 @@ def metric_of(problem: Problem):
     if not 1 / MAX_SQUARES < total < MAX_SQUARES:
         weights = weights / weights[visits].max()
         total, term = float(weights[visits].sum()), problem.weighted(weights)
+    known = rows.moments(weights, visits) if isinstance(rows, ChunkedRows) else None
     for _ in range(4):
-        first, second, largest = np.zeros((3, len(shift)))
-        passes.moments(term, factor, shift * factor, first, second, largest)
+        first, second, largest = np.zeros((3, len(shift))) if known is None else known.copy()
+        if known is None:
+            passes.moments(term, factor, shift * factor, first, second, largest)
+        known = None
         if second.max(initial=0) < MAX_SQUARES and second.min(initial=1) >= 1 / MAX_SQUARES:
             break
         large, small = ~(second < MAX_SQUARES), (second < 1 / MAX_SQUARES) & (first != 0)
@@ -131,7 +134,7 @@ def rough_center(rows, visits, weights):
     if rows.sparse:
         return np.zeros(rows.shape[1])
     if isinstance(rows, ChunkedRows):
-        return np.median(rows.sample, axis=0)
+        return rows.center
     count = min(CENTER_SAMPLE_ROWS, len(visits))
     picked = visits[np.arange(count) * (len(visits) - 1) // max(count - 1, 1)]
     if weights is None:
