@@ -114,7 +114,7 @@ def on_cluster(workers, sizes):
             return super().map(jobs, kept)
 
     on_dask.Placement = Counted
-    options = {"threads_per_worker": 1, "dashboard_address": None}
+    options = {"threads_per_worker": 1, "dashboard_address": ":0"}
     with LocalCluster(n_workers=workers, **options) as cluster, Client(cluster):
         for rows in sizes:
             each = min(PARTITION, rows // workers)

@@ -50,7 +50,7 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def cluster():
-    options = {"threads_per_worker": 1, "processes": True, "dashboard_address": None}
+    options = {"threads_per_worker": 1, "processes": True, "dashboard_address": ":0"}
     with LocalCluster(n_workers=2, **options) as cluster:
         yield cluster
 
@@ -172,7 +172,7 @@ def slow_rows(i):
 def test_lost_and_new_workers_change_nothing():
     parts = [da.from_delayed(dask.delayed(slow_rows)(i), (100, P), float) for i in range(7)]
     given = da.concatenate(parts), lazy(three, 100)
-    options = {"threads_per_worker": 1, "processes": True, "dashboard_address": None}
+    options = {"threads_per_worker": 1, "processes": True, "dashboard_address": ":0"}
     with LocalCluster(n_workers=3, **options) as cluster, Client(cluster) as client:
         known = on_dask.LogisticRegression(tol=1e-10).fit(*given)
         for seed in range(3):
