@@ -25,7 +25,7 @@ from sklearn.metrics import accuracy_score, r2_score
 
 from fastgd import linear, sgd
 from fastgd.estimators.base import about
-from fastgd.problem.chunked_rows import ChunkedRows, Looked, as_block, facts_of
+from fastgd.problem.chunked_rows import ChunkedRows, Looked, Part, as_block, facts_of
 from fastgd.problem.data import is_surely_finite
 
 __all__ = [
@@ -238,9 +238,8 @@ class PlacedRows(ChunkedRows):
 
     def __init__(self, placement, looked, _, dtype=None, changes=()):
         super().__init__(placement, looked, None, dtype, changes)
-        # {names of arrays: the arrays, their parts}, so that a name means the same as long as it is
-        # used
-        self._named = {}
+        # {ids of arrays: (the arrays, their parts)}
+        self._parts = {}
 
     def block(self, i):
         """X of partition i, on the client."""
@@ -248,22 +247,23 @@ class PlacedRows(ChunkedRows):
 
     def parts(self, y, weights, visits):
         """{chunk: its `Part`}; the same ones as long as the arrays are the same."""
-        name = id(y), id(weights), id(visits)
-        if name not in self._named:
+        ids = id(y), id(weights), id(visits)
+        if ids not in self._parts:
             parts = super().parts(y, weights, visits)
-            self._named[name] = (y, weights, visits), parts, {id(part) for part in parts.values()}
-        return self._named[name][1]
+            for part in parts.values():
+                part.name = uuid4().hex
+            self._parts[ids] = (y, weights, visits), parts
+        return self._parts[ids][1]
 
     def map(self, function, jobs):
         """Yields function(X of a chunk, *arguments) for each job (chunk, *arguments), in turn."""
         kept, named, how = {None: None}, {}, (self.dtype, self._changes, function)
-        are_parts = set().union(*(ids for *_, ids in self._named.values()))
         for number, (chunk, *arguments) in enumerate(jobs):
             name = None
-            if arguments and id(arguments[0]) in are_parts:
+            if arguments and isinstance(arguments[0], Part):
                 part, codes, _, *others = arguments
                 # one thread a block
-                name, arguments = f"{chunk}-{id(part)}", [codes, 1, *others]
+                name, arguments = part.name, [codes, 1, *others]
                 kept[name] = part
             named[number] = (chunk, name, _changed, (*how, *arguments))
         yield from self.chunks.map(named, kept)

@@ -320,11 +320,14 @@ class Looked:
 
 
 class Part(Record):
-    """What the data term of a chunk needs besides its X."""
+    """What the data term of a chunk needs besides its X; `name` is one of its own, where it is sent
+    to another process.
+    """
 
     y: np.ndarray
     weights: np.ndarray | None
     visits: np.ndarray
+    name: str | None = None
 
 
 def of_term(X, part, codes, threads, function, common, arrays):
