@@ -53,13 +53,14 @@ class _Automatic:
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, Chunks} of shape (n_samples, n_features)
             Training rows. C-order arrays and CSR matrices of float32 or float64 are not copied.
-        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            `Chunks` hold y and the weights too.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
             Targets; for classifiers, labels of shape (n_samples,), of at least two classes.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, >= 0. Rows of weight 0 are ignored.
-        X_val : {array-like, sparse matrix} of shape (n_validation, n_features), default=None
+        X_val : {array-like, sparse matrix, Chunks}, shape (n_validation, n_features), default=None
             Validation rows. Their loss and score are added to `history_` after every pass.
         y_val : array-like of shape (n_validation,) or (n_validation, n_targets), default=None
             Targets or labels of the validation rows; labels must also be in `y`.
@@ -503,15 +504,16 @@ class ElasticNet(_Penalised):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, Chunks} of shape (n_samples, n_features)
             Training rows. C-order arrays and CSR matrices of float32 or float64 are not copied.
-        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            `Chunks` hold y and the weights too.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, >= 0. Rows of weight 0 are ignored.
         check_input : bool, default=True
             No effect: the input is always checked, which costs next to nothing.
-        X_val : {array-like, sparse matrix} of shape (n_validation, n_features), default=None
+        X_val : {array-like, sparse matrix, Chunks}, shape (n_validation, n_features), default=None
             Validation rows. Their loss and score are added to `history_` after every pass.
         y_val : array-like of shape (n_validation,) or (n_validation, n_targets), default=None
             Targets of the validation rows.

@@ -74,9 +74,10 @@ class _SGD:
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, Chunks} of shape (n_samples, n_features)
             Training rows. C-order arrays and CSR matrices of float32 or float64 are not copied.
-        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            `Chunks` hold y and the weights too.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
             Targets; for classifiers, labels of shape (n_samples,), of at least two classes.
         coef_init : array-like of the shape of `coef_`, default=None
             Initial weights.
@@ -84,7 +85,7 @@ class _SGD:
             Initial intercepts.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, >= 0. Rows of weight 0 are ignored.
-        X_val : {array-like, sparse matrix} of shape (n_validation, n_features), default=None
+        X_val : {array-like, sparse matrix, Chunks}, shape (n_validation, n_features), default=None
             Validation rows. Their loss and score are added to `history_` after every epoch. With
             `early_stopping`, no other rows are held out.
         y_val : array-like of shape (n_validation,) or (n_validation, n_targets), default=None
@@ -370,9 +371,9 @@ class SGDClassifier(_SGD, Classifier):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training rows.
-        y : array-like of shape (n_samples,)
+        X : {array-like, sparse matrix, Chunks} of shape (n_samples, n_features)
+            Training rows. `Chunks` hold y and the weights too.
+        y : array-like of shape (n_samples,), default=None
             Labels.
         classes : array-like of shape (n_classes,), default=None
             All labels that can occur. Required in the first call.
@@ -649,9 +650,9 @@ class SGDRegressor(_SGD, Regressor):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training rows.
-        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+        X : {array-like, sparse matrix, Chunks} of shape (n_samples, n_features)
+            Training rows. `Chunks` hold y and the weights too.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, >= 0, on an absolute scale: the usual weight of a row is 1.

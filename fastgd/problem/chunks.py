@@ -23,7 +23,7 @@ class Chunks:
         ``read(i)`` returns chunk i: X, (X, y) or (X, y, sample_weight), where X is an array, a CSR
         matrix or a data frame of any number of rows, also none. It is called in any order, again
         for every pass, and from another thread: the next chunk is read while one is worked on. It
-        has to return the same rows each time.
+        has to return the same rows each time, in arrays that later calls do not overwrite.
 
     n_chunks : int
         Number of chunks.
