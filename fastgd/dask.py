@@ -24,7 +24,8 @@ from scipy import sparse
 from sklearn.metrics import accuracy_score, r2_score
 
 from fastgd import linear, sgd
-from fastgd.estimators.base import about
+from fastgd.estimators.base import about, unchanged_on_error
+from fastgd.estimators.chunked_data import FEW_BYTES
 from fastgd.problem.chunked_rows import ChunkedRows, Looked, Part, as_block, facts_of
 from fastgd.problem.data import is_surely_finite
 
@@ -76,6 +77,8 @@ def _install(dask_worker):
     """Have a worker answer the calls below."""
 
     async def fastgd(fit, jobs, kept):
+        # Within a process they come as they are sent.
+        jobs, kept = (getattr(part, "data", part) for part in (jobs, kept))
         return await _work(dask_worker, fit, jobs, kept)
 
     dask_worker.handlers["fastgd"] = fastgd
@@ -228,6 +231,7 @@ class Placement:
         except (OSError, CommClosedError, asyncio.CancelledError):
             return None
         known.update(new)
+        answer = getattr(answer, "data", answer)  # as it is sent within a process
         if len(answer) < len(jobs):  # it has not got what it had
             known.clear()
         return answer
@@ -307,6 +311,8 @@ class Placed:
         model._see_columns(looked.columns, getattr(X, "columns", None), reset)
         self.placement = Placement(self._client, futures)
         rows = PlacedRows(self.placement, looked.end(), None)
+        if rows.shape[0] <= rows.shape[1] and rows.bytes <= FEW_BYTES:
+            rows = rows.columns(slice(None))
         return rows, *(
             None if part[0] is None else np.concatenate(part) for part in (targets, weights)
         )
@@ -512,10 +518,12 @@ class _SGDOnDask:
         given = [_partitions(*pair) for pair in
                  (("X", X), ("y", y), ("sample_weight", sample_weight))]  # fmt: skip
         client = self._connected()
-        for parts in zip(*(part or [None] * len(given[0]) for part in given), strict=True):
-            X, y, sample_weight = client.gather(client.compute(list(parts)))
-            if len(y):
-                super().partial_fit(X, np.asarray(y), sample_weight=sample_weight, **others)
+        with unchanged_on_error(self):
+            for parts in zip(*(part or [None] * len(given[0]) for part in given), strict=True):
+                X, y, sample_weight = client.gather(client.compute(list(parts)))
+                is_empty = not len(y) or (sample_weight is not None and not np.any(sample_weight))
+                if not is_empty:
+                    super().partial_fit(X, np.asarray(y), sample_weight=sample_weight, **others)
         return self
 
 

@@ -60,7 +60,7 @@ def test_the_minimum_is_that_of_line_searches(loss, shape):
             assert len(losses) < 5000
         assert (np.diff(losses) <= 1e-12).all()  # of the model, whatever steps do
         found.append(method.solution()[0])
-    assert_allclose(found[0], found[1], atol=1e-5 * np.abs(found[1]).max())
+    assert_allclose(found[0], found[1], atol=5e-5 * np.abs(found[1]).max())
 
 
 @pytest.mark.parametrize("fit_intercept", [True, False])

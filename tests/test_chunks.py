@@ -146,6 +146,30 @@ def test_the_cache_is_read_and_the_source_is_not(tmp_path):
     assert asked == [0, 1, 2]
 
 
+@pytest.mark.parametrize("model", [fastgd.Ridge(), fastgd.LogisticRegression(C=10.0)])
+def test_a_first_chunk_unlike_the_others(model):
+    """Its centre would shift the sums of squares so far that rounding takes their digits."""
+    outlying, weights = X.copy(), np.ones(N)
+    outlying[:150] += 1e8
+    weights[:150] = 0
+    y = z if isinstance(model, fastgd.Ridge) else two
+    own = clone(model).fit(outlying, y, weights)
+    model = clone(model).fit(of(outlying, y, weights, rows=150))
+    np.testing.assert_allclose(model.coef_, own.coef_, rtol=1e-7)
+    first = np.vstack([np.full((1, P), 1e6), X])
+    value = np.append(z, 0.0)
+    own = fastgd.LinearRegression().fit(first, value)
+    sizes = np.array([0, 1, 301, 601])
+    chunks = Chunks(lambda i: (first[sizes[i] : sizes[i + 1]], value[sizes[i] : sizes[i + 1]]), 3)
+    np.testing.assert_allclose(fastgd.LinearRegression().fit(chunks).coef_, own.coef_, rtol=1e-5)
+
+
+def test_two_fits_cannot_share_a_cache(tmp_path):
+    model = fastgd.LogisticRegression()
+    with pytest.raises(ValueError, match="was written by another fit"):
+        model.fit(of(X, two, cache=tmp_path), X_val=of(X + 1, two, cache=tmp_path))
+
+
 def test_few_rows_find_the_shortest_solution():
     model = fastgd.LinearRegression().fit(of(X[:5], z[:5], rows=2))
     np.testing.assert_allclose(model.coef_, fastgd.LinearRegression().fit(X[:5], z[:5]).coef_)
@@ -194,6 +218,14 @@ def test_parquet(tmp_path):
     fresh = Chunks.parquet(paths, target="label", sample_weight="w")
     np.testing.assert_array_equal(changed.coef_, fastgd.LogisticRegression().fit(fresh).coef_)
     assert np.abs(changed.coef_ - model.coef_).max() > 0.01
+    assert model.score(fresh) > 0.5  # names do not warn
+    np.concatenate(list(model.predict(fresh)))
+    stream = fastgd.SGDClassifier().partial_fit(fresh, classes=["no", "yes"])
+    assert list(stream.feature_names_in_) == [f"x{j}" for j in range(P)]
+    turned = Chunks.parquet(paths, target="label", columns=[f"x{j}" for j in range(P)][::-1])
+    for use in (model.score, lambda chunks: next(model.predict(chunks)), stream.partial_fit):
+        with pytest.raises(ValueError, match="feature names should match"):
+            use(turned)
     with pytest.raises(ValueError, match="has no columns \\['price'\\]"):
         Chunks.parquet(paths, target="price")
 
@@ -238,6 +270,12 @@ def test_an_interrupt_leaves_the_last_complete_pass():
     assert model.stop_reason_ == "interrupted"
     assert len(model.history_["loss"]) == model.n_iter_
     model.predict(X)
+
+
+def test_empty_chunks_have_no_predictions():
+    model = fastgd.Ridge().fit(X, z)
+    parts = [X[:0], X[:10], X[:0]]
+    assert [len(part) for part in model.predict(Chunks(lambda i: parts[i], 3))] == [10]
 
 
 def test_predictions_come_chunk_by_chunk():
@@ -452,6 +490,11 @@ def test_a_cache_overwrites_no_other_files(tmp_path):
     with pytest.raises(ValueError, match="with other files"):
         fastgd.Ridge().fit(of(X, z, cache=tmp_path))
     assert (tmp_path / "thesis.txt").exists()
+    own = tmp_path / "cache"
+    fastgd.Ridge().fit(of(X, z, cache=own))
+    (own / "notes.txt").write_text("mine")
+    fastgd.Ridge().fit(of(X, z, rows=200, cache=own))
+    assert (own / "notes.txt").exists()
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError):
         fastgd.Ridge().fit(of(X, z, cache=tmp_path / "file" / "folder"))

@@ -138,6 +138,19 @@ def test_predictions_are_lazy_and_know_their_type(client):
         np.testing.assert_array_equal(getattr(model, name)(X), expected)
 
 
+def test_few_rows_find_the_shortest_solution(client):
+    model = on_dask.LinearRegression().fit(lazy(X[:5], 2), lazy(z[:5], 2))
+    np.testing.assert_allclose(model.coef_, fastgd.LinearRegression().fit(X[:5], z[:5]).coef_)
+
+
+def test_a_cluster_within_the_process():
+    with LocalCluster(n_workers=2, processes=False, dashboard_address=":0") as cluster:
+        with Client(cluster):
+            model = on_dask.LogisticRegression().fit(lazy(X), lazy(two))
+    own = fastgd.LogisticRegression().fit(X, two)
+    np.testing.assert_allclose(model.coef_, own.coef_, rtol=1e-9)
+
+
 def test_copies_carry_no_client(client):
     model = on_dask.LogisticRegression(C=2.0, client=client).fit(lazy(X), lazy(two))
     copy = pickle.loads(pickle.dumps(model))

@@ -151,6 +151,12 @@ class Model(SupportsFitCallbacks, BaseEstimator):
                     f"X has {number} features, but {type(self).__name__} is expecting "
                     f"{self.n_features_in_} features as input"
                 )
+            known = getattr(self, "feature_names_in_", None)
+            if known is not None and names is not None and list(names) != list(known):
+                raise ValueError(
+                    "The feature names should match those that were passed during fit: "
+                    f"{list(names)} instead of {list(known)}"
+                )
             return
         self.n_features_in_ = number
         vars(self).pop("feature_names_in_", None)

@@ -1,10 +1,13 @@
 """Users' chunks: the first look at them, predictions, and streams."""
 
+import warnings
+from contextlib import contextmanager, nullcontext
 from functools import wraps
 
 import numpy as np
 from scipy import sparse
 from sklearn.utils import check_consistent_length
+from sklearn.utils.validation import check_is_fitted
 
 from fastgd.estimators.base import about
 from fastgd.problem.chunked_rows import Cache, ChunkedRows, Looked
@@ -23,6 +26,8 @@ def look(model, chunks, reset):
     """(rows, y, sample_weight) of chunks, from a first pass over them; `reset` says that they set
     the number and the names of the columns.
     """
+    if not reset:
+        check_is_fitted(model)
     looked, targets, weights = Looked(), [], []
     cache = Cache(chunks.cache) if chunks.cache else None
     sources = chunks.sources
@@ -30,6 +35,7 @@ def look(model, chunks, reset):
     if cache and not is_here:
         cache.begin()
     # Least squares need other sums.
+    has_names = chunks.feature_names is not None
     has_moments = model.loss != "squared_error" and getattr(model, "class_weight", None) is None
     parts = in_advance(cache.part if is_here else chunks.part, range(len(chunks)))
     for i, (X, y, sample_weight) in enumerate(parts):
@@ -37,16 +43,19 @@ def look(model, chunks, reset):
             if X is None or not X.shape[0]:
                 looked.add(None)
                 continue
-            X = distinct_columns(model._check_X(X, reset=reset and looked.dtype is None))
+            with _without_warnings_of_names() if has_names else nullcontext():
+                X = distinct_columns(model._check_X(X, reset=reset and looked.dtype is None))
             check_consistent_length(X, y, sample_weight)
             looked.add(X, has_moments and sample_weight is None)
-        y, sample_weight = (None if a is None else np.asarray(a) for a in (y, sample_weight))
+        y, sample_weight = (None if a is None else np.array(a) for a in (y, sample_weight))
         if cache and not is_here:
             cache.write(i, X, y, sample_weight)
         targets.append(y)
         weights.append(sample_weight)
     if cache and not is_here:
-        cache.end(sources)
+        # Objects, such as strings of variable length, are not cached.
+        has_objects = any(part is not None and part.dtype == object for part in targets + weights)
+        cache.end(None if has_objects else sources)
     if looked.dtype is None:
         raise ValueError(f"All {len(chunks)} chunks are empty: there are 0 samples.")
     if chunks.feature_names is not None:
@@ -63,6 +72,9 @@ def _joined(name, parts):
         return None
     if any(part is None for part in parts):
         raise ValueError(f"some chunks have {name}, others have none")
+    kinds = sorted({part.dtype.kind for part in map(np.asarray, parts)} - set("biu"))
+    if len(kinds) > 1:
+        raise ValueError(f"{name} has dtypes of the kinds {kinds} in different chunks")
     return np.concatenate(parts)
 
 
@@ -83,10 +95,30 @@ def by_chunks(predict):
     @wraps(predict)
     def of_chunks(self, X):
         if isinstance(X, Chunks):
-            return (predict(self, part) for part, _, _ in X)
+            return _predictions(self, predict, X)
         return predict(self, X)
 
     return of_chunks
+
+
+def _predictions(model, predict, chunks):
+    """Yields the result for each chunk that has rows."""
+    check_is_fitted(model)
+    has_names = chunks.feature_names is not None
+    model._see_columns(model.n_features_in_, chunks.feature_names, reset=False)
+    for X, _, _ in chunks:
+        if X.shape[0]:
+            with _without_warnings_of_names() if has_names else nullcontext():
+                predicted = predict(model, X)
+            yield predicted
+
+
+@contextmanager
+def _without_warnings_of_names():
+    """Names that chunks know are compared once; their arrays have none."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
+        yield
 
 
 class TakesChunks:
@@ -118,7 +150,10 @@ def follow(model, chunks, y, sample_weight, **others):
     """
     if y is not None or sample_weight is not None:
         raise ValueError(MESSAGE)
-    number = len(model.history_["loss"]) if hasattr(model, "history_") else 0
+    number, names = 0, chunks.feature_names
+    if hasattr(model, "history_"):
+        number = len(model.history_["loss"])
+        model._see_columns(model.n_features_in_, names, reset=False)
     model._expects_drift = False  # other chunks differ, and will come again
     try:
         for pool in chunks.pools(number):
@@ -127,7 +162,12 @@ def follow(model, chunks, y, sample_weight, **others):
                 blocks, targets, weights = zip(*parts, strict=True)
                 del parts
                 y, sample_weight = _joined("y", targets), _joined("sample_weight", weights)
-                model.partial_fit(_stacked(blocks), y, sample_weight=sample_weight, **others)
+                if sample_weight is not None and not np.any(sample_weight):
+                    continue
+                with _without_warnings_of_names() if names is not None else nullcontext():
+                    model.partial_fit(_stacked(blocks), y, sample_weight=sample_weight, **others)
+                if names is not None and not hasattr(model, "feature_names_in_"):
+                    model._see_columns(model.n_features_in_, names, reset=True)
     finally:
         del model._expects_drift
     return model

@@ -6,7 +6,6 @@ a chunk comes from its source or from a cache.
 """
 
 import json
-import shutil
 from contextlib import suppress
 from functools import cached_property
 from itertools import pairwise
@@ -35,6 +34,10 @@ POPULATE_READ = 22
 SAMPLED_ROWS = 32
 
 
+# The files of a cache's blocks.
+BLOCK_FILES = "[0-9]*-*.npy"
+
+
 class ChangedDataError(ValueError):
     """A chunk is no longer what it was in the first pass."""
 
@@ -49,7 +52,9 @@ def as_block(X):
 
 def digest_of(X):
     """A hash of the numbers of a block."""
-    parts = (X.data, X.indices, X.indptr) if sparse.issparse(X) else (X,)
+    parts = (X,)
+    if sparse.issparse(X):
+        parts = X.data[: X.nnz], X.indices[: X.nnz], X.indptr
     digests = [checksum(np.ascontiguousarray(part).reshape(-1).view(np.uint8)) for part in parts]
     return X.shape, X.dtype.str, *digests
 
@@ -72,13 +77,15 @@ class Cache:
 
     def holds(self, sources):
         """Whether all blocks of these sources are here."""
-        return sources is not None and self._marker.exists() and self._known() == sources
+        if sources is None or not self._marker.exists() or self._known()["sources"] != sources:
+            return False
+        return len(list(self.folder.glob(BLOCK_FILES))) == self._known()["files"]
 
     def _known(self):
         try:
-            return json.loads(self._marker.read_text())["sources"]
-        except (ValueError, KeyError):
-            return None
+            return {"sources": None, "files": 0} | json.loads(self._marker.read_text())
+        except ValueError:
+            return {"sources": None, "files": 0}
 
     def begin(self):
         """Remove what an earlier pass has left."""
@@ -86,13 +93,15 @@ class Cache:
             raise ValueError(
                 f"cache={str(self.folder)!r} is a folder with other files: choose an empty one"
             )
-        shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
+        for path in self.folder.glob(BLOCK_FILES):
+            path.unlink()
         self.end(None)
 
     def end(self, sources):
         """All blocks of these sources have been written."""
-        self._marker.write_text(json.dumps({"sources": sources}))
+        files = len(list(self.folder.glob(BLOCK_FILES)))
+        self._marker.write_text(json.dumps({"sources": sources, "files": files}))
 
     def _path(self, i, name):
         return self.folder / f"{i:06}-{name}.npy"
@@ -105,8 +114,7 @@ class Cache:
             parts["shape"] = np.array(X.shape)
         parts |= {"y": y, "weight": sample_weight}
         for name, part in parts.items():
-            if part is not None:
-                part = part.astype(str) if part.dtype == object else part
+            if part is not None and part.dtype != object:
                 np.save(self._path(i, name), part)
 
     def read(self, i):
@@ -186,13 +194,12 @@ class ChunkedRows:
         return self._cache.read(i) if self._cache else self.chunks.part(i)[0]
 
     def _checked(self, i, X):
-        if not self._cache:
-            X = as_block(X)
-            if digest_of(X) != self._looked.digests[i]:
-                raise ChangedDataError(
-                    f"chunk {i} is not what it was in the first pass: read({i}) has to return the "
-                    "same rows each time"
-                )
+        X = X if self._cache else as_block(X)
+        if digest_of(X) != self._looked.digests[i]:
+            why = f"read({i}) has to return the same rows each time"
+            if self._cache:
+                why = f"cache={str(self._cache.folder)!r} was written by another fit"
+            raise ChangedDataError(f"chunk {i} is not what it was in the first pass: {why}")
         return self.changed(X.astype(self.dtype, copy=False), self._changes)
 
     def map(self, function, jobs):

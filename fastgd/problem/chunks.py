@@ -84,12 +84,16 @@ class Chunks:
     @property
     def sources(self):
         """What tells whether the sources are unchanged: the same text; None if nothing does."""
-        return self.read.sources if hasattr(self.read, "sources") else None
+        return repr((self.n_chunks, self.read.sources)) if self._has_files else None
+
+    @property
+    def _has_files(self):
+        return isinstance(self.read, RowGroups)
 
     @property
     def feature_names(self):
-        """The names of the columns, where `read` knows them; else None."""
-        return getattr(self.read, "feature_names", None)
+        """The names of the columns, where they are known; else None."""
+        return self.read.feature_names if self._has_files else None
 
     def part(self, i):
         """Chunk i as (X, y, sample_weight); what it lacks is None."""
@@ -138,7 +142,8 @@ class Chunks:
         """
         rows, columns = X.shape[0], int(np.prod(X.shape[1:]))
         if chunk_rows is None:
-            chunk_rows = max(CHUNK_BYTES // (max(columns, 1) * np.dtype(X.dtype).itemsize), 1)
+            width = np.dtype(getattr(X, "dtype", float)).itemsize
+            chunk_rows = max(CHUNK_BYTES // (max(columns, 1) * width), 1)
         if not (isinstance(chunk_rows, int | np.integer) and chunk_rows > 0):
             raise ValueError(f"chunk_rows must be None or a positive integer, got {chunk_rows!r}")
         for name, part in (("y", y), ("sample_weight", sample_weight)):
@@ -211,11 +216,16 @@ class RowGroups:
         paths = [paths] if isinstance(paths, str | Path) else list(paths)
         if not paths:
             raise ValueError("there are no paths")
-        self.groups = []
+        self.groups, names = [], None
         for path in paths:
             file = ParquetFile(path)
             self.groups += [(str(path), group) for group in range(file.num_row_groups)]
-        names = file.schema_arrow.names
+            own = file.schema_arrow.names
+            if columns is None and names is not None and own != names:
+                raise ValueError(f"{path} has the columns {own}, {paths[0]} has {names}")
+            names = names or own
+        if not self.groups:
+            raise ValueError(f"there are no rows in {paths}")
         self.targets = [target] if isinstance(target, str) else target
         self.target, self.weight = target, sample_weight
         used = [*(self.targets or ()), *([sample_weight] if sample_weight else ())]
@@ -243,9 +253,17 @@ class RowGroups:
         X = _numbers(table, list(self.feature_names))
         if self.target is None:
             return X
-        y = table[self.target].to_numpy() if isinstance(self.target, str) else None
+        y = _labels(table[self.target]) if isinstance(self.target, str) else None
         y = _numbers(table, self.targets) if y is None else y
         return (X, y, table[self.weight].to_numpy()) if self.weight else (X, y)
+
+
+def _labels(column):
+    """A column of targets: strings as an array of strings, without missing ones."""
+    values = column.to_numpy()
+    if values.dtype == object and all(isinstance(value, str) for value in values):
+        return values.astype(str)
+    return values
 
 
 def _numbers(table, names):

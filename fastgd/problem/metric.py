@@ -101,6 +101,12 @@ def metric_of(problem: Problem):
     if rows.sparse:
         return Metric(np.zeros(len(shift)), np.sqrt(second / total) / factor, peak)
     mean = first / total
+    if is_far(mean, second / total):
+        # The rows of which the centre was guessed are not like the others.
+        shift = shift + mean / factor
+        first, second, largest = np.zeros((3, len(shift)))
+        passes.moments(term, factor, shift * factor, first, second, largest)
+        peak, mean = np.divide(largest, second, out=largest, where=second > 0), first / total
     center = (shift * factor + mean) / factor
     scale = np.sqrt(np.maximum(second / total - mean * mean, 0)) / factor
     scale = np.where(scale > MIN_RELATIVE_SCALE * np.abs(center), scale, 0.0)
@@ -108,6 +114,11 @@ def metric_of(problem: Problem):
     if not problem.objective.intercept or problem.objective.tilt:
         return Metric(np.zeros(len(shift)), np.hypot(scale, center), peak)
     return Metric(center, scale, peak)
+
+
+def is_far(mean, square):
+    """Whether a mean is more than ten standard deviations away from 0, given mean squares."""
+    return bool((mean * mean > 100 / 101 * square).any())
 
 
 def pooled(center, spread, other, other_spread, part):

@@ -7,7 +7,7 @@ from scipy import sparse
 
 from fastgd.kernels import products as kernel
 from fastgd.problem import passes
-from fastgd.problem.metric import MAX_SQUARES, MIN_RELATIVE_SCALE, Metric, rough_center
+from fastgd.problem.metric import MAX_SQUARES, MIN_RELATIVE_SCALE, Metric, is_far, rough_center
 from fastgd.problem.records import Record
 
 # The kernel takes a multiple of this number of columns.
@@ -57,6 +57,12 @@ def products_of(problem):
         shift[p + 1 : used] = targets.mean(axis=0)
     passes.column_products(problem.data_term, shift, out)
     G = out[:used, :used]
+    if centered and not problem.rows.sparse and np.isfinite(G).all():
+        mean = G[p, :p] / G[p, p]
+        if is_far(mean, np.diagonal(G)[:p] / G[p, p]):
+            # The rows of which the centre was guessed are not like the others.
+            shift[:p] += mean
+            passes.column_products(problem.data_term, shift, out)
     squares = np.diagonal(G)
     is_safe = (squares < MAX_SQUARES) & ((squares > 1 / MAX_SQUARES) | (squares == 0))
     if not (is_safe.all() and np.isfinite(shift).all()) or _underflow(problem, squares, shift):
