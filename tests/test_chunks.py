@@ -226,6 +226,10 @@ def test_parquet(tmp_path):
     for use in (model.score, lambda chunks: next(model.predict(chunks)), stream.partial_fit):
         with pytest.raises(ValueError, match="feature names should match"):
             use(turned)
+    wrong = {"when": np.arange(9).astype("datetime64[s]"), "label": two[:9]}
+    parquet.write_table(table(wrong), tmp_path / "wrong.parquet")
+    with pytest.raises(ValueError, match="column 'when' holds timestamp"):
+        fastgd.LogisticRegression().fit(Chunks.parquet(tmp_path / "wrong.parquet", target="label"))
     with pytest.raises(ValueError, match="has no columns \\['price'\\]"):
         Chunks.parquet(paths, target="price")
 

@@ -268,11 +268,14 @@ def _labels(column):
 
 def _numbers(table, names):
     """Columns of a table as a C-order array: float32 if all of them are, else float64."""
-    is_single = all(str(table.schema.field(name).type) == "float" for name in names)
+    from pyarrow import types
+
+    kinds = {name: table.schema.field(name).type for name in names}
+    is_single = all(types.is_float32(kind) for kind in kinds.values())
     out = np.empty((table.num_rows, len(names)), np.float32 if is_single else np.float64)
-    for j, name in enumerate(names):
-        try:
-            out[:, j] = table[name].to_numpy()
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"column {name!r} holds no numbers: {error}") from error
+    are_numbers = types.is_integer, types.is_floating, types.is_boolean, types.is_decimal
+    for j, (name, kind) in enumerate(kinds.items()):
+        if not any(is_number(kind) for is_number in are_numbers):
+            raise ValueError(f"column {name!r} holds {kind}, not numbers")
+        out[:, j] = table[name].to_numpy()
     return out
