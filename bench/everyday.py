@@ -10,13 +10,11 @@ A fit is slow if it takes 5 % and 0.1 ms longer than its peer. Times are medians
 interleaved.
 """
 
-import argparse
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import warnings
 from copy import deepcopy
 from functools import partial
 from importlib.util import find_spec
@@ -240,12 +238,4 @@ PARTS = {"defaults": compare_defaults, "sgd": compare_sgd,
 
 
 def main(arguments):
-    parser = argparse.ArgumentParser("python -m bench everyday", description=__doc__)
-    parser.add_argument("names", nargs="*", default=[*PARTS], help=f"of {', '.join(PARTS)}")
-    warnings.simplefilter("ignore")
-    names = parser.parse_args(arguments).names
-    report.head([])
-    for name in names:
-        for line in PARTS[name]():
-            print(line, flush=True)
-    return 0
+    return report.parts("everyday", __doc__, PARTS, arguments)

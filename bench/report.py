@@ -4,6 +4,7 @@ import argparse
 import fnmatch
 import platform
 import sys
+import warnings
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -26,6 +27,19 @@ def parser(command, text, peers=()):
     if peers:
         made.add_argument("--peers", action="append", choices=peers, help="only these")
     return made
+
+
+def parts(command, text, functions, arguments):
+    """Run a command of parts {name: function that yields lines}: all, or those in the arguments."""
+    made = argparse.ArgumentParser(f"python -m bench {command}", description=text)
+    made.add_argument("names", nargs="*", default=[*functions], help=f"of {', '.join(functions)}")
+    warnings.simplefilter("ignore")
+    names = made.parse_args(arguments).names
+    head([])
+    for name in names:
+        for line in functions[name]():
+            print(line, flush=True)
+    return 0
 
 
 def choose(entries, names):

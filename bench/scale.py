@@ -9,12 +9,10 @@
 The model of the times: T = a + rounds (b + c W) + n (x / W + m) seconds for n rows and W workers.
 """
 
-import argparse
 import subprocess
 import sys
 import tempfile
 import time
-import warnings
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -105,15 +103,16 @@ def on_cluster(workers, sizes):
     from distributed import Client, LocalCluster, wait
 
     from fastgd import dask as on_dask
+    from fastgd.estimators import placement
 
     rounds = []
 
-    class Counted(on_dask.Placement):
+    class Counted(placement.Placement):
         def map(self, jobs, kept):
             rounds.append(len(jobs))
             return super().map(jobs, kept)
 
-    on_dask.Placement = Counted
+    placement.Placement = Counted
     options = {"threads_per_worker": 1, "dashboard_address": ":0"}
     with LocalCluster(n_workers=workers, **options) as cluster, Client(cluster):
         for rows in sizes:
@@ -144,7 +143,7 @@ def compare_cluster():
         return
     known, large = [], []
     for workers in range(1, cores() + 1):
-        for rows, _, rounds, taken in on_cluster(workers, (workers * 40, *SMALL, LARGE)):
+        for rows, _, rounds, taken in on_cluster(workers, (workers * 60, *SMALL, LARGE)):
             (large if rows == LARGE else known).append((rows, workers, rounds, taken))
             text = f"{taken / rounds * 1e3:6.1f} ms a round" if rows < SMALL[0] else ""
             yield f"{rows:>8} rows  {workers} workers  {rounds:3} rounds  {taken:7.3f} s  {text}"
@@ -174,12 +173,4 @@ PARTS = {"disk": compare_disk, "cluster": compare_cluster}
 
 
 def main(arguments):
-    parser = argparse.ArgumentParser("python -m bench scale", description=__doc__)
-    parser.add_argument("names", nargs="*", default=[*PARTS], help=f"of {', '.join(PARTS)}")
-    warnings.simplefilter("ignore")
-    names = parser.parse_args(arguments).names
-    report.head([])
-    for name in names:
-        for line in PARTS[name]():
-            print(line, flush=True)
-    return 0
+    return report.parts("scale", __doc__, PARTS, arguments)

@@ -1,7 +1,7 @@
 """Users' chunks: the first look at them, predictions, and streams."""
 
 import warnings
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import wraps
 
 import numpy as np
@@ -10,15 +10,15 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
 from fastgd.estimators.base import about
-from fastgd.problem.chunked_rows import Cache, ChunkedRows, Looked
+from fastgd.estimators.parameters import thread_count
+from fastgd.problem.chunk_cache import Cache
+from fastgd.problem.chunked_rows import ChunkedRows, Looked
 from fastgd.problem.chunks import Chunks, in_advance
 from fastgd.problem.data import distinct_columns
 
 # Fewer rows than columns are held in memory up to this number of bytes, where methods for such data
 # are found.
 FEW_BYTES = 2**26
-
-
 MESSAGE = "y and sample_weight of chunks are read with them: give X alone"
 
 
@@ -28,14 +28,13 @@ def look(model, chunks, reset):
     """
     if not reset:
         check_is_fitted(model)
-    looked, targets, weights = Looked(), [], []
+    looked, targets, weights = Looked(thread_count(model.n_jobs)), [], []
     cache = Cache(chunks.cache) if chunks.cache else None
     sources = chunks.sources
     is_here = cache and cache.holds(sources)
     if cache and not is_here:
         cache.begin()
     # Least squares need other sums.
-    has_names = chunks.feature_names is not None
     has_moments = model.loss != "squared_error" and getattr(model, "class_weight", None) is None
     parts = in_advance(cache.part if is_here else chunks.part, range(len(chunks)))
     for i, (X, y, sample_weight) in enumerate(parts):
@@ -43,7 +42,7 @@ def look(model, chunks, reset):
             if X is None or not X.shape[0]:
                 looked.add(None)
                 continue
-            with _without_warnings_of_names() if has_names else nullcontext():
+            with _names_known(chunks):
                 X = distinct_columns(model._check_X(X, reset=reset and looked.dtype is None))
             check_consistent_length(X, y, sample_weight)
             looked.add(X, has_moments and sample_weight is None)
@@ -60,10 +59,14 @@ def look(model, chunks, reset):
         raise ValueError(f"All {len(chunks)} chunks are empty: there are 0 samples.")
     if chunks.feature_names is not None:
         model._see_columns(looked.columns, chunks.feature_names, reset)
-    rows = ChunkedRows(chunks, looked.end(), cache)
-    if rows.shape[0] <= rows.shape[1] and rows.bytes <= FEW_BYTES:
-        rows = rows.columns(slice(None))
+    rows = in_memory_if_few(ChunkedRows(chunks, looked.end(), cache))
     return rows, _joined("y", targets), _joined("sample_weight", weights)
+
+
+def in_memory_if_few(rows):
+    """Rows in chunks, or the matrix of them if they are fewer than the columns and not large."""
+    is_few = rows.shape[0] <= rows.shape[1] and rows.bytes <= FEW_BYTES
+    return rows.columns(slice(None)) if is_few else rows
 
 
 def _joined(name, parts):
@@ -104,20 +107,20 @@ def by_chunks(predict):
 def _predictions(model, predict, chunks):
     """Yields the result for each chunk that has rows."""
     check_is_fitted(model)
-    has_names = chunks.feature_names is not None
     model._see_columns(model.n_features_in_, chunks.feature_names, reset=False)
     for X, _, _ in chunks:
         if X.shape[0]:
-            with _without_warnings_of_names() if has_names else nullcontext():
+            with _names_known(chunks):
                 predicted = predict(model, X)
             yield predicted
 
 
 @contextmanager
-def _without_warnings_of_names():
-    """Names that chunks know are compared once; their arrays have none."""
+def _names_known(chunks):
+    """Without warnings that arrays have no names, if the chunks know them: they are compared."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
+        if chunks.feature_names is not None:
+            warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
         yield
 
 
@@ -164,7 +167,7 @@ def follow(model, chunks, y, sample_weight, **others):
                 y, sample_weight = _joined("y", targets), _joined("sample_weight", weights)
                 if sample_weight is not None and not np.any(sample_weight):
                     continue
-                with _without_warnings_of_names() if names is not None else nullcontext():
+                with _names_known(chunks):
                     model.partial_fit(_stacked(blocks), y, sample_weight=sample_weight, **others)
                 if names is not None and not hasattr(model, "feature_names_in_"):
                     model._see_columns(model.n_features_in_, names, reset=True)

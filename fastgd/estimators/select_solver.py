@@ -57,9 +57,7 @@ def select_method(model, problem, partial, last):
     check_compatible(schedule, optimizer, model.batch_size, problem.objective.loss)
     average_from = -(-model.average // size) if model.average else None
     seed = seed_of(problem.random_state) if isinstance(optimizer, GradientNoise) else 0
-    method = FirstOrder(schedule, optimizer, size, average_from, seed)
-    method.shuffles = bool(model.shuffle)
-    return method
+    return FirstOrder(schedule, optimizer, size, average_from, seed, bool(model.shuffle))
 
 
 def automatic_method(model, problem, size):

@@ -38,22 +38,28 @@ class FirstOrder(Method):
     of rows per update.
 
     `average_from` is the first update whose result enters the average of the iterates; None means
-    no averaging. `seed` is that of the gradient noise.
+    no averaging. `seed` is that of the gradient noise. `shuffles` mixes the rows of chunks; those
+    in memory come in the order that is given.
     """
 
     has_rate = True
-    # Whether the rows of chunks are shuffled. Those in memory come in the order that is given.
-    shuffles = True
     resumed = "state", "_reacted"
 
     def __init__(
-        self, schedule: Schedule, optimizer: Optimizer, batch_size: int, average_from=None, seed=0
+        self,
+        schedule: Schedule,
+        optimizer: Optimizer,
+        batch_size: int,
+        average_from=None,
+        seed=0,
+        shuffles=True,
     ):
         self.schedule = schedule
         self.optimizer = optimizer
         self.batch_size = batch_size
         self.average_from = average_from
         self.seed = seed
+        self.shuffles = shuffles
 
     @property
     def solver(self):

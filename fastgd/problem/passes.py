@@ -8,7 +8,8 @@ from fastgd.kernels import batch, columns, rows
 from fastgd.kernels import gram as gram_kernel
 from fastgd.kernels import products as products_kernel
 from fastgd.kernels.data_term import DataTerm
-from fastgd.problem.chunked_rows import ChunkedRows, ChunkedTerm
+from fastgd.problem.chunked_rows import ChunkedRows
+from fastgd.problem.chunked_term import ChunkedTerm
 from fastgd.problem.data import as_rows
 
 
