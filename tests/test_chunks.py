@@ -521,3 +521,16 @@ def test_a_checksum_shows_every_bit(size):
             assert checksum(other) != known
     assert checksum(np.append(data, np.uint8(0))) != known
     assert checksum(data.copy()) == known
+
+
+def test_a_checksum_shows_what_happens_to_rows():
+    X = np.random.default_rng(0).standard_normal((5000, 3))
+    changed = [X, -X, 2 * X, X[::-1], np.roll(X, 1, axis=0), np.roll(X, 1, axis=1), X + 0.0 * X]
+    for i, j in [(0, 1), (0, 16), (7, 4000)]:
+        two_signs, swapped = X.copy(), X.copy()
+        two_signs[[i, j], 0] *= -1
+        swapped[[i, j]] = swapped[[j, i]]
+        changed += [two_signs, swapped]
+    sums = [checksum(np.ascontiguousarray(Y).reshape(-1).view(np.uint8)) for Y in changed]
+    assert sums[6] == sums[0]
+    assert len(set(sums)) == len(sums) - 1

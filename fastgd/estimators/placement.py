@@ -88,7 +88,8 @@ def _forget(fit, dask_worker):
 def _changed(X, kept, dtype, changes, function, *arguments):
     """function(block as its rows are used, what is kept, *arguments)"""
     X = ChunkedRows.changed(X.astype(dtype, copy=False), changes)
-    return function(X, kept, *arguments) if kept is not None else function(X, *arguments)
+    # one thread a block
+    return function(X, 1, kept, *arguments) if kept is not None else function(X, 1, *arguments)
 
 
 # ---- what runs on the client ----
@@ -239,15 +240,14 @@ class PlacedRows(ChunkedRows):
             self._parts[ids] = (y, weights, visits), parts
         return self._parts[ids][1]
 
-    def map(self, function, jobs):
-        """Yields function(X of a chunk, *arguments) for each job (chunk, *arguments), in turn."""
+    def map(self, function, jobs, _):
+        """Yields function(X of a chunk, 1, *arguments) for each job (chunk, *arguments) in turn."""
         kept, named, how = {None: None}, {}, (self.dtype, self._changes, function)
         for number, (chunk, *arguments) in enumerate(jobs):
             name = None
             if arguments and isinstance(arguments[0], Part):
-                part, codes, _, *others = arguments
-                # one thread a block
-                name, arguments = part.name, [codes, 1, *others]
+                part, *arguments = arguments
+                name = part.name
                 kept[name] = part
             named[number] = (chunk, name, _changed, (*how, *arguments))
         yield from self.chunks.map(named, kept)

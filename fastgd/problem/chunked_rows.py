@@ -9,13 +9,15 @@ from sklearn.utils import check_array
 from fastgd.kernels.data_term import DataTerm
 from fastgd.kernels.digest import checksum
 from fastgd.problem.chunked_term import Part, add_moments, moments_of
-from fastgd.problem.chunks import in_advance
+from fastgd.problem.chunks import at_once, in_advance
 from fastgd.problem.data import as_rows, check_compressed, distinct_columns
 from fastgd.problem.losses import SquaredError
 from fastgd.problem.objective import Objective
 
 # Rows from which a central value of each column is guessed.
 SAMPLED_ROWS = 32
+# Chunks that are worked on at once, at most: each of them is in memory.
+MOST_AT_ONCE = 4
 
 
 class ChangedDataError(ValueError):
@@ -94,31 +96,31 @@ class ChunkedRows:
 
     def block(self, i):
         """X of chunk i, which has to be what it was."""
-        return self._checked(i, self._read(i))
+        return self._checked(self._read(i), i)
 
     def _read(self, i):
-        """X of chunk i as its source has it, or as it was used: checked here, beside a pass."""
-        return self._same(i, self._cache.read(i)) if self._cache else self.chunks.part(i)[0]
+        """X of chunk i as its source has it, or as it was used."""
+        return self._cache.read(i) if self._cache else self.chunks.part(i)[0]
 
-    def _checked(self, i, X):
-        X = X if self._cache else self._same(i, as_block(X))
-        return self.changed(X.astype(self.dtype, copy=False), self._changes)
-
-    def _same(self, i, X):
-        """X, if it is what chunk i was."""
+    def _checked(self, X, i):
+        X = X if self._cache else as_block(X)
         if digest_of(X) != self._looked.digests[i]:
             why = f"read({i}) has to return the same rows each time"
             if self._cache:
                 why = f"cache={str(self._cache.folder)!r} was written by another fit"
             raise ChangedDataError(f"chunk {i} is not what it was in the first pass: {why}")
-        return X
+        return self.changed(X.astype(self.dtype, copy=False), self._changes)
 
-    def map(self, function, jobs):
-        """Yields function(X of a chunk, *arguments) for each job (chunk, *arguments), in turn."""
-        given = in_advance(self._read, [chunk for chunk, *_ in jobs])
-        for X, (chunk, *arguments) in zip(given, jobs, strict=True):
-            yield function(self._checked(chunk, X), *arguments)
-            del X
+    def map(self, function, jobs, threads):
+        """Yields function(X of a chunk, number of threads, *arguments) for each job (chunk,
+        *arguments), in turn; several at once share the threads.
+        """
+        shares = max(min(threads, len(jobs), MOST_AT_ONCE), 1)
+
+        def work(X, chunk, *arguments):
+            return function(self._checked(X, chunk), threads // shares, *arguments)
+
+        return at_once(self._read, work, jobs, shares)
 
     def joined(self, pools):
         """Yields (X of some chunks, their numbers) for each of these lists of numbers."""
@@ -155,11 +157,11 @@ class ChunkedRows:
     def columns(self, numbers):
         """These columns, of all rows."""
         jobs = [(i, numbers) for i in np.flatnonzero(np.diff(self.bounds))]
-        parts = list(self.map(_columns, jobs))
+        parts = list(self.map(_columns, jobs, 1))
         return sparse.vstack(parts, format="csr") if self.sparse else np.concatenate(parts)
 
 
-def _columns(X, numbers):
+def _columns(X, _, numbers):
     return X[:, numbers]
 
 

@@ -28,7 +28,7 @@ class Part(Record):
     name: str | None = None
 
 
-def of_term(X, part, codes, threads, function, common, arrays):
+def of_term(X, threads, part, codes, function, common, arrays):
     """function(data term of a chunk, *common, *arrays)"""
     term = DataTerm(as_rows(X), part.y, part.weights, part.visits, codes, threads)
     return function(term, *common, *arrays)
@@ -59,10 +59,10 @@ class ChunkedTerm:
         places = self.rows.places(self._visits)
         parts = self.rows.parts(self._y, self._weights, self._visits)
         jobs = [
-            (i, parts[i], self._codes, self._threads, function, common, self._cut(own, of_visits))
+            (i, parts[i], self._codes, function, common, self._cut(own, of_visits))
             for i, own in places.items()
         ]
-        return zip(places.values(), self.rows.map(of_term, jobs), strict=True)
+        return zip(places.values(), self.rows.map(of_term, jobs, self._threads), strict=True)
 
     def _cut(self, places, arrays):
         """The part of each array of all visits; of None it is None."""

@@ -3,6 +3,7 @@
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock, Semaphore
 
 import numpy as np
 
@@ -22,8 +23,9 @@ class Chunks:
     read : callable
         ``read(i)`` returns chunk i: X, (X, y) or (X, y, sample_weight), where X is an array, a CSR
         matrix or a data frame of any number of rows, also none. It is called in any order, again
-        for every pass, and from another thread: the next chunk is read while one is worked on. It
-        has to return the same rows each time, in arrays that later calls do not overwrite.
+        for every pass, and from other threads, but never twice at a time: the next chunk is read
+        while others are worked on. It has to return the same rows each time, in arrays that later
+        calls do not overwrite.
 
     n_chunks : int
         Number of chunks.
@@ -190,6 +192,23 @@ def in_advance(function, arguments):
             coming = None if following is None else thread.submit(function, following)
             yield result
             del result
+
+
+def at_once(read, work, jobs, threads):
+    """Yields work(read(chunk), chunk, *arguments) for each job (chunk, *arguments), in turn.
+
+    One chunk is read at a time, while as many others as there are threads are worked on.
+    """
+    reading, working = Lock(), Semaphore(threads)
+
+    def do(job):
+        with reading:
+            chunk = read(job[0])
+        with working:
+            return work(chunk, *job)
+
+    with ThreadPoolExecutor(threads + 1) as pool:
+        yield from pool.map(do, jobs)
 
 
 class Slices:

@@ -66,12 +66,12 @@ def margins(X, theta, outputs, out, threads):
         return
     done = 0
     filled = np.flatnonzero(np.diff(X.bounds))
-    for part in X.map(_margins, [(i, theta, outputs, threads) for i in filled]):
+    for part in X.map(_margins, [(i, theta, outputs) for i in filled], threads):
         out[done : done + len(part)] = part
         done += len(part)
 
 
-def _margins(X, theta, outputs, threads):
+def _margins(X, threads, theta, outputs):
     out = np.empty(X.shape[0] * outputs)
     batch.margins(as_rows(X), theta, outputs, out, threads)
     return out
@@ -82,8 +82,8 @@ def squared_norms(X, visits):
     if not isinstance(X, ChunkedRows):
         return rows.squared_norms(X, visits)
     jobs = [(i, visits[own] - X.bounds[i]) for i, own in X.places(visits).items()]
-    return np.concatenate(list(X.map(_squared_norms, jobs)))
+    return np.concatenate(list(X.map(_squared_norms, jobs, 1)))
 
 
-def _squared_norms(X, visits):
+def _squared_norms(X, _, visits):
     return rows.squared_norms(as_rows(X), visits)
