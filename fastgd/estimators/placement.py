@@ -20,8 +20,8 @@ from scipy import sparse
 from fastgd.estimators.base import about
 from fastgd.estimators.chunked_data import in_memory_if_few
 from fastgd.problem.chunked_rows import ChunkedRows, Looked, as_block, facts_of
-from fastgd.problem.chunked_term import Part
 from fastgd.problem.data import is_surely_finite
+from fastgd.problem.row_vectors import Chunk, RowVectors, Site, named
 
 # Seconds between two looks at the members of the cluster while calls are on their way.
 WATCH_SECONDS = 1.0
@@ -29,6 +29,9 @@ WATCH_SECONDS = 1.0
 PATIENCE = 30.0
 # Seconds for which a block may be lost until dask begins to make it again.
 LOST_SECONDS = 5.0
+# Arrays of targets and weights that workers have, at most: those of the objective, and others that
+# are needed for a while.
+MOST_PARTS = 3
 
 
 # ---- what runs on the workers ----
@@ -56,27 +59,29 @@ def _facts(X, y, sample_weight, i):
 def _install(dask_worker):
     """Have a worker answer the calls below."""
 
-    async def fastgd(fit, jobs, kept):
-        # Within a process they come as they are sent.
-        jobs, kept = (getattr(part, "data", part) for part in (jobs, kept))
-        return await _work(dask_worker, fit, jobs, kept)
+    async def fastgd(fit, message):
+        # Within a process it comes as it is sent.
+        return await _work(dask_worker, fit, *getattr(message, "data", message))
 
     dask_worker.handlers["fastgd"] = fastgd
 
 
-async def _work(dask_worker, fit, jobs, kept):
-    """{number: result} of the jobs (number, key of the block, name of what is kept, function,
-    arguments) whose blocks and kept arguments are here; the others are missing.
+async def _work(dask_worker, fit, jobs, kept, needed):
+    """{number: result} of the jobs (number, key of the block, names of what is kept, function,
+    arguments) whose blocks and kept things are here; the others are missing.
 
-    `kept` holds arguments that do not change from pass to pass, by name.
+    `kept` are things by name that stay for later jobs, `needed` the names of the row vectors and of
+    the kept things that still are in use; None: all.
     """
-    memory = vars(dask_worker).setdefault("_fastgd", {}).setdefault(fit, {})
-    memory.update(kept)
+    site = vars(dask_worker).setdefault("_fastgd", {}).setdefault(fit, Site())
+    if needed is not None:
+        site.forget(*needed)
+    site.kept.update(kept)
     loop, pool, running = asyncio.get_running_loop(), dask_worker.executors["default"], {}
-    for number, key, name, function, arguments in jobs:
-        if key in dask_worker.data and name in memory:
+    for number, key, names, function, arguments in jobs:
+        if key in dask_worker.data and all(name in site.kept for name in names):
             X = dask_worker.data[key]
-            running[number] = loop.run_in_executor(pool, function, X, memory[name], *arguments)
+            running[number] = loop.run_in_executor(pool, function, X, site, *arguments)
     done = await asyncio.gather(*running.values(), return_exceptions=True)
     return to_serialize(dict(zip(running, done, strict=True)))
 
@@ -85,11 +90,20 @@ def _forget(fit, dask_worker):
     vars(dask_worker).get("_fastgd", {}).pop(fit, None)
 
 
-def _changed(X, kept, dtype, changes, function, *arguments):
-    """function(block as its rows are used, what is kept, *arguments)"""
-    X = ChunkedRows.changed(X.astype(dtype, copy=False), changes)
-    # one thread a block
-    return function(X, 1, kept, *arguments) if kept is not None else function(X, 1, *arguments)
+def _changed(X, dtype, changes):
+    """A block as its rows are used."""
+    return ChunkedRows.changed(X.astype(dtype, copy=False), changes)
+
+
+def _of_block(X, _, how, function, *arguments):
+    """function(X, number of threads, *arguments)"""
+    return function(_changed(X, *how), 1, *arguments)
+
+
+def _of_call(X, site, how, number, part, call, pending, arrays):
+    """The result of a call, for the chunk of this number and `Part` by name."""
+    chunk = Chunk(number, site.kept[part], 1, lambda: _changed(X, *how))
+    return site.run(chunk, call, pending, arrays)
 
 
 # ---- what runs on the client ----
@@ -102,6 +116,8 @@ class Placement:
         self._client, self._futures, self._fit = client, futures, uuid4().hex
         # {address: names of what that worker keeps}, {chunk: address}
         self._known, self._where = {}, None
+        # The row vectors of the fit; {ids of arrays: (the arrays, their parts)}.
+        self.vectors, self._parts = RowVectors(), {}
 
     def close(self):
         """Let the workers forget the fit."""
@@ -144,6 +160,24 @@ class Placement:
             if is_lost or future.status == "cancelled":
                 raise RuntimeError(f"partition {i} is lost, and dask cannot make it again")
 
+    def named_parts(self, arrays, parts):
+        """parts(*arrays), {chunk: its `Part`}, with names; the same ones for the same arrays."""
+        ids = tuple(map(id, arrays))
+        _, found = self._parts.pop(ids, (None, None))
+        if found is None:
+            found = parts(*arrays)
+            for part in found.values():
+                part.name = named()
+        self._parts[ids] = arrays, found  # at the end, as the last one used
+        if len(self._parts) > MOST_PARTS:
+            del self._parts[next(iter(self._parts))]
+        return found
+
+    @property
+    def part_names(self):
+        """The names of all parts."""
+        return {part.name for _, found in self._parts.values() for part in found.values()}
+
     def pools(self, number):
         """A stream takes one partition after the other."""
         return [[i] for i in range(len(self._futures))]
@@ -153,9 +187,9 @@ class Placement:
         self._places()
         return self._client.gather(self._futures[chunk])
 
-    def map(self, jobs, kept):
-        """The results of the jobs {number: (chunk, name, function, arguments)}, whose `kept`
-        arguments have names.
+    def map(self, jobs, kept=None, needed=None):
+        """The results of the jobs {number: (chunk, names, function, arguments)}, which use what is
+        `kept` under these names; see `_work`.
         """
         results, since = {}, time.monotonic()
         while len(results) < len(jobs):
@@ -166,7 +200,8 @@ class Placement:
                 if number not in results:
                     own = (number, self._futures[chunk].key, *job)
                     groups.setdefault(self._where[chunk], []).append(own)
-            for address, answer in self._client.sync(self._ask, groups, kept).items():
+            asked = self._client.sync(self._ask, groups, kept or {}, needed)
+            for address, answer in asked.items():
                 if answer is None:  # the worker is lost
                     self._known.pop(address, None)
                     continue
@@ -182,10 +217,10 @@ class Placement:
                 raise RuntimeError(f"no worker has answered for {PATIENCE:g} seconds")
         return [results[number] for number in jobs]
 
-    async def _ask(self, groups, kept):
+    async def _ask(self, groups, kept, needed):
         """{address: answer of `_work`, None if it did not come}, while the members are watched."""
         calls = {
-            asyncio.create_task(self._call(address, jobs, kept)): address
+            asyncio.create_task(self._call(address, jobs, kept, needed)): address
             for address, jobs in groups.items()
         }
         answers, running = {}, set(calls)
@@ -200,15 +235,18 @@ class Placement:
                     answers[calls[call]] = None
         return answers
 
-    async def _call(self, address, jobs, kept):
+    async def _call(self, address, jobs, kept, needed):
         worker, is_new = self._client.rpc(address), address not in self._known
         known = self._known.setdefault(address, set())
-        new = {name: kept[name] for _, _, name, *_ in jobs if name not in known}
-        message = {"jobs": to_serialize(jobs), "kept": to_serialize(new)}
+        if needed is not None:
+            known &= needed[1]
+        names = {name for _, _, names, *_ in jobs for name in names}
+        new = {name: kept[name] for name in names - known}
         try:
             if is_new:
                 await worker.run(function=dumps(_install), args=dumps(()), kwargs=dumps({}))
-            answer = await worker.fastgd(fit=self._fit, **message)
+            message = to_serialize((jobs, new, needed))
+            answer = await worker.fastgd(fit=self._fit, message=message)
         except (OSError, CommClosedError, asyncio.CancelledError):
             return None
         known.update(new)
@@ -223,8 +261,7 @@ class PlacedRows(ChunkedRows):
 
     def __init__(self, placement, looked, _, dtype=None, changes=()):
         super().__init__(placement, looked, None, dtype, changes)
-        # {ids of arrays: (the arrays, their parts)}
-        self._parts = {}
+        self.vectors = placement.vectors
 
     def block(self, i):
         """X of partition i, on the client."""
@@ -232,25 +269,34 @@ class PlacedRows(ChunkedRows):
 
     def parts(self, y, weights, visits):
         """{chunk: its `Part`}; the same ones as long as the arrays are the same."""
-        ids = id(y), id(weights), id(visits)
-        if ids not in self._parts:
-            parts = super().parts(y, weights, visits)
-            for part in parts.values():
-                part.name = uuid4().hex
-            self._parts[ids] = (y, weights, visits), parts
-        return self._parts[ids][1]
+        return self.chunks.named_parts((y, weights, visits), super().parts)
 
     def map(self, function, jobs, _):
         """Yields function(X of a chunk, 1, *arguments) for each job (chunk, *arguments) in turn."""
-        kept, named, how = {None: None}, {}, (self.dtype, self._changes, function)
-        for number, (chunk, *arguments) in enumerate(jobs):
-            name = None
-            if arguments and isinstance(arguments[0], Part):
-                part, *arguments = arguments
-                name = part.name
-                kept[name] = part
-            named[number] = (chunk, name, _changed, (*how, *arguments))
-        yield from self.chunks.map(named, kept)
+        how = self.dtype, self._changes
+        named = {
+            number: (chunk, (), _of_block, (how, function, *arguments))
+            for number, (chunk, *arguments) in enumerate(jobs)
+        }
+        yield from self.chunks.map(named)
+
+    def ask(self, call, parts, arrays, _):
+        """Yields the result of a call for each chunk of {chunk: its `Part`}; `arrays` are those
+        given for each chunk.
+        """
+        pending, how = self.vectors.pending(), (self.dtype, self._changes)
+        calls = self.vectors.calls()
+        used = [name for of in [call, *pending] for name in of.known if name != call.name]
+        sent, coming = call.sent(), [vector.name for vector in pending]
+        kept = {name: known.sent() for name, known in calls.items()}
+        kept |= {part.name: part for part in parts.values()}
+        jobs = {
+            i: (i, (part.name, *used), _of_call, (how, i, part.name, sent, coming, arrays[i]))
+            for i, part in parts.items()
+        }
+        needed = self.vectors.needed(), set(calls) | self.chunks.part_names
+        yield from self.chunks.map(jobs, kept, needed)
+        self.vectors.end_of_round(call)
 
 
 class Placed:

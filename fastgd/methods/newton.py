@@ -449,7 +449,7 @@ class Newton(FullBatch):
         a subsample of the rows.
         """
         self._rows.mark_curvatures()
-        mean = self._rows.own_curvatures().mean(axis=0)
+        mean = self._rows.mean_curvatures()
         mean = np.maximum(mean, 1e-3 * mean.max() or 1.0)[:, None]
         if not self._dense or self._use_diagonal:
             return Preconditioner(self._joint, mean + self._at.l2, None)

@@ -91,7 +91,7 @@ class NewtonCholesky(Newton):
             if self._optimality is None and self._may_be_enough(loss, decrement):
                 self._measure_gap(loss)
                 yield self._report(loss)
-            slope, origin, margins = -2 * decrement, self._v, self._rows.margins.copy()
+            slope, origin, margins = -2 * decrement, self._v, self._rows.margins
             self._v = origin + self._x
             value, gradient = self._gradient()
             self._step = np.ones_like(self._step)

@@ -231,7 +231,7 @@ class ProximalNewton(FullBatch):
         """(F, gradient) after the full step x or, if F does not fall enough, after a line search. F
         never rises.
         """
-        theta, v, margins = self._theta, self._v, self._rows.margins.copy()
+        theta, v, margins = self._theta, self._v, self._rows.margins
         kinked = self._l1 * np.where(v != 0, np.sign(v), np.sign(x))
         foretold = float((g * x).sum() + (self._l1 * (np.abs(v + x) - np.abs(v))).sum())
         self._v, self._step = v + x, np.ones_like(self._step)

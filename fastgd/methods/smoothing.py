@@ -10,7 +10,6 @@ from dataclasses import replace
 import numpy as np
 
 from fastgd.methods.newton import Newton
-from fastgd.problem.layout import unpack
 from fastgd.problem.linearization import MIN_SECANT_SHARE
 
 # A stage ends once the decrement is at most this share of the smoothing error. The next share is
@@ -135,7 +134,7 @@ class SmoothedNewton(Newton):
             return
         exact, theta = self._exact, self._at.to_user(self._v + self._x)
         sums = self._rows.sums_along(np.ones(self._at.outputs), exact)
-        self._offer(float(sums[0].sum()) / self._weight + self._penalty(theta), theta)
+        self._offer(float(sums[0].sum()) / self._weight + self._exact.penalty(theta), theta)
 
     def _gradient(self):
         """(F, gradient) at v; before the first step v is offered as the model."""
@@ -146,12 +145,7 @@ class SmoothedNewton(Newton):
 
     def _value(self):
         """The exact objective at v, from the current margins."""
-        return self._rows.mean_loss() + self._penalty(self._at.to_user(self._v))
-
-    def _penalty(self, theta):
-        """The penalty at theta."""
-        exact = self._exact
-        return exact.objective.penalty(*unpack(theta, self._at.outputs, exact.by_column))
+        return self._rows.mean_loss() + self._exact.penalty(self._at.to_user(self._v))
 
     def _search(self):
         """Search as for smooth losses. After a short step add secants to the next Hessian: they

@@ -1,6 +1,8 @@
 """Rows that are read chunk by chunk: what the kernels' `Rows` are for rows in memory."""
 
+from functools import partial
 from itertools import pairwise
+from threading import Lock
 
 import numpy as np
 from scipy import sparse
@@ -8,11 +10,12 @@ from sklearn.utils import check_array
 
 from fastgd.kernels.data_term import DataTerm
 from fastgd.kernels.digest import checksum
-from fastgd.problem.chunked_term import Part, add_moments, moments_of
+from fastgd.problem.chunked_term import add_moments, moments_of
 from fastgd.problem.chunks import at_once, in_advance
 from fastgd.problem.data import as_rows, check_compressed, distinct_columns
 from fastgd.problem.losses import SquaredError
 from fastgd.problem.objective import Objective
+from fastgd.problem.row_vectors import Chunk, Part, RowVectors, Site
 
 # Rows from which a central value of each column is guessed.
 SAMPLED_ROWS = 32
@@ -55,6 +58,7 @@ class ChunkedRows:
         self.bounds, self.stored = looked.bounds, looked.stored
         self.shape = int(looked.bounds[-1]), looked.columns
         self.bytes = looked.stored * (self.dtype.itemsize + 4 * self.sparse)
+        self.vectors, self._site = RowVectors(), Site()
 
     @property
     def center(self):
@@ -100,7 +104,10 @@ class ChunkedRows:
 
     def _read(self, i):
         """X of chunk i as its source has it, or as it was used."""
-        return self._cache.read(i) if self._cache else self.chunks.part(i)[0]
+        if self._cache:
+            return self._cache.read(i)
+        with self._looked.reading:
+            return self.chunks.part(i)[0]
 
     def _checked(self, X, i):
         X = X if self._cache else as_block(X)
@@ -115,12 +122,27 @@ class ChunkedRows:
         """Yields function(X of a chunk, number of threads, *arguments) for each job (chunk,
         *arguments), in turn; several at once share the threads.
         """
-        shares = max(min(threads, len(jobs), MOST_AT_ONCE), 1)
+        some, each = _shared(threads, jobs)
 
         def work(X, chunk, *arguments):
-            return function(self._checked(X, chunk), threads // shares, *arguments)
+            return function(self._checked(X, chunk), each, *arguments)
 
-        return at_once(self._read, work, jobs, shares)
+        return at_once(self._read, work, jobs, some)
+
+    def ask(self, call, parts, arrays, threads):
+        """Yields the result of a call for each chunk of {chunk: its `Part`}; `arrays` are those
+        given for each chunk.
+        """
+        pending, (some, each) = self.vectors.pending(), _shared(threads, parts)
+        self._site.forget(self.vectors.needed(), ())
+
+        def work(X, i):
+            read = partial(self._checked, X, i) if call.reads_X else partial(self.block, i)
+            return self._site.run(Chunk(i, parts[i], each, read), call, pending, arrays[i])
+
+        read = self._read if call.reads_X else _nothing
+        yield from at_once(read, work, [(i,) for i in parts], some)
+        self.vectors.end_of_round(call)
 
     def joined(self, pools):
         """Yields (X of some chunks, their numbers) for each of these lists of numbers."""
@@ -151,7 +173,8 @@ class ChunkedRows:
         for i, places in self.places(visits).items():
             begin, end = self.bounds[i : i + 2]
             of_chunk = None if weights is None else weights[begin:end]
-            found[i] = Part(y[begin * targets : end * targets], of_chunk, visits[places] - begin)
+            of_targets = y[begin * targets : end * targets]
+            found[i] = Part(int(end - begin), of_targets, of_chunk, visits[places] - begin)
         return found
 
     def columns(self, numbers):
@@ -159,6 +182,16 @@ class ChunkedRows:
         jobs = [(i, numbers) for i in np.flatnonzero(np.diff(self.bounds))]
         parts = list(self.map(_columns, jobs, 1))
         return sparse.vstack(parts, format="csr") if self.sparse else np.concatenate(parts)
+
+
+def _shared(threads, jobs):
+    """(chunks that are worked on at once, threads of each)"""
+    at_once = max(min(threads, len(jobs), MOST_AT_ONCE), 1)
+    return at_once, max(threads // at_once, 1)
+
+
+def _nothing(_):
+    return None
 
 
 def _columns(X, _, numbers):
@@ -190,12 +223,13 @@ class Looked:
 
     `center` is a central value of each column in the first block, by which sums of squares are
     shifted. `moments` are the sums of `columns.moments`, None if they have not been asked for.
+    `reading` is held by the thread that reads a chunk.
     """
 
     def __init__(self, threads=1):
         self._threads = threads
         self.dtype, self.sparse, self.columns, self.stored = None, False, 0, 0
-        self.digests, self.bounds = [], [0]
+        self.digests, self.bounds, self.reading = [], [0], Lock()
         self.center = self.moments = None
 
     def add(self, X, has_moments=False):

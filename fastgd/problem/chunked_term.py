@@ -4,8 +4,6 @@ Sums over the chunks are added in their order, so the bits do not depend on thre
 a chunk comes from its source or from a cache.
 """
 
-from functools import cached_property
-
 import numpy as np
 
 from fastgd.kernels import batch, gram, products
@@ -13,65 +11,96 @@ from fastgd.kernels.columns import moments
 from fastgd.kernels.data_term import DataTerm
 from fastgd.kernels.rows import Rows
 from fastgd.problem.data import as_rows
-from fastgd.problem.records import Record
+from fastgd.problem.records import replace
+from fastgd.problem.row_vectors import Call, RowVector, named, values_of
 from fastgd.problem.seed import seed_of
 
 
-class Part(Record):
-    """What the data term of a chunk needs besides its X; `name` is one of its own, where it is sent
-    to another process.
-    """
-
-    y: np.ndarray
-    weights: np.ndarray | None
-    visits: np.ndarray
-    name: str | None = None
-
-
-def of_term(X, threads, part, codes, function, common, arrays):
-    """function(data term of a chunk, *common, *arrays)"""
-    term = DataTerm(as_rows(X), part.y, part.weights, part.visits, codes, threads)
-    return function(term, *common, *arrays)
-
-
 class ChunkedTerm:
-    """The data term of an objective over chunks; the arguments are those of the kernels'
-    `DataTerm`.
+    """The data term of a problem whose rows are in chunks, with these weights of its own.
 
     Where a chunk is, one of the functions below works on it; what they return is added up in the
     order of the chunks.
     """
 
-    def __init__(self, rows, y, weights, visits, codes, threads):
-        self.rows, self._y, self._weights, self._visits = rows, y, weights, visits
-        self._codes, self._threads = codes, threads
+    def __init__(self, problem, weights):
+        self.rows, self._threads = problem.rows, problem.threads
+        self._y, self._weights, self._visits = problem.y, weights, problem.visits
+        nothing = {"rows": None, "y": None, "weights": None, "visits": None, "X": None}
+        self._problem = replace(problem, **nothing, random_state=None, metric=None)
 
-    @cached_property
+    @property
     def of_rows(self):
         """The data term of rows without columns, for kernels that read targets and weights only."""
-        nothing = Rows(np.empty((self.rows.shape[0], 0)))
-        return DataTerm(nothing, self._y, self._weights, self._visits, self._codes, self._threads)
+        nothing, codes = Rows(np.empty((self.rows.shape[0], 0))), self._problem.objective.codes
+        return DataTerm(nothing, self._y, self._weights, self._visits, codes, self._threads)
 
-    def _each(self, function, *common, of_visits=()):
-        """Yields (the places of its rows among the visits, result of the function) of each chunk;
-        the function gets a data term, `common` and its part of each array of the visits.
+    # ---- row vectors ----
+
+    def _call(self, function, common, vectors, **others):
+        """The call of a function of row vectors."""
+        self.rows.vectors.use(vectors)
+        calls = tuple(vector.call for vector in vectors)
+        return Call(function, self._problem, common, calls, **others)
+
+    def made(self, function, common, vectors):
+        """See `passes.made`."""
+        call = self._call(function, common, vectors, has_sums=False, name=named())
+        return self.rows.vectors.new(call)
+
+    def summed(self, function, common, vectors):
+        """See `passes.summed`."""
+        return self._summed(self._call(function, common, vectors))
+
+    def summed_and_made(self, function, common, vectors):
+        """See `passes.summed_and_made`."""
+        call = self._call(function, common, vectors, reads_X=True, name=named())
+        return self._summed(call), self.rows.vectors.new(call)
+
+    def _summed(self, call):
+        total = None
+        for sums in self._ask(call):
+            total = sums if total is None else [a + b for a, b in zip(total, sums, strict=True)]
+        return tuple(total)
+
+    def array(self, vector):
+        """See `passes.array`."""
+        if not isinstance(vector, RowVector):
+            return vector
+        call = self._call(values_of, (), (vector,))
+        return np.concatenate(list(self._ask(call)))
+
+    def _ask(self, call, arrays=()):
+        """Yields the result of a call for each chunk; `arrays` are those of the visits, of which
+        each chunk gets its part.
         """
         places = self.rows.places(self._visits)
         parts = self.rows.parts(self._y, self._weights, self._visits)
-        jobs = [
-            (i, parts[i], self._codes, function, common, self._cut(own, of_visits))
-            for i, own in places.items()
-        ]
-        return zip(places.values(), self.rows.map(of_term, jobs, self._threads), strict=True)
+        pieces = {i: self._cut(own, arrays) for i, own in places.items()}
+        return self.rows.ask(call, parts, pieces, self._threads)
+
+    def _each(self, function, *common, of_visits=()):
+        """Yields (the places of its rows among the visits, result of the function) of each chunk;
+        the function gets the problem of the chunk, `common`, and its part of each array of the
+        visits, or its row vector.
+        """
+        places, arrays, vectors = self.rows.places(self._visits), [], []
+        for vector in of_visits:
+            if isinstance(vector, RowVector):
+                vectors.append(vector.call)
+            else:
+                vectors.append(len(arrays))
+                arrays.append(vector)
+        call = Call(function, self._problem, common, tuple(vectors), reads_X=True)
+        return zip(places.values(), self._ask(call, arrays), strict=True)
 
     def _cut(self, places, arrays):
-        """The part of each array of all visits; of None it is None."""
-        found = []
-        for array in arrays:
-            width = 0 if array is None else len(array) // len(self._visits)
-            own = slice(places.start * width, places.stop * width)
-            found.append(None if array is None else array[own])
-        return found
+        """The part of each array of all visits."""
+        widths = [len(array) // len(self._visits) for array in arrays]
+        return [
+            array[places.start * width : places.stop * width]
+            for array, width in zip(arrays, widths, strict=True)
+        ]
 
     def _share(self, places):
         return (places.stop - places.start) / len(self._visits)
@@ -106,12 +135,14 @@ class ChunkedTerm:
             visits = np.concatenate(visits)
             if shuffles:
                 np.random.default_rng([*seed, pool[0]]).shuffle(visits)
-            yield DataTerm(as_rows(X), y, weights, visits, self._codes, self._threads)
+            codes = self._problem.objective.codes
+            yield DataTerm(as_rows(X), y, weights, visits, codes, self._threads)
 
     def gradient(self, theta, out, margins=None, curvatures=None):
         """As `batch.gradient`."""
         loss, total = 0.0, np.zeros(len(theta))
-        each = self._each(_gradient, theta, margins is not None, of_visits=(curvatures,))
+        of_visits = () if curvatures is None else (curvatures,)
+        each = self._each(_gradient, theta, margins is not None, of_visits=of_visits)
         for places, (its_loss, gradient, its_margins) in each:
             loss += its_loss
             total += self._share(places) * gradient
@@ -128,7 +159,7 @@ class ChunkedTerm:
 
     def moments(self, factor, shift, first, second, largest):
         """As `columns.moments`."""
-        for _, sums in self._each(moments_of, factor, shift):
+        for _, sums in self._each(_moments, factor, shift):
             add_moments(first, second, largest, sums)
 
     def column_products(self, shift, out):
@@ -138,17 +169,21 @@ class ChunkedTerm:
             out += part
 
 
-def _gradient(term, theta, has_margins, curvatures):
+def _gradient(problem, theta, has_margins, curvatures=None):
     """(loss, gradient, margins or None)"""
-    gradient = np.empty_like(theta)
+    gradient, term = np.empty_like(theta), problem.data_term
     margins = np.empty(term.size) if has_margins else None
     return batch.gradient(term, theta, gradient, margins, curvatures), gradient, margins
 
 
-def _gram(term, shape, columns, place, last, metric, ones, h):
+def _gram(problem, shape, columns, place, last, metric, ones, h):
     out = np.zeros(shape, order="F")
-    gram.products(term, h, columns, place, last, metric, ones, out)
+    gram.products(problem.data_term, h, columns, place, last, metric, ones, out)
     return out
+
+
+def _moments(problem, factor, shift):
+    return moments_of(problem.data_term, factor, shift)
 
 
 def moments_of(term, factor, shift):
@@ -165,7 +200,7 @@ def add_moments(first, second, largest, sums):
     np.maximum(largest, sums[2], out=largest)
 
 
-def _column_products(term, shift):
+def _column_products(problem, shift):
     out = np.empty((len(shift), len(shift)))
-    products.column_products(term, shift, out)
+    products.column_products(problem.data_term, shift, out)
     return out

@@ -3,7 +3,7 @@
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Lock, Semaphore
+from threading import Semaphore
 
 import numpy as np
 
@@ -197,13 +197,12 @@ def in_advance(function, arguments):
 def at_once(read, work, jobs, threads):
     """Yields work(read(chunk), chunk, *arguments) for each job (chunk, *arguments), in turn.
 
-    One chunk is read at a time, while as many others as there are threads are worked on.
+    As many chunks as there are threads are worked on, and one more is read beside them.
     """
-    reading, working = Lock(), Semaphore(threads)
+    working = Semaphore(threads)
 
     def do(job):
-        with reading:
-            chunk = read(job[0])
+        chunk = read(job[0])
         with working:
             return work(chunk, *job)
 

@@ -78,7 +78,7 @@ class Coordinates:
 
     def products(self, h, columns=None, last=None):
         """X' diag(h) Y / n in these coordinates, over the rows to train on. X has the given
-        columns, Y the `last` ones of them.
+        columns, Y the `last` ones of them; h is a row vector.
 
         columns=None means all, the intercept's at the end. last=None means that Y is X, and only
         the lower triangle is filled.
@@ -90,8 +90,8 @@ class Coordinates:
             place[slice(None) if columns is None else columns] = np.arange(size)
         out = np.zeros((size, size if last is None else last), order="F")
         if out.size:
-            h, metric = np.ascontiguousarray(h), (self.center, self.inverse)
-            ones = problem.objective.intercept
+            metric, ones = (self.center, self.inverse), problem.objective.intercept
+            h = np.ascontiguousarray(h) if isinstance(h, np.ndarray) else h
             passes.gram(problem.data_term, h, columns, place, last or 0, metric, ones, out)
         return out
 

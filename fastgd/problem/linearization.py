@@ -2,7 +2,8 @@
 
 Newton's methods access the rows only through these methods. Arguments and results have the size of
 the parameters. Margins, curvatures and the margins of a direction, which have the size of the rows,
-stay here. So rows may lie on disk or on other machines.
+are row vectors: arrays, or of rows in chunks `RowVector`s, which stay where their chunks are, on
+disk or on other machines. They are never changed in place.
 """
 
 import numpy as np
@@ -28,33 +29,171 @@ def subsample_rows(h, most):
     return np.where(small, share * np.diff(steps, prepend=0.0), h)
 
 
+# ---- functions of a problem, that of all rows or of those of a chunk ----
+
+
+def _empty(problem):
+    return np.empty(len(problem.visits) * problem.objective.outputs)
+
+
+def _by_row(problem, vector):
+    return vector.reshape(-1, problem.objective.outputs)
+
+
+def _weights(problem):
+    """The weights of the rows, shape (n, 1); 1 if all are equal."""
+    return 1 if problem.weights is None else problem.weights[problem.visits, None]
+
+
+def _gradient(problem, total, theta):
+    """((sum of the losses, share of the gradient of the mean loss of `total` rows), margins)"""
+    gradient, margins = np.empty_like(theta), _empty(problem)
+    loss = passes.gradient(problem.data_term, theta, gradient, margins)
+    return (loss, _share(problem, total, gradient)), margins
+
+
+def _hessian_product(problem, total, theta, h):
+    """((share of the Hessian of the mean loss times theta,), margins of theta)"""
+    product, margins = np.empty_like(theta), _empty(problem)
+    passes.gradient(problem.data_term, theta, product, margins, h)
+    return (_share(problem, total, product),), margins
+
+
+def _share(problem, total, mean):
+    """The share that a mean over these rows has in that over `total` rows."""
+    return mean if len(problem.visits) == total else mean * (len(problem.visits) / total)
+
+
+def _curvatures(problem, floor, margins):
+    h = _empty(problem)
+    newton.curvatures(problem.data_term, margins, h)
+    if floor:
+        h += floor
+    return h
+
+
+def _bounded_curvatures(problem):
+    shape = len(problem.visits), problem.objective.outputs
+    return (_weights(problem) * np.full(shape, problem.objective.loss.max_curvature)).ravel()
+
+
+def _with_secants(problem, share, h, margins):
+    """The curvatures h, at least this share of the secants'."""
+    loss, h = problem.objective.loss, _by_row(problem, h)
+    distance = loss.distance(margins, problem.output_targets.ravel())
+    width = loss.smoothed_width(problem.objective.width)
+    secant = share * (loss.largest_jump / np.maximum(distance, width)).reshape(h.shape)
+    return np.maximum(h, _weights(problem) * secant).ravel()
+
+
+def _own_curvatures(problem, h):
+    """(n, outputs): weight * second derivative of each row's loss in each margin, the diagonal of a
+    joint loss's Hessian.
+    """
+    h = _by_row(problem, h)
+    return _weights(problem) * h * (1 - h) if problem.objective.loss.is_joint else h
+
+
+def _of_output(problem, output, h):
+    """The own curvatures of an output."""
+    return np.ascontiguousarray(_own_curvatures(problem, h)[:, output])
+
+
+def _sums(problem, h):
+    """(sum of the curvatures, sums of the own ones of each output, how many of those are not 0)"""
+    own = _own_curvatures(problem, h)
+    return h.sum(), own.sum(axis=0), np.count_nonzero(own, axis=0)
+
+
+def _changes(problem, own, before, now):
+    """(sum of the changes of curvatures, sum of the curvatures now)"""
+    if own:
+        before, now = _own_curvatures(problem, before), _own_curvatures(problem, now)
+    return np.abs(now - before).sum(), now.sum()
+
+
+def _change_along(problem, margins, direction, h):
+    """(sum of the changes of the curvatures along the whole direction,)"""
+    return (np.abs(_curvatures(problem, 0.0, margins + direction) - h).sum(),)
+
+
+def _sums_along(problem, t, margins, direction):
+    sums = np.empty((2, problem.objective.outputs))
+    newton.along(problem.data_term, margins, direction, t, sums)
+    return (sums,)
+
+
+def _moved(problem, t, margins, direction):
+    return margins + (t * _by_row(problem, direction)).ravel()
+
+
+def _extended(problem, factor, product, direction=None):
+    step = (factor * _by_row(problem, product)).ravel()
+    return step if direction is None else direction + step
+
+
+def _difference(_, later, earlier):
+    return later - earlier
+
+
+def _losses(problem, width, margins):
+    """(losses, slopes) of each row and output, kinks smoothed over `width`."""
+    loss = problem.objective.loss
+    z = _by_row(problem, margins) if loss.is_joint else margins
+    value, slopes = loss.evaluate(z, problem.loss_targets.ravel(), width)
+    return value.reshape(len(problem.visits), -1), _by_row(problem, slopes)
+
+
+def _sum_of_losses(problem, margins):
+    return (float((_weights(problem) * _losses(problem, 0.0, margins)[0]).sum()),)
+
+
+def _wrong(problem, margins):
+    """(number of margins on the wrong side,)"""
+    z = _by_row(problem, margins)
+    if not problem.objective.loss.is_joint:
+        return (np.count_nonzero(~(problem.output_targets * z > 0)),)
+    of_label = z[np.arange(len(z)), problem.targets[:, 0].astype(np.intp)]
+    return (np.count_nonzero((z < of_label[:, None]).sum(axis=1) < z.shape[1] - 1),)
+
+
+def _weight_within(problem, distance, margins):
+    """(weight of the margins within this distance of their targets,)"""
+    inside = np.abs(margins - problem.output_targets.ravel()) <= distance
+    return (float((_weights(problem) * _by_row(problem, inside)).mean(axis=1).sum()),)
+
+
 class Linearization:
     """Margins z and curvatures h = d2L/dz2 at a point, and margins u of a direction.
 
-    `problem` may be replaced by one of the same rows with another objective.
+    `problem` may be replaced by one of the same rows with another objective. `margins` can be kept,
+    and assigned to return to a point.
     """
 
     def __init__(self, problem):
-        self.problem = problem
-        self._shape = len(problem.visits), problem.objective.outputs
-        size = self._shape[0] * self._shape[1]
-        self.margins, self._curvatures = np.zeros(size), np.empty(size)
-        self._direction, self._product = np.zeros(size), np.empty(size)
+        self.problem, self.margins = problem, None
+        self._curvatures = self._direction = self._product = None
         # The curvatures of an earlier point; see `mark_curvatures`.
         self.marked = None
 
     @property
-    def _weights(self):
-        """The weights of the rows, shape (n, 1); 1 if all are equal."""
-        problem = self.problem
-        return 1 if problem.weights is None else problem.weights[problem.visits, None]
+    def _total(self):
+        """The number of rows."""
+        return len(self.problem.visits)
+
+    def _sum(self, function, common, *vectors, problem=None):
+        return passes.summed(problem or self.problem, function, common, *vectors)
+
+    def _make(self, function, common, *vectors):
+        return passes.made(self.problem, function, common, *vectors)
 
     # ---- at the point ----
 
     def value_and_gradient(self, theta):
         """(F, gradient of the mean loss) at a flat vector, which becomes the current point."""
-        gradient = np.empty_like(theta)
-        return self.problem.value(theta, gradient, self.margins), gradient
+        found = passes.summed_and_made(self.problem, _gradient, (self._total, theta))
+        (loss, gradient), self.margins = found
+        return loss / self.problem.total_weight + self.problem.penalty(theta), gradient
 
     def set_point(self, margins, curvatures):
         """Move to a point with these margins and curvatures."""
@@ -62,44 +201,30 @@ class Linearization:
 
     def losses(self, width=0.0):
         """(losses, slopes) of each row and output, kinks smoothed over `width`."""
-        loss, n = self.problem.objective.loss, self._shape[0]
-        z = self.margins.reshape(self._shape) if loss.is_joint else self.margins
-        value, slopes = loss.evaluate(z, self.problem.loss_targets.ravel(), width)
-        return value.reshape(n, -1), slopes.reshape(self._shape)
+        return _losses(self.problem, width, passes.array(self.problem, self.margins))
 
     def mean_loss(self):
         """The weighted mean of the losses as they are, without smoothing."""
-        return float((self._weights * self.losses()[0]).sum()) / self.problem.total_weight
+        return self._sum(_sum_of_losses, (), self.margins)[0] / self.problem.total_weight
 
     def is_separated(self):
         """Whether all rows are classified correctly."""
-        problem, z = self.problem, self.margins.reshape(self._shape)
-        if problem.objective.loss.is_joint:
-            labels = problem.targets[:, 0].astype(np.intp)
-            of_label = z[np.arange(len(z)), labels]
-            return bool(((z < of_label[:, None]).sum(axis=1) == z.shape[1] - 1).all())
-        return bool((problem.output_targets * z > 0).all())
+        return self._sum(_wrong, (), self.margins)[0] == 0
 
     def share_within(self, distance):
         """The share of the weight with margins within this distance of their targets."""
-        problem = self.problem
-        inside = np.abs(self.margins - problem.output_targets.ravel()) <= distance
-        shares = inside.reshape(self._shape).mean(axis=1)
-        return np.average(shares, weights=problem.row_weights)
+        within = self._sum(_weight_within, (distance,), self.margins)[0]
+        return within / self.problem.total_weight
 
     # ---- curvatures ----
 
     def compute_curvatures(self, floor=0.0):
         """Compute the curvatures at the point, and add `floor` to each."""
-        term = passes.rows_term(self.problem.data_term)
-        newton.curvatures(term, self.margins, self._curvatures)
-        if floor:
-            self._curvatures += floor
+        self._curvatures = self._make(_curvatures, (floor,), self.margins)
 
     def bound_curvatures(self):
         """Set the curvatures to the largest that the loss has anywhere."""
-        bound = np.full(self._shape, self.problem.objective.loss.max_curvature)
-        self._curvatures = (self._weights * bound).ravel()
+        self._curvatures = self._make(_bounded_curvatures, ())
 
     def add_secants(self, share):
         """Raise the curvatures to at least this share of the secants' curvature: slope jump over
@@ -109,74 +234,71 @@ class Linearization:
         Outputs without any curvature get a share of at least `MIN_SECANT_SHARE`, or 1 if no output
         has any.
         """
-        problem, h = self.problem, self._curvatures.reshape(self._shape)
-        loss, width, total = problem.objective.loss, problem.objective.width, self.total_curvature()
+        total, _, counts = self._sum(_sums, (), self._curvatures)
         # Without any curvature a step along the intercept would have no length.
-        share = np.where(h.any(axis=0), share, max(share, MIN_SECANT_SHARE if h.any() else 1.0))
+        least = max(share, MIN_SECANT_SHARE if counts.any() else 1.0)
+        share = np.where(counts > 0, share, least)
         if share.any():
-            distance = loss.distance(self.margins, problem.output_targets.ravel())
-            secant = loss.largest_jump / np.maximum(distance, loss.smoothed_width(width))
-            secant = share * secant.reshape(h.shape)
-            np.maximum(h, self._weights * secant, out=h)
+            self._curvatures = self._make(_with_secants, (share,), self._curvatures, self.margins)
         return total
 
     def total_curvature(self):
         """The sum of the curvatures."""
-        return self._curvatures.sum()
+        return self._sum(_sums, (), self._curvatures)[0]
+
+    def mean_curvatures(self):
+        """The mean of the own curvatures of each output, shape (outputs,)."""
+        return self._sum(_sums, (), self._curvatures)[1] / self._total
 
     def own_curvatures(self):
         """(n, outputs): weight * second derivative of each row's loss in each margin, the diagonal
         of a joint loss's Hessian.
         """
-        return self._own(self._curvatures)
-
-    def _own(self, curvatures):
-        h = curvatures.reshape(self._shape)
-        return self._weights * h * (1 - h) if self.problem.objective.loss.is_joint else h
+        return _own_curvatures(self.problem, passes.array(self.problem, self._curvatures))
 
     def mark_curvatures(self):
         """Store the current curvatures for `have_curvatures_changed`."""
-        self.marked = self._curvatures.copy()
+        self.marked = self._curvatures
 
     def have_curvatures_changed(self, share, own=False):
         """Whether more than this share of the total curvature has changed since `mark_curvatures`;
         with `own` those of each margin alone are compared.
         """
-        marked, now = self.marked, self._curvatures
-        if own:
-            marked, now = self._own(marked), self._own(now)
-        return np.abs(now - marked).sum() > share * now.sum()
+        changed, total = self._sum(_changes, (own,), self.marked, self._curvatures)
+        return changed > share * total
 
     def hessian(self, at, output, most):
         """(lower triangle of X' diag(h) X / n of an output in the coordinates `at`, rows used),
         made of at most `most` rows.
         """
-        drawn = subsample_rows(self.own_curvatures()[:, output], most)
-        return at.products(drawn), np.count_nonzero(drawn)
+        h = self._make(_of_output, (output,), self._curvatures)
+        if self._total > most:
+            h = subsample_rows(passes.array(self.problem, h), most)
+            return at.products(h), np.count_nonzero(h)
+        return at.products(h), self._sum(_sums, (), self._curvatures)[2][output]
 
     def hessian_product(self, theta):
         """X' (h * X d) / n for a flat vector d, whose margins `extend_direction` may add."""
-        out = np.empty_like(theta)
-        passes.gradient(self.problem.data_term, theta, out, self._product, self._curvatures)
-        return out
+        common = self._total, theta
+        found = passes.summed_and_made(self.problem, _hessian_product, common, self._curvatures)
+        (product,), self._product = found
+        return product
 
     # ---- along a direction ----
 
     def begin_direction(self, margins=None):
         """Set the direction to 0, or to the one of these margins."""
-        if margins is not None:
-            self._direction = margins
-            return
-        self._direction[:] = 0
+        self._direction = margins
 
     def extend_direction(self, factor):
         """Add `factor`, a number or (outputs,), times the last argument of `hessian_product`."""
-        factor = np.broadcast_to(factor, self._shape[1])
-        self._direction.reshape(self._shape)[:] += factor * self._product.reshape(self._shape)
+        before = () if self._direction is None else (self._direction,)
+        self._direction = self._make(_extended, (factor,), self._product, *before)
 
     def set_direction(self, origin):
         """Set the direction from earlier margins to the current ones, and return to the earlier."""
-        self._direction, self.margins = self.margins - origin, origin
+        self._direction = self._make(_difference, (), self.margins, origin)
+        self.margins = origin
 
     def sums_along(self, t, problem=None):
         """(2, outputs): sums of the losses and of their slopes at t times the direction, with one t
@@ -184,19 +306,13 @@ class Linearization:
 
         `problem` has another objective of the same rows.
         """
-        sums = np.empty((2, self._shape[1]))
-        term = passes.rows_term((problem or self.problem).data_term)
-        newton.along(term, self.margins, self._direction, t, sums)
-        return sums
+        return self._sum(_sums_along, (t,), self.margins, self._direction, problem=problem)[0]
 
     def move(self, t):
         """Move the point by t, a number or (outputs,), times the direction."""
-        steps = np.broadcast_to(t, self._shape[1]) * self._direction.reshape(self._shape)
-        self.margins = self.margins + steps.ravel()
+        self.margins = self._make(_moved, (t,), self.margins, self._direction)
 
     def curvature_along(self):
         """The total change of the rows' curvatures along the whole direction."""
-        beyond = np.empty_like(self._curvatures)
-        term = passes.rows_term(self.problem.data_term)
-        newton.curvatures(term, self.margins + self._direction, beyond)
-        return np.abs(beyond - self._curvatures).sum()
+        vectors = self.margins, self._direction, self._curvatures
+        return self._sum(_change_along, (), *vectors)[0]

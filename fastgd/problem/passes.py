@@ -7,7 +7,6 @@ import numpy as np
 from fastgd.kernels import batch, columns, rows
 from fastgd.kernels import gram as gram_kernel
 from fastgd.kernels import products as products_kernel
-from fastgd.kernels.data_term import DataTerm
 from fastgd.problem.chunked_rows import ChunkedRows
 from fastgd.problem.chunked_term import ChunkedTerm
 from fastgd.problem.data import as_rows
@@ -18,14 +17,33 @@ def rows_of(X):
     return X if isinstance(X, ChunkedRows) else as_rows(X)
 
 
-def term_of(X, *others):
-    """The data term of rows in memory or in chunks."""
-    return (ChunkedTerm if isinstance(X, ChunkedRows) else DataTerm)(X, *others)
+def summed(problem, function, common, *vectors):
+    """function(problem, *common, *vectors): a tuple of sums over the rows, added up over chunks;
+    `vectors` are row vectors.
+    """
+    if isinstance(problem.data_term, ChunkedTerm):
+        return problem.data_term.summed(function, common, vectors)
+    return function(problem, *common, *vectors)
 
 
-def rows_term(term):
-    """The data term for kernels that read only its targets and weights."""
-    return term.of_rows if isinstance(term, ChunkedTerm) else term
+def made(problem, function, common, *vectors):
+    """The row vector function(problem, *common, *vectors)."""
+    if isinstance(problem.data_term, ChunkedTerm):
+        return problem.data_term.made(function, common, vectors)
+    return function(problem, *common, *vectors)
+
+
+def summed_and_made(problem, function, common, *vectors):
+    """(sums, row vector), in a pass over X."""
+    if isinstance(problem.data_term, ChunkedTerm):
+        return problem.data_term.summed_and_made(function, common, vectors)
+    return function(problem, *common, *vectors)
+
+
+def array(problem, vector):
+    """A row vector as an array."""
+    is_chunked = isinstance(problem.data_term, ChunkedTerm)
+    return problem.data_term.array(vector) if is_chunked else vector
 
 
 def gradient(term, theta, out, margins=None, curvatures=None):

@@ -5,9 +5,11 @@ from functools import cached_property
 
 import numpy as np
 
+from fastgd.kernels.data_term import DataTerm
 from fastgd.kernels.rows import Rows
 from fastgd.problem import passes
 from fastgd.problem.chunked_rows import ChunkedRows
+from fastgd.problem.chunked_term import ChunkedTerm
 from fastgd.problem.layout import unpack
 from fastgd.problem.objective import Objective
 from fastgd.problem.records import Record
@@ -47,8 +49,16 @@ class Problem(Record):
 
     def weighted(self, weights):
         """The data term with other weights of the rows."""
+        if isinstance(self.rows, ChunkedRows):
+            return ChunkedTerm(self, weights)
         codes = self.objective.codes
-        return passes.term_of(self.rows, self.y, weights, self.visits, codes, self.threads)
+        return DataTerm(self.rows, self.y, weights, self.visits, codes, self.threads)
+
+    def of_chunk(self, rows, part, threads):
+        """The problem of the rows of a chunk, given its `Part`."""
+        return replace(
+            self, rows=rows, y=part.y, weights=part.weights, visits=part.visits, threads=threads
+        )
 
     @cached_property
     def total_weight(self):
@@ -57,8 +67,11 @@ class Problem(Record):
 
     def value(self, theta, gradient, margins=None):
         """The objective at theta, in a pass over X; `gradient` and `margins` as in `mean_loss`."""
-        W, b = unpack(theta, self.objective.outputs, self.by_column)
-        return self.mean_loss(theta, gradient, margins) + self.objective.penalty(W, b)
+        return self.mean_loss(theta, gradient, margins) + self.penalty(theta)
+
+    def penalty(self, theta):
+        """The penalty at theta."""
+        return self.objective.penalty(*unpack(theta, self.objective.outputs, self.by_column))
 
     def mean_loss(self, theta, gradient, margins=None):
         """The mean loss at theta, in a pass over X; `gradient` receives its derivatives, `margins`
