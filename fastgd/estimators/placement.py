@@ -100,10 +100,11 @@ def _of_block(X, _, how, function, *arguments):
     return function(_changed(X, *how), 1, *arguments)
 
 
-def _of_call(X, site, how, number, part, call, pending, arrays):
-    """The result of a call, for the chunk of this number and `Part` by name."""
+def _of_call(X, site, how, number, part, arrays, *others):
+    """The result of `Site.run`, for the chunk of this number and the `Part` of this name."""
     chunk = Chunk(number, site.kept[part], 1, lambda: _changed(X, *how))
-    return site.run(chunk, call, pending, arrays)
+    call, pending, used = others
+    return site.run(chunk, call, pending, arrays, used)
 
 
 # ---- what runs on the client ----
@@ -287,11 +288,11 @@ class PlacedRows(ChunkedRows):
         pending, how = self.vectors.pending(), (self.dtype, self._changes)
         calls = self.vectors.calls()
         used = [name for of in [call, *pending] for name in of.known if name != call.name]
-        sent, coming = call.sent(), [vector.name for vector in pending]
+        others = call.sent(), [vector.name for vector in pending], self.vectors.names()
         kept = {name: known.sent() for name, known in calls.items()}
         kept |= {part.name: part for part in parts.values()}
         jobs = {
-            i: (i, (part.name, *used), _of_call, (how, i, part.name, sent, coming, arrays[i]))
+            i: (i, (part.name, *used), _of_call, (how, i, part.name, arrays[i], *others))
             for i, part in parts.items()
         }
         needed = self.vectors.needed(), set(calls) | self.chunks.part_names

@@ -60,6 +60,7 @@ class Classifier(TakesChunks, Labels, LinearModel):
                 held_out.weights = (1 if own is None else own) / divisor[label] * factor[label]
         others |= {"held_out": held_out, "partial": partial}
         data = Samples(X, y, self._targets(number), weights)
+        del number  # as long as the rows
         return self._train(data, outputs, outputs > 1, **others)
 
     def _class_factors(self, number, weights, partial):

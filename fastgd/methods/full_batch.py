@@ -9,6 +9,7 @@ import numpy as np
 
 from fastgd.methods.method import Epoch, Method
 from fastgd.methods.preconditioner import MAX_DENSE_COLUMNS, center_outputs
+from fastgd.problem import passes
 from fastgd.problem.constant_model import constant_model, rounding_floor
 from fastgd.problem.coordinates import Coordinates
 from fastgd.problem.duality import gap, relative, rounding_of, slopes_for
@@ -230,9 +231,14 @@ class FullBatch(Method):
     def _gradient(self):
         """(F, gradient) at v, which becomes the model and the point of the linearization."""
         self._theta = self._at.to_user(self._v)
-        loss, gradient = self._rows.value_and_gradient(self._theta)
+        at = self._at if passes.are_expensive(self.problem) and self._needs_hessians() else None
+        loss, gradient = self._rows.value_and_gradient(self._theta, at)
         gradient[-self._at.outputs :] += self.problem.objective.tilt
         return loss, self._at.gradient(gradient) + self._at.l2 * self._v
+
+    def _needs_hessians(self):
+        """Whether the Hessians of all rows will be needed where the next gradient is taken."""
+        return False
 
     def _hessian_product(self, d):
         """The Hessian times d."""

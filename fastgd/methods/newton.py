@@ -210,9 +210,7 @@ class Newton(FullBatch):
             if not self._norm:
                 self._estimate(0.0, loss)
             self._compute_curvatures()
-            if self._preconditioner is None or self._rows.have_curvatures_changed(
-                STALE_CURVATURE_SHARE
-            ):
+            if self._is_stale():
                 self._preconditioner = self._make_preconditioner()
             decrement, passes = yield from self._direction(loss, self._g)
             # With `is_enough` the caller computes one.
@@ -444,6 +442,23 @@ class Newton(FullBatch):
 
     # ---- the preconditioner ----
 
+    def _is_stale(self):
+        """Whether a new preconditioner is needed, given the curvatures at the point."""
+        return self._preconditioner is None or self._rows.have_curvatures_changed(
+            STALE_CURVATURE_SHARE
+        )
+
+    def _needs_hessians(self):
+        """Whether a new preconditioner of all rows will be needed at v."""
+        if self._use_diagonal or not self._dense or self._max_rows < len(self.problem.visits):
+            return False
+        if self._preconditioner is None:
+            return True
+        if self._rows.margins is None:
+            return False
+        self._compute_curvatures()
+        return self._is_stale()
+
     def _make_preconditioner(self):
         """The `Preconditioner` at the current curvatures: the Hessian's diagonal, or the Hessian of
         a subsample of the rows.
@@ -453,7 +468,7 @@ class Newton(FullBatch):
         mean = np.maximum(mean, 1e-3 * mean.max() or 1.0)[:, None]
         if not self._dense or self._use_diagonal:
             return Preconditioner(self._joint, mean + self._at.l2, None)
-        factors = [cholesky(self._hessian(k, mean[k])) for k in range(len(mean))]
+        factors = [self._factor(k, mean[k]) for k in range(len(mean))]
         if any(factor is None for factor in factors):
             # The rounding of products of a few outlying rows exceeds the ridge.
             self._dense, factors = False, None
@@ -464,11 +479,21 @@ class Newton(FullBatch):
         """The ridge of a dense preconditioner, in units of the mean curvature."""
         return max(RELATIVE_RIDGE, RIDGE_EPSILONS * float(np.finfo(self.problem.rows.dtype).eps))
 
-    def _hessian(self, output, mean):
-        """The Hessian of an output with a ridge, from at most `_max_rows` rows."""
+    def _factor(self, output, mean):
+        """The Cholesky factor of the Hessian of an output with a ridge; None if it is not positive
+        definite.
+        """
+        matrix, ridge = self._hessian(output)
+        matrix[np.diag_indices(len(matrix))] += ridge * mean
+        return cholesky(matrix)
+
+    def _hessian(self, output):
+        """(lower triangle of the Hessian of an output, from at most `_max_rows` rows; the ridge
+        that it needs, in units of the mean curvature)
+        """
         matrix, used = self._rows.hessian(self._at, output, self._max_rows)
         l2 = self._at.l2[output]
+        matrix[np.diag_indices(len(matrix))] += l2
         is_whole = self._max_rows >= len(self.problem.visits) and l2[:-1].all()
         few = used <= self._v.shape[1] and not (self.is_factored or is_whole)
-        matrix[np.diag_indices(len(matrix))] += l2 + (RIDGE_FEW_ROWS if few else self._ridge) * mean
-        return matrix
+        return matrix, RIDGE_FEW_ROWS if few else self._ridge

@@ -1,5 +1,5 @@
-"""Newton's method with the Hessian itself, for few columns: three passes over X a step, for the
-gradient, the Hessian, and its product with the step, which shows that the step is right.
+"""Newton's method with the Hessian itself, for few columns: two passes over X a step, for the
+gradient and the Hessian; one where passes are expensive.
 
 The full step is tried first, by the gradient at its end; only if the objective does not fall enough
 there is a line search, in the margins. Source: Boyd and Vandenberghe, Convex Optimization, section
@@ -9,6 +9,7 @@ there is a line search, in the margins. Source: Boyd and Vandenberghe, Convex Op
 from math import sqrt
 
 import numpy as np
+from scipy.linalg.blas import dsymv
 
 from fastgd.kernels import dense_newton
 from fastgd.methods.conjugate_gradients import Decrement
@@ -74,7 +75,7 @@ class NewtonCholesky(Newton):
     def start(self, problem, theta, earlier):
         """Begin at theta, or where `earlier` stands."""
         super().start(problem, theta, earlier)
-        self._max_rows = len(problem.visits)
+        self._max_rows, self._hessians = len(problem.visits), {}
 
     def _descend(self):
         """Yield an `Epoch` after each pass that computes a gradient."""
@@ -105,6 +106,25 @@ class NewtonCholesky(Newton):
                 value, gradient = self._gradient()
             loss, self._g = value, gradient
 
+    def _needs_hessians(self):
+        """Whether there is a Hessian: each step takes one."""
+        return self._dense
+
+    def _hessian(self, output):
+        """(lower triangle of the Hessian, which is kept too; its ridge)"""
+        matrix, ridge = super()._hessian(output)
+        self._hessians[output] = matrix.copy(order="F")
+        return matrix, ridge
+
+    def _product(self, x):
+        """The Hessian times x; where the margins of x will be needed, in a pass over X."""
+        if self.distrust_short_cg or self.problem.objective.loss.is_piecewise_quadratic:
+            self._rows.begin_direction()
+            product = self._hessian_product(x)
+            self._rows.extend_direction(1.0)
+            return product
+        return np.array([dsymv(1.0, self._hessians[k], row, lower=1) for k, row in enumerate(x)])
+
     def _solve(self, loss):
         """Set the direction x by the factor of the Hessian, and estimate the distance from the
         minimum; return the decrement, or None if x does not solve the system without a ridge.
@@ -113,9 +133,7 @@ class NewtonCholesky(Newton):
         if not self._preconditioner.factors:
             return None
         x = self._x = self._preconditioner(-self._g)
-        self._rows.begin_direction()
-        left = -self._g - self._hessian_product(x)
-        self._rows.extend_direction(1.0)
+        left = -self._g - self._product(x)
         decrement = float(-(self._g * x).sum()) / 2
         return self._checked(loss, decrement, (left * self._preconditioner(left)).sum())
 

@@ -126,6 +126,10 @@ class SmoothedNewton(Newton):
         total = self._rows.add_secants(self._secant_share)
         self._smoothing_error = objective.loss.smoothing_cost(objective.width, total, n)
 
+    def _needs_hessians(self):
+        """As for smooth losses, unless secants will be added."""
+        return not self._secant_share and super()._needs_hessians()
+
     def _try_unfinished(self, loss, decrement, passes):
         """Offer the end of an unfinished direction. But where the decrement is an estimate, it is
         one for the model where the direction began.

@@ -135,10 +135,12 @@ class ChunkedRows:
         """
         pending, (some, each) = self.vectors.pending(), _shared(threads, parts)
         self._site.forget(self.vectors.needed(), ())
+        used = self.vectors.names()
 
         def work(X, i):
             read = partial(self._checked, X, i) if call.reads_X else partial(self.block, i)
-            return self._site.run(Chunk(i, parts[i], each, read), call, pending, arrays[i])
+            chunk = Chunk(i, parts[i], each, read)
+            return self._site.run(chunk, call, pending, arrays[i], used)
 
         read = self._read if call.reads_X else _nothing
         yield from at_once(read, work, [(i,) for i in parts], some)
@@ -170,11 +172,14 @@ class ChunkedRows:
     def parts(self, y, weights, visits):
         """{chunk: its `Part`} of chunks with visits."""
         targets, found = len(y) // max(self.shape[0], 1), {}
+        of_all_rows = np.arange(np.diff(self.bounds).max(initial=0))
         for i, places in self.places(visits).items():
             begin, end = self.bounds[i : i + 2]
+            has_all = places.stop - places.start == end - begin
+            own = of_all_rows[: end - begin] if has_all else visits[places] - begin
             of_chunk = None if weights is None else weights[begin:end]
             of_targets = y[begin * targets : end * targets]
-            found[i] = Part(int(end - begin), of_targets, of_chunk, visits[places] - begin)
+            found[i] = Part(int(end - begin), of_targets, of_chunk, own)
         return found
 
     def columns(self, numbers):

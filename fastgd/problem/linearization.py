@@ -10,6 +10,7 @@ import numpy as np
 
 from fastgd.kernels import newton
 from fastgd.problem import passes
+from fastgd.problem.coordinates import Coordinates
 
 # The least share of the secants' curvature that makes a useful Hessian where curvature is missing.
 MIN_SECANT_SHARE = 0.01
@@ -50,6 +51,15 @@ def _gradient(problem, total, theta):
     gradient, margins = np.empty_like(theta), _empty(problem)
     loss = passes.gradient(problem.data_term, theta, gradient, margins)
     return (loss, _share(problem, total, gradient)), margins
+
+
+def _gradient_and_hessians(problem, total, theta, metric):
+    """The same, and in the sums after the gradient what `hessian` returns, of each output."""
+    (loss, gradient), margins = _gradient(problem, total, theta)
+    h, at = _curvatures(problem, 0.0, margins), Coordinates(problem, metric)
+    grams = [at.products(_of_output(problem, k, h)) for k in range(at.outputs)]
+    hessians = [_share(problem, total, gram) for gram in grams]
+    return (loss, gradient, np.array(hessians), _sums(problem, h)[2]), margins
 
 
 def _hessian_product(problem, total, theta, h):
@@ -175,6 +185,8 @@ class Linearization:
         self._curvatures = self._direction = self._product = None
         # The curvatures of an earlier point; see `mark_curvatures`.
         self.marked = None
+        # What `hessian` returns of each output, if it is known already.
+        self._hessians = None
 
     @property
     def _total(self):
@@ -189,15 +201,25 @@ class Linearization:
 
     # ---- at the point ----
 
-    def value_and_gradient(self, theta):
-        """(F, gradient of the mean loss) at a flat vector, which becomes the current point."""
-        found = passes.summed_and_made(self.problem, _gradient, (self._total, theta))
-        (loss, gradient), self.margins = found
+    def value_and_gradient(self, theta, at=None):
+        """(F, gradient of the mean loss) at a flat vector, which becomes the current point; in the
+        same pass the Hessians of all rows in the coordinates `at`, unless that is None.
+        """
+        # What belongs to the point before is as long as the rows, and no longer needed.
+        self._hessians = self._direction = self._product = None
+        function, common = _gradient, (self._total, theta)
+        if at is not None:
+            function, common = _gradient_and_hessians, (*common, at.metric)
+        (loss, gradient, *hessians), self.margins = passes.summed_and_made(
+            self.problem, function, common
+        )
+        if hessians:
+            self._hessians = list(zip(*hessians, strict=True))
         return loss / self.problem.total_weight + self.problem.penalty(theta), gradient
 
     def set_point(self, margins, curvatures):
         """Move to a point with these margins and curvatures."""
-        self.margins, self._curvatures = margins, curvatures
+        self.margins, self._curvatures, self._hessians = margins, curvatures, None
 
     def losses(self, width=0.0):
         """(losses, slopes) of each row and output, kinks smoothed over `width`."""
@@ -221,10 +243,11 @@ class Linearization:
     def compute_curvatures(self, floor=0.0):
         """Compute the curvatures at the point, and add `floor` to each."""
         self._curvatures = self._make(_curvatures, (floor,), self.margins)
+        self._hessians = None if floor else self._hessians
 
     def bound_curvatures(self):
         """Set the curvatures to the largest that the loss has anywhere."""
-        self._curvatures = self._make(_bounded_curvatures, ())
+        self._curvatures, self._hessians = self._make(_bounded_curvatures, ()), None
 
     def add_secants(self, share):
         """Raise the curvatures to at least this share of the secants' curvature: slope jump over
@@ -240,6 +263,7 @@ class Linearization:
         share = np.where(counts > 0, share, least)
         if share.any():
             self._curvatures = self._make(_with_secants, (share,), self._curvatures, self.margins)
+            self._hessians = None
         return total
 
     def total_curvature(self):
@@ -271,6 +295,8 @@ class Linearization:
         """(lower triangle of X' diag(h) X / n of an output in the coordinates `at`, rows used),
         made of at most `most` rows.
         """
+        if self._hessians is not None and self._total <= most:
+            return self._hessians[output]
         h = self._make(_of_output, (output,), self._curvatures)
         if self._total > most:
             h = subsample_rows(passes.array(self.problem, h), most)
@@ -294,6 +320,7 @@ class Linearization:
         """Add `factor`, a number or (outputs,), times the last argument of `hessian_product`."""
         before = () if self._direction is None else (self._direction,)
         self._direction = self._make(_extended, (factor,), self._product, *before)
+        self._product = None
 
     def set_direction(self, origin):
         """Set the direction from earlier margins to the current ones, and return to the earlier."""
@@ -311,6 +338,7 @@ class Linearization:
     def move(self, t):
         """Move the point by t, a number or (outputs,), times the direction."""
         self.margins = self._make(_moved, (t,), self.margins, self._direction)
+        self._hessians = None
 
     def curvature_along(self):
         """The total change of the rows' curvatures along the whole direction."""

@@ -17,6 +17,11 @@ def rows_of(X):
     return X if isinstance(X, ChunkedRows) else as_rows(X)
 
 
+def are_expensive(problem):
+    """Whether a pass over X costs more than its products: X is read, or is elsewhere."""
+    return isinstance(problem.rows, ChunkedRows)
+
+
 def summed(problem, function, common, *vectors):
     """function(problem, *common, *vectors): a tuple of sums over the rows, added up over chunks;
     `vectors` are row vectors.

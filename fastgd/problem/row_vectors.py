@@ -90,13 +90,15 @@ class RowVectors:
         """The calls of vectors that have not been made yet."""
         return [v.call for v in self._used if v.call.name not in self._made]
 
+    def names(self):
+        """The names of the vectors in use."""
+        return {v.call.name for v in self._used}
+
     def needed(self):
         """The names of vectors whose values are needed: of those in use, and of those from which
         the pending ones are made.
         """
-        pending = self.pending()
-        names = {v.call.name for v in self._used} | {n for call in pending for n in call.known}
-        return names
+        return self.names() | {name for call in self.pending() for name in call.known}
 
     def calls(self):
         """{name: call} of all that is needed to make the vectors in use again."""
@@ -104,7 +106,7 @@ class RowVectors:
 
     def end_of_round(self, call):
         """All pending vectors have been made, and that of this call."""
-        self._made = {v.call.name for v in self._used} | {call.name}
+        self._made = self.names() | {call.name}
 
 
 class Chunk:
@@ -133,21 +135,28 @@ class Site:
 
     def forget(self, vectors, names):
         """Drop the values of other row vectors than these, and what is kept under other names."""
-        for key in [key for key in list(self._values) if key[1] not in vectors]:
-            self._values.pop(key, None)
-        for name in [name for name in list(self.kept) if name not in names]:
-            self.kept.pop(name, None)
+        for values in list(self._values.values()):
+            _keep(values, vectors)
+        _keep(self.kept, names)
 
-    def run(self, chunk, call, pending, arrays):
-        """The sums of a call; makes the pending vectors too."""
+    def run(self, chunk, call, pending, arrays, used):
+        """The sums of a call; makes the pending vectors too, and then drops the values of vectors
+        that are not among the `used` ones.
+        """
         for vector in pending:
             self._value(chunk, vector)
-        return self._result(chunk, call, arrays)[0]
+        sums, _ = self._result(chunk, call, arrays)
+        _keep(self._of(chunk), used | {call.name})
+        return sums
+
+    def _of(self, chunk):
+        """{name: value} of a chunk."""
+        return self._values.setdefault(chunk.number, {})
 
     def _value(self, chunk, vector):
         """The value of a vector, given its call or name."""
         call = vector if isinstance(vector, Call) else self.kept[vector]
-        value = self._values.get((chunk.number, call.name))
+        value = self._of(chunk).get(call.name)
         return self._result(chunk, call, ())[1] if value is None else value
 
     def _result(self, chunk, call, arrays):
@@ -157,8 +166,14 @@ class Site:
         if call.name is None:
             return found, None
         sums, value = found if call.has_sums else (None, found)
-        self._values[chunk.number, call.name] = value
+        self._of(chunk)[call.name] = value
         return sums, value
+
+
+def _keep(values, names):
+    """Drop what has other names."""
+    for name in [name for name in list(values) if name not in names]:
+        values.pop(name, None)
 
 
 def named():
