@@ -11,6 +11,7 @@ from sklearn.base import clone
 import fastgd
 from fastgd import Chunks
 from fastgd.kernels.digest import checksum
+from fastgd.problem.row_vectors import Site
 
 RNG = np.random.default_rng(0)
 N, P = 600, 7
@@ -132,6 +133,51 @@ def test_sparse_chunks_in_a_cache(tmp_path):
     np.testing.assert_array_equal(model.coef_, again.coef_)
     plain = fastgd.Lasso(alpha=0.001).fit(of(rows_of_words, of_words))
     np.testing.assert_array_equal(model.coef_, plain.coef_)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "y"),
+    [
+        ("LogisticRegression", {}, two),
+        ("LogisticRegression", {"C": 10.0}, three),
+        ("LogisticRegression", {"l1_ratio": 1.0, "C": 3.0}, two),
+        ("LinearSVC", {}, two),
+        ("SGDClassifier", {"loss": "hinge", "batch_size": "full"}, two),
+        ("SGDRegressor", {"loss": "huber", "batch_size": "full"}, z),
+    ],
+)
+def test_lost_vectors_of_rows_are_made_again(name, parameters, y, monkeypatch):
+    """As where a worker is lost: the bits are the same."""
+    model = getattr(fastgd, name)(n_jobs=1, **parameters)
+    if name == "LogisticRegression" and len(set(y)) == 2 and not parameters:
+        assert fastgd.LogisticRegression().fit(X, y).solver_ == "newton-cholesky"
+    chunks = Chunks.of(X, y, chunk_rows=170)
+    known = clone(model).fit(chunks)
+    run, lost, rng = Site.run, [], np.random.default_rng(0)
+
+    def run_and_lose(self, chunk, *arguments):
+        if rng.random() < 0.3:
+            lost.append(self._values.pop(chunk.number, None))
+        return run(self, chunk, *arguments)
+
+    monkeypatch.setattr(Site, "run", run_and_lose)
+    again = clone(model).fit(chunks)
+    assert sum(map(bool, lost)) > 2
+    assert again.n_iter_ == known.n_iter_
+    np.testing.assert_array_equal(again.coef_, known.coef_)
+
+
+def test_a_step_with_the_hessian_reads_the_rows_once():
+    """One pass a gradient and its Hessian, after the first look."""
+    reads = []
+
+    def read(i):
+        reads.append(i)
+        return X[i * 200 :][:200], two[i * 200 :][:200]
+
+    model = fastgd.LogisticRegression().fit(Chunks(read, 3))
+    assert model.solver_ == "newton-cholesky"
+    assert len(reads) == 3 * (model.n_iter_ + 1)
 
 
 def test_the_cache_is_read_and_the_source_is_not(tmp_path):

@@ -104,6 +104,8 @@ class Newton(FullBatch):
         """Begin at theta, or where `earlier` stands."""
         super().start(problem, theta, earlier)
         self._forcing_term, self._preconditioner = self.forcing, None
+        # What `_needs_hessians` has found of the preconditioner at v; None if it was not asked.
+        self._was_stale = None
         # The last decrement.
         self._decrement = np.inf
         # The number of directions in a row that gained no more than rounding.
@@ -444,12 +446,15 @@ class Newton(FullBatch):
 
     def _is_stale(self):
         """Whether a new preconditioner is needed, given the curvatures at the point."""
-        return self._preconditioner is None or self._rows.have_curvatures_changed(
-            STALE_CURVATURE_SHARE
-        )
+        if self._preconditioner is None:
+            return True
+        if self._was_stale is None:
+            return self._rows.have_curvatures_changed(STALE_CURVATURE_SHARE)
+        return self._was_stale
 
     def _needs_hessians(self):
         """Whether a new preconditioner of all rows will be needed at v."""
+        self._was_stale = None
         if self._use_diagonal or not self._dense or self._max_rows < len(self.problem.visits):
             return False
         if self._preconditioner is None:
@@ -457,7 +462,8 @@ class Newton(FullBatch):
         if self._rows.margins is None:
             return False
         self._compute_curvatures()
-        return self._is_stale()
+        self._was_stale = self._is_stale()
+        return self._was_stale
 
     def _make_preconditioner(self):
         """The `Preconditioner` at the current curvatures: the Hessian's diagonal, or the Hessian of

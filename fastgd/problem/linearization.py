@@ -54,12 +54,12 @@ def _gradient(problem, total, theta):
 
 
 def _gradient_and_hessians(problem, total, theta, metric):
-    """The same, and in the sums after the gradient what `hessian` returns, of each output."""
+    """The same, and in the sums also the Hessians of the outputs and the `_sums_of_curvatures`."""
     (loss, gradient), margins = _gradient(problem, total, theta)
     h, at = _curvatures(problem, 0.0, margins), Coordinates(problem, metric)
     grams = [at.products(_of_output(problem, k, h)) for k in range(at.outputs)]
-    hessians = [_share(problem, total, gram) for gram in grams]
-    return (loss, gradient, np.array(hessians), _sums(problem, h)[2]), margins
+    hessians = np.array([_share(problem, total, gram) for gram in grams])
+    return (loss, gradient, hessians, *_sums_of_curvatures(problem, h)), margins
 
 
 def _hessian_product(problem, total, theta, h):
@@ -109,7 +109,7 @@ def _of_output(problem, output, h):
     return np.ascontiguousarray(_own_curvatures(problem, h)[:, output])
 
 
-def _sums(problem, h):
+def _sums_of_curvatures(problem, h):
     """(sum of the curvatures, sums of the own ones of each output, how many of those are not 0)"""
     own = _own_curvatures(problem, h)
     return h.sum(), own.sum(axis=0), np.count_nonzero(own, axis=0)
@@ -185,8 +185,8 @@ class Linearization:
         self._curvatures = self._direction = self._product = None
         # The curvatures of an earlier point; see `mark_curvatures`.
         self.marked = None
-        # What `hessian` returns of each output, if it is known already.
-        self._hessians = None
+        # The Hessians of the outputs, and the `_sums_of_curvatures`, if they are known already.
+        self._hessians = self._known_sums = None
 
     @property
     def _total(self):
@@ -206,20 +206,22 @@ class Linearization:
         same pass the Hessians of all rows in the coordinates `at`, unless that is None.
         """
         # What belongs to the point before is as long as the rows, and no longer needed.
-        self._hessians = self._direction = self._product = None
+        self._direction = self._product = None
+        self._forget_curvatures()
         function, common = _gradient, (self._total, theta)
         if at is not None:
             function, common = _gradient_and_hessians, (*common, at.metric)
-        (loss, gradient, *hessians), self.margins = passes.summed_and_made(
+        (loss, gradient, *others), self.margins = passes.summed_and_made(
             self.problem, function, common
         )
-        if hessians:
-            self._hessians = list(zip(*hessians, strict=True))
+        if others:
+            self._hessians, *self._known_sums = others
         return loss / self.problem.total_weight + self.problem.penalty(theta), gradient
 
     def set_point(self, margins, curvatures):
         """Move to a point with these margins and curvatures."""
-        self.margins, self._curvatures, self._hessians = margins, curvatures, None
+        self.margins, self._curvatures = margins, curvatures
+        self._forget_curvatures()
 
     def losses(self, width=0.0):
         """(losses, slopes) of each row and output, kinks smoothed over `width`."""
@@ -243,11 +245,13 @@ class Linearization:
     def compute_curvatures(self, floor=0.0):
         """Compute the curvatures at the point, and add `floor` to each."""
         self._curvatures = self._make(_curvatures, (floor,), self.margins)
-        self._hessians = None if floor else self._hessians
+        if floor:
+            self._forget_curvatures()
 
     def bound_curvatures(self):
         """Set the curvatures to the largest that the loss has anywhere."""
-        self._curvatures, self._hessians = self._make(_bounded_curvatures, ()), None
+        self._curvatures = self._make(_bounded_curvatures, ())
+        self._forget_curvatures()
 
     def add_secants(self, share):
         """Raise the curvatures to at least this share of the secants' curvature: slope jump over
@@ -257,22 +261,30 @@ class Linearization:
         Outputs without any curvature get a share of at least `MIN_SECANT_SHARE`, or 1 if no output
         has any.
         """
-        total, _, counts = self._sum(_sums, (), self._curvatures)
+        total, _, counts = self._curvature_sums()
         # Without any curvature a step along the intercept would have no length.
         least = max(share, MIN_SECANT_SHARE if counts.any() else 1.0)
         share = np.where(counts > 0, share, least)
         if share.any():
             self._curvatures = self._make(_with_secants, (share,), self._curvatures, self.margins)
-            self._hessians = None
+            self._forget_curvatures()
         return total
 
     def total_curvature(self):
         """The sum of the curvatures."""
-        return self._sum(_sums, (), self._curvatures)[0]
+        return self._curvature_sums()[0]
 
     def mean_curvatures(self):
         """The mean of the own curvatures of each output, shape (outputs,)."""
-        return self._sum(_sums, (), self._curvatures)[1] / self._total
+        return self._curvature_sums()[1] / self._total
+
+    def _curvature_sums(self):
+        """The `_sums_of_curvatures` at the point."""
+        return self._known_sums or self._sum(_sums_of_curvatures, (), self._curvatures)
+
+    def _forget_curvatures(self):
+        """The curvatures will be others than those of which something is known."""
+        self._hessians = self._known_sums = None
 
     def own_curvatures(self):
         """(n, outputs): weight * second derivative of each row's loss in each margin, the diagonal
@@ -296,12 +308,12 @@ class Linearization:
         made of at most `most` rows.
         """
         if self._hessians is not None and self._total <= most:
-            return self._hessians[output]
+            return self._hessians[output], self._curvature_sums()[2][output]
         h = self._make(_of_output, (output,), self._curvatures)
         if self._total > most:
             h = subsample_rows(passes.array(self.problem, h), most)
             return at.products(h), np.count_nonzero(h)
-        return at.products(h), self._sum(_sums, (), self._curvatures)[2][output]
+        return at.products(h), self._curvature_sums()[2][output]
 
     def hessian_product(self, theta):
         """X' (h * X d) / n for a flat vector d, whose margins `extend_direction` may add."""
@@ -338,7 +350,7 @@ class Linearization:
     def move(self, t):
         """Move the point by t, a number or (outputs,), times the direction."""
         self.margins = self._make(_moved, (t,), self.margins, self._direction)
-        self._hessians = None
+        self._forget_curvatures()
 
     def curvature_along(self):
         """The total change of the rows' curvatures along the whole direction."""
