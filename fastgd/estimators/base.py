@@ -78,7 +78,10 @@ class Model(SupportsFitCallbacks, BaseEstimator):
     """
 
     # what a model has no parameter for
-    early_stopping, warm_start, verbose, max_seconds = False, False, 0, None
+    early_stopping, warm_start, verbose, max_seconds, n_jobs = False, False, 0, None, None
+    # Whether a fit needs the sums of squares of all columns, which a first pass over chunks can
+    # bring; and whether chunks of few rows had better be held in memory.
+    _needs_moments, _holds_few_rows = False, False
 
     @property
     def loss_curve_(self):

@@ -1,6 +1,6 @@
 """Rows that are read chunk by chunk: what the kernels' `Rows` are for rows in memory."""
 
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import numpy as np
 from scipy import sparse
@@ -10,7 +10,7 @@ from fastgd.kernels.data_term import DataTerm
 from fastgd.kernels.digest import checksum
 from fastgd.problem.chunked_term import Part, add_moments, moments_of
 from fastgd.problem.chunks import at_once, in_advance
-from fastgd.problem.data import as_rows, check_compressed, distinct_columns
+from fastgd.problem.data import as_rows, check_compressed, distinct_columns, largest
 from fastgd.problem.losses import SquaredError
 from fastgd.problem.objective import Objective
 
@@ -122,19 +122,25 @@ class ChunkedRows:
 
         return at_once(self._read, work, jobs, shares)
 
-    def joined(self, pools):
-        """Yields (X of some chunks, their numbers) for each of these lists of numbers."""
-        for pool in pools:
-            blocks = in_advance(self.block, pool)
-            if self.sparse:
-                yield sparse.vstack(list(blocks), format="csr"), pool
-                continue
-            begins = self.begins(pool)
-            X = np.empty((begins[-1], self.shape[1]), self.dtype)
-            for block, begin in zip(blocks, begins, strict=False):
-                X[begin : begin + len(block)] = block
-                del block
-            yield X, pool
+    def blocks(self, pools):
+        """Yields X of the chunks of these lists of numbers; the next one is read in advance."""
+        return in_advance(self.block, [i for pool in pools for i in pool])
+
+    def stacked(self, above, blocks, pool):
+        """`above`, if it is not None, and the next of the `blocks`, those of the chunks `pool`, one
+        below the other.
+        """
+        own, size = islice(blocks, len(pool)), 0 if above is None else above.shape[0]
+        if self.sparse:
+            return sparse.vstack([*([] if above is None else [above]), *own], format="csr")
+        begins = self.begins(pool)
+        X = np.empty((size + begins[-1], self.shape[1]), self.dtype)
+        if size:
+            X[:size] = above
+        for block, begin in zip(own, begins, strict=False):
+            X[size + begin : size + begin + len(block)] = block
+            del block
+        return X
 
     def begins(self, pool):
         """The numbers of the first rows of some chunks one below the other, and of what follows."""
@@ -154,15 +160,28 @@ class ChunkedRows:
             found[i] = Part(y[begin * targets : end * targets], of_chunk, visits[places] - begin)
         return found
 
+    @property
+    def filled(self):
+        """The numbers of the chunks that have rows."""
+        return np.flatnonzero(np.diff(self.bounds)).tolist()
+
+    def largest(self):
+        """The largest absolute value of each column."""
+        return np.maximum.reduce(list(self.map(_largest, [(i,) for i in self.filled], 1)))
+
     def columns(self, numbers):
         """These columns, of all rows."""
-        jobs = [(i, numbers) for i in np.flatnonzero(np.diff(self.bounds))]
+        jobs = [(i, numbers) for i in self.filled]
         parts = list(self.map(_columns, jobs, 1))
         return sparse.vstack(parts, format="csr") if self.sparse else np.concatenate(parts)
 
 
 def _columns(X, _, numbers):
     return X[:, numbers]
+
+
+def _largest(X, _):
+    return largest(X)
 
 
 def of_columns(function, X, values):

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from fastgd.kernels import batch, gram, products
+from fastgd.kernels import batch, gram, network, products
 from fastgd.kernels.columns import moments
 from fastgd.kernels.data_term import DataTerm
 from fastgd.kernels.rows import Rows
@@ -52,16 +52,18 @@ class ChunkedTerm:
         nothing = Rows(np.empty((self.rows.shape[0], 0)))
         return DataTerm(nothing, self._y, self._weights, self._visits, self._codes, self._threads)
 
-    def _each(self, function, *common, of_visits=()):
+    def _each(self, function, *common, of_visits=(), of_chunk=None):
         """Yields (the places of its rows among the visits, result of the function) of each chunk;
-        the function gets a data term, `common` and its part of each array of the visits.
+        the function gets a data term, `common`, ``of_chunk(i)`` for chunk i if that is given, and
+        its part of each array of the visits.
         """
         places = self.rows.places(self._visits)
         parts = self.rows.parts(self._y, self._weights, self._visits)
-        jobs = [
-            (i, parts[i], self._codes, function, common, self._cut(own, of_visits))
-            for i, own in places.items()
-        ]
+        jobs = []
+        for i, own in places.items():
+            given = common if of_chunk is None else (*common, of_chunk(i))
+            cut = self._cut(own, of_visits)
+            jobs.append((i, parts[i], self._codes, function, given, cut))
         return zip(places.values(), self.rows.map(of_term, jobs, self._threads), strict=True)
 
     def _cut(self, places, arrays):
@@ -76,37 +78,52 @@ class ChunkedTerm:
     def _share(self, places):
         return (places.stop - places.start) / len(self._visits)
 
-    def _pools(self, number=0):
-        """Lists of the chunks that a stream holds at a time."""
-        filled = self.rows.places(self._visits)
-        pools = self.rows.chunks.pools(number)
-        return [kept for pool in pools if (kept := [i for i in pool if i in filled])]
+    def _pools(self, number, size):
+        """Lists of the chunks that a stream holds at a time in the order of pass `number`: pools of
+        the user's, as many as have the rows of a batch of this size.
+        """
+        places, pools, rows = self.rows.places(self._visits), [], size
+        for pool in self.rows.chunks.pools(number):
+            if rows >= size:
+                pools.append([])
+                rows = 0
+            filled = [i for i in pool if i in places]
+            pools[-1] += filled
+            rows += sum(places[i].stop - places[i].start for i in filled)
+        return [pool for pool in pools if pool]
 
-    def updates(self, size):
-        """The number of batches of this size of all pools."""
-        places = self.rows.places(self._visits)
-        counts = [sum(places[i].stop - places[i].start for i in pool) for pool in self._pools()]
-        # In another order chunks of other sizes share a pool.
-        return sum(-(-count // size) for count in counts) + len(counts) * bool(np.ptp(counts))
-
-    def pools(self, number, random_state, shuffles):
-        """Yields the data term of the rows that a stream holds at a time, in the order of pass
+    def pools(self, number, size, random_state, shuffles):
+        """Yields data terms of the rows that a stream holds at a time, in the order of pass
         `number`.
+
+        Each has whole batches of this size, but for the last one: the rows left over come first in
+        the next one.
         """
         parts = self.rows.parts(self._y, self._weights, self._visits)
         seed = [seed_of(random_state), number] if shuffles else None
-        for X, pool in self.rows.joined(self._pools(number)):
-            of_pool = [parts[i] for i in pool]
-            y = np.concatenate([part.y for part in of_pool])
-            weights = None
+        targets = len(self._y) // max(self.rows.shape[0], 1)
+        left, y, weights = None, np.empty(0), np.empty(0)
+        pools = self._pools(number, size)
+        blocks = self.rows.blocks(pools)
+        for pool in pools:
+            X = self.rows.stacked(left, blocks, pool)
+            of_pool, count = [parts[i] for i in pool], 0 if left is None else left.shape[0]
+            y = np.concatenate([y, *(part.y for part in of_pool)])
             if self._weights is not None:
-                weights = np.concatenate([part.weights for part in of_pool])
+                weights = np.concatenate([weights, *(part.weights for part in of_pool)])
             begins = self.rows.begins(pool)
             visits = [part.visits + begin for part, begin in zip(of_pool, begins, strict=False)]
             visits = np.concatenate(visits)
             if shuffles:
                 np.random.default_rng([*seed, pool[0]]).shuffle(visits)
-            yield DataTerm(as_rows(X), y, weights, visits, self._codes, self._threads)
+            visits = np.concatenate([np.arange(count), visits + count])
+            whole = len(visits) - (0 if pool is pools[-1] else len(visits) % size)
+            others, w = visits[whole:], None if self._weights is None else weights
+            yield DataTerm(as_rows(X), y, w, visits[:whole], self._codes, self._threads)
+            left = X[others] if len(others) else None
+            y = y.reshape(-1, targets)[others].ravel()
+            weights = weights[others] if w is not None else weights
+            del X
 
     def gradient(self, theta, out, margins=None, curvatures=None):
         """As `batch.gradient`."""
@@ -118,6 +135,18 @@ class ChunkedTerm:
             if margins is not None:
                 self._cut(places, [margins])[0][:] = its_margins
         out[:] = total
+        return loss
+
+    def network_gradient(self, theta, metric, out, layers):
+        """As `network.gradient`; ``layers(i)`` are those of chunk i."""
+        loss, total = 0.0, None if out is None else np.zeros(len(theta))
+        given = theta, metric, out is not None
+        for places, (its_loss, gradient) in self._each(_network_gradient, *given, of_chunk=layers):
+            loss += its_loss
+            if out is not None:
+                total += self._share(places) * gradient
+        if out is not None:
+            out[:] = total
         return loss
 
     def gram(self, h, *others):
@@ -143,6 +172,12 @@ def _gradient(term, theta, has_margins, curvatures):
     gradient = np.empty_like(theta)
     margins = np.empty(term.size) if has_margins else None
     return batch.gradient(term, theta, gradient, margins, curvatures), gradient, margins
+
+
+def _network_gradient(term, theta, metric, has_gradient, layers):
+    """(loss, gradient or None)"""
+    gradient = np.empty_like(theta) if has_gradient else None
+    return network.gradient(term, theta, metric, gradient, layers), gradient
 
 
 def _gram(term, shape, columns, place, last, metric, ones, h):
