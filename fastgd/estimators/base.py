@@ -209,8 +209,6 @@ class Model(SupportsFitCallbacks, BaseEstimator):
         kept, labels = self._rows_that_count(data.weights, data.X.shape[0]), data.labels
         if not self.early_stopping or held_out is not None:
             return kept, kept[:0]
-        if isinstance(data.X, ChunkedRows):
-            raise ValueError("early_stopping draws rows for validation, chunks need X_val")
         # Slow to import, and rarely needed.
         from sklearn.model_selection import train_test_split
 
@@ -230,4 +228,5 @@ class Model(SupportsFitCallbacks, BaseEstimator):
                 "The validation set is too small. Increase 'validation_fraction' or the size of "
                 f"your dataset: validation_fraction={share} of {len(kept)} rows is {len(held_out)}."
             )
-        return np.sort(train_rows), held_out
+        in_order = isinstance(data.X, ChunkedRows)
+        return np.sort(train_rows), np.sort(held_out) if in_order else held_out

@@ -1,5 +1,6 @@
 """Rows that are read chunk by chunk: what the kernels' `Rows` are for rows in memory."""
 
+from copy import copy as copy_of
 from itertools import islice, pairwise
 
 import numpy as np
@@ -45,16 +46,27 @@ class ChunkedRows:
     """X in chunks, after a first look at each of them: its shape and type, and how it is read
     again.
 
-    `bounds` (chunks + 1,) are the numbers of the chunks' first rows. `changes` are functions of
-    each block and what they need for its columns, see `of_columns`.
+    `bounds` (chunks + 1,) are the numbers of the chunks' first rows. Blocks may be changed by
+    functions of each number and of what its column has, see `of_columns`, and have some of the
+    chunk's rows only.
     """
 
-    def __init__(self, chunks, looked, cache=None, dtype=None, changes=()):
-        self.chunks, self._looked, self._cache, self._changes = chunks, looked, cache, changes
-        self.dtype, self.sparse = np.dtype(dtype or looked.dtype), looked.sparse
+    def __init__(self, chunks, looked, cache=None):
+        self.chunks, self._looked, self._cache = chunks, looked, cache
+        self.dtype, self.sparse = np.dtype(looked.dtype), looked.sparse
         self.bounds, self.stored = looked.bounds, looked.stored
-        self.shape = int(looked.bounds[-1]), looked.columns
-        self.bytes = looked.stored * (self.dtype.itemsize + 4 * self.sparse)
+        # Functions and values of the columns; {chunk: the numbers of its rows that are here}.
+        self._changes, self._taken = (), None
+
+    @property
+    def shape(self):
+        """(rows, columns)"""
+        return int(self.bounds[-1]), self._looked.columns
+
+    @property
+    def bytes(self):
+        """The bytes of all stored numbers."""
+        return self.stored * (self.dtype.itemsize + 4 * self.sparse)
 
     @property
     def center(self):
@@ -67,20 +79,35 @@ class ChunkedRows:
 
     def moments(self, weights, visits):
         """The sums of `columns.moments` about `center`, if the first look has them."""
-        is_plain = weights is None and len(visits) == self.shape[0] and not self._changes
-        return self._looked.moments if is_plain and self.dtype == self._looked.dtype else None
+        is_all = weights is None and len(visits) == self.shape[0] and self._taken is None
+        is_plain = is_all and not self._changes and self.dtype == self._looked.dtype
+        return self._looked.moments if is_plain else None
 
     def without(self, columns):
         """The same with zeros in these columns."""
         return self._with(_cleared, columns)
 
     def _with(self, function, values):
-        changes = *self._changes, (function, values)
-        return type(self)(self.chunks, self._looked, self._cache, self.dtype, changes)
+        changed = copy_of(self)
+        changed._changes = *self._changes, (function, values)
+        return changed
 
     def astype(self, dtype, copy=False):
         """The same in another dtype."""
-        return type(self)(self.chunks, self._looked, self._cache, dtype, self._changes)
+        changed = copy_of(self)
+        changed.dtype = np.dtype(dtype)
+        return changed
+
+    def take(self, rows):
+        """These rows only; their numbers ascend."""
+        taken = copy_of(self)
+        taken.bounds = np.searchsorted(rows, self.bounds)
+        taken._taken = {
+            i: rows[begin:end] - self.bounds[i]
+            for i, (begin, end) in enumerate(pairwise(taken.bounds))
+        }
+        taken.stored = self.stored * len(rows) // max(self.shape[0], 1)
+        return taken
 
     @staticmethod
     def changed(X, changes):
@@ -109,7 +136,8 @@ class ChunkedRows:
             if self._cache:
                 why = f"cache={str(self._cache.folder)!r} was written by another fit"
             raise ChangedDataError(f"chunk {i} is not what it was in the first pass: {why}")
-        return self.changed(X.astype(self.dtype, copy=False), self._changes)
+        X = self.changed(X.astype(self.dtype, copy=False), self._changes)
+        return X if self._taken is None else X[self._taken[i]]
 
     def map(self, function, jobs, threads):
         """Yields function(X of a chunk, number of threads, *arguments) for each job (chunk,
