@@ -233,7 +233,9 @@ def test_a_warm_start_goes_on_bit_by_bit(solver):
 
 
 def test_callbacks_follow_the_epochs(tmp_path):
-    model = MLPClassifier(**FEW, warm_start=True).set_callbacks(Checkpoint(tmp_path / "latest.pickle"))
+    model = MLPClassifier(**FEW, warm_start=True).set_callbacks(
+        Checkpoint(tmp_path / "latest.pickle")
+    )
     model.fit(of(X, three))
     latest = pickle.loads((tmp_path / "latest.pickle").read_bytes())
     assert_array_equal(latest.predict(X), model.predict(X))
