@@ -168,6 +168,11 @@ class MatrixFactorization(Model):
     are the numbers of rows and columns, and a row without an entry is an unknown user. A pair that
     is there twice is two ratings.
 
+    `Chunks` hold any of these forms, X or (X, y), the same one in each chunk; the rows of sparse
+    ones are numbered through. An epoch sweeps over the ratings of `shuffle` chunks at a time. What
+    stays in memory is the model, who has rated what among it: some 5 bytes a rating, for implicit
+    feedback 10.
+
     Ratings lie in a grid, blocks of users x blocks of items, that depends on sizes alone. Cells
     without common users and items are swept in parallel: the result has the same bits for any
     number of threads.
@@ -230,10 +235,10 @@ class MatrixFactorization(Model):
 
         Parameters
         ----------
-        X : sparse matrix, or two or three columns
+        X : sparse matrix, two or three columns, or Chunks
             Ratings; see Notes for the forms.
         y : array-like of shape (n_ratings,), default=None
-            The ratings, if X has two columns.
+            The ratings, if X has two columns. `Chunks` hold them too.
 
         Returns
         -------
@@ -292,6 +297,7 @@ class MatrixFactorization(Model):
         Returns
         -------
         ndarray of shape (n_pairs,)
+            Of `Chunks`: a generator of such arrays, for one chunk after the other.
 
         Raises
         ------

@@ -3,6 +3,7 @@
 from copy import copy
 
 import numpy as np
+from scipy import sparse
 
 from fastgd.estimators.chunked_ratings import ratings_of
 from fastgd.estimators.factor_state import FIXED_PARAMETERS, FactorState
@@ -61,7 +62,9 @@ class FactorizationFit(Fit):
         )
         met = None
         if state.is_implicit:
-            met = state.items_met()[layout.users][:, layout.items]
+            met = state.items_met()[layout.users]
+            places = met.data, layout.item_places[met.indices], met.indptr
+            met = sparse.csr_array(places, shape=met.shape)
             met.sort_indices()
 
         def grid_of(users, items, values):
