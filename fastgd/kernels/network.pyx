@@ -229,8 +229,9 @@ cdef int check_rule(Rule rule, Py_ssize_t parameters, buffers) except -1:
     return 0
 
 
-def step(DataTerm term not None, floating[::1] theta not None, const floating[::1] gradient not None,
-         buffers, double rate, Network network not None, Rule rule, Py_ssize_t t):
+def step(DataTerm term not None, floating[::1] theta not None,
+         const floating[::1] gradient not None, buffers, double rate, Network network not None,
+         Rule rule, Py_ssize_t t):
     """As an epoch with one batch of all rows, whose mean gradient is known. Of the term only the
     objective, the number of columns and the number of visits are used.
     """
