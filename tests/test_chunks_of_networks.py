@@ -140,6 +140,18 @@ def test_memory_is_that_of_a_pool():
     tracemalloc.stop()
 
 
+@pytest.mark.parametrize(("solver", "more"), [("auto", 2), ("adam", 1), ("sgd", 1)])
+def test_an_epoch_reads_each_chunk_once(solver, more):
+    asked = []
+
+    def read(i):
+        asked.append(i)
+        return X[i::4], three[i::4]
+
+    MLPClassifier(**FEW, solver=solver).fit(Chunks(read, 4, shuffle=3))
+    assert np.bincount(asked).tolist() == [6 + more] * 4
+
+
 def test_classes_that_chunks_lack_and_chunks_without_rows():
     order = np.argsort(three, kind="stable")
     ends = [0, 0, 1, 90, 90, 300, N]

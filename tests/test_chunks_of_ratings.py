@@ -95,6 +95,17 @@ def test_bits_depend_neither_on_threads_nor_on_the_cache(tmp_path):
         assert model.history_["loss"] == models[0].history_["loss"]
 
 
+def test_an_epoch_reads_each_chunk_once():
+    asked = []
+
+    def read(i):
+        asked.append(i)
+        return pairs[i::4], ratings[i::4]
+
+    MatrixFactorization(**FEW).fit(Chunks(read, 4, shuffle=3))
+    assert np.bincount(asked).tolist() == [1 + FEW["max_iter"]] * 4
+
+
 def test_the_cache_is_read_and_the_source_is_not(tmp_path):
     asked = []
 

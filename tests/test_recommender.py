@@ -30,7 +30,7 @@ from fastgd import (
     precision_at_k,
 )
 from fastgd.estimators import ratings
-from fastgd.estimators.ratings import Ids, Tally, as_grid, lay_out
+from fastgd.estimators.ratings import Ids, RatingCounts, as_grid, lay_out
 from fastgd.kernels import factorization
 from fastgd.kernels.losses import Loss
 
@@ -207,7 +207,7 @@ def test_a_sweep_visits_every_rating_once(n, users, items, seed, drawn):
     u, i, values = rng.integers(0, users, n), rng.integers(0, items, n), rng.standard_normal(n)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ratings, "MIN_RATINGS_PER_CELL", 4)
-        layout = lay_out(Tally.of(u, i, values, (users, items)), n, drawn, rng)
+        layout = lay_out(RatingCounts.of(u, i, values, (users, items)), n, drawn, rng)
         grid = as_grid(layout, u, i, values)
     place_u, place_i = layout.user_places[u], layout.item_places[i]
     assert_array_equal(np.sort(layout.users), np.unique(u))
@@ -233,7 +233,7 @@ def test_drawn_items_are_those_not_met_and_all_as_likely():
     u, i = np.nonzero(met)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ratings, "MIN_RATINGS_PER_CELL", 200)
-        layout = lay_out(Tally.of(u, i, u, (users, items)), len(u), True, rng)
+        layout = lay_out(RatingCounts.of(u, i, u, (users, items)), len(u), True, rng)
     known = sparse.csr_array(met[layout.users][:, layout.items])
     grid = as_grid(layout, u, i, np.ones(len(u)), known)
     assert grid.blocks > 2
@@ -534,7 +534,7 @@ def test_the_kernel_hears_ctrl_c():
     rng = np.random.default_rng(0)
     n, k = 400_000, 254  # some tenths of a second
     u, i = rng.integers(0, 2000, n), rng.integers(0, 2000, n)
-    layout = lay_out(Tally.of(u, i, u, (2000, 2000)), n, False, rng)
+    layout = lay_out(RatingCounts.of(u, i, u, (2000, 2000)), n, False, rng)
     grid = as_grid(layout, u, i, np.zeros(n))
     P, Q = np.full((2000, 256), 0.01), np.full((2000, 256), 0.01)
     options = options_of("squared_error", factors=k)

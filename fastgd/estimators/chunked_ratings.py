@@ -8,9 +8,9 @@ from scipy import sparse
 from fastgd.estimators.base import about
 from fastgd.estimators.chunked_data import MESSAGE
 from fastgd.estimators.ratings import (
+    RatingCounts,
     Ratings,
     Statistics,
-    Tally,
     as_interactions,
     columns_of,
     merged,
@@ -24,9 +24,8 @@ from fastgd.problem.chunked_rows import ChangedDataError
 from fastgd.problem.chunks import Chunks, in_advance
 
 # Pairs wait to be merged into the matrix of who has met what until they are this share of those in
-# it, and so many. A merge needs about 40 bytes a pair that waits and 10 a pair in the matrix, so
-# the peak of the first pass is at 13 bytes a rating; the merges together copy each pair some five
-# times.
+# it, and so many. With this share a fit of 10 million ratings peaks at 12 bytes a rating, and the
+# merges together copy each pair some five times.
 PENDING_SHARE, MIN_PENDING_PAIRS = 0.25, 2**17
 
 
@@ -102,7 +101,7 @@ class ChunkedRatings:
         # are held out, and the seed that decides which.
         self._begins, self._sizes, self.fingerprint = [0], [], ()
         self._held_out, self._seed = np.zeros(len(chunks), int), 0
-        self.statistics, self._tally, self.met = None, Tally.empty(), ()
+        self.statistics, self._counts, self.met = None, RatingCounts.empty(), ()
         if self._cache:
             self._cache.begin()
         form = None
@@ -134,7 +133,7 @@ class ChunkedRatings:
             self._cache.write(i, np.stack([users, items]), values, None)
         known = Statistics.of(values)
         self.statistics = self.statistics.merge(known) if self.statistics else known
-        self._tally.add(Tally.of(users, items, values))
+        self._counts.add(RatingCounts.of(users, items, values))
         self.met = *self.met, (users, items)
         waiting = sum(len(part[0]) for part in self.met if isinstance(part, tuple))
         merged_pairs = sum(part.nnz for part in self.met if not isinstance(part, tuple))
@@ -182,18 +181,18 @@ class ChunkedRatings:
         mask[order[: self._held_out[i]]] = True
         return mask
 
-    def tally(self, shape):
-        """The `Tally` of all ratings."""
-        return self._tally.padded(shape)
+    def counts(self, shape):
+        """The `RatingCounts` of all ratings."""
+        return self._counts.padded(shape)
 
-    def training_tally(self, shape):
-        """The `Tally` of those to train on."""
+    def training_counts(self, shape):
+        """The `RatingCounts` of those to train on."""
         if not self._held_out.any():
-            return self.tally(shape)
-        tally = Tally.empty(shape)
+            return self.counts(shape)
+        counts = RatingCounts.empty(shape)
         for ratings in self._pools([[i] for i in range(len(self._chunks))], False):
-            tally.add(Tally.of(*ratings))
-        return tally
+            counts.add(RatingCounts.of(*ratings))
+        return counts
 
     def grids(self, as_grid):
         """The `Grids` to train on; `as_grid` makes one of ratings."""

@@ -49,12 +49,12 @@ class FactorizationFit(Fit):
         model, state, rng = self.model, self.state, np.random.default_rng([seed, self.begun])
         if model.early_stopping and not self.partial:
             ratings.split(model.validation_fraction, rng)
-        counts = [len(side.ids) for side in state.sides]
-        tally, training = ratings.tally(counts), ratings.training_tally(counts)
+        shape = [len(side.ids) for side in state.sides]
+        counts, training = ratings.counts(shape), ratings.training_counts(shape)
         trained = [np.flatnonzero(training.users), np.flatnonzero(training.items)]
         if state.is_implicit:
-            trained[1] = np.arange(counts[1])
-        layout = lay_out(tally, ratings.per_sweep, state.is_implicit, rng)
+            trained[1] = np.arange(shape[1])
+        layout = lay_out(counts, ratings.per_sweep, state.is_implicit, rng)
         self.orders = layout.users, layout.items
         state.users, state.items = (
             side.grown(numbers, rng, state.factor, model.biased, model.positive)
@@ -138,13 +138,13 @@ class FactorizationFit(Fit):
         model._state = state
 
 
-def visits_of(users, items, tally, options):
+def visits_of(users, items, counts, options):
     """The expected updates in an epoch of the row of each user, then of each item, given the
     numbers of their ratings.
     """
     negatives = options["negatives"]
     if options["pairwise"]:
         users, items = users * negatives, items * negatives
-    elif negatives and tally.filled:
+    elif negatives and counts.filled:
         users = users * (1 + negatives)
-    return np.concatenate([users, items + negatives * tally.filled / len(items)])
+    return np.concatenate([users, items + negatives * counts.filled / len(items)])

@@ -260,7 +260,7 @@ class Ids:
         return self._values
 
 
-class Tally(Record):
+class RatingCounts(Record):
     """The numbers of ratings of each user and of each item, and that of all values but zeros."""
 
     users: np.ndarray
@@ -279,15 +279,15 @@ class Tally(Record):
         return cls(*counts, int(np.count_nonzero(values)))
 
     def add(self, other):
-        """Add the ratings of another tally."""
+        """Add the ratings of other counts."""
         self.users, self.items = _sum(self.users, other.users), _sum(self.items, other.items)
         self.filled += other.filled
 
     def padded(self, shape):
         """The same with so many users and items."""
-        tally = Tally.empty(shape)
-        tally.add(self)
-        return tally
+        counts = RatingCounts.empty(shape)
+        counts.add(self)
+        return counts
 
 
 def _sum(counts, other):
@@ -312,21 +312,21 @@ class Layout(Record):
     item_bounds: np.ndarray
 
 
-def lay_out(tally, size, every_item, rng):
+def lay_out(counts, size, every_item, rng):
     """The layout of a grid of `size` ratings at a time: a random order of those who rated, cut
     where blocks have rated as often.
 
     With `every_item` unrated items have a place too, and all blocks as many items, so that all are
     drawn as often. How many blocks there are depends on sizes alone.
     """
-    visits = np.ones(len(tally.items)) if every_item else tally.items
+    visits = np.ones(len(counts.items)) if every_item else counts.items
     blocks = min(
         MAX_BLOCKS,
-        np.count_nonzero(tally.users),
+        np.count_nonzero(counts.users),
         -(-np.count_nonzero(visits) // 2),
         max(1, round((size / MIN_RATINGS_PER_CELL) ** 0.5)),
     )
-    user_order, user_places, user_bounds = _cut(tally.users, blocks, rng)
+    user_order, user_places, user_bounds = _cut(counts.users, blocks, rng)
     item_order, item_places, item_bounds = _cut(visits, 2 * blocks, rng)
     return Layout(user_order, item_order, user_places, item_places, user_bounds, item_bounds)
 
@@ -404,13 +404,13 @@ class Ratings:
         order = rng.permutation(self.count)
         self._training, self._held_out = np.sort(order[size:]), np.sort(order[:size])
 
-    def tally(self, shape):
-        """The `Tally` of all ratings."""
-        return Tally.of(*self.arrays, shape)
+    def counts(self, shape):
+        """The `RatingCounts` of all ratings."""
+        return RatingCounts.of(*self.arrays, shape)
 
-    def training_tally(self, shape):
-        """The `Tally` of those to train on."""
-        return Tally.of(*(part[self._training] for part in self.arrays), shape)
+    def training_counts(self, shape):
+        """The `RatingCounts` of those to train on."""
+        return RatingCounts.of(*(part[self._training] for part in self.arrays), shape)
 
     def grids(self, as_grid):
         """The `Grids` to train on; `as_grid` makes one of ratings."""
