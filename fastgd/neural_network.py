@@ -13,14 +13,16 @@ from sklearn.utils.validation import _check_y, check_is_fitted
 
 from fastgd.estimators import types
 from fastgd.estimators.base import Model
+from fastgd.estimators.chunked_data import NO_ROWS, TakesChunks, by_chunks, follow, opened
 from fastgd.estimators.network_fit import NetworkFit
 from fastgd.estimators.parameters import checked, parameters, trains
 from fastgd.estimators.targets import Labels, Values
-from fastgd.kernels import network
 from fastgd.methods.mlp import ACTIVATIONS, Architecture
 from fastgd.methods.network_units import pack
 from fastgd.methods.schedules import Schedule
-from fastgd.problem.data import as_rows, distinct_columns
+from fastgd.problem import passes
+from fastgd.problem.chunks import Chunks
+from fastgd.problem.data import distinct_columns
 from fastgd.problem.losses import KINDS, EpsilonInsensitive, Huber, LogLoss, Softmax
 from fastgd.problem.problem import Samples
 from fastgd.training.blas import one_blas_thread
@@ -62,6 +64,11 @@ class NeuralNetwork(Model):
 
     # ---- training ----
 
+    @property
+    def _needs_moments(self):
+        """Whether columns are scaled by their sums of squares."""
+        return self.solver == "auto" and getattr(self, "class_weight", None) is None
+
     def _architecture(self):
         """The hidden layers."""
         sizes = self.hidden_layer_sizes
@@ -93,12 +100,11 @@ class NeuralNetwork(Model):
     def _margins(self, X):
         """The last layer's Z for the rows of X, (n, outputs)."""
         check_is_fitted(self)
-        rows = as_rows(distinct_columns(self._check_X(X, reset=False)))
+        rows = passes.rows_of(distinct_columns(self._check_X(X, reset=False)))
         theta, widths = self._packed(rows.dtype)
-        out = np.empty(rows.shape[0] * widths[-1], rows.dtype)
         with one_blas_thread() if rows.shape[0] > MAX_ROWS_OF_SHORT_PRODUCTS else nullcontext():
             layers = self._architecture().network(widths)
-            network.margins(rows, np.arange(rows.shape[0]), theta, None, out, layers)
+            out = passes.network_margins(rows, theta, widths[-1], layers)
         return out.reshape(-1, widths[-1])
 
 
@@ -109,7 +115,7 @@ def _takes_streams(model):
 
 
 @parameters
-class MLPClassifier(Labels, NeuralNetwork):
+class MLPClassifier(TakesChunks, Labels, NeuralNetwork):
     """Feed-forward neural networks for two or more classes, or for multilabel classification.
 
     Minimises ``sum_i s_i L(Z_L(x_i), y_i) / sum_i s_i + alpha / (2 rows) |W|^2`` over the weights
@@ -323,20 +329,22 @@ class MLPClassifier(Labels, NeuralNetwork):
         return tags
 
     @trains
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+    def fit(self, X, y=None, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Train from the start, or with `warm_start` continue.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, Chunks} of shape (n_samples, n_features)
             Training rows. C-order arrays and CSR matrices of float32 or float64 are not copied.
-        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            `Chunks` hold y and the weights too; batches are drawn from the mixed rows of their
+            `shuffle` chunks at a time.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels), default=None
             Labels, of at least two classes; or a column of 0 and 1 for each of several labels.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, >= 0. Rows of weight 0 are ignored.
         X_val, y_val, sample_weight_val : like X, y and sample_weight, default=None
             Validation rows. Their loss and score are added to `history_` after every epoch. With
-            `early_stopping`, the best epoch is kept.
+            `early_stopping`, the best epoch is kept. Of `Chunks` X_val holds the others too.
 
         Returns
         -------
@@ -349,6 +357,7 @@ class MLPClassifier(Labels, NeuralNetwork):
         """
         fit_callbacks = self._fit_callbacks(X, y, sample_weight)
         first = not (self.warm_start and hasattr(self, "classes_"))
+        X, y, sample_weight = opened(self, X, y, sample_weight, reset=first)
         X, y = self._check_X(X, reset=first, y=y, multi_output=True)
         y = self._check_labels(y)
         self._set_classes(multiclass.unique_labels(y), y.ndim == 2, goes_on=not first)
@@ -357,7 +366,7 @@ class MLPClassifier(Labels, NeuralNetwork):
 
     @available_if(_takes_streams)
     @checked
-    def partial_fit(self, X, y, sample_weight=None, classes=None):
+    def partial_fit(self, X, y=None, sample_weight=None, classes=None):
         """Train for one epoch on these rows, from where the last call ended.
 
         With ``solver='auto'``, columns are standardised by the rows of all calls, so that the first
@@ -368,9 +377,10 @@ class MLPClassifier(Labels, NeuralNetwork):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training rows.
-        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+        X : {array-like, sparse matrix, Chunks} of shape (n_samples, n_features)
+            Training rows. Of `Chunks`, which hold y and the weights too, the mixed rows of
+            `shuffle` chunks are the rows of one call.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels), default=None
             Labels.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, >= 0.
@@ -389,6 +399,8 @@ class MLPClassifier(Labels, NeuralNetwork):
                 "compute_class_weight('balanced', classes=classes, y=y) on a sample and pass the "
                 "resulting weights as class_weight."
             )
+        if isinstance(X, Chunks):
+            return follow(self, X, y, sample_weight, classes=classes)
         X, y = self._check_X(X, reset=not hasattr(self, "classes_"), y=y, multi_output=True)
         y = self._check_labels(y)
         if multiclass._check_partial_fit_first_call(self, classes):
@@ -444,8 +456,8 @@ class MLPClassifier(Labels, NeuralNetwork):
         self._check_fitting(y)
         return y, self._targets(y)
 
-    def _fit_labels(self, X, y, sample_weight, validation=(), **others):
-        others["held_out"] = self._held_out(X.dtype, *validation)
+    def _fit_labels(self, X, y, sample_weight, validation=NO_ROWS, **others):
+        others["held_out"] = self._held_out(X.dtype, *opened(self, *validation, reset=False))
         weights = self._sample_weight(sample_weight, X)
         if self.class_weight is not None:
             factors = self._class_factors(y, weights)
@@ -467,6 +479,7 @@ class MLPClassifier(Labels, NeuralNetwork):
         options = {"classes": self.classes_, "y": y, "sample_weight": weights}
         return compute_class_weight(self.class_weight, **options)[self._number(y)]
 
+    @by_chunks
     def predict(self, X):
         """The most probable label of each row, shape (n_samples,); for multilabel targets 0 or 1,
         shape (n_samples, n_labels).
@@ -474,6 +487,7 @@ class MLPClassifier(Labels, NeuralNetwork):
         margins = self._margins(X)
         return (margins > 0).astype(int) if self._several_labels else self._label(margins)
 
+    @by_chunks
     def predict_proba(self, X):
         """Probabilities of the classes, shape (n_samples, n_classes); for multilabel targets those
         of the labels, shape (n_samples, n_labels).
@@ -485,7 +499,7 @@ class MLPClassifier(Labels, NeuralNetwork):
 
 
 @parameters
-class MLPRegressor(Values, NeuralNetwork):
+class MLPRegressor(TakesChunks, Values, NeuralNetwork):
     """Feed-forward neural networks for regression of one or several targets.
 
     Minimises ``sum_i s_i L(Z_L(x_i), y_i) / sum_i s_i + alpha / (2 rows) |W|^2`` over the weights
@@ -706,20 +720,22 @@ class MLPRegressor(Values, NeuralNetwork):
     delta: types.Positive = 1.0
 
     @trains
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+    def fit(self, X, y=None, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Train from the start, or with `warm_start` continue.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, Chunks} of shape (n_samples, n_features)
             Training rows. C-order arrays and CSR matrices of float32 or float64 are not copied.
-        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            `Chunks` hold y and the weights too; batches are drawn from the mixed rows of their
+            `shuffle` chunks at a time.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, >= 0. Rows of weight 0 are ignored.
         X_val, y_val, sample_weight_val : like X, y and sample_weight, default=None
             Validation rows. Their loss and score are added to `history_` after every epoch. With
-            `early_stopping`, the best epoch is kept.
+            `early_stopping`, the best epoch is kept. Of `Chunks` X_val holds the others too.
 
         Returns
         -------
@@ -736,7 +752,7 @@ class MLPRegressor(Values, NeuralNetwork):
 
     @available_if(_takes_streams)
     @checked
-    def partial_fit(self, X, y, sample_weight=None):
+    def partial_fit(self, X, y=None, sample_weight=None):
         """Train for one epoch on these rows, from where the last call ended.
 
         With ``solver='auto'``, columns and targets are standardised by the rows of all calls, so
@@ -747,9 +763,10 @@ class MLPRegressor(Values, NeuralNetwork):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training rows.
-        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+        X : {array-like, sparse matrix, Chunks} of shape (n_samples, n_features)
+            Training rows. Of `Chunks`, which hold y and the weights too, the mixed rows of
+            `shuffle` chunks are the rows of one call.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, >= 0.
@@ -760,6 +777,8 @@ class MLPRegressor(Values, NeuralNetwork):
         """
         if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
+        if isinstance(X, Chunks):
+            return follow(self, X, y, sample_weight)
         return self._fit_targets(X, y, sample_weight, partial=True)
 
     def _check_known(self, y):
@@ -779,21 +798,24 @@ class MLPRegressor(Values, NeuralNetwork):
         # The absolute error is a tube of width 0.
         return EpsilonInsensitive if self.loss == "absolute_error" else KINDS[self.loss]
 
-    def _fit_targets(self, X, y, sample_weight, validation=(), partial=False, **others):
+    def _fit_targets(self, X, y, sample_weight, validation=NO_ROWS, partial=False, **others):
         goes_on = (partial or self.warm_start) and hasattr(self, "coefs_")
+        X, y, sample_weight = opened(self, X, y, sample_weight, reset=not goes_on)
         X, y = self._check_X(X, reset=not goes_on, y=y, y_numeric=True, multi_output=True)
         if partial and goes_on:
             self._check_known(y)
         else:
             self._count = 1 if y.ndim == 1 else y.shape[1]
             self.out_activation_ = "exp" if self._kind.has_log_link else "identity"
-        others |= {"held_out": self._held_out(X.dtype, *validation), "partial": partial}
+        held_out = self._held_out(X.dtype, *opened(self, *validation, reset=False))
+        others |= {"held_out": held_out, "partial": partial}
         loss = Huber(float(self.delta)) if self._kind is Huber else self._kind()
         labels = y.ravel() if self._count == 1 else y
         weights = self._sample_weight(sample_weight, X)
         data = Samples(X, labels, self._targets(y), weights)
         return self._train(data, loss, self._count, **others)
 
+    @by_chunks
     def predict(self, X):
         """Predicted targets, shape (n_samples,) or (n_samples, n_targets)."""
         margins = self._margins(X)

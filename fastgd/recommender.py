@@ -14,12 +14,15 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastgd.estimators import types
 from fastgd.estimators.base import Model
+from fastgd.estimators.chunked_ratings import interactions_of
 from fastgd.estimators.factorization_fit import FactorizationFit
 from fastgd.estimators.parameters import checked, parameters, thread_count, trains
-from fastgd.estimators.ratings import Ids, as_column, as_interactions
+from fastgd.estimators.ratings import Ids, as_column
 from fastgd.kernels import factorization
 from fastgd.methods.schedules import Schedule
+from fastgd.problem.chunks import Chunks
 
+NO_RATINGS = "All chunks are empty: there are 0 samples."
 # Scores held at a time: 64 MB of float32.
 CHUNK = 1 << 24
 SCHEDULES = ("auto", "constant", "invscaling", "adaptive", "step", "cosine", "one_cycle")
@@ -165,6 +168,11 @@ class MatrixFactorization(Model):
     are the numbers of rows and columns, and a row without an entry is an unknown user. A pair that
     is there twice is two ratings.
 
+    `Chunks` hold any of these forms, X or (X, y), the same one in each chunk; the rows of sparse
+    ones are numbered through. An epoch sweeps over the ratings of `shuffle` chunks at a time. What
+    stays in memory is the model, who has rated what among it: some 5 bytes a rating, for implicit
+    feedback 10.
+
     Ratings lie in a grid, blocks of users x blocks of items, that depends on sizes alone. Cells
     without common users and items are swept in parallel: the result has the same bits for any
     number of threads.
@@ -227,10 +235,10 @@ class MatrixFactorization(Model):
 
         Parameters
         ----------
-        X : sparse matrix, or two or three columns
+        X : sparse matrix, two or three columns, or Chunks
             Ratings; see Notes for the forms.
         y : array-like of shape (n_ratings,), default=None
-            The ratings, if X has two columns.
+            The ratings, if X has two columns. `Chunks` hold them too.
 
         Returns
         -------
@@ -270,8 +278,7 @@ class MatrixFactorization(Model):
 
     def _train(self, X, y, **others):
         """Train and store the model; `others` are arguments of a `FactorizationFit`."""
-        columns = as_interactions(X, y, None if self.loss == "squared_error" else 1.0)
-        return FactorizationFit(self, *columns, **others).run()
+        return FactorizationFit(self, X, y, **others).run()
 
     def _learnt(self):
         """The learnt parameters."""
@@ -290,6 +297,7 @@ class MatrixFactorization(Model):
         Returns
         -------
         ndarray of shape (n_pairs,)
+            Of `Chunks`: a generator of such arrays, for one chunk after the other.
 
         Raises
         ------
@@ -297,7 +305,8 @@ class MatrixFactorization(Model):
             For unknown users or items, if ``handle_unknown="error"``.
         """
         check_is_fitted(self)
-        return self._predict(*as_interactions(X, None, 0.0)[:2])
+        parts = (self._predict(*pairs[:2]) for pairs in interactions_of(X, None, 0.0))
+        return parts if isinstance(X, Chunks) else next(parts)
 
     def _predict(self, users, items):
         state = self._state
@@ -401,10 +410,16 @@ class MatrixFactorization(Model):
         check_is_fitted(self)
         if self._state.is_implicit:
             return ndcg_at_k(self, X, y, k=min(10, len(self._state.items.ids)))
-        users, items, values = as_interactions(X, y)
-        errors = self._predict(users, items) - values
-        size = float(abs(errors).max()) or 1.0  # squares neither overflow nor underflow
-        return -size * float(np.sqrt(np.mean((errors / size) ** 2)))
+        root, count = 0.0, 0
+        for users, items, values in interactions_of(X, y, None):
+            errors = self._predict(users, items) - values
+            size = float(abs(errors).max()) or 1.0  # squares neither overflow nor underflow
+            own, count = size * float(np.sqrt(np.mean((errors / size) ** 2))), count + len(errors)
+            part = len(errors) / count
+            root = own if part == 1 else np.hypot(np.sqrt(1 - part) * root, np.sqrt(part) * own)
+        if not count:
+            raise ValueError(NO_RATINGS)
+        return -float(root)
 
     user_ids_ = property(attrgetter("_state.users.ids.values"))
     item_ids_ = property(attrgetter("_state.items.ids.values"))
@@ -531,12 +546,15 @@ def _hits(estimator, X, y, k, threshold):
     """(hits (users, k), relevant items of each user): whether the item recommended in each place is
     relevant.
     """
-    users, items, values = as_interactions(X, y, 1.0)
-    kept = values > 0 if threshold is None else values >= threshold
-    if not kept.any():
+    people, things, parts = Ids("user"), Ids("item"), []
+    for users, items, values in interactions_of(X, y, 1.0):
+        kept = values > 0 if threshold is None else values >= threshold
+        if kept.any():
+            own = (people, users[kept]), (things, items[kept])
+            parts.append([ids.numbers(column, learn=True) for ids, column in own])
+    if not parts:
         raise ValueError("No interaction in X is relevant")
-    people, things = Ids("user"), Ids("item")
-    pairs = people.numbers(users[kept], learn=True), things.numbers(items[kept], learn=True)
+    pairs = tuple(np.concatenate(side) for side in zip(*parts, strict=True))
     recommended, _ = estimator.recommend(people.values, k)
     numbers = things.numbers(recommended.ravel()).reshape(recommended.shape)
     shape = len(people), len(things) + 1

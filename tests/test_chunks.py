@@ -495,13 +495,15 @@ def test_rules_by_full_batches_take_the_steps_of_memory(rows, optimizer):
     assert model.t_ == own.t_
 
 
+@pytest.mark.parametrize("chunk_rows", [7, 150, 170])
 @pytest.mark.parametrize("batch_size", [1, 30])
 @pytest.mark.parametrize("rows", [X, rows_of_words], ids=["dense", "sparse"])
-def test_mini_batches_in_the_order_of_memory(rows, batch_size):
-    """Without shuffling, and with batches that end with the chunks."""
+def test_mini_batches_in_the_order_of_memory(rows, batch_size, chunk_rows):
+    """Without shuffling: also batches that have rows of several chunks."""
     parameters = STEPS | {"batch_size": batch_size, "shuffle": False}
     own = fastgd.SGDRegressor(**parameters).fit(rows, z)
-    model = fastgd.SGDRegressor(**parameters).fit(of(rows, z, rows=150))
+    model = fastgd.SGDRegressor(**parameters).fit(of(rows, z, rows=chunk_rows))
+    assert model.t_ == own.t_
     np.testing.assert_allclose(model.coef_, own.coef_, rtol=1e-9, atol=1e-12)
     # Single rows: the mean of the penalty is that of its values at the ends of each piece.
     rtol = 1e-4 if batch_size == 1 else 1e-9
@@ -527,10 +529,17 @@ def test_mini_batches_mix_pools_of_chunks():
     assert models[0].score(X, three, weight) > whole.score(X, three, weight) - 0.05
 
 
-def test_early_stopping_needs_validation_rows():
-    model = fastgd.SGDClassifier("log_loss", batch_size="full", early_stopping=True)
-    with pytest.raises(ValueError, match="chunks need X_val"):
-        model.fit(of(X, two))
+@pytest.mark.parametrize("rows", [X, rows_of_words], ids=["dense", "sparse"])
+def test_early_stopping_holds_out_the_rows_of_memory(rows, tmp_path):
+    parameters = {"batch_size": "full", "early_stopping": True, "random_state": 0}
+    own = fastgd.SGDClassifier("log_loss", **parameters).fit(rows, three, sample_weight=weight)
+    for cache in (None, tmp_path):
+        chunks = of(rows, three, weight, rows=70, cache=cache)
+        model = fastgd.SGDClassifier("log_loss", **parameters).fit(chunks)
+        np.testing.assert_allclose(model.coef_, own.coef_, rtol=1e-6, atol=1e-9)
+        for name in ("loss", "validation_loss", "validation_score"):
+            np.testing.assert_allclose(model.history_[name], own.history_[name], rtol=1e-7)
+        assert model.best_epoch_ == own.best_epoch_
     model.fit(of(X, two), X_val=X[:100], y_val=two[:100])
     assert "validation_score" in model.history_
 

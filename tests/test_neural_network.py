@@ -26,6 +26,7 @@ import reference
 from fastgd import CosineDecay, MLPClassifier, MLPRegressor
 from fastgd.kernels import network, rules
 from fastgd.kernels.data_term import DataTerm
+from fastgd.kernels.rows import Rows
 from fastgd.methods import mlp as methods
 from fastgd.methods import network_units
 from fastgd.methods.optimizers import SGD, Adam, AdamW, Nesterov, ScheduleFree
@@ -303,6 +304,30 @@ def test_the_gradient_norm_is_that_of_the_objective(as_rows):
     for number, (W, _) in enumerate(network_units.layers(theta, widths)):
         [*network_units.layers(gradient, widths)][number][0][:] += 0.7 / len(X) * W
     assert_allclose(sums["gradient_norm"], np.linalg.norm(gradient))
+
+
+@pytest.mark.parametrize("optimizer", [SGD(), Nesterov(), AdamW(), ScheduleFree()])
+def test_a_step_by_a_known_gradient_is_an_epoch_of_one_batch(optimizer, as_rows):
+    X, y, widths, theta = case("squared_error", (5,))
+    codes = Objective(loss_of("squared_error"), outputs=2, l2=0.7).codes
+    term = DataTerm(as_rows(X, "dense", np.float64), y, None, np.arange(len(X)), codes)
+    rule, gradient, found = optimizer.codes, np.empty_like(theta), []
+    network.gradient(term, theta, None, gradient, layers(widths))
+    for known in (False, True):
+        moved = theta.copy()
+        buffers = tuple(np.zeros(len(theta)) if is_used else None for is_used in optimizer.buffers)
+        if known:
+            nothing = DataTerm(Rows(np.empty((len(X), 0))), y, None, np.arange(len(X)), codes)
+            sums = network.step(nothing, moved, gradient, buffers, 0.1, layers(widths), rule, 3)
+            for wrong in ((gradient[1:], layers(widths)), (gradient, layers(widths[::-1].copy()))):
+                with pytest.raises(ValueError, match="differ in length|need .* parameters"):
+                    network.step(nothing, moved, wrong[0], buffers, 0.1, wrong[1], rule, 3)
+        else:
+            rates = np.full(1, 0.1)
+            sums = network.epoch(term, moved, None, buffers, rates, layers(widths), rule, len(X), 3)
+        found.append((moved, sums["penalty"], sums["gradient_norm"], sums["updates"]))
+    for one, other in zip(*found, strict=True):
+        assert_array_equal(one, other)
 
 
 def test_schedule_free_steps_are_the_papers():

@@ -30,7 +30,7 @@ from fastgd import (
     precision_at_k,
 )
 from fastgd.estimators import ratings
-from fastgd.estimators.ratings import Ids, as_grid, lay_out
+from fastgd.estimators.ratings import Ids, RatingCounts, as_grid, lay_out
 from fastgd.kernels import factorization
 from fastgd.kernels.losses import Loss
 
@@ -207,8 +207,9 @@ def test_a_sweep_visits_every_rating_once(n, users, items, seed, drawn):
     u, i, values = rng.integers(0, users, n), rng.integers(0, items, n), rng.standard_normal(n)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ratings, "MIN_RATINGS_PER_CELL", 4)
-        layout, place_u, place_i = lay_out(u, i, (users, items), drawn, rng)
-        grid = as_grid(layout, place_u, place_i, values)
+        layout = lay_out(RatingCounts.of(u, i, values, (users, items)), n, drawn, rng)
+        grid = as_grid(layout, u, i, values)
+    place_u, place_i = layout.user_places[u], layout.item_places[i]
     assert_array_equal(np.sort(layout.users), np.unique(u))
     assert_array_equal(layout.users[place_u], u)
     assert_array_equal(layout.items[place_i], i)
@@ -232,9 +233,9 @@ def test_drawn_items_are_those_not_met_and_all_as_likely():
     u, i = np.nonzero(met)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ratings, "MIN_RATINGS_PER_CELL", 200)
-        layout, place_u, place_i = lay_out(u, i, (users, items), True, rng)
+        layout = lay_out(RatingCounts.of(u, i, u, (users, items)), len(u), True, rng)
     known = sparse.csr_array(met[layout.users][:, layout.items])
-    grid = as_grid(layout, place_u, place_i, np.ones(len(u)), known)
+    grid = as_grid(layout, u, i, np.ones(len(u)), known)
     assert grid.blocks > 2
     P, Q = np.zeros((users, WIDTH)), np.zeros((items, WIDTH))
     P[:, FACTORS + 1] = Q[:, FACTORS] = 1
@@ -253,7 +254,7 @@ def test_drawn_items_are_those_not_met_and_all_as_likely():
     nobody = sparse.csr_array(
         np.ones((users, items), bool)
     )  # has anything left to meet: nothing is drawn
-    full = as_grid(layout, place_u, place_i, np.ones(len(u)), nobody)
+    full = as_grid(layout, u, i, np.ones(len(u)), nobody)
     assert sweep(full, P, Q, options_of("bpr"), rate)[0] == 0
 
 
@@ -533,7 +534,7 @@ def test_the_kernel_hears_ctrl_c():
     rng = np.random.default_rng(0)
     n, k = 400_000, 254  # some tenths of a second
     u, i = rng.integers(0, 2000, n), rng.integers(0, 2000, n)
-    layout, u, i = lay_out(u, i, (2000, 2000), False, rng)
+    layout = lay_out(RatingCounts.of(u, i, u, (2000, 2000)), n, False, rng)
     grid = as_grid(layout, u, i, np.zeros(n))
     P, Q = np.full((2000, 256), 0.01), np.full((2000, 256), 0.01)
     options = options_of("squared_error", factors=k)

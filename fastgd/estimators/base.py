@@ -78,7 +78,10 @@ class Model(SupportsFitCallbacks, BaseEstimator):
     """
 
     # what a model has no parameter for
-    early_stopping, warm_start, verbose, max_seconds = False, False, 0, None
+    early_stopping, warm_start, verbose, max_seconds, n_jobs = False, False, 0, None, None
+    # Whether a fit needs the sums of squares of all columns, which a first pass over chunks can
+    # bring; and whether chunks of few rows had better be held in memory.
+    _needs_moments, _holds_few_rows = False, False
 
     @property
     def loss_curve_(self):
@@ -206,8 +209,6 @@ class Model(SupportsFitCallbacks, BaseEstimator):
         kept, labels = self._rows_that_count(data.weights, data.X.shape[0]), data.labels
         if not self.early_stopping or held_out is not None:
             return kept, kept[:0]
-        if isinstance(data.X, ChunkedRows):
-            raise ValueError("early_stopping draws rows for validation, chunks need X_val")
         # Slow to import, and rarely needed.
         from sklearn.model_selection import train_test_split
 
@@ -227,4 +228,5 @@ class Model(SupportsFitCallbacks, BaseEstimator):
                 "The validation set is too small. Increase 'validation_fraction' or the size of "
                 f"your dataset: validation_fraction={share} of {len(kept)} rows is {len(held_out)}."
             )
-        return np.sort(train_rows), held_out
+        in_order = isinstance(data.X, ChunkedRows)
+        return np.sort(train_rows), np.sort(held_out) if in_order else held_out

@@ -20,6 +20,7 @@ from fastgd.problem.data import distinct_columns
 # are found.
 FEW_BYTES = 2**26
 MESSAGE = "y and sample_weight of chunks are read with them: give X alone"
+NO_ROWS = (None, None, None)  # X, y and weights for validation
 
 
 def look(model, chunks, reset):
@@ -34,8 +35,6 @@ def look(model, chunks, reset):
     is_here = cache and cache.holds(sources)
     if cache and not is_here:
         cache.begin()
-    # Least squares need other sums.
-    has_moments = model.loss != "squared_error" and getattr(model, "class_weight", None) is None
     parts = in_advance(cache.part if is_here else chunks.part, range(len(chunks)))
     for i, (X, y, sample_weight) in enumerate(parts):
         with about(f"chunk {i}"):
@@ -45,8 +44,8 @@ def look(model, chunks, reset):
             with _names_known(chunks):
                 X = distinct_columns(model._check_X(X, reset=reset and looked.dtype is None))
             check_consistent_length(X, y, sample_weight)
-            looked.add(X, has_moments and sample_weight is None)
-        y, sample_weight = (None if a is None else np.array(a) for a in (y, sample_weight))
+            looked.add(X, model._needs_moments and sample_weight is None)
+        y, sample_weight = map(_as_array, (y, sample_weight))
         if cache and not is_here:
             cache.write(i, X, y, sample_weight)
         targets.append(y)
@@ -59,7 +58,8 @@ def look(model, chunks, reset):
         raise ValueError(f"All {len(chunks)} chunks are empty: there are 0 samples.")
     if chunks.feature_names is not None:
         model._see_columns(looked.columns, chunks.feature_names, reset)
-    rows = in_memory_if_few(ChunkedRows(chunks, looked.end(), cache))
+    rows = ChunkedRows(chunks, looked.end(), cache)
+    rows = in_memory_if_few(rows) if model._holds_few_rows else rows
     return rows, _joined("y", targets), _joined("sample_weight", weights)
 
 
@@ -69,13 +69,24 @@ def in_memory_if_few(rows):
     return rows.columns(slice(None)) if is_few else rows
 
 
+def _as_array(values):
+    """A copy of targets or weights; None for None."""
+    return None if values is None else np.array(_dense(values))
+
+
+def _dense(values):
+    """Values, those of a sparse matrix, as labels may be, as an array."""
+    return values.toarray() if sparse.issparse(values) else values
+
+
 def _joined(name, parts):
     """The parts of all chunks in one array; None if no chunk has any."""
     if all(part is None for part in parts):
         return None
     if any(part is None for part in parts):
         raise ValueError(f"some chunks have {name}, others have none")
-    kinds = sorted({part.dtype.kind for part in map(np.asarray, parts)} - set("biu"))
+    parts = [np.asarray(_dense(part)) for part in parts]
+    kinds = sorted({part.dtype.kind for part in parts} - set("biu"))
     if len(kinds) > 1:
         raise ValueError(f"{name} has dtypes of the kinds {kinds} in different chunks")
     return np.concatenate(parts)
@@ -125,7 +136,7 @@ def _names_known(chunks):
 
 
 class TakesChunks:
-    """Base of linear models whose `score` takes chunks."""
+    """Base of models whose `score` takes chunks."""
 
     def score(self, X, y=None, sample_weight=None):
         """scikit-learn's score: the accuracy of labels, R^2 of values.
@@ -154,13 +165,23 @@ def follow(model, chunks, y, sample_weight, **others):
     if y is not None or sample_weight is not None:
         raise ValueError(MESSAGE)
     number, names = 0, chunks.feature_names
-    if hasattr(model, "history_"):
+    is_new = not hasattr(model, "history_")
+    if not is_new:
         number = len(model.history_["loss"])
         model._see_columns(model.n_features_in_, names, reset=False)
     model._expects_drift = False  # other chunks differ, and will come again
+    pools = chunks.pools(number)
+    read = in_advance(chunks.part, [i for pool in pools for i in pool])
     try:
-        for pool in chunks.pools(number):
-            parts = [part for part in map(chunks.part, pool) if part[0].shape[0]]
+        for pool in pools:
+            parts = []
+            for i, part in zip(pool, read, strict=False):
+                if part[0].shape[0]:
+                    with about(f"chunk {i}"), _names_known(chunks):
+                        model._check_X(part[0], reset=is_new)
+                        check_consistent_length(*part)
+                    parts.append(part)
+                    is_new = False
             if parts:
                 blocks, targets, weights = zip(*parts, strict=True)
                 del parts

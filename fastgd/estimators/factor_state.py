@@ -3,9 +3,8 @@
 from dataclasses import replace
 
 import numpy as np
-from scipy import sparse
 
-from fastgd.estimators.ratings import Ids, Statistics
+from fastgd.estimators.ratings import Ids, Statistics, merged
 from fastgd.methods.matrix_factorization import width_of
 from fastgd.problem.records import Record
 
@@ -138,21 +137,31 @@ class FactorState(Record):
         for side in self.sides:
             side.ids.forget(len(side.ages))
 
-    def take_in(self, values, partial):
-        """Update the statistics of ratings or weights; `partial`: pool them with earlier ones."""
-        loss, least = self.parameters["loss"], float(values.min())
-        if self.is_implicit and least < 0:
+    @property
+    def default(self):
+        """What a value is that is not given; None: it has to be."""
+        return 1.0 if self.is_implicit else None
+
+    def check(self, values):
+        """Refuse weights of interactions below zero."""
+        if self.is_implicit and values.min() < 0:
             raise ValueError(
-                f"Weights of interactions must be >= 0 for loss={loss!r}, the least is {least:g}"
+                f"Weights of interactions must be >= 0 for loss={self.parameters['loss']!r}, the "
+                f"least is {values.min():g}"
             )
-        known, before = Statistics.of(values), self.statistics
+
+    def take_in(self, known, partial):
+        """Update the statistics of ratings or weights by those of new ones; `partial`: pool them
+        with earlier ones.
+        """
+        before, ends = self.statistics, (known.least, known.most)
         if partial and before:
             known = before.merge(known)
         if not np.isfinite(known.spread):
             raise ValueError("The ratings are too large: their differences overflow")
         if self.is_implicit and known.mean == 0 and not partial:
             raise ValueError("All interactions have weight 0")
-        self.limits = min(self.limits[0], least), max(self.limits[1], float(values.max()))
+        self.limits = min(self.limits[0], ends[0]), max(self.limits[1], ends[1])
         if self.is_implicit:
             self.statistics, self.unit = known, 1.0
         elif partial:
@@ -187,15 +196,8 @@ class FactorState(Record):
 
     def items_met(self):
         """Who has met what: a CSR matrix, users x items."""
-        shape, total = (len(self.users.ids), len(self.items.ids)), None
-        for met in self.met:
-            if isinstance(met, tuple):
-                met = sparse.csr_array((np.ones(len(met[0]), bool), met), shape=shape)
-            elif met.shape != shape:
-                met.resize(shape)
-            total = met if total is None else total + met
-        self.met = (total,)
-        return total
+        self.met = (merged(self.met, (len(self.users.ids), len(self.items.ids))),)
+        return self.met[0]
 
     # ---- results ----
 

@@ -3,7 +3,9 @@
 from copy import copy
 
 import numpy as np
+from scipy import sparse
 
+from fastgd.estimators.chunked_ratings import ratings_of
 from fastgd.estimators.factor_state import FIXED_PARAMETERS, FactorState
 from fastgd.estimators.fit import Fit
 from fastgd.estimators.parameters import thread_count
@@ -17,11 +19,11 @@ ALPHA, IMPLICIT_ALPHA = 0.1, 0.03
 
 
 class FactorizationFit(Fit):
-    """One fit of a matrix factorization on columns of users, items and values."""
+    """One fit of a matrix factorization on ratings, in any of the forms that `fit` takes."""
 
     uses_blas = False
 
-    def __init__(self, model, users, items, values, partial=False, **others):
+    def __init__(self, model, X, y, partial=False, **others):
         known = vars(model).get("_state") if partial or model.warm_start else None
         parameters = {name: getattr(model, name) for name in FIXED_PARAMETERS}
         self.state = copy(known) if known else FactorState.empty(parameters)
@@ -31,26 +33,28 @@ class FactorizationFit(Fit):
                     f"{name}={value!r}, but the model was begun with "
                     f"{self.state.parameters[name]!r}: that needs a new fit"
                 )
-        users, items = self.state.learn(users, items)
-        super().__init__(model, (users, items, values), partial, **others)
+        ratings = ratings_of(self.state, X, y)
+        super().__init__(model, ratings.arrays, partial, **others)
         self.stopping.patience = model.n_iter_no_change
         # The number of epochs before this fit and those that it resumes.
         self.begun = self.state.epochs - (len(model.history_["loss"]) if self.earlier else 0)
         seed = self.drawn_seed()
         if not self.earlier:
-            self.state.take_in(values, partial)
-            self.state.met = *self.state.met, (users, items)
-        self.pose(users, items, self.state.standardised(values), seed)
+            self.state.take_in(ratings.statistics, partial)
+            self.state.met = *self.state.met, *ratings.met
+        self.pose(ratings, seed)
 
-    def pose(self, users, items, values, seed):
+    def pose(self, ratings, seed):
         """Lay out the ratings on grids; who is new gets rows."""
         model, state, rng = self.model, self.state, np.random.default_rng([seed, self.begun])
-        training, left_out = self.split(len(values), rng)
-        counts = [len(side.ids) for side in state.sides]
-        trained = [np.flatnonzero(np.bincount(numbers[training])) for numbers in (users, items)]
+        if model.early_stopping and not self.partial:
+            ratings.split(model.validation_fraction, rng)
+        shape = [len(side.ids) for side in state.sides]
+        counts, training = ratings.counts(shape), ratings.training_counts(shape)
+        trained = [np.flatnonzero(training.users), np.flatnonzero(training.items)]
         if state.is_implicit:
-            trained[1] = np.arange(counts[1])
-        layout, users, items = lay_out(users, items, counts, state.is_implicit, rng)
+            trained[1] = np.arange(shape[1])
+        layout = lay_out(counts, ratings.per_sweep, state.is_implicit, rng)
         self.orders = layout.users, layout.items
         state.users, state.items = (
             side.grown(numbers, rng, state.factor, model.biased, model.positive)
@@ -58,13 +62,16 @@ class FactorizationFit(Fit):
         )
         met = None
         if state.is_implicit:
-            met = state.items_met()[layout.users][:, layout.items]
+            met = state.items_met()[layout.users]
+            places = met.data, layout.item_places[met.indices], met.indptr
+            met = sparse.csr_array(places, shape=met.shape)
             met.sort_indices()
-        values = values.astype(model.dtype)
-        grid, held_out = (
-            as_grid(layout, users[part], items[part], values[part], met)
-            for part in (training, left_out)
-        )
+
+        def grid_of(users, items, values):
+            return as_grid(
+                layout, users, items, state.standardised(values).astype(model.dtype), met
+            )
+
         alpha = IMPLICIT_ALPHA if state.is_implicit else ALPHA
         options = {
             "loss": int(Loss.LOG_LOSS if state.is_implicit else Loss.SQUARED_ERROR),
@@ -77,22 +84,19 @@ class FactorizationFit(Fit):
             "alpha": alpha if model.alpha == "auto" else float(model.alpha),
         }
         is_constant = not state.is_implicit and state.statistics.spread == 0
-        width, threads = state.users.rows.shape[1], thread_count(model.n_jobs)
-        self.problem = Factors(grid, options, width, threads, is_constant, seed)
-        self.held_out = held_out if len(left_out) else None
-
-    def split(self, ratings, rng):
-        """(training, held-out) numbers of ratings."""
-        share = self.model.validation_fraction
-        if not self.model.early_stopping or self.partial:
-            return np.arange(ratings), np.arange(0)
-        size = max(1, round(share * ratings))
-        if size == ratings:
-            raise ValueError(
-                f"early_stopping with validation_fraction={share} leaves none of {ratings} ratings"
-            )
-        order = rng.permutation(ratings)
-        return np.sort(order[size:]), np.sort(order[:size])
+        self.problem = Factors(
+            ratings.grids(grid_of),
+            visits_of(
+                training.users[layout.users], training.items[layout.items], training, options
+            ),
+            len(layout.users),
+            options,
+            state.users.rows.shape[1],
+            thread_count(model.n_jobs),
+            is_constant,
+            seed,
+        )
+        self.held_out = ratings.held_out_grids(grid_of)
 
     def method(self, last):
         model = self.model
@@ -114,10 +118,10 @@ class FactorizationFit(Fit):
         return Seeds(seed, 0 if self.partial else epochs)
 
     def validator(self, method):
-        grid = self.held_out
+        grids = self.held_out
 
         def validate(*rows):
-            loss = method.data_loss(grid)
+            loss = method.data_loss(grids)
             return -loss, loss
 
         return validate
@@ -132,3 +136,15 @@ class FactorizationFit(Fit):
         )
         state.epochs = model.t_ = trained.t - 1
         model._state = state
+
+
+def visits_of(users, items, counts, options):
+    """The expected updates in an epoch of the row of each user, then of each item, given the
+    numbers of their ratings.
+    """
+    negatives = options["negatives"]
+    if options["pairwise"]:
+        users, items = users * negatives, items * negatives
+    elif negatives and counts.filled:
+        users = users * (1 + negatives)
+    return np.concatenate([users, items + negatives * counts.filled / len(items)])

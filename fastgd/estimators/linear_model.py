@@ -37,7 +37,8 @@ class LinearModel(SparseCoefMixin, Model):
     # what a model has no parameter for
     learning_rate, optimizer, batch_size, init = "auto", "sgd", "auto", "zeros"
     shuffle, average, n_restarts = True, False, 0
-    n_jobs, random_state, positive = None, None, False
+    random_state, positive = None, False
+    _holds_few_rows = True  # there are methods for fewer rows than columns
     _expects_drift = True  # of a stream
     draws_nothing = False  # whether no choice of parameters lets anything be drawn at random
 
@@ -104,6 +105,11 @@ class LinearModel(SparseCoefMixin, Model):
         """
         is_weighted = sample_weight is not None or getattr(self, "class_weight", None) is not None
         return is_automatic(self) and not (is_weighted or self.early_stopping)
+
+    @property
+    def _needs_moments(self):
+        """Whether columns are scaled by sums of squares; least squares need other sums."""
+        return self.loss != "squared_error" and getattr(self, "class_weight", None) is None
 
     def _penalty(self, outputs, total):
         """(l1, l2, exponent) of the `Objective`; `total` is the sum of the rows' weights."""

@@ -5,11 +5,12 @@ from sklearn.exceptions import ConvergenceWarning
 
 from fastgd.estimators.diagnostics import warn
 from fastgd.estimators.fit import RowsFit
-from fastgd.kernels import network
 from fastgd.methods.mlp import LBFGS, AutoScheduleFree, Backpropagation, PerEpoch
 from fastgd.methods.network_units import pack
 from fastgd.methods.optimizers import SGD, Adam, AdamW, Momentum, Nesterov
 from fastgd.methods.schedules import Adaptive, Constant, Schedule
+from fastgd.problem import passes
+from fastgd.problem.data import largest
 from fastgd.problem.objective import Objective
 from fastgd.problem.order import Order
 from fastgd.training.loop import DivergedError
@@ -69,9 +70,11 @@ class NetworkFit(RowsFit):
         if is_given and size > n and not self.partial:
             clipped = "It is going to be clipped"
             warn(f"Got `batch_size` less than 1 or larger than sample size. {clipped}", UserWarning)
+        shuffles = {"shuffles": model.shuffle}
         if model.solver == "auto":
-            return AutoScheduleFree(architecture, size, seed)
-        return Backpropagation(architecture, self.schedule(), self.optimizer(), size, seed)
+            return AutoScheduleFree(architecture, size, seed, **shuffles)
+        rule = self.schedule(), self.optimizer()
+        return Backpropagation(architecture, *rule, size, seed, **shuffles)
 
     def schedule(self):
         model, eta0 = self.model, float(self.model.learning_rate_init)
@@ -108,8 +111,9 @@ class NetworkFit(RowsFit):
 
     def order(self, epochs):
         problem = self.problem
-        # Fetching a row costs little beside its products.
-        shuffle = "full" if self.model.shuffle and not problem.full_batch else False
+        # Fetching a row costs little beside its products. Chunks are mixed pool by pool.
+        is_mixed = self.model.shuffle and not (problem.full_batch or problem.X is None)
+        shuffle = "full" if is_mixed else False
         return Order(problem, problem.X, shuffle, problem.random_state, epochs)
 
     def held_out_loss(self, method):
@@ -119,8 +123,8 @@ class NetworkFit(RowsFit):
 
         def loss_of(coefs, intercepts):
             theta = pack(coefs, intercepts, held_out.rows.dtype)
-            loss = network.gradient(held_out.data_term, theta, None, None, layers)
-            return loss / held_out.total_weight
+            given = theta, None, None, lambda _: layers
+            return passes.network_gradient(held_out.data_term, *given) / held_out.total_weight
 
         return loss_of
 
@@ -128,8 +132,7 @@ class NetworkFit(RowsFit):
         """The error names the column of X, and y, if their size may be why training diverged."""
         problem = self.problem
         names = getattr(self.model, "feature_names_in_", np.arange(problem.rows.shape[1]))
-        sizes = abs(problem.X).max(axis=0)
-        sizes = np.asarray(sizes.todense()).ravel() if problem.rows.sparse else sizes
+        sizes = problem.rows.largest() if problem.X is None else largest(problem.X)
         found = [(f"column {names[sizes.argmax()]!s} of X", sizes.max())]
         if not problem.objective.loss.is_of_labels:
             found.append(("y", np.abs(problem.targets).max()))

@@ -260,13 +260,17 @@ class Placement:
 class PlacedRows(ChunkedRows):
     """Rows in the blocks of a `Placement`."""
 
-    def __init__(self, placement, looked, _, dtype=None, changes=()):
-        super().__init__(placement, looked, None, dtype, changes)
+    def __init__(self, placement, looked):
+        super().__init__(placement, looked)
         self.vectors = placement.vectors
 
     def block(self, i):
         """X of partition i, on the client."""
         return self.changed(self.chunks.fetch(i).astype(self.dtype, copy=False), self._changes)
+
+    def take(self, rows):
+        """Rows are not drawn from partitions."""
+        raise ValueError("early_stopping draws rows for validation, partitions need X_val")
 
     def parts(self, y, weights, visits):
         """{chunk: its `Part`}; the same ones as long as the arrays are the same."""
@@ -327,7 +331,7 @@ class Placed:
             raise ValueError(f"All {len(blocks)} partitions are empty: there are 0 samples.")
         model._see_columns(looked.columns, getattr(self._given[0], "columns", None), reset)
         self.placement = Placement(self._client, futures)
-        rows = in_memory_if_few(PlacedRows(self.placement, looked.end(), None))
+        rows = in_memory_if_few(PlacedRows(self.placement, looked.end()))
         return rows, *(
             None if part[0] is None else np.concatenate(part) for part in (targets, weights)
         )

@@ -9,6 +9,7 @@ from scipy import sparse
 from sklearn.utils import check_consistent_length, column_or_1d
 
 from fastgd.kernels.factorization import Grid
+from fastgd.methods.matrix_factorization import Grids
 from fastgd.problem.data import check_compressed
 from fastgd.problem.metric import pooled
 from fastgd.problem.records import Record
@@ -142,11 +143,15 @@ def _numbers(values, name):
 
 
 class Statistics(Record):
-    """Number, mean and standard deviation of values; 0 where they differ by rounding only."""
+    """Number, mean, standard deviation (0 where values differ by rounding only), least and largest
+    of values.
+    """
 
     count: int
     mean: float
     spread: float
+    least: float
+    most: float
 
     @classmethod
     def of(cls, values):
@@ -154,17 +159,18 @@ class Statistics(Record):
         least, most = float(values.min()), float(values.max())
         size = most - least
         if not 0 < size < np.inf:
-            return cls(len(values), least, size)
+            return cls(len(values), least, size, least, most)
         shares = (values - least) / size
-        mean, spread = float(shares.mean()), float(shares.std())
-        return cls(len(values), least + size * mean, size * spread)._rounded()
+        mean, spread = least + size * float(shares.mean()), size * float(shares.std())
+        return cls(len(values), mean, spread, least, most)._rounded()
 
     def merge(self, other):
         """The statistics of both sets of values."""
         count = self.count + other.count
         part = other.count / count
         center, spread = pooled(self.mean, self.spread, other.mean, other.spread, part)
-        return Statistics(count, float(center), float(spread))._rounded()
+        ends = min(self.least, other.least), max(self.most, other.most)
+        return Statistics(count, float(center), float(spread), *ends)._rounded()
 
     def _rounded(self):
         if self.spread <= CONSTANT_RATING_TOLERANCE * abs(self.mean):
@@ -254,37 +260,75 @@ class Ids:
         return self._values
 
 
+class RatingCounts(Record):
+    """The numbers of ratings of each user and of each item, and that of all values but zeros."""
+
+    users: np.ndarray
+    items: np.ndarray
+    filled: int = 0
+
+    @classmethod
+    def empty(cls, shape=(0, 0)):
+        """That of no ratings."""
+        return cls(*(np.zeros(count, np.intp) for count in shape))
+
+    @classmethod
+    def of(cls, users, items, values, shape=(0, 0)):
+        """That of ratings by numbers of users and items, below `shape` if it is given."""
+        counts = [np.bincount(a, minlength=n) for a, n in zip((users, items), shape, strict=True)]
+        return cls(*counts, int(np.count_nonzero(values)))
+
+    def add(self, other):
+        """Add the ratings of other counts."""
+        self.users, self.items = _sum(self.users, other.users), _sum(self.items, other.items)
+        self.filled += other.filled
+
+    def padded(self, shape):
+        """The same with so many users and items."""
+        counts = RatingCounts.empty(shape)
+        counts.add(self)
+        return counts
+
+
+def _sum(counts, other):
+    """The sum of two arrays, the shorter one filled up with zeros."""
+    short, long = sorted((counts, other), key=len)
+    total = long.copy()
+    total[: len(short)] += short
+    return total
+
+
 class Layout(Record):
     """The order of the users and of the items in the grid, and where its blocks begin: one more
-    bound than blocks, and twice as many blocks of items as of users.
+    bound than blocks, and twice as many blocks of items as of users. The places are those of all
+    users and items in these orders.
     """
 
     users: np.ndarray
     items: np.ndarray
+    user_places: np.ndarray
+    item_places: np.ndarray
     user_bounds: np.ndarray
     item_bounds: np.ndarray
 
 
-def lay_out(users, items, shape, every_item, rng):
-    """(layout, places of users, places of items): a random order of those who rated, cut where
-    blocks have rated as often.
+def lay_out(counts, size, every_item, rng):
+    """The layout of a grid of `size` ratings at a time: a random order of those who rated, cut
+    where blocks have rated as often.
 
-    `users` and `items` are numbers below `shape`, an entry a rating. With `every_item` unrated
-    items have a place too, and all blocks as many items, so that all are drawn as often. How many
-    blocks there are depends on sizes alone.
+    With `every_item` unrated items have a place too, and all blocks as many items, so that all are
+    drawn as often. How many blocks there are depends on sizes alone.
     """
-    ratings = np.bincount(users, minlength=shape[0])
-    visits = np.ones(shape[1]) if every_item else np.bincount(items, minlength=shape[1])
+    visits = np.ones(len(counts.items)) if every_item else counts.items
     blocks = min(
         MAX_BLOCKS,
-        np.count_nonzero(ratings),
+        np.count_nonzero(counts.users),
         -(-np.count_nonzero(visits) // 2),
-        max(1, round((len(users) / MIN_RATINGS_PER_CELL) ** 0.5)),
+        max(1, round((size / MIN_RATINGS_PER_CELL) ** 0.5)),
     )
-    user_order, user_places, user_bounds = _cut(ratings, blocks, rng)
+    user_order, user_places, user_bounds = _cut(counts.users, blocks, rng)
     item_order, item_places, item_bounds = _cut(visits, 2 * blocks, rng)
-    layout = Layout(user_order, item_order, user_bounds, item_bounds)
-    return layout, user_places[users], item_places[items]
+    return Layout(user_order, item_order, user_places, item_places, user_bounds, item_bounds)
 
 
 def _cut(counts, blocks, rng):
@@ -301,9 +345,10 @@ def _cut(counts, blocks, rng):
 
 
 def as_grid(layout, users, items, values, met=None):
-    """The `Grid` of ratings by users and items at their places; `met` is a CSR matrix of what users
-    have met, ids sorted.
+    """The `Grid` of ratings by numbers of users and items; `met` is a CSR matrix of what users have
+    met, in the order of the layout, ids sorted.
     """
+    users, items = layout.user_places[users], layout.item_places[items]
     blocks = len(layout.user_bounds) - 1
     line, column = (
         np.repeat(np.arange(len(bounds) - 1, dtype=np.uint16), np.diff(bounds))
@@ -313,6 +358,75 @@ def as_grid(layout, users, items, values, met=None):
     order = np.argsort(cell, kind="stable")
     cells = np.zeros(2 * blocks**2 + 1, np.intp)
     np.cumsum(np.bincount(cell, minlength=2 * blocks**2), out=cells[1:])
-    known = () if met is None else (met.indptr.astype(np.intp), met.indices.astype(np.int32))
+    known = ()
+    if met is not None:
+        known = met.indptr.astype(np.intp), met.indices.astype(np.int32, copy=False)
     ratings = users[order], items[order], values[order]
     return Grid(*ratings, cells, layout.user_bounds, layout.item_bounds, *known)
+
+
+def merged(met, shape):
+    """Who has met what, as one CSR matrix of this shape, from such matrices and pairs of numbers of
+    users and items.
+    """
+    pairs = [part for part in met if isinstance(part, tuple)]
+    found = [part for part in met if not isinstance(part, tuple)]
+    if pairs:
+        users, items = (np.concatenate(side) for side in zip(*pairs, strict=True))
+        ones = np.ones(len(users), bool)
+        found.append(sparse.csr_array((ones, (users, items)), shape=shape))
+    total = None
+    for part in found:
+        if part.shape != shape:
+            part.resize(shape)
+        total = part if total is None else total + part
+    return total
+
+
+class Ratings:
+    """Ratings in memory: numbers of users and items, which a `FactorState` learns, and values."""
+
+    def __init__(self, state, X, y):
+        users, items, self._values = as_interactions(X, y, state.default)
+        state.check(self._values)
+        self._users, self._items = state.learn(users, items)
+        self.arrays = self._users, self._items, self._values
+        self.met = ((self._users, self._items),)
+        self.statistics = Statistics.of(self._values)
+        self.count = self.per_sweep = len(self._values)
+        self._training, self._held_out = np.arange(self.count), np.arange(0)
+
+    def split(self, share, rng):
+        """Hold out this share."""
+        size = max(1, round(share * self.count))
+        if size == self.count:
+            raise_none_left(share, self.count)
+        order = rng.permutation(self.count)
+        self._training, self._held_out = np.sort(order[size:]), np.sort(order[:size])
+
+    def counts(self, shape):
+        """The `RatingCounts` of all ratings."""
+        return RatingCounts.of(*self.arrays, shape)
+
+    def training_counts(self, shape):
+        """The `RatingCounts` of those to train on."""
+        return RatingCounts.of(*(part[self._training] for part in self.arrays), shape)
+
+    def grids(self, as_grid):
+        """The `Grids` to train on; `as_grid` makes one of ratings."""
+        return self._grids(as_grid, self._training)
+
+    def held_out_grids(self, as_grid):
+        """Those held out; None if there are none."""
+        return self._grids(as_grid, self._held_out) if len(self._held_out) else None
+
+    def _grids(self, as_grid, part):
+        grid = as_grid(*(column[part] for column in self.arrays))
+        return Grids(lambda _: [grid], len(part))
+
+
+def raise_none_left(share, count):
+    """Early stopping would hold out everything."""
+    raise ValueError(
+        f"early_stopping with validation_fraction={share} leaves none of {count} ratings"
+    )

@@ -4,7 +4,6 @@ import numpy as np
 from scipy import sparse
 
 from fastgd.kernels.digest import xxh64
-from fastgd.problem.chunked_rows import ChunkedRows
 from fastgd.problem.records import Record
 from fastgd.training.history import copy_of
 from fastgd.training.loop import INTERRUPTED, ResumePoint
@@ -19,7 +18,7 @@ def fingerprint(*arrays):
     """
     found = ()
     for array in arrays:
-        if isinstance(array, ChunkedRows):
+        if hasattr(array, "fingerprint"):
             found += array.fingerprint
         elif sparse.issparse(array):
             found += tuple(map(_digest, (array.data, array.indices, array.indptr)))

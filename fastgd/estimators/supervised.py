@@ -6,7 +6,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y
 
-from fastgd.estimators.chunked_data import TakesChunks, by_chunks, opened
+from fastgd.estimators.chunked_data import NO_ROWS, TakesChunks, by_chunks, opened
 from fastgd.estimators.linear_model import LinearModel
 from fastgd.estimators.targets import Labels, Values
 from fastgd.problem.losses import kind_of
@@ -22,9 +22,6 @@ def _has_probabilities(model):
 def _are_whole_numbers(y):
     """Whether y holds whole numbers, which are labels whatever else they may be."""
     return y.dtype.kind in "iub" or (y.dtype.kind == "f" and bool((y == np.rint(y)).all()))
-
-
-NO_ROWS = (None, None, None)  # X, y and weights for validation
 
 
 class Classifier(TakesChunks, Labels, LinearModel):
@@ -137,7 +134,7 @@ class Classifier(TakesChunks, Labels, LinearModel):
         total = positive.sum(axis=1, keepdims=True)
         return np.where(total > 0, positive / np.where(total > 0, total, 1), 1 / positive.shape[1])
 
-    predict_log_proba = available_if(_has_probabilities)(by_chunks(Labels.predict_log_proba))
+    predict_log_proba = available_if(_has_probabilities)(Labels.predict_log_proba)
 
 
 class Regressor(TakesChunks, Values, LinearModel):

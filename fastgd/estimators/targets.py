@@ -3,6 +3,8 @@
 import numpy as np
 from sklearn.base import ClassifierMixin, MultiOutputMixin, RegressorMixin
 
+from fastgd.estimators.chunked_data import by_chunks
+
 
 class Labels(ClassifierMixin):
     """Base of classifiers: two classes have one output, +1 for the second; more have one each."""
@@ -36,6 +38,7 @@ class Labels(ClassifierMixin):
         is_binary = margins.shape[1] == 1
         return self.classes_[(margins[:, 0] > 0).astype(int) if is_binary else margins.argmax(1)]
 
+    @by_chunks
     def predict_log_proba(self, X):
         """Logarithms of `predict_proba`."""
         with np.errstate(divide="ignore"):

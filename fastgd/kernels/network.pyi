@@ -39,6 +39,16 @@ def epoch(
     batch_size: int,
     t: int,
 ) -> EpochSums: ...
+def step(
+    term: DataTerm,
+    theta: NDArray[_Floating],
+    gradient: NDArray[_Floating],
+    buffers: tuple[NDArray[_Floating] | None, NDArray[_Floating] | None],
+    rate: float,
+    network: Network,
+    rule: Rule,
+    t: int,
+) -> EpochSums: ...
 def margins(
     rows: Rows,
     order: NDArray[np.intp],

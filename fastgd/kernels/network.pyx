@@ -63,16 +63,22 @@ cdef class Network:
         self.widths, self.activation, self.scales = widths, activation, scales
         self.dropout, self.seed = dropout, seed
 
-    cdef int check(self, const Table *X, Py_ssize_t itemsize, Py_ssize_t parameters, metric,
-                   Py_ssize_t outputs) except -1:
-        """Raise an error if layers, parameters, scales and metric do not fit together."""
+    cdef int check_parameters(self, Py_ssize_t columns, Py_ssize_t parameters,
+                              Py_ssize_t outputs) except -1:
+        """Raise an error if layers, parameters and outputs do not fit together."""
         cdef Py_ssize_t number, needed = 0, last = self.widths.shape[0] - 1
         for number in range(1, last + 1):
             needed += (self.widths[number - 1] + 1) * self.widths[number]
-        if self.widths[0] != X.p or self.widths[last] != outputs or parameters != needed:
+        if self.widths[0] != columns or self.widths[last] != outputs or parameters != needed:
             raise ValueError(f"layers of {list(self.widths)} units need {needed} parameters and "
-                             f"end in the outputs; X has {X.p} columns, theta {parameters} "
+                             f"end in the outputs; X has {columns} columns, theta {parameters} "
                              f"entries, and there are {outputs} outputs")
+        return 0
+
+    cdef int check(self, const Table *X, Py_ssize_t itemsize, Py_ssize_t parameters, metric,
+                   Py_ssize_t outputs) except -1:
+        """Raise an error if layers, parameters, scales and metric do not fit together."""
+        self.check_parameters(X.p, parameters, outputs)
         if itemsize != X.itemsize:
             raise TypeError(f"theta has {itemsize} bytes a number, X has {X.itemsize}")
         if metric is not None and not len(metric[0]) == len(metric[1]) == X.p:
@@ -171,40 +177,77 @@ cdef Products update_blocks(const Rule *rule, floating *w, const floating *g, fl
     return sums
 
 
+cdef void take_step(const NetworkPass *at, EpochSums *sums, floating *theta, const floating *g,
+                    floating *first, floating *second, double rate, const Rule *rule,
+                    Py_ssize_t size, Py_ssize_t t) noexcept nogil:
+    """The t-th update, layer by layer, by the mean gradient g of `size` rows. AdamW's penalty is a
+    decay of the weights and no part of the loss.
+    """
+    cdef Py_ssize_t number, place = 0, weights, units
+    cdef double l2 = at.data.objective.l2 if rule.kind == ADAMW else at.data.objective.l2 / size
+    cdef double penalty = 0.0 if rule.kind == ADAMW else l2, squares = 0
+    cdef Products products
+    for number in range(1, at.layers + 1):
+        units, weights = at.widths[number], at.widths[number - 1] * at.widths[number]
+        products = update_blocks(rule, theta + place, g + place, offset(first, place),
+                                 offset(second, place), weights, rate, t, l2)
+        squares += products.first
+        if penalty > 0:
+            sums.penalty += size * 0.5 * penalty * products.second
+            squares += penalty * (2 * products.product + penalty * products.second)
+        place += weights
+        products = update_blocks(rule, theta + place, g + place, offset(first, place),
+                                 offset(second, place), units, rate, t, 0.0)
+        squares += products.first
+        place += units
+    sums.gradient_norm += sqrt(squares if squares > 0 else 0 * squares)
+    sums.updates += 1
+
+
 cdef void descend(NetworkPass *at, EpochSums *sums, const floating *center,
                   const floating *inverse, floating *theta, floating *buffer, floating *first,
                   floating *second, const double *rates, const Rule *rule, Py_ssize_t batch_size,
                   Py_ssize_t t) noexcept nogil:
-    """Batch after batch: the gradient, and an update layer by layer. AdamW's penalty is a decay of
-    the weights and no part of the loss.
-    """
-    cdef Py_ssize_t begin = 0, size, number, place, weights, units, visits = at.data.visits
-    cdef double l2, penalty, squares, rate
+    """Batch after batch: the gradient, and an update."""
+    cdef Py_ssize_t begin = 0, size, visits = at.data.visits
     cdef floating *g = buffer + 2 * at.buffer_width * at.tile_rows
-    cdef Products products
     while begin < visits and not watch_is_over(&at.watch):
-        size, rate, place = min(batch_size, visits - begin), rates[sums.updates], 0
+        size = min(batch_size, visits - begin)
         sums.loss += batch_gradient(at, at.data.order + begin, size, center, inverse, theta, buffer,
                                     g)
-        l2 = at.data.objective.l2 if rule.kind == ADAMW else at.data.objective.l2 / size
-        penalty = 0.0 if rule.kind == ADAMW else l2
-        squares = 0
-        for number in range(1, at.layers + 1):
-            units, weights = at.widths[number], at.widths[number - 1] * at.widths[number]
-            products = update_blocks(rule, theta + place, g + place, offset(first, place),
-                                     offset(second, place), weights, rate, t + sums.updates, l2)
-            squares += products.first
-            if penalty > 0:
-                sums.penalty += size * 0.5 * penalty * products.second
-                squares += penalty * (2 * products.product + penalty * products.second)
-            place += weights
-            products = update_blocks(rule, theta + place, g + place, offset(first, place),
-                                     offset(second, place), units, rate, t + sums.updates, 0.0)
-            squares += products.first
-            place += units
-        sums.gradient_norm += sqrt(squares if squares > 0 else 0 * squares)
-        sums.updates += 1
+        take_step(at, sums, theta, g, first, second, rates[sums.updates], rule, size,
+                  t + sums.updates)
         begin += size
+
+
+cdef int check_rule(Rule rule, Py_ssize_t parameters, buffers) except -1:
+    """Raise an error if the buffers are not those of a rule for so many parameters."""
+    check_buffers(rule.kind, buffers[0] is not None, buffers[1] is not None)
+    for part in buffers:
+        if part is not None and len(part) != parameters:
+            raise ValueError(f"theta has {parameters} entries, the buffers must have as many")
+    return 0
+
+
+def step(DataTerm term not None, floating[::1] theta not None,
+         const floating[::1] gradient not None, buffers, double rate, Network network not None,
+         Rule rule, Py_ssize_t t):
+    """As an epoch with one batch of all rows, whose mean gradient is known. Of the term only the
+    objective, the number of columns and the number of visits are used.
+    """
+    cdef EpochSums sums = EpochSums(0, 0, 0, 0)
+    cdef floating[::1] first = buffers[0], second = buffers[1]
+    cdef floating *m = NULL if first is None else &first[0]
+    cdef floating *a = NULL if second is None else &second[0]
+    cdef NetworkPass at
+    check_rule(rule, theta.shape[0], buffers)
+    if gradient.shape[0] != theta.shape[0] or term.data.visits == 0:
+        raise ValueError("there are no rows, or gradient and theta differ in length")
+    network.check_parameters(network.widths[0], theta.shape[0], term.data.objective.outputs)
+    at.data = term.data
+    at.widths, at.layers = &network.widths[0], network.widths.shape[0] - 1
+    take_step(&at, &sums, &theta[0], &gradient[0], m, a, rate, &rule, term.data.visits, t)
+    return sums
 
 
 def epoch(DataTerm term not None, floating[::1] theta not None, metric, buffers,
@@ -224,10 +267,7 @@ def epoch(DataTerm term not None, floating[::1] theta not None, metric, buffers,
     cdef NetworkPass at
     if metric is not None:
         center, inverse = metric
-    check_buffers(rule.kind, first is not None, second is not None)
-    if ((first is not None and first.shape[0] != theta.shape[0])
-            or (second is not None and second.shape[0] != theta.shape[0])):
-        raise ValueError(f"theta has {theta.shape[0]} entries, the buffers must have as many")
+    check_rule(rule, theta.shape[0], buffers)
     if batch_size < 1 or rates.shape[0] * batch_size < term.data.visits:
         raise ValueError("batch_size is below 1, or rates are too short")
     if term.data.visits == 0:

@@ -1,15 +1,17 @@
 """Stochastic gradient descent for matrix factorization: an epoch is a sweep over the ratings."""
 
+from collections.abc import Callable
 from math import sqrt
 
 import numpy as np
 
 from fastgd.kernels import factorization
-from fastgd.kernels.factorization import Grid
 from fastgd.kernels.order import shuffle
 from fastgd.methods.method import Epoch, Method
 from fastgd.problem.records import Record
 
+# Epochs have seeds that follow each other; those of the grids of an epoch are so many bits apart.
+GRID_SEED_BITS = 24
 # Bytes of a vector register (AVX2). Rows of factors are padded to whole vectors.
 VECTOR_BYTES = 32
 
@@ -31,13 +33,26 @@ class State(Record):
     penalty: float = 0.0  # at theta
 
 
-class Factors(Record):
-    """The problem: ratings on their grid, the kernel's `FactorizationOptions`, threads.
-
-    `constant` says that all ratings are equal: the model is their mean.
+class Grids(Record):
+    """So many ratings (`size`) on grids: ``make(number)`` yields those of the pass `number`, one
+    after the other.
     """
 
-    grid: Grid
+    make: Callable
+    size: int
+
+
+class Factors(Record):
+    """The problem: ratings on grids, the kernel's `FactorizationOptions`, threads.
+
+    `visits` are the expected updates in an epoch of the row of each user, then of each item; the
+    first `users` are those of users. `constant` says that all ratings are equal: the model is their
+    mean.
+    """
+
+    grids: Grids
+    visits: np.ndarray
+    users: int
     options: dict
     width: int
     threads: int
@@ -74,17 +89,7 @@ class Factorization(Method):
 
     def start(self, problem: Factors, theta, earlier):
         """Begin at theta; `earlier` is (epochs that its rows have seen, number of the next one)."""
-        (ages, t), self.problem, grid = earlier, problem, problem.grid
-        self._users = grid.user_bounds[-1]
-        negatives, count = problem.options["negatives"], grid.item_bounds[-1]
-        drawn = negatives * np.count_nonzero(grid.values)
-        users = np.bincount(grid.users, minlength=self._users)
-        items = np.bincount(grid.items, minlength=count)
-        if problem.options["pairwise"]:
-            users, items = users * negatives, items * negatives
-        elif drawn:
-            users = users * (1 + negatives)
-        self._visits = np.concatenate([users, items + drawn / count])
+        (ages, t), self.problem = earlier, problem
         self.state = State(theta, ages, t, self._penalty(theta))
 
     def resume_point(self):
@@ -98,12 +103,12 @@ class Factorization(Method):
 
     def epoch(self, order):
         """Sweep over all ratings, in the order of the seed `order`; return an `Epoch`."""
-        before, ratings, rates = self.state, len(self.problem.grid.users), self._rates()
+        before, ratings, rates = self.state, self.problem.grids.size, self._rates()
         if self.problem.constant:
             self.state = State(before.theta, before.ages, before.t + 1, 0.0)
             return Epoch(0.0, 0.0, float(rates.max()))
         theta = before.theta.copy()
-        loss = self._sweep(theta, rates, order, self.problem.grid) / ratings
+        loss = self._sweep(theta, rates, order, self.problem.grids, before.t - 1) / ratings
         self.state = State(theta, before.ages + 1, before.t + 1, self._penalty(theta))
         squares = self._squares(before.theta - theta) / rates.astype(np.float64) ** 2
         loss += (before.penalty + self.state.penalty) / 2
@@ -113,18 +118,18 @@ class Factorization(Method):
         """The objective at theta; negative items are drawn with one seed."""
         if self.problem.constant:
             return 0.0
-        return self._data_loss(theta, self.problem.grid) + self._penalty(theta)
+        return self._data_loss(theta, self.problem.grids) + self._penalty(theta)
 
-    def data_loss(self, grid):
-        """The mean loss of the ratings on another grid of the same users and items, the penalty
-        left out.
+    def data_loss(self, grids):
+        """The mean loss of the ratings on other grids of the same users and items, the penalty left
+        out.
         """
-        return 0.0 if self.problem.constant else self._data_loss(self.state.theta, grid)
+        return 0.0 if self.problem.constant else self._data_loss(self.state.theta, grids)
 
-    def _data_loss(self, theta, grid):
+    def _data_loss(self, theta, grids):
         """The mean loss at theta: a sweep at rates of zero."""
-        rates = np.zeros(len(self._visits), theta.dtype)
-        return self._sweep(theta.copy(), rates, 0, grid) / len(grid.users)
+        rates = np.zeros(len(self.problem.visits), theta.dtype)
+        return self._sweep(theta.copy(), rates, 0, grids) / grids.size
 
     def optimality(self):
         """(distance to the minimum, its kind): 0 for equal ratings, else None."""
@@ -152,7 +157,7 @@ class Factorization(Method):
 
     def _sides(self, rows):
         """(those of the users, those of the items)"""
-        return rows[: self._users], rows[self._users :]
+        return rows[: self.problem.users], rows[self.problem.users :]
 
     def _squares(self, theta):
         """The squared norm of each row."""
@@ -163,11 +168,19 @@ class Factorization(Method):
         """The penalty per rating, given the updates of an epoch."""
         options = self.problem.options
         lengths = self._squares(theta) - options["biased"]
-        return options["alpha"] / 2 * float(self._visits @ lengths) / len(self.problem.grid.users)
+        return options["alpha"] / 2 * float(self.problem.visits @ lengths) / self.problem.grids.size
 
-    def _sweep(self, theta, rates, seed, grid):
-        """The sum of the losses of a sweep, which updates theta in place."""
-        pairs, problem = np.arange(2 * grid.blocks), self.problem
-        shuffle(pairs, seed)
-        sides = *self._sides(self._rows(theta)), *self._sides(rates), pairs.astype(np.int32)
-        return factorization.epoch(grid, *sides, problem.options, seed, problem.threads)
+    def _sweep(self, theta, rates, seed, grids, number=0):
+        """The sum of the losses of a sweep in the order of pass `number`, which updates theta in
+        place.
+        """
+        loss, count, problem = 0.0, 0, self.problem
+        for grid in grids.make(number):
+            own = (seed + (count << GRID_SEED_BITS)) % 2**64
+            pairs = np.arange(2 * grid.blocks)
+            shuffle(pairs, own)
+            sides = *self._sides(self._rows(theta)), *self._sides(rates), pairs.astype(np.int32)
+            loss += factorization.epoch(grid, *sides, problem.options, own, problem.threads)
+            count += 1
+            del grid  # before the next one is read
+        return loss

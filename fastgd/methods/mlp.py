@@ -16,6 +16,7 @@ from fastgd.methods.network_units import HEADROOM, ScaledProblem, Units, initial
 from fastgd.methods.optimizers import SGD, AdamW, Optimizer, ScheduleFree
 from fastgd.methods.schedules import InverseScaling, Schedule
 from fastgd.methods.sgd import FirstOrder, State
+from fastgd.problem import passes
 from fastgd.problem.data import is_surely_finite
 from fastgd.problem.metric import Metric
 from fastgd.problem.problem import Problem
@@ -42,6 +43,8 @@ LBFGS_MEMORY = 10
 RELATIVE_DECREASE_TOLERANCE = 2.2e-9
 # The rate of a stream counts at most this number of updates.
 MAX_STREAM_UPDATES = 100
+# Epochs have seeds for dropout that follow each other; those of pools are so many bits apart.
+POOL_SEED_BITS = 24
 # From this size of weights on, the result of an epoch is checked for margins that overflow.
 LARGE_WEIGHT = 1e6
 
@@ -65,7 +68,7 @@ class Architecture(Record):
     def network(self, widths, seed=0, scales=None):
         """The layers as the kernels take them; `seed` determines the dropped units."""
         activation = Activation[self.activation.upper()]
-        return network.Network(widths, activation, self.dropout, seed, scales)
+        return network.Network(widths, activation, self.dropout, seed % 2**64, scales)
 
     def widths(self, inputs, outputs):
         return np.array([inputs, *self.hidden, outputs])
@@ -106,8 +109,8 @@ class Backpropagation(FirstOrder):
     # Whether it has settled because no evaluations are left.
     spent = False
 
-    def __init__(self, architecture: Architecture, schedule, optimizer, batch_size, seed):
-        super().__init__(schedule, optimizer, batch_size, seed=seed)
+    def __init__(self, architecture: Architecture, schedule, optimizer, batch_size, seed, **others):
+        super().__init__(schedule, optimizer, batch_size, seed=seed, **others)
         self.architecture = architecture
 
     def start(self, problem: Problem, theta, earlier: NetworkState | None):
@@ -171,18 +174,39 @@ class Backpropagation(FirstOrder):
             state.epochs += 1
             self.state, self.settled = state, True
             return Epoch(scaled.offset, 0.0, float(rates[-1]))
-        term, buffers = scaled.problem.data_term.over(order), (state.first, state.second)
-        seed, rule, size = (self.seed << 32) + state.epochs, self.optimizer.codes, self._size
-        layout = self.architecture.network(self.widths, seed, scaled.scales)
-        sums = network.epoch(
-            term, state.theta, scaled.metric, buffers, rates, layout, rule, size, state.t
-        )
-        state.t += sums["updates"]
-        state.epochs += 1
         self.state = state
+        sums = self._visit(order, rates)
+        state.epochs += 1
         loss = sums["loss"] / self.problem.total_weight + sums["penalty"] / len(order)
         norm = scaled.factor * sums["gradient_norm"] / self._updates
         return Epoch(scaled.factor * loss + scaled.offset, norm, float(rates[-1]))
+
+    @property
+    def _term(self):
+        """The data term that is minimised."""
+        return self.scaled.problem.data_term
+
+    def _layers(self, number):
+        """The layers of a step, which drop units by the numbers of the epoch and of the pool or
+        chunk.
+        """
+        seed = (self.seed << 32) + self.state.epochs + (number << POOL_SEED_BITS)
+        return self.architecture.network(self.widths, seed, self.scaled.scales)
+
+    def _visit_rows(self, term, rates, number):
+        """Visit rows in memory, those of the epoch's pool `number`; returns their sums."""
+        theta, metric, (rule, buffers) = self.state.theta, self.scaled.metric, self._rule()
+        given = rates, self._layers(number), rule, self._size, self.state.t
+        return self._count(network.epoch(term, theta, metric, buffers, *given), 0)
+
+    def _visit_all(self, term, rates):
+        """An update by the gradient of all rows in chunks; returns the sums of an epoch."""
+        theta, metric, (rule, buffers) = self.state.theta, self.scaled.metric, self._rule()
+        gradient = np.empty_like(theta)
+        loss = passes.network_gradient(term, theta, metric, gradient, self._layers)
+        given = buffers, float(rates[0]), self._layers(0), rule, self.state.t
+        sums = network.step(term.of_rows, theta, gradient, *given)
+        return self._count(sums | {"loss": loss}, 0)
 
     def loss_at(self, theta):
         """The objective at theta, in the units of the run, with a batch's penalty."""
@@ -197,7 +221,8 @@ class Backpropagation(FirstOrder):
         """
         scaled, problem = self.scaled, self.scaled.problem
         layout = self.architecture.network(self.widths, scales=scaled.scales)
-        loss = network.gradient(problem.data_term, theta, scaled.metric, gradient, layout)
+        given = theta, scaled.metric, gradient, lambda _: layout
+        loss = passes.network_gradient(problem.data_term, *given)
         value = loss / self.problem.total_weight
         l2 = 0.0 if isinstance(self.optimizer, AdamW) else problem.objective.l2 / rows
         for number, (W, _) in enumerate(layers(theta, self.widths) if l2 else ()):
@@ -241,8 +266,8 @@ class AutoScheduleFree(Backpropagation):
     has_rate = False
     resumed = "state", "schedule", "_first_loss"
 
-    def __init__(self, architecture: Architecture, batch_size, seed):
-        super().__init__(architecture, None, ScheduleFree(), batch_size, seed)
+    def __init__(self, architecture: Architecture, batch_size, seed, **others):
+        super().__init__(architecture, None, ScheduleFree(), batch_size, seed, **others)
 
     def _units(self, earlier):
         """The units of all rows so far.

@@ -101,8 +101,6 @@ class FirstOrder(Method):
         self.problem = problem
         self._size = min(self.batch_size, len(problem.visits))
         self._updates = -(-len(problem.visits) // self._size)
-        if problem.X is None and not problem.full_batch:
-            self._updates = problem.data_term.updates(self._size)
 
     def resume(self, problem: Problem, resume_point):
         """Continue an earlier run on the same data from `resume_point`, by the same steps."""
@@ -140,19 +138,28 @@ class FirstOrder(Method):
             theta = (state.average / state.averaged).astype(theta.dtype)
         return unpack(theta, outputs, self.problem.by_column)
 
+    @property
+    def _term(self):
+        """The data term that is minimised."""
+        return self.problem.data_term
+
     def _visit(self, order, rates):
-        if self.problem.X is not None:
-            return self._visit_rows(self.problem.data_term.over(order), rates)
-        term, total = self.problem.data_term, {}
-        if self.problem.full_batch:
+        """An epoch over the rows in `order`, those of chunks pool by pool; returns its sums."""
+        term, problem, total = self._term, self.problem, {}
+        if problem.X is not None:
+            return self._visit_rows(term.over(order), rates, 0)
+        if problem.full_batch:
             return self._visit_all(term, rates)
-        for pool in term.pools(self.state.epochs, self.problem.random_state, self.shuffles):
-            sums = self._visit_rows(pool, rates[total.get("updates", 0) :])
+        given, number = (self.state.epochs, self._size, problem.random_state, self.shuffles), 0
+        for pool in term.pools(*given):
+            sums = self._visit_rows(pool, rates[total.get("updates", 0) :], number)
             total = {name: total.get(name, 0) + value for name, value in sums.items()}
+            number += 1
+            del pool  # before the next one is read
         return total
 
-    def _visit_rows(self, term, rates):
-        """An epoch over rows in memory; returns its sums."""
+    def _visit_rows(self, term, rates, number):
+        """Visit rows in memory, those of the epoch's pool `number`; returns their sums."""
         state, size, skip = self.state, self._size, self._skip()
         theta, average = state.theta, state.average
         if self._in_place:

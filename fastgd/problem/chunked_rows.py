@@ -1,7 +1,8 @@
 """Rows that are read chunk by chunk: what the kernels' `Rows` are for rows in memory."""
 
+from copy import copy as copy_of
 from functools import partial
-from itertools import pairwise
+from itertools import islice, pairwise
 from threading import Lock
 
 import numpy as np
@@ -12,7 +13,7 @@ from fastgd.kernels.data_term import DataTerm
 from fastgd.kernels.digest import checksum
 from fastgd.problem.chunked_term import add_moments, moments_of
 from fastgd.problem.chunks import at_once, in_advance
-from fastgd.problem.data import as_rows, check_compressed, distinct_columns
+from fastgd.problem.data import as_rows, check_compressed, distinct_columns, largest
 from fastgd.problem.losses import SquaredError
 from fastgd.problem.objective import Objective
 from fastgd.problem.row_vectors import Chunk, Part, RowVectors, Site
@@ -48,17 +49,28 @@ class ChunkedRows:
     """X in chunks, after a first look at each of them: its shape and type, and how it is read
     again.
 
-    `bounds` (chunks + 1,) are the numbers of the chunks' first rows. `changes` are functions of
-    each block and what they need for its columns, see `of_columns`.
+    `bounds` (chunks + 1,) are the numbers of the chunks' first rows. Blocks may be changed by
+    functions of each number and of what its column has, see `of_columns`, and have some of the
+    chunk's rows only.
     """
 
-    def __init__(self, chunks, looked, cache=None, dtype=None, changes=()):
-        self.chunks, self._looked, self._cache, self._changes = chunks, looked, cache, changes
-        self.dtype, self.sparse = np.dtype(dtype or looked.dtype), looked.sparse
+    def __init__(self, chunks, looked, cache=None):
+        self.chunks, self._looked, self._cache = chunks, looked, cache
+        self.dtype, self.sparse = np.dtype(looked.dtype), looked.sparse
         self.bounds, self.stored = looked.bounds, looked.stored
-        self.shape = int(looked.bounds[-1]), looked.columns
-        self.bytes = looked.stored * (self.dtype.itemsize + 4 * self.sparse)
+        # Functions and values of the columns; {chunk: the numbers of its rows that are here}.
+        self._changes, self._taken = (), None
         self.vectors, self._site = RowVectors(), Site()
+
+    @property
+    def shape(self):
+        """(rows, columns)"""
+        return int(self.bounds[-1]), self._looked.columns
+
+    @property
+    def bytes(self):
+        """The bytes of all stored numbers."""
+        return self.stored * (self.dtype.itemsize + 4 * self.sparse)
 
     @property
     def center(self):
@@ -71,20 +83,35 @@ class ChunkedRows:
 
     def moments(self, weights, visits):
         """The sums of `columns.moments` about `center`, if the first look has them."""
-        is_plain = weights is None and len(visits) == self.shape[0] and not self._changes
-        return self._looked.moments if is_plain and self.dtype == self._looked.dtype else None
+        is_all = weights is None and len(visits) == self.shape[0] and self._taken is None
+        is_plain = is_all and not self._changes and self.dtype == self._looked.dtype
+        return self._looked.moments if is_plain else None
 
     def without(self, columns):
         """The same with zeros in these columns."""
         return self._with(_cleared, columns)
 
     def _with(self, function, values):
-        changes = *self._changes, (function, values)
-        return type(self)(self.chunks, self._looked, self._cache, self.dtype, changes)
+        changed = copy_of(self)
+        changed._changes = *self._changes, (function, values)
+        return changed
 
     def astype(self, dtype, copy=False):
         """The same in another dtype."""
-        return type(self)(self.chunks, self._looked, self._cache, dtype, self._changes)
+        changed = copy_of(self)
+        changed.dtype = np.dtype(dtype)
+        return changed
+
+    def take(self, rows):
+        """These rows only; their numbers ascend."""
+        taken = copy_of(self)
+        taken.bounds = np.searchsorted(rows, self.bounds)
+        taken._taken = {
+            i: rows[begin:end] - self.bounds[i]
+            for i, (begin, end) in enumerate(pairwise(taken.bounds))
+        }
+        taken.stored = self.stored * len(rows) // max(self.shape[0], 1)
+        return taken
 
     @staticmethod
     def changed(X, changes):
@@ -116,7 +143,8 @@ class ChunkedRows:
             if self._cache:
                 why = f"cache={str(self._cache.folder)!r} was written by another fit"
             raise ChangedDataError(f"chunk {i} is not what it was in the first pass: {why}")
-        return self.changed(X.astype(self.dtype, copy=False), self._changes)
+        X = self.changed(X.astype(self.dtype, copy=False), self._changes)
+        return X if self._taken is None else X[self._taken[i]]
 
     def map(self, function, jobs, threads):
         """Yields function(X of a chunk, number of threads, *arguments) for each job (chunk,
@@ -146,19 +174,25 @@ class ChunkedRows:
         yield from at_once(read, work, [(i,) for i in parts], some)
         self.vectors.end_of_round(call)
 
-    def joined(self, pools):
-        """Yields (X of some chunks, their numbers) for each of these lists of numbers."""
-        for pool in pools:
-            blocks = in_advance(self.block, pool)
-            if self.sparse:
-                yield sparse.vstack(list(blocks), format="csr"), pool
-                continue
-            begins = self.begins(pool)
-            X = np.empty((begins[-1], self.shape[1]), self.dtype)
-            for block, begin in zip(blocks, begins, strict=False):
-                X[begin : begin + len(block)] = block
-                del block
-            yield X, pool
+    def blocks(self, pools):
+        """Yields X of the chunks of these lists of numbers; the next one is read in advance."""
+        return in_advance(self.block, [i for pool in pools for i in pool])
+
+    def stacked(self, above, blocks, pool):
+        """`above`, if it is not None, and the next of the `blocks`, those of the chunks `pool`, one
+        below the other.
+        """
+        own, size = islice(blocks, len(pool)), 0 if above is None else above.shape[0]
+        if self.sparse:
+            return sparse.vstack([*([] if above is None else [above]), *own], format="csr")
+        begins = self.begins(pool)
+        X = np.empty((size + begins[-1], self.shape[1]), self.dtype)
+        if size:
+            X[:size] = above
+        for block, begin in zip(own, begins, strict=False):
+            X[size + begin : size + begin + len(block)] = block
+            del block
+        return X
 
     def begins(self, pool):
         """The numbers of the first rows of some chunks one below the other, and of what follows."""
@@ -182,9 +216,18 @@ class ChunkedRows:
             found[i] = Part(int(end - begin), of_targets, of_chunk, own)
         return found
 
+    @property
+    def filled(self):
+        """The numbers of the chunks that have rows."""
+        return np.flatnonzero(np.diff(self.bounds)).tolist()
+
+    def largest(self):
+        """The largest absolute value of each column."""
+        return np.maximum.reduce(list(self.map(_largest, [(i,) for i in self.filled], 1)))
+
     def columns(self, numbers):
         """These columns, of all rows."""
-        jobs = [(i, numbers) for i in np.flatnonzero(np.diff(self.bounds))]
+        jobs = [(i, numbers) for i in self.filled]
         parts = list(self.map(_columns, jobs, 1))
         return sparse.vstack(parts, format="csr") if self.sparse else np.concatenate(parts)
 
@@ -201,6 +244,10 @@ def _nothing(_):
 
 def _columns(X, _, numbers):
     return X[:, numbers]
+
+
+def _largest(X, _):
+    return largest(X)
 
 
 def of_columns(function, X, values):

@@ -6,7 +6,7 @@ a chunk comes from its source or from a cache.
 
 import numpy as np
 
-from fastgd.kernels import batch, gram, products
+from fastgd.kernels import batch, gram, network, products
 from fastgd.kernels.columns import moments
 from fastgd.kernels.data_term import DataTerm
 from fastgd.kernels.rows import Rows
@@ -70,29 +70,29 @@ class ChunkedTerm:
         call = self._call(values_of, (), (vector,))
         return np.concatenate(list(self._ask(call)))
 
-    def _ask(self, call, arrays=()):
-        """Yields the result of a call for each chunk; `arrays` are those of the visits, of which
-        each chunk gets its part.
+    def _ask(self, call, arrays=(), of_chunk=None):
+        """Yields the result of a call for each chunk, which gets its part of the arrays of the
+        visits, and ``of_chunk(i)``.
         """
         places = self.rows.places(self._visits)
         parts = self.rows.parts(self._y, self._weights, self._visits)
         pieces = {i: self._cut(own, arrays) for i, own in places.items()}
+        if of_chunk is not None:
+            pieces = {i: [*own, of_chunk(i)] for i, own in pieces.items()}
         return self.rows.ask(call, parts, pieces, self._threads)
 
-    def _each(self, function, *common, of_visits=()):
+    def _each(self, function, *common, of_visits=(), of_chunk=None):
         """Yields (the places of its rows among the visits, result of the function) of each chunk;
-        the function gets the problem of the chunk, `common`, and its part of each array of the
-        visits, or its row vector.
+        the function gets the problem of the chunk, `common`, its part of each array of the visits,
+        or its row vector, and ``of_chunk(i)`` for chunk i if that is given.
         """
-        places, arrays, vectors = self.rows.places(self._visits), [], []
-        for vector in of_visits:
-            if isinstance(vector, RowVector):
-                vectors.append(vector.call)
-            else:
-                vectors.append(len(arrays))
-                arrays.append(vector)
+        arrays = [vector for vector in of_visits if not isinstance(vector, RowVector)]
+        numbers = iter(range(len(arrays)))
+        vectors = [v.call if isinstance(v, RowVector) else next(numbers) for v in of_visits]
+        vectors += [] if of_chunk is None else [len(arrays)]
         call = Call(function, self._problem, common, tuple(vectors), reads_X=True)
-        return zip(places.values(), self._ask(call, arrays), strict=True)
+        places = self.rows.places(self._visits)
+        return zip(places.values(), self._ask(call, arrays, of_chunk), strict=True)
 
     def _cut(self, places, arrays):
         """The part of each array of all visits."""
@@ -105,38 +105,53 @@ class ChunkedTerm:
     def _share(self, places):
         return (places.stop - places.start) / len(self._visits)
 
-    def _pools(self, number=0):
-        """Lists of the chunks that a stream holds at a time."""
-        filled = self.rows.places(self._visits)
-        pools = self.rows.chunks.pools(number)
-        return [kept for pool in pools if (kept := [i for i in pool if i in filled])]
+    def _pools(self, number, size):
+        """Lists of the chunks that a stream holds at a time in the order of pass `number`: pools of
+        the user's, as many as have the rows of a batch of this size.
+        """
+        places, pools, rows = self.rows.places(self._visits), [], size
+        for pool in self.rows.chunks.pools(number):
+            if rows >= size:
+                pools.append([])
+                rows = 0
+            filled = [i for i in pool if i in places]
+            pools[-1] += filled
+            rows += sum(places[i].stop - places[i].start for i in filled)
+        return [pool for pool in pools if pool]
 
-    def updates(self, size):
-        """The number of batches of this size of all pools."""
-        places = self.rows.places(self._visits)
-        counts = [sum(places[i].stop - places[i].start for i in pool) for pool in self._pools()]
-        # In another order chunks of other sizes share a pool.
-        return sum(-(-count // size) for count in counts) + len(counts) * bool(np.ptp(counts))
-
-    def pools(self, number, random_state, shuffles):
-        """Yields the data term of the rows that a stream holds at a time, in the order of pass
+    def pools(self, number, size, random_state, shuffles):
+        """Yields data terms of the rows that a stream holds at a time, in the order of pass
         `number`.
+
+        Each has whole batches of this size, but for the last one: the rows left over come first in
+        the next one.
         """
         parts = self.rows.parts(self._y, self._weights, self._visits)
         seed = [seed_of(random_state), number] if shuffles else None
-        for X, pool in self.rows.joined(self._pools(number)):
-            of_pool = [parts[i] for i in pool]
-            y = np.concatenate([part.y for part in of_pool])
-            weights = None
+        targets = len(self._y) // max(self.rows.shape[0], 1)
+        left, y, weights = None, np.empty(0), np.empty(0)
+        pools = self._pools(number, size)
+        blocks = self.rows.blocks(pools)
+        for pool in pools:
+            X = self.rows.stacked(left, blocks, pool)
+            of_pool, count = [parts[i] for i in pool], 0 if left is None else left.shape[0]
+            y = np.concatenate([y, *(part.y for part in of_pool)])
             if self._weights is not None:
-                weights = np.concatenate([part.weights for part in of_pool])
+                weights = np.concatenate([weights, *(part.weights for part in of_pool)])
             begins = self.rows.begins(pool)
             visits = [part.visits + begin for part, begin in zip(of_pool, begins, strict=False)]
             visits = np.concatenate(visits)
             if shuffles:
                 np.random.default_rng([*seed, pool[0]]).shuffle(visits)
+            visits = np.concatenate([np.arange(count), visits + count])
+            whole = len(visits) - (0 if pool is pools[-1] else len(visits) % size)
+            others, w = visits[whole:], None if self._weights is None else weights
             codes = self._problem.objective.codes
-            yield DataTerm(as_rows(X), y, weights, visits, codes, self._threads)
+            yield DataTerm(as_rows(X), y, w, visits[:whole], codes, self._threads)
+            left = X[others] if len(others) else None
+            y = y.reshape(-1, targets)[others].ravel()
+            weights = weights[others] if w is not None else weights
+            del X
 
     def gradient(self, theta, out, margins=None, curvatures=None):
         """As `batch.gradient`."""
@@ -149,6 +164,18 @@ class ChunkedTerm:
             if margins is not None:
                 self._cut(places, [margins])[0][:] = its_margins
         out[:] = total
+        return loss
+
+    def network_gradient(self, theta, metric, out, layers):
+        """As `network.gradient`; ``layers(i)`` are those of chunk i."""
+        loss, total = 0.0, None if out is None else np.zeros(len(theta))
+        given = theta, metric, out is not None
+        for places, (its_loss, gradient) in self._each(_network_gradient, *given, of_chunk=layers):
+            loss += its_loss
+            if out is not None:
+                total += self._share(places) * gradient
+        if out is not None:
+            out[:] = total
         return loss
 
     def gram(self, h, *others):
@@ -174,6 +201,12 @@ def _gradient(problem, theta, has_margins, curvatures=None):
     gradient, term = np.empty_like(theta), problem.data_term
     margins = np.empty(term.size) if has_margins else None
     return batch.gradient(term, theta, gradient, margins, curvatures), gradient, margins
+
+
+def _network_gradient(problem, theta, metric, has_gradient, layers):
+    """(loss, gradient or None)"""
+    gradient = np.empty_like(theta) if has_gradient else None
+    return network.gradient(problem.data_term, theta, metric, gradient, layers), gradient
 
 
 def _gram(problem, shape, columns, place, last, metric, ones, h):

@@ -6,6 +6,7 @@ from pathlib import Path
 from threading import Semaphore
 
 import numpy as np
+from scipy import sparse
 
 # Bytes of a chunk that `Chunks.of` makes.
 CHUNK_BYTES = 2**25
@@ -14,15 +15,18 @@ CHUNK_BYTES = 2**25
 class Chunks:
     """Rows that are read chunk by chunk, in every pass again.
 
-    Linear models and their `score` take chunks in place of X, y and sample_weight. A fit minimises
-    the same objective as in memory, over the same number of passes; only the targets, the weights
-    and some numbers for each row stay in memory.
+    Linear models, networks and their `score` take chunks in place of X, y and sample_weight;
+    `MatrixFactorization` takes them in place of X and y. A fit by full batches minimises the same
+    objective as in memory, over the same number of passes; one by mini-batches mixes the rows of
+    some chunks at a time. Only the targets, the weights and some numbers for each row stay in
+    memory.
 
     Parameters
     ----------
     read : callable
         ``read(i)`` returns chunk i: X, (X, y) or (X, y, sample_weight), where X is an array, a CSR
-        matrix or a data frame of any number of rows, also none. It is called in any order, again
+        matrix or a data frame of any number of rows, also none (for `MatrixFactorization`, ratings
+        in any form that its `fit` takes). It is called in any order, again
         for every pass, and from other threads, but never twice at a time: the next chunk is read
         while others are worked on. It has to return the same rows each time, in arrays that later
         calls do not overwrite.
@@ -37,8 +41,8 @@ class Chunks:
 
     shuffle : int, default=None
         Number of chunks whose rows `partial_fit`, and `fit` by mini-batches, hold and mix at a
-        time. None: the rows of each chunk are mixed apart. A fit by full batches does not depend
-        on it.
+        time; those of mini-batches are more where a batch needs them. None: the rows of each chunk
+        are mixed apart. A fit by full batches does not depend on it.
 
     random_state : int, default=None
         Seed of the order in which `shuffle` takes the chunks; None: 0.
@@ -145,7 +149,10 @@ class Chunks:
         rows, columns = X.shape[0], int(np.prod(X.shape[1:]))
         if chunk_rows is None:
             width = np.dtype(getattr(X, "dtype", float)).itemsize
-            chunk_rows = max(CHUNK_BYTES // (max(columns, 1) * width), 1)
+            size = max(columns, 1) * width
+            if sparse.issparse(X):  # of a stored number, its value and its column
+                size = -(-X.nnz * (width + 4) // max(rows, 1)) or 1
+            chunk_rows = max(CHUNK_BYTES // size, 1)
         if not (isinstance(chunk_rows, int | np.integer) and chunk_rows > 0):
             raise ValueError(f"chunk_rows must be None or a positive integer, got {chunk_rows!r}")
         for name, part in (("y", y), ("sample_weight", sample_weight)):

@@ -95,6 +95,12 @@ def as_rows(X):
     return Rows(np.require(X.data, requirements="CA"), indices, indptr, X.shape)
 
 
+def largest(X):
+    """The largest absolute value of each column of an array or a CSR matrix."""
+    sizes = abs(X).max(axis=0)
+    return np.asarray(sizes.todense()).ravel() if sparse.issparse(X) else sizes
+
+
 def distinct_columns(X):
     """X itself, or a copy in which repeated columns of a CSR row are summed, as norms of rows
     need.

@@ -4,7 +4,7 @@ others.
 
 import numpy as np
 
-from fastgd.kernels import batch, columns, rows
+from fastgd.kernels import batch, columns, network, rows
 from fastgd.kernels import gram as gram_kernel
 from fastgd.kernels import products as products_kernel
 from fastgd.problem.chunked_rows import ChunkedRows
@@ -58,6 +58,15 @@ def gradient(term, theta, out, margins=None, curvatures=None):
     return batch.gradient(term, theta, out, margins, curvatures)
 
 
+def network_gradient(term, theta, metric, out, layers):
+    """As `network.gradient`; ``layers(i)`` are those of chunk i, ``layers(0)`` of rows in
+    memory.
+    """
+    if isinstance(term, ChunkedTerm):
+        return term.network_gradient(theta, metric, out, layers)
+    return network.gradient(term, theta, metric, out, layers(0))
+
+
 def gram(term, *arguments):
     """As `gram.products`."""
     if isinstance(term, ChunkedTerm):
@@ -87,9 +96,13 @@ def margins(X, theta, outputs, out, threads):
     if not isinstance(X, ChunkedRows):
         batch.margins(X, theta, outputs, out, threads)
         return
+    _fill(out, X.map(_margins, [(i, theta, outputs) for i in X.filled], threads))
+
+
+def _fill(out, parts):
+    """Write arrays one after the other."""
     done = 0
-    filled = np.flatnonzero(np.diff(X.bounds))
-    for part in X.map(_margins, [(i, theta, outputs) for i in filled], threads):
+    for part in parts:
         out[done : done + len(part)] = part
         done += len(part)
 
@@ -98,6 +111,25 @@ def _margins(X, threads, theta, outputs):
     out = np.empty(X.shape[0] * outputs)
     batch.margins(as_rows(X), theta, outputs, out, threads)
     return out
+
+
+def network_margins(X, theta, outputs, layers):
+    """The margins of all rows by a network, as `network.margins`, (rows * outputs,)."""
+    if not isinstance(X, ChunkedRows):
+        return _network_margins(X, theta, outputs, layers)
+    out = np.empty(X.shape[0] * outputs, X.dtype)
+    _fill(out, X.map(_chunk_network_margins, [(i, theta, outputs, layers) for i in X.filled], 1))
+    return out
+
+
+def _network_margins(X, theta, outputs, layers):
+    out = np.empty(X.shape[0] * outputs, X.dtype)
+    network.margins(X, np.arange(X.shape[0]), theta, None, out, layers)
+    return out
+
+
+def _chunk_network_margins(X, _, *arguments):
+    return _network_margins(as_rows(X), *arguments)
 
 
 def squared_norms(X, visits):

@@ -160,4 +160,5 @@ class Samples(Record):
         """These rows."""
         y = self.y.reshape(self.X.shape[0], -1)[rows].ravel()
         weights = None if self.weights is None else self.weights[rows]
-        return Samples(self.X[rows], self.labels[rows], y, weights)
+        X = self.X.take(rows) if isinstance(self.X, ChunkedRows) else self.X[rows]
+        return Samples(X, self.labels[rows], y, weights)
