@@ -6,14 +6,15 @@ from functools import wraps
 
 import numpy as np
 from scipy import sparse
+from sklearn import config_context, get_config
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
 from fastgd.estimators.base import about
 from fastgd.estimators.parameters import thread_count
 from fastgd.problem.chunk_cache import Cache
-from fastgd.problem.chunked_rows import ChunkedRows, Looked
-from fastgd.problem.chunks import Chunks, in_advance
+from fastgd.problem.chunked_rows import ChunkedRows, Looked, shared
+from fastgd.problem.chunks import Chunks, at_once, in_advance
 from fastgd.problem.data import distinct_columns
 
 # Fewer rows than columns are held in memory up to this number of bytes, where methods for such data
@@ -29,27 +30,20 @@ def look(model, chunks, reset):
     """
     if not reset:
         check_is_fitted(model)
-    looked, targets, weights = Looked(thread_count(model.n_jobs)), [], []
+    looked, targets, weights = Looked(), [], []
     cache = Cache(chunks.cache) if chunks.cache else None
     sources = chunks.sources
     is_here = cache and cache.holds(sources)
     if cache and not is_here:
         cache.begin()
-    parts = in_advance(cache.part if is_here else chunks.part, range(len(chunks)))
-    for i, (X, y, sample_weight) in enumerate(parts):
-        with about(f"chunk {i}"):
-            if X is None or not X.shape[0]:
-                looked.add(None)
-                continue
-            with _names_known(chunks):
-                X = distinct_columns(model._check_X(X, reset=reset and looked.dtype is None))
-            check_consistent_length(X, y, sample_weight)
-            looked.add(X, model._needs_moments and sample_weight is None)
-        y, sample_weight = map(_as_array, (y, sample_weight))
-        if cache and not is_here:
-            cache.write(i, X, y, sample_weight)
-        targets.append(y)
-        weights.append(sample_weight)
+    with _names_known(chunks):
+        examined = _examined(model, chunks, looked, cache, is_here, reset)
+        for i, (found, y, sample_weight) in enumerate(examined):
+            with about(f"chunk {i}"):
+                looked.add(found)
+            if found:
+                targets.append(y)
+                weights.append(sample_weight)
     if cache and not is_here:
         # Objects, such as strings of variable length, are not cached.
         has_objects = any(part is not None and part.dtype == object for part in targets + weights)
@@ -61,6 +55,40 @@ def look(model, chunks, reset):
     rows = ChunkedRows(chunks, looked.end(), cache)
     rows = in_memory_if_few(rows) if model._holds_few_rows else rows
     return rows, _joined("y", targets), _joined("sample_weight", weights)
+
+
+def _examined(model, chunks, looked, cache, is_here, reset):
+    """Yields (what `looked` finds of X, y, sample_weight) of each chunk, of empty ones None each;
+    after the first one with rows several are examined at once. They are written to a cache, or
+    `is_here` says that it has them.
+    """
+    some, each = shared(thread_count(model.n_jobs), chunks)
+    settings, numbers = get_config(), iter(range(len(chunks)))
+
+    def read(i):
+        if is_here:
+            return cache.part(i)
+        with looked.reading:
+            return chunks.part(i)
+
+    def examine(part, i):
+        X, y, sample_weight = part
+        if X is None or not X.shape[0]:
+            return None, None, None
+        with about(f"chunk {i}"), config_context(**settings):
+            X = distinct_columns(model._check_X(X, reset=reset and looked.dtype is None))
+            check_consistent_length(X, y, sample_weight)
+            found = looked.examine(X, model._needs_moments and sample_weight is None, each)
+        y, sample_weight = map(_as_array, (y, sample_weight))
+        if cache and not is_here:
+            cache.write(i, X, y, sample_weight)
+        return found, y, sample_weight
+
+    for i in numbers:
+        yield examine(read(i), i)
+        if looked.dtype is not None:
+            break
+    yield from at_once(read, examine, [(i,) for i in numbers], some)
 
 
 def in_memory_if_few(rows):

@@ -150,7 +150,7 @@ class ChunkedRows:
         """Yields function(X of a chunk, number of threads, *arguments) for each job (chunk,
         *arguments), in turn; several at once share the threads.
         """
-        some, each = _shared(threads, jobs)
+        some, each = shared(threads, jobs)
 
         def work(X, chunk, *arguments):
             return function(self._checked(X, chunk), each, *arguments)
@@ -161,7 +161,7 @@ class ChunkedRows:
         """Yields the result of a call for each chunk of {chunk: its `Part`}; `arrays` are those
         given for each chunk.
         """
-        pending, (some, each) = self.vectors.pending(), _shared(threads, parts)
+        pending, (some, each) = self.vectors.pending(), shared(threads, parts)
         self._site.forget(self.vectors.needed(), ())
         used = self.vectors.names()
 
@@ -232,7 +232,7 @@ class ChunkedRows:
         return sparse.vstack(parts, format="csr") if self.sparse else np.concatenate(parts)
 
 
-def _shared(threads, jobs):
+def shared(threads, jobs):
     """(chunks that are worked on at once, threads of each)"""
     at_once = max(min(threads, len(jobs), MOST_AT_ONCE), 1)
     return at_once, max(threads // at_once, 1)
@@ -270,6 +270,13 @@ def facts_of(X):
     return X.shape, X.size, X[np.linspace(0, X.shape[0] - 1, count).astype(int)]
 
 
+def center_of(some):
+    """A central value of each dense column of some rows; 0 of sparse ones."""
+    if sparse.issparse(some):
+        return np.zeros(some.shape[1])
+    return np.median(some.astype(float), axis=0)
+
+
 class Looked:
     """What a first look at the chunks has found. `add` takes one block after the other.
 
@@ -278,30 +285,37 @@ class Looked:
     `reading` is held by the thread that reads a chunk.
     """
 
-    def __init__(self, threads=1):
-        self._threads = threads
+    def __init__(self):
         self.dtype, self.sparse, self.columns, self.stored = None, False, 0, 0
         self.digests, self.bounds, self.reading = [], [0], Lock()
         self.center = self.moments = None
 
-    def add(self, X, has_moments=False):
-        """The next block, (n, p); None for an empty chunk."""
-        self.digests.append(None if X is None else digest_of(X))
-        if X is None:
+    def examine(self, X, has_moments, threads):
+        """What `add` takes of a block (n, p) with rows; after the first one has been added, several
+        may be examined at once.
+        """
+        facts, sums = facts_of(X), None
+        if has_moments:
+            n, codes = X.shape[0], Objective(SquaredError()).codes
+            center = center_of(facts[-1]) if self.center is None else self.center
+            term = DataTerm(as_rows(X), np.zeros(n), None, np.arange(n), codes, threads)
+            with np.errstate(over="ignore", invalid="ignore"):
+                sums = moments_of(term, np.ones(X.shape[1]), center)
+        return facts, digest_of(X), sums
+
+    def add(self, found):
+        """The next block, as it has been examined; None for an empty chunk."""
+        facts, digest, sums = found or (None, None, None)
+        self.digests.append(digest)
+        if facts is None:
             self.bounds.append(self.bounds[-1])
             return
-        self.add_facts(*facts_of(X))
-        if has_moments:
-            self._add_moments(X)
-
-    def _add_moments(self, X):
-        n, p = X.shape
-        if self.moments is None:
-            self.moments = np.zeros((3, p))
-        codes = Objective(SquaredError()).codes
-        term = DataTerm(as_rows(X), np.zeros(n), None, np.arange(n), codes, self._threads)
-        with np.errstate(over="ignore", invalid="ignore"):
-            add_moments(*self.moments, moments_of(term, np.ones(p), self.center))
+        self.add_facts(*facts)
+        if sums is not None:
+            if self.moments is None:
+                self.moments = np.zeros_like(sums)
+            with np.errstate(over="ignore", invalid="ignore"):
+                add_moments(*self.moments, sums)
 
     def add_facts(self, shape, stored, some):
         """The next block, given its `facts_of`."""
@@ -311,9 +325,7 @@ class Looked:
             return
         if self.dtype is None:
             self.dtype, self.sparse, self.columns = kind
-            self.center = np.zeros(shape[1])
-            if not self.sparse:
-                self.center = np.median(some.astype(float), axis=0)
+            self.center = center_of(some)
         if kind != (self.dtype, self.sparse, self.columns):
             names = {False: "dense", True: "sparse"}
             raise ValueError(

@@ -139,6 +139,7 @@ class Site:
             _keep(values, vectors)
         _keep(self.kept, names)
 
+    @np.errstate(all="ignore")  # as during a pass over rows in memory
     def run(self, chunk, call, pending, arrays, used):
         """The sums of a call; makes the pending vectors too, and then drops the values of vectors
         that are not among the `used` ones.
