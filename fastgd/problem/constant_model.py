@@ -10,25 +10,35 @@ def constant_model(problem: Problem):
     """(intercepts (outputs,), objective) of the best model without weights; intercepts 0 if the
     objective has none.
     """
-    objective, loss, targets = problem.objective, problem.objective.loss, problem.targets
-    weights, outputs = problem.row_shares, objective.outputs
-    if objective.by_class:
-        frequency = np.bincount(targets[:, 0].astype(np.intp), weights, minlength=outputs)[:outputs]
-        if loss.is_joint:
-            return _constant_softmax(frequency, objective.intercept)
-    elif loss.is_of_labels:
-        frequency = weights @ (targets > 0)
-    if objective.by_class or loss.is_of_labels:
+    objective, loss, outputs = problem.objective, problem.objective.loss, problem.objective.outputs
+    has_classes = objective.by_class or loss.is_of_labels
+    frequency = _frequencies(problem) if has_classes else None
+    if loss.is_joint:
+        return _constant_softmax(frequency, objective.intercept)
+    if has_classes:
         # Each output of a row has one of two targets, so their frequencies are enough.
         columns = [(np.array([1.0, -1.0]), np.array([f, max(1 - f, 0.0)])) for f in frequency]
     else:
-        columns = [(y, weights) for y in targets.T.astype(float, order="C")]
+        weights = problem.row_shares
+        columns = [(y, weights) for y in problem.targets.T.astype(float, order="C")]
     intercepts, value = np.zeros(outputs), 0.0
     for k, (y, s) in enumerate(columns):
         if objective.intercept:
             intercepts[k] = loss.best_constant(y, s)
         value += s @ loss.evaluate(np.full(len(y), intercepts[k]), y)[0]
     return intercepts, float(value + objective.tilt * intercepts.sum())
+
+
+def _frequencies(problem):
+    """The share of the weight that each class has, or that is above 0 in each output."""
+    targets, outputs = problem.targets, problem.objective.outputs
+    weights = None if problem.weights is None else problem.row_shares
+    if problem.objective.by_class:
+        sums = np.bincount(targets[:, 0].astype(np.intp), weights, minlength=outputs)[:outputs]
+    else:
+        positive = targets > 0
+        sums = np.count_nonzero(positive, axis=0) if weights is None else weights @ positive
+    return sums / len(targets) if weights is None else sums
 
 
 def rounding_floor(problem: Problem, intercepts):
