@@ -26,6 +26,7 @@ from importlib.util import find_spec
 
 import numpy as np
 from scipy.optimize import nnls
+from scipy.special import ndtri
 
 from bench import report
 from bench.timing import cores, seconds
@@ -47,11 +48,13 @@ def labelled(X, w, rng):
     return (X @ w + rng.logistic(size=len(X)) > 0).astype(int)
 
 
-def make(i, rows):
-    """(X, y) of partition i."""
+def make(i, rows, sorted_of=0):
+    """(X, y) of partition i; of so many that are sorted by the first column, 0: in any order."""
     rng = np.random.default_rng(i)
     w = 2 * np.random.default_rng(-1 % 2**32).standard_normal(COLUMNS) / np.sqrt(COLUMNS)
     X = rng.standard_normal((rows, COLUMNS))
+    if sorted_of:
+        X[:, 0] = ndtri((i + rng.uniform(size=rows)) / sorted_of)
     return X, labelled(X, w, rng)
 
 
@@ -70,13 +73,14 @@ def local_client(workers):
         yield client
 
 
-def place(client, rows, partition):
-    """(X, y) in the memory of the workers."""
+def place(client, rows, partition, is_sorted=False):
+    """(X, y) in the memory of the workers; sorted by the first column, partition by partition."""
     import dask.array as da
     from dask import delayed
     from distributed import wait
 
-    parts = [delayed(make, nout=2)(i, partition) for i in range(rows // partition)]
+    count = rows // partition
+    parts = [delayed(make, nout=2)(i, partition, count * is_sorted) for i in range(count)]
     X = da.concatenate([da.from_delayed(x, (partition, COLUMNS), float) for x, _ in parts])
     y = da.concatenate([da.from_delayed(t, (partition,), int) for _, t in parts])
     with client.as_current():
@@ -139,9 +143,10 @@ class Others:
         return max(used / passed / os.cpu_count(), 0.0)
 
 
-def busy(share):
-    """A note where other processes took too much of the cores."""
-    return "" if share <= QUIET else ": the times say little, measure again"
+def quiet_line(share):
+    """Says whether other processes took too much of the cores."""
+    verdict = "" if share <= QUIET else ": the times say little, measure again"
+    return f"others took at most {share:.0%} of the cores in a turn{verdict}"
 
 
 @dataclass
@@ -214,11 +219,10 @@ class Measurement:
             found.append(model.seconds(fit.rows, fit.workers, fit.rounds))
         return self.model.seconds(fit.rows, fit.workers, fit.rounds), np.quantile(found, RANGE)
 
-    def message_sizes(self):
-        """(bytes of a round and worker, bytes of a row in all rounds)"""
-        fits = [*self.fits, *self.large]
-        terms = [[fit.rounds * fit.workers, fit.rows] for fit in fits]
-        return least_squares(terms, [fit.bytes for fit in fits])
+    @property
+    def row_bytes(self):
+        """Bytes of the messages of a fit, for each row."""
+        return self.large[-1].bytes / self.large[-1].rows
 
 
 def quietest(samples, patience, turns=TURNS):
@@ -316,7 +320,7 @@ def compare():
             f"{fit.rows:>8} rows  {fit.workers} workers  {fit.rounds:3} rounds  {middle:6.3f} s "
             f"(quartiles {low:.3f}, {high:.3f})  {fit.bytes / fit.rows:5.0f} bytes a row sent"
         )
-    yield f"others took at most {found.others:.0%} of the cores in a turn{busy(found.others)}"
+    yield quiet_line(found.others)
     yield str(found.model)
     for fit in found.large:
         predicted, (low, high) = found.predictions(fit)

@@ -35,18 +35,17 @@ def compare():
         yield reason
         return
     found = cluster.measure()
+    yield cluster.quiet_line(found.others)
     yield str(found.model)
-    yield str(draw(found.model, found.large[-1].rounds, found.message_sizes(), PATH))
+    yield str(draw(found.model, found.large[-1].rounds, found.row_bytes, PATH))
 
 
-def fit_seconds(model, rounds, message_sizes, rows, machines):
+def fit_seconds(model, rounds, row_bytes, rows, machines):
     """By the model, and with the messages on the client's network."""
-    per_worker, per_row = message_sizes
-    sent = per_worker * rounds * machines + per_row * rows
-    return model.seconds(rows, machines, rounds, CORES) + sent / NETWORK
+    return model.seconds(rows, machines, rounds, CORES) + rows * row_bytes / NETWORK
 
 
-def draw(model, rounds, message_sizes, path):
+def draw(model, rounds, row_bytes, path):
     """A line for each size of the data, from the fewest machines that hold it. Returns the path."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import NullFormatter, NullLocator
@@ -56,13 +55,12 @@ def draw(model, rounds, message_sizes, path):
     for number, (label, size) in enumerate(SIZES.items()):
         rows, fewest = size / (8 * cluster.COLUMNS), max(size / MEMORY, 1)
         machines = np.geomspace(fewest, MACHINES, 200)
-        taken = fit_seconds(model, rounds, message_sizes, rows, machines)
+        taken = fit_seconds(model, rounds, row_bytes, rows, machines)
         style = {"color": f"C{number}", "linewidth": 2}
         style["linestyle"] = "-" if rows * CLIENT_BYTES <= MEMORY else ":"
         ax.plot(machines, taken, **style)
         ax.plot(machines[0], taken[0], "o", color=style["color"], clip_on=False)
-        of_workers = replace(model, m=0.0)
-        free = fit_seconds(of_workers, rounds, (message_sizes[0], 0.0), rows, machines)
+        free = fit_seconds(replace(model, m=0.0), rounds, 0.0, rows, machines)
         ax.plot(machines, free, "--", color=style["color"], linewidth=0.8)
         ax.plot(machines[0], free[0], ".", color=style["color"], clip_on=False)
         place = {"textcoords": "offset points", "va": "center", "color": style["color"]}
@@ -79,21 +77,21 @@ def draw(model, rounds, message_sizes, path):
     ax.grid(alpha=0.3)
     ax.spines[["top", "right"]].set_visible(False)
     ax.set_title(f"Logistic regression, {cluster.COLUMNS} columns of float64, by fastgd.dask")
-    figure.text(0.01, -0.01, caption(model, rounds, message_sizes), fontsize=8, va="top")
+    figure.text(0.01, -0.01, caption(model, rounds, row_bytes), fontsize=8, va="top")
     figure.savefig(path, dpi=130, bbox_inches="tight")
     return path
 
 
-def caption(model, rounds, message_sizes):
+def caption(model, rounds, row_bytes):
     """What the picture assumes."""
-    per_worker, per_row = message_sizes
     return (
-        f"{model} for R = {rounds} rounds, n rows and W workers,\n"
-        f"measured on one and two workers of one core. Predicted for W machines of {CORES} cores, "
-        f"x / {CORES}, each core as fast as that one.\n"
-        f"Messages are added: {per_worker / 1e3:.1f} kB a round and machine and {per_row:.0f} "
-        f"bytes a row and fit, at {NETWORK / 1e9:g} GB/s, the client's network.\n"
+        f"{model} for R = {rounds} rounds, n rows and W workers, "
+        "measured on one and two\n"
+        f"workers of one core, with {cluster.PARTITION} rows a partition. "
+        f"Predicted for W machines of {CORES} cores: x / {CORES}, each core as fast as that one.\n"
+        f"Messages are added: {row_bytes:.0f} bytes a row and fit, at {NETWORK / 1e9:g} GB/s, the "
+        "client's network.\n"
         f"A line begins (dot) with the fewest machines that hold X, {MEMORY / 1e12:g} TB in each. "
-        f"It is dotted where the client, at {CLIENT_BYTES}\nbytes a row, needs more memory than "
+        f"It is dotted where the client, at {CLIENT_BYTES} bytes\na row, needs more memory than "
         "that. Dashed: without the client's work and messages for each row."
     )
