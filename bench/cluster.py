@@ -12,7 +12,7 @@ their predictions for LARGE rows reliable:
   each of them, and so made the slope too steep.
 - Fits of almost no rows give the latency only: they take other rounds, and more of them.
 
-The range of a prediction is that of models whose turns are drawn anew, with replacement.
+The range of a prediction is that of models whose times are drawn anew, with replacement.
 """
 
 import logging
@@ -187,11 +187,15 @@ def least_squares(terms, values):
     return nnls(np.array(terms, float) / values[:, None], np.ones(len(values)))[0]
 
 
-def time_model(latencies, fits, turns=slice(None)):
-    """The model of the latencies {workers: seconds} and of these turns of the fits."""
+def time_model(latencies, fits, rng=None):
+    """The model of the latencies {workers: seconds} and of the fits' median times; with `rng` of as
+    many times drawn with replacement.
+    """
     b, c = least_squares([[1, workers] for workers in latencies], [*latencies.values()])
+    times = [fit.times if rng is None else rng.choice(fit.times, len(fit.times)) for fit in fits]
     taken = [
-        np.median(np.array(fit.times)[turns]) - fit.rounds * (b + c * fit.workers) for fit in fits
+        np.median(own) - fit.rounds * (b + c * fit.workers)
+        for fit, own in zip(fits, times, strict=True)
     ]
     a, x, m = least_squares([[1, fit.rows / fit.workers, fit.rows] for fit in fits], taken)
     return TimeModel(a, b, c, x, m)
@@ -214,8 +218,7 @@ class Measurement:
         """(prediction, its range)"""
         rng, found = np.random.default_rng(0), []
         for _ in range(RESAMPLES):
-            turns = rng.integers(TURNS, size=TURNS)
-            model = time_model(self.latencies, self.fits, turns)
+            model = time_model(self.latencies, self.fits, rng)
             found.append(model.seconds(fit.rows, fit.workers, fit.rounds))
         return self.model.seconds(fit.rows, fit.workers, fit.rounds), np.quantile(found, RANGE)
 

@@ -23,7 +23,7 @@ ROWS, PARTITION, WORKERS = 1_000_000, 100_000, 2  # 40 MB a partition
 GAP = 1e-6
 GOALS = {"dask-ml": 5.0, "spark": 3.0}  # the time of a peer's best setting over fastgd's
 BY_PARTITION = {"fastgd": "", "dask-ml": "admm"}  # peer: settings that are fitted to sorted rows
-CAP = 60.0  # seconds of a fit from which on no tighter level is tried
+CAP = 30.0  # seconds of a fit from which on no tighter level is tried
 TURNS, PATIENCE = 5, 300
 
 
