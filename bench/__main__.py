@@ -5,7 +5,7 @@ accuracy     the time that the named models and their peers take to a given accu
 defaults     networks at their default parameters, beside scikit-learn's
 everyday     default fits on everyday shapes, beside scikit-learn's and beside busy processes
 recommender  cross-validated matrix factorization
-scale        fits of data on disk and on a cluster
+scale        fits of data on disk and on a cluster, also beside dask-ml and Spark ML
 """
 
 import sys

@@ -16,7 +16,7 @@ from fastgd.kernels import ISA
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "scikit-learn-intelex", "torch", "vowpalwabbit",
             "snapml", "cyanure", "skglm", "celer", "glum", "scikit-surprise", "libmf",
-            "numba")  # fmt: skip
+            "numba", "dask", "dask-ml", "pyspark")  # fmt: skip
 
 
 def parser(command, text, peers=()):

@@ -2,29 +2,26 @@
 
     disk     a fit over chunks of a file, with and without a cache, beside the same in memory: its
              time, and the memory that it takes beyond that of the imports
-    cluster  fits by fastgd.dask on 1, 2, ... workers of this machine; what a round costs beside
-             the work in it; and how well a model of the times, made of small fits, foretells a
-             larger one
+    cluster  fits by fastgd.dask on one and two workers of this machine, the latency of a round, and
+             how well a model of the times, made of smaller fits, predicts larger ones
+    picture  by that model, the time of a fit on up to 1000 machines: docs/images/machines.png
+    peers    the time to a given accuracy on two workers, beside dask-ml and Spark ML
 
-The model of the times: T = a + rounds (b + c W) + n (x / W + m) seconds for n rows and W workers.
+The model of the times: T = a + R (b + c W) + n (x / W + m) seconds for R rounds, n rows, W workers.
 """
 
 import subprocess
 import sys
 import tempfile
-import time
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
-from bench import report
-from bench.timing import cores
+from bench import cluster, cluster_peers, machines, report
+from bench.cluster import labelled
 
 ROWS, COLUMNS, CHUNK = 1_000_000, 50, 80_000
 TURNS = 3
-SMALL, LARGE = (50_000, 200_000), 800_000  # rows of fits on a cluster
-PARTITION = 25_000
 # Fits in a process of its own: prints seconds, MB beyond the imports and the objective.
 FIT = """
 import resource, sys, time
@@ -53,10 +50,6 @@ start = time.perf_counter()
 model = LogisticRegression().fit(*data)
 print(time.perf_counter() - start, peak() - before, model.history_["loss"][-1])
 """
-
-
-def labelled(X, w, rng):
-    return (X @ w + rng.logistic(size=len(X)) > 0).astype(int)
 
 
 def compare_disk():
@@ -89,87 +82,12 @@ def compare_disk():
         )
 
 
-def make(i, rows):
-    rng = np.random.default_rng(i)
-    w = 2 * np.random.default_rng(-1 % 2**32).standard_normal(COLUMNS) / np.sqrt(COLUMNS)
-    X = rng.standard_normal((rows, COLUMNS))
-    return X, labelled(X, w, rng)
-
-
-def on_cluster(workers, sizes):
-    """Yields (rows, workers, rounds, seconds of a fit) for each size."""
-    import dask.array as da
-    from dask import delayed
-    from distributed import Client, LocalCluster, wait
-
-    from fastgd import dask as on_dask
-    from fastgd.estimators import placement
-
-    rounds = []
-
-    class Counted(placement.Placement):
-        def map(self, jobs, kept):
-            rounds.append(len(jobs))
-            return super().map(jobs, kept)
-
-    placement.Placement = Counted
-    options = {"threads_per_worker": 1, "dashboard_address": ":0"}
-    with LocalCluster(n_workers=workers, **options) as cluster, Client(cluster):
-        for rows in sizes:
-            each = min(PARTITION, rows // workers)
-            parts = [delayed(make, nout=2)(i, each) for i in range(rows // each)]
-            X = da.concatenate([da.from_delayed(x, (each, COLUMNS), float) for x, _ in parts])
-            y = da.concatenate([da.from_delayed(t, (each,), int) for _, t in parts])
-            X, y = X.persist(), y.persist()
-            wait([X, y])
-            taken = []
-            for _ in range(TURNS):
-                rounds.clear()
-                start = time.perf_counter()
-                on_dask.LogisticRegression(tol=1e-6).fit(X, y)
-                taken.append(time.perf_counter() - start)
-            yield rows, workers, len(rounds), min(taken)
-
-
-def terms(rows, workers, rounds):
-    """What the constants a, b, c, x and m are multiplied by."""
-    return [1.0, rounds, rounds * workers, rows / workers, rows]
-
-
-def compare_cluster():
-    """A line for each fit, then the model's constants and predictions."""
-    if not find_spec("distributed"):
-        yield "dask is not installed: left out"
-        return
-    known, large = [], []
-    for workers in range(1, cores() + 1):
-        for rows, _, rounds, taken in on_cluster(workers, (workers * 60, *SMALL, LARGE)):
-            (large if rows == LARGE else known).append((rows, workers, rounds, taken))
-            text = f"{taken / rounds * 1e3:6.1f} ms a round" if rows < SMALL[0] else ""
-            yield f"{rows:>8} rows  {workers} workers  {rounds:3} rounds  {taken:7.3f} s  {text}"
-    from scipy.optimize import nnls
-
-    A = np.array([terms(*fit[:3]) for fit in known])
-    times = np.array([fit[3] for fit in known])
-    constants, _ = nnls(A / times[:, None], np.ones(len(times)))
-    a, b, c, x, m = constants
-    yield (
-        f"T = {a:.2f} s + rounds ({b * 1e3:.1f} + {c * 1e3:.1f} W) ms + n ({x * 1e9:.0f} / W + "
-        f"{m * 1e9:.0f}) ns"
-    )
-    for rows, workers, rounds, taken in large:
-        foretold = float(np.dot(terms(rows, workers, rounds), constants))
-        error = foretold / taken - 1
-        yield (
-            f"{rows} rows on {workers} workers: foretold {foretold:.2f} s, took {taken:.2f} s "
-            f"({error:+.0%}; goal 25 %){report.missed(abs(error) <= 0.25)}"
-        )
-    if len(large) > 1:
-        speedup = large[0][3] / large[1][3]
-        yield f"two workers against one: {speedup:.2f}x (goal 1.6){report.missed(speedup >= 1.6)}"
-
-
-PARTS = {"disk": compare_disk, "cluster": compare_cluster}
+PARTS = {
+    "disk": compare_disk,
+    "cluster": cluster.compare,
+    "picture": machines.compare,
+    "peers": cluster_peers.compare,
+}
 
 
 def main(arguments):

@@ -7,6 +7,8 @@
     adam(gradient, threads)                 -> step(): one update
     settings(problem, n)                    -> list of Setting, for `python -m bench accuracy`
     one_pass(problem, X, t)                 -> (coef, intercept), for `python -m bench auto`
+    cluster(problem, X, y, workers)         -> list of Setting, for `python -m bench scale peers`;
+                                               X, y: dask arrays, which a peer may place elsewhere
 
 A function raises UnsupportedError, with the reason, where the peer cannot do the work.
 """
@@ -36,6 +38,7 @@ WORK = {
         "glum",
     ),  # fmt: skip
     "one_pass": ("fastgd", "vowpalwabbit"),
+    "cluster": ("fastgd", "dask-ml", "spark"),
 }
 NAMES = tuple(dict.fromkeys(name for names in WORK.values() for name in names))
 TOLERANCES = tuple(10.0**-k for k in range(1, 13))

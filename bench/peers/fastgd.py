@@ -57,6 +57,13 @@ def settings(problem, n):
     return [peers.by_tolerance("default", getattr(fastgd, name), **parameters)]
 
 
+def cluster(problem, X, y, workers):
+    from fastgd import dask as on_dask
+
+    name, parameters = peers.named_model(problem, len(y))
+    return [peers.by_tolerance("", getattr(on_dask, name), **parameters)]
+
+
 def one_pass(problem, X, t):
     model = sgd(problem, random_state=0)
     labels = {} if problem.regression else {"classes": [-1.0, 1.0]}
