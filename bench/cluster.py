@@ -104,13 +104,13 @@ def observed(counts_bytes=False):
     rounds, plain, sent = [], placement.Placement, set()
 
     class Observed(plain):
-        def map(self, jobs, kept):
+        def map(self, jobs, kept=None, needed=None):
             start = time.perf_counter()
-            results = super().map(jobs, kept)
+            results = super().map(jobs, kept, needed)
             taken, count = time.perf_counter() - start, 0
             if counts_bytes:
-                new = [part for name, part in kept.items() if name not in sent]
-                sent.update(kept)
+                new = [part for name, part in (kept or {}).items() if name not in sent]
+                sent.update(kept or ())
                 count = message_bytes(([*jobs.values()], new, results))
             rounds.append((taken, count))
             return results

@@ -13,7 +13,7 @@ SIZES = {"10 GB": 1e10, "100 GB": 1e11, "1 TB": 1e12, "10 TB": 1e13, "100 TB": 1
 MACHINES = 1000
 # What is assumed of each machine, and of the one with the client
 CORES, MEMORY, NETWORK = 32, 1e12, 1e9  # memory for X in bytes; bytes a second
-CLIENT_BYTES = 100  # that the client keeps of each row, at most: see docs/larger.md
+CLIENT_BYTES = 32  # that the client keeps of each row: see docs/larger.md
 TICKS = {
     0.1: "0.1 s",
     1: "1 s",

@@ -6,6 +6,9 @@
              how well a model of the times, made of smaller fits, predicts larger ones
     picture  by that model, the time of a fit on up to 1000 machines: docs/images/machines.png
     peers    the time to a given accuracy on two workers, beside dask-ml and Spark ML
+    kills    fits on two workers, of which one is killed
+    memory   what a worker takes beyond its X
+    stream   `partial_fit` over chunks that are sorted by class
 
 The model of the times: T = a + R (b + c W) + n (x / W + m) seconds for R rounds, n rows, W workers.
 """
@@ -17,10 +20,13 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import cluster, cluster_peers, machines, report
+import fastgd
+from bench import cluster, cluster_peers, machines, report, workers
 from bench.cluster import labelled
+from fastgd import Chunks
 
 ROWS, COLUMNS, CHUNK = 1_000_000, 50, 80_000
+STREAM_ROWS = 50_000
 TURNS = 3
 # Fits in a process of its own: prints seconds, MB beyond the imports and the objective.
 FIT = """
@@ -82,11 +88,45 @@ def compare_disk():
         )
 
 
+def compare_stream():
+    """A line for five epochs over 50 chunks that are sorted by class, ten of them mixed at a time,
+    and one for rows mixed in memory.
+    """
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((STREAM_ROWS, 20))
+    y = labelled(X, rng.standard_normal(20), rng)
+    order = np.argsort(y, kind="stable")
+    alpha = 1e-4
+    best = fastgd.LogisticRegression(C=1 / (alpha * len(y)), tol=1e-10).fit(X, y)
+
+    def objective(model):
+        z = (2 * y - 1) * (X @ model.coef_[0] + model.intercept_[0])
+        return np.logaddexp(0, -z).mean() + alpha / 2 * (model.coef_**2).sum()
+
+    frequency = y.mean()
+    constant = -np.log(frequency**frequency * (1 - frequency) ** (1 - frequency))
+    forms = {
+        "sorted, pools of 10 chunks": Chunks.of(
+            X[order], y[order], chunk_rows=STREAM_ROWS // 50, shuffle=10, random_state=0
+        ),
+        "all rows mixed": Chunks.of(X[order], y[order], chunk_rows=STREAM_ROWS),
+    }
+    for form, chunks in forms.items():
+        model = fastgd.SGDClassifier("log_loss", alpha=alpha, random_state=0)
+        for _ in range(5):
+            model.partial_fit(chunks, classes=[0, 1])
+        gap = (objective(model) - objective(best)) / (constant - objective(best))
+        yield f"{form:<28}relative gap {gap:.1e} (goal 1e-3){report.missed(gap <= 1e-3)}"
+
+
 PARTS = {
     "disk": compare_disk,
     "cluster": cluster.compare,
     "picture": machines.compare,
     "peers": cluster_peers.compare,
+    "kills": workers.compare_kills,
+    "memory": workers.compare_memory,
+    "stream": compare_stream,
 }
 
 

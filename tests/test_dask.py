@@ -163,6 +163,14 @@ def test_copies_carry_no_client(client):
     assert "client" not in model.to_local().get_params()
 
 
+def test_a_client_that_is_not_the_current_one(cluster):
+    with Client(cluster, set_as_default=False) as client:
+        model = on_dask.LogisticRegression(client=client).fit(lazy(X), lazy(two))
+    np.testing.assert_allclose(
+        model.coef_, fastgd.LogisticRegression().fit(X, two).coef_, rtol=1e-9
+    )
+
+
 def test_streams(client):
     model, own = (
         of("log_loss", random_state=0) for of in (on_dask.SGDClassifier, fastgd.SGDClassifier)

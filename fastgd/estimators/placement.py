@@ -136,7 +136,8 @@ class Placement:
                 raise RuntimeError("the dask client has been closed during a fit")
             self._check_futures(time.monotonic() - begin)
             try:
-                wait(self._futures, timeout=WATCH_SECONDS)
+                with self._client.as_current():
+                    wait(self._futures, timeout=WATCH_SECONDS)
             except TimeoutError:
                 if self._client.scheduler_info(n_workers=-1)["workers"]:
                     deadline = time.monotonic() + PATIENCE
@@ -158,8 +159,15 @@ class Placement:
                 error.add_note(f"while partition {i} was made again")
                 raise error
             is_lost = future.status == "lost" and seconds > LOST_SECONDS
+            if is_lost and self._is_coming(future.key):
+                continue
             if is_lost or future.status == "cancelled":
                 raise RuntimeError(f"partition {i} is lost, and dask cannot make it again")
+
+    def _is_coming(self, key):
+        """Whether the scheduler is going to make a block."""
+        status = self._client.scheduler.get_task_status
+        return self._client.sync(status, keys=[key])[key] not in (None, "released", "forgotten")
 
     def named_parts(self, arrays, parts):
         """parts(*arrays), {chunk: its `Part`}, with names; the same ones for the same arrays."""
