@@ -1,0 +1,67 @@
+"""Estimators that choose a penalty: scorers and metadata routing, as in scikit-learn."""
+
+from sklearn.base import is_classifier
+from sklearn.metrics import check_scoring, get_scorer
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    _raise_for_params,
+    _routing_enabled,
+    process_routing,
+)
+
+from fastgd.estimators.ridge_search import RidgeSearch, checked_alphas
+
+
+class SelectsAlpha:
+    """Base of models with parameters `alphas`, `cv` and `scoring`.
+
+    A subclass defines ``_checked(X, y, sample_weight)``, which returns `Samples` and the number of
+    outputs.
+    """
+
+    # The fit of all rows has no parameters of its own. Nearly always it is solved exactly; this is
+    # the accuracy of the rest, of which six digits of the coefficients are asked.
+    tol, max_iter = 1e-10, None
+
+    def _select(self, X, y, sample_weight, params):
+        """`fit`"""
+        _raise_for_params(params, self, "fit")
+        fit_callbacks = self._fit_callbacks(X, y, sample_weight)
+        alphas = checked_alphas(self.alphas, self.cv is not None)
+        data, outputs = self._checked(X, y, sample_weight)
+        has_weights = sample_weight is not None
+        if self.cv is None and data.weights is not None:  # those of classes included
+            has_weights, sample_weight = True, data.weights
+        if has_weights:
+            params = params | {"sample_weight": sample_weight}
+        score_params, split_params = {}, {}
+        if _routing_enabled():
+            routed = process_routing(self, "fit", **params)
+            score_params, split_params = routed.scorer.score, routed.splitter.split
+        elif self.cv is None and has_weights:
+            score_params = {"sample_weight": sample_weight}
+        search = RidgeSearch(self, data, outputs, alphas, (X, y), score_params, split_params)
+        vars(self).pop("cv_results_", None)
+        return search.run(fit_callbacks)
+
+    def get_metadata_routing(self):
+        """Metadata routing: of ``sample_weight`` to the scorer, and of ``groups`` to the splitter.
+
+        Returns
+        -------
+        routing : MetadataRouter
+            scikit-learn's record of who is given what.
+        """
+        to_score = MethodMapping().add(caller="fit", callee="score")
+        to_split = MethodMapping().add(caller="fit", callee="split")
+        router = MetadataRouter(owner=self).add_self_request(self)
+        router = router.add(scorer=self._get_scorer(), method_mapping=to_score)
+        return router.add(splitter=self.cv, method_mapping=to_split)
+
+    def _get_scorer(self):
+        """The scorer, which with metadata routing takes weights unless the user has chosen it."""
+        if _routing_enabled() and self.scoring is None:
+            name = "accuracy" if is_classifier(self) else "r2"
+            return get_scorer(name).set_score_request(sample_weight=True)
+        return check_scoring(estimator=self, scoring=self.scoring, allow_none=True)
