@@ -13,7 +13,7 @@ from fastgd.estimators.parameters import parameters, trains
 from fastgd.estimators.ridge_classifier import SignClassifier
 from fastgd.estimators.ridge_search import Selected, alphas_of_path, coefficient_path
 from fastgd.estimators.ridge_selection import SelectsAlpha
-from fastgd.linear import RidgeSolver, _Automatic, _penalty_of_squares, _Penalised
+from fastgd.linear import RidgeSolver, _Automatic, _Penalised, _penalty_of_squares
 from fastgd.problem.problem import Samples
 
 Scoring = Annotated[str, StrOptions(set(get_scorer_names()))] | Callable | None
@@ -209,7 +209,7 @@ class RidgeCV(_ChosenAlpha, _Penalised):
         The chosen penalty, with `alpha_per_target` of each target.
 
     best_score_ : float or ndarray of shape (n_targets,)
-        Its score: with folds the mean of their scores, which are not weighted.
+        Its score: with folds the mean of their scores.
 
     cv_results_ : ndarray of shape (n_samples, n_alphas) or (n_samples, n_targets, n_alphas)
         With `store_cv_results`: the squared errors, times the weights, that each row has in the
@@ -286,8 +286,7 @@ class RidgeCV(_ChosenAlpha, _Penalised):
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, >= 0. Scores of folds are not weighted, unless metadata routing
-            gives the weights to the scorer.
+            Weights of the rows, >= 0, in the fits and, if the scorer takes weights, in the scores.
         **params : dict
             With metadata routing: arguments of the splitter, such as ``groups``, and of the scorer.
 
@@ -350,7 +349,7 @@ class RidgeClassifierCV(_ChosenAlpha, _SignClassifier):
         The chosen penalty.
 
     best_score_ : float
-        Its score: with folds the mean of their scores, which are not weighted.
+        Its score: with folds the mean of their scores.
 
     cv_results_ : ndarray of shape (n_samples, n_outputs, n_alphas)
         With `store_cv_results`: the squared errors, times the weights, that each row has in the
@@ -431,8 +430,7 @@ class RidgeClassifierCV(_ChosenAlpha, _SignClassifier):
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
             Labels, or columns of 0 and 1.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, >= 0. Scores of folds are not weighted, unless metadata routing
-            gives the weights to the scorer.
+            Weights of the rows, >= 0, in the fits and, if the scorer takes weights, in the scores.
         **params : dict
             With metadata routing: arguments of the splitter, such as ``groups``, and of the scorer.
 

@@ -173,7 +173,7 @@ class RidgeSearch:
             model.cv_results_ = np.ascontiguousarray(kept[:, 0] if is_flat else kept)
 
     def _loo_scores(self, predictions, per_target):
-        """The scores (penalties,) or (penalties, targets) of predictions (n, penalties, outputs)."""
+        """The scores (penalties,), or (penalties, targets), of predictions (n, penalties, outputs)."""
         model, y = self.model, self.data.labels
         score, params = model._get_scorer(), self.score_params
         judge = PredictedClasses(model) if is_classifier(model) else Predicted()
@@ -342,14 +342,14 @@ class RidgeSearch:
     def _fold_scores(self, result, test, classes, X, y):
         """The scores of all penalties."""
         model, params = self.model, _check_method_params(X, self.score_params, test)
-        margins, is_plain = result.margins, set(params) <= {"sample_weight"}
+        margins, weights = result.margins, params.get("sample_weight")
+        is_plain = set(params) <= {"sample_weight"} and (weights is None or weights.sum() > 0)
         if is_classifier(model):
-            is_fast = classes is not None and not params and model.scoring in (None, "accuracy")
-            if is_fast:
-                return accuracies(margins, classes, self.data.labels[test])
+            if is_plain and classes is not None and model.scoring in (None, "accuracy"):
+                return accuracies(margins, classes, self.data.labels[test], weights)
         elif is_plain and model.scoring in OF_SQUARES and len(test) > 1:
             margins = margins.astype(self.data.X.dtype, copy=False)
-            return scores_of_squares(margins, self.targets[test], model.scoring, **params)
+            return scores_of_squares(margins, self.targets[test], model.scoring, weights)
         X_test, y_test = _safe_indexing(X, test), _safe_indexing(y, test)
         score = model._get_scorer()
         return [
@@ -447,15 +447,15 @@ def _as_numbers(n, rows):
     return np.where(rows < 0, rows + n, rows).astype(np.intp)
 
 
-def accuracies(margins, classes, labels):
+def accuracies(margins, classes, labels, sample_weight=None):
     """The accuracy of each penalty of margins (rows, penalties, outputs)."""
     if len(classes) == 1:
-        return np.full(margins.shape[1], np.mean(labels == classes[0]))
+        return np.full(margins.shape[1], np.average(labels == classes[0], weights=sample_weight))
     if margins.shape[2] == 1:
         found = (margins[..., 0] > 0).astype(int)
     else:
         found = margins.argmax(axis=2)
-    return (classes[found] == labels[:, None]).mean(axis=0)
+    return np.average(classes[found] == labels[:, None], axis=0, weights=sample_weight)
 
 
 def scores_of_squares(margins, y, name, sample_weight=None):

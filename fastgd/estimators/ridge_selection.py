@@ -1,5 +1,7 @@
 """Estimators that choose a penalty: scorers and metadata routing, as in scikit-learn."""
 
+from inspect import signature
+
 from sklearn.base import is_classifier
 from sklearn.metrics import check_scoring, get_scorer
 from sklearn.utils.metadata_routing import (
@@ -10,6 +12,7 @@ from sklearn.utils.metadata_routing import (
     process_routing,
 )
 
+from fastgd.estimators.diagnostics import warn
 from fastgd.estimators.ridge_search import RidgeSearch, checked_alphas
 
 
@@ -30,20 +33,36 @@ class SelectsAlpha:
         fit_callbacks = self._fit_callbacks(X, y, sample_weight)
         alphas = checked_alphas(self.alphas, self.cv is not None)
         data, outputs = self._checked(X, y, sample_weight)
-        has_weights = sample_weight is not None
-        if self.cv is None and data.weights is not None:  # those of classes included
-            has_weights, sample_weight = True, data.weights
-        if has_weights:
-            params = params | {"sample_weight": sample_weight}
+        # Those of classes are weights, too.
+        weights = sample_weight if data.weights is None else data.weights
+        if weights is not None:
+            params = params | {"sample_weight": weights}
         score_params, split_params = {}, {}
         if _routing_enabled():
             routed = process_routing(self, "fit", **params)
             score_params, split_params = routed.scorer.score, routed.splitter.split
-        elif self.cv is None and has_weights:
-            score_params = {"sample_weight": sample_weight}
+        elif weights is not None and self._scores_by_weight():
+            score_params = {"sample_weight": weights}
         search = RidgeSearch(self, data, outputs, alphas, (X, y), score_params, split_params)
         vars(self).pop("cv_results_", None)
         return search.run(fit_callbacks)
+
+    def _scores_by_weight(self):
+        """Whether the scorer takes weights; warns if it does not."""
+        scorer = self._get_scorer()
+        if self.scoring is None:
+            return True
+        if hasattr(scorer, "_accept_sample_weight"):
+            accepts = scorer._accept_sample_weight()
+        else:
+            accepts = "sample_weight" in signature(scorer).parameters
+        if not accepts:
+            warn(
+                f"The scoring {scorer} does not support sample_weight, which may lead to "
+                f"statistically incorrect results when fitting {self} with sample_weight. ",
+                UserWarning,
+            )
+        return accepts
 
     def get_metadata_routing(self):
         """Metadata routing: of ``sample_weight`` to the scorer, and of ``groups`` to the splitter.
