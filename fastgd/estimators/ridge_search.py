@@ -173,7 +173,7 @@ class RidgeSearch:
             model.cv_results_ = np.ascontiguousarray(kept[:, 0] if is_flat else kept)
 
     def _loo_scores(self, predictions, per_target):
-        """The scores (penalties,), or (penalties, targets), of predictions (n, penalties, outputs)."""
+        """The scores of each penalty, and target, of predictions (n, penalties, outputs)."""
         model, y = self.model, self.data.labels
         score, params = model._get_scorer(), self.score_params
         judge = PredictedClasses(model) if is_classifier(model) else Predicted()

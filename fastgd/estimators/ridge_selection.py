@@ -25,7 +25,7 @@ class SelectsAlpha:
 
     # The fit of all rows has no parameters of its own. Nearly always it is solved exactly; this is
     # the accuracy of the rest, of which six digits of the coefficients are asked.
-    tol, max_iter = 1e-10, None
+    tol = 1e-10
 
     def _select(self, X, y, sample_weight, params):
         """`fit`"""
