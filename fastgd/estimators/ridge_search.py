@@ -20,7 +20,7 @@ from fastgd.estimators.linear_fit import LinearFit
 from fastgd.estimators.parameters import thread_count
 from fastgd.methods.leave_one_out import LeaveOneOut
 from fastgd.methods.normal_equations import MAX_SIZE, MAX_WORK_PER_NUMBER
-from fastgd.methods.ridge_path import PathMargins, refined, solve_all
+from fastgd.methods.ridge_path import PathMargins, Tridiagonal, refined, solve_all
 from fastgd.problem.data import as_rows, distinct_columns
 from fastgd.problem.fold_products import FoldProducts, RowProducts
 from fastgd.problem.losses import SquaredError
@@ -31,6 +31,9 @@ from fastgd.training.blas import one_blas_thread
 
 # Scores of regression that are computed from the squares of residuals.
 OF_SQUARES = (None, "r2", "neg_mean_squared_error", "neg_root_mean_squared_error")
+# Of the products of the rows: beyond, margins would be off by more than about 1e-6 of their size,
+# and models are trained apart, with refined solutions.
+MAX_CONDITION = 5e9
 # Steps of the power method for the largest penalty of a path: its value need not be exact.
 POWER_STEPS = 10
 BEYOND = (
@@ -310,7 +313,9 @@ class RidgeSearch:
         if self.problem.objective.intercept:
             # The centred rows add up to 0: their sum gets a curvature of its own.
             H = H + np.outer(root, root) * np.diagonal(H).mean()
-        U = solve_all(H, b, self._l2(rows))
+        factor, l2 = Tridiagonal(H), self._l2(rows)
+        U = solve_all(H, b, l2, factor=factor)
+        U[~(factor.condition(l2) <= MAX_CONDITION)] = np.nan
         result = FoldResult(self, rows, columns, None, None)
         result.duals, result.known = U * root, np.isfinite(U).all(axis=(1, 2))
         margins = (result.duals @ gram.cross.T).transpose(2, 0, 1) + gram.mean_y[columns]

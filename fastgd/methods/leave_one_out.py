@@ -8,6 +8,7 @@ Source: Rifkin and Lippert, "Notes on regularized least squares", MIT-CSAIL-TR-2
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 from scipy.linalg import qr, svd
@@ -19,13 +20,17 @@ from fastgd.methods.ridge_path import (
     centered_rows,
     solve_all,
 )
-from fastgd.problem.products import row_products
+from fastgd.problem.products import products_of, row_products
 
 # Of the products of the columns, beyond which their eigenvectors are too rough for leverages: those
 # of the least eigenvalues are off by this number of machine epsilons, 1e-6.
 MAX_CONDITION = 5e9
 # Numbers of dense X, at most, for its singular values in place of those eigenvectors: 1 GB.
 MAX_NUMBERS = 2**27
+# A row with 1 - leverage below this number carries some column nearly alone, so that its residual
+# keeps less than ten digits: the models without it are trained anew, of so many rows at most.
+MIN_COMPLEMENT = 1e-6
+MAX_RETRAINED = 100
 # Operations in a block of rows that are worth a thread: a millisecond.
 THREAD_WORK = 2e7
 
@@ -77,21 +82,34 @@ class LeaveOneOut:
         X' X.
         """
         centered = centered_rows(self.X, self.rows, self._products.mean_x)[:, columns]
-        inverse = 1 / self._products.scale[columns]
         centered *= np.sqrt(self.shares)[:, None]
         R = qr(centered, mode="r", overwrite_a=True, check_finite=False)[0][: len(columns)]
         # The largest columns first: rounding is relative to them.
-        order = np.argsort(inverse)
+        order = np.argsort(-self._products.scale[columns])
         _, values, rotation = svd(R[:, order], full_matrices=False, check_finite=False)
         self._basis = np.zeros((self.X.shape[1], len(values)))
         self._basis[columns[order]] = rotation.T
         self._gains = 1 / (values[:, None] ** 2 + self.l2)
+
+    def _retrained(self, row):
+        """Leave-one-out residuals (penalties, targets) of a row, by training without it."""
+        problem = self.problem
+        others = replace(problem, visits=problem.visits[problem.visits != row])
+        products = products_of(others)
+        if products is None:
+            return None
+        # The penalties are those of sums.
+        l2 = self.l2 * (problem.total_weight / others.total_weight)
+        W = solve_all(products.XX, products.XY.T, l2, products.scale, rough=True)
+        x = self.X[[row]].toarray()[0] if problem.rows.sparse else self.X[row]
+        return self.targets[row] - (W @ (x - products.mean_x) + products.mean_y)
 
     def blocks(self, threads):
         """Yields (rows of a block, leave-one-out residuals (rows, penalties, targets)) in order."""
         if self._gram_residuals is not None:
             yield self.rows, self._gram_residuals
             return
+        problem = self.problem
         count, outputs, p = self.coef.shape
         flat = np.ascontiguousarray(self.coef.reshape(-1, p).T)
         both = np.hstack([self._basis, flat])
@@ -101,20 +119,25 @@ class LeaveOneOut:
             size, rank = len(own), self._basis.shape[1]
             margins = turned[:, rank:].reshape(size, count, outputs) + self._products.mean_y
             leverage = np.square(turned[:, :rank]) @ self._gains
-            if self.problem.objective.intercept:
+            if problem.objective.intercept:
                 leverage += 1
             left = self.targets[own][:, None, :] - margins
-            return left / (1 - self.shares[own][:, None] * leverage)[..., None]
+            complement = 1 - self.shares[own][:, None] * leverage
+            with np.errstate(divide="ignore", invalid="ignore"):
+                left /= complement[..., None]
+            is_alone = (complement < MIN_COMPLEMENT).any(axis=1)
+            return left, np.flatnonzero(is_alone)
 
         parts = blocks_of(self.rows, p)
-        has_threads = threads > 1 and len(self.rows) * p * both.shape[1] > 2 * THREAD_WORK
-        if not has_threads:
-            yield from ((own, residuals(own)) for own in parts)
-            return
-        with ThreadPoolExecutor(threads) as pool:
-            for begin in range(0, len(parts), 4 * threads):
-                some = parts[begin : begin + 4 * threads]
-                yield from zip(some, pool.map(residuals, some), strict=True)
+        has_threads = len(self.rows) * p * both.shape[1] > 2 * THREAD_WORK
+        retrained = 0
+        for own, (left, alone) in ordered(residuals, parts, threads if has_threads else 1):
+            for number in alone[: MAX_RETRAINED - retrained]:
+                anew = self._retrained(own[number])
+                if anew is not None:
+                    left[number] = anew
+            retrained += len(alone)
+            yield own, left
 
     # ---- fewer rows than columns ----
 
@@ -135,11 +158,17 @@ class LeaveOneOut:
             raised = float(np.trace(gram)) or 1.0
             gram += raised * np.outer(root, root)
         factor = Eigen(gram)
+        values, vectors = factor.values, factor.vectors
         Y = (root[:, None] * (targets - mean_y)).T
-        U = solve_all(gram, Y, self.l2, factor=factor, rough=True)
+        is_rough = factor.condition(self.l2.min()) > MAX_CONDITION
+        if is_rough and not problem.rows.sparse and X.size <= MAX_NUMBERS:
+            vectors, values = self._singular_values(X, center, root, raised)
+            U = ((Y @ vectors) / (values + self.l2[:, None, None])) @ vectors.T
+        else:
+            U = solve_all(gram, Y, self.l2, factor=factor, rough=True)
         with np.errstate(all="ignore"):
-            gains = 1 / (factor.values[:, None] + self.l2)
-            diagonal = np.square(factor.vectors) @ gains
+            gains = 1 / (values[:, None] + self.l2)
+            diagonal = np.square(vectors) @ gains
             if is_centered:
                 diagonal -= (root * root)[:, None] / (raised + self.l2)
             left = np.moveaxis(U, -1, 0) / (diagonal * root[:, None])[..., None]
@@ -156,3 +185,24 @@ class LeaveOneOut:
         margins = margins.reshape(-1, *U.shape[:2]) + self.intercept
         self._gram_residuals = self.targets[:, None, :] - margins
         self._gram_residuals[visits] = left
+
+    def _singular_values(self, X, center, root, raised):
+        """(vectors, values) of the products of the rows from the singular values of the rows."""
+        centered = root[:, None] * np.subtract(X, center, dtype=float)
+        centered = centered[:, np.argsort(-np.square(centered).sum(axis=0))]
+        if raised:  # a column of its own for the sum of the rows
+            centered = np.column_stack([np.sqrt(raised) * root, centered])
+        R = qr(centered.T, mode="r", overwrite_a=True, check_finite=False)[0][: len(root)]
+        _, values, rotation = svd(R, full_matrices=False, check_finite=False)
+        return rotation.T, values**2
+
+
+def ordered(function, parts, threads):
+    """Yields (part, function(part)) in order, computed by several threads."""
+    if threads < 2:
+        yield from ((part, function(part)) for part in parts)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        for begin in range(0, len(parts), 4 * threads):
+            some = parts[begin : begin + 4 * threads]
+            yield from zip(some, pool.map(function, some), strict=True)

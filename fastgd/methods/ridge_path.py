@@ -11,7 +11,7 @@ elimination", Mathematics of Computation 35 (1980).
 """
 
 import numpy as np
-from scipy.linalg import eigh
+from scipy.linalg import eigh, eigvalsh_tridiagonal
 from scipy.linalg.lapack import dormqr, dptsv, dsytrd, dsytrd_lwork
 
 from fastgd.problem.records import Record
@@ -60,6 +60,19 @@ class Tridiagonal:
             Z[:, own] = np.nan if fault else solution
         return np.ascontiguousarray(self._rotate(Z, "N").T).reshape(B.shape)
 
+    def condition(self, l2):
+        """The condition number of H + l2."""
+        if not len(self._diagonal):
+            return np.ones(len(l2))
+        ends = [
+            eigvalsh_tridiagonal(
+                self._diagonal, self._beside, select="i", select_range=(k, k), check_finite=False
+            )[0]
+            for k in (0, len(self._diagonal) - 1)
+        ]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return (ends[1] + l2) / np.maximum(ends[0] + l2, 0)
+
 
 class Eigen:
     """H = V diag(values) V' of a symmetric matrix of which the lower triangle is read."""
@@ -95,16 +108,20 @@ def solve_all(H, b, l2, scale=None, factor=None, rough=False):
     unit = 1.0 if scale is None else scale
     l2 = np.asarray(l2, float)
     strengths, factor = l2[:, None, None], factor or Tridiagonal(H)
-    W, is_open = np.zeros((len(l2), len(b), len(H))), np.ones(len(l2), bool)
-    residual = np.broadcast_to(b, W.shape)
+    residual = np.broadcast_to(b, (len(l2), *b.shape))
     with np.errstate(all="ignore"):
-        for _ in range(MAX_REFINEMENTS + 1):
-            change = factor.solve(residual, l2)
-            W = W + change
-            is_open = ~(_norms(change * unit) <= ACCURATE_CORRECTION * _norms(W * unit))
-            if not is_open.any():
+        W = factor.solve(residual, l2)
+        last, is_open = np.full(len(l2), np.inf), np.ones(len(l2), bool)
+        for _ in range(MAX_REFINEMENTS):
+            change = factor.solve(b - (W @ H + strengths * W), l2)
+            size = _norms(change * unit)
+            # A correction that is larger than the last one is rounding.
+            is_better = size < last
+            W[is_better] += change[is_better]
+            last = np.where(is_better, size, last)
+            is_open = ~(last <= ACCURATE_CORRECTION * _norms(W * unit))
+            if not (is_open & is_better).any():
                 break
-            residual = b - (W @ H + strengths * W)
     if not rough:
         W[is_open] = np.nan
     return W
