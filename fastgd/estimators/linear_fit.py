@@ -38,7 +38,7 @@ MAX_LOSS_RATIO_WITHOUT = 1.5
 class LinearFit(RowsFit):
     """One fit of a linear model on the rows `data`; `init` is (coef_init, intercept_init).
 
-    `metric` is the column scaling of these rows, if it is known.
+    `metric` is the column scaling of these rows, and `row_gram` their `RowGram`, if it is known.
     """
 
     first_theta = None
@@ -46,7 +46,16 @@ class LinearFit(RowsFit):
     stored_columns = None
 
     def __init__(
-        self, model, data, outputs, one_vs_rest, *, init=(None, None), metric=None, **others
+        self,
+        model,
+        data,
+        outputs,
+        one_vs_rest,
+        *,
+        init=(None, None),
+        metric=None,
+        row_gram=None,
+        **others,
     ):
         super().__init__(model, data, **others)
         self.init, self.data = init, data
@@ -65,7 +74,7 @@ class LinearFit(RowsFit):
             data = replace(data, X=self.stored_columns.take(data.X))
         self.unscaled = self.problem = self.pose(data, seed)
         if not self.stored_columns:
-            self.problem.metric = metric
+            self.problem.metric, self.problem.row_gram = metric, row_gram
         objective = self.problem.objective
         self.custom_function = objective.loss.function
         # Without an estimate of the distance to the minimum, a stalled loss ends training.

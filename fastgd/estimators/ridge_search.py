@@ -116,7 +116,7 @@ class RidgeSearch:
         self.data = data = replace(data, X=distinct_columns(data.X))
         self.weights = data.weights
         self.problem = problem_of(model, data, outputs)
-        self.products = None
+        self.products = self.row_gram = None
         self.targets = data.y.reshape(data.X.shape[0], -1)
 
     def run(self, fit_callbacks):
@@ -128,7 +128,7 @@ class RidgeSearch:
             else:
                 self._cross_validate()
             metric = self.products and self.products.metric
-            others = {"metric": metric, "fit_callbacks": fit_callbacks}
+            others = {"metric": metric, "row_gram": self.row_gram, "fit_callbacks": fit_callbacks}
             LinearFit(model, self.data, self.outputs, False, **others).run()
         return model
 
@@ -151,6 +151,7 @@ class RidgeSearch:
             if self.products is None:
                 raise ValueError(BEYOND)
         loo = LeaveOneOut(problem, self.products, self._l2(problem.visits))
+        self.row_gram = loo.row_gram
         shape = n, len(alphas), self.outputs
         needs_all = model.scoring is not None or model.store_cv_results
         kept, total = np.empty(shape) if needs_all else None, np.zeros(shape[1:])

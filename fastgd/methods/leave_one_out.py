@@ -20,7 +20,7 @@ from fastgd.methods.ridge_path import (
     centered_rows,
     solve_all,
 )
-from fastgd.problem.products import products_of, row_products
+from fastgd.problem.products import RowGram, products_of, row_products
 
 # Of the products of the columns, beyond which their eigenvectors are too rough for leverages: those
 # of the least eigenvalues are off by this number of machine epsilons, 1e-6.
@@ -36,11 +36,12 @@ THREAD_WORK = 2e7
 
 
 class LeaveOneOut:
-    """Leave-one-out residuals y_i - prediction of row i, and the weights on all rows.
-
-    `coef` is (penalties, targets, p), `intercept` (penalties, targets).
+    """Leave-one-out residuals y_i - prediction of row i, for the penalties l2 beside the mean loss;
+    with the `Products` of the columns, or None with those of the rows.
     """
 
+    # The products of the rows, if they have been computed.
+    row_gram = None
     # The residuals of all rows, where there are fewer rows than columns.
     _gram_residuals = None
 
@@ -65,9 +66,8 @@ class LeaveOneOut:
         factor, scale = Eigen(H), products.scale[varies]
         b = products.XY.T[:, varies]
         W = solve_all(H, b, self.l2, scale, factor, rough=True)
-        self.coef = np.zeros((len(self.l2), len(W[0]), len(products.scale)))
-        self.coef[..., varies] = W
-        self.intercept = products.mean_y - self.coef @ products.mean_x
+        self._W = np.zeros((len(self.l2), len(W[0]), len(products.scale)))
+        self._W[..., varies] = W
         self._basis, self._gains = np.zeros((len(products.scale), len(varies))), None
         is_rough = bool(len(H)) and factor.condition(self.l2.min()) > MAX_CONDITION
         if is_rough and not self.problem.rows.sparse and self.X.size <= MAX_NUMBERS:
@@ -110,8 +110,8 @@ class LeaveOneOut:
             yield self.rows, self._gram_residuals
             return
         problem = self.problem
-        count, outputs, p = self.coef.shape
-        flat = np.ascontiguousarray(self.coef.reshape(-1, p).T)
+        count, outputs, p = self._W.shape
+        flat = np.ascontiguousarray(self._W.reshape(-1, p).T)
         both = np.hstack([self._basis, flat])
 
         def residuals(own):
@@ -150,7 +150,9 @@ class LeaveOneOut:
         is_centered = problem.objective.intercept
         if is_centered:
             center, mean_y = np.asarray(shares @ X, float), shares @ targets
-        gram = row_products(problem, center) * root * root[:, None]
+        products = row_products(problem, center)
+        self.row_gram = RowGram(problem.X, visits, center, products)
+        gram = products * root * root[:, None]
         raised = 0.0
         if is_centered:
             # The centred rows add up to 0. Their sum gets an eigenvalue among the largest, so that
@@ -172,18 +174,17 @@ class LeaveOneOut:
             if is_centered:
                 diagonal -= (root * root)[:, None] / (raised + self.l2)
             left = np.moveaxis(U, -1, 0) / (diagonal * root[:, None])[..., None]
-        duals = root * U
-        flat = duals.reshape(-1, duals.shape[-1])
-        W = np.asarray(flat @ X) - np.outer(flat.sum(axis=1), center)
-        self.coef = W.reshape(*U.shape[:2], -1)
-        self.intercept = mean_y - self.coef @ center
         if len(visits) == len(self.rows):
             self._gram_residuals = left
             return
         # Rows of weight 0 are in no model.
-        margins = np.asarray(self.X @ self.coef.reshape(len(flat), -1).T)
-        margins = margins.reshape(-1, *U.shape[:2]) + self.intercept
-        self._gram_residuals = self.targets[:, None, :] - margins
+        duals = (root * U).reshape(-1, len(root))
+        W = np.asarray(duals @ X) - np.outer(duals.sum(axis=1), center)
+        others = np.setdiff1d(self.rows, visits)
+        margins = np.asarray(self.X[others] @ W.T) - W @ center
+        margins = margins.reshape(-1, *U.shape[:2]) + mean_y
+        self._gram_residuals = np.empty((len(self.rows), *U.shape[:2]))
+        self._gram_residuals[others] = self.targets[others][:, None, :] - margins
         self._gram_residuals[visits] = left
 
     def _singular_values(self, X, center, root, raised):
