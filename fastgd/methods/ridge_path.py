@@ -32,17 +32,15 @@ class Tridiagonal:
 
     def __init__(self, H):
         m = len(H)
+        self._diagonal, self._beside = np.diagonal(H).copy(), np.zeros(0)
         if m < 2:
-            self._diagonal, self._beside = np.diagonal(H).copy(), np.zeros(0)
             return
         work = int(dsytrd_lwork(m, lower=1)[0])
-        self._packed, self._diagonal, self._beside, self._tau, _ = dsytrd(H, lower=1, lwork=work)
-        self._reflectors = np.asfortranarray(self._packed[1:, :-1])
+        packed, self._diagonal, self._beside, self._tau, _ = dsytrd(H, lower=1, lwork=work)
+        self._reflectors = np.asfortranarray(packed[1:, :-1])
 
     def _rotate(self, B, trans):
         """Q B, or Q' B, of a matrix (m, columns)."""
-        if len(self._diagonal) < 2:
-            return B
         out = np.array(B, order="F")
         rest = np.asfortranarray(out[1:])
         arguments = "L", trans, self._reflectors, self._tau, rest
@@ -53,6 +51,8 @@ class Tridiagonal:
     def solve(self, B, l2):
         """(H + l2)^-1 of B (penalties, targets, m); NaN where that is not positive definite."""
         count, targets, m = B.shape
+        if m < 2:
+            return B / (self._diagonal + np.asarray(l2)[:, None, None])
         Z = self._rotate(B.reshape(-1, m).T, "T")
         for number, strength in enumerate(l2):
             own = slice(number * targets, (number + 1) * targets)
