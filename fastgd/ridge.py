@@ -405,7 +405,7 @@ class RidgeClassifierCV(_ChosenAlpha, _SignClassifier):
     >>> X, y = load_breast_cancer(return_X_y=True)
     >>> model = RidgeClassifierCV(alphas=[1e-3, 1e-2, 1e-1, 1]).fit(X, y)
     >>> model.alpha_, round(model.score(X, y), 2)
-    (0.001, 0.96)
+    (0.01, 0.96)
     """
 
     alphas: types.ArrayLike | types.Positive = (0.1, 1.0, 10.0)
