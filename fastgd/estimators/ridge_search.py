@@ -34,6 +34,9 @@ OF_SQUARES = (None, "r2", "neg_mean_squared_error", "neg_root_mean_squared_error
 # Of the products of the rows: beyond, margins would be off by more than about 1e-6 of their size,
 # and models are trained apart, with refined solutions.
 MAX_CONDITION = 5e9
+# Up to so many rows a column, leave-one-out uses the products of the rows, as it has to with fewer
+# rows than columns: where models nearly interpolate, 1 - leverage of the columns loses digits.
+NEARLY_SQUARE = 1.25
 # Steps of the power method for the largest penalty of a path: its value need not be exact.
 POWER_STEPS = 10
 BEYOND = (
@@ -146,7 +149,7 @@ class RidgeSearch:
                 f"Found array with {n} sample(s) (shape={self.data.X.shape}) while a minimum of 2 "
                 "is required by leave-one-out cross-validation."
             )
-        if len(problem.visits) > p:
+        if len(problem.visits) > NEARLY_SQUARE * p:
             self.products = products_of(problem)
             if self.products is None:
                 raise ValueError(BEYOND)

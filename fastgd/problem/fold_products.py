@@ -131,12 +131,6 @@ class FoldGram(Record):
     root: np.ndarray
     cross: np.ndarray
 
-    def margins(self, duals):
-        """The margins (..., others, targets) of the other rows at the weights X' (root duals);
-        duals are (..., targets, m).
-        """
-        return np.swapaxes((duals * self.root) @ self.cross.T, -1, -2) + self.mean_y
-
 
 class RowProducts:
     """The products of the rows for each fold, where there are fewer rows than columns.
