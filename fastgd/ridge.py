@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import StrOptions
 from fastgd.estimators import types
 from fastgd.estimators.parameters import parameters, trains
 from fastgd.estimators.ridge_classifier import SignClassifier
-from fastgd.estimators.ridge_search import Selected, alphas_of_path, coefficient_path
+from fastgd.estimators.ridge_search import KnownMargins, alphas_of_path, coefficient_path
 from fastgd.estimators.ridge_selection import SelectsAlpha
 from fastgd.linear import RidgeSolver, _Automatic, _Penalised, _penalty_of_squares
 from fastgd.problem.problem import Samples
@@ -159,7 +159,7 @@ class RidgeClassifier(_SignClassifier):
         return _penalty_of_squares(self.alpha, outputs, total, type(self).__name__)
 
 
-class _ChosenAlpha(Selected, SelectsAlpha):
+class _ChosenAlpha(KnownMargins, SelectsAlpha):
     """A model with the penalty `alpha_`."""
 
     def _penalty(self, outputs, total):

@@ -161,6 +161,28 @@ def test_leave_one_out_is_what_models_without_a_row_leave(shape, is_weighted, la
             assert_allclose(model.cv_results_[row, :, number], error, atol=1e-8)
 
 
+@pytest.mark.parametrize("cv", [None, 4])
+@pytest.mark.parametrize("X", [np.ones((20, 3)), np.zeros((20, 30)), np.full((20, 1), 1e6)])
+def test_columns_that_do_not_vary_have_no_weight(X, cv):
+    y = np.random.default_rng(0).standard_normal(20)
+    ours, theirs = pair("RidgeCV", X, y, cv=cv)
+    assert_array_equal(ours.coef_, np.zeros(X.shape[1]))
+    assert_allclose(ours.best_score_, theirs.best_score_)
+
+
+def test_rows_that_have_a_column_alone_are_left_out_exactly():
+    random = np.random.default_rng(0)
+    X, y = np.zeros((200, 12)), random.standard_normal(200)
+    X[np.arange(12), np.arange(12)] = 1
+    X[12:, :4] = random.standard_normal((188, 4))
+    model = RidgeCV([1e-9], store_cv_results=True).fit(X, y)
+    for row in (0, 5, 11, 12):
+        others = np.delete(np.arange(200), row)
+        alone = Ridge(1e-9).fit(X[others], y[others])
+        error = (y[row] - alone.predict(X[[row]])[0]) ** 2
+        assert_allclose(model.cv_results_[row, 0], error, rtol=1e-7)
+
+
 @pytest.mark.parametrize("shape", [(60, 8), (40, 50)])
 @pytest.mark.parametrize(
     "cv",

@@ -132,7 +132,7 @@ class LeaveOneOut:
         has_threads = len(self.rows) * p * both.shape[1] > 2 * THREAD_WORK
         retrained = 0
         for own, (left, alone) in ordered(residuals, parts, threads if has_threads else 1):
-            for number in alone[: MAX_RETRAINED - retrained]:
+            for number in alone[: max(MAX_RETRAINED - retrained, 0)]:
                 anew = self._retrained(own[number])
                 if anew is not None:
                     left[number] = anew
