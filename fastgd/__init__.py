@@ -61,12 +61,14 @@ if TYPE_CHECKING:  # the names for editors and type checkers, which do not run _
     from .problem.chunks import Chunks
     from .rates import learning_rate_range
     from .recommender import MatrixFactorization, ndcg_at_k, precision_at_k
+    from .ridge import RidgeClassifier, RidgeClassifierCV, RidgeCV, ridge_path
     from .sgd import SGDClassifier, SGDOneClassSVM, SGDRegressor
 
 # The public names of each module.
 _NAMES = {
     "sgd": "SGDClassifier SGDRegressor SGDOneClassSVM",
     "linear": "LinearRegression Ridge Lasso ElasticNet LogisticRegression LinearSVC LinearSVR",
+    "ridge": "RidgeCV RidgeClassifier RidgeClassifierCV ridge_path",
     "neural_network": "MLPClassifier MLPRegressor",
     "recommender": "MatrixFactorization ndcg_at_k precision_at_k",
     "optimize": "minimize check_gradient auto gd momentum nesterov adagrad rmsprop adam adamw "

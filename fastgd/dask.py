@@ -13,7 +13,7 @@ import numpy as np
 from distributed import default_client
 from sklearn.metrics import accuracy_score, r2_score
 
-from fastgd import linear, sgd
+from fastgd import linear, ridge, sgd
 from fastgd.estimators.base import unchanged_on_error
 from fastgd.estimators.placement import Placed, partitions_of
 
@@ -25,6 +25,7 @@ __all__ = [
     "LinearSVR",
     "LogisticRegression",
     "Ridge",
+    "RidgeClassifier",
     "SGDClassifier",
     "SGDRegressor",
 ]
@@ -155,7 +156,7 @@ def _framed(frame, method, kind):
     return kind(method(frame), index=frame.index)
 
 
-LOCAL = ("fastgd.linear", "fastgd.sgd")
+LOCAL = ("fastgd.linear", "fastgd.ridge", "fastgd.sgd")
 
 
 def _with_client(cls):
@@ -185,6 +186,11 @@ class LinearRegression(_OnDask, linear.LinearRegression):
 
 @_with_client
 class Ridge(_OnDask, linear.Ridge):
+    pass
+
+
+@_with_client
+class RidgeClassifier(_Classifies, ridge.RidgeClassifier):
     pass
 
 

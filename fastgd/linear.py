@@ -42,6 +42,27 @@ def _penalty_of_mean(alpha, C, total, l1_ratio=0.0):
     return strength * l1_ratio, strength * (1 - l1_ratio), exponent
 
 
+def _penalty_of_squares(strength, outputs, total, name):
+    """The same for the strength of |w|^2 beside a sum of squares: one number, or one for each
+    output; `name` is that of the estimator.
+    """
+    try:
+        alpha = np.ravel(strength).astype(float)
+    except (TypeError, ValueError):
+        alpha = np.array([np.nan])
+    if len(alpha) not in (1, outputs):
+        raise ValueError(
+            f"Number of targets and number of penalties do not correspond: {len(alpha)} != "
+            f"{outputs}. The 'alpha' parameter of {name} is one number, or one for each target."
+        )
+    if not (np.isfinite(alpha) & (alpha >= 0)).all():
+        raise ValueError(f"alpha must be finite and >= 0, got {strength}")
+    if len(set(alpha)) == 1:
+        return _penalty_of_mean(float(alpha[0]), 1.0, total)
+    largest = np.finfo(float).max
+    return 0.0, tuple(min(float(a) / total, largest) for a in alpha), 0
+
+
 class _Automatic:
     """A linear model whose fit chooses the solver, and draws nothing at random."""
 
@@ -334,21 +355,7 @@ class Ridge(_Penalised):
     max_seconds: types.Positive | None = None
 
     def _penalty(self, outputs, total):
-        try:
-            alpha = np.ravel(self.alpha).astype(float)
-        except (TypeError, ValueError):
-            alpha = np.array([np.nan])
-        if len(alpha) not in (1, outputs):
-            raise ValueError(
-                f"Number of targets and number of penalties do not correspond: {len(alpha)} != "
-                f"{outputs}. The 'alpha' parameter of Ridge is one number, or one for each target."
-            )
-        if not (np.isfinite(alpha) & (alpha >= 0)).all():
-            raise ValueError(f"alpha must be finite and >= 0, got {self.alpha}")
-        if len(set(alpha)) == 1:
-            return _penalty_of_mean(float(alpha[0]), 1.0, total)
-        largest = np.finfo(float).max
-        return 0.0, tuple(min(float(a) / total, largest) for a in alpha), 0
+        return _penalty_of_squares(self.alpha, outputs, total, type(self).__name__)
 
 
 @parameters

@@ -37,6 +37,7 @@ many = np.column_stack([z, z**2])
 CASES = [
     ("LinearRegression", {}, z, None),
     ("Ridge", {}, many, weight),
+    ("RidgeClassifier", {"class_weight": "balanced"}, three, weight),
     ("Lasso", {"alpha": 0.05}, z, None),
     ("ElasticNet", {"alpha": 0.05}, z, weight),
     ("LogisticRegression", {}, two, weight),

@@ -48,13 +48,16 @@ def test_links_lead_somewhere(page):
 
 
 # Estimators that share parameters and attributes, and the names whose descriptions differ.
-NAMED = "LinearRegression Ridge Lasso ElasticNet LogisticRegression LinearSVC LinearSVR"
+NAMED = (
+    "LinearRegression Ridge RidgeClassifier Lasso ElasticNet LogisticRegression LinearSVC LinearSVR"
+)
 FAMILIES = [
     (
         NAMED,
         "tol max_iter alpha C l1_ratio penalty solver coef_ intercept_ converged_ optimality_ "
-        "optimality_kind_ stop_reason_ history_",
+        "optimality_kind_ stop_reason_ history_ class_weight",
     ),
+    ("RidgeCV RidgeClassifierCV", "scoring alpha_ best_score_ cv_results_ coef_ intercept_"),
     ("SGDClassifier SGDRegressor", "loss learning_rate"),
     ("MLPClassifier MLPRegressor", "solver history_ out_activation_"),
 ]
@@ -75,7 +78,8 @@ def test_equal_parameters_are_described_in_equal_words(names, different):
     """Docstrings are literal, as in scikit-learn, so that editors show them too."""
     described = {name: entries(name) for name in names.split()}
     shared = {entry for known in described.values() for entry in known} - set(different.split())
-    assert {"n_iter_", "max_seconds", "random_state"} <= shared
+    expected = {"n_jobs"} if "CV" in names else {"max_seconds", "random_state"}
+    assert {"n_iter_", *expected} <= shared
     for entry in shared:
         texts = {known[entry] for known in described.values() if entry in known}
         assert len(texts) == 1, (entry, texts)

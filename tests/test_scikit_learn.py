@@ -37,7 +37,19 @@ ESTIMATORS = [
 ]  # its X holds ids, no features: test_recommender.py has its checks
 STREAMS = [kind for kind in ESTIMATORS if kind.__name__.startswith("SGD")]
 NETWORKS = [kind for kind in ESTIMATORS if kind.__name__.startswith("MLP")]
-LINEAR = [kind for kind in ESTIMATORS if kind.__module__ in ("fastgd.linear", "fastgd.sgd")]
+LINEAR = [
+    kind
+    for kind in ESTIMATORS
+    if kind.__module__ in ("fastgd.linear", "fastgd.ridge", "fastgd.sgd")
+]
+SEARCHES = [kind for kind in ESTIMATORS if kind.__name__.endswith("CV")]
+
+
+def trained_for_long(model, **others):
+    """The model with a small `tol`, if it has one, and other parameters."""
+    if "tol" in model.get_params():
+        model.set_params(tol=1e-7, max_iter=2000)
+    return model.set_params(**others)
 
 
 @pytest.fixture(params=ESTIMATORS, ids=lambda kind: kind.__name__)
@@ -152,7 +164,9 @@ def test_it_shows_itself_in_a_notebook(model):
 def test_it_prints_what_differs_from_its_defaults(model):
     name = type(model).__name__
     assert repr(type(model)()) == f"{name}()"
-    assert repr(type(model)(tol=0.25)) == f"{name}(tol=0.25)"
+    setting = {"tol": 0.25} if "tol" in model.get_params() else {"alphas": 0.25}
+    ((parameter, value),) = setting.items()
+    assert repr(type(model)(**setting)) == f"{name}({parameter}={value})"
 
 
 def test_tags_say_what_it_takes(model):
@@ -190,7 +204,9 @@ def test_weights_are_routed_to_it(model):
         folds = cross_validate(
             clone(model), X, y, params={"sample_weight": weights}, cv=2, error_score="raise"
         )
-        search = GridSearchCV(clone(model), {"tol": [model.tol]}, cv=2, error_score="raise").fit(
+        name = "tol" if "tol" in model.get_params() else "fit_intercept"
+        grid = {name: [getattr(model, name)]}
+        search = GridSearchCV(clone(model), grid, cv=2, error_score="raise").fit(
             X, y, sample_weight=weights
         )
         assert search.cv_results_["split0_test_score"][0] == folds["test_score"][0]
@@ -255,9 +271,7 @@ def test_sparse_and_dense_rows_end_at_the_same_model(model):
             solver="adam", max_iter=5, tol=None
         )  # "auto" centres dense columns, and networks have many minima
     else:
-        model.set_params(tol=1e-7, max_iter=2000)
-        if type(model) in STREAMS:
-            model.set_params(batch_size="full")
+        trained_for_long(model, **({"batch_size": "full"} if type(model) in STREAMS else {}))
     dense, rows = clone(model).fit(X, y), clone(model).fit(sparse.csr_array(X), y)
     for part, same in zip(every_part(dense), every_part(rows), strict=True):
         assert_allclose(part, same, atol=(1e-9 if networks else 1e-2) * np.abs(same).max())
@@ -271,7 +285,8 @@ def test_a_memory_map_is_read_where_it_lies(model, dtype, tmp_path):
     np.random.default_rng(0).standard_normal(shape).astype(dtype).tofile(tmp_path / "X")
     X = np.memmap(tmp_path / "X", dtype, "r", shape=shape)
     y = (X[:, 0] > 0).astype(int)
-    model.set_params(max_iter=2)
+    if "max_iter" in model.get_params():
+        model.set_params(max_iter=2)
     result_of(model.fit(X[:100], y[:100]), X[:100])  # imports
     tracemalloc.start()
     result_of(model.fit(X, y), X)
@@ -281,9 +296,10 @@ def test_a_memory_map_is_read_where_it_lies(model, dtype, tmp_path):
 
 
 def seeds(model):
-    return (
-        {"random_state": [0, 1]} if "random_state" in model.get_params() else {"tol": [1e-3, 1e-4]}
-    )
+    names = model.get_params()
+    if "random_state" in names:
+        return {"random_state": [0, 1]}
+    return {"tol": [1e-3, 1e-4]} if "tol" in names else {"alphas": [0.5, 1.0]}
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -450,6 +466,7 @@ def test_the_table_of_differences_is_right(kind):
     ours, theirs = (inspect.signature(model).parameters for model in (kind, PEERS[kind]))
     assert [name for name in ours if name in theirs] == list(theirs)
     of_all = {"max_seconds"} if kind in NETWORKS else {"max_seconds", "batch_size"}
+    of_all = set() if kind in SEARCHES else of_all
     of_all |= {"optimizer"} if kind.__name__.startswith("SGD") else set()
     assert set(ours) - set(theirs) == added | of_all
     assert {

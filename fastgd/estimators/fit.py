@@ -13,8 +13,9 @@ from fastgd.problem.data import distinct_columns
 from fastgd.problem.problem import Problem
 from fastgd.problem.seed import seed_of
 from fastgd.training.blas import one_blas_thread
+from fastgd.training.fit_callbacks import most_epochs
 from fastgd.training.history import History, copy_of
-from fastgd.training.loop import DEFAULT_MAX_EPOCHS, INTERRUPTED, DivergedError, Stopping, Training
+from fastgd.training.loop import INTERRUPTED, DivergedError, Stopping, Training
 from fastgd.training.multi_start import MultiStart
 
 
@@ -46,8 +47,7 @@ class Fit:
         if partial:
             self.stopping = Stopping(1, None)
         else:
-            max_iter = model.max_iter or DEFAULT_MAX_EPOCHS
-            self.stopping = Stopping(max_iter, model.tol, max_seconds=model.max_seconds)
+            self.stopping = Stopping(most_epochs(model), model.tol, max_seconds=model.max_seconds)
 
     # ---- what a family of models defines ----
 
@@ -126,7 +126,7 @@ class Fit:
         """A new run."""
         earlier = getattr(self.model, "history_", None) if self.partial else None
         history = History(earlier, adds=self.partial)
-        method = self.method(self.model.max_iter or DEFAULT_MAX_EPOCHS)
+        method = self.method(most_epochs(self.model))
         origin = self.start(method, *start)
         return self.training(method, origin, history, self.stopping.max_iter)
 

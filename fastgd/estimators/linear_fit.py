@@ -36,13 +36,27 @@ MAX_LOSS_RATIO_WITHOUT = 1.5
 
 
 class LinearFit(RowsFit):
-    """One fit of a linear model on the rows `data`; `init` is (coef_init, intercept_init)."""
+    """One fit of a linear model on the rows `data`; `init` is (coef_init, intercept_init).
+
+    `metric` is the column scaling of these rows, and `row_gram` their `RowGram`, if it is known.
+    """
 
     first_theta = None
     # The `StoredColumns` that are trained on; None: all columns.
     stored_columns = None
 
-    def __init__(self, model, data, outputs, one_vs_rest, *, init=(None, None), **others):
+    def __init__(
+        self,
+        model,
+        data,
+        outputs,
+        one_vs_rest,
+        *,
+        init=(None, None),
+        metric=None,
+        row_gram=None,
+        **others,
+    ):
         super().__init__(model, data, **others)
         self.init, self.data = init, data
         if any(part is not None for part in init):
@@ -59,6 +73,8 @@ class LinearFit(RowsFit):
         if self.stored_columns:
             data = replace(data, X=self.stored_columns.take(data.X))
         self.unscaled = self.problem = self.pose(data, seed)
+        if not self.stored_columns:
+            self.problem.metric, self.problem.row_gram = metric, row_gram
         objective = self.problem.objective
         self.custom_function = objective.loss.function
         # Without an estimate of the distance to the minimum, a stalled loss ends training.
@@ -116,7 +132,7 @@ class LinearFit(RowsFit):
 
     def _metric(self, problem):
         """The column scaling; with the products of the columns where these are the solution."""
-        if self.model.batch_size == "auto" and needs_products(problem):
+        if problem.metric is None and self.model.batch_size == "auto" and needs_products(problem):
             made = products_of(problem)
             if made:
                 return made.metric

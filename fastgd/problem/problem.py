@@ -22,7 +22,7 @@ class Problem(Record):
     mean of theirs. `full_batch` says that a batch has all of these rows. `threads` never changes a
     result. `rows` is `X` as the kernels see it; X is None if the rows are in chunks. `resumable`
     says that a later training may continue from the end of any epoch, so each epoch copies the
-    per-row memory. `metric` is that of the rows to train on, if it has been computed already.
+    per-row memory. `metric` is that of the rows to train on, `row_gram` their `RowGram`, if known.
     """
 
     rows: Rows | ChunkedRows
@@ -36,6 +36,7 @@ class Problem(Record):
     resumable: bool = False
     random_state: object = None
     metric: object = None
+    row_gram: object = None
 
     @property
     def by_column(self):

@@ -48,30 +48,56 @@ def products_of(problem):
     """The `Products` of a problem, from one pass over X in float64; None if numbers are so large or
     small that squares overflow or underflow.
     """
+    shift = first_shift(problem)
+    sums = shifted_sums(problem, shift)
+    if is_shift_far(problem, sums):
+        # The rows of which the centre was guessed are not like the others.
+        p = problem.rows.shape[1]
+        shift[:p] += sums[p, :p] / sums[p, p]
+        sums = shifted_sums(problem, shift)
+    return products_from(problem, sums, shift)
+
+
+def first_shift(problem):
+    """A guess of the centres of the columns, 1 and the targets; zeros without an intercept."""
     p, targets = problem.rows.shape[1], problem.targets
-    centered, used = problem.objective.intercept, p + 1 + targets.shape[1]
-    size = -(-used // PANEL) * PANEL
-    shift, out = np.zeros(size), np.empty((size, size))
-    if centered:
+    shift = np.zeros(p + 1 + targets.shape[1])
+    if problem.objective.intercept:
         shift[:p] = rough_center(problem.rows, problem.visits, problem.weights)
-        shift[p + 1 : used] = targets.mean(axis=0)
-    passes.column_products(problem.data_term, shift, out)
-    G = out[:used, :used]
-    if centered and not problem.rows.sparse and np.isfinite(G).all():
-        mean = G[p, :p] / G[p, p]
-        if is_far(mean, np.diagonal(G)[:p] / G[p, p]):
-            # The rows of which the centre was guessed are not like the others.
-            shift[:p] += mean
-            passes.column_products(problem.data_term, shift, out)
-    squares = np.diagonal(G)
+        shift[p + 1 :] = targets.mean(axis=0)
+    return shift
+
+
+def shifted_sums(problem, shift):
+    """sum s a a' over the rows to train on, with a = (x, 1, y) - shift: the lower triangle."""
+    used = len(shift)
+    size = -(-used // PANEL) * PANEL
+    padded, out = np.zeros(size), np.empty((size, size))
+    padded[:used] = shift
+    passes.column_products(problem.data_term, padded, out)
+    return out[:used, :used]
+
+
+def is_shift_far(problem, sums):
+    """Whether the mean of a dense column is so far from its shift that centring loses digits."""
+    if not problem.objective.intercept or problem.rows.sparse or not np.isfinite(sums).all():
+        return False
+    p = problem.rows.shape[1]
+    return is_far(sums[p, :p] / sums[p, p], np.diagonal(sums)[:p] / sums[p, p])
+
+
+def products_from(problem, sums, shift):
+    """The `Products` from `shifted_sums`; None if squares overflow or underflow."""
+    p, used = problem.rows.shape[1], len(shift)
+    squares = np.diagonal(sums)
     is_safe = (squares < MAX_SQUARES) & ((squares > 1 / MAX_SQUARES) | (squares == 0))
     if not (is_safe.all() and np.isfinite(shift).all()) or _underflow(problem, squares, shift):
         return None
-    G = G / G[p, p]
+    G = sums / sums[p, p]
     G += np.tril(G, -1).T - np.triu(G, 1)
-    offset = G[p].copy() if centered else np.zeros(used)
+    offset = G[p].copy() if problem.objective.intercept else np.zeros(used)
     G -= np.outer(offset, offset)
-    mean = offset + shift[:used]
+    mean = offset + shift
     XX, XY, YY = G[:p, :p], G[:p, p + 1 :], np.diagonal(G)[p + 1 :]
     return Products(mean[:p], mean[p + 1 :], XX, XY, YY, problem.rows.sparse)
 
@@ -123,8 +149,24 @@ class ScaledProducts(Record):
         return coef, self.products.mean_y - coef @ self.products.mean_x
 
 
+class RowGram(Record):
+    """`row_products` that are known, and of what they are."""
+
+    X: object
+    visits: np.ndarray
+    center: np.ndarray
+    values: np.ndarray
+
+    def is_of(self, problem, center):
+        """Whether they are those of a problem."""
+        same = self.X is problem.X and np.array_equal(self.visits, problem.visits)
+        return same and np.array_equal(self.center, center)
+
+
 def row_products(problem, center):
     """(x_i - center)'(x_j - center) of the rows to train on, (n, n)."""
+    if problem.row_gram is not None and problem.row_gram.is_of(problem, center):
+        return problem.row_gram.values
     if problem.rows.sparse:
         X = sparse.csr_array(problem.training_X, dtype=float)
         K = (X @ X.T).toarray()

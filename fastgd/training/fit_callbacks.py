@@ -6,6 +6,11 @@ from fastgd.training.loop import DEFAULT_MAX_EPOCHS
 from fastgd.training.progress import Progress
 
 
+def most_epochs(model):
+    """The epochs of a fit, at most; not every model has a parameter for it."""
+    return getattr(model, "max_iter", None) or DEFAULT_MAX_EPOCHS
+
+
 class FitCallbacks:
     """Calls scikit-learn's callbacks for a fit, and for each of its epochs as a subtask.
 
@@ -60,7 +65,7 @@ class SupportsFitCallbacks(CallbackSupportMixin):
         if self.verbose:
             self._skl_callbacks = [*given, Progress()]
         try:
-            context = self._init_callback_context(max_subtasks=self.max_iter or DEFAULT_MAX_EPOCHS)
+            context = self._init_callback_context(max_subtasks=most_epochs(self))
         finally:
             if self.verbose:
                 self.set_callbacks(*given)
