@@ -42,7 +42,7 @@ def _penalty_of_mean(alpha, C, total, l1_ratio=0.0):
     return strength * l1_ratio, strength * (1 - l1_ratio), exponent
 
 
-class _Automatic:
+class Automatic:
     """A linear model whose fit chooses the solver, and draws nothing at random."""
 
     draws_nothing = True
@@ -86,7 +86,7 @@ class _Automatic:
             self.intercept_ = 0.0
 
 
-class _LeastSquares(_Automatic, Regressor):
+class _LeastSquares(Automatic, Regressor):
     """sum_i s_i (y_i - x_i w - b)^2 / (2 sum_i s_i) + l1 |w|_1 + (l2 / 2) |w|^2"""
 
     loss = "squared_error"
@@ -681,7 +681,7 @@ class Lasso(ElasticNet):
 
 
 @parameters
-class LogisticRegression(_Automatic, Classifier):
+class LogisticRegression(Automatic, Classifier):
     """Logistic regression; more than two classes jointly (softmax).
 
     Minimises ``C sum_i s_i L_i + l1_ratio |W|_1 + (1 - l1_ratio) |W|^2 / 2`` over W and b, where
@@ -873,7 +873,7 @@ class LogisticRegression(_Automatic, Classifier):
 
 
 @parameters
-class LinearSVC(_Automatic, Classifier):
+class LinearSVC(Automatic, Classifier):
     """Linear support vector machines, one class against the rest.
 
     Minimises ``C sum_i s_i max(0, 1 - y_i z_i)^2 + |w|^2 / 2`` over w and b for each class, or with
@@ -1021,7 +1021,7 @@ class LinearSVC(_Automatic, Classifier):
 
 
 @parameters
-class LinearSVR(_Automatic, Regressor):
+class LinearSVR(Automatic, Regressor):
     """Linear support vector regression.
 
     Minimises ``C sum_i s_i max(0, |y_i - x_i w - b| - epsilon) + |w|^2 / 2`` over w and b, or with

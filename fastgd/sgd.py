@@ -17,7 +17,7 @@ from fastgd.estimators.select_solver import is_automatic
 from fastgd.estimators.supervised import Classifier, Regressor
 from fastgd.methods.schedules import SCHEDULE_NAMES, Schedule
 from fastgd.problem.chunks import Chunks
-from fastgd.problem.losses import KINDS, OF_VALUES
+from fastgd.problem.losses import FOR_SGD, OF_VALUES
 from fastgd.problem.objective import PENALTIES, Objective
 from fastgd.problem.problem import Samples
 
@@ -358,7 +358,7 @@ class SGDClassifier(_SGD, Classifier):
     True
     """
 
-    loss: Annotated[str, StrOptions(set(KINDS))] | types.Function = "hinge"
+    loss: Annotated[str, StrOptions(set(FOR_SGD))] | types.Function = "hinge"
 
     @checked
     def partial_fit(self, X, y=None, classes=None, sample_weight=None):

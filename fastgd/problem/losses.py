@@ -23,6 +23,9 @@ KINDS = {}
 MIN_FREQUENCY = 1e-16
 # Of the interval in which the best constant is sought: a loss that falls for ever has none.
 MAX_DOUBLINGS = 10
+# Steps to the mean of a slope, at most. A guard: each step divides a mean by 10 or doubles its
+# digits.
+MAX_NEWTON_STEPS = 60
 
 
 class Loss(Settings):
@@ -35,8 +38,13 @@ class Loss(Settings):
     delta: float = 0.0
 
     name: ClassVar[str]
-    # The estimator's parameter that is `delta`: "epsilon" in units of y, or "quantile".
+    # The estimator's parameter that is `delta`: "epsilon" in units of y, "quantile" or "power".
     parameter: ClassVar[str | None] = None
+    # Whether the loss is one of those that `SGDRegressor` and `SGDClassifier` offer.
+    is_for_sgd: ClassVar[bool] = True
+    # Whether the slope never falls. Otherwise there is no duality gap, and the curvatures of the
+    # kernels are the expected ones.
+    is_convex: ClassVar[bool] = True
     is_of_labels: ClassVar[bool] = False
     # Whether a row has one loss of all outputs, whose target is the number of a class.
     is_joint: ClassVar[bool] = False
@@ -327,6 +335,104 @@ class Poisson(Loss):
         return np.log(max(weights @ y, MIN_FREQUENCY))
 
 
+class _OfMeans(Loss):
+    """Losses of positive targets that compare y with a mean exp(z), or z: half of the Tweedie
+    deviance of the power `delta`, up to a constant.
+    """
+
+    max_curvature = np.inf
+    is_for_sgd = False
+    has_log_link = True
+
+    def typical_curvature(self, y):
+        """The expected second derivative at the mean of the targets."""
+        return max(float(np.mean(y)), MIN_FREQUENCY) ** (2 - self.delta)
+
+    def best_constant(self, y, weights):
+        return np.log(max(weights @ y, MIN_FREQUENCY))
+
+
+class Gamma(_OfMeans):
+    """z + y exp(-z): minus the log-likelihood of gamma distributed y with mean exp(z), up to a
+    factor and a constant.
+    """
+
+    name = "gamma"
+
+    def typical_curvature(self, y):
+        return 1.0
+
+    def domain(self, y):
+        return np.full_like(y, -np.inf), np.ones_like(y)
+
+    def conjugate(self, s, y):
+        ratio = 1 - s
+        return xlogy(ratio, ratio / y) - ratio
+
+    def mobility(self, s, low, high):
+        return high - s
+
+
+class Tweedie(_OfMeans):
+    """m^(2-p) / (2-p) - y m^(1-p) / (1-p) with m = exp(z), p = delta: convex for 1 <= p <= 2."""
+
+    name = "tweedie"
+    parameter = "power"
+
+    @property
+    def is_convex(self):
+        return 1 <= self.delta <= 2
+
+    def domain(self, y):
+        """Slopes from 0, or without a bound for y > 0; NaN where there is no conjugate."""
+        high = np.inf if self.is_convex else np.nan
+        return np.where(y > 0, -high, 0 * high), np.full_like(y, high)
+
+    def conjugate(self, s, y):
+        z = np.log(self._mean_of_slope(s, y))
+        return s * z - self.evaluate(np.ravel(z), np.ravel(y))[0].reshape(z.shape)
+
+    def _mean_of_slope(self, s, y):
+        """The mean m with m^(1-p) (m - y) = s, by Newton's method on m - s m^(p-1) - y: it is
+        convex or concave, so that the steps from some point on have one sign.
+        """
+        q = self.delta - 1
+        m = np.where(s > 0, y + np.maximum(s, 0) ** (1 / (1 - q)), y / 2)
+        m = np.maximum(m, MIN_FREQUENCY)
+        for _ in range(MAX_NEWTON_STEPS):
+            before, power = m, s * m**q
+            m = m - (m - power - y) / np.maximum(1 - q * power / m, MIN_FREQUENCY)
+            m = np.maximum(m, np.maximum(before / 10, MIN_FREQUENCY))
+            if (np.abs(m - before) <= 1e-14 * m).all():
+                break
+        return m
+
+    def mobility(self, s, low, high):
+        return np.where(np.isinf(low), 1.0, s - low)
+
+
+class TweedieIdentity(_OfMeans):
+    """z^(2-p) / (2-p) - y z^(1-p) / (1-p), its limits for p = 1 and 2; z > 0 is the mean."""
+
+    name = "tweedie_identity"
+    parameter = "power"
+    has_log_link = False
+
+    @property
+    def is_convex(self):
+        return self.delta == 1
+
+    def typical_curvature(self, y):
+        return max(float(np.mean(y)), MIN_FREQUENCY) ** -self.delta
+
+    def domain(self, y):
+        """NaN: there is no conjugate."""
+        return np.full_like(y, np.nan), np.full_like(y, np.nan)
+
+    def best_constant(self, y, weights):
+        return max(weights @ y, MIN_FREQUENCY)
+
+
 class _OfLabels(Loss):
     """Losses of y z with y = +1 or -1; slopes go from -`max_slope` y to 0."""
 
@@ -447,8 +553,9 @@ class Custom(Loss):
 
 # A custom loss is asked for by a function.
 del KINDS[Custom.name]
-# The names of the losses of values.
-OF_VALUES = tuple(name for name, kind in KINDS.items() if not kind.is_of_labels)
+# The names of the losses that SGD offers, and of those of values among them.
+FOR_SGD = tuple(name for name, kind in KINDS.items() if kind.is_for_sgd)
+OF_VALUES = tuple(name for name in FOR_SGD if not KINDS[name].is_of_labels)
 
 
 def loss_of(name, delta=0.0):
