@@ -62,11 +62,11 @@ if TYPE_CHECKING:  # the names for editors and type checkers, which do not run _
     from .problem.chunks import Chunks
     from .rates import learning_rate_range
     from .recommender import MatrixFactorization, ndcg_at_k, precision_at_k
-    from .sgd import SGDClassifier, SGDOneClassSVM, SGDRegressor
+    from .sgd import Perceptron, SGDClassifier, SGDOneClassSVM, SGDRegressor
 
 # The public names of each module.
 _NAMES = {
-    "sgd": "SGDClassifier SGDRegressor SGDOneClassSVM",
+    "sgd": "SGDClassifier SGDRegressor SGDOneClassSVM Perceptron",
     "linear": "LinearRegression Ridge Lasso ElasticNet LogisticRegression LinearSVC LinearSVR",
     "glm": "PoissonRegressor GammaRegressor TweedieRegressor",
     "neural_network": "MLPClassifier MLPRegressor",

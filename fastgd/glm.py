@@ -266,10 +266,12 @@ class _GLM(Automatic, Regressor):
         return offset
 
 
-def _least_loss(loss, p, y, link):
-    """Minus the least value of the loss of each target: added to it, it makes half the deviance."""
+def _least_loss(p, y, link):
+    """Minus the least value of the loss of each target: added to a loss, it makes half of the
+    deviance.
+    """
     if p == 0:
-        return 0.0 if link == "identity" else y * y / 2
+        return 0 * y if link == "identity" else y * y / 2
     if p == 1:
         return xlogy(y, y) - y
     if p == 2:
@@ -367,9 +369,9 @@ class PoissonRegressor(_GLM):
 
     Notes
     -----
-    With exposures e_i, fit counts with ``offset=np.log(e)``. This is the same as rates ``y / e`` with
-    weights ``e``, except for the penalty, whose relative strength depends on the sum of the weights.
-    ``history_["loss"]`` is that of the rates.
+    With exposures e, fit counts with ``offset=np.log(e)``. This is the same as rates ``y / e`` with
+    weights ``e``, except for the penalty, whose relative strength depends on the sum of the
+    weights. ``history_["loss"]`` is that of the rates.
 
     References
     ----------
@@ -638,11 +640,11 @@ class TweedieRegressor(_GLM):
 
     Notes
     -----
-    With the log link the objective is convex for 1 <= p <= 2, with the identity link for p = 0 and 1.
-    For other powers Newton's method uses the expected second derivatives (Fisher scoring) and a
-    line search, so that the objective falls to a stationary point, as scikit-learn's does. With the
-    identity link and p != 0 the means have to stay positive, and so has the starting point:
-    `fit_intercept` must be True, or `warm_start` has positive means.
+    With the log link the objective is convex for 1 <= p <= 2, with the identity link for p = 0 and
+    p = 1. For other powers Newton's method uses the expected second derivatives (Fisher scoring)
+    and a line search, so that the objective falls to a stationary point, as scikit-learn's does.
+    With the identity link and p != 0 the means have to stay positive, and so has the starting
+    point: `fit_intercept` must be True, or `warm_start` has positive means.
 
     With the log link, an offset is the same as the targets ``y exp(-offset)`` with the weights
     ``exp((2 - p) offset)``, except for the penalty, whose relative strength depends on the sum of
@@ -704,6 +706,7 @@ class TweedieRegressor(_GLM):
         if self.loss == "tweedie_identity" and is_new and not self.fit_intercept:
             raise ValueError(
                 f"link='identity' with power={self.power} needs positive means: without an "
-                "intercept the descent starts from means of 0. Use fit_intercept=True or link='log'."
+                "intercept the descent starts from means of 0. Use fit_intercept=True or "
+                "link='log'."
             )
         return super()._train(data, *others, **options)
