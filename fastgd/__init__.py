@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # the names for editors and type checkers, which do not run _
     from .glm import GammaRegressor, PoissonRegressor, TweedieRegressor
     from .linear import (
         ElasticNet,
+        HuberRegressor,
         Lasso,
         LinearRegression,
         LinearSVC,
@@ -67,7 +68,8 @@ if TYPE_CHECKING:  # the names for editors and type checkers, which do not run _
 # The public names of each module.
 _NAMES = {
     "sgd": "SGDClassifier SGDRegressor SGDOneClassSVM Perceptron",
-    "linear": "LinearRegression Ridge Lasso ElasticNet LogisticRegression LinearSVC LinearSVR",
+    "linear": "LinearRegression Ridge Lasso ElasticNet LogisticRegression LinearSVC LinearSVR "
+    "HuberRegressor",
     "glm": "PoissonRegressor GammaRegressor TweedieRegressor",
     "neural_network": "MLPClassifier MLPRegressor",
     "recommender": "MatrixFactorization ndcg_at_k precision_at_k",

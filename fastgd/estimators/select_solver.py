@@ -91,6 +91,10 @@ def _full_batch_method(problem, chooses, tol, is_reduced=False, tries_direct=Tru
     problem is in the span of its rows already, `tries_direct` that a direct solution is tried.
     """
     objective = problem.objective
+    if objective.loss.has_scale:
+        from fastgd.methods.huber_scale import NewtonWithScale
+
+        return NewtonWithScale(chooses, tol)
     solve = direct_solver(problem) if chooses and tries_direct else None
     if solve:
         from fastgd.methods.delegating import Relay

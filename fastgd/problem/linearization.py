@@ -324,6 +324,11 @@ class Linearization:
 
     # ---- along a direction ----
 
+    @property
+    def direction(self):
+        """The margins of the direction."""
+        return self._direction
+
     def begin_direction(self, margins=None):
         """Set the direction to 0, or to the one of these margins."""
         self._direction = margins

@@ -77,6 +77,8 @@ class Loss(Settings):
     least_target: ClassVar[float] = -np.inf
     # Whether the mean of y is exp(z).
     has_log_link: ClassVar[bool] = False
+    # Whether a scale is estimated too: see ``fastgd/problem/huber_scale.py``.
+    has_scale: ClassVar[bool] = False
     # The user's function, of a custom loss.
     function: ClassVar[object] = None
 
@@ -243,6 +245,20 @@ class Huber(Loss):
 
     def conjugate(self, s, y):
         return s * (y + s / 2)
+
+
+class HuberWithScale(Huber):
+    """sigma / 2 + sigma H(r / sigma) with Huber's loss H of the threshold `delta`, where sigma is
+    the best one of all rows; a row alone has the loss H.
+    """
+
+    has_scale = True
+    parameter = None  # it has no unit
+    degree = 1
+
+    def best_constant(self, y, weights):
+        """The mean; the best constant needs the scale: the method has it."""
+        return weights @ y
 
 
 class _Tube(Loss):
