@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # the names for editors and type checkers, which do not run _
         LinearSVC,
         LinearSVR,
         LogisticRegression,
+        QuantileRegressor,
         Ridge,
     )
     from .methods.optimizers import (
@@ -69,7 +70,7 @@ if TYPE_CHECKING:  # the names for editors and type checkers, which do not run _
 _NAMES = {
     "sgd": "SGDClassifier SGDRegressor SGDOneClassSVM Perceptron",
     "linear": "LinearRegression Ridge Lasso ElasticNet LogisticRegression LinearSVC LinearSVR "
-    "HuberRegressor",
+    "HuberRegressor QuantileRegressor",
     "glm": "PoissonRegressor GammaRegressor TweedieRegressor",
     "neural_network": "MLPClassifier MLPRegressor",
     "recommender": "MatrixFactorization ndcg_at_k precision_at_k",

@@ -20,6 +20,7 @@ from fastgd.estimators.diagnostics import warn
 from fastgd.estimators.parameters import parameters, trains
 from fastgd.estimators.supervised import Classifier, Regressor
 from fastgd.problem import passes
+from fastgd.problem.chunked_rows import ChunkedRows
 from fastgd.problem.dual_gap import dual_gaps
 from fastgd.problem.huber_scale import scale_of
 from fastgd.problem.layout import pack
@@ -28,6 +29,7 @@ from fastgd.problem.losses import HuberWithScale
 # The names that scikit-learn's models allow.
 RidgeSolver = Literal["auto", "svd", "cholesky", "lsqr", "sparse_cg", "sag", "saga", "lbfgs"]
 LogisticSolver = Literal["lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"]
+QuantileSolver = Literal["highs", "highs-ds", "highs-ipm", "interior-point", "revised simplex"]
 Deprecated = Annotated[str, Hidden(StrOptions({"deprecated"}))]
 
 
@@ -1303,3 +1305,134 @@ class HuberRegressor(Automatic, Regressor):
         weights = problem.row_weights
         self.scale_ = scale_of(r[problem.visits], weights, float(self.epsilon))
         self.outliers_ = np.abs(r) > self.epsilon * self.scale_
+
+
+@parameters
+class QuantileRegressor(Automatic, Regressor):
+    """Linear regression of a quantile.
+
+    Minimises ``sum_i s_i L(y_i - x_i w - b) / sum_i s_i + alpha |w|_1`` over w and b, where L(r) is
+    ``quantile r`` for r >= 0 and ``(quantile - 1) r`` below. This is a linear program. Where it has
+    several solutions, the one that is returned need not be scikit-learn's.
+
+    Parameters
+    ----------
+    quantile : float, default=0.5
+        The quantile, in (0, 1); 0.5 is the median.
+
+    alpha : float, default=1.0
+        Strength of the penalty, in [0, inf).
+
+    fit_intercept : bool, default=True
+        Whether to fit an intercept b, which is never penalised.
+
+    solver : str, default='highs'
+        No effect: all solvers have the same minimum. scikit-learn's names are allowed, also those
+        of solvers that SciPy no longer has.
+
+    solver_options : dict, default=None
+        No effect: options of scikit-learn's solvers.
+
+    tol : float, default=1e-8
+        Training stops when the objective F is within `tol` of its minimum F*, relative to the best
+        constant model's objective F0: ``(F - F*) / (F0 - F*) <= tol``.
+
+    max_iter : int, default=1000
+        Maximum number of steps; 10 to 30 are usual.
+
+    batch_size : {'auto', 'full'}, default='auto'
+        'auto' uses the fastest solver, which may store X as a dense matrix of float64; 'full' uses
+        only passes over X, by a method that needs many of them.
+
+    n_jobs : int, default=None
+        Number of threads, at most: a pass takes no more than find a free processor. None: all that
+        OpenMP allows; -1: all processors. It does not change the result.
+
+    max_seconds : float, default=None
+        Time limit in seconds, after which no step begins. None: no limit.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,)
+        Weights w; float32 if X is.
+
+    intercept_ : float
+        Intercept b; 0.0 if `fit_intercept` is False.
+
+    converged_ : bool
+        Whether `optimality_` is at most `tol`.
+
+    optimality_ : float
+        Upper bound of ``(F - F*) / (F0 - F*)``, where F* is the minimum and F0 the objective of the
+        best constant model.
+
+    optimality_kind_ : str
+        What `optimality_` is: a 'duality gap' (a bound).
+
+    stop_reason_ : str
+        'tol', 'max_iter', 'max_seconds', 'callback', 'rounding' (rounding errors prevent further
+        progress before `tol` is reached) or 'interrupted' (Ctrl-C).
+
+    solver_ : str
+        The method that has trained the model, such as 'interior-point'.
+
+    n_iter_ : int
+        Number of steps.
+
+    history_ : dict of lists
+        One entry per step: ``loss``, the objective; ``gradient_norm``, the residual of the dual
+        constraints; ``learning_rate``, 1; ``seconds`` since the start of the fit; with validation
+        rows ``validation_loss`` and ``validation_score``. `pandas.DataFrame` accepts it.
+
+    n_features_in_ : int
+        Number of columns of X.
+
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the columns, if X has string names.
+
+    References
+    ----------
+    Koenker and Bassett, "Regression quantiles", Econometrica 46 (1978). Portnoy and Koenker, "The
+    Gaussian hare and the Laplacian tortoise", Statistical Science 12 (1997).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastgd import QuantileRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> X, y = rng.normal(size=(100, 2)), rng.normal(size=100)
+    >>> model = QuantileRegressor(quantile=0.8, alpha=0.0).fit(X, y)
+    >>> round(float(np.mean(y <= model.predict(X))), 1), model.stop_reason_
+    (0.8, 'tol')
+    """
+
+    loss = "quantile"
+    _takes_many = False
+
+    _: KW_ONLY
+    quantile: types.Fraction = 0.5
+    alpha: types.NonNegative = 1.0
+    fit_intercept: bool = True
+    solver: QuantileSolver = "highs"
+    solver_options: dict | None = None
+    tol: types.NonNegative = 1e-8
+    max_iter: types.AtLeast1 | None = 1000
+    batch_size: Literal["auto", "full"] = "auto"
+    n_jobs: int | None = None
+    max_seconds: types.Positive | None = None
+
+    def _penalty(self, outputs, total):
+        return float(self.alpha), 0.0, 0
+
+    def _train(self, data, *others, **options):
+        if isinstance(data.X, ChunkedRows) and self.alpha:
+            raise ValueError(
+                "QuantileRegressor with a penalty needs all rows in memory: for chunks set "
+                "alpha=0, or use SGDRegressor(loss='quantile') with its L2 penalty"
+            )
+        return super()._train(data, *others, **options)
+
+    def _store(self, coef, intercept):
+        super()._store(coef, intercept)
+        if self.fit_intercept:
+            self.intercept_ = intercept[0]

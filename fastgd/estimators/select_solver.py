@@ -64,6 +64,11 @@ def automatic_method(model, problem, size):
     """The method without a learning rate, with batches of `size` rows."""
     objective, tol = problem.objective, model.tol or 0.0
     both_have_kinks = objective.has_nonsmooth_penalty and not objective.loss.is_smooth
+    if problem.full_batch and model.batch_size == "auto" and objective.loss.kinks:
+        from fastgd.methods import l1_interior_point
+
+        if l1_interior_point.suits(problem):
+            return l1_interior_point.L1InteriorPoint(True, tol)
     if not (both_have_kinks or objective.is_degenerate):
         if problem.full_batch:
             # Chunks are read one after the other, whatever the number of rows of a batch.

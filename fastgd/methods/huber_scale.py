@@ -91,11 +91,13 @@ class NewtonWithScale(FullBatch):
             self._rows.extend_direction(1.0)
             rounding = self.rounding(loss, self._exact.rows.dtype)
             self._note_decrement(decrement, rounding)
-            if self._is_model_true() or self.exhausted or not self._norm:
+            is_known = self._is_model_true() or (self.exhausted and not self._has_secants)
+            if is_known or not self._norm:
                 self._bounds = loss - decrement, loss
                 self._optimality = self.relative(decrement, loss), "Newton decrement"
             yield self._report(loss)
             self._search()
+            # Two steps in a row with secants would make slow progress.
             self._has_secants = self._step.min() < SHORT_STEP and not self._has_secants
             self._scale = self._scales.at(self._scale, 0.0, self._rows.margins)
 
@@ -146,14 +148,17 @@ class NewtonWithScale(FullBatch):
     def _compute_curvatures(self):
         """Compute the curvatures of the rows and what the scale takes of them."""
         rows, margins = self._rows, self._rows.margins
-        if self._has_secants:
+        rows.compute_curvatures()
+        # A few rows, and fewer than parameters, make no Hessian.
+        few = min(self.problem.rows.shape[1], len(self.problem.visits) // 4)
+        if self._has_secants or rows.curved_rows()[0] <= few:
+            self._has_secants = True
             h = passes.made(
                 self.problem, huber_scale.secant_curvatures, (self._threshold,), margins
             )
             rows.set_point(margins, h)
             self._taken = None
             return
-        rows.compute_curvatures()
         r = passes.made(self.problem, huber_scale.inlier_residuals, (self._threshold,), margins)
         ones = pack(
             np.zeros((1, self.problem.rows.shape[1])),
