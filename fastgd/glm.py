@@ -140,14 +140,10 @@ class _GLM(Automatic, Regressor):
         weights = np.ones(len(y)) if weights is None else weights
         loss, shares = self._loss(1), weights / weights.sum()
         null = np.full(len(y), float(loss.best_constant(y, shares)))
-        deviances = [
-            float(
-                shares @ (loss.evaluate(at, y)[0] + _least_loss(loss, self._power, y, self._link))
-            )
-            for at in (z, null)
-        ]
+        least = shares @ _least_loss(self._power, y, self._link)
+        deviance, of_null = (shares @ loss.evaluate(at, y)[0] + least for at in (z, null))
         with np.errstate(invalid="ignore", divide="ignore"):
-            return float(1 - np.float64(deviances[0]) / deviances[1])
+            return float(1 - np.float64(deviance) / of_null)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

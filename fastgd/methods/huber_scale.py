@@ -50,18 +50,21 @@ class NewtonWithScale(FullBatch):
         self._exact, self._epsilon = problem, problem.objective.loss.delta
         y, shares = problem.targets[:, 0], problem.row_shares
         if problem.objective.intercept:
-            constant, scale, value = huber_scale.best_constant(y, shares, self._epsilon)
+            constant, scale, _ = huber_scale.best_constant(y, shares, self._epsilon)
         else:
-            constant = 0.0
-            scale, value = huber_scale.profile(y, shares, self._epsilon, None)
-        self._constant, self._constant_loss = np.array([constant]), value
+            constant, scale = 0.0, None
+        self._constant = np.array([constant])
         is_constant = not theta.any() if theta is not None else False
         if is_constant:
             self._v = self._constant_v()
-        # None: not known at v.
-        self._scale, self._start_scale = (scale if is_constant else None), scale
         eps = float(np.finfo(problem.rows.dtype).eps)
-        least = max(huber_scale.LEAST_SCALE, huber_scale.LEAST_SCALE_EPSILONS * eps * scale)
+        ratio = max(huber_scale.LEAST_SCALE_RATIO, huber_scale.LEAST_SCALE_EPSILONS * eps)
+        size = sqrt(float(shares @ (y - constant) ** 2))
+        least = max(huber_scale.LEAST_SCALE, ratio * size)
+        scale, value = huber_scale.profile(y - constant, shares, self._epsilon, scale, least)
+        self._constant_loss, self._start_scale = value, scale
+        # None: not known at v.
+        self._scale = scale if is_constant else None
         self._scales = huber_scale.Scale(problem, least)
         self._decrement, self._stalled_directions, self._has_secants = np.inf, 0, False
         n, p = len(problem.visits), problem.rows.shape[1] + 1

@@ -16,9 +16,11 @@ import numpy as np
 from fastgd.problem import passes
 from fastgd.problem.losses import Huber
 
-# The least scale, in machine epsilons times the scale of the best constant model: residuals of this
-# size are rounding. The least one of all is scikit-learn's bound.
-LEAST_SCALE_EPSILONS = 64
+# The least scale during the descent, in units of the root mean square of the residuals of the best
+# constant model, and in machine epsilons of that: smaller residuals are rounding. A model that
+# interpolates has no scale, and its objective changes by this share. The least scale of all is
+# scikit-learn's bound.
+LEAST_SCALE_RATIO, LEAST_SCALE_EPSILONS = 1e-9, 64
 LEAST_SCALE = 10 * float(np.finfo(float).eps)
 # Steps to a scale, at most. A guard: each step that does not end leaves a linear piece.
 MAX_SCALE_STEPS = 100
@@ -181,8 +183,8 @@ def best_constant(y, shares, epsilon):
     return b, scale, value
 
 
-def profile(r, shares, epsilon, start=None):
+def profile(r, shares, epsilon, start=None, least=LEAST_SCALE):
     """(scale, objective) of residuals."""
-    scale = scale_of(r, shares, epsilon, start)
+    scale = scale_of(r, shares, epsilon, start, least)
     slopes = np.clip(r, -epsilon * scale, epsilon * scale)
     return scale, scale / 2 + float(shares @ (slopes * (r - slopes / 2))) / scale
