@@ -474,6 +474,9 @@ class Perceptron(_LearnsLabels):
         Otherwise, or if initial coefficients are given, training starts from the coefficients
         alone.
 
+    batch_size : int or 'full', default=1
+        Rows per update. The perceptron has 1; with more, a step is the mean of theirs.
+
     max_seconds : float, default=None
         Time limit of `fit` in seconds, after which no epoch begins. None: no limit.
 
@@ -541,7 +544,7 @@ class Perceptron(_LearnsLabels):
     1.0
     """
 
-    loss, learning_rate, batch_size = "perceptron", "constant", 1
+    loss, learning_rate = "perceptron", "constant"
 
     _: KW_ONLY
     penalty: Annotated[str, StrOptions(set(PENALTIES))] | None = None
@@ -560,6 +563,7 @@ class Perceptron(_LearnsLabels):
     n_iter_no_change: types.AtLeast1 = 5
     class_weight: Literal["balanced"] | dict | None = None
     warm_start: bool = False
+    batch_size: types.AtLeast1 | Literal["full"] = 1
     max_seconds: types.Positive | None = None
 
     # What a schedule may ask for.

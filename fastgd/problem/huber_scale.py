@@ -20,7 +20,7 @@ from fastgd.problem.losses import Huber
 # constant model, and in machine epsilons of that: smaller residuals are rounding. A model that
 # interpolates has no scale, and its objective changes by this share. The least scale of all is
 # scikit-learn's bound.
-LEAST_SCALE_RATIO, LEAST_SCALE_EPSILONS = 1e-9, 64
+LEAST_SCALE_RATIO, LEAST_SCALE_EPSILONS = 1e-7, 64
 LEAST_SCALE = 10 * float(np.finfo(float).eps)
 # Steps to a scale, at most. A guard: each step that does not end leaves a linear piece.
 MAX_SCALE_STEPS = 100
