@@ -23,7 +23,7 @@ from bench.timing import interleave, seconds
 THREADS = 2
 GAP = 1e-6
 TOLERANCES = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-11)
-SECONDS = 2.0  # of the fits of a peer in a row
+SECONDS = 1.0  # of the fits of a peer in a row
 SLOW = 3.0  # a solver that has taken so many seconds without reaching the gap is given up
 POWERS = {"Poisson": 1.0, "Gamma": 2.0, "Tweedie": 1.5}
 SHAPES = {"100000x30": (100_000, 30), "5000x300": (5000, 300), "500x10": (500, 10)}
@@ -117,7 +117,7 @@ def line(name, models, fit, error):
     if "fastgd" not in models:
         return f"{name:<36}the gap is not reached{report.missed(False)}"
     samples = {of: partial(seconds, partial(fit, model)) for of, model in models.items()}
-    runs = interleave(samples, 9, SECONDS, 0.02)
+    runs = interleave(samples, 7, SECONDS, 0.02)
     times = {of: statistics.median(taken[1:]) for of, taken in runs.items()}
     own, text, reached = times.pop("fastgd"), "", True
     for peer, goal in GOALS.items():
@@ -153,7 +153,7 @@ def glm_lines():
             return glm_objective(kind, X, y, weights, alpha, model.coef_, model.intercept_)
 
         def make(home, tol, name=name, options=options, **others):
-            return getattr(home, name)(tol=tol, max_iter=10_000, **options, **others)
+            return getattr(home, name)(tol=tol, max_iter=1000, **options, **others)
 
         makers = {"fastgd": partial(make, fastgd, n_jobs=THREADS)}
         for solver in ("lbfgs", "newton-cholesky"):

@@ -182,12 +182,10 @@ class _GLM(Automatic, Regressor):
             )
 
     def _targets(self, y):
-        """y as the kernels read it."""
+        """y as the kernels read it; `_train` checks its range, after the weights."""
         if y.dtype.kind not in "fiub":
             raise ValueError(f"y must hold numbers, got {y.dtype}")
-        targets = np.ascontiguousarray(y, dtype=np.float64)
-        self._check_range(targets)
-        return targets.ravel()
+        return np.ascontiguousarray(y, dtype=np.float64).ravel()
 
     def _penalty(self, outputs, total):
         return 0.0, float(self.alpha) * self._relative_alpha, 0
@@ -197,6 +195,10 @@ class _GLM(Automatic, Regressor):
     def _train(self, data, outputs, one_vs_rest, held_out=None, offsets=(None, None), **others):
         """Train on the rows, whose offsets become other targets and weights."""
         offset, offset_val = offsets
+        self._check_range(data.y)
+        if held_out is not None:
+            with about("y_val"):
+                self._check_range(held_out.y)
         try:
             if offset is not None:
                 data, self._relative_alpha = self._moved(data, offset)

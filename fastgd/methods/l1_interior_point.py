@@ -81,12 +81,33 @@ class Program(Output):
         """The objective."""
         return self.value_at(self.v)
 
+    def _active(self):
+        """Whether the multipliers of each row are inside their bounds, and its residual small."""
+        a, b, right, left = self._iterate[:, 0]
+        return np.minimum(a, b) * self.spread > np.maximum(right, left) * (a + b)
+
+    def vertex_slopes(self):
+        """Slopes (n,) of the dual at the ends of their intervals, but for active rows, whose slopes
+        balance the others; None if there are none.
+        """
+        (a, b, right, left), is_active = self._iterate[:, 0], self._active()
+        rows = np.flatnonzero(is_active)
+        if not 0 < len(rows) <= MAX_ACTIVE * len(self.v):
+            return None
+        high = self._low + a + b
+        slopes = np.where(right > left, self._low, high)
+        slopes[rows] = (self._low + a)[rows]
+        missing = -(self._A.T @ (self._shares * slopes))
+        A = self._A[rows] * self._shares[rows, None]
+        slopes[rows] += lstsq(A.T, missing, check_finite=False)[0]
+        is_feasible = (slopes[rows] >= self._low[rows]) & (slopes[rows] <= high[rows])
+        return slopes[: self._rows] if is_feasible.all() else None
+
     def vertex(self):
         """Weights near v for which the active rows and penalties have residuals of 0; None if there
         are too many of them.
         """
-        a, b, right, left = self._iterate[:, 0]
-        is_active = np.minimum(a, b) * self.spread > np.maximum(right, left) * (a + b)
+        is_active = self._active()
         n, v = self._rows, self.v.copy()
         is_zero = np.zeros(len(v), bool)
         is_zero[self.penalised[is_active[n:]]] = True
@@ -151,6 +172,10 @@ class L1InteriorPoint(FullBatch):
             if value <= self._best[0] + self._rounding(value):
                 self._best = value, self._at.to_user(v[None]), v[None]
                 self._is_vertex = True
+                slopes = program.vertex_slopes()
+                if slopes is not None:
+                    distance = self.gap(value, slopes=slopes[:, None])
+                    self._lower_bound = max(self._lower_bound, value - distance)
         value, slopes = program.value(), program.slopes[:, None]
         distance = self.gap(value, slopes=slopes)
         if distance > self.tol * (self._constant_loss - value):
