@@ -22,7 +22,7 @@ from fastgd.estimators.supervised import Classifier, Regressor
 from fastgd.problem import passes
 from fastgd.problem.chunked_rows import ChunkedRows
 from fastgd.problem.dual_gap import dual_gaps
-from fastgd.problem.huber_scale import scale_of
+from fastgd.problem.huber_scale import least_scale, scale_of
 from fastgd.problem.layout import pack
 from fastgd.problem.losses import HuberWithScale
 
@@ -1302,8 +1302,8 @@ class HuberRegressor(Automatic, Regressor):
         margins = np.empty(problem.rows.shape[0])
         passes.margins(problem.rows, theta, 1, margins, problem.threads)
         r = margins - problem.y
-        weights = problem.row_weights
-        self.scale_ = scale_of(r[problem.visits], weights, float(self.epsilon))
+        least, r_trained = least_scale(problem.targets), r[problem.visits]
+        self.scale_ = scale_of(r_trained, problem.row_weights, float(self.epsilon), least=least)
         self.outliers_ = np.abs(r) > self.epsilon * self.scale_
 
 

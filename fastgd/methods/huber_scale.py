@@ -60,7 +60,7 @@ class NewtonWithScale(FullBatch):
         eps = float(np.finfo(problem.rows.dtype).eps)
         ratio = max(huber_scale.LEAST_SCALE_RATIO, huber_scale.LEAST_SCALE_EPSILONS * eps)
         size = sqrt(float(shares @ (y - constant) ** 2))
-        least = max(huber_scale.LEAST_SCALE, ratio * size)
+        least = max(huber_scale.least_scale(y), ratio * size)
         scale, value = huber_scale.profile(y - constant, shares, self._epsilon, scale, least)
         self._constant_loss, self._start_scale = value, scale
         # None: not known at v.

@@ -18,9 +18,10 @@ from fastgd.problem.losses import Huber
 
 # The least scale during the descent, in units of the root mean square of the residuals of the best
 # constant model, and in machine epsilons of that: smaller residuals are rounding. A model that
-# interpolates has no scale, and its objective changes by this share. The least scale of all is
-# scikit-learn's bound.
+# interpolates has no scale, and its objective changes by this share.
 LEAST_SCALE_RATIO, LEAST_SCALE_EPSILONS = 1e-7, 64
+# The least scale of a model: scikit-learn's bound or, if all targets are below 1, this share of the
+# largest one.
 LEAST_SCALE = 10 * float(np.finfo(float).eps)
 # Steps to a scale, at most. A guard: each step that does not end leaves a linear piece.
 MAX_SCALE_STEPS = 100
@@ -100,6 +101,12 @@ def _best_scale(sums, total, epsilon, start, least):
     return scale
 
 
+def least_scale(y):
+    """The least scale of a model of these targets."""
+    largest = float(np.abs(y).max(initial=0.0))
+    return LEAST_SCALE * (largest if 0 < largest < 1 else 1.0)
+
+
 class Scale:
     """The best scale at margins of a problem, and the objective along a direction from there."""
 
@@ -139,7 +146,8 @@ def mean_loss(problem, theta, gradient, margins=None):
         margins = np.empty(len(problem.visits))
     passes.gradient(problem.data_term, theta, gradient, margins)
     r = margins - problem.targets[:, 0]
-    scale = scale_of(r, problem.row_weights, loss.delta)
+    least = least_scale(problem.targets)
+    scale = scale_of(r, problem.row_weights, loss.delta, least=least)
     exact = with_threshold(problem, loss.delta * scale)
     value = passes.gradient(exact.data_term, theta, gradient) / problem.total_weight
     gradient /= scale
@@ -160,7 +168,8 @@ def best_constant(y, shares, epsilon):
     order = np.argsort(y, kind="stable")
     middle = np.searchsorted(np.cumsum(shares[order]), 0.5 * (1 - 1e-15))
     b = float(y[order[min(middle, len(y) - 1)]])
-    scale, value = profile(y - b, shares, epsilon, None)
+    least = least_scale(y)
+    scale, value = profile(y - b, shares, epsilon, None, least)
     for _ in range(MAX_LOCATION_STEPS):
         r, threshold = y - b, epsilon * scale
         slope = float(shares @ np.clip(r, -threshold, threshold))
@@ -172,7 +181,7 @@ def best_constant(y, shares, epsilon):
             if not divisor > 1e-8 * bound:
                 continue
             trial = b + slope / divisor
-            of_trial = profile(y - trial, shares, epsilon, scale)
+            of_trial = profile(y - trial, shares, epsilon, scale, least)
             if of_trial[1] < value:
                 break
         else:

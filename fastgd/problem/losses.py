@@ -151,6 +151,10 @@ class Loss(Settings):
         """A bound of the second derivative or, where there is none, a guess from the targets."""
         return self.max_curvature if np.isfinite(self.max_curvature) else 1.0
 
+    def curvature_of_constant(self, y):
+        """About the mean second derivative at the best constant model."""
+        return self.typical_curvature(y)
+
     def inverse_curvature(self, targets):
         """(outputs,) the change of a margin per unit of slope in a step of rate 1.
 
@@ -334,6 +338,9 @@ class Poisson(Loss):
 
     def typical_curvature(self, y):
         return max(1.0, y.max())
+
+    def curvature_of_constant(self, y):
+        return y.mean()
 
     def inverse_curvature(self, targets):
         return 1 / np.maximum(targets.center, 1.0)
