@@ -19,7 +19,7 @@ from fastgd.problem.records import Settings
 # The losses by their names: the class of a loss enters itself.
 KINDS = {}
 
-# Lower bound of a class's frequency, and of a mean count, so that constant models stay finite.
+# Lower bound of a class's frequency, and a mean in place of 0, so that constant models stay finite.
 MIN_FREQUENCY = 1e-16
 # Of the interval in which the best constant is sought: a loss that falls for ever has none.
 MAX_DOUBLINGS = 10
@@ -355,7 +355,7 @@ class Poisson(Loss):
         return s - low
 
     def best_constant(self, y, weights):
-        return np.log(max(weights @ y, MIN_FREQUENCY))
+        return np.log(_positive(weights @ y))
 
 
 class _OfMeans(Loss):
@@ -369,10 +369,10 @@ class _OfMeans(Loss):
 
     def typical_curvature(self, y):
         """The expected second derivative at the mean of the targets."""
-        return max(float(np.mean(y)), MIN_FREQUENCY) ** (2 - self.delta)
+        return _positive(float(np.mean(y))) ** (2 - self.delta)
 
     def best_constant(self, y, weights):
-        return np.log(max(weights @ y, MIN_FREQUENCY))
+        return np.log(_positive(weights @ y))
 
 
 class Gamma(_OfMeans):
@@ -446,14 +446,14 @@ class TweedieIdentity(_OfMeans):
         return self.delta == 1
 
     def typical_curvature(self, y):
-        return max(float(np.mean(y)), MIN_FREQUENCY) ** -self.delta
+        return _positive(float(np.mean(y))) ** -self.delta
 
     def domain(self, y):
         """NaN: there is no conjugate."""
         return np.full_like(y, np.nan), np.full_like(y, np.nan)
 
     def best_constant(self, y, weights):
-        return max(weights @ y, MIN_FREQUENCY)
+        return _positive(weights @ y)
 
 
 class _OfLabels(Loss):
@@ -589,6 +589,11 @@ def loss_of(name, delta=0.0):
 def kind_of(loss):
     """The class of a loss, given by its name or as a function."""
     return KINDS[loss] if isinstance(loss, str) else Custom
+
+
+def _positive(mean):
+    """A mean, or a small one in place of 0."""
+    return mean if mean > 0 else MIN_FREQUENCY
 
 
 def _quantile(y, weights, level):
