@@ -24,7 +24,7 @@ THREADS = 2
 GAP = 1e-6
 TOLERANCES = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-11)
 SECONDS = 1.0  # of the fits of a peer in a row
-SLOW = 10.0  # a solver that has taken so many seconds without reaching the gap is given up
+SLOW = 5.0  # a solver that has taken so many seconds without reaching the gap is given up
 POWERS = {"Poisson": 1.0, "Gamma": 2.0, "Tweedie": 1.5}
 SHAPES = {"100000x30": (100_000, 30), "5000x300": (5000, 300), "500x10": (500, 10)}
 # Goals: of scikit-learn, and of glum.
@@ -57,16 +57,16 @@ def glm_data():
             X, mean = means(rows, columns)
             yield shape, kind, X, drawn(kind, mean), None, 1e-3
     rng = np.random.default_rng(2)
-    X, mean = means(20_000, 30, scales=4.0)
-    yield "20000x30-scales", "Poisson", X, drawn("Poisson", mean), None, 1e-6
-    X, mean = means(20_000, 30)
-    yield "20000x30-counts", "Poisson", X, drawn("Poisson", 1e4 * mean), None, 1e-3
-    exposure = 10.0 ** rng.uniform(-3, 3, 20_000)
+    X, mean = means(5000, 30, scales=4.0)
+    yield "5000x30-scales", "Poisson", X, drawn("Poisson", mean), None, 1e-6
+    X, mean = means(5000, 30)
+    yield "5000x30-counts", "Poisson", X, drawn("Poisson", 1e4 * mean), None, 1e-3
+    exposure = 10.0 ** rng.uniform(-3, 3, 5000)
     y = drawn("Poisson", exposure * mean) / exposure
-    yield "20000x30-exposure", "Poisson", X, y, exposure, 1e-3
-    X = np.column_stack([X, rng.random(20_000) < 0.02])
+    yield "5000x30-exposure", "Poisson", X, y, exposure, 1e-3
+    X = np.column_stack([X, rng.random(5000) < 0.02])
     y = np.where(X[:, -1] > 0, 0.0, drawn("Poisson", mean))
-    yield "20000x31-zeros", "Poisson", X, y, None, 1e-4
+    yield "5000x31-zeros", "Poisson", X, y, None, 1e-4
 
 
 def half_deviance(p, y, mean):
@@ -154,14 +154,15 @@ def glm_lines():
             return glm_objective(kind, X, y, weights, alpha, model.coef_, model.intercept_)
 
         def make(home, tol, name=name, options=options, **others):
-            return getattr(home, name)(tol=tol, max_iter=1000, **options, **others)
+            return getattr(home, name)(tol=tol, **{"max_iter": 1000} | options | others)
 
         makers = {"fastgd": partial(make, fastgd, n_jobs=THREADS)}
         for solver in ("lbfgs", "newton-cholesky"):
             makers[f"scikit-learn {solver}"] = partial(make, linear_model, solver=solver)
         if find_spec("glum"):
             makers["glum irls-ls"] = partial(glum_model, kind, alpha)
-        peer = fit(make(linear_model, 1e-12, solver="newton-cholesky"))
+        # With large targets its gradient does not reach the tolerance: rounding.
+        peer = fit(make(linear_model, 1e-10, solver="newton-cholesky", max_iter=50))
         tight = fit(make(fastgd, 1e-14))
         best = min(objective(peer), objective(tight))
         mean = np.average(y, weights=weights)
