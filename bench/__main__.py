@@ -6,7 +6,7 @@ defaults     networks at their default parameters, beside scikit-learn's
 everyday     default fits on everyday shapes, beside scikit-learn's and beside busy processes
 recommender  cross-validated matrix factorization
 scale        fits of data on disk and on a cluster, also beside dask-ml and Spark ML
-selection    the choice of a penalty by cross-validation, beside scikit-learn's
+selection    choosing a model: penalties by cross-validation, generalised linear models
 """
 
 import sys

@@ -10,13 +10,16 @@ __version__ = "0.1.0"
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # the names for editors and type checkers, which do not run __getattr__
     from .callbacks import Checkpoint
+    from .glm import GammaRegressor, PoissonRegressor, TweedieRegressor
     from .linear import (
         ElasticNet,
+        HuberRegressor,
         Lasso,
         LinearRegression,
         LinearSVC,
         LinearSVR,
         LogisticRegression,
+        QuantileRegressor,
         Ridge,
     )
     from .methods.optimizers import (
@@ -62,13 +65,15 @@ if TYPE_CHECKING:  # the names for editors and type checkers, which do not run _
     from .rates import learning_rate_range
     from .recommender import MatrixFactorization, ndcg_at_k, precision_at_k
     from .ridge import RidgeClassifier, RidgeClassifierCV, RidgeCV, ridge_path
-    from .sgd import SGDClassifier, SGDOneClassSVM, SGDRegressor
+    from .sgd import Perceptron, SGDClassifier, SGDOneClassSVM, SGDRegressor
 
 # The public names of each module.
 _NAMES = {
-    "sgd": "SGDClassifier SGDRegressor SGDOneClassSVM",
-    "linear": "LinearRegression Ridge Lasso ElasticNet LogisticRegression LinearSVC LinearSVR",
+    "sgd": "SGDClassifier SGDRegressor SGDOneClassSVM Perceptron",
+    "linear": "LinearRegression Ridge Lasso ElasticNet LogisticRegression LinearSVC LinearSVR "
+    "HuberRegressor QuantileRegressor",
     "ridge": "RidgeCV RidgeClassifier RidgeClassifierCV ridge_path",
+    "glm": "PoissonRegressor GammaRegressor TweedieRegressor",
     "neural_network": "MLPClassifier MLPRegressor",
     "recommender": "MatrixFactorization ndcg_at_k precision_at_k",
     "optimize": "minimize check_gradient auto gd momentum nesterov adagrad rmsprop adam adamw "

@@ -13,14 +13,14 @@ from fastgd.estimators.parameters import parameters, trains
 from fastgd.estimators.ridge_classifier import SignClassifier
 from fastgd.estimators.ridge_search import KnownMargins, alphas_of_path, coefficient_path
 from fastgd.estimators.ridge_selection import SelectsAlpha
-from fastgd.linear import RidgeSolver, _Automatic, _Penalised, _penalty_of_squares
+from fastgd.linear import Automatic, RidgeSolver, _Penalised, _penalty_of_squares
 from fastgd.problem.problem import Samples
 
 Scoring = Annotated[str, StrOptions(set(get_scorer_names()))] | Callable | None
 Folds = Annotated[object, "cv_object"]
 
 
-class _SignClassifier(_Automatic, SignClassifier):
+class _SignClassifier(Automatic, SignClassifier):
     """sum_i s_i |y_i - x_i W - b|^2 / (2 sum_i s_i) + (l2 / 2) |W|^2, with y_ik = +1 for the class
     k of row i and -1 for the others.
     """

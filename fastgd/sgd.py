@@ -17,7 +17,7 @@ from fastgd.estimators.select_solver import is_automatic
 from fastgd.estimators.supervised import Classifier, Regressor
 from fastgd.methods.schedules import SCHEDULE_NAMES, Schedule
 from fastgd.problem.chunks import Chunks
-from fastgd.problem.losses import KINDS, OF_VALUES
+from fastgd.problem.losses import FOR_SGD, OF_VALUES
 from fastgd.problem.objective import PENALTIES, Objective
 from fastgd.problem.problem import Samples
 
@@ -25,37 +25,8 @@ from fastgd.problem.problem import Samples
 OneClassRate = Annotated[str, StrOptions(set(SCHEDULE_NAMES) - {"pa1", "pa2"})] | Schedule
 
 
-@dataclass(eq=False, repr=False, kw_only=True)
-class _SGD:
-    """A linear model whose loss, penalty, learning rate and batch size the user chooses."""
-
-    penalty: Annotated[str, StrOptions(set(PENALTIES))] | None = "l2"
-    alpha: types.NonNegative = 0.0001
-    l1_ratio: types.Ratio | None = 0.15
-    fit_intercept: bool = True
-    max_iter: types.AtLeast1 = 1000
-    tol: types.NonNegative | None = 1e-3
-    shuffle: bool | Literal["full"] = True
-    verbose: types.Verbosity = 0
-    epsilon: types.NonNegative = 0.1
-    quantile: types.Fraction = 0.5
-    n_jobs: int | None = None
-    random_state: types.Seed = None
-    learning_rate: Annotated[str, StrOptions(set(SCHEDULE_NAMES))] | Schedule = "auto"
-    eta0: types.Positive = 0.01
-    power_t: types.Finite = 0.5
-    early_stopping: bool = False
-    validation_fraction: types.Fraction = 0.1
-    n_iter_no_change: types.AtLeast1 = 5
-    class_weight: Literal["balanced"] | dict | None = None
-    warm_start: bool = False
-    average: types.AtLeast1 | bool = False
-    batch_size: types.AtLeast1 | Literal["full"] = 1
-    optimizer: types.Rule = "sgd"
-    init: Literal["zeros", "normal"] = "zeros"
-    positive: bool = False
-    max_seconds: types.Positive | None = None
-    n_restarts: types.Natural = 0
+class _StartsAnywhere:
+    """A linear model that can start from given coefficients."""
 
     @trains
     def fit(
@@ -108,8 +79,79 @@ class _SGD:
         return self._fit(X, y, sample_weight, init=init, validation=validation)
 
 
+class _LearnsLabels(_StartsAnywhere, Classifier):
+    """A linear classifier of streams."""
+
+    @checked
+    def partial_fit(self, X, y=None, classes=None, sample_weight=None):
+        """Train for one epoch on these rows, from where the last call ended. Callbacks and
+        `verbose` have no effect.
+
+        With ``learning_rate="auto"``, a drift of the data is detected: if the model predicts new
+        rows significantly worse than the latest iterate does, averaging restarts from there. The
+        cost of sparse rows is proportional to their stored values. `history_` grows in place.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, Chunks} of shape (n_samples, n_features)
+            Training rows. `Chunks` hold y and the weights too.
+        y : array-like of shape (n_samples,), default=None
+            Labels.
+        classes : array-like of shape (n_classes,), default=None
+            All labels that can occur. Required in the first call.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, >= 0, on an absolute scale: the usual weight of a row is 1.
+
+        Returns
+        -------
+        self
+        """
+        if self.early_stopping:
+            raise ValueError("early_stopping should be False with partial_fit")
+        if isinstance(X, Chunks):
+            return follow(self, X, y, sample_weight, classes=classes)
+        X, y = self._check_X(X, reset=not hasattr(self, "classes_"), y=y)
+        _check_partial_fit_first_call(self, classes)
+        self._check_classes(self.classes_, goes_on=False)
+        self._check_known(y, "classes should include all valid labels that can be in y, also")
+        return self._fit_labels(X, y, sample_weight, partial=True)
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class _SGD(_StartsAnywhere):
+    """A linear model whose loss, penalty, learning rate and batch size the user chooses."""
+
+    penalty: Annotated[str, StrOptions(set(PENALTIES))] | None = "l2"
+    alpha: types.NonNegative = 0.0001
+    l1_ratio: types.Ratio | None = 0.15
+    fit_intercept: bool = True
+    max_iter: types.AtLeast1 = 1000
+    tol: types.NonNegative | None = 1e-3
+    shuffle: bool | Literal["full"] = True
+    verbose: types.Verbosity = 0
+    epsilon: types.NonNegative = 0.1
+    quantile: types.Fraction = 0.5
+    n_jobs: int | None = None
+    random_state: types.Seed = None
+    learning_rate: Annotated[str, StrOptions(set(SCHEDULE_NAMES))] | Schedule = "auto"
+    eta0: types.Positive = 0.01
+    power_t: types.Finite = 0.5
+    early_stopping: bool = False
+    validation_fraction: types.Fraction = 0.1
+    n_iter_no_change: types.AtLeast1 = 5
+    class_weight: Literal["balanced"] | dict | None = None
+    warm_start: bool = False
+    average: types.AtLeast1 | bool = False
+    batch_size: types.AtLeast1 | Literal["full"] = 1
+    optimizer: types.Rule = "sgd"
+    init: Literal["zeros", "normal"] = "zeros"
+    positive: bool = False
+    max_seconds: types.Positive | None = None
+    n_restarts: types.Natural = 0
+
+
 @parameters
-class SGDClassifier(_SGD, Classifier):
+class SGDClassifier(_SGD, _LearnsLabels):
     """Linear classifiers by batch, mini-batch or stochastic gradient descent.
 
     Minimises ``sum_i s_i L(W x_i + b, y_i) / sum_i s_i + alpha P(W)`` over W and b by the steps
@@ -358,41 +400,174 @@ class SGDClassifier(_SGD, Classifier):
     True
     """
 
-    loss: Annotated[str, StrOptions(set(KINDS))] | types.Function = "hinge"
+    loss: Annotated[str, StrOptions(set(FOR_SGD))] | types.Function = "hinge"
 
-    @checked
-    def partial_fit(self, X, y=None, classes=None, sample_weight=None):
-        """Train for one epoch on these rows, from where the last call ended. Callbacks and
-        `verbose` have no effect.
 
-        With ``learning_rate="auto"``, a drift of the data is detected: if the model predicts new
-        rows significantly worse than the latest iterate does, averaging restarts from there. The
-        cost of sparse rows is proportional to their stored values. `history_` grows in place.
+@parameters
+class Perceptron(_LearnsLabels):
+    """The perceptron: linear classifiers that learn from their errors.
 
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, Chunks} of shape (n_samples, n_features)
-            Training rows. `Chunks` hold y and the weights too.
-        y : array-like of shape (n_samples,), default=None
-            Labels.
-        classes : array-like of shape (n_classes,), default=None
-            All labels that can occur. Required in the first call.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, >= 0, on an absolute scale: the usual weight of a row is 1.
+    `fit` takes the steps of ``SGDClassifier(loss="perceptron", learning_rate="constant", eta0=1,
+    penalty=None)``: a row with ``y (w x + b) <= 0`` adds ``eta0 y x`` to w and ``eta0 y`` to b,
+    other rows change nothing. More than two classes have one row of W each, against the rest.
 
-        Returns
-        -------
-        self
-        """
-        if self.early_stopping:
-            raise ValueError("early_stopping should be False with partial_fit")
-        if isinstance(X, Chunks):
-            return follow(self, X, y, sample_weight, classes=classes)
-        X, y = self._check_X(X, reset=not hasattr(self, "classes_"), y=y)
-        _check_partial_fit_first_call(self, classes)
-        self._check_classes(self.classes_, goes_on=False)
-        self._check_known(y, "classes should include all valid labels that can be in y, also")
-        return self._fit_labels(X, y, sample_weight, partial=True)
+    Parameters
+    ----------
+    penalty : {'l2', 'l1', 'elasticnet', None}, default=None
+        The penalty P: ``|W|^2 / 2``, ``|W|_1``, or ``l1_ratio |W|_1 + (1 - l1_ratio) |W|^2 / 2``.
+
+    alpha : float, default=0.0001
+        Strength of the penalty, in [0, inf), if there is one.
+
+    l1_ratio : float, default=0.15
+        Share of L1 in the elastic net, in [0, 1]. None is allowed with the other penalties.
+
+    fit_intercept : bool, default=True
+        Whether to fit an intercept b.
+
+    max_iter : int, default=1000
+        Maximum number of epochs (passes over the training rows).
+
+    tol : float or None, default=1e-3
+        Training stops when the loss has not improved by `tol` for `n_iter_no_change` epochs in a
+        row. None: all `max_iter` epochs.
+
+    shuffle : bool or 'full', default=True
+        True: visit the rows in an order as good as a new random permutation each epoch; 'full':
+        always use a full permutation; False: keep the given order. A full batch has no order.
+
+    verbose : int, default=0
+        If positive, `fit` shows a progress bar with loss, rate and remaining time, which needs rich
+        (``pip install 'fastgd[progress]'``). Without a terminal, and inside other estimators, it
+        prints one line at its end.
+
+    eta0 : float, default=1.0
+        The length of the steps, in (0, inf). Without a penalty it is a unit of the weights.
+
+    n_jobs : int, default=None
+        Number of threads, at most: a pass takes no more than find a free processor. None: all that
+        OpenMP allows; -1: all processors. It does not change the result.
+
+    random_state : int, RandomState instance or None, default=0
+        Seed of the shuffling and of the validation split. The same seed gives the same bits.
+
+    early_stopping : bool, default=False
+        Whether to hold out `validation_fraction` of the rows (none if `fit` is given validation
+        rows) and to stop when their score has not improved by `tol` for `n_iter_no_change` epochs
+        in a row. The model is that of the best epoch: the highest score, then the lowest loss.
+
+    validation_fraction : float, default=0.1
+        Share of the rows to hold out, in (0, 1).
+
+    n_iter_no_change : int, default=5
+        Number of epochs without improvement before training stops.
+
+    class_weight : dict, 'balanced' or None, default=None
+        Weights of the classes, which multiply `sample_weight`. 'balanced': inversely proportional
+        to the total weights of the classes in y; in `partial_fit`, in all rows so far.
+
+    warm_start : bool, default=False
+        Whether to continue the last fit. If nothing has changed since, except `max_iter`,
+        `max_seconds`, `tol`, `verbose`, `n_jobs` and the callbacks, training takes exactly the
+        steps of one longer `fit`: random stream, buffers of the update rule, averages, `t_` and
+        `history_` continue, and 'cosine' or 'one_cycle' end after `max_iter` further epochs.
+        Otherwise, or if initial coefficients are given, training starts from the coefficients
+        alone.
+
+    batch_size : int or 'full', default=1
+        Rows per update. The perceptron has 1; with more, a step is the mean of theirs.
+
+    max_seconds : float, default=None
+        Time limit of `fit` in seconds, after which no epoch begins. None: no limit.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (1, n_features) for two classes, else (n_classes, n_features)
+        Weights W; float32 if X is.
+
+    intercept_ : ndarray of shape (1,) or (n_classes,)
+        Intercepts b.
+
+    classes_ : ndarray of shape (n_classes,)
+        The labels.
+
+    solver_ : str
+        'sgd'
+
+    n_iter_ : int
+        Number of epochs of the last fit.
+
+    t_ : int
+        Number of updates, plus one.
+
+    history_ : dict of lists
+        One entry per epoch: ``loss``, ``gradient_norm``, ``learning_rate`` and ``seconds``, as in
+        `SGDClassifier`.
+
+    loss_curve_ : list
+        ``history_["loss"]``
+
+    stop_reason_ : str
+        'plateau', 'validation', 'max_iter', 'max_seconds', 'callback' or 'interrupted' (Ctrl-C).
+
+    best_epoch_ : int
+        With `early_stopping`, the epoch (from 1) whose model was kept. Its index in `history_` is
+        ``best_epoch_ - 1``.
+
+    converged_ : bool
+        False: no distance to a minimum is known. Without a penalty the minimum, all weights 0, is
+        of no use.
+
+    optimality_ : None
+        Unknown, see `converged_`.
+
+    optimality_kind_ : None
+        Unknown, see `converged_`.
+
+    n_features_in_ : int
+        Number of columns of X.
+
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the columns, if X has string names.
+
+    References
+    ----------
+    Rosenblatt, "The perceptron: a probabilistic model for information storage and organization in
+    the brain", Psychological Review 65 (1958).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from fastgd import Perceptron
+    >>> X, y = load_iris(return_X_y=True)
+    >>> Perceptron().fit(X, y == 0).score(X, y == 0)
+    1.0
+    """
+
+    loss, learning_rate = "perceptron", "constant"
+
+    _: KW_ONLY
+    penalty: Annotated[str, StrOptions(set(PENALTIES))] | None = None
+    alpha: types.NonNegative = 0.0001
+    l1_ratio: types.Ratio = 0.15
+    fit_intercept: bool = True
+    max_iter: types.AtLeast1 = 1000
+    tol: types.NonNegative | None = 1e-3
+    shuffle: bool | Literal["full"] = True
+    verbose: types.Verbosity = 0
+    eta0: types.Positive = 1.0
+    n_jobs: int | None = None
+    random_state: types.Seed = 0
+    early_stopping: bool = False
+    validation_fraction: types.Fraction = 0.1
+    n_iter_no_change: types.AtLeast1 = 5
+    class_weight: Literal["balanced"] | dict | None = None
+    warm_start: bool = False
+    batch_size: types.AtLeast1 | Literal["full"] = 1
+    max_seconds: types.Positive | None = None
+
+    # What a schedule may ask for.
+    power_t = 0.5
 
 
 @parameters

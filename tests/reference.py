@@ -60,6 +60,29 @@ def poisson(z, y, delta=0.0):
     return math.exp(z) - y * z, math.exp(z) - y
 
 
+def gamma(z, y, delta=0.0):
+    return z + y * math.exp(-z), 1 - y * math.exp(-z)
+
+
+def tweedie_identity(mean, y, power):
+    """Half of the Tweedie deviance, up to a constant, of a mean and a target; the slope in the
+    mean.
+    """
+    if power == 1:
+        value = mean - y * math.log(mean)
+    elif power == 2:
+        value = math.log(mean) + y / mean
+    else:
+        value = mean ** (2 - power) / (2 - power) - y * mean ** (1 - power) / (1 - power)
+    return value, (mean - y) * mean**-power
+
+
+def tweedie(z, y, power):
+    """The same of the mean exp(z); the slope in z."""
+    value, slope = tweedie_identity(math.exp(z), y, power)
+    return value, slope * math.exp(z)
+
+
 def log_loss(z, y, delta=0.0):
     m = y * z
     value = math.log1p(math.exp(-m)) if m > 0 else math.log1p(math.exp(m)) - m

@@ -10,6 +10,7 @@ from scipy import sparse
 from sklearn import linear_model, neural_network, svm
 from sklearn.base import is_classifier
 from sklearn.exceptions import NotFittedError
+from sklearn.utils import get_tags
 
 import fastgd
 from fastgd import SGDClassifier, SGDRegressor
@@ -470,6 +471,12 @@ X_GOOD = np.random.default_rng(0).standard_normal((30, 4))
 CLASSES, TARGETS = (X_GOOD[:, 0] > 0).astype(int), X_GOOD @ np.array([1.0, 2, 3, 4])
 
 
+def targets_of(model):
+    """A good y."""
+    is_positive = get_tags(model).target_tags.positive_only
+    return CLASSES if is_classifier(model) else np.exp(TARGETS / 5) if is_positive else TARGETS
+
+
 def weighted(weights):
     return lambda model, y: model.fit(X_GOOD, y, sample_weight=weights)
 
@@ -493,6 +500,7 @@ OFFERS = {  # what users offer: a function of an unfitted model and a good y
 }
 
 
+OTHER_WORDS = "generator X", "text", "no X"
 PEERS = {
     name: getattr(home, name)
     for home in (linear_model, svm, neural_network)
@@ -510,14 +518,16 @@ def test_refusals_are_scikit_learns(offer, name):
     """The same kind of error, with its words among ours."""
     if name == "SGDOneClassSVM" and " y" in offer:
         pytest.skip("it does not look at y")
-    others = "LinearRegression", "RidgeClassifier", "RidgeClassifierCV"
-    if name in others and offer in ("generator X", "text", "no X"):
+    others = "LinearRegression", "RidgeClassifier", "RidgeClassifierCV", "QuantileRegressor"
+    if name == "QuantileRegressor" and offer == "categories":
+        pytest.skip("theirs fails in its solver")
+    if name in others and offer in OTHER_WORDS:
         pytest.skip("theirs has other words than all others of scikit-learn's, and so than ours")
     said = []
     for kind in (PEERS[name], getattr(fastgd, name)):
         model = kind()
         with pytest.raises((TypeError, ValueError)) as error:
-            OFFERS[offer](model, CLASSES if is_classifier(model) else TARGETS)
+            OFFERS[offer](model, targets_of(model))
         said.append(error)
     assert said[0].type is said[1].type
     text = str(said[0].value).replace("_RidgeGCV", "RidgeCV")  # theirs names a private class
@@ -571,7 +581,7 @@ def test_classes_that_come_late_are_refused_in_scikit_learns_words(name):
 )
 def test_validation_data_must_be_finite(name, bad):
     model = getattr(fastgd, name)()
-    y = CLASSES if is_classifier(model) else TARGETS
+    y = targets_of(model)
     refuses(
         lambda: model.fit(X_GOOD, y, X_val=with_entry(X_GOOD, bad), y_val=y),
         "X_val",
@@ -606,7 +616,7 @@ def test_what_numpy_reads_as_numbers_are_numbers(name):
     of numbers, and objects.
     """
     kind = getattr(fastgd, name)
-    y = CLASSES if is_classifier(kind()) else TARGETS
+    y = targets_of(kind())
     parameters = {
         name: value
         for name, value in {"random_state": 0, "max_iter": 20}.items()

@@ -86,7 +86,7 @@ def diagnose(fit, method):
     """The problem with the columns of X, and what helps; empty if there is none."""
     problem = method.problem
     if isinstance(method, FirstOrder) and not method.optimizer.is_adaptive:
-        return uneven_columns(problem, fit.names)
+        return uneven_columns(problem, fit.names, "learning_rate" in fit.model.get_params(False))
     return long_tails(problem, fit.names) if method.backtracked else ""
 
 
@@ -166,9 +166,9 @@ def _column_sizes(X):
     return np.where(counts >= MIN_ENTRIES, largest * np.sqrt(squares / np.maximum(counts, 1)), 0.0)
 
 
-def uneven_columns(problem: Problem, names):
+def uneven_columns(problem: Problem, names, has_rate=True):
     """A message that names columns whose sizes are too different for one learning rate; empty if
-    there are none.
+    there are none. `has_rate` says that the user can choose the rate.
     """
     size = _column_sizes(problem.some_rows(SAMPLED_ROWS))
     order = np.argsort(size)[np.count_nonzero(size == 0) :]
@@ -176,11 +176,16 @@ def uneven_columns(problem: Problem, names):
         return ""
     count = min(3, len(order) // 2)
     small, large = (listed(names[few], size[few]) for few in (order[:count], order[::-1][:count]))
-    return (
+    scaler = "MaxAbsScaler" if problem.rows.sparse else "StandardScaler"
+    differ = (
         f"The columns of X differ in size: root mean squares are small in {small} and large in "
-        f"{large}. A learning rate that suits the ones does not suit the others: use "
-        "learning_rate='auto', which needs no scaling, or "
-        f"{'MaxAbsScaler' if problem.rows.sparse else 'StandardScaler'}."
+        f"{large}."
+    )
+    if not has_rate:
+        return f"{differ} Steps that suit the ones do not suit the others: use {scaler}."
+    return (
+        f"{differ} A learning rate that suits the ones does not suit the others: use "
+        f"learning_rate='auto', which needs no scaling, or {scaler}."
     )
 
 

@@ -64,6 +64,11 @@ def automatic_method(model, problem, size):
     """The method without a learning rate, with batches of `size` rows."""
     objective, tol = problem.objective, model.tol or 0.0
     both_have_kinks = objective.has_nonsmooth_penalty and not objective.loss.is_smooth
+    if problem.full_batch and model.batch_size == "auto" and objective.loss.kinks:
+        from fastgd.methods import l1_interior_point
+
+        if l1_interior_point.suits(problem):
+            return l1_interior_point.L1InteriorPoint(True, tol)
     if not (both_have_kinks or objective.is_degenerate):
         if problem.full_batch:
             # Chunks are read one after the other, whatever the number of rows of a batch.
@@ -91,6 +96,10 @@ def _full_batch_method(problem, chooses, tol, is_reduced=False, tries_direct=Tru
     problem is in the span of its rows already, `tries_direct` that a direct solution is tried.
     """
     objective = problem.objective
+    if objective.loss.has_scale:
+        from fastgd.methods.huber_scale import NewtonWithScale
+
+        return NewtonWithScale(chooses, tol)
     solve = direct_solver(problem) if chooses and tries_direct else None
     if solve:
         from fastgd.methods.delegating import Relay

@@ -140,6 +140,9 @@ class Classifier(TakesChunks, Labels, LinearModel):
 class Regressor(TakesChunks, Values, LinearModel):
     """Base of linear regressors."""
 
+    # Whether y may have several columns.
+    _takes_many = True
+
     @property
     def _kind(self):
         return kind_of(self.loss)
@@ -155,7 +158,7 @@ class Regressor(TakesChunks, Values, LinearModel):
     def _fit_targets(
         self, X, y, sample_weight, reset, validation=NO_ROWS, ensure_finite=True, **others
     ):
-        kind = {"y": y, "y_numeric": True, "multi_output": True}
+        kind = {"y": y, "y_numeric": True, "multi_output": self._takes_many}
         X, y = self._check_X(X, reset=reset, ensure_finite=ensure_finite, **kind)
         targets = self._targets(y)
         outputs = 1 if y.ndim == 1 else y.shape[1]
@@ -182,11 +185,16 @@ class Regressor(TakesChunks, Values, LinearModel):
 
     def _check_y_val(self, y):
         """(labels, targets) of validation data."""
-        y = _check_y(y, multi_output=True, y_numeric=True)
+        y = _check_y(y, multi_output=self._takes_many, y_numeric=True)
         return y, self._targets(y)
 
     def _store(self, coef, intercept):
         self.coef_, self.intercept_ = coef[0] if self._one_target else coef, intercept
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = self._takes_many
+        return tags
 
     @by_chunks
     def predict(self, X):

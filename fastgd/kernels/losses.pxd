@@ -3,7 +3,7 @@
 Each formula is written once, so that loops over it vectorise. Comparisons are written so that a NaN
 margin gives a NaN value: a training that diverged shows in its loss.
 """
-from libc.math cimport NAN, fabs, log
+from libc.math cimport INFINITY, NAN, fabs, log, pow
 from libc.stdint cimport intptr_t
 
 from .elementary cimport exp, log1p
@@ -22,6 +22,9 @@ cpdef enum Loss:
     PERCEPTRON
     SOFTMAX
     CUSTOM                      # a user's function
+    GAMMA
+    TWEEDIE                     # with the log link, of any power but 1 and 2
+    TWEEDIE_IDENTITY            # with the identity link, of any power but 0
 
 ctypedef void (*custom_loss)(double z, double y, double *value, double *slope,
                              void *data) noexcept nogil
@@ -43,7 +46,7 @@ cpdef enum Targets:
 # sum_i s_i L(W x_i + b, y_i) / sum_i s_i + l1 |W|_1 + (l2 / 2) |W|^2 + intercept_cost sum b
 cdef struct Objective:
     int loss
-    double delta                # the parameter of huber, epsilon-insensitive and quantile
+    double delta                # the parameter of the loss, e.g. epsilon, quantile or power
     double slope_limit          # clips slopes of losses whose slopes are unbounded; may be infinite
     double max_curvature        # the largest curvature of the loss; infinite at kinks
     double smoothing            # the width over which kinks are smoothed; 0: not at all
@@ -104,6 +107,32 @@ cdef inline Point poisson(double z, double y, double limit) noexcept nogil:
     return Point(mean - y * z, clipped(mean - y, limit))
 
 
+cdef inline Point gamma(double z, double y, double limit) noexcept nogil:
+    cdef double ratio = y * exp(-z)
+    return Point(z + ratio, clipped(1.0 - ratio, limit))
+
+
+cdef inline Point tweedie(double z, double y, double power, double limit) noexcept nogil:
+    """With the mean m = exp(z): m^(2-p) / (2-p) - y m^(1-p) / (1-p)."""
+    cdef double a = exp((2.0 - power) * z), b = y * exp((1.0 - power) * z)
+    return Point(a / (2.0 - power) - b / (1.0 - power), clipped(a - b, limit))
+
+
+cdef inline Point tweedie_identity(double z, double y, double power, double limit) noexcept nogil:
+    """The same with the mean z, which has to be positive."""
+    cdef double a, value
+    if z <= 0:
+        return Point(INFINITY, NAN)
+    a = pow(z, 1.0 - power)
+    if power == 1.0:
+        value = z - y * log(z)
+    elif power == 2.0:
+        value = log(z) + y / z
+    else:
+        value = z * a / (2.0 - power) - y * a / (1.0 - power)
+    return Point(value, clipped(a - y * a / z, limit))
+
+
 cdef inline Point log_loss(double z, double y, double delta) noexcept nogil:
     """Value and slope from one exp; e = exp(-|y z|) <= 1 does not overflow."""
     cdef double m = y * z, e = exp(-fabs(m)), probability = (e if m > 0 else 1.0) / (1.0 + e)
@@ -149,6 +178,12 @@ cdef inline Point point(int loss, double delta, double limit, double z, double y
         return quantile(z, y, delta)
     if loss == POISSON:
         return poisson(z, y, limit)
+    if loss == GAMMA:
+        return gamma(z, y, limit)
+    if loss == TWEEDIE:
+        return tweedie(z, y, delta, limit)
+    if loss == TWEEDIE_IDENTITY:
+        return tweedie_identity(z, y, delta, limit)
     if loss == MODIFIED_HUBER:
         return modified_huber(z, y, delta)
     if loss == SQUARED_HINGE:
@@ -215,7 +250,8 @@ cdef void points(const Objective *objective, const double *z, const double *y, d
 cdef inline double curvature(int loss, double delta, double z, double y,
                              double radius) noexcept nogil:
     """The largest second derivative of L within `radius` of z. A kink within the radius counts as
-    1, falling linearly to 0 at twice the radius.
+    1, falling linearly to 0 at twice the radius. For Tweedie losses that are not convex it is the
+    expected second derivative, which is positive.
     """
     cdef double m = y * z, a, e
     if loss == LOG_LOSS:
@@ -230,6 +266,16 @@ cdef inline double curvature(int loss, double delta, double z, double y,
         return 2.0 if fabs(z - y) + radius >= delta else 0.0
     if loss == POISSON:
         return exp(z + radius)
+    if loss == GAMMA:
+        return y * exp(radius - z)
+    if loss == TWEEDIE:
+        if delta < 1.0 or delta > 2.0:
+            return exp((2.0 - delta) * z + fabs(2.0 - delta) * radius)
+        return ((2.0 - delta) * exp((2.0 - delta) * (z + radius))
+                + (delta - 1.0) * y * exp((1.0 - delta) * (z - radius)))
+    if loss == TWEEDIE_IDENTITY:
+        a = z - radius if delta > 0 else z + radius
+        return (y / a if delta == 1.0 else 1.0) * pow(a, -delta) if a > 0 else INFINITY
     if loss == MODIFIED_HUBER:
         return 2.0 if m - radius <= 1.0 and m + radius >= -1.0 else 0.0
     if loss == SQUARED_HINGE:

@@ -48,6 +48,10 @@ cdef void points(const Objective *objective, const double *z, const double *y, d
         block(QUANTILE, d, limit, z, y, value, slope, size)
     elif objective.loss == POISSON:
         block(POISSON, d, limit, z, y, value, slope, size)
+    elif objective.loss == GAMMA:
+        block(GAMMA, d, limit, z, y, value, slope, size)
+    elif objective.loss == TWEEDIE:
+        block(TWEEDIE, d, limit, z, y, value, slope, size)
     elif objective.loss == LOG_LOSS:
         block(LOG_LOSS, d, limit, z, y, value, slope, size)
     elif objective.loss == MODIFIED_HUBER:

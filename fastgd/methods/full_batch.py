@@ -272,14 +272,14 @@ class FullBatch(Method):
         below, above = start.copy(), np.full(len(start), np.inf)
         t = np.ones(len(start))
         last, last_slope = np.zeros(len(start)), start
-        penalties = self._penalties_along()
+        penalties, is_convex = self._penalties_along(), self.problem.objective.loss.is_convex
         # The objective at t = 0, computed only if needed: a convex objective whose slope is still
         # negative has fallen.
         value0 = None
         for _ in range(MAX_LINE_EVALUATIONS):
             value, slope = self._line(t, penalties)
             good = np.abs(slope) <= LINE_SLOPE_RATIO * np.abs(start)
-            is_reliable = (-start > RELIABLE_SLOPE * np.abs(value)).all()
+            is_reliable = (-start > RELIABLE_SLOPE * np.abs(value)).all() and is_convex
             if good.all() and (slope <= 0).all() and is_reliable:
                 break
             if value0 is None:

@@ -70,6 +70,8 @@ class FirstOrder(Method):
         """Begin at theta, with the buffers of the state `earlier`; with theta=None at its
         parameters too.
         """
+        # The perceptron's loss has the size of the steps, whatever it was at the start.
+        self.runs_away = not problem.objective.is_degenerate
         self._set_problem(problem)
         outputs, dtype = problem.objective.outputs, problem.rows.dtype
 

@@ -53,7 +53,7 @@ def rounding_floor(problem: Problem, intercepts):
     rounding_error = 8 * np.finfo(problem.rows.dtype).eps * np.abs(intercepts)
     if not loss.is_smooth:
         return float(rounding_error.sum())
-    curvature = loss.typical_curvature(problem.targets)
+    curvature = loss.curvature_of_constant(problem.targets)
     with np.errstate(over="ignore"):
         return float((curvature * rounding_error * rounding_error / 2).sum())
 

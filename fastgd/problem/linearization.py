@@ -278,6 +278,10 @@ class Linearization:
         """The mean of the own curvatures of each output, shape (outputs,)."""
         return self._curvature_sums()[1] / self._total
 
+    def curved_rows(self):
+        """The number of rows whose own curvature is not 0, of each output."""
+        return self._curvature_sums()[2]
+
     def _curvature_sums(self):
         """The `_sums_of_curvatures` at the point."""
         return self._known_sums or self._sum(_sums_of_curvatures, (), self._curvatures)
@@ -323,6 +327,11 @@ class Linearization:
         return product
 
     # ---- along a direction ----
+
+    @property
+    def direction(self):
+        """The margins of the direction."""
+        return self._direction
 
     def begin_direction(self, margins=None):
         """Set the direction to 0, or to the one of these margins."""

@@ -19,10 +19,13 @@ from fastgd.problem.records import Settings
 # The losses by their names: the class of a loss enters itself.
 KINDS = {}
 
-# Lower bound of a class's frequency, and of a mean count, so that constant models stay finite.
+# Lower bound of a class's frequency, and a mean in place of 0, so that constant models stay finite.
 MIN_FREQUENCY = 1e-16
 # Of the interval in which the best constant is sought: a loss that falls for ever has none.
 MAX_DOUBLINGS = 10
+# Steps to the mean of a slope, at most. A guard: each step divides a mean by 10 or doubles its
+# digits.
+MAX_NEWTON_STEPS = 60
 
 
 class Loss(Settings):
@@ -35,8 +38,13 @@ class Loss(Settings):
     delta: float = 0.0
 
     name: ClassVar[str]
-    # The estimator's parameter that is `delta`: "epsilon" in units of y, or "quantile".
+    # The estimator's parameter that is `delta`: "epsilon" in units of y, "quantile" or "power".
     parameter: ClassVar[str | None] = None
+    # Whether the loss is one of those that `SGDRegressor` and `SGDClassifier` offer.
+    is_for_sgd: ClassVar[bool] = True
+    # Whether the slope never falls. Otherwise there is no duality gap, and the curvatures of the
+    # kernels are the expected ones.
+    is_convex: ClassVar[bool] = True
     is_of_labels: ClassVar[bool] = False
     # Whether a row has one loss of all outputs, whose target is the number of a class.
     is_joint: ClassVar[bool] = False
@@ -69,6 +77,8 @@ class Loss(Settings):
     least_target: ClassVar[float] = -np.inf
     # Whether the mean of y is exp(z).
     has_log_link: ClassVar[bool] = False
+    # Whether a scale is estimated too: see ``fastgd/problem/huber_scale.py``.
+    has_scale: ClassVar[bool] = False
     # The user's function, of a custom loss.
     function: ClassVar[object] = None
 
@@ -140,6 +150,10 @@ class Loss(Settings):
     def typical_curvature(self, y):
         """A bound of the second derivative or, where there is none, a guess from the targets."""
         return self.max_curvature if np.isfinite(self.max_curvature) else 1.0
+
+    def curvature_of_constant(self, y):
+        """About the mean second derivative at the best constant model."""
+        return self.typical_curvature(y)
 
     def inverse_curvature(self, targets):
         """(outputs,) the change of a margin per unit of slope in a step of rate 1.
@@ -237,6 +251,20 @@ class Huber(Loss):
         return s * (y + s / 2)
 
 
+class HuberWithScale(Huber):
+    """sigma / 2 + sigma H(r / sigma) with Huber's loss H of the threshold `delta`, where sigma is
+    the best one of all rows; a row alone has the loss H.
+    """
+
+    has_scale = True
+    parameter = None  # it has no unit
+    degree = 1
+
+    def best_constant(self, y, weights):
+        """The mean; the best constant needs the scale: the method has it."""
+        return weights @ y
+
+
 class _Tube(Loss):
     """Losses of values with kinks: straight, or 0, between them."""
 
@@ -311,6 +339,9 @@ class Poisson(Loss):
     def typical_curvature(self, y):
         return max(1.0, y.max())
 
+    def curvature_of_constant(self, y):
+        return y.mean()
+
     def inverse_curvature(self, targets):
         return 1 / np.maximum(targets.center, 1.0)
 
@@ -324,7 +355,105 @@ class Poisson(Loss):
         return s - low
 
     def best_constant(self, y, weights):
-        return np.log(max(weights @ y, MIN_FREQUENCY))
+        return np.log(_positive(weights @ y))
+
+
+class _OfMeans(Loss):
+    """Losses of positive targets that compare y with a mean exp(z), or z: half of the Tweedie
+    deviance of the power `delta`, up to a constant.
+    """
+
+    max_curvature = np.inf
+    is_for_sgd = False
+    has_log_link = True
+
+    def typical_curvature(self, y):
+        """The expected second derivative at the mean of the targets."""
+        return _positive(float(np.mean(y))) ** (2 - self.delta)
+
+    def best_constant(self, y, weights):
+        return np.log(_positive(weights @ y))
+
+
+class Gamma(_OfMeans):
+    """z + y exp(-z): minus the log-likelihood of gamma distributed y with mean exp(z), up to a
+    factor and a constant.
+    """
+
+    name = "gamma"
+
+    def typical_curvature(self, y):
+        return 1.0
+
+    def domain(self, y):
+        return np.full_like(y, -np.inf), np.ones_like(y)
+
+    def conjugate(self, s, y):
+        ratio = 1 - s
+        return xlogy(ratio, ratio / y) - ratio
+
+    def mobility(self, s, low, high):
+        return high - s
+
+
+class Tweedie(_OfMeans):
+    """m^(2-p) / (2-p) - y m^(1-p) / (1-p) with m = exp(z), p = delta: convex for 1 <= p <= 2."""
+
+    name = "tweedie"
+    parameter = "power"
+
+    @property
+    def is_convex(self):
+        return 1 <= self.delta <= 2
+
+    def domain(self, y):
+        """Slopes from 0, or without a bound for y > 0; NaN where there is no conjugate."""
+        high = np.inf if self.is_convex else np.nan
+        return np.where(y > 0, -high, 0 * high), np.full_like(y, high)
+
+    def conjugate(self, s, y):
+        z = np.log(self._mean_of_slope(s, y))
+        return s * z - self.evaluate(np.ravel(z), np.ravel(y))[0].reshape(z.shape)
+
+    def _mean_of_slope(self, s, y):
+        """The mean m with m^(1-p) (m - y) = s, by Newton's method on m - s m^(p-1) - y: it is
+        convex or concave, so that the steps from some point on have one sign.
+        """
+        q = self.delta - 1
+        m = np.where(s > 0, y + np.maximum(s, 0) ** (1 / (1 - q)), y / 2)
+        m = np.maximum(m, MIN_FREQUENCY)
+        for _ in range(MAX_NEWTON_STEPS):
+            before, power = m, s * m**q
+            m = m - (m - power - y) / np.maximum(1 - q * power / m, MIN_FREQUENCY)
+            m = np.maximum(m, np.maximum(before / 10, MIN_FREQUENCY))
+            if (np.abs(m - before) <= 1e-14 * m).all():
+                break
+        return m
+
+    def mobility(self, s, low, high):
+        return np.where(np.isinf(low), 1.0, s - low)
+
+
+class TweedieIdentity(_OfMeans):
+    """z^(2-p) / (2-p) - y z^(1-p) / (1-p), its limits for p = 1 and 2; z > 0 is the mean."""
+
+    name = "tweedie_identity"
+    parameter = "power"
+    has_log_link = False
+
+    @property
+    def is_convex(self):
+        return self.delta == 1
+
+    def typical_curvature(self, y):
+        return _positive(float(np.mean(y))) ** -self.delta
+
+    def domain(self, y):
+        """NaN: there is no conjugate."""
+        return np.full_like(y, np.nan), np.full_like(y, np.nan)
+
+    def best_constant(self, y, weights):
+        return _positive(weights @ y)
 
 
 class _OfLabels(Loss):
@@ -447,8 +576,9 @@ class Custom(Loss):
 
 # A custom loss is asked for by a function.
 del KINDS[Custom.name]
-# The names of the losses of values.
-OF_VALUES = tuple(name for name, kind in KINDS.items() if not kind.is_of_labels)
+# The names of the losses that SGD offers, and of those of values among them.
+FOR_SGD = tuple(name for name, kind in KINDS.items() if kind.is_for_sgd)
+OF_VALUES = tuple(name for name in FOR_SGD if not KINDS[name].is_of_labels)
 
 
 def loss_of(name, delta=0.0):
@@ -459,6 +589,11 @@ def loss_of(name, delta=0.0):
 def kind_of(loss):
     """The class of a loss, given by its name or as a function."""
     return KINDS[loss] if isinstance(loss, str) else Custom
+
+
+def _positive(mean):
+    """A mean, or a small one in place of 0."""
+    return mean if mean > 0 else MIN_FREQUENCY
 
 
 def _quantile(y, weights, level):

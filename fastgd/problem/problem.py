@@ -7,7 +7,7 @@ import numpy as np
 
 from fastgd.kernels.data_term import DataTerm
 from fastgd.kernels.rows import Rows
-from fastgd.problem import passes
+from fastgd.problem import huber_scale, passes
 from fastgd.problem.chunked_rows import ChunkedRows
 from fastgd.problem.chunked_term import ChunkedTerm
 from fastgd.problem.layout import unpack
@@ -78,6 +78,8 @@ class Problem(Record):
         """The mean loss at theta, in a pass over X; `gradient` receives its derivatives, `margins`
         the rows' margins.
         """
+        if self.objective.loss.has_scale:
+            return huber_scale.mean_loss(self, theta, gradient, margins)
         return passes.gradient(self.data_term, theta, gradient, margins) / self.total_weight
 
     @property
