@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # the names for editors and type checkers, which do not run __getattr__
     from .callbacks import Checkpoint
+    from .lasso import ElasticNetCV, LassoCV, enet_path, lasso_path
     from .linear import (
         ElasticNet,
         Lasso,
@@ -67,6 +68,7 @@ if TYPE_CHECKING:  # the names for editors and type checkers, which do not run _
 _NAMES = {
     "sgd": "SGDClassifier SGDRegressor SGDOneClassSVM",
     "linear": "LinearRegression Ridge Lasso ElasticNet LogisticRegression LinearSVC LinearSVR",
+    "lasso": "LassoCV ElasticNetCV lasso_path enet_path",
     "neural_network": "MLPClassifier MLPRegressor",
     "recommender": "MatrixFactorization ndcg_at_k precision_at_k",
     "optimize": "minimize check_gradient auto gd momentum nesterov adagrad rmsprop adam adamw "

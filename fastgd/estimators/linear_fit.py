@@ -36,15 +36,20 @@ MAX_LOSS_RATIO_WITHOUT = 1.5
 
 
 class LinearFit(RowsFit):
-    """One fit of a linear model on the rows `data`; `init` is (coef_init, intercept_init)."""
+    """One fit of a linear model on the rows `data`; `init` is (coef_init, intercept_init).
+
+    `products` are the `Products` of these rows, if they are known already.
+    """
 
     first_theta = None
     # The `StoredColumns` that are trained on; None: all columns.
     stored_columns = None
 
-    def __init__(self, model, data, outputs, one_vs_rest, *, init=(None, None), **others):
+    def __init__(
+        self, model, data, outputs, one_vs_rest, *, init=(None, None), products=None, **others
+    ):
         super().__init__(model, data, **others)
-        self.init, self.data = init, data
+        self.init, self.data, self.products = init, data, products
         if any(part is not None for part in init):
             self.earlier = None
         self.outputs, self.one_vs_rest = outputs, one_vs_rest
@@ -117,7 +122,8 @@ class LinearFit(RowsFit):
     def _metric(self, problem):
         """The column scaling; with the products of the columns where these are the solution."""
         if self.model.batch_size == "auto" and needs_products(problem):
-            made = products_of(problem)
+            is_known = self.products is not None and self.stored_columns is None
+            made = self.products if is_known else products_of(problem)
             if made:
                 return made.metric
         metric = metric_of(problem)

@@ -1,5 +1,6 @@
 """Products of the columns of X and y, and of the rows of X, of which least squares are made."""
 
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -43,37 +44,86 @@ class Products(Record):
         return Metric(self.mean_x, self.scale, products=self)
 
 
-@np.errstate(over="ignore", invalid="ignore", under="ignore")
-def products_of(problem):
-    """The `Products` of a problem, from one pass over X in float64; None if numbers are so large or
-    small that squares overflow or underflow.
+class ProductSums(Record):
+    """Sums s a a' over some rows, where a = (x, 1, y) - shift: `G`, (p + 1 + targets, ...), of
+    which the lower triangle is meant.
     """
+
+    G: np.ndarray
+    shift: np.ndarray
+    p: int
+    is_centered: bool
+    is_sparse: bool
+
+    @property
+    def weight(self):
+        """The sum of the rows' weights."""
+        return float(self.G[self.p, self.p])
+
+    def without(self, others):
+        """The sums over the rows that are not among others, with the same shift."""
+        return replace(self, G=self.G - others.G)
+
+    @property
+    def is_far(self):
+        """Whether the shift is far from the means: rounding of the sums matters."""
+        means = self.G[self.p, : self.p] / self.weight
+        return is_far(means, np.diagonal(self.G)[: self.p] / self.weight)
+
+    def products(self):
+        """The `Products` of these rows."""
+        p, G = self.p, self.G / self.weight
+        G += np.tril(G, -1).T - np.triu(G, 1)
+        offset = G[p].copy() if self.is_centered else np.zeros(len(G))
+        G -= np.outer(offset, offset)
+        mean = offset + self.shift
+        XX, XY, YY = G[:p, :p], G[:p, p + 1 :], np.diagonal(G)[p + 1 :]
+        return Products(mean[:p], mean[p + 1 :], XX, XY, YY, self.is_sparse)
+
+
+def shift_of(problem):
+    """A guess of the means of (x, 1, y) from a few rows; 0 for the 1, and without an intercept."""
     p, targets = problem.rows.shape[1], problem.targets
-    centered, used = problem.objective.intercept, p + 1 + targets.shape[1]
-    size = -(-used // PANEL) * PANEL
-    shift, out = np.zeros(size), np.empty((size, size))
-    if centered:
+    shift = np.zeros(p + 1 + targets.shape[1])
+    if problem.objective.intercept:
         shift[:p] = rough_center(problem.rows, problem.visits, problem.weights)
-        shift[p + 1 : used] = targets.mean(axis=0)
-    passes.column_products(problem.data_term, shift, out)
-    G = out[:used, :used]
-    if centered and not problem.rows.sparse and np.isfinite(G).all():
-        mean = G[p, :p] / G[p, p]
-        if is_far(mean, np.diagonal(G)[:p] / G[p, p]):
-            # The rows of which the centre was guessed are not like the others.
-            shift[:p] += mean
-            passes.column_products(problem.data_term, shift, out)
-    squares = np.diagonal(G)
+        shift[p + 1 :] = targets.mean(axis=0)
+    return shift
+
+
+def product_sums(problem, shift):
+    """The `ProductSums` of the rows to train on, from a pass over X in float64."""
+    p, used = problem.rows.shape[1], len(shift)
+    size = -(-used // PANEL) * PANEL
+    padded, out = np.zeros(size), np.empty((size, size))
+    padded[:used] = shift
+    passes.column_products(problem.data_term, padded, out)
+    centered, is_sparse = problem.objective.intercept, problem.rows.sparse
+    return ProductSums(out[:used, :used], shift, p, centered, is_sparse)
+
+
+@np.errstate(over="ignore", invalid="ignore", under="ignore")
+def sums_of(problem):
+    """The `ProductSums` of a problem; None if numbers are so large or small that squares overflow
+    or underflow.
+    """
+    p, shift = problem.rows.shape[1], shift_of(problem)
+    sums = product_sums(problem, shift)
+    if sums.is_centered and not sums.is_sparse and np.isfinite(sums.G).all() and sums.is_far:
+        # The rows of which the centre was guessed are not like the others.
+        shift[:p] += sums.G[p, :p] / sums.weight
+        sums = product_sums(problem, shift)
+    squares = np.diagonal(sums.G)
     is_safe = (squares < MAX_SQUARES) & ((squares > 1 / MAX_SQUARES) | (squares == 0))
     if not (is_safe.all() and np.isfinite(shift).all()) or _underflow(problem, squares, shift):
         return None
-    G = G / G[p, p]
-    G += np.tril(G, -1).T - np.triu(G, 1)
-    offset = G[p].copy() if centered else np.zeros(used)
-    G -= np.outer(offset, offset)
-    mean = offset + shift[:used]
-    XX, XY, YY = G[:p, :p], G[:p, p + 1 :], np.diagonal(G)[p + 1 :]
-    return Products(mean[:p], mean[p + 1 :], XX, XY, YY, problem.rows.sparse)
+    return sums
+
+
+def products_of(problem):
+    """The `Products` of a problem, or None, as of `sums_of`."""
+    sums = sums_of(problem)
+    return None if sums is None else sums.products()
 
 
 def _underflow(problem, squares, shift):
