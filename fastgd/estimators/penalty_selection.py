@@ -23,6 +23,7 @@ from fastgd.problem.chunks import Chunks
 from fastgd.problem.data import distinct_columns
 from fastgd.problem.dual_gap import dual_gaps
 from fastgd.problem.problem import Samples as FitSamples
+from fastgd.training.blas import one_blas_thread
 
 # scikit-learn's words.
 NO_GRID = (
@@ -112,10 +113,12 @@ class PenaltySelection(Regressor):
         self._rows_that_count(weights, X.shape[0])
         search = self._search(X, y, weights, self._folds(X, y, sample_weight, params))
         self._choose(search)
+        # Where the fit on all rows is not from products, it begins at a point of a path.
         products = search.products and search.products.total.products()
+        init = (None, None) if products else self._first_solution(search)
         data = FitSamples(X, y, self._targets(y), weights)
         self._one_target = True
-        others = {"fit_callbacks": fit_callbacks, "products": products}
+        others = {"fit_callbacks": fit_callbacks, "products": products, "init": init}
         LinearModel._train(self, data, 1, False, **others)
         vars(self).pop("_chosen")
         return self
@@ -173,6 +176,14 @@ class PenaltySelection(Regressor):
         self._chosen = self.alpha_, float(ratios[best[0]])
         self._keep_ratio(ratios[best[0]])
         warn_of_unfinished(unfinished, errors.size)
+
+    def _first_solution(self, search):
+        """(coef, intercept) for the chosen penalty."""
+        l1, l2, _ = self._penalty(1, None)
+        data = search.whole
+        with one_blas_thread():
+            (coef,) = data.descend([l1], [l2], search.settings).coefs
+        return coef, data.mean_y - coef @ data.mean_x
 
     def _certify(self, problem, coef, intercept, method):
         gaps = method and method.gaps()
