@@ -185,6 +185,24 @@ class PenaltySelection(Regressor):
             (coef,) = data.descend([l1], [l2], search.settings).coefs
         return coef, data.mean_y - coef @ data.mean_x
 
+    def _coefficient_path(self, X, y, sample_weight):
+        """(alphas, coefs (alphas, p), errors (alphas, folds), alpha_) at the chosen share of L1,
+        for a picture; the data are those of the fit.
+        """
+        X, y = self._check_X(X, reset=False, y=y, y_numeric=True, multi_output=True)
+        weights = self._sample_weight(sample_weight, X)
+        ratio = getattr(self, "l1_ratio_", 1.0)
+        shape = len(self._ratios()), -1, self.mse_path_.shape[-1]
+        k = list(self._ratios()).index(ratio)
+        alphas, errors = np.atleast_2d(self.alphas_), self.mse_path_
+        alphas = alphas[k if len(alphas) > 1 else 0]
+        if len(alphas) > 1:
+            errors = errors.reshape(shape)[k]
+        everything = np.arange(X.shape[0]), np.arange(X.shape[0])
+        search = self._search(distinct_columns(X), np.ravel(y), weights, [everything])
+        points = search.whole.descend(alphas * ratio, alphas * (1 - ratio), search.settings)
+        return alphas, points.coefs, np.reshape(errors, (len(alphas), -1)), self.alpha_
+
     def _certify(self, problem, coef, intercept, method):
         gaps = method and method.gaps()
         if gaps is None:
