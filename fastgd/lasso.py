@@ -139,7 +139,7 @@ def enet_path(
     >>> X, y = load_diabetes(return_X_y=True)
     >>> alphas, coefs, gaps = enet_path(X, y - y.mean(), l1_ratio=0.8, alphas=5)
     >>> coefs.shape, (coefs != 0).sum(axis=0)
-    ((10, 5), array([ 0,  4,  7,  9, 10]))
+    ((10, 5), array([ 0,  9,  9, 10, 10]))
     """
     begin, alphas = time.perf_counter(), grid_of(alphas, n_alphas)
     if check_input:
@@ -242,7 +242,7 @@ def lasso_path(
     >>> X, y = load_diabetes(return_X_y=True)
     >>> alphas, coefs, gaps = lasso_path(X, y - y.mean(), alphas=5)
     >>> coefs.shape, (coefs != 0).sum(axis=0)
-    ((10, 5), array([0, 4, 7, 9, 9]))
+    ((10, 5), array([ 0,  4,  7,  9, 10]))
     """
     return enet_path(
         X,

@@ -478,7 +478,7 @@ class CoefficientPathDisplay(_Display):
     array([10,  7,  3,  0])
     >>> display = CoefficientPathDisplay.from_estimator(LassoCV(), X, y)
     >>> round(display.alpha_, 4), round(display.alpha_1se_, 4)
-    (0.0038, 0.1354)
+    (0.0038, 0.1868)
     """
 
     def __init__(self, alphas, coefs, *, feature_names=None, errors=None, alpha=None):

@@ -75,6 +75,12 @@ def warn_of_unfinished(pairs, points):
         )
 
 
+def _numbers_of(part, numbers):
+    """The row numbers of a part of the rows, which may be a mask."""
+    part = np.asarray(part)
+    return numbers[part if part.size else part.astype(int)]
+
+
 class PenaltySelection(Regressor):
     """Base of regressors whose `alpha_`, and `l1_ratio_`, have the least mean squared error in
     cross-validation, and whose coefficients are then those of all rows.
@@ -131,7 +137,7 @@ class PenaltySelection(Regressor):
             routed = _manual_routing({"splitter": {}})
         numbers = np.arange(X.shape[0])
         folds = check_cv(self.cv).split(X, y, **routed.splitter.split)
-        folds = [tuple(numbers[np.asarray(part)] for part in pair) for pair in folds]
+        folds = [tuple(_numbers_of(part, numbers) for part in pair) for pair in folds]
         if not folds:
             raise ValueError("cv gives no folds")
         return folds

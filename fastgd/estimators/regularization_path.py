@@ -10,7 +10,7 @@ from sklearn.utils import check_array, check_consistent_length
 
 from fastgd.estimators.diagnostics import warn
 from fastgd.estimators.parameters import thread_count
-from fastgd.estimators.path_search import FEW_COLUMNS, MAX_COLUMNS, NOT_FINITE, Samples
+from fastgd.estimators.path_search import FEW_COLUMNS, MAX_COLUMNS, Samples
 from fastgd.estimators.penalty_selection import alpha_grid, warn_of_unfinished
 from fastgd.methods.lasso_path import PathData, PathSettings
 from fastgd.problem.data import check_compressed
@@ -71,8 +71,6 @@ def compute_path(X, y, l1_ratio, eps, alphas, precompute, Xy, coef_init, positiv
         start = None if coef_init is None else _start(coef_init, data.y_products.shape)
         settings = PathSettings(float(tol), int(max_iter), bool(positive))
         points = data.descend(alphas * l1_ratio, alphas * (1 - l1_ratio), settings, start)
-    if not (np.isfinite(points.weights).all() and np.isfinite(points.gaps).all()):
-        raise ValueError(NOT_FINITE)
     warn_of_unfinished([(gap, points.bound) for gap in points.unfinished], len(alphas))
     return alphas, points.weights, points.gaps, points.iterations
 

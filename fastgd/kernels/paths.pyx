@@ -306,7 +306,7 @@ cdef Py_ssize_t grow(Path *path, double threshold) noexcept nogil:
     many; return their number, or -1 if there is no memory for them.
     """
     cdef Py_ssize_t j, t, targets = path.targets, added = count_above(path, threshold), k
-    cdef Py_ssize_t used = 0, most
+    cdef Py_ssize_t used = 0, most, _
     cdef double low = threshold, high = 0, middle
     if added == 0:
         return 0
@@ -319,7 +319,7 @@ cdef Py_ssize_t grow(Path *path, double threshold) noexcept nogil:
     if path.H == NULL and path.l1 > 0 and added > most:
         for j in range(path.p):
             high = max(high, strength(path, path.c + j * targets))
-        for k in range(BISECTIONS):
+        for _ in range(BISECTIONS):
             middle = (low + high) / 2
             added = count_above(path, middle)
             if added > most:

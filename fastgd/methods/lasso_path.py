@@ -14,6 +14,11 @@ from fastgd.problem.records import Record, Settings
 # The variance of a sparse column, relative to its squared mean, that may be rounding: the
 # difference of two sums of squares.
 SPARSE_ROUNDING = 1e-13
+# scikit-learn's words.
+NOT_FINITE = (
+    "Coordinate descent iterations resulted in non-finite parameter values. The input data may "
+    "contain large values and need to be preprocessed."
+)
 
 
 class PathSettings(Settings):
@@ -88,7 +93,7 @@ class PathData(Record):
             np.ascontiguousarray((root[:, None] * Y).T),
         )
         squares = np.einsum("ji,ji->j", A, A)
-        squares[squares <= (MIN_RELATIVE_SCALE * mean_x) ** 2] = 0
+        squares[np.sqrt(squares) <= MIN_RELATIVE_SCALE * np.abs(mean_x)] = 0
         XY, yy = np.ascontiguousarray(A @ Y.T), float((Y * Y).sum())
         return cls(mean_x, mean_y, (A, Y), XY, squares, yy, len(X))
 
@@ -110,12 +115,10 @@ class PathData(Record):
         Y = np.ascontiguousarray((root[:, None] * Y).T)
         raw, total = np.asarray((scaled * scaled).sum(axis=0)), float(shares.sum())
         squares = raw - mean_x * (2 * (root @ scaled) - total * mean_x)
-        squares[squares <= SPARSE_ROUNDING * mean_x**2] = 0
-        XY = (Y @ scaled).T - np.outer(mean_x, Y @ root)
-        columns = values, indices, indptr, mean_x, root, Y
-        return cls(
-            mean_x, mean_y, columns, np.ascontiguousarray(XY), squares, float((Y * Y).sum()), rows
-        )
+        squares[squares <= SPARSE_ROUNDING * np.minimum(mean_x**2, np.finfo(float).max)] = 0
+        XY = np.ascontiguousarray((Y @ scaled).T - np.outer(mean_x, Y @ root))
+        columns, yy = (values, indices, indptr, mean_x, root, Y), float((Y * Y).sum())
+        return cls(mean_x, mean_y, columns, XY, squares, yy, rows)
 
     @property
     def strongest(self):
@@ -129,6 +132,9 @@ class PathData(Record):
 
     def descend(self, l1, l2, settings, start=None, stop=None):
         """The `PathPoints` for penalties l1 and l2, one after the other, from weights `start`."""
+        sizes = self.y_products, self.squares, [self.yy]
+        if not all(np.isfinite(part).all() for part in sizes):
+            raise ValueError(NOT_FINITE)
         l1, l2 = (np.ascontiguousarray(part, dtype=np.float64) for part in (l1, l2))
         out = (
             np.zeros((len(l1), *self.y_products.shape)),
@@ -142,4 +148,6 @@ class PathData(Record):
         totals = self.yy, self.rows
         data = self.columns, self.y_products, self.squares
         descend_path(*data, totals, (l1, l2), values, start, out, stop)
+        if not (np.isfinite(out[0]).all() and np.isfinite(out[1]).all()):
+            raise ValueError(NOT_FINITE)
         return PathPoints(*out, settings.tol * self.yy)
