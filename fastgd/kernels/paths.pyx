@@ -15,7 +15,7 @@ the duality gap: safer rules for the lasso", ICML 2015.
 from libc.math cimport fabs, sqrt
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
-from scipy.linalg.cython_lapack cimport dposv
+from scipy.linalg.cython_lapack cimport dpotrf, dpotrs
 
 from .rows cimport check_order, dense_add, lanes_dot, start_of
 from .signals cimport Watch, watch_end, watch_is_over, watch_start, watch_work
@@ -71,6 +71,13 @@ cdef struct Path:
     double *v                   # (m,), as the following: w, c and q of the working set
     double *d
     double *of_y
+    double *F                   # the factor of a Newton step: of `factored` columns, the `support`,
+    Py_ssize_t factored         # with `factored_l2`
+    Py_ssize_t factor_room
+    double factored_l2
+    Py_ssize_t *support         # (p,)
+    Py_ssize_t *places          # (p,): in the working set
+    double *newton              # (p,): the step
     double largest, size        # of the last sweep: the largest change, the largest weight
     const int *stop
     Watch watch
@@ -433,49 +440,80 @@ cdef void sweep_residuals(Path *path) noexcept nogil:
         path.size = max(path.size, length * scale)
 
 
+cdef bint has_factor(const Path *path, Py_ssize_t used) noexcept nogil:
+    """Whether the stored factor is that of the nonzero weights."""
+    cdef Py_ssize_t k, size = 0
+    if path.factored != used or path.factored_l2 != path.l2:
+        return False
+    for k in range(path.m):
+        if path.v[k] != 0:
+            if size == used or path.support[size] != path.columns[k]:
+                return False
+            size += 1
+    return size == used
+
+
+cdef bint make_factor(Path *path, Py_ssize_t used) noexcept nogil:
+    """Store the factor of the products of the nonzero weights, plus l2; return whether it exists.
+    """
+    cdef Py_ssize_t a, b, k, size = 0
+    cdef int n = <int> used, fault = 0
+    cdef const double *row
+    path.factored = 0
+    if used > path.factor_room:
+        free(path.F)
+        path.factor_room = min(2 * used, path.p)
+        path.F = <double *> malloc(path.factor_room * path.factor_room * sizeof(double))
+    if path.F == NULL:
+        path.factor_room = 0
+        return False
+    for k in range(path.m):
+        if path.v[k] != 0:
+            path.places[size], path.support[size] = k, path.columns[k]
+            size += 1
+    for a in range(used):
+        row = path.G + path.places[a] * path.capacity
+        for b in range(a + 1):
+            path.F[a * used + b] = row[path.places[b]]
+        path.F[a * used + a] += RIDGE * path.F[a * used + a] + path.l2
+    dpotrf("U", &n, path.F, &n, &fault)  # by columns: the upper triangle
+    if fault == 0:
+        path.factored, path.factored_l2 = used, path.l2
+    return fault == 0
+
+
 cdef double newton_step(Path *path, Py_ssize_t used) noexcept nogil:
     """Take a Newton step of the nonzero weights, up to the first sign change; return how much of it
     was taken, 1 for all, -1 if there was none.
     """
-    cdef Py_ssize_t m = path.m, a, b, k, size = 0
+    cdef Py_ssize_t a, k
     cdef int n = <int> used, one = 1, fault = 0
     cdef double t = 1, v, by
-    cdef const double *row
-    cdef double *step = <double *> malloc((used * used + used) * sizeof(double))
-    cdef Py_ssize_t *support = <Py_ssize_t *> malloc(used * sizeof(Py_ssize_t))
-    cdef double *F = step + used
-    if step == NULL or support == NULL:
-        free(step)
-        free(support)
+    cdef double *step = path.newton
+    if not has_factor(path, used) and not make_factor(path, used):
         return -1
-    for k in range(m):
-        if path.v[k] != 0 and size < used:
-            support[size] = k
-            size += 1
-    for a in range(size):
-        row, v = path.G + support[a] * path.capacity, path.v[support[a]]
-        for b in range(a + 1):
-            F[a * size + b] = row[support[b]]
-        F[a * size + a] += RIDGE * F[a * size + a] + path.l2
-        step[a] = path.d[support[a]] - path.l2 * v - (path.l1 if v > 0 else -path.l1)
-    n = <int> size
-    dposv("U", &n, &one, F, &n, step, &n, &fault)  # by columns: the upper triangle
-    if fault == 0:
-        for a in range(size):
-            v = path.v[support[a]]
-            if (path.l1 > 0 or path.positive) and v * (v + t * step[a]) < 0:
-                t = -v / step[a]
-        for a in range(size):
-            k = support[a]
-            v = path.v[k]
-            by = t * step[a]
-            if (path.l1 > 0 or path.positive) and t < 1 and fabs(v + by) <= 1e-15 * fabs(v):
-                by = -v
-            path.v[k] = v + by
-            dense_add(-by, path.G + k * path.capacity, path.d, m)
-    free(step)
-    free(support)
-    return t if fault == 0 else -1
+    a = 0
+    for k in range(path.m):
+        v = path.v[k]
+        if v != 0:
+            # Pruning the working set may have moved the column.
+            path.places[a] = k
+            step[a] = path.d[k] - path.l2 * v - (path.l1 if v > 0 else -path.l1)
+            a += 1
+    dpotrs("U", &n, &one, path.F, &n, step, &n, &fault)
+    for a in range(used):
+        v = path.v[path.places[a]]
+        if (path.l1 > 0 or path.positive) and v * (v + t * step[a]) < 0:
+            t = -v / step[a]
+    for a in range(used):
+        k = path.places[a]
+        v = path.v[k]
+        by = t * step[a]
+        if (path.l1 > 0 or path.positive) and t < 1 and fabs(v + by) <= 1e-15 * fabs(v):
+            by = -v
+        path.v[k] = v + by
+        dense_add(-by, path.G + k * path.capacity, path.d, path.m)
+    return t
 
 
 cdef bint newton_steps(Path *path, Py_ssize_t used) noexcept nogil:
@@ -500,7 +538,7 @@ cdef bint solve_set(Path *path, double tolerance, double change, Py_ssize_t *ite
     most `change` and its gap is at most `tolerance`; return False if nothing moves any more.
     """
     cdef Py_ssize_t used = 0
-    cdef double work = 0, patience = 1
+    cdef double work = 0, patience = 1, factor_work
     while iterations[0] < max_iter and not path.stop[0]:
         iterations[0] += 1
         if path.has_products:
@@ -515,8 +553,9 @@ cdef bint solve_set(Path *path, double tolerance, double change, Py_ssize_t *ite
             if path.largest == 0:
                 return False
         work += <double> used * path.m
+        factor_work = 0 if has_factor(path, used) else used / (6 * FACTOR_SPEED)
         if (path.has_products and used > 1
-                and work >= patience * used * used * (used / (6 * FACTOR_SPEED) + 2)):
+                and work >= patience * used * used * (factor_work + 2)):
             if not newton_steps(path, used):
                 patience *= 2
             work = 0
@@ -650,9 +689,9 @@ def descend_path(columns, y_products, const double[::1] squares not None, totals
     path.yy, path.rows = totals
     path.positive, path.has_products = settings[2], targets == 1
     path.stop = &stop[0]
-    room = 2 * p * targets + targets * n + targets + n + 3 * p
+    room = 2 * p * targets + targets * n + targets + n + 4 * p
     memory = <double *> calloc(room, sizeof(double))
-    path.columns = <Py_ssize_t *> calloc(p, sizeof(Py_ssize_t))
+    path.columns = <Py_ssize_t *> calloc(3 * p, sizeof(Py_ssize_t))
     path.is_in = <char *> calloc(p, sizeof(char))
     if memory == NULL or path.columns == NULL or path.is_in == NULL:
         free(memory)
@@ -664,7 +703,8 @@ def descend_path(columns, y_products, const double[::1] squares not None, totals
     path.step = path.r + targets * n
     path.column = path.step + targets
     path.v = path.column + n
-    path.d, path.of_y = path.v + p, path.v + 2 * p
+    path.d, path.of_y, path.newton = path.v + p, path.v + 2 * p, path.v + 3 * p
+    path.support, path.places = path.columns + p, path.columns + 2 * p
     if start is not None:
         memcpy(path.w, &start[0, 0], p * targets * sizeof(double))
     watch_start(&path.watch)
@@ -675,6 +715,7 @@ def descend_path(columns, y_products, const double[::1] squares not None, totals
     free(path.columns)
     free(path.is_in)
     free(path.G)
+    free(path.F)
     watch_end(&path.watch)
     if fault:
         raise MemoryError("no memory for the products of the columns of a working set")
