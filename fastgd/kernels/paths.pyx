@@ -15,7 +15,7 @@ the duality gap: safer rules for the lasso", ICML 2015.
 from libc.math cimport fabs, sqrt
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
-from scipy.linalg.cython_lapack cimport dpotrf, dpotrs
+from scipy.linalg.cython_lapack cimport dgesv, dpotrf, dpotrs
 
 from .rows cimport check_order, dense_add, lanes_dot, start_of
 from .signals cimport Watch, watch_end, watch_is_over, watch_start, watch_work
@@ -27,6 +27,9 @@ cdef enum:
     # Rounds in which the gap of all columns is above `tol`, that of the working set is not, and no
     # column is missing. A guard: only rounding makes one.
     MAX_ROUNDING_ROUNDS = 20
+    # A stored factor is used if at most 1 / BORDER_SHARE of its columns are missing or superfluous:
+    # solving for each takes 2 s^2 multiplications, a new factor s^3 / 6.
+    BORDER_SHARE = 16
     MAX_NEWTON_STEPS = 50       # in a row; each but the last one makes a weight 0
 
 # A Newton step takes s^3 / 6 multiplications for s nonzero weights, in LAPACK about this number of
@@ -71,11 +74,12 @@ cdef struct Path:
     double *v                   # (m,), as the following: w, c and q of the working set
     double *d
     double *of_y
-    double *F                   # the factor of a Newton step: of `factored` columns, the `support`,
-    Py_ssize_t factored         # with `factored_l2`
+    double *F                   # the factor of a Newton step: of `factored` columns, plus
+    Py_ssize_t factored         # `factored_l2`
     Py_ssize_t factor_room
     double factored_l2
-    Py_ssize_t *support         # (p,)
+    Py_ssize_t *at              # (p,): the place of each column in the factor; -1: none
+    Py_ssize_t *border          # (p,): places of the columns that it lacks, -1 for superfluous ones
     Py_ssize_t *places          # (p,): in the working set
     double *newton              # (p,): the step
     double largest, size        # of the last sweep: the largest change, the largest weight
@@ -440,17 +444,20 @@ cdef void sweep_residuals(Path *path) noexcept nogil:
         path.size = max(path.size, length * scale)
 
 
-cdef bint has_factor(const Path *path, Py_ssize_t used) noexcept nogil:
-    """Whether the stored factor is that of the nonzero weights."""
-    cdef Py_ssize_t k, size = 0
-    if path.factored != used or path.factored_l2 != path.l2:
-        return False
+cdef Py_ssize_t border_size(const Path *path, Py_ssize_t used) noexcept nogil:
+    """The number of columns by which the nonzero weights differ from those of the stored factor; -1
+    if it is of no use.
+    """
+    cdef Py_ssize_t k, common = 0, present = 0, size
+    if path.factored == 0 or path.factored_l2 != path.l2:
+        return -1
     for k in range(path.m):
-        if path.v[k] != 0:
-            if size == used or path.support[size] != path.columns[k]:
-                return False
-            size += 1
-    return size == used
+        if path.at[path.columns[k]] >= 0:
+            present += 1
+            common += path.v[k] != 0
+    size = used + path.factored - 2 * common
+    # A column that has left the working set has no products.
+    return size if present == path.factored and size * BORDER_SHARE <= path.factored else -1
 
 
 cdef bint make_factor(Path *path, Py_ssize_t used) noexcept nogil:
@@ -460,6 +467,8 @@ cdef bint make_factor(Path *path, Py_ssize_t used) noexcept nogil:
     cdef int n = <int> used, fault = 0
     cdef const double *row
     path.factored = 0
+    for k in range(path.p):
+        path.at[k] = -1
     if used > path.factor_room:
         free(path.F)
         path.factor_room = min(2 * used, path.p)
@@ -469,7 +478,8 @@ cdef bint make_factor(Path *path, Py_ssize_t used) noexcept nogil:
         return False
     for k in range(path.m):
         if path.v[k] != 0:
-            path.places[size], path.support[size] = k, path.columns[k]
+            path.places[size] = k
+            path.at[path.columns[k]] = size
             size += 1
     for a in range(used):
         row = path.G + path.places[a] * path.capacity
@@ -482,25 +492,95 @@ cdef bint make_factor(Path *path, Py_ssize_t used) noexcept nogil:
     return fault == 0
 
 
+cdef bint solve_bordered(Path *path, Py_ssize_t used, Py_ssize_t border) noexcept nogil:
+    """Replace path.newton, by nonzero weight, by the product with the inverse of their products
+    plus l2. `border` weights are not among those of the stored factor, or are but have become 0:
+    these add rows to the system, and their unknowns are solved for first.
+    """
+    cdef Py_ssize_t f = path.factored, q = border, i, j, k, at, a = 0, added = 0, column
+    cdef int n = <int> f, columns = <int> (q + 1), small = <int> q, one = 1, fault = 0
+    cdef double *Z = <double *> calloc(f * (2 * q + 1) + q * q + q, sizeof(double))
+    cdef double *B = Z + f * (q + 1)        # (q, f)
+    cdef double *M = B + f * q              # (q, q), symmetric
+    cdef double *u = M + q * q              # (q,)
+    cdef int *pivots = <int *> malloc((q + 1) * sizeof(int))
+    cdef const double *row
+    if Z == NULL or pivots == NULL:
+        free(Z)
+        free(pivots)
+        return False
+    # The last column of Z is that of the right-hand side.
+    for k in range(path.m):
+        column = path.columns[k]
+        at = path.at[column]
+        if path.v[k] != 0:
+            if at >= 0:
+                Z[q * f + at] = path.newton[a]
+            else:
+                row = path.G + k * path.capacity
+                for j in range(path.m):
+                    i = path.at[path.columns[j]]
+                    if i >= 0:
+                        B[added * f + i] = row[j]
+                M[added * q + added] = row[k] * (1 + RIDGE) + path.l2
+                u[added] = path.newton[a]
+                path.border[added] = k
+                added += 1
+            a += 1
+        elif at >= 0:
+            B[added * f + at] = 1
+            path.border[added] = -1
+            added += 1
+    for i in range(q):
+        if path.border[i] < 0:
+            continue
+        row = path.G + path.border[i] * path.capacity
+        for j in range(q):
+            if j != i and path.border[j] >= 0:
+                M[i * q + j] = row[path.border[j]]
+    memcpy(Z, B, f * q * sizeof(double))
+    dpotrs("U", &n, &columns, path.F, &n, Z, &n, &fault)
+    for i in range(q):
+        for j in range(q):
+            M[i * q + j] -= lanes_dot(B + i * f, Z + j * f, f)
+        u[i] -= lanes_dot(B + i * f, Z + q * f, f)
+    if q > 0 and fault == 0:
+        dgesv(&small, &one, M, &small, pivots, u, &small, &fault)
+    for j in range(q if fault == 0 else 0):
+        dense_add(-u[j], Z + j * f, Z + q * f, f)
+    a = added = 0
+    for k in range(path.m):
+        at = path.at[path.columns[k]]
+        if path.v[k] != 0:
+            path.newton[a] = Z[q * f + at] if at >= 0 else u[added]
+            added += at < 0
+            a += 1
+        elif at >= 0:
+            added += 1
+    free(Z)
+    free(pivots)
+    return fault == 0
+
+
 cdef double newton_step(Path *path, Py_ssize_t used) noexcept nogil:
     """Take a Newton step of the nonzero weights, up to the first sign change; return how much of it
     was taken, 1 for all, -1 if there was none.
     """
-    cdef Py_ssize_t a, k
-    cdef int n = <int> used, one = 1, fault = 0
+    cdef Py_ssize_t a = 0, k, border = border_size(path, used)
     cdef double t = 1, v, by
     cdef double *step = path.newton
-    if not has_factor(path, used) and not make_factor(path, used):
-        return -1
-    a = 0
+    if border < 0:
+        border = 0
+        if not make_factor(path, used):
+            return -1
     for k in range(path.m):
         v = path.v[k]
         if v != 0:
-            # Pruning the working set may have moved the column.
             path.places[a] = k
             step[a] = path.d[k] - path.l2 * v - (path.l1 if v > 0 else -path.l1)
             a += 1
-    dpotrs("U", &n, &one, path.F, &n, step, &n, &fault)
+    if not solve_bordered(path, used, border):
+        return -1
     for a in range(used):
         v = path.v[path.places[a]]
         if (path.l1 > 0 or path.positive) and v * (v + t * step[a]) < 0:
@@ -537,7 +617,7 @@ cdef bint solve_set(Path *path, double tolerance, double change, Py_ssize_t *ite
     """Sweeps over the working set until the changes of its weights, relative to the largest, are at
     most `change` and its gap is at most `tolerance`; return False if nothing moves any more.
     """
-    cdef Py_ssize_t used = 0
+    cdef Py_ssize_t used = 0, border
     cdef double work = 0, patience = 1, factor_work
     while iterations[0] < max_iter and not path.stop[0]:
         iterations[0] += 1
@@ -553,7 +633,8 @@ cdef bint solve_set(Path *path, double tolerance, double change, Py_ssize_t *ite
             if path.largest == 0:
                 return False
         work += <double> used * path.m
-        factor_work = 0 if has_factor(path, used) else used / (6 * FACTOR_SPEED)
+        border = border_size(path, used)
+        factor_work = (2 * border if border >= 0 else used / 6.0) / FACTOR_SPEED
         if (path.has_products and used > 1
                 and work >= patience * used * used * (factor_work + 2)):
             if not newton_steps(path, used):
@@ -691,7 +772,7 @@ def descend_path(columns, y_products, const double[::1] squares not None, totals
     path.stop = &stop[0]
     room = 2 * p * targets + targets * n + targets + n + 4 * p
     memory = <double *> calloc(room, sizeof(double))
-    path.columns = <Py_ssize_t *> calloc(3 * p, sizeof(Py_ssize_t))
+    path.columns = <Py_ssize_t *> calloc(4 * p, sizeof(Py_ssize_t))
     path.is_in = <char *> calloc(p, sizeof(char))
     if memory == NULL or path.columns == NULL or path.is_in == NULL:
         free(memory)
@@ -704,7 +785,7 @@ def descend_path(columns, y_products, const double[::1] squares not None, totals
     path.column = path.step + targets
     path.v = path.column + n
     path.d, path.of_y, path.newton = path.v + p, path.v + 2 * p, path.v + 3 * p
-    path.support, path.places = path.columns + p, path.columns + 2 * p
+    path.at, path.places, path.border = path.columns + p, path.columns + 2 * p, path.columns + 3 * p
     if start is not None:
         memcpy(path.w, &start[0, 0], p * targets * sizeof(double))
     watch_start(&path.watch)
