@@ -11,6 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # the names for editors and type checkers, which do not run __getattr__
     from .callbacks import Checkpoint
     from .glm import GammaRegressor, PoissonRegressor, TweedieRegressor
+    from .lasso import ElasticNetCV, LassoCV, enet_path, lasso_path
     from .linear import (
         ElasticNet,
         HuberRegressor,
@@ -73,6 +74,7 @@ _NAMES = {
     "linear": "LinearRegression Ridge Lasso ElasticNet LogisticRegression LinearSVC LinearSVR "
     "HuberRegressor QuantileRegressor",
     "ridge": "RidgeCV RidgeClassifier RidgeClassifierCV ridge_path",
+    "lasso": "LassoCV ElasticNetCV lasso_path enet_path",
     "glm": "PoissonRegressor GammaRegressor TweedieRegressor",
     "neural_network": "MLPClassifier MLPRegressor",
     "recommender": "MatrixFactorization ndcg_at_k precision_at_k",

@@ -30,6 +30,9 @@ FEW_NAMES = 8
 BESIDE = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "frameon": False}
 # The line styles of coefficients: matplotlib has ten colours.
 DASHES = ["-"] * 10 + ["--"] * 10 + [":"] * 10
+# The lines at strengths of a penalty: of the least error, and of the one-standard-error rule.
+CHOSEN = {"color": "black", "linewidth": 1.2, "linestyle": "--", "zorder": 1.5}
+SIMPLER = {"color": "black", "linewidth": 1.2, "linestyle": ":", "zorder": 1.5}
 # The points of descent paths.
 STEP = {"marker": "o", "markersize": 3}
 START = {"color": "white", "markersize": 7, "markeredgecolor": "black", "zorder": 5}
@@ -424,9 +427,10 @@ class DescentPathDisplay(_Display):
 
 
 class CoefficientPathDisplay(_Display):
-    """Coefficients of a linear model against the strength of its penalty.
+    """Coefficients of a linear model against the strength of its penalty, and beside them its
+    errors in cross-validation, if there are any.
 
-    Use `from_estimator` to fit and draw.
+    Use `from_estimator` to fit and draw, and `from_path` for a path such as that of `lasso_path`.
 
     Parameters
     ----------
@@ -436,44 +440,104 @@ class CoefficientPathDisplay(_Display):
         The coefficients at each of them.
     feature_names : list of str, default=None
         Names of the columns; None: x0, x1, ...
+    errors : array-like of shape (n_alphas, n_folds), default=None
+        The mean squared errors of each fold.
+    alpha : float, default=None
+        The chosen strength, one of `alphas`; None: that of the least mean error.
 
     Attributes
     ----------
     lines_ : list of matplotlib Line2D
         One line per coefficient.
+    error_line_ : matplotlib Line2D
+        The mean of the errors; None without errors.
+    error_band_ : matplotlib PolyCollection
+        One standard error of the mean to each side; None without errors.
+    alpha_ : float
+        The chosen strength; None without errors.
+    alpha_1se_ : float
+        The largest strength whose mean error is at most one standard error above that of the chosen
+        one; None without errors.
     ax_ : matplotlib Axes
+    error_ax_ : matplotlib Axes
+        The axes of the errors; None if there are none.
     figure_ : matplotlib Figure
+
+    References
+    ----------
+    Hastie, Tibshirani and Friedman, The Elements of Statistical Learning, 2nd edition (2009),
+    section 7.10: the one-standard-error rule.
 
     Examples
     --------
     >>> from sklearn.datasets import load_diabetes
-    >>> from fastgd import CoefficientPathDisplay, Lasso
+    >>> from fastgd import CoefficientPathDisplay, Lasso, LassoCV
     >>> X, y = load_diabetes(return_X_y=True, as_frame=True)
     >>> display = CoefficientPathDisplay.from_estimator(Lasso(), X, y, alphas=[0.01, 0.1, 1, 10])
     >>> (display.coefs != 0).sum(axis=1)
     array([10,  7,  3,  0])
+    >>> display = CoefficientPathDisplay.from_estimator(LassoCV(), X, y)
+    >>> round(display.alpha_, 4), round(display.alpha_1se_, 4)
+    (0.0038, 0.1868)
     """
 
-    def __init__(self, alphas, coefs, *, feature_names=None):
+    def __init__(self, alphas, coefs, *, feature_names=None, errors=None, alpha=None):
         self.alphas, self.coefs, self.feature_names = alphas, coefs, feature_names
+        self.errors, self.alpha = errors, alpha
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, *, alphas, sample_weight=None, ax=None, line_kw=None):
-        """Fit a clone at every alpha and draw its coefficients.
+    def from_path(
+        cls, alphas, coefs, *, feature_names=None, errors=None, alpha=None, ax=None, line_kw=None
+    ):
+        """Draw a path that has been computed, such as that of `lasso_path`.
+
+        Parameters
+        ----------
+        alphas : array-like of shape (n_alphas,)
+            Strengths of the penalty, > 0.
+        coefs : array-like of shape (n_features, n_alphas)
+            The coefficients: the last axis is that of the strengths.
+        feature_names, errors, alpha
+            As of the class.
+        ax : matplotlib Axes or pair of them, default=None
+            Axes to draw on, the second ones for errors; None: those of a new figure.
+        line_kw : dict, default=None
+            Arguments of matplotlib's ``plot``.
+
+        Returns
+        -------
+        display : CoefficientPathDisplay
+        """
+        alphas, coefs = np.asarray(alphas), np.asarray(coefs)
+        if coefs.ndim != 2 or coefs.shape[1] != len(alphas):
+            raise ValueError(
+                f"coefs must have shape (n_features, {len(alphas)}), got {coefs.shape}: draw the "
+                "paths of several targets one by one"
+            )
+        display = cls(alphas, coefs.T, feature_names=feature_names, errors=errors, alpha=alpha)
+        return display.plot(ax=ax, line_kw=line_kw)
+
+    @classmethod
+    def from_estimator(
+        cls, estimator, X, y, *, alphas=None, sample_weight=None, ax=None, line_kw=None
+    ):
+        """Fit a clone at every alpha and draw its coefficients; of a model that chooses its penalty
+        by cross-validation, fit a clone and draw its path and its errors.
 
         Parameters
         ----------
         estimator : estimator
             An estimator with a parameter `alpha` and a single row of coefficients, such as `Lasso`
-            and `Ridge`, or a pipeline that ends in one.
+            and `Ridge`, or `LassoCV` or `ElasticNetCV`, or a pipeline that ends in one.
         X, y : array-likes
             Training data.
-        alphas : array-like of shape (n_alphas,)
-            Strengths of the penalty, > 0.
+        alphas : array-like of shape (n_alphas,), default=None
+            Strengths of the penalty, > 0. None: those of a model with cross-validation, which has
+            them as a parameter.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.
-        ax : matplotlib Axes, default=None
-            Axes to draw on; None: those of a new figure.
+        ax : matplotlib Axes or pair of them, default=None
+            Axes to draw on, the second ones for errors; None: those of a new figure.
         line_kw : dict, default=None
             Arguments of matplotlib's ``plot``.
 
@@ -484,24 +548,29 @@ class CoefficientPathDisplay(_Display):
         model = clone(estimator)
         last = f"{model.steps[-1][0]}__" if hasattr(model, "steps") else ""
         weights = {} if sample_weight is None else {f"{last}sample_weight": sample_weight}
-        coefs = []
-        for alpha in alphas:
-            model.set_params(**{f"{last}alpha": alpha}).fit(X, y, **weights)
-            coef = np.asarray(_last_step(model).coef_)
-            if coef.size != coef.shape[-1]:
-                raise ValueError(
-                    "estimator must have a single row of coefficients, and coef_ has shape "
-                    f"{coef.shape}"
-                )
-            coefs.append(coef.ravel().copy())
+        is_chosen, others = hasattr(_last_step(model), "_coefficient_path"), {}
+        if is_chosen and alphas is not None:
+            model.set_params(**{f"{last}alphas": alphas})
+        if is_chosen:
+            model.fit(X, y, **weights)
+            rows = model[:-1].transform(X) if hasattr(model, "steps") else X
+            path = _last_step(model)._coefficient_path(rows, y, sample_weight)
+            alphas, coefs, others["errors"], others["alpha"] = path
+        elif alphas is None:
+            raise ValueError(
+                f"alphas must be given: {type(_last_step(model)).__name__} does not choose its "
+                "penalty by cross-validation"
+            )
+        else:
+            coefs = [_single_row(model, {f"{last}alpha": a}, X, y, weights) for a in alphas]
         names = getattr(model, "feature_names_in_", None)
         names = getattr(_last_step(model), "feature_names_in_", names)
         names = None if names is None or len(names) != len(coefs[0]) else list(names)
-        display = cls(np.asarray(alphas), np.array(coefs), feature_names=names)
+        display = cls(np.asarray(alphas), np.array(coefs), feature_names=names, **others)
         return display.plot(ax=ax, line_kw=line_kw)
 
     def plot(self, ax=None, *, line_kw=None):
-        """Draw the paths of the coefficients.
+        """Draw the paths of the coefficients, and the errors.
 
         Parameters
         ----------
@@ -521,9 +590,10 @@ class CoefficientPathDisplay(_Display):
         if not (alphas > 0).all():
             raise ValueError("alphas must be positive: their axis is logarithmic")
         order = np.argsort(alphas)
+        errors = None if self.errors is None else self._checked_errors(alphas)[order]
         alphas, coefs, names = alphas[order], coefs[order], self.feature_names
         names = [f"x{k}" for k in range(coefs.shape[1])] if names is None else list(names)
-        self._set_axes(ax, width=7.2)
+        self._take_axes(ax, errors is not None)
         self.lines_ = []
         for name, coef, dash in zip(names, coefs.T, cycle(DASHES), strict=False):
             style = {"label": name, "linestyle": dash, **(line_kw or {})}
@@ -534,8 +604,59 @@ class CoefficientPathDisplay(_Display):
         largest = np.argsort(-np.abs(coefs[0]), kind="stable")[:NAMED_COEFFICIENTS]
         largest = largest[np.argsort(-coefs[0, largest], kind="stable")]
         title = "Largest" if len(largest) < len(names) else None
-        self.ax_.legend(handles=[self.lines_[k] for k in largest], title=title, **BESIDE)
+        handles = [self.lines_[k] for k in largest]
+        self.error_line_ = self.error_band_ = self.alpha_ = self.alpha_1se_ = None
+        if errors is None:
+            self.ax_.legend(handles=handles, title=title, **BESIDE)
+            return self
+        self._choose(alphas, errors)
+        for axes in filter(None, (self.ax_, self.error_ax_)):
+            axes.axvline(self.alpha_, label="least error", **CHOSEN)
+            axes.axvline(self.alpha_1se_, label="one standard error", **SIMPLER)
+        if self.error_ax_ is not None:
+            self._draw_errors(alphas, errors)
+        self.ax_.legend(handles=handles, title=title, fontsize="small", **BESIDE)
         return self
+
+    def _checked_errors(self, alphas):
+        """The errors as an array (n_alphas, n_folds)."""
+        errors = np.asarray(self.errors, dtype=float)
+        if errors.ndim != 2 or len(errors) != len(alphas) or not errors.size:
+            raise ValueError(f"errors must have shape ({len(alphas)}, n_folds), got {errors.shape}")
+        return errors
+
+    def _take_axes(self, ax, has_errors):
+        """Draw on `ax`, one or a pair, or on those of a new figure."""
+        self.error_ax_ = None
+        if ax is None and has_errors:
+            size = {"figsize": (11.5, 4.4), "layout": "constrained"}
+            _, ax = _pyplot().subplots(1, 2, sharex=True, **size)
+        if np.ndim(ax):
+            ax, self.error_ax_ = np.ravel(ax)
+        self._set_axes(ax, width=7.2)
+
+    def _choose(self, alphas, errors):
+        """Set the chosen strength, and that of the one-standard-error rule."""
+        mean, error = errors.mean(axis=1), _standard_error(errors)
+        best = int(mean.argmin())
+        if self.alpha is not None:
+            best = int(np.abs(np.log(alphas / self.alpha)).argmin())
+        self.alpha_ = float(alphas[best])
+        self.alpha_1se_ = float(alphas[mean <= mean[best] + error[best]].max())
+
+    def _draw_errors(self, alphas, errors):
+        """Draw the errors of the folds, their mean and its standard error."""
+        ax, mean, error = self.error_ax_, errors.mean(axis=1), _standard_error(errors)
+        ax.plot(alphas, errors, color="gray", linewidth=0.6, alpha=0.5)
+        band = {"alpha": 0.25, "linewidth": 0, "label": "its standard error"}
+        self.error_band_ = ax.fill_between(alphas, mean - error, mean + error, **band)
+        (self.error_line_,) = ax.plot(
+            alphas, mean, linewidth=2, label=f"mean of {errors.shape[1]} folds"
+        )
+        ax.set(xscale="log", xlabel="alpha", ylabel="Mean squared error")
+        ax.set_title(f"alpha = {self.alpha_:.3g} (one standard error: {self.alpha_1se_:.3g})")
+        handles, labels = ax.get_legend_handles_labels()
+        ax.legend(handles, labels, fontsize="small", loc="upper left")
 
 
 class LearningRateDisplay(_Display):
@@ -625,6 +746,22 @@ class LearningRateDisplay(_Display):
 def _last_step(estimator):
     """The estimator itself, or the one that a pipeline ends in."""
     return estimator[-1] if hasattr(estimator, "steps") else estimator
+
+
+def _single_row(model, parameters, X, y, weights):
+    """The coefficients of a model fitted with these parameters."""
+    coef = np.asarray(_last_step(model.set_params(**parameters).fit(X, y, **weights)).coef_)
+    if coef.size != coef.shape[-1]:
+        raise ValueError(
+            f"estimator must have a single row of coefficients, and coef_ has shape {coef.shape}"
+        )
+    return coef.ravel().copy()
+
+
+def _standard_error(errors):
+    """The standard error of the mean over folds; 0 for a single one."""
+    folds = errors.shape[1]
+    return errors.std(axis=1, ddof=1) / folds**0.5 if folds > 1 else np.zeros(len(errors))
 
 
 def _named(results):

@@ -505,7 +505,7 @@ PEERS = {
     name: getattr(home, name)
     for home in (linear_model, svm, neural_network)
     for name in home.__all__
-    if name in fastgd.__all__
+    if name in fastgd.__all__ and isinstance(getattr(home, name), type)
 }
 NAMES = list(PEERS)
 CLASSIFIERS = [name for name in NAMES if is_classifier(PEERS[name]())]

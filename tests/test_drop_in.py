@@ -21,7 +21,7 @@ PEERS = {
     name: getattr(home, name)
     for home in (linear_model, svm, neural_network)
     for name in fastgd.__all__
-    if hasattr(home, name)
+    if isinstance(getattr(home, name, None), type)
 }
 
 

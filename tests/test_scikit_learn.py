@@ -40,11 +40,15 @@ NETWORKS = [kind for kind in ESTIMATORS if kind.__name__.startswith("MLP")]
 LINEAR = [
     kind
     for kind in ESTIMATORS
-    if kind.__module__ in ("fastgd.linear", "fastgd.ridge", "fastgd.glm", "fastgd.sgd")
+    if kind.__module__
+    in ("fastgd.linear", "fastgd.ridge", "fastgd.lasso", "fastgd.glm", "fastgd.sgd")
 ]
-SEARCHES = [kind for kind in ESTIMATORS if kind.__name__.endswith("CV")]
+CHOOSING = [kind for kind in ESTIMATORS if kind.__name__.endswith("CV")]
 # As scikit-learn's.
-ONE_TARGET = "PoissonRegressor GammaRegressor TweedieRegressor HuberRegressor QuantileRegressor"
+ONE_TARGET = (
+    "PoissonRegressor GammaRegressor TweedieRegressor HuberRegressor QuantileRegressor LassoCV "
+    "ElasticNetCV"
+)
 
 
 def trained_for_long(model, **others):
@@ -470,7 +474,7 @@ def test_the_table_of_differences_is_right(kind):
     ours, theirs = (inspect.signature(model).parameters for model in (kind, PEERS[kind]))
     assert [name for name in ours if name in theirs] == list(theirs)
     of_all = {"max_seconds"} if kind in NETWORKS else {"max_seconds", "batch_size"}
-    of_all = set() if kind in SEARCHES else of_all
+    of_all = set() if kind in CHOOSING else of_all
     of_all |= {"optimizer"} if kind.__name__.startswith("SGD") else set()
     assert set(ours) - set(theirs) == added | of_all
     assert {

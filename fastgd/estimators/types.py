@@ -21,6 +21,7 @@ Natural = Annotated[int, Interval(Integral, 0, None, closed="left")]
 AtLeast1 = Annotated[int, Interval(Integral, 1, None, closed="left")]
 ArrayLike = Annotated[object, "array-like"]
 Seed = Annotated[int | RandomState | None, "random_state"]
+Splitter = Annotated[object, "cv_object"]
 Verbosity = Annotated[bool | int, "verbose"]
 Function = Callable | LowLevelCallable
 Rule = Annotated[str, StrOptions(set(RULES))] | Optimizer

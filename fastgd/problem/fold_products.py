@@ -10,12 +10,12 @@ import numpy as np
 
 from fastgd.problem.metric import is_far
 from fastgd.problem.products import (
-    first_shift,
-    is_shift_far,
-    products_from,
+    ProductSums,
+    are_safe,
+    product_sums,
     products_of,
     row_products,
-    shifted_sums,
+    shift_of,
 )
 from fastgd.problem.records import Record
 
@@ -59,7 +59,7 @@ class FoldProducts:
 
     def __init__(self, problem, folds):
         self.problem, self.folds = problem, folds
-        self._shift = first_shift(problem)
+        self._shift = shift_of(problem)
         found = groups_of(folds, problem.rows.shape[0])
         self._members = self._total = None
         self._known = {}
@@ -80,7 +80,7 @@ class FoldProducts:
         rows = self._groups[number]
         if not len(rows):
             return np.zeros((len(self._shift), len(self._shift)))
-        sums = shifted_sums(replace(self.problem, visits=rows), self._shift)
+        sums = product_sums(replace(self.problem, visits=rows), self._shift).G
         if self._keeps:
             self._known[number] = sums
         return sums
@@ -111,11 +111,13 @@ class FoldProducts:
                 return self._centered(problem, sums)
         return self._centered(problem, self._sum(used))
 
-    def _centered(self, problem, sums):
-        if sums is None or is_shift_far(problem, sums):
+    def _centered(self, problem, G):
+        p, centered = problem.rows.shape[1], problem.objective.intercept
+        sums = ProductSums(G, self._shift, p, centered, problem.rows.sparse)
+        if G is None or sums.is_far:
             return products_of(problem)
         with np.errstate(all="ignore"):
-            return products_from(problem, sums, self._shift)
+            return sums.products() if are_safe(problem, sums) else None
 
 
 class FoldGram(Record):

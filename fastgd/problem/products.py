@@ -1,5 +1,6 @@
 """Products of the columns of X and y, and of the rows of X, of which least squares are made."""
 
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -43,23 +44,47 @@ class Products(Record):
         return Metric(self.mean_x, self.scale, products=self)
 
 
-@np.errstate(over="ignore", invalid="ignore", under="ignore")
-def products_of(problem):
-    """The `Products` of a problem, from one pass over X in float64; None if numbers are so large or
-    small that squares overflow or underflow.
+class ProductSums(Record):
+    """Sums s a a' over some rows, where a = (x, 1, y) - shift: `G`, (p + 1 + targets, ...), of
+    which the lower triangle is meant.
     """
-    shift = first_shift(problem)
-    sums = shifted_sums(problem, shift)
-    if is_shift_far(problem, sums):
-        # The rows of which the centre was guessed are not like the others.
-        p = problem.rows.shape[1]
-        shift[:p] += sums[p, :p] / sums[p, p]
-        sums = shifted_sums(problem, shift)
-    return products_from(problem, sums, shift)
+
+    G: np.ndarray
+    shift: np.ndarray
+    p: int
+    is_centered: bool
+    is_sparse: bool
+
+    @property
+    def weight(self):
+        """The sum of the rows' weights."""
+        return float(self.G[self.p, self.p])
+
+    def without(self, others):
+        """The sums over the rows that are not among others, with the same shift."""
+        return replace(self, G=self.G - others.G)
+
+    @property
+    def is_far(self):
+        """Whether the shift of a dense column is so far from its mean that digits are lost."""
+        if not self.is_centered or self.is_sparse or not np.isfinite(self.G).all():
+            return False
+        means = self.G[self.p, : self.p] / self.weight
+        return is_far(means, np.diagonal(self.G)[: self.p] / self.weight)
+
+    def products(self):
+        """The `Products` of these rows."""
+        p, G = self.p, self.G / self.weight
+        G += np.tril(G, -1).T - np.triu(G, 1)
+        offset = G[p].copy() if self.is_centered else np.zeros(len(G))
+        G -= np.outer(offset, offset)
+        mean = offset + self.shift
+        XX, XY, YY = G[:p, :p], G[:p, p + 1 :], np.diagonal(G)[p + 1 :]
+        return Products(mean[:p], mean[p + 1 :], XX, XY, YY, self.is_sparse)
 
 
-def first_shift(problem):
-    """A guess of the centres of the columns, 1 and the targets; zeros without an intercept."""
+def shift_of(problem):
+    """A guess of the means of (x, 1, y) from a few rows; 0 for the 1, and without an intercept."""
     p, targets = problem.rows.shape[1], problem.targets
     shift = np.zeros(p + 1 + targets.shape[1])
     if problem.objective.intercept:
@@ -68,38 +93,42 @@ def first_shift(problem):
     return shift
 
 
-def shifted_sums(problem, shift):
-    """sum s a a' over the rows to train on, with a = (x, 1, y) - shift: the lower triangle."""
-    used = len(shift)
+def product_sums(problem, shift):
+    """The `ProductSums` of the rows to train on, from a pass over X in float64."""
+    p, used = problem.rows.shape[1], len(shift)
     size = -(-used // PANEL) * PANEL
     padded, out = np.zeros(size), np.empty((size, size))
     padded[:used] = shift
     passes.column_products(problem.data_term, padded, out)
-    return out[:used, :used]
+    centered, is_sparse = problem.objective.intercept, problem.rows.sparse
+    return ProductSums(out[:used, :used], shift, p, centered, is_sparse)
 
 
-def is_shift_far(problem, sums):
-    """Whether the mean of a dense column is so far from its shift that centring loses digits."""
-    if not problem.objective.intercept or problem.rows.sparse or not np.isfinite(sums).all():
-        return False
-    p = problem.rows.shape[1]
-    return is_far(sums[p, :p] / sums[p, p], np.diagonal(sums)[:p] / sums[p, p])
+@np.errstate(over="ignore", invalid="ignore", under="ignore")
+def sums_of(problem):
+    """The `ProductSums` of a problem; None if numbers are so large or small that squares overflow
+    or underflow.
+    """
+    p, shift = problem.rows.shape[1], shift_of(problem)
+    sums = product_sums(problem, shift)
+    if sums.is_far:
+        # The rows of which the centre was guessed are not like the others.
+        shift[:p] += sums.G[p, :p] / sums.weight
+        sums = product_sums(problem, shift)
+    return sums if are_safe(problem, sums) else None
 
 
-def products_from(problem, sums, shift):
-    """The `Products` from `shifted_sums`; None if squares overflow or underflow."""
-    p, used = problem.rows.shape[1], len(shift)
-    squares = np.diagonal(sums)
+def are_safe(problem, sums):
+    """Whether no squares overflow or underflow in the `ProductSums` of a problem."""
+    squares, shift = np.diagonal(sums.G), sums.shift
     is_safe = (squares < MAX_SQUARES) & ((squares > 1 / MAX_SQUARES) | (squares == 0))
-    if not (is_safe.all() and np.isfinite(shift).all()) or _underflow(problem, squares, shift):
-        return None
-    G = sums / sums[p, p]
-    G += np.tril(G, -1).T - np.triu(G, 1)
-    offset = G[p].copy() if problem.objective.intercept else np.zeros(used)
-    G -= np.outer(offset, offset)
-    mean = offset + shift
-    XX, XY, YY = G[:p, :p], G[:p, p + 1 :], np.diagonal(G)[p + 1 :]
-    return Products(mean[:p], mean[p + 1 :], XX, XY, YY, problem.rows.sparse)
+    return is_safe.all() and np.isfinite(shift).all() and not _underflow(problem, squares, shift)
+
+
+def products_of(problem):
+    """The `Products` of a problem, or None, as of `sums_of`."""
+    sums = sums_of(problem)
+    return None if sums is None else sums.products()
 
 
 def _underflow(problem, squares, shift):
