@@ -34,6 +34,7 @@ from fastgd.methods.newton import (
     CG_DECREMENT_TOLERANCE,
     CG_RESIDUAL_FLOOR,
     DECREMENT_UNCERTAINTY,
+    MAX_SLOPE_LEFT,
     RELATIVE_RIDGE,
     RIDGE_FEW_ROWS,
     STALLED_DECREMENT_RATIO,
@@ -67,6 +68,12 @@ SIMILAR_CURVATURE_SHARE = 0.25
 # Penalties of the same C differ by the total weights of their rows. Up to this ratio they share a
 # factor.
 SAME_FACTOR_RATIO = 1.5
+# A column of X with a row of more than this share of its squared deviations is one of few rows. Its
+# curvature may vanish while the total hardly changes, and CG needs many steps to notice that.
+RARE_SHARE = 0.02
+# The curvature of such a column is in a preconditioner too large or too small by this ratio, at
+# most.
+MAX_RARE_RATIO = 3.0
 # CG steps of a direction, at most. A new preconditioner of all rows is then made.
 MAX_CG_PASSES = 25
 # The number of CG steps up to which Ritz values are computed after each step, then every fifth.
@@ -131,10 +138,16 @@ class NewtonColumns:
         self._X, self.y, self.tol, self.max_iter = X, y, tol, max_iter
         self._center, self.inverse, self.intercept = metric.center, metric.inverse, intercept
         self._uses_all_rows = bool(metric.stands_out.any())
+        peak = np.zeros(len(metric.scale)) if metric.peak is None else metric.peak
+        self.rare = np.flatnonzero((peak > RARE_SHARE) & (metric.scale > 0))
         self._threads = threads
         n, p = X.shape
         size = int(np.clip(BLOCK_NUMBERS // max(p, 1), MIN_BLOCK_ROWS, MAX_BLOCK_ROWS))
         self._blocks = [slice(start, min(start + size, n)) for start in range(0, n, size)]
+        # The blocks of sparse rows, whose slices are copies.
+        self._slices = {}
+        if sparse.issparse(X):
+            self._slices = {rows.start: X[rows] for rows in self._blocks}
         self.compared = np.arange(0, n, -(-n // COMPARED_ROWS))
         self._pool = None
 
@@ -181,16 +194,26 @@ class NewtonColumns:
             total = [a + b for a, b in zip(total, parts, strict=True)] if total else parts
         return total
 
+    def _rows(self, rows):
+        """A slice of X."""
+        return self._slices[rows.start] if self._slices else self._X[rows]
+
     def margins_of(self, rows, v):
         """The margins (rows, columns) of v on a slice of rows."""
         w = v[:-1] * self.inverse[:, None]
-        z = self._X[rows] @ w
+        z = self._rows(rows) @ w
         z += v[-1] - self._center @ w
         return z
 
     def products(self, rows, s):
         """X' s in the user's columns, the sums of s as the last row."""
-        return np.vstack([self._X[rows].T @ s, s.sum(axis=0)])
+        return np.vstack([self._rows(rows).T @ s, s.sum(axis=0)])
+
+    def rare_squares(self, rows):
+        """The squares of the `rare` columns, scaled, on a slice of rows."""
+        X = self._rows(rows)[:, self.rare]
+        X = X.toarray() if sparse.issparse(X) else X
+        return ((X - self._center[self.rare]) * self.inverse[self.rare]) ** 2
 
     def to_scaled(self, products):
         """The same sums in scaled columns; 0 for a missing intercept."""
@@ -261,6 +284,11 @@ class _Training:
         # The `Reference` of each column, and whether CG was slow with it.
         self._reference, self._is_poor = np.full(size, -1), np.zeros(size, bool)
         self._factors = {}
+        # The least curvature relative to the reference at columns that few rows carry: an upper
+        # bound of the smallest eigenvalue, which CG may not see.
+        self._rare_least = np.ones(size)
+        # Whether the last full step of a column left little of the slope.
+        self._is_model_true = np.zeros(size, bool)
 
     def run(self):
         """(`Solution`, references)"""
@@ -280,7 +308,8 @@ class _Training:
             self._search(moving, x)
             # An estimate that the step refutes does not count.
             limit = REFUTED_RATIO * found[0] + self._rounding(moving)
-            ends = (found[1] <= self._tol) & (before - self._loss[moving] <= limit)
+            is_true = self._is_model_true[moving] & (before - self._loss[moving] <= limit)
+            ends = (found[1] <= self._tol) & is_true
             self._end(moving[ends], found[1][ends], "tol")
             stalls = ~ends & (self._stalled[moving] > 1)
             self._end(moving[stalls], found[1][stalls], "rounding")
@@ -348,7 +377,7 @@ class _Training:
     def _precondition(self, columns):
         """Choose a reference for each column whose curvatures have changed, or make one."""
         rows = self._solver.compared
-        weights = self._weights[rows]
+        weights, rare = self._weights[rows], self._rare_curvatures(columns)
         new = []
         for k in columns[np.argsort(-self._columns.C[columns], kind="stable")]:
             s = weights[:, self._group[k]]
@@ -360,10 +389,17 @@ class _Training:
 
             is_poor = self._is_poor[k]
             if old >= 0 and not is_poor:
+                is_poor = self._is_off(self._references[old], rare[k], k)
+            if old >= 0 and not is_poor:
                 if not differs(self._references[old], STALE_CURVATURE_SHARE):
                     continue
             known = range(len(self._references) if not is_poor else 0)
-            alike = (j for j in known if not differs(self._references[j], SIMILAR_CURVATURE_SHARE))
+            alike = (
+                j
+                for j in known
+                if not differs(self._references[j], SIMILAR_CURVATURE_SHARE)
+                and not self._is_off(self._references[j], rare[k], k)
+            )
             found = next(alike, None)
             if found is None:
                 curvature = self._own_curvature(k)
@@ -382,6 +418,35 @@ class _Training:
 
         for (place, *_), made in zip(new, self._solver.map(make, new), strict=True):
             self._references[place] = made
+        for k in columns if len(self._solver.rare) else ():
+            reference = self._references[self._reference[k]]
+            self._rare_least[k] = self._rare_ratios(reference, rare[k], k).min()
+
+    def _rare_curvatures(self, columns):
+        """{column: diagonal of its Hessian at the columns of X that few rows carry}"""
+        solver = self._solver
+        if not len(solver.rare):
+            return dict.fromkeys(columns, np.empty(0))
+
+        def function(rows):
+            return (solver.rare_squares(rows).T @ self._h[rows][:, columns],)
+
+        (sums,) = solver.sums(function)
+        return dict(zip(columns, (sums / self._S[columns]).T, strict=True))
+
+    def _rare_ratios(self, reference, rare, k):
+        """The curvatures of a column, relative to those of a reference, at the columns of X that
+        few rows carry; 1 if there are none, or the reference is new.
+        """
+        if not len(rare) or not len(reference.matrix):
+            return np.ones(1)
+        l2 = self._l2[self._solver.rare, k]
+        return (rare + l2) / (np.diagonal(reference.matrix)[self._solver.rare] + l2)
+
+    def _is_off(self, reference, rare, k):
+        """Whether these ratios are too large or too small."""
+        ratios = self._rare_ratios(reference, rare, k)
+        return not (ratios.max() <= MAX_RARE_RATIO and ratios.min() >= 1 / MAX_RARE_RATIO)
 
     def _own_curvature(self, k):
         """The curvatures of the rows at column k, without weights."""
@@ -440,6 +505,7 @@ class _Training:
     def _lowest(self, columns, least, passes):
         """A lower bound of the preconditioned Hessian's eigenvalues, by those of CG."""
         lower = np.minimum(np.minimum(least, self._least[columns]), TYPICAL_EIGENVALUE)
+        lower = np.minimum(lower, self._rare_least[columns])
         is_short = passes < min(len(self._v), RELIABLE_CG_STEPS)
         hidden = np.where((lower <= SMALL_RITZ_VALUE) & is_short, UNSEEN_EIGENVALUE_RATIO, 1.0)
         return lower, np.maximum(lower * hidden, 1e-16)
@@ -451,7 +517,7 @@ class _Training:
         _, least = self._lowest(columns, np.inf, 0)
         upper = squared / 2 / least
         share = upper / self._total(columns, squared / 2)
-        is_known = self._most[columns] > 0
+        is_known = (self._most[columns] > 0) & self._is_model_true[columns]
         is_nothing = (upper <= self._rounding(columns)) & is_known
         ends = (share <= self._tol) & is_known | (squared == 0)
         stalled = is_nothing & ~ends & (self._stalled[columns] > 0)
@@ -551,6 +617,9 @@ class _Training:
         left = np.arange(size)
         for _ in range(MAX_LINE_EVALUATIONS):
             value[left], slope[left] = self._line(columns[left], t[left], penalties, left)
+            if len(left) == size and (t == 1).all():
+                share = np.abs(slope) / np.maximum(np.abs(start), 1e-300)
+                self._is_model_true[columns] = share <= MAX_SLOPE_LEFT
             good = (np.abs(slope) <= LINE_SLOPE_RATIO * np.abs(start)) & (value <= limit)
             left = np.flatnonzero(~good)
             if not len(left):
