@@ -115,7 +115,7 @@ def logistic_path(
     model = LogisticRegression(class_weight=class_weight, max_iter=max_iter, **options)
     rows = _checked_rows(model, X, y, sample_weight)
     (path,) = fit_paths(model, rows, Cs, l1_ratio)
-    warn_unconverged([path], tol, max_iter)
+    warn_unconverged([path.optimality], tol, max_iter)
     coefs, intercepts = np.moveaxis(path.coef, 0, -1), path.intercept.T
     if rows.outputs == 1:
         coefs, intercepts = coefs[0], intercepts[0]

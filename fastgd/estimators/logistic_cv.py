@@ -3,10 +3,12 @@ scikit-learn's `LogisticRegressionCV` has them.
 """
 
 import inspect
+import warnings
 from numbers import Number
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import get_scorer, make_scorer
 from sklearn.model_selection import check_cv
 from sklearn.utils.metadata_routing import (
@@ -20,6 +22,7 @@ from sklearn.utils.validation import _check_method_params
 from fastgd.estimators.base import about
 from fastgd.estimators.diagnostics import warn
 from fastgd.estimators.logistic_path import (
+    SEQUENCE_TOL_SHARE,
     Rows,
     Subset,
     check_Cs,
@@ -138,7 +141,6 @@ class CrossValidation:
         self.Cs = check_Cs(model.Cs)
         self._rows = Rows.of(model, X, y, sample_weight)
         X, y = self._rows.X, model.classes_[self._rows.number]
-        X = self._rows.X = X.astype(np.float64, copy=False)
         routed = self._routed(sample_weight, params)
         cv = check_cv(model.cv, y, classifier=True)
         self._folds = [
@@ -151,6 +153,7 @@ class CrossValidation:
         self._train()
         self._score(X, y, routed.scorer.score)
         self._store()
+        warn_unconverged(self._optimality, model.tol, model.max_iter)
         return model
 
     def _indices(self, n):
@@ -188,8 +191,7 @@ class CrossValidation:
             fit_paths(self._prototype, self._rows, self.Cs, self._share(ratio), subsets, False)
             for ratio in self._settings.l1_ratios
         ]
-        folds = [path for whole, *paths in self._paths for path in paths]
-        warn_unconverged(folds, self._model.tol, self._model.max_iter)
+        self._optimality = [path.optimality for _, *paths in self._paths for path in paths]
 
     def _share(self, ratio):
         """The share of L1 in the penalty."""
@@ -288,8 +290,9 @@ class CrossValidation:
     def _store_coefficients(self, w):
         """Store weights (outputs, p [+ 1]), the intercepts last."""
         model, p = self._model, self._model.n_features_in_
+        w = w.astype(self._rows.X.dtype)
         model.coef_ = np.ascontiguousarray(w[:, :p])
-        model.intercept_ = w[:, p].copy() if model.fit_intercept else np.zeros(len(w))
+        model.intercept_ = w[:, p].copy() if model.fit_intercept else np.zeros(len(w), w.dtype)
 
     def _refit(self, c, r, start):
         """Train on all rows with the chosen penalty, unless that is done already."""
@@ -297,25 +300,25 @@ class CrossValidation:
         if whole is None:
             p = model.n_features_in_
             parameters = {"C": self.Cs[c], "l1_ratio": self._share(self._settings.l1_ratios[r])}
+            parameters["tol"] = SEQUENCE_TOL_SHARE * model.tol
             one = clone(self._prototype).set_params(**parameters)
             init = start[:, :p], start[:, p] if model.fit_intercept else np.zeros(len(start))
-            one._fit(self._rows.X, self._rows.number, self._rows.weights, init=init)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                one._fit(self._rows.X, self._rows.number, self._rows.weights, init=init)
             model.coef_, model.intercept_ = one.coef_, one.intercept_
-            for name in (
-                "optimality_",
-                "optimality_kind_",
-                "converged_",
-                "stop_reason_",
-                "solver_",
-            ):
-                setattr(model, name, getattr(one, name))
+            model.stop_reason_, model.solver_ = one.stop_reason_, one.solver_
+            model.optimality_, model.optimality_kind_ = one.optimality_, one.optimality_kind_
+            known = np.inf if one.optimality_ is None else one.optimality_
+            model.converged_ = bool(known <= model.tol)
+            self._optimality.append([known])
             return
         path = whole.of(np.array([c]))
         self._store_coefficients(_dof(path, model.fit_intercept)[0])
         model.optimality_, model.optimality_kind_ = float(path.optimality[0]), "Newton decrement"
         model.converged_ = bool(path.optimality[0] <= model.tol)
         model.stop_reason_, model.solver_ = path.reason[0], path.solver
-        warn_unconverged([path], model.tol, model.max_iter)
+        self._optimality.append(path.optimality)
 
     def _make_legacy(self):
         """The attributes in the shapes of scikit-learn before 1.10."""

@@ -31,6 +31,9 @@ from fastgd.training.blas import one_blas_thread
 # Numbers of X from which fits in sequence run in threads, one for each subset: with fewer, most of
 # their time is spent in Python, which runs one thread at a time.
 THREADED_NUMBERS = 2**18
+# A model that begins near its minimum stops at once within `tol`. A fit in sequence goes on to this
+# share of it, so that each penalty has a model of its own.
+SEQUENCE_TOL_SHARE = 0.1
 # The intercept of a class without rows: its probability is `MIN_FREQUENCY`.
 ABSENT_INTERCEPT = float(np.log(MIN_FREQUENCY))
 
@@ -56,6 +59,7 @@ class Rows(Record):
         model._check_classes(model.classes_, False)
         weights = model._sample_weight(sample_weight, X)
         if model.class_weight is not None:
+            _check_class_weight(model)
             factor = np.divide(*model._class_factors(number, weights, False))[number]
             weights = factor if weights is None else factor * weights
         model._rows_that_count(weights, X.shape[0])
@@ -65,6 +69,16 @@ class Rows(Record):
     def outputs(self):
         """The rows of `coef_`."""
         return 1 if self.classes == 2 else self.classes
+
+
+def _check_class_weight(model):
+    """Refuse weights of classes that there are not, in scikit-learn's words."""
+    class_weight, classes = model.class_weight, model.classes_
+    if isinstance(class_weight, dict) and not set(class_weight) <= set(classes.tolist()):
+        raise ValueError(
+            "The given class_weight dict must have the class labels as keys; "
+            f"classes={classes} but key={class_weight.keys()}"
+        )
 
 
 class Subset(Record):
@@ -119,9 +133,11 @@ def fit_paths(model, rows, Cs, l1_ratio, subsets=(), with_whole=True):
     return found
 
 
-def warn_unconverged(paths, tol, max_iter):
-    """One warning for all trainings that have stopped before they were within `tol`."""
-    optimality = np.concatenate([path.optimality for path in paths])
+def warn_unconverged(optimality, tol, max_iter):
+    """One warning for all trainings that have stopped before they were within `tol`; `optimality`
+    is a list of arrays.
+    """
+    optimality = np.concatenate(optimality)
     late = ~(optimality <= tol)
     if late.any():
         warn(
@@ -139,7 +155,7 @@ def _by_columns(model, rows, Cs, subsets, threads):
     """The paths by `NewtonColumns`; None if it does not suit X."""
     if model.batch_size == "full":
         return None
-    X = distinct_columns(rows.X).astype(np.float64, copy=False)
+    X = distinct_columns(rows.X)
     n, p = X.shape
     weights = np.ones(n) if rows.weights is None else rows.weights
     # Relative weights, and the same objective.
@@ -230,6 +246,7 @@ def _path(model, rows, Cs, l1_ratio, subset, n_jobs):
     for place in np.argsort(Cs, kind="stable"):
         C, ratio = _of_present(Cs[place], l1_ratio, len(present), rows.classes)
         parameters = {"C": C, "l1_ratio": ratio, "n_jobs": n_jobs, "verbose": 0}
+        parameters["tol"] = SEQUENCE_TOL_SHARE * model.tol
         others = {"warm_start": False, "class_weight": None, "penalty": "deprecated"}
         one = clone(model).set_params(**parameters, **others)
         one._fit(X, number, weights, init=start or (None, None))
@@ -278,7 +295,9 @@ def _absent(rows, present):
 def _with_absent(rows, present, coef, intercept, has_intercept):
     """(coef, intercept) with the classes that no row has."""
     if len(present) == rows.classes:
-        return coef, intercept if has_intercept else np.zeros(rows.outputs)
+        # A constant added to the intercepts of several classes changes nothing.
+        shift = intercept.mean() if rows.outputs > 1 else 0.0
+        return coef, intercept - shift if has_intercept else np.zeros(rows.outputs)
     if len(present) == 2:
         coef, intercept = (np.concatenate([-a, a]) / 2 for a in (coef, intercept))
     W = np.zeros((rows.outputs, coef.shape[1]))

@@ -128,8 +128,9 @@ def logistic(y, z):
 
 
 class NewtonColumns:
-    """Train columns on dense or CSR rows X (float64), labels y = +1 or -1, in the scaled columns of
-    `metric`; X has to have at most `MAX_DENSE_COLUMNS` columns.
+    """Train columns on dense or CSR rows X, labels y = +1 or -1, in the scaled columns of `metric`.
+
+    X has to have at most `MAX_DENSE_COLUMNS` columns. Its blocks of rows are converted to float64.
     """
 
     solver = "newton-cg"
@@ -175,11 +176,11 @@ class NewtonColumns:
         coef = (v[:-1] * self.inverse[:, None]).T
         return coef, v[-1] - coef @ self._center
 
-    def train(self, columns, v=None, references=()):
-        """The `Solution` of each column, from v or the best constant models; and the `Reference`s
-        at the end, of which `references` are the first to be tried.
+    def train(self, columns, v=None, references=(), tol_share=1.0):
+        """The `Solution` of each column, from v or the best constant models, within this share of
+        `tol`; and the `Reference`s at the end, of which `references` are the first to be tried.
         """
-        return _Training(self, columns, v, list(references)).run()
+        return _Training(self, columns, v, list(references), tol_share * self.tol).run()
 
     # ---- passes over the rows ----
 
@@ -195,8 +196,9 @@ class NewtonColumns:
         return total
 
     def _rows(self, rows):
-        """A slice of X."""
-        return self._slices[rows.start] if self._slices else self._X[rows]
+        """A slice of X, float64."""
+        part = self._slices[rows.start] if self._slices else self._X[rows]
+        return part.astype(np.float64, copy=False)
 
     def margins_of(self, rows, v):
         """The margins (rows, columns) of v on a slice of rows."""
@@ -252,9 +254,9 @@ class NewtonColumns:
 class _Training:
     """One call of `NewtonColumns.train`."""
 
-    def __init__(self, solver, columns, v, references):
+    def __init__(self, solver, columns, v, references, tol):
         self._solver, self._columns, self._references = solver, columns, references
-        self._y, self._tol = solver.y, solver.tol
+        self._y, self._tol = solver.y, tol
         self._weights, self._group = columns.weights, columns.group
         self._totals = columns.weights.sum(axis=0)
         S = self._totals[columns.group]
