@@ -38,7 +38,7 @@ if TYPE_CHECKING:  # the names for editors and type checkers, which do not run _
         Optimal,
         StepDecay,
     )
-    from .model_selection import LogisticRegressionCV, logistic_path
+    from .model_selection import GridSearchCV, LogisticRegressionCV, logistic_path
     from .neural_network import MLPClassifier, MLPRegressor
     from .optimize import (
         adagrad,
@@ -68,7 +68,7 @@ if TYPE_CHECKING:  # the names for editors and type checkers, which do not run _
 _NAMES = {
     "sgd": "SGDClassifier SGDRegressor SGDOneClassSVM",
     "linear": "LinearRegression Ridge Lasso ElasticNet LogisticRegression LinearSVC LinearSVR",
-    "model_selection": "LogisticRegressionCV logistic_path",
+    "model_selection": "GridSearchCV LogisticRegressionCV logistic_path",
     "neural_network": "MLPClassifier MLPRegressor",
     "recommender": "MatrixFactorization ndcg_at_k precision_at_k",
     "optimize": "minimize check_gradient auto gd momentum nesterov adagrad rmsprop adam adamw "

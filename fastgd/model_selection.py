@@ -4,12 +4,13 @@ from dataclasses import KW_ONLY
 from typing import Annotated, Literal
 
 import numpy as np
-from sklearn import linear_model
+from sklearn import linear_model, model_selection
 from sklearn.metrics import get_scorer_names
 from sklearn.utils import metadata_routing
 from sklearn.utils._param_validation import Hidden, StrOptions
 
 from fastgd.estimators import types
+from fastgd.estimators.grid_search import Search, plan_of
 from fastgd.estimators.logistic_cv import CrossValidation
 from fastgd.estimators.logistic_path import (
     Rows,
@@ -328,3 +329,60 @@ class LogisticRegressionCV(LogisticRegression):
         names = "fit_intercept", "tol", "max_iter", "n_jobs", "batch_size"
         prototype = LogisticRegression(**{name: getattr(self, name) for name in names})
         return CrossValidation(self, prototype).run(X, y, sample_weight, params)
+
+
+class GridSearchCV(model_selection.GridSearchCV):
+    """scikit-learn's grid search, which trains penalties of a linear model together.
+
+    Candidates that differ in the penalty (`C`, `alpha`, `l1_ratio`, `class_weight`) of a linear
+    model of fastgd are trained together on each fold: those of `LogisticRegression` as columns of
+    one problem where there are two classes and no L1 part, others from the strongest penalty to the
+    weakest, each from the solution of the one before. The model may also be the last step of a
+    pipeline whose other steps the grid leaves alone; these are then fitted once a fold. Everything
+    else goes scikit-learn's way: other estimators, a search or a model with callbacks,
+    ``verbose=2``, models that are invalid or that fail, and folds that lack a class.
+
+    Scores are those of separate fits within their `tol`, and `cv_results_` has the same keys. Its
+    fit times are shares of the time that all candidates took. Training together, `n_jobs` is the
+    number of threads of a model that does not say it itself.
+
+    Parameters, attributes and methods are those of `sklearn.model_selection.GridSearchCV`.
+
+    See Also
+    --------
+    LogisticRegressionCV : The same for one model, whose scores know all classes.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from fastgd import GridSearchCV, LogisticRegression
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> search = GridSearchCV(LogisticRegression(), {"C": [0.01, 1, 100]}, scoring="neg_log_loss")
+    >>> search.fit(X, y).best_params_
+    {'C': 100}
+    """
+
+    # The signature, in scikit-learn's words.
+    __init__ = model_selection.GridSearchCV.__init__
+
+    def fit(self, X, y=None, **params):
+        """Train all candidates on all folds, and the best one on all rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training rows.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
+            Targets, or labels.
+        **params : dict
+            Parameters of the estimator's `fit`, the scorer and the splitter.
+
+        Returns
+        -------
+        self
+        """
+        self._validate_params()
+        plan = plan_of(self, X, params)
+        if plan is None:
+            return super().fit(X, y, **params)
+        return Search(self, plan, X, y, params).run()

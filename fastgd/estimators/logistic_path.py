@@ -99,11 +99,12 @@ class Path(Record):
     optimality: np.ndarray
     reason: np.ndarray
     solver: str = ""
+    has_l1: bool = False
 
     def of(self, places):
         """The models of some penalties."""
         arrays = self.coef, self.intercept, self.n_iter, self.optimality, self.reason
-        return Path(*(array[places] for array in arrays), self.solver)
+        return Path(*(array[places] for array in arrays), self.solver, self.has_l1)
 
 
 def check_Cs(Cs):
@@ -256,7 +257,7 @@ def _path(model, rows, Cs, l1_ratio, subset, n_jobs):
         n_iter[place], reason[place] = one.n_iter_, one.stop_reason_
         optimality[place] = np.inf if one.optimality_ is None else one.optimality_
         solver = one.solver_
-    return Path(coef, intercept, n_iter, optimality, reason, solver)
+    return Path(coef, intercept, n_iter, optimality, reason, solver, l1_ratio > 0)
 
 
 def _with_zeros(X, number, weights, classes):
