@@ -5,13 +5,14 @@ accuracy     the time that the named models and their peers take to a given accu
 defaults     networks at their default parameters, beside scikit-learn's
 everyday     default fits on everyday shapes, beside scikit-learn's and beside busy processes
 recommender  cross-validated matrix factorization
+selection    many penalties on many folds, beside scikit-learn
 scale        fits of data on disk and on a cluster
 """
 
 import sys
 from importlib import import_module
 
-COMMANDS = ("auto", "accuracy", "defaults", "everyday", "recommender", "scale")
+COMMANDS = ("auto", "accuracy", "defaults", "everyday", "recommender", "scale", "selection")
 
 if __name__ == "__main__":
     has_command = len(sys.argv) > 1 and sys.argv[1] in COMMANDS

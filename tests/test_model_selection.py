@@ -460,6 +460,7 @@ GRIDS = {
     "C and class_weight": {"C": [0.1, 1.0], "class_weight": [None, "balanced", {0: 2.0}]},
     "C and l1_ratio": {"C": [0.1, 1.0], "l1_ratio": [0.0, 0.5, 1.0]},
     "other parameters": {"C": [0.1, 1.0], "fit_intercept": [True, False]},
+    "repeated C": {"C": [1.0, 1.0, 0.1]},
     "two grids": [{"C": [0.1, 1.0]}, {"class_weight": ["balanced"], "C": [2.0, 3.0]}],
 }
 
@@ -471,7 +472,7 @@ def test_a_search_has_the_results_of_separate_fits(name, labels, separate_fits):
     X = (X - X.mean(axis=0)) / X.std(axis=0)
     X, y = (X[50:], y[50:] - 1) if labels == "two" else (X, y)
     scoring = {"loss": "neg_log_loss", "accuracy": "accuracy"}
-    model = LogisticRegression(tol=1e-9, max_iter=5000)
+    model = LogisticRegression(tol=1e-8, max_iter=5000)
     options = {"scoring": scoring, "refit": "loss", "return_train_score": True}
     ours, theirs = same_search(model, GRIDS[name], X, y, **options)
     assert ours.best_params_ == theirs.best_params_

@@ -25,12 +25,13 @@ from fastgd.problem.records import Record
 
 
 class Group(Record):
-    """Candidates that are trained together: their places in the grid, and their parameters, of the
-    model itself.
+    """Candidates that are trained together: their places in the grid, the parameters of the model
+    in which they may differ, and the others.
     """
 
     places: list
     values: list
+    others: dict
 
 
 # ---- logistic regression: penalties are columns of one problem ----
@@ -169,13 +170,13 @@ class Plan:
                 return  # the grid changes other steps
             own = {name[len(self.prefix) :]: value for name, value in candidate.items()}
             if _is_plain(self.estimator, own):
-                others = sorted((k, repr(value)) for k, value in own.items() if k not in names)
-                parts[repr(others)].append((place, own))
-        self.groups = [
-            Group([place for place, _ in members], [own for _, own in members])
-            for members in parts.values()
-            if len(members) > 1
-        ]
+                others = {name: value for name, value in own.items() if name not in names}
+                varied = {name: value for name, value in own.items() if name in names}
+                parts[repr(sorted(others.items()))].append((place, varied, others))
+        for members in parts.values():
+            if len(members) > 1:
+                places, values, others = zip(*members, strict=True)
+                self.groups.append(Group(list(places), list(values), others[0]))
 
 
 def _is_plain(estimator, parameters):
@@ -289,7 +290,7 @@ class Search:
     def _train(self, group, found):
         """Add the results of a group to `found`; what fails is left to separate fits."""
         plan, folds = self._plan, [_indices(train) for train, _ in self._folds]
-        estimator = clone(plan.estimator)
+        estimator = clone(plan.estimator).set_params(**group.others)
         if self._search.n_jobs is not None and getattr(estimator, "n_jobs", 0) is None:
             estimator.set_params(n_jobs=self._search.n_jobs)
         weights = self._routed.estimator.fit.get("sample_weight")
