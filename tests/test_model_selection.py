@@ -11,7 +11,7 @@ from scipy import sparse
 from sklearn import config_context, linear_model, model_selection
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import get_scorer
+from sklearn.metrics import get_scorer, log_loss
 from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -29,7 +29,7 @@ from fastgd import (
     SGDClassifier,
     logistic_path,
 )
-from fastgd.estimators import grid_search
+from fastgd.estimators import grid_search, logistic_cv
 from fastgd.estimators import logistic_path as paths
 from fastgd.methods import newton_columns
 
@@ -207,6 +207,16 @@ def test_scores_are_those_of_separate_models(scoring):
             one = LogisticRegression(C=C, **TIGHT).fit(X[train], y[train])
             assert_allclose(score, scorer(one, X[test], y[test]), rtol=1e-5)
     assert_allclose(model.score(X, y), scorer(model, X, y))
+
+
+def test_the_short_log_loss_is_scikit_learns():
+    X, y = load_iris(return_X_y=True)
+    model = LogisticRegression(C=1e4).fit(X, y)
+    for weights in (None, np.arange(150) % 3 + 0.5):
+        probabilities = model.predict_proba(X)
+        probabilities[:3] = np.eye(3)
+        expected = -log_loss(y, probabilities, sample_weight=weights)
+        assert_allclose(logistic_cv._neg_log_loss(probabilities, y, weights), expected)
 
 
 def test_a_scorer_gets_a_model_that_predicts_everything():

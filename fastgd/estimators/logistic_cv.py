@@ -9,7 +9,7 @@ from numbers import Number
 import numpy as np
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import get_scorer, make_scorer
+from sklearn.metrics import get_scorer, log_loss, make_scorer
 from sklearn.model_selection import check_cv
 from sklearn.utils.metadata_routing import (
     _manual_routing,
@@ -211,7 +211,12 @@ class CrossValidation:
             own = _check_method_params(X=X, params=params or {}, indices=fold.test)
             for r, (_, *paths) in enumerate(self._paths):
                 for c, judge in enumerate(self._judges(X_test, paths[f])):
-                    self.scores[f, r, c] = scorer(judge, X_test, y_test, **own)
+                    if _is_log_loss(scorer) and own.keys() <= {"sample_weight"} and len(y_test):
+                        number = self._rows.number[fold.test]
+                        score = _neg_log_loss(judge.predict_proba(X_test), number, **own)
+                    else:
+                        score = scorer(judge, X_test, y_test, **own)
+                    self.scores[f, r, c] = score
 
     def _scorer(self):
         """scikit-learn's scorer, which knows all classes."""
@@ -307,6 +312,8 @@ class CrossValidation:
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 one._fit(self._rows.X, self._rows.number, self._rows.weights, init=init)
             model.coef_, model.intercept_ = one.coef_, one.intercept_
+            if model.fit_intercept and self._rows.outputs > 1:
+                model.intercept_ = one.intercept_ - one.intercept_.mean()
             model.stop_reason_, model.solver_ = one.stop_reason_, one.solver_
             model.optimality_, model.optimality_kind_ = one.optimality_, one.optimality_kind_
             known = np.inf if one.optimality_ is None else one.optimality_
@@ -335,6 +342,28 @@ class CrossValidation:
         model.n_iter_ = n_iter[None]
         model.C_ = np.full(len(labels), model.C_)
         model.l1_ratio_ = np.array([model.l1_ratio_] * len(labels))
+
+
+def _is_log_loss(scorer):
+    """Whether a scorer is 'neg_log_loss' as scikit-learn has it."""
+    return (
+        getattr(scorer, "_score_func", None) is log_loss
+        and scorer._sign == -1
+        and scorer._response_method == "predict_proba"
+        and scorer._kwargs.keys() <= {"labels"}
+    )
+
+
+def _neg_log_loss(probabilities, number, sample_weight=None):
+    """What scikit-learn's scorer of this name computes, whose checks of labels and probabilities
+    take most of its time: 2.5 ms for 4000 rows.
+    """
+    epsilon = np.finfo(probabilities.dtype).eps
+    own = np.clip(probabilities[np.arange(len(number)), number], epsilon, 1 - epsilon)
+    weights = None if sample_weight is None else np.asarray(sample_weight, dtype=float)
+    if weights is not None and not weights.any():
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    return float(np.average(np.log(own), weights=weights))
 
 
 def _dof(path, has_intercept):

@@ -239,13 +239,19 @@ class NewtonColumns:
         for start in range(0, len(rows), size):
             block = rows[start : start + size]
             A = self._X[block]
-            A = A.toarray() if sparse.issparse(A) else A
-            root = np.sqrt(sampled[block])[:, None]
-            scaled = np.empty((len(block), p + 1))
-            np.subtract(A, self._center, out=scaled[:, :-1])
-            scaled[:, :-1] *= self.inverse * root
-            scaled[:, -1:] = self.intercept * root
-            matrix += scaled.T @ scaled
+            A = (A.toarray() if sparse.issparse(A) else A).astype(np.float64, copy=False)
+            root = np.sqrt(sampled[block])
+            A -= self._center
+            A *= root[:, None]
+            matrix[:-1, :-1] += A.T @ A
+            matrix[-1, :-1] += root @ A
+        if self.intercept:
+            matrix[-1, -1] = sampled.sum()
+        matrix[-1, :-1] *= self.intercept
+        matrix[:-1, -1] = matrix[-1, :-1]
+        scale = np.append(self.inverse, 1.0)
+        matrix *= scale
+        matrix *= scale[:, None]
         ridge = RIDGE_FEW_ROWS if len(rows) <= p and most < n else RELATIVE_RIDGE
         ridge *= max(float(h.sum()), 1e-300)
         return Reference(curvature[self.compared], matrix, ridge)
