@@ -143,9 +143,16 @@ def test_results_are_scikit_learns(n, p, classes, intercept, is_sparse, weighted
     assert ours.n_iter_.shape == theirs.n_iter_.shape
 
 
-@pytest.mark.parametrize("refit", [True, False])
-@pytest.mark.parametrize("l1_ratios", [[1], [0, 0.5, 1]], ids=str)
-@pytest.mark.parametrize("labels", ["two", "three"])
+@pytest.mark.parametrize(
+    "labels, l1_ratios, refit",
+    [
+        ("two", [0, 0.5, 1], True),
+        ("two", [0, 0.5, 1], False),
+        ("three", [1], True),
+        ("three", [0.5], False),
+    ],
+    ids=str,
+)
 def test_l1_and_elastic_net_are_scikit_learns(labels, l1_ratios, refit):
     X, y = load_iris(return_X_y=True)
     X = (X - X.mean(axis=0)) / X.std(axis=0)
