@@ -371,6 +371,20 @@ def test_a_fold_without_weight_is_named():
         LogisticRegressionCV(**NEW, cv=[(train, test)]).fit(X, y, sample_weight=weights)
 
 
+def test_a_class_without_weight_leaves_a_constant_model():
+    X, y = rows_of(100, 3)
+    Cs, coefs, _ = logistic_path(X, y, Cs=2, sample_weight=y.astype(float))
+    assert_array_equal(coefs, 0)
+
+
+@pytest.mark.parametrize("C", [1e-300, 1e300])
+def test_extreme_penalties_have_models(C):
+    X, y = rows_of(300, 4)
+    _, coefs, _ = logistic_path(X, y, Cs=[C, 1.0])
+    one = LogisticRegression(C=C).fit(X, y)
+    assert_allclose(coefs[:, 0], one.coef_[0], rtol=0.02, atol=1e-12)
+
+
 def test_unsorted_and_repeated_penalties_keep_their_places():
     X, y = load_breast_cancer(return_X_y=True)
     Cs = [10.0, 0.01, 1.0, 0.01]

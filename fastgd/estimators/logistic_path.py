@@ -160,7 +160,9 @@ def _by_columns(model, rows, Cs, subsets, threads):
     n, p = X.shape
     weights = np.ones(n) if rows.weights is None else rows.weights
     # Relative weights, and the same objective.
-    mean = float(weights.mean())
+    mean, of_second = float(weights.mean()), float(weights @ rows.number)
+    if not 0 < of_second < float(weights.sum()):
+        return None  # one of the classes has no weight
     if not (np.finfo(float).tiny < mean < np.inf and np.isfinite(Cs * mean).all()):
         return None
     weights, y = weights / mean, 2.0 * rows.number - 1.0
