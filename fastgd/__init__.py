@@ -42,6 +42,7 @@ if TYPE_CHECKING:  # the names for editors and type checkers, which do not run _
         Optimal,
         StepDecay,
     )
+    from .model_selection import GridSearchCV, LogisticRegressionCV, logistic_path
     from .neural_network import MLPClassifier, MLPRegressor
     from .optimize import (
         adagrad,
@@ -76,6 +77,7 @@ _NAMES = {
     "ridge": "RidgeCV RidgeClassifier RidgeClassifierCV ridge_path",
     "lasso": "LassoCV ElasticNetCV lasso_path enet_path",
     "glm": "PoissonRegressor GammaRegressor TweedieRegressor",
+    "model_selection": "GridSearchCV LogisticRegressionCV logistic_path",
     "neural_network": "MLPClassifier MLPRegressor",
     "recommender": "MatrixFactorization ndcg_at_k precision_at_k",
     "optimize": "minimize check_gradient auto gd momentum nesterov adagrad rmsprop adam adamw "

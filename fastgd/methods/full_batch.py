@@ -290,9 +290,9 @@ class FullBatch(Method):
             up = (slope > 0) | ~np.isfinite(value)
             high, above = np.where(up & ~good, t, high), np.where(up & ~good, slope, above)
             low, below = np.where(~up & ~good, t, low), np.where(~up & ~good, slope, below)
-            further = _extrapolated(last, last_slope, t, slope)
+            further = extrapolated(last, last_slope, t, slope)
             last, last_slope = t, slope
-            t = np.where(good, t, _within(low, high, below, above, otherwise=further))
+            t = np.where(good, t, within(low, high, below, above, otherwise=further))
         if value0 is not None and not (value <= value0).all():
             t = np.where(value <= value0, t, low)
             value, _ = self._line(t, penalties)
@@ -318,14 +318,14 @@ class FullBatch(Method):
         return value + (own / 2 + t * mixed + t * t * square / 2), slope + mixed + t * square
 
 
-def _extrapolated(last, last_slope, t, slope):
+def extrapolated(last, last_slope, t, slope):
     """The roots of the secants of negative slopes at `last` and t > last, within 1.25 t to 4 t."""
     with np.errstate(invalid="ignore", divide="ignore"):
         root = t - slope * (t - last) / (slope - last_slope)
     return np.where(root > t, np.clip(root, 1.25 * t, 4 * t), 4 * t)
 
 
-def _within(low, high, below, above, otherwise):
+def within(low, high, below, above, otherwise):
     """The roots of the secants of slopes `below` at `low` and `above` at `high`, at least 5 % from
     the ends; `otherwise` where there is no upper end.
     """
