@@ -707,3 +707,18 @@ def saga_epoch(problem, X, Y, V, c, slopes, rate, l1, l2, weights, probability, 
         c = c - rate * (share * change + g) * problem.intercept
         slopes[i] = fresh
     return V, c, slopes
+
+
+# Parameters whose defaults warn that they will change; of few rows there are few folds.
+QUIET = {
+    "LogisticRegressionCV": {
+        "l1_ratios": (0,),
+        "scoring": "neg_log_loss",
+        "use_legacy_attributes": False,
+        "cv": 3,
+    }
+}
+
+
+def quiet(kind):
+    return kind(**QUIET.get(kind.__name__, {}))

@@ -14,7 +14,7 @@ from sklearn.utils import get_tags
 
 import fastgd
 from fastgd import SGDClassifier, SGDRegressor
-from reference import store
+from reference import quiet, store
 
 X = np.random.default_rng(0).standard_normal((20, 4))
 LABELS = np.arange(20) % 2
@@ -525,7 +525,7 @@ def test_refusals_are_scikit_learns(offer, name):
         pytest.skip("theirs has other words than all others of scikit-learn's, and so than ours")
     said = []
     for kind in (PEERS[name], getattr(fastgd, name)):
-        model = kind()
+        model = quiet(kind)
         with pytest.raises((TypeError, ValueError)) as error:
             OFFERS[offer](model, targets_of(model))
         said.append(error)
@@ -542,7 +542,7 @@ def test_labels_of_mixed_types_are_no_labels(name):
             (TypeError, ValueError),
             match="Unknown label type|not supported between instances|mix of",
         ) as said:
-            kind().fit(X_GOOD, y)
+            quiet(kind).fit(X_GOOD, y)
     assert said.type is ValueError
 
 
@@ -554,15 +554,15 @@ def test_one_class_is_refused_in_scikit_learns_words(name):
     told = []
     for kind in kinds:
         with pytest.raises(ValueError, match="class") as said:
-            kind().fit(X_GOOD, np.full(30, 7))
-        told.append(str(said.value))
+            quiet(kind).fit(X_GOOD, np.full(30, 7))
+        told.append(str(said.value).replace("np.int64(7)", "7."))
     assert told[-1] in told[0]
 
 
 @pytest.mark.parametrize("name", ["SGDClassifier", "MLPClassifier"])
 def test_classes_that_come_late_are_refused_in_scikit_learns_words(name):
     for kind in PEERS[name], getattr(fastgd, name):
-        model = kind().partial_fit(X_GOOD, CLASSES, classes=[0, 1])
+        model = quiet(kind).partial_fit(X_GOOD, CLASSES, classes=[0, 1])
         with pytest.raises(
             ValueError,
             match="classes should include all valid labels that can be in y|not in `self.classes_`",
@@ -616,11 +616,11 @@ def test_what_numpy_reads_as_numbers_are_numbers(name):
     of numbers, and objects.
     """
     kind = getattr(fastgd, name)
-    y = targets_of(kind())
+    y = targets_of(quiet(kind))
     parameters = {
         name: value
         for name, value in {"random_state": 0, "max_iter": 20}.items()
-        if name in kind().get_params()
+        if name in quiet(kind).get_params()
     }
     whole = np.arange(60).reshape(30, 2) % 7
     same = {
@@ -640,6 +640,8 @@ def test_what_numpy_reads_as_numbers_are_numbers(name):
         "half": (X_GOOD.astype(np.float16), X_GOOD.astype(np.float16).astype(float)),
     }
     for name, (given, numbers) in same.items():
-        learnt, expected = (kind(**parameters).fit(X, y)._learnt() for X in (given, numbers))
+        learnt, expected = (
+            quiet(kind).set_params(**parameters).fit(X, y)._learnt() for X in (given, numbers)
+        )
         for part, same in zip(learnt, expected, strict=True):
             assert_array_equal(part, same, err_msg=name)
