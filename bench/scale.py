@@ -2,6 +2,7 @@
 
     disk     a fit over chunks of a file, with and without a cache, beside the same in memory: its
              time, and the memory that it takes beyond that of the imports
+    limits   the same of more rows, with little address space beyond that of the imports
     cluster  fits by fastgd.dask on one and two workers of this machine, the latency of a round, and
              how well a model of the times, made of smaller fits, predicts larger ones
     picture  by that model, the time of a fit on up to 1000 machines: docs/images/machines.png
@@ -28,57 +29,90 @@ from fastgd import Chunks
 ROWS, COLUMNS, CHUNK = 1_000_000, 50, 80_000
 STREAM_ROWS = 50_000
 TURNS = 3
+# rows, MB of address space beyond the imports, MB of memory beyond them at most
+LIMITS = (3_000_000, 600, 400), (10_000_000, 900, 800)
 # Fits in a process of its own: prints seconds, MB beyond the imports and the objective.
 FIT = """
 import resource, sys, time
 import numpy as np
 import fastgd
 from fastgd import Chunks, LogisticRegression
-folder, form, rows, columns, chunk = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
-path, y = f"{folder}/X", np.load(f"{folder}/y.npy")
+folder, form, rows, columns, chunk, limit = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
+path, y = f"{folder}/X", np.load(f"{folder}/y.npy", mmap_mode="r")
 LogisticRegression().fit(np.eye(columns)[:9], np.arange(9) % 2)
 
 def read(i):
     count = min(chunk, rows - i * chunk) * columns
     X = np.fromfile(path, count=count, offset=8 * i * chunk * columns)
-    return X.reshape(-1, columns), y[i * chunk :][:chunk]
+    return X.reshape(-1, columns), np.array(y[i * chunk :][:chunk])
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 before = peak()
 if form == "memory":
-    data = np.fromfile(path).reshape(rows, columns), y
+    data = np.fromfile(path).reshape(rows, columns), np.array(y)
 else:
     cache = f"{folder}/cache" if form == "cache" else None
     data = (Chunks(read, -(-rows // chunk), cache=cache),)
+if limit:
+    with open("/proc/self/statm") as file:
+        space = int(file.read().split()[0]) * resource.getpagesize() + limit * 2**20
+    resource.setrlimit(resource.RLIMIT_AS, (space, space))
 start = time.perf_counter()
 model = LogisticRegression().fit(*data)
 print(time.perf_counter() - start, peak() - before, model.history_["loss"][-1])
 """
 
 
+def write(folder, rows):
+    """Write X and y of so many rows."""
+    rng = np.random.default_rng(0)
+    w, targets = 2 * rng.standard_normal(COLUMNS) / np.sqrt(COLUMNS), []
+    with open(Path(folder, "X"), "wb") as file:
+        for begin in range(0, rows, CHUNK):
+            X = rng.standard_normal((min(CHUNK, rows - begin), COLUMNS))
+            targets.append(labelled(X, w, rng))
+            X.tofile(file)
+    np.save(Path(folder, "y.npy"), np.concatenate(targets))
+
+
+def fit(folder, form, rows, limit=0):
+    """(seconds, MB beyond the imports, objective) of a fit with at most so many MB of address space
+    beyond the imports, 0: any number.
+    """
+    command = [sys.executable, "-c", FIT, folder, form]
+    command += [str(number) for number in (rows, COLUMNS, CHUNK, limit)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return [float(number) for number in done.stdout.split()]
+
+
+def compare_limits():
+    """A line for each limit of the address space."""
+    for rows, limit, goal in LIMITS:
+        with tempfile.TemporaryDirectory() as folder:
+            write(folder, rows)
+            turns = [
+                (fit(folder, "memory", rows), fit(folder, "chunks", rows, limit))
+                for _ in range(TURNS)
+            ]
+        (own, *_), (taken, peak, _) = np.median(turns, axis=0)
+        is_reached = peak <= goal and taken <= 1.5 * own
+        yield (
+            f"{rows} x {COLUMNS} with {limit} MB of address space: {taken:6.2f} s, "
+            f"{taken / own:5.2f} of the time in memory (goal 1.5)  peak {peak:6.0f} MB (goal "
+            f"{goal}){report.missed(is_reached)}"
+        )
+
+
 def compare_disk():
     """A line for each form of the data."""
-    rng = np.random.default_rng(0)
-    w = 2 * rng.standard_normal(COLUMNS) / np.sqrt(COLUMNS)
     with tempfile.TemporaryDirectory() as folder:
-        targets = []
-        with open(Path(folder, "X"), "wb") as file:
-            for _ in range(0, ROWS, CHUNK):
-                X = rng.standard_normal((min(CHUNK, ROWS - CHUNK * len(targets)), COLUMNS))
-                targets.append(labelled(X, w, rng))
-                X.tofile(file)
-        np.save(Path(folder, "y.npy"), np.concatenate(targets))
-        command = [sys.executable, "-c", FIT, folder]
-        sizes = [str(number) for number in (ROWS, COLUMNS, CHUNK)]
+        write(folder, ROWS)
         runs = {form: [] for form in ("memory", "chunks", "cache")}
         for _ in range(TURNS):
             for form, found in runs.items():
-                done = subprocess.run(
-                    [*command, form, *sizes], capture_output=True, text=True, check=True
-                )
-                found.append([float(number) for number in done.stdout.split()])
+                found.append(fit(folder, form, ROWS))
     own = np.median(runs["memory"], axis=0)
     for form, found in runs.items():
         taken, peak, loss = np.median(found, axis=0)
@@ -121,6 +155,7 @@ def compare_stream():
 
 PARTS = {
     "disk": compare_disk,
+    "limits": compare_limits,
     "cluster": cluster.compare,
     "picture": machines.compare,
     "peers": cluster_peers.compare,

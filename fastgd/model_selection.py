@@ -386,3 +386,21 @@ class GridSearchCV(model_selection.GridSearchCV):
         if plan is None:
             return super().fit(X, y, **params)
         return Search(self, plan, X, y, params).run()
+
+    def score(self, X, y=None, **params):
+        """The score of the best model, by `scoring` or the model's own.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
+            Targets, or labels.
+        **params : dict
+            Parameters of the scorer.
+
+        Returns
+        -------
+        score : float
+        """
+        return super().score(X, y, **params)
