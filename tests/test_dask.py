@@ -1,5 +1,6 @@
 """fastgd.dask: the models of rows in memory, on a cluster of processes, whatever happens to it."""
 
+import inspect
 import os
 import pickle
 import signal
@@ -14,6 +15,7 @@ from sklearn.base import clone
 
 import fastgd
 from fastgd import Chunks
+from fastgd.estimators.base import ON_DASK
 
 pytest.importorskip("distributed")
 pytest.importorskip("dask.dataframe")
@@ -231,6 +233,14 @@ def test_data_that_cannot_be_made_again(client, tmp_path):
 def test_a_plain_model_names_its_twin():
     with pytest.raises(TypeError, match=r"use fastgd\.dask\.Ridge"):
         fastgd.Ridge().fit(lazy(X), z)
+
+
+def test_models_without_a_twin_name_none():
+    with pytest.raises(TypeError, match=r"dask collection: give LassoCV X\.compute\(\)"):
+        fastgd.LassoCV().fit(lazy(X), z)
+    models = {kind for kind in vars(on_dask).values() if inspect.isclass(kind)}
+    names = {kind.__name__ for kind in models if kind.__module__ == "fastgd.dask"}
+    assert {name for name in names if hasattr(fastgd, name)} == set(ON_DASK)
 
 
 def test_without_a_cluster():

@@ -63,6 +63,13 @@ def unchanged_on_error(estimator):
         raise
 
 
+# The models that `fastgd.dask` has.
+ON_DASK = (
+    "LinearRegression Ridge RidgeClassifier Lasso ElasticNet LogisticRegression LinearSVC "
+    "LinearSVR SGDClassifier SGDRegressor"
+).split()
+
+
 @contextmanager
 def about(name):
     """Have errors say which argument they are about."""
@@ -130,9 +137,10 @@ class Model(SupportsFitCallbacks, BaseEstimator):
             return X, _check_y(others["y"], is_many, numeric, estimator=self)
         if hasattr(X, "__dask_graph__"):
             name = type(self).__name__
+            twin = f"use fastgd.dask.{name}, or " if name in ON_DASK else ""
             raise TypeError(
-                f"X is a dask collection: use fastgd.dask.{name}, or give {name} Chunks.of(X, y) "
-                "or X.compute()"
+                f"X is a dask collection: {twin}give {name} X.compute() or, if it takes chunks, "
+                "Chunks.of(X, y)"
             )
         others |= {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "order": "C"}
         try:
