@@ -10,7 +10,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
@@ -129,7 +129,12 @@ def test_products_and_columns_are_ways_to_the_same(shape, precompute, is_sparse)
     assert_same(ours, theirs, rtol=1e-3 if shape[0] < shape[1] else 1e-5)
 
 
+# With one column of few rows, and weights >= 0, rounding may leave a gap above this `tol`, in
+# scikit-learn's fits too.
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @settings(max_examples=25, deadline=None)
+@example(n=6, p=1, seed=104, positive=True, intercept=False, ratio=0.1, float32=False)
+@example(n=6, p=1, seed=106, positive=True, intercept=False, ratio=0.1, float32=False)
 @given(
     n=st.integers(6, 40),
     p=st.integers(1, 50),
