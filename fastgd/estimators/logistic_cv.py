@@ -21,6 +21,7 @@ from sklearn.utils.validation import _check_method_params
 
 from fastgd.estimators.base import about
 from fastgd.estimators.diagnostics import warn
+from fastgd.estimators.folds import row_numbers
 from fastgd.estimators.logistic_path import (
     SEQUENCE_TOL_SHARE,
     Rows,
@@ -144,7 +145,7 @@ class CrossValidation:
         routed = self._routed(sample_weight, params)
         cv = check_cv(model.cv, y, classifier=True)
         self._folds = [
-            Fold(*map(self._indices(len(y)), fold))
+            Fold(*(row_numbers(rows, len(y)) for rows in fold))
             for fold in cv.split(X, y, **routed.splitter.split)
         ]
         if not self._folds:
@@ -155,15 +156,6 @@ class CrossValidation:
         self._store()
         warn_unconverged(self._optimality, model.tol, model.max_iter)
         return model
-
-    def _indices(self, n):
-        """A function that makes indices of what a splitter yields."""
-
-        def convert(rows):
-            rows = np.asarray(rows)
-            return np.flatnonzero(rows) if rows.dtype == bool else np.arange(n)[rows]
-
-        return convert
 
     def _routed(self, sample_weight, params):
         """The parameters of the splitter and of the scorer."""

@@ -14,6 +14,7 @@ from sklearn.utils.metadata_routing import _manual_routing, _routing_enabled, pr
 from sklearn.utils.validation import column_or_1d
 
 from fastgd.estimators.diagnostics import warn
+from fastgd.estimators.folds import row_numbers
 from fastgd.estimators.linear_model import LinearModel
 from fastgd.estimators.parameters import thread_count
 from fastgd.estimators.path_search import PathSearch, Samples
@@ -75,12 +76,6 @@ def warn_of_unfinished(pairs, points):
         )
 
 
-def _numbers_of(part, numbers):
-    """The row numbers of a part of the rows, which may be a mask."""
-    part = np.asarray(part)
-    return numbers[part if part.size else part.astype(int)]
-
-
 class PenaltySelection(Regressor):
     """Base of regressors whose `alpha_`, and `l1_ratio_`, have the least mean squared error in
     cross-validation, and whose coefficients are then those of all rows.
@@ -136,9 +131,8 @@ class PenaltySelection(Regressor):
             routed = process_routing(self, "fit", sample_weight=sample_weight, **params)
         else:
             routed = _manual_routing({"splitter": {}})
-        numbers = np.arange(X.shape[0])
         folds = check_cv(self.cv).split(X, y, **routed.splitter.split)
-        folds = [tuple(_numbers_of(part, numbers) for part in pair) for pair in folds]
+        folds = [tuple(row_numbers(part, X.shape[0]) for part in pair) for pair in folds]
         if not folds:
             raise ValueError("cv gives no folds")
         return folds

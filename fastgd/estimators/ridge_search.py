@@ -16,6 +16,7 @@ from sklearn.utils.validation import _check_method_params
 
 from fastgd.estimators.diagnostics import warn
 from fastgd.estimators.fit import relative
+from fastgd.estimators.folds import row_numbers
 from fastgd.estimators.linear_fit import LinearFit
 from fastgd.estimators.parameters import thread_count
 from fastgd.methods.leave_one_out import LeaveOneOut
@@ -223,7 +224,7 @@ class RidgeSearch:
         X, y = indexable(X, y)
         cv = check_cv(model.cv, y, classifier=is_classifier(model))
         folds = [
-            tuple(map(partial(_as_numbers, self.data.X.shape[0]), fold))
+            tuple(row_numbers(rows, self.data.X.shape[0]) for rows in fold)
             for fold in cv.split(X, y, **self.split_params)
         ]
         if not folds:
@@ -449,14 +450,6 @@ def problem_of(model, data, outputs):
     threads = thread_count(model.n_jobs)
     rows = as_rows(data.X)
     return Problem(rows, data.y, weights, objective, visits, True, threads, data.X)
-
-
-def _as_numbers(n, rows):
-    """Indices of rows >= 0, of indices or a mask."""
-    rows = np.asarray(rows)
-    if rows.dtype == bool:
-        return np.flatnonzero(rows)
-    return np.where(rows < 0, rows + n, rows).astype(np.intp)
 
 
 def accuracies(margins, classes, labels, sample_weight=None):
