@@ -202,6 +202,12 @@ class FullBatch(Method):
         q = None if gradient is None else gradient - self._at.l2 * self._v
         return gap(self.problem, self._at, value, slopes, q)
 
+    def _raise_lower_bound(self, value, distance, slopes):
+        """Use a duality gap of slopes at a point with this objective."""
+        self._lower_bound = max(self._lower_bound, value - distance)
+        if self._has_nothing_to_gain(slopes):
+            self._lower_bound = max(self._lower_bound, self._constant_loss)
+
     def _has_nothing_to_gain(self, slopes):
         """Whether slopes near these prove that the best constant model is a minimum, if no model is
         better.
@@ -316,6 +322,25 @@ class FullBatch(Method):
         value, slope = self._rows.sums_along(steps)[:, : len(t)] / self._weight
         own, mixed, square = penalties
         return value + (own / 2 + t * mixed + t * t * square / 2), slope + mixed + t * square
+
+
+class BoundedFromBelow(FullBatch):
+    """Base of methods whose slopes bound the minimum by duality gaps; `_bound` does so at the
+    current point.
+    """
+
+    def bounds(self):
+        """(lower bound of F*, the lowest F so far)"""
+        return self._lower_bound, self._best[0]
+
+    def is_smooth(self):
+        """False: no decrement estimates the distance to the minimum."""
+        return False
+
+    def finish(self, certify=True):
+        """Bound the distance of the best point, which is the model."""
+        self._bound()
+        self.state = replace(self.state, theta=self._model())
 
 
 def extrapolated(last, last_slope, t, slope):

@@ -12,14 +12,13 @@ method); Ferris and Munson, "Interior-point methods for massive support vector m
 Optim. 13 (2002).
 """
 
-from dataclasses import replace
 from math import sqrt
 
 import numpy as np
 
 from fastgd.kernels import interior
 from fastgd.methods.delegating import Relay
-from fastgd.methods.full_batch import FullBatch
+from fastgd.methods.full_batch import BoundedFromBelow
 from fastgd.methods.smoothing import SmoothedNewton
 
 # Multiplications of a matrix of the weights, at most: about 5 milliseconds. With few rows per
@@ -107,7 +106,7 @@ class Output:
         return losses + penalty
 
 
-class InteriorPoint(FullBatch):
+class InteriorPoint(BoundedFromBelow):
     """Minimise a piecewise linear loss with an L2 penalty; an epoch is a step of each output.
 
     If the steps end before the minimum is near, StopIteration is raised.
@@ -165,20 +164,5 @@ class InteriorPoint(FullBatch):
         slopes = np.column_stack([output.slopes for output in self._outputs])
         pairs = zip(self._outputs, slopes.T, strict=True)
         gradient = np.array([output.gradient_of(of_output) for output, of_output in pairs])
-        self._lower_bound = max(self._lower_bound, value - self.gap(value, gradient, slopes))
-        if self._has_nothing_to_gain(slopes):
-            self._lower_bound = max(self._lower_bound, self._constant_loss)
+        self._raise_lower_bound(value, self.gap(value, gradient, slopes), slopes)
         self._optimality = self._ratio(), "duality gap"
-
-    def bounds(self):
-        """(lower bound of F*, the lowest F so far)"""
-        return self._lower_bound, self._best[0]
-
-    def is_smooth(self):
-        """False: no decrement estimates the distance to the minimum."""
-        return False
-
-    def finish(self, certify=True):
-        """Bound the distance of the best point, which is the model."""
-        self._bound()
-        self.state = replace(self.state, theta=self._model())

@@ -8,12 +8,10 @@ Source: Portnoy and Koenker, "The Gaussian hare and the Laplacian tortoise", Sta
 (1997).
 """
 
-from dataclasses import replace
-
 import numpy as np
 from scipy.linalg import lstsq
 
-from fastgd.methods.full_batch import FullBatch
+from fastgd.methods.full_batch import BoundedFromBelow
 from fastgd.methods.interior_point import Output
 
 # Numbers of the dense columns, at most (480 MB with the room for a step), and multiplications of a
@@ -122,7 +120,7 @@ class Program(Output):
         return v
 
 
-class L1InteriorPoint(FullBatch):
+class L1InteriorPoint(BoundedFromBelow):
     """Minimise a quantile's loss with an L1 penalty, or with none; an epoch is a step."""
 
     solver = "interior-point"
@@ -180,20 +178,5 @@ class L1InteriorPoint(FullBatch):
         distance = self.gap(value, slopes=slopes)
         if distance > self.tol * (self._constant_loss - value):
             distance = min(distance, self._gap_of(self._v, value, slopes))
-        self._lower_bound = max(self._lower_bound, value - distance)
-        if self._has_nothing_to_gain(slopes):
-            self._lower_bound = max(self._lower_bound, self._constant_loss)
+        self._raise_lower_bound(value, distance, slopes)
         self._optimality = self._ratio(), "duality gap"
-
-    def bounds(self):
-        """(lower bound of F*, the lowest F so far)"""
-        return self._lower_bound, self._best[0]
-
-    def is_smooth(self):
-        """False: no decrement estimates the distance to the minimum."""
-        return False
-
-    def finish(self, certify=True):
-        """Bound the distance of the best point, which is the model."""
-        self._bound()
-        self.state = replace(self.state, theta=self._model())

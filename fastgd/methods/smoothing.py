@@ -192,10 +192,8 @@ class SmoothedNewton(Newton):
         distance = self.gap(value, slopes=slopes)
         if distance > 4 * self._smoothing_error + self._rounding(value):
             distance = min(distance, self._gap_of(self._v, value, slopes))
-        self._lower_bound = max(self._lower_bound, value - distance)
         self._offer(value, self._at.to_user(self._v), or_equal=True)
-        if self._has_nothing_to_gain(slopes):
-            self._lower_bound = max(self._lower_bound, self._constant_loss)
+        self._raise_lower_bound(value, distance, slopes)
         ratio = self._ratio()
         # Where 'huber' is smooth, the decrement of the next step is more accurate than the gap.
         is_reported = np.isfinite(ratio) and not (self.is_smooth() and ratio > 0)
