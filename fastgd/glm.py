@@ -344,7 +344,9 @@ class PoissonRegressor(_GLM):
 
     stop_reason_ : str
         'tol', 'max_iter', 'max_seconds', 'callback', 'rounding' (rounding errors prevent further
-        progress before `tol` is reached) or 'interrupted' (Ctrl-C).
+        progress before `tol` is reached), 'separable' (nothing is penalised, and some columns
+        separate rows of y = 0 from the others, so that there is no minimum) or 'interrupted'
+        (Ctrl-C).
 
     solver_ : str
         The method that has trained the model, such as 'newton-cholesky' or 'newton-cg'.
@@ -615,7 +617,9 @@ class TweedieRegressor(_GLM):
 
     stop_reason_ : str
         'tol', 'max_iter', 'max_seconds', 'callback', 'rounding' (rounding errors prevent further
-        progress before `tol` is reached) or 'interrupted' (Ctrl-C).
+        progress before `tol` is reached), 'separable' (nothing is penalised, and some columns
+        separate rows of y = 0 from the others, so that there is no minimum) or 'interrupted'
+        (Ctrl-C).
 
     solver_ : str
         The method that has trained the model, such as 'newton-cholesky' or 'newton-cg'.

@@ -789,8 +789,9 @@ class LogisticRegression(Automatic, Classifier):
 
     stop_reason_ : str
         'tol', 'max_iter', 'max_seconds', 'callback', 'rounding' (rounding errors prevent further
-        progress before `tol` is reached), 'separable' (the classes are separable and nothing is
-        penalised, so that there is no minimum) or 'interrupted' (Ctrl-C).
+        progress before `tol` is reached), 'separable' (nothing is penalised, and the classes are
+        separable or some columns separate some rows of a class from the others, so that there is no
+        minimum; the warning names the columns) or 'interrupted' (Ctrl-C).
 
     solver_ : str
         The method that has trained the model, such as 'cholesky' or 'newton-cg'.

@@ -900,7 +900,7 @@ def test_too_few_passes_say_so_in_numbers(model, problem):
 @pytest.mark.parametrize("batch_size", [1, "full"])
 def test_separable_classes_are_named_without_a_tolerance_too(batch_size):
     X = np.arange(10.0)[:, None] - 4.5
-    with pytest.warns(ConvergenceWarning, match="no minimum. Training stopped; penalise"):
+    with pytest.warns(ConvergenceWarning, match="alone. Training stopped; penalise"):
         model = SGDClassifier(
             "log_loss", alpha=0, tol=None, max_iter=20, batch_size=batch_size
         ).fit(X, X[:, 0] > 0)

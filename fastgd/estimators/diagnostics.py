@@ -90,9 +90,9 @@ def diagnose(fit, method):
     return long_tails(problem, fit.names) if method.backtracked else ""
 
 
-def warn_of(model, automatic, more=""):
+def warn_of(model, automatic, more="", no_minimum=None):
     """Warn if a model has not converged; `automatic` says that its rates were not chosen. `more` is
-    appended.
+    appended. `no_minimum` says why there is no minimum.
     """
     if getattr(model, "power_t", 0) < 0:
         warn(
@@ -100,23 +100,20 @@ def warn_of(model, automatic, more=""):
             "raise an error in 1.10. Use values in the range [0.0, inf) instead.",
             FutureWarning,
         )
-    message = "" if model.converged_ else _unconverged(model, automatic)
+    message = "" if model.converged_ else _unconverged(model, automatic, no_minimum)
     if message or more:
         warn(f"{message} {more}".strip(), ConvergenceWarning)
 
 
-def _unconverged(model, automatic):
+def _unconverged(model, automatic, no_minimum):
     """Why a training ended before it converged, and what helps; empty if nothing was asked for."""
     reason, tol, kind = model.stop_reason_, model.tol, model.optimality_kind_
     known = "unknown" if model.optimality_ is None else f"{model.optimality_:.2g}"
     stopped = f"Training stopped after {model.n_iter_} passes over X"
     if reason == "separable":
         at = "" if None in (model.optimality_, tol) else f" at optimality_={known} (tol={tol:g})"
-        return (
-            "The classes are separable and nothing is penalised: the larger the weights, the "
-            "smaller the objective, so there is no minimum. "
-            f"Training stopped{at}; penalise the weights."
-        )
+        advice = "penalise the weights, or drop or merge the columns that separate rows"
+        return f"{no_minimum} Training stopped{at}; {advice}."
     if reason == "rounding":
         return (
             f"{stopped}, where rounding leaves nothing to gain: optimality_ ({kind}) is {known}, "

@@ -10,6 +10,7 @@ from fastgd.estimators.diagnostics import diagnose, warn_of
 from fastgd.estimators.fit import RowsFit
 from fastgd.estimators.parameters import thread_count
 from fastgd.estimators.select_solver import is_automatic, needs_products, select_method
+from fastgd.estimators.separation import explain_separation
 from fastgd.methods.implicit_sgd import AveragedImplicitSGD, Stream
 from fastgd.methods.sgd import FirstOrder
 from fastgd.methods.sparse_stream import SparseStream
@@ -21,6 +22,7 @@ from fastgd.problem.products import products_of
 from fastgd.problem.scaling import beyond, has_targets_beyond, lost_columns, scaled, without
 from fastgd.problem.seed import seed_of
 from fastgd.problem.stored_columns import StoredColumns
+from fastgd.training.blas import one_blas_thread
 from fastgd.training.history import History
 from fastgd.training.loop import INTERRUPTED, DivergedError
 
@@ -188,14 +190,20 @@ class LinearFit(RowsFit):
         return DivergedError(f"{error} {advice}".strip())
 
     def conclude(self, training):
-        model, problem = self.model, self.unscaled
+        model = self.model
         if self.partial:
             return
-        if self.automatic and model._is_unbounded(
-            problem.objective, self.data.X, self.data.labels, problem.visits
-        ):
+        found = self.automatic and self.no_minimum(training)
+        if found:
             model.stop_reason_, model.converged_ = "separable", False
-        warn_of(model, self.automatic, diagnose(self, training.method))
+            if model.optimality_ is not None:
+                model.optimality_ = found.optimality
+        warn_of(model, self.automatic, diagnose(self, training.method), found and found.reason)
+
+    def no_minimum(self, training):
+        """Why the objective has no minimum; None if it has one."""
+        with one_blas_thread(), np.errstate(all="ignore"):
+            return explain_separation(self, training)
 
     def method(self, last):
         return select_method(self.model, self.problem, self.partial, last)

@@ -161,10 +161,6 @@ class LinearModel(SparseCoefMixin, Model):
         `method` has found the model; None: it is where training was to begin.
         """
 
-    def _is_unbounded(self, objective, X, labels, visits):
-        """Whether the objective has no minimum: it falls as the weights grow."""
-        return False
-
     def _margins(self, X):
         """W x + b for the rows of X, shape (n, outputs)."""
         # The search of `check_is_fitted` takes as long as the rest.

@@ -88,20 +88,6 @@ class Classifier(TakesChunks, Labels, LinearModel):
     def _store(self, coef, intercept):
         self.coef_, self.intercept_ = coef, intercept
 
-    def _is_unbounded(self, objective, X, labels, visits):
-        """Whether nothing is penalised and the logistic losses of all rows fall as the weights
-        grow.
-        """
-        if objective.l1 or objective.l2 or not objective.loss.vanishes_far_out:
-            return False
-        margins, number = self._margins(X)[visits], np.searchsorted(self.classes_, labels[visits])
-        outputs = objective.outputs
-        if objective.loss.is_joint:
-            own = margins[np.arange(len(number)), number]
-            return bool(((margins < own[:, None]).sum(axis=1) == outputs - 1).all())
-        is_own = number[:, None] == (np.arange(outputs) if outputs > 1 else 1)
-        return bool((np.where(is_own, margins, -margins) > 0).all())
-
     @by_chunks
     def decision_function(self, X):
         """Margins ``X W' + b``: shape (n_samples,) for two classes, positive for ``classes_[1]``;

@@ -388,9 +388,8 @@ class Newton(FullBatch):
         and there is no penalty.
         """
         objective = self.problem.objective
-        if not objective.loss.vanishes_far_out or np.any(objective.l2) or objective.l1:
-            return False
-        return self._rows.is_separated()
+        is_of_labels = objective.loss.is_of_labels
+        return is_of_labels and objective.may_have_no_minimum and self._rows.is_separated()
 
     def _estimate(self, distance, value):
         """Store the distance of a model from the minimum, relative to that of the best constant

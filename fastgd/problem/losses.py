@@ -59,7 +59,8 @@ class Loss(Settings):
     is_piecewise_quadratic: ClassVar[bool] = False
     # Whether Newton's method needs the loss smoothed, since it is linear over long intervals.
     needs_smoothing: ClassVar[bool] = False
-    # Whether the loss falls to 0 as the margin grows, and never reaches it.
+    # Whether for some targets the loss falls to 0 far out, and never reaches it. An objective
+    # without a penalty may then have no minimum.
     vanishes_far_out: ClassVar[bool] = False
     # Whether W = 0 is a minimum whatever the data.
     has_trivial_minimum: ClassVar[bool] = False
@@ -334,7 +335,7 @@ class Poisson(Loss):
     name = "poisson"
     max_curvature = np.inf
     least_target = 0.0
-    has_log_link = True
+    has_log_link = vanishes_far_out = True
 
     def typical_curvature(self, y):
         return max(1.0, y.max())
@@ -401,6 +402,7 @@ class Tweedie(_OfMeans):
 
     name = "tweedie"
     parameter = "power"
+    vanishes_far_out = True
 
     @property
     def is_convex(self):

@@ -64,6 +64,14 @@ class Objective(Record):
         return bool(self.l1 or self.positive)
 
     @property
+    def may_have_no_minimum(self):
+        """Whether there are data for which there is no minimum: nothing is penalised, and the loss
+        never reaches its infimum.
+        """
+        is_free = not (np.any(self.l2) or self.has_nonsmooth_penalty)
+        return is_free and self.loss.vanishes_far_out
+
+    @property
     def by_class(self):
         """Whether y holds one class number per row, not one number per output."""
         return self.one_vs_rest or self.loss.is_joint
