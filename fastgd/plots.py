@@ -25,6 +25,10 @@ QUANTITIES = {
 MARKED_STEPS = 60
 # The legend names at most this number of coefficients: more are hard to tell apart.
 NAMED_COEFFICIENTS = 12
+# More folds than this, such as those of leave-one-out, have no line each: they would hide the mean.
+DRAWN_FOLDS = 20
+# Room for the legend of the errors above the curves, relative to their height.
+LEGEND_ROOM = 0.2
 # A legend with more names than this stands beside the curves: inside it would hide them.
 FEW_NAMES = 8
 BESIDE = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "frameon": False}
@@ -448,9 +452,10 @@ class CoefficientPathDisplay(_Display):
     Attributes
     ----------
     lines_ : list of matplotlib Line2D
-        One line per coefficient.
+        One line per coefficient. The legend names the 12 largest: those at the chosen strength, or
+        without errors at the smallest one.
     error_line_ : matplotlib Line2D
-        The mean of the errors; None without errors.
+        The mean of the errors; None without errors. Thin lines show the errors of up to 20 folds.
     error_band_ : matplotlib PolyCollection
         One standard error of the mean to each side; None without errors.
     alpha_ : float
@@ -558,8 +563,8 @@ class CoefficientPathDisplay(_Display):
             alphas, coefs, others["errors"], others["alpha"] = path
         elif alphas is None:
             raise ValueError(
-                f"alphas must be given: {type(_last_step(model)).__name__} does not choose its "
-                "penalty by cross-validation"
+                f"alphas must be given for {type(_last_step(model)).__name__}: only LassoCV and "
+                "ElasticNetCV have their own; draw other paths with from_path"
             )
         else:
             coefs = [_single_row(model, {f"{last}alpha": a}, X, y, weights) for a in alphas]
@@ -600,14 +605,9 @@ class CoefficientPathDisplay(_Display):
             self.lines_ += self.ax_.plot(alphas, coef, **style)
         self.ax_.axhline(0, color="black", linewidth=0.8, zorder=1)
         self.ax_.set(xscale="log", xlabel="alpha", ylabel="Coefficient")
-        # The largest coefficients at the smallest alpha, from top to bottom.
-        largest = np.argsort(-np.abs(coefs[0]), kind="stable")[:NAMED_COEFFICIENTS]
-        largest = largest[np.argsort(-coefs[0, largest], kind="stable")]
-        title = "Largest" if len(largest) < len(names) else None
-        handles = [self.lines_[k] for k in largest]
         self.error_line_ = self.error_band_ = self.alpha_ = self.alpha_1se_ = None
         if errors is None:
-            self.ax_.legend(handles=handles, title=title, **BESIDE)
+            self._name_largest(coefs[0], "Largest")
             return self
         self._choose(alphas, errors)
         for axes in filter(None, (self.ax_, self.error_ax_)):
@@ -615,8 +615,23 @@ class CoefficientPathDisplay(_Display):
             axes.axvline(self.alpha_1se_, label="one standard error", **SIMPLER)
         if self.error_ax_ is not None:
             self._draw_errors(alphas, errors)
-        self.ax_.legend(handles=handles, title=title, fontsize="small", **BESIDE)
+        chosen, title = coefs[alphas == self.alpha_][0], "Largest at\nleast error"
+        if not chosen.any():
+            chosen, title = coefs[0], "Largest"
+        self._name_largest(chosen, title, fontsize="small")
         return self
+
+    def _name_largest(self, coef, title, **style):
+        """Name the lines of the largest of these coefficients, from top to bottom. Of many, those
+        that are zero have no name.
+        """
+        largest = np.argsort(-np.abs(coef), kind="stable")[:NAMED_COEFFICIENTS]
+        if len(coef) > NAMED_COEFFICIENTS and coef.any():
+            largest = largest[coef[largest] != 0]
+        largest = largest[np.argsort(-coef[largest], kind="stable")]
+        title = title if len(largest) < len(coef) else None
+        handles = [self.lines_[k] for k in largest]
+        self.ax_.legend(handles=handles, title=title, **style, **BESIDE)
 
     def _checked_errors(self, alphas):
         """The errors as an array (n_alphas, n_folds)."""
@@ -647,16 +662,20 @@ class CoefficientPathDisplay(_Display):
     def _draw_errors(self, alphas, errors):
         """Draw the errors of the folds, their mean and its standard error."""
         ax, mean, error = self.error_ax_, errors.mean(axis=1), _standard_error(errors)
-        ax.plot(alphas, errors, color="gray", linewidth=0.6, alpha=0.5)
-        band = {"alpha": 0.25, "linewidth": 0, "label": "its standard error"}
-        self.error_band_ = ax.fill_between(alphas, mean - error, mean + error, **band)
+        if errors.shape[1] <= DRAWN_FOLDS:
+            ax.plot(alphas, errors, color="gray", linewidth=0.6, alpha=0.5)
         (self.error_line_,) = ax.plot(
             alphas, mean, linewidth=2, label=f"mean of {errors.shape[1]} folds"
         )
+        band = {"alpha": 0.25, "linewidth": 0, "label": "its standard error"}
+        self.error_band_ = ax.fill_between(alphas, mean - error, mean + error, **band)
         ax.set(xscale="log", xlabel="alpha", ylabel="Mean squared error")
         ax.set_title(f"alpha = {self.alpha_:.3g} (one standard error: {self.alpha_1se_:.3g})")
         handles, labels = ax.get_legend_handles_labels()
-        ax.legend(handles, labels, fontsize="small", loc="upper left")
+        place = {"loc": "upper center", "ncols": 2, "framealpha": 1.0}
+        ax.legend(handles, labels, fontsize="small", **place)
+        low, high = ax.get_ylim()
+        ax.set_ylim(low, high + LEGEND_ROOM * (high - low))
 
 
 class LearningRateDisplay(_Display):

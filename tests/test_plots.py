@@ -13,10 +13,12 @@ import fastgd
 from fastgd import (
     CoefficientPathDisplay,
     DescentPathDisplay,
+    ElasticNetCV,
     Lasso,
     LearningRateDisplay,
     LossCurveDisplay,
     Ridge,
+    RidgeCV,
     SGDClassifier,
     minimize,
 )
@@ -365,6 +367,54 @@ def test_of_many_coefficients_the_legend_names_the_largest():
     assert names[0] == "x100" and names[-1] == "x0"
 
 
+def test_with_errors_the_legend_names_the_largest_at_the_least_error():
+    """Of many coefficients, without those that are zero there."""
+    coefs = np.zeros((20, 3))
+    coefs[:, 0] = np.arange(20)
+    coefs[[3, 4, 5], 1] = [-2, 1, 3]
+    errors = np.array([[3, 3], [1, 1.5], [2, 2]])
+    display = CoefficientPathDisplay.from_path([0.1, 1, 10], coefs, errors=errors)
+    legend = display.ax_.get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["x5", "x4", "x3"]
+    assert legend.get_title().get_text() == "Largest at\nleast error"
+    assert display.alpha_ == display.alpha_1se_ == 1.0
+    # All are zero at the largest alpha.
+    display = CoefficientPathDisplay.from_path([0.1, 1, 10], coefs, errors=errors, alpha=10)
+    assert display.ax_.get_legend().get_texts()[0].get_text() == "x19"
+
+
+@pytest.mark.parametrize("n_folds", [1, 20, 21])
+def test_errors_of_few_folds_are_drawn_below_the_legend(n_folds):
+    errors = np.random.default_rng(0).uniform(1, 2, (3, n_folds))
+    display = CoefficientPathDisplay.from_path([0.1, 1, 10], np.ones((2, 3)), errors=errors)
+    mean, choices = 1, 2
+    lines = display.error_ax_.lines
+    assert len(lines) == mean + choices + (n_folds if n_folds <= 20 else 0)
+    assert_array_equal(curve(display.error_line_)[1], errors.mean(axis=1))
+    display.figure_.draw_without_rendering()
+    legend = display.error_ax_.get_legend().get_window_extent()
+    below = display.error_ax_.transData.inverted().transform(legend.min)[1]
+    highest = max(curve(line)[1].max() for line in lines if len(curve(line)[1]) == 3)
+    assert highest < below
+
+
+@pytest.mark.parametrize("alphas", [1, 4, [0.5], [0.1, 0.5]])
+def test_errors_are_those_of_the_chosen_l1_ratio(data, alphas):
+    model = ElasticNetCV(l1_ratio=[0.2, 0.9], alphas=alphas, cv=3).fit(data.X, data.values)
+    display = CoefficientPathDisplay.from_estimator(model, data.X, data.values)
+    count = alphas if isinstance(alphas, int) else len(alphas)
+    assert display.errors.shape == (count, 3)
+    assert display.errors.mean(axis=1).min() == model.mse_path_.mean(axis=-1).min()
+
+
+def test_leave_one_out_errors_are_drawn_from_a_path(data):
+    alphas = np.geomspace(100, 0.1, 5)
+    model = RidgeCV(alphas=alphas, store_cv_results=True).fit(data.X, data.values)
+    path = fastgd.ridge_path(data.X, data.values, alphas=alphas)
+    display = CoefficientPathDisplay.from_path(*path, errors=model.cv_results_.T)
+    assert display.alpha_ == model.alpha_ <= display.alpha_1se_
+
+
 def test_coefficients_that_cannot_be_drawn_are_refused(data):
     with pytest.raises(ValueError, match="alphas must be positive"):
         CoefficientPathDisplay([0, 1], np.ones((2, 3))).plot()
@@ -374,3 +424,6 @@ def test_coefficients_that_cannot_be_drawn_are_refused(data):
         CoefficientPathDisplay.from_estimator(
             Ridge(), data.X, np.column_stack([data.values, data.values]), alphas=[1]
         )
+    for model in (Ridge(), RidgeCV()):
+        with pytest.raises(ValueError, match="only LassoCV and ElasticNetCV have their own"):
+            CoefficientPathDisplay.from_estimator(model, data.X, data.values)

@@ -90,7 +90,8 @@ plt.show()
 # %%
 # The strength of the penalty
 # ---------------------------
-# Cross-validation selects the strength that predicts new rows best.
+# Cross-validation selects the strength that predicts new rows best;
+# :ref:`sphx_glr_auto_gallery_plot_15_choosing_the_penalty.py` shows how.
 for kind, alphas in ((Ridge, [0.1, 10, 1000]), (Lasso, [0.01, 1, 30])):
     for alpha in alphas:
         model = make_pipeline(StandardScaler(), kind(alpha=alpha))

@@ -193,16 +193,15 @@ class PenaltySelection(Regressor):
         X, y = self._check_X(X, reset=False, y=y, y_numeric=True, multi_output=True)
         weights = self._sample_weight(sample_weight, X)
         ratio = getattr(self, "l1_ratio_", 1.0)
-        shape = len(self._ratios()), -1, self.mse_path_.shape[-1]
         k = list(self._ratios()).index(ratio)
-        alphas, errors = np.atleast_2d(self.alphas_), self.mse_path_
+        alphas = np.atleast_2d(self.alphas_)
         alphas = alphas[k if len(alphas) > 1 else 0]
-        if len(alphas) > 1:
-            errors = errors.reshape(shape)[k]
+        # `mse_path_` has no axes of length 1.
+        errors = np.reshape(self.mse_path_, (len(self._ratios()), len(alphas), -1))[k]
         everything = np.arange(X.shape[0]), np.arange(X.shape[0])
         search = self._search(distinct_columns(X), np.ravel(y), weights, [everything])
         points = search.whole.descend(alphas * ratio, alphas * (1 - ratio), search.settings)
-        return alphas, points.coefs, np.reshape(errors, (len(alphas), -1)), self.alpha_
+        return alphas, points.coefs, errors, self.alpha_
 
     def _certify(self, problem, coef, intercept, method):
         gaps = method and method.gaps()
