@@ -13,6 +13,7 @@ from sklearn import linear_model
 from sklearn.exceptions import ConvergenceWarning
 
 from fastgd import Chunks, HuberRegressor, Perceptron, QuantileRegressor, SGDClassifier
+from fastgd.kernels import huber_scale as kernel
 from fastgd.problem import huber_scale
 from reference import store
 
@@ -286,3 +287,32 @@ def test_the_perceptron_is_not_told_of_rates():
     with pytest.warns(ConvergenceWarning, match="differ in size") as caught:
         Perceptron(max_iter=3).fit(X, X[:, 0] > 0)
     assert not any("rate" in str(warning.message) for warning in caught)
+
+
+@pytest.mark.parametrize("n", [0, 1, 7, 511, 8192, 40_000])
+def test_sums_over_residuals(n):
+    rng = np.random.default_rng(n)
+    z, y, u = rng.standard_normal((3, n))
+    weights, t, threshold = rng.random(n), 0.3, 0.8
+    for weighted in (weights, None):
+        w = np.ones(n) if weighted is None else weighted
+        r = z - y + t * u
+        inside = np.abs(r) <= threshold
+        found = [kernel.scale_sums(z, y, u, weighted, t, threshold, k) for k in (1, 2)]
+        assert found[0] == found[1]
+        assert_allclose(found[0], (w @ (r * r * inside), w @ ~inside))
+        slopes = np.clip(r, -threshold, threshold)
+        found = [kernel.along(z, y, u, weighted, t, threshold, k) for k in (1, 2)]
+        assert found[0] == found[1]
+        assert_allclose(found[0], (w @ (slopes * (r - slopes / 2)), w @ (slopes * u)))
+    r = z
+    inside = np.abs(r) <= threshold
+    found = kernel.scale_sums(z, None, None, None, 0.0, threshold, 1)
+    assert_allclose(found, ((r * r)[inside].sum(), n - inside.sum()))
+
+
+def test_sums_over_residuals_check_their_arrays():
+    ones = np.ones(3)
+    for arrays in ((ones[:2], None, None), (None, ones[:2], None), (None, None, ones[:2])):
+        with pytest.raises(ValueError, match="do not fit z"):
+            kernel.scale_sums(ones, *arrays, 0.0, 1.0, 1)

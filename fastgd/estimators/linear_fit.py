@@ -202,6 +202,8 @@ class LinearFit(RowsFit):
 
     def no_minimum(self, training):
         """Why the objective has no minimum; None if it has one."""
+        if not self.problem.objective.may_have_no_minimum:
+            return None
         with one_blas_thread(), np.errstate(all="ignore"):
             return explain_separation(self, training)
 

@@ -24,9 +24,9 @@ class NoMinimum(Record):
 
 
 def explain_separation(fit, training):
-    """The `NoMinimum` of a fit; None if its objective has a minimum."""
+    """The `NoMinimum` of a fit whose objective may have no minimum; None if it has one."""
     problem = fit.problem
-    if not (problem.objective.may_have_no_minimum and problem.targets.any()):
+    if not problem.targets.any():  # counts of 0 only: the best constant model is as good as any
         return None
     # Training by rows does not look for the minimum, so only its model is looked at.
     most = max(MIN_PASSES, fit.model.n_iter_) if problem.full_batch else 0

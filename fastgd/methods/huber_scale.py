@@ -62,10 +62,10 @@ class NewtonWithScale(FullBatch):
         size = sqrt(float(shares @ (y - constant) ** 2))
         least = max(huber_scale.least_scale(y), ratio * size)
         scale, value = huber_scale.profile(y - constant, shares, self._epsilon, scale, least)
-        self._constant_loss, self._start_scale = value, scale
+        self._constant_loss = value
         # None: not known at v.
         self._scale = scale if is_constant else None
-        self._scales = huber_scale.Scale(problem, least)
+        self._scales = huber_scale.Scale(problem, least, scale)
         self._decrement, self._stalled_directions, self._has_secants = np.inf, 0, False
         n, p = len(problem.visits), problem.rows.shape[1] + 1
         stored = problem.rows.stored * n / max(problem.rows.shape[0], 1)
@@ -102,7 +102,7 @@ class NewtonWithScale(FullBatch):
             self._search()
             # Two steps in a row with secants would make slow progress.
             self._has_secants = self._step.min() < SHORT_STEP and not self._has_secants
-            self._scale = self._scales.at(self._scale, 0.0, self._rows.margins)
+            self._scale = self._scales.at(0.0, self._rows.margins)
 
     def _note_decrement(self, decrement, rounding):
         has_stalled = STALLED_DECREMENT_RATIO * self._decrement < decrement <= rounding
@@ -122,9 +122,9 @@ class NewtonWithScale(FullBatch):
         """(F, gradient) at v with the best scale, which becomes the model."""
         theta = self._theta = self._at.to_user(self._v)
         if self._scale is None:  # a pass for the margins
-            self._use_threshold(self._epsilon * self._start_scale)
+            self._use_threshold(self._epsilon * self._scales.last)
             self._rows.value_and_gradient(theta)
-            self._scale = self._scales.at(self._start_scale, 0.0, self._rows.margins)
+            self._scale = self._scales.at(0.0, self._rows.margins)
         self._use_threshold(self._epsilon * self._scale)
         value, gradient = self._rows.value_and_gradient(theta)
         penalty, scale = self._exact.penalty(theta), self._scale
@@ -142,7 +142,7 @@ class NewtonWithScale(FullBatch):
     def _line(self, t, penalties):
         """(values, slopes) of the objective at v + t x."""
         vectors = self._rows.margins, self._rows.direction
-        value, slope = self._scales.along(self._scale, float(t[0]), *vectors)
+        value, slope = self._scales.along(float(t[0]), *vectors)
         own, mixed, square = penalties
         return value + (own / 2 + t * mixed + t * t * square / 2), slope + mixed + t * square
 

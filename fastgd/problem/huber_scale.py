@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from fastgd.kernels import huber_scale as kernel
 from fastgd.problem import passes
 from fastgd.problem.losses import Huber
 
@@ -32,49 +33,43 @@ MAX_LOCATION_STEPS = 100
 # ---- functions of a problem, that of all rows or of those of a chunk ----
 
 
+def _targets(problem):
+    return np.ascontiguousarray(problem.targets[:, 0])
+
+
 def _weights(problem):
-    """The weights of the rows; 1 if all are equal."""
-    return 1.0 if problem.weights is None else problem.weights[problem.visits]
+    """The weights of the rows; None if all are equal."""
+    weights, visits = problem.weights, problem.visits
+    return weights if weights is None or len(visits) == len(weights) else weights[visits]
 
 
-def _residuals(problem, t, margins, *direction):
-    moved = margins + t * direction[0] if direction else margins
-    return moved - problem.targets[:, 0]
+def _weighted(problem, values):
+    weights = _weights(problem)
+    return values if weights is None else weights * values
 
 
-def scale_sums(problem, threshold, t, *vectors):
+def scale_sums(problem, threshold, t, margins, direction=None):
     """(sum of the squared residuals up to the threshold, weight of the others)"""
-    return _sums(_residuals(problem, t, *vectors), _weights(problem), threshold)
-
-
-def _sums(r, weights, threshold):
-    size = np.abs(r)
-    inside = size <= threshold
-    squares = np.where(inside, size, 0.0)
-    squares *= squares
-    if np.ndim(weights):
-        return float(weights @ squares), float(weights @ ~inside)
-    return float(squares.sum()), float(len(r) - np.count_nonzero(inside))
+    rows = margins, _targets(problem), direction, _weights(problem)
+    return kernel.scale_sums(*rows, t, threshold, problem.threads)
 
 
 def _along(problem, threshold, t, margins, direction):
     """(sum of Huber's losses with this threshold, sum of their slopes along the direction)"""
-    r, weights = _residuals(problem, t, margins, direction), _weights(problem)
-    slopes = np.clip(r, -threshold, threshold)
-    losses = slopes * (r - slopes / 2)
-    return float((weights * losses).sum()), float((weights * slopes * direction).sum())
+    rows = margins, _targets(problem), direction, _weights(problem)
+    return kernel.along(*rows, t, threshold, problem.threads)
 
 
 def inlier_residuals(problem, threshold, margins):
     """The weighted residuals up to the threshold, 0 for the others."""
-    r = _residuals(problem, 0.0, margins)
-    return _weights(problem) * np.where(np.abs(r) <= threshold, r, 0.0)
+    r = margins - _targets(problem)
+    return _weighted(problem, np.where(np.abs(r) <= threshold, r, 0.0))
 
 
 def secant_curvatures(problem, threshold, margins):
     """The weighted curvatures of parabolas above the losses that touch them at the residuals."""
-    size = np.abs(_residuals(problem, 0.0, margins))
-    return _weights(problem) * (threshold / np.maximum(size, threshold))
+    size = np.abs(margins - _targets(problem))
+    return _weighted(problem, threshold / np.maximum(size, threshold))
 
 
 # ---- the scale ----
@@ -108,23 +103,27 @@ def least_scale(y):
 
 
 class Scale:
-    """The best scale at margins of a problem, and the objective along a direction from there."""
+    """The best scale at margins of a problem, and the objective along a direction from there.
 
-    def __init__(self, problem, least):
-        self._problem, self._total = problem, problem.total_weight
+    A search for a scale begins at `last`, the scale of the search before.
+    """
+
+    def __init__(self, problem, least, last):
+        self._problem, self._total, self.last = problem, problem.total_weight, last
         self._epsilon, self._least = problem.objective.loss.delta, least
 
-    def at(self, start, t, *vectors):
-        """The scale at ``margins + t direction``; `start` is one near it."""
+    def at(self, t, *vectors):
+        """The scale at ``margins + t direction``."""
 
         def sums(threshold):
             return passes.summed(self._problem, scale_sums, (threshold, t), *vectors)
 
-        return _best_scale(sums, self._total, self._epsilon, start, self._least)
+        self.last = _best_scale(sums, self._total, self._epsilon, self.last, self._least)
+        return self.last
 
-    def along(self, start, t, margins, direction):
+    def along(self, t, margins, direction):
         """(mean loss, slope along the direction) at the best scale."""
-        scale = self.at(start, t, margins, direction)
+        scale = self.at(t, margins, direction)
         common = self._epsilon * scale, t
         loss, slope = passes.summed(self._problem, _along, common, margins, direction)
         return scale / 2 + loss / scale / self._total, slope / scale / self._total
@@ -132,11 +131,14 @@ class Scale:
 
 def scale_of(r, weights, epsilon, start=None, least=LEAST_SCALE):
     """The best scale of residuals."""
-    weights = np.ones(len(r)) if weights is None else weights
-    total = float(weights.sum())
+    total = float(len(r) if weights is None else weights.sum())
+
+    def sums(threshold):
+        return kernel.scale_sums(r, None, None, weights, 0.0, threshold, 1)
+
     if start is None:
-        start = float(np.sqrt(weights @ (r * r) / total))
-    return _best_scale(lambda t: _sums(r, weights, t), total, epsilon, start, least)
+        start = float(np.sqrt(sums(np.inf)[0] / total))
+    return _best_scale(sums, total, epsilon, start, least)
 
 
 def mean_loss(problem, theta, gradient, margins=None):
