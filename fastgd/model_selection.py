@@ -16,6 +16,7 @@ from fastgd.estimators.logistic_path import (
     Rows,
     check_Cs,
     fit_paths,
+    warn_separable,
     warn_unconverged,
 )
 from fastgd.estimators.parameters import checked, parameters
@@ -117,6 +118,7 @@ def logistic_path(
     rows = _checked_rows(model, X, y, sample_weight)
     (path,) = fit_paths(model, rows, Cs, l1_ratio)
     warn_unconverged([path.optimality], tol, max_iter)
+    warn_separable(path.reason)
     coefs, intercepts = np.moveaxis(path.coef, 0, -1), path.intercept.T
     if rows.outputs == 1:
         coefs, intercepts = coefs[0], intercepts[0]

@@ -11,9 +11,11 @@ from sklearn.exceptions import ConvergenceWarning
 from fastgd import (
     Chunks,
     LogisticRegression,
+    LogisticRegressionCV,
     PoissonRegressor,
     SGDClassifier,
     TweedieRegressor,
+    logistic_path,
 )
 
 
@@ -174,3 +176,17 @@ def test_a_penalty_gives_separated_classes_a_minimum(dummy):
     assert reason_and_message(LogisticRegression(C=1e3), X, y) == ("tol", None)
     y = (X[:, 0] > 0).astype(int)
     assert reason_and_message(LogisticRegression(C=1e3), X, y) == ("tol", None)
+
+
+@pytest.mark.parametrize("is_complete", [True, False])
+def test_the_chosen_model_and_a_path_without_a_penalty(dummy, is_complete):
+    X, y = dummy
+    y = (X[:, 0] > 0).astype(int) if is_complete else y
+    model = LogisticRegressionCV(
+        Cs=[np.inf], l1_ratios=(0,), scoring="neg_log_loss", use_legacy_attributes=False
+    )
+    reason, message = reason_and_message(model, X, y)
+    assert reason == "separable" and not model.converged_
+    assert message.startswith("With C=inf nothing is penalised, and the classes are separable")
+    with pytest.warns(ConvergenceWarning, match="Choose a finite C"):
+        logistic_path(X, y, Cs=[1.0, np.inf])

@@ -98,7 +98,8 @@ def _fitted(model, plain, path, place, dtype):
     model.n_iter_, model.stop_reason_ = int(path.n_iter[place]), path.reason[place]
     model.optimality_, model.solver_ = float(path.optimality[place]), path.solver
     model.optimality_kind_ = "duality gap" if path.has_l1 else "Newton decrement"
-    model.converged_ = bool(model.optimality_ <= model.tol)
+    is_separable = model.stop_reason_ == "separable"
+    model.converged_ = bool(model.optimality_ <= model.tol) and not is_separable
     return model
 
 

@@ -28,6 +28,7 @@ from fastgd.estimators.logistic_path import (
     Subset,
     check_Cs,
     fit_paths,
+    warn_separable,
     warn_unconverged,
 )
 from fastgd.problem.records import Record
@@ -155,6 +156,7 @@ class CrossValidation:
         self._score(X, y, routed.scorer.score)
         self._store()
         warn_unconverged(self._optimality, model.tol, model.max_iter)
+        warn_separable([getattr(model, "stop_reason_", None)])
         return model
 
     def _routed(self, sample_weight, params):
@@ -309,13 +311,14 @@ class CrossValidation:
             model.stop_reason_, model.solver_ = one.stop_reason_, one.solver_
             model.optimality_, model.optimality_kind_ = one.optimality_, one.optimality_kind_
             known = np.inf if one.optimality_ is None else one.optimality_
-            model.converged_ = bool(known <= model.tol)
+            model.converged_ = bool(known <= model.tol and one.stop_reason_ != "separable")
             self._optimality.append([known])
             return
         path = whole.of(np.array([c]))
         self._store_coefficients(_dof(path, model.fit_intercept)[0])
         model.optimality_, model.optimality_kind_ = float(path.optimality[0]), "Newton decrement"
-        model.converged_ = bool(path.optimality[0] <= model.tol)
+        is_separable = path.reason[0] == "separable"
+        model.converged_ = bool(path.optimality[0] <= model.tol) and not is_separable
         model.stop_reason_, model.solver_ = path.reason[0], path.solver
         self._optimality.append(path.optimality)
 

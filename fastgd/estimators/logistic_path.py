@@ -149,6 +149,18 @@ def warn_unconverged(optimality, tol, max_iter):
         )
 
 
+def warn_separable(reasons):
+    """Warn if one of these trainings had no minimum, given their `stop_reason_`."""
+    if "separable" in reasons:
+        warn(
+            "With C=inf nothing is penalised, and the classes are separable, or some columns "
+            "separate some rows of a class from those of the others: the larger their weights, the "
+            "smaller the objective, so there is no minimum. Choose a finite C. "
+            "LogisticRegression(C=np.inf) names the columns.",
+            ConvergenceWarning,
+        )
+
+
 # ---- all penalties and subsets side by side ----
 
 
