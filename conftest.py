@@ -12,5 +12,6 @@ collect_ignore_glob = [
 ]  # Sphinx's settings and the gallery, which tests/test_gallery.py runs
 
 pytest_collect_file = Sybil(
-    parsers=[PythonCodeBlockParser(), SkipParser()], patterns=["README.md", "docs/*.md"]
+    parsers=[PythonCodeBlockParser(), SkipParser()],
+    patterns=["README.md", "docs/*.md", "docs/guide/*.md"],
 ).pytest()

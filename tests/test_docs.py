@@ -12,10 +12,11 @@ import fastgd
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = "README.md", "CONTRIBUTING.md"
+MARKDOWN = sorted([*DOCS.glob("*.md"), *DOCS.glob("guide/*.md")])
 HOUSES = Path(fastgd.__file__).parent, Path(__file__).parent
 EXCERPTS = [
     pytest.param(block, id=f"{page.name}-{number}")
-    for page in sorted(DOCS.glob("*.md"))
+    for page in MARKDOWN
     if page.name != "adding.md"  # whose blocks are new code: tests/test_adding.py tries them
     for number, block in enumerate(
         re.findall(r"```(?:py|cython|c)\n(.*?)```", page.read_text(), re.S)
@@ -38,13 +39,26 @@ def test_excerpts_stand_in_the_source(excerpt):
 @pytest.mark.skipif(not DOCS.is_dir(), reason="the docs are not part of this distribution")
 @pytest.mark.parametrize(
     "page",
-    [*(DOCS.parent / name for name in PAGES), *sorted(DOCS.glob("*.md"))],
-    ids=lambda page: page.name,
+    [*(DOCS.parent / name for name in PAGES), *MARKDOWN],
+    ids=lambda page: f"{page.parent.name}-{page.name}",
 )
 def test_links_lead_somewhere(page):
     """In a clone, as those who read the pages where the source lies follow them."""
     links = re.findall(r"\]\((?!https?:)([^)#\s]+)", page.read_text())
     assert not [link for link in links if not (page.parent / link).exists()]
+
+
+@pytest.mark.skipif(not DOCS.is_dir(), reason="the docs are not part of this distribution")
+def test_messages_of_the_guide_are_those_of_the_source():
+    files = [*HOUSES[0].rglob("*.py"), DOCS.parent / "setup.py"]
+    # Strings that are joined over lines, and what is filled in.
+    source = re.sub(r'"\s*\n\s*f?"', "", "".join(path.read_text() for path in files))
+    source = re.sub(r"\{[^{}]*\}", "...", source)
+    messages = re.findall(r"^\| `([^`]+)`", (DOCS / "guide" / "faq.md").read_text(), re.M)
+    parts = [part.strip() for message in messages for part in message.split("...")]
+    parts = [part for part in parts if len(part) > 10]
+    assert len(parts) > 12
+    assert not [part for part in parts if part not in source]
 
 
 # Estimators that share parameters and attributes, and the names whose descriptions differ.
@@ -59,7 +73,7 @@ FAMILIES = [
     ),
     ("RidgeCV RidgeClassifierCV", "scoring alpha_ best_score_ cv_results_ coef_ intercept_"),
     ("SGDClassifier SGDRegressor", "loss learning_rate"),
-    ("PoissonRegressor GammaRegressor TweedieRegressor", "optimality_"),
+    ("PoissonRegressor GammaRegressor TweedieRegressor", "optimality_ stop_reason_"),
     ("MLPClassifier MLPRegressor", "solver history_ out_activation_"),
 ]
 
