@@ -29,8 +29,9 @@ from fastgd import (
     SGDClassifier,
     logistic_path,
 )
-from fastgd.estimators import grid_search, logistic_cv
+from fastgd.estimators import grid_search
 from fastgd.estimators import logistic_path as paths
+from fastgd.estimators.margin_scores import neg_log_loss
 from fastgd.methods import newton_columns
 
 NEW = {"l1_ratios": (0,), "scoring": "neg_log_loss", "use_legacy_attributes": False}
@@ -223,7 +224,7 @@ def test_the_short_log_loss_is_scikit_learns():
         probabilities = model.predict_proba(X)
         probabilities[:3] = np.eye(3)
         expected = -log_loss(y, probabilities, sample_weight=weights)
-        assert_allclose(logistic_cv._neg_log_loss(probabilities, y, weights), expected)
+        assert_allclose(neg_log_loss(probabilities, y, weights), expected)
 
 
 def test_a_scorer_gets_a_model_that_predicts_everything():
