@@ -675,6 +675,19 @@ def test_threads_of_least_squares_change_no_bit(rows):
         assert_array_equal(*(search.cv_results_["mean_test_score"] for search in searches))
 
 
+def test_least_squares_take_frames_and_lists(separate_fits):
+    X, y = load_diabetes(return_X_y=True, as_frame=True)
+    weights = (np.arange(len(y)) % 3 + 0.5).tolist()
+    for model in (Ridge(), Lasso(tol=1e-10), Lasso(tol=1e-10, positive=True)):
+        ours, theirs = same_search(model, {"alpha": [0.01, 0.1, 0.0]}, X, y)
+        assert_array_equal(ours.feature_names_in_, theirs.feature_names_in_)
+        lists = X.to_numpy().tolist(), y.tolist()
+        same_search(model, {"alpha": [0.01, 0.1]}, *lists, fit={"sample_weight": weights})
+    masks = [(np.arange(len(y)) % 2 == k, np.arange(len(y)) % 2 != k) for k in range(2)]
+    same_search(Ridge(), {"alpha": [0.01, 0.1]}, X, y, cv=masks)
+    assert not separate_fits
+
+
 def test_models_keep_no_margins_when_pickled():
     X, y = load_diabetes(return_X_y=True)
     scorer = KeepsModels()

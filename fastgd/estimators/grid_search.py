@@ -281,8 +281,9 @@ class Search:
         names = _names_of(self._search.scoring)
         if names is None or margins is None or y is None or _routing_enabled():
             return None
-        if not params.keys() <= {"sample_weight"} or not isinstance(y, np.ndarray):
+        if not params.keys() <= {"sample_weight"}:
             return None
+        y = np.asarray(y)
         last = models[0][-1] if isinstance(models[0], Pipeline) else models[0]
         found = {}
         for key, name in names.items():

@@ -240,7 +240,8 @@ def _part(estimator, rows, train):
     X, y, weights = rows
     if train is None:
         return rows
-    return *_safe_split(estimator, X, y, train), None if weights is None else weights[train]
+    weights = None if weights is None else np.asarray(weights)[train]
+    return *_safe_split(estimator, X, y, train), weights
 
 
 def _sequence(estimator, values, rows, train, models=None):
