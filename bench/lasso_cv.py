@@ -1,5 +1,5 @@
 """`python -m bench selection lasso`: LassoCV and ElasticNetCV at their defaults on 5 folds and 100
-alphas, beside scikit-learn's.
+alphas, and GridSearchCV over Lasso and ElasticNet with 50 alphas, beside scikit-learn's.
 
 Times are medians of fits in turns, each on two threads or processors at most; processor times stand
 beside them, for busy machines. The penalties have to be the same, and the coefficients within the
@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 
 import fastgd
 from bench import data, report
+from bench.ridge_cv import compare_searches
 from bench.timing import SETTLE
 
 THREADS, TURNS, SECONDS = 2, 5, 20
@@ -67,6 +68,15 @@ LASSO = {
     "ElasticNetCV 200x1000, ratio 0.2": (tall(200, 1000), "ElasticNetCV", {"l1_ratio": 0.2}, 1),
     "LassoCV 5000x1000, 2 % stored": (sparse_rows, "LassoCV", {}, 1),
 }
+
+
+# data, class, l1_ratios, times the speed of separate fits
+SEARCHES = (
+    (tall(20_000, 300), "Lasso", [1.0], 20),
+    (tall(800, 40), "Lasso", [1.0], 5),
+    (tall(150, 2000), "Lasso", [1.0], 3),
+    (tall(800, 40), "ElasticNet", [0.1, 0.5, 0.9], 5),
+)
 
 
 def in_turns(fits):
@@ -124,3 +134,9 @@ def compare_lasso():
             f"{other / own:6.2f}x (goal {goal}; processor time {others / used:.2f}x)  "
             f"alpha_ {ours.alpha_:.4g}{exact}  coef_ {off:.0e} off{report.missed(is_reached)}"
         )
+    for make, kind, ratios, goal in SEARCHES:
+        X, y = make()
+        largest = np.abs((y - y.mean()) @ (X - X.mean(axis=0))).max() / len(y)
+        grid = {"alpha": np.geomspace(largest, largest * 1e-3, 50)}
+        grid |= {"l1_ratio": ratios} if kind == "ElasticNet" else {}
+        yield from compare_searches(kind, X, y, grid, goal)

@@ -1,4 +1,5 @@
-"""`python -m bench selection ridge`: ridge penalties by cross-validation, beside scikit-learn.
+"""`python -m bench selection ridge`: ridge penalties by cross-validation, and by GridSearchCV over
+Ridge, beside scikit-learn.
 
 Fits are interleaved, and each line says how far the chosen penalty, its score and the coefficients
 are from scikit-learn's. Times are medians of wall-clock seconds; "cpu" is the ratio of processor
@@ -8,7 +9,7 @@ times, which other processes of the machine disturb less.
 import time
 
 import numpy as np
-from sklearn import linear_model
+from sklearn import linear_model, model_selection
 from threadpoolctl import threadpool_limits
 
 import fastgd
@@ -31,6 +32,8 @@ RIDGE = (
     ("5 folds, 4 classes", 5000, 100, 5, "classes", None),
     ("10 folds, weights", 5000, 100, 10, "weights", None),
 )
+# rows, columns, times the speed of separate fits: GridSearchCV, the same alphas on 5 folds
+SEARCHES = ((20_000, 300, 20), (800, 40, 3), (150, 2000, 3), (300, 10, 5))
 
 
 def drawn(rows, columns, kind):
@@ -89,3 +92,39 @@ def compare_ridge():
     """A line for each piece of work."""
     for row in RIDGE:
         yield compare(*row)
+    for rows, columns, goal in SEARCHES:
+        X, y, _ = drawn(rows, columns, "values")
+        yield from compare_searches("Ridge", X, y, {"alpha": ALPHAS}, goal)
+
+
+def compare_searches(kind, X, y, grid, goal):
+    """A line for fastgd's GridSearchCV beside scikit-learn's over fastgd's class, which has a goal,
+    and one beside scikit-learn's over its own class.
+    """
+    searches = {
+        "": fastgd.GridSearchCV(getattr(fastgd, kind)(), grid, cv=5),
+        "separate fits": model_selection.GridSearchCV(getattr(fastgd, kind)(), grid, cv=5),
+        "scikit-learn": model_selection.GridSearchCV(getattr(linear_model, kind)(), grid, cv=5),
+    }
+    times = {name: ([], []) for name in searches}
+    samples = {
+        name: timed(lambda search=search: search.fit(X, y), *times[name])
+        for name, search in searches.items()
+    }
+    with threadpool_limits(THREADS):
+        interleave(samples, 7, SECONDS, SETTLE)
+    ours, (own, own_cpu) = searches.pop(""), map(np.median, times.pop(""))
+    for name, search in searches.items():
+        other, other_cpu = map(np.median, times[name])
+        means = [one.cv_results_["mean_test_score"] for one in (ours, search)]
+        off = np.abs(np.subtract(*means)).max()
+        is_same, has_goal = ours.best_params_ == search.best_params_, name == "separate fits"
+        reached = not has_goal or (is_same and other >= goal * own)
+        wanted = f" (goal {goal})" if has_goal else ""
+        size = "x".join(map(str, X.shape))
+        yield (
+            f"{size:<12}{'search, ' + kind:<20}{own * 1e3:9.1f} ms  {name:<13}"
+            f"{other * 1e3:9.1f} ms  {other / own:7.1f}x{wanted}  cpu {other_cpu / own_cpu:7.1f}x  "
+            f"{'same' if is_same else 'other'} penalty, scores {off:.0e} off"
+            f"{report.missed(reached)}"
+        )

@@ -1,7 +1,7 @@
 """`python -m bench selection`: choosing a model, beside scikit-learn and others.
 
-    ridge      RidgeCV and RidgeClassifierCV: folds and leave-one-out
-    lasso      LassoCV and ElasticNetCV
+    ridge      RidgeCV and RidgeClassifierCV: folds and leave-one-out; GridSearchCV over Ridge
+    lasso      LassoCV and ElasticNetCV; GridSearchCV over Lasso and ElasticNet
     logistic   LogisticRegressionCV, GridSearchCV over LogisticRegression, and 100 fits beside one
     glm        generalised linear models, Huber's and quantile regression: the time to a given gap
 

@@ -337,22 +337,34 @@ class GridSearchCV(model_selection.GridSearchCV):
     """scikit-learn's grid search, which trains penalties of a linear model together.
 
     Candidates that differ in the penalty (`C`, `alpha`, `l1_ratio`, `class_weight`) of a linear
-    model of fastgd are trained together on each fold: those of `LogisticRegression` as columns of
-    one problem where there are two classes and no L1 part, others from the strongest penalty to the
-    weakest, each from the solution of the one before. The model may also be the last step of a
-    pipeline whose other steps the grid leaves alone; these are then fitted once a fold. Everything
-    else goes scikit-learn's way: other estimators, a search or a model with callbacks,
-    ``verbose=2``, models that are invalid or that fail, and folds that lack a class.
+    model of fastgd are trained together on each fold:
+
+    - those of `LogisticRegression` as columns of one problem, where there are two classes and no L1
+      part;
+    - those of `Ridge` from the products of the columns, or of the rows, as in `RidgeCV`: one pass
+      over X serves all folds, one factorisation a fold all penalties;
+    - those of `Lasso` and `ElasticNet` along a path for each `l1_ratio`, as in `LassoCV`, from the
+      products of the columns where there are few;
+    - others from the strongest penalty to the weakest, each from the solution of the one before:
+      `LinearSVC`, `LinearSVR`, ``batch_size="full"``, several targets with an L1 penalty, alphas
+      of 0 and, where products are not the faster way, more than 256 nonzero weights.
+
+    The model may also be the last step of a pipeline whose other steps the grid leaves alone; these
+    are then fitted once a fold. Everything else goes scikit-learn's way: other estimators, a search
+    or a model with callbacks, ``verbose=2``, models that are invalid or that fail, and folds that
+    lack a class.
 
     Scores are those of separate fits within their `tol`, and `cv_results_` has the same keys. Its
-    fit times are shares of the time that all candidates took. Training together, `n_jobs` is the
-    number of threads of a model that does not say it itself.
+    fit and score times are shares of the time that all candidates took. Accuracy, 'neg_log_loss',
+    R^2 and (root) mean squared errors are computed for all candidates together. Training together,
+    `n_jobs` is the number of threads of a model that does not say it itself.
 
     Parameters, attributes and methods are those of `sklearn.model_selection.GridSearchCV`.
 
     See Also
     --------
     LogisticRegressionCV : The same for one model, whose scores know all classes.
+    RidgeCV, LassoCV, ElasticNetCV : The same for least squares.
 
     Examples
     --------

@@ -11,7 +11,8 @@ from sklearn.utils._param_validation import StrOptions
 from fastgd.estimators import types
 from fastgd.estimators.parameters import parameters, trains
 from fastgd.estimators.ridge_classifier import SignClassifier
-from fastgd.estimators.ridge_search import KnownMargins, alphas_of_path, coefficient_path
+from fastgd.estimators.ridge_folds import coefficient_path
+from fastgd.estimators.ridge_search import alphas_of_path
 from fastgd.estimators.ridge_selection import SelectsAlpha
 from fastgd.linear import Automatic, RidgeSolver, _Penalised, _penalty_of_squares
 from fastgd.problem.problem import Samples
@@ -159,7 +160,7 @@ class RidgeClassifier(_SignClassifier):
         return _penalty_of_squares(self.alpha, outputs, total, type(self).__name__)
 
 
-class _ChosenAlpha(KnownMargins, SelectsAlpha):
+class _ChosenAlpha(SelectsAlpha):
     """A model with the penalty `alpha_`."""
 
     def _penalty(self, outputs, total):
@@ -300,13 +301,6 @@ class RidgeCV(_ChosenAlpha, _Penalised):
             An argument is invalid. An earlier fit is kept.
         """
         return self._select(X, y, sample_weight, params)
-
-    def _checked(self, X, y, sample_weight):
-        """(`Samples`, number of outputs)"""
-        X, y = self._check_X(X, reset=True, y=y, y_numeric=True, multi_output=True)
-        targets, self._one_target = self._targets(y), y.ndim == 1
-        outputs = 1 if self._one_target else y.shape[1]
-        return Samples(X, y, targets, self._sample_weight(sample_weight, X)), outputs
 
 
 @parameters

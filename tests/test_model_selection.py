@@ -1,5 +1,6 @@
 """Paths of penalties, cross-validation and searches: the same results as many separate fits."""
 
+import pickle
 import warnings
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn import config_context, linear_model, model_selection
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import get_scorer, log_loss
@@ -29,8 +31,9 @@ from fastgd import (
     SGDClassifier,
     logistic_path,
 )
-from fastgd.estimators import grid_search, logistic_cv
+from fastgd.estimators import grid_search, joint_training, ridge_folds
 from fastgd.estimators import logistic_path as paths
+from fastgd.estimators.margin_scores import neg_log_loss
 from fastgd.methods import newton_columns
 
 NEW = {"l1_ratios": (0,), "scoring": "neg_log_loss", "use_legacy_attributes": False}
@@ -223,7 +226,7 @@ def test_the_short_log_loss_is_scikit_learns():
         probabilities = model.predict_proba(X)
         probabilities[:3] = np.eye(3)
         expected = -log_loss(y, probabilities, sample_weight=weights)
-        assert_allclose(logistic_cv._neg_log_loss(probabilities, y, weights), expected)
+        assert_allclose(neg_log_loss(probabilities, y, weights), expected)
 
 
 def test_a_scorer_gets_a_model_that_predicts_everything():
@@ -511,17 +514,187 @@ def test_a_search_has_the_results_of_separate_fits(name, labels, separate_fits):
     assert not separate_fits
 
 
-@pytest.mark.parametrize("model", [Ridge, Lasso, ElasticNet, LinearSVR, LinearSVC])
+@pytest.mark.parametrize("model", [LinearSVR, LinearSVC])
 def test_other_models_are_trained_in_sequence(model, separate_fits):
     if model is LinearSVC:
         X, y = load_breast_cancer(return_X_y=True)
         X = (X - X.mean(axis=0)) / X.std(axis=0)
     else:
         X, y = load_diabetes(return_X_y=True)
-    name = "C" if model in (LinearSVC, LinearSVR) else "alpha"
-    grid = {name: [1.0, 0.01, 0.1]}
+    grid = {"C": [1.0, 0.01, 0.1]}
     same_search(model(tol=1e-10, max_iter=20_000), grid, X, y, rtol=1e-3)
     assert not separate_fits
+
+
+class KeepsModels:
+    """A scorer that keeps the models it is given."""
+
+    def __init__(self):
+        self.models = []
+
+    def __call__(self, model, X, y, sample_weight=None):
+        self.models.append(model)
+        return model.score(X, y, sample_weight)
+
+
+def regression_rows(n, p, targets=0, layout="dense"):
+    """(X, y) with columns of different sizes, of which a third matter."""
+    rng = np.random.default_rng(n + p)
+    X = rng.standard_normal((n, p)) * 10.0 ** rng.uniform(-1, 1, p) + rng.standard_normal(p)
+    if layout == "csr":
+        X *= rng.random((n, p)) < 0.3
+    W = (rng.random((p, max(targets, 1))) < 0.3) / X.std(axis=0)[:, None]
+    y = X @ W + rng.standard_normal((n, max(targets, 1)))
+    X = sparse.csr_array(X) if layout == "csr" else X
+    return X.astype(np.float32) if layout == "float32" else X, y if targets else y[:, 0]
+
+
+LEAST_SQUARES = {
+    "Ridge": (Ridge(), {"alpha": [1.0, 1e-3, 30.0]}),
+    "Ridge, an alpha of 0": (Ridge(fit_intercept=False), {"alpha": [1.0, 0.0, 30.0]}),
+    "Ridge, an array of alphas": (Ridge(), {"alpha": [1.0, [2.0], 30.0]}),
+    "Ridge, positive": (Ridge(positive=True), {"alpha": [1.0, 30.0]}),
+    "Lasso": (Lasso(), {"alpha": [0.05, 0.5, 0.1, 1e3]}),
+    "Lasso, positive": (Lasso(positive=True), {"alpha": [0.05, 0.5]}),
+    "Lasso, no intercept": (Lasso(fit_intercept=False), {"alpha": [0.05, 0.5]}),
+    "ElasticNet": (ElasticNet(), {"alpha": [0.5, 0.05], "l1_ratio": [0.2, 0.0, 1.0]}),
+    "ElasticNet, precompute": (ElasticNet(precompute=True), {"alpha": [0.5, 0.05]}),
+}
+ROWS = {
+    "more rows": (200, 12),
+    "more columns": (50, 80),
+    "nearly square": (60, 44),
+    "sparse": (200, 12, 0, "csr"),
+    "float32": (200, 12, 0, "float32"),
+    "two targets": (100, 8, 2),
+}
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("rows", ROWS)
+@pytest.mark.parametrize("name", LEAST_SQUARES)
+def test_models_of_least_squares_are_those_of_separate_fits(name, rows, weighted, separate_fits):
+    (X, y), (model, grid) = regression_rows(*ROWS[rows]), LEAST_SQUARES[name]
+    model = clone(model).set_params(tol=1e-9, max_iter=20_000)
+    weights = np.random.default_rng(0).integers(0, 4, len(y)) * 1.0 if weighted else None
+    scorer, cv = KeepsModels(), KFold(3, shuffle=True, random_state=0)
+    search = GridSearchCV(model, grid, scoring=scorer, cv=cv, refit=False)
+    search.fit(X, y, sample_weight=weights)
+    assert not separate_fits
+    models = iter(scorer.models)
+    for train, test in cv.split(y):
+        for params in search.cv_results_["params"]:
+            own, one = next(models), clone(model).set_params(**params)
+            one.fit(X[train], y[train], None if weights is None else weights[train])
+            assert {*vars(own), "history_"} == {*vars(one), "history_"}
+            assert own.get_params() == one.get_params()
+            for attribute in ("stop_reason_", "converged_", "optimality_kind_"):
+                assert getattr(own, attribute) == getattr(one, attribute)
+            for attribute in ("coef_", "intercept_"):
+                a, b = getattr(own, attribute), getattr(one, attribute)
+                assert type(a) is type(b) and np.shape(a) == np.shape(b)
+                assert np.asarray(a).dtype == np.asarray(b).dtype
+            expected = one.predict(X[test])
+            atol = (1e-3 if rows == "float32" else 1e-4) * np.abs(expected).max()
+            assert_allclose(own.predict(X[test]), expected, atol=atol)
+            assert own.optimality_ <= model.tol and own.n_iter_ >= 1
+
+
+@pytest.mark.parametrize("rows", ["more rows", "more columns"])
+@pytest.mark.parametrize("model", [Ridge, Lasso])
+def test_scores_of_least_squares_are_scikit_learns(model, rows, separate_fits):
+    X, y = regression_rows(*ROWS[rows])
+    scoring = {"r2": "r2", "error": "neg_mean_squared_error", "mae": "neg_mean_absolute_error"}
+    for several in (scoring, {"error": "neg_root_mean_squared_error", "r2": "r2"}):
+        options = {"scoring": several, "refit": "r2", "return_train_score": True}
+        same_search(model(tol=1e-10), {"alpha": [0.05, 0.5]}, X, y, **options)
+    same_search(model(tol=1e-10), {"alpha": [0.05, 0.5]}, X, y, cv=KFold(len(y) // 2))
+    assert not separate_fits
+
+
+def test_a_pipeline_of_least_squares_is_transformed_once_a_fold(separate_fits):
+    X, y = regression_rows(*ROWS["more rows"])
+    weights = {"sample_weight": np.arange(len(y)) % 3 + 0.5}
+    for model in (Ridge(), Lasso(tol=1e-10)):
+        name = type(model).__name__.lower()
+        grid = {f"{name}__alpha": [0.01, 0.1, 1.0]}
+        pipeline = make_pipeline(CountsTransforms(), StandardScaler(), model)
+        CountsTransforms.count = 0
+        GridSearchCV(pipeline, grid, cv=3, refit=False).fit(X, y)
+        assert CountsTransforms.count == 6  # of training and of test rows
+        ours, _ = same_search(pipeline, grid, X, y)
+        assert ours.best_estimator_[-1].converged_
+        same_search(model, {"alpha": [0.01, 0.1]}, X, y, fit=weights)
+    assert not separate_fits
+
+
+class CountsTransforms(TransformerMixin, BaseEstimator):
+    """Changes nothing."""
+
+    count = 0
+
+    def fit(self, X, y=None):
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def transform(self, X):
+        CountsTransforms.count += 1
+        return X
+
+
+@pytest.mark.parametrize("rows", ["more rows", "more columns"])
+def test_what_no_path_reaches_is_trained_in_sequence(rows, monkeypatch, separate_fits):
+    X, y = regression_rows(*ROWS[rows])
+    monkeypatch.setattr(joint_training, "MAX_SUPPORT", 3)
+    monkeypatch.setattr(joint_training, "MAX_SWEEPS", 1)
+    same_search(Lasso(tol=1e-10), {"alpha": [1.0, 0.3, 0.1, 0.03]}, X, y, rtol=1e-3)
+    monkeypatch.setattr(ridge_folds, "MAX_SIZE", 0)
+    same_search(Ridge(tol=1e-10), {"alpha": [1.0, 0.3]}, X, y, rtol=1e-3)
+    monkeypatch.setattr(ridge_folds, "MAX_SIZE", 100)
+    monkeypatch.setattr(ridge_folds, "MAX_CONDITION", 0)
+    same_search(Ridge(tol=1e-10), {"alpha": [1.0, 0.3]}, X, y, rtol=1e-3)
+    assert not separate_fits
+
+
+def test_full_batches_of_least_squares_have_separate_products(separate_fits):
+    X, y = regression_rows(*ROWS["more rows"])
+    for model in (Ridge, Lasso):
+        one = model(batch_size="full", tol=1e-10, max_iter=20_000)
+        same_search(one, {"alpha": [0.05, 0.5]}, X, y, rtol=1e-3)
+    assert not separate_fits
+
+
+@pytest.mark.parametrize("rows", ["more rows", "more columns", "sparse"])
+def test_threads_of_least_squares_change_no_bit(rows):
+    X, y = regression_rows(*ROWS[rows])
+    for model in (Ridge(), Lasso()):
+        searches = [
+            GridSearchCV(model, {"alpha": [0.01, 0.1, 1.0]}, n_jobs=n_jobs).fit(X, y)
+            for n_jobs in (1, 3)
+        ]
+        assert_array_equal(*(search.cv_results_["mean_test_score"] for search in searches))
+
+
+def test_least_squares_take_frames_and_lists(separate_fits):
+    X, y = load_diabetes(return_X_y=True, as_frame=True)
+    weights = (np.arange(len(y)) % 3 + 0.5).tolist()
+    for model in (Ridge(), Lasso(tol=1e-10), Lasso(tol=1e-10, positive=True)):
+        ours, theirs = same_search(model, {"alpha": [0.01, 0.1, 0.0]}, X, y)
+        assert_array_equal(ours.feature_names_in_, theirs.feature_names_in_)
+        lists = X.to_numpy().tolist(), y.tolist()
+        same_search(model, {"alpha": [0.01, 0.1]}, *lists, fit={"sample_weight": weights})
+    masks = [(np.arange(len(y)) % 2 == k, np.arange(len(y)) % 2 != k) for k in range(2)]
+    same_search(Ridge(), {"alpha": [0.01, 0.1]}, X, y, cv=masks)
+    assert not separate_fits
+
+
+def test_models_keep_no_margins_when_pickled():
+    X, y = load_diabetes(return_X_y=True)
+    scorer = KeepsModels()
+    GridSearchCV(Ridge(), {"alpha": [0.1, 1.0]}, scoring=scorer, refit=False).fit(X, y)
+    model = pickle.loads(pickle.dumps(scorer.models[0]))
+    assert "_known_margins" not in vars(model) and "_known_margins" not in vars(scorer.models[0])
+    assert_allclose(model.predict(X), scorer.models[0].predict(X))
 
 
 def test_the_last_step_of_a_pipeline_is_trained_together(separate_fits):

@@ -15,7 +15,7 @@ from sklearn.model_selection import GroupKFold, KFold, RepeatedKFold, ShuffleSpl
 
 import fastgd
 from fastgd import Ridge, RidgeClassifier, RidgeClassifierCV, RidgeCV, ridge_path
-from fastgd.estimators import ridge_search
+from fastgd.estimators import ridge_folds
 from fastgd.methods import leave_one_out
 from fastgd.methods.ridge_path import Eigen, Tridiagonal, solve_all
 from fastgd.problem import fold_products
@@ -291,7 +291,7 @@ def test_separate_fits_choose_the_same(shape, scoring, monkeypatch):
     model = RidgeCV(ALPHAS, cv=4, scoring=scoring)
     expected = clone(model).fit(X, y)
     path = ridge_path(X, y, alphas=ALPHAS)[1]
-    monkeypatch.setattr(ridge_search, "MAX_SIZE", 0)
+    monkeypatch.setattr(ridge_folds, "MAX_SIZE", 0)
     apart = clone(model).fit(X, y)
     assert apart.alpha_ == expected.alpha_
     assert_allclose(apart.best_score_, expected.best_score_, rtol=1e-5)

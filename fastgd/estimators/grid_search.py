@@ -1,7 +1,7 @@
 """Grid search: candidates that differ in the penalty are trained together on each fold.
 
-`TOGETHER` says for which parameters of which models there is a function that does so. Whatever it
-does not cover goes scikit-learn's way.
+`joint_training.TOGETHER` says for which parameters of which models there is a function that does
+so. Whatever it does not cover goes scikit-learn's way.
 """
 
 import time
@@ -15,13 +15,21 @@ from sklearn.model_selection._search import _insert_error_scores, _warn_or_raise
 from sklearn.model_selection._validation import _fit_and_score, _score
 from sklearn.pipeline import Pipeline
 from sklearn.utils import indexable
+from sklearn.utils.metadata_routing import _routing_enabled
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params, _num_samples
 
+from fastgd.estimators.folds import row_numbers
+from fastgd.estimators.joint_training import TOGETHER, with_parameters
 from fastgd.estimators.linear_model import LinearModel
-from fastgd.estimators.logistic_path import Rows, Subset, fit_paths, warn_unconverged
+from fastgd.estimators.margin_scores import scores_of_margins
+from fastgd.estimators.parameters import validate
 from fastgd.problem.chunks import Chunks
 from fastgd.problem.records import Record
+from fastgd.training.blas import one_blas_thread
+
+# Margins that are computed at once, at most: 128 MB.
+MAX_MARGINS = 2**24
 
 
 class Group(Record):
@@ -32,118 +40,6 @@ class Group(Record):
     places: list
     values: list
     others: dict
-
-
-# ---- logistic regression: penalties are columns of one problem ----
-
-
-def train_logistic(estimator, values, X, y, weights, folds):
-    """For each fold, its training rows `folds`, the fitted models of all `values`; None for a fold
-    that lacks a class. Without `folds`, the models of all rows are those of one fold.
-    """
-    plain = clone(estimator).set_params(class_weight=None)
-    rows = Rows.of(plain, X, y, weights)
-    complete = [
-        f
-        for f, train in enumerate(folds or ())
-        if len(np.unique(rows.number[train])) == rows.classes
-    ]
-    found = [[None] * len(values) if f in complete else None for f in range(len(folds or [0]))]
-    if folds is None:
-        found = [[None] * len(values)]
-    parts = defaultdict(list)
-    for place, value in enumerate(values):
-        weight = value.get("class_weight", estimator.class_weight)
-        parts[repr(weight), value.get("l1_ratio", estimator.l1_ratio)].append(place)
-    optimality = []
-    for (_, l1_ratio), places in parts.items():
-        weight = values[places[0]].get("class_weight", estimator.class_weight)
-        Cs = np.array([values[place].get("C", estimator.C) for place in places], dtype=float)
-        if folds is None:
-            everything = np.arange(len(rows.number))
-            weighted = Rows(rows.X, rows.number, rows.classes)
-            weighted.weights = _weights(plain, rows, everything, weight)
-            paths, targets = fit_paths(plain, weighted, Cs, l1_ratio), [0]
-        else:
-            subsets = [Subset(folds[f], _weights(plain, rows, folds[f], weight)) for f in complete]
-            _, *paths = fit_paths(plain, rows, Cs, l1_ratio, subsets, with_whole=False)
-            targets = complete
-        for f, path in zip(targets, paths, strict=True):
-            optimality.append(path.optimality)
-            for c, place in enumerate(places):
-                model = clone(estimator).set_params(**values[place])
-                found[f][place] = _fitted(model, plain, path, c, rows.X.dtype)
-    if optimality:
-        warn_unconverged(optimality, estimator.tol, estimator.max_iter)
-    return found
-
-
-def _weights(model, rows, index, class_weight):
-    """The weights of some rows, times those of their classes; None: all 1."""
-    weights = None if rows.weights is None else rows.weights[index]
-    if class_weight is None:
-        return weights
-    weighted = clone(model).set_params(class_weight=class_weight)
-    weighted.classes_, number = model.classes_, rows.number[index]
-    factor = np.divide(*weighted._class_factors(number, weights, False))[number]
-    return factor if weights is None else factor * weights
-
-
-def _fitted(model, plain, path, place, dtype):
-    """The model with what a fit stores, except a history."""
-    for name in ("classes_", "n_features_in_", "feature_names_in_"):
-        if hasattr(plain, name):
-            setattr(model, name, getattr(plain, name))
-    model._store(path.coef[place].astype(dtype), path.intercept[place].astype(dtype))
-    model.n_iter_, model.stop_reason_ = int(path.n_iter[place]), path.reason[place]
-    model.optimality_, model.solver_ = float(path.optimality[place]), path.solver
-    model.optimality_kind_ = "duality gap" if path.has_l1 else "Newton decrement"
-    is_separable = model.stop_reason_ == "separable"
-    model.converged_ = bool(model.optimality_ <= model.tol) and not is_separable
-    return model
-
-
-# ---- other linear models: each begins at the one before ----
-
-
-def train_in_sequence(estimator, values, X, y, weights, folds):
-    """The same for a model with one penalty: from the strongest to the weakest."""
-    return [
-        _sequence(estimator, values, X, y, weights, train)
-        for train in ([None] if folds is None else folds)
-    ]
-
-
-def _sequence(estimator, values, X, y, weights, train):
-    if train is not None:
-        X, y = _safe_split(estimator, X, y, train)
-        weights = None if weights is None else np.asarray(weights)[train]
-    models, start = [None] * len(values), (None, None)
-    for place in sorted(range(len(values)), key=lambda k: _weakness(estimator, values[k])):
-        model = clone(estimator).set_params(**values[place])
-        model._fit(X, y, weights, init=start)
-        coef, models[place] = np.atleast_2d(model.coef_), model
-        start = coef, np.broadcast_to(model.intercept_, len(coef))
-    return models
-
-
-def _weakness(estimator, value):
-    """A number that grows as the penalty of a candidate becomes weaker."""
-    if hasattr(estimator, "C"):
-        return value.get("C", estimator.C)
-    return -value.get("alpha", estimator.alpha)
-
-
-# {class: (parameters in which candidates may differ, function that trains them)}. A model whose
-# penalties share more than a start, such as least squares, enters its own function here.
-TOGETHER = {
-    "LogisticRegression": ({"C", "l1_ratio", "class_weight"}, train_logistic),
-    "Ridge": ({"alpha"}, train_in_sequence),
-    "Lasso": ({"alpha"}, train_in_sequence),
-    "ElasticNet": ({"alpha", "l1_ratio"}, train_in_sequence),
-    "LinearSVC": ({"C"}, train_in_sequence),
-    "LinearSVR": ({"C"}, train_in_sequence),
-}
 
 
 # ---- which candidates are trained together ----
@@ -182,12 +78,14 @@ class Plan:
 
 def _is_plain(estimator, parameters):
     """Whether a model with these parameters is valid, and is trained in silence from the start."""
+    if not parameters.keys() <= estimator._parameter_constraints.keys():
+        return False
+    model = with_parameters(estimator, parameters)
     try:
-        model = clone(estimator).set_params(**parameters)
-        model._validate_params()
+        validate(model)
     except (TypeError, ValueError):
         return False
-    values = model.get_params()
+    values = vars(model)
     is_new = not values.get("warm_start") and not values.get("verbose")
     has_ratio = values.get("l1_ratio", 0.0) is not None
     is_current = values.get("penalty", "deprecated") in ("deprecated", "l2")
@@ -290,7 +188,8 @@ class Search:
 
     def _train(self, group, found):
         """Add the results of a group to `found`; what fails is left to separate fits."""
-        plan, folds = self._plan, [_indices(train) for train, _ in self._folds]
+        plan, n = self._plan, _num_samples(self._X)
+        folds = [tuple(row_numbers(rows, n) for rows in fold) for fold in self._folds]
         estimator = clone(plan.estimator).set_params(**group.others)
         if self._search.n_jobs is not None and getattr(estimator, "n_jobs", 0) is None:
             estimator.set_params(n_jobs=self._search.n_jobs)
@@ -325,29 +224,89 @@ class Search:
     def _score_fold(self, group, f, models, seconds, found):
         """Score the models of a fold."""
         search, (train, test) = self._search, self._folds[f]
-        estimator, error_score = search.estimator, search.error_score
-        X_test, y_test = _safe_split(estimator, self._X, self._y, test, train)
-        params = self._routed.scorer.score
-        of_test = _check_method_params(self._X, params=params, indices=test)
+        X_test, y_test = _safe_split(search.estimator, self._X, self._y, test, train)
+        start = time.time()
+        scores = self._scores(models, X_test, y_test, test)
+        score_seconds = (time.time() - start) / len(models)
+        train_scores = None
         if search.return_train_score:
-            X_train, y_train = _safe_split(estimator, self._X, self._y, train)
-            of_train = _check_method_params(self._X, params=params, indices=train)
-        if isinstance(self._scorers, _MultimetricScorer):
-            self._scorers._raise_exc = error_score == "raise"
-        _know_margins(models, X_test)
-        for place, model in zip(group.places, models, strict=True):
-            start = time.time()
-            scores = _score(model, X_test, y_test, self._scorers, of_test, error_score)
+            X_train, y_train = _safe_split(search.estimator, self._X, self._y, train)
+            train_scores = self._scores(models, X_train, y_train, train)
+        for k, place in enumerate(group.places):
             found[place, f] = {
                 "fit_error": None,
-                "test_scores": scores,
+                "test_scores": scores[k],
                 "n_test_samples": _num_samples(X_test),
                 "fit_time": seconds,
-                "score_time": time.time() - start,
+                "score_time": score_seconds,
             }
-            if search.return_train_score:
-                scores = _score(model, X_train, y_train, self._scorers, of_train, error_score)
-                found[place, f]["train_scores"] = scores
+            if train_scores is not None:
+                found[place, f]["train_scores"] = train_scores[k]
+
+    def _scores(self, models, X, y, index):
+        """scikit-learn's scores of models of one fold on the rows with these numbers."""
+        params = _check_method_params(self._X, params=self._routed.scorer.score, indices=index)
+        scores = []
+        for part, margins in self._known_margins(models, X):
+            known = self._scores_of_margins(part, margins, y, params)
+            scores += known or self._scores_by_scorers(part, X, y, margins, params)
+        return scores
+
+    def _known_margins(self, models, X):
+        """Yields some of the models and their margins on X (rows, models, outputs), from one
+        product; None if these are not known.
+        """
+        first, rows = models[0], X
+        try:
+            if isinstance(first, Pipeline):
+                rows, first = first[:-1].transform(X), first[-1]
+            rows = first._check_X(rows, reset=False)
+        except (TypeError, ValueError):  # a scorer tells what is wrong
+            yield models, None
+            return
+        outputs = len(np.atleast_2d(first.coef_))
+        size = max(1, MAX_MARGINS // max(1, rows.shape[0] * outputs))
+        for begin in range(0, len(models), size):
+            part = models[begin : begin + size]
+            last = [model[-1] if isinstance(model, Pipeline) else model for model in part]
+            coef = np.concatenate([np.atleast_2d(model.coef_) for model in last])
+            with one_blas_thread(), np.errstate(all="ignore"):
+                margins = np.asarray(rows @ coef.T.astype(rows.dtype))
+                margins = margins.reshape(-1, len(part), outputs)
+                margins += np.array([np.full(outputs, model.intercept_) for model in last])
+            yield part, margins if np.isfinite(margins).all() else None
+
+    def _scores_of_margins(self, models, margins, y, params):
+        """The scores without scorers; None where only these will do."""
+        names = _names_of(self._search.scoring)
+        if names is None or margins is None or y is None or _routing_enabled():
+            return None
+        if not params.keys() <= {"sample_weight"}:
+            return None
+        y = np.asarray(y)
+        last = models[0][-1] if isinstance(models[0], Pipeline) else models[0]
+        found = {}
+        for key, name in names.items():
+            of_models = scores_of_margins(name, last, margins, y, **params)
+            if of_models is None or not np.isfinite(of_models).all():
+                return None
+            found[key] = [float(score) for score in of_models]
+        if isinstance(self._scorers, _MultimetricScorer):
+            return [{key: found[key][k] for key in found} for k in range(len(models))]
+        return found[None]
+
+    def _scores_by_scorers(self, models, X, y, margins, params):
+        """The scores of scikit-learn's scorers, which predict from the margins."""
+        error_score = self._search.error_score
+        if isinstance(self._scorers, _MultimetricScorer):
+            self._scorers._raise_exc = error_score == "raise"
+        scores = []
+        for k, model in enumerate(models):
+            if margins is not None and isinstance(model, LinearModel):
+                model._known_margins = X, np.ascontiguousarray(margins[:, k])
+            scores.append(_score(model, X, y, self._scorers, params, error_score))
+            vars(model).pop("_known_margins", None)
+        return scores
 
     # ---- results, as scikit-learn stores them ----
 
@@ -378,25 +337,14 @@ class Search:
         search.cv_results_ = results
 
 
-def _indices(rows):
-    rows = np.asarray(rows)
-    return np.flatnonzero(rows) if rows.dtype == bool else rows
-
-
-def _know_margins(models, X):
-    """Compute the margins on an array X of all models by one product."""
-    first = models[0]
-    if not isinstance(X, np.ndarray) or not isinstance(first, LinearModel):
-        return
-    if X.ndim != 2 or X.dtype.kind != "f" or not np.isfinite(X.sum()):
-        return  # the models convert X, or say what is wrong
-    coefs = [np.atleast_2d(model.coef_) for model in models]
-    margins = X @ np.concatenate(coefs).astype(X.dtype).T
-    outputs = len(coefs[0])
-    for place, model in enumerate(models):
-        z = margins[:, place * outputs : (place + 1) * outputs] + model.intercept_
-        known = np.ascontiguousarray(z, dtype=X.dtype)
-        compute = model._margins
-        model._margins = lambda rows, known=known, compute=compute: (
-            known if rows is X else compute(rows)
-        )
+def _names_of(scoring):
+    """{key of the scores: name of the scorer}, the key None if there is one; None if some scorers
+    have no name.
+    """
+    if scoring is None or isinstance(scoring, str):
+        return {None: scoring}
+    if isinstance(scoring, dict):
+        return scoring if all(isinstance(name, str) for name in scoring.values()) else None
+    if isinstance(scoring, (list, tuple, set)):
+        return {name: name for name in scoring}
+    return None

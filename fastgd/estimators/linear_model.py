@@ -40,6 +40,8 @@ class LinearModel(SparseCoefMixin, Model):
     random_state, positive = None, False
     _holds_few_rows = True  # there are methods for fewer rows than columns
     _expects_drift = True  # of a stream
+    # Rows X and their margins, where a search has computed those of all models together.
+    _known_margins = None, None
     draws_nothing = False  # whether no choice of parameters lets anything be drawn at random
 
     def __post_init__(self):
@@ -95,6 +97,7 @@ class LinearModel(SparseCoefMixin, Model):
 
     def __getstate__(self):
         state = super().__getstate__()
+        state.pop("_known_margins", None)
         if isinstance(state.get("_state"), SparseStream):
             state["coef_"], state["_state"] = self.coef_, copy(state["_state"])
         return state
@@ -163,6 +166,9 @@ class LinearModel(SparseCoefMixin, Model):
 
     def _margins(self, X):
         """W x + b for the rows of X, shape (n, outputs)."""
+        rows, margins = self._known_margins
+        if rows is not None and rows is X:
+            return margins
         # The search of `check_is_fitted` takes as long as the rest.
         if not self._is_trained:
             check_is_fitted(self)

@@ -90,7 +90,8 @@ class Subset(Record):
 
 class Path(Record):
     """Models for all penalties: coef (penalties, outputs, p), intercept (penalties, outputs),
-    passes over X, estimates of the distance to the minimum, and why each training stopped.
+    passes over X, estimates of the distance to the minimum, and why each training stopped; with an
+    L1 penalty, perhaps duality gaps.
     """
 
     coef: np.ndarray
@@ -100,11 +101,13 @@ class Path(Record):
     reason: np.ndarray
     solver: str = ""
     has_l1: bool = False
+    gaps: np.ndarray | None = None
 
     def of(self, places):
         """The models of some penalties."""
         arrays = self.coef, self.intercept, self.n_iter, self.optimality, self.reason
-        return Path(*(array[places] for array in arrays), self.solver, self.has_l1)
+        gaps = None if self.gaps is None else self.gaps[places]
+        return Path(*(array[places] for array in arrays), self.solver, self.has_l1, gaps)
 
 
 def check_Cs(Cs):

@@ -57,27 +57,32 @@ def thread_count(n_jobs):
 _VALID = set()
 
 
+def validate(model):
+    """Validate the constructor's parameters, as scikit-learn's estimators do, each combination of
+    values once.
+    """
+    parameters = map(vars(model).get, model._parameter_constraints)
+    values = type(model), *((type(value), value) for value in parameters)
+    try:
+        known = values in _VALID
+    except TypeError:  # a value without a hash
+        known, values = False, None
+    if not (known or get_config()["skip_parameter_validation"]):
+        model._validate_params()
+        if len(_VALID) >= 1000:
+            _VALID.clear()
+        if values is not None:
+            _VALID.add(values)
+
+
 def checked(method):
-    """Of a method that trains: validate the constructor's parameters, as scikit-learn's estimators
-    do, each combination of values once; after an error the estimator is as it was.
+    """Of a method that trains: `validate` the parameters; after an error the estimator is as it
+    was.
     """
 
     @wraps(method)
     def run(self, *arguments, **keywords):
-        values = (
-            type(self),
-            *((type(value), value) for value in map(vars(self).get, self._parameter_constraints)),
-        )
-        try:
-            known = values in _VALID
-        except TypeError:  # a value without a hash
-            known, values = False, None
-        if not (known or get_config()["skip_parameter_validation"]):
-            self._validate_params()
-            if len(_VALID) >= 1000:
-                _VALID.clear()
-            if values is not None:
-                _VALID.add(values)
+        validate(self)
         with unchanged_on_error(self):
             return method(self, *arguments, **keywords)
 

@@ -15,7 +15,7 @@ from fastgd.problem.losses import SquaredError
 from fastgd.problem.objective import Objective
 from fastgd.problem.problem import Problem
 from fastgd.problem.records import Record
-from fastgd.problem.split_products import SplitProducts
+from fastgd.problem.split_products import SplitProducts, are_distinct
 from fastgd.training.blas import one_blas_thread
 
 # Columns of dense X, at most, whose products are computed: a fold's take 32 MB. Of sparse X, whose
@@ -117,29 +117,42 @@ class PathSearch:
         the same length, of shape (grids, folds, alphas); and the duality gaps that are larger than
         asked for, with those asked for.
         """
+        done = self.paths(
+            grids, lambda fold, points: (fold.errors(points.coefs), points.unfinished)
+        )
+        errors = np.array([errors for errors, _ in done])
+        gaps = [pair for _, pairs in done for pair in pairs]
+        return errors.reshape(len(grids), len(self.folds), -1), gaps
+
+    def paths(self, grids, result_of):
+        """[result_of(fold, points)] of the `Fold` and `PathPoints` of each fold, for one of the
+        `grids` after the other.
+        """
         with one_blas_thread():
             folds, p = [None] * len(self.folds), self.samples.X.shape[1]
             if self.products and 3 * len(folds) * p * p <= MAX_HELD_NUMBERS:
                 numbers = [(k,) for k in range(len(folds))]
                 folds = run_in_threads(lambda _, k: self._prepared(k), numbers, self.threads)
             jobs = [(fold, k, *grid) for grid in grids for k, fold in enumerate(folds)]
-            done = run_in_threads(self._run_fold, jobs, self.threads)
-        errors = np.array([errors for errors, _ in done])
-        gaps = [pair for _, pairs in done for pair in pairs]
-        return errors.reshape(len(grids), len(folds), -1), gaps
 
-    def _run_fold(self, stop, fold, k, l1, l2):
-        fold = fold or self._prepared(k)
-        points = fold.data.descend(l1, l2, self.settings, stop=stop)
-        return fold.errors(points.coefs), [(gap, points.bound) for gap in points.unfinished]
+            def run_fold(stop, fold, k, l1, l2):
+                fold = fold or self._prepared(k)
+                return result_of(fold, fold.data.descend(l1, l2, self.settings, stop=stop))
+
+            return run_in_threads(run_fold, jobs, self.threads)
 
     def _prepared(self, k):
+        train, n = self.folds[k][0], self.samples.X.shape[0]
+        if len(train) == n and are_distinct(train, n):
+            return self._tested(k, self.whole)
         return self._from_products(k) if self.products else self._from_columns(k)
 
     def _from_columns(self, k):
-        train, test = self.folds[k]
-        data = self.samples.path_data(train)
-        return Fold(data, lambda coefs: self._errors_on(test, data, coefs))
+        return self._tested(k, self.samples.path_data(self.folds[k][0]))
+
+    def _tested(self, k, data):
+        """The `Fold` of some training data, whose errors are computed from the test rows."""
+        return Fold(data, lambda coefs: self._errors_on(self.folds[k][1], data, coefs))
 
     def _from_products(self, k):
         train, test = self.folds[k]

@@ -71,7 +71,7 @@ def compute_path(X, y, l1_ratio, eps, alphas, precompute, Xy, coef_init, positiv
         start = None if coef_init is None else _start(coef_init, data.y_products.shape)
         settings = PathSettings(float(tol), int(max_iter), bool(positive))
         points = data.descend(alphas * l1_ratio, alphas * (1 - l1_ratio), settings, start)
-    warn_of_unfinished([(gap, points.bound) for gap in points.unfinished], len(alphas))
+    warn_of_unfinished(points.unfinished, len(alphas))
     return alphas, points.weights, points.gaps, points.iterations
 
 

@@ -110,7 +110,10 @@ class Classifier(TakesChunks, Labels, LinearModel):
         For more than two classes 'log_loss' and 'modified_huber' scale the one-vs-rest
         probabilities to sum to one (evenly where all are zero).
         """
-        margins = self._margins(X)
+        return self._probabilities(self._margins(X))
+
+    def _probabilities(self, margins):
+        """`predict_proba` of margins (n, outputs)."""
         loss = self._loss(margins.shape[1])
         positive = loss.probability(margins)
         if loss.is_joint:
@@ -168,6 +171,13 @@ class Regressor(TakesChunks, Values, LinearModel):
             )
         others["held_out"] = held_out
         return self._train(Samples(X, y, targets, weights), outputs, False, **others)
+
+    def _checked(self, X, y, sample_weight):
+        """(`Samples`, number of outputs) of rows in memory."""
+        X, y = self._check_X(X, reset=True, y=y, y_numeric=True, multi_output=self._takes_many)
+        targets, self._one_target = self._targets(y), y.ndim == 1
+        outputs = 1 if self._one_target else y.shape[1]
+        return Samples(X, y, targets, self._sample_weight(sample_weight, X)), outputs
 
     def _check_y_val(self, y):
         """(labels, targets) of validation data."""

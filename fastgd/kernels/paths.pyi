@@ -8,9 +8,9 @@ def descend_path(
     y_products: NDArray[np.float64],
     squares: NDArray[np.float64],
     totals: tuple[float, float],
-    penalties: tuple[NDArray[np.float64], NDArray[np.float64]],
-    settings: tuple[float, int, bool],
+    penalties: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
+    settings: tuple[float, int, bool, int],
     start: NDArray[np.float64] | None,
-    out: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.intp]],
+    out: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.intp]],
     stop: NDArray[np.int32],
 ) -> None: ...

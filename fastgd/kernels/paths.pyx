@@ -12,7 +12,7 @@ coordinate descent", J. Stat. Softw. 33 (2010); Tibshirani et al., "Strong rules
 predictors in lasso-type problems", J. R. Stat. Soc. B 74 (2012); Fercoq, Gramfort and Salmon, "Mind
 the duality gap: safer rules for the lasso", ICML 2015.
 """
-from libc.math cimport fabs, sqrt
+from libc.math cimport INFINITY, fabs, sqrt
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 from scipy.linalg.cython_lapack cimport dgesv, dpotrf, dpotrs
@@ -58,6 +58,8 @@ cdef struct Path:
     double yy                   # |y|^2
     double rows                 # of X, for the stand-in of the gap without a penalty
     bint positive
+    Py_ssize_t max_support      # with more nonzero weights the path ends
+    bint is_over
     double l1, l2
     double *w                   # (p, targets)
     double *c                   # (p, targets): X'(y - X W), as of the last check of all columns
@@ -65,6 +67,7 @@ cdef struct Path:
     double *step                # (targets,)
     double *column              # (n,): room for a sparse column
     double fit, residual        # y'(y - X W) and |y - X W|^2, as of the last check
+    double objective            # as of the last `full_gap`
     Py_ssize_t m                # the working set
     Py_ssize_t *columns         # (p,)
     char *is_in                 # (p,)
@@ -170,8 +173,8 @@ cdef double set_gap(const Path *path) noexcept nogil:
     return gap_of(path, path.yy - inner, path.yy - inner - left, norm, lengths, largest, squares)
 
 
-cdef double full_gap(const Path *path) noexcept nogil:
-    """The gap of the last check, at the present l1 and l2."""
+cdef double full_gap(Path *path) noexcept nogil:
+    """The gap of the last check, at the present l1 and l2; sets the objective."""
     cdef Py_ssize_t j, t, at
     cdef double norm = 0, lengths = 0, largest = 0, squares = 0, length
     for j in range(path.p):
@@ -186,6 +189,7 @@ cdef double full_gap(const Path *path) noexcept nogil:
         lengths += length
         if path.squares[j] > 0:
             largest = max(largest, strength(path, path.step))
+    path.objective = path.residual / 2 + path.l1 * norm + path.l2 / 2 * lengths
     return gap_of(path, path.fit, path.residual, norm, lengths, largest, squares)
 
 
@@ -627,6 +631,9 @@ cdef bint solve_set(Path *path, double tolerance, double change, Py_ssize_t *ite
             sweep_residuals(path)
         if watch_work(&path.watch, used * path.m) or watch_is_over(&path.watch):
             return True
+        if used > path.max_support:
+            path.is_over = True
+            return True
         if path.largest <= change * path.size:
             if not path.has_products or set_gap(path) <= tolerance:
                 return True
@@ -643,12 +650,12 @@ cdef bint solve_set(Path *path, double tolerance, double change, Py_ssize_t *ite
     return True
 
 
-cdef int descend(Path *path, const double *l1s, const double *l2s, Py_ssize_t size, double tol,
-                 Py_ssize_t max_iter, double *weights, double *gaps,
-                 Py_ssize_t *iterations) noexcept nogil:
+cdef int descend(Path *path, const double *l1s, const double *l2s, const double *tolerances,
+                 Py_ssize_t size, double tol, Py_ssize_t max_iter, double *weights, double *gaps,
+                 double *objectives, Py_ssize_t *iterations) noexcept nogil:
     """The path; returns 1 if there was no memory."""
-    cdef Py_ssize_t a, added, length = path.p * path.targets, rounds
-    cdef double tolerance = tol * path.yy, gap, inner, change, before, threshold
+    cdef Py_ssize_t a, k, added, length = path.p * path.targets, rounds
+    cdef double tolerance, gap, inner, change, before, threshold
     cdef bint moves
     if not enter_support(path):
         return 1
@@ -658,7 +665,7 @@ cdef int descend(Path *path, const double *l1s, const double *l2s, Py_ssize_t si
         if path.squares[a] > 0:
             before = max(before, strength(path, path.c + a * path.targets))
     for a in range(size):
-        path.l1, path.l2 = l1s[a], l2s[a]
+        path.l1, path.l2, tolerance = l1s[a], l2s[a], tolerances[a]
         iterations[a], rounds, inner, change = 0, 0, tolerance, tol
         gap = full_gap(path)
         if not 0 <= gap <= tolerance:
@@ -668,6 +675,10 @@ cdef int descend(Path *path, const double *l1s, const double *l2s, Py_ssize_t si
                 return 1
             while not path.stop[0]:
                 moves = solve_set(path, inner, change, &iterations[a], max_iter)
+                if path.is_over:
+                    for k in range(a, size):
+                        gaps[k], objectives[k], iterations[k] = INFINITY, INFINITY, -1
+                    return 0
                 check(path)
                 if watch_is_over(&path.watch):
                     return 0
@@ -685,7 +696,7 @@ cdef int descend(Path *path, const double *l1s, const double *l2s, Py_ssize_t si
                     change *= TIGHTER
                     if not moves or rounds > MAX_ROUNDING_ROUNDS:
                         break
-        gaps[a] = gap
+        gaps[a], objectives[a] = gap, path.objective
         before = path.l1
         memcpy(weights + a * length, path.w, length * sizeof(double))
     return 0
@@ -707,30 +718,34 @@ def descend_path(columns, y_products, const double[::1] squares not None, totals
         |x_j|^2; a column with 0 has no weight.
     totals : (float, float)
         |y|^2, and the number of rows.
-    penalties : (ndarray, ndarray), of shape (size,) each
-        l1 and l2 of the points.
-    settings : (tol, max_iter, positive)
-        A point is done if its duality gap is at most tol |y|^2.
+    penalties : (ndarray, ndarray, ndarray), of shape (size,) each
+        l1 and l2 of the points, and the duality gaps at which they are done.
+    settings : (tol, max_iter, positive, max_support)
+        Sweeps go on until the weights change by at most `tol` of the largest one. With one target,
+        the path ends at a point with more than `max_support` nonzero weights.
     start : ndarray of shape (p, targets), or None
         The weights to start from.
-    out : (weights, gaps, iterations)
-        What is computed: arrays of shape (size, p, targets), (size,) and (size,).
+    out : (weights, gaps, objectives, iterations)
+        What is computed: an array of shape (size, p, targets), and three of shape (size,). Where
+        the path has ended, `gaps` are infinite and `iterations` -1.
     stop : ndarray of int32, shape (1,)
         Another thread may set it to 1 to end the descent.
     """
     cdef Path path
     cdef const double[:, ::1] H, A, Y, q = y_products
     cdef const double[::1] values, mean, root, l1 = penalties[0], l2 = penalties[1]
+    cdef const double[::1] tolerances = penalties[2]
     cdef const Py_ssize_t[::1] indices, indptr
     cdef double[:, :, ::1] weights = out[0]
-    cdef double[::1] gaps = out[1]
-    cdef Py_ssize_t[::1] iterations = out[2]
+    cdef double[::1] gaps = out[1], objectives = out[2]
+    cdef Py_ssize_t[::1] iterations = out[3]
     cdef Py_ssize_t p = q.shape[0], targets = q.shape[1], size = l1.shape[0], n = 0, room, j
     cdef double tol = settings[0]
     cdef Py_ssize_t max_iter = settings[1]
     cdef double *memory
     cdef int fault
-    if (squares.shape[0] != p or l2.shape[0] != size or gaps.shape[0] != size
+    if (squares.shape[0] != p or l2.shape[0] != size or tolerances.shape[0] != size
+            or gaps.shape[0] != size or objectives.shape[0] != size
             or iterations.shape[0] != size or stop.shape[0] != 1
             or not (weights.shape[0] == size and weights.shape[1] == p
                     and weights.shape[2] == targets)
@@ -768,7 +783,7 @@ def descend_path(columns, y_products, const double[::1] squares not None, totals
         path.H = &H[0, 0]
     path.n, path.q, path.squares = n, &q[0, 0], &squares[0]
     path.yy, path.rows = totals
-    path.positive, path.has_products = settings[2], targets == 1
+    path.positive, path.has_products, path.max_support = settings[2], targets == 1, settings[3]
     path.stop = &stop[0]
     room = 2 * p * targets + targets * n + targets + n + 4 * p
     memory = <double *> calloc(room, sizeof(double))
@@ -790,8 +805,8 @@ def descend_path(columns, y_products, const double[::1] squares not None, totals
         memcpy(path.w, &start[0, 0], p * targets * sizeof(double))
     watch_start(&path.watch)
     with nogil:
-        fault = descend(&path, &l1[0], &l2[0], size, tol, max_iter, &weights[0, 0, 0], &gaps[0],
-                        &iterations[0])
+        fault = descend(&path, &l1[0], &l2[0], &tolerances[0], size, tol, max_iter,
+                        &weights[0, 0, 0], &gaps[0], &objectives[0], &iterations[0])
     free(memory)
     free(path.columns)
     free(path.is_in)

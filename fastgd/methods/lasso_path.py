@@ -8,6 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from fastgd.kernels.paths import descend_path
+from fastgd.problem.duality import rounding_of
 from fastgd.problem.metric import MIN_RELATIVE_SCALE
 from fastgd.problem.records import Record, Settings
 
@@ -22,24 +23,29 @@ NOT_FINITE = (
 
 
 class PathSettings(Settings):
-    """How a path is computed: `tol` bounds the duality gap relative to |y|^2, `max_iter` the sweeps
-    of a point.
+    """How a path is computed: `tol` bounds the duality gap relative to |y|^2 or, with
+    `relative_to_gain`, to F0 - F*, where F0 is the objective of weights 0; `max_iter` bounds the
+    sweeps of a point. A path ends where there are more than `max_support` nonzero weights.
     """
 
     tol: float = 1e-4
     max_iter: int = 1000
     positive: bool = False
+    relative_to_gain: bool = False
+    max_support: int = 2**31
 
 
 class PathPoints(Record):
-    """Solutions for penalties l1 and l2: weights (points, p, targets), their duality gaps and the
-    number of sweeps. `bound` is the gap that was asked for.
+    """Solutions for penalties l1 and l2: weights (points, p, targets), their duality gaps,
+    objectives and numbers of sweeps. `tolerances` are the gaps that were asked for. Where the path
+    has ended before, gaps are infinite and `iterations` -1.
     """
 
     weights: np.ndarray
     gaps: np.ndarray
+    objectives: np.ndarray
     iterations: np.ndarray
-    bound: float
+    tolerances: np.ndarray
 
     @property
     def coefs(self):
@@ -48,8 +54,9 @@ class PathPoints(Record):
 
     @property
     def unfinished(self):
-        """The gaps that are larger than asked for."""
-        return self.gaps[~(self.gaps <= self.bound)]
+        """Pairs of a gap that is larger than asked for, and the gap that was asked for."""
+        late = ~(self.gaps <= self.tolerances)
+        return list(zip(self.gaps[late], self.tolerances[late], strict=True))
 
 
 class PathData(Record):
@@ -121,6 +128,11 @@ class PathData(Record):
         return cls(mean_x, mean_y, columns, XY, squares, yy, rows)
 
     @property
+    def has_rows(self):
+        """Whether the kernel is given the columns themselves, not their products."""
+        return self.columns[1] is not None
+
+    @property
     def strongest(self):
         """The norms of the rows of X'y."""
         return np.sqrt((self.y_products * self.y_products).sum(axis=1))
@@ -130,24 +142,41 @@ class PathData(Record):
         sizes = self.y_products[:, 0] if positive else self.strongest
         return float(np.where(self.squares > 0, sizes, 0.0).max(initial=0.0))
 
+    def _least_gains(self, l1, l2, positive):
+        """Lower bounds of F0 - F* for each penalty: what the best single column gains."""
+        sizes = self.y_products[:, 0] if positive else self.strongest
+        varies = self.squares > 0
+        excess = np.maximum(sizes[varies] - l1[:, None], 0)
+        best = (excess / np.sqrt(self.squares[varies] + l2[:, None])).max(axis=1, initial=0.0)
+        return best * best / 2
+
+    def _tolerances(self, l1, l2, settings):
+        """The duality gaps that are asked for."""
+        if not settings.relative_to_gain:
+            return np.full(len(l1), settings.tol * self.yy)
+        gains = self._least_gains(l1, l2, settings.positive)
+        return np.maximum(settings.tol * gains, rounding_of(self.yy / 2, self.yy / 2))
+
     def descend(self, l1, l2, settings, start=None, stop=None):
         """The `PathPoints` for penalties l1 and l2, one after the other, from weights `start`."""
         sizes = self.y_products, self.squares, [self.yy]
         if not all(np.isfinite(part).all() for part in sizes):
             raise ValueError(NOT_FINITE)
         l1, l2 = (np.ascontiguousarray(part, dtype=np.float64) for part in (l1, l2))
+        tolerances = self._tolerances(l1, l2, settings)
         out = (
             np.zeros((len(l1), *self.y_products.shape)),
+            np.zeros(len(l1)),
             np.zeros(len(l1)),
             np.zeros(len(l1), np.intp),
         )
         if start is not None:
             start = np.ascontiguousarray(start, dtype=np.float64)
         stop = np.zeros(1, np.int32) if stop is None else stop
-        values = settings.tol, settings.max_iter, settings.positive
+        values = settings.tol, settings.max_iter, settings.positive, settings.max_support
         totals = self.yy, self.rows
         data = self.columns, self.y_products, self.squares
-        descend_path(*data, totals, (l1, l2), values, start, out, stop)
-        if not (np.isfinite(out[0]).all() and np.isfinite(out[1]).all()):
+        descend_path(*data, totals, (l1, l2, tolerances), values, start, out, stop)
+        if not (np.isfinite(out[0]).all() and np.isfinite(out[1][out[3] >= 0]).all()):
             raise ValueError(NOT_FINITE)
-        return PathPoints(*out, settings.tol * self.yy)
+        return PathPoints(*out, tolerances)

@@ -34,7 +34,7 @@ class SplitProducts:
         n = problem.rows.shape[0]
         tests = np.concatenate([test for _, test in folds])
         q = problem.rows.shape[1] + 2
-        is_partition = len(problem.visits) == n == len(tests) and _are_distinct(tests, n)
+        is_partition = len(problem.visits) == n == len(tests) and are_distinct(tests, n)
         if not is_partition or len(folds) * q * q * 8 > MAX_HELD_BYTES or len(folds) < 2:
             made = cls(problem, folds)
             return None if made.total is None else made
@@ -65,7 +65,7 @@ class SplitProducts:
         """
         train, tested = self._folds[k]
         visits = self._problem.visits
-        is_rest = len(train) + len(tested) == len(visits) and _are_distinct(
+        is_rest = len(train) + len(tested) == len(visits) and are_distinct(
             np.concatenate([train, tested]), self._problem.rows.shape[0]
         )
         if is_rest and len(visits) == self._problem.rows.shape[0]:
@@ -81,6 +81,6 @@ class SplitProducts:
         return None if sums is None else sums.products()
 
 
-def _are_distinct(rows, n):
+def are_distinct(rows, n):
     """Whether row numbers, of n rows, do not repeat."""
     return len(rows) == 0 or np.bincount(rows, minlength=n).max() <= 1
