@@ -11,7 +11,7 @@ import pytest
 import fastgd
 
 DOCS = Path(__file__).parent.parent / "docs"
-PAGES = "README.md", "CONTRIBUTING.md"
+PAGES = "README.md", "CONTRIBUTING.md", "CODE_OF_CONDUCT.md", "RELEASING.md", "SECURITY.md"
 HOUSES = Path(fastgd.__file__).parent, Path(__file__).parent
 EXCERPTS = [
     pytest.param(block, id=f"{page.name}-{number}")
