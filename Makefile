@@ -82,7 +82,7 @@ wheel-test: wheel
 	$(foreach python,$(PYTHONS),$(call test-wheel,$(python)))
 
 # The same for the sdist and the WHEEL that are already in dist/.
-dist-test:
+dist-test: | $(VENV)/python
 	$(foreach python,$(PYTHONS),$(call test-wheel,$(python)))
 
 ROOM := $(abspath build/wheel-test)
