@@ -4,15 +4,16 @@
 PYTHON ?= python3
 PYTHONS ?= $(PYTHON)
 VENV ?= .venv
-BIN := $(VENV)/bin
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 SOURCES := pyproject.toml setup.py \
 	$(wildcard fastgd/kernels/*.pyx fastgd/kernels/*.pxd fastgd/kernels/*.h)
 
 # The requirements of one dependency group of pyproject.toml; older pips have no --group.
 group = $$($(BIN)/python -c 'import tomllib; \
-	print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["$(1)"])')
+	print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["$(1)"], end="")')
 
-.PHONY: demo test fuzz checked bench docs lint wheel wheel-test clean
+.PHONY: demo test fuzz checked bench docs lint workflows wheel wheel-test dist-test sdist \
+	release-check release-notes clean
 
 demo: $(VENV)/built
 	$(BIN)/python -m bench.demo
@@ -45,11 +46,21 @@ docs: $(VENV)/built $(VENV)/docs
 	MPLBACKEND=Agg $(BIN)/python -m sphinx -W --keep-going -q $(SPHINXOPTS) \
 		-d build/doctrees docs build/docs
 
-lint: $(VENV)/lint
+lint: $(VENV)/lint workflows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	PATH="$(abspath $(BIN)):$$PATH" cython-lint fastgd
 	$(BIN)/codespell
+
+# The files that GitHub reads, against their schemas; zizmor also looks for insecure workflows.
+schema = $(BIN)/check-jsonschema --builtin-schema vendor.$(1)
+workflows: $(VENV)/lint
+	$(call schema,github-workflows) .github/workflows/*.yml
+	$(call schema,dependabot) .github/dependabot.yml
+	$(call schema,github-issue-config) .github/ISSUE_TEMPLATE/config.yml
+	$(call schema,github-issue-forms) .github/ISSUE_TEMPLATE/*_*.yml
+	$(call schema,citation-file-format) CITATION.cff
+	$(BIN)/zizmor --offline --quiet --persona pedantic .github
 
 # The sdist, and the wheel built from it, into a new dist/: one wheel for CPython 3.11 and later,
 # with libgomp inside. Without LDSHARED some Pythons write the folder of their own libraries into
@@ -59,6 +70,7 @@ wheel: $(VENV)/wheel
 	LDSHARED="$(CC) -shared" $(BIN)/python -m build --outdir build/wheel
 	PATH="$(abspath $(BIN)):$$PATH" auditwheel repair --strip --wheel-dir dist build/wheel/*.whl
 	cp build/wheel/*.tar.gz dist
+	$(BIN)/python -m twine check --strict dist/*
 	$(BIN)/abi3audit --strict --summary dist/*.whl
 
 # That wheel against the sdist's tests and README, on both instruction sets (`make test` runs on the
@@ -69,8 +81,13 @@ wheel: $(VENV)/wheel
 wheel-test: wheel
 	$(foreach python,$(PYTHONS),$(call test-wheel,$(python)))
 
+# The same for the sdist and the WHEEL that are already in dist/.
+dist-test: | $(VENV)/python
+	$(foreach python,$(PYTHONS),$(call test-wheel,$(python)))
+
 ROOM := $(abspath build/wheel-test)
 NATIVE := tests README.md
+WHEEL := dist/*.whl
 IS_THE_WHEEL := 'import sys, fastgd; from fastgd.kernels import ISA, threads; \
 	print(sys.version, ISA, fastgd.__file__); \
 	assert fastgd.__file__.startswith(sys.prefix) and threads.OPENMP'
@@ -80,7 +97,7 @@ define test-wheel
 	$(1) -m venv $(ROOM)
 	tar -xzf dist/*.tar.gz -C $(ROOM) --strip-components=1 --wildcards \
 		'*/tests' '*/conftest.py' '*/pyproject.toml' '*/README.md'
-	PATH=$(ROOM)/bin python -m pip install --quiet --only-binary :all: dist/*.whl $(call group,test)
+	PATH=$(ROOM)/bin python -m pip install --quiet --only-binary :all: $(WHEEL) $(call group,test)
 	PATH=$(ROOM)/bin python -m pip install --quiet --only-binary :all: $(call group,frozen) \
 		|| echo "no PyInstaller for $(1): tests/test_frozen.py is skipped"
 	cd $(ROOM) && PATH=$(ROOM)/bin python -c $(IS_THE_WHEEL)
@@ -88,6 +105,22 @@ define test-wheel
 	cd $(ROOM) && PATH=$(ROOM)/bin FASTGD_ISA=baseline python -m pytest -n auto --dist loadfile tests
 
 endef
+
+# The sdist alone, into a new dist/; from it the wheels of a release are built.
+sdist: $(VENV)/wheel
+	rm -rf dist
+	$(BIN)/python -m build --sdist
+	$(BIN)/python -m twine check --strict dist/*
+
+# Whether the tag (make release-check TAG=v1.2.3), the version and the changelog agree; the section
+# of that version in the changelog, as build/release-notes.md.
+TAG := $(shell git describe --tags --exact-match 2>/dev/null)
+release-check:
+	$(PYTHON) .ci/release.py check '$(TAG)'
+
+release-notes:
+	mkdir -p build
+	$(PYTHON) .ci/release.py notes > build/release-notes.md
 
 clean:
 	rm -rf $(VENV) build dist docs/auto_gallery docs/generated *.egg-info .pytest_cache .ruff_cache \

@@ -25,7 +25,8 @@ X86 = sysconfig.get_platform() in ("linux-x86_64", "win-amd64")
 AVX2 = X86 and os.environ.get("FASTGD_AVX2", "1") != "0"
 
 if sys.platform == "win32":
-    CFLAGS, AVX2_CFLAGS = ["/O2"], ["/arch:AVX2"]
+    # The kernels are C11: MSVC's default C has neither `restrict` nor _Generic.
+    CFLAGS, AVX2_CFLAGS = ["/O2", "/std:c11"], ["/arch:AVX2"]
     OPENMP_CFLAGS, OPENMP_LDFLAGS = ["/openmp"], []
 else:
     # Nothing here reorders a sum or forgets NaN, as -ffast-math would; the last two let exp and

@@ -11,7 +11,7 @@ import pytest
 import fastgd
 
 DOCS = Path(__file__).parent.parent / "docs"
-PAGES = "README.md", "CONTRIBUTING.md"
+PAGES = "README.md", "CONTRIBUTING.md", "CODE_OF_CONDUCT.md", "RELEASING.md", "SECURITY.md"
 MARKDOWN = sorted([*DOCS.glob("*.md"), *DOCS.glob("guide/*.md")])
 HOUSES = Path(fastgd.__file__).parent, Path(__file__).parent
 EXCERPTS = [

@@ -28,8 +28,8 @@ static inline T NAME(sum)(V v) {
 #else  /* no vector types: one number at a time */
 enum { NAME(W) = 1 };
 typedef T NAME(V);
-static inline T NAME(sum)(V v) { return v; }
 #define V NAME(V)
+static inline T NAME(sum)(V v) { return v; }
 static inline V NAME(clip)(V a, T down, T up) { return a > up ? up : a < -down ? -down : a; }
 static inline void NAME(add)(double *p, V v) { *p += v; }
 #endif
