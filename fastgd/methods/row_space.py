@@ -99,7 +99,9 @@ class Span:
         """X - center = R Q', by Householder reflections of its transpose."""
         centered = np.subtract(X, self.center, dtype=float)
         centered /= self._unit
-        self._reflectors, self._tau, _, _ = dgeqrf(centered.T, overwrite_a=True)
+        # The smallest workspace, LAPACK's default, makes the factorisation take three times as long.
+        *_, room, _ = dgeqrf(centered.T, lwork=-1)
+        self._reflectors, self._tau, *_ = dgeqrf(centered.T, lwork=int(room[0]), overwrite_a=True)
         n = len(centered)
         self.coordinates = np.ascontiguousarray(np.triu(self._reflectors[:n]).T) * self._unit
         self._rotation = np.eye(n)
