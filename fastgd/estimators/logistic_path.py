@@ -17,7 +17,8 @@ from fastgd.estimators.parameters import thread_count
 from fastgd.methods import logistic_folds
 from fastgd.methods.newton_columns import NewtonColumns
 from fastgd.methods.preconditioner import MAX_DENSE_COLUMNS
-from fastgd.methods.row_space import Span, is_worthwhile
+from fastgd.methods.principal_axes import PrincipalAxes, is_expensive
+from fastgd.methods.row_space import Span, have_similar_widths, is_worthwhile
 from fastgd.problem.chunks import Chunks
 from fastgd.problem.data import as_rows, distinct_columns
 from fastgd.problem.losses import MIN_FREQUENCY, LogLoss
@@ -174,13 +175,20 @@ def _by_columns(model, rows, Cs, subsets, threads):
     if not (np.isfinite(metric.center).all() and np.isfinite(metric.scale).all()):
         return None
     scaling, _ = scaled(problem)
-    span = None
-    if scaling is None and is_worthwhile(problem):
-        span = Span(problem)
-        X = span.coordinates
-        metric = metric_of(Problem(as_rows(X), y, weights, objective, visits, True, threads, X))
-    if scaling is not None or X.shape[1] > MAX_DENSE_COLUMNS:
+    if scaling is not None:
         return None
+    rotations, has_similar_widths = [], False
+    if is_worthwhile(problem):
+        rotations.append(Span(problem))
+        X, has_similar_widths = rotations[0].coordinates, True
+    if X.shape[1] > MAX_DENSE_COLUMNS:
+        return None
+    is_principal = is_expensive(X) and (has_similar_widths or have_similar_widths(X))
+    if is_principal:
+        rotations.append(PrincipalAxes(X, weights, model.fit_intercept))
+        X = rotations[-1].coordinates
+    if rotations:
+        metric = metric_of(Problem(as_rows(X), y, weights, objective, visits, True, threads, X))
 
     def weights_in(subset):
         own = weights[subset.index] if subset.weights is None else subset.weights / mean
@@ -188,16 +196,16 @@ def _by_columns(model, rows, Cs, subsets, threads):
 
     makers = [lambda subset=subset: weights_in(subset) for subset in subsets]
     arguments = X, y, metric, model.fit_intercept, model.tol, model.max_iter or 1000, threads
-    with NewtonColumns(*arguments) as solver:
+    with NewtonColumns(*arguments, is_principal) as solver:
         solutions = logistic_folds.train(solver, weights, makers, Cs * mean)
-        return [_as_path(solver, solution, span) for solution in solutions]
+        return [_as_path(solver, solution, rotations) for solution in solutions]
 
 
-def _as_path(solver, solution, span):
+def _as_path(solver, solution, rotations):
     coef, intercept = solver.to_user(solution.v)
-    if span is not None:
-        coef = span.to_columns(coef)
-        intercept = intercept - coef @ span.center
+    for rotation in reversed(rotations):
+        coef = rotation.to_columns(coef)
+        intercept = intercept - coef @ rotation.center
     parts = solution.passes, solution.optimality, solution.reason
     return Path(np.ascontiguousarray(coef)[:, None], intercept[:, None], *parts, solver.solver)
 
