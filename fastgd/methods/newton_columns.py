@@ -80,6 +80,21 @@ class Columns(Record):
     C: np.ndarray
 
 
+class Start(Record):
+    """Where columns begin: at `v` (p + 1, columns), after `passes` over X, with the references of
+    an earlier training.
+
+    A column ends within `tol_share` of `tol`, and where it has at most `distance_share` of its
+    decrease since the start still before it.
+    """
+
+    v: np.ndarray
+    passes: np.ndarray
+    references: list
+    tol_share: np.ndarray
+    distance_share: np.ndarray
+
+
 class Solution(Record):
     """What was found for each column: `v` (p + 1, columns) in the coordinates of the solver; the
     objective, its distance from the minimum relative to the best constant model's, passes over X,
@@ -157,11 +172,11 @@ class NewtonColumns:
         coef = (v[:-1] * self.inverse[:, None]).T
         return coef, v[-1] - coef @ self._center
 
-    def train(self, columns, v=None, references=(), tol_share=1.0):
-        """The `Solution` of each column, from v or the best constant models, within this share of
-        `tol`; and the `Reference`s at the end, of which `references` are the first to be tried.
+    def train(self, columns, start=None):
+        """The `Solution` of each column, from a `Start` or the best constant models, and the
+        `Reference`s at the end.
         """
-        return _Training(self, columns, v, list(references), tol_share * self.tol).run()
+        return _Training(self, columns, start).run()
 
     # ---- passes over the rows ----
 
@@ -239,14 +254,15 @@ class NewtonColumns:
 class _Training:
     """One call of `NewtonColumns.train`."""
 
-    def __init__(self, solver, columns, v, references, tol):
+    def __init__(self, solver, columns, start):
         self._solver, self._columns = solver, columns
-        self._y, self._tol = solver.y, tol
+        self._y = solver.y
         self._weights, self._group = columns.weights, columns.group
         totals = columns.weights.sum(axis=0)
         S = totals[columns.group]
         self._S, inverse = S, np.append(solver.inverse, 0.0)
         self._l2 = (inverse * inverse)[:, None] / (columns.C * S)
+        references = list(start.references) if start else []
         self._preconditioners = Preconditioners(solver, columns, self._l2, references)
         frequency = (self._y > 0) @ columns.weights / totals
         f = np.clip(frequency, MIN_FREQUENCY, 1 - 1e-16)[columns.group]
@@ -257,17 +273,22 @@ class _Training:
             self._constant_loss += (1 - f0) * np.logaddexp(0, self._constant)
         else:
             self._constant, self._constant_loss = np.zeros(size), np.full(size, np.log(2))
-        self._v = v
-        if v is None:
+        self._tol, self._passes = np.full(size, solver.tol), np.zeros(size, int)
+        self._distance_share = np.full(size, np.inf)
+        if start:
+            self._v, self._passes = start.v.copy(), start.passes.copy()
+            self._tol *= start.tol_share
+            self._distance_share = start.distance_share
+        else:
             self._v = np.zeros((len(inverse), size))
             self._v[-1] = self._constant
         self._z, self._h = np.empty((n, size)), np.empty((n, size))
         self._u = np.empty((n, size))
-        self._g, self._loss = np.zeros_like(self._v), np.zeros(size)
+        self._g, self._loss, self._start_loss = np.zeros_like(self._v), np.zeros(size), None
         # The extreme Ritz values of each column's earlier directions.
         self._least, self._most = np.full(size, np.inf), np.zeros(size)
         self._decrement, self._stalled = np.full(size, np.inf), np.zeros(size, int)
-        self._optimality, self._passes = np.full(size, np.inf), np.zeros(size, int)
+        self._optimality = np.full(size, np.inf)
         self._reason = np.full(size, "max_iter", dtype=object)
         # Whether the last full step of a column left little of the slope.
         self._is_model_true = np.zeros(size, bool)
@@ -278,6 +299,8 @@ class _Training:
         moving = np.arange(len(self._S))
         while len(moving):
             self._gradient(moving)
+            if self._start_loss is None:
+                self._start_loss = self._loss.copy()
             self._passes[moving] += 1
             changed = self._preconditioners.choose(moving, self._z, self._h)
             # What earlier directions have shown of another preconditioner says nothing of this.
@@ -293,7 +316,7 @@ class _Training:
             # An estimate that the step refutes does not count.
             limit = REFUTED_RATIO * found[0] + self._rounding(moving)
             is_true = self._is_model_true[moving] & (before - self._loss[moving] <= limit)
-            ends = (found[1] <= self._tol) & is_true
+            ends = (found[1] <= self._limits(moving)) & is_true
             self._end(moving[ends], found[1][ends], "tol")
             stalls = ~ends & (self._stalled[moving] > 1)
             self._end(moving[stalls], found[1][stalls], "rounding")
@@ -368,6 +391,14 @@ class _Training:
         gain = self._constant_loss[columns] - self._loss[columns] + gained
         return np.maximum(gain, self._rounding(columns))
 
+    def _limits(self, columns, gained=0.0):
+        """The distance within which each column ends, relative like `tol`, after a step that gains
+        this much.
+        """
+        decrease = np.maximum(self._start_loss[columns] - self._loss[columns] + gained, 0.0)
+        limit = self._distance_share[columns] * np.maximum(decrease, self._rounding(columns))
+        return np.minimum(self._tol[columns], limit / self._total(columns, gained))
+
     def _lowest(self, columns, least, passes):
         """A lower bound of the preconditioned Hessian's eigenvalues, by those of CG."""
         lower = np.minimum(np.minimum(least, self._least[columns]), TYPICAL_EIGENVALUE)
@@ -385,7 +416,7 @@ class _Training:
         share = upper / self._total(columns, squared / 2)
         is_known = (self._most[columns] > 0) & self._is_model_true[columns]
         is_nothing = (upper <= self._rounding(columns)) & is_known
-        ends = (share <= self._tol) & is_known | (squared == 0)
+        ends = (share <= self._limits(columns)) & is_known | (squared == 0)
         stalled = is_nothing & ~ends & (self._stalled[columns] > 0)
         self._end(columns[ends], share[ends], "tol")
         self._end(columns[stalled], share[stalled], "rounding")
@@ -395,7 +426,7 @@ class _Training:
         """(directions x, (distances of the points before, the same relative)) by CG on H x = -g;
         the margins of x are in `_u`.
         """
-        tol, size = self._tol, len(columns)
+        size = len(columns)
         g = self._g[:, columns]
         x, r = np.zeros_like(g), -g
         d = self._preconditioners.solve(columns, r)
@@ -436,13 +467,15 @@ class _Training:
             is_accurate = upper <= DECREMENT_UNCERTAINTY * gained[live]
             estimate = np.where(is_accurate, gained[live] + (upper + lower) / 2, np.inf)
             distance[live], share[live] = estimate, estimate / total
-            enough = Newton.cg_tol_share * tol * total
+            limit = self._limits(at, gained[live])
+            enough = Newton.cg_tol_share * limit * total
             small = enough / np.maximum(gained[live], 1e-300)
             remainder = now / np.maximum(first[live], 1e-300)
             settled = remainder <= np.maximum(forcing[live] ** 2, small)
-            is_long = gained[live] > 0.1 * total
-            settled &= is_long | (upper <= CG_DECREMENT_TOLERANCE * gained[live])
-            settled |= (remainder <= CG_RESIDUAL_FLOOR) | (share[live] <= tol)
+            # The distance is known well enough not to be the last one, or known well.
+            is_far = gained[live] > limit * total
+            settled &= is_far | (upper <= CG_DECREMENT_TOLERANCE * gained[live])
+            settled |= (remainder <= CG_RESIDUAL_FLOOR) | (share[live] <= limit)
             settled |= self._passes[at] >= self._solver.max_iter
             steps[live] = passes
             is_slow[live] = ~settled & (passes >= most_steps[live])
