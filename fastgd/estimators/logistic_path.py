@@ -198,16 +198,17 @@ def _by_columns(model, rows, Cs, subsets, threads):
     arguments = X, y, metric, model.fit_intercept, model.tol, model.max_iter or 1000, threads
     with NewtonColumns(*arguments, is_principal) as solver:
         solutions = logistic_folds.train(solver, weights, makers, Cs * mean)
-        return [_as_path(solver, solution, rotations) for solution in solutions]
-
-
-def _as_path(solver, solution, rotations):
-    coef, intercept = solver.to_user(solution.v)
+    coef, intercept = solver.to_user(np.concatenate([part.v for part in solutions], axis=1))
     for rotation in reversed(rotations):
         coef = rotation.to_columns(coef)
         intercept = intercept - coef @ rotation.center
-    parts = solution.passes, solution.optimality, solution.reason
-    return Path(np.ascontiguousarray(coef)[:, None], intercept[:, None], *parts, solver.solver)
+    coef = np.ascontiguousarray(coef)[:, None]
+    paths = []
+    for solution, start in zip(solutions, range(0, len(coef), len(Cs)), strict=True):
+        some = slice(start, start + len(Cs))
+        parts = solution.passes, solution.optimality, solution.reason
+        paths.append(Path(coef[some], intercept[some, None], *parts, solver.solver))
+    return paths
 
 
 # ---- one after the other ----

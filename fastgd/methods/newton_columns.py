@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from scipy import sparse
 
+from fastgd.kernels.logistic_columns import derivatives, line
 from fastgd.methods.column_preconditioners import (
     Preconditioners,
     Reference,
@@ -106,18 +107,6 @@ class Solution(Record):
     optimality: np.ndarray
     passes: np.ndarray
     reason: np.ndarray
-
-
-def logistic(y, z):
-    """(losses, slopes, curvatures) of margins z (rows, columns) and labels y = +1 or -1."""
-    t = y[:, None] * z
-    e = np.exp(-np.abs(t))
-    loss = np.log1p(e)
-    loss -= np.minimum(t, 0)
-    q = 1 / (1 + e)
-    slope = np.where(t > 0, e * q, q)
-    slope *= -y[:, None]
-    return loss, slope, e * q * q
 
 
 class NewtonColumns:
@@ -257,7 +246,7 @@ class _Training:
     def __init__(self, solver, columns, start):
         self._solver, self._columns = solver, columns
         self._y = solver.y
-        self._weights, self._group = columns.weights, columns.group
+        self._weights, self._group = np.ascontiguousarray(columns.weights), columns.group
         totals = columns.weights.sum(axis=0)
         S = totals[columns.group]
         self._S, inverse = S, np.append(solver.inverse, 0.0)
@@ -349,16 +338,14 @@ class _Training:
         every = len(columns) == len(self._S)
 
         def function(rows):
-            z = self._z[rows] if every else self._z[rows][:, columns]
-            loss, slope, h = logistic(self._y[rows], z)
-            s = self._weights[rows][:, group]
-            h *= s
-            if every:
-                self._h[rows] = h
-            else:
+            z, h = self._z[rows], self._h[rows]
+            if not every:
+                z = z.take(columns, axis=1)
+                h = np.empty_like(z)
+            loss, slope = derivatives(self._y[rows], z, self._weights[rows], group, h)
+            if not every:
                 self._h[rows, columns] = h
-            slope *= s
-            return (s * loss).sum(axis=0), self._solver.products(rows, slope)
+            return loss, self._solver.products(rows, slope)
 
         loss, products = self._solver.sums(function)
         S, v, l2 = self._S[columns], self._v[:, columns], self._l2[:, columns]
@@ -558,10 +545,8 @@ class _Training:
         def function(rows):
             z, u = self._z[rows], self._u[rows]
             if not every:
-                z, u = z[:, columns], u[:, columns]
-            loss, slope, _ = logistic(self._y[rows], z + t * u)
-            s = self._weights[rows][:, group]
-            return (s * loss).sum(axis=0), (s * slope * u).sum(axis=0)
+                z, u = z.take(columns, axis=1), u.take(columns, axis=1)
+            return line(self._y[rows], z, u, t, self._weights[rows], group)
 
         value, slope = self._solver.sums(function)
         own, mixed, square = (part[places] for part in penalties)
