@@ -5,6 +5,7 @@ together, and which one after the other.
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 
 import numpy as np
 from scipy import sparse
@@ -131,7 +132,11 @@ def fit_paths(model, rows, Cs, l1_ratio, subsets=(), with_whole=True):
         if rows.classes == 2 and not l1_ratio and np.isfinite(Cs).all():
             found = _by_columns(model, rows, Cs, subsets, threads)
         if found is None:
-            found = _in_sequence(model, rows, Cs, l1_ratio, subsets, with_whole, threads)
+            span = None if l1_ratio else _row_space(model, rows, Cs)
+            reduced = rows if span is None else replace(rows, X=span.coordinates)
+            found = _in_sequence(model, reduced, Cs, l1_ratio, subsets, with_whole, threads)
+            if span is not None:
+                found = [path and _in_columns(path, span) for path in found]
     return found
 
 
@@ -212,6 +217,30 @@ def _by_columns(model, rows, Cs, subsets, threads):
 
 
 # ---- one after the other ----
+
+
+def _row_space(model, rows, Cs):
+    """The `Span` of all rows, computed once for all fits; None unless there are fewer rows than
+    columns, and the models lie in it.
+    """
+    weights = np.ones(rows.X.shape[0]) if rows.weights is None else rows.weights
+    mean = float(weights.mean())
+    if model.batch_size == "full" or not np.isfinite(Cs).all():
+        return None
+    if not np.finfo(float).tiny < mean < np.inf:
+        return None
+    X, y = distinct_columns(rows.X), np.where(rows.number > 0, 1.0, -1.0)
+    objective = Objective(LogLoss(), 0.0, 1.0, intercept=model.fit_intercept)
+    visits = np.arange(len(y))
+    problem = Problem(as_rows(X), y, weights / mean, objective, visits, True, 1, X)
+    return Span(problem) if is_worthwhile(problem) else None
+
+
+def _in_columns(path, span):
+    """A `Path` in the columns of X, from one in the span of the rows."""
+    shape = path.coef.shape[:-1]
+    coef = span.to_columns(path.coef.reshape(-1, path.coef.shape[-1])).reshape(*shape, -1)
+    return replace(path, coef=coef, intercept=path.intercept - coef @ span.center)
 
 
 def _in_sequence(model, rows, Cs, l1_ratio, subsets, with_whole, threads):
