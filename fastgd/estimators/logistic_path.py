@@ -18,7 +18,7 @@ from fastgd.estimators.parameters import thread_count
 from fastgd.methods import logistic_folds
 from fastgd.methods.newton_columns import NewtonColumns
 from fastgd.methods.preconditioner import MAX_DENSE_COLUMNS
-from fastgd.methods.principal_axes import PrincipalAxes, is_expensive
+from fastgd.methods.principal_axes import PrincipalAxes, suits
 from fastgd.methods.row_space import Span, have_similar_widths, is_worthwhile
 from fastgd.problem.chunks import Chunks
 from fastgd.problem.data import as_rows, distinct_columns
@@ -188,8 +188,7 @@ def _by_columns(model, rows, Cs, subsets, threads):
         X, has_similar_widths = rotations[0].coordinates, True
     if X.shape[1] > MAX_DENSE_COLUMNS:
         return None
-    is_principal = is_expensive(X) and (has_similar_widths or have_similar_widths(X))
-    if is_principal:
+    if suits(X) and (has_similar_widths or have_similar_widths(X)):
         rotations.append(PrincipalAxes(X, weights, model.fit_intercept))
         X = rotations[-1].coordinates
     if rotations:
@@ -201,7 +200,7 @@ def _by_columns(model, rows, Cs, subsets, threads):
 
     makers = [lambda subset=subset: weights_in(subset) for subset in subsets]
     arguments = X, y, metric, model.fit_intercept, model.tol, model.max_iter or 1000, threads
-    with NewtonColumns(*arguments, is_principal) as solver:
+    with NewtonColumns(*arguments) as solver:
         solutions = logistic_folds.train(solver, weights, makers, Cs * mean)
     coef, intercept = solver.to_user(np.concatenate([part.v for part in solutions], axis=1))
     for rotation in reversed(rotations):

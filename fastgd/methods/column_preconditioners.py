@@ -1,10 +1,10 @@
 """Preconditioners of many binary logistic regressions on the same rows X, for `NewtonColumns`.
 
 A dense preconditioner is the Hessian of one column of weights, made of a subsample of the rows. It
-serves all columns of similar curvatures. On principal axes the Hessian at equal curvatures of the
-rows is diagonal: columns begin with this diagonal, which costs nothing, and get a dense
-preconditioner once their CG steps have taken as long as making one. The time is then at most about
-twice that of the better choice (the ski rental problem).
+serves all columns of similar curvatures. Where it is expensive, columns begin with the diagonal,
+which costs nothing, and get a dense preconditioner once their CG steps have taken as long as making
+one: the time is at most about twice that of the better choice (the ski rental problem). In
+principal axes the diagonal is the Hessian at equal curvatures of the rows.
 """
 
 import numpy as np

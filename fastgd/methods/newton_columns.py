@@ -17,6 +17,7 @@ from scipy import sparse
 
 from fastgd.kernels.logistic_columns import derivatives, line
 from fastgd.methods.column_preconditioners import (
+    MAX_CG_PASSES,
     Preconditioners,
     Reference,
     dense_steps,
@@ -113,12 +114,11 @@ class NewtonColumns:
     """Train columns on dense or CSR rows X, labels y = +1 or -1, in the scaled columns of `metric`.
 
     X has to have at most `MAX_DENSE_COLUMNS` columns. Its blocks of rows are converted to float64.
-    `is_principal` says that the columns are uncorrelated: principal axes, for example.
     """
 
     solver = "newton-cg"
 
-    def __init__(self, X, y, metric, intercept, tol, max_iter, threads, is_principal):
+    def __init__(self, X, y, metric, intercept, tol, max_iter, threads):
         self._X, self.y, self.tol, self.max_iter = X, y, tol, max_iter
         self._center, self.inverse, self.intercept = metric.center, metric.inverse, intercept
         self._uses_all_rows = bool(metric.stands_out.any())
@@ -126,7 +126,8 @@ class NewtonColumns:
         self.rare = np.flatnonzero((peak > RARE_SHARE) & (metric.scale > 0))
         self._threads = threads
         # The CG steps of a column with a diagonal preconditioner, at most, before a dense one.
-        self.diagonal_steps = dense_steps(X) if is_principal else 0
+        steps = dense_steps(X)
+        self.diagonal_steps = steps if steps > MAX_CG_PASSES else 0
         n, p = X.shape
         size = int(np.clip(BLOCK_NUMBERS // max(p, 1), MIN_BLOCK_ROWS, MAX_BLOCK_ROWS))
         self._blocks = [slice(start, min(start + size, n)) for start in range(0, n, size)]

@@ -13,9 +13,9 @@ from fastgd.methods.column_preconditioners import MAX_CG_PASSES, dense_steps
 from fastgd.methods.row_space import MAX_NUMBERS
 
 
-def is_expensive(X):
-    """Whether a dense preconditioner takes longer than the CG steps of a direction, so that
-    principal axes of dense X, in which a diagonal serves well, are worth their time.
+def suits(X):
+    """Whether X is dense, and columns begin with a diagonal preconditioner because a dense one
+    takes longer than the CG steps of a direction: the diagonal serves best in principal axes.
     """
     return not sparse.issparse(X) and X.size <= MAX_NUMBERS and dense_steps(X) > MAX_CG_PASSES
 
