@@ -129,7 +129,8 @@ class NewtonColumns:
         steps = dense_steps(X)
         self.diagonal_steps = steps if steps > MAX_CG_PASSES else 0
         n, p = X.shape
-        size = int(np.clip(BLOCK_NUMBERS // max(p, 1), MIN_BLOCK_ROWS, MAX_BLOCK_ROWS))
+        stored = X.nnz // n if sparse.issparse(X) else p
+        size = int(np.clip(BLOCK_NUMBERS // max(stored, 1), MIN_BLOCK_ROWS, MAX_BLOCK_ROWS))
         self._blocks = [slice(start, min(start + size, n)) for start in range(0, n, size)]
         # The blocks of sparse rows, whose slices are copies.
         self._slices = {}
@@ -200,7 +201,8 @@ class NewtonColumns:
     def rare_squares(self, rows):
         """The squares of the `rare` columns, scaled, on a slice of rows."""
         X = self._rows(rows)[:, self.rare]
-        X = X.toarray() if sparse.issparse(X) else X
+        if sparse.issparse(X):  # its center is 0
+            return X.multiply(self.inverse[self.rare]).tocsr().power(2)
         return ((X - self._center[self.rare]) * self.inverse[self.rare]) ** 2
 
     def to_scaled(self, products):
@@ -219,7 +221,7 @@ class NewtonColumns:
         sampled = subsample_rows(h, most)
         rows = np.flatnonzero(sampled)
         matrix = np.zeros((p + 1, p + 1))
-        size = self._blocks[0].stop
+        size = max(BLOCK_NUMBERS // max(p, 1), MIN_BLOCK_ROWS)  # of dense copies
         for start in range(0, len(rows), size):
             block = rows[start : start + size]
             A = self._X[block]
@@ -460,7 +462,7 @@ class _Training:
             small = enough / np.maximum(gained[live], 1e-300)
             remainder = now / np.maximum(first[live], 1e-300)
             settled = remainder <= np.maximum(forcing[live] ** 2, small)
-            # The distance is known well enough not to be the last one, or known well.
+            # Only a direction that may be the last one needs an accurate distance.
             is_far = gained[live] > limit * total
             settled &= is_far | (upper <= CG_DECREMENT_TOLERANCE * gained[live])
             settled |= (remainder <= CG_RESIDUAL_FLOOR) | (share[live] <= limit)
