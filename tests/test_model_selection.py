@@ -34,6 +34,7 @@ from fastgd import (
 from fastgd.estimators import grid_search, joint_training, ridge_folds
 from fastgd.estimators import logistic_path as paths
 from fastgd.estimators.margin_scores import neg_log_loss
+from fastgd.kernels import logistic_columns
 from fastgd.methods import newton_columns
 
 NEW = {"l1_ratios": (0,), "scoring": "neg_log_loss", "use_legacy_attributes": False}
@@ -72,6 +73,10 @@ SHAPES = {
     "few columns": lambda: rows_of(200, 5),
     "more columns than rows": lambda: rows_of(60, 150),
     "as many columns as rows": lambda: rows_of(150, 145),
+    "many more columns than rows": lambda: rows_of(150, 400),
+    "few more rows than columns": lambda: rows_of(400, 120),
+    "principal axes of one large variance": lambda: rows_of(400, 120, correlation=0.999),
+    "principal axes, ill-scaled": lambda: rows_of(400, 120, log_scale=2.0, shift=3.0),
     "ill-scaled": lambda: rows_of(1000, 30, log_scale=6.0, shift=3.0),
     "correlated": lambda: rows_of(1000, 30, correlation=0.999),
     "nearly separable": lambda: rows_of(300, 15, noise=0.02),
@@ -271,10 +276,11 @@ def test_class_weights_are_scikit_learns(class_weight):
     assert_allclose(ours.scores_, theirs.scores_, atol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(3000, 40), (400, 120), (150, 400)])
 @pytest.mark.parametrize("layout", ["dense", "csr"])
-def test_threads_change_no_bit(layout, monkeypatch):
+def test_threads_change_no_bit(layout, shape, monkeypatch):
     monkeypatch.setattr(newton_columns, "BLOCK_NUMBERS", 2**12)
-    X, y = rows_of(3000, 40)
+    X, y = rows_of(*shape)
     X = sparse.csr_array(X) if layout == "csr" else X
     models = [LogisticRegressionCV(n_jobs=k, **NEW).fit(X, y) for k in (1, 2, 3)]
     for model in models[1:]:
@@ -290,6 +296,85 @@ def test_blocks_of_columns_change_nothing_but_rounding(monkeypatch):
     parts = LogisticRegressionCV(**NEW, **TIGHT).fit(X, y)
     assert_allclose(parts.coefs_paths_, whole.coefs_paths_, atol=1e-4)
     assert_array_equal(parts.C_, whole.C_)
+
+
+@pytest.mark.parametrize("intercept", [True, False])
+@pytest.mark.parametrize("steps", [0, 3, 10**6])
+def test_the_preconditioner_changes_no_model(steps, intercept, monkeypatch):
+    X, y = rows_of(400, 120, correlation=0.9)
+    weights = np.random.default_rng(3).random(len(y)) + 0.5
+    made, make = [], newton_columns.NewtonColumns.reference
+
+    def reference(self, *arguments):
+        made.append(make(self, *arguments))
+        return made[-1]
+
+    monkeypatch.setattr(newton_columns.NewtonColumns, "reference", reference)
+    monkeypatch.setattr(newton_columns, "dense_steps", lambda X: steps)
+    folds = list(StratifiedKFold(3).split(X, y))
+    model = LogisticRegressionCV(Cs=[0.1, 100.0], cv=folds, fit_intercept=intercept, **NEW, **TIGHT)
+    model.fit(X, y, sample_weight=weights)
+    assert bool(made) == (steps < 10**6)
+    for paths_of_fold, (train, _) in zip(model.coefs_paths_[:, 0], folds, strict=True):
+        for coefs, C in zip(paths_of_fold, model.Cs_, strict=True):
+            one = LogisticRegression(C=C, fit_intercept=intercept, **TIGHT)
+            one.fit(X[train], y[train], weights[train])
+            assert_allclose(coefs[:, :120], one.coef_, atol=1e-4 * np.abs(one.coef_).max())
+
+
+@pytest.mark.parametrize("layout", ["dense", "csr"])
+@pytest.mark.parametrize("shape", [(100, 300), (150, 600), (200, 150)])
+def test_models_of_folds_have_not_seen_their_test_rows(shape, layout):
+    """Separable rows and weak penalties: the model of all rows is within `tol` on every fold."""
+    X, y = rows_of(*shape, noise=0.3)
+    X = sparse.csr_array(X) if layout == "csr" else X
+    models = [LogisticRegressionCV(Cs=[1e2, 1e3, 1e4], **NEW, **t).fit(X, y) for t in ({}, TIGHT)]
+    scores = [model.scores_.mean(axis=0) for model in models]
+    assert_allclose(scores[0], scores[1], rtol=0.15)
+
+
+@pytest.mark.parametrize("intercept", [True, False])
+@pytest.mark.parametrize("layout", ["dense", "csr"])
+def test_three_classes_of_few_rows_are_those_of_separate_fits(layout, intercept):
+    X, y = rows_of(60, 200)
+    y = y + (X[:, 0] > 0.5)
+    X = sparse.csr_array(X) if layout == "csr" else X
+    weights = np.random.default_rng(3).random(len(y)) + 0.5
+    folds = list(StratifiedKFold(3).split(y, y))
+    model = LogisticRegressionCV(Cs=[0.1, 10.0], cv=folds, fit_intercept=intercept, **NEW, **TIGHT)
+    model.fit(X, y, sample_weight=weights)
+    assert model.coefs_paths_.shape == (3, 1, 2, 3, 200 + intercept)
+    for paths_of_fold, (train, _) in zip(model.coefs_paths_[:, 0], folds, strict=True):
+        for coefs, C in zip(paths_of_fold, model.Cs_, strict=True):
+            one = LogisticRegression(C=C, fit_intercept=intercept, **TIGHT)
+            one.fit(X[train], y[train], weights[train])
+            assert_allclose(coefs[:, :200], one.coef_, atol=1e-4 * np.abs(one.coef_).max())
+            if intercept:
+                b = one.intercept_ - one.intercept_.mean()
+                assert_allclose(coefs[:, 200], b, atol=1e-4)
+
+
+def test_losses_of_columns_are_those_of_the_formula():
+    rng = np.random.default_rng(0)
+    y, z = rng.choice([-1.0, 1.0], 40), 10.0 ** rng.uniform(-3, 2.8, (40, 5))
+    z *= rng.choice([-1.0, 1.0], z.shape)
+    weights, group = rng.random((40, 2)), np.array([0, 1, 1, 0, 1])
+    s, t = weights[:, group], y[:, None] * z
+    q = 1 / (1 + np.exp(t))
+    h = np.empty_like(z)
+    loss, slope = logistic_columns.derivatives(y, z, weights, group, h)
+    assert_allclose(loss, (s * np.logaddexp(0, -t)).sum(axis=0), rtol=1e-13)
+    assert_allclose(slope, -s * y[:, None] * q, rtol=1e-13, atol=1e-300)
+    assert_allclose(h, s * np.exp(-np.abs(t)) / (1 + np.exp(-np.abs(t))) ** 2, rtol=1e-13)
+    u, steps = rng.standard_normal(z.shape), rng.random(5)
+    values, slopes = logistic_columns.line(y, z, u, steps, weights, group)
+    loss, slope = logistic_columns.derivatives(y, z + steps * u, weights, group, h)
+    assert_allclose(values, loss, rtol=1e-13)
+    assert_allclose(slopes, (slope * u).sum(axis=0), rtol=1e-12)
+    with pytest.raises(ValueError, match="do not fit z"):
+        logistic_columns.derivatives(y[1:], z, weights, group, h)
+    with pytest.raises(ValueError, match="do not fit z"):
+        logistic_columns.line(y, z, u[:, 1:].copy(), steps, weights, group)
 
 
 @pytest.mark.parametrize("fit_intercept", [True, False])

@@ -5,6 +5,7 @@ together, and which one after the other.
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 
 import numpy as np
 from scipy import sparse
@@ -17,7 +18,8 @@ from fastgd.estimators.parameters import thread_count
 from fastgd.methods import logistic_folds
 from fastgd.methods.newton_columns import NewtonColumns
 from fastgd.methods.preconditioner import MAX_DENSE_COLUMNS
-from fastgd.methods.row_space import Span, is_worthwhile
+from fastgd.methods.principal_axes import PrincipalAxes, suits
+from fastgd.methods.row_space import Span, have_similar_widths, is_worthwhile
 from fastgd.problem.chunks import Chunks
 from fastgd.problem.data import as_rows, distinct_columns
 from fastgd.problem.losses import MIN_FREQUENCY, LogLoss
@@ -133,7 +135,11 @@ def fit_paths(model, rows, Cs, l1_ratio, subsets=(), with_whole=True):
         if rows.classes == 2 and not l1_ratio and np.isfinite(Cs).all():
             found = _by_columns(model, rows, Cs, subsets, threads)
         if found is None:
-            found = _in_sequence(model, rows, Cs, l1_ratio, subsets, with_whole, threads)
+            span = None if l1_ratio else _row_space(model, rows, Cs)
+            reduced = rows if span is None else replace(rows, X=span.coordinates)
+            found = _in_sequence(model, reduced, Cs, l1_ratio, subsets, with_whole, threads)
+            if span is not None:
+                found = [path and _in_columns(path, span) for path in found]
     return found
 
 
@@ -189,13 +195,19 @@ def _by_columns(model, rows, Cs, subsets, threads):
     if not (np.isfinite(metric.center).all() and np.isfinite(metric.scale).all()):
         return None
     scaling, _ = scaled(problem)
-    span = None
-    if scaling is None and is_worthwhile(problem):
-        span = Span(problem)
-        X = span.coordinates
-        metric = metric_of(Problem(as_rows(X), y, weights, objective, visits, True, threads, X))
-    if scaling is not None or X.shape[1] > MAX_DENSE_COLUMNS:
+    if scaling is not None:
         return None
+    rotations, has_similar_widths = [], False
+    if is_worthwhile(problem):
+        rotations.append(Span(problem))
+        X, has_similar_widths = rotations[0].coordinates, True
+    if X.shape[1] > MAX_DENSE_COLUMNS:
+        return None
+    if suits(X) and (has_similar_widths or have_similar_widths(X)):
+        rotations.append(PrincipalAxes(X, weights, model.fit_intercept))
+        X = rotations[-1].coordinates
+    if rotations:
+        metric = metric_of(Problem(as_rows(X), y, weights, objective, visits, True, threads, X))
 
     def weights_in(subset):
         own = weights[subset.index] if subset.weights is None else subset.weights / mean
@@ -205,19 +217,44 @@ def _by_columns(model, rows, Cs, subsets, threads):
     arguments = X, y, metric, model.fit_intercept, model.tol, model.max_iter or 1000, threads
     with NewtonColumns(*arguments) as solver:
         solutions = logistic_folds.train(solver, weights, makers, Cs * mean)
-        return [_as_path(solver, solution, span) for solution in solutions]
-
-
-def _as_path(solver, solution, span):
-    coef, intercept = solver.to_user(solution.v)
-    if span is not None:
-        coef = span.to_columns(coef)
-        intercept = intercept - coef @ span.center
-    parts = solution.passes, solution.optimality, solution.reason
-    return Path(np.ascontiguousarray(coef)[:, None], intercept[:, None], *parts, solver.solver)
+    coef, intercept = solver.to_user(np.concatenate([part.v for part in solutions], axis=1))
+    for rotation in reversed(rotations):
+        coef = rotation.to_columns(coef)
+        intercept = intercept - coef @ rotation.center
+    coef = np.ascontiguousarray(coef)[:, None]
+    paths = []
+    for solution, start in zip(solutions, range(0, len(coef), len(Cs)), strict=True):
+        some = slice(start, start + len(Cs))
+        parts = solution.passes, solution.optimality, solution.reason
+        paths.append(Path(coef[some], intercept[some, None], *parts, solver.solver))
+    return paths
 
 
 # ---- one after the other ----
+
+
+def _row_space(model, rows, Cs):
+    """The `Span` of all rows, computed once for all fits; None unless there are fewer rows than
+    columns, and the models lie in it.
+    """
+    weights = np.ones(rows.X.shape[0]) if rows.weights is None else rows.weights
+    mean = float(weights.mean())
+    if model.batch_size == "full" or not np.isfinite(Cs).all():
+        return None
+    if not np.finfo(float).tiny < mean < np.inf:
+        return None
+    X, y = distinct_columns(rows.X), np.where(rows.number > 0, 1.0, -1.0)
+    objective = Objective(LogLoss(), 0.0, 1.0, intercept=model.fit_intercept)
+    visits = np.arange(len(y))
+    problem = Problem(as_rows(X), y, weights / mean, objective, visits, True, 1, X)
+    return Span(problem) if is_worthwhile(problem) else None
+
+
+def _in_columns(path, span):
+    """A `Path` in the columns of X, from one in the span of the rows."""
+    shape = path.coef.shape[:-1]
+    coef = span.to_columns(path.coef.reshape(-1, path.coef.shape[-1])).reshape(*shape, -1)
+    return replace(path, coef=coef, intercept=path.intercept - coef @ span.center)
 
 
 def _in_sequence(model, rows, Cs, l1_ratio, subsets, with_whole, threads):

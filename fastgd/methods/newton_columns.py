@@ -2,9 +2,8 @@
 
 Each column of weights has row weights, a penalty and a stopping decision of its own: folds times
 penalties of a cross-validation are columns of one problem. Directions are found by conjugate
-gradients (CG), with an exact line search in the margins. Products with X are products of
-matrices, by BLAS, and only of columns that still move. A preconditioner is the Hessian of one
-column, made of a subsample of the rows, and serves all columns of similar curvatures.
+gradients (CG) with the preconditioners of `column_preconditioners`, and an exact line search in the
+margins. Products with X are products of matrices, by BLAS, and only of columns that still move.
 
 Rows are read in blocks whose sums are added in a fixed order: the number of threads does not
 change a bit. Sources: Nocedal and Wright, Numerical Optimization, chapter 7; Lin, Weng and Keerthi,
@@ -16,7 +15,14 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from scipy import sparse
 
-from fastgd.methods.cholesky import cholesky, solve
+from fastgd.kernels.logistic_columns import derivatives, line
+from fastgd.methods.column_preconditioners import (
+    MAX_CG_PASSES,
+    Preconditioners,
+    Reference,
+    dense_steps,
+    sampled_rows,
+)
 from fastgd.methods.conjugate_gradients import (
     MIN_CURVATURE,
     RELIABLE_CG_STEPS,
@@ -36,15 +42,10 @@ from fastgd.methods.newton import (
     DECREMENT_UNCERTAINTY,
     MAX_SLOPE_LEFT,
     RELATIVE_RIDGE,
-    RIDGE_FEW_ROWS,
     STALLED_DECREMENT_RATIO,
     Newton,
 )
-from fastgd.methods.preconditioner import (
-    MAX_FACTOR_NUMBERS,
-    MIN_SUBSAMPLE_ROWS,
-    STALE_CURVATURE_SHARE,
-)
+from fastgd.methods.preconditioner import MAX_FACTOR_NUMBERS, RIDGE_FEW_ROWS
 from fastgd.problem.duality import rounding_of
 from fastgd.problem.linearization import subsample_rows
 from fastgd.problem.losses import MIN_FREQUENCY
@@ -58,24 +59,11 @@ MIN_BLOCK_ROWS, MAX_BLOCK_ROWS = 64, 8192
 # five arrays. At least MIN_COLUMNS, because a product with one column takes as long as with 8.
 MAX_MARGINS = 2**22
 MIN_COLUMNS = 8
-# Rows per column of X that a preconditioner is made of. Its eigenvalues relative to the Hessian's
-# are within (1 +- 1 / sqrt(12))^2: two CG steps then leave about 1 % of the decrement.
-ROWS_PER_COLUMN = 12
 # Rows, at most, on which curvatures are compared with those of a preconditioner.
 COMPARED_ROWS = 2000
-# A preconditioner serves a column that starts if at most this share of the curvature differs.
-SIMILAR_CURVATURE_SHARE = 0.25
-# Penalties of the same C differ by the total weights of their rows. Up to this ratio they share a
-# factor.
-SAME_FACTOR_RATIO = 1.5
 # A column of X with a row of more than this share of its squared deviations is one of few rows. Its
 # curvature may vanish while the total hardly changes, and CG needs many steps to notice that.
 RARE_SHARE = 0.02
-# The curvature of such a column is in a preconditioner too large or too small by this ratio, at
-# most.
-MAX_RARE_RATIO = 3.0
-# CG steps of a direction, at most. A new preconditioner of all rows is then made.
-MAX_CG_PASSES = 25
 # The number of CG steps up to which Ritz values are computed after each step, then every fifth.
 FREQUENT_RITZ_PASSES = 20
 # An actual decrease of more than this multiple of the estimated distance refutes the estimate.
@@ -94,6 +82,21 @@ class Columns(Record):
     C: np.ndarray
 
 
+class Start(Record):
+    """Where columns begin: at `v` (p + 1, columns), after `passes` over X, with the references of
+    an earlier training.
+
+    A column ends within `tol_share` of `tol`, and where it has at most `distance_share` of its
+    decrease since the start still before it.
+    """
+
+    v: np.ndarray
+    passes: np.ndarray
+    references: list
+    tol_share: np.ndarray
+    distance_share: np.ndarray
+
+
 class Solution(Record):
     """What was found for each column: `v` (p + 1, columns) in the coordinates of the solver; the
     objective, its distance from the minimum relative to the best constant model's, passes over X,
@@ -105,26 +108,6 @@ class Solution(Record):
     optimality: np.ndarray
     passes: np.ndarray
     reason: np.ndarray
-
-
-class Reference(Record):
-    """The Hessian (without penalty) at one column's curvatures, which preconditions others."""
-
-    curvature: np.ndarray  # of the compared rows, without weights
-    matrix: np.ndarray
-    ridge: float
-
-
-def logistic(y, z):
-    """(losses, slopes, curvatures) of margins z (rows, columns) and labels y = +1 or -1."""
-    t = y[:, None] * z
-    e = np.exp(-np.abs(t))
-    loss = np.log1p(e)
-    loss -= np.minimum(t, 0)
-    q = 1 / (1 + e)
-    slope = np.where(t > 0, e * q, q)
-    slope *= -y[:, None]
-    return loss, slope, e * q * q
 
 
 class NewtonColumns:
@@ -142,8 +125,12 @@ class NewtonColumns:
         peak = np.zeros(len(metric.scale)) if metric.peak is None else metric.peak
         self.rare = np.flatnonzero((peak > RARE_SHARE) & (metric.scale > 0))
         self._threads = threads
+        # The CG steps of a column with a diagonal preconditioner, at most, before a dense one.
+        steps = dense_steps(X)
+        self.diagonal_steps = steps if steps > MAX_CG_PASSES else 0
         n, p = X.shape
-        size = int(np.clip(BLOCK_NUMBERS // max(p, 1), MIN_BLOCK_ROWS, MAX_BLOCK_ROWS))
+        stored = X.nnz // n if sparse.issparse(X) else p
+        size = int(np.clip(BLOCK_NUMBERS // max(stored, 1), MIN_BLOCK_ROWS, MAX_BLOCK_ROWS))
         self._blocks = [slice(start, min(start + size, n)) for start in range(0, n, size)]
         # The blocks of sparse rows, whose slices are copies.
         self._slices = {}
@@ -176,11 +163,11 @@ class NewtonColumns:
         coef = (v[:-1] * self.inverse[:, None]).T
         return coef, v[-1] - coef @ self._center
 
-    def train(self, columns, v=None, references=(), tol_share=1.0):
-        """The `Solution` of each column, from v or the best constant models, within this share of
-        `tol`; and the `Reference`s at the end, of which `references` are the first to be tried.
+    def train(self, columns, start=None):
+        """The `Solution` of each column, from a `Start` or the best constant models, and the
+        `Reference`s at the end.
         """
-        return _Training(self, columns, v, list(references), tol_share * self.tol).run()
+        return _Training(self, columns, start).run()
 
     # ---- passes over the rows ----
 
@@ -214,7 +201,8 @@ class NewtonColumns:
     def rare_squares(self, rows):
         """The squares of the `rare` columns, scaled, on a slice of rows."""
         X = self._rows(rows)[:, self.rare]
-        X = X.toarray() if sparse.issparse(X) else X
+        if sparse.issparse(X):  # its center is 0
+            return X.multiply(self.inverse[self.rare]).tocsr().power(2)
         return ((X - self._center[self.rare]) * self.inverse[self.rare]) ** 2
 
     def to_scaled(self, products):
@@ -229,13 +217,11 @@ class NewtonColumns:
         """A `Reference` at row weights (of sum 1) and curvatures."""
         h = weights * curvature
         n, p = self._X.shape
-        most = (
-            n if is_exact or self._uses_all_rows else max(ROWS_PER_COLUMN * p, MIN_SUBSAMPLE_ROWS)
-        )
+        most = n if is_exact or self._uses_all_rows else sampled_rows(self._X)
         sampled = subsample_rows(h, most)
         rows = np.flatnonzero(sampled)
         matrix = np.zeros((p + 1, p + 1))
-        size = self._blocks[0].stop
+        size = max(BLOCK_NUMBERS // max(p, 1), MIN_BLOCK_ROWS)  # of dense copies
         for start in range(0, len(rows), size):
             block = rows[start : start + size]
             A = self._X[block]
@@ -260,15 +246,17 @@ class NewtonColumns:
 class _Training:
     """One call of `NewtonColumns.train`."""
 
-    def __init__(self, solver, columns, v, references, tol):
-        self._solver, self._columns, self._references = solver, columns, references
-        self._y, self._tol = solver.y, tol
-        self._weights, self._group = columns.weights, columns.group
-        self._totals = columns.weights.sum(axis=0)
-        S = self._totals[columns.group]
+    def __init__(self, solver, columns, start):
+        self._solver, self._columns = solver, columns
+        self._y = solver.y
+        self._weights, self._group = np.ascontiguousarray(columns.weights), columns.group
+        totals = columns.weights.sum(axis=0)
+        S = totals[columns.group]
         self._S, inverse = S, np.append(solver.inverse, 0.0)
         self._l2 = (inverse * inverse)[:, None] / (columns.C * S)
-        frequency = (self._y > 0) @ columns.weights / self._totals
+        references = list(start.references) if start else []
+        self._preconditioners = Preconditioners(solver, columns, self._l2, references)
+        frequency = (self._y > 0) @ columns.weights / totals
         f = np.clip(frequency, MIN_FREQUENCY, 1 - 1e-16)[columns.group]
         n, size = len(self._y), len(columns.C)
         if solver.intercept:
@@ -277,24 +265,23 @@ class _Training:
             self._constant_loss += (1 - f0) * np.logaddexp(0, self._constant)
         else:
             self._constant, self._constant_loss = np.zeros(size), np.full(size, np.log(2))
-        self._v = v
-        if v is None:
+        self._tol, self._passes = np.full(size, solver.tol), np.zeros(size, int)
+        self._distance_share = np.full(size, np.inf)
+        if start:
+            self._v, self._passes = start.v.copy(), start.passes.copy()
+            self._tol *= start.tol_share
+            self._distance_share = start.distance_share
+        else:
             self._v = np.zeros((len(inverse), size))
             self._v[-1] = self._constant
         self._z, self._h = np.empty((n, size)), np.empty((n, size))
         self._u = np.empty((n, size))
-        self._g, self._loss = np.zeros_like(self._v), np.zeros(size)
+        self._g, self._loss, self._start_loss = np.zeros_like(self._v), np.zeros(size), None
         # The extreme Ritz values of each column's earlier directions.
         self._least, self._most = np.full(size, np.inf), np.zeros(size)
         self._decrement, self._stalled = np.full(size, np.inf), np.zeros(size, int)
-        self._optimality, self._passes = np.full(size, np.inf), np.zeros(size, int)
+        self._optimality = np.full(size, np.inf)
         self._reason = np.full(size, "max_iter", dtype=object)
-        # The `Reference` of each column, and whether CG was slow with it.
-        self._reference, self._is_poor = np.full(size, -1), np.zeros(size, bool)
-        self._factors = {}
-        # The least curvature relative to the reference at columns that few rows carry: an upper
-        # bound of the smallest eigenvalue, which CG may not see.
-        self._rare_least = np.ones(size)
         # Whether the last full step of a column left little of the slope.
         self._is_model_true = np.zeros(size, bool)
 
@@ -304,8 +291,12 @@ class _Training:
         moving = np.arange(len(self._S))
         while len(moving):
             self._gradient(moving)
+            if self._start_loss is None:
+                self._start_loss = self._loss.copy()
             self._passes[moving] += 1
-            self._precondition(moving)
+            changed = self._preconditioners.choose(moving, self._z, self._h)
+            # What earlier directions have shown of another preconditioner says nothing of this.
+            self._least[changed], self._most[changed] = np.inf, 0.0
             squared = self._squared_norms(moving)
             is_over = self._end_by_earlier(moving, squared)
             moving = moving[~is_over]
@@ -317,7 +308,7 @@ class _Training:
             # An estimate that the step refutes does not count.
             limit = REFUTED_RATIO * found[0] + self._rounding(moving)
             is_true = self._is_model_true[moving] & (before - self._loss[moving] <= limit)
-            ends = (found[1] <= self._tol) & is_true
+            ends = (found[1] <= self._limits(moving)) & is_true
             self._end(moving[ends], found[1][ends], "tol")
             stalls = ~ends & (self._stalled[moving] > 1)
             self._end(moving[stalls], found[1][stalls], "rounding")
@@ -325,7 +316,7 @@ class _Training:
             self._optimality[moving[late]] = found[1][late]
             moving = moving[~(ends | stalls | late)]
         solution = Solution(self._v, self._loss, self._optimality, self._passes, self._reason)
-        return solution, self._references
+        return solution, self._preconditioners.references
 
     def _end(self, columns, optimality, reason):
         self._optimality[columns], self._reason[columns] = optimality, reason
@@ -350,16 +341,14 @@ class _Training:
         every = len(columns) == len(self._S)
 
         def function(rows):
-            z = self._z[rows] if every else self._z[rows][:, columns]
-            loss, slope, h = logistic(self._y[rows], z)
-            s = self._weights[rows][:, group]
-            h *= s
-            if every:
-                self._h[rows] = h
-            else:
+            z, h = self._z[rows], self._h[rows]
+            if not every:
+                z = z.take(columns, axis=1)
+                h = np.empty_like(z)
+            loss, slope = derivatives(self._y[rows], z, self._weights[rows], group, h)
+            if not every:
                 self._h[rows, columns] = h
-            slope *= s
-            return (s * loss).sum(axis=0), self._solver.products(rows, slope)
+            return loss, self._solver.products(rows, slope)
 
         loss, products = self._solver.sums(function)
         S, v, l2 = self._S[columns], self._v[:, columns], self._l2[:, columns]
@@ -380,140 +369,30 @@ class _Training:
         self._passes[columns] += 1
         return self._solver.to_scaled(products) / self._S[columns] + self._l2[:, columns] * d, u
 
-    # ---- preconditioners ----
-
-    def _precondition(self, columns):
-        """Choose a reference for each column whose curvatures have changed, or make one."""
-        rows = self._solver.compared
-        weights, rare = self._weights[rows], self._rare_curvatures(columns)
-        new = []
-        for k in columns[np.argsort(-self._columns.C[columns], kind="stable")]:
-            s = weights[:, self._group[k]]
-            h = self._h[rows, k]
-            total, old = h.sum(), self._reference[k]
-
-            def differs(reference, share, s=s, h=h, total=total):
-                return not np.abs(s * reference.curvature - h).sum() <= share * total
-
-            is_poor = self._is_poor[k]
-            if old >= 0 and not is_poor:
-                is_poor = self._is_off(self._references[old], rare[k], k)
-            if old >= 0 and not is_poor:
-                if not differs(self._references[old], STALE_CURVATURE_SHARE):
-                    continue
-            known = range(len(self._references) if not is_poor else 0)
-            alike = (
-                j
-                for j in known
-                if not differs(self._references[j], SIMILAR_CURVATURE_SHARE)
-                and not self._is_off(self._references[j], rare[k], k)
-            )
-            found = next(alike, None)
-            if found is None:
-                curvature = self._own_curvature(k)
-                reference = Reference(curvature[rows], np.empty(0), 0.0)
-                new.append((len(self._references), k, curvature, bool(is_poor)))
-                found = len(self._references)
-                self._references.append(reference)
-            self._reference[k], self._is_poor[k] = found, False
-            # What earlier directions have shown of another preconditioner says nothing of this.
-            self._least[k], self._most[k] = np.inf, 0.0
-
-        def make(task):
-            _, k, curvature, is_exact = task
-            weights = self._weights[:, self._group[k]] / self._S[k]
-            return self._solver.reference(weights, curvature, is_exact)
-
-        for (place, *_), made in zip(new, self._solver.map(make, new), strict=True):
-            self._references[place] = made
-        for k in columns if len(self._solver.rare) else ():
-            reference = self._references[self._reference[k]]
-            self._rare_least[k] = self._rare_ratios(reference, rare[k], k).min()
-
-    def _rare_curvatures(self, columns):
-        """{column: diagonal of its Hessian at the columns of X that few rows carry}"""
-        solver = self._solver
-        if not len(solver.rare):
-            return dict.fromkeys(columns, np.empty(0))
-
-        def function(rows):
-            return (solver.rare_squares(rows).T @ self._h[rows][:, columns],)
-
-        (sums,) = solver.sums(function)
-        return dict(zip(columns, (sums / self._S[columns]).T, strict=True))
-
-    def _rare_ratios(self, reference, rare, k):
-        """The curvatures of a column, relative to those of a reference, at the columns of X that
-        few rows carry; 1 if there are none, or the reference is new.
-        """
-        if not len(rare) or not len(reference.matrix):
-            return np.ones(1)
-        l2 = self._l2[self._solver.rare, k]
-        return (rare + l2) / (np.diagonal(reference.matrix)[self._solver.rare] + l2)
-
-    def _is_off(self, reference, rare, k):
-        """Whether these ratios are too large or too small."""
-        ratios = self._rare_ratios(reference, rare, k)
-        return not (ratios.max() <= MAX_RARE_RATIO and ratios.min() >= 1 / MAX_RARE_RATIO)
-
-    def _own_curvature(self, k):
-        """The curvatures of the rows at column k, without weights."""
-        return logistic(self._y, self._z[:, k : k + 1])[2][:, 0]
-
-    def _keys(self, columns):
-        """The factor of each column: (reference, C, class of its total weight)."""
-        bucket = np.rint(np.log(self._S / self._totals.max()) / np.log(SAME_FACTOR_RATIO))
-        return [(self._reference[k], self._columns.C[k], bucket[k]) for k in columns]
-
-    def _solve(self, columns, r):
-        """The preconditioner times r."""
-        places = {}
-        for place, key in enumerate(self._keys(columns)):
-            places.setdefault(key, []).append(place)
-        missing = [(key, columns[at[0]]) for key, at in places.items() if key not in self._factors]
-        if missing:
-            wanted = {(self._reference[k], self._columns.C[k]) for k in range(len(self._S))}
-            self._factors = {key: f for key, f in self._factors.items() if key[:2] in wanted}
-            made = self._solver.map(lambda task: self._factor(task[1]), missing)
-            for (key, _), factor in zip(missing, made, strict=True):
-                self._factors[key] = factor
-        out = np.empty_like(r)
-        for key, at in places.items():
-            out[:, at] = solve(self._factors[key], r[:, at])
-        return out
-
-    def _factor(self, k):
-        """The Cholesky factor of the preconditioner of column k."""
-        reference = self._references[self._reference[k]]
-        diagonal = reference.ridge + self._l2[:, k]
-        # A constant column, and a missing intercept, stay where they are.
-        diagonal[np.diagonal(reference.matrix) == 0] += 1.0
-        scale = 1.0
-        while True:
-            matrix = reference.matrix.copy(order="F")
-            matrix[np.diag_indices(len(matrix))] += diagonal * scale
-            factor = cholesky(matrix)
-            if factor is not None:
-                return factor
-            # Rounding of large numbers exceeds the ridge.
-            scale = max(10 * scale, 1e6 * reference.ridge)
+    # ---- distances ----
 
     def _squared_norms(self, columns):
         """g' M^-1 g of each column."""
         g = self._g[:, columns]
-        return np.maximum((g * self._solve(columns, g)).sum(axis=0), 0.0)
-
-    # ---- distances ----
+        return np.maximum((g * self._preconditioners.solve(columns, g)).sum(axis=0), 0.0)
 
     def _total(self, columns, gained):
         """What the best constant models leave to gain, at least the rounding error."""
         gain = self._constant_loss[columns] - self._loss[columns] + gained
         return np.maximum(gain, self._rounding(columns))
 
+    def _limits(self, columns, gained=0.0):
+        """The distance within which each column ends, relative like `tol`, after a step that gains
+        this much.
+        """
+        decrease = np.maximum(self._start_loss[columns] - self._loss[columns] + gained, 0.0)
+        limit = self._distance_share[columns] * np.maximum(decrease, self._rounding(columns))
+        return np.minimum(self._tol[columns], limit / self._total(columns, gained))
+
     def _lowest(self, columns, least, passes):
         """A lower bound of the preconditioned Hessian's eigenvalues, by those of CG."""
         lower = np.minimum(np.minimum(least, self._least[columns]), TYPICAL_EIGENVALUE)
-        lower = np.minimum(lower, self._rare_least[columns])
+        lower = np.minimum(lower, self._preconditioners.rare_least[columns])
         is_short = passes < min(len(self._v), RELIABLE_CG_STEPS)
         hidden = np.where((lower <= SMALL_RITZ_VALUE) & is_short, UNSEEN_EIGENVALUE_RATIO, 1.0)
         return lower, np.maximum(lower * hidden, 1e-16)
@@ -527,7 +406,7 @@ class _Training:
         share = upper / self._total(columns, squared / 2)
         is_known = (self._most[columns] > 0) & self._is_model_true[columns]
         is_nothing = (upper <= self._rounding(columns)) & is_known
-        ends = (share <= self._tol) & is_known | (squared == 0)
+        ends = (share <= self._limits(columns)) & is_known | (squared == 0)
         stalled = is_nothing & ~ends & (self._stalled[columns] > 0)
         self._end(columns[ends], share[ends], "tol")
         self._end(columns[stalled], share[stalled], "rounding")
@@ -537,10 +416,10 @@ class _Training:
         """(directions x, (distances of the points before, the same relative)) by CG on H x = -g;
         the margins of x are in `_u`.
         """
-        tol, size = self._tol, len(columns)
+        size = len(columns)
         g = self._g[:, columns]
         x, r = np.zeros_like(g), -g
-        d = self._solve(columns, r)
+        d = self._preconditioners.solve(columns, r)
         rs = first = np.maximum((r * d).sum(axis=0), 0.0)
         self._u[:, columns] = 0.0
         live, share, distance = np.arange(size), np.full(size, np.inf), np.full(size, np.inf)
@@ -548,7 +427,9 @@ class _Training:
         least, most = np.full(size, np.inf), np.zeros(size)
         alphas, betas = [], []
         forcing = np.minimum(Newton.forcing, np.sqrt(rs / 2 / self._total(columns, rs / 2)))
-        for passes in range(1, MAX_CG_PASSES + 1):
+        most_steps = self._preconditioners.most_steps(columns)
+        steps, is_slow = np.zeros(size, int), np.zeros(size, bool)
+        for passes in range(1, most_steps.max() + 1):
             at = columns[live]
             product, u = self._hessian_products(at, d[:, live])
             curvature = (d[:, live] * product).sum(axis=0)
@@ -557,7 +438,7 @@ class _Training:
             x[:, live] += alpha * d[:, live]
             r[:, live] -= alpha * product
             self._add_margins(at, alpha, u)
-            s = self._solve(at, r[:, live])
+            s = self._preconditioners.solve(at, r[:, live])
             before = rs[live]
             now = np.where(curved, np.maximum((r[:, live] * s).sum(axis=0), 0.0), 0.0)
             beta = np.divide(now, before, where=before > 0, out=np.zeros_like(now))
@@ -576,18 +457,22 @@ class _Training:
             is_accurate = upper <= DECREMENT_UNCERTAINTY * gained[live]
             estimate = np.where(is_accurate, gained[live] + (upper + lower) / 2, np.inf)
             distance[live], share[live] = estimate, estimate / total
-            enough = Newton.cg_tol_share * tol * total
+            limit = self._limits(at, gained[live])
+            enough = Newton.cg_tol_share * limit * total
             small = enough / np.maximum(gained[live], 1e-300)
             remainder = now / np.maximum(first[live], 1e-300)
             settled = remainder <= np.maximum(forcing[live] ** 2, small)
-            is_long = gained[live] > 0.1 * total
-            settled &= is_long | (upper <= CG_DECREMENT_TOLERANCE * gained[live])
-            settled |= (remainder <= CG_RESIDUAL_FLOOR) | (share[live] <= tol)
+            # Only a direction that may be the last one needs an accurate distance.
+            is_far = gained[live] > limit * total
+            settled &= is_far | (upper <= CG_DECREMENT_TOLERANCE * gained[live])
+            settled |= (remainder <= CG_RESIDUAL_FLOOR) | (share[live] <= limit)
             settled |= self._passes[at] >= self._solver.max_iter
-            live = live[~settled]
+            steps[live] = passes
+            is_slow[live] = ~settled & (passes >= most_steps[live])
+            live = live[~settled & ~is_slow[live]]
             if not len(live):
                 break
-        self._is_poor[columns[live]] = True
+        self._preconditioners.count_steps(columns, steps, is_slow)
         self._least[columns] = np.minimum(2 * self._least[columns], least)
         self._most[columns] = most
         rounding = self._rounding(columns)
@@ -663,10 +548,8 @@ class _Training:
         def function(rows):
             z, u = self._z[rows], self._u[rows]
             if not every:
-                z, u = z[:, columns], u[:, columns]
-            loss, slope, _ = logistic(self._y[rows], z + t * u)
-            s = self._weights[rows][:, group]
-            return (s * loss).sum(axis=0), (s * slope * u).sum(axis=0)
+                z, u = z.take(columns, axis=1), u.take(columns, axis=1)
+            return line(self._y[rows], z, u, t, self._weights[rows], group)
 
         value, slope = self._solver.sums(function)
         own, mixed, square = (part[places] for part in penalties)

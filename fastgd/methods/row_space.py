@@ -54,13 +54,13 @@ def is_worthwhile(problem):
         # There is no minimum, or a whole plane of them.
         return False
     if not problem.rows.sparse:
-        return n * p <= MAX_NUMBERS and _have_similar_widths(problem.X)
+        return n * p <= MAX_NUMBERS and have_similar_widths(problem.X)
     is_short = n <= CHEAP_ROWS or n**3 <= MAX_WORK_PER_NUMBER * problem.rows.stored
-    return (is_short or not np.all(objective.l2)) and _have_similar_widths(problem.X)
+    return (is_short or not np.all(objective.l2)) and have_similar_widths(problem.X)
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def _have_similar_widths(X):
+def have_similar_widths(X):
     """Whether the widths of the columns (sparse ones: their largest values) have a ratio of at most
     `MAX_WIDTH_RATIO`; constant columns do not count.
     """
@@ -99,7 +99,9 @@ class Span:
         """X - center = R Q', by Householder reflections of its transpose."""
         centered = np.subtract(X, self.center, dtype=float)
         centered /= self._unit
-        self._reflectors, self._tau, _, _ = dgeqrf(centered.T, overwrite_a=True)
+        # With the smallest workspace, LAPACK's default, this takes three times as long.
+        *_, room, _ = dgeqrf(centered.T, lwork=-1)
+        self._reflectors, self._tau, *_ = dgeqrf(centered.T, lwork=int(room[0]), overwrite_a=True)
         n = len(centered)
         self.coordinates = np.ascontiguousarray(np.triu(self._reflectors[:n]).T) * self._unit
         self._rotation = np.eye(n)
