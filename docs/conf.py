@@ -68,6 +68,7 @@ def link_to_source(app, docname, source):
     `__init__.py` of a source folder.
     """
     source[0] = source[0].replace("](gallery)", "](auto_gallery/index.rst)")
+    source[0] = source[0].replace("](../gallery)", "](../auto_gallery/index.rst)")
     for folder in ("fastgd/methods", "fastgd/kernels", "bench"):
         source[0] = source[0].replace(f"](../{folder})", f"](../{folder}/__init__.py)")
 
