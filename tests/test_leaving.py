@@ -1,7 +1,9 @@
 """Models move to scikit-learn and back, to ONNX, skops and pickles, and predict the same."""
 
 import inspect
+import json
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -248,6 +250,12 @@ def test_a_stream_of_sparse_rows(data):
     X = sparse.csr_array(data.X)
     model = fastgd.SGDClassifier().partial_fit(X, data.binary, classes=[0, 1])
     assert_same_responses(model, model.to_sklearn(), X)
+
+
+def test_a_one_class_machine_away_from_zero(data):
+    model = fastgd.SGDOneClassSVM(nu=0.2, random_state=0).fit(data.X + 3)
+    assert set(model.predict(data.X + 3)) == {1, -1}
+    assert_same_responses(model, model.to_sklearn(), data.X + 3)
 
 
 def test_an_offset_of_the_twin_is_zero(data):
@@ -511,3 +519,134 @@ def test_steps_of_pipelines_are_replaced(data):
     assert b"fastgd" not in pickle.dumps(pipeline)
     pipeline.set_params(logisticregression=from_sklearn(pipeline[-1]))
     assert_allclose(pipeline.predict_proba(data.X), before)
+
+
+# ---- ONNX ----
+
+
+@pytest.mark.parametrize("name, several", CASES)
+def test_onnx_predicts_the_same(name, several, data):
+    to_onnx = pytest.importorskip("skl2onnx").to_onnx
+    runtime = pytest.importorskip("onnxruntime")
+    # The one-class machine separates the rows from 0.
+    X = data.X.astype(np.float32) + 3 * (name == "SGDOneClassSVM")
+    model = fitted(name, data, X, several)
+    twin, options = model.to_sklearn(), {}
+    if is_classifier(twin) and name != "LinearSVC":
+        options = {"zipmap": False}
+    onnx = to_onnx(twin, X[:1], options=options)
+    session = runtime.InferenceSession(onnx.SerializeToString())
+    label, *others = session.run(None, {"X": X})
+    expected = model.predict(X)
+    if is_outlier_detector(model):  # support vectors are on the boundary
+        off_boundary = np.abs(model.decision_function(X)) > 1e-3
+        assert off_boundary.sum() > 20
+        assert_array_equal(label.ravel()[off_boundary], expected[off_boundary])
+    elif is_classifier(model):
+        assert_array_equal(label, expected)
+    else:
+        assert_allclose(label.reshape(expected.shape), expected, rtol=1e-4, atol=1e-4)
+    if hasattr(model, "predict_proba"):
+        assert_allclose(others[0], model.predict_proba(X), atol=1e-5)
+
+
+# ---- skops ----
+
+# Types of scikit-learn that skops does not trust either.
+UNTRUSTED = {"TweedieRegressor": {"sklearn._loss.loss.HalfTweedieLossIdentity"}}
+
+
+def untrusted(model):
+    """(the model after skops, the types that had to be trusted)"""
+    io = pytest.importorskip("skops.io")
+    dump = io.dumps(model)
+    types = io.get_untrusted_types(data=dump)
+    return io.loads(dump, trusted=types), set(types)
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_skops_trusts_twins(name, data):
+    twin = fitted(name, data).to_sklearn()
+    again, types = untrusted(twin)
+    assert types == UNTRUSTED.get(name, set())
+    assert_same_responses(twin, again, data.X)
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_skops_has_to_trust_the_class_of_a_fitted_model_only(name, data):
+    model = fitted(name, data)
+    again, types = untrusted(model)
+    kind = type(model)
+    if name == "Perceptron":  # it has a state for `partial_fit`
+        assert types == {f"{kind.__module__}.{name}", "fastgd.methods.sgd.State"}
+    elif name.startswith("MLP"):
+        assert all(one.startswith("fastgd.") for one in types)
+    else:
+        assert types == {f"{kind.__module__}.{name}"}
+    assert_same_responses(model, again, data.X)
+
+
+@pytest.mark.parametrize("layout", ["dense", "csr32"])
+@pytest.mark.parametrize("name", ["SGDClassifier", "SGDRegressor", "SGDOneClassSVM", "Perceptron"])
+def test_skops_of_a_stream_continues_it(name, layout, data):
+    X = store(data.X, layout, np.float64)
+    model = new(name, random_state=0)
+    y = () if is_outlier_detector(model) else (target(model, data),)
+    others = {"classes": np.unique(y[0])} if is_classifier(model) else {}
+    model.partial_fit(X, *y, **others)
+    again, types = untrusted(model)
+    assert all(one.startswith("fastgd.") for one in types)
+    for one in (model, again):
+        one.partial_fit(X, *y)
+    assert_same_responses(model, again, X, rtol=1e-15)
+
+
+def test_skops_of_a_warm_start_continues_it(data):
+    model = fitted("LogisticRegression", data, warm_start=True, max_iter=1, tol=1e-12)
+    again, types = untrusted(model)
+    assert all(one.startswith("fastgd.") for one in types)
+    y = target(model, data)
+    for one in (model, again):
+        one.set_params(max_iter=1000).fit(data.X, y, sample_weight=data.weights)
+    assert again.n_iter_ == model.n_iter_ and len(again.history_["loss"]) > 1
+    assert_array_equal(again.coef_, model.coef_)
+
+
+# ---- pickles of this and earlier versions ----
+
+PICKLES = Path(__file__).parent / "fixtures" / "pickles"
+FILES = sorted(PICKLES.glob("*/*.pkl"))
+
+
+def test_every_version_has_its_pickles():
+    """Of a new version: python tests/fixtures/make_pickles.py."""
+    assert (PICKLES / fastgd.__version__).is_dir()
+    for folder in PICKLES.iterdir():
+        expected = json.loads((folder / "predictions.json").read_text())["predictions"]
+        assert {path.stem for path in folder.glob("*.pkl")} == set(expected)
+
+
+# Parts of scikit-learn, such as a LabelBinarizer, warn of another version of it.
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.InconsistentVersionWarning")
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_pickle_predicts_as_on_the_day_it_was_made(path):
+    stored = json.loads((path.parent / "predictions.json").read_text())
+    model = pickle.loads(path.read_bytes())
+    recommends = isinstance(model, fastgd.MatrixFactorization)
+    X = [tuple(pair) for pair in stored["pairs"]] if recommends else np.array(stored["rows"])
+    for method, expected in stored["predictions"][path.stem].items():
+        found = getattr(model, method)(X)
+        if found.dtype.kind == "f":
+            assert_allclose(found, expected, rtol=1e-6 if recommends else 1e-10)
+        else:
+            assert_array_equal(found, expected)
+    if recommends:
+        model.partial_fit([(*pair, 3.0) for pair in X])
+        return
+    assert_same_responses(model, model.to_sklearn(), X)
+    y = model.predict(X)
+    y = np.abs(y) + 0.5 if y.dtype.kind == "f" else y
+    if hasattr(model, "partial_fit"):
+        model.partial_fit(X, *(() if is_outlier_detector(model) else (y,)))
+    elif not is_classifier(model):
+        model.fit(X, y)
