@@ -14,7 +14,6 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from fastgd.estimators import twins
 from fastgd.problem.chunked_rows import ChunkedRows
 from fastgd.problem.data import (
     check_compressed,
@@ -134,6 +133,9 @@ class Model(SupportsFitCallbacks, BaseEstimator):
         >>> type(twin).__module__, round(twin.score(X, y), 2)
         ('sklearn.linear_model._logistic', 0.96)
         """
+        # Slow to import, and rarely needed.
+        from fastgd.estimators import twins
+
         return twins.to_sklearn(self)
 
     def __getstate__(self):
