@@ -237,13 +237,27 @@ def test_several_labels_of_a_row(name, data):
     assert_same_responses(model, back, data.X)
 
 
-@pytest.mark.parametrize("name", ["SGDClassifier", "LogisticRegression", "SGDRegressor", "Ridge"])
-def test_sparse_coefficients(name, data):
-    several = name == "SGDClassifier"
+LINEAR = [case for case in CASES if not case[0].startswith("MLP")]
+
+
+@pytest.mark.parametrize("name, several", LINEAR)
+def test_sparse_coefficients(name, several, data):
     model = fitted(name, data, several=several).sparsify()
     twin = model.to_sklearn()
     assert_same_responses(model, twin, data.X)
-    assert_same_responses(model, from_sklearn(twin), data.X)
+    if type(twin).__name__ == name:
+        assert_same_responses(model, from_sklearn(twin), data.X)
+
+
+@pytest.mark.parametrize("name, several", LINEAR)
+def test_no_intercept(name, several, data):
+    model = fitted(name, data, several=several, fit_intercept=False)
+    twin = model.to_sklearn()
+    assert_same_responses(model, twin, data.X)
+    assert not np.any(twin.offset_ if name == "SGDOneClassSVM" else twin.intercept_)
+    theirs = made(sklearn_kind(type(twin).__name__)).set_params(fit_intercept=False)
+    theirs.fit(data.X, target(model, data, several))
+    assert_same_responses(from_sklearn(theirs), theirs, data.X)
 
 
 def test_a_stream_of_sparse_rows(data):

@@ -43,10 +43,15 @@ class Twin(Record):
 # ---- what only one of the two stores ----
 
 
+def output_count(model):
+    """The number of rows of `coef_`, which may be sparse; 1 for networks."""
+    shape = np.shape(getattr(model, "coef_", 0))
+    return shape[0] if len(shape) == 2 else 1
+
+
 def _export_n_iter_of_outputs(model, twin):
     """scikit-learn counts the iterations of each class or target."""
-    outputs = 1 if model.coef_.ndim == 1 else model.coef_.shape[0]
-    twin.n_iter_ = np.full(outputs, model.n_iter_, dtype=np.int32)
+    twin.n_iter_ = np.full(output_count(model), model.n_iter_, dtype=np.int32)
 
 
 def _import_n_iter(twin, model):
@@ -60,8 +65,8 @@ def _export_joint_n_iter(model, twin):
 
 
 def _export_n_iter_list(model, twin):
-    if model.coef_.ndim == 2 and len(model.coef_) > 1:
-        twin.n_iter_ = [model.n_iter_] * len(model.coef_)
+    if output_count(model) > 1:
+        twin.n_iter_ = [model.n_iter_] * output_count(model)
 
 
 def _export_averages(model, twin):
@@ -299,8 +304,8 @@ def to_sklearn(model):
         check_is_fitted(model)
     name = twin_name(model)
     kind, entry = sklearn_class(name), TWINS[name]
-    outputs = len(np.atleast_2d(model.coef_)) if hasattr(model, "coef_") else 1
-    twin = kind(**with_valid_solver(shared_parameters(model, kind), kind, outputs))
+    parameters = with_valid_solver(shared_parameters(model, kind), kind, output_count(model))
+    twin = kind(**parameters)
     for attribute in (*OF_ALL, *entry.learnt.split()):
         if hasattr(model, attribute):
             copy_attribute(twin, attribute, getattr(model, attribute))
