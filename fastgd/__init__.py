@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # the names for editors and type checkers, which do not run __getattr__
     from .callbacks import Checkpoint
+    from .exchange import from_sklearn
     from .glm import GammaRegressor, PoissonRegressor, TweedieRegressor
     from .lasso import ElasticNetCV, LassoCV, enet_path, lasso_path
     from .linear import (
@@ -84,6 +85,7 @@ _NAMES = {
     "prodigy",
     "plots": "LossCurveDisplay DescentPathDisplay CoefficientPathDisplay LearningRateDisplay",
     "callbacks": "Checkpoint",
+    "exchange": "from_sklearn",
     "problem.chunks": "Chunks",
     "rates": "learning_rate_range",
     "methods.optimizers": "SGD Momentum Nesterov AdaGrad RMSProp Adam AdamW GradientNoise",

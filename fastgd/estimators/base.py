@@ -96,6 +96,48 @@ class Model(SupportsFitCallbacks, BaseEstimator):
         check_is_fitted(self)
         return self.history_["loss"]
 
+    def to_sklearn(self):
+        """scikit-learn's fitted estimator with the same predictions.
+
+        It has the parameters that both know. Those that scikit-learn lacks or refuses have its
+        defaults, and a solver that scikit-learn could not use is replaced. Most models have a twin
+        of the same name. Of `SGDClassifier` the twin of the loss 'softmax' is `LogisticRegression`;
+        of `SGDRegressor` that of 'quantile' is `QuantileRegressor`, of 'poisson'
+        `PoissonRegressor`, whose `score` is D^2, and of a custom loss or several targets
+        `LinearRegression`. An offset is 0, as in `predict`.
+
+        Returns
+        -------
+        twin : estimator
+            A fitted estimator of scikit-learn, which needs no fastgd. Its arrays are copies.
+
+        Raises
+        ------
+        NotFittedError
+            The model has not been fitted.
+        TypeError
+            scikit-learn has no such model: it has no recommender.
+        ValueError
+            scikit-learn has no such activation, or several targets of the loss 'poisson'.
+
+        See Also
+        --------
+        fastgd.from_sklearn : The way back.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_breast_cancer
+        >>> from fastgd import LogisticRegression
+        >>> X, y = load_breast_cancer(return_X_y=True)
+        >>> twin = LogisticRegression().fit(X, y).to_sklearn()
+        >>> type(twin).__module__, round(twin.score(X, y), 2)
+        ('sklearn.linear_model._logistic', 0.96)
+        """
+        # Slow to import, and rarely needed.
+        from fastgd.estimators import twins
+
+        return twins.to_sklearn(self)
+
     def __getstate__(self):
         state = super().__getstate__()
         if not self.warm_start:

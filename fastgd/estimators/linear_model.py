@@ -70,7 +70,7 @@ class LinearModel(SparseCoefMixin, Model):
         intercept = state.intercept().astype(dtype, copy=False)
         self._store(np.empty((state.outputs, 0), dtype), intercept)
         vars(self).pop("coef_")
-        self._dtype = dtype
+        self._dtype = np.dtype(dtype).str  # a plain type, which skops trusts
 
     def __getattr__(self, name):
         if name == "coef_" and self._is_trained:

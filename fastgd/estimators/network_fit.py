@@ -104,7 +104,8 @@ class NetworkFit(RowsFit):
                     f"the model has layers of {widths.tolist()} units, {wanted.tolist()} are asked "
                     "for now"
                 )
-            if self.partial:
+            # A model from elsewhere has weights, but no state.
+            if self.partial and hasattr(model, "_state"):
                 theta, state = None, model._state
         method.start(problem, theta, state)
         return method.state.theta.copy()
