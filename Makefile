@@ -12,7 +12,7 @@ SOURCES := pyproject.toml setup.py \
 group = $$($(BIN)/python -c 'import tomllib; \
 	print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["$(1)"])')
 
-.PHONY: demo test fuzz checked bench docs lint wheel wheel-test clean
+.PHONY: demo test fuzz checked bench docs lint types wheel wheel-test clean
 
 demo: $(VENV)/built
 	$(BIN)/python -m bench.demo
@@ -50,6 +50,15 @@ lint: $(VENV)/lint
 	$(BIN)/ruff format --check .
 	PATH="$(abspath $(BIN)):$$PATH" cython-lint fastgd
 	$(BIN)/codespell
+
+# The kernels' stubs against the compiled modules; then scripts of users, from a folder outside of the
+# package, as users check theirs. Type checkers do not follow an editable install: hence PYTHONPATH.
+types: export PYTHONPATH := $(CURDIR)
+types: $(VENV)/built $(VENV)/types
+	$(BIN)/stubtest --concise --allowlist tests/typed/stubtest_allowlist.txt \
+		$(patsubst fastgd/kernels/%.pyx,fastgd.kernels.%,$(wildcard fastgd/kernels/*.pyx))
+	cd tests/typed && $(abspath $(BIN))/mypy .
+	cd tests/typed && $(abspath $(BIN))/pyright --pythonpath $(abspath $(BIN))/python
 
 # The sdist, and the wheel built from it, into a new dist/: one wheel for CPython 3.11 and later,
 # with libgomp inside. Without LDSHARED some Pythons write the folder of their own libraries into
@@ -91,7 +100,7 @@ endef
 
 clean:
 	rm -rf $(VENV) build dist docs/auto_gallery docs/generated *.egg-info .pytest_cache .ruff_cache \
-		.hypothesis fastgd/kernels/_avx2
+		.mypy_cache tests/typed/.mypy_cache .hypothesis fastgd/kernels/_avx2
 	find fastgd tests bench \( -name '*.so' -o -name '*.c' -o -name '*.pyc' \) -delete
 
 $(VENV)/python:
@@ -105,6 +114,6 @@ $(VENV)/built: $(SOURCES) | $(VENV)/python
 	$(BIN)/python -m pip install --quiet --editable '.[plot]'
 	touch $@
 
-$(VENV)/test $(VENV)/lint $(VENV)/wheel $(VENV)/docs: $(VENV)/%: pyproject.toml | $(VENV)/python
+$(VENV)/test $(VENV)/lint $(VENV)/types $(VENV)/wheel $(VENV)/docs: $(VENV)/%: pyproject.toml | $(VENV)/python
 	$(BIN)/python -m pip install --quiet $(call group,$*)
 	touch $@
