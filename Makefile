@@ -12,7 +12,7 @@ SOURCES := pyproject.toml setup.py \
 group = $$($(BIN)/python -c 'import tomllib; \
 	print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["$(1)"], end="")')
 
-.PHONY: demo test fuzz checked bench docs lint workflows wheel wheel-test dist-test sdist \
+.PHONY: demo test fuzz checked bench docs lint workflows types wheel wheel-test dist-test sdist \
 	release-check release-notes clean
 
 demo: $(VENV)/built
@@ -61,6 +61,15 @@ workflows: $(VENV)/lint
 	$(call schema,github-issue-forms) .github/ISSUE_TEMPLATE/*_*.yml
 	$(call schema,citation-file-format) CITATION.cff
 	$(BIN)/zizmor --offline --quiet --persona pedantic .github
+
+# The kernels' stubs against the compiled modules; then scripts of users, from a folder outside of the
+# package, as users check theirs. Type checkers do not follow an editable install: hence PYTHONPATH.
+types: export PYTHONPATH := $(CURDIR)
+types: $(VENV)/built $(VENV)/types
+	$(BIN)/stubtest --concise --allowlist tests/typed/stubtest_allowlist.txt \
+		$(patsubst fastgd/kernels/%.pyx,fastgd.kernels.%,$(wildcard fastgd/kernels/*.pyx))
+	cd tests/typed && $(abspath $(BIN))/mypy .
+	cd tests/typed && $(abspath $(BIN))/pyright --pythonpath $(abspath $(BIN))/python
 
 # The sdist, and the wheel built from it, into a new dist/: one wheel for CPython 3.11 and later,
 # with libgomp inside. Without LDSHARED some Pythons write the folder of their own libraries into
@@ -124,7 +133,7 @@ release-notes:
 
 clean:
 	rm -rf $(VENV) build dist docs/auto_gallery docs/generated *.egg-info .pytest_cache .ruff_cache \
-		.hypothesis fastgd/kernels/_avx2
+		.mypy_cache tests/typed/.mypy_cache .hypothesis fastgd/kernels/_avx2
 	find fastgd tests bench \( -name '*.so' -o -name '*.c' -o -name '*.pyc' \) -delete
 
 $(VENV)/python:
@@ -138,6 +147,6 @@ $(VENV)/built: $(SOURCES) | $(VENV)/python
 	$(BIN)/python -m pip install --quiet --editable '.[plot]'
 	touch $@
 
-$(VENV)/test $(VENV)/lint $(VENV)/wheel $(VENV)/docs: $(VENV)/%: pyproject.toml | $(VENV)/python
+$(VENV)/test $(VENV)/lint $(VENV)/types $(VENV)/wheel $(VENV)/docs: $(VENV)/%: pyproject.toml | $(VENV)/python
 	$(BIN)/python -m pip install --quiet $(call group,$*)
 	touch $@

@@ -35,6 +35,8 @@ myst_heading_anchors = 3
 # sphinx-gallery's settings contain functions, which Sphinx cannot cache.
 suppress_warnings = ["config.cache"]
 
+# The docstrings have the types.
+autodoc_typehints = "none"
 numpydoc_show_class_members = False
 # Names that differ only in case (`Adam`, `adam`) would share a file on case-insensitive systems.
 methods = [

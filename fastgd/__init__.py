@@ -8,67 +8,94 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # the names for editors and type checkers, which do not run __getattr__
-    from .callbacks import Checkpoint
-    from .exchange import from_sklearn
-    from .glm import GammaRegressor, PoissonRegressor, TweedieRegressor
-    from .lasso import ElasticNetCV, LassoCV, enet_path, lasso_path
+if TYPE_CHECKING:  # for editors and type checkers, to which `as` says that a name is public
+    from .callbacks import Checkpoint as Checkpoint
+    from .exchange import from_sklearn as from_sklearn
+    from .glm import (
+        GammaRegressor as GammaRegressor,
+        PoissonRegressor as PoissonRegressor,
+        TweedieRegressor as TweedieRegressor,
+    )
+    from .lasso import (
+        ElasticNetCV as ElasticNetCV,
+        LassoCV as LassoCV,
+        enet_path as enet_path,
+        lasso_path as lasso_path,
+    )
     from .linear import (
-        ElasticNet,
-        HuberRegressor,
-        Lasso,
-        LinearRegression,
-        LinearSVC,
-        LinearSVR,
-        LogisticRegression,
-        QuantileRegressor,
-        Ridge,
+        ElasticNet as ElasticNet,
+        HuberRegressor as HuberRegressor,
+        Lasso as Lasso,
+        LinearRegression as LinearRegression,
+        LinearSVC as LinearSVC,
+        LinearSVR as LinearSVR,
+        LogisticRegression as LogisticRegression,
+        QuantileRegressor as QuantileRegressor,
+        Ridge as Ridge,
     )
     from .methods.optimizers import (
-        SGD,
-        AdaGrad,
-        Adam,
-        AdamW,
-        GradientNoise,
-        Momentum,
-        Nesterov,
-        RMSProp,
+        SGD as SGD,
+        AdaGrad as AdaGrad,
+        Adam as Adam,
+        AdamW as AdamW,
+        GradientNoise as GradientNoise,
+        Momentum as Momentum,
+        Nesterov as Nesterov,
+        RMSProp as RMSProp,
     )
     from .methods.schedules import (
-        Adaptive,
-        Constant,
-        CosineDecay,
-        InverseScaling,
-        OneCycle,
-        Optimal,
-        StepDecay,
+        Adaptive as Adaptive,
+        Constant as Constant,
+        CosineDecay as CosineDecay,
+        InverseScaling as InverseScaling,
+        OneCycle as OneCycle,
+        Optimal as Optimal,
+        StepDecay as StepDecay,
     )
-    from .model_selection import GridSearchCV, LogisticRegressionCV, logistic_path
-    from .neural_network import MLPClassifier, MLPRegressor
+    from .model_selection import (
+        GridSearchCV as GridSearchCV,
+        LogisticRegressionCV as LogisticRegressionCV,
+        logistic_path as logistic_path,
+    )
+    from .neural_network import MLPClassifier as MLPClassifier, MLPRegressor as MLPRegressor
     from .optimize import (
-        adagrad,
-        adam,
-        adamw,
-        auto,
-        check_gradient,
-        gd,
-        minimize,
-        momentum,
-        nesterov,
-        prodigy,
-        rmsprop,
+        adagrad as adagrad,
+        adam as adam,
+        adamw as adamw,
+        auto as auto,
+        check_gradient as check_gradient,
+        gd as gd,
+        minimize as minimize,
+        momentum as momentum,
+        nesterov as nesterov,
+        prodigy as prodigy,
+        rmsprop as rmsprop,
     )
     from .plots import (
-        CoefficientPathDisplay,
-        DescentPathDisplay,
-        LearningRateDisplay,
-        LossCurveDisplay,
+        CoefficientPathDisplay as CoefficientPathDisplay,
+        DescentPathDisplay as DescentPathDisplay,
+        LearningRateDisplay as LearningRateDisplay,
+        LossCurveDisplay as LossCurveDisplay,
     )
-    from .problem.chunks import Chunks
-    from .rates import learning_rate_range
-    from .recommender import MatrixFactorization, ndcg_at_k, precision_at_k
-    from .ridge import RidgeClassifier, RidgeClassifierCV, RidgeCV, ridge_path
-    from .sgd import Perceptron, SGDClassifier, SGDOneClassSVM, SGDRegressor
+    from .problem.chunks import Chunks as Chunks
+    from .rates import learning_rate_range as learning_rate_range
+    from .recommender import (
+        MatrixFactorization as MatrixFactorization,
+        ndcg_at_k as ndcg_at_k,
+        precision_at_k as precision_at_k,
+    )
+    from .ridge import (
+        RidgeClassifier as RidgeClassifier,
+        RidgeClassifierCV as RidgeClassifierCV,
+        RidgeCV as RidgeCV,
+        ridge_path as ridge_path,
+    )
+    from .sgd import (
+        Perceptron as Perceptron,
+        SGDClassifier as SGDClassifier,
+        SGDOneClassSVM as SGDOneClassSVM,
+        SGDRegressor as SGDRegressor,
+    )
 
 # The public names of each module.
 _NAMES = {
@@ -92,7 +119,8 @@ _NAMES = {
     "methods.schedules": "Constant InverseScaling Optimal Adaptive StepDecay CosineDecay OneCycle",
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
-__all__ = ["__version__", *_HOME]
+if not TYPE_CHECKING:  # type checkers read no computed list, and take all public names
+    __all__ = ["__version__", *_HOME]
 
 
 def __getattr__(name):

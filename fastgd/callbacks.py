@@ -1,13 +1,17 @@
 """Callbacks for `set_callbacks`, in addition to those of scikit-learn."""
 
+from __future__ import annotations
+
 import os
 import pickle
 from copy import copy
 from numbers import Integral
+from typing import Any
 
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils._param_validation import Interval
 
 from fastgd.estimators.files import remove_abandoned, replace, resolved
+from fastgd.estimators.parameters import validate_arguments
 
 # The attributes by which scikit-learn runs callbacks during a fit; a stored model has none.
 CALLBACK_STATE = "_skl_callbacks _skl_callbacks_to_teardown _callback_fit_ctx _parent_callback_ctx"
@@ -60,14 +64,13 @@ class Checkpoint:
     5
     """
 
-    @validate_params(
-        {"path": [str, os.PathLike], "every": [Interval(Integral, 1, None, closed="left")]},
-        prefer_skip_nested_validation=True,
+    @validate_arguments(
+        {"path": [str, os.PathLike], "every": [Interval(Integral, 1, None, closed="left")]}
     )
-    def __init__(self, path, every=1):
+    def __init__(self, path: str | os.PathLike[str], every: int = 1) -> None:
         self.path, self.every = path, every
 
-    def setup(self, estimator, context):
+    def setup(self, estimator: Any, context: Any) -> None:
         """Called by scikit-learn when a fit begins."""
         if not getattr(estimator, "warm_start", False):
             raise ValueError(
@@ -76,10 +79,12 @@ class Checkpoint:
             )
         remove_abandoned(os.path.dirname(resolved(self.path)))
 
-    def on_fit_task_begin(self, estimator, context):
+    def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
         """Nothing is saved before the end of an epoch."""
 
-    def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
+    def on_fit_task_end(
+        self, estimator: Any, context: Any, *, fitted_estimator: Any = None
+    ) -> None:
         """Write the model of every `every`-th epoch, and that of the whole fit."""
         if fitted_estimator is not None and (
             context.max_subtasks or fitted_estimator.n_iter_ % self.every == 0
@@ -89,5 +94,5 @@ class Checkpoint:
                 vars(model).pop(name, None)
             replace(self.path, lambda file: pickle.dump(model, file, protocol=5))
 
-    def teardown(self, estimator, context):
+    def teardown(self, estimator: Any, context: Any) -> None:
         """Called by scikit-learn when a fit ends, also by an error."""

@@ -5,8 +5,11 @@ of workers nor on what happens to them. The targets and some numbers for each ro
 client.
 """
 
+from __future__ import annotations
+
 import warnings
 from inspect import Parameter, signature
+from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
 
 import dask
 import numpy as np
@@ -16,6 +19,13 @@ from sklearn.metrics import accuracy_score, r2_score
 from fastgd import linear, ridge, sgd
 from fastgd.estimators.base import unchanged_on_error
 from fastgd.estimators.placement import Placed, partitions_of
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from distributed import Client
+
+_Model = TypeVar("_Model")
 
 __all__ = [
     "ElasticNet",
@@ -50,7 +60,7 @@ class _OnDask:
             raise RuntimeError(f"the dask client is {client.status}")
         return client
 
-    def fit(self, X, y=None, sample_weight=None, **others):
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, **others: Any) -> Self:
         """Train on dask arrays or data frames with the same partitions; see the local model.
 
         Parameters
@@ -76,11 +86,11 @@ class _OnDask:
                 if placed.placement:
                     placed.placement.close()
 
-    def predict(self, X):
+    def predict(self, X: Any) -> Any:
         """Predictions, lazy for dask collections."""
         return self._lazily("predict", X)
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """The accuracy of labels, R^2 of values; a number."""
         if not hasattr(X, "dask"):
             return super().score(X, y, sample_weight)
@@ -114,7 +124,7 @@ class _OnDask:
         meta = kind(example[:0])
         return X.map_partitions(_framed, method, kind, meta=meta)
 
-    def to_local(self):
+    def to_local(self) -> Any:
         """The fitted model without dask, as `fastgd` has it."""
         kind = next(base for base in type(self).__mro__ if base.__module__ in LOCAL)
         parameters = self.get_params(deep=False)
@@ -137,17 +147,17 @@ class _OnDask:
 
 
 class _Classifies(_OnDask):
-    def decision_function(self, X):
+    def decision_function(self, X: Any) -> Any:
         """Margins, lazy for dask collections."""
         return self._lazily("decision_function", X)
 
 
 class _HasProbabilities(_Classifies):
-    def predict_proba(self, X):
+    def predict_proba(self, X: Any) -> Any:
         """Probabilities of the classes, lazy for dask collections."""
         return self._lazily("predict_proba", X)
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: Any) -> Any:
         """Logarithms of `predict_proba`."""
         return self._lazily("predict_log_proba", X)
 
@@ -159,7 +169,8 @@ def _framed(frame, method, kind):
 LOCAL = ("fastgd.linear", "fastgd.ridge", "fastgd.sgd")
 
 
-def _with_client(cls):
+@dataclass_transform(eq_default=False, kw_only_default=True)
+def _with_client(cls: type[_Model]) -> type[_Model]:
     """Give a class the parameters of its local model and `client`."""
     local = next(base for base in cls.__mro__ if base.__module__ in LOCAL)
 
@@ -181,46 +192,46 @@ def _with_client(cls):
 
 @_with_client
 class LinearRegression(_OnDask, linear.LinearRegression):
-    pass
+    client: Client | None = None
 
 
 @_with_client
 class Ridge(_OnDask, linear.Ridge):
-    pass
+    client: Client | None = None
 
 
 @_with_client
 class RidgeClassifier(_Classifies, ridge.RidgeClassifier):
-    pass
+    client: Client | None = None
 
 
 @_with_client
 class Lasso(_OnDask, linear.Lasso):
-    pass
+    client: Client | None = None
 
 
 @_with_client
 class ElasticNet(_OnDask, linear.ElasticNet):
-    pass
+    client: Client | None = None
 
 
 @_with_client
 class LogisticRegression(_HasProbabilities, linear.LogisticRegression):
-    pass
+    client: Client | None = None
 
 
 @_with_client
 class LinearSVC(_Classifies, linear.LinearSVC):
-    pass
+    client: Client | None = None
 
 
 @_with_client
 class LinearSVR(_OnDask, linear.LinearSVR):
-    pass
+    client: Client | None = None
 
 
 class _SGDOnDask:
-    def partial_fit(self, X, y=None, **others):
+    def partial_fit(self, X: Any, y: Any = None, **others: Any) -> Self:
         """Train for one epoch on the partitions, one after the other, of dask collections."""
         if not hasattr(X, "dask"):
             return super().partial_fit(X, y, **others)
@@ -237,9 +248,9 @@ class _SGDOnDask:
 
 @_with_client
 class SGDClassifier(_SGDOnDask, _HasProbabilities, sgd.SGDClassifier):
-    pass
+    client: Client | None = None
 
 
 @_with_client
 class SGDRegressor(_SGDOnDask, _OnDask, sgd.SGDRegressor):
-    pass
+    client: Client | None = None

@@ -6,8 +6,10 @@ the identity link and squares it is the loss of z for y - o. So offsets change t
 before the fit, and all solvers and certificates take them.
 """
 
+from __future__ import annotations
+
 from dataclasses import KW_ONLY, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
 from scipy.special import xlogy
@@ -22,6 +24,14 @@ from fastgd.estimators.supervised import Regressor
 from fastgd.linear import Automatic
 from fastgd.problem.chunks import Chunks
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Self
+
+    from numpy.typing import ArrayLike
+
+    from fastgd.problem.array_types import Array, Matrix, Rows
+
 # The largest ratio of the weights that an offset gives to rows, as a power of e: rows with less
 # than 2^-100 = e^-69 of the largest weight would be ignored.
 MAX_LOG_WEIGHT_RATIO = 60.0
@@ -29,6 +39,8 @@ MAX_LOG_WEIGHT_RATIO = 60.0
 
 class _GLM(Automatic, Regressor):
     """A generalised linear model with scikit-learn's objective, with a power of its variance."""
+
+    intercept_: float
 
     _takes_many = False
     link = "log"
@@ -39,16 +51,16 @@ class _GLM(Automatic, Regressor):
     @trains
     def fit(
         self,
-        X,
-        y=None,
-        sample_weight=None,
+        X: Rows,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
         *,
-        offset=None,
-        X_val=None,
-        y_val=None,
-        sample_weight_val=None,
-        offset_val=None,
-    ):
+        offset: ArrayLike | None = None,
+        X_val: Rows | None = None,
+        y_val: Matrix | None = None,
+        sample_weight_val: ArrayLike | None = None,
+        offset_val: ArrayLike | None = None,
+    ) -> Self:
         """Train.
 
         Parameters
@@ -88,7 +100,11 @@ class _GLM(Automatic, Regressor):
         validation, offsets = (X_val, y_val, sample_weight_val), (offset, offset_val)
         return self._fit(X, y, sample_weight, validation=validation, offsets=offsets)
 
-    def predict(self, X, offset=None):
+    @overload
+    def predict(self, X: Chunks, offset: None = None) -> Iterator[Array]: ...
+    @overload
+    def predict(self, X: Matrix, offset: ArrayLike | None = None) -> Array: ...
+    def predict(self, X: Rows, offset: ArrayLike | None = None) -> Array | Iterator[Array]:
         """The predicted means.
 
         Parameters
@@ -109,7 +125,13 @@ class _GLM(Automatic, Regressor):
         z = self._margins(X)[:, 0]
         return self._kind.mean(z + self._checked_offset(offset, len(z)).astype(z.dtype))
 
-    def score(self, X, y=None, sample_weight=None, offset=None):
+    def score(
+        self,
+        X: Rows,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        offset: ArrayLike | None = None,
+    ) -> float:
         """D^2, the share of the deviance that the model explains: 1 - D / D0, where D0 is the
         deviance of the best constant model, which has the same offset.
 
@@ -697,7 +719,7 @@ class TweedieRegressor(_GLM):
         return "HalfTweedieLoss" if self._link == "log" else "HalfTweedieLossIdentity"
 
     @property
-    def loss(self):
+    def loss(self) -> str:
         """The name of the loss; powers with a loss of their own have that."""
         if self._link == "identity":
             return "squared_error" if self.power == 0 else "tweedie_identity"

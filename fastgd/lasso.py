@@ -2,20 +2,30 @@
 the penalty by cross-validation.
 """
 
+from __future__ import annotations
+
 import time
 from dataclasses import KW_ONLY
 from numbers import Integral, Real
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils._param_validation import Hidden, Interval, StrOptions, validate_params
+from sklearn.utils._param_validation import Hidden, Interval, StrOptions
 from sklearn.utils._sparse import _align_api_if_sparse
 
 from fastgd.estimators import types
-from fastgd.estimators.parameters import parameters, trains
+from fastgd.estimators.parameters import parameters, trains, validate_arguments
 from fastgd.estimators.penalty_selection import PenaltySelection
 from fastgd.estimators.regularization_path import checked_data, compute_path, grid_of, report
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from numpy.typing import ArrayLike
+    from scipy.sparse import sparray, spmatrix
+
+    from fastgd.problem.array_types import Matrix
 
 # The constraints of the functions' parameters.
 _OF_PATHS = {
@@ -42,25 +52,25 @@ _OF_PATHS = {
 _OF_LASSO = {name: _OF_PATHS[name] for name in _OF_PATHS if name not in ("l1_ratio", "check_input")}
 
 
-@validate_params(_OF_PATHS, prefer_skip_nested_validation=True)
+@validate_arguments(_OF_PATHS)
 def enet_path(
-    X,
-    y,
+    X: Matrix,
+    y: ArrayLike,
     *,
-    l1_ratio=0.5,
-    eps=1e-3,
-    n_alphas="deprecated",
-    alphas="warn",
-    precompute="auto",
-    Xy=None,
-    copy_X=True,
-    coef_init=None,
-    verbose=False,
-    return_n_iter=False,
-    positive=False,
-    check_input=True,
-    **params,
-):
+    l1_ratio: float = 0.5,
+    eps: float = 1e-3,
+    n_alphas: int | str = "deprecated",
+    alphas: int | ArrayLike | None = "warn",
+    precompute: Literal["auto"] | bool | ArrayLike = "auto",
+    Xy: ArrayLike | None = None,
+    copy_X: bool = True,
+    coef_init: ArrayLike | None = None,
+    verbose: bool | int = False,
+    return_n_iter: bool = False,
+    positive: bool = False,
+    check_input: bool = True,
+    **params: Any,
+) -> tuple[Any, ...]:
     """Compute the elastic net for a path of penalties, without an intercept.
 
     Minimises ``|y - X w|^2 / (2 n_samples) + alpha l1_ratio |w|_1 + alpha (1 - l1_ratio) |w|^2 /
@@ -152,23 +162,23 @@ def enet_path(
     return (alphas, coefs, gaps, sweeps.tolist()) if return_n_iter else (alphas, coefs, gaps)
 
 
-@validate_params(_OF_LASSO, prefer_skip_nested_validation=True)
+@validate_arguments(_OF_LASSO)
 def lasso_path(
-    X,
-    y,
+    X: Matrix,
+    y: ArrayLike,
     *,
-    eps=1e-3,
-    n_alphas="deprecated",
-    alphas="warn",
-    precompute="auto",
-    Xy=None,
-    copy_X=True,
-    coef_init=None,
-    verbose=False,
-    return_n_iter=False,
-    positive=False,
-    **params,
-):
+    eps: float = 1e-3,
+    n_alphas: int | str = "deprecated",
+    alphas: int | ArrayLike | None = "warn",
+    precompute: Literal["auto"] | bool | ArrayLike = "auto",
+    Xy: ArrayLike | None = None,
+    copy_X: bool = True,
+    coef_init: ArrayLike | None = None,
+    verbose: bool | int = False,
+    return_n_iter: bool = False,
+    positive: bool = False,
+    **params: Any,
+) -> tuple[Any, ...]:
     """Compute the lasso for a path of penalties, without an intercept.
 
     Minimises ``|y - X w|^2 / (2 n_samples) + alpha |w|_1`` over w for each alpha. Of several
@@ -266,7 +276,9 @@ class _CrossValidated(PenaltySelection):
     """A model that chooses its penalty in `fit`."""
 
     @trains
-    def fit(self, X, y, sample_weight=None, **params):
+    def fit(
+        self, X: Matrix, y: ArrayLike, sample_weight: ArrayLike | None = None, **params: Any
+    ) -> Self:
         """Choose the penalty by cross-validation, and train with it on all rows.
 
         Parameters
@@ -297,7 +309,7 @@ class _CrossValidated(PenaltySelection):
         return self._select(X, y, sample_weight, params)
 
     @property
-    def sparse_coef_(self):
+    def sparse_coef_(self) -> spmatrix | sparray:
         """`coef_` as a sparse matrix with one row."""
         return _align_api_if_sparse(sparse.csr_array(np.atleast_2d(self.coef_)))
 
@@ -618,4 +630,4 @@ class ElasticNetCV(_CrossValidated):
         return ratios
 
     def _keep_ratio(self, ratio):
-        self.l1_ratio_ = float(ratio)
+        self.l1_ratio_: float = float(ratio)

@@ -5,9 +5,11 @@ one (`solver`, `dual`, `selection`, `precompute`, `copy_X`, `random_state`) are 
 change the result.
 """
 
-from dataclasses import KW_ONLY
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, field
 from numbers import Real
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from scipy import sparse
@@ -25,6 +27,14 @@ from fastgd.problem.dual_gap import dual_gaps
 from fastgd.problem.huber_scale import least_scale, scale_of
 from fastgd.problem.layout import pack
 from fastgd.problem.losses import HuberWithScale
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from numpy.typing import ArrayLike
+    from scipy.sparse import sparray, spmatrix
+
+    from fastgd.problem.array_types import Array, Matrix, Rows
 
 # The names that scikit-learn's models allow.
 RidgeSolver = Literal["auto", "svd", "cholesky", "lsqr", "sparse_cg", "sag", "saga", "lbfgs"]
@@ -72,10 +82,23 @@ def _penalty_of_squares(strength, outputs, total, name):
 class Automatic:
     """A linear model whose fit chooses the solver, and draws nothing at random."""
 
+    intercept_: Any  # as in `LinearModel`
+    optimality_: float
+    optimality_kind_: str
+
     draws_nothing = True
 
     @trains
-    def fit(self, X, y=None, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+    def fit(
+        self,
+        X: Rows,
+        y: Matrix | None = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: Rows | None = None,
+        y_val: Matrix | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
         """Train.
 
         Parameters
@@ -504,15 +527,15 @@ class ElasticNet(_Penalised):
     @trains
     def fit(
         self,
-        X,
-        y=None,
-        sample_weight=None,
-        check_input=True,
+        X: Rows,
+        y: Matrix | None = None,
+        sample_weight: ArrayLike | None = None,
+        check_input: bool = True,
         *,
-        X_val=None,
-        y_val=None,
-        sample_weight_val=None,
-    ):
+        X_val: Rows | None = None,
+        y_val: Matrix | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
         """Train.
 
         Parameters
@@ -547,7 +570,7 @@ class ElasticNet(_Penalised):
         return self._fit(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
 
     @property
-    def sparse_coef_(self):
+    def sparse_coef_(self) -> spmatrix | sparray:
         """`coef_` as a sparse matrix with a row per target."""
         return _align_api_if_sparse(sparse.csr_array(np.atleast_2d(self.coef_)))
 
@@ -556,7 +579,7 @@ class ElasticNet(_Penalised):
         if gaps is None:
             known = method and method.slopes_and_gradient()
             gaps = dual_gaps(problem, coef, intercept, known)
-        self.dual_gap_ = gaps[0] if len(gaps) == 1 else gaps
+        self.dual_gap_: Any = gaps[0] if len(gaps) == 1 else gaps
 
 
 @parameters
@@ -675,10 +698,9 @@ class Lasso(ElasticNet):
     True
     """
 
-    l1_ratio = 1.0
-
     alpha: types.NonNegative = 1.0
     _: KW_ONLY
+    l1_ratio: float = field(default=1.0, init=False)
     fit_intercept: bool = True
     precompute: bool | types.ArrayLike = False
     copy_X: bool = True
@@ -839,7 +861,7 @@ class LogisticRegression(Automatic, Classifier):
     tol: types.NonNegative = 1e-4
     fit_intercept: bool = True
     intercept_scaling: types.Positive = 1
-    class_weight: Literal["balanced"] | dict | None = None
+    class_weight: Literal["balanced"] | dict[Any, float] | None = None
     random_state: types.Seed = None
     solver: LogisticSolver = "lbfgs"
     max_iter: types.AtLeast1 | None = 1000
@@ -1022,7 +1044,7 @@ class LinearSVC(Automatic, Classifier):
     multi_class: Literal["ovr"] = "ovr"
     fit_intercept: bool = True
     intercept_scaling: types.Positive = 1
-    class_weight: Literal["balanced"] | dict | None = None
+    class_weight: Literal["balanced"] | dict[Any, float] | None = None
     verbose: types.Verbosity = 0
     random_state: types.Seed = None
     max_iter: types.AtLeast1 | None = 1000
@@ -1311,8 +1333,10 @@ class HuberRegressor(Automatic, Regressor):
         passes.margins(problem.rows, theta, 1, margins, problem.threads)
         r = margins - problem.y
         least, r_trained = least_scale(problem.targets), r[problem.visits]
-        self.scale_ = scale_of(r_trained, problem.row_weights, float(self.epsilon), least=least)
-        self.outliers_ = np.abs(r) > self.epsilon * self.scale_
+        self.scale_: float = scale_of(
+            r_trained, problem.row_weights, float(self.epsilon), least=least
+        )
+        self.outliers_: Array = np.abs(r) > self.epsilon * self.scale_
 
 
 @parameters
@@ -1422,7 +1446,7 @@ class QuantileRegressor(Automatic, Regressor):
     alpha: types.NonNegative = 1.0
     fit_intercept: bool = True
     solver: QuantileSolver = "highs"
-    solver_options: dict | None = None
+    solver_options: dict[str, Any] | None = None
     tol: types.NonNegative = 1e-8
     max_iter: types.AtLeast1 | None = 1000
     batch_size: Literal["auto", "full"] = "auto"

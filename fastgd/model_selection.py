@@ -1,7 +1,9 @@
 """Choosing a model: paths of penalties and their cross-validation, trained together."""
 
-from dataclasses import KW_ONLY
-from typing import Annotated, Literal
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, field
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from sklearn import linear_model, model_selection
@@ -22,24 +24,31 @@ from fastgd.estimators.logistic_path import (
 from fastgd.estimators.parameters import checked, parameters
 from fastgd.linear import Deprecated, LogisticRegression, LogisticSolver
 
+if TYPE_CHECKING:
+    from typing import Self
+
+    from numpy.typing import ArrayLike
+
+    from fastgd.problem.array_types import Array, Matrix
+
 Warn = Annotated[str, Hidden(StrOptions({"warn"}))]
 Scoring = Annotated[str, StrOptions(set(get_scorer_names()))] | types.Callable | None
 
 
 def logistic_path(
-    X,
-    y,
+    X: Matrix,
+    y: Matrix,
     *,
-    Cs=10,
-    l1_ratio=0.0,
-    fit_intercept=True,
-    class_weight=None,
-    sample_weight=None,
-    tol=1e-4,
-    max_iter=1000,
-    n_jobs=None,
-    return_intercept=False,
-):
+    Cs: int | ArrayLike = 10,
+    l1_ratio: float = 0.0,
+    fit_intercept: bool = True,
+    class_weight: Literal["balanced"] | dict[Any, float] | None = None,
+    sample_weight: ArrayLike | None = None,
+    tol: float = 1e-4,
+    max_iter: int = 1000,
+    n_jobs: int | None = None,
+    return_intercept: bool = False,
+) -> tuple[Array, ...]:
     """Logistic regressions with several penalties, trained together.
 
     Penalties without an L1 part on two classes are columns of one problem, which share the passes
@@ -131,8 +140,22 @@ def _checked_rows(model, X, y, sample_weight):
     return Rows.of(model, X, y, sample_weight)
 
 
+class _ChosenPenalty:
+    """The attributes of a fitted LogisticRegressionCV. With `use_legacy_attributes` some of them
+    have other shapes, or are dicts.
+    """
+
+    Cs_: Array
+    l1_ratios_: Array
+    C_: Any
+    l1_ratio_: Any
+    scores_: Any
+    coefs_paths_: Any
+    n_iter_: Any
+
+
 @parameters
-class LogisticRegressionCV(LogisticRegression):
+class LogisticRegressionCV(_ChosenPenalty, LogisticRegression):
     """Logistic regression whose penalty is chosen by cross-validation.
 
     The objective is that of `LogisticRegression`. For every `C` in `Cs`, and every share of L1 in
@@ -285,6 +308,10 @@ class LogisticRegressionCV(LogisticRegression):
     __metadata_request__score = {"sample_weight": metadata_routing.UNUSED}
 
     _: KW_ONLY
+    C: float = field(init=False)
+    l1_ratio: float | None = field(init=False)
+    warm_start: bool = field(init=False)
+    max_seconds: float | None = field(init=False)
     Cs: types.AtLeast1 | types.ArrayLike = 10
     l1_ratios: types.ArrayLike | None | Warn = "warn"
     fit_intercept: bool = True
@@ -295,7 +322,7 @@ class LogisticRegressionCV(LogisticRegression):
     solver: LogisticSolver = "lbfgs"
     tol: types.NonNegative = 1e-4
     max_iter: types.AtLeast1 = 1000
-    class_weight: Literal["balanced"] | dict | None = None
+    class_weight: Literal["balanced"] | dict[Any, float] | None = None
     n_jobs: int | None = None
     verbose: types.Verbosity = 0
     refit: bool = True
@@ -310,7 +337,9 @@ class LogisticRegressionCV(LogisticRegression):
     _get_scorer = linear_model.LogisticRegressionCV._get_scorer
 
     @checked
-    def fit(self, X, y, sample_weight=None, **params):
+    def fit(
+        self, X: Matrix, y: Matrix, sample_weight: ArrayLike | None = None, **params: Any
+    ) -> Self:
         """Train on each fold with each penalty, choose the penalty, and train on all rows.
 
         Parameters
@@ -377,9 +406,10 @@ class GridSearchCV(model_selection.GridSearchCV):
     """
 
     # The signature, in scikit-learn's words.
-    __init__ = model_selection.GridSearchCV.__init__
+    if not TYPE_CHECKING:
+        __init__ = model_selection.GridSearchCV.__init__
 
-    def fit(self, X, y=None, **params):
+    def fit(self, X: Matrix, y: Matrix | None = None, **params: Any) -> Self:
         """Train all candidates on all folds, and the best one on all rows.
 
         Parameters
@@ -401,7 +431,7 @@ class GridSearchCV(model_selection.GridSearchCV):
             return super().fit(X, y, **params)
         return Search(self, plan, X, y, params).run()
 
-    def score(self, X, y=None, **params):
+    def score(self, X: Matrix, y: Matrix | None = None, **params: Any) -> float:
         """The score of the best model, by `scoring` or the model's own.
 
         Parameters

@@ -1,21 +1,22 @@
 """Feed-forward neural networks: a classifier and a regressor."""
 
+from __future__ import annotations
+
 from contextlib import nullcontext
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from sklearn.utils import column_or_1d, compute_class_weight, compute_sample_weight, multiclass
 from sklearn.utils._param_validation import Options, StrOptions
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_y, check_is_fitted
 
 from fastgd.estimators import types
 from fastgd.estimators.base import Model
 from fastgd.estimators.chunked_data import NO_ROWS, TakesChunks, by_chunks, follow, opened
 from fastgd.estimators.network_fit import NetworkFit
-from fastgd.estimators.parameters import checked, parameters, trains
+from fastgd.estimators.parameters import available_if, checked, parameters, trains
 from fastgd.estimators.targets import Labels, Values
 from fastgd.methods.mlp import ACTIVATIONS, Architecture
 from fastgd.methods.network_units import pack
@@ -27,12 +28,39 @@ from fastgd.problem.losses import KINDS, EpsilonInsensitive, Huber, LogLoss, Sof
 from fastgd.problem.problem import Samples
 from fastgd.training.blas import one_blas_thread
 
+if TYPE_CHECKING:
+    from typing import Self
+
+    from numpy.typing import ArrayLike
+
+    from fastgd.problem.array_types import Array, Matrix, Rows
+
 # Predictions of at most this number of rows have products too short for several BLAS threads.
 MAX_ROWS_OF_SHORT_PRODUCTS = 256
 
 
+class _FittedNetwork(Model):
+    """The attributes of a fitted network."""
+
+    coefs_: list[Array]
+    intercepts_: list[Array]
+    n_layers_: int
+    n_outputs_: int
+    out_activation_: str
+    alpha_: float
+    loss_: float
+    best_loss_: float | None
+    validation_scores_: list[float] | None
+    best_validation_score_: float | None
+    converged_: bool
+    optimality_: float | None
+    optimality_kind_: str | None
+    solver_: str
+    t_: int
+
+
 @dataclass(eq=False, repr=False, kw_only=True)
-class NeuralNetwork(Model):
+class NeuralNetwork(_FittedNetwork):
     """Feed-forward networks trained by gradient descent.
 
     A subclass converts y to the kernels' targets, defines loss and output activation, and predicts.
@@ -321,7 +349,7 @@ class MLPClassifier(TakesChunks, Labels, NeuralNetwork):
     hidden_layer_sizes: types.ArrayLike | types.AtLeast1 = (100,)
     activation: Annotated[str, StrOptions(set(ACTIVATIONS))] = "relu"
     _: KW_ONLY
-    class_weight: Literal["balanced"] | dict | list | None = None
+    class_weight: Literal["balanced"] | dict[Any, float] | list[Any] | None = None
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -329,7 +357,16 @@ class MLPClassifier(TakesChunks, Labels, NeuralNetwork):
         return tags
 
     @trains
-    def fit(self, X, y=None, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+    def fit(
+        self,
+        X: Rows,
+        y: Matrix | None = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: Rows | None = None,
+        y_val: Matrix | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
         """Train from the start, or with `warm_start` continue.
 
         Parameters
@@ -366,7 +403,13 @@ class MLPClassifier(TakesChunks, Labels, NeuralNetwork):
 
     @available_if(_takes_streams)
     @checked
-    def partial_fit(self, X, y=None, sample_weight=None, classes=None):
+    def partial_fit(
+        self,
+        X: Rows,
+        y: Matrix | None = None,
+        sample_weight: ArrayLike | None = None,
+        classes: ArrayLike | None = None,
+    ) -> Self:
         """Train for one epoch on these rows, from where the last call ended.
 
         With ``solver='auto'``, columns are standardised by the rows of all calls, so that the first
@@ -480,7 +523,7 @@ class MLPClassifier(TakesChunks, Labels, NeuralNetwork):
         return compute_class_weight(self.class_weight, **options)[self._number(y)]
 
     @by_chunks
-    def predict(self, X):
+    def predict(self, X: Matrix) -> Array:
         """The most probable label of each row, shape (n_samples,); for multilabel targets 0 or 1,
         shape (n_samples, n_labels).
         """
@@ -488,7 +531,7 @@ class MLPClassifier(TakesChunks, Labels, NeuralNetwork):
         return (margins > 0).astype(int) if self._several_labels else self._label(margins)
 
     @by_chunks
-    def predict_proba(self, X):
+    def predict_proba(self, X: Matrix) -> Array:
         """Probabilities of the classes, shape (n_samples, n_classes); for multilabel targets those
         of the labels, shape (n_samples, n_labels).
         """
@@ -720,7 +763,16 @@ class MLPRegressor(TakesChunks, Values, NeuralNetwork):
     delta: types.Positive = 1.0
 
     @trains
-    def fit(self, X, y=None, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+    def fit(
+        self,
+        X: Rows,
+        y: Matrix | None = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: Rows | None = None,
+        y_val: Matrix | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
         """Train from the start, or with `warm_start` continue.
 
         Parameters
@@ -752,7 +804,9 @@ class MLPRegressor(TakesChunks, Values, NeuralNetwork):
 
     @available_if(_takes_streams)
     @checked
-    def partial_fit(self, X, y=None, sample_weight=None):
+    def partial_fit(
+        self, X: Rows, y: Matrix | None = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Train for one epoch on these rows, from where the last call ended.
 
         With ``solver='auto'``, columns and targets are standardised by the rows of all calls, so
@@ -816,7 +870,7 @@ class MLPRegressor(TakesChunks, Values, NeuralNetwork):
         return self._train(data, loss, self._count, **others)
 
     @by_chunks
-    def predict(self, X):
+    def predict(self, X: Matrix) -> Array:
         """Predicted targets, shape (n_samples,) or (n_samples, n_targets)."""
         margins = self._margins(X)
         predicted = np.exp(margins) if self.out_activation_ == "exp" else margins

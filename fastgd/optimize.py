@@ -1,8 +1,10 @@
 """Gradient descent on a user's own cost function."""
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Callable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from scipy.optimize import Bounds
@@ -22,6 +24,10 @@ from fastgd.training.minimize_by_line_search import LineSearchRun
 from fastgd.training.minimize_by_rule import METHODS, RuleRun
 from fastgd.training.minimize_run import run_all
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+    from scipy.optimize import OptimizeResult
+
 # Iterations, and passes over batches, at most, where max_iter is None.
 ITERATIONS, PASSES = 10_000, 100
 
@@ -30,20 +36,20 @@ _OPTIONS = {"maxiter": "max_iter", "maxfun": "max_fun", "ftol": "tol", "gtol": "
 
 
 def minimize(
-    fun,
-    x0,
-    jac: Callable | bool | None = None,
+    fun: types.Function,
+    x0: ArrayLike,
+    jac: Callable[..., Any] | bool | None = None,
     *,
     method: Annotated[str, StrOptions({"auto", *METHODS})] | Optimizer = "auto",
-    args=(),
+    args: Any = (),
     learning_rate: types.Positive | Schedule | None = None,
-    batches=None,
-    callback: Callable | None = None,
+    batches: Any = None,
+    callback: Callable[..., Any] | None = None,
     tol: types.NonNegative = 1e-6,
     max_iter: types.Natural | None = None,
     n_restarts: types.AtLeast1 = 1,
     random_state: types.Seed = None,
-    bounds=None,
+    bounds: Any = None,
     l1: types.NonNegative = 0.0,
     noise: types.NonNegative = 0.0,
     patience: types.Natural = 20,
@@ -51,8 +57,8 @@ def minimize(
     n_jobs: int | None = None,
     max_fun: types.AtLeast1 | None = None,
     max_seconds: types.Positive | None = None,
-    options: dict | None = None,
-):
+    options: dict[str, Any] | None = None,
+) -> OptimizeResult:
     """Minimise a cost function by gradient descent.
 
     Minimises ``F(x) = fun(x) + l1 |x|_1`` over ``lower <= x <= upper``, from `x0`.
@@ -247,9 +253,13 @@ def minimize(
     return run_all(kind, Task(cost, x0.ravel(), x0.shape, bounds, *limits, *how), n_restarts)
 
 
-_CONSTRAINTS = {name: types.constraints_of(kind) for name, kind in minimize.__annotations__.items()}
-# `help` shows the names and the defaults.
-minimize.__annotations__ = {}
+# Arguments that `minimize` checks by itself.
+_CHECKED_APART = ("fun", "x0", "args", "batches", "bounds", "return")
+_CONSTRAINTS = {
+    name: types.constraints_of_text(kind, __name__)
+    for name, kind in minimize.__annotations__.items()
+    if name not in _CHECKED_APART
+}
 
 
 # ---- arguments ----
@@ -389,7 +399,14 @@ def _float32_bounds(lower, upper):
 # ---- the gradient ----
 
 
-def check_gradient(fun, jac, x, *, args=(), tol=1e-5):
+def check_gradient(
+    fun: types.Function,
+    jac: Callable[..., Any] | bool | None,
+    x: ArrayLike,
+    *,
+    args: Any = (),
+    tol: float = 1e-5,
+) -> float:
     """Compare a gradient with central differences of its cost.
 
     Parameters
@@ -458,7 +475,7 @@ def check_gradient(fun, jac, x, *, args=(), tol=1e-5):
 # ---- for scipy.optimize.minimize ----
 
 
-def _for_scipy(name):
+def _for_scipy(name: str) -> Callable[..., OptimizeResult]:
     def method(fun, x0, args=(), jac=None, hess=None, hessp=None, constraints=(), **options):
         if hess is not None or hessp is not None:
             warnings.warn(

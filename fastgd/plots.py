@@ -3,7 +3,10 @@
 matplotlib is imported when something is drawn.
 """
 
+from __future__ import annotations
+
 from itertools import cycle
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.optimize import OptimizeResult
@@ -12,6 +15,20 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastgd.optimize import minimize
 from fastgd.rates import learning_rate_range
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from os import PathLike
+    from typing import Self
+
+    from matplotlib.axes import Axes
+    from matplotlib.collections import PolyCollection
+    from matplotlib.contour import QuadContourSet
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+    from numpy.typing import ArrayLike
+
+    from fastgd.problem.array_types import Matrix
 
 # The labels of the axes.
 ALONG = {"epochs": "Epoch", "iterations": "Iteration", "seconds": "Time in seconds"}
@@ -53,6 +70,9 @@ def _pyplot():
 
 class _Display:
     """What all displays have: the axes that they draw on."""
+
+    ax_: Axes
+    figure_: Figure
 
     def _set_axes(self, ax, width=6.4):
         """Draw on `ax`, or on the axes of a new figure."""
@@ -97,13 +117,24 @@ class LossCurveDisplay(_Display):
     3
     """
 
-    def __init__(self, histories, *, x="epochs", y="loss"):
+    lines_: list[Line2D]
+
+    def __init__(
+        self, histories: Mapping[str, Mapping[str, Any]], *, x: str = "epochs", y: str = "loss"
+    ) -> None:
         self.histories, self.x, self.y = histories, x, y
 
     @classmethod
     def from_estimator(
-        cls, estimators, *, x="epochs", y="loss", log_scale=None, ax=None, line_kw=None
-    ):
+        cls,
+        estimators: Any,
+        *,
+        x: str = "epochs",
+        y: str = "loss",
+        log_scale: bool | None = None,
+        ax: Axes | None = None,
+        line_kw: dict[str, Any] | None = None,
+    ) -> Self:
         """Draw the curves of fitted estimators.
 
         Parameters
@@ -140,8 +171,15 @@ class LossCurveDisplay(_Display):
 
     @classmethod
     def from_result(
-        cls, results, *, x="iterations", y="fun", log_scale=None, ax=None, line_kw=None
-    ):
+        cls,
+        results: Any,
+        *,
+        x: str = "iterations",
+        y: str = "fun",
+        log_scale: bool | None = None,
+        ax: Axes | None = None,
+        line_kw: dict[str, Any] | None = None,
+    ) -> Self:
         """Draw the costs of the iterations of `minimize`.
 
         Parameters
@@ -161,7 +199,13 @@ class LossCurveDisplay(_Display):
         """
         return cls(_histories(results), x=x, y=y).plot(ax=ax, log_scale=log_scale, line_kw=line_kw)
 
-    def plot(self, ax=None, *, log_scale=None, line_kw=None):
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        log_scale: bool | None = None,
+        line_kw: dict[str, Any] | None = None,
+    ) -> Self:
         """Draw the curves.
 
         Parameters
@@ -245,11 +289,25 @@ class DescentPathDisplay(_Display):
     {'gd': True, 'momentum': True, 'adam': True}
     """
 
-    def __init__(self, fun, paths):
+    contours_: QuadContourSet
+    lines_: list[Line2D]
+    ends_: list[Line2D]
+
+    def __init__(self, fun: Callable[..., Any], paths: Mapping[str, ArrayLike]) -> None:
         self.fun, self.paths = fun, paths
 
     @classmethod
-    def from_function(cls, fun, x0, jac, methods, *, ax=None, plot_kw=None, **settings):
+    def from_function(
+        cls,
+        fun: Callable[..., Any],
+        x0: ArrayLike,
+        jac: Callable[..., Any] | bool | None,
+        methods: Any,
+        *,
+        ax: Axes | None = None,
+        plot_kw: dict[str, Any] | None = None,
+        **settings: Any,
+    ) -> Self:
         """Minimise a cost by several methods from one start, and draw the paths.
 
         Parameters
@@ -283,7 +341,14 @@ class DescentPathDisplay(_Display):
         return cls.from_result(cost, results, ax=ax, plot_kw=plot_kw)
 
     @classmethod
-    def from_result(cls, fun, results, *, ax=None, plot_kw=None):
+    def from_result(
+        cls,
+        fun: Callable[..., Any],
+        results: Any,
+        *,
+        ax: Axes | None = None,
+        plot_kw: dict[str, Any] | None = None,
+    ) -> Self:
         """Draw the paths that `minimize` has recorded.
 
         Parameters
@@ -314,15 +379,15 @@ class DescentPathDisplay(_Display):
 
     def plot(
         self,
-        ax=None,
+        ax: Axes | None = None,
         *,
-        xlim=None,
-        ylim=None,
-        levels=20,
-        resolution=120,
-        names=("theta[0]", "theta[1]"),
-        line_kw=None,
-    ):
+        xlim: tuple[float, float] | None = None,
+        ylim: tuple[float, float] | None = None,
+        levels: int = 20,
+        resolution: int = 120,
+        names: Sequence[str] = ("theta[0]", "theta[1]"),
+        line_kw: dict[str, Any] | None = None,
+    ) -> Self:
         """Draw the contours and the paths.
 
         Parameters
@@ -361,7 +426,9 @@ class DescentPathDisplay(_Display):
         self.ax_.legend(framealpha=0.9)
         return self
 
-    def save_animation(self, file, *, seconds=5.0, fps=12):
+    def save_animation(
+        self, file: str | PathLike[str], *, seconds: float = 5.0, fps: int = 12
+    ) -> None:
         """Write a GIF in which the paths grow by the same number of steps per frame. Its last
         second is still.
 
@@ -486,14 +553,37 @@ class CoefficientPathDisplay(_Display):
     (0.0038, 0.1868)
     """
 
-    def __init__(self, alphas, coefs, *, feature_names=None, errors=None, alpha=None):
+    lines_: list[Line2D]
+    error_line_: Line2D | None
+    error_band_: PolyCollection | None
+    alpha_: float | None
+    alpha_1se_: float | None
+    error_ax_: Axes | None
+
+    def __init__(
+        self,
+        alphas: ArrayLike,
+        coefs: ArrayLike,
+        *,
+        feature_names: Sequence[str] | None = None,
+        errors: ArrayLike | None = None,
+        alpha: float | None = None,
+    ) -> None:
         self.alphas, self.coefs, self.feature_names = alphas, coefs, feature_names
         self.errors, self.alpha = errors, alpha
 
     @classmethod
     def from_path(
-        cls, alphas, coefs, *, feature_names=None, errors=None, alpha=None, ax=None, line_kw=None
-    ):
+        cls,
+        alphas: ArrayLike,
+        coefs: ArrayLike,
+        *,
+        feature_names: Sequence[str] | None = None,
+        errors: ArrayLike | None = None,
+        alpha: float | None = None,
+        ax: Any = None,
+        line_kw: dict[str, Any] | None = None,
+    ) -> Self:
         """Draw a path that has been computed, such as that of `lasso_path`.
 
         Parameters
@@ -524,8 +614,16 @@ class CoefficientPathDisplay(_Display):
 
     @classmethod
     def from_estimator(
-        cls, estimator, X, y, *, alphas=None, sample_weight=None, ax=None, line_kw=None
-    ):
+        cls,
+        estimator: Any,
+        X: Matrix,
+        y: ArrayLike,
+        *,
+        alphas: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        ax: Any = None,
+        line_kw: dict[str, Any] | None = None,
+    ) -> Self:
         """Fit a clone at every alpha and draw its coefficients; of a model that chooses its penalty
         by cross-validation, fit a clone and draw its path and its errors.
 
@@ -574,7 +672,7 @@ class CoefficientPathDisplay(_Display):
         display = cls(np.asarray(alphas), np.array(coefs), feature_names=names, **others)
         return display.plot(ax=ax, line_kw=line_kw)
 
-    def plot(self, ax=None, *, line_kw=None):
+    def plot(self, ax: Any = None, *, line_kw: dict[str, Any] | None = None) -> Self:
         """Draw the paths of the coefficients, and the errors.
 
         Parameters
@@ -705,23 +803,25 @@ class LearningRateDisplay(_Display):
     'log'
     """
 
-    def __init__(self, rates, losses):
+    line_: Line2D
+
+    def __init__(self, rates: ArrayLike, losses: ArrayLike) -> None:
         self.rates, self.losses = rates, losses
 
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
-        y,
-        low=1e-6,
-        high=10.0,
+        estimator: Any,
+        X: Matrix,
+        y: Matrix,
+        low: float = 1e-6,
+        high: float = 10.0,
         *,
-        n_steps=100,
-        random_state=None,
-        ax=None,
-        line_kw=None,
-    ):
+        n_steps: int = 100,
+        random_state: int | np.random.RandomState | None = None,
+        ax: Axes | None = None,
+        line_kw: dict[str, Any] | None = None,
+    ) -> Self:
         """Run a learning-rate range test and draw it.
 
         Parameters
@@ -743,7 +843,7 @@ class LearningRateDisplay(_Display):
         )
         return cls(rates, losses).plot(ax=ax, line_kw=line_kw)
 
-    def plot(self, ax=None, *, line_kw=None):
+    def plot(self, ax: Axes | None = None, *, line_kw: dict[str, Any] | None = None) -> Self:
         """Draw the curve.
 
         Parameters

@@ -1,5 +1,9 @@
 """The learning-rate range test."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.utils import _safe_indexing, check_random_state, indexable
@@ -7,12 +11,24 @@ from sklearn.utils import _safe_indexing, check_random_state, indexable
 from fastgd.methods.schedules import Constant
 from fastgd.training.loop import DivergedError
 
+if TYPE_CHECKING:
+    from fastgd.problem.array_types import Array, Matrix
+
 # The test ends at a loss of more than this multiple of the first one, which is clearly past the
 # rates that train.
 MAX_LOSS_RATIO = 4.0
 
 
-def learning_rate_range(estimator, X, y, low=1e-6, high=10.0, *, n_steps=100, random_state=None):
+def learning_rate_range(
+    estimator: Any,
+    X: Matrix,
+    y: Matrix,
+    low: float = 1e-6,
+    high: float = 10.0,
+    *,
+    n_steps: int = 100,
+    random_state: int | np.random.RandomState | None = None,
+) -> tuple[Array, Array]:
     """Learning-rate range test: the losses of a model while its rate increases from `low` to
     `high`.
 

@@ -2,10 +2,11 @@
 rankings.
 """
 
+from __future__ import annotations
+
 from dataclasses import KW_ONLY
 from numbers import Integral
-from operator import attrgetter
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, overload
 
 import numpy as np
 from scipy import sparse
@@ -21,6 +22,14 @@ from fastgd.estimators.ratings import Ids, as_column
 from fastgd.kernels import factorization
 from fastgd.methods.schedules import Schedule
 from fastgd.problem.chunks import Chunks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Self
+
+    from numpy.typing import ArrayLike
+
+    from fastgd.problem.array_types import Array, Matrix, Rows
 
 NO_RATINGS = "All chunks are empty: there are 0 samples."
 # Scores held at a time: 64 MB of float32.
@@ -230,7 +239,7 @@ class MatrixFactorization(Model):
     # ---- training ----
 
     @trains
-    def fit(self, X, y=None):
+    def fit(self, X: Rows, y: ArrayLike | None = None) -> Self:
         """Train from the start (with `warm_start` from the last factors).
 
         Parameters
@@ -255,7 +264,7 @@ class MatrixFactorization(Model):
         return self._train(X, y, fit_callbacks=fit_callbacks)
 
     @checked
-    def partial_fit(self, X, y=None):
+    def partial_fit(self, X: Rows, y: ArrayLike | None = None) -> Self:
         """One epoch over more ratings, with new users and items where there are any; none are held
         out.
 
@@ -286,7 +295,11 @@ class MatrixFactorization(Model):
 
     # ---- the model at work ----
 
-    def predict(self, X):
+    @overload
+    def predict(self, X: Chunks) -> Iterator[Array]: ...
+    @overload
+    def predict(self, X: Matrix) -> Array: ...
+    def predict(self, X: Rows) -> Array | Iterator[Array]:
         """Ratings (for implicit feedback scores: the higher, the likelier) of pairs.
 
         Parameters
@@ -316,7 +329,9 @@ class MatrixFactorization(Model):
         ratings = state.ratings_of(scores)
         return ratings if state.is_implicit or not self.clip else np.clip(ratings, *state.limits)
 
-    def recommend(self, users, n=10, exclude_seen=True):
+    def recommend(
+        self, users: ArrayLike, n: int = 10, exclude_seen: bool = True
+    ) -> tuple[Array, Array]:
         """The `n` items with the highest scores for each user.
 
         Parameters
@@ -358,7 +373,7 @@ class MatrixFactorization(Model):
         best, scores = highest(numbers, len(state.items.ids), n, table_of)
         return self.item_ids_[best], state.ratings_of(scores)
 
-    def similar_items(self, items, n=10):
+    def similar_items(self, items: ArrayLike, n: int = 10) -> tuple[Array, Array]:
         """The `n` other items whose factors point most nearly the same way.
 
         Parameters
@@ -394,7 +409,7 @@ class MatrixFactorization(Model):
         best, scores = highest(numbers, len(factors), n, table_of)
         return self.item_ids_[best], scores
 
-    def score(self, X, y=None):
+    def score(self, X: Rows, y: ArrayLike | None = None) -> float:
         """The higher, the better: minus the root mean squared error of ratings; for implicit
         feedback `ndcg_at_k` with k=10.
 
@@ -421,13 +436,33 @@ class MatrixFactorization(Model):
             raise ValueError(NO_RATINGS)
         return -float(root)
 
-    user_ids_ = property(attrgetter("_state.users.ids.values"))
-    item_ids_ = property(attrgetter("_state.items.ids.values"))
-    user_factors_ = property(lambda self: self._state.factors_of(self._state.users))
-    item_factors_ = property(lambda self: self._state.factors_of(self._state.items))
-    user_biases_ = property(lambda self: self._state.biases_of(self._state.users))
-    item_biases_ = property(lambda self: self._state.biases_of(self._state.items))
-    mean_rating_ = property(attrgetter("_state.mean"))
+    @property
+    def user_ids_(self) -> Array:
+        return self._state.users.ids.values
+
+    @property
+    def item_ids_(self) -> Array:
+        return self._state.items.ids.values
+
+    @property
+    def user_factors_(self) -> Array:
+        return self._state.factors_of(self._state.users)
+
+    @property
+    def item_factors_(self) -> Array:
+        return self._state.factors_of(self._state.items)
+
+    @property
+    def user_biases_(self) -> Array:
+        return self._state.biases_of(self._state.users)
+
+    @property
+    def item_biases_(self) -> Array:
+        return self._state.biases_of(self._state.items)
+
+    @property
+    def mean_rating_(self) -> float:
+        return self._state.mean
 
     def _known(self, side, column, handle_unknown=None):
         """The numbers of ids; those unknown have the one after the last, whose row is zero."""
@@ -473,7 +508,14 @@ def highest(numbers, columns, n, table_of):
     return best, np.concatenate(values) if values else np.empty(best.shape)
 
 
-def precision_at_k(estimator, X, y=None, *, k=10, threshold=None):
+def precision_at_k(
+    estimator: MatrixFactorization,
+    X: Rows,
+    y: ArrayLike | None = None,
+    *,
+    k: int = 10,
+    threshold: float | None = None,
+) -> float:
     """The share of relevant items among the `k` recommended, the mean over the users in X.
 
     A scorer: ``cross_val_score(model, X, scoring=precision_at_k)``, for another k
@@ -507,7 +549,14 @@ def precision_at_k(estimator, X, y=None, *, k=10, threshold=None):
     return float(hits.mean())
 
 
-def ndcg_at_k(estimator, X, y=None, *, k=10, threshold=None):
+def ndcg_at_k(
+    estimator: MatrixFactorization,
+    X: Rows,
+    y: ArrayLike | None = None,
+    *,
+    k: int = 10,
+    threshold: float | None = None,
+) -> float:
     """Normalised discounted cumulative gain of the `k` items recommended, the mean over the users
     in X.
 

@@ -1,8 +1,10 @@
 """Ridge regression whose penalty is chosen by cross-validation, and as a classifier."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import KW_ONLY
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from sklearn.metrics import get_scorer_names
@@ -17,7 +19,14 @@ from fastgd.estimators.ridge_selection import SelectsAlpha
 from fastgd.linear import Automatic, RidgeSolver, _Penalised, _penalty_of_squares
 from fastgd.problem.problem import Samples
 
-Scoring = Annotated[str, StrOptions(set(get_scorer_names()))] | Callable | None
+if TYPE_CHECKING:
+    from typing import Self
+
+    from numpy.typing import ArrayLike
+
+    from fastgd.problem.array_types import Array, Matrix, Rows
+
+Scoring = Annotated[str, StrOptions(set(get_scorer_names()))] | Callable[..., Any] | None
 Folds = Annotated[object, "cv_object"]
 
 
@@ -148,7 +157,7 @@ class RidgeClassifier(_SignClassifier):
     copy_X: bool = True
     max_iter: types.AtLeast1 | None = None
     tol: types.NonNegative = 1e-4
-    class_weight: Literal["balanced"] | dict | None = None
+    class_weight: Literal["balanced"] | dict[Any, float] | None = None
     solver: RidgeSolver = "auto"
     positive: bool = False
     random_state: types.Seed = None
@@ -277,7 +286,13 @@ class RidgeCV(_ChosenAlpha, _Penalised):
     n_jobs: int | None = None
 
     @trains
-    def fit(self, X, y=None, sample_weight=None, **params):
+    def fit(
+        self,
+        X: Rows,
+        y: Matrix | None = None,
+        sample_weight: ArrayLike | None = None,
+        **params: Any,
+    ) -> Self:
         """Choose the penalty, and train on all rows.
 
         Parameters
@@ -407,14 +422,20 @@ class RidgeClassifierCV(_ChosenAlpha, _SignClassifier):
     fit_intercept: bool = True
     scoring: Scoring = None
     cv: Folds = None
-    class_weight: Literal["balanced"] | dict | None = None
+    class_weight: Literal["balanced"] | dict[Any, float] | None = None
     store_cv_results: bool = False
     n_jobs: int | None = None
 
     alpha_per_target = False
 
     @trains
-    def fit(self, X, y=None, sample_weight=None, **params):
+    def fit(
+        self,
+        X: Rows,
+        y: Matrix | None = None,
+        sample_weight: ArrayLike | None = None,
+        **params: Any,
+    ) -> Self:
         """Choose the penalty, and train on all rows.
 
         Parameters
@@ -445,7 +466,16 @@ class RidgeClassifierCV(_ChosenAlpha, _SignClassifier):
         return Samples(X, y, signs.ravel(), weights), signs.shape[1]
 
 
-def ridge_path(X, y, *, alphas=100, eps=1e-7, fit_intercept=True, sample_weight=None, n_jobs=None):
+def ridge_path(
+    X: Matrix,
+    y: Matrix,
+    *,
+    alphas: int | ArrayLike = 100,
+    eps: float = 1e-7,
+    fit_intercept: bool = True,
+    sample_weight: ArrayLike | None = None,
+    n_jobs: int | None = None,
+) -> tuple[Array, Array]:
     """The coefficients of ridge regression for many penalties.
 
     Each minimises ``sum_i s_i (y_i - x_i w - b)^2 + alpha |w|^2`` over w and b. One factorisation

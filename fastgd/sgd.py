@@ -1,8 +1,10 @@
 """Linear models whose loss, penalty, learning rate and batch size the user chooses."""
 
-from dataclasses import KW_ONLY, dataclass
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass, field
 from numbers import Real
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from sklearn.base import OutlierMixin
@@ -21,6 +23,13 @@ from fastgd.problem.losses import FOR_SGD, OF_VALUES
 from fastgd.problem.objective import PENALTIES, Objective
 from fastgd.problem.problem import Samples
 
+if TYPE_CHECKING:
+    from typing import Self
+
+    from numpy.typing import ArrayLike
+
+    from fastgd.problem.array_types import Array, Matrix, Rows
+
 # The schedules, without the passive-aggressive ones.
 OneClassRate = Annotated[str, StrOptions(set(SCHEDULE_NAMES) - {"pa1", "pa2"})] | Schedule
 
@@ -28,19 +37,21 @@ OneClassRate = Annotated[str, StrOptions(set(SCHEDULE_NAMES) - {"pa1", "pa2"})] 
 class _StartsAnywhere:
     """A linear model that can start from given coefficients."""
 
+    intercept_: Array
+
     @trains
     def fit(
         self,
-        X,
-        y=None,
-        coef_init=None,
-        intercept_init=None,
-        sample_weight=None,
+        X: Rows,
+        y: Matrix | None = None,
+        coef_init: ArrayLike | None = None,
+        intercept_init: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
         *,
-        X_val=None,
-        y_val=None,
-        sample_weight_val=None,
-    ):
+        X_val: Rows | None = None,
+        y_val: Matrix | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
         """Train from the start, or with `warm_start` continue.
 
         Parameters
@@ -83,7 +94,13 @@ class _LearnsLabels(_StartsAnywhere, Classifier):
     """A linear classifier of streams."""
 
     @checked
-    def partial_fit(self, X, y=None, classes=None, sample_weight=None):
+    def partial_fit(
+        self,
+        X: Rows,
+        y: Matrix | None = None,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Train for one epoch on these rows, from where the last call ended. Callbacks and
         `verbose` have no effect.
 
@@ -139,7 +156,7 @@ class _SGD(_StartsAnywhere):
     early_stopping: bool = False
     validation_fraction: types.Fraction = 0.1
     n_iter_no_change: types.AtLeast1 = 5
-    class_weight: Literal["balanced"] | dict | None = None
+    class_weight: Literal["balanced"] | dict[Any, float] | None = None
     warm_start: bool = False
     average: types.AtLeast1 | bool = False
     batch_size: types.AtLeast1 | Literal["full"] = 1
@@ -561,7 +578,7 @@ class Perceptron(_LearnsLabels):
     early_stopping: bool = False
     validation_fraction: types.Fraction = 0.1
     n_iter_no_change: types.AtLeast1 = 5
-    class_weight: Literal["balanced"] | dict | None = None
+    class_weight: Literal["balanced"] | dict[Any, float] | None = None
     warm_start: bool = False
     batch_size: types.AtLeast1 | Literal["full"] = 1
     max_seconds: types.Positive | None = None
@@ -812,10 +829,12 @@ class SGDRegressor(_SGD, Regressor):
     loss: Annotated[str, StrOptions(set(OF_VALUES))] | types.Function = "squared_error"
     _: KW_ONLY
     power_t: types.Finite = 0.25
-    class_weight: ClassVar = None  # a parameter of classifiers only
+    class_weight: None = field(default=None, init=False)  # a parameter of classifiers only
 
     @checked
-    def partial_fit(self, X, y=None, sample_weight=None):
+    def partial_fit(
+        self, X: Rows, y: Matrix | None = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Train for one epoch on these rows, from where the last call ended. Callbacks and
         `verbose` have no effect.
 
@@ -998,22 +1017,29 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
     max_seconds: types.Positive | None = None
 
     @property
-    def loss(self):
+    def loss(self) -> str:
         """Without an offset b is 1, and the hinge loss of w x + 1 is the perceptron loss of w x."""
         return "hinge" if self.fit_intercept else "perceptron"
 
     @property
-    def alpha(self):
+    def alpha(self) -> float:
         """The strength of the penalty, which some schedules use."""
         return self.nu
 
     @property
-    def intercept_(self):
+    def intercept_(self) -> Array:
         """b, as `offset_` determines it."""
         return 1 - self.offset_ if self.fit_intercept else -self.offset_
 
     @trains
-    def fit(self, X, y=None, coef_init=None, offset_init=None, sample_weight=None):
+    def fit(
+        self,
+        X: Matrix,
+        y: object = None,
+        coef_init: ArrayLike | None = None,
+        offset_init: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Train from the start, or with `warm_start` continue.
 
         Parameters
@@ -1045,7 +1071,9 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
         return self._fit_rows(X, sample_weight, fit_callbacks=fit_callbacks, **init)
 
     @checked
-    def partial_fit(self, X, y=None, sample_weight=None):
+    def partial_fit(
+        self, X: Matrix, y: object = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Train for one epoch on these rows, from where the last call ended.
 
         Parameters
@@ -1083,16 +1111,17 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
         return Objective(loss, l2=float(self.nu), intercept=self.fit_intercept, tilt=tilt)
 
     def _store(self, coef, intercept):
-        self.coef_, self.offset_ = coef[0], int(self.fit_intercept) - intercept
+        self.coef_ = coef[0]
+        self.offset_: Array = int(self.fit_intercept) - intercept
 
-    def decision_function(self, X):
+    def decision_function(self, X: Matrix) -> Array:
         """Signed distances ``w x - offset``, shape (n_samples,): negative for outliers."""
         return self._margins(X)[:, 0] - int(self.fit_intercept)
 
-    def score_samples(self, X):
+    def score_samples(self, X: Matrix) -> Array:
         """``w x``, shape (n_samples,)"""
         return self.decision_function(X) + self.offset_
 
-    def predict(self, X):
+    def predict(self, X: Matrix) -> Array:
         """1 for inliers, -1 for outliers, shape (n_samples,)."""
         return np.where(self.decision_function(X) >= 0, 1, -1).astype(np.int32)

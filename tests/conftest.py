@@ -9,6 +9,8 @@ import pytest
 
 from reference import DTYPES, LAYOUTS, store
 
+collect_ignore = ["typed"]  # scripts for type checkers: `make types`
+
 
 @pytest.fixture(params=LAYOUTS)
 def layout(request):

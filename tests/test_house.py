@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from importlib.util import resolve_name
+from inspect import signature
 from pathlib import Path
 
 import pytest
@@ -81,8 +82,45 @@ def test_every_public_name_is_listed():
 def test_type_checkers_see_the_same_names():
     tree = ast.parse(Path(fastgd.__file__).read_text())
     block = next(node for node in tree.body if isinstance(node, ast.If))
-    seen = {alias.name: node.module for node in block.body for alias in node.names}
+    seen = {alias.asname: node.module for node in block.body for alias in node.names}
     assert seen == fastgd._HOME
+    # `import A as A` makes A public; another name would hide it
+    assert all(alias.name == alias.asname for node in block.body for alias in node.names)
+
+
+def public_functions():
+    """(name, function) of each public function, method and property that fastgd defines."""
+    for name in fastgd.__all__:
+        value = getattr(fastgd, name)
+        if not isinstance(value, type):
+            yield name, value
+            continue
+        for base in value.__mro__:
+            for method, part in vars(base).items():
+                if method == "__init__" or not method.startswith("_"):
+                    part = getattr(part, "__func__", getattr(part, "fget", part))
+                    yield f"{name}.{method}", getattr(part, "fn", part)
+
+
+def test_public_functions_have_types():
+    missing = []
+    for name, function in public_functions():
+        # Constructors of fields have none at run time; a method for SciPy has SciPy's arguments.
+        is_ours = getattr(function, "__module__", "").startswith("fastgd") and callable(function)
+        is_made = name in fastgd._NAMES["optimize"].split()[2:] or "<string>" in getattr(
+            getattr(function, "__code__", None), "co_filename", ""
+        )
+        if not is_ours or isinstance(function, type) or is_made:
+            continue
+        parts = signature(function)
+        types = [
+            parameter.annotation
+            for parameter in parts.parameters.values()
+            if parameter.name not in ("self", "cls")
+        ]
+        if parts.empty in [*types, parts.return_annotation]:
+            missing.append(name)
+    assert missing == []
 
 
 def test_instruction_set_is_the_one_asked_for():

@@ -2,7 +2,10 @@
 parameters and data to checked ones.
 """
 
+from __future__ import annotations
+
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
@@ -24,6 +27,9 @@ from fastgd.problem.data import (
 )
 from fastgd.problem.problem import Samples
 from fastgd.training.fit_callbacks import SupportsFitCallbacks
+
+if TYPE_CHECKING:
+    from fastgd.problem.array_types import Array
 
 # Rows with less than this share of the largest sample weight are ignored. Their losses are about
 # 10^14 times smaller than the rounding error of the sum, but a column that only they have would be
@@ -84,6 +90,14 @@ class Model(SupportsFitCallbacks, BaseEstimator):
     it.
     """
 
+    # attributes of a fitted model
+    n_features_in_: int
+    feature_names_in_: Array
+    n_iter_: int
+    best_epoch_: int
+    stop_reason_: str
+    history_: dict[str, list[Any]]
+
     # what a model has no parameter for
     early_stopping, warm_start, verbose, max_seconds, n_jobs = False, False, 0, None, None
     # Whether a fit needs the sums of squares of all columns, which a first pass over chunks can
@@ -91,7 +105,7 @@ class Model(SupportsFitCallbacks, BaseEstimator):
     _needs_moments, _holds_few_rows = False, False
 
     @property
-    def loss_curve_(self):
+    def loss_curve_(self) -> list[float]:
         """The loss of each epoch: ``history_["loss"]``."""
         check_is_fitted(self)
         return self.history_["loss"]

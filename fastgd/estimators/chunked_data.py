@@ -1,8 +1,11 @@
 """Users' chunks: the first look at them, predictions, and streams."""
 
+from __future__ import annotations
+
 import warnings
 from contextlib import contextmanager
 from functools import wraps
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
@@ -16,6 +19,13 @@ from fastgd.problem.chunk_cache import Cache
 from fastgd.problem.chunked_rows import ChunkedRows, Looked, shared
 from fastgd.problem.chunks import Chunks, at_once, in_advance
 from fastgd.problem.data import distinct_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import ArrayLike
+
+    from fastgd.problem.array_types import Array, Matrix, PredictsRows, Rows
 
 # Fewer rows than columns are held in memory up to this number of bytes, where methods for such data
 # are found.
@@ -131,7 +141,7 @@ def opened(model, X, y, sample_weight, reset=True):
     return look(model, X, reset)
 
 
-def by_chunks(predict):
+def by_chunks(predict: Callable[..., Array]) -> PredictsRows:
     """Of a method of X: of `Chunks` it yields the result of one chunk after the other."""
 
     @wraps(predict)
@@ -166,7 +176,9 @@ def _names_known(chunks):
 class TakesChunks:
     """Base of models whose `score` takes chunks."""
 
-    def score(self, X, y=None, sample_weight=None):
+    def score(
+        self, X: Rows, y: Matrix | None = None, sample_weight: ArrayLike | None = None
+    ) -> float:
         """scikit-learn's score: the accuracy of labels, R^2 of values.
 
         Parameters

@@ -2,7 +2,10 @@
 training, and predictions.
 """
 
+from __future__ import annotations
+
 from copy import copy
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
@@ -26,6 +29,9 @@ from fastgd.problem.layout import pack
 from fastgd.problem.losses import KINDS, Custom, LogLoss
 from fastgd.problem.objective import Objective, penalty_parts
 
+if TYPE_CHECKING:
+    from fastgd.problem.array_types import Array
+
 
 class LinearModel(SparseCoefMixin, Model):
     """Linear models trained by gradient descent.
@@ -33,6 +39,15 @@ class LinearModel(SparseCoefMixin, Model):
     A subclass turns y into the kernels' targets, says how many outputs there are, and shapes
     `coef_` (`_store`).
     """
+
+    # attributes of a fitted model
+    coef_: Array
+    intercept_: Any  # a number or an array: it depends on the shape of y and on `fit_intercept`
+    converged_: bool
+    optimality_: float | None
+    optimality_kind_: str | None
+    solver_: str
+    t_: int
 
     # what a model has no parameter for
     learning_rate, optimizer, batch_size, init = "auto", "sgd", "auto", "zeros"
@@ -72,14 +87,16 @@ class LinearModel(SparseCoefMixin, Model):
         vars(self).pop("coef_")
         self._dtype = np.dtype(dtype).str  # a plain type, which skops trusts
 
-    def __getattr__(self, name):
-        if name == "coef_" and self._is_trained:
-            twin = copy(vars(self))
-            solution = self._state.solution()
-            self._store(*(part.astype(self._dtype, copy=False) for part in solution))
-            self.__dict__ = twin | {"coef_": vars(self)["coef_"]}
-            return vars(self)["coef_"]
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+    if not TYPE_CHECKING:  # type checkers know the attributes above, and no others
+
+        def __getattr__(self, name):
+            if name == "coef_" and self._is_trained:
+                twin = copy(vars(self))
+                solution = self._state.solution()
+                self._store(*(part.astype(self._dtype, copy=False) for part in solution))
+                self.__dict__ = twin | {"coef_": vars(self)["coef_"]}
+                return vars(self)["coef_"]
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def _stream_margins(self, X):
         """`_margins` of a few sparse rows by a stream that has them: the work of their own

@@ -3,26 +3,38 @@ checked once for each combination of values.
 """
 
 import os
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 from functools import cache, wraps
-from typing import dataclass_transform
+from typing import Any, TypeVar, dataclass_transform
 
 import joblib
 from sklearn import get_config
 from sklearn.callback import with_callbacks
+from sklearn.utils import _param_validation, metaestimators
 
 from fastgd.estimators.base import unchanged_on_error
-from fastgd.estimators.types import constraints_of
+from fastgd.estimators.types import constraints_of_text
 from fastgd.kernels import threads
 
+_Model = TypeVar("_Model")
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
-@dataclass_transform(eq_default=False)
-def parameters(cls):
+
+@dataclass_transform(eq_default=False, field_specifiers=(field,))
+def parameters(cls: type[_Model]) -> type[_Model]:
     """Make a class with the parameters of an estimator from its fields, as `dataclass` does: it
     gets a constructor that stores them, and scikit-learn's constraints, which are their types.
+
+    A module of such classes has ``from __future__ import annotations``. A parameter of a base class
+    that the class lacks is a field with ``init=False``.
     """
     cls = dataclass(eq=False, repr=False, match_args=False)(cls)
-    cls._parameter_constraints = {field.name: constraints_of(field.type) for field in fields(cls)}
+    cls._parameter_constraints = {
+        field.name: constraints_of_text(field.type, cls.__module__)
+        for field in fields(cls)
+        if field.init
+    }
     # `help` shows the names and the defaults.
     cls.__init__.__annotations__ = {}
     # A subclass may lack parameters of this class: it lists its own.
@@ -36,7 +48,7 @@ def _allowed_processors():
     return joblib.cpu_count()
 
 
-def thread_count(n_jobs):
+def thread_count(n_jobs: int | None) -> int:
     """The threads of a fit, at most: None means all that OpenMP allows, -1 all processors, -2 all
     but one, and so on.
     """
@@ -57,7 +69,7 @@ def thread_count(n_jobs):
 _VALID = set()
 
 
-def validate(model):
+def validate(model: Any) -> None:
     """Validate the constructor's parameters, as scikit-learn's estimators do, each combination of
     values once.
     """
@@ -75,7 +87,7 @@ def validate(model):
             _VALID.add(values)
 
 
-def checked(method):
+def checked(method: _Function) -> _Function:
     """Of a method that trains: `validate` the parameters; after an error the estimator is as it
     was.
     """
@@ -89,6 +101,16 @@ def checked(method):
     return run
 
 
-def trains(fit):
+def trains(fit: _Function) -> _Function:
     """Of `fit`: as `checked`, with scikit-learn's callbacks."""
     return checked(with_callbacks(fit))
+
+
+def available_if(check: Callable[[Any], bool]) -> Callable[[_Function], _Function]:
+    """scikit-learn's `available_if`, with types."""
+    return metaestimators.available_if(check)
+
+
+def validate_arguments(constraints: dict[str, Any]) -> Callable[[_Function], _Function]:
+    """Of a function: validate its arguments, as scikit-learn does."""
+    return _param_validation.validate_params(constraints, prefer_skip_nested_validation=True)

@@ -2,7 +2,10 @@
 rules.
 """
 
+from __future__ import annotations
+
 from numbers import Integral, Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -25,6 +28,9 @@ from fastgd.problem.data import distinct_columns
 from fastgd.problem.dual_gap import dual_gaps
 from fastgd.problem.problem import Samples as FitSamples
 from fastgd.training.blas import one_blas_thread
+
+if TYPE_CHECKING:
+    from fastgd.problem.array_types import Array
 
 # scikit-learn's words.
 NO_GRID = (
@@ -80,6 +86,14 @@ class PenaltySelection(Regressor):
     """Base of regressors whose `alpha_`, and `l1_ratio_`, have the least mean squared error in
     cross-validation, and whose coefficients are then those of all rows.
     """
+
+    alpha_: float
+    alphas_: Array
+    mse_path_: Array
+    dual_gap_: float
+    intercept_: float
+    optimality_: float
+    optimality_kind_: str
 
     loss, draws_nothing = "squared_error", True
 
@@ -213,7 +227,7 @@ class PenaltySelection(Regressor):
         super()._store(coef, intercept)
         self.intercept_ = intercept[0] if self.fit_intercept else 0.0
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> MetadataRouter:
         """The requests of the model, and of its splitter.
 
         Returns

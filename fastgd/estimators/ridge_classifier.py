@@ -1,5 +1,9 @@
 """Classifiers that regress +1 for the class of a row and -1 for the others."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import check_consistent_length
@@ -11,6 +15,9 @@ from fastgd.estimators.base import about
 from fastgd.estimators.chunked_data import NO_ROWS, by_chunks, opened
 from fastgd.estimators.supervised import Classifier
 from fastgd.problem.problem import Samples
+
+if TYPE_CHECKING:
+    from fastgd.problem.array_types import Array, Matrix
 
 
 class SignClassifier(Classifier):
@@ -63,7 +70,7 @@ class SignClassifier(Classifier):
             return y, self._as_signs(y).ravel()
 
     @by_chunks
-    def predict(self, X):
+    def predict(self, X: Matrix) -> Array:
         """The label of the largest margin for each row, shape (n_samples,); of several labels those
         of positive margins, shape (n_samples, n_labels).
         """

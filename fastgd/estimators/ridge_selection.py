@@ -1,6 +1,9 @@
 """Estimators that choose a penalty: scorers and metadata routing, as in scikit-learn."""
 
+from __future__ import annotations
+
 from inspect import signature
+from typing import TYPE_CHECKING, Any
 
 from sklearn.base import is_classifier
 from sklearn.metrics import check_scoring, get_scorer
@@ -16,6 +19,9 @@ from fastgd.estimators.diagnostics import warn
 from fastgd.estimators.ridge_search import RidgeSearch, checked_alphas
 from fastgd.problem.chunks import Chunks
 
+if TYPE_CHECKING:
+    from fastgd.problem.array_types import Array
+
 
 class SelectsAlpha:
     """Base of models with parameters `alphas`, `cv` and `scoring`.
@@ -23,6 +29,11 @@ class SelectsAlpha:
     A subclass defines ``_checked(X, y, sample_weight)``, which returns `Samples` and the number of
     outputs.
     """
+
+    # a number; with `alpha_per_target` an array
+    alpha_: Any
+    best_score_: Any
+    cv_results_: Array
 
     # The fit of all rows has no parameters of its own. Nearly always it is solved exactly; this is
     # the accuracy of the rest, of which six digits of the coefficients are asked.
@@ -71,7 +82,7 @@ class SelectsAlpha:
             )
         return accepts
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> MetadataRouter:
         """Metadata routing: of ``sample_weight`` to the scorer, and of ``groups`` to the splitter.
 
         Returns

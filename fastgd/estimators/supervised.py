@@ -1,16 +1,23 @@
 """Conversion of users' labels and targets to the kernels' numbers, and back."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from sklearn.utils import compute_class_weight
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y
 
 from fastgd.estimators.chunked_data import NO_ROWS, TakesChunks, by_chunks, opened
 from fastgd.estimators.linear_model import LinearModel
+from fastgd.estimators.parameters import available_if
 from fastgd.estimators.targets import Labels, Values
 from fastgd.problem.losses import kind_of
 from fastgd.problem.problem import Samples
+
+if TYPE_CHECKING:
+    from fastgd.problem.array_types import Array, Matrix
 
 
 def _has_probabilities(model):
@@ -89,7 +96,7 @@ class Classifier(TakesChunks, Labels, LinearModel):
         self.coef_, self.intercept_ = coef, intercept
 
     @by_chunks
-    def decision_function(self, X):
+    def decision_function(self, X: Matrix) -> Array:
         """Margins ``X W' + b``: shape (n_samples,) for two classes, positive for ``classes_[1]``;
         else (n_samples, n_classes).
         """
@@ -97,13 +104,13 @@ class Classifier(TakesChunks, Labels, LinearModel):
         return margins[:, 0] if margins.shape[1] == 1 else margins
 
     @by_chunks
-    def predict(self, X):
+    def predict(self, X: Matrix) -> Array:
         """The label of the largest margin for each row, shape (n_samples,)."""
         return self._label(self._margins(X))
 
     @available_if(_has_probabilities)
     @by_chunks
-    def predict_proba(self, X):
+    def predict_proba(self, X: Matrix) -> Array:
         """Probabilities of the classes, shape (n_samples, n_classes), for the losses 'log_loss',
         'softmax' and 'modified_huber'.
 
@@ -193,7 +200,7 @@ class Regressor(TakesChunks, Values, LinearModel):
         return tags
 
     @by_chunks
-    def predict(self, X):
+    def predict(self, X: Matrix) -> Array:
         """Predicted targets: shape (n_samples,) or (n_samples, n_targets)."""
         prediction = self._kind.mean(self._margins(X))
         return prediction[:, 0] if self.coef_.ndim == 1 else prediction

@@ -1,9 +1,16 @@
 """What all classifiers do with labels, and all regressors with targets."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from sklearn.base import ClassifierMixin, MultiOutputMixin, RegressorMixin
 
 from fastgd.estimators.chunked_data import by_chunks
+
+if TYPE_CHECKING:
+    from fastgd.problem.array_types import Array, Matrix
 
 
 class Labels(ClassifierMixin):
@@ -39,7 +46,7 @@ class Labels(ClassifierMixin):
         return self.classes_[(margins[:, 0] > 0).astype(int) if is_binary else margins.argmax(1)]
 
     @by_chunks
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: Matrix) -> Array:
         """Logarithms of `predict_proba`."""
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))

@@ -4,6 +4,7 @@ from typing import Self, TypedDict, type_check_only
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import disjoint_base
 
 from .losses import Objective
 from .rows import Rows
@@ -15,6 +16,7 @@ class EpochSums(TypedDict):  # the struct of data_term.pxd, as a dict
     gradient_norm: float
     updates: int
 
+@disjoint_base
 class DataTerm:
     rows: Rows
     def __init__(

@@ -1,10 +1,12 @@
 """Matrix factorization: a sweep of gradient descent over the ratings in the cells of a grid."""
 
-from typing import TypedDict
+from typing import TypedDict, type_check_only
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import disjoint_base
 
+@type_check_only
 class FactorizationOptions(TypedDict):  # the struct of factorization.pyx, as a dict
     loss: int
     pairwise: bool
@@ -15,6 +17,7 @@ class FactorizationOptions(TypedDict):  # the struct of factorization.pyx, as a 
     implicit: bool
     alpha: float
 
+@disjoint_base
 class Grid:
     users: NDArray[np.int32]
     items: NDArray[np.int32]

@@ -1,14 +1,16 @@
 """Losses over whole blocks of margins."""
 
 from enum import IntEnum
-from typing import TypedDict, type_check_only
+from typing import Any, TypedDict, type_check_only
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from typing_extensions import disjoint_base
 
-class Loss(IntEnum):
-    """The codes of losses.pxd, by the losses' names in capitals."""
+# An IntEnum. Its members are those of losses.pxd, which alone lists them.
+Loss: Any
 
+@disjoint_base
 class CustomLoss:
     address: int
     def __init__(self, function: int, data: int, many: bool) -> None: ...
@@ -38,7 +40,7 @@ def evaluate(
     delta: float,
     z: ArrayLike,
     y: ArrayLike,
-    smoothing: float = 0,
+    smoothing: float = 0.0,
     slope_limit: float = ...,
     custom: int = 0,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...

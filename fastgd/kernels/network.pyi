@@ -4,6 +4,7 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import disjoint_base
 
 from .data_term import DataTerm, EpochSums
 from .rows import Rows
@@ -11,6 +12,7 @@ from .rules import Rule
 
 _Floating = TypeVar("_Floating", np.float32, np.float64)
 
+@disjoint_base
 class Network:
     def __init__(
         self,

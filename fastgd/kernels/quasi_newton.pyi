@@ -2,11 +2,13 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import disjoint_base
 
 from .cost import Status
 
 _Vector = NDArray[np.float64]
 
+@disjoint_base
 class QuasiNewton:
     x: _Vector
     gradient: _Vector

@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import disjoint_base
 
 from .cost import Status
 from .rules import Rule
@@ -9,6 +10,7 @@ from .rules import Rule
 _Vector = NDArray[np.float64]
 _Parameters = NDArray[np.float32] | NDArray[np.float64]
 
+@disjoint_base
 class RuleDescent:
     x: _Parameters
     best: _Parameters | None

@@ -1,8 +1,10 @@
 """Update rules as immutable settings; the buffers belong to the run."""
 
+from __future__ import annotations
+
 from dataclasses import fields
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from fastgd.kernels.rules import Kind
 from fastgd.problem.records import Settings
@@ -18,7 +20,7 @@ class Optimizer(Settings):
 
     kind: ClassVar[Kind]
     # Which of the kernels' two buffers the rule needs, each as long as the parameters.
-    buffers: ClassVar[tuple] = (False, False)
+    buffers: ClassVar[tuple[bool, bool]] = (False, False)
     # Whether each parameter has a rate of its own, whatever the size of its gradients.
     is_adaptive: ClassVar[bool] = False
 
@@ -30,7 +32,7 @@ class Optimizer(Settings):
                 self._check_number(field.name, "a number in [0, 1)", 0, 1, closed=True)
 
     @cached_property
-    def codes(self):
+    def codes(self) -> dict[str, Any]:
         """The rule for the kernels."""
         first = getattr(self, "momentum", getattr(self, "beta1", 0.0))
         second = getattr(self, "rho", getattr(self, "beta2", 0.0))
@@ -274,7 +276,7 @@ class GradientNoise(Optimizer):
     GradientNoise(rule='adam', variance=0.1, fading=0.55)
     """
 
-    rule: object = "sgd"
+    rule: str | Optimizer = "sgd"
     variance: float = 0.01
     fading: float = 0.55
 
@@ -289,15 +291,15 @@ class GradientNoise(Optimizer):
             )
 
     @property
-    def buffers(self):
+    def buffers(self) -> tuple[bool, bool]:
         return as_optimizer(self.rule).buffers
 
     @property
-    def is_adaptive(self):
+    def is_adaptive(self) -> bool:
         return as_optimizer(self.rule).is_adaptive
 
     @cached_property
-    def codes(self):
+    def codes(self) -> dict[str, Any]:
         """The rule for the kernels."""
         return as_optimizer(self.rule).codes | {"noise": self.variance, "fading": self.fading}
 

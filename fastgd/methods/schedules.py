@@ -2,14 +2,19 @@
 it.
 """
 
+from __future__ import annotations
+
 from dataclasses import replace
 from functools import partial
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from fastgd.kernels.stochastic import PassiveAggressive as Rate
 from fastgd.problem.records import Settings
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class Schedule(Settings):
@@ -17,19 +22,19 @@ class Schedule(Settings):
 
     passive_aggressive: ClassVar[Rate] = Rate.OFF
     # Bounds that settings have to be above.
-    bounds: ClassVar[dict] = {}
+    bounds: ClassVar[dict[str, float]] = {}
 
     def __post_init__(self):
         for name, bound in self.bounds.items():
             self._check_number(name, f"a finite number above {bound}", bound)
 
-    def rates(self, t, count, epoch):
+    def rates(self, t: int, count: int, epoch: int) -> NDArray[np.float64]:
         """The rates of an epoch's `count` updates, the first being the `t`-th of all (from 1),
         after `epoch` complete epochs.
         """
         raise NotImplementedError
 
-    def react(self):
+    def react(self) -> Schedule | None:
         """The schedule to continue with once the loss has stalled; None to stop."""
         return None
 
@@ -47,7 +52,7 @@ class Constant(Schedule):
     eta0: float = 0.01
     bounds = {"eta0": 0}
 
-    def rates(self, t, count, epoch):
+    def rates(self, t: int, count: int, epoch: int) -> NDArray[np.float64]:
         return np.full(count, float(self.eta0))
 
 
@@ -65,7 +70,7 @@ class InverseScaling(Schedule):
     power_t: float = 0.5
     bounds = {"eta0": 0, "power_t": -np.inf}
 
-    def rates(self, t, count, epoch):
+    def rates(self, t: int, count: int, epoch: int) -> NDArray[np.float64]:
         return self.eta0 / np.arange(t, t + count, dtype=float) ** self.power_t
 
 
@@ -83,7 +88,7 @@ class Optimal(Schedule):
     alpha: float = 1e-4
     bounds = {"alpha": 0}
 
-    def rates(self, t, count, epoch):
+    def rates(self, t: int, count: int, epoch: int) -> NDArray[np.float64]:
         start = 1 / (np.sqrt(1 / np.sqrt(self.alpha)) * self.alpha)
         return 1 / (self.alpha * (start + np.arange(t, t + count, dtype=float) - 1))
 
@@ -106,7 +111,7 @@ class Adaptive(Schedule):
 
     rates = Constant.rates
 
-    def react(self):
+    def react(self) -> Adaptive | None:
         return replace(self, eta0=self.eta0 / self.factor) if self.eta0 > self.least else None
 
 
@@ -125,7 +130,7 @@ class StepDecay(Schedule):
     every: int = 10
     bounds = {"eta0": 0, "factor": 0, "every": 0}
 
-    def rates(self, t, count, epoch):
+    def rates(self, t: int, count: int, epoch: int) -> NDArray[np.float64]:
         return np.full(count, self.eta0 * self.factor ** (epoch // self.every))
 
 
@@ -144,7 +149,7 @@ class CosineDecay(Schedule):
     epochs: int = 100
     bounds = {"eta0": 0, "epochs": 0}
 
-    def rates(self, t, count, epoch):
+    def rates(self, t: int, count: int, epoch: int) -> NDArray[np.float64]:
         done = epoch + np.arange(count) / count
         return self.eta0 / 2 * (1 + np.cos(np.pi * np.minimum(done / self.epochs, 1)))
 
@@ -175,7 +180,7 @@ class OneCycle(Schedule):
         if self.warmup >= 1:
             raise ValueError(f"warmup of OneCycle must be below 1, got {self.warmup!r}")
 
-    def rates(self, t, count, epoch):
+    def rates(self, t: int, count: int, epoch: int) -> NDArray[np.float64]:
         done = np.minimum((epoch + np.arange(count) / count) / self.epochs, 1)
         up = 0.04 + 0.96 * done / self.warmup
         down = (1 + np.cos(np.pi * (done - self.warmup) / (1 - self.warmup))) / 2
@@ -204,7 +209,7 @@ class Lipschitz(Schedule):
     eta0: float
     decays: bool = True
 
-    def rates(self, t, count, epoch):
+    def rates(self, t: int, count: int, epoch: int) -> NDArray[np.float64]:
         return self.eta0 / np.sqrt(1 + self.decays * (epoch + np.arange(count) / count))
 
 

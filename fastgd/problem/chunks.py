@@ -1,12 +1,22 @@
 """Data that is read chunk by chunk, for training on more rows than fit into memory."""
 
+from __future__ import annotations
+
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Semaphore
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from os import PathLike
+    from typing import Self
+
+    from numpy.typing import NDArray
 
 # Bytes of a chunk that `Chunks.of` makes.
 CHUNK_BYTES = 2**25
@@ -64,7 +74,15 @@ class Chunks:
     (array([1., 2., 3.]), 4.0)
     """
 
-    def __init__(self, read, n_chunks, *, cache=None, shuffle=None, random_state=None):
+    def __init__(
+        self,
+        read: Callable[[int], Any],
+        n_chunks: int,
+        *,
+        cache: str | PathLike[str] | None = None,
+        shuffle: int | None = None,
+        random_state: int | None = None,
+    ) -> None:
         if not callable(read):
             raise TypeError(f"read must be a function of a chunk's number, got {read!r}")
         if not (isinstance(n_chunks, int | np.integer) and n_chunks > 0):
@@ -74,7 +92,7 @@ class Chunks:
         self.read, self.n_chunks, self.cache = read, int(n_chunks), cache and Path(cache)
         self.shuffle, self.random_state = shuffle, random_state
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.n_chunks
 
     def __getstate__(self):
@@ -88,7 +106,7 @@ class Chunks:
         return vars(self)
 
     @property
-    def sources(self):
+    def sources(self) -> str | None:
         """What tells whether the sources are unchanged: the same text; None if nothing does."""
         return repr((self.n_chunks, self.read.sources)) if self._has_files else None
 
@@ -97,11 +115,11 @@ class Chunks:
         return isinstance(self.read, RowGroups)
 
     @property
-    def feature_names(self):
+    def feature_names(self) -> NDArray[Any] | None:
         """The names of the columns, where they are known; else None."""
         return self.read.feature_names if self._has_files else None
 
-    def part(self, i):
+    def part(self, i: int) -> tuple[Any, Any, Any]:
         """Chunk i as (X, y, sample_weight); what it lacks is None."""
         try:
             given = self.read(i)
@@ -117,11 +135,11 @@ class Chunks:
             )
         return *given, *(None,) * (3 - len(given))
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[tuple[Any, Any, Any]]:
         """Chunk after chunk as (X, y, sample_weight)."""
         return in_advance(self.part, range(self.n_chunks))
 
-    def pools(self, number=0):
+    def pools(self, number: int = 0) -> list[list[int]]:
         """Lists of the numbers of the chunks that a stream holds at a time; `number` is that of the
         pass, and changes their order.
         """
@@ -132,7 +150,14 @@ class Chunks:
         return [order[begin : begin + size] for begin in range(0, self.n_chunks, size)]
 
     @classmethod
-    def of(cls, X, y=None, sample_weight=None, chunk_rows=None, **parameters):
+    def of(
+        cls,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        chunk_rows: int | None = None,
+        **parameters: Any,
+    ) -> Self:
         """Chunks of consecutive rows of X, y and sample_weight.
 
         Parameters
@@ -164,7 +189,15 @@ class Chunks:
         return cls(Slices(parts, chunk_rows), max(-(-rows // chunk_rows), 1), **parameters)
 
     @classmethod
-    def parquet(cls, paths, *, target=None, columns=None, sample_weight=None, **parameters):
+    def parquet(
+        cls,
+        paths: str | PathLike[str] | Sequence[str | PathLike[str]],
+        *,
+        target: str | Sequence[str] | None = None,
+        columns: Sequence[str] | None = None,
+        sample_weight: str | None = None,
+        **parameters: Any,
+    ) -> Self:
         """The row groups of Parquet files; the model gets the names of the columns.
 
         It needs pyarrow.
