@@ -1,10 +1,14 @@
 """Models that come from scikit-learn; the estimators' method `to_sklearn` is the way back."""
 
+from typing import Any
+
+from sklearn.base import BaseEstimator
+
 import fastgd
 from fastgd.estimators import twins
 
 
-def from_sklearn(estimator):
+def from_sklearn(estimator: BaseEstimator) -> Any:
     """fastgd's estimator with the parameters and the coefficients of one of scikit-learn.
 
     A fitted estimator gives a fitted one with the same predictions. If it has ``warm_start=True``,

@@ -110,7 +110,7 @@ class Model(SupportsFitCallbacks, BaseEstimator):
         check_is_fitted(self)
         return self.history_["loss"]
 
-    def to_sklearn(self):
+    def to_sklearn(self) -> BaseEstimator:
         """scikit-learn's fitted estimator with the same predictions.
 
         It has the parameters that both know. Those that scikit-learn lacks or refuses have its
