@@ -12,7 +12,8 @@ SOURCES := pyproject.toml setup.py \
 group = $$($(BIN)/python -c 'import tomllib; \
 	print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["$(1)"])')
 
-.PHONY: demo test fuzz checked bench docs lint wheel wheel-test clean
+.PHONY: demo test fuzz checked sanitize sanitize-address sanitize-thread bench docs lint wheel \
+	wheel-test reproducible clean
 
 demo: $(VENV)/built
 	$(BIN)/python -m bench.demo
@@ -35,6 +36,52 @@ checked: $(VENV)/built $(VENV)/test
 	cp -R tests build/checked/
 	cd build/checked && \
 		$(abspath $(BIN))/python -m pytest -n auto --dist loadfile --confcutdir=tests tests
+
+# Some tests on kernels with the sanitizers of GCC, in builds of their own: first of memory errors
+# and undefined behaviour, then of races between threads. NumPy, SciPy and Python are not
+# instrumented. Before, the sanitizers have to find the faults of tests/sanitizers/faults.h.
+# ThreadSanitizer does not understand GCC's OpenMP: LLVM's takes its place, with Archer, which tells
+# of its synchronisation. Both are in Debian's package libomp-dev.
+ARCHER = $(lastword $(wildcard /usr/lib/llvm-*/lib/libarcher.so))
+SANITIZE_TESTS := active_set batch compiled_loss dual extrapolation glm interior_point lasso lasso_cv \
+	line_search losses metric neural_network newton newton_cholesky normal_equations order positive \
+	recommender ridge robust rules stochastic stored_columns streams
+THREAD_TESTS := batch chunks chunks_of_ratings compiled_loss dual interior_point lasso lasso_cv linear \
+	metric minimize model_selection neural_network newton normal_equations recommender ridge sgd
+LIBRARY = $(shell $(CC) -print-file-name=$(1))
+IN_ADDRESS = LD_PRELOAD="$(call LIBRARY,libasan.so)" PYTHONMALLOC=malloc \
+	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1
+IN_THREAD = LD_PRELOAD="$(call LIBRARY,libtsan.so) $(dir $(ARCHER))libomp.so.5" \
+	OMP_TOOL_LIBRARIES=$(ARCHER) \
+	TSAN_OPTIONS="ignore_noninstrumented_modules=1 halt_on_error=1 exitcode=66"
+
+sanitize: sanitize-address sanitize-thread
+
+sanitize-address: $(VENV)/built $(VENV)/test
+	$(call sanitized,address,address$(comma)undefined)
+	$(call has-faults,address,none address undefined)
+	cd build/address/lib && $(IN_ADDRESS) $(abspath $(BIN))/python -m pytest -q -n auto \
+		--dist loadfile --confcutdir=tests $(SANITIZE_TESTS:%=tests/test_%.py)
+
+sanitize-thread: $(VENV)/built $(VENV)/test
+	@test -n "$(ARCHER)" || { \
+	echo "make $@ needs LLVM's OpenMP with Archer: apt-get install libomp-dev" >&2; exit 1; }
+	export FASTGD_AVX2=0 && $(call sanitized,thread,thread)
+	$(call has-faults,thread,none thread)
+	cd build/thread/lib && $(IN_THREAD) $(abspath $(BIN))/python -m pytest -q --confcutdir=tests \
+		-k "threads or products_of_columns or taken_columns" $(THREAD_TESTS:%=tests/test_%.py)
+
+comma := ,
+# build/$(1)/lib: the package with the sanitizers $(2), and its tests.
+sanitized = FASTGD_SANITIZE=$(2) $(BIN)/python setup.py -q build --build-base build/$(1) \
+	--build-lib build/$(1)/lib && rm -rf build/$(1)/lib/tests && cp -R tests build/$(1)/lib/
+# The sanitizers of build/$(1) find the faults $(2) but for "none".
+has-faults = $(CC) -g -O1 -fopenmp -fsanitize=$(subst address,address$(comma)undefined,$(1)) \
+	-fno-sanitize-recover=undefined -x c tests/sanitizers/faults.h -o build/$(1)/faults && \
+	for fault in $(2); do \
+	if $(if $(filter thread,$(1)),$(IN_THREAD),$(IN_ADDRESS)) build/$(1)/faults $$fault > /dev/null 2>&1; \
+	then test $$fault = none; else test $$fault != none; fi || { \
+	echo "the sanitizer of $(1) is wrong about the fault $$fault" >&2; exit 1; }; done
 
 bench: $(VENV)/built
 	$(BIN)/python -m bench
