@@ -22,12 +22,12 @@ demo: $(VENV)/built
 test: $(VENV)/built $(VENV)/test
 	FASTGD_TEST_ADDING=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
-# Hostile fits over every public entry point: prints those that are wrong, each with the line that
-# repeats it. How many, and which ones: make fuzz FITS=10000 SEED=0.
-FITS := 10000
+# Hostile calls of every public entry point, and damaged files: prints those that are wrong, each with
+# the line that repeats it. How many, and which ones: make fuzz FUZZ_N=10000 SEED=0.
+FUZZ_N := 10000
 SEED := 0
 fuzz: $(VENV)/built $(VENV)/test
-	PYTHONPATH=tests $(BIN)/python -m fuzz --fits $(FITS) --seed $(SEED)
+	PYTHONPATH=tests $(BIN)/python -m fuzz --fits $(FUZZ_N) --seed $(SEED)
 
 # The same tests on kernels that check every index; a build of its own, so that the fast one stays.
 checked: $(VENV)/built $(VENV)/test

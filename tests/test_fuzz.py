@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from fuzz import files, searches
 from fuzz.cases import LINEAR, draw
 from fuzz.judge import faults_of
 
@@ -26,8 +27,9 @@ def test_a_case_is_the_same_whenever_it_is_drawn():
 
 
 def test_every_entry_point_is_drawn():
-    drawn = {draw(SEED, number).estimator for number in range(200)}
-    assert drawn == {*LINEAR, "MLPClassifier", "MLPRegressor", "MatrixFactorization", "minimize"}
+    drawn = {draw(SEED, number).estimator for number in range(400)}
+    others = "MLPClassifier", "MLPRegressor", "MatrixFactorization", "minimize"
+    assert drawn == {*LINEAR, *others, *files.NAMES, *searches.NAMES}
 
 
 # ---- the judge sees what is wrong ----

@@ -48,6 +48,11 @@ class Case:
 
 def draw(seed, number):
     """Case `number` of the sequence that `seed` begins."""
+    others = np.random.default_rng([seed, number, 1])
+    if chance(others, 0.4):
+        from . import files, searches
+
+        return (files if chance(others, 0.25) else searches).draw(others, number)
     rng = np.random.default_rng([seed, number])
     estimator = str(rng.choice(ALL))
     if estimator == "minimize":
