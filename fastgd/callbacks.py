@@ -30,9 +30,7 @@ def opened(content, digest):
     Damaged pickles may be read as other numbers, or as arrays that end the process.
     """
     if checksum(content) != digest:
-        raise pickle.UnpicklingError(
-            "the checkpoint is damaged: its bytes are not those written"
-        )
+        raise pickle.UnpicklingError("the checkpoint is damaged: its bytes are not those written")
     return pickle.loads(content)
 
 
