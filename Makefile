@@ -100,13 +100,30 @@ lint: $(VENV)/lint
 
 # The sdist, and the wheel built from it, into a new dist/: one wheel for CPython 3.11 and later,
 # with libgomp inside. Without LDSHARED some Pythons write the folder of their own libraries into
-# every module.
+# every module. All files are of the time of the commit, so that two builds of it are the same. Beside
+# the wheel, WHEEL.cdx.json says what is inside it (CycloneDX).
+wheel: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1767225600)
 wheel: $(VENV)/wheel
 	rm -rf build/wheel dist
-	LDSHARED="$(CC) -shared" $(BIN)/python -m build --outdir build/wheel
+	$(BIN)/python -m build --sdist --outdir build/wheel
+	$(BIN)/python tools/release.py sdist build/wheel/*.tar.gz
+	mkdir build/wheel/sources
+	tar -xzf build/wheel/*.tar.gz -C build/wheel/sources --strip-components=1
+	LDSHARED="$(CC) -shared" $(BIN)/python -m build --wheel --outdir build/wheel build/wheel/sources
 	PATH="$(abspath $(BIN)):$$PATH" auditwheel repair --strip --wheel-dir dist build/wheel/*.whl
 	cp build/wheel/*.tar.gz dist
 	$(BIN)/abi3audit --strict --summary dist/*.whl
+	$(BIN)/python tools/release.py sbom dist/*.whl
+
+# Two clones of the commit, in folders of different names: their wheels and sdists are the same.
+REPEATED := build/reproducible
+reproducible: $(VENV)/wheel
+	rm -rf $(REPEATED)
+	for folder in first another/second; do \
+	git clone --quiet . $(REPEATED)/$$folder && \
+	$(MAKE) -C $(REPEATED)/$$folder VENV=$(abspath $(VENV)) wheel || exit 1; done
+	cd $(REPEATED)/first/dist && sha256sum * > ../../sums
+	cd $(REPEATED)/another/second/dist && sha256sum --strict -c $(abspath $(REPEATED))/sums
 
 # That wheel against the sdist's tests and README, on both instruction sets (`make test` runs on the
 # best one): in a fresh environment, in a folder without the sources, and with nothing else on the
