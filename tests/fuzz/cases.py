@@ -42,7 +42,7 @@ class Case:
             p.get("learning_rate", "auto") not in ("auto", None)
             or p.get("optimizer", "sgd") != "sgd"
             or bool(p.get("average"))
-            or self.estimator.startswith("MLP")
+            or self.estimator.startswith(("MLP", "Perceptron"))
         )
 
 

@@ -120,6 +120,7 @@ def _is_refusal(case, text):
         "classes should include",
         "cannot split",
         "number of splits",
+        "Found array with",
         "validation set is too small",
         "is too large for learning_rate='lipschitz'",
         "early_stopping",
