@@ -12,8 +12,8 @@ SOURCES := pyproject.toml setup.py \
 group = $$($(BIN)/python -c 'import tomllib; \
 	print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["$(1)"])')
 
-.PHONY: demo test fuzz checked sanitize sanitize-address sanitize-thread bench docs lint wheel \
-	wheel-test reproducible clean
+.PHONY: demo test fuzz checked sanitize sanitize-address sanitize-thread bench bench-compare docs \
+	lint wheel wheel-test reproducible clean
 
 demo: $(VENV)/built
 	$(BIN)/python -m bench.demo
@@ -85,6 +85,12 @@ has-faults = $(CC) -g -O1 -fopenmp -fsanitize=$(subst address,address$(comma)und
 
 bench: $(VENV)/built
 	$(BIN)/python -m bench
+
+# Is a quick fit slower than at another commit? Builds both, times them in turn, and fails if so:
+# make bench-compare BASE=main.
+BASE := HEAD
+bench-compare: $(VENV)/built $(VENV)/test
+	$(BIN)/python -m bench compare $(BASE)
 
 # The pages and the gallery, whose scripts it runs unless SPHINXOPTS="-D plot_gallery=0"; warnings
 # are errors. The result is build/docs/index.html.
