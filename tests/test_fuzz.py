@@ -20,6 +20,16 @@ def test_hostile_fits(begin):
     assert not faults
 
 
+# A model of 'huber' without residuals; strengths, squares of columns and weights that overflow or
+# underflow; an infinite target.
+@pytest.mark.parametrize(
+    ("seed", "number"),
+    [(7, 966), (7, 1476), (5, 99), (5, 47), (5, 52), (7, 24), (7, 956), (7, 1179)],
+)
+def test_cases_that_were_wrong_once(seed, number):
+    assert not list(faults_of(draw(seed, number)))
+
+
 def test_a_case_is_the_same_whenever_it_is_drawn():
     case, again = draw(SEED, 3), draw(SEED, 3)
     assert (case.estimator, case.parameters) == (again.estimator, again.parameters)

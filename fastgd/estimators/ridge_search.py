@@ -142,7 +142,9 @@ class RidgeSearch:
 
     def _l2(self, rows):
         """The penalties beside mean losses of these rows."""
-        return self.alphas / (len(rows) if self.weights is None else self.weights[rows].sum())
+        total = len(rows) if self.weights is None else self.weights[rows].sum()
+        with np.errstate(over="ignore"):
+            return np.minimum(self.alphas / total, np.finfo(float).max)
 
     # ---- leave one out ----
 

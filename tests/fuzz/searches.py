@@ -119,11 +119,15 @@ def judge(case, of_error, of_warnings):
                 result = call(**case.parameters).fit(case.X, case.y, **case.fit)
         except Exception as raised:
             error = raised
+    if case.estimator == "GridSearchCV":  # scikit-learn's scores of large targets, and failed folds
+        caught = [one for one in caught if "sklearn" not in one.filename]
     faults = list(of_warnings(case, caught))
     if isinstance(error, ZeroDivisionError) and "Weights sum to zero" in str(error):
         return faults  # the words of scikit-learn, of folds without weight
     if error is not None:
         return faults + of_error(case, error)
+    if case.poisoned and case.estimator == "GridSearchCV":
+        return faults
     if case.poisoned:
         return [*faults, f"no error, but {case.poisoned} has a number that is not finite"]
     with np.errstate(all="ignore"), warnings.catch_warnings():
