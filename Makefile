@@ -12,8 +12,9 @@ SOURCES := pyproject.toml setup.py \
 group = $$($(BIN)/python -c 'import tomllib; \
 	print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["$(1)"], end="")')
 
-.PHONY: demo test fuzz checked bench docs lint workflows types wheel wheel-test dist-test sdist \
-	release-check release-notes clean
+.PHONY: demo test fuzz checked sanitize sanitize-address sanitize-thread bench bench-compare docs \
+	lint workflows types wheel wheel-test dist-test sdist reproducible release-check release-notes \
+	clean
 
 demo: $(VENV)/built
 	$(BIN)/python -m bench.demo
@@ -22,12 +23,12 @@ demo: $(VENV)/built
 test: $(VENV)/built $(VENV)/test
 	FASTGD_TEST_ADDING=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
-# Hostile fits over every public entry point: prints those that are wrong, each with the line that
-# repeats it. How many, and which ones: make fuzz FITS=10000 SEED=0.
-FITS := 10000
+# Hostile calls of every public entry point, and damaged files: prints those that are wrong, each with
+# the line that repeats it. How many, and which ones: make fuzz FUZZ_N=10000 SEED=0.
+FUZZ_N := 10000
 SEED := 0
 fuzz: $(VENV)/built $(VENV)/test
-	PYTHONPATH=tests $(BIN)/python -m fuzz --fits $(FITS) --seed $(SEED)
+	PYTHONPATH=tests $(BIN)/python -m fuzz --fits $(FUZZ_N) --seed $(SEED)
 
 # The same tests on kernels that check every index; a build of its own, so that the fast one stays.
 checked: $(VENV)/built $(VENV)/test
@@ -37,8 +38,60 @@ checked: $(VENV)/built $(VENV)/test
 	cd build/checked && \
 		$(abspath $(BIN))/python -m pytest -n auto --dist loadfile --confcutdir=tests tests
 
+# Some tests on kernels with the sanitizers of GCC, in builds of their own: first of memory errors
+# and undefined behaviour, then of races between threads. NumPy, SciPy and Python are not
+# instrumented. Before, the sanitizers have to find the faults of tests/sanitizers/faults.h.
+# ThreadSanitizer does not understand GCC's OpenMP: LLVM's takes its place, with Archer, which tells
+# of its synchronisation. Both are in Debian's package libomp-dev.
+ARCHER = $(lastword $(wildcard /usr/lib/llvm-*/lib/libarcher.so))
+SANITIZE_TESTS := active_set batch compiled_loss dual extrapolation glm interior_point lasso lasso_cv \
+	line_search losses metric neural_network newton newton_cholesky normal_equations order positive \
+	recommender ridge robust rules stochastic stored_columns streams
+THREAD_TESTS := batch chunks chunks_of_ratings compiled_loss dual interior_point lasso lasso_cv linear \
+	metric minimize model_selection neural_network newton normal_equations recommender ridge sgd
+LIBRARY = $(shell $(CC) -print-file-name=$(1))
+IN_ADDRESS = LD_PRELOAD="$(call LIBRARY,libasan.so)" PYTHONMALLOC=malloc \
+	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1
+IN_THREAD = LD_PRELOAD="$(call LIBRARY,libtsan.so) $(dir $(ARCHER))libomp.so.5" \
+	OMP_TOOL_LIBRARIES=$(ARCHER) \
+	TSAN_OPTIONS="ignore_noninstrumented_modules=1 halt_on_error=1 exitcode=66"
+
+sanitize: sanitize-address sanitize-thread
+
+sanitize-address: $(VENV)/built $(VENV)/test
+	$(call sanitized,address,address$(comma)undefined)
+	$(call has-faults,address,none address undefined)
+	cd build/address/lib && $(IN_ADDRESS) $(abspath $(BIN))/python -m pytest -q -n auto \
+		--dist loadfile --confcutdir=tests $(SANITIZE_TESTS:%=tests/test_%.py)
+
+sanitize-thread: $(VENV)/built $(VENV)/test
+	@test -n "$(ARCHER)" || { \
+	echo "make $@ needs LLVM's OpenMP with Archer: apt-get install libomp-dev" >&2; exit 1; }
+	export FASTGD_AVX2=0 && $(call sanitized,thread,thread)
+	$(call has-faults,thread,none thread)
+	cd build/thread/lib && $(IN_THREAD) $(abspath $(BIN))/python -m pytest -q --confcutdir=tests \
+		-k "threads or products_of_columns or taken_columns" $(THREAD_TESTS:%=tests/test_%.py)
+
+comma := ,
+# build/$(1)/lib: the package with the sanitizers $(2), and its tests.
+sanitized = FASTGD_SANITIZE=$(2) $(BIN)/python setup.py -q build --build-base build/$(1) \
+	--build-lib build/$(1)/lib && rm -rf build/$(1)/lib/tests && cp -R tests build/$(1)/lib/
+# The sanitizers of build/$(1) find the faults $(2) but for "none".
+has-faults = $(CC) -g -O1 -fopenmp -fsanitize=$(subst address,address$(comma)undefined,$(1)) \
+	-fno-sanitize-recover=undefined -x c tests/sanitizers/faults.h -o build/$(1)/faults && \
+	for fault in $(2); do \
+	if $(if $(filter thread,$(1)),$(IN_THREAD),$(IN_ADDRESS)) build/$(1)/faults $$fault > /dev/null 2>&1; \
+	then test $$fault = none; else test $$fault != none; fi || { \
+	echo "the sanitizer of $(1) is wrong about the fault $$fault" >&2; exit 1; }; done
+
 bench: $(VENV)/built
 	$(BIN)/python -m bench
+
+# Is a quick fit slower than at another commit? Builds both, times them in turn, and fails if so:
+# make bench-compare BASE=main.
+BASE := HEAD
+bench-compare: $(VENV)/built $(VENV)/test
+	$(BIN)/python -m bench compare $(BASE)
 
 # The pages and the gallery, whose scripts it runs unless SPHINXOPTS="-D plot_gallery=0"; warnings
 # are errors. The result is build/docs/index.html.
@@ -73,14 +126,31 @@ types: $(VENV)/built $(VENV)/types
 
 # The sdist, and the wheel built from it, into a new dist/: one wheel for CPython 3.11 and later,
 # with libgomp inside. Without LDSHARED some Pythons write the folder of their own libraries into
-# every module.
+# every module. All files are of the time of the commit, so that two builds of it are the same. Beside
+# the wheel, WHEEL.cdx.json says what is inside it (CycloneDX).
+wheel: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1767225600)
 wheel: $(VENV)/wheel
 	rm -rf build/wheel dist
-	LDSHARED="$(CC) -shared" $(BIN)/python -m build --outdir build/wheel
+	$(BIN)/python -m build --sdist --outdir build/wheel
+	$(BIN)/python tools/distributions.py sdist build/wheel/*.tar.gz
+	mkdir build/wheel/sources
+	tar -xzf build/wheel/*.tar.gz -C build/wheel/sources --strip-components=1
+	LDSHARED="$(CC) -shared" $(BIN)/python -m build --wheel --outdir build/wheel build/wheel/sources
 	PATH="$(abspath $(BIN)):$$PATH" auditwheel repair --strip --wheel-dir dist build/wheel/*.whl
 	cp build/wheel/*.tar.gz dist
 	$(BIN)/python -m twine check --strict dist/*
 	$(BIN)/abi3audit --strict --summary dist/*.whl
+	$(BIN)/python tools/distributions.py sbom dist/*.whl
+
+# Two clones of the commit, in folders of different names: their wheels and sdists are the same.
+REPEATED := build/reproducible
+reproducible: $(VENV)/wheel
+	rm -rf $(REPEATED)
+	for folder in first another/second; do \
+	git clone --quiet . $(REPEATED)/$$folder && \
+	$(MAKE) -C $(REPEATED)/$$folder VENV=$(abspath $(VENV)) wheel || exit 1; done
+	cd $(REPEATED)/first/dist && sha256sum * > ../../sums
+	cd $(REPEATED)/another/second/dist && sha256sum --strict -c $(abspath $(REPEATED))/sums
 
 # That wheel against the sdist's tests and README, on both instruction sets (`make test` runs on the
 # best one): in a fresh environment, in a folder without the sources, and with nothing else on the
@@ -125,11 +195,11 @@ sdist: $(VENV)/wheel
 # of that version in the changelog, as build/release-notes.md.
 TAG := $(shell git describe --tags --exact-match 2>/dev/null)
 release-check:
-	$(PYTHON) .ci/release.py check '$(TAG)'
+	$(PYTHON) tools/changelog.py check '$(TAG)'
 
 release-notes:
 	mkdir -p build
-	$(PYTHON) .ci/release.py notes > build/release-notes.md
+	$(PYTHON) tools/changelog.py notes > build/release-notes.md
 
 clean:
 	rm -rf $(VENV) build dist docs/auto_gallery docs/generated *.egg-info .pytest_cache .ruff_cache \

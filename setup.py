@@ -2,7 +2,8 @@
 import.
 
 The environment at build time: FASTGD_OPENMP=0 builds without threads, FASTGD_BOUNDSCHECK=1 with
-every index checked, FASTGD_AVX2=0 for the baseline instruction set only.
+every index checked, FASTGD_AVX2=0 for the baseline instruction set only, FASTGD_SANITIZE=thread (or
+address,undefined) with these sanitizers of GCC or Clang.
 """
 
 import copy
@@ -20,6 +21,7 @@ from setuptools.errors import CompileError, LinkError
 KERNELS = Path("fastgd", "kernels")
 OPENMP = os.environ.get("FASTGD_OPENMP", "1") != "0"
 CHECKED = os.environ.get("FASTGD_BOUNDSCHECK", "0") != "0"
+SANITIZE = os.environ.get("FASTGD_SANITIZE", "")
 STABLE_ABI = not sysconfig.get_config_var("Py_GIL_DISABLED")
 X86 = sysconfig.get_platform() in ("linux-x86_64", "win-amd64")
 AVX2 = X86 and os.environ.get("FASTGD_AVX2", "1") != "0"
@@ -33,6 +35,12 @@ else:
     # sqrt vectorise.
     CFLAGS = ["-O3", "-g0", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"]
     AVX2_CFLAGS = ["-mavx2", "-mfma"]
+    if SANITIZE:
+        # The first report of undefined behaviour ends the process, as those of memory errors do.
+        CFLAGS += [
+            "-O1", "-g1", "-fno-omit-frame-pointer", f"-fsanitize={SANITIZE}",
+            "-fno-sanitize-recover=undefined",
+        ]  # fmt: skip
     OPENMP_CFLAGS, OPENMP_LDFLAGS = ["-fopenmp"], ["-fopenmp"]
     if sys.platform == "darwin":
         OPENMP_CFLAGS, OPENMP_LDFLAGS = ["-Xpreprocessor", "-fopenmp"], ["-lomp"]
@@ -99,6 +107,7 @@ def extension(name, sources, *cflags, **options):
         include_dirs=[str(KERNELS)],
         extra_compile_args=[*CFLAGS, *cflags],
         py_limited_api=STABLE_ABI,
+        extra_link_args=[f"-fsanitize={SANITIZE}"] if SANITIZE else [],
         define_macros=[("Py_LIMITED_API", "0x030B0000")] if STABLE_ABI else [],
         **options,
     )
@@ -106,10 +115,8 @@ def extension(name, sources, *cflags, **options):
 
 def settings_file():
     """A file rewritten only when the settings change, for the extensions to depend on."""
-    settings, path = (
-        f"{OPENMP=} {CHECKED=} {CFLAGS=} {AVX2_CFLAGS=} {DIRECTIVES=}\n",
-        Path("build", "settings.txt"),
-    )
+    settings = f"{OPENMP=} {CHECKED=} {CFLAGS=} {AVX2_CFLAGS=} {DIRECTIVES=}\n"
+    path = Path("build", f"settings-{SANITIZE}.txt" if SANITIZE else "settings.txt")
     if not path.exists() or path.read_text() != settings:
         path.parent.mkdir(exist_ok=True)
         path.write_text(settings)

@@ -2,6 +2,7 @@
 
 auto         SGD without a rate to choose, beside the best rate in hindsight
 accuracy     the time that the named models and their peers take to a given accuracy
+compare      a commit: is a quick fit of the working tree slower?
 defaults     networks at their default parameters, beside scikit-learn's
 everyday     default fits on everyday shapes, beside scikit-learn's and beside busy processes
 recommender  cross-validated matrix factorization
@@ -12,7 +13,9 @@ selection    choosing a model: penalties by cross-validation, generalised linear
 import sys
 from importlib import import_module
 
-COMMANDS = ("auto", "accuracy", "defaults", "everyday", "recommender", "scale", "selection")
+COMMANDS = (
+    "auto", "accuracy", "compare", "defaults", "everyday", "recommender", "scale", "selection",
+)  # fmt: skip
 
 if __name__ == "__main__":
     has_command = len(sys.argv) > 1 and sys.argv[1] in COMMANDS

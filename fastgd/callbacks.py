@@ -12,9 +12,30 @@ from sklearn.utils._param_validation import Interval
 
 from fastgd.estimators.files import remove_abandoned, replace, resolved
 from fastgd.estimators.parameters import validate_arguments
+from fastgd.kernels.digest import checksum
 
 # The attributes by which scikit-learn runs callbacks during a fit; a stored model has none.
 CALLBACK_STATE = "_skl_callbacks _skl_callbacks_to_teardown _callback_fit_ctx _parent_callback_ctx"
+
+
+class _Sealed:
+    """Bytes of a pickle; unpickled, the object in it, if the bytes are those that were written."""
+
+    def __init__(self, content):
+        self.content = content
+
+    def __reduce__(self):
+        return opened, (self.content, checksum(self.content))
+
+
+def opened(content, digest):
+    """The object of a pickle, whose bytes have to be those that were written.
+
+    Damaged pickles may be read as other numbers, or as arrays that end the process.
+    """
+    if checksum(content) != digest:
+        raise pickle.UnpicklingError("the checkpoint is damaged: its bytes are not those written")
+    return pickle.loads(content)
 
 
 class Checkpoint:
@@ -23,7 +44,8 @@ class Checkpoint:
 
     The file is a pickle of the estimator, without its callbacks, as if `fit` had stopped there. It
     holds everything that the next `fit` on the same data needs. It is replaced atomically: if the
-    process dies, the last complete file remains, also if several processes write the same file.
+    process dies, the last complete file remains, also if several processes write the same file. It
+    has a hash of its content, so unpickling a damaged file is an error.
 
     Parameters
     ----------
@@ -92,7 +114,8 @@ class Checkpoint:
             model = copy(fitted_estimator)
             for name in CALLBACK_STATE.split():
                 vars(model).pop(name, None)
-            replace(self.path, lambda file: pickle.dump(model, file, protocol=5))
+            sealed = _Sealed(pickle.dumps(model, protocol=5))
+            replace(self.path, lambda file: pickle.dump(sealed, file, protocol=5))
 
     def teardown(self, estimator: Any, context: Any) -> None:
         """Called by scikit-learn when a fit ends, also by an error."""

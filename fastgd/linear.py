@@ -51,7 +51,7 @@ def _penalty_of_mean(alpha, C, total, l1_ratio=0.0):
     """
     if np.isinf(C) or not alpha:
         return 0.0, 0.0, 0
-    strength, exponent = alpha / C / total, 0
+    strength, exponent = float(alpha) / float(C) / float(total), 0
     if not np.finfo(float).tiny <= strength < np.inf:
         (a, i), (c, j), (t, k) = map(np.frexp, (alpha, C, total))
         strength, exponent = float(a / c / t), int(i - j - k)

@@ -11,6 +11,7 @@ from sklearn.base import clone
 import fastgd
 from fastgd import Chunks
 from fastgd.kernels.digest import checksum
+from fastgd.problem.chunk_cache import Cache
 from fastgd.problem.row_vectors import Site
 
 RNG = np.random.default_rng(0)
@@ -214,6 +215,50 @@ def test_two_fits_cannot_share_a_cache(tmp_path):
     model = fastgd.LogisticRegression()
     with pytest.raises(ValueError, match="was written by another fit"):
         model.fit(of(X, two, cache=tmp_path), X_val=of(X + 1, two, cache=tmp_path))
+
+
+def damage(path, how, rng):
+    """Change a file as disks, copies and people do."""
+    content = bytearray(path.read_bytes())
+    at = int(rng.integers(len(content)))
+    if how == "a bit":
+        content[at] ^= 1 << int(rng.integers(8))
+    elif how == "a byte of the header":
+        content[at % 80] ^= 1 + int(rng.integers(255))
+    elif how == "truncated":
+        content = content[:at]
+    elif how == "noise":
+        content = bytearray(rng.bytes(len(content)))
+    path.unlink()
+    if how != "removed":
+        path.write_bytes(content)
+
+
+@pytest.mark.parametrize("how", ["a bit", "a byte of the header", "truncated", "noise", "removed"])
+def test_damaged_caches_are_written_again(tmp_path, how):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    from pyarrow import table
+
+    columns = {f"x{j}": X[:, j] for j in range(P)} | {"z": z, "w": weight}
+    parquet.write_table(table(columns), tmp_path / "rows.parquet", row_group_size=200)
+    cache = tmp_path / "cache"
+    chunks = Chunks.parquet(tmp_path / "rows.parquet", target="z", sample_weight="w", cache=cache)
+    model = fastgd.Ridge().fit(chunks)
+    rng, written = np.random.default_rng(0), {path: path.read_bytes() for path in cache.iterdir()}
+    for path in sorted(written):
+        if how == "removed" and path.suffix == ".json":
+            continue  # without it, this is not known to be a cache
+        damage(path, how, rng)
+        np.testing.assert_array_equal(fastgd.Ridge().fit(chunks).coef_, model.coef_)
+        assert {path: path.read_bytes() for path in cache.iterdir()} == written
+
+
+@pytest.mark.parametrize("text", ["[1]", '{"sources": null}', '{"sources": 1, "files": 3}'])
+def test_odd_descriptions_of_a_cache(tmp_path, text):
+    fastgd.Ridge().fit(of(X, z, cache=tmp_path))
+    (tmp_path / "fastgd-chunks.json").write_text(text)
+    assert not Cache(tmp_path).holds("some sources")
+    fastgd.Ridge().fit(of(X, z, cache=tmp_path))
 
 
 def test_few_rows_find_the_shortest_solution():

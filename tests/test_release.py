@@ -1,4 +1,4 @@
-"""What a release checks before it publishes: .ci/release.py."""
+"""What a release checks before it publishes: tools/changelog.py."""
 
 import importlib.util
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SCRIPT = ROOT / ".ci" / "release.py"
+SCRIPT = ROOT / "tools" / "changelog.py"
 CHANGELOG = """# Changelog
 
 ## [Unreleased]

@@ -540,6 +540,18 @@ def test_a_writing_that_fails_leaves_the_file_before(data, tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["model"]
 
 
+def test_a_damaged_checkpoint_is_an_error(data, tmp_path):
+    path = tmp_path / "model.pickle"
+    model = fastgd.SGDClassifier(warm_start=True, max_iter=2, random_state=0)
+    model.set_callbacks(Checkpoint(path)).fit(data.X, data.binary)
+    content = path.read_bytes()
+    begin, end = content.index(b"SGDClassifier"), content.rindex(b".")
+    for at in np.linspace(begin, end - 100, 40).astype(int):
+        for damaged in (content[:at], content[:at] + bytes([content[at] ^ 16]) + content[at + 1 :]):
+            with pytest.raises((pickle.UnpicklingError, EOFError)):
+                pickle.loads(damaged)
+
+
 def test_a_checkpoint_needs_warm_start(data, tmp_path):
     for model in SGDClassifier(), fastgd.LinearRegression():
         with pytest.raises(ValueError, match="warm_start=True"):

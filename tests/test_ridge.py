@@ -584,6 +584,15 @@ def test_the_penalties_of_a_path_span_its_shapes():
     assert_array_equal(ridge_path(np.zeros((5, 2)), y[:5], alphas=3)[1], np.zeros((2, 3)))
 
 
+@pytest.mark.parametrize("size", [1e-120, 1e90, 1e140])
+def test_the_penalties_of_a_path_follow_the_unit_of_the_columns(size):
+    X = np.random.default_rng(0).standard_normal((50, 5))
+    alphas, coefs = ridge_path(X, X[:, 0], alphas=3)
+    scaled, others = ridge_path(size * X, X[:, 0], alphas=3)
+    np.testing.assert_allclose(scaled / size / size, alphas, rtol=1e-9)
+    np.testing.assert_allclose(size * others, coefs, rtol=1e-9, atol=1e-12)
+
+
 def test_bad_arguments_of_a_path():
     X, y = drawn(20, 3)
     with pytest.raises(ValueError, match="alphas == 0, must be >= 1"):

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastgd.estimators.base import about
 from fastgd.estimators.parameters import thread_count
-from fastgd.problem.chunk_cache import Cache
+from fastgd.problem.chunk_cache import Cache, DamagedCacheError
 from fastgd.problem.chunked_rows import ChunkedRows, Looked, shared
 from fastgd.problem.chunks import Chunks, at_once, in_advance
 from fastgd.problem.data import distinct_columns
@@ -46,14 +46,19 @@ def look(model, chunks, reset):
     is_here = cache and cache.holds(sources)
     if cache and not is_here:
         cache.begin()
-    with _names_known(chunks):
-        examined = _examined(model, chunks, looked, cache, is_here, reset)
-        for i, (found, y, sample_weight) in enumerate(examined):
-            with about(f"chunk {i}"):
-                looked.add(found)
-            if found:
-                targets.append(y)
-                weights.append(sample_weight)
+    try:
+        with _names_known(chunks):
+            examined = _examined(model, chunks, looked, cache, is_here, reset)
+            for i, (found, y, sample_weight) in enumerate(examined):
+                with about(f"chunk {i}"):
+                    looked.add(found)
+                if found:
+                    targets.append(y)
+                    weights.append(sample_weight)
+    except DamagedCacheError:
+        # An empty chunk has no file, so a damaged file means that the sources are read again.
+        cache.begin()
+        return look(model, chunks, reset)
     if cache and not is_here:
         # Objects, such as strings of variable length, are not cached.
         has_objects = any(part is not None and part.dtype == object for part in targets + weights)

@@ -19,7 +19,7 @@ from fastgd.estimators.ratings import (
 )
 from fastgd.kernels.digest import checksum
 from fastgd.methods.matrix_factorization import Grids
-from fastgd.problem.chunk_cache import Cache
+from fastgd.problem.chunk_cache import Cache, DamagedCacheError
 from fastgd.problem.chunked_rows import ChangedDataError
 from fastgd.problem.chunks import Chunks, in_advance
 
@@ -147,10 +147,12 @@ class ChunkedRatings:
         if not self._sizes[i]:
             return None
         why = f"read({i}) has to return the same ratings each time"
-        if self._cache:
-            (users, items), values, _ = self._cache.part(i)
-            found = users, items, values
-            why = f"cache={str(self._cache.folder)!r} was written by another fit"
+        try:
+            if self._cache:
+                (users, items), values, _ = self._cache.part(i)
+                return users, items, values
+        except DamagedCacheError as error:
+            found, why = None, f"{error}, or another fit wrote it"
         else:
             found = self._read(i)
         if found is None or _digest(*found) != self.fingerprint[i]:

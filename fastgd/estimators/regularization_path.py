@@ -78,8 +78,9 @@ def compute_path(X, y, l1_ratio, eps, alphas, precompute, Xy, coef_init, positiv
 def checked_data(X, y):
     """X and y as arrays or, of X, a CSR matrix, of float32 or float64 numbers."""
     check_compressed(X)
-    X = check_array(X, accept_sparse="csr", dtype=[np.float64, np.float32], order="C")
-    y = check_array(y, dtype=X.dtype.type, ensure_2d=False)
+    options = {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "order": "C"}
+    X = check_array(X, **options, input_name="X")
+    y = check_array(y, dtype=X.dtype.type, ensure_2d=False, input_name="y")
     check_consistent_length(X, y)
     return X, y
 

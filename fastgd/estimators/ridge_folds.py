@@ -44,7 +44,9 @@ class RidgeFolds:
 
     def _l2(self, rows):
         """The penalties beside mean losses of these rows."""
-        return self.alphas / (len(rows) if self.weights is None else self.weights[rows].sum())
+        total = len(rows) if self.weights is None else self.weights[rows].sum()
+        with np.errstate(over="ignore"):
+            return np.minimum(self.alphas / total, np.finfo(float).max)
 
     def training_rows(self, folds):
         """The rows of each fold that have a weight; `folds` holds the rows that each trains on."""

@@ -7,6 +7,7 @@ from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
+from scipy import linalg
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, is_classifier
 from sklearn.model_selection import check_cv
 from sklearn.model_selection._validation import _score
@@ -279,19 +280,23 @@ def alphas_of_path(model, data, outputs, alphas, eps):
     return np.sort(checked_alphas(alphas, True))[::-1].copy()
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def _largest_eigenvalue(problem, weights):
-    """That of the weighted X'X, by the power method, to a few digits; 1 if X does not vary."""
+    """That of the weighted X'X, by the power method, to a few digits; 1 if X does not vary.
+
+    SciPy's norm does not square numbers that are too large or too small for it.
+    """
     visits, X = problem.visits, problem.training_X
     shares, p = problem.row_shares, problem.rows.shape[1]
     total = len(visits) if weights is None else weights[visits].sum()
     center = np.asarray(shares @ X, float) if problem.objective.intercept else np.zeros(p)
     vector, value = np.random.default_rng(0).standard_normal(p), 0.0
     for _ in range(POWER_STEPS):
-        norm = np.linalg.norm(vector)
+        norm = linalg.norm(vector, check_finite=False)
         if not norm > 0:
             return 1.0
         vector, value = vector / norm, norm
         margins = shares * (np.asarray(X @ vector) - center @ vector)
         vector = np.asarray(margins @ X) - margins.sum() * center
-    value = np.linalg.norm(vector)
+    value = linalg.norm(vector, check_finite=False)
     return float(value * total) if np.isfinite(value) and value > 0 else 1.0

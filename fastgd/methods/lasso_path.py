@@ -15,10 +15,10 @@ from fastgd.problem.records import Record, Settings
 # The variance of a sparse column, relative to its squared mean, that may be rounding: the
 # difference of two sums of squares.
 SPARSE_ROUNDING = 1e-13
-# scikit-learn's words.
+# The first words are scikit-learn's.
 NOT_FINITE = (
-    "Coordinate descent iterations resulted in non-finite parameter values. The input data may "
-    "contain large values and need to be preprocessed."
+    "Coordinate descent iterations resulted in non-finite parameter values: squares or products of "
+    "the columns of X and of y overflow. Divide large columns of X, or y, by their sizes."
 )
 
 
@@ -74,6 +74,7 @@ class PathData(Record):
     rows: int
 
     @classmethod
+    @np.errstate(over="ignore", invalid="ignore")
     def of_products(cls, products, rows):
         """From the `Products` of the columns."""
         squares = np.diagonal(products.XX).copy()
@@ -82,9 +83,10 @@ class PathData(Record):
             squares[squares <= SPARSE_ROUNDING * products.mean_x**2] = 0
         columns = np.ascontiguousarray(products.XX), None
         XY, YY = np.ascontiguousarray(products.XY), float(products.YY.sum())
-        return cls(products.mean_x, products.mean_y, columns, XY, squares, YY, rows)
+        return cls(products.mean_x, products.mean_y, columns, XY, squares, YY, rows)._finite()
 
     @classmethod
+    @np.errstate(over="ignore", invalid="ignore")
     def of_dense(cls, X, Y, shares, intercept):
         """From rows X (n, p), targets Y (n, targets) and the rows' shares in the weight."""
         root = np.sqrt(shares)
@@ -102,9 +104,10 @@ class PathData(Record):
         squares = np.einsum("ji,ji->j", A, A)
         squares[np.sqrt(squares) <= MIN_RELATIVE_SCALE * np.abs(mean_x)] = 0
         XY, yy = np.ascontiguousarray(A @ Y.T), float((Y * Y).sum())
-        return cls(mean_x, mean_y, (A, Y), XY, squares, yy, len(X))
+        return cls(mean_x, mean_y, (A, Y), XY, squares, yy, len(X))._finite()
 
     @classmethod
+    @np.errstate(over="ignore", invalid="ignore")
     def of_sparse(cls, X, Y, shares, intercept, mean_x=None):
         """The same of CSR rows; `mean_x` are means that are not those of the rows."""
         root, rows = np.sqrt(shares), X.shape[0]
@@ -125,7 +128,14 @@ class PathData(Record):
         squares[squares <= SPARSE_ROUNDING * np.minimum(mean_x**2, np.finfo(float).max)] = 0
         XY = np.ascontiguousarray((Y @ scaled).T - np.outer(mean_x, Y @ root))
         columns, yy = (values, indices, indptr, mean_x, root, Y), float((Y * Y).sum())
-        return cls(mean_x, mean_y, columns, XY, squares, yy, rows)
+        return cls(mean_x, mean_y, columns, XY, squares, yy, rows)._finite()
+
+    def _finite(self):
+        """These data, whose squares and products have to be finite."""
+        sizes = self.y_products, self.squares, [self.yy]
+        if not all(np.isfinite(part).all() for part in sizes):
+            raise ValueError(NOT_FINITE)
+        return self
 
     @property
     def has_rows(self):
@@ -159,9 +169,6 @@ class PathData(Record):
 
     def descend(self, l1, l2, settings, start=None, stop=None):
         """The `PathPoints` for penalties l1 and l2, one after the other, from weights `start`."""
-        sizes = self.y_products, self.squares, [self.yy]
-        if not all(np.isfinite(part).all() for part in sizes):
-            raise ValueError(NOT_FINITE)
         l1, l2 = (np.ascontiguousarray(part, dtype=np.float64) for part in (l1, l2))
         tolerances = self._tolerances(l1, l2, settings)
         out = (

@@ -99,9 +99,9 @@ class SmoothedNewton(Newton):
 
     def is_smooth(self):
         """Whether the decrement of 'huber' estimates the distance to its minimum: at least half of
-        the weight is where it has curvature.
+        the weight is where it has curvature. Before the first pass nothing is known.
         """
-        if not self._is_exact():
+        if not self._is_exact() or self._rows.margins is None:
             return False
         return self._rows.share_within(self._exact.objective.loss.delta) >= 0.5
 

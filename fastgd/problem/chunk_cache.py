@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
+from fastgd.kernels.digest import checksum
+
 # The advice MADV_POPULATE_READ of Linux 5.14 and later, which Python has no name for.
 POPULATE_READ = 22
 # The files of a cache's blocks.
@@ -22,24 +24,47 @@ def mapped(path):
     return np.asarray(array)
 
 
+class DamagedCacheError(ValueError):
+    """A file of a cache is not what was written."""
+
+
+def checked(path, digest, load=np.load):
+    """The array of a file, which has to be what was written."""
+    try:
+        array = load(path)
+        is_right = digest_of(array) == digest
+    except Exception as error:  # the first bytes say how the others are read: anything may happen
+        raise DamagedCacheError(f"{str(path)!r} cannot be read: {error}") from error
+    if not is_right:
+        raise DamagedCacheError(f"{str(path)!r} is not what was written")
+    return array
+
+
+def digest_of(array):
+    """[shape, dtype, hash] of an array, as JSON has them."""
+    numbers = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    return [list(array.shape), array.dtype.str, checksum(numbers)]
+
+
 class Cache:
     """A folder of blocks as they are used, with their targets and weights."""
 
     def __init__(self, folder):
         self.folder = Path(folder)
         self._marker = self.folder / "fastgd-chunks.json"
+        self._digests = {}  # by the name of the file
 
     def holds(self, sources):
-        """Whether all blocks of these sources are here."""
-        if sources is None or not self._marker.exists() or self._known()["sources"] != sources:
+        """Whether all blocks of these sources are here; then `part` checks what it reads."""
+        if sources is None or not self._marker.exists():
             return False
-        return len(list(self.folder.glob(BLOCK_FILES))) == self._known()["files"]
-
-    def _known(self):
         try:
-            return {"sources": None, "files": 0} | json.loads(self._marker.read_text())
-        except ValueError:
-            return {"sources": None, "files": 0}
+            known = json.loads(self._marker.read_text())
+            found, self._digests = known["sources"], dict(known["files"])
+        except (ValueError, TypeError, KeyError):  # damaged, or of another version
+            return False
+        names = {path.name for path in self.folder.glob(BLOCK_FILES)}
+        return found == sources and names == set(self._digests)
 
     def begin(self):
         """Remove what an earlier pass has left."""
@@ -50,12 +75,14 @@ class Cache:
         self.folder.mkdir(parents=True, exist_ok=True)
         for path in self.folder.glob(BLOCK_FILES):
             path.unlink()
+        self._digests = {}
         self.end(None)
 
     def end(self, sources):
         """All blocks of these sources have been written."""
-        files = len(list(self.folder.glob(BLOCK_FILES)))
-        self._marker.write_text(json.dumps({"sources": sources, "files": files}))
+        self._marker.write_text(
+            json.dumps({"sources": sources, "files": self._digests}, sort_keys=True)
+        )
 
     def _path(self, i, name):
         return self.folder / f"{i:06}-{name}.npy"
@@ -70,18 +97,23 @@ class Cache:
         for name, part in parts.items():
             if part is not None and part.dtype != object:
                 np.save(self._path(i, name), part)
+                self._digests[self._path(i, name).name] = digest_of(part)
 
-    def read(self, i):
+    def read(self, i, load=mapped):
         """X of block i: mapped, not copied."""
         parts = [self._path(i, name) for name in ("values", "indices", "indptr", "shape")]
-        values, *structure = [mapped(path) for path in parts if path.exists()]
+        values, *structure = [load(path) for path in parts if path.exists()]
         if not structure:
             return values
         return sparse.csr_array((values, *structure[:2]), shape=tuple(structure[2].tolist()))
 
     def part(self, i):
-        """(X, y, sample_weight) of block i; None for an empty chunk."""
-        if not self._path(i, "values").exists():
+        """(X, y, sample_weight) of block i, as it was written; None for an empty chunk."""
+        if self._path(i, "values").name not in self._digests:
             return None, None, None
+        X = self.read(i, lambda path: checked(path, self._digests.get(path.name), mapped))
         others = [self._path(i, name) for name in ("y", "weight")]
-        return self.read(i), *(np.load(path) if path.exists() else None for path in others)
+        return X, *(
+            checked(path, self._digests[path.name]) if path.name in self._digests else None
+            for path in others
+        )

@@ -1,5 +1,6 @@
-"""Hostile fits over every public entry point.
+"""Hostile calls of every public entry point, and damaged files.
 
-`cases` draws them, `judge` says what is wrong with each, `workers` runs them in watched processes.
-From the root of the sources: ``make fuzz FITS=10000``, or ``PYTHONPATH=tests python -m fuzz``.
+`cases` draws them, with `costs`, `searches` and `files`; `judge` says what is wrong with each;
+`workers` runs them in watched processes.
+From the root of the sources: ``make fuzz FUZZ_N=10000``, or ``PYTHONPATH=tests python -m fuzz``.
 """

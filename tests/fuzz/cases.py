@@ -42,12 +42,17 @@ class Case:
             p.get("learning_rate", "auto") not in ("auto", None)
             or p.get("optimizer", "sgd") != "sgd"
             or bool(p.get("average"))
-            or self.estimator.startswith("MLP")
+            or self.estimator.startswith(("MLP", "Perceptron"))
         )
 
 
 def draw(seed, number):
     """Case `number` of the sequence that `seed` begins."""
+    others = np.random.default_rng([seed, number, 1])
+    if chance(others, 0.4):
+        from . import files, searches
+
+        return (files if chance(others, 0.25) else searches).draw(others, number)
     rng = np.random.default_rng([seed, number])
     estimator = str(rng.choice(ALL))
     if estimator == "minimize":

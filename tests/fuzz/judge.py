@@ -11,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 import fastgd
 from fastgd.training.loop import DivergedError
 
+from . import files, searches
 from .cases import LINEAR
 from .objectives import LONG, constant_value, lower_value, problem_of
 
@@ -37,6 +38,10 @@ def faults_of(case):
     """A list of what is wrong, each in a line; empty if nothing is."""
     if case.estimator == "minimize":
         return _judge_minimize(case)
+    if case.estimator in files.NAMES:
+        return files.judge(case)
+    if case.estimator in searches.NAMES:
+        return searches.judge(case, _of_error, _of_warnings)
     faults, error, model = [], None, None
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -114,6 +119,8 @@ def _is_refusal(case, text):
         "classes has to be greater than one",
         "classes should include",
         "cannot split",
+        "number of splits",
+        "Found array with",
         "validation set is too small",
         "is too large for learning_rate='lipschitz'",
         "early_stopping",
