@@ -94,7 +94,7 @@ coverage: $(VENV)/built $(VENV)/test $(VENV)/coverage
 	rm -rf build/coverage/lib/tests build/coverage/lib/.coverage*
 	find build/coverage -name '*.gcda' -delete
 	cp -R tests build/coverage/lib/
-	printf '[run]\nsource = fastgd\nparallel = true\npatch = subprocess\n' > build/coverage/lib/.coveragerc
+	printf '[run]\nsource = fastgd\nparallel = true\npatch = subprocess\nomit = *.pyx\n' > build/coverage/lib/.coveragerc
 	cd build/coverage/lib && $(abspath $(BIN))/python -m coverage run -m pytest -q -n auto \
 		-k "not soon" --dist loadfile --confcutdir=tests $(COVERAGE_TESTS) || echo "some tests fail: see above"
 	cd build/coverage/lib && $(abspath $(BIN))/python -m coverage combine -q && \

@@ -16,7 +16,7 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-MARK = re.compile(r'^\s*/\* "(fastgd/kernels/[^"]+)":(\d+)$')
+MARK = re.compile(r'^\s*/\* "(?:fastgd/kernels/)?(\w+\.p(?:yx|xd))":(\d+)$')
 SHOWN = 25  # stretches
 
 
@@ -35,7 +35,7 @@ def marks_of(path):
 def counts(build):
     """{file: {line: how often it has run}} of sources and headers."""
     found, marks = defaultdict(lambda: defaultdict(int)), {}
-    for counters in sorted(Path(build).resolve().rglob("*.gcda")):
+    for counters in sorted(Path(build).resolve().rglob("*.gcno")):
         with tempfile.TemporaryDirectory() as folder:
             command = ["gcov", "--json-format", str(counters)]
             subprocess.run(command, cwd=folder, check=True, capture_output=True)
@@ -46,12 +46,12 @@ def counts(build):
             name = file["file"]
             if name.endswith(".h") and "fastgd/kernels/" in name:
                 for line in file["lines"]:
-                    found[name][line["line_number"]] += line["count"]
+                    found[Path(name).name][line["line_number"]] += line["count"]
             elif name.startswith("build/cython/fastgd") and not name.endswith("_cyutility.c"):
                 marks.setdefault(name, marks_of(name))
                 for line in file["lines"]:
                     place = marks[name][line["line_number"] - 1]
-                    if place:
+                    if place and not place[0].startswith("_cyutility"):
                         found[place[0]][place[1]] += line["count"]
     return found
 
@@ -62,11 +62,12 @@ def main(build):
     for name, lines in sorted(counts(build).items()):
         own = sum(count > 0 for count in lines.values())
         total, ran = total + len(lines), ran + own
-        print(f"{name:<44}{own:6} of {len(lines):5} lines  {100 * own / len(lines):6.1f} %")
+        print(f"{name:<28}{own:6} of {len(lines):5} lines  {100 * own / len(lines):6.1f} %")
         stretch = []
         for line, count in [*sorted(lines.items()), (None, 1)]:
             if count:
-                stretches += [(len(stretch), name, stretch[0], stretch[-1])] * bool(stretch)
+                if stretch:
+                    stretches.append((len(stretch), name, stretch[0], stretch[-1]))
                 stretch = []
             else:
                 stretch.append(line)
