@@ -94,11 +94,11 @@ coverage: $(VENV)/built $(VENV)/test $(VENV)/coverage
 	rm -rf build/coverage/lib/tests build/coverage/lib/.coverage*
 	find build/coverage -name '*.gcda' -delete
 	cp -R tests build/coverage/lib/
-	printf '[run]\nsource = fastgd\nparallel = true\npatch = subprocess\nomit = *.pyx\n' > build/coverage/lib/.coveragerc
+	printf '[run]\nsource = fastgd\nparallel = true\npatch = subprocess\n' > build/coverage/lib/.coveragerc
 	cd build/coverage/lib && $(abspath $(BIN))/python -m coverage run -m pytest -q -n auto \
 		-k "not soon" --dist loadfile --confcutdir=tests $(COVERAGE_TESTS) || echo "some tests fail: see above"
 	cd build/coverage/lib && $(abspath $(BIN))/python -m coverage combine -q && \
-		$(abspath $(BIN))/python -m coverage report --skip-covered --sort=miss -m
+		$(abspath $(BIN))/python -m coverage report -i --skip-covered --sort=miss -m
 	$(BIN)/python tools/gcov.py build/coverage
 
 # The tests with the lowest NumPy, SciPy and scikit-learn that pyproject.toml allows. pytest warns of
