@@ -12,15 +12,15 @@ SOURCES := pyproject.toml setup.py \
 group = $$($(BIN)/python -c 'import tomllib; \
 	print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["$(1)"], end="")')
 
-.PHONY: demo test fuzz checked sanitize sanitize-address sanitize-thread bench bench-compare docs \
-	lint workflows types wheel wheel-test dist-test sdist reproducible release-check release-notes \
-	clean
+.PHONY: demo test fuzz checked sanitize sanitize-address sanitize-thread coverage test-oldest \
+	test-threads bench bench-compare docs lint workflows types wheel wheel-test dist-test sdist \
+	reproducible release-check release-notes clean
 
 demo: $(VENV)/built
 	$(BIN)/python -m bench.demo
 
 # FASTGD_TEST_ADDING: tests/test_adding.py builds a copy of the sources, which takes a minute.
-test: $(VENV)/built $(VENV)/test
+test: $(VENV)/built $(VENV)/test $(VENV)/exchange
 	FASTGD_TEST_ADDING=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 # Hostile calls of every public entry point, and damaged files: prints those that are wrong, each with
@@ -40,7 +40,8 @@ checked: $(VENV)/built $(VENV)/test
 
 # Some tests on kernels with the sanitizers of GCC, in builds of their own: first of memory errors
 # and undefined behaviour, then of races between threads. NumPy, SciPy and Python are not
-# instrumented. Before, the sanitizers have to find the faults of tests/sanitizers/faults.h.
+# instrumented, and tests that measure time are left out. Before, the sanitizers have to find the
+# faults of tests/sanitizers/faults.h.
 # ThreadSanitizer does not understand GCC's OpenMP: LLVM's takes its place, with Archer, which tells
 # of its synchronisation. Both are in Debian's package libomp-dev.
 ARCHER = $(lastword $(wildcard /usr/lib/llvm-*/lib/libarcher.so))
@@ -61,7 +62,7 @@ sanitize: sanitize-address sanitize-thread
 sanitize-address: $(VENV)/built $(VENV)/test
 	$(call sanitized,address,address$(comma)undefined)
 	$(call has-faults,address,none address undefined)
-	cd build/address/lib && $(IN_ADDRESS) $(abspath $(BIN))/python -m pytest -q -n auto \
+	cd build/address/lib && $(IN_ADDRESS) $(abspath $(BIN))/python -m pytest -q -n auto -k "not soon" \
 		--dist loadfile --confcutdir=tests $(SANITIZE_TESTS:%=tests/test_%.py)
 
 sanitize-thread: $(VENV)/built $(VENV)/test
@@ -83,6 +84,41 @@ has-faults = $(CC) -g -O1 -fopenmp -fsanitize=$(subst address,address$(comma)und
 	if $(if $(filter thread,$(1)),$(IN_THREAD),$(IN_ADDRESS)) build/$(1)/faults $$fault > /dev/null 2>&1; \
 	then test $$fault = none; else test $$fault != none; fi || { \
 	echo "the sanitizer of $(1) is wrong about the fault $$fault" >&2; exit 1; }; done
+
+# How many lines the tests run, of Python by coverage.py and of the kernels by gcov, in a build of
+# its own for the baseline instruction set: Cython's own tracing has neither the limited API nor the
+# bodies of parallel loops. COVERAGE_TESTS picks the tests.
+COVERAGE_TESTS := tests
+coverage: $(VENV)/built $(VENV)/test $(VENV)/coverage
+	FASTGD_COVERAGE=1 FASTGD_AVX2=0 $(BIN)/python setup.py -q build --build-base build/coverage \
+		--build-lib build/coverage/lib
+	rm -rf build/coverage/lib/tests build/coverage/lib/.coverage*
+	find build/coverage -name '*.gcda' -delete
+	cp -R tests build/coverage/lib/
+	printf '[run]\nsource = fastgd\nparallel = true\npatch = subprocess\n' > build/coverage/lib/.coveragerc
+	cd build/coverage/lib && $(abspath $(BIN))/python -m coverage run -m pytest -q -n auto \
+		-k "not soon" --dist loadfile --confcutdir=tests $(COVERAGE_TESTS) || echo "some tests fail: see above"
+	cd build/coverage/lib && $(abspath $(BIN))/python -m coverage combine -q && \
+		$(abspath $(BIN))/python -m coverage report -i --skip-covered --sort=miss -m
+	$(BIN)/python tools/gcov.py build/coverage
+
+# The tests with the lowest NumPy, SciPy and scikit-learn that pyproject.toml allows. pytest warns of
+# how that scikit-learn gives it the checks of estimators, and its `sparsify` makes a sparse array of
+# one dimension, which SciPy 1.13 has not.
+OLDEST := "numpy==2.0.*" "scipy==1.13.*" "scikit-learn==1.9.0"
+test-oldest: $(VENV)/built
+	rm -rf build/oldest
+	$(BIN)/python -m venv build/oldest
+	build/oldest/bin/python -m pip install --quiet --only-binary :all: $(OLDEST) $(call group,test)
+	build/oldest/bin/python -m pytest -n auto --dist loadfile -p no:cacheprovider \
+		-W ignore::pytest.PytestRemovedIn10Warning -k "not check_sparsify_coefficients" tests
+
+# Some tests, each in several threads at a time. It proves most on a free-threaded Python:
+# make test-threads PYTHON=python3.14t VENV=.venv-3.14t
+PARALLEL_TESTS := losses dual newton order metric line_search rates
+test-threads: $(VENV)/built $(VENV)/test $(VENV)/threads
+	$(BIN)/python -m pytest -q --parallel-threads=4 --iterations=2 \
+		$(PARALLEL_TESTS:%=tests/test_%.py)
 
 bench: $(VENV)/built
 	$(BIN)/python -m bench
@@ -217,6 +253,12 @@ $(VENV)/built: $(SOURCES) | $(VENV)/python
 	$(BIN)/python -m pip install --quiet --editable '.[plot]'
 	touch $@
 
-$(VENV)/test $(VENV)/lint $(VENV)/types $(VENV)/wheel $(VENV)/docs: $(VENV)/%: pyproject.toml | $(VENV)/python
+GROUPS_OF_TARGETS := test lint types wheel docs coverage threads
+$(GROUPS_OF_TARGETS:%=$(VENV)/%): $(VENV)/%: pyproject.toml | $(VENV)/python
 	$(BIN)/python -m pip install --quiet $(call group,$*)
+	touch $@
+
+$(VENV)/exchange: pyproject.toml | $(VENV)/python
+	$(BIN)/python -m pip install --quiet --only-binary :all: $(call group,exchange) \
+		|| echo "no ONNX or skops for this Python: their tests are skipped"
 	touch $@

@@ -3,7 +3,7 @@ import.
 
 The environment at build time: FASTGD_OPENMP=0 builds without threads, FASTGD_BOUNDSCHECK=1 with
 every index checked, FASTGD_AVX2=0 for the baseline instruction set only, FASTGD_SANITIZE=thread (or
-address,undefined) with these sanitizers of GCC or Clang.
+address,undefined) with these sanitizers of GCC or Clang, FASTGD_COVERAGE=1 with gcov's counters.
 """
 
 import copy
@@ -22,6 +22,7 @@ KERNELS = Path("fastgd", "kernels")
 OPENMP = os.environ.get("FASTGD_OPENMP", "1") != "0"
 CHECKED = os.environ.get("FASTGD_BOUNDSCHECK", "0") != "0"
 SANITIZE = os.environ.get("FASTGD_SANITIZE", "")
+COVERAGE = os.environ.get("FASTGD_COVERAGE", "0") != "0"
 STABLE_ABI = not sysconfig.get_config_var("Py_GIL_DISABLED")
 X86 = sysconfig.get_platform() in ("linux-x86_64", "win-amd64")
 AVX2 = X86 and os.environ.get("FASTGD_AVX2", "1") != "0"
@@ -39,8 +40,10 @@ else:
         # The first report of undefined behaviour ends the process, as those of memory errors do.
         CFLAGS += [
             "-O1", "-g1", "-fno-omit-frame-pointer", f"-fsanitize={SANITIZE}",
-            "-fno-sanitize-recover=undefined",
+            "-fno-sanitize-recover=undefined", "-fno-wrapv",
         ]  # fmt: skip
+    if COVERAGE:
+        CFLAGS += ["-O1", "--coverage", "-fprofile-update=atomic"]
     OPENMP_CFLAGS, OPENMP_LDFLAGS = ["-fopenmp"], ["-fopenmp"]
     if sys.platform == "darwin":
         OPENMP_CFLAGS, OPENMP_LDFLAGS = ["-Xpreprocessor", "-fopenmp"], ["-lomp"]
@@ -107,7 +110,7 @@ def extension(name, sources, *cflags, **options):
         include_dirs=[str(KERNELS)],
         extra_compile_args=[*CFLAGS, *cflags],
         py_limited_api=STABLE_ABI,
-        extra_link_args=[f"-fsanitize={SANITIZE}"] if SANITIZE else [],
+        extra_link_args=[f"-fsanitize={SANITIZE}"] * bool(SANITIZE) + ["--coverage"] * COVERAGE,
         define_macros=[("Py_LIMITED_API", "0x030B0000")] if STABLE_ABI else [],
         **options,
     )
@@ -116,7 +119,8 @@ def extension(name, sources, *cflags, **options):
 def settings_file():
     """A file rewritten only when the settings change, for the extensions to depend on."""
     settings = f"{OPENMP=} {CHECKED=} {CFLAGS=} {AVX2_CFLAGS=} {DIRECTIVES=}\n"
-    path = Path("build", f"settings-{SANITIZE}.txt" if SANITIZE else "settings.txt")
+    kind = f"-{SANITIZE}" * bool(SANITIZE) + "-coverage" * COVERAGE
+    path = Path("build", f"settings{kind}.txt")
     if not path.exists() or path.read_text() != settings:
         path.parent.mkdir(exist_ok=True)
         path.write_text(settings)

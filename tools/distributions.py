@@ -44,7 +44,7 @@ def sbom_of(path):
     libraries inside, which auditwheel has listed.
     """
     with zipfile.ZipFile(path) as wheel:
-        files = {name: wheel.read(name) for name in sorted(wheel.namelist())}
+        files = {name: wheel.read(name) for name in sorted(wheel.namelist()) if name[-1] != "/"}
     folder = next(name.split("/")[0] for name in files if name.endswith(".dist-info/METADATA"))
     about = Parser().parsestr(files[f"{folder}/METADATA"].decode())
     name, version = about["Name"], about["Version"]

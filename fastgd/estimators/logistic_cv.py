@@ -11,8 +11,8 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import get_scorer, log_loss, make_scorer
 from sklearn.model_selection import check_cv
+from sklearn.utils import Bunch
 from sklearn.utils.metadata_routing import (
-    _manual_routing,
     _raise_for_params,
     _routing_enabled,
     process_routing,
@@ -167,7 +167,7 @@ class CrossValidation:
         score = dict(params)
         if sample_weight is not None:
             score["sample_weight"] = sample_weight
-        return _manual_routing({"splitter": {}, "scorer": {"score": score}})
+        return Bunch(splitter=Bunch(split={}), scorer=Bunch(score=score))
 
     def _check_folds(self):
         """Refuse training rows without weight."""

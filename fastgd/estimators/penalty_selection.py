@@ -13,7 +13,7 @@ from sklearn.linear_model._base import _check_precomputed_gram_matrix
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_scalar
 from sklearn.utils._metadata_requests import MetadataRouter, MethodMapping, _raise_for_params
-from sklearn.utils.metadata_routing import _manual_routing, _routing_enabled, process_routing
+from sklearn.utils.metadata_routing import _routing_enabled, process_routing
 from sklearn.utils.validation import column_or_1d
 
 from fastgd.estimators.diagnostics import warn
@@ -141,11 +141,11 @@ class PenaltySelection(Regressor):
 
     def _folds(self, X, y, sample_weight, params):
         """Pairs of arrays of row numbers: to train on, to test on."""
+        of_splitter = {}
         if _routing_enabled():
             routed = process_routing(self, "fit", sample_weight=sample_weight, **params)
-        else:
-            routed = _manual_routing({"splitter": {}})
-        folds = check_cv(self.cv).split(X, y, **routed.splitter.split)
+            of_splitter = routed.splitter.split
+        folds = check_cv(self.cv).split(X, y, **of_splitter)
         folds = [tuple(row_numbers(part, X.shape[0]) for part in pair) for pair in folds]
         if not folds:
             raise ValueError("cv gives no folds")

@@ -102,10 +102,18 @@ class Cache:
     def read(self, i, load=mapped):
         """X of block i: mapped, not copied."""
         parts = [self._path(i, name) for name in ("values", "indices", "indptr", "shape")]
-        values, *structure = [load(path) for path in parts if path.exists()]
-        if not structure:
-            return values
-        return sparse.csr_array((values, *structure[:2]), shape=tuple(structure[2].tolist()))
+        try:
+            values, *structure = [load(path) for path in parts if path.exists()]
+            if not structure:
+                return values
+            values, shape = (values, *structure[:2]), tuple(structure[2].tolist())
+            return sparse.csr_array(values, shape=shape)
+        except DamagedCacheError:
+            raise
+        except Exception as error:
+            raise DamagedCacheError(
+                f"block {i} of cache={str(self.folder)!r} cannot be read: {error}"
+            ) from error
 
     def part(self, i):
         """(X, y, sample_weight) of block i, as it was written; None for an empty chunk."""
