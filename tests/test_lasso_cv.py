@@ -24,6 +24,7 @@ from fastgd.estimators import path_search
 from fastgd.methods.lasso_path import PathData, PathSettings
 from fastgd.problem import fold_products
 from fastgd.problem.fold_products import FoldProducts
+from fastgd.problem.metric import rough_center
 
 EXACT = {"tol": 1e-11, "max_iter": 100_000}
 
@@ -324,6 +325,35 @@ def test_products_of_training_rows_are_those_of_the_rows(change, cv, monkeypatch
                 assert_allclose((found.XX - XX) / d / d[:, None], 0, atol=1e-14)
                 assert_allclose((found.XY[:, 0] - XY) / d / size, 0, atol=1e-14)
         monkeypatch.undo()
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_errors_are_exact_where_test_rows_are_far_from_the_others():
+    """Products about a common centre would have relative errors of 1e-5."""
+    rng = np.random.default_rng(0)
+    X, fold = rng.standard_normal((500, 6)), np.arange(500)[:, None] // 100
+    X += 300.0 * fold * np.sign(np.arange(6) - 2.5)
+    y = 0.01 * rng.standard_normal(500) + X.sum(axis=1)
+    errors = [
+        LassoCV(alphas=[1e-2, 1e-3, 1e-4], precompute=precompute, tol=1e-12, max_iter=20_000)
+        .fit(X, y)
+        .mse_path_
+        for precompute in (True, False)
+    ]
+    assert_allclose(*errors, rtol=1e-6)
+
+
+def test_the_centre_of_weighted_rows_is_not_that_of_one_row():
+    """Unless it has half of the weight."""
+    X, y = made(300, 5)
+    X[7] = 1e3
+    everything = np.arange(300)
+    for weight, is_heavy in ((100.0, False), (1e4, True)):
+        weights = np.ones(300)
+        weights[7] = weight
+        rows = path_search.Samples(X, y, weights, True).problem(1).rows
+        center = rough_center(rows, everything, weights)
+        assert ((center == 1e3) == is_heavy).all()
 
 
 def test_folds_with_repeated_rows_have_sums_of_their_own():

@@ -165,6 +165,9 @@ class PathSearch:
         if products is None:
             return self._from_columns(k)
         data, tested = PathData.of_products(products, len(train)), sums.products()
+        # Rounding is proportional to the squares about the shift.
+        squares, p = np.diagonal(sums.G) / sums.weight, sums.p
+        roots, square_y = np.sqrt(squares[:p]), squares[p + 1]
 
         def errors(coefs):
             products = coefs @ tested.XX
@@ -172,10 +175,7 @@ class PathSearch:
             shift = tested.mean_y[0] - data.mean_y[0] - coefs @ (tested.mean_x - data.mean_x)
             of_y, total = coefs @ tested.XY[:, 0], tested.YY[0]
             found = explained - 2 * of_y + total + shift * shift
-            spread = np.abs(coefs) @ np.sqrt(np.maximum(np.diagonal(tested.XX), 0))
-            rounding = np.finfo(float).eps * (spread * spread + total)
-            if tested.is_sparse:
-                rounding += np.finfo(float).eps * (np.abs(coefs) @ np.abs(tested.mean_x)) ** 2
+            rounding = np.finfo(float).eps * ((np.abs(coefs) @ roots) ** 2 + square_y)
             unsafe = np.flatnonzero(~(rounding <= MAX_ROUNDING * found))
             if len(unsafe):
                 found[unsafe] = self._errors_on(test, data, coefs[unsafe])
