@@ -22,7 +22,9 @@ import fastgd
 from fastgd import Chunks, ElasticNet, ElasticNetCV, Lasso, LassoCV, enet_path, lasso_path
 from fastgd.estimators import path_search
 from fastgd.methods.lasso_path import PathData, PathSettings
-from fastgd.problem.split_products import SplitProducts
+from fastgd.problem import fold_products
+from fastgd.problem.fold_products import FoldProducts
+from fastgd.problem.metric import rough_center
 
 EXACT = {"tol": 1e-11, "max_iter": 100_000}
 
@@ -263,22 +265,104 @@ def test_tall_and_wide_paths_with_many_points_are_certified():
         assert (slopes <= alphas * (1 + 1e-2) + 1e-12).all()
 
 
-def test_products_of_training_rows_are_those_of_the_rows():
+def longdouble_products(X, y, weights):
+    """(XX, XY) of centred columns, their standard deviations and that of y, in long doubles."""
+    X, y = (np.asarray(values, dtype=np.longdouble) for values in (X, y))
+    shares = weights.astype(np.longdouble) / weights.astype(np.longdouble).sum()
+    for _ in range(2):  # the second time for the rounding of the first
+        X, y = X - shares @ X, y - shares @ y
+    sizes, size = np.sqrt(shares @ (X * X)), np.sqrt(shares @ (y * y))
+    return (X.T * shares) @ X, (X.T * shares) @ y, sizes, size
+
+
+def scale_by_fold(X):
+    X[:, ::2] *= 10.0 ** (3 * (np.arange(len(X))[:, None] * 5 // len(X)) - 6)
+    return X
+
+
+def clusters(X):
+    return X + 30.0 * (np.arange(len(X))[:, None] * 5 // len(X))
+
+
+def far_float32(X):
+    return (X + 1e4).astype(np.float32)
+
+
+def random_walk(X):
+    return np.cumsum(X, axis=0)
+
+
+def lognormal(X):
+    return np.exp(2 * X)
+
+
+HARD = [far_off, outlier, constant_in_training, scale_by_fold, clusters, far_float32, random_walk,
+        lognormal]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", HARD)
+@pytest.mark.parametrize("cv", [KFold(5), LeaveOneOut(), ShuffleSplit(9, random_state=0),
+                                TimeSeriesSplit(3)], ids=str)  # fmt: skip
+def test_products_of_training_rows_are_those_of_the_rows(change, cv, monkeypatch):
+    """To about the rounding of sums about the mean of these rows."""
     X, y = made(90, 7)
-    X[4] *= 1e6  # a difference would lose all digits of the fold that has it not
-    weights = np.random.default_rng(1).uniform(0, 2, 90)
-    for cv in (KFold(4), LeaveOneOut(), ShuffleSplit(3, random_state=0), TimeSeriesSplit(3)):
-        folds = list(cv.split(X))
-        samples = path_search.Samples(X, y, weights, True)
-        products = SplitProducts.of(samples.problem(1), folds)
-        for k in {0, len(folds) - 1, len(folds) // 2}:
-            train, s = folds[k][0], weights[folds[k][0]]
-            found = products.of_training(k, products.of_test(k))
-            centred = X[train] - np.average(X[train], axis=0, weights=s)
-            expected = centred.T * (s / s.sum()) @ centred
-            sizes = np.sqrt(np.diagonal(expected))
-            assert_allclose(found.XX / sizes / sizes[:, None], expected / sizes / sizes[:, None],
-                            atol=1e-10)  # fmt: skip
+    X, y = change(X), y + 100
+    folds = list(cv.split(X))
+    for weights in (None, np.random.default_rng(1).uniform(0.1, 2, 90)):
+        problem = path_search.Samples(X, y, weights, True).problem(1)
+        trainings, tests = zip(*folds, strict=True)
+        for most in (fold_products.MAX_NUMBERS, 0):  # with groups of rows, and without
+            monkeypatch.setattr(fold_products, "MAX_NUMBERS", most)
+            products = FoldProducts(problem, trainings, tests)
+            for k in {0, len(folds) - 1, len(folds) // 2}:
+                found = products.of_training(k, products.of_test(k))
+                rows = trainings[k]
+                s = np.ones(len(rows)) if weights is None else weights[rows]
+                XX, XY, sizes, size = longdouble_products(X[rows], y[rows], s)
+                varies = np.ptp(X[rows], axis=0) > 0
+                assert_array_equal(found.scale > 0, varies)
+                d = np.where(varies, sizes, 1)
+                assert_allclose((found.XX - XX) / d / d[:, None], 0, atol=1e-14)
+                assert_allclose((found.XY[:, 0] - XY) / d / size, 0, atol=1e-14)
+        monkeypatch.undo()
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_errors_are_exact_where_test_rows_are_far_from_the_others():
+    """Products about a common centre would have relative errors of 1e-5."""
+    rng = np.random.default_rng(0)
+    X, fold = rng.standard_normal((500, 6)), np.arange(500)[:, None] // 100
+    X += 300.0 * fold * np.sign(np.arange(6) - 2.5)
+    y = 0.01 * rng.standard_normal(500) + X.sum(axis=1)
+    errors = [
+        LassoCV(alphas=[1e-2, 1e-3, 1e-4], precompute=precompute, tol=1e-12, max_iter=20_000)
+        .fit(X, y)
+        .mse_path_
+        for precompute in (True, False)
+    ]
+    assert_allclose(*errors, rtol=1e-6)
+
+
+def test_the_centre_of_weighted_rows_is_not_that_of_one_row():
+    """Unless it has half of the weight."""
+    X, y = made(300, 5)
+    X[7] = 1e3
+    everything = np.arange(300)
+    for weight, is_heavy in ((100.0, False), (1e4, True)):
+        weights = np.ones(300)
+        weights[7] = weight
+        rows = path_search.Samples(X, y, weights, True).problem(1).rows
+        center = rough_center(rows, everything, weights)
+        assert ((center == 1e3) == is_heavy).all()
+
+
+def test_folds_with_repeated_rows_have_sums_of_their_own():
+    X, y = made(60, 4)
+    rows = np.random.default_rng(0).integers(0, 40, 50)
+    products = FoldProducts(path_search.Samples(X, y, None, True).problem(1), [rows], [rows])
+    expected = np.cov(X[rows].T, bias=True)
+    assert_allclose(products.of_training(0).XX, expected)
+    assert_allclose(products.of_test(0).products().XX, expected)
 
 
 # ---- cv ----

@@ -272,13 +272,20 @@ def test_one_factorisation_solves_for_all_penalties():
 
 
 def test_the_rows_of_folds_are_grouped():
-    label, members = fold_products.groups_of([np.array([0, 1]), np.array([1, 2])], 4)
-    assert members.shape == (2, 4)
-    for fold, rows in enumerate(({0, 1}, {1, 2})):
-        assert {row for row in range(4) if members[fold, label[row]]} == rows
-    assert fold_products.groups_of([np.array([0, 0])], 4) is None  # a repeated row
-    splits = [train for train, _ in ShuffleSplit(9, random_state=0).split(np.zeros(500))]
-    assert fold_products.groups_of(splits, 500) is None
+    sets = [np.array([0, 1]), np.array([1, 2])]
+    everything = np.ones(5, bool)
+    group, count = fold_products.groups_of(sets, everything, 4)
+    assert count == 4
+    assert group[3] == group[4]
+    assert sorted(group[:4]) == [0, 1, 2, 3]
+    assert fold_products.groups_of(sets, everything, 3) is None
+    assert fold_products.groups_of([np.array([0, 0])], everything, 4) is None  # a repeated row
+    group, count = fold_products.groups_of(sets, np.arange(5) < 3, 3)  # other rows do not count
+    assert count == 3
+    assert sorted(group[:3]) == [0, 1, 2]
+    sets = [part for pair in KFold(3).split(np.zeros(7)) for part in pair]
+    group, count = fold_products.groups_of(sets, np.ones(7, bool), 3)
+    assert_array_equal(np.bincount(group, minlength=count)[group], [3, 3, 3, 2, 2, 2, 2])
 
 
 # ---- whatever way they are computed ----
@@ -298,11 +305,12 @@ def test_separate_fits_choose_the_same(shape, scoring, monkeypatch):
     assert_allclose(ridge_path(X, y, alphas=ALPHAS)[1], path, rtol=1e-6, atol=1e-8)
 
 
-def test_sums_that_are_not_kept_are_computed_again(monkeypatch):
+@pytest.mark.parametrize("cv", [4, ShuffleSplit(3, random_state=0)])
+def test_scores_are_the_same_without_groups_of_rows(cv, monkeypatch):
     X, y = drawn(60, 8)
-    expected = RidgeCV(ALPHAS, cv=4).fit(X, y)
+    expected = RidgeCV(ALPHAS, cv=cv).fit(X, y)
     monkeypatch.setattr(fold_products, "MAX_NUMBERS", 0)
-    assert RidgeCV(ALPHAS, cv=4).fit(X, y).best_score_ == expected.best_score_
+    assert_allclose(RidgeCV(ALPHAS, cv=cv).fit(X, y).best_score_, expected.best_score_, 1e-12)
 
 
 @pytest.mark.parametrize("shape", [(60, 8), (20, 30)])

@@ -11,11 +11,11 @@ from scipy import sparse
 
 from fastgd.methods.lasso_path import PathData
 from fastgd.problem.data import as_rows
+from fastgd.problem.fold_products import FoldProducts
 from fastgd.problem.losses import SquaredError
 from fastgd.problem.objective import Objective
 from fastgd.problem.problem import Problem
 from fastgd.problem.records import Record
-from fastgd.problem.split_products import SplitProducts, are_distinct
 from fastgd.training.blas import one_blas_thread
 
 # Columns of dense X, at most, whose products are computed: a fold's take 32 MB. Of sparse X, whose
@@ -95,21 +95,25 @@ class PathSearch:
 
     @cached_property
     def products(self):
-        """The `SplitProducts`; None if the columns themselves are the faster way."""
+        """The `FoldProducts`; None if the columns themselves are the faster way, or if squares
+        overflow or underflow.
+        """
         X, rows = self.samples.X, min(len(train) for train, _ in self.folds)
         p, is_sparse = X.shape[1], sparse.issparse(X)
         has_few = p <= (MAX_SPARSE_COLUMNS if is_sparse else MAX_COLUMNS)
         suits = has_few and (p <= FEW_COLUMNS or p <= rows)
         if not (self._precompute is True and not is_sparse or self._precompute == "auto" and suits):
             return None
-        return SplitProducts.of(self.samples.problem(self.threads), self.folds)
+        problem = self.samples.problem(self.threads)
+        products = FoldProducts(problem, *zip(*self.folds, strict=True))
+        return products if products.whole else None
 
     @cached_property
     def whole(self):
         """The `PathData` of all rows."""
         n = self.samples.X.shape[0]
         if self.products:
-            return PathData.of_products(self.products.total.products(), n)
+            return PathData.of_products(self.products.whole, n)
         return self.samples.path_data(np.arange(n))
 
     def run(self, grids):
@@ -143,7 +147,7 @@ class PathSearch:
 
     def _prepared(self, k):
         train, n = self.folds[k][0], self.samples.X.shape[0]
-        if len(train) == n and are_distinct(train, n):
+        if len(train) == n and (np.bincount(train, minlength=n) == 1).all():
             return self._tested(k, self.whole)
         return self._from_products(k) if self.products else self._from_columns(k)
 
@@ -161,6 +165,9 @@ class PathSearch:
         if products is None:
             return self._from_columns(k)
         data, tested = PathData.of_products(products, len(train)), sums.products()
+        # Rounding is proportional to the squares about the shift.
+        squares, p = np.diagonal(sums.G) / sums.weight, sums.p
+        roots, square_y = np.sqrt(squares[:p]), squares[p + 1]
 
         def errors(coefs):
             products = coefs @ tested.XX
@@ -168,10 +175,7 @@ class PathSearch:
             shift = tested.mean_y[0] - data.mean_y[0] - coefs @ (tested.mean_x - data.mean_x)
             of_y, total = coefs @ tested.XY[:, 0], tested.YY[0]
             found = explained - 2 * of_y + total + shift * shift
-            spread = np.abs(coefs) @ np.sqrt(np.maximum(np.diagonal(tested.XX), 0))
-            rounding = np.finfo(float).eps * (spread * spread + total)
-            if tested.is_sparse:
-                rounding += np.finfo(float).eps * (np.abs(coefs) @ np.abs(tested.mean_x)) ** 2
+            rounding = np.finfo(float).eps * ((np.abs(coefs) @ roots) ** 2 + square_y)
             unsafe = np.flatnonzero(~(rounding <= MAX_ROUNDING * found))
             if len(unsafe):
                 found[unsafe] = self._errors_on(test, data, coefs[unsafe])

@@ -129,7 +129,7 @@ class PenaltySelection(Regressor):
         search = self._search(X, y, weights, self._folds(X, y, sample_weight, params))
         self._choose(search)
         # Where the fit on all rows is not from products, it begins at a point of a path.
-        products = search.products and search.products.total.products()
+        products = search.products and search.products.whole
         init = (None, None) if products else self._first_solution(search)
         data = FitSamples(X, y, self._targets(y), weights)
         self._one_target = True

@@ -78,12 +78,12 @@ class RidgeFolds:
             self._of_rows = RowProducts(problem)
             return self._by_rows
         self._of_columns = FoldProducts(problem, rows)
-        self.products = self._of_columns.of_all()
+        self.products = self._of_columns.whole
         return self._by_columns
 
     def _by_columns(self, number, rows, test, columns):
         """A `FoldResult` from the products of the columns."""
-        products = self._of_columns.of_fold(number)
+        products = self._of_columns.of_training(number)
         if products is None:
             return self.by_fits(number, rows, test, columns)
         b = products.XY.T[columns]

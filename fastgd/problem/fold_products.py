@@ -1,7 +1,8 @@
-"""Products of the columns, or of the rows, for each fold of a cross-validation: X is read once.
+"""Products of the columns, or of the rows, for each fold of a cross-validation: one pass over X.
 
-The rows are cut into groups that the same folds train on; with k disjoint test sets these are the
-test sets. The sums of a fold are those of its groups, or those of all rows without the others.
+The rows are cut into groups: those of a group are in the same training and test sets. With k
+disjoint test sets, these are the groups. The sums over a set are those of its groups, or the sums
+over all rows minus those of the other groups.
 """
 
 from dataclasses import replace
@@ -9,115 +10,153 @@ from dataclasses import replace
 import numpy as np
 
 from fastgd.problem.metric import is_far
-from fastgd.problem.products import (
-    ProductSums,
-    are_safe,
-    product_sums,
-    products_of,
-    row_products,
-    shift_of,
-)
+from fastgd.problem.products import are_safe, product_sums, products_of, row_products, shift_of
 from fastgd.problem.records import Record
 
-# Groups per fold, at most: folds that overlap more have their sums computed from their own rows.
-# Five random splits make up to 32 groups, whose sums are no longer much cheaper.
+# Groups per fold, at most. Five random splits make up to 32 groups, whose sums are no longer much
+# cheaper than a pass for each fold.
 MAX_GROUPS_PER_FOLD = 4
-# Numbers of the groups' sums that are kept, at most: 512 MB. Beyond, they are computed again.
+# Numbers of the groups' sums, at most: 512 MB. Beyond, there are no groups.
 MAX_NUMBERS = 2**26
-# A sum is taken as a difference only if that leaves this share of the squares of every column and
-# target. Rounding then is at most four times that of the sum itself.
-MIN_REMAINDER = 0.25
+# Sums over a fold are used if, for each column and target, the squares of all rows from which they
+# were computed are at most this number of times the fold's squared deviations from its mean. The
+# rounding of sums is proportional to their squares: it is then at most so many times that of sums
+# about the fold's mean, and twice that for a difference. Otherwise the fold has a pass of its own.
+# Folds that are alike do not exceed 4: squares about the median are at most twice those about the
+# mean, as the two are within one standard deviation, and all rows have twice those of half of them.
+MAX_EXCESS = 4
 
 
-def groups_of(folds, n):
-    """(group of each row, (folds, groups): whether a fold trains on a group), or None if there are
-    too many groups; `folds` holds the rows that each fold trains on.
+def rest_of(rows, is_used):
+    """The numbers of the rows used that are not among these; None if one of these repeats."""
+    is_left = is_used.copy()
+    is_left[rows] = False
+    rest = np.flatnonzero(is_left)
+    return rest if len(rows) + len(rest) == np.count_nonzero(is_used) else None
+
+
+def groups_of(sets, is_used, most):
+    """(group of each row, number of groups): the rows of a group are in the same sets. `is_used`
+    says which rows count. None if a set has a row twice, or if there are more than `most` groups.
     """
-    label, count, most = np.zeros(n, np.intp), 1, MAX_GROUPS_PER_FOLD * (len(folds) + 1)
-    members = np.zeros((0, 1), bool)
-    for rows in folds:
-        is_in = np.zeros(n, bool)
-        is_in[rows] = True
-        if np.count_nonzero(is_in) < len(rows):  # a row is there twice
+    group, sizes = np.zeros(len(is_used), np.intp), np.array([np.count_nonzero(is_used)])
+    for rows in sets:
+        rest = rest_of(rows, is_used)
+        if rest is None:
             return None
-        label[is_in] += count
-        present = np.flatnonzero(np.bincount(label, minlength=2 * count))
-        members = np.vstack([np.tile(members, 2), np.arange(2 * count) >= count])[:, present]
-        rank = np.empty(2 * count, np.intp)
-        rank[present] = np.arange(len(present))
-        label, count = rank[label], len(present)
-        if count > most:
+        part = rest if len(rest) < len(rows) else rows
+        own = group[part]
+        inside = np.bincount(own, minlength=len(sizes))
+        split = np.flatnonzero((inside > 0) & (inside < sizes))
+        if len(split):
+            target = np.arange(len(sizes))
+            target[split] = np.arange(len(sizes), len(sizes) + len(split))
+            group[part] = target[own]
+            sizes[split] -= inside[split]
+            sizes = np.concatenate([sizes, inside[split]])
+        if len(sizes) > most:
             return None
-    return label, members
+    return group, len(sizes)
 
 
 class FoldProducts:
-    """The `Products` of the columns over the rows that each fold trains on.
+    """The `Products` of a problem's rows and of each fold's training rows, and the `ProductSums` of
+    its test rows. `trainings` and `tests` hold the rows of each fold, which the problem has, too.
 
-    `problem` is that of all rows to train on, `folds` the rows of each fold.
+    `whole` are the products of all rows, None if squares overflow or underflow.
     """
 
-    def __init__(self, problem, folds):
-        self.problem, self.folds = problem, folds
-        self._shift = shift_of(problem)
-        found = groups_of(folds, problem.rows.shape[0])
-        self._members = self._total = None
-        self._known = {}
-        if found is None:
-            return
-        label, self._members = found
-        own = label[problem.visits]
-        order = np.argsort(own, kind="stable")
-        ends = np.bincount(own, minlength=self._members.shape[1]).cumsum()
-        self._groups = np.split(problem.visits[order], ends[:-1])
-        self._keeps = len(self._groups) * len(self._shift) ** 2 <= MAX_NUMBERS
-        self._total = self._sum(range(len(self._groups)))
+    @np.errstate(all="ignore")
+    def __init__(self, problem, trainings, tests=()):
+        self._problem, self._trainings, self._tests = problem, trainings, tests
+        self._shift, self._group, self._sums = shift_of(problem), None, None
+        self._is_used = np.zeros(problem.rows.shape[0], bool)
+        self._is_used[problem.visits] = True
+        most = MAX_GROUPS_PER_FOLD * (len(trainings) + 1)
+        # Small sets first: a training set that is the complement of a test set splits no group.
+        found = groups_of([*tests, *trainings], self._is_used, most)
+        if found and found[1] * len(self._shift) ** 2 <= MAX_NUMBERS:
+            self._group, count = found
+            own = self._group[problem.visits]
+            ends = np.bincount(own, minlength=count).cumsum()
+            order = np.argsort(own.astype(np.min_scalar_type(count)), kind="stable")
+            self._rows_of_groups = np.split(problem.visits[order], ends[:-1])
+        self._total = self._sum_all()
+        if not self._are_accurate(self._total) and np.isfinite(self._total.G).all():
+            # The rows of which the medians were taken are not like the others.
+            self._shift = self._shift + self._total.means * self._total.is_shifted
+            self._total = self._sum_all()
+        self.whole = self._total.products() if are_safe(problem, self._total) else None
 
-    def _of_group(self, number):
-        """The shifted sums over a group of rows."""
-        if number in self._known:
-            return self._known[number]
-        rows = self._groups[number]
-        if not len(rows):
-            return np.zeros((len(self._shift), len(self._shift)))
-        sums = product_sums(replace(self.problem, visits=rows), self._shift).G
-        if self._keeps:
-            self._known[number] = sums
-        return sums
+    def _sum_all(self):
+        """The sums over all rows; those of the groups are kept."""
+        if self._group is None:
+            return product_sums(self._problem, self._shift)
+        self._sums = [self._sum_rows(rows) for rows in self._rows_of_groups]
+        return _added(self._sums)
 
-    def _sum(self, numbers):
-        total = np.zeros((len(self._shift), len(self._shift)))
-        for number in numbers:
-            total += self._of_group(number)
-        return total
+    def _sum_rows(self, rows):
+        return product_sums(replace(self._problem, visits=rows), self._shift)
 
-    def of_all(self):
-        """The `Products` over all rows; None as in `products_of`."""
-        return self._centered(self.problem, self._total)
+    def _groups_in(self, rows):
+        """The numbers of the groups that make up these rows."""
+        return np.flatnonzero(np.bincount(self._group[rows], minlength=len(self._sums)))
 
-    def of_fold(self, number):
-        """The `Products` over the rows that a fold trains on; None as in `products_of`."""
-        problem = replace(self.problem, visits=self.folds[number])
-        if self._members is None:
-            return products_of(problem)
-        is_in = self._members[number]
-        used, left_out = np.flatnonzero(is_in), np.flatnonzero(~is_in)
-        if len(left_out) < len(used):
-            with np.errstate(invalid="ignore"):
-                sums = self._total - self._sum(left_out)
-                whole, rest = np.diagonal(self._total), np.diagonal(sums)
-                is_stable = (rest >= MIN_REMAINDER * whole).all()
-            if is_stable:
-                return self._centered(problem, sums)
-        return self._centered(problem, self._sum(used))
+    def _over(self, rows):
+        """The sums over a set of rows, one that is made up of groups if there are any."""
+        if self._group is None:
+            return self._sum_rows(rows)
+        return _added([self._sums[k] for k in self._groups_in(rows)])
 
-    def _centered(self, problem, G):
-        p, centered = problem.rows.shape[1], problem.objective.intercept
-        sums = ProductSums(G, self._shift, p, centered, problem.rows.sparse)
-        if G is None or sums.is_far:
-            return products_of(problem)
-        with np.errstate(all="ignore"):
-            return sums.products() if are_safe(problem, sums) else None
+    def _are_few(self, rows):
+        """Whether the sums over some rows take less work than those over the others."""
+        if self._group is None:
+            return 2 * len(rows) < len(self._problem.visits)
+        return 2 * len(self._groups_in(rows)) < len(self._sums)
+
+    def _are_accurate(self, sums, squares=None):
+        """Whether sums may be used, as `MAX_EXCESS` says; a difference is computed from the
+        `squares` of all rows.
+        """
+        if squares is not None:
+            return (squares <= MAX_EXCESS * sums.deviations).all()
+        # Sums of their own would have sparse columns about 0, too.
+        is_small = np.diagonal(sums.G) <= MAX_EXCESS * sums.deviations
+        return (is_small | ~sums.is_shifted).all()
+
+    def of_test(self, k):
+        """The `ProductSums` of the test rows of a fold."""
+        return self._over(self._tests[k])
+
+    @np.errstate(all="ignore")
+    def of_training(self, k, of_test=None):
+        """The `Products` of the training rows of a fold, given the sums of its test rows if they
+        are known; None if squares overflow or underflow.
+        """
+        rows = self._trainings[k]
+        others = rest_of(rows, self._is_used)
+        if others is not None and len(others) and self.whole and self._are_few(others):
+            is_known = self._group is None and of_test is not None
+            is_known = is_known and np.array_equal(np.sort(self._tests[k]), others)
+            sums = self._total.without(of_test if is_known else self._over(others))
+            if self._are_accurate(sums, np.diagonal(self._total.G)):
+                return sums.products()
+        problem = replace(self._problem, visits=rows)
+        if self._group is not None:
+            sums = self._over(rows)
+            if self._are_accurate(sums):
+                return sums.products() if are_safe(problem, sums) else None
+        return products_of(problem)
+
+
+def _added(sums):
+    """The sums over disjoint sets of rows, added in their order."""
+    if len(sums) == 1:
+        return sums[0]
+    G = sums[0].G + sums[1].G
+    for others in sums[2:]:
+        G += others.G
+    return replace(sums[0], G=G)
 
 
 class FoldGram(Record):

@@ -139,8 +139,8 @@ def merged(old, new, part, tolerance=MIN_RELATIVE_SCALE):
 
 
 def rough_center(rows, visits, weights):
-    """A central value of each column: the weighted median of a few rows, the heaviest one among
-    them; 0 for CSR.
+    """A central value of each column: the weighted median of a few rows, each of which stands for
+    as many, and of the heaviest one; 0 for CSR.
     """
     if rows.sparse:
         return np.zeros(rows.shape[1])
@@ -152,6 +152,7 @@ def rough_center(rows, visits, weights):
         return np.sort(rows.values[picked].astype(float), axis=0)[len(picked) // 2]
     picked = np.append(picked, visits[weights[visits].argmax()])
     values, below = rows.values[picked].astype(float), weights[picked] / weights[picked].max()
+    below[:count] *= len(visits) / count
     order = values.argsort(axis=0)
     below = below[order].cumsum(axis=0)
     middle = (2 * below >= below[-1]).argmax(axis=0)

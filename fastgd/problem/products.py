@@ -60,6 +60,28 @@ class ProductSums(Record):
         """The sum of the rows' weights."""
         return float(self.G[self.p, self.p])
 
+    @property
+    def means(self):
+        """The weighted means of a, 0 for the 1, and without centring."""
+        means = np.zeros(len(self.G))
+        if self.is_centered:
+            means[: self.p] = self.G[self.p, : self.p]
+            means[self.p + 1 :] = self.G[self.p + 1 :, self.p]
+        return means / self.weight
+
+    @property
+    def deviations(self):
+        """The sums of squared deviations from the means; of the 1 the weight."""
+        return np.diagonal(self.G) - self.weight * self.means**2
+
+    @property
+    def is_shifted(self):
+        """Which of x, 1 and y may have a shift: targets and dense columns, with an intercept."""
+        is_shifted = np.full(len(self.G), self.is_centered)
+        is_shifted[: self.p] &= not self.is_sparse
+        is_shifted[self.p] = False
+        return is_shifted
+
     def without(self, others):
         """The sums over the rows that are not among others, with the same shift."""
         return replace(self, G=self.G - others.G)
