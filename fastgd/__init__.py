@@ -24,13 +24,11 @@ if TYPE_CHECKING:  # for editors and type checkers, to which `as` says that a na
     )
     from .linear import (
         ElasticNet as ElasticNet,
-        HuberRegressor as HuberRegressor,
         Lasso as Lasso,
         LinearRegression as LinearRegression,
         LinearSVC as LinearSVC,
         LinearSVR as LinearSVR,
         LogisticRegression as LogisticRegression,
-        QuantileRegressor as QuantileRegressor,
         Ridge as Ridge,
     )
     from .methods.optimizers import (
@@ -90,6 +88,10 @@ if TYPE_CHECKING:  # for editors and type checkers, to which `as` says that a na
         RidgeCV as RidgeCV,
         ridge_path as ridge_path,
     )
+    from .robust import (
+        HuberRegressor as HuberRegressor,
+        QuantileRegressor as QuantileRegressor,
+    )
     from .sgd import (
         Perceptron as Perceptron,
         SGDClassifier as SGDClassifier,
@@ -100,8 +102,8 @@ if TYPE_CHECKING:  # for editors and type checkers, to which `as` says that a na
 # The public names of each module.
 _NAMES = {
     "sgd": "SGDClassifier SGDRegressor SGDOneClassSVM Perceptron",
-    "linear": "LinearRegression Ridge Lasso ElasticNet LogisticRegression LinearSVC LinearSVR "
-    "HuberRegressor QuantileRegressor",
+    "linear": "LinearRegression Ridge Lasso ElasticNet LogisticRegression LinearSVC LinearSVR",
+    "robust": "HuberRegressor QuantileRegressor",
     "ridge": "RidgeCV RidgeClassifier RidgeClassifierCV ridge_path",
     "lasso": "LassoCV ElasticNetCV lasso_path enet_path",
     "glm": "PoissonRegressor GammaRegressor TweedieRegressor",

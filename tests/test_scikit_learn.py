@@ -43,8 +43,8 @@ NETWORKS = [kind for kind in ESTIMATORS if kind.__name__.startswith("MLP")]
 LINEAR = [
     kind
     for kind in ESTIMATORS
-    if kind.__module__
-    in ("fastgd.linear", "fastgd.ridge", "fastgd.lasso", "fastgd.glm", "fastgd.sgd")
+    if kind.__module__.removeprefix("fastgd.")
+    in ("linear", "robust", "ridge", "lasso", "glm", "sgd")
 ]
 # Models that train many on parts of the rows.
 CHOOSING = [kind for kind in ESTIMATORS if kind.__name__.endswith("CV")]
