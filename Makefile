@@ -117,7 +117,7 @@ test-oldest: $(VENV)/built
 # make test-threads PYTHON=python3.14t VENV=.venv-3.14t
 PARALLEL_TESTS := losses dual newton order metric line_search rates
 test-threads: $(VENV)/built $(VENV)/test $(VENV)/threads
-	$(BIN)/python -m pytest -q --parallel-threads=4 --iterations=2 \
+	$(BIN)/python -m pytest -q --parallel-threads=4 \
 		$(PARALLEL_TESTS:%=tests/test_%.py)
 
 bench: $(VENV)/built
