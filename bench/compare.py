@@ -22,8 +22,8 @@ import numpy as np
 
 ROOT = Path(__file__).parent.parent
 BUILDS = ROOT / "build" / "compare"
-# Of two equal builds, beside some twenty busy processes on two cores, single medians of 9 pairs went
-# up to 2.9, but no row was above this twice.
+# Of two equal builds, beside some twenty busy processes on two cores, single medians of 9 pairs
+# reached 2.9, but no row was above this twice.
 THRESHOLD = 1.1
 PAIRS = 15
 # Seconds of a sample, which is the mean of as many fits as take this long.

@@ -164,7 +164,7 @@ def test_float32_bounds_see_past_rounding_of_rows_far_out():
 def test_sparse_columns_stay_sparse():
     """A column of one entry has no other rows; the rest of the columns are never made dense."""
     rng = np.random.default_rng(0)
-    X = sparse.random_array((200, 3000), density=0.005, rng=rng, format="csr")
+    X = sparse.random_array((200, 3000), density=0.005, random_state=rng, format="csr")
     found, at = carried_columns(X, rng.random(200) < 0.5)
     entries = np.diff(sparse.csc_array(X).indptr)
     assert len(found.columns) and (entries[found.columns] > 1).all()

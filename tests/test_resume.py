@@ -314,7 +314,7 @@ def test_every_rule_and_rate_goes_on(rule, rate, average, data):
 
 
 def test_named_regressions_go_on(data, dtype):
-    wide = sparse.random_array((40, 300), density=0.2, rng=0, format="csr", dtype=dtype)
+    wide = sparse.random_array((40, 300), density=0.2, random_state=0, format="csr", dtype=dtype)
     lasso = Lasso(alpha=0.01, batch_size="full")
     for model, X in (lasso, data.X), (ElasticNet(alpha=0.01), wide):
         y = data.values[: X.shape[0]]

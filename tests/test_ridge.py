@@ -625,7 +625,7 @@ def test_collinear_columns_have_exact_paths():
 
 def test_sparse_rows_and_more_columns_than_products_allow():
     random = np.random.default_rng(0)
-    X = sparse.random_array((300, 4000), density=0.002, rng=random, format="csr")
+    X = sparse.random_array((300, 4000), density=0.002, random_state=random, format="csr")
     y = X @ random.standard_normal(4000) + 0.1 * random.standard_normal(300)
     model = RidgeCV([0.01, 1.0], cv=3).fit(X, y)
     scores = [
