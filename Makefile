@@ -12,8 +12,8 @@ SOURCES := pyproject.toml setup.py \
 group = $$($(BIN)/python -c 'import tomllib; \
 	print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["$(1)"], end="")')
 
-.PHONY: demo test fuzz checked bench docs lint workflows wheel wheel-test dist-test sdist \
-	release-check release-notes clean
+.PHONY: demo test fuzz checked test-aarch64 bench docs lint workflows wheel wheel-test dist-test \
+	sdist release-check release-notes clean
 
 demo: $(VENV)/built
 	$(BIN)/python -m bench.demo
@@ -36,6 +36,14 @@ checked: $(VENV)/built $(VENV)/test
 	cp -R tests build/checked/
 	cd build/checked && \
 		$(abspath $(BIN))/python -m pytest -n auto --dist loadfile --confcutdir=tests tests
+
+# The tests of a wheel for aarch64, under qemu, as root on Debian for x86-64. The first call needs
+# some minutes more, for the cross compiler and 1 GB in build/aarch64. The emulator needs about ten
+# times the processor's time of `make test`. Some tests:
+# make test-aarch64 EMULATED=tests/test_batch.py
+EMULATED := -n auto --dist loadfile tests README.md
+test-aarch64: | $(VENV)/python
+	.ci/aarch64 $(BIN)/python $(EMULATED)
 
 bench: $(VENV)/built
 	$(BIN)/python -m bench
