@@ -13,8 +13,8 @@ group = $$($(BIN)/python -c 'import tomllib; \
 	print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["$(1)"], end="")')
 
 .PHONY: demo test fuzz checked sanitize sanitize-address sanitize-thread coverage test-oldest \
-	test-threads bench bench-compare docs lint workflows types wheel wheel-test dist-test sdist \
-	reproducible release-check release-notes clean
+	test-threads test-aarch64 bench bench-compare docs lint workflows types wheel wheel-test \
+	dist-test sdist reproducible release-check release-notes clean
 
 demo: $(VENV)/built
 	$(BIN)/python -m bench.demo
@@ -119,6 +119,13 @@ PARALLEL_TESTS := losses dual newton order metric line_search rates
 test-threads: $(VENV)/built $(VENV)/test $(VENV)/threads
 	$(BIN)/python -m pytest -q --parallel-threads=4 \
 		$(PARALLEL_TESTS:%=tests/test_%.py)
+# The tests of a wheel for aarch64, under qemu, as root on Debian for x86-64. The first call needs
+# some minutes more, for the cross compiler and 1 GB in build/aarch64. The emulator needs about ten
+# times the processor's time of `make test`. Some tests:
+# make test-aarch64 EMULATED=tests/test_batch.py
+EMULATED := -n auto --dist loadfile tests README.md
+test-aarch64: | $(VENV)/python
+	.ci/aarch64 $(BIN)/python $(EMULATED)
 
 bench: $(VENV)/built
 	$(BIN)/python -m bench
