@@ -7,11 +7,15 @@ from fastgd.methods.lbfgs import LineSearches
 from fastgd.training import outcomes
 from fastgd.training.minimization import Best
 from fastgd.training.minimize_run import Run
+from fastgd.training.minimum import is_rounded, rounding_error
 
 # Pairs of vectors that L-BFGS stores, at least and at most: more pairs save evaluations.
 MEMORY = 10, 60
 # Numbers that the pairs beyond the least may hold.
 MEMORY_NUMBERS = 200_000
+# Iterations without a lower cost but for rounding, after which `is_rounded` is asked: its at most
+# five evaluations are few beside theirs.
+ITERATIONS_BEFORE_CHECK = 100
 
 
 class LineSearchRun(Run):
@@ -21,6 +25,8 @@ class LineSearchRun(Run):
         super().__init__(task)
         # The statuses of an iteration after which the run goes on.
         self._going = (Status.MOVED,) if task.goal.ends else (Status.MOVED, Status.STUCK)
+        # The least cost but for rounding, and the iteration after which `is_rounded` is asked next.
+        self._low, self._next_check = np.inf, 0
 
     def go(self):
         task, cost = self.task, self.task.cost
@@ -48,7 +54,25 @@ class LineSearchRun(Run):
             status = iterate(size)
             if status not in self._going:
                 return status
+            if self.task.goal.ends and self._goes_on_at_rounding():
+                self.message = outcomes.ROUNDING_MESSAGE
+                return Status.CONVERGED
         return Status.CONVERGED if lines.propose() == Status.CONVERGED else Status.MOVED
+
+    def _goes_on_at_rounding(self):
+        """Whether lines still find steps, but only among rounding errors.
+
+        The cost has not fallen for long, and a step along the gradient gains no more than rounding,
+        or the gradient itself is rounding.
+        """
+        _, value, _ = self._lines.best
+        if value < self._low - rounding_error(self.task, value):
+            self._low, self._next_check = value, self.nit + ITERATIONS_BEFORE_CHECK
+        if self.nit < self._next_check:
+            return False
+        self._next_check = self.nit + ITERATIONS_BEFORE_CHECK
+        self.best = Best(*self._lines.best)
+        return is_rounded(self, 0.0)  # the last lines gained nothing, whatever their model told
 
     def _iterate(self, _):
         """One iteration; returns the status of the kernel."""
