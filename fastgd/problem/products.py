@@ -97,7 +97,7 @@ class ProductSums(Record):
     def products(self):
         """The `Products` of these rows."""
         p, G = self.p, self.G / self.weight
-        G += np.tril(G, -1).T - np.triu(G, 1)
+        np.copyto(G, G.T, where=~np.tri(len(G), dtype=bool))
         offset = G[p].copy() if self.is_centered else np.zeros(len(G))
         G -= np.outer(offset, offset)
         mean = offset + self.shift
