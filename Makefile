@@ -119,6 +119,7 @@ PARALLEL_TESTS := losses dual newton order metric line_search rates
 test-threads: $(VENV)/built $(VENV)/test $(VENV)/threads
 	$(BIN)/python -m pytest -q --parallel-threads=4 \
 		$(PARALLEL_TESTS:%=tests/test_%.py)
+
 # The tests of a wheel for aarch64, under qemu, as root on Debian for x86-64. The first call needs
 # some minutes more, for the cross compiler and 1 GB in build/aarch64. The emulator needs five
 # to ten times the processor time of `make test`. Some tests:

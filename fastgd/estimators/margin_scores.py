@@ -1,7 +1,7 @@
 """Scores of several linear models on the same rows, computed from their margins together.
 
-scikit-learn's scorers check the rows, labels and predictions of each model anew: 'r2' takes 0.3 ms
-for any few rows, 'neg_log_loss' 2.5 ms for 4000 rows.
+scikit-learn's scorers check the rows, labels and predictions of each model anew: 'r2' takes 0.2 ms
+for any few rows, 'neg_log_loss' 1.5 ms for 4000 rows.
 """
 
 import numpy as np

@@ -36,8 +36,6 @@ MAX_STEPS = 20
 # A column takes part in a direction if the column of scale 1 has at least this share of the largest
 # weight.
 MIN_SHARE = 0.02
-
-
 # What makes up the preconditioner of a Newton method, and what is known of its quality.
 PRECONDITIONER = "_preconditioner", "_dense", "_use_diagonal", "_max_rows", "_least_curvature"
 
