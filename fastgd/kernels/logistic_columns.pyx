@@ -7,22 +7,24 @@ import numpy as np
 
 from libc.math cimport fabs
 
-from .elementary cimport exp, log1p
+from .elementary cimport exp
+from .losses cimport Point, log_loss_curvature, log_loss_of
 
 
 cdef inline void evaluate(double y, const double *restrict z, double *restrict loss,
                           double *restrict slope, double *restrict curvature,
                           Py_ssize_t k) noexcept nogil:
-    """log(1 + exp(-y z)) and its first and second derivatives by z, of one row."""
+    """The losses of one row, and their first and second derivatives by z, from one exp each."""
     cdef Py_ssize_t j
-    cdef double t, e, q
+    cdef double m, e
+    cdef Point at
     for j in range(k):
-        t = y * z[j]
-        e = exp(-fabs(t))
-        q = 1.0 / (1.0 + e)
-        loss[j] = log1p(e) - (t if t < 0.0 else 0.0)
-        slope[j] = -y * q * (e if t > 0.0 else 1.0)
-        curvature[j] = e * q * q
+        m = y * z[j]
+        e = exp(-fabs(m))
+        at = log_loss_of(m, y, e)
+        loss[j] = at.value
+        slope[j] = at.slope
+        curvature[j] = log_loss_curvature(e)
 
 
 def derivatives(const double[::1] y not None, const double[:, ::1] z not None,

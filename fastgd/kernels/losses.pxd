@@ -133,10 +133,18 @@ cdef inline Point tweedie_identity(double z, double y, double power, double limi
     return Point(value, clipped(a - y * a / z, limit))
 
 
-cdef inline Point log_loss(double z, double y, double delta) noexcept nogil:
-    """Value and slope from one exp; e = exp(-|y z|) <= 1 does not overflow."""
-    cdef double m = y * z, e = exp(-fabs(m)), probability = (e if m > 0 else 1.0) / (1.0 + e)
+cdef inline Point log_loss_of(double m, double y, double e) noexcept nogil:
+    """Value and slope, given m = y z and e = exp(-|m|) <= 1, which does not overflow."""
+    cdef double probability = (e if m > 0 else 1.0) / (1.0 + e)
     return Point(log1p(e) + (0.0 if m > 0 else -m), -y * probability)
+
+
+cdef inline double log_loss_curvature(double e) noexcept nogil:
+    return e / ((1.0 + e) * (1.0 + e))
+
+
+cdef inline Point log_loss(double z, double y, double delta) noexcept nogil:
+    return log_loss_of(y * z, y, exp(-fabs(y * z)))
 
 
 cdef inline Point modified_huber(double z, double y, double delta) noexcept nogil:
@@ -253,11 +261,10 @@ cdef inline double curvature(int loss, double delta, double z, double y,
     1, falling linearly to 0 at twice the radius. For Tweedie losses that are not convex it is the
     expected second derivative, which is positive.
     """
-    cdef double m = y * z, a, e
+    cdef double m = y * z, a
     if loss == LOG_LOSS:
         a = fabs(m) - radius
-        e = exp(-a if a > 0 else 0.0)
-        return e / ((1.0 + e) * (1.0 + e))
+        return log_loss_curvature(exp(-a if a > 0 else 0.0))
     if loss == SQUARED_ERROR:
         return 1.0
     if loss == HUBER:
