@@ -14,7 +14,14 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils.metaestimators import _safe_split
 
-from fastgd.estimators.logistic_path import Path, Rows, Subset, fit_paths, warn_unconverged
+from fastgd.estimators.logistic_path import (
+    Path,
+    Rows,
+    Subset,
+    fit_paths,
+    has_converged,
+    warn_unconverged,
+)
 from fastgd.estimators.parameters import thread_count
 from fastgd.estimators.path_search import PathSearch, Samples
 from fastgd.estimators.ridge_folds import RidgeFolds
@@ -102,8 +109,7 @@ def _fitted(model, path, place, dtype):
     model.t_, model._state = model.n_iter_ + 1, None
     model.optimality_, model.solver_ = float(path.optimality[place]), path.solver
     model.optimality_kind_ = "duality gap" if path.has_l1 else "Newton decrement"
-    is_separable = model.stop_reason_ == "separable"
-    model.converged_ = bool(model.optimality_ <= model.tol) and not is_separable
+    model.converged_ = has_converged(model.optimality_, model.stop_reason_, model.tol)
     return model
 
 

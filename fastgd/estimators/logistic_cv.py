@@ -28,6 +28,7 @@ from fastgd.estimators.logistic_path import (
     Subset,
     check_Cs,
     fit_paths,
+    has_converged,
     warn_separable,
     warn_unconverged,
 )
@@ -311,14 +312,13 @@ class CrossValidation:
             model.stop_reason_, model.solver_ = one.stop_reason_, one.solver_
             model.optimality_, model.optimality_kind_ = one.optimality_, one.optimality_kind_
             known = np.inf if one.optimality_ is None else one.optimality_
-            model.converged_ = bool(known <= model.tol and one.stop_reason_ != "separable")
+            model.converged_ = has_converged(known, one.stop_reason_, model.tol)
             self._optimality.append([known])
             return
         path = whole.of(np.array([c]))
         self._store_coefficients(_dof(path, model.fit_intercept)[0])
         model.optimality_, model.optimality_kind_ = float(path.optimality[0]), "Newton decrement"
-        is_separable = path.reason[0] == "separable"
-        model.converged_ = bool(path.optimality[0] <= model.tol) and not is_separable
+        model.converged_ = has_converged(path.optimality[0], path.reason[0], model.tol)
         model.stop_reason_, model.solver_ = path.reason[0], path.solver
         self._optimality.append(path.optimality)
 

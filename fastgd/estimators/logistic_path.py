@@ -158,6 +158,11 @@ def warn_unconverged(optimality, tol, max_iter):
         )
 
 
+def has_converged(optimality, reason, tol):
+    """Whether a training with this `stop_reason_` ended within `tol` of a minimum."""
+    return bool(optimality <= tol) and reason != "separable"
+
+
 def warn_separable(reasons):
     """Warn if one of these trainings had no minimum, given their `stop_reason_`."""
     if "separable" in reasons:
