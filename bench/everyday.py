@@ -1,6 +1,7 @@
 """`python -m bench everyday`: default fits on everyday shapes, beside scikit-learn's and busy ones.
 
-    defaults       the named models at their defaults, beside scikit-learn's
+    defaults       the named models at their defaults, beside scikit-learn's; `bench.pages` makes
+                   tables of the file that it writes
     sgd            SGD models at their defaults, and the time to the objective of scikit-learn's
     least-squares  tall least squares, beside scikit-learn and scikit-learn-intelex (goal 1.2), each
                    in processes of its own
@@ -10,6 +11,7 @@ A fit is slow if it takes 5 % and 0.1 ms longer than its peer. Times are medians
 interleaved.
 """
 
+import json
 import statistics
 import subprocess
 import sys
@@ -39,6 +41,7 @@ SHAPES = {  # name: a function that returns (X, values)
     "csr-20000x50000": lambda: data.sparse(20_000, 50_000, 40, classes=False),
     "csr-2000x200000": lambda: data.sparse(2000, 200_000, 60, classes=False),
 }
+LATEST = Path(__file__).parent / "results" / "latest.everyday.json"  # of the part "defaults"
 SGD_SHAPES = ("100x10", "2000x20", "300x5000", "100000x10", "csr-20000x50000")
 TALL = {"200000x50": (200_000, 50, 1), "1000000x10": (1_000_000, 10, 1),
         "200000x50-8": (200_000, 50, 8), "20000x500": (20_000, 500, 1)}  # fmt: skip
@@ -108,7 +111,7 @@ def medians(fits):
 
 def compare_defaults():
     """A line for each shape and model, then what they add up to."""
-    ratios, slow, worse = [], 0, 0
+    rows = []
     for shape in SHAPES:
         X, *labels = shaped(shape)
         for name, module, kind, parameters, y, *parts in named_models(X, *labels):
@@ -120,16 +123,20 @@ def compare_defaults():
             constant.coef_ = np.zeros_like(constant.coef_)
             worst = objective(constant, X, y, *parts)
             is_worse = bool(value - peer > 1e-3 * max(worst - peer, 0.0))
-            ratios, slow, worse = [*ratios, other / own], slow + is_slow, worse + is_worse
+            rows.append({"shape": shape, "model": name, "seconds": own, "ratio": other / own,
+                         "slow": is_slow, "worse": is_worse})  # fmt: skip
             yield (
                 f"{shape:<18}{name:<20}{own * 1e3:9.2f} ms  scikit-learn {other * 1e3:9.2f} ms  "
                 f"{other / own:7.2f}x  {pair[0].solver_}{'  slow' * is_slow}{'  worse' * is_worse}"
             )
-    median = statistics.median(ratios)
+    median = statistics.median(row["ratio"] for row in rows)
+    slow, worse = (sum(row[mark] for row in rows) for mark in ("slow", "worse"))
     yield (
-        f"{len(ratios)} fits: median ratio {median:.2f} (goal 3), {slow} slow (goal 0), "
+        f"{len(rows)} fits: median ratio {median:.2f} (goal 3), {slow} slow (goal 0), "
         f"{worse} with a higher objective{report.missed(median >= 3 and not slow + worse)}"
     )
+    LATEST.write_text(json.dumps({"machine": report.machine(), "results": rows}) + "\n")
+    yield str(LATEST)
 
 
 def compare_sgd():

@@ -1,6 +1,7 @@
 """Draw the main rows that `python -m bench` wrote: ``python -m bench.plot FILE.json``.
 
-With ``--readme``: into docs/images/speed.png, and what the plot needs into results/reference.json.
+With ``--readme``: into docs/images/speed.png, and what the plot and the table of
+`bench.pages` need into results/reference.json.
 """
 
 import argparse
@@ -53,8 +54,8 @@ def main():
 
 
 def main_part(report):
-    """What the plot needs: the rows of MAIN, in its order, with their ratios."""
-    machine = {name: report["machine"][name] for name in ("cpu", "cores")}
+    """What plot and table need: the rows of MAIN, in its order, with their ratios."""
+    machine = {name: report["machine"][name] for name in ("cpu", "cores", "date")}
     # of the results that differ in the order alone, the last one: it is in shuffled order
     found = {(result["problem"], result["threads"]): result for result in report["results"]}
     results = []

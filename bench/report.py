@@ -6,6 +6,7 @@ import platform
 import sys
 import warnings
 from dataclasses import replace
+from datetime import date
 from importlib import metadata
 from pathlib import Path
 
@@ -63,18 +64,28 @@ def choose(entries, names):
     return kept, list(notes.values())
 
 
-def head(notes):
-    """Print what a measurement depends on, and the notes; returns the first."""
+def machine():
+    """What a measurement depends on, and its day."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    machine = {"cpu": [*names, platform.processor()][0], "cores": cores()}
     installed = {found.name: found.version for found in metadata.distributions()}
     versions = {"python": platform.python_version(), "fastgd": f"{fastgd.__version__} ({ISA})"}
     versions |= {name: installed[name] for name in PACKAGES if name in installed}
-    texts = [f"{name} {version}" for name, version in versions.items()]
-    print(f"{machine['cpu']}, {machine['cores']} cores; {', '.join(texts)}", *notes, sep="\n")
-    return machine | {"versions": versions}
+    return {
+        "cpu": [*names, platform.processor()][0],
+        "cores": cores(),
+        "date": date.today().isoformat(),
+        "versions": versions,
+    }
+
+
+def head(notes):
+    """Print what a measurement depends on, and the notes; returns the first."""
+    found = machine()
+    texts = [f"{name} {version}" for name, version in found["versions"].items()]
+    print(f"{found['cpu']}, {found['cores']} cores; {', '.join(texts)}", *notes, sep="\n")
+    return found
 
 
 def missed(reached):

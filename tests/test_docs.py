@@ -61,6 +61,15 @@ def test_messages_of_the_guide_are_those_of_the_source():
     assert not [part for part in parts if part not in source]
 
 
+@pytest.mark.skipif(not DOCS.is_dir(), reason="the docs are not part of this distribution")
+def test_tables_of_measurements_are_those_of_the_results():
+    pages = pytest.importorskip("bench.pages")
+    for page in pages.PAGES:
+        text = page.read_text()
+        assert "<!-- measured: " in text
+        assert pages.written(text) == text, "run `python -m bench.pages`"
+
+
 # Estimators that share parameters and attributes, and the names whose descriptions differ.
 NAMED = (
     "LinearRegression Ridge RidgeClassifier Lasso ElasticNet LogisticRegression LinearSVC LinearSVR"
