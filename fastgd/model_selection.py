@@ -448,3 +448,30 @@ class GridSearchCV(model_selection.GridSearchCV):
         score : float
         """
         return super().score(X, y, **params)
+
+    def to_sklearn(self) -> model_selection.GridSearchCV:
+        """scikit-learn's fitted search with the same results, predictions and score.
+
+        Its `best_estimator_` is the twin of this one's; in a pipeline the steps that have twins are
+        replaced. Its `estimator` is that twin before its fit.
+
+        Returns
+        -------
+        twin : sklearn.model_selection.GridSearchCV
+            A fitted search, which needs no fastgd. Its arrays are copies.
+
+        Raises
+        ------
+        NotFittedError
+            The search has not been fitted.
+        ValueError
+            ``refit=False`` keeps no model, or scikit-learn has none like it.
+
+        See Also
+        --------
+        fastgd.from_sklearn : The way back, of the model.
+        """
+        # Slow to import, and rarely needed.
+        from fastgd.estimators import twins
+
+        return twins.search_to_sklearn(self)

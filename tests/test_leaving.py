@@ -12,6 +12,7 @@ from scipy import sparse
 from sklearn import linear_model, neural_network, svm
 from sklearn.base import BaseEstimator, clone, is_classifier, is_outlier_detector
 from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
 from sklearn.multioutput import MultiOutputRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -83,11 +84,12 @@ def assert_same_responses(one, other, X, rtol=1e-10):
 # ---- to scikit-learn ----
 
 
-def test_every_estimator_but_a_recommender_and_a_search_has_a_twin():
+def test_every_estimator_but_a_recommender_has_a_twin():
     public = (getattr(fastgd, name) for name in fastgd.__all__)
     kinds = [k for k in public if inspect.isclass(k) and issubclass(k, BaseEstimator)]
     assert {k.__name__ for k in kinds} - set(TWINS) == {"MatrixFactorization", "GridSearchCV"}
     assert not set(TWINS) - {k.__name__ for k in kinds}
+    assert [k.__name__ for k in kinds if not hasattr(k, "to_sklearn")] == []
 
 
 CASES = [(name, False) for name in TWINS]
@@ -386,6 +388,48 @@ def test_a_twin_has_a_solver_that_its_fit_accepts(name, settings, several, data)
     twin = model.to_sklearn()
     assert_same_responses(model, twin, data.X)
     twin.fit(data.X, target(model, data, several))
+
+
+def searched(model, grid, data, **parameters):
+    return fastgd.GridSearchCV(model, grid, cv=3, **parameters).fit(data.X, data.binary)
+
+
+SEARCHES = {
+    "model": (fastgd.LogisticRegression(), {"C": [0.1, 1.0]}, {}),
+    "scorers": (
+        fastgd.LinearSVC(),
+        {"C": [0.1, 1.0]},
+        {"scoring": ["accuracy", "roc_auc"], "refit": "roc_auc"},
+    ),
+    "pipeline": (
+        make_pipeline(StandardScaler(), fastgd.RidgeClassifier()),
+        {"ridgeclassifier__alpha": [0.1, 1.0]},
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SEARCHES)
+def test_a_search_has_a_twin(case, data):
+    model, grid, parameters = SEARCHES[case]
+    search = searched(model, grid, data, **parameters)
+    twin = search.to_sklearn()
+    assert type(twin) is GridSearchCV
+    assert b"fastgd" not in pickle.dumps(twin)
+    assert_same_responses(search, twin, data.X)
+    assert twin.score(data.X, data.binary) == search.score(data.X, data.binary)
+    assert twin.best_params_ == search.best_params_
+    assert twin.cv_results_.keys() == search.cv_results_.keys()
+    assert type(twin.scorer_) is type(search.scorer_)
+    assert_array_equal(twin.classes_, search.classes_)
+    assert clone(twin).fit(data.X, data.binary).best_params_ == search.best_params_
+
+
+def test_a_search_without_a_model_has_no_twin(data):
+    with pytest.raises(ValueError, match="refit=False"):
+        searched(fastgd.Ridge(), {"alpha": [1.0]}, data, refit=False).to_sklearn()
+    with pytest.raises(NotFittedError):
+        fastgd.GridSearchCV(fastgd.Ridge(), {"alpha": [1.0]}).to_sklearn()
 
 
 # ---- from scikit-learn ----

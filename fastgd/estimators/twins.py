@@ -3,7 +3,7 @@ stores.
 """
 
 from collections.abc import Callable
-from copy import deepcopy
+from copy import copy, deepcopy
 from importlib import import_module
 
 import numpy as np
@@ -11,6 +11,8 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model._base import SparseCoefMixin
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils._param_validation import (
     InvalidParameterError,
@@ -316,6 +318,34 @@ def to_sklearn(model):
     if entry.to_sklearn:
         entry.to_sklearn(model, twin)
     return twin
+
+
+def search_to_sklearn(search):
+    """scikit-learn's fitted search with the results of a fitted one."""
+    check_is_fitted(search)
+    if not search.refit:
+        raise ValueError("refit=False keeps no fitted model that could be moved")
+    best = _moved(search.best_estimator_)
+    parameters = search.get_params(deep=False) | {"estimator": best}
+    twin = GridSearchCV(**{name: clone(v, safe=False) for name, v in parameters.items()})
+    for attribute, value in vars(search).items():
+        if attribute.endswith("_") and attribute not in ("best_estimator_", "scorer_"):
+            copy_attribute(twin, attribute, value)
+    twin.best_estimator_ = best
+    scorer = twin._get_scorers()[0]
+    twin.scorer_ = getattr(scorer, "_scorers", scorer)  # several scorers: by name
+    return twin
+
+
+def _moved(estimator):
+    """A fitted estimator of scikit-learn: a twin, a pipeline with twins as steps, or a copy."""
+    if hasattr(estimator, "to_sklearn"):
+        return estimator.to_sklearn()
+    if isinstance(estimator, Pipeline):
+        twin = copy(estimator)
+        twin.steps = [(name, _moved(step)) for name, step in estimator.steps]
+        return twin
+    return deepcopy(estimator)
 
 
 def copy_attribute(estimator, attribute, value):
