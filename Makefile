@@ -138,10 +138,11 @@ bench-compare: $(VENV)/built $(VENV)/test
 	$(BIN)/python -m bench compare $(BASE)
 
 # The pages and the gallery, whose scripts it runs unless SPHINXOPTS="-D plot_gallery=0"; warnings
-# are errors. The result is build/docs/index.html.
+# and links that lead nowhere are errors. The result is build/docs/index.html.
 docs: $(VENV)/built $(VENV)/docs
 	MPLBACKEND=Agg $(BIN)/python -m sphinx -W --keep-going -q $(SPHINXOPTS) \
 		-d build/doctrees docs build/docs
+	$(BIN)/python tools/links.py build/docs
 
 lint: $(VENV)/lint workflows
 	$(BIN)/ruff check .

@@ -232,6 +232,7 @@ class RidgeSearch(RidgeFolds):
         # One output for two classes, as if there were no others.
         return classes[present], present if len(present) > 2 else present[1:]
 
+    @np.errstate(over="ignore", invalid="ignore")  # scores that are not finite give a warning
     def _fold_scores(self, result, test, classes, X, y):
         """The scores of all penalties."""
         model, params = self.model, _check_method_params(X, self.score_params, test)

@@ -214,8 +214,11 @@ class RowGram(Record):
         return same and np.array_equal(self.center, center)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def row_products(problem, center):
-    """(x_i - center)'(x_j - center) of the rows to train on, (n, n)."""
+    """(x_i - center)'(x_j - center) of the rows to train on, (n, n); not finite where they are too
+    large.
+    """
     if problem.row_gram is not None and problem.row_gram.is_of(problem, center):
         return problem.row_gram.values
     if problem.rows.sparse:

@@ -1,0 +1,50 @@
+"""Whether the links of built pages lead somewhere: pages, files and headings. No network is needed.
+
+    python tools/links.py PAGES   PAGES is a folder of HTML files: make docs
+"""
+
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+
+class Page(HTMLParser):
+    """The `links` of a page, and the `names` that links to it may end with."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.links, self.names = [], {"", "top"}
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        self.names |= {found[key] for key in ("id", "name") if found.get(key)}
+        self.links += [found[key] for key in ("href", "src") if found.get(key)]
+
+
+def broken(folder):
+    """Yields (page, link) of links that lead nowhere. The theme's own files are left out."""
+    folder = folder.resolve()
+    files = (path for path in folder.rglob("*.html") if "_static" not in path.parts)
+    pages = {path: Page(path) for path in files}
+    for path, page in pages.items():
+        for link in page.links:
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc:
+                continue
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            is_there = target.exists()
+            if target in pages:
+                is_there = unquote(parts.fragment) in pages[target].names
+            if not is_there:
+                yield path.relative_to(folder), link
+
+
+def main():
+    found = [f"{page}: {link} leads nowhere" for page, link in broken(Path(sys.argv[1]))]
+    sys.exit("\n".join(found) or 0)
+
+
+if __name__ == "__main__":
+    main()
