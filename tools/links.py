@@ -1,6 +1,6 @@
 """Whether the links of built pages lead somewhere: pages, files and headings. No network is needed.
 
-    python tools/links.py PAGES   PAGES is a folder of HTML files: make docs
+python tools/links.py PAGES   PAGES is a folder of HTML files: make docs
 """
 
 import sys

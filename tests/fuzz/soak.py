@@ -1,0 +1,72 @@
+"""The same cases again and again in one process: does its memory grow, and what does it leave?
+
+    PYTHONPATH=tests python -m fuzz.soak --seconds 3600
+
+Prints memory, threads, open files and files in the temporary folder after each round. Ends with 1
+if there are more threads or files than after the first round, or if the median memory of the last
+quarter of rounds exceeds that of the quarter before the middle by GROWTH. Needs Linux's /proc.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+from time import perf_counter
+
+from .cases import draw
+from .judge import faults_of
+
+GROWTH = 1.01
+
+
+def state(folder):
+    """{what: how much} of this process; memory in MB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    of = {name: value.split()[0] for name, _, value in (line.partition(":") for line in lines)
+          if value.split()}  # fmt: skip
+    return {
+        "memory": int(of["VmRSS"]) / 1024,
+        "threads": int(of["Threads"]),
+        "open files": len(os.listdir("/proc/self/fd")),
+        "files": sum(1 for _ in Path(folder).rglob("*")),
+    }
+
+
+def grown(states):
+    """What has grown."""
+    first, last = states[0], states[-1]
+    found = [name for name in first if name != "memory" and last[name] > first[name]]
+    quarter = len(states) // 4
+    if quarter:
+        memory = [one["memory"] for one in states]
+        before, after = memory[quarter : 2 * quarter], memory[-quarter:]
+        if statistics.median(after) > GROWTH * statistics.median(before):
+            found.append("memory")
+    return found
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m fuzz.soak", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=3600.0)
+    parser.add_argument("--cases", type=int, default=300, help="of a round")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    states, begun = [], perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        tempfile.tempdir = folder
+        while perf_counter() - begun < given.seconds:
+            for number in range(given.cases):
+                faults_of(draw(given.seed, number))
+            states.append(state(folder))
+            told = ", ".join(f"{name} {value:.4g}" for name, value in states[-1].items())
+            print(f"{perf_counter() - begun:6.0f} s  round {len(states)}: {told}", flush=True)
+        tempfile.tempdir = None
+    found = grown(states)
+    print(f"{len(states)} rounds of {given.cases} cases: {', '.join(found) or 'nothing'} has grown")
+    sys.exit(bool(found))
+
+
+if __name__ == "__main__":
+    main()
