@@ -136,7 +136,10 @@ def _head(titles, right):
 
 
 def _line(cells):
-    return f"| {' | '.join(cells)} |"
+    """No line break inside of numbers and sizes."""
+    return re.sub(
+        r"(?<=\d) (?=[\d×])|(?<=×) (?=\d)", "\N{NO-BREAK SPACE}", f"| {' | '.join(cells)} |"
+    )
 
 
 if __name__ == "__main__":

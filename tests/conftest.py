@@ -2,6 +2,7 @@
 everything.
 """
 
+import signal
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +11,12 @@ import pytest
 from reference import DTYPES, LAYOUTS, store
 
 collect_ignore = ["typed"]  # scripts for type checkers: `make types`
+
+
+def pytest_configure(config):
+    """Hear Ctrl-C, also where a shell has started the tests in the background, which ignores it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(params=LAYOUTS)
