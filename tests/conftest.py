@@ -19,6 +19,14 @@ def pytest_configure(config):
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def all_threads():
+    """Parallel regions have all their threads, however busy the processors are."""
+    from fastgd.kernels import threads
+
+    threads.leave_busy_processors(False)
+
+
 @pytest.fixture(params=LAYOUTS)
 def layout(request):
     return request.param

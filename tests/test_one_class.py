@@ -205,6 +205,7 @@ def test_a_tight_tolerance_is_met(points):
     assert abs(distance(model, points)) <= 1e-6
 
 
+@pytest.mark.filterwarnings("ignore:Values in x were outside bounds")  # of SciPy's SLSQP
 def test_weights_are_repetitions(points):
     weights = np.arange(len(points)) % 4
     for batch_size in (1, "full"):

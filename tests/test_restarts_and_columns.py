@@ -146,7 +146,11 @@ def test_steps_that_were_taken_back_name_the_columns_of_long_tails(monkeypatch):
 def test_a_look_at_sparse_columns_stays_sparse_and_judges_no_column_by_few_entries():
     rng = np.random.default_rng(0)
     X = sparse.random_array(
-        (2000, 50_000), density=2e-3, rng=rng, data_sampler=rng.standard_normal, format="csr"
+        (2000, 50_000),
+        density=2e-3,
+        random_state=rng,
+        data_sampler=rng.standard_normal,
+        format="csr",
     )
     y = rng.integers(0, 2, 2000)
     model = SGDClassifier(learning_rate="constant", eta0=0.01, max_iter=1, tol=None).fit(

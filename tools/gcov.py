@@ -1,10 +1,11 @@
 """The lines of the kernels that tests have run, from gcov's counters of the generated C.
 
-    python tools/gcov.py BUILD   BUILD has the objects of a build with FASTGD_COVERAGE=1
+    python tools/gcov.py BUILD LEAST   BUILD has the objects of a build with FASTGD_COVERAGE=1
 
 Cython marks each statement of C by a comment with the file and line of the source. A line counts as
 run if one of its statements has run in any module or specialisation; headers count by themselves.
-Prints the share of each file, and the longest stretches of lines that have not run.
+Prints the share of each file, and the longest stretches of lines that have not run. Ends with 1 if
+the share of all is below LEAST per cent.
 """
 
 import gzip
@@ -56,7 +57,7 @@ def counts(build):
     return found
 
 
-def main(build):
+def main(build, least):
     total = ran = 0
     stretches = []
     for name, lines in sorted(counts(build).items()):
@@ -71,10 +72,13 @@ def main(build):
                 stretch = []
             else:
                 stretch.append(line)
-    print(f"kernels: {ran} of {total} lines, {100 * ran / max(total, 1):.1f} %; the longest gaps:")
+    share = 100 * ran / max(total, 1)
+    print(f"kernels: {ran} of {total} lines, {share:.1f} %; the longest gaps:")
     for size, name, begin, end in sorted(stretches, reverse=True)[:SHOWN]:
         print(f"  {name}:{begin}-{end}  {size} lines")
+    if share < float(least):
+        sys.exit(f"fewer than {least} % of the kernels' lines have run")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

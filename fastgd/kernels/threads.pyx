@@ -13,11 +13,25 @@ if survive_forks(&forget_team) != 0:
     raise MemoryError("no memory for the handler that ends OpenMP's threads before a fork")
 
 
+cdef bint leaves_busy_processors = True
+
+
+def leave_busy_processors(bint on):
+    """Whether parallel regions do with the threads that find a free processor, as by default. For
+    tests of threads, which a busy machine would run on one; returns what was set before.
+    """
+    global leaves_busy_processors
+    before, leaves_busy_processors = leaves_busy_processors, on
+    return before
+
+
 cdef int region_threads(int most) noexcept nogil:
     """The number of threads, at most `most`, of a parallel region that begins now: those that find
     a free processor. It changes no result.
     """
-    return threads_of_region(most) if can_share() else 1
+    if not can_share():
+        return 1
+    return threads_of_region(most) if leaves_busy_processors else most
 
 
 def maximum():

@@ -6,7 +6,7 @@ from fastgd.methods.method import Method
 class Delegating(Method):
     """A method whose verbs are those of the method `_method`, but for those that it overrides."""
 
-    _method: Method
+    _method: Method | None = None
 
     @property
     def solver(self):
@@ -61,7 +61,8 @@ class Delegating(Method):
 
     def close(self):
         """Drop what would keep the rows in memory."""
-        self._method.close()
+        if self._method is not None:  # the start may have failed
+            self._method.close()
 
     def resume_point(self):
         """What `resume` needs."""

@@ -122,6 +122,8 @@ class Span:
 
     def _drop_null_space(self):
         """Drop the coordinates in which the rows do not vary, so that margins determine u."""
+        if not self.coordinates.size:  # LAPACK refuses it
+            return
         q, r, order = qr(self.coordinates.T, mode="economic", pivoting=True)
         sizes = np.abs(np.diagonal(r))
         limit = SINGULAR_VALUE_TOLERANCE * max(self.coordinates.shape) * np.finfo(float).eps
