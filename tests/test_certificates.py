@@ -187,10 +187,11 @@ def test_optimality_is_true(loss, seed):
     """
     problem = Problem(loss, seed)
     exact = problem.fit(tol=1e-9, max_iter=2000)
-    constant = problem.constant()
-    for model in (problem.fit(), problem.fit(tol=1e-6, max_iter=20), exact):
-        least = problem.least(*((m.coef_.ravel(), m.intercept_[0]) for m in (model, exact)))
-        value = problem.value(model.coef_.ravel(), model.intercept_[0])
+    models = problem.fit(), problem.fit(tol=1e-6, max_iter=20), exact
+    weights = [(model.coef_.ravel(), model.intercept_[0]) for model in models]
+    values, constant = [problem.value(*one) for one in weights], problem.constant()
+    least = min(*values, problem.least(weights[0], weights[-1]))
+    for model, value in zip(models, values, strict=True):
         rounding = 1e-13 * max(constant, value) / max(constant - least, 1e-300)
         gap = (value - least) / max(constant - least, 1e-300)
         found = model.optimality_

@@ -49,6 +49,6 @@ def test_every_page_is_reachable():
         name
         for page in DOCS.glob("*.md")
         for block in re.findall(r"```\{toctree\}(.*?)```", page.read_text(), re.S)
-        for name in re.findall(r"^([\w-]+)$", block, re.M)
+        for name in re.findall(r"^(?:.+ <)?([\w-]+)>?$", block, re.M)
     }
     assert pages - listed == {"index"}, "docs/internals.md"
