@@ -12,6 +12,7 @@ from sklearn.utils import metadata_routing
 from sklearn.utils._param_validation import Hidden, StrOptions
 
 from fastgd.estimators import types
+from fastgd.estimators.chunked_data import SELECTION_OF_CHUNKS, check_in_memory
 from fastgd.estimators.grid_search import Search, plan_of
 from fastgd.estimators.logistic_cv import CrossValidation
 from fastgd.estimators.logistic_path import (
@@ -425,6 +426,7 @@ class GridSearchCV(model_selection.GridSearchCV):
         -------
         self
         """
+        check_in_memory(self, X, SELECTION_OF_CHUNKS)
         self._validate_params()
         plan = plan_of(self, X, params)
         if plan is None:

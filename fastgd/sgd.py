@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 
 from fastgd.estimators import types
-from fastgd.estimators.chunked_data import follow
+from fastgd.estimators.chunked_data import check_in_memory, follow
 from fastgd.estimators.linear_model import LinearModel
 from fastgd.estimators.parameters import checked, parameters, trains
 from fastgd.estimators.select_solver import is_automatic
@@ -1066,6 +1066,7 @@ class SGDOneClassSVM(OutlierMixin, LinearModel):
         KeyboardInterrupt
             Ctrl-C. The model of the last complete epoch is stored.
         """
+        check_in_memory(self, X, "give the chunks to partial_fit, one after the other")
         fit_callbacks = self._fit_callbacks(X, y, sample_weight)
         init = {"coef_init": coef_init, "offset_init": offset_init}
         return self._fit_rows(X, sample_weight, fit_callbacks=fit_callbacks, **init)

@@ -495,15 +495,19 @@ def test_folds_that_cannot_be():
         RidgeClassifierCV().fit(X, y)
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # of scikit-learn's parameters
 def test_chunks_are_for_models_with_one_penalty():
     X, z = drawn(200, 4)
     y = np.digitize(z, [-1, 1])
     chunks = fastgd.Chunks.of(X, y, chunk_rows=50)
     model = RidgeClassifier().fit(chunks)
     assert_allclose(model.coef_, RidgeClassifier().fit(X, y).coef_, rtol=1e-7)
-    for name in ("RidgeCV", "RidgeClassifierCV"):
-        with pytest.raises(TypeError, match=f"{name} needs X in memory, got Chunks: fit Ridge"):
-            getattr(fastgd, name)().fit(chunks)
+    names = "RidgeCV RidgeClassifierCV LassoCV LogisticRegressionCV SGDOneClassSVM"
+    others = [getattr(fastgd, name)() for name in names.split()]
+    for model in (fastgd.GridSearchCV(Ridge(), {"alpha": [1.0]}), *others):
+        name = type(model).__name__
+        with pytest.raises(TypeError, match=f"{name} needs X in memory, got Chunks: "):
+            model.fit(chunks, y)
 
 
 def test_scores_that_are_not_finite_are_warned_of():

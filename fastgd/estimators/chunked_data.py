@@ -27,6 +27,18 @@ if TYPE_CHECKING:
 
     from fastgd.problem.array_types import Array, Matrix, PredictsRows, Rows
 
+# What models that choose a penalty answer to chunks.
+SELECTION_OF_CHUNKS = "fit a model of each penalty on training rows, and score it on others"
+
+
+def check_in_memory(model, X, instead):
+    """Refuse chunks and dask's collections, and say what to do instead."""
+    if isinstance(X, Chunks) or hasattr(X, "__dask_graph__") or hasattr(X, "placed_for"):
+        raise TypeError(
+            f"{type(model).__name__} needs X in memory, got {type(X).__name__}: {instead}"
+        )
+
+
 # Fewer rows than columns are held in memory up to this number of bytes, where methods for such data
 # are found.
 FEW_BYTES = 2**26

@@ -20,6 +20,7 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.validation import _check_method_params
 
 from fastgd.estimators.base import about
+from fastgd.estimators.chunked_data import SELECTION_OF_CHUNKS, check_in_memory
 from fastgd.estimators.diagnostics import warn
 from fastgd.estimators.folds import row_numbers
 from fastgd.estimators.logistic_path import (
@@ -142,6 +143,7 @@ class CrossValidation:
         """Train, and store the results in the model."""
         model = self._model
         _raise_for_params(params, model, "fit")
+        check_in_memory(model, X, SELECTION_OF_CHUNKS)
         self.Cs = check_Cs(model.Cs)
         self._rows = Rows.of(model, X, y, sample_weight)
         X, y = self._rows.X, model.classes_[self._rows.number]

@@ -16,6 +16,7 @@ from sklearn.utils._metadata_requests import MetadataRouter, MethodMapping, _rai
 from sklearn.utils.metadata_routing import _routing_enabled, process_routing
 from sklearn.utils.validation import column_or_1d
 
+from fastgd.estimators.chunked_data import SELECTION_OF_CHUNKS, check_in_memory
 from fastgd.estimators.diagnostics import warn
 from fastgd.estimators.folds import row_numbers
 from fastgd.estimators.linear_model import LinearModel
@@ -23,7 +24,6 @@ from fastgd.estimators.parameters import thread_count
 from fastgd.estimators.path_search import PathSearch, Samples
 from fastgd.estimators.supervised import Regressor
 from fastgd.methods.lasso_path import PathSettings
-from fastgd.problem.chunks import Chunks
 from fastgd.problem.data import distinct_columns
 from fastgd.problem.dual_gap import dual_gaps
 from fastgd.problem.problem import Samples as FitSamples
@@ -112,11 +112,7 @@ class PenaltySelection(Regressor):
         """Choose the penalty, and train with it."""
         fit_callbacks = self._fit_callbacks(X, y, sample_weight)
         _raise_for_params(params, self, "fit")
-        if isinstance(X, Chunks) or hasattr(X, "placed_for"):
-            raise TypeError(
-                f"{type(self).__name__} needs the rows in memory, in an array or a sparse matrix, "
-                "not Chunks"
-            )
+        check_in_memory(self, X, SELECTION_OF_CHUNKS)
         X, y = self._check_X(X, reset=True, y=y, y_numeric=True, multi_output=True)
         X = distinct_columns(X)
         if y.ndim > 1 and y.shape[1] > 1:

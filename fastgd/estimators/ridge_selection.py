@@ -15,9 +15,9 @@ from sklearn.utils.metadata_routing import (
     process_routing,
 )
 
+from fastgd.estimators.chunked_data import SELECTION_OF_CHUNKS, check_in_memory
 from fastgd.estimators.diagnostics import warn
 from fastgd.estimators.ridge_search import RidgeSearch, checked_alphas
-from fastgd.problem.chunks import Chunks
 
 if TYPE_CHECKING:
     from fastgd.problem.array_types import Array
@@ -42,12 +42,7 @@ class SelectsAlpha:
     def _select(self, X, y, sample_weight, params):
         """`fit`"""
         _raise_for_params(params, self, "fit")
-        if isinstance(X, Chunks) or hasattr(X, "__dask_graph__"):
-            raise TypeError(
-                f"{type(self).__name__} needs X in memory, got {type(X).__name__}: fit "
-                f"{type(self).__name__.removesuffix('CV')} at each penalty on training rows, and "
-                "score it on others"
-            )
+        check_in_memory(self, X, SELECTION_OF_CHUNKS)
         fit_callbacks = self._fit_callbacks(X, y, sample_weight)
         alphas = checked_alphas(self.alphas, self.cv is not None)
         data, outputs = self._checked(X, y, sample_weight)
