@@ -57,7 +57,8 @@ SANITIZE_TESTS := active_set batch compiled_loss dual extrapolation glm interior
 THREAD_TESTS := batch chunks chunks_of_ratings compiled_loss dual interior_point lasso lasso_cv linear \
 	metric minimize model_selection neural_network newton normal_equations recommender ridge sgd
 LIBRARY = $(shell $(CC) -print-file-name=$(1))
-IN_ADDRESS = LD_PRELOAD="$(call LIBRARY,libasan.so)" PYTHONMALLOC=malloc \
+# libasan needs libstdc++ beside it for the exceptions of others' C++.
+IN_ADDRESS = LD_PRELOAD="$(call LIBRARY,libasan.so) $(call LIBRARY,libstdc++.so.6)" PYTHONMALLOC=malloc \
 	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1
 IN_THREAD = LD_PRELOAD="$(call LIBRARY,libtsan.so) $(dir $(ARCHER))libomp.so.5" \
 	OMP_TOOL_LIBRARIES=$(ARCHER) \
