@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 
     from fastgd.problem.array_types import Array, Matrix, PredictsRows, Rows
 
+# Fewer rows than columns are held in memory up to this number of bytes, where methods for such data
+# are found.
+FEW_BYTES = 2**26
+MESSAGE = "y and sample_weight of chunks are read with them: give X alone"
+NO_ROWS = (None, None, None)  # X, y and weights for validation
 # What models that choose a penalty answer to chunks.
 SELECTION_OF_CHUNKS = "fit a model of each penalty on training rows, and score it on others"
 
@@ -37,13 +42,6 @@ def check_in_memory(model, X, instead):
         raise TypeError(
             f"{type(model).__name__} needs X in memory, got {type(X).__name__}: {instead}"
         )
-
-
-# Fewer rows than columns are held in memory up to this number of bytes, where methods for such data
-# are found.
-FEW_BYTES = 2**26
-MESSAGE = "y and sample_weight of chunks are read with them: give X alone"
-NO_ROWS = (None, None, None)  # X, y and weights for validation
 
 
 def look(model, chunks, reset):
