@@ -80,7 +80,7 @@ def everyday():
 
 
 def everyday_summary():
-    """The median, the best, what most people fit, and all fits that take 5 % longer."""
+    """The median, the best, what most people fit, and all fits with a ratio below 0.95."""
     report = json.loads(EVERYDAY.read_text())
     ratios = {(row["model"], row["shape"]): row["ratio"] for row in report["results"]}
     best = sorted(ratios, key=ratios.get)[:-3:-1]
@@ -127,7 +127,7 @@ def _list(ratios):
 
 
 def _shown(ratio):
-    return f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}"
+    return f"{ratio:.2f}" if ratio < 9.995 else f"{ratio:.0f}"
 
 
 def _head(titles, right):

@@ -452,21 +452,23 @@ class GridSearchCV(model_selection.GridSearchCV):
         return super().score(X, y, **params)
 
     def to_sklearn(self) -> model_selection.GridSearchCV:
-        """scikit-learn's fitted search with the same results, predictions and score.
+        """scikit-learn's fitted search with the same results and predictions.
 
-        Its `best_estimator_` is the twin of this one's; in a pipeline the steps that have twins are
-        replaced. Its `estimator` is that twin before its fit.
+        Twins take the place of all models of fastgd in it: `estimator`, `best_estimator_`, steps of
+        pipelines, models inside of other estimators or in the grid. The grid keeps its names and
+        values, so that another fit of the twin fails if scikit-learn's model does not know them.
+        Without `scoring`, `score` is that of the twin of `best_estimator_`.
 
         Returns
         -------
         twin : sklearn.model_selection.GridSearchCV
-            A fitted search, which needs no fastgd. Its arrays are copies.
+            A fitted search, which needs no fastgd. Its arrays are copies; functions are shared.
 
         Raises
         ------
         NotFittedError
             The search has not been fitted.
-        ValueError
+        TypeError, ValueError
             ``refit=False`` keeps no model, or scikit-learn has none like it.
 
         See Also

@@ -19,12 +19,17 @@ def pytest_configure(config):
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.fixture(autouse=True, scope="session")
-def all_threads():
-    """Parallel regions have all their threads, however busy the processors are."""
+@pytest.fixture(autouse=True)
+def all_threads(request):
+    """Tests with "thread" in their names have all threads, however busy the processors are."""
+    if "thread" not in request.node.name:
+        yield
+        return
     from fastgd.kernels import threads
 
-    threads.leave_busy_processors(False)
+    threads.use_only_free_processors(False)
+    yield
+    threads.use_only_free_processors(True)
 
 
 @pytest.fixture(params=LAYOUTS)

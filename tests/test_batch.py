@@ -239,7 +239,7 @@ def test_the_bits_of_a_gradient_do_not_depend_on_the_threads(loss, as_rows, layo
             assert_array_equal(together, one)
 
 
-def test_a_gradient_in_many_blocks_is_still_right(as_rows, layout, dtype):
+def test_a_gradient_in_many_blocks_is_right_on_any_number_of_threads(as_rows, layout, dtype):
     X, rows, y = large(layout, dtype, as_rows)
     W, b = start(3, 130)
     order = np.arange(5000)

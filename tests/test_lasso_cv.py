@@ -505,7 +505,7 @@ def test_refusals_of_paths():
 
 def test_chunks_are_refused_and_a_gram_matrix_is_commented_on():
     X, y = made()
-    with pytest.raises(TypeError, match="LassoCV needs the rows in memory"):
+    with pytest.raises(TypeError, match="LassoCV needs X in memory"):
         LassoCV().fit(Chunks.of(X, y), y)
     for home in (fastgd, linear_model):
         with pytest.warns(UserWarning, match="Gram matrix was provided but X was centered"):

@@ -1,6 +1,8 @@
 """The named models: scikit-learn's solutions and habits, and convergence that is what it says."""
 
 import pickle
+import subprocess
+import sys
 import warnings
 from functools import partial
 
@@ -28,6 +30,7 @@ from fastgd import (
     SGDClassifier,
     SGDRegressor,
 )
+from fastgd.kernels import threads
 from fastgd.methods import full_batch
 from reference import store
 
@@ -687,6 +690,33 @@ def test_the_same_bits_for_any_number_of_threads(model):
     assert_array_equal(one.coef_, two.coef_)
     assert_array_equal(one.intercept_, two.intercept_)
     assert one.optimality_ == two.optimality_
+
+
+@pytest.mark.parametrize("busy", [0, 1, 4])
+def test_threads_on_free_processors_only_change_no_bit(busy):
+    """As users have it: a region has as many threads as processors are free."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((20000, 12))
+    y = X @ rng.standard_normal(12) + rng.standard_normal(20000)
+    models = (
+        lambda: Ridge(n_jobs=4).fit(X, y),
+        lambda: LogisticRegression(n_jobs=4).fit(X, y > 0),
+        lambda: SGDRegressor(batch_size=256, max_iter=5, tol=None, n_jobs=4, random_state=0).fit(
+            X, y
+        ),
+    )
+    forced = [model().coef_ for model in models]
+    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(busy)]
+    threads.use_only_free_processors(True)
+    try:
+        for model, coef in zip(models, forced, strict=True):
+            for _ in range(5):
+                assert_array_equal(model().coef_, coef)
+    finally:
+        threads.use_only_free_processors(False)
+        for other in others:
+            other.kill()
+            other.wait()
 
 
 @pytest.mark.parametrize("model", PEERS)

@@ -148,7 +148,7 @@ def test_one_row_may_carry_nearly_all_the_weight(as_rows):
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_taken_columns(threads, data, as_rows, dtype):
+def test_taken_columns_on_threads(threads, data, as_rows, dtype):
     """Also of some rows in another order, and the column of ones."""
     rng, X = np.random.default_rng(1), data.X.astype(dtype)
     X = np.tile(X, (300, 5))

@@ -3,6 +3,7 @@
 python tools/links.py PAGES   PAGES is a folder of HTML files: make docs
 """
 
+import re
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -19,23 +20,28 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attributes):
         found = dict(attributes)
-        self.names |= {found[key] for key in ("id", "name") if found.get(key)}
+        anchors = ("id", "name") if tag == "a" else ("id",)
+        self.names |= {found[key] for key in anchors if found.get(key)}
         self.links += [found[key] for key in ("href", "src") if found.get(key)]
 
 
 def broken(folder):
     """Yields (page, link) of links that lead nowhere. The theme's own files are left out."""
     folder = folder.resolve()
-    files = (path for path in folder.rglob("*.html") if "_static" not in path.parts)
-    pages = {path: Page(path) for path in files}
+    names = (path.relative_to(folder) for path in folder.rglob("*.html"))
+    pages = {folder / name: Page(folder / name) for name in names if "_static" not in name.parts}
+    if not pages:
+        sys.exit(f"{folder} has no pages")
     for path, page in pages.items():
         for link in page.links:
-            parts = urlsplit(link)
-            if parts.scheme or parts.netloc:
+            if re.match(r"[a-z]+:|//", link):
                 continue
+            parts = urlsplit(link)
             target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
-            is_there = target.exists()
-            if target in pages:
+            if target.is_dir():
+                target /= "index.html"
+            is_there = target.is_relative_to(folder) and target.exists()
+            if is_there and target in pages:
                 is_there = unquote(parts.fragment) in pages[target].names
             if not is_there:
                 yield path.relative_to(folder), link

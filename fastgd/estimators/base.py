@@ -46,6 +46,12 @@ def _is_not_numeric(array):
     return False
 
 
+def is_dask(X):
+    """Whether X is computed by dask; xarray's arrays may be, or not."""
+    graph = getattr(X, "__dask_graph__", None)
+    return graph is not None and graph() is not None
+
+
 @contextmanager
 def unchanged_on_error(estimator):
     """Restore an estimator's attributes after an error, but not after an interrupt that has
@@ -191,7 +197,7 @@ class Model(SupportsFitCallbacks, BaseEstimator):
                 )
             numeric = others.get("y_numeric", False)
             return X, _check_y(others["y"], is_many, numeric, estimator=self)
-        if hasattr(X, "__dask_graph__"):
+        if is_dask(X):
             name = type(self).__name__
             twin = f"use fastgd.dask.{name}, or " if name in ON_DASK else ""
             raise TypeError(

@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 FEW_BYTES = 2**26
 MESSAGE = "y and sample_weight of chunks are read with them: give X alone"
 NO_ROWS = (None, None, None)  # X, y and weights for validation
-# What models that choose a penalty answer to chunks.
-SELECTION_OF_CHUNKS = "fit a model of each penalty on training rows, and score it on others"
+# What to do with chunks instead of choosing a model by cross-validation.
+SELECTION_OF_CHUNKS = "fit each candidate to chunks of training rows, and score it on other rows"
 
 
 def check_in_memory(model, X, instead):
-    """Refuse chunks and dask's collections, and say what to do instead."""
-    if isinstance(X, Chunks) or hasattr(X, "__dask_graph__") or hasattr(X, "placed_for"):
+    """Refuse chunks, and rows on the workers of a cluster; say what to do instead."""
+    if isinstance(X, Chunks) or hasattr(X, "placed_for"):
         raise TypeError(
             f"{type(model).__name__} needs X in memory, got {type(X).__name__}: {instead}"
         )

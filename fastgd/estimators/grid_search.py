@@ -24,7 +24,6 @@ from fastgd.estimators.joint_training import TOGETHER, with_parameters
 from fastgd.estimators.linear_model import LinearModel
 from fastgd.estimators.margin_scores import scores_of_margins
 from fastgd.estimators.parameters import validate
-from fastgd.problem.chunks import Chunks
 from fastgd.problem.records import Record
 from fastgd.training.blas import one_blas_thread
 
@@ -99,7 +98,7 @@ def plan_of(search, X, params):
     """
     if vars(search).get("_skl_callbacks") or hasattr(search, "_parent_callback_ctx"):
         return None
-    if search.verbose > 1 or isinstance(X, Chunks):
+    if search.verbose > 1:
         return None
     plan = Plan(search)
     if not plan.groups:

@@ -2,9 +2,12 @@
 stores.
 """
 
+import pickle
 from collections.abc import Callable
-from copy import copy, deepcopy
+from copy import deepcopy
 from importlib import import_module
+from io import BytesIO
+from types import FunctionType, GeneratorType, ModuleType
 
 import numpy as np
 from scipy import sparse
@@ -12,13 +15,12 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model._base import SparseCoefMixin
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils._param_validation import (
     InvalidParameterError,
     validate_parameter_constraints,
 )
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _is_fitted, check_is_fitted
 
 from fastgd.methods.sgd import State
 from fastgd.problem.layout import pack
@@ -210,7 +212,7 @@ def twin_name(model):
         _check_activation(model)
     if name not in ("SGDRegressor", "LinearSVR"):
         return name
-    loss, has_many = kind_of(model.loss), model.coef_.ndim == 2
+    loss, has_many = kind_of(model.loss), np.ndim(getattr(model, "coef_", 0.0)) == 2
     if loss.has_log_link and has_many:
         raise ValueError(
             f"{name}(loss={model.loss!r}) of several targets has no twin: scikit-learn's "
@@ -325,27 +327,51 @@ def search_to_sklearn(search):
     check_is_fitted(search)
     if not search.refit:
         raise ValueError("refit=False keeps no fitted model that could be moved")
-    best = _moved(search.best_estimator_)
-    parameters = search.get_params(deep=False) | {"estimator": best}
-    twin = GridSearchCV(**{name: clone(v, safe=False) for name, v in parameters.items()})
-    for attribute, value in vars(search).items():
-        if attribute.endswith("_") and attribute not in ("best_estimator_", "scorer_"):
-            copy_attribute(twin, attribute, value)
-    twin.best_estimator_ = best
-    scorer = twin._get_scorers()[0]
-    twin.scorer_ = getattr(scorer, "_scorers", scorer)  # several scorers: by name
+    twin = GridSearchCV.__new__(GridSearchCV)
+    vars(twin).update(_moved(vars(search)))
     return twin
 
 
-def _moved(estimator):
-    """A fitted estimator of scikit-learn: a twin, a pipeline with twins as steps, or a copy."""
-    if hasattr(estimator, "to_sklearn"):
-        return estimator.to_sklearn()
-    if isinstance(estimator, Pipeline):
-        twin = copy(estimator)
-        twin.steps = [(name, _moved(step)) for name, step in estimator.steps]
-        return twin
-    return deepcopy(estimator)
+def _moved(value):
+    """A copy in which twins are in the place of fastgd's models, wherever they are."""
+    file = BytesIO()
+    mover = _Mover(file, protocol=5)
+    mover.dump(value)
+    loader = pickle.Unpickler(BytesIO(file.getvalue()))
+    loader.persistent_load = mover.kept.__getitem__
+    return loader.load()
+
+
+class _Mover(pickle.Pickler):
+    """Writes twins in the place of fastgd's models; functions and generators are `kept`."""
+
+    def __init__(self, *arguments, **named):
+        super().__init__(*arguments, **named)
+        self.kept = []
+
+    def persistent_id(self, value):
+        """The number of an object that is shared with the copy."""
+        if not isinstance(value, FunctionType | GeneratorType | ModuleType):
+            return None
+        self.kept.append(value)
+        return len(self.kept) - 1
+
+    def reducer_override(self, value):
+        """How an object is written."""
+        if not hasattr(type(value), "to_sklearn"):
+            return NotImplemented
+        return _itself, (value.to_sklearn() if _is_fitted(value) else _unfitted_twin(value),)
+
+
+def _itself(value):
+    return value
+
+
+def _unfitted_twin(model):
+    kind = GridSearchCV if isinstance(model, GridSearchCV) else sklearn_class(twin_name(model))
+    if kind is GridSearchCV:
+        return kind(**_moved(model.get_params(deep=False)))
+    return kind(**with_valid_solver(shared_parameters(model, kind), kind, 1))
 
 
 def copy_attribute(estimator, attribute, value):

@@ -13,16 +13,15 @@ if survive_forks(&forget_team) != 0:
     raise MemoryError("no memory for the handler that ends OpenMP's threads before a fork")
 
 
-cdef bint leaves_busy_processors = True
+cdef bint only_free_processors = True
 
 
-def leave_busy_processors(bint on):
-    """Whether parallel regions do with the threads that find a free processor, as by default. For
-    tests of threads, which a busy machine would run on one; returns what was set before.
+def use_only_free_processors(bint only):
+    """Whether a parallel region has at most as many threads as processors are free, as by default.
+    Tests of threads would run on one where the machine is busy.
     """
-    global leaves_busy_processors
-    before, leaves_busy_processors = leaves_busy_processors, on
-    return before
+    global only_free_processors
+    only_free_processors = only
 
 
 cdef int region_threads(int most) noexcept nogil:
@@ -31,7 +30,7 @@ cdef int region_threads(int most) noexcept nogil:
     """
     if not can_share():
         return 1
-    return threads_of_region(most) if leaves_busy_processors else most
+    return threads_of_region(most) if only_free_processors else most
 
 
 def maximum():

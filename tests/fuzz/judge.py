@@ -120,6 +120,8 @@ def _is_refusal(case, text):
         "classes should include",
         "cannot split",
         "number of splits",
+        "n_splits=",
+        "Sample weights must contain at least one non-zero number",
         "Found array with",
         "validation set is too small",
         "is too large for learning_rate='lipschitz'",

@@ -36,10 +36,9 @@ def state(folder):
 
 
 def grown(states):
-    """What has grown from the second quarter of the rounds to the last."""
-    quarter = len(states) // 4
-    found = []
-    for name in states[0] if quarter else ():
+    """What has grown from the second quarter of the rounds to the last; there are at least 4."""
+    quarter, found = len(states) // 4, []
+    for name in states[0]:
         values = [one[name] for one in states]
         before, after = values[quarter : 2 * quarter], values[-quarter:]
         allowed = GROWTH if name == "memory" else 1
@@ -59,11 +58,13 @@ def main():
         tempfile.tempdir = folder
         while perf_counter() - begun < given.seconds:
             for number in range(given.cases):
-                faults_of(draw(given.seed, number))
+                faults_of(draw(given.seed, number))  # `make fuzz` looks at the faults
             states.append(state(folder))
             told = ", ".join(f"{name} {value:.4g}" for name, value in states[-1].items())
             print(f"{perf_counter() - begun:6.0f} s  round {len(states)}: {told}", flush=True)
         tempfile.tempdir = None
+    if len(states) < 4:
+        sys.exit("fewer than 4 rounds: give it more seconds, or fewer cases a round")
     found = grown(states)
     print(f"{len(states)} rounds of {given.cases} cases: {', '.join(found) or 'nothing'} has grown")
     sys.exit(bool(found))
