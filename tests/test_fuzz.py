@@ -21,10 +21,13 @@ def test_hostile_fits(begin):
 
 
 # A model of 'huber' without residuals; strengths, squares of columns and weights that overflow or
-# underflow; an infinite target.
+# underflow; an infinite target; a class of which a fold has rows of weight 0 alone; the distance of
+# positive weights of 'softmax'.
 @pytest.mark.parametrize(
     ("seed", "number"),
-    [(7, 966), (7, 1476), (5, 99), (5, 47), (5, 52), (7, 24), (7, 956), (7, 1179)],
+    [(7, 966), (7, 1476), (5, 99), (5, 47), (5, 52), (7, 24), (7, 956), (7, 1179)]
+    + [(0, 195), (0, 396), (0, 613), (0, 1618), (0, 1719), (0, 2333), (0, 3024), (0, 3066)]
+    + [(0, 3732), (0, 5323), (0, 5503), (0, 7524), (0, 8025), (0, 9834)],
 )
 def test_cases_that_were_wrong_once(seed, number):
     assert not list(faults_of(draw(seed, number)))

@@ -11,6 +11,7 @@ from scipy.optimize import lsq_linear, minimize, nnls
 from sklearn import linear_model
 from sklearn.datasets import load_diabetes
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import log_loss
 from test_auto_stochastic import problem_of, values_of
 from test_sgd import assert_is_twin, classifier, model_for, targets_for
 
@@ -386,3 +387,25 @@ def test_losses_with_kinks_without_a_penalty_are_not_certified(sign):
     assert np.abs(model.predict(X) - sign * X[:, 0]).mean() <= np.abs(X).mean() and (
         sign > 0 or model.coef_[0] == 0
     )
+
+
+@pytest.mark.parametrize("tol", [1e-2, 1e-4])
+def test_softmax_without_a_penalty_is_as_near_as_it_says(tol, layout):
+    """Its matrices of one output know nothing of the others."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((128, 8)) * (rng.random((128, 8)) < 0.4)
+    y = rng.integers(0, 5, len(X))
+    X = store(X, layout)
+
+    def objective(model):
+        return log_loss(y, model.predict_proba(X))
+
+    def fit(tol):
+        model = SGDClassifier("softmax", penalty=None, positive=True, tol=tol, max_iter=10_000)
+        return model.fit(X, y)
+
+    least, model = objective(fit(1e-12)), fit(tol)
+    constant = log_loss(y, np.tile(np.bincount(y) / len(y), (len(y), 1)))
+    distance = (objective(model) - least) / (constant - least)
+    assert model.converged_ and distance <= 2 * tol
+    assert distance <= 2 * model.optimality_ + 1e-9

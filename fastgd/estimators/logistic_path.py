@@ -289,6 +289,9 @@ def _path(model, rows, Cs, l1_ratio, subset, n_jobs):
         X, number = X[subset.index], number[subset.index]
         weights = None if weights is None else weights[subset.index]
         weights = weights if subset.weights is None else subset.weights
+    if weights is not None and not weights.all():  # else a class may have rows of weight 0 alone
+        used = np.flatnonzero(weights)
+        X, number, weights = X[used], number[used], weights[used]
     counts = np.bincount(number, weights, rows.classes)
     present = np.flatnonzero(counts > 0)
     size, p = len(Cs), X.shape[1]

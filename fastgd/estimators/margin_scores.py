@@ -48,6 +48,7 @@ def accuracies(margins, classes, labels, sample_weight=None):
     return np.average(classes[found] == labels[:, None], axis=0, weights=sample_weight)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # scores that are not finite give a warning
 def scores_of_squares(margins, y, name, sample_weight=None):
     """scikit-learn's score of this name for each penalty of margins (rows, penalties, targets)."""
     left = y[:, None, :] - margins
@@ -59,7 +60,7 @@ def scores_of_squares(margins, y, name, sample_weight=None):
         return -np.sqrt(mean).mean(axis=1)
     center = np.average(y, axis=0, weights=sample_weight)
     spread = np.average((y - center) ** 2, axis=0, weights=sample_weight)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore"):
         scores = np.where(spread > 0, 1 - mean / spread, np.where(mean > 0, 0.0, 1.0))
     return scores.mean(axis=1)
 

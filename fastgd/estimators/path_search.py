@@ -183,6 +183,7 @@ class PathSearch:
 
         return Fold(data, errors)
 
+    @np.errstate(over="ignore", invalid="ignore")  # the caller looks for a finite mean
     def _errors_on(self, test, data, coefs):
         """The mean squared errors of models (models, p) on the test rows, by their residuals."""
         rows, shares = self.samples.shares(test)

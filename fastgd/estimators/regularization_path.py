@@ -80,7 +80,9 @@ def checked_data(X, y):
     check_compressed(X)
     options = {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "order": "C"}
     X = check_array(X, **options, input_name="X")
-    y = check_array(y, dtype=X.dtype.type, ensure_2d=False, input_name="y")
+    # What is too large for float32 becomes infinite, and is refused.
+    with np.errstate(over="ignore", invalid="ignore"):
+        y = check_array(y, dtype=X.dtype.type, ensure_2d=False, input_name="y")
     check_consistent_length(X, y)
     return X, y
 

@@ -276,8 +276,11 @@ def alphas_of_path(model, data, outputs, alphas, eps):
     if isinstance(alphas, Integral) and not isinstance(alphas, bool):
         check_scalar(alphas, "alphas", Integral, min_val=1)
         check_scalar(eps, "eps", Real, min_val=0, max_val=1, include_boundaries="neither")
+        floats = np.finfo(float)
         largest = 10 * _largest_eigenvalue(problem_of(model, data, outputs), data.weights)
-        return np.geomspace(largest, largest * eps, alphas) if alphas > 1 else np.array([largest])
+        largest = min(max(largest, floats.tiny), floats.max / 2)
+        least = max(largest * eps, floats.tiny)
+        return np.geomspace(largest, least, alphas) if alphas > 1 else np.array([largest])
     return np.sort(checked_alphas(alphas, True))[::-1].copy()
 
 

@@ -185,7 +185,8 @@ cdef double full_gap(Path *path) noexcept nogil:
             path.step[t] = path.c[at] - path.l2 * path.w[at]
             if not path.positive or path.c[at] > 0:
                 squares += path.c[at] * path.c[at]
-        norm += sqrt(length)
+        # Squares of small weights may underflow.
+        norm += fabs(path.w[j]) if path.targets == 1 else sqrt(length)
         lengths += length
         if path.squares[j] > 0:
             largest = max(largest, strength(path, path.step))

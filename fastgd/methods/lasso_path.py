@@ -145,7 +145,9 @@ class PathData(Record):
     @property
     def strongest(self):
         """The norms of the rows of X'y."""
-        return np.sqrt((self.y_products * self.y_products).sum(axis=1))
+        sizes = np.abs(self.y_products).max(axis=1, initial=0.0)  # whose squares may overflow
+        shares = self.y_products / np.where(sizes > 0, sizes, 1.0)[:, None]
+        return sizes * np.sqrt((shares * shares).sum(axis=1))
 
     def largest_l1(self, positive):
         """The smallest L1 penalty without nonzero weights."""

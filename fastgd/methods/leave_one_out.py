@@ -141,6 +141,7 @@ class LeaveOneOut:
 
     # ---- fewer rows than columns ----
 
+    @np.errstate(over="ignore", invalid="ignore")  # `blocks` yields what is not finite
     def _use_rows(self):
         problem, visits = self.problem, self.problem.visits
         shares, targets = problem.row_shares, problem.targets

@@ -128,7 +128,10 @@ class ProximalNewton(FullBatch):
         # Without a penalty on every weight the duality gap is infinite.
         self.is_free = not (objective.l1 or np.all(objective.l2))
         self._working_set = WorkingSet(self._at, self._penalty, takes_all_rows=self.is_free)
-        self._plan = Plan(self.dense_metric)
+        # The matrices of a joint loss lack the curvature between outputs: the decrease of such a
+        # model says nothing of the distance to the minimum.
+        has_estimate = not (self.is_free and objective.loss.is_joint)
+        self._plan = Plan(self.dense_metric and has_estimate)
         # The norm of the subgradient, its largest and smallest one; the decrease of F by the last
         # step; the number of steps in a row that gained no more than rounding.
         self._norm, self._max_norm, self._min_norm = np.inf, 0.0, np.inf

@@ -11,7 +11,7 @@ elimination", Mathematics of Computation 35 (1980).
 """
 
 import numpy as np
-from scipy.linalg import eigh, eigvalsh_tridiagonal
+from scipy.linalg import LinAlgError, eigh, eigvalsh_tridiagonal
 from scipy.linalg.lapack import dormqr, dptsv, dsytrd, dsytrd_lwork
 
 from fastgd.problem.records import Record
@@ -61,15 +61,22 @@ class Tridiagonal:
         return np.ascontiguousarray(self._rotate(Z, "N").T).reshape(B.shape)
 
     def condition(self, l2):
-        """The condition number of H + l2."""
+        """The condition number of H + l2; infinite where LAPACK finds no eigenvalues."""
         if not len(self._diagonal):
             return np.ones(len(l2))
-        ends = [
-            eigvalsh_tridiagonal(
-                self._diagonal, self._beside, select="i", select_range=(k, k), check_finite=False
-            )[0]
-            for k in (0, len(self._diagonal) - 1)
-        ]
+        try:
+            ends = [
+                eigvalsh_tridiagonal(
+                    self._diagonal,
+                    self._beside,
+                    select="i",
+                    select_range=(k, k),
+                    check_finite=False,
+                )[0]
+                for k in (0, len(self._diagonal) - 1)
+            ]
+        except LinAlgError:  # numbers near the ends of the floats
+            return np.full(len(l2), np.inf)
         with np.errstate(divide="ignore", invalid="ignore"):
             return (ends[1] + l2) / np.maximum(ends[0] + l2, 0)
 

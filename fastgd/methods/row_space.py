@@ -85,8 +85,9 @@ class Span:
         self.center = np.zeros(X.shape[1])
         if problem.objective.intercept:
             self.center += weights @ X
-        # A power of two, so that squares neither overflow nor underflow.
-        largest = abs(X).max() if X.shape[1] else 0.0
+        # A power of two, so that squares neither overflow nor underflow; in float64, as its inverse
+        # may be too large for float32.
+        largest = float(abs(X).max()) if X.shape[1] else 0.0
         self._unit = 2.0 ** np.floor(np.log2(largest)) if largest > 0 else 1.0
         if sparse.issparse(X):
             self._factor_gram(X.astype(float), weights, problem.objective.intercept)

@@ -83,6 +83,8 @@ def _balanced_softmax(s, y, weights):
     for _ in range(4):
         sums = weighted(weights, p)
         hessian = np.diag(sums) - np.einsum("i,ij,ik->jk", weights, p, p)
+        if not np.isfinite(hessian).all():
+            break
         step = np.linalg.lstsq(hessian, sums - counts, rcond=1e-12)[0]
         p *= np.maximum(1 - step + (p * step).sum(axis=1, keepdims=True), 0)
         p /= p.sum(axis=1, keepdims=True)

@@ -179,6 +179,7 @@ class RowProducts:
     `problem` is that of all rows, those of weight 0 included.
     """
 
+    @np.errstate(over="ignore", invalid="ignore")
     def __init__(self, problem):
         self.problem = replace(problem, visits=np.arange(problem.rows.shape[0]))
         self._center = self._mean(problem.row_shares, problem.training_X)
@@ -188,6 +189,7 @@ class RowProducts:
         is_centered = self.problem.objective.intercept
         return np.asarray(shares @ X, float) if is_centered else np.zeros(X.shape[1])
 
+    @np.errstate(over="ignore", invalid="ignore")
     def of(self, rows, others):
         """The `FoldGram` of training rows and others; None if numbers overflow."""
         problem = replace(self.problem, visits=rows)
