@@ -44,7 +44,7 @@ def null_space(at):
     size = np.sqrt(squares[varies])
     gram = gram[np.ix_(varies, varies)] / np.outer(size, size)
     values, vectors = np.zeros(0), np.zeros((0, 0))
-    if len(size):  # SciPy before 1.15 refuses empty matrices
+    if len(size):  # SciPy 1.13 refuses empty matrices
         values, vectors = eigh(gram, check_finite=False)
     limit = NULL_TOLERANCE * max(p, MIN_TOLERANCE_COLUMNS) * epsilon
     if problem.rows.dtype == np.float32:

@@ -123,7 +123,7 @@ class Span:
 
     def _drop_null_space(self):
         """Drop the coordinates in which the rows do not vary, so that margins determine u."""
-        if not self.coordinates.size:  # SciPy before 1.15 refuses empty matrices
+        if not self.coordinates.size:  # SciPy 1.13 refuses empty matrices
             return
         q, r, order = qr(self.coordinates.T, mode="economic", pivoting=True)
         sizes = np.abs(np.diagonal(r))
