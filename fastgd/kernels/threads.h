@@ -62,7 +62,8 @@ static inline void team_start(Team *team) {
 
 /* Call it when all that the blocks read has been written, and the previous job is done. */
 static inline void team_post(Team *team, long long count) {
-    unsigned long long job = (team->ticket >> 2 * BLOCK_BITS) + 1;
+    /* A thread that claims in vain may still be looking at the ticket. */
+    unsigned long long job = (__atomic_load_n(&team->ticket, __ATOMIC_RELAXED) >> 2 * BLOCK_BITS) + 1;
     team->count = count;
     __atomic_store_n(&team->done, 0, __ATOMIC_RELAXED);
     unsigned long long blocks = (unsigned long long) count << BLOCK_BITS;
