@@ -51,7 +51,7 @@ checked: $(VENV)/built $(VENV)/test
 # ThreadSanitizer does not understand GCC's OpenMP: LLVM's takes its place, with Archer, which tells
 # of its synchronisation. Both are in Debian's package libomp-dev. All threads run there, so that the
 # test of free processors is left out. Each file has a process of its own: after teams of many sizes
-# Archer forgets barriers.
+# in one process, Archer of LLVM 14 reported accesses between which there is a barrier.
 ARCHER = $(lastword $(wildcard /usr/lib/llvm-*/lib/libarcher.so))
 SANITIZE_TESTS := active_set batch compiled_loss dual extrapolation glm interior_point lasso lasso_cv \
 	line_search losses metric neural_network newton newton_cholesky normal_equations order positive \
