@@ -62,7 +62,7 @@ def speed():
     """A line for each row of the picture, a column for each peer."""
     report = json.loads(REFERENCE.read_text())
     labels = {problem: label for (problem, _), label in MAIN.items()}
-    yield from _head([measured(report["machine"]), *COLOURS], 1)
+    yield from _head([measured(report["machine"]), *COLOURS], "---:")
     for result in report["results"]:
         ratios = [result["peers"].get(peer, {}).get("ratio") for peer in COLOURS]
         cells = ["" if ratio is None else _shown(ratio) for ratio in ratios]
@@ -73,7 +73,7 @@ def everyday():
     """A line for each model, a column for each shape."""
     report = json.loads(EVERYDAY.read_text())
     rows = {(row["model"], row["shape"]): row for row in report["results"]}
-    yield from _head([measured(report["machine"]), *SHAPES.values()], 1)
+    yield from _head([measured(report["machine"]), *SHAPES.values()], "---:")
     for model in dict.fromkeys(model for model, _ in rows):
         cells = [_shown(rows[model, shape]["ratio"]) for shape in SHAPES]
         yield _line([_model(model), *cells])
@@ -84,7 +84,7 @@ def everyday_summary():
     report = json.loads(EVERYDAY.read_text())
     ratios = {(row["model"], row["shape"]): row["ratio"] for row in report["results"]}
     best = sorted(ratios, key=ratios.get)[:-3:-1]
-    yield from _head([measured(report["machine"]), "scikit-learn's time over fastgd's"], 0)
+    yield from _head([measured(report["machine"]), "scikit-learn's time over fastgd's"], "---")
     yield _line([f"median of {len(ratios)} fits", _shown(statistics.median(ratios.values()))])
     yield _line([f"best: {', '.join(map(_fit, best))}", _list(ratios[key] for key in best)])
     for models, shape in (
@@ -130,9 +130,10 @@ def _shown(ratio):
     return f"{ratio:.2f}" if ratio < 9.995 else f"{ratio:.0f}"
 
 
-def _head(titles, right):
+def _head(titles, alignment):
+    """The head of a table; all columns but the first have this alignment."""
     yield _line(titles)
-    yield _line(["---", *["---:" if right else "---"] * (len(titles) - 1)])
+    yield _line(["---", *[alignment] * (len(titles) - 1)])
 
 
 def _line(cells):

@@ -1,6 +1,7 @@
 """Whether the links of built pages lead somewhere: pages, files and headings. No network is needed.
 
-python tools/links.py PAGES   PAGES is a folder of HTML files: make docs
+`python tools/links.py PAGES`, where PAGES is a folder of HTML files; `make docs` calls it. Prints
+the links that lead nowhere, and ends with 1 if there are any.
 """
 
 import re

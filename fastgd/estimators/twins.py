@@ -368,9 +368,9 @@ def _itself(value):
 
 
 def _unfitted_twin(model):
-    kind = GridSearchCV if isinstance(model, GridSearchCV) else sklearn_class(twin_name(model))
-    if kind is GridSearchCV:
-        return kind(**_moved(model.get_params(deep=False)))
+    if isinstance(model, GridSearchCV):
+        return GridSearchCV(**_moved(model.get_params(deep=False)))
+    kind = sklearn_class(twin_name(model))
     return kind(**with_valid_solver(shared_parameters(model, kind), kind, 1))
 
 
